@@ -1,0 +1,57 @@
+# `make demo` and `make test` do their whole set-up on a machine that has Python 3.11+ and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= demo-output
+
+.PHONY: help demo test lint types layers unit system clean
+
+help:
+	@echo "make demo    a storyboard of 12 shots, images and videos, on the emulator: no keys needed (about a minute)"
+	@echo "make test    set-up, ruff, mypy --strict, import-linter, pytest"
+	@echo "make system  Debian packages that tests need (root)"
+	@echo "make clean   remove the environment and what the demo made"
+
+demo: $(VENV)/.run
+	$(BIN)/mps-aigc demo --out $(OUT)
+
+test: maybe-system $(VENV)/.dev lint types layers unit
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.dev
+	PYTHONDEVMODE=1 $(BIN)/pytest
+
+# Packages of the distribution. None beyond Python's own venv so far; a Python without it cannot make one.
+system:
+	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
+
+.PHONY: maybe-system
+maybe-system:
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory system; fi
+
+$(VENV)/bin/python:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(VENV)
+
+# What the demo runs on. pip before 25.1 knows no dependency groups.
+$(VENV)/.run: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[all]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(OUT)

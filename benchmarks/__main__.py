@@ -1,0 +1,20 @@
+"""`python -m benchmarks NAME [NAME …]`: run benchmarks and print their tables."""
+
+import argparse
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from . import batch, pacing
+
+BENCHMARKS: dict[str, Callable[[], Coroutine[None, None, None]]] = {"batch": batch.main, "pacing": pacing.main}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="+", choices=sorted(BENCHMARKS), metavar="NAME", help=", ".join(BENCHMARKS))
+    for name in parser.parse_args().names:
+        asyncio.run(BENCHMARKS[name]())
+
+
+if __name__ == "__main__":
+    main()

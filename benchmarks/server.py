@@ -1,0 +1,69 @@
+"""The emulator in a process of its own, so that the client measured has its loop to itself."""
+
+import asyncio
+import multiprocessing
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from mps_aigc_async import Config
+from mps_aigc_async.emulator import Arrival, Emulator, Statistics
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the server saw."""
+
+    statistics: Statistics
+    arrivals: Sequence[Arrival]
+    lives: Mapping[str, tuple[float, float]]
+    """By TaskId: when the task began and ended at the service (Unix seconds)."""
+
+
+class Server:
+    """The parent's handle."""
+
+    def __init__(self, url: str, pipe: "Connection[str, Any]") -> None:
+        self.url = url
+        self._pipe = pipe
+
+    async def report(self) -> Report:
+        self._pipe.send("report")
+        report = await asyncio.to_thread(self._pipe.recv)
+        assert isinstance(report, Report)
+        return report
+
+    def config(self, images: int, videos: int, poll_ms: int) -> Config:
+        concurrency = {"maxImageTasks": images, "maxVideoTasks": videos, "pollIntervalMs": poll_ms}
+        keys = {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE", "endpoint": self.url}
+        return Config.parse({"tencentCloud": keys, "concurrency": concurrency})
+
+
+@asynccontextmanager
+async def serving(**settings: Any) -> AsyncIterator[Server]:  # noqa: ANN401 — Emulator's own parameters
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_main, args=(theirs, settings), daemon=True)
+    process.start()
+    theirs.close()  # so that a server that dies is an EOFError here, not a wait for ever
+    try:
+        yield Server(await asyncio.to_thread(ours.recv), ours)
+        ours.send("stop")
+    finally:
+        ours.close()
+        await asyncio.to_thread(process.join)
+
+
+def _main(pipe: "Connection[Any, str]", settings: dict[str, Any]) -> None:
+    asyncio.run(_serve(pipe, settings))
+
+
+async def _serve(pipe: "Connection[Any, str]", settings: dict[str, Any]) -> None:
+    async with Emulator(**settings) as emulator:
+        pipe.send(emulator.url)
+        while await asyncio.to_thread(pipe.recv) == "report":
+            tasks = emulator.service._tasks  # noqa: SLF001 — the truth that no client may see
+            lives = {task_id: (task.created_at, task.ends_at) for task_id, task in tasks.items()}
+            pipe.send(Report(emulator.statistics(), emulator.arrivals, lives))

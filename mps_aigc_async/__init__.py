@@ -1,0 +1,81 @@
+"""Images and videos through Tencent Cloud MPS's AIGC API: paced, capped, durable, and never paid for twice."""
+
+from . import events
+from .assembly import PaceStatistics, SlotStatistics, Statistics
+from .client import AigcClient, Task
+from .config import Config
+from .errors import (
+    AccountError,
+    AigcError,
+    ClientClosed,
+    ConfigError,
+    ContentViolation,
+    CreateOutcomeUnknown,
+    DownloadError,
+    InvalidRequest,
+    LedgerError,
+    ResultExpired,
+    ServiceError,
+    TaskFailed,
+    TaskNotFound,
+    TaskTimeout,
+    Throttled,
+    TooManyTasks,
+    TransportError,
+)
+from .events import Event
+from .ledger import JobRecord
+from .policy import RetryPolicy
+from .requests import CosStore, ImageRequest, ImageToVideo, ReferenceImage, ReferenceVideo, Subject, VideoRequest
+from .results import ImageResult, ImageToVideoResult, Outcome, VideoResult
+from .scheduler import Run
+from .states import JobState, Kind, TaskState
+from .transport import Timeouts
+from .wire.dialect import TaskStatus
+
+__all__ = [
+    "AccountError",
+    "AigcClient",
+    "AigcError",
+    "ClientClosed",
+    "Config",
+    "ConfigError",
+    "ContentViolation",
+    "CosStore",
+    "CreateOutcomeUnknown",
+    "DownloadError",
+    "Event",
+    "ImageRequest",
+    "ImageResult",
+    "ImageToVideo",
+    "ImageToVideoResult",
+    "InvalidRequest",
+    "JobRecord",
+    "JobState",
+    "Kind",
+    "LedgerError",
+    "Outcome",
+    "PaceStatistics",
+    "ReferenceImage",
+    "ReferenceVideo",
+    "ResultExpired",
+    "RetryPolicy",
+    "Run",
+    "ServiceError",
+    "SlotStatistics",
+    "Statistics",
+    "Subject",
+    "Task",
+    "TaskFailed",
+    "TaskNotFound",
+    "TaskState",
+    "TaskStatus",
+    "TaskTimeout",
+    "Throttled",
+    "Timeouts",
+    "TooManyTasks",
+    "TransportError",
+    "VideoRequest",
+    "VideoResult",
+    "events",
+]

@@ -1,0 +1,238 @@
+"""What an open client is made of: the graph of parts, and how it is taken down."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+from yarl import URL
+
+from .calls import Calls
+from .config import Config
+from .credentials import Credentials
+from .downloads import Downloads, prepare_folder
+from .errors import AccountError, InvalidRequest, LedgerError
+from .events import Events
+from .jobs import Jobs
+from .ledger import Ledger, MemoryLedger, SqliteLedger
+from .limits import Slots, shared
+from .ownership import Owner
+from .pipelines import Names, Pipelines, images_ahead
+from .policy import RetryPolicy
+from .poller import Poller
+from .requests import CosStore, Request, parse
+from .results import Outcome
+from .states import Kind
+from .transport import Transport
+from .wire.mps import HOST, Mps
+
+BatchItem = Request | Mapping[str, Any]
+"""A request, or a batch file's line as decoded JSON."""
+
+CLOSE_GRACE_S: Final = 10.0
+"""Closing waits this long for creates in flight: an answer that comes is a task that is not lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the parts are built from."""
+
+    config: Config
+    endpoint: URL
+    credentials: Credentials
+    account: str
+    store: CosStore | None
+    retry: RetryPolicy | None
+    transport: Callable[[], Transport]
+    wall: Callable[[], float]
+    events: Events
+
+
+@dataclass(frozen=True, slots=True)
+class SlotStatistics:
+    """Tasks of one kind at the service."""
+
+    running: int
+    capacity: int
+    waiting: int
+    most_running: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaceStatistics:
+    """Calls of one action."""
+
+    rate: float
+    """Calls per second in force: below the limit for a while after the service refused some."""
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """A moment of the client, and of the account's limits, which it shares."""
+
+    slots: Mapping[Kind, SlotStatistics]
+    paces: Mapping[str, PaceStatistics]
+    """By action, for those called so far."""
+    polling: int
+    """Tasks being polled."""
+    creating: int
+    """Creates sent and not yet answered."""
+
+
+class Parts:
+    """The parts of an open client."""
+
+    def __init__(self, settings: Settings) -> None:
+        config, wall = settings.config, settings.wall
+        self._settings = settings
+        self.capacities = {
+            Kind.IMAGE: config.concurrency.max_image_tasks,
+            Kind.VIDEO: config.concurrency.max_video_tasks,
+        }
+        self.dialect = Mps(host=_host(settings.endpoint), region=config.tencent_cloud.region)
+        self.limits = shared(
+            (settings.account, str(settings.endpoint), config.tencent_cloud.region),
+            {**self.dialect.limits, **config.limits},
+            self.dialect.default_limit,
+            self.capacities,
+            config.pacing.jitter_ms / 1000,
+        )
+        self.work = Owner()
+        """What closing cancels at once: batches and polls."""
+        self.exchanges = Owner()
+        """What closing waits for: creates whose answer may be a paid task."""
+        self.transport = settings.transport()
+        self.downloads = Downloads()
+        self.calls = Calls(
+            self.dialect, self.transport, settings.credentials, self.limits, wall=wall, policy=settings.retry
+        )
+        interval_s = config.concurrency.poll_interval_ms / 1000
+        self.poller = Poller(self.calls, self.dialect, self.work, interval_s=interval_s, wall=wall)
+        ahead = images_ahead(self.capacities[Kind.IMAGE], self.capacities[Kind.VIDEO], self.dialect.url_life_s)
+        self._ahead = Slots(ahead)
+        self._ledgers: dict[Path | None, asyncio.Task[Ledger]] = {}
+        self._pipelines: dict[Path | None, Pipelines] = {}
+
+    async def ledger(self, path: Path | None) -> Ledger:
+        """The ledger at a path, opened once; None is the one in memory."""
+        if path not in self._ledgers:
+            self._ledgers[path] = self.work.start(self._open_ledger(path), "open ledger")
+        try:
+            return await asyncio.shield(self._ledgers[path])
+        except LedgerError:
+            self._ledgers.pop(path, None)  # mended, it may be opened by the next who asks
+            raise
+
+    async def _open_ledger(self, path: Path | None) -> Ledger:
+        if path is None:
+            return MemoryLedger()
+        settings = self._settings
+        belongs_to = {"account": settings.account, "backend": "mps", "endpoint": str(settings.endpoint)}
+        return await SqliteLedger.open(path, belongs_to)
+
+    async def pipelines(self, path: Path | None) -> Pipelines:
+        """What runs requests with the ledger at a path."""
+        ledger = await self.ledger(path)
+        if path not in self._pipelines:
+            settings, timeouts = self._settings, self._settings.config.timeouts
+            jobs = Jobs(
+                ledger=ledger,
+                calls=self.calls,
+                dialect=self.dialect,
+                limits=self.limits,
+                poller=self.poller,
+                downloads=self.downloads,
+                owner=self.exchanges,
+                listeners=settings.events,
+                wall=settings.wall,
+                store=settings.store,
+                deadlines_s={Kind.IMAGE: timeouts.image_seconds, Kind.VIDEO: timeouts.video_seconds},
+            )
+            self._pipelines[path] = Pipelines(jobs, settings.config.defaults(), self._ahead, settings.wall)
+        return self._pipelines[path]
+
+    def statistics(self) -> Statistics:
+        return Statistics(
+            slots={
+                kind: SlotStatistics(slots.running, slots.capacity, slots.waiting, slots.most_running)
+                for kind, slots in self.limits.slots.items()
+            },
+            paces={action: PaceStatistics(pace.rate, pace.waiting) for action, pace in self.limits.paces.items()},
+            polling=len(self.poller),
+            creating=len(self.exchanges),
+        )
+
+    async def close(self) -> None:
+        ledgers = [opened.result() for opened in self._ledgers.values() if opened.done() and not _failed(opened)]
+        await self.work.close()
+        self.poller.close()  # before the last exchanges end: what they submit is resumed by a later client
+        await self.exchanges.close(CLOSE_GRACE_S)
+        await self.downloads.close()
+        await self.transport.close()
+        for ledger in ledgers:
+            await ledger.close()
+
+
+class Batch:
+    """One `run`: what happens to each of its items."""
+
+    def __init__(self, parts: Parts, ledger: Path | None, save_to: str | Path | None, names: Names) -> None:
+        self._parts = parts
+        self._ledger = ledger
+        self._save_to = save_to
+        self._names = names
+        self._read = 0
+        self._folder: Path | None = None
+        self._pipelines: Pipelines | None = None
+
+    async def prepare(self) -> None:
+        self._folder = await folder_for(self._save_to)
+        self._pipelines = await self._parts.pipelines(self._ledger)
+
+    async def work(self, item: BatchItem) -> Outcome[BatchItem]:
+        self._read += 1
+        number = self._read
+        try:
+            request = _request(item)
+        except InvalidRequest as error:
+            return Outcome(job_id=f"item {number}", request=item, error=error.about(job_id=f"item {number}"))
+        assert self._pipelines is not None  # noqa: S101 — prepared before the first item
+        outcome = await self._pipelines.outcome(request, self._names.name(request), self._folder)
+        return replace(cast("Outcome[BatchItem]", outcome), request=item)
+
+    @staticmethod
+    def stops(outcome: Outcome[BatchItem]) -> BaseException | None:
+        """Errors that no other item would escape."""
+        return outcome.error if isinstance(outcome.error, AccountError | LedgerError) else None
+
+
+def _request(item: BatchItem) -> Request:
+    request = parse(item) if isinstance(item, Mapping) else item
+    if not isinstance(request, Request):
+        kinds = "an ImageRequest, a VideoRequest or an ImageToVideo"
+        raise InvalidRequest(f"{type(item).__name__} is not a request: give {kinds}")
+    return request
+
+
+async def folder_for(save_to: str | Path | None) -> Path | None:
+    if save_to is None:
+        return None
+    folder = Path(save_to)
+    await asyncio.to_thread(prepare_folder, folder)
+    return folder
+
+
+def absolute(path: str | Path) -> Path:
+    """One name for one file, wherever the process moves to afterwards."""
+    return Path(path).absolute()
+
+
+def _failed(task: "asyncio.Task[Ledger]") -> bool:
+    return task.cancelled() or task.exception() is not None
+
+
+def _host(endpoint: URL) -> str:
+    """As the Host header has it: with the port only where it is not the scheme's own."""
+    return (endpoint.host_subcomponent if endpoint.is_default_port() else endpoint.host_port_subcomponent) or HOST

@@ -1,0 +1,118 @@
+"""One call: pace → sign → send → decode, and again if the table allows.
+
+Retries live here, above the transport: each attempt takes a fresh pace, a fresh timestamp and a fresh signature, and
+all of an account's retries share one budget.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from .credentials import Credentials
+from .errors import AigcError, ServiceError, Throttled
+from .limits import AccountLimits, SendTime
+from .policy import AFTER, RetryPolicy, clock_is_off, may_repeat
+from .transport import Transport
+from .wire.dialect import Call, Dialect, HttpAnswer
+from .wire.mps import server_time
+
+T = TypeVar("T")
+
+Attempt = Callable[[SendTime], Awaitable[T]]
+"""One attempt of a call whose send time has been reserved."""
+
+OnRetry = Callable[[AigcError, float], None]
+"""Told of each retry before its wait: what happened, and how many seconds it will wait."""
+
+
+def _say_nothing(error: AigcError, delay_s: float) -> None:
+    """The default for callers that do not report retries."""
+
+
+class Calls:
+    """Makes calls for one account, in one dialect, over one transport."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        transport: Transport,
+        credentials: Credentials,
+        limits: AccountLimits,
+        *,
+        wall: Callable[[], float],
+        policy: RetryPolicy | None = None,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        self._dialect = dialect
+        self._transport = transport
+        self._credentials = credentials
+        self._limits = limits
+        self._wall = wall
+        self._policy: Final = policy or RetryPolicy()
+        self._uniform = uniform
+        self._clock_offset_s = 0.0
+        self._account_refused: ServiceError | None = None
+
+    def check_account(self) -> None:
+        """Raise what the account was refused with, if it was: no create will fare better until that is mended."""
+        refused = self._account_refused
+        if refused is not None:
+            raise type(refused)(refused.code, refused.message, ending=refused.ending, request_id=refused.request_id)
+
+    async def reserve(self, action: str) -> SendTime:
+        """Wait for leave to send one call of an action."""
+        return await self._limits.pace(action).reserve()
+
+    async def once(self, call: Call[T], send_time: SendTime) -> T:
+        """One attempt at its send time. Raises ServiceError or TransportError."""
+        request = self._dialect.sign(call, self._credentials, int(self._wall() + self._clock_offset_s))
+        try:
+            answer = await self._transport.exchange(request, send_time.reach, send_time.sent)
+            return call.decode(answer)
+        except AigcError as error:
+            if isinstance(error, Throttled):
+                self._limits.pace(call.action).slow_down()
+            if clock_is_off(error):
+                self._correct_clock(answer)
+            error.about(action=call.action)
+            raise
+
+    async def call(self, call: Call[T]) -> T:
+        """A call with its retries. Raises what its last attempt raised."""
+        return await self.repeat(call, lambda send_time: self.once(call, send_time))
+
+    async def repeat(self, call: Call[object], attempt: Attempt[T], on_retry: OnRetry = _say_nothing) -> T:
+        """Make attempts of a call, each at a pace of its own, until one succeeds or the policy gives up."""
+        loop = asyncio.get_running_loop()
+        first_pace, attempts, clock_corrected = loop.time(), 0, False
+        while True:
+            send_time = await self.reserve(call.action)
+            first_pace = first_pace if attempts else send_time.due
+            attempts += 1
+            try:
+                return await attempt(send_time)
+            except AigcError as error:
+                if clock_is_off(error) and not clock_corrected:
+                    clock_corrected, delay = True, 0.0
+                else:
+                    delay = self._delay(call, error, attempts, loop.time() - first_pace)
+                on_retry(error, delay)
+            await asyncio.sleep(delay)
+            await self._limits.retries.acquire()
+
+    def _delay(self, call: Call[object], error: AigcError, attempts: int, elapsed: float) -> float:
+        """Seconds before the next attempt; raises the error where there must be none."""
+        if isinstance(error, ServiceError) and AFTER[error.ending].stops_creating and not call.reads:
+            self._account_refused = error
+        if may_repeat(error, reads=call.reads):
+            delay = self._policy.delay(error, attempts, elapsed, self._uniform)
+            if delay is not None:
+                return delay
+        raise error
+
+    def _correct_clock(self, answer: HttpAnswer) -> None:
+        """Go by the service's clock from now on: it judges our timestamps, ours only measures."""
+        theirs = server_time(answer)
+        if theirs is not None:
+            self._clock_offset_s = theirs - self._wall()

@@ -1,0 +1,61 @@
+"""The command line: arguments → config → client; progress bars draw events."""
+
+from collections.abc import Callable
+from functools import wraps
+from importlib.metadata import version
+from typing import Annotated, ParamSpec
+
+import typer
+
+from ..errors import AigcError
+from . import demo, emulator, run, single, status
+from .screen import Exit, complain, exit_code, never_fail_on_a_character, printable
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    name="mps-aigc",
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback's frames hold keys; and a user's mistake never gets one.
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 all well, 1 something failed or is unknown, 2 bad input, 3 the account was refused, "
+    "130 interrupted.",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"mps-aigc {version('mps-aigc-async')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _asked: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """Images and videos through Tencent Cloud MPS's AIGC API: paced, capped, durable, and never paid for twice."""
+
+
+def _telling(command: Callable[P, None]) -> Callable[P, None]:
+    """The one place where an error becomes a message and an exit code."""
+
+    @wraps(command)
+    def told(*args: P.args, **kwargs: P.kwargs) -> None:
+        never_fail_on_a_character()
+        try:
+            command(*args, **kwargs)
+        except AigcError as error:
+            complain(f"error: {printable(str(error))}")
+            raise typer.Exit(exit_code(error)) from None
+        except KeyboardInterrupt:  # where no `Interrupts` listens: before the first call and after the last
+            complain("interrupted")
+            raise typer.Exit(Exit.INTERRUPTED) from None
+
+    return told
+
+
+for _command in (demo.demo, run.run, single.image, single.video, status.status, emulator.emulator):
+    app.command()(_telling(_command))

@@ -1,0 +1,91 @@
+"""`emulator`: the service on loopback, until Ctrl-C."""
+
+import asyncio
+import os
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from ..errors import ConfigError
+from .interrupts import Interrupted, Interrupts
+from .screen import say
+
+if TYPE_CHECKING:
+    from ..emulator import Emulator
+
+KEYS: Final = ("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY")
+PUBLISHED_KEYS: Final = ("AKIDEXAMPLE", "KEYEXAMPLE")
+"""What the emulator accepts by default; every document may show them."""
+
+_RENDERING: Final = ("PIL", "av", "noto_cjk_sans_otc")
+
+
+def emulator(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8765,
+    speed: Annotated[
+        float, typer.Option("--speed", min=0.01, help="Divides the tasks' durations and the URLs' life.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", help="Of every draw: durations, ids.")] = 7,
+    image_tasks: Annotated[
+        int | None, typer.Option("--image-tasks", min=1, help="Most images running at once.", show_default="no cap")
+    ] = None,
+    video_tasks: Annotated[
+        int | None, typer.Option("--video-tasks", min=1, help="Most videos running at once.", show_default="no cap")
+    ] = None,
+) -> None:
+    """Run the service on loopback, with real images and videos as results, until Ctrl-C.
+
+    It accepts the key pair of $TENCENTCLOUD_SECRET_ID and $TENCENTCLOUD_SECRET_KEY, else AKIDEXAMPLE and KEYEXAMPLE.
+    Its first line of output is its URL.
+    """
+    require_rendering()
+    secret_id, secret_key = _keys()
+    from ..emulator import Emulator  # noqa: PLC0415 — aiohttp's server side, which no other command needs
+
+    caps = {"image": image_tasks, "video": video_tasks}
+    service = Emulator(
+        port=port,
+        speed=speed,
+        seed=seed,
+        max_running={kind: most for kind, most in caps.items() if most is not None},
+        secret_id=secret_id,
+        secret_key=secret_key,
+    )
+    try:
+        asyncio.run(_serve(service, speed, shows_keys=(secret_id, secret_key) == PUBLISHED_KEYS))
+    except Interrupted:
+        say("the emulator has ended")
+    except OSError as error:
+        raise ConfigError(f"cannot listen on port {port}: {error.strerror}; choose another with --port") from error
+
+
+def require_rendering() -> None:
+    """Raise ConfigError if the packages are missing without which no result can be rendered."""
+    missing = [name for name in _RENDERING if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"the emulator renders its results with packages that are missing ({', '.join(missing)}): "
+            "pip install 'mps-aigc-async[emulator]'"
+        )
+
+
+def _keys() -> tuple[str, str]:
+    secret_id, secret_key = (os.environ.get(name, "") for name in KEYS)
+    if bool(secret_id) != bool(secret_key):
+        raise ConfigError(f"one of ${KEYS[0]} and ${KEYS[1]} is set and the other is not: set both, or neither")
+    return (secret_id, secret_key) if secret_id else PUBLISHED_KEYS
+
+
+async def _serve(service: "Emulator", speed: float, *, shows_keys: bool) -> None:
+    with Interrupts() as interrupts:
+        async with service:
+            say(service.url)
+            say(f"The emulator runs at speed {speed:g}, until Ctrl-C. To point a client at it:")
+            say(f"  export MPS_AIGC_ENDPOINT={service.url}")
+            if shows_keys:
+                for name, value in zip(KEYS, PUBLISHED_KEYS, strict=True):
+                    say(f"  export {name}={value}")
+            else:
+                say("  (it accepts the keys that are in your environment)")
+            await interrupts.stoppable(asyncio.Event().wait())

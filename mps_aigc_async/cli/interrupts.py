@@ -1,0 +1,72 @@
+"""Ctrl-C and SIGTERM: the first one stops the work in good order, the second one leaves at once."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from .screen import Exit
+
+T = TypeVar("T")
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(Exception):
+    """The work was stopped by the user."""
+
+
+class Interrupts:
+    """Listens to both signals, from `with` to its end, in a running loop.
+
+    The work is a task of its own, so that an interrupt cancels it and never the closing of the client around it,
+    which waits for creates in flight. `on_first` tells the user so. What has to be put right before leaving at once
+    (a terminal, a child process) is in `before_leaving`: `os._exit` runs no `finally`.
+    """
+
+    def __init__(
+        self, on_first: Callable[[], None] = lambda: None, *, before_leaving: Iterable[Callable[[], None]] = ()
+    ) -> None:
+        self._on_first = on_first
+        self._before_leaving = tuple(before_leaving)
+        self._happened = False
+        self._work: asyncio.Task[Any] | None = None
+
+    def __enter__(self) -> Self:
+        # Windows has no such handlers; there asyncio.run turns Ctrl-C into a cancellation by itself.
+        with suppress(NotImplementedError):
+            for number in SIGNALS:
+                asyncio.get_running_loop().add_signal_handler(number, self._interrupt)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(NotImplementedError):
+            for number in SIGNALS:
+                asyncio.get_running_loop().remove_signal_handler(number)
+
+    async def stoppable(self, work: Coroutine[Any, Any, T]) -> T:
+        """The work's result. Raises Interrupted if it was stopped before it had one."""
+        self._work = task = asyncio.create_task(work)
+        if self._happened:
+            task.cancel()
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if self._happened:
+                raise Interrupted from None
+            raise
+
+    def _interrupt(self) -> None:
+        if self._happened:
+            for put_right in self._before_leaving:
+                put_right()
+            os._exit(Exit.INTERRUPTED)
+        self._happened = True
+        self._on_first()
+        if self._work is not None:
+            self._work.cancel()

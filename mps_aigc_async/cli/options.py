@@ -1,0 +1,26 @@
+"""What several commands take: a config, and the client made from it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..client import AigcClient
+from ..config import Config
+from .screen import warnings_as_notes
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The config file. Default: $MPS_AIGC_CONFIG, else ./config.json, else the environment alone.",
+        show_default=False,
+    ),
+]
+
+
+def client_for(config: Config, ledger: Path | None = None) -> AigcClient:
+    """A client, not open yet. Raises ConfigError for missing keys and an unusable endpoint: nothing was sent."""
+    with warnings_as_notes():
+        return AigcClient(config, ledger=ledger)

@@ -1,0 +1,184 @@
+"""A batch on the screen while it runs: bars on a terminal, lines everywhere else. Both are drawn from the tally."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from ..assembly import BatchItem, Statistics
+from ..results import ImageResult, ImageToVideoResult, Outcome, VideoResult
+from .screen import complain, console, printable, say
+from .tally import Tally, Word, word_for
+
+TICK_S: Final = 0.2
+"""Between two looks at the client: as often as an eye wants, seldom enough to cost nothing."""
+
+SUMMARY_S: Final = 5.0
+"""Between two summary lines."""
+
+_ETA_FROM_S: Final = 3600.0
+"""Speed is measured over this long: rich's 30 s would forget the last video before the next one ends."""
+
+
+_ENDED_AS: Final = {
+    Word.FAILED: "failed",
+    Word.UNKNOWN: "unknown",
+    Word.DONE: "not saved",
+    None: "not finished",
+}
+"""A request that did not end well, by what became of its job."""
+
+
+class Display(Protocol):
+    """Shows a batch, from `with` to its end."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def ended(self, outcome: Outcome[BatchItem]) -> None:
+        """One request has ended; the tally knows it already."""
+        ...
+
+    def tick(self, statistics: Statistics) -> None:
+        """Called every TICK_S seconds, in the loop: the client is nobody's to ask from another thread."""
+        ...
+
+    def note(self, text: str) -> None:
+        """A line for the person at the screen, beside the bars and not into them."""
+        ...
+
+    def restore(self) -> None:
+        """Give the terminal back as it was; called where no `with` will end."""
+        ...
+
+
+def display_for(tally: Tally) -> Display:
+    """Bars where somebody looks, lines where a file or a pipe does."""
+    screen = console()
+    return Bars(tally, screen) if screen.is_terminal and not screen.is_dumb_terminal else Lines(tally)
+
+
+class Bars(AbstractContextManager["Bars", None]):
+    """A bar for each kind; below them what was saved and went wrong, and the limits at work."""
+
+    def __init__(self, tally: Tally, screen: Console) -> None:
+        self._tally = tally
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=screen,
+            expand=True,
+            speed_estimate_period=_ETA_FROM_S,
+        )
+        self._tasks = {kind: self._bars.add_task(f"{kind}s", total=total) for kind, total in tally.totals.items()}
+        # Refreshed by `tick` alone, in the loop's thread.
+        self._live = Live(self._picture(None), console=screen, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.update(self._picture(None))
+        self._live.stop()
+
+    def ended(self, outcome: Outcome[BatchItem]) -> None:
+        """The next tick shows it."""
+
+    def tick(self, statistics: Statistics) -> None:
+        self._live.update(self._picture(statistics), refresh=True)
+
+    def note(self, text: str) -> None:
+        self._live.console.print(Text(text))
+
+    def restore(self) -> None:
+        self._live.stop()
+
+    def _picture(self, statistics: Statistics | None) -> Group:
+        for kind, task in self._tasks.items():
+            self._bars.update(task, completed=self._tally.counts[Word.DONE][kind])
+        lines = [_counted(self._tally, (Word.SAVED, Word.FAILED, Word.UNKNOWN))]
+        if statistics is not None:
+            lines.append(_limits(self._tally, statistics))
+            if self._tally.trouble:
+                lines.append(f"sending again: {printable(self._tally.trouble)}")
+        return Group(self._bars, *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in lines))
+
+
+class Lines(AbstractContextManager["Lines", None]):
+    """A line for each request that ends, and a summary line at most every few seconds."""
+
+    def __init__(self, tally: Tally, clock: Callable[[], float] = time.monotonic) -> None:
+        self._tally = tally
+        self._clock = clock
+        self._started = self._summed_up_at = clock()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to put right."""
+
+    def ended(self, outcome: Outcome[BatchItem]) -> None:
+        say(line_for(outcome))
+
+    def tick(self, statistics: Statistics) -> None:
+        now = self._clock()
+        if now - self._summed_up_at < SUMMARY_S:
+            return
+        self._summed_up_at = now
+        tally = self._tally
+        done = ", ".join(f"{kind}s {tally.counts[Word.DONE][kind]}/{total}" for kind, total in tally.totals.items())
+        parts = [done, _counted(tally, (Word.SAVED, Word.FAILED, Word.UNKNOWN)), _limits(tally, statistics)]
+        if tally.trouble:
+            parts.append(f"sending again: {printable(tally.trouble)}")
+        say(f"after {now - self._started:.0f} s: {'; '.join(part for part in parts if part)}")
+
+    def note(self, text: str) -> None:
+        complain(text)
+
+    def restore(self) -> None:
+        """Nothing to put right."""
+
+
+def line_for(outcome: Outcome[BatchItem]) -> str:
+    """A finished request as a line."""
+    result = outcome.result
+    if result is None:
+        assert outcome.error is not None  # noqa: S101 — an outcome has one or the other
+        return f"{outcome.job_id}: {_ENDED_AS[word_for(outcome.error)]}: {printable(str(outcome.error))}"
+    made: tuple[ImageResult | VideoResult, ...]
+    made = (result.image, result.video) if isinstance(result, ImageToVideoResult) else (result,)
+    return f"{outcome.job_id}: done: {', '.join(place for one in made for place in places_of(one))}"
+
+
+def places_of(result: ImageResult | VideoResult) -> list[str]:
+    """Where a result is: its files, or the URLs it was left at."""
+    return [str(file) for file in result.files] or list(result.urls)
+
+
+def _counted(tally: Tally, words: tuple[Word, ...]) -> str:
+    return ", ".join(f"{word} {tally.counts[word].total()}" for word in words)
+
+
+def _limits(tally: Tally, statistics: Statistics) -> str:
+    """The limits at work: tasks running per kind, and the pace of each create used so far."""
+    slots = [
+        f"{kind}s running {statistics.slots[kind].running}/{statistics.slots[kind].capacity}" for kind in tally.totals
+    ]
+    paces = [f"{action} {pace.rate:g}/s" for action, pace in statistics.paces.items() if action.startswith("Create")]
+    return ", ".join([*slots, *paces])

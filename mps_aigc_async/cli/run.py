@@ -1,0 +1,117 @@
+"""`run`: a batch file, read through, then carried out; the same command again continues."""
+
+import asyncio
+import shlex
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from ..client import AigcClient
+from ..config import Config
+from ..downloads import prepare_folder
+from ..errors import AccountError, AigcError
+from .batch import Batch, as_file, check_batch
+from .interrupts import Interrupted, Interrupts
+from .kept import LEDGER, census
+from .options import ConfigOption, client_for
+from .progress import TICK_S, Display, display_for
+from .screen import Exit, complain, printable
+from .summary import in_flight, tell_reasons, tell_results
+from .tally import Tally
+
+_STOPPING: Final = (
+    "stopping: nothing new is created; waiting (10 s at most) for the creates in flight, whose answers are paid tasks. "
+    "Ctrl-C again leaves at once."
+)
+
+
+def run(
+    batch: Annotated[
+        Path, typer.Argument(metavar="BATCH.jsonl", help="A request per line; `-` reads them from stdin.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the files and the ledger.")],
+    config: ConfigOption = None,
+) -> None:
+    """Make everything that a batch file asks for. The same command again continues where it was left.
+
+    The whole file is checked before anything is sent. DIR keeps the results and ledger.db, the record of every job,
+    by which nothing that was paid for is created twice.
+    """
+    words = ["mps-aigc", "run", str(batch), *(["--config", str(config)] if config else []), "--out", str(out)]
+    same_input = " (with the same input)" if str(batch) == "-" else ""
+    with as_file(batch) as file:
+        code = carry_out(
+            file, Config.load(config), out, on_again=f"go on with the same command{same_input}: {shlex.join(words)}"
+        )
+    raise typer.Exit(code)
+
+
+def carry_out(
+    batch: Path, config: Config, out: Path, *, on_again: str, before_leaving: Callable[[], None] = lambda: None
+) -> Exit:
+    """Check everything, run the batch into a folder, and tell what came of it.
+
+    `on_again` says how to go on after an interruption. Raises AigcError for what is wrong before anything is sent.
+    """
+    ledger = out / LEDGER
+    client = client_for(config, ledger)
+    checked = check_batch(batch, config.defaults())
+    prepare_folder(out)
+    tally, began = Tally(checked.totals), time.monotonic()
+    error, interrupted = None, False
+    try:
+        error = asyncio.run(_run(client, checked, out, tally, before_leaving))
+    except Interrupted:
+        interrupted = True
+    tell_results(tally, time.monotonic() - began, out)
+    tell_reasons(tally)
+    if interrupted:
+        complain(f"interrupted; {in_flight(census(ledger))}\n{on_again}")
+        return Exit.INTERRUPTED
+    if error is not None:
+        complain(f"error: {printable(str(error))}\nwhen that is mended, {on_again}")
+        return Exit.ACCOUNT_REFUSED if isinstance(error, AccountError) else Exit.FAILED
+    return Exit.FAILED if tally.not_well else Exit.WELL
+
+
+async def _run(
+    client: AigcClient, batch: Batch, out: Path, tally: Tally, before_leaving: Callable[[], None]
+) -> AigcError | None:
+    """The error that ended the batch early, if one did. Raises Interrupted."""
+    display = display_for(tally)
+    client.on_event(tally.on_event)
+    with Interrupts(lambda: display.note(_STOPPING), before_leaving=(display.restore, before_leaving)) as interrupts:
+        async with client:
+            with display:
+                return await interrupts.stoppable(_outcomes(client, batch, out, tally, display))
+
+
+async def _outcomes(client: AigcClient, batch: Batch, out: Path, tally: Tally, display: Display) -> AigcError | None:
+    async with _ticking(client, display), client.run(batch, save_to=out) as outcomes:
+        try:
+            async for outcome in outcomes:
+                tally.on_outcome(outcome)
+                display.ended(outcome)
+        except AigcError as error:
+            return error
+    return None
+
+
+@asynccontextmanager
+async def _ticking(client: AigcClient, display: Display) -> AsyncIterator[None]:
+    async def tick() -> None:
+        while True:
+            display.tick(client.statistics())
+            await asyncio.sleep(TICK_S)
+
+    ticker = asyncio.create_task(tick(), name="progress")
+    try:
+        yield
+    finally:
+        ticker.cancel()
+        with suppress(asyncio.CancelledError):
+            await ticker

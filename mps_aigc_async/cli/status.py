@@ -1,0 +1,68 @@
+"""`status`: one task at the service, or all jobs of a ledger."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..config import Config
+from ..errors import InvalidRequest
+from ..states import JobState, Kind, TaskState
+from ..wire.dialect import TaskStatus
+from .interrupts import Interrupted, Interrupts
+from .kept import LEDGER, census, of_state
+from .options import ConfigOption, client_for
+from .screen import Exit, printable, say
+from .summary import tell_census
+
+
+def status(
+    target: Annotated[
+        str, typer.Argument(metavar="DIR | KIND", help="A folder that `run` wrote into; or image or video, with an id.")
+    ],
+    task_id: Annotated[
+        str | None, typer.Argument(metavar="TASK_ID", help="As `run`, `image` and `video` tell it.", show_default=False)
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """How a batch's folder stands (needs no keys), or one task by its kind and TaskId.
+
+    Exit code 1 says that something in it failed or is unknown.
+    """
+    code = _of_ledger(Path(target)) if task_id is None else _of_task(target, task_id, config)
+    raise typer.Exit(code)
+
+
+def _of_ledger(target: Path) -> Exit:
+    if str(target) in list(Kind) and not target.exists():
+        raise InvalidRequest(f"which {target}? Give its TaskId: mps-aigc status {target} 4-Aigc…")
+    ledger = target if target.is_file() else target / LEDGER
+    jobs = census(ledger)
+    tell_census(jobs)
+    at_service = of_state(jobs, JobState.SUBMITTED)
+    if at_service:
+        say(f"{at_service} at the service: the `run` command that made this folder polls and saves them")
+    not_well = of_state(jobs, JobState.FAILED) + of_state(jobs, JobState.UNKNOWN)
+    return Exit.FAILED if not_well else Exit.WELL
+
+
+def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:
+    client = client_for(Config.load(config))
+    task = client.attach(kind, task_id)
+
+    async def poll() -> TaskStatus:
+        with Interrupts() as interrupts:
+            async with client:
+                return await interrupts.stoppable(task.status())
+
+    try:
+        answer = asyncio.run(poll())
+    except Interrupted:
+        return Exit.INTERRUPTED
+    say(f"{task_id}: {printable(answer.word)} ({answer.state})")
+    for text in (answer.message, answer.resolution, *answer.urls):
+        if text:
+            say(f"  {printable(text)}")
+    say(f"  request {printable(answer.request_id)}")
+    return Exit.FAILED if answer.state is TaskState.FAILED else Exit.WELL

@@ -1,0 +1,92 @@
+"""What a batch came to: the table, why requests failed, and what to do next."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from rich import box
+from rich.table import Table
+
+from ..errors import (
+    AigcError,
+    ContentViolation,
+    CreateOutcomeUnknown,
+    DownloadError,
+    InvalidRequest,
+    ResultExpired,
+    ServiceError,
+    TaskFailed,
+)
+from ..policy import may_repeat
+from ..states import JobState, Kind
+from .kept import Census
+from .screen import console, printable, say
+from .tally import Tally, Word
+
+_ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
+    # The first that fits. A job that failed stays failed: its id will not be paid for twice by accident.
+    (
+        CreateOutcomeUnknown,
+        "the service may have made (and billed) these: they are not sent again by themselves; look for them in the "
+        "console's task list, and where nothing is there give the request another id to create it anew",
+    ),
+    (ContentViolation, "change the prompt or the input, and give the request another id"),
+    (InvalidRequest, "mend the request and run the batch again"),
+    (DownloadError, "the same command again fetches them, as long as their URLs live"),
+    (ResultExpired, "to make it anew, give the request another id"),
+    (TaskFailed, "to try again (and be billed again if it succeeds), give the request another id"),
+)
+
+
+def tell_results(tally: Tally, seconds: float, folder: Path) -> None:
+    """The table of one run."""
+    table = _table("", "asked", *Word, "open")
+    for kind, total in tally.totals.items():
+        counts = [tally.counts[word][kind] for word in Word]
+        table.add_row(f"{kind}s", *(str(number) for number in (total, *counts, tally.open(kind))))
+    console().print(table)
+    if any(tally.open(kind) for kind in tally.totals):
+        say("open: not begun, or not ended at the service yet")
+    say(f"{seconds:.1f} s, files in {folder}")
+
+
+def tell_reasons(tally: Tally) -> None:
+    """Why requests did not end well, alike ones together, and what can be done."""
+    for text, reason in tally.reasons.items():
+        ids = ", ".join(reason.ids) + (", …" if reason.count > len(reason.ids) else "")
+        say(f"{reason.count} not well: {printable(text)}\n  {ids}\n  {advice_for(reason.error)}")
+    if tally.other_reasons:
+        say(f"{tally.other_reasons} more, for other reasons")
+
+
+def advice_for(error: AigcError) -> str:
+    for known, advice in _ADVICE:
+        if isinstance(error, known):
+            return advice
+    if isinstance(error, ServiceError) and not may_repeat(error, reads=False):
+        return "mend what the message names, and give the request another id"
+    return "the same command again goes on with them"
+
+
+def tell_census(jobs: Census) -> None:
+    """The table of a ledger."""
+    table = _table("", *JobState)
+    for kind in sorted({kind for kind, _ in jobs}):
+        table.add_row(f"{kind}s", *(str(jobs.get((kind, state), 0)) for state in JobState))
+    console().print(table)
+
+
+def in_flight(jobs: Census) -> str:
+    """What is at the service, in words."""
+    numbers = {kind: jobs.get((kind, JobState.SUBMITTED), 0) for kind in Kind}
+    tasks = " and ".join(f"{number} {kind}{'s' * (number != 1)}" for kind, number in numbers.items() if number)
+    if not tasks:
+        return "no task is at the service"
+    return f"at the service {tasks} (submitted): they go on there, and are polled and saved when you go on"
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading else "left")
+    return table

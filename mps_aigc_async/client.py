@@ -1,0 +1,257 @@
+"""The façade: builds the graph of parts, owns their lifetimes, and hands work down."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Generic, Self, TypeVar, cast, overload
+
+from .assembly import Batch, BatchItem, Parts, Settings, Statistics, absolute, folder_for
+from .config import Config
+from .errors import ClientClosed, InvalidRequest, TaskTimeout
+from .events import Callback, Events
+from .ledger import JobRecord, Ledger
+from .pipelines import Names
+from .policy import RetryPolicy
+from .requests import ImageRequest, ImageToVideo, Request, VideoRequest
+from .results import ImageResult, ImageToVideoResult, Outcome, Result, VideoResult
+from .scheduler import Run
+from .states import JobState, Kind
+from .transport import AiohttpTransport, Timeouts, Transport, parse_endpoint
+from .wire.dialect import TaskStatus
+from .wire.mps import HOST
+
+T = TypeVar("T")
+ResultT = TypeVar("ResultT", ImageResult, VideoResult)
+
+
+class AigcClient:
+    """Creates images and videos, as many and as early as the account's limits allow.
+
+    ```python
+    async with AigcClient(Config.load(), ledger="jobs.db") as client:
+        image = await client.generate(ImageRequest(prompt="a lake by moonlight"))
+    ```
+
+    `endpoint` replaces the service's URL (plain http only towards loopback). `ledger` is a file that survives the
+    process; without it jobs are remembered as long as the client. `transport` makes another transport than HTTP and
+    `wall` tells another time (Unix seconds): both are for tests.
+
+    Clients of one account in one process and loop share its limits. Raises ConfigError for unusable keys or URLs.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        endpoint: str | None = None,
+        ledger: str | Path | None = None,
+        timeouts: Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        transport: Callable[[], Transport] | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        base = parse_endpoint(endpoint or config.tencent_cloud.endpoint or f"https://{HOST}")
+        credentials = config.credentials()
+        self._settings = Settings(
+            config=config,
+            endpoint=base,
+            credentials=credentials,
+            account=config.account or credentials.account,
+            store=config.store(),
+            retry=retry,
+            transport=transport or (lambda: AiohttpTransport(base, timeouts)),
+            wall=wall,
+            events=Events(),
+        )
+        self._ledger = None if ledger is None else absolute(ledger)
+        self._names = Names()
+        self._parts: Parts | None = None
+
+    def __repr__(self) -> str:
+        state = "open" if self._parts else "closed"
+        return f"<AigcClient of {self._settings.account} at {self._settings.endpoint.authority}, {state}>"
+
+    async def __aenter__(self) -> Self:
+        if self._parts is not None:
+            raise ClientClosed("the client is open already: one `async with` at a time")
+        self._parts = Parts(self._settings)
+        try:
+            await self._parts.pipelines(self._ledger)
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop creating, wait at most 10 s for creates in flight, then let go. Tasks at the service run on."""
+        parts, self._parts = self._parts, None
+        if parts is not None:
+            await parts.close()
+
+    # --- what users ask for -------------------------------------------------------------------------------------------
+
+    @overload
+    async def generate(
+        self, request: ImageRequest, *, save_to: str | Path | None = None, timeout: float | None = None
+    ) -> ImageResult: ...
+    @overload
+    async def generate(
+        self, request: VideoRequest, *, save_to: str | Path | None = None, timeout: float | None = None
+    ) -> VideoResult: ...
+    @overload
+    async def generate(
+        self, request: ImageToVideo, *, save_to: str | Path | None = None, timeout: float | None = None
+    ) -> ImageToVideoResult: ...
+    async def generate(
+        self, request: Request, *, save_to: str | Path | None = None, timeout: float | None = None
+    ) -> Result:
+        """Create, wait, save into `save_to` if given, and return the result.
+
+        Raises what ended it: see `errors`; after `timeout` seconds TaskTimeout, while the task itself goes on. A
+        chain's error has its paid image in `partial`. A request known to the ledger is not created again.
+        """
+        parts, name = self._opened(), self._names.name(request)
+        folder = await folder_for(save_to)
+        pipelines = await parts.pipelines(self._ledger)
+        work = parts.work.serve(pipelines.outcome(request, name, folder), f"request {name}")
+        outcome = await _within(timeout, work, name)
+        if outcome.error is not None:
+            outcome.error.partial = outcome.partial
+            raise outcome.error
+        assert outcome.result is not None  # noqa: S101 — an outcome has one or the other
+        return outcome.result
+
+    def run(
+        self,
+        requests: Iterable[BatchItem] | AsyncIterable[BatchItem],
+        *,
+        ledger: str | Path | None = None,
+        save_to: str | Path | None = None,
+    ) -> "Run[BatchItem, Outcome[BatchItem]]":
+        """Outcomes of any number of requests, as they end; the input is read lazily.
+
+        Never raises for one request's failure: a bad item is an outcome as well. What concerns all of them is raised
+        by the iteration: ConfigError for an unusable `save_to`, LedgerError, and AccountError after the outcomes of
+        what had been begun. The same `ledger` again continues where it was left.
+        """
+        parts = self._opened()
+        path = self._ledger if ledger is None else absolute(ledger)
+        # With a durable ledger the same batch again is the same jobs; without one it is new ones.
+        names = self._names if path is None else Names()
+        batch = Batch(parts, path, save_to, names)
+        width = 2 * sum(parts.capacities.values()) + 16
+        return Run(requests, batch.work, width=width, owner=parts.work, prepare=batch.prepare, stops=batch.stops)
+
+    @overload
+    async def submit(self, request: ImageRequest) -> "Task[ImageResult]": ...
+    @overload
+    async def submit(self, request: VideoRequest) -> "Task[VideoResult]": ...
+    async def submit(self, request: ImageRequest | VideoRequest) -> "Task[ImageResult] | Task[VideoResult]":
+        """Create a task and return as soon as the service has accepted it."""
+        parts, name = self._opened(), self._names.name(request)
+        pipelines = await parts.pipelines(self._ledger)
+        job = await parts.work.serve(pipelines.submit(request, name), f"request {name}")
+        return Task(self, job.kind, job.task_id or "", job.request_id, lambda: pipelines.finish(job))
+
+    def attach(self, kind: str | Kind, task_id: str) -> "Task[ImageResult] | Task[VideoResult]":
+        """A task that exists already, by its TaskId, wherever and whenever it was created."""
+        try:
+            known = Kind(kind)
+        except ValueError:
+            raise InvalidRequest(f"{kind!r} is no kind of task: image or video") from None
+
+        async def finish() -> JobRecord:
+            return await (await self._opened().pipelines(self._ledger)).attach(known, task_id)
+
+        return Task(self, known, task_id, None, finish)
+
+    async def status(self, kind: Kind, task_id: str) -> TaskStatus:
+        """One poll of any task. Raises ServiceError or TransportError."""
+        parts = self._opened()
+        return await parts.calls.call(parts.dialect.describe(kind, task_id))
+
+    async def call(self, action: str, params: Mapping[str, object]) -> dict[str, object]:
+        """Any action of the service, signed and paced (its documented limit, else 20/s): the inside of `Response`.
+
+        A read is repeated after a failure; anything else only where it certainly was not accepted.
+        """
+        parts = self._opened()
+        return await parts.calls.call(parts.dialect.call(action, params))
+
+    async def unknown(self, ledger: str | Path | None = None) -> list[JobRecord]:
+        """The jobs whose create was sent and never answered, the oldest first."""
+        return await self._in_ledger(ledger, lambda kept: kept.in_state(JobState.UNKNOWN))
+
+    async def counts(self, ledger: str | Path | None = None) -> Mapping[JobState, int]:
+        """Jobs by state."""
+        return await self._in_ledger(ledger, lambda kept: kept.counts())
+
+    def on_event(self, callback: Callback) -> Callable[[], None]:
+        """Call `callback` with each event from now on; the function returned ends it."""
+        return self._settings.events.subscribe(callback)
+
+    def statistics(self) -> Statistics:
+        """A snapshot."""
+        return self._opened().statistics()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _opened(self) -> "Parts":
+        if self._parts is None:
+            raise ClientClosed("the client is not open: use it inside `async with AigcClient(…) as client:`")
+        return self._parts
+
+    async def _in_ledger(self, path: str | Path | None, ask: Callable[[Ledger], Awaitable[T]]) -> T:
+        parts = self._opened()
+        return await ask(await parts.ledger(self._ledger if path is None else absolute(path)))
+
+
+class Task(Generic[ResultT]):
+    """A task at the service, by its TaskId."""
+
+    def __init__(
+        self,
+        client: AigcClient,
+        kind: Kind,
+        task_id: str,
+        request_id: str | None,
+        finish: Callable[[], Awaitable[JobRecord]],
+    ) -> None:
+        self._client = client
+        self._finish = finish
+        self.kind = kind
+        self.task_id = task_id
+        self.request_id = request_id
+        """Of the create; None for a task attached to."""
+
+    def __repr__(self) -> str:
+        return f"<Task {self.kind} {self.task_id}>"
+
+    async def status(self) -> TaskStatus:
+        """One poll, paced like all others. Raises ServiceError or TransportError."""
+        return await self._client.status(self.kind, self.task_id)
+
+    async def wait(self, timeout: float | None = None) -> ResultT:
+        """The task's result. Raises TaskFailed, or TaskTimeout after `timeout` seconds: the task itself goes on."""
+        job = await _within(timeout, self._finish(), self.task_id)
+        return cast("ResultT", job.result())
+
+
+async def _within(timeout: float | None, work: Awaitable[T], job_id: str) -> T:
+    try:
+        async with asyncio.timeout(timeout) as deadline:
+            return await work
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        raise TaskTimeout(
+            f"not finished within {timeout:g} s: only the waiting ended; ask again by the same id or TaskId",
+            job_id=job_id,
+        ) from None

@@ -1,0 +1,258 @@
+"""The documented JSON and the environment, as values.
+
+Documented keys (AIGC guide of 2026-05-29, "配置文件参考") keep their names exactly; ours beside them are optional. An
+unknown key is refused by name: a misspelt limit must not silently be no limit.
+"""
+
+import json
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.alias_generators import to_camel
+
+from .credentials import Credentials
+from .errors import ConfigError
+from .jobs import TASK_DEADLINE_S
+from .limits import DEFAULT_JITTER_S
+from .pipelines import Defaults, ImageDefaults, VideoDefaults
+from .requests import CosStore
+from .states import Kind
+from .transport import parse_endpoint
+
+PLACEHOLDER_BUCKET: Final = "your-bucket-name-1234567890"
+"""The bucket of the guide's example: counts as unset."""
+_PLACEHOLDER: Final = re.compile(r"^\s*$|^您的|^your[-_ ]|^<.*>$", re.IGNORECASE)
+"""What stands in examples where a key belongs: 「您的 SecretId」 in the guide."""
+
+ENVIRONMENT: Final = {
+    "TENCENTCLOUD_SECRET_ID": ("tencentCloud", "secretId"),
+    "TENCENTCLOUD_SECRET_KEY": ("tencentCloud", "secretKey"),
+    "TENCENTCLOUD_TOKEN": ("tencentCloud", "token"),
+    "TENCENTCLOUD_REGION": ("tencentCloud", "region"),
+    "MPS_AIGC_ENDPOINT": ("tencentCloud", "endpoint"),
+}
+"""Environment variables that win over the file, and the key each stands for."""
+
+Tasks = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the config file: camelCase there, snake_case here."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, protected_namespaces=()
+    )
+
+
+class TencentCloud(Section):
+    """Keys and where to send. Keys are better kept in the environment."""
+
+    secret_id: str = Field("", repr=False)
+    secret_key: SecretStr = SecretStr("")
+    token: SecretStr | None = None
+    """Session token of temporary credentials."""
+    region: str | None = None
+    endpoint: str | None = None
+    """Another base URL than the service's own; plain http only towards loopback."""
+
+
+class CosOutput(Section):
+    """Where the service stores results in COS; sent as StoreCosParam. The guide's example bucket counts as unset."""
+
+    bucket: str = ""
+    region: str = ""
+    output_dir: str | None = None
+
+
+class ImageGeneration(Section):
+    """Defaults of image requests that name no model of their own."""
+
+    enabled: bool = True
+    model_name: str | None = None
+    model_version: str | None = None
+
+
+class VideoGeneration(Section):
+    """Defaults of video requests that name no model of their own."""
+
+    enabled: bool = True
+    model_name: str | None = None
+    model_version: str | None = None
+    duration: int | None = Field(None, ge=1)
+    enable_audio: bool | None = None
+
+
+class Generation(Section):
+    """The `mps` section."""
+
+    image_generation: ImageGeneration = Field(default_factory=ImageGeneration)
+    video_generation: VideoGeneration = Field(default_factory=VideoGeneration)
+
+
+class Concurrency(Section):
+    """Tasks running at the service at once, and how often each is asked about. Defaults: the guide's example."""
+
+    max_image_tasks: Tasks = 2
+    max_video_tasks: Tasks = 1
+    poll_interval_ms: Annotated[int, Field(ge=100)] = 5000
+
+
+class Pacing(Section):
+    """Send times."""
+
+    jitter_ms: Annotated[float, Field(ge=0, le=1000)] = DEFAULT_JITTER_S * 1000
+    """Delivery jitter to survive: 25 ms leaves 97.6% of the rate (measured 2026-11)."""
+
+
+class TaskTimeouts(Section):
+    """Seconds from acceptance until a task is given up (it stays in the ledger and can be resumed)."""
+
+    image_seconds: Seconds = TASK_DEADLINE_S[Kind.IMAGE]
+    video_seconds: Seconds = TASK_DEADLINE_S[Kind.VIDEO]
+
+
+class Config(Section):
+    """Everything that can be set.
+
+    >>> Config.parse({"concurrency": {"maxImageTasks": 8}}).concurrency.max_image_tasks
+    8
+    >>> Config.parse({"concurency": {}})
+    Traceback (most recent call last):
+        ...
+    mps_aigc_async.errors.ConfigError: config: concurency: unknown key (known: account, concurrency, ...)
+    """
+
+    account: str | None = Field(None, min_length=1)
+    """Whose limits and ledger rows these are; by default derived from the SecretId."""
+    tencent_cloud: TencentCloud = Field(default_factory=TencentCloud)
+    cos_output: CosOutput = Field(default_factory=CosOutput)
+    mps: Generation = Field(default_factory=Generation)
+    concurrency: Concurrency = Field(default_factory=Concurrency)
+    limits: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """Calls per second by action, where the account's differ from the documented ones."""
+    pacing: Pacing = Field(default_factory=Pacing)
+    timeouts: TaskTimeouts = Field(default_factory=TaskTimeouts)
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the config file; the environment wins over it.
+
+        Without `path`: the file that $MPS_AIGC_CONFIG names, else ./config.json if it is there, else the environment
+        alone. Raises ConfigError naming the file, the key and the fix.
+        """
+        environ = os.environ if environ is None else environ
+        named = path or environ.get("MPS_AIGC_CONFIG")
+        file = Path(named or "config.json")
+        data = _read(file) if named or file.is_file() else {}
+        for variable, (section, key) in ENVIRONMENT.items():
+            if value := environ.get(variable):
+                data = data | {section: {**_section(data, section, file), key: value}}
+        return cls.parse(data, source=str(file) if named or file.is_file() else "environment")
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], source: str = "config") -> Self:
+        """The decoded JSON as a Config. Raises ConfigError."""
+        try:
+            config = cls.model_validate(data)
+        except ValidationError as error:
+            raise ConfigError(f"{source}: {_explain(error)}") from None
+        if config.tencent_cloud.endpoint:
+            parse_endpoint(config.tencent_cloud.endpoint)
+        return config
+
+    def credentials(self) -> Credentials:
+        """The keys. Raises ConfigError if they are missing or still the example's."""
+        keys = self.tencent_cloud
+        for name, value, variable in (
+            ("secretId", keys.secret_id, "TENCENTCLOUD_SECRET_ID"),
+            ("secretKey", keys.secret_key.get_secret_value(), "TENCENTCLOUD_SECRET_KEY"),
+        ):
+            if _PLACEHOLDER.search(value):
+                what = "still the example's placeholder" if value.strip() else "missing"
+                raise ConfigError(
+                    f"tencentCloud.{name} is {what}: put your key there, or set ${variable} "
+                    "(keys: https://console.cloud.tencent.com/cam/capi)"
+                )
+        token = keys.token.get_secret_value() if keys.token else None
+        return Credentials(keys.secret_id, keys.secret_key.get_secret_value(), token or None)
+
+    def defaults(self) -> Defaults:
+        """What requests that name no model take."""
+        image, video = self.mps.image_generation, self.mps.video_generation
+        return Defaults(
+            image=ImageDefaults(enabled=image.enabled, model_name=image.model_name, model_version=image.model_version),
+            video=VideoDefaults(
+                enabled=video.enabled,
+                model_name=video.model_name,
+                model_version=video.model_version,
+                duration=video.duration,
+                enable_audio=video.enable_audio,
+            ),
+        )
+
+    def store(self) -> CosStore | None:
+        """Where the service is to store results, if a real bucket is named. Warns once about the example's."""
+        cos = self.cos_output
+        if cos.bucket == PLACEHOLDER_BUCKET:
+            warnings.warn(
+                f"cosOutput.bucket is the example's {PLACEHOLDER_BUCKET!r}: ignored, results stay at their URLs "
+                "(name your own bucket, or remove cosOutput)",
+                stacklevel=3,
+            )
+            return None
+        if not cos.bucket:
+            return None
+        if not cos.region:
+            raise ConfigError("cosOutput.region is missing: COS needs the bucket's region, such as ap-guangzhou")
+        return CosStore(bucket=cos.bucket, region=cos.region, path=cos.output_dir)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the config {file}: {error.strerror}; config.example.json shows one") from error
+    except ValueError as error:
+        # The decoder's text gives line and column; its document, keys included, stays out of the message and chain.
+        reason = (
+            f"line {error.lineno}, column {error.colno}: {error.msg}"
+            if isinstance(error, json.JSONDecodeError)
+            else "not UTF-8"
+        )
+        raise ConfigError(f"{file} is not valid JSON: {reason}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{file}: expected an object at the top, got {type(data).__name__}")
+    return data
+
+
+def _section(data: Mapping[str, Any], section: str, file: Path) -> dict[str, Any]:
+    known = data.get(section, {})
+    if not isinstance(known, dict):
+        raise ConfigError(f"{file}: {section}: expected an object, got {type(known).__name__}")
+    return known
+
+
+def _explain(error: ValidationError) -> str:
+    """Each fault by its key, without the value: it may be a secret."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in detail['loc'])}: "
+        + (_unknown_key(detail["loc"]) if detail["type"] == "extra_forbidden" else detail["msg"])
+        for detail in error.errors(include_url=False, include_input=False)
+    )
+
+
+def _unknown_key(where: tuple[int | str, ...]) -> str:
+    section: type[BaseModel] = Config
+    for part in where[:-1]:
+        names = {field.alias: field.annotation for field in section.model_fields.values()}
+        inner = names.get(str(part))
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return "unknown key"
+        section = inner
+    return f"unknown key (known: {', '.join(sorted(field.alias or '' for field in section.model_fields.values()))})"

@@ -1,0 +1,26 @@
+"""Keys, kept so that they do not leak."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A key pair of Tencent Cloud, with the session token of temporary ones.
+
+    Neither the SecretKey nor the token is in the repr.
+    """
+
+    secret_id: str
+    secret_key: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+
+    @property
+    def account(self) -> str:
+        """A name for the account of this key that may be written down: enough to tell two apart, not enough to use.
+
+        >>> Credentials("AKIDEXAMPLE", "KEYEXAMPLE").account
+        'AKID…PLE#9dd11ba2'
+        """
+        known = hashlib.sha256(self.secret_id.encode()).hexdigest()[:8]
+        return f"{self.secret_id[:4]}…{self.secret_id[-3:]}#{known}"

@@ -1,0 +1,18 @@
+"""The service on loopback, for tests, benchmarks and the demo: MPS's AIGC API as its documents describe it, at its
+strictest, with real images and videos as results.
+
+    async with Emulator(speed=60) as emulator:
+        ...  # a client whose endpoint is emulator.url
+
+It judges the client, so it borrows nothing from it but the signature (`wire.tc3`, pinned by published vectors).
+Rendering needs the extra `mps-aigc-async[emulator]`; without it everything works but the download of results.
+`Service` is the same without a socket or a clock, for tests in virtual time.
+"""
+
+from mps_aigc_async.emulator.records import Arrival, Statistics
+from mps_aigc_async.emulator.reply import Conduct, Frames, Reply
+from mps_aigc_async.emulator.server import Emulator
+from mps_aigc_async.emulator.service import Service
+from mps_aigc_async.emulator.settings import Settings
+
+__all__ = ["Arrival", "Conduct", "Emulator", "Frames", "Reply", "Service", "Settings", "Statistics"]

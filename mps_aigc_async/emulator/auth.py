@@ -1,0 +1,96 @@
+"""Who is calling: TC3 judged on the bytes that arrived, not on what the client meant to send.
+
+The rules are those of "Signature v3" (Tencent Cloud API documentation): any SignedHeaders that holds `content-type`
+and `host` will do (the official SDK signs just these two), header values count as received, the Host with its port,
+and the timestamp may be 300 s off. The key ladder and the canonical form come from `wire.tc3`, which the published
+vectors pin.
+"""
+
+import hmac
+import re
+from collections.abc import Mapping
+
+from mps_aigc_async.emulator.refusal import Refused
+from mps_aigc_async.wire import tc3
+
+SERVICE = "mps"
+
+_AUTHORIZATION = re.compile(
+    rf"{tc3.ALGORITHM} +Credential=(?P<id>[\w-]+)/(?P<date>\d{{4}}-\d\d-\d\d)/(?P<service>[a-z0-9]+)/{tc3.TERMINATOR}"
+    r", *SignedHeaders=(?P<names>[a-z0-9;-]+), *Signature=(?P<signature>[0-9a-f]{64})",
+    re.ASCII,
+)
+_MUST_BE_SIGNED = frozenset({"content-type", "host"})
+
+
+class Judge:
+    """Admits one key pair. The derived key changes with the UTC date only, so one is kept."""
+
+    __slots__ = ("_derived_for", "_secret_id", "_secret_key", "_signing_key")
+
+    def __init__(self, secret_id: str, secret_key: str) -> None:
+        self._secret_id = secret_id
+        self._secret_key = secret_key
+        self._derived_for = ""
+        self._signing_key = b""
+
+    def __repr__(self) -> str:
+        return "Judge()"
+
+    def check(self, headers: Mapping[str, str], body: bytes, now: float) -> None:
+        """Raises Refused unless the account's own key signed exactly this. `headers` has lower-case names."""
+        claim = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
+        if claim is None:
+            raise _malformed("it is not of the form `TC3-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`")
+        timestamp = _timestamp(headers)
+        names = claim["names"].split(";")
+        _check_claim(claim, names, headers, timestamp)
+        # The two cheap questions first: they need no hash.
+        if not hmac.compare_digest(claim["id"].encode(), self._secret_id.encode()):
+            raise Refused("AuthFailure.SecretIdNotFound", "The SecretId is not found, please ensure it is correct.")
+        if abs(now - timestamp) > tc3.MAX_SKEW_S:
+            raise Refused(
+                "AuthFailure.SignatureExpire",
+                f"Your timestamp {timestamp} is more than {tc3.MAX_SKEW_S} s off the server's clock ({int(now)}).",
+            )
+        text = tc3.string_to_sign(
+            timestamp, tc3.credential_scope(claim["date"], SERVICE), tc3.canonical_request(headers, names, body)
+        )
+        if not hmac.compare_digest(tc3.signature(self._key_of(claim["date"]), text), claim["signature"]):
+            raise Refused("AuthFailure.SignatureFailure", "The provided credentials could not be validated.")
+
+    def _key_of(self, date: str) -> bytes:
+        if self._derived_for != date:
+            self._signing_key = tc3.key_ladder(self._secret_key, date, SERVICE)[2]
+            self._derived_for = date
+        return self._signing_key
+
+
+def _check_claim(claim: re.Match[str], names: list[str], headers: Mapping[str, str], timestamp: int) -> None:
+    """The Authorization header against the rest of the request, before any hashing."""
+    if not _MUST_BE_SIGNED.issubset(names):
+        raise _malformed("SignedHeaders must hold content-type and host")
+    if names != sorted(set(names)):
+        raise _malformed("SignedHeaders must be sorted and name each header once")
+    if absent := [name for name in names if name not in headers]:
+        raise _malformed(f"signed headers that did not arrive: {', '.join(absent)}")
+    if not all(headers[name].isascii() for name in names):
+        raise _malformed("a signed header's value is not ASCII")
+    if claim["service"] != SERVICE:
+        raise _malformed(f"the credential scope is for service {claim['service']}, this is {SERVICE}")
+    if claim["date"] != tc3.utc_date(timestamp):
+        raise _malformed(f"the scope's date {claim['date']} is not the UTC date of X-TC-Timestamp")
+
+
+def _timestamp(headers: Mapping[str, str]) -> int:
+    value = headers.get("x-tc-timestamp")
+    if value is None:
+        raise Refused("MissingParameter", "The request is missing the header X-TC-Timestamp.")
+    # At most 11 digits: beyond them there is no UTC date to compare with.
+    if not re.fullmatch(r"\d{1,11}", value, re.ASCII):
+        raise Refused("InvalidParameterValue", "The header X-TC-Timestamp must be Unix time in seconds.")
+    return int(value)
+
+
+def _malformed(reason: str) -> Refused:
+    return Refused("AuthFailure.InvalidAuthorization", f"The Authorization header is not valid: {reason}.")

@@ -1,0 +1,100 @@
+"""Faults on request: what goes wrong, how often, and whether the task was accepted before it did.
+
+    fault         accepted  what the client sees
+    error         no        HTTP 200, the error envelope with `code`
+    http_status   no        HTTP `status` with an HTML page, as a gateway answers
+    not_json      no        HTTP 200 with an HTML page, as a captive portal answers
+    reset_before  no        the connection is reset, no answer
+    reset_after   yes       the connection is reset, no answer
+    hang          yes       the answer never comes
+    delay         yes       the answer, late
+
+Each comes `seconds` late, if that is set.
+`accepted=True` on the first three makes them lie: the task exists, the answer says otherwise. That is what
+InternalError and a gateway's 502 can mean, and why a client must not send such a create again by itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final, Literal, TypeAlias, get_args
+
+FaultName: TypeAlias = Literal["error", "http_status", "not_json", "reset_before", "reset_after", "hang", "delay"]
+
+MEDIA = "Media"
+"""The name by which a download is spoken of as an action. Its `reset_after` comes in the middle of the body."""
+
+_ACCEPTED: Final[Mapping[FaultName, bool]] = {
+    "error": False,
+    "http_status": False,
+    "not_json": False,
+    "reset_before": False,
+    "reset_after": True,
+    "hang": True,
+    "delay": True,
+}
+
+
+@dataclass(slots=True)
+class Fault:
+    """One rule. `times` counts down; None is for ever."""
+
+    action: str | None
+    fault: FaultName
+    times: int | None
+    probability: float
+    accepted: bool
+    code: str
+    status: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Faults:
+    """The rules in the order added; the first that matches and wins its draw is the one that happens."""
+
+    random: Random = field(repr=False)
+    rules: list[Fault] = field(default_factory=list)
+
+    def add(
+        self,
+        *,
+        action: str | None = None,
+        fault: FaultName,
+        times: int | None = 1,
+        probability: float = 1.0,
+        accepted: bool | None = None,
+        code: str = "InternalError",
+        status: int = 502,
+        seconds: float = 0.0,
+    ) -> None:
+        """Arranges for `fault` to befall the next `times` calls of `action` (None: of any action but "Media").
+
+        With a `probability`, each call draws (seeded) until it has happened `times` times; pass `times=None` to make
+        it a rate of failure. `code` belongs to `error` and `status` to `http_status`; `seconds` delays any of them.
+        """
+        if fault not in get_args(FaultName):
+            raise ValueError(f"no such fault: {fault!r}; there are {', '.join(get_args(FaultName))}")
+        if not 0 <= probability <= 1:
+            raise ValueError(f"a probability is between 0 and 1: {probability}")
+        takes_place = _ACCEPTED[fault] if accepted is None else accepted
+        if fault == "reset_before" and takes_place:
+            raise ValueError("reset_before accepts nothing; use reset_after")
+        self.rules.append(Fault(action, fault, times, probability, takes_place, code, status, seconds))
+
+    def clear(self) -> None:
+        self.rules.clear()
+
+    def draw(self, action: str) -> Fault | None:
+        """The fault that befalls this call, used up."""
+        for rule in self.rules:
+            if rule.action != action and (rule.action is not None or action == MEDIA):
+                continue
+            if rule.probability < 1 and self.random.random() >= rule.probability:
+                continue
+            if rule.times is not None:
+                rule.times -= 1
+                if rule.times <= 0:
+                    self.rules.remove(rule)
+            return rule
+        return None

@@ -1,0 +1,165 @@
+"""Which fields an action takes, as tables, and the checker that holds a request against them.
+
+The tables are the emulator's own, written from the official SDK's models (tencentcloud-sdk-python-mps 3.1.194,
+`v20190612/models.py`) and never from this package's encoder: a judge that shares the client's tables shares its
+mistakes. A field that no table knows is refused by its full name (`ImageInfos.0.Url`), as the service does.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from mps_aigc_async.emulator.refusal import Refused
+
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
+"""What `json.loads` returns. A string is a Sequence as well, so test for `list`."""
+
+Scalar: TypeAlias = Literal["string", "integer", "boolean", "document"]
+"""`document` is a string that must itself hold a JSON document, as AdditionalParameters does."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    of: "Shape"
+
+
+Table: TypeAlias = Mapping[str, "Shape"]
+Shape: TypeAlias = "Scalar | ListOf | Table"
+
+_IMAGE: Table = {"ImageUrl": "string", "ReferenceType": "string"}
+_COS: Table = {"CosBucketName": "string", "CosBucketRegion": "string", "CosBucketPath": "string"}
+
+CREATE_IMAGE: Table = {
+    "ModelName": "string",  # never an enum: the list of models changes more often than the API
+    "ModelVersion": "string",
+    "SceneType": "string",
+    "Prompt": "string",
+    "NegativePrompt": "string",
+    "EnhancePrompt": "boolean",
+    "ImageInfos": ListOf(_IMAGE),
+    "OutputImageCount": "integer",
+    "ExtraParameters": {
+        "AspectRatio": "string",
+        "Resolution": "string",
+        "LogoAdd": "integer",
+        "OutputFormat": "string",
+    },
+    "AdditionalParameters": "document",
+    "StoreCosParam": _COS,
+    "Operator": "string",
+}
+
+CREATE_VIDEO: Table = {
+    "ModelName": "string",
+    "ModelVersion": "string",
+    "SceneType": "string",
+    "Prompt": "string",
+    "NegativePrompt": "string",
+    "EnhancePrompt": "boolean",
+    "ImageUrl": "string",
+    "LastImageUrl": "string",
+    "ImageInfos": ListOf(_IMAGE),
+    "VideoInfos": ListOf({"VideoUrl": "string", "ReferType": "string", "KeepOriginalSound": "string"}),
+    "AudioInfos": ListOf({"AudioUrl": "string"}),
+    "SubjectInfos": ListOf(
+        {
+            "Id": "string",
+            "Name": "string",
+            "VoiceId": "string",
+            "ImageUrls": ListOf("string"),
+            "VideoUrls": ListOf("string"),
+        }
+    ),
+    "Duration": "integer",
+    "ExtraParameters": {
+        "Resolution": "string",
+        "AspectRatio": "string",
+        "LogoAdd": "integer",
+        "EnableAudio": "boolean",
+        "OffPeak": "boolean",
+        "EnableBgm": "boolean",
+    },
+    "StoreCosParam": _COS,
+    "AdditionalParameters": "document",
+    "Operator": "string",
+}
+
+DESCRIBE: Table = {"TaskId": "string"}
+
+
+def decode(body: bytes, table: Table) -> Mapping[str, Json]:
+    """The request's fields, every one of them known to `table` and of its type. Raises Refused."""
+    try:
+        value: Json = json.loads(body)
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+        raise Refused("InvalidParameter", f"The request body is not valid JSON: {error}.") from error
+    if not isinstance(value, Mapping):
+        raise Refused("InvalidParameter", "The request body must be a JSON object.")
+    _check_table("", value, table)
+    return value
+
+
+def _check_table(prefix: str, value: Mapping[str, Json], table: Table) -> None:
+    for name, field in value.items():
+        shape = table.get(name)
+        if shape is None:
+            raise Refused("UnknownParameter", f"The parameter `{prefix}{name}` is not recognized.")
+        _check(prefix + name, field, shape)
+
+
+def _check(path: str, value: Json, shape: Shape) -> None:
+    if isinstance(shape, str):
+        _check_scalar(path, value, shape)
+    elif isinstance(shape, ListOf):
+        if not isinstance(value, list):
+            raise _wrong_type(path, "array")
+        for index, item in enumerate(value):
+            _check(f"{path}.{index}", item, shape.of)
+    elif isinstance(value, Mapping):
+        _check_table(f"{path}.", value, shape)
+    else:
+        raise _wrong_type(path, "object")
+
+
+def _check_scalar(path: str, value: Json, scalar: Scalar) -> None:
+    """`type(…) is`, not isinstance: to Python True is an int, to the service it is not."""
+    match scalar:
+        case "integer":
+            right = type(value) is int
+        case "boolean":
+            right = type(value) is bool
+        case "string" | "document":
+            right = type(value) is str
+    if not right:
+        raise _wrong_type(path, "string" if scalar == "document" else scalar)
+    if scalar == "document":
+        try:
+            json.loads(str(value))
+        except ValueError as error:
+            raise Refused("InvalidParameterValue", f"The parameter `{path}` must hold a JSON document.") from error
+
+
+def _wrong_type(path: str, expected: str) -> Refused:
+    return Refused("InvalidParameterValue", f"The parameter `{path}` must be of type {expected}.")
+
+
+def text_of(fields: Mapping[str, Json], name: str) -> str:
+    """A checked string field; the empty string where it is not set."""
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def integer_of(fields: Mapping[str, Json], name: str, default: int) -> int:
+    value = fields.get(name)
+    return value if isinstance(value, int) else default
+
+
+def flag_of(fields: Mapping[str, Json], name: str) -> bool:
+    return fields.get(name) is True
+
+
+def table_of(fields: Mapping[str, Json], name: str) -> Mapping[str, Json]:
+    """A checked object field; empty where it is not set."""
+    value = fields.get(name)
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,237 @@
+"""The shell: `Service` on a loopback port, by aiohttp. It owns the socket, the clock, the fetches and the thread."""
+
+import asyncio
+import hashlib
+import socket
+import struct
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from aiohttp import web
+
+from mps_aigc_async.emulator.faults import Faults
+from mps_aigc_async.emulator.frames import FrameError, fetch
+from mps_aigc_async.emulator.gallery import Gallery, UnreadableImageError
+from mps_aigc_async.emulator.records import Arrival, Statistics
+from mps_aigc_async.emulator.reply import Conduct, Frames, Reply
+from mps_aigc_async.emulator.service import MAX_BODY, Service
+from mps_aigc_async.emulator.settings import Settings
+from mps_aigc_async.emulator.storage import Piece
+
+HOST = "127.0.0.1"
+
+_SHUTDOWN_S = 1.0
+"""Seconds that closing gives to answers being written; nothing is worth waiting longer for in a test's teardown."""
+
+
+class Emulator:
+    """The service on loopback, from `async with` to its end.
+
+        async with Emulator(speed=60, seed=7) as emulator:
+            config = {"tencentCloud": {"endpoint": emulator.url, …}}
+
+    `port` 0 takes a free one. The other parameters are those of `Settings`, where each is explained.
+    """
+
+    def __init__(
+        self,
+        *,
+        speed: float = 1.0,
+        seed: int = 7,
+        port: int = 0,
+        image_seconds: tuple[float, float] = (60.0, 180.0),
+        video_seconds: tuple[float, float] = (180.0, 300.0),
+        max_running: Mapping[str, int] | None = None,
+        limits: Mapping[str, int | None] | None = None,
+        secret_id: str = "AKIDEXAMPLE",  # noqa: S107 - a published placeholder, as the next one
+        secret_key: str = "KEYEXAMPLE",  # noqa: S107
+        forbidden_word: str = "forbidden-content",
+        failing_word: str = "fail-later",
+        log_size: int = 100_000,
+    ) -> None:
+        self.service = Service(
+            Settings(
+                speed=speed,
+                seed=seed,
+                image_seconds=image_seconds,
+                video_seconds=video_seconds,
+                max_running=max_running,
+                limits=limits,
+                secret_id=secret_id,
+                secret_key=secret_key,
+                forbidden_word=forbidden_word,
+                failing_word=failing_word,
+                log_size=log_size,
+            )
+        )
+        self._port = port
+        self._gallery = Gallery()
+        self._fetches: set[asyncio.Task[None]] = set()
+        self._stack = AsyncExitStack()
+        self._closing = asyncio.Event()
+        # Wall time that never steps: a clock set back in the middle of a second would make the rate limit lie.
+        self._epoch = time.time() - time.monotonic()
+
+    def __repr__(self) -> str:
+        return f"Emulator({self.url!r}, {self.service.settings!r})"
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a final slash. With `port=0`, known only once it has been entered."""
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def faults(self) -> Faults:
+        return self.service.faults
+
+    @property
+    def arrivals(self) -> Sequence[Arrival]:
+        """The log of calls, oldest first."""
+        return self.service.arrivals
+
+    def statistics(self) -> Statistics:
+        return self.service.statistics(self._now())
+
+    def _now(self) -> float:
+        return self._epoch + time.monotonic()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._gallery.close)
+            self._session = await stack.enter_async_context(aiohttp.ClientSession())
+            stack.push_async_callback(self._stop_fetching)
+            # Cancelled with their connection: a call that hangs must not outlive the client that gave it up.
+            runner = web.AppRunner(
+                self._application(), access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S
+            )
+            stack.push_async_callback(runner.cleanup)
+            await runner.setup()
+            await web.TCPSite(runner, HOST, self._port).start()
+            stack.callback(self._closing.set)
+            self._port = int(runner.addresses[0][1])
+            self.service.storage.base_url = self.url
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def _application(self) -> web.Application:
+        # More than the service allows: it, and not aiohttp, says that a request is too large.
+        application = web.Application(client_max_size=2 * MAX_BODY)
+        application.router.add_get("/media/{piece:.+}", self._media)
+        application.router.add_get("/_emulator/statistics", self._statistics)
+        application.router.add_route("*", "/{path:.*}", self._call)
+        return application
+
+    async def _call(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        # A request has arrived when its last byte has; from here to the verdict nothing is awaited.
+        reply = self.service.handle(request.method, request.path, request.headers, body, self._now())
+        if reply.frames is not None:
+            self._fetch(reply.frames)
+        return await self._performed(request, reply)
+
+    async def _performed(self, request: web.Request, reply: Reply) -> web.StreamResponse:
+        """What the core decided, done to the connection."""
+        if reply.delay:
+            await asyncio.sleep(reply.delay)
+        match reply.conduct:
+            case Conduct.HANG:
+                await self._closing.wait()
+                _reset(request)
+            case Conduct.RESET:
+                _reset(request)
+            case Conduct.ANSWER:
+                pass
+        return web.Response(status=reply.status, headers=reply.headers, body=reply.body)
+
+    async def _statistics(self, _request: web.Request) -> web.Response:
+        return web.json_response(asdict(self.statistics()))
+
+    # Results
+
+    async def _media(self, request: web.Request) -> web.StreamResponse:
+        found = self.service.media(request.path, request.query_string, self._now())
+        if isinstance(found, Reply):
+            return await self._performed(request, found)
+        if found.delay:
+            await asyncio.sleep(found.delay)
+        try:
+            body = await self._gallery.get(found)
+        except ModuleNotFoundError as error:
+            return web.Response(status=501, text=f"{error}: pip install 'mps-aigc-async[emulator]' renders results.\n")
+        match found.conduct:
+            case Conduct.ANSWER:
+                return _file(request, body, found.content_type)
+            case Conduct.HANG | Conduct.RESET:
+                return await self._broken_off(request, found, body)
+
+    async def _broken_off(self, request: web.Request, piece: Piece, body: bytes) -> web.StreamResponse:
+        """Half the file, and then nothing, or a reset."""
+        response = web.StreamResponse(headers={"Content-Type": piece.content_type, "Content-Length": str(len(body))})
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
+        if piece.conduct is Conduct.HANG:
+            await self._closing.wait()
+        _reset(request)
+        return response
+
+    # Frames
+
+    def _fetch(self, frames: Frames) -> None:
+        task = asyncio.create_task(self._fetched(frames))
+        self._fetches.add(task)
+        task.add_done_callback(self._fetches.discard)
+
+    async def _fetched(self, frames: Frames) -> None:
+        """Ends by telling the service, whatever happened: its task waits for that."""
+        try:
+            first = await fetch(self._session, frames.order.first_url)
+            last = await fetch(self._session, frames.order.last_url)
+            await self._gallery.add_frames(frames.task_id, frames.order, first, last)
+        except (FrameError, UnreadableImageError, ModuleNotFoundError) as error:
+            self.service.frames_failed(frames.task_id, str(error), self._now())
+        else:
+            self.service.frames_ready(frames.task_id, self._now())
+
+    async def _stop_fetching(self) -> None:
+        for task in self._fetches:
+            task.cancel()
+        await asyncio.gather(*self._fetches, return_exceptions=True)
+
+
+def _reset(request: web.Request) -> None:
+    """Resets the connection: an RST, not the orderly end of a server that has finished."""
+    transport = request.transport
+    if transport is None:
+        return
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def _file(request: web.Request, body: bytes, content_type: str) -> web.Response:
+    """All of it, or the range asked for (RFC 9110, section 14), HEAD included."""
+    tag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+    headers = {"Content-Type": content_type, "Accept-Ranges": "bytes", "ETag": tag}
+    if "Range" not in request.headers or request.headers.get("If-Range", tag) != tag:
+        return web.Response(body=body, headers=headers)
+    total = len(body)
+    try:
+        start, stop, _ = request.http_range.indices(total)
+    except ValueError:  # aiohttp's word for a Range it can't read; the RFC says to ignore it
+        return web.Response(body=body, headers=headers)
+    if start >= stop:
+        return web.Response(status=416, headers={**headers, "Content-Range": f"bytes */{total}"})
+    return web.Response(
+        status=206, body=body[start:stop], headers={**headers, "Content-Range": f"bytes {start}-{stop - 1}/{total}"}
+    )

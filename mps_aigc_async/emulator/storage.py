@@ -1,0 +1,73 @@
+"""Where results lie: their URLs, and the answers to whoever asks for one, as COS would give them.
+
+A URL carries its own signature and end of life in the query (`?expires=…&sign=…`), as COS's pre-signed URLs do, so
+that a client that drops or re-encodes the query is found out.
+"""
+
+import hmac
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qs
+
+from mps_aigc_async.emulator.orders import Order
+from mps_aigc_async.emulator.reply import Conduct, Reply, storage_error
+from mps_aigc_async.emulator.tasks import Task
+
+CONTENT_TYPES: Final = {"png": "image/png", "jpg": "image/jpeg", "mp4": "video/mp4"}
+
+_PATH = re.compile(r"/media/(?P<task>[\w-]+)/(?P<index>\d{1,3})\.(?P<format>[a-z0-9]+)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One result of a task, to be rendered and sent."""
+
+    task_id: str
+    index: int
+    """From 0."""
+    order: Order
+    conduct: Conduct = Conduct.ANSWER
+    """RESET comes in the middle of the body: the download began."""
+    delay: float = 0.0
+
+    @property
+    def content_type(self) -> str:
+        return CONTENT_TYPES[self.order.format]
+
+
+class Storage:
+    __slots__ = ("_key", "base_url")
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self.base_url = "http://emulator.invalid"
+        """Where the shell serves results, without a final slash; it says so once it knows its port."""
+
+    def __repr__(self) -> str:
+        return f"Storage({self.base_url!r})"
+
+    def urls(self, task: Task) -> list[str]:
+        """The URLs of a task that is done."""
+        expires = int(task.expires_at)
+        paths = [f"/media/{task.task_id}/{index}.{task.order.format}" for index in range(task.order.count)]
+        return [f"{self.base_url}{path}?expires={expires}&sign={self._sign(path, str(expires))}" for path in paths]
+
+    def find(self, path: str, query: str, now: float, task_of: Callable[[str], Task | None]) -> Piece | Reply:
+        """The piece at a URL's path and raw query, or the error in its place."""
+        asked = parse_qs(query)
+        expires, sign = asked.get("expires", [""])[0], asked.get("sign", [""])[0]
+        if not hmac.compare_digest(self._sign(path, expires).encode(), sign.encode(errors="replace")):
+            return storage_error(403, "SignatureDoesNotMatch", "The URL's signature does not match its path.")
+        match = _PATH.fullmatch(path)
+        task = task_of(match["task"]) if match else None
+        if match is None or task is None or task.status(now) != "DONE":
+            return storage_error(404, "NoSuchKey", "The specified key does not exist.")
+        if now >= task.expires_at:
+            return storage_error(403, "AccessDenied", "Request has expired")
+        return Piece(task.task_id, int(match["index"]), task.order)
+
+    def _sign(self, path: str, expires: str) -> str:
+        text = f"{path}?{expires}".encode(errors="replace")
+        return hmac.digest(self._key, text, "sha256").hex()[:32]

@@ -1,0 +1,191 @@
+"""Every error the SDK raises, as a map.
+
+    AigcError
+    ├── ConfigError             the config file or the environment; nothing was sent
+    ├── InvalidRequest          a request that cannot be served as written; nothing was sent (also a ValueError)
+    ├── ServiceError            the service answered with an error: .code, .message
+    │   ├── Throttled           RequestLimitExceeded: over the calls per second
+    │   ├── TooManyTasks        LimitExceeded.CreateTask: over the tasks running at once
+    │   ├── AccountError        signature, key, arrears, not authorised: no other create will fare better
+    │   ├── ContentViolation    the prompt or an input was blocked by review
+    │   └── TaskNotFound        no such task (or one too old)
+    ├── TransportError          no usable answer: connection, timeout, an answer that is not the service's
+    ├── CreateOutcomeUnknown    a create was sent and no answer told whether it was accepted (and billed)
+    ├── TaskFailed              the service accepted the task and failed it
+    ├── TaskTimeout             our waiting ended, the task's life did not (also a TimeoutError)
+    ├── ResultExpired           a result's URL has outlived its 12 hours, or is too near its end to be used
+    ├── DownloadError           a result could not be fetched or written
+    ├── LedgerError             the ledger cannot be used or does not fit
+    └── ClientClosed            the client was closed, or never opened
+
+Each carries what it knows of `job_id`, `task_id`, `request_id` and `action`, so that one can go on from its text.
+"""
+
+from typing import TYPE_CHECKING, Self
+
+from .states import Ending
+
+if TYPE_CHECKING:
+    from .results import ImageResult
+
+
+class AigcError(Exception):
+    """The root. `ending` says how the exchange behind it ended, where there was one."""
+
+    ending: Ending | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        job_id: str | None = None,
+        task_id: str | None = None,
+        request_id: str | None = None,
+        action: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.job_id = job_id
+        self.task_id = task_id
+        self.request_id = request_id
+        self.action = action
+        self.partial: ImageResult | None = None
+        """What a failed chain did produce: its paid image."""
+
+    def about(self, *, job_id: str | None = None, task_id: str | None = None, action: str | None = None) -> Self:
+        """Fill in what a higher floor knows and the raising one did not."""
+        self.job_id = self.job_id or job_id
+        self.task_id = self.task_id or task_id
+        self.action = self.action or action
+        return self
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The identifiers known, by name."""
+        known = {"job": self.job_id, "action": self.action, "task": self.task_id, "request": self.request_id}
+        return {name: value for name, value in known.items() if value}
+
+    def __str__(self) -> str:
+        ids = ", ".join(f"{name} {value}" for name, value in self.ids.items())
+        return f"{self._text()} [{ids}]" if ids else self._text()
+
+    def _text(self) -> str:
+        return self.message
+
+
+class ConfigError(AigcError):
+    """The config file, the environment or an argument is not usable; the message names the key and the fix."""
+
+
+class InvalidRequest(AigcError, ValueError):
+    """A request that cannot be served as written. Raised before anything is sent."""
+
+
+class ServiceError(AigcError):
+    """The service processed the call and answered with an error code.
+
+    `code` is stable and documented; `message` is for people and may change (never parse it).
+    """
+
+    ending: Ending
+
+    def __init__(
+        self, code: str, message: str, *, ending: Ending = Ending.REFUSED, request_id: str | None = None
+    ) -> None:
+        super().__init__(message, request_id=request_id)
+        self.code = code
+        self.ending = ending
+
+    def _text(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class Throttled(ServiceError):
+    """Over the documented calls per second; refused, not accepted."""
+
+
+class TooManyTasks(ServiceError):
+    """Over the service's own, unpublished cap on tasks running at once; refused, not accepted."""
+
+
+class AccountError(ServiceError):
+    """The account as a whole was refused: check keys, clock, arrears, authorisation."""
+
+
+class ContentViolation(ServiceError):
+    """Blocked by content review: change the prompt or the input; only this job is affected."""
+
+
+class TaskNotFound(ServiceError):
+    """The service does not know this task."""
+
+
+class TransportError(AigcError):
+    """No usable answer. `ending` tells whether the request can have reached the service."""
+
+    def __init__(self, message: str, *, ending: Ending, action: str | None = None) -> None:
+        super().__init__(message, action=action)
+        self.ending = ending
+
+
+class CreateOutcomeUnknown(AigcError):
+    """A create was sent and nothing told whether it was accepted. It is never sent again by itself."""
+
+    ending = Ending.UNKNOWN
+
+
+class TaskFailed(AigcError):
+    """The service accepted the task and then failed it; the message is the service's own."""
+
+
+class TaskTimeout(AigcError, TimeoutError):
+    """Our waiting ended; the task goes on at the service and can be waited for again by its TaskId."""
+
+
+class ResultExpired(AigcError):
+    """A result's URL is past its life, or too near its end to be handed on."""
+
+
+class DownloadError(AigcError):
+    """A result could not be fetched or written. It stays at its URL until it expires."""
+
+
+class LedgerError(AigcError):
+    """The ledger cannot be opened, written, or belongs to something else; nothing was overwritten."""
+
+
+class ClientClosed(AigcError):
+    """The client is not open: use it inside `async with`."""
+
+
+RECORDED: dict[str, type[AigcError]] = {
+    cls.__name__: cls for cls in (CreateOutcomeUnknown, TaskFailed, ResultExpired, InvalidRequest, TransportError)
+}
+SERVICE: dict[str, type[ServiceError]] = {
+    cls.__name__: cls for cls in (ServiceError, Throttled, TooManyTasks, AccountError, ContentViolation, TaskNotFound)
+}
+
+
+def to_record(error: AigcError) -> dict[str, str]:
+    """What the ledger keeps of an error: its class, texts and ids (no traceback, no cause, no secret)."""
+    record = {"type": type(error).__name__, "message": error.message}
+    if isinstance(error, ServiceError):
+        record["code"] = error.code
+    if error.request_id:
+        record["request_id"] = error.request_id
+    if error.action:
+        record["action"] = error.action
+    return record
+
+
+def from_record(record: dict[str, str], *, job_id: str, task_id: str | None) -> AigcError:
+    """The error as it was; a class this version does not know becomes a plain AigcError."""
+    name, message, request_id = record.get("type", ""), record.get("message", ""), record.get("request_id")
+    error: AigcError
+    if name in SERVICE:
+        error = SERVICE[name](record.get("code", ""), message, request_id=request_id)
+    elif name == "TransportError":
+        error = TransportError(message, ending=Ending.UNKNOWN)
+    else:
+        error = RECORDED.get(name, AigcError)(message, request_id=request_id)
+    return error.about(job_id=job_id, task_id=task_id, action=record.get("action"))

@@ -1,0 +1,123 @@
+"""What happened, as frozen values, for whoever listens: progress bars, logs, metrics."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from .errors import AigcError
+from .states import Kind
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened to one job, at `at` (Unix seconds)."""
+
+    at: float
+    job_id: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned(Event):
+    """The job is in the ledger; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paced(Event):
+    """The create has its send time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted(Event):
+    """Accepted by the service."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polled(Event):
+    """One poll answered."""
+
+    task_id: str
+    status: str
+    """The service's own word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried(Event):
+    """A create will be sent again after `delay_s` seconds."""
+
+    error: AigcError
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttled(Event):
+    """The service refused a call for its rate although the pace was kept: the pace slows down."""
+
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done(Event):
+    """The service finished the task."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved(Event):
+    """The task's files are on disk."""
+
+    task_id: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Event):
+    """The job failed for good."""
+
+    error: AigcError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown(Event):
+    """The create's outcome is not known; the user settles it."""
+
+    error: AigcError
+
+
+Callback = Callable[[Event], None]
+
+
+class Events:
+    """Hands each event to every listener. A listener that raises is logged and changes nothing."""
+
+    __slots__ = ("_callbacks",)
+
+    def __init__(self) -> None:
+        self._callbacks: tuple[Callback, ...] = ()
+
+    def subscribe(self, callback: Callback) -> Callable[[], None]:
+        """Listen from now on; the function returned ends it."""
+        self._callbacks = (*self._callbacks, callback)
+
+        def unsubscribe() -> None:
+            self._callbacks = tuple(known for known in self._callbacks if known is not callback)
+
+        return unsubscribe
+
+    @property
+    def heard(self) -> bool:
+        """Whether anyone listens: lets hot paths skip building an event."""
+        return bool(self._callbacks)
+
+    def emit(self, event: Event) -> None:
+        for callback in self._callbacks:
+            try:
+                callback(event)
+            except Exception:  # noqa: BLE001 — the listener's bug is its own: a progress bar must not cost a paid task
+                _log.exception("an event callback failed on %s", type(event).__name__)

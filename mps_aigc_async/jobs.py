@@ -1,0 +1,312 @@
+"""One job's life: planned → intent → submitted → done → saved, each step in the ledger before the next is taken.
+
+`Jobs.finish` is idempotent by the ledger's state: called for a job in any state, in this process or a later one, it
+does what is left to do and never creates what could exist already.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+from . import events
+from .calls import Calls
+from .downloads import Downloads, all_exist
+from .errors import AigcError, CreateOutcomeUnknown, ResultExpired, TaskFailed, to_record
+from .ledger import JobRecord, Ledger
+from .limits import AccountLimits, SendTime, Slot
+from .ownership import Owner
+from .policy import AFTER, clock_is_off
+from .poller import Ended, Poller, Watch
+from .requests import CosStore, content
+from .states import Ending, JobState, Kind, TaskState
+from .wire.dialect import Call, Created, Dialect, TaskRequest, TaskStatus
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+TASK_DEADLINE_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 1800.0, Kind.VIDEO: 1800.0}
+"""Seconds from acceptance until a task is given up: the guide of 2026-05-29 waits 30 minutes for either kind."""
+
+UNKNOWN_SLOT_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 180.0, Kind.VIDEO: 300.0}
+"""Seconds that a create of unknown outcome keeps its slot: the task may be running, and nobody can ask. The longest
+that the guide of 2026-05-29 calls usual: images 1 to 3 minutes, videos 3 to 5."""
+
+Resolve = Callable[[], TaskRequest]
+"""Makes the request to send. Called when the job has its slot, so that it sees what is true then (a URL's age)."""
+
+
+class Jobs:
+    """Drives jobs in one ledger, for one account."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        calls: Calls,
+        dialect: Dialect,
+        limits: AccountLimits,
+        poller: Poller,
+        downloads: Downloads,
+        owner: Owner,
+        listeners: events.Events,
+        wall: Callable[[], float],
+        store: CosStore | None = None,
+        deadlines_s: Mapping[Kind, float] = TASK_DEADLINE_S,
+    ) -> None:
+        self.ledger = ledger
+        self._calls = calls
+        self._dialect = dialect
+        self._limits = limits
+        self._poller = poller
+        self._downloads = downloads
+        self._owner = owner
+        self._listeners = listeners
+        self._wall = wall
+        self._store = store
+        self._deadlines_s = deadlines_s
+        self._exchanges: dict[str, asyncio.Task[JobRecord]] = {}
+        self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def plan(self, job_id: str, kind: Kind, request: TaskRequest) -> JobRecord:
+        """The job of this id, new or as the ledger has it. Raises InvalidRequest if that has other content."""
+        new = JobRecord(job_id=job_id, kind=kind, content=content(request), planned_at=self._wall())
+        async with self._lock(job_id):
+            job = await self.ledger.plan(new)
+        if job is new:
+            self._emit(events.Planned, job)
+        return job
+
+    async def submit(self, job: JobRecord, resolve: Resolve) -> JobRecord:
+        """Bring the job to where the service has accepted it, or further if it was there already.
+
+        Raises the error that ended it, CreateOutcomeUnknown among them.
+        """
+        async with self._lock(job.job_id):
+            return await self._submit(job, resolve)
+
+    async def finish(self, job: JobRecord, resolve: Resolve) -> JobRecord:
+        """Bring the job to where its task has ended well. Raises the error that ended it otherwise."""
+        async with self._lock(job.job_id):
+            job = await self._submit(job, resolve)
+            if job.state is JobState.SUBMITTED:
+                job = self._finished(job, await asyncio.shield(self._watch(job).ended))
+            if job.state is JobState.FAILED:
+                raise job.recorded_error()
+            return job
+
+    async def save(self, job: JobRecord, folder: Path, stem: str) -> JobRecord:
+        """Save a done job's results as `folder/stem.*`; files that are there already are left as they are.
+
+        Raises ResultExpired or DownloadError.
+        """
+        saved_before = await asyncio.to_thread(all_exist, job.files)
+        if saved_before:
+            return job
+        if job.expires_at is not None and self._wall() >= job.expires_at:
+            raise ResultExpired(
+                "the result's URLs have outlived their 12 hours before it was saved",
+                job_id=job.job_id,
+                task_id=job.task_id,
+            )
+        try:
+            files = await self._downloads.save(job.urls, folder, stem, job.kind)
+        except AigcError as error:
+            error.about(job_id=job.job_id, task_id=job.task_id)
+            raise
+        saved = job.moved(JobState.SAVED, files=tuple(str(file) for file in files), saved_at=self._wall())
+        await self.ledger.put(saved)
+        self._emit(events.Saved, saved, task_id=saved.task_id or "", files=saved.files)
+        return saved
+
+    async def attach(self, kind: Kind, task_id: str) -> JobRecord:
+        """Wait for a task that was created elsewhere. It gets a slot here and no row: its own ledger has one."""
+        job = JobRecord(
+            job_id=task_id,
+            kind=kind,
+            content="{}",
+            planned_at=self._wall(),
+            state=JobState.SUBMITTED,
+            task_id=task_id,
+            slot_until=self._wall() + self._deadlines_s[kind],
+        )
+        job = self._finished(job, await asyncio.shield(self._watch(job).ended))
+        if job.state is JobState.FAILED:
+            raise job.recorded_error()
+        return job
+
+    # --- planned → submitted ------------------------------------------------------------------------------------------
+
+    async def _submit(self, job: JobRecord, resolve: Resolve) -> JobRecord:
+        job = await self.ledger.get(job.job_id) or job
+        if job.state is JobState.INTENT:
+            job = await self._left_behind(job)
+        if job.state is JobState.PLANNED:
+            job = await self._create(job, resolve)
+        if job.state in (JobState.FAILED, JobState.UNKNOWN):
+            raise job.recorded_error()
+        return job
+
+    async def _left_behind(self, job: JobRecord) -> JobRecord:
+        """A job found in *intent*: a cancelled caller left its exchange behind, whose answer is ours as well."""
+        exchange = self._exchanges.get(job.job_id)
+        if exchange is None:  # it ended, and the ledger could not keep how
+            raise await self._unknown(job, "the ledger could not keep the answer", None)
+        await asyncio.wait({exchange})
+        return await self.ledger.get(job.job_id) or job
+
+    async def _create(self, job: JobRecord, resolve: Resolve) -> JobRecord:
+        self._calls.check_account()
+        slot = await self._limits.slots[job.kind].acquire()
+        try:
+            call = self._dialect.create(resolve(), self._store)
+            return await self._calls.repeat(
+                call, partial(self._attempt, job, call, slot), lambda error, delay: self._retried(job, error, delay)
+            )
+        except BaseException as error:
+            self._give_back(slot, job.job_id)
+            if isinstance(error, AigcError):
+                error.about(job_id=job.job_id)
+            raise
+
+    async def _attempt(self, job: JobRecord, call: Call[Created], slot: Slot, send_time: SendTime) -> JobRecord:
+        """The exchange belongs to the client: a caller that is cancelled leaves it, and its answer is still kept."""
+        self._calls.check_account()
+        exchange = self._owner.start(self._exchange(job, call, slot, send_time), f"create of {job.job_id}")
+        self._exchanges[job.job_id] = exchange
+        exchange.add_done_callback(lambda _: self._exchanges.pop(job.job_id, None))
+        return await asyncio.shield(exchange)
+
+    async def _exchange(self, job: JobRecord, call: Call[Created], slot: Slot, send_time: SendTime) -> JobRecord:
+        intent = job.moved(JobState.INTENT, intent_at=self._wall())
+        await self.ledger.put(intent)
+        self._emit(events.Paced, intent)
+        try:
+            created = await self._calls.once(call, send_time)
+        except AigcError as error:
+            raise await self._refused(intent, error, slot) from error
+        except asyncio.CancelledError:
+            await self._unknown(intent, "the client was closed before the create was answered", slot)
+            raise
+        accepted_at = self._wall()
+        submitted = intent.moved(
+            JobState.SUBMITTED,
+            task_id=created.task_id,
+            request_id=created.request_id,
+            submitted_at=accepted_at,
+            slot_until=accepted_at + self._deadlines_s[job.kind],
+        )
+        slot.name(created.task_id)
+        try:
+            await self.ledger.put(submitted)
+        except AigcError as error:
+            _log.error(
+                "the service accepted %s as task %s, which the ledger could not keep", job.job_id, created.task_id
+            )
+            error.about(job_id=job.job_id, task_id=created.task_id)
+            raise
+        finally:
+            self._watch(submitted)
+        self._emit(events.Submitted, submitted, task_id=created.task_id)
+        return submitted
+
+    async def _refused(self, intent: JobRecord, error: AigcError, slot: Slot) -> AigcError:
+        """Keep what an unsuccessful exchange means for the job, by `policy.AFTER`; return the error to raise."""
+        after = AFTER[error.ending or Ending.REFUSED]
+        if after.create_again or after.stops_creating or clock_is_off(error):
+            await self.ledger.put(intent.moved(JobState.PLANNED))
+            return error
+        if error.ending is Ending.UNKNOWN:
+            return await self._unknown(intent, str(error), slot)
+        await self.ledger.put(intent.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(error)))
+        self._emit(events.Failed, intent, error=error)
+        return error
+
+    async def _unknown(self, intent: JobRecord, reason: str, slot: Slot | None) -> CreateOutcomeUnknown:
+        if slot is not None:
+            slot.keep_for(UNKNOWN_SLOT_S[intent.kind])
+        error = CreateOutcomeUnknown(
+            f"the create was sent and nothing told whether it was accepted ({reason}); it is not sent again by itself",
+            job_id=intent.job_id,
+        )
+        await self.ledger.put(intent.moved(JobState.UNKNOWN, ended_at=self._wall(), error=to_record(error)))
+        self._emit(events.Unknown, intent, error=error)
+        return error
+
+    def _give_back(self, slot: Slot, job_id: str) -> None:
+        """The create did not succeed, or its caller left: nobody is in the slot, once that is certain."""
+        exchange = self._exchanges.get(job_id)
+        if exchange is not None:
+            exchange.add_done_callback(lambda _: self._give_back(slot, job_id))
+        elif not slot.kept:
+            slot.release()
+
+    # --- submitted → done ---------------------------------------------------------------------------------------------
+
+    def _watch(self, job: JobRecord) -> Watch:
+        """Have the poller watch a submitted job's task, in the slot it runs in."""
+        assert job.task_id is not None  # noqa: S101 — submitted means that it has one
+
+        async def on_end(ended: Ended) -> None:
+            if job.submitted_at is not None:
+                await self._keep_end(job, ended)
+
+        def on_poll(status: TaskStatus) -> None:
+            self._emit(events.Polled, job, task_id=job.task_id or "", status=status.word)
+
+        return self._poller.watch(
+            Watch(
+                kind=job.kind,
+                task_id=job.task_id,
+                slot=self._limits.slots[job.kind].adopt(job.task_id),
+                unfinished_at=job.submitted_at,
+                # A job resumed past its deadline is looked at once more before it is given up again.
+                deadline=job.slot_until or self._wall() + self._deadlines_s[job.kind],
+                on_end=on_end,
+                on_poll=on_poll,
+            )
+        )
+
+    async def _keep_end(self, job: JobRecord, ended: Ended) -> None:
+        finished = self._finished(job, ended)
+        await self.ledger.put(finished)
+        if finished.state is JobState.DONE:
+            self._emit(events.Done, finished, task_id=finished.task_id or "")
+        else:
+            self._emit(events.Failed, finished, error=finished.recorded_error())
+
+    def _finished(self, job: JobRecord, ended: Ended) -> JobRecord:
+        """The job as its task's end leaves it: the same value for the ledger and for whoever waits."""
+        status = ended.status
+        if status.state is TaskState.DONE:
+            return job.moved(
+                JobState.DONE,
+                urls=status.urls,
+                resolution=status.resolution,
+                request_id=status.request_id,
+                ended_at=ended.seen_at,
+                expires_at=None if ended.unfinished_at is None else ended.unfinished_at + self._dialect.url_life_s,
+            )
+        failure = TaskFailed(
+            status.message or "the service gives no reason",
+            request_id=status.request_id,
+            action=self._dialect.describe_action(job.kind),
+        )
+        return job.moved(
+            JobState.FAILED, request_id=status.request_id, ended_at=ended.seen_at, error=to_record(failure)
+        )
+
+    # --- small parts --------------------------------------------------------------------------------------------------
+
+    def _lock(self, job_id: str) -> asyncio.Lock:
+        """Two callers of one id do its work once, one after the other."""
+        return self._alone.setdefault(job_id, asyncio.Lock())
+
+    def _retried(self, job: JobRecord, error: AigcError, delay_s: float) -> None:
+        self._emit(events.Retried, job, error=error, delay_s=delay_s)
+
+    def _emit(self, event: type[events.Event], job: JobRecord, **details: Any) -> None:  # noqa: ANN401 — each class has its own fields
+        if self._listeners.heard:
+            self._listeners.emit(event(at=self._wall(), job_id=job.job_id, kind=job.kind, **details))

@@ -1,0 +1,39 @@
+"""The ledger: one row per job, written before the money is spent, read to go on.
+
+`MemoryLedger` lasts as long as the client; `SqliteLedger` survives the process. Both keep the same promise: when
+`put` returns, the row is as safe as this ledger can make it.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from ..states import JobState
+from .memory import MemoryLedger
+from .record import JobRecord
+from .sqlite import SqliteLedger
+
+__all__ = ["JobRecord", "Ledger", "MemoryLedger", "SqliteLedger"]
+
+
+class Ledger(Protocol):
+    """Where jobs are kept."""
+
+    async def plan(self, job: JobRecord) -> JobRecord:
+        """Keep a new job, or return the one kept under its id. Raises InvalidRequest if that has other content."""
+        ...
+
+    async def put(self, job: JobRecord) -> None:
+        """Keep the job's new state. Raises LedgerError if it cannot be written."""
+        ...
+
+    async def get(self, job_id: str) -> JobRecord | None: ...
+
+    async def in_state(self, state: JobState) -> list[JobRecord]:
+        """All jobs in one state, the oldest first."""
+        ...
+
+    async def counts(self) -> Mapping[JobState, int]:
+        """Jobs by state; states without jobs are left out."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,107 @@
+"""One job as a row: a frozen value that moves only as `states.MOVES` allows."""
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+from ..errors import AigcError, InvalidRequest, LedgerError, from_record
+from ..results import ImageResult, VideoResult
+from ..states import MOVES, JobState, Kind
+
+
+class Changes(TypedDict, total=False):
+    """What a move may write besides the state."""
+
+    intent_at: float
+    task_id: str
+    submitted_at: float
+    slot_until: float
+    request_id: str
+    urls: tuple[str, ...]
+    resolution: str | None
+    ended_at: float
+    expires_at: float | None
+    saved_at: float
+    files: tuple[str, ...]
+    error: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """One job. Times are Unix seconds."""
+
+    job_id: str
+    kind: Kind
+    content: str
+    """The request as the user wrote it (canonical JSON): the same id with other content is an error."""
+    planned_at: float
+    state: JobState = JobState.PLANNED
+    intent_at: float | None = None
+    task_id: str | None = None
+    submitted_at: float | None = None
+    slot_until: float | None = None
+    """Until when the task may hold its slot at most."""
+    request_id: str | None = None
+    """Of the create while submitted; of the answer that ended the task afterwards."""
+    urls: tuple[str, ...] = ()
+    resolution: str | None = None
+    ended_at: float | None = None
+    expires_at: float | None = None
+    saved_at: float | None = None
+    files: tuple[str, ...] = ()
+    error: dict[str, str] = field(default_factory=dict)
+    """`errors.to_record` of what ended it."""
+
+    def moved(self, state: JobState, **changes: Unpack[Changes]) -> "JobRecord":
+        """The job after a move. Raises LedgerError for a move that the table does not have."""
+        if state not in MOVES[self.state]:
+            raise LedgerError(f"a job cannot move from {self.state} to {state}", job_id=self.job_id)
+        return replace(self, state=state, **changes)
+
+    def same_as(self, planned: "JobRecord") -> "JobRecord":
+        """This job, found again under the id of `planned`. Raises InvalidRequest if it is another request."""
+        if (self.kind, self.content) != (planned.kind, planned.content):
+            raise InvalidRequest(
+                f"the id is taken: the ledger has it as {self.kind} {_shortened(self.content)}, "
+                f"and now it is {planned.kind} {_shortened(planned.content)}; give the new request another id",
+                job_id=self.job_id,
+            )
+        return self
+
+    @property
+    def prompt(self) -> str:
+        """The prompt, for lists and reports."""
+        return str(json.loads(self.content).get("prompt", ""))
+
+    def recorded_error(self) -> AigcError:
+        """The error that ended it."""
+        return from_record(self.error, job_id=self.job_id, task_id=self.task_id)
+
+    def result(self) -> ImageResult | VideoResult:
+        """What came out. Raises LedgerError before the task is done."""
+        if self.state not in (JobState.DONE, JobState.SAVED) or self.task_id is None:
+            raise LedgerError(f"the job is {self.state}, it has no result", job_id=self.job_id)
+        expires_at = None if self.expires_at is None else datetime.fromtimestamp(self.expires_at, UTC)
+        files = tuple(Path(file) for file in self.files)
+        if self.kind is Kind.IMAGE:
+            return ImageResult(
+                task_id=self.task_id,
+                request_id=self.request_id or "",
+                urls=self.urls,
+                expires_at=expires_at,
+                files=files,
+            )
+        return VideoResult(
+            task_id=self.task_id,
+            request_id=self.request_id or "",
+            urls=self.urls,
+            expires_at=expires_at,
+            files=files,
+            resolution=self.resolution,
+        )
+
+
+def _shortened(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,0 +1,246 @@
+"""The durable ledger: one SQLite file in WAL mode with synchronous=FULL.
+
+Every `put` returns after its commit has reached the disk. Puts that arrive while a commit is under way share the next
+one (group commit), so that a saturated batch pays for a few commits a second and not for one a row.
+"""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import aiosqlite
+
+from ..errors import CreateOutcomeUnknown, LedgerError, to_record
+from ..states import JobState, Kind
+from .lock import WriterLock
+from .record import JobRecord
+
+SCHEMA_VERSION: Final = 1
+_APPLICATION_ID: Final = 0x4D505341
+"""`MPSA`: tells our files from other SQLite files."""
+
+_SCHEMA: Final = (
+    "CREATE TABLE belongs_to (what TEXT PRIMARY KEY, is_for TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE jobs (
+        job_id TEXT PRIMARY KEY, kind TEXT NOT NULL, content TEXT NOT NULL, planned_at REAL NOT NULL,
+        state TEXT NOT NULL, intent_at REAL, task_id TEXT, submitted_at REAL, slot_until REAL, request_id TEXT,
+        urls TEXT NOT NULL, resolution TEXT, ended_at REAL, expires_at REAL, saved_at REAL, files TEXT NOT NULL,
+        error TEXT NOT NULL
+    )""",
+    "CREATE INDEX jobs_by_state ON jobs (state, planned_at)",
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+_COLUMNS: Final = (
+    "job_id", "kind", "content", "planned_at", "state", "intent_at", "task_id", "submitted_at", "slot_until",
+    "request_id", "urls", "resolution", "ended_at", "expires_at", "saved_at", "files", "error",
+)  # fmt: skip
+_PUT: Final = f"INSERT OR REPLACE INTO jobs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 — our own column names
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM jobs"  # noqa: S608 — our own column names
+
+Row = tuple[str | float | None, ...]
+
+
+class SqliteLedger:
+    """A ledger file. Open it with `SqliteLedger.open`."""
+
+    def __init__(self, path: Path, lock: WriterLock, database: aiosqlite.Connection) -> None:
+        self._path = path
+        self._lock = lock
+        self._database = database
+        self._pending: dict[str, JobRecord] = {}
+        self._writing: dict[str, JobRecord] = {}
+        self._planning = asyncio.Lock()
+        self._commit: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<SqliteLedger {self._path}>"
+
+    @classmethod
+    async def open(cls, path: Path, belongs_to: Mapping[str, str]) -> "SqliteLedger":
+        """Open or make the ledger of an account, backend and endpoint (`belongs_to`, by these names).
+
+        A job found in *intent* is one whose create was under way when its process died: it becomes *unknown*.
+        Raises LedgerError, and changes nothing, for a file that is no ledger, is of a newer version or of another
+        owner, is being written by another process, or cannot be written.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerError(f"cannot make the folder of the ledger {path}: {error.strerror}") from error
+        lock = WriterLock(path)
+        try:
+            ledger = cls(path, lock, await aiosqlite.connect(path, isolation_level=None))
+        except BaseException as error:
+            lock.release()
+            if isinstance(error, sqlite3.Error):
+                raise LedgerError(f"cannot open the ledger {path}: {error}") from error
+            raise
+        try:
+            await ledger._prepare(belongs_to)
+        except BaseException as error:
+            await ledger.close()
+            if isinstance(error, sqlite3.Error):
+                raise LedgerError(f"{path} cannot be used as a ledger: {error}") from error
+            raise
+        return ledger
+
+    async def _prepare(self, belongs_to: Mapping[str, str]) -> None:
+        database = self._database
+        await database.execute("PRAGMA busy_timeout = 5000")
+        application_id, version = await self._pragma("application_id"), await self._pragma("user_version")
+        tables = await self._number("SELECT count(*) FROM sqlite_master")
+        if (application_id, version, tables) != (0, 0, 0) and application_id != _APPLICATION_ID:
+            raise LedgerError(f"{self._path} is an SQLite file of something else: name another file for the ledger")
+        if version > SCHEMA_VERSION:
+            raise LedgerError(f"{self._path} was written by a newer version (schema {version}): upgrade mps-aigc-async")
+        await database.execute("PRAGMA journal_mode = WAL")
+        await database.execute("PRAGMA synchronous = FULL")
+        if version == 0:
+            await self._create(belongs_to)
+        async with database.execute("SELECT what, is_for FROM belongs_to") as rows:
+            known = {str(what): str(whom) async for what, whom in rows}
+        for what, whom in belongs_to.items():
+            if known.get(what) != whom:
+                raise LedgerError(
+                    f"{self._path} belongs to {what} {known.get(what)!r}, and this client is of {what} {whom!r}: "
+                    "its tasks cannot be polled from here; use another ledger, or the other configuration"
+                )
+        await self._intents_become_unknown()
+
+    async def _create(self, belongs_to: Mapping[str, str]) -> None:
+        """Make the tables and the owner in one transaction: a ledger is whole or not there."""
+        await self._database.execute("BEGIN IMMEDIATE")
+        for statement in _SCHEMA:
+            await self._database.execute(statement)
+        await self._database.executemany("INSERT INTO belongs_to VALUES (?, ?)", belongs_to.items())
+        await self._database.execute("COMMIT")
+
+    async def _intents_become_unknown(self) -> None:
+        for job in await self.in_state(JobState.INTENT):
+            error = CreateOutcomeUnknown("the process ended while the create was under way")
+            await self.put(job.moved(JobState.UNKNOWN, error=to_record(error)))
+
+    async def plan(self, job: JobRecord) -> JobRecord:
+        async with self._planning:  # looked up and taken in one step; the commit is shared with the next ones
+            known = await self.get(job.job_id)
+            if known is not None:
+                return known.same_as(job)
+            commit = self._next_commit(job)
+        await self._committed(commit)
+        return job
+
+    async def put(self, job: JobRecord) -> None:
+        await self._committed(self._next_commit(job))
+
+    def _next_commit(self, job: JobRecord) -> asyncio.Task[None]:
+        """The commit that will write this row, and all that come until it begins."""
+        self._pending[job.job_id] = job
+        if self._commit is None:
+            self._commit = asyncio.create_task(self._commit_next(self._running), name="ledger commit")
+            # Looked at even when every waiter was cancelled; those that were not get it from the shield.
+            self._commit.add_done_callback(lambda commit: commit.cancelled() or commit.exception())
+        return self._commit
+
+    async def _committed(self, commit: asyncio.Task[None]) -> None:
+        """Wait for a commit. Shielded: a cancelled caller must not take the others' rows with it."""
+        try:
+            await asyncio.shield(commit)
+        except LedgerError as error:  # one for each caller: each adds its own ids
+            raise LedgerError(error.message) from error
+
+    async def _commit_next(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait({before})
+        self._running, self._commit = self._commit, None
+        self._writing, self._pending = self._pending, {}
+        rows = [_row(job) for job in self._writing.values()]
+        try:
+            with self._failing("cannot write"):
+                await self._database.execute("BEGIN IMMEDIATE")
+                await self._database.executemany(_PUT, rows)
+                await self._database.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error, ValueError):  # SQLite itself has ended some that fail
+                await self._database.execute("ROLLBACK")
+            raise
+        finally:
+            self._writing = {}
+
+    @contextmanager
+    def _failing(self, what: str) -> Iterator[None]:
+        """SQLite's errors, and aiosqlite's ValueError for a closed connection, as ours."""
+        try:
+            yield
+        except (sqlite3.Error, ValueError) as error:
+            raise LedgerError(f"{what} the ledger {self._path}: {error}") from error
+
+    async def get(self, job_id: str) -> JobRecord | None:
+        known = self._pending.get(job_id) or self._writing.get(job_id)
+        if known is not None:
+            return known
+        jobs = await self._select(f"{_SELECT} WHERE job_id = ?", job_id)
+        return jobs[0] if jobs else None
+
+    async def in_state(self, state: JobState) -> list[JobRecord]:
+        return await self._select(f"{_SELECT} WHERE state = ? ORDER BY planned_at, rowid", state.value)
+
+    async def counts(self) -> Mapping[JobState, int]:
+        with self._failing("cannot read"):
+            async with self._database.execute("SELECT state, count(*) FROM jobs GROUP BY state") as rows:
+                return {JobState(str(state)): int(count) async for state, count in rows}
+
+    async def close(self) -> None:
+        """Finish what is being written, then close the file."""
+        for commit in (self._running, self._commit):
+            if commit is not None:
+                await asyncio.wait({commit})
+        await self._database.close()
+        self._lock.release()
+
+    async def _select(self, query: str, value: str) -> list[JobRecord]:
+        with self._failing("cannot read"):
+            async with self._database.execute(query, (value,)) as rows:
+                return [_job(tuple(row)) async for row in rows]
+
+    async def _pragma(self, name: str) -> int:
+        return await self._number(f"PRAGMA {name}")
+
+    async def _number(self, query: str) -> int:
+        async with self._database.execute(query) as rows:
+            row = await rows.fetchone()
+        return int(row[0]) if row else 0
+
+
+def _row(job: JobRecord) -> Row:
+    values = (
+        job.job_id, job.kind.value, job.content, job.planned_at, job.state.value, job.intent_at, job.task_id,
+        job.submitted_at, job.slot_until, job.request_id, json.dumps(job.urls), job.resolution, job.ended_at,
+        job.expires_at, job.saved_at, json.dumps(job.files), json.dumps(job.error, ensure_ascii=False),
+    )  # fmt: skip
+    return tuple(_storable(value) if isinstance(value, str) else value for value in values)
+
+
+def _storable(text: str) -> str:
+    """A service's text may be cut in the middle of a character: no reason to lose the row of a paid task."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _job(row: Row) -> JobRecord:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["kind"] = Kind(str(values["kind"]))
+    values["state"] = JobState(str(values["state"]))
+    return JobRecord(
+        **values  # type: ignore[arg-type] # the schema above gives each column its type
+        | {
+            "urls": tuple(json.loads(str(values["urls"]))),
+            "files": tuple(json.loads(str(values["files"]))),
+            "error": json.loads(str(values["error"])),
+        }
+    )

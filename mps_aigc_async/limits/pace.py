@@ -1,0 +1,167 @@
+"""Pacing: leave to send one call of an action at a given moment, never more than the limit in any second.
+
+The documented limit counts arrivals at the server, and its window's shape is not published, so this holds under the
+strictest: any half-open window of one second. Two rules, both on send times:
+
+- spacing: an interval of (1 s + J)/N between sends, a stream and never a burst;
+- the guard: a send comes at least 1 s + J after the N-th send before it, counted from when that one REALLY went out.
+
+J is the delivery jitter that the network may add (25 ms by default, which leaves 97.6% of the rate; the measurements
+behind it are of 2026-11). The guard is why a send that comes late (a blocked loop, a slow disk, a slow handshake)
+needs no new reservation: it can only crowd the sends after it, and those look at the real time.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+WINDOW_S: Final = 1.0
+DEFAULT_JITTER_S: Final = 0.025
+
+LEAD_S: Final = 0.25
+"""A send time is handed over this long ahead, so that the intent is on disk and a connection open before it comes.
+Short, because each send time handed over is one create that a crash would leave in doubt."""
+
+_SLACK: Final = 0.2
+"""Share of J that a send may be late before the guard counts it: an asyncio timer fires up to a millisecond late, and
+counting that would cost its share of the rate in every window."""
+
+_SLOWEST: Final = 0.1
+"""The rate never falls below this share of the limit: refusals at a tenth of it are not about the rate."""
+_CUT: Final = 0.8
+"""What one refusal leaves of the rate (at most once a window: refusals come in flocks)."""
+_RECOVERY_PER_S: Final = 0.01
+"""Share of the full rate that comes back each second after a cut."""
+
+
+LATE_S: Final = LEAD_S
+"""A send later than this is given a new time. It must stay below a window less the lead: the guard looks at the N-th
+send before when it reserves, and that one has to have gone out by then, or have been given a new time."""
+
+
+@dataclass(slots=True)
+class Send:
+    """One send as the guard remembers it, on the loop's clock."""
+
+    due: float
+    sent: float | None = None
+
+
+class Stream:
+    """The send times of one action: arithmetic only, the time is an argument.
+
+    >>> stream = Stream(rate=20, jitter_s=0.025)
+    >>> [round(stream.take(100.0).due - 100.0, 5) for _ in range(3)]
+    [0.0, 0.05125, 0.1025]
+    """
+
+    def __init__(self, rate: float, jitter_s: float = DEFAULT_JITTER_S) -> None:
+        if not rate > 0:
+            raise ValueError(f"rate must be above 0 calls per second, not {rate}")
+        self.rate = rate
+        self.jitter_s = jitter_s
+        # A limit below one call per second is one call in its own, longer window.
+        self._window = WINDOW_S * max(1.0, 1.0 / rate)
+        self._interval = (self._window + jitter_s) / max(1.0, rate)
+        self._recent: deque[Send] = deque(maxlen=max(1, int(rate)))
+        self._next = float("-inf")
+        self._share, self._share_at = 1.0, float("-inf")
+        self._slowed_at = float("-inf")
+
+    def take(self, now: float) -> Send:
+        """The next send time, at `now` or later."""
+        due = max(now, self._next)
+        if len(self._recent) == self._recent.maxlen:
+            before = self._recent[0]
+            real = before.due if before.sent is None else max(before.due, before.sent - _SLACK * self.jitter_s)
+            due = max(due, real + self._window + self.jitter_s)
+        self._next = due + self._interval / self.share(now)
+        taken = Send(due)
+        self._recent.append(taken)
+        return taken
+
+    def share(self, now: float) -> float:
+        """The share of the full rate in force: 1 unless the service has refused calls for their rate."""
+        return min(1.0, self._share + _RECOVERY_PER_S * max(0.0, now - self._share_at)) if self._share < 1 else 1.0
+
+    def slow_down(self, now: float) -> None:
+        """The service refused a call for its rate: somebody shares the limit. Cut the rate, let it recover."""
+        if now - self._slowed_at < self._window:
+            return
+        self._share, self._share_at = max(_SLOWEST, self.share(now) * _CUT), now
+        self._slowed_at = now
+        self._next = max(self._next, now + self._interval / self._share)
+
+
+class SendTime:
+    """Leave for one send: prepare, wait with `reach`, then send."""
+
+    __slots__ = ("_send", "_stream")
+
+    def __init__(self, stream: Stream, send: Send) -> None:
+        self._stream = stream
+        self._send = send
+
+    @property
+    def due(self) -> float:
+        """When it comes, on the loop's clock."""
+        return self._send.due
+
+    async def reach(self) -> None:
+        """Return when the time has come, and note when that really was. Call it right before the first byte goes."""
+        loop = asyncio.get_running_loop()
+        while True:
+            late = loop.time() - self._send.due
+            if late > LATE_S:  # ahead of all waiters: what this send prepared must not grow old
+                self._send = self._stream.take(loop.time())
+            elif late >= 0:
+                self._send.sent = loop.time()
+                return
+            else:
+                await asyncio.sleep(-late)
+
+    def sent(self) -> None:
+        """Note that the bytes went out just now, where that is known better than by `reach`."""
+        self._send.sent = asyncio.get_running_loop().time()
+
+
+class Pace:
+    """Send times of one action, handed out first come, first served.
+
+    Whoever is first in the queue reserves the next send time and sleeps until shortly before it; the others cost a
+    future each. A waiter cancelled in its turn loses nothing: the time it had reserved goes to the next one.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._turn = asyncio.Lock()
+        self._reserved: Send | None = None
+        self.waiting = 0
+
+    def __repr__(self) -> str:
+        return f"<Pace {self._stream.rate:g}/s, {self.waiting} waiting>"
+
+    async def reserve(self) -> SendTime:
+        """Wait for a turn; return a send time that is at most LEAD_S ahead."""
+        loop = asyncio.get_running_loop()
+        self.waiting += 1
+        try:
+            async with self._turn:
+                if self._reserved is None or self._reserved.due < loop.time() - LEAD_S:
+                    self._reserved = self._stream.take(loop.time())
+                ahead = self._reserved.due - LEAD_S - loop.time()
+                if ahead > 0:
+                    await asyncio.sleep(ahead)
+                taken, self._reserved = self._reserved, None
+                return SendTime(self._stream, taken)
+        finally:
+            self.waiting -= 1
+
+    def slow_down(self) -> None:
+        self._stream.slow_down(asyncio.get_running_loop().time())
+
+    @property
+    def rate(self) -> float:
+        """Calls per second now allowed, jitter's share not yet taken."""
+        return self._stream.rate * self._stream.share(asyncio.get_running_loop().time())

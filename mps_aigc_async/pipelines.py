@@ -1,0 +1,231 @@
+"""What a request is made of: one job for an image or a video, two linked ones for a chain."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from .downloads import stem_of
+from .errors import AigcError, InvalidRequest, ResultExpired
+from .jobs import Jobs
+from .ledger import JobRecord
+from .limits import Slots
+from .requests import ImageRequest, ImageToVideo, Request, VideoRequest, check, digest
+from .results import ImageResult, ImageToVideoResult, Outcome, Result, VideoResult
+from .states import JobState, Kind
+from .wire.dialect import TaskRequest
+
+T = TypeVar("T")
+RequestT = TypeVar("RequestT", bound=Request)
+
+NEAR_END_S: Final = 600.0
+"""A first frame's URL must live this much longer when its video is created: the task may wait at the service before
+the frame is fetched."""
+
+USUAL_VIDEO_S: Final = 300.0
+"""The longest that the guide of 2026-05-29 calls usual for a video (3 to 5 minutes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDefaults:
+    """What an image request that names no model takes."""
+
+    enabled: bool = True
+    model_name: str | None = None
+    model_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoDefaults:
+    """What a video request that names no model takes."""
+
+    enabled: bool = True
+    model_name: str | None = None
+    model_version: str | None = None
+    duration: int | None = None
+    enable_audio: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The user's defaults for requests."""
+
+    image: ImageDefaults = field(default_factory=ImageDefaults)
+    video: VideoDefaults = field(default_factory=VideoDefaults)
+
+    def apply(self, request: TaskRequest) -> TaskRequest:
+        """The request with what it leaves open filled in; one that names its own model takes nothing.
+
+        >>> Defaults(video=VideoDefaults(model_name="Kling", duration=5)).apply(VideoRequest(prompt="x")).duration
+        5
+        """
+        if request.model_name is not None:
+            return request
+        defaults = self.image if isinstance(request, ImageRequest) else self.video
+        missing = {
+            name: value
+            for name in ("model_name", "model_version", "duration", "enable_audio")
+            if (value := getattr(defaults, name, None)) is not None and getattr(request, name, None) is None
+        }
+        return request.model_copy(update=missing)
+
+    def check(self, request: Request) -> None:
+        """Refuse what cannot be served as configured. Raises InvalidRequest."""
+        check(request)
+        kinds = {ImageRequest: "image", VideoRequest: "video", ImageToVideo: "image video"}[type(request)].split()
+        for kind in kinds:
+            if not (self.image if kind == "image" else self.video).enabled:
+                raise InvalidRequest(
+                    f"{kind} generation is disabled: set mps.{kind}Generation.enabled to true in the config"
+                )
+
+
+class Names:
+    """Gives each request of a batch its id: its own, or its content's digest and occurrence."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def name(self, request: Request) -> str:
+        """
+        >>> names = Names()
+        >>> [names.name(ImageRequest(prompt="a cat")) for _ in range(2)]
+        ['image-de4d7d1a2f60', 'image-de4d7d1a2f60-2']
+        """
+        if request.id is not None:
+            return request.id
+        short = digest(request)
+        self._seen[short] += 1
+        return short if self._seen[short] == 1 else f"{short}-{self._seen[short]}"
+
+
+def images_ahead(images: int, videos: int, url_life_s: float) -> int:
+    """How many chains may have an image begun or done whose video is not created yet.
+
+    Enough to keep both kinds' slots busy, and never more than half of what the videos can use while the first of the
+    images lives: with one video slot, 144 five-minute videos outlive a 12-hour URL.
+
+    >>> images_ahead(images=2, videos=1, url_life_s=12 * 3600)
+    3
+    >>> images_ahead(images=1000, videos=1, url_life_s=12 * 3600)
+    71
+    """
+    usable = int(videos * (url_life_s - NEAR_END_S) / USUAL_VIDEO_S / 2)
+    return max(1, min(images + videos, usable))
+
+
+class Pipelines:
+    """Runs requests to their outcomes, in one ledger."""
+
+    def __init__(self, jobs: Jobs, defaults: Defaults, ahead: Slots, wall: Callable[[], float]) -> None:
+        self._jobs = jobs
+        self._defaults = defaults
+        self._ahead = ahead
+        self._wall = wall
+
+    async def outcome(self, request: RequestT, name: str, save_to: Path | None) -> Outcome[RequestT]:
+        """How the request ends. Raises nothing of ours: an error is part of the outcome."""
+        made: list[ImageResult] = []
+        try:
+            result = await self._result(request, name, save_to, made)
+        except AigcError as error:
+            partial = made[0] if made else None
+            return Outcome(job_id=name, request=request, error=error, partial=partial)
+        return Outcome(job_id=name, request=request, result=result)
+
+    async def submit(self, request: TaskRequest, name: str) -> JobRecord:
+        """The job of a single request, accepted by the service (or further, if it was there already)."""
+        self._defaults.check(request)
+        job = await self._plan(request, name)
+        return await self._jobs.submit(job, lambda: self._defaults.apply(request))
+
+    async def finish(self, job: JobRecord) -> JobRecord:
+        """A submitted job, brought to its end."""
+        return await self._jobs.finish(job, _never)
+
+    async def attach(self, kind: Kind, task_id: str) -> JobRecord:
+        """A task of another ledger or none, waited for to its end."""
+        return await self._jobs.attach(kind, task_id)
+
+    async def _result(self, request: Request, name: str, save_to: Path | None, made: list[ImageResult]) -> Result:
+        self._defaults.check(request)
+        if isinstance(request, ImageToVideo):
+            return await self._chain(request, name, save_to, made)
+        job = await self._jobs.finish(await self._plan(request, name), lambda: self._defaults.apply(request))
+        return (await self._save(job, name, save_to)).result()
+
+    async def _chain(self, chain: ImageToVideo, name: str, save_to: Path | None, made: list[ImageResult]) -> Result:
+        planned_image, video = await self._plan(chain.image, name), await self._plan(chain.video, name)
+        ahead = await self._ahead.acquire() if video.state is JobState.PLANNED else None
+        try:
+            image = await self._jobs.finish(planned_image, lambda: self._defaults.apply(chain.image))
+            made.append(_image(image))
+            async with _beside(self._save(image, name, save_to)) as saving:
+                try:
+                    video = await self._jobs.submit(video, lambda: self._continue(chain.video, image))
+                    if ahead is not None:
+                        ahead.release()
+                    video = await self._jobs.finish(video, _never)
+                    video = await self._save(video, name, save_to)
+                except AigcError:
+                    # The image is paid for, whatever becomes of its video: it is saved before we say so.
+                    with suppress(AigcError):
+                        made[:] = [_image(await saving)]
+                    raise
+                made[:] = [_image(await saving)]
+        finally:
+            if ahead is not None:
+                ahead.release()
+        return ImageToVideoResult(image=made[0], video=_video(video))
+
+    def _continue(self, video: VideoRequest, image: JobRecord) -> TaskRequest:
+        """The chain's video from its image, if the image's URL lives long enough to be fetched."""
+        if image.expires_at is None or self._wall() > image.expires_at - NEAR_END_S:
+            raise ResultExpired(
+                f"the image's URL ends at {_clock(image.expires_at)}, too soon to make a video of it; the video was "
+                "not created (nothing was paid for it)",
+                task_id=image.task_id,
+            )
+        return self._defaults.apply(video.model_copy(update={"first_frame": image.urls[0]}))
+
+    async def _plan(self, request: TaskRequest, name: str) -> JobRecord:
+        kind = Kind.IMAGE if isinstance(request, ImageRequest) else Kind.VIDEO
+        return await self._jobs.plan(f"{name}/{kind}", kind, request)
+
+    async def _save(self, job: JobRecord, name: str, save_to: Path | None) -> JobRecord:
+        return job if save_to is None else await self._jobs.save(job, save_to, stem_of(name))
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Run `work` beside the block; leaving the block ends it."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _image(job: JobRecord) -> ImageResult:
+    result = job.result()
+    assert isinstance(result, ImageResult)  # noqa: S101 — narrowing: an image job's result
+    return result
+
+
+def _video(job: JobRecord) -> VideoResult:
+    result = job.result()
+    assert isinstance(result, VideoResult)  # noqa: S101 — narrowing: a video job's result
+    return result
+
+
+def _clock(at: float | None) -> str:
+    return "an unknown time" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _never() -> TaskRequest:
+    raise AssertionError("a submitted job is not created again")

@@ -1,0 +1,217 @@
+"""One poller for all tasks in flight: a heap of due times per action, one loop over each.
+
+Under pressure the polls share the action's pace, earliest due first. A task is polled until it ENDS at the service,
+whoever still waits for it, because its slot is held until then; or until its deadline.
+"""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
+
+from .calls import Calls
+from .errors import AigcError, ClientClosed, TaskTimeout
+from .limits import SendTime, Slot
+from .ownership import Owner
+from .policy import AFTER
+from .states import Ending, Kind
+from .wire.dialect import Dialect, TaskStatus
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+BACKOFF_MOST_S: Final = 60.0
+"""Polls that keep failing come at growing intervals, up to this one: an outage is not helped by asking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a watched task ended. Times are Unix seconds."""
+
+    status: TaskStatus
+    seen_at: float
+    """When the answer that said so came."""
+    unfinished_at: float | None
+    """When it was last asked and had not ended. The URLs' life is counted from here: never later than the truth."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """One task being polled."""
+
+    kind: Kind
+    task_id: str
+    slot: Slot | None
+    """Given back when the task has ended or the deadline has passed."""
+    unfinished_at: float | None
+    """When the task was last known not to have ended (Unix seconds), if that is known."""
+    deadline: float
+    """When to give up (Unix seconds)."""
+    on_end: Callable[[Ended], Awaitable[None]]
+    """Awaited before anyone who waits is told: the ledger comes first."""
+    on_poll: Callable[[TaskStatus], None]
+    failures: int = 0
+    """Polls failed in a row."""
+    ended: asyncio.Future[Ended] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.ended = asyncio.get_running_loop().create_future()
+        # Looked at: nobody may be waiting any more, and `on_end` has been told.
+        self.ended.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+
+class Poller:
+    """Watches tasks until they end."""
+
+    def __init__(
+        self, calls: Calls, dialect: Dialect, owner: Owner, *, interval_s: float, wall: Callable[[], float]
+    ) -> None:
+        self._calls = calls
+        self._dialect = dialect
+        self._owner = owner
+        self._interval_s = interval_s
+        self._wall = wall
+        self._watches: dict[str, Watch] = {}
+        self._queues: dict[Kind, _DueQueue] = {}
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Poller of {len(self._watches)} tasks>"
+
+    def __len__(self) -> int:
+        return len(self._watches)
+
+    def watch(self, watch: Watch) -> Watch:
+        """Poll a task from now on. One that is watched already keeps its watch, which is returned instead."""
+        known = self._watches.setdefault(watch.task_id, watch)
+        if self._closed:
+            self._let_go(watch)
+        elif known is watch:
+            # A task resumed after a while is asked about at once.
+            next_at = self._wall() if watch.unfinished_at is None else watch.unfinished_at + self._interval_s
+            self._queue(watch.kind).add(watch, max(0.0, next_at - self._wall()))
+        return known
+
+    def _queue(self, kind: Kind) -> "_DueQueue":
+        if kind not in self._queues:
+            self._queues[kind] = queue = _DueQueue()
+            self._owner.start(self._run(kind, queue), f"poller of {kind} tasks")
+        return self._queues[kind]
+
+    async def _run(self, kind: Kind, queue: "_DueQueue") -> None:
+        """Send each due poll at the next pace. Its answer is awaited aside: a slow one delays no other task's poll."""
+        action = self._dialect.describe_action(kind)
+        while True:
+            await queue.due()
+            send_time = await self._calls.reserve(action)
+            watch = queue.pop()
+            self._owner.start(self._poll(watch, send_time), f"poll of {watch.task_id}")
+
+    async def _poll(self, watch: Watch, send_time: SendTime) -> None:
+        asked_at = self._wall()
+        try:
+            status = await self._calls.once(self._dialect.describe(watch.kind, watch.task_id), send_time)
+        except AigcError as error:
+            await self._poll_failed(watch, error)
+            return
+        watch.failures = 0
+        watch.on_poll(status)
+        if status.has_ended:
+            await self._end(watch, Ended(status, seen_at=self._wall(), unfinished_at=watch.unfinished_at))
+        else:
+            watch.unfinished_at = asked_at
+            self._again(watch, self._interval_s)
+
+    async def _poll_failed(self, watch: Watch, error: AigcError) -> None:
+        after = AFTER[error.ending or Ending.REFUSED]
+        if after.read_again or after.stops_creating:
+            # A refused account is polled on as well: what is running is paid for, and the refusal may be lifted.
+            watch.failures += 1
+            _log.info("poll %d of task %s in a row failed: %s", watch.failures, watch.task_id, error)
+            self._again(watch, min(BACKOFF_MOST_S, self._interval_s * 2.0 ** min(watch.failures - 1, 10)))
+        else:
+            self._give_up(watch, error.about(task_id=watch.task_id))
+
+    def _again(self, watch: Watch, delay_s: float) -> None:
+        left = watch.deadline - self._wall()
+        if left > 0:
+            self._queues[watch.kind].add(watch, min(delay_s, left))
+            return
+        _log.warning("task %s is past its deadline: its slot is given back though it may still run", watch.task_id)
+        self._give_up(
+            watch,
+            TaskTimeout(
+                "the task has not ended by its deadline; it may still: wait for it again by its TaskId",
+                task_id=watch.task_id,
+                action=self._dialect.describe_action(watch.kind),
+            ),
+        )
+
+    async def _end(self, watch: Watch, ended: Ended) -> None:
+        self._release(watch)
+        try:
+            await watch.on_end(ended)
+        except AigcError as error:
+            self._tell(watch, error)
+        else:
+            self._tell(watch, ended)
+
+    def _give_up(self, watch: Watch, error: AigcError) -> None:
+        self._release(watch)
+        self._tell(watch, error)
+
+    def _release(self, watch: Watch) -> None:
+        if watch.slot is not None:
+            watch.slot.release()
+
+    def _tell(self, watch: Watch, how: Ended | AigcError) -> None:
+        """Last of all: until here `close` finds the watch, so that nobody waits for ever."""
+        del self._watches[watch.task_id]
+        if isinstance(how, Ended):
+            watch.ended.set_result(how)
+        else:
+            watch.ended.set_exception(how)
+
+    def close(self) -> None:
+        """Poll no more, and tell who still waits."""
+        self._closed = True
+        for watch in list(self._watches.values()):
+            self._let_go(watch)
+
+    def _let_go(self, watch: Watch) -> None:
+        """The task runs on at the service, so its slot stays taken until its deadline."""
+        if watch.slot is not None:
+            watch.slot.keep_for(max(0.0, watch.deadline - self._wall()))
+        closed = "the client was closed; the task runs on at the service and can be waited for again by its TaskId"
+        self._tell(watch, ClientClosed(closed, task_id=watch.task_id))
+
+
+class _DueQueue:
+    """Watches by when their next poll is due."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Watch]] = []
+        self._order = count()
+        self._earlier = asyncio.Event()
+
+    def add(self, watch: Watch, delay_s: float) -> None:
+        due = asyncio.get_running_loop().time() + delay_s
+        if not self._heap or due < self._heap[0][0]:
+            self._earlier.set()
+        heapq.heappush(self._heap, (due, next(self._order), watch))
+
+    async def due(self) -> None:
+        """Return when the earliest poll is due; one that comes in meanwhile and is due before it counts."""
+        loop = asyncio.get_running_loop()
+        while not self._heap or self._heap[0][0] > loop.time():
+            self._earlier.clear()
+            try:
+                async with asyncio.timeout_at(self._heap[0][0] if self._heap else None):
+                    await self._earlier.wait()
+            except TimeoutError:
+                return
+
+    def pop(self) -> Watch:
+        return heapq.heappop(self._heap)[2]

@@ -1,0 +1,239 @@
+"""What a user asks for: frozen models in snake_case, every documented field of the MPS creates.
+
+Field names are ours; the dialects know the services' names. Nothing unset is sent. Documented abilities of single
+models (durations, ratios, counts) are not judged here: what the documents leave open passes through.
+
+Sources: CreateAigcImageTask and CreateAigcVideoTask of the MPS API (2019-06-12), as of the official SDK 3.1.194 of
+2026-10, and the AIGC guide of 2026-05-29.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from .errors import InvalidRequest
+from .results import ImageResult
+
+ImageSource = str | Path | ImageResult
+"""A public URL, a local file, or the result of an image request (its first image)."""
+
+RequestId = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class Value(BaseModel):
+    """The base of everything here: frozen, no unknown fields, errors of our own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    def __init__(self, **data: Any) -> None:  # noqa: ANN401 — the decoder's edge: pydantic types it from here on
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise InvalidRequest(explain(error, type(self).__name__)) from None
+
+
+class CosStore(Value):
+    """Where the service stores the results in COS (StoreCosParam). Needs the MPS_QcsRole role on the bucket."""
+
+    bucket: str = Field(min_length=1)
+    region: str = Field(min_length=1)
+    path: str | None = None
+
+
+class ReferenceImage(Value):
+    """A reference image with its documented `reference_type` (its meaning depends on the model)."""
+
+    image: ImageSource = Field(validation_alias=AliasChoices("image", "url", "Url", "image_url", "ImageUrl"))
+    reference_type: str | None = Field(None, validation_alias=AliasChoices("reference_type", "ReferenceType"))
+
+
+class ReferenceVideo(Value):
+    """A reference video by its public URL."""
+
+    url: str
+    refer_type: str | None = None
+    """`feature` (a style to take from) or `base` (the video to edit; excludes first and last frames)."""
+    keep_original_sound: bool | None = None
+
+
+class Subject(Value):
+    """A subject (a person, a thing) that the video should show."""
+
+    id: str | None = None
+    name: str | None = None
+    voice_id: str | None = None
+    images: tuple[ImageSource, ...] = ()
+    videos: tuple[str, ...] = ()
+
+
+class _TaskRequest(Value):
+    """What image and video requests share."""
+
+    id: RequestId | None = None
+    """Names the request in results, events and the ledger; derived from the content when absent."""
+    prompt: str = ""
+    """Documented as at most 1000 characters for images, 2000 for videos."""
+    negative_prompt: str | None = None
+    enhance_prompt: bool | None = None
+    """Let the service rewrite the prompt for quality. The service's default is false."""
+    model_name: str | None = None
+    """`Hunyuan`, `Kling`, `Vidu` …: the service's list drifts, so any name passes."""
+    model_version: str | None = None
+    scene_type: str | None = None
+    images: tuple[ImageSource | ReferenceImage, ...] = ()
+    """Reference images (jpeg, png, webp)."""
+    aspect_ratio: str | None = None
+    resolution: str | None = None
+    logo_add: bool | None = None
+    """Add the provider's watermark."""
+    additional_parameters: dict[str, JsonValue] | None = None
+    """What single models take beyond the documented fields, e.g. `{"size": "1024x1024"}`."""
+    store: CosStore | None = None
+    """Overrides the config's `cosOutput` for this request."""
+    operator: str | None = None
+
+
+class ImageRequest(_TaskRequest):
+    """One image task.
+
+    >>> ImageRequest(prompt="a lake by moonlight", aspect_ratio="16:9").prompt
+    'a lake by moonlight'
+    >>> ImageRequest(prompt=" ")
+    Traceback (most recent call last):
+        ...
+    mps_aigc_async.errors.InvalidRequest: ImageRequest: prompt is empty: write one, or give reference `images`
+    """
+
+    output_count: int | None = Field(None, ge=1)
+    output_format: str | None = None
+    """`jpeg` or `png`."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.prompt.strip() and not self.images:
+            raise ValueError("prompt is empty: write one, or give reference `images`")
+        return self
+
+
+class VideoRequest(_TaskRequest):
+    """One video task; with `first_frame` it begins with that image."""
+
+    first_frame: ImageSource | None = None
+    """jpeg or png, at most 10 MB recommended, publicly reachable by the service."""
+    last_frame: ImageSource | None = None
+    videos: tuple[str | ReferenceVideo, ...] = ()
+    audios: tuple[str, ...] = ()
+    """Public URLs of reference audio."""
+    subjects: tuple[Subject, ...] = ()
+    duration: int | None = Field(None, ge=1)
+    """Seconds. Which values a model takes differs; billed per second generated."""
+    enable_audio: bool | None = None
+    enable_bgm: bool | None = None
+    off_peak: bool | None = None
+    """Vidu: cheaper, but the task may take up to 48 hours."""
+
+    @property
+    def shows_something(self) -> bool:
+        """Whether the service has anything to start from. A chain's video always has: the chain's image."""
+        given = self.first_frame or self.last_frame or self.images or self.videos or self.subjects
+        return bool(self.prompt.strip() or given)
+
+
+class ImageToVideo(Value):
+    """A chain: an image, then the video that begins with it."""
+
+    id: RequestId | None = None
+    image: ImageRequest
+    video: VideoRequest
+
+    @model_validator(mode="after")
+    def _is_one_request(self) -> Self:
+        if self.video.first_frame is not None:
+            raise ValueError("video.first_frame is the chain's own image: leave it out, or ask for a VideoRequest")
+        for name, step in (("image", self.image), ("video", self.video)):
+            if step.id is not None:
+                raise ValueError(f"{name}.id: the id belongs to the chain itself, not to its steps")
+        return self
+
+
+Request = ImageRequest | VideoRequest | ImageToVideo
+
+
+def parse(line: Mapping[str, Any]) -> Request:
+    """A batch file's object as a request: `{"id": …, "image": {…}, "video": {…}}`.
+
+    Both is a chain, one alone is that one. Raises InvalidRequest naming the field.
+
+    >>> parse({"id": "shot-001", "video": {"prompt": "she turns", "duration": 5}}).id
+    'shot-001'
+    """
+    unknown = sorted(set(line) - {"id", "image", "video"})
+    if unknown:
+        raise InvalidRequest(f"unknown key {unknown[0]!r}: a line has `id`, `image` and `video`")
+    steps = {name: line[name] for name in ("image", "video") if line.get(name) is not None}
+    for name, step in steps.items():
+        if not isinstance(step, Mapping):
+            raise InvalidRequest(f"{name}: expected an object with the request's fields, got {type(step).__name__}")
+    if not steps:
+        raise InvalidRequest("a line needs an `image`, a `video`, or both")
+    if len(steps) == 2:
+        return ImageToVideo(id=line.get("id"), **steps)
+    ((name, step),) = steps.items()
+    if "id" in step:
+        raise InvalidRequest(f"{name}.id: the id stands beside `{name}`, not inside it")
+    request = (ImageRequest if name == "image" else VideoRequest)(id=line.get("id"), **step)
+    return check(request)
+
+
+def check(request: Request) -> Request:
+    """Refuse what no model can serve. Raises InvalidRequest."""
+    if isinstance(request, VideoRequest) and not request.shows_something:
+        raise InvalidRequest("VideoRequest: prompt is empty: write one, or give a `first_frame`")
+    return request
+
+
+def content(request: Value) -> str:
+    """The request as the user wrote it, as canonical JSON: only what was set, and not its id."""
+    written = request.model_dump(mode="json", exclude_unset=True, exclude={"id"})
+    return json.dumps(written, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def digest(request: Request) -> str:
+    """A short name for a request's content, the same in every run and on every machine.
+
+    It depends on nothing but what the user wrote: not on other requests, not on the config's defaults.
+
+    >>> digest(ImageRequest(prompt="a cat"))
+    'image-de4d7d1a2f60'
+    """
+    kind = {ImageRequest: "image", VideoRequest: "video", ImageToVideo: "chain"}[type(request)]
+    return f"{kind}-{hashlib.sha256(f'{kind}:{content(request)}'.encode()).hexdigest()[:12]}"
+
+
+def explain(error: ValidationError, what: str) -> str:
+    """A pydantic error as one line that names each field and what is wrong with it."""
+    return f"{what}: " + "; ".join(_explain_one(detail) for detail in error.errors(include_url=False))
+
+
+def _explain_one(detail: Any) -> str:  # noqa: ANN401 — pydantic's own TypedDict is not exported
+    where = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: unknown field"
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, InvalidRequest):  # a nested model, which has already named itself and its fields
+        return f"{where}.{cause.message.split(': ', 1)[1]}"
+    reason = str(detail["msg"]).removeprefix("Value error, ")
+    return f"{where}: {reason}" if where else reason

@@ -1,0 +1,200 @@
+"""Bounded fan-out: many items, a few at a time, outcomes as they come. It knows nothing of images or limits."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from .errors import ClientClosed
+from .ownership import Owner
+
+Item = TypeVar("Item")
+Out = TypeVar("Out")
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What stands behind the last outcome."""
+
+    error: BaseException | None
+
+
+class _FanOut(Generic[Item, Out]):
+    """The running part: one task that reads, one per item. It outlives the consumer's handle by a moment at most."""
+
+    def __init__(
+        self,
+        source: Iterable[Item] | AsyncIterable[Item],
+        work: Callable[[Item], Awaitable[Out]],
+        width: int,
+        owner: Owner,
+        prepare: Callable[[], Awaitable[None]],
+        stops: Callable[[Out], BaseException | None],
+    ) -> None:
+        self._prepare = prepare
+        self._source = source
+        self._work = work
+        self._owner = owner
+        self._stops = stops
+        self._error: BaseException | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._left = False
+        self.places = asyncio.Semaphore(width)
+        """An item has a place from before it is read until its outcome is taken."""
+        self.outcomes: asyncio.Queue[Out | _End] = asyncio.Queue()
+        self.workers: set[asyncio.Task[Out]] = set()
+
+    def start(self) -> None:
+        if self._reader is None:
+            self._reader = self._owner.start(self._read(), "batch reader")
+            self._reader.add_done_callback(self._reading_ended)
+
+    async def _read(self) -> None:
+        await self._prepare()
+        # Closed here: a generator left half read would be closed by the collector, at some other time.
+        async with aclosing(_each(self._source)) as items:
+            while True:
+                await self.places.acquire()
+                try:
+                    item = await anext(items)
+                except StopAsyncIteration:
+                    return
+                worker = self._owner.start(self._run(item), "batch item")
+                self.workers.add(worker)
+                worker.add_done_callback(self._worker_ended)
+
+    async def _run(self, item: Item) -> Out:
+        return await self._work(item)
+
+    def _worker_ended(self, worker: asyncio.Task[Out]) -> None:
+        self.workers.discard(worker)
+        if not worker.cancelled():
+            if (error := worker.exception()) is not None:
+                self._stop(error)
+            else:
+                self.outcomes.put_nowait(worker.result())
+                if (error := self._stops(worker.result())) is not None:
+                    self._stop(error)
+        self._maybe_end()
+
+    def _reading_ended(self, reader: asyncio.Task[None]) -> None:
+        if reader.cancelled():
+            if not self._left:  # neither stopped nor left by the consumer: the owner has ended it
+                self._error = self._error or ClientClosed("the client was closed before the batch ended")
+        elif (error := reader.exception()) is not None:
+            self._error = self._error or error
+        self._maybe_end()
+
+    def _stop(self, error: BaseException) -> None:
+        """Read no further; what is under way goes on."""
+        self._error = self._error or error
+        if self._reader is not None:
+            self._reader.cancel()
+
+    def _maybe_end(self) -> None:
+        if self._reader is not None and self._reader.done() and not self.workers:
+            self.outcomes.put_nowait(_End(self._error))
+
+    def cancel(self) -> None:
+        """Stop reading and waiting. What the workers leave behind is their owners' affair."""
+        self._left = True
+        for task in (self._reader, *self.workers):
+            if task is not None:
+                task.cancel()
+
+    async def gone(self) -> None:
+        """Return when nothing of it runs any more."""
+        left = [task for task in (self._reader, *self.workers) if task is not None]
+        if left:
+            await asyncio.wait(left)
+
+
+class Run(Generic[Item, Out]):
+    """Outcomes as they end: an async iterator, and an async context manager for leaving early in good order.
+
+    At most `width` items are under way, counted from before an item is read until its outcome is taken: a slow
+    consumer stops the reading, never the work. `prepare` is awaited before the first item is read; what it or the
+    source raises is raised here, after the outcomes of all items read before. `stops` looks at each outcome; an
+    error that it returns ends the reading and is raised last.
+
+    Leaving the loop with `break` cancels what is under way as soon as this object is dropped.
+    """
+
+    def __init__(
+        self,
+        source: Iterable[Item] | AsyncIterable[Item],
+        work: Callable[[Item], Awaitable[Out]],
+        *,
+        width: int,
+        owner: Owner,
+        prepare: Callable[[], Awaitable[None]],
+        stops: Callable[[Out], BaseException | None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._fan_out = _FanOut(source, work, width, owner, prepare, stops)
+        self._ended = False
+
+    def __repr__(self) -> str:
+        return f"<Run, {self.in_flight} under way>"
+
+    @property
+    def in_flight(self) -> int:
+        """Items read whose work has not ended."""
+        return len(self._fan_out.workers)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Out:
+        if self._ended:
+            raise StopAsyncIteration
+        self._fan_out.start()
+        outcome = await self._fan_out.outcomes.get()
+        if isinstance(outcome, _End):
+            self._ended = True
+            if outcome.error is not None:
+                raise outcome.error
+            raise StopAsyncIteration
+        self._fan_out.places.release()
+        return outcome
+
+    async def __aenter__(self) -> Self:
+        self._fan_out.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop, and return when nothing of it runs any more."""
+        self._ended = True
+        self._fan_out.cancel()
+        await self._fan_out.gone()
+
+    def __del__(self) -> None:
+        # A loop left by `break` drops its iterator without closing it. Thread-safe, as collection may be anywhere.
+        if not self._ended and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._fan_out.cancel)
+
+
+async def _each(source: Iterable[Item] | AsyncIterable[Item]) -> AsyncGenerator[Item, None]:
+    """The items of either kind of source. A generator is closed at once when it is left, not when it is collected."""
+    if isinstance(source, AsyncIterable):
+        items = aiter(source)
+        try:
+            async for item in items:
+                yield item
+        finally:
+            if isinstance(items, AsyncGenerator):
+                await items.aclose()
+    else:
+        try:
+            for item in source:
+                yield item
+        finally:
+            if isinstance(source, Generator):
+                source.close()

@@ -1,0 +1,69 @@
+"""The words for where things stand, and the one table that says which moves a job may make.
+
+    planned → intent → submitted → done → saved
+                     ↘ unknown          (also: failed)
+
+A *job* is one task's life here; a *task* is the service's side of it. The service's own words (WAIT, RUN, DONE, FAIL)
+are mapped to `TaskState` in the dialect and go no further.
+"""
+
+from enum import Enum, StrEnum
+
+
+class Kind(StrEnum):
+    """What a task makes. Limits on tasks running at once count per kind."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+class JobState(StrEnum):
+    """One job's state as the ledger keeps it."""
+
+    PLANNED = "planned"
+    """Known here; nothing was sent, nothing can have been billed."""
+    INTENT = "intent"
+    """On disk that a create is about to be sent. Found again after a crash it means *unknown*."""
+    SUBMITTED = "submitted"
+    """Accepted: the TaskId is on disk. Billed if it succeeds; polled until it ends."""
+    DONE = "done"
+    """The service finished it; its URLs live until `expires_at`."""
+    SAVED = "saved"
+    """Its files are on disk here, complete."""
+    FAILED = "failed"
+    """Refused for good, or failed at the service. Stays so until the user asks to retry."""
+    UNKNOWN = "unknown"
+    """The create was sent and no answer told whether it was accepted. Never sent again by itself."""
+
+
+MOVES: dict[JobState, frozenset[JobState]] = {
+    # A refused or undelivered create goes back to planned: the next attempt writes its intent anew.
+    JobState.PLANNED: frozenset({JobState.INTENT, JobState.FAILED}),
+    JobState.INTENT: frozenset({JobState.SUBMITTED, JobState.PLANNED, JobState.FAILED, JobState.UNKNOWN}),
+    JobState.SUBMITTED: frozenset({JobState.DONE, JobState.FAILED}),
+    JobState.DONE: frozenset({JobState.SAVED}),
+    # A file that was deleted may be fetched again while its URL lives: saved again, with the new paths.
+    JobState.SAVED: frozenset({JobState.SAVED}),
+    JobState.FAILED: frozenset(),
+    JobState.UNKNOWN: frozenset(),
+}
+"""Every move a job may make; any other raises in `JobRecord.moved`."""
+
+
+class TaskState(StrEnum):
+    """The service's side, whatever words it uses."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Ending(Enum):
+    """The ways an exchange can end other than well. What follows from each is `policy.AFTER`."""
+
+    NEVER_DELIVERED = "never delivered"
+    REFUSED_FOR_NOW = "refused for now"
+    REFUSED = "refused for good, this job"
+    ACCOUNT_REFUSED = "refused for good, the account"
+    UNKNOWN = "outcome unknown"

@@ -1,0 +1,207 @@
+"""One exchange over HTTP: the only door to the service, and the map of foreign exceptions.
+
+The send time is reached inside the connector, between "a connection is open" and "the first byte goes": a slow
+handshake or a queue below the pace would bunch sends that were paced apart. What that gate leaves behind is also what
+tells the endings apart: before it nothing was delivered; after it, without an answer, the outcome is unknown.
+"""
+
+import asyncio
+import ipaddress
+import urllib.request
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Final, Protocol
+
+import aiohttp
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+from yarl import URL
+
+from .errors import ConfigError, TransportError
+from .states import Ending
+from .wire.dialect import HttpAnswer, HttpRequest
+
+MAX_ANSWER_BYTES: Final = 10 * 1024 * 1024
+"""An answer of the API is a few kilobytes; ten mebibytes are a fault or an attack."""
+
+KEEPALIVE_S: Final = 30.0
+"""Idle connections are dropped by us before a usual gateway (60 to 75 s) does: one that the server closes just as a
+create goes out makes an outcome unknown."""
+
+Gate = Callable[[], Awaitable[None]]
+Sent = Callable[[], None]
+
+
+def unheard() -> None:
+    """The default for callers that do not ask when the first byte went out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. `total` counts from the first byte sent, so that waiting for the send time is not held against it."""
+
+    connect: float = 10.0
+    read: float = 30.0
+    total: float = 60.0
+
+
+class Transport(Protocol):
+    """What a second backend has to offer."""
+
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+        """Open a connection, pass the gate, send, and return the answer. Raises TransportError.
+
+        `sent` is called as the bytes are written: a busy loop can put a while between the gate and that.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+def parse_endpoint(url: str) -> URL:
+    """A service's base URL, checked. Raises ConfigError: plain http only towards loopback, no path, no user info."""
+    try:
+        parsed = URL(url)
+    except ValueError:
+        parsed = URL()
+    if not parsed.host or parsed.scheme not in ("https", "http"):
+        raise ConfigError(f"endpoint {url!r} is not a URL: write it as https://HOST or http://127.0.0.1:PORT")
+    if parsed.user or parsed.query_string or parsed.fragment:
+        raise ConfigError(f"endpoint https://{parsed.host} must be scheme, host and port only")
+    if parsed.scheme == "http" and not is_loopback(parsed.host):
+        raise ConfigError(
+            f"endpoint {url!r} is plain http: signed requests and prompts would cross the network readable; use https"
+        )
+    return parsed.with_path("/")
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def proxy_for(endpoint: URL) -> str | None:
+    """The environment's proxy for this endpoint (HTTPS_PROXY, NO_PROXY …), asked once; loopback needs none.
+
+    Not aiohttp's `trust_env`: that reads netrc on every call, which costs more than the call, and a matching entry
+    replaces the signature by Basic credentials (both measured, 2026-11).
+    """
+    host = endpoint.host or ""
+    if is_loopback(host) or urllib.request.proxy_bypass_environment(host):  # type: ignore[attr-defined] # untyped, public
+        return None
+    return urllib.request.getproxies_environment().get(endpoint.scheme)
+
+
+_gate: ContextVar[Gate] = ContextVar("gate")
+
+
+class _ClosedBeforeSending(aiohttp.ClientConnectionError):
+    """A kept-alive connection that the server closed while its send time was awaited: nothing was written."""
+
+
+class _GatedConnector(aiohttp.TCPConnector):
+    """A connector that hands a connection over only when its request's send time has come."""
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        try:
+            await _gate.get()()
+        except BaseException:
+            connection.release()
+            raise
+        if connection.protocol is None or not connection.protocol.is_connected():
+            connection.close()
+            raise _ClosedBeforeSending
+        return connection
+
+
+def _tell_when_sent() -> aiohttp.TraceConfig:
+    """A trace that calls each request's own `sent` (its trace context) when the body is written, headers and all."""
+
+    async def written(
+        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestChunkSentParams
+    ) -> None:
+        context.trace_request_ctx()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_chunk_sent.append(written)
+    return trace
+
+
+class AiohttpTransport:
+    """The real one: a keep-alive session to one endpoint."""
+
+    def __init__(self, endpoint: URL, timeouts: Timeouts | None = None) -> None:
+        self._endpoint = endpoint
+        self._timeouts = timeouts or Timeouts()
+        self._proxy = proxy_for(endpoint)
+        self._session = aiohttp.ClientSession(
+            # limit=0: nothing may queue below the pace (after a 4 s hiccup aiohttp's default of 100 connections let
+            # 146 calls arrive in one second).
+            connector=_GatedConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.read
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # A compressed answer could unpack to any size; API answers are small.
+            auto_decompress=False,
+            headers={"Accept-Encoding": "identity", "User-Agent": "mps-aigc-async"},
+            trace_configs=[_tell_when_sent()],
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+        ending = Ending.NEVER_DELIVERED
+
+        async def pass_gate() -> None:
+            nonlocal ending
+            await gate()
+            deadline.reschedule(asyncio.get_running_loop().time() + self._timeouts.total)
+            ending = Ending.UNKNOWN
+
+        reset = _gate.set(pass_gate)
+        try:
+            async with asyncio.timeout(None) as deadline:
+                return await self._send(request, sent)
+        except (aiohttp.ClientError, OSError, TimeoutError, EOFError) as error:
+            if isinstance(error, _ClosedBeforeSending):
+                ending = Ending.NEVER_DELIVERED
+            raise TransportError(self._describe(error, ending), ending=ending) from error
+        finally:
+            _gate.reset(reset)
+
+    async def _send(self, request: HttpRequest, sent: Sent) -> HttpAnswer:
+        async with self._session.post(
+            self._endpoint.with_path(request.path),
+            data=request.body,
+            headers=request.headers,
+            allow_redirects=False,
+            proxy=self._proxy,
+            trace_request_ctx=sent,
+        ) as response:
+            chunks, size = [], 0
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > MAX_ANSWER_BYTES:
+                    response.close()
+                    raise TransportError(
+                        f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB", ending=Ending.UNKNOWN
+                    )
+                chunks.append(chunk)
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return HttpAnswer(response.status, headers, b"".join(chunks))
+
+    def _describe(self, error: Exception, ending: Ending) -> str:
+        """One line without headers or bodies: what foreign exceptions carry is not ours to print."""
+        what = type(error).__name__
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else ""
+        if ending is Ending.NEVER_DELIVERED:
+            return f"cannot reach {self._endpoint.authority}: {what} {reason}".rstrip()
+        return f"no answer from {self._endpoint.authority} after the request was sent: {what} {reason}".rstrip()

@@ -1,0 +1,116 @@
+"""What a dialect is: how one service is spoken, as values.
+
+A dialect turns a request into a `Call`, a `Call` into an `HttpRequest` (signed, when the time is known), and an
+`HttpAnswer` into a typed value or one of our errors. It sees no socket and no clock.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from ..credentials import Credentials
+from ..requests import CosStore, ImageRequest, VideoRequest
+from ..states import Kind, TaskState
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+TaskRequest = ImageRequest | VideoRequest
+"""A request for one task."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One POST, ready to go. `headers` hold the signature or the key: they are never logged."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"HttpRequest({self.path!r}, {len(self.body)} bytes)"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """One answer as it came. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T_co]):
+    """One API call before it is signed: each attempt signs it anew."""
+
+    action: str
+    body: bytes
+    decode: Callable[[HttpAnswer], T_co]
+    """Raises ServiceError or TransportError for anything but success."""
+
+    @property
+    def reads(self) -> bool:
+        """Whether sending it again can cost nothing: Tencent's read-only actions are named Describe… and List…."""
+        return self.action.startswith(("Describe", "List"))
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A create's answer."""
+
+    task_id: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """A poll's answer."""
+
+    state: TaskState
+    word: str
+    """The service's own word for the state, as it came."""
+    request_id: str
+    message: str = ""
+    urls: tuple[str, ...] = ()
+    resolution: str | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """DONE without a URL has not: a result that is not there yet is polled on, within the deadline."""
+        return self.state is TaskState.FAILED or (self.state is TaskState.DONE and bool(self.urls))
+
+
+class Dialect(Protocol):
+    """How one service is spoken."""
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """Documented calls per second, by action."""
+        ...
+
+    @property
+    def default_limit(self) -> float:
+        """Calls per second of an action that `limits` does not name."""
+        ...
+
+    @property
+    def url_life_s(self) -> float:
+        """Seconds that a result's URL lives."""
+        ...
+
+    def create_action(self, kind: Kind) -> str: ...
+
+    def describe_action(self, kind: Kind) -> str: ...
+
+    def create(self, request: TaskRequest, store: CosStore | None) -> Call[Created]:
+        """The create of one task. `store` is the default for a request that names no bucket of its own."""
+        ...
+
+    def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]: ...
+
+    def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
+        """Any action of the service; decoded to the inside of its envelope."""
+        ...
+
+    def sign(self, call: Call[object], credentials: Credentials, timestamp: int) -> HttpRequest: ...

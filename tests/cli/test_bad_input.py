@@ -1,0 +1,153 @@
+"""What is wrong is told with its place and its fix, before anything is sent."""
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mps_aigc_async.cli.batch import BadBatch, check_batch
+from mps_aigc_async.emulator import Emulator
+from mps_aigc_async.pipelines import Defaults
+from mps_aigc_async.states import Kind
+
+from .conftest import SECRET_KEY, Json, Line, Shell, image
+
+
+@pytest.fixture(autouse=True)
+def nothing_sent(emulator: Emulator) -> Iterator[None]:
+    """Holds for every test here."""
+    yield
+    assert dict(emulator.statistics().arrivals) == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b'{"image": {"prompt": "a"}', "line 2: not valid JSON: Expecting ',' delimiter at column 26"),
+        (b"\xff\xfe", "line 2: not UTF-8"),
+        (b'{"image": {"prompt": "a", "additional_parameters": {"x": NaN}}}', "line 2: not valid JSON: NaN"),
+        (b"[" * 100_000, "line 2: not valid JSON: "),
+        ([1], "line 2: expected an object"),
+        ({"image": {"prompt": "a", "promt": "b"}}, "line 2: ImageRequest: promt: unknown field"),
+        ({"video": {"prompt": "a", "duration": 0}}, "line 2: VideoRequest: duration: Input should be greater"),
+        ({"image": {"prompt": " "}}, "line 2: ImageRequest: prompt is empty"),
+        ({"video": {"duration": 5}}, "line 2: VideoRequest: prompt is empty"),
+        ({"images": {}}, "line 2: unknown key 'images'"),
+        ({"id": "first", "image": {"prompt": "b"}}, "line 2: id 'first' is on line 1 already"),
+        ({"video": {"prompt": "a", "first_frame": "here.png"}}, "line 2: first_frame: "),
+        (b'{"image": {"prompt": "\\ud800"}}', "line 2: image: half a character"),
+    ],
+)
+def test_a_faulty_line(shell: Shell, emulator: Emulator, line: Line, told: str) -> None:
+    shell.configure(emulator.url)
+    result = shell.call("run", shell.batch(image("first"), line), "--out", "made")
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert not Path("made").exists()
+
+
+def test_all_faulty_lines_up_to_a_number_are_told(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    result = shell.call("run", shell.batch(b"", *([b"?"] * 25), image("ok")), "--out", "made")
+    assert result.exit_code == 2
+    assert [line for line in result.stderr.splitlines() if "line 2:" in line]
+    assert "line 21:" in result.stderr
+    assert "line 22:" not in result.stderr
+    assert "and 5 more" in result.stderr
+
+
+def test_a_disabled_kind(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url, mps={"imageGeneration": {"enabled": False}})
+    result = shell.call("run", shell.batch(image("a")), "--out", "made")
+    assert result.exit_code == 2
+    assert "line 1: image generation is disabled: set mps.imageGeneration.enabled to true" in result.stderr
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_an_empty_batch(shell: Shell, emulator: Emulator, content: str) -> None:
+    shell.configure(emulator.url)
+    result = shell.call("run", "-", "--out", "made", stdin=content)
+    assert result.exit_code == 2
+    assert "the batch is empty" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["missing.jsonl", "."])
+def test_a_batch_that_cannot_be_read(shell: Shell, emulator: Emulator, name: str) -> None:
+    shell.configure(emulator.url)
+    result = shell.call("run", name, "--out", "made")
+    assert result.exit_code == 2
+    assert f"cannot read the batch {name}: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("cloud", "told"),
+    [
+        ({"secretId": ""}, "tencentCloud.secretId is missing"),
+        ({"secretKey": "您的 SecretKey"}, "tencentCloud.secretKey is still the example's placeholder"),
+        ({"endpoint": "http://mps.example.com"}, "is plain http"),
+        ({"secretKeys": SECRET_KEY}, "tencentCloud.secretKeys: unknown key"),
+    ],
+)
+def test_keys_and_endpoint(shell: Shell, emulator: Emulator, cloud: dict[str, Json], told: str) -> None:
+    path = shell.configure(emulator.url)
+    config = json.loads(path.read_text())
+    config["tencentCloud"].update(cloud)
+    path.write_text(json.dumps(config))
+    result = shell.call("run", shell.batch(image("a")), "--config", str(path), "--out", "made")
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+def test_a_config_that_is_not_there(shell: Shell) -> None:
+    result = shell.call("run", shell.batch(image("a")), "--config", "nowhere.json", "--out", "made")
+    assert result.exit_code == 2
+    assert "cannot read the config nowhere.json" in result.stderr
+
+
+def test_a_folder_that_cannot_be_written(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    Path("made").write_text("a file")
+    result = shell.call("run", shell.batch(image("a")), "--out", "made")
+    assert result.exit_code == 2
+    assert "cannot write into made: " in result.stderr
+
+
+def test_a_ledger_that_is_none(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    Path("made").mkdir()
+    Path("made/ledger.db").write_text("not a database, and long enough to be looked at as one")
+    result = shell.call("run", shell.batch(image("a")), "--out", "made")
+    assert result.exit_code == 2
+    assert "made/ledger.db" in result.stderr
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "batch.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(image("a")).encode() + b"\r\n")
+    assert check_batch(path, Defaults()).totals == {Kind.IMAGE: 1}
+
+
+def test_a_file_that_changes_between_its_readings_is_told_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "batch.jsonl"
+    path.write_text(json.dumps(image("a")))
+    batch = check_batch(path, Defaults())
+    path.write_text("\n?")
+    with pytest.raises(BadBatch, match=r"line 2: not valid JSON: .*has changed"):
+        list(batch)
+
+
+def test_memory_does_not_follow_the_number_of_lines(tmp_path: Path) -> None:
+    """Ten thousand ids of a hundred letters are 1.5 MB as Python strings."""
+    path = tmp_path / "batch.jsonl"
+    with path.open("w") as file:
+        for number in range(10_000):
+            file.write(json.dumps(image(f"{number:0100}")) + "\n")
+    tracemalloc.start()
+    try:
+        assert check_batch(path, Defaults()).totals == {Kind.IMAGE: 10_000}
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 500_000

@@ -1,0 +1,156 @@
+"""Every command says what it does; the emulator and the demo do it."""
+
+import json
+import re
+import signal
+import socket
+import sqlite3
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import av
+import pytest
+from PIL import Image
+
+from mps_aigc_async.cli import demo
+from mps_aigc_async.cli.batch import check_batch
+from mps_aigc_async.config import Config
+from mps_aigc_async.errors import ConfigError, LedgerError
+from mps_aigc_async.ledger.lock import WriterLock
+from mps_aigc_async.states import Kind
+
+from .conftest import SECRET_ID, SECRET_KEY, Shell, image
+
+STORYBOARD = Path(demo.__file__).with_name("storyboard.jsonl")
+
+
+@pytest.mark.parametrize("command", ["demo", "run", "image", "video", "status", "emulator"])
+def test_help(shell: Shell, command: str) -> None:
+    result = shell.call(command, "--help")
+    assert result.exit_code == 0
+    assert f" {command} [OPTIONS]" in result.stdout
+    assert f"│ {command} " in shell.call("--help").stdout
+
+
+def test_no_arguments_is_help_and_version_is_the_packages(shell: Shell) -> None:
+    assert "Exit codes: 0 all well" in " ".join(shell.call().output.split())
+    assert shell.call("--version").stdout == f"mps-aigc {version('mps-aigc-async')}\n"
+    assert shell.call("nonsense").exit_code == 2
+
+
+def test_the_emulator_by_itself_serves_a_client_that_goes_by_its_lines(shell: Shell) -> None:
+    with shell.start("emulator", "--port", "0", "--speed", "600", "--image-tasks", "2") as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline().rstrip("\n") for _ in range(5)]
+        environment = dict(line.removeprefix("  export ").split("=") for line in lines[2:])
+        assert lines[0] == environment["MPS_AIGC_ENDPOINT"]
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            shell.configure(None, tencentCloud={}, concurrency={"pollIntervalMs": 100})
+            result = shell.call("run", shell.batch(*(image(str(number)) for number in range(3))), "--out", "made")
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=10)
+    assert result.exit_code == 0, result.output
+    assert (process.returncode, stderr) == (0, "")
+    assert "ended" in stdout
+
+
+def test_the_emulator_does_not_show_the_users_keys(shell: Shell) -> None:
+    keys = {"TENCENTCLOUD_SECRET_ID": SECRET_ID, "TENCENTCLOUD_SECRET_KEY": SECRET_KEY}
+    with shell.start("emulator", "--port", "0", environment=keys) as process:
+        assert process.stdout is not None
+        stdout = "".join(process.stdout.readline() for _ in range(4))
+        process.send_signal(signal.SIGTERM)
+        stdout += process.communicate(timeout=10)[0]
+    assert stdout.startswith("http://127.0.0.1:")
+    assert "the keys that are in your environment" in stdout
+    assert SECRET_KEY not in stdout
+    assert SECRET_ID not in stdout
+
+
+def test_the_emulators_bad_input(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = shell.call("emulator", "--port", port)
+    assert refused.exit_code == 2
+    assert f"cannot listen on port {port}: " in refused.stderr
+    assert shell.call("emulator", "--speed", "0").exit_code == 2
+    monkeypatch.setenv("TENCENTCLOUD_SECRET_ID", SECRET_ID)
+    assert "set both, or neither" in shell.call("emulator").stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "emulator"])
+def test_a_missing_extra_is_named(shell: Shell, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mps_aigc_async.cli.emulator.find_spec", lambda name: None if name == "av" else name)
+    result = shell.call(command)
+    assert result.exit_code == 2
+    assert "missing (av): pip install 'mps-aigc-async[emulator]'" in result.stderr
+
+
+def test_the_storyboard_is_a_dozen_chains_in_two_languages() -> None:
+    assert check_batch(STORYBOARD, Config().defaults()).totals == {Kind.IMAGE: 12, Kind.VIDEO: 12}
+    shots = [json.loads(line) for line in STORYBOARD.read_text(encoding="utf-8").splitlines()]
+    assert [shot["id"] for shot in shots] == [f"shot-{number:02}" for number in range(1, 13)]
+    for shot in shots:
+        assert re.search(r"[a-z] · [一-鿿]", shot["image"]["prompt"])
+        assert shot["video"]["aspect_ratio"] == shot["image"]["aspect_ratio"]
+
+
+def test_the_demo(shell: Shell) -> None:
+    """The real environment is no demo's: neither its keys nor its endpoint."""
+    foreign = {
+        "TENCENTCLOUD_SECRET_ID": SECRET_ID,
+        "TENCENTCLOUD_SECRET_KEY": SECRET_KEY,
+        "MPS_AIGC_ENDPOINT": "https://mps.example.invalid",
+        "MPS_AIGC_CONFIG": "nowhere.json",
+    }
+    with shell.start("demo", "--speed", "250", environment=foreign) as process:
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert "Traceback" not in stderr
+    out = Path("demo-output")
+    assert sorted(path.name for path in out.iterdir() if path.suffix in {".png", ".mp4"}) == sorted(
+        f"shot-{number:02}{suffix}" for number in range(1, 13) for suffix in (".png", ".mp4")
+    )
+    for path in out.glob("*.png"):
+        with Image.open(path) as picture:
+            picture.load()
+    for path in out.glob("*.mp4"):
+        with av.open(str(path)) as film:
+            assert sum(1 for _ in film.decode(video=0)) > 20
+    assert "mps-aigc status demo-output" in stdout
+    assert shell.call("status", "demo-output").exit_code == 0
+    the_emulator_has_ended(out / "ledger.db")
+    what_the_demo_made_can_be_cleared(out)
+
+
+def the_emulator_has_ended(ledger: Path) -> None:
+    with sqlite3.connect(ledger) as database:
+        endpoint = database.execute("SELECT is_for FROM belongs_to WHERE what = 'endpoint'").fetchone()[0]
+    database.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", urlsplit(endpoint).port or 0), timeout=5)
+
+
+def what_the_demo_made_can_be_cleared(out: Path) -> None:
+    """As a second demo does before it begins."""
+    (out / "notes.txt").write_text("the user's own")
+    lock = WriterLock(out / "ledger.db")
+    with pytest.raises(LedgerError, match="is being written by process"):
+        demo._clear(out, STORYBOARD)
+    lock.release()
+    demo._clear(out, STORYBOARD)
+    assert {path.name for path in out.iterdir()} == {"notes.txt", "ledger.db.lock"}
+
+
+def test_the_demo_touches_no_batch_of_the_users(shell: Shell, tmp_path: Path) -> None:
+    del shell
+    with sqlite3.connect(tmp_path / "ledger.db") as database:
+        database.execute("CREATE TABLE belongs_to (what, is_for)")
+        database.execute("INSERT INTO belongs_to VALUES ('account', 'AKID…1')")
+    database.close()
+    with pytest.raises(ConfigError, match="a batch of yours"):
+        demo._clear(tmp_path, STORYBOARD)
+    assert (tmp_path / "ledger.db").exists()

@@ -1,0 +1,151 @@
+"""`run` from its file to its folder: finished, continued, failed, refused."""
+
+import json
+import os
+from pathlib import Path
+
+import av
+from PIL import Image
+
+from mps_aigc_async.emulator import Emulator
+
+from .conftest import SECRET_ID, Shell, chain, image
+
+
+def created(emulator: Emulator) -> dict[str, int]:
+    return dict(emulator.statistics().created)
+
+
+def test_a_batch_is_made_and_the_same_command_makes_nothing_more(shell: Shell, emulator: Emulator) -> None:
+    config = shell.configure(emulator.url)
+    batch = shell.batch(chain("a"), image("b"), b"", {"video": {"prompt": "rain", "duration": 1}})
+    command = ["run", batch, "--config", str(config), "--out", "made"]
+
+    first = shell.call(*command)
+
+    assert first.exit_code == 0, first.output
+    assert created(emulator) == {"image": 2, "video": 2}
+    with Image.open("made/a.png") as picture:
+        picture.load()
+    videos = [path for path in Path("made").iterdir() if path.suffix == ".mp4"]
+    assert len(videos) == 2
+    for path in videos:
+        with av.open(str(path)) as film:
+            assert next(film.decode(video=0)).width > 0
+    assert "a: done: made/a.png, made/a.mp4" in first.stdout
+    assert rows(first.stdout) == {"images": [2, 2, 2, 0, 0, 0], "videos": [2, 2, 2, 0, 0, 0]}
+
+    again = shell.call(*command)
+
+    assert again.exit_code == 0, again.output
+    assert created(emulator) == {"image": 2, "video": 2}
+    assert rows(again.stdout) == rows(first.stdout)
+
+
+def rows(stdout: str) -> dict[str, list[int]]:
+    """The table's rows: asked, done, saved, failed, unknown, open."""
+    words = [line.split() for line in stdout.splitlines()]
+    return {line[0]: [int(word) for word in line[1:]] for line in words if line and line[0] in {"images", "videos"}}
+
+
+def test_a_batch_from_stdin(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    result = shell.call("run", "-", "--out", "made", stdin=json.dumps(image("b")) + "\n")
+    assert result.exit_code == 0, result.output
+    assert Path("made/b.png").is_file()
+
+
+def test_a_batch_from_a_pipe_that_can_be_read_only_once(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    reading, writing = os.pipe()
+    os.write(writing, json.dumps(image("b")).encode())
+    os.close(writing)
+    try:
+        result = shell.call("run", f"/dev/fd/{reading}", "--out", "made")
+    finally:
+        os.close(reading)
+    assert result.exit_code == 0, result.output
+    assert Path("made/b.png").is_file()
+
+
+def test_failures_are_grouped_and_exit_1(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    blocked = [image(f"bad-{number}", "forbidden-content") for number in range(7)]
+    failing = {**chain("late"), "video": {"prompt": "fail-later"}}
+    result = shell.call("run", shell.batch(*blocked, failing, image("good")), "--out", "made")
+    assert result.exit_code == 1
+    assert rows(result.stdout) == {"images": [9, 2, 2, 7, 0, 0], "videos": [1, 0, 0, 1, 0, 0]}
+    assert "7 not well: InvalidParameter.ViolationContent" in result.stdout
+    assert ", …\n  change the prompt" in result.stdout
+    assert "1 not well: The model could not generate" in result.stdout
+    assert result.stdout.count("bad-0: failed: ") == 1
+    # What failed stays failed, and is told again.
+    before = created(emulator)
+    again = shell.call("run", "batch.jsonl", "--out", "made")
+    assert again.exit_code == 1
+    assert rows(again.stdout) == rows(result.stdout)
+    assert created(emulator) == before
+
+
+def test_an_unknown_outcome_is_told_and_exits_1(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    emulator.faults.add(action="CreateAigcImageTask", fault="reset_after")
+    result = shell.call("run", shell.batch(image("lost")), "--out", "made")
+    assert result.exit_code == 1
+    assert "lost: unknown: " in result.stdout
+    assert rows(result.stdout)["images"] == [1, 0, 0, 0, 1, 0]
+    assert "they are not sent again by themselves" in result.stdout
+    assert created(emulator) == {"image": 1, "video": 0}
+
+
+def test_a_refused_account_exits_3_and_nothing_is_lost(shell: Shell, emulator: Emulator) -> None:
+    config = shell.configure(emulator.url)
+    batch = shell.batch(*(image(f"shot-{number}") for number in range(3)))
+    right = config.read_text()
+    config.write_text(right.replace(SECRET_ID, "AKIDOFSOMEBODYELSE"))
+    refused = shell.call("run", batch, "--out", "made")
+    assert refused.exit_code == 3
+    assert "AuthFailure" in refused.stderr
+    assert "when that is mended, go on with the same command: mps-aigc run batch.jsonl --out made" in refused.stderr
+    assert rows(refused.stdout)["images"] == [3, 0, 0, 0, 0, 3]
+    assert created(emulator) == {"image": 0, "video": 0}
+
+
+def test_the_ledger_of_another_account_is_refused_by_name(shell: Shell, emulator: Emulator) -> None:
+    config = shell.configure(emulator.url)
+    batch = shell.batch(image("a"))
+    assert shell.call("run", batch, "--out", "made").exit_code == 0
+    before = created(emulator)
+    config.write_text(config.read_text().replace("{", '{"account": "another", ', 1))
+    result = shell.call("run", batch, "--out", "made")
+    assert result.exit_code == 2
+    assert "'another'" in result.stderr
+    assert created(emulator) == before
+
+
+def test_the_examples_bucket_is_one_note(shell: Shell, emulator: Emulator) -> None:
+    bucket = "your-bucket-name-1234567890"
+    shell.configure(emulator.url, cosOutput={"bucket": bucket, "region": "ap-guangzhou"})
+    result = shell.call("run", shell.batch(image("a")), "--out", "made")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("note: cosOutput.bucket")
+    assert result.stderr.count(bucket) == 1
+
+
+def test_lines_have_no_colour_whatever_a_ci_sets(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    with shell.start("run", shell.batch(image("a")), "--out", "made", environment={"FORCE_COLOR": "1"}) as process:
+        stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 0, stderr
+    assert "\x1b" not in stdout + stderr
+    assert "a: done: made/a.png" in stdout.splitlines()
+
+
+def test_an_encoding_that_lacks_the_characters_costs_nothing(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    with shell.start(
+        "run", shell.batch(image("镜头")), "--out", "made", environment={"PYTHONIOENCODING": "latin-1"}
+    ) as process:
+        stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 0, stderr
+    assert r"\u955c\u5934: done" in stdout

@@ -1,0 +1,116 @@
+"""Faults on request: what each does to the answer, and whether the task was accepted."""
+
+import pytest
+
+from mps_aigc_async.emulator import Conduct
+from mps_aigc_async.emulator.faults import MEDIA, FaultName
+
+from .callers import NOW, InMemory, code_of, response_of
+
+CREATE = "CreateAigcImageTask"
+
+
+@pytest.mark.parametrize(
+    ("fault", "accepted", "status", "conduct"),
+    [
+        ("error", False, 200, Conduct.ANSWER),
+        ("http_status", False, 502, Conduct.ANSWER),
+        ("not_json", False, 200, Conduct.ANSWER),
+        ("reset_before", False, 200, Conduct.RESET),
+        ("reset_after", True, 200, Conduct.RESET),
+        ("hang", True, 200, Conduct.HANG),
+        ("delay", True, 200, Conduct.ANSWER),
+    ],
+)
+def test_what_a_fault_does(fault: FaultName, accepted: bool, status: int, conduct: Conduct) -> None:
+    caller = InMemory()
+    caller.service.faults.add(action=CREATE, fault=fault, seconds=0.5)
+    reply = caller.send(CREATE, {"Prompt": "x"})
+    assert (reply.status, reply.conduct, reply.delay) == (status, conduct, 0.5)
+    assert "Date" in reply.headers
+    assert caller.service.statistics(NOW).created["image"] == int(accepted)
+    (arrival,) = caller.service.arrivals
+    assert arrival.fault == fault
+    assert (arrival.code is None, arrival.task_id is not None) == (accepted, accepted)
+    assert code_of(caller.call(CREATE, {"Prompt": "x"})) is None, "a fault happens once"
+
+
+def test_an_error_has_the_code_asked_for_and_uses_up_no_rate() -> None:
+    caller = InMemory()
+    caller.service.faults.add(fault="error", code="RequestLimitExceeded", times=30)
+    codes = {code_of(caller.call(CREATE, {"Prompt": "x"})) for _ in range(30)}
+    assert codes == {"RequestLimitExceeded"}
+    assert code_of(caller.call(CREATE, {"Prompt": "x"})) is None
+
+
+def test_an_error_may_lie() -> None:
+    caller = InMemory()
+    caller.service.faults.add(action=CREATE, fault="error", accepted=True)
+    assert code_of(caller.call(CREATE, {"Prompt": "x"})) == "InternalError"
+    assert caller.service.statistics(NOW).created["image"] == 1
+
+
+def test_pages_are_not_json() -> None:
+    caller = InMemory()
+    caller.service.faults.add(fault="http_status", status=503)
+    caller.service.faults.add(fault="not_json")
+    bad_gateway, portal = caller.send(CREATE, {"Prompt": "x"}), caller.send(CREATE, {"Prompt": "x"})
+    assert (bad_gateway.status, portal.status) == (503, 200)
+    assert bad_gateway.body.startswith(b"<html>")
+    assert portal.headers["Content-Type"].startswith("text/html")
+
+
+def test_the_frames_of_an_accepted_video_are_fetched_though_its_answer_is_lost() -> None:
+    caller = InMemory()
+    caller.service.faults.add(action="CreateAigcVideoTask", fault="reset_after")
+    assert caller.send("CreateAigcVideoTask", {"ImageUrl": "http://127.0.0.1/a.png"}).frames is not None
+
+
+def test_a_probability_is_seeded_and_drawn_per_call() -> None:
+    def failures() -> list[bool]:
+        caller = InMemory()
+        caller.service.faults.add(action=CREATE, fault="error", probability=0.3, times=None)
+        return [code_of(caller.call(CREATE, {"Prompt": "x"})) == "InternalError" for _ in range(20)]
+
+    assert failures() == failures()
+    assert 0 < sum(failures()) < 20
+
+
+def test_rules_apply_to_their_action_in_order_and_can_be_cleared() -> None:
+    caller = InMemory()
+    caller.service.faults.add(action="DescribeAigcImageTask", fault="error")
+    caller.service.faults.add(action=CREATE, fault="error", code="First")
+    caller.service.faults.add(action=CREATE, fault="error", code="Second")
+    assert code_of(caller.call(CREATE, {"Prompt": "x"})) == "First"
+    caller.service.faults.clear()
+    assert code_of(caller.call(CREATE, {"Prompt": "x"})) is None
+
+
+def test_any_action_means_calls_and_not_downloads() -> None:
+    caller = InMemory()
+    caller.service.faults.add(fault="http_status")
+    assert caller.service.media("/media/x/0.png", "", NOW).delay == 0
+    assert len(caller.service.faults.rules) == 1
+    caller.service.faults.add(action=MEDIA, fault="http_status", status=500)
+    reply = caller.service.media("/media/x/0.png", "", NOW)
+    assert not hasattr(reply, "task_id")
+    assert reply.conduct is Conduct.ANSWER
+
+
+def test_mistakes_are_told() -> None:
+    faults = InMemory().service.faults
+    with pytest.raises(ValueError, match="no such fault"):
+        faults.add(fault="explode")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="probability"):
+        faults.add(fault="hang", probability=2)
+    with pytest.raises(ValueError, match="reset_after"):
+        faults.add(fault="reset_before", accepted=True)
+
+
+def test_a_refused_call_stays_refused_under_a_fault() -> None:
+    caller = InMemory()
+    caller.service.faults.add(fault="delay", seconds=0.1)
+    reply = caller.send(CREATE, {"Nonsense": 1})
+    assert reply.delay == 0.1
+    assert code_of(response_of(reply)) == "UnknownParameter"
+    assert caller.service.arrivals[0].code == "UnknownParameter"

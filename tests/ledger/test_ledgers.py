@@ -1,0 +1,560 @@
+"""One contract for every ledger, and what only the durable one promises: nothing written is lost or overwritten."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mps_aigc_async.errors import ContentViolation, CreateOutcomeUnknown, InvalidRequest, LedgerError, to_record
+from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, SqliteLedger, memory
+from mps_aigc_async.states import JobState, Kind
+
+OWNER = {"account": "AKID…PLE#9dd11ba2", "backend": "mps", "endpoint": "https://mps.tencentcloudapi.com/"}
+
+
+def job(job_id: str = "a/image", at: float = 1.0, content: str = '{"prompt":"a cat"}') -> JobRecord:
+    return JobRecord(job_id=job_id, kind=Kind.IMAGE, content=content, planned_at=at)
+
+
+def done(planned: JobRecord) -> JobRecord:
+    """The job after a whole life, with every column filled."""
+    return (
+        planned.moved(JobState.INTENT, intent_at=2.0)
+        .moved(JobState.SUBMITTED, task_id="4-1", request_id="r-1", submitted_at=3.0, slot_until=1803.5)
+        .moved(
+            JobState.DONE,
+            urls=("https://a/1.png", "https://a/2.png"),
+            resolution="1920x1088",
+            request_id="r-2",
+            ended_at=60.25,
+            expires_at=43200.125,
+        )
+    )
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
+    ledger: Ledger
+    if request.param == "memory":
+        ledger = MemoryLedger()
+    else:
+        ledger = await SqliteLedger.open(tmp_path / "jobs.db", OWNER)
+    yield ledger
+    await ledger.close()
+
+
+# --- the contract -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_planned_job_is_kept_and_handed_back_as_it_is(ledger: Ledger) -> None:
+    new = job()
+    assert await ledger.plan(new) is new
+    assert await ledger.get("a/image") == new
+
+
+async def test_planned_again_it_is_the_one_kept_with_all_it_knows(ledger: Ledger) -> None:
+    await ledger.plan(job())
+    kept = done(job())
+    await ledger.put(kept)
+    assert await ledger.plan(job(at=99.0)) == kept
+    assert await ledger.get("a/image") == kept
+
+
+async def test_the_same_id_with_other_content_is_refused_and_the_kept_job_stays(ledger: Ledger) -> None:
+    await ledger.plan(job())
+    with pytest.raises(InvalidRequest, match=r"the id is taken.*a cat.*a dog") as refused:
+        await ledger.plan(job(content='{"prompt":"a dog"}'))
+    assert refused.value.job_id == "a/image"
+    assert await ledger.get("a/image") == job()
+
+
+# fails: on SQLite both plans find nothing and both write, the later over the earlier
+async def test_planned_twice_at_once_with_other_content_exactly_one_is_refused(ledger: Ledger) -> None:
+    cat, dog = job(), job(content='{"prompt":"a dog"}')
+    kept, refused = await asyncio.gather(ledger.plan(cat), ledger.plan(dog), return_exceptions=True)
+    assert kept == cat
+    assert isinstance(refused, InvalidRequest)
+    assert await ledger.get("a/image") == cat
+
+
+# fails: the same
+async def test_planned_twice_at_once_only_one_plan_is_the_new_one(ledger: Ledger) -> None:
+    first, second = job(at=1.0), job(at=2.0)
+    assert list(await asyncio.gather(ledger.plan(first), ledger.plan(second))) == [first, first]
+
+
+async def test_an_unknown_id_is_none(ledger: Ledger) -> None:
+    assert await ledger.get("nobody") is None
+
+
+async def test_put_keeps_every_field(ledger: Ledger) -> None:
+    kept = done(job()).moved(JobState.SAVED, files=("/out/a.png", "/out/镜头.png"), saved_at=70.5)
+    await ledger.put(kept)
+    assert await ledger.get("a/image") == kept
+
+
+async def test_put_keeps_the_latest_state_of_each_job(ledger: Ledger) -> None:
+    intent = job().moved(JobState.INTENT, intent_at=2.0)
+    await ledger.put(job())
+    await asyncio.gather(ledger.put(intent), ledger.put(job("b", 2.0)))
+    assert await ledger.get("a/image") == intent
+    assert dict(await ledger.counts()) == {JobState.INTENT: 1, JobState.PLANNED: 1}
+
+
+async def test_in_state_lists_the_oldest_first(ledger: Ledger) -> None:
+    for job_id, at in (("c", 3.0), ("a", 1.0), ("b", 2.0)):
+        await ledger.put(job(job_id, at))
+    await ledger.put(done(job("d", 0.5)))
+    assert [known.job_id for known in await ledger.in_state(JobState.PLANNED)] == ["a", "b", "c"]
+    assert [known.job_id for known in await ledger.in_state(JobState.DONE)] == ["d"]
+    assert await ledger.in_state(JobState.UNKNOWN) == []
+
+
+async def test_counts_leave_out_states_without_jobs(ledger: Ledger) -> None:
+    assert dict(await ledger.counts()) == {}
+    await ledger.put(job("a"))
+    await ledger.put(job("b"))
+    await ledger.put(done(job("c")))
+    assert dict(await ledger.counts()) == {JobState.PLANNED: 2, JobState.DONE: 1}
+
+
+async def test_an_error_is_kept_as_it_was(ledger: Ledger) -> None:
+    error = ContentViolation("InvalidParameter.ViolationContent", "内容违规", request_id="r-1")
+    await ledger.put(job().moved(JobState.FAILED, error=to_record(error), ended_at=1.5))
+    known = await ledger.get("a/image")
+    assert known is not None
+    recorded = known.recorded_error()
+    assert type(recorded) is ContentViolation
+    assert (recorded.code, recorded.message, recorded.request_id) == (error.code, error.message, "r-1")
+
+
+# fails: UnicodeEncodeError, and the rows of the same commit are lost with it
+@pytest.mark.parametrize("column", ["error", "request_id", "resolution"])
+async def test_half_a_character_from_the_service_costs_no_row(ledger: Ledger, column: str) -> None:
+    r"""JSON may hold a lone surrogate (`"\ud83c"`): a text of the service that was cut in the middle of a character."""
+    broken = done(job("broken")).moved(JobState.SAVED)
+    if column == "error":
+        broken = job("broken").moved(JobState.FAILED, error={"type": "TaskFailed", "message": "cut \ud83c"})
+    elif column == "request_id":
+        broken = done(job("broken")).moved(JobState.SAVED, request_id="cut \ud83c")
+    else:
+        broken = done(job("broken")).moved(JobState.SAVED, resolution="cut \ud83c")
+    await asyncio.gather(ledger.put(done(job("other"))), ledger.put(broken))
+    assert await ledger.get("other") == done(job("other"))
+    assert await ledger.get("broken") is not None
+
+
+# --- in memory --------------------------------------------------------------------------------------------------------
+
+
+async def test_memory_forgets_the_oldest_that_ended_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "KEPT_ENDED", 2)
+    ledger = MemoryLedger()
+    await ledger.put(job("planned"))
+    await ledger.put(job("unknown").moved(JobState.INTENT).moved(JobState.UNKNOWN))
+    for name in ("first", "second", "third"):
+        await ledger.put(done(job(name)))
+        await ledger.put(done(job(name)).moved(JobState.SAVED))
+    assert await ledger.get("first") is None
+    for name in ("planned", "unknown", "second", "third"):
+        assert await ledger.get(name) is not None
+
+
+# --- on disk ----------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def opened(path: Path, owner: dict[str, str] | None = None) -> AsyncIterator[SqliteLedger]:
+    ledger = await SqliteLedger.open(path, owner or OWNER)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """What a user with the sqlite3 tool has: a plain, read-only connection."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        yield connection
+
+
+def everything_in(folder: Path) -> dict[str, bytes]:
+    """Every file but the locks, which lie beside what they guard."""
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix != ".lock"}
+
+
+async def refused(path: Path, says: str, owner: dict[str, str] | None = None) -> LedgerError:
+    """Opening raises LedgerError, and leaves the folder as it was."""
+    before = everything_in(path.parent)
+    with pytest.raises(LedgerError, match=says) as error:
+        async with opened(path, owner):
+            pass
+    assert str(path) in str(error.value)
+    assert everything_in(path.parent) == before
+    return error.value
+
+
+async def pragma(ledger: SqliteLedger, name: str) -> object:
+    async with ledger._database.execute(f"PRAGMA {name}") as rows:
+        row = await rows.fetchone()
+    assert row is not None
+    return row[0]
+
+
+async def test_a_commit_is_on_disk_when_it_returns(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        assert await pragma(ledger, "journal_mode") == "wal"
+        assert await pragma(ledger, "synchronous") == 2  # FULL: the WAL is synced with each commit
+
+
+async def test_a_ledger_survives_closing(tmp_path: Path) -> None:
+    kept = done(job())
+    async with opened(tmp_path / "deep" / "er" / "jobs.db") as ledger:
+        await ledger.put(kept)
+    async with opened(tmp_path / "deep" / "er" / "jobs.db") as ledger:
+        assert await ledger.get("a/image") == kept
+        assert await ledger.plan(job()) == kept
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    records=st.lists(
+        st.builds(
+            JobRecord,
+            job_id=st.text(min_size=1, max_size=8),
+            kind=st.sampled_from(Kind),
+            content=st.text(max_size=8),
+            planned_at=st.floats(allow_nan=False),
+            state=st.sampled_from([state for state in JobState if state is not JobState.INTENT]),
+            task_id=st.none() | st.text(max_size=5),
+            submitted_at=st.none() | st.floats(allow_nan=False),
+            urls=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+            resolution=st.none() | st.text(max_size=5),
+            expires_at=st.none() | st.floats(allow_nan=False),
+            files=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+            error=st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=2),
+        ),
+        unique_by=lambda record: record.job_id,
+        max_size=5,
+    )
+)
+def test_any_row_comes_back_from_disk_as_it_was(records: list[JobRecord]) -> None:
+    async def check(path: Path) -> None:
+        async with opened(path) as ledger:
+            await asyncio.gather(*map(ledger.put, records))
+        async with opened(path) as ledger:
+            for record in records:
+                assert await ledger.get(record.job_id) == record
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(check(Path(folder, "jobs.db")))
+
+
+async def test_what_put_returned_for_is_in_the_files_of_a_process_that_never_closed(tmp_path: Path) -> None:
+    copies = tmp_path / "after the crash"
+    copies.mkdir()
+    async with opened(tmp_path / "jobs.db") as ledger:
+        await ledger.put(done(job()))
+        for name in ("jobs.db", "jobs.db-wal"):
+            shutil.copy(tmp_path / name, copies)
+    async with opened(copies / "jobs.db") as ledger:
+        assert await ledger.get("a/image") == done(job())
+
+
+async def test_an_intent_found_again_is_unknown_and_nothing_else_moves(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        await ledger.put(job("sent").moved(JobState.INTENT, intent_at=2.0))
+        await ledger.put(job("planned"))
+        await ledger.put(done(job("done")))
+    for _ in range(2):  # opened once more it stays so
+        async with opened(tmp_path / "jobs.db") as ledger:
+            sent = await ledger.get("sent")
+            assert sent is not None
+            assert (sent.state, sent.intent_at) == (JobState.UNKNOWN, 2.0)
+            error = sent.recorded_error()
+            assert type(error) is CreateOutcomeUnknown
+            assert error.job_id == "sent"
+            assert await ledger.get("planned") == job("planned")
+            assert await ledger.get("done") == done(job("done"))
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from mps_aigc_async.ledger import JobRecord, SqliteLedger
+from mps_aigc_async.states import JobState, Kind
+
+async def main():
+    ledger = await SqliteLedger.open(Path(sys.argv[1]), {"account": "a"})
+    job = JobRecord(job_id="sent", kind=Kind.VIDEO, content="{}", planned_at=1.0)
+    await ledger.put(job.moved(JobState.INTENT))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_process_leaves_its_intent_and_no_lock(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(tmp_path / "jobs.db"))
+    assert await process.wait() == -9
+    async with opened(tmp_path / "jobs.db", {"account": "a"}) as ledger:
+        assert dict(await ledger.counts()) == {JobState.UNKNOWN: 1}
+
+
+async def test_a_newer_schema_is_refused_and_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    async with opened(path):
+        pass
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    await refused(path, r"newer version \(schema 2\): upgrade")
+
+
+@pytest.mark.parametrize("statement", ["CREATE TABLE notes (text)", "PRAGMA user_version = 1"])
+async def test_a_foreign_sqlite_file_is_refused_and_untouched(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "notes.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+        connection.commit()
+    await refused(path, "SQLite file of something else")
+
+
+@pytest.mark.parametrize("text", ["my notes\n", "my notes\n" * 1000], ids=len)
+async def test_a_text_file_is_refused_and_untouched(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(text)
+    await refused(path, "cannot be used as a ledger")
+
+
+async def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
+    (tmp_path / "jobs.db").touch()
+    async with opened(tmp_path / "jobs.db") as ledger:
+        await ledger.put(job())
+
+
+@pytest.mark.parametrize("what", OWNER)
+async def test_a_ledger_of_another_owner_is_refused_naming_both(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "jobs.db"
+    async with opened(path) as ledger:
+        await ledger.put(job())
+    error = await refused(path, f"belongs to {what}", OWNER | {what: "another"})
+    assert OWNER[what] in str(error)
+    assert "another" in str(error)
+    async with opened(path) as ledger:
+        assert await ledger.get("a/image") == job()
+
+
+async def test_a_second_writer_is_refused_by_the_name_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    async with opened(path) as first:
+        await first.put(job("intent").moved(JobState.INTENT))
+        with pytest.raises(LedgerError, match=rf"being written by process {os.getpid()} on "):
+            async with opened(path):
+                pass
+        assert dict(await first.counts()) == {JobState.INTENT: 1}
+        await first.put(job("b"))
+
+
+async def test_anyone_may_read_beside_the_writer(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    async with opened(path) as ledger:
+        await ledger.put(job())
+        with reading(path) as connection:
+            assert connection.execute("SELECT job_id, state FROM jobs").fetchall() == [("a/image", "planned")]
+            await ledger.put(job().moved(JobState.INTENT))
+            assert connection.execute("SELECT state FROM jobs").fetchall() == [("intent",)]
+
+
+async def test_closing_lets_the_next_writer_in(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        async with opened(tmp_path / "jobs.db") as ledger:
+            await ledger.put(job(name))
+    async with opened(tmp_path / "jobs.db") as ledger:
+        assert dict(await ledger.counts()) == {JobState.PLANNED: 3}
+
+
+async def test_a_refused_ledger_is_let_go(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    async with opened(path):
+        pass
+    await refused(path, "belongs to", {"account": "another"})
+    async with opened(path):
+        pass
+
+
+async def test_closing_waits_for_what_is_being_written(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        puts = [asyncio.create_task(ledger.put(job(str(number)))) for number in range(10)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*puts)
+    async with opened(tmp_path / "jobs.db") as ledger:
+        assert dict(await ledger.counts()) == {JobState.PLANNED: 10}
+
+
+# fails: ValueError("Connection closed") escapes
+@pytest.mark.parametrize(
+    "use",
+    [lambda ledger: ledger.put(job()), lambda ledger: ledger.get("a"), lambda ledger: ledger.counts()],
+    ids=["put", "get", "counts"],
+)
+async def test_a_closed_ledger_says_so(tmp_path: Path, use: Callable[[SqliteLedger], Awaitable[object]]) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        pass
+    with pytest.raises(LedgerError):
+        await use(ledger)
+
+
+async def commits_of(ledger: SqliteLedger) -> list[str]:
+    """Filled with each COMMIT that SQLite is told from now on."""
+    commits: list[str] = []
+    await ledger._database.set_trace_callback(
+        lambda statement: commits.append(statement) if statement == "COMMIT" else None
+    )
+    return commits
+
+
+async def test_puts_at_once_share_a_commit(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        commits = await commits_of(ledger)
+        await asyncio.gather(*(ledger.put(job(str(number))) for number in range(200)))
+        assert len(commits) == 1
+        assert dict(await ledger.counts()) == {JobState.PLANNED: 200}
+
+
+async def test_puts_during_a_commit_share_the_next_one(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        commits = await commits_of(ledger)
+        puts = []
+        for number in range(30):  # a turn apart: most of them meet a commit under way
+            puts.append(asyncio.create_task(ledger.put(job(str(number)))))
+            await asyncio.sleep(0)
+        await asyncio.gather(*puts)
+        assert 1 <= len(commits) < 30
+        assert dict(await ledger.counts()) == {JobState.PLANNED: 30}
+
+
+async def test_one_put_after_the_other_is_a_commit_each(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        commits = await commits_of(ledger)
+        for number in range(3):
+            await ledger.put(job(str(number)))
+        assert len(commits) == 3
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_cancelled_put_loses_no_row(tmp_path: Path, turns: int) -> None:
+    """Cancelled while waiting for its commit or within it, neither its own row nor the others' are lost."""
+    async with opened(tmp_path / "jobs.db") as ledger:
+        puts = [asyncio.create_task(ledger.put(job(str(number)))) for number in range(5)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        late = [asyncio.create_task(ledger.put(job(f"late {number}"))) for number in range(5)]
+        await asyncio.sleep(0)
+        puts[0].cancel()
+        late[0].cancel()
+        await asyncio.wait([*puts, *late])
+        for put in (*puts[1:], *late[1:]):
+            put.result()
+    async with opened(tmp_path / "jobs.db") as ledger:
+        assert dict(await ledger.counts()) == {JobState.PLANNED: 10}
+
+
+async def test_put_is_seen_by_whoever_reads_before_it_is_committed(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        put = asyncio.create_task(ledger.put(job()))
+        await asyncio.sleep(0)
+        assert await ledger.get("a/image") == job()
+        await put
+
+
+# fails: between its BEGIN and its rows, get reads what was before
+@pytest.mark.parametrize("turns", range(6))
+async def test_put_is_seen_at_every_moment_of_its_commit(tmp_path: Path, turns: int) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        await ledger.put(job())
+        intent = job().moved(JobState.INTENT)
+        put = asyncio.create_task(ledger.put(intent))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        read = asyncio.create_task(ledger.get("a/image"))
+        await put
+        assert await read == intent
+
+
+@asynccontextmanager
+async def full_disk(ledger: SqliteLedger) -> AsyncIterator[None]:
+    """The ledger's file cannot grow."""
+    pages = await pragma(ledger, "page_count")
+    assert await pragma(ledger, f"max_page_count = {pages}") == pages
+    yield
+    await pragma(ledger, "max_page_count = 1073741823")
+
+
+LARGE = '{"prompt":"' + "x" * 100_000 + '"}'
+
+
+# fails: SQLite has rolled back by itself, and the ROLLBACK's own error hides the reason
+async def test_a_full_disk_is_a_ledger_error_and_earlier_rows_stay(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        await ledger.put(done(job("paid")))
+        async with full_disk(ledger):
+            with pytest.raises(LedgerError, match=r"cannot write the ledger .*: database or disk is full"):
+                await ledger.put(job("large", content=LARGE))
+            assert await ledger.get("large") is None
+            assert await ledger.get("paid") == done(job("paid"))
+        await ledger.put(job("large", content=LARGE))
+    async with opened(tmp_path / "jobs.db") as ledger:
+        assert await ledger.get("paid") == done(job("paid"))
+        assert await ledger.get("large") == job("large", content=LARGE)
+
+
+# fails: all callers of a failed commit raise one and the same object, and `about` fills it with the first one's ids
+async def test_each_caller_of_a_failed_commit_has_an_error_of_its_own(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger, full_disk(ledger):
+        puts = (ledger.put(job(name, content=LARGE)) for name in ("a", "b"))
+        errors = await asyncio.gather(*puts, return_exceptions=True)
+        assert [type(error) for error in errors] == [LedgerError, LedgerError]
+        assert errors[0] is not errors[1]
+
+
+# fails: sqlite3's own errors escape from the reads
+async def test_a_read_that_fails_is_a_ledger_error(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:
+            connection.execute("DROP TABLE jobs")
+        with pytest.raises(LedgerError):
+            await ledger.get("a/image")
+
+
+async def test_a_folder_that_cannot_be_made_is_a_ledger_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LedgerError, match=r"folder of the ledger .*jobs\.db"):
+        await SqliteLedger.open(tmp_path / "file" / "jobs.db", OWNER)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+async def test_a_folder_that_cannot_be_written_is_a_ledger_error() -> None:
+    with pytest.raises(LedgerError, match=r"/proc/jobs\.db"):
+        await SqliteLedger.open(Path("/proc/jobs.db"), OWNER)
+
+
+async def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
+    (tmp_path / "jobs.db").mkdir()
+    with pytest.raises(LedgerError, match="cannot open the ledger"):
+        await SqliteLedger.open(tmp_path / "jobs.db", OWNER)
+
+
+async def test_a_ledgers_repr_names_its_file(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        assert repr(ledger) == f"<SqliteLedger {tmp_path / 'jobs.db'}>"
+    assert repr(MemoryLedger()) == "<MemoryLedger of 0 jobs>"

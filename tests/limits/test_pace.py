@@ -1,0 +1,181 @@
+"""Pacing: never more than the limit in any second, whatever the arrivals, and close to all of it when saturated."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mps_aigc_async.limits import LEAD_S, Pace, Stream
+from mps_aigc_async.limits.pace import LATE_S
+from mps_aigc_async.testing import run
+
+RATES = st.sampled_from([1, 2, 10, 20, 50])
+
+
+def most_in_a_window(times: list[float], window: float = 1.0) -> int:
+    """The most sends in any half-open window, by the definition."""
+    times = sorted(times)
+    return max((sum(1 for time in times if start <= time < start + window) for start in times), default=0)
+
+
+@given(rate=RATES, gaps=st.lists(st.floats(0, 0.5), min_size=1, max_size=150))
+def test_no_window_holds_more_than_the_limit_for_any_arrivals(rate: int, gaps: list[float]) -> None:
+    stream, now, sent = Stream(rate), 100.0, []
+    for gap in gaps:
+        now += gap
+        sent.append(stream.take(now).due)
+    assert all(later >= earlier for earlier, later in pairwise(sent))
+    assert most_in_a_window(sent) <= rate
+
+
+@given(rate=RATES, data=st.data())
+def test_nor_with_every_send_late_and_delivered_with_jitter(rate: int, data: st.DataObject) -> None:
+    """Late by up to LATE_S at our end (kept in order of sending), and up to the jitter on the way."""
+    jitter = 0.025
+    stream, now, arrivals = Stream(rate, jitter), 0.0, []
+    busy_until = 0.0
+    for _ in range(data.draw(st.integers(1, 120))):
+        send = stream.take(now)
+        late = data.draw(st.sampled_from([0.0, 0.001, 0.05, LATE_S]))
+        busy_until = max(busy_until, send.due + late)
+        send.sent = min(busy_until, send.due + LATE_S)
+        # Reserved ahead of time: the next one is reserved LEAD_S before this one goes out.
+        now = max(now, send.due - LEAD_S)
+        arrivals.append(send.sent + data.draw(st.sampled_from([0.0, jitter * 0.79])))
+    assert most_in_a_window(arrivals) <= rate
+
+
+@pytest.mark.parametrize("rate", [10, 20, 50])
+def test_saturated_it_uses_all_but_the_jitters_share(rate: int) -> None:
+    stream = Stream(rate)
+    sent = [stream.take(0.0).due for _ in range(rate * 60)]
+    assert len(sent) / (sent[-1] - sent[0]) >= 0.973 * rate
+
+
+def test_the_first_send_of_an_idle_stream_is_now() -> None:
+    stream = Stream(20)
+    stream.take(0.0)
+    assert stream.take(50.0).due == 50.0
+
+
+def test_a_limit_below_one_a_second_is_kept_too() -> None:
+    stream = Stream(0.5)
+    sent = [stream.take(0.0).due for _ in range(5)]
+    assert most_in_a_window(sent, window=2.0) == 1
+
+
+def test_a_rate_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        Stream(0)
+
+
+def test_a_late_send_pushes_the_one_a_window_later() -> None:
+    stream = Stream(2, jitter_s=0.0)
+    first, second = stream.take(0.0), stream.take(0.0)
+    first.sent = 0.2
+    assert second.due == pytest.approx(0.5)
+    assert stream.take(0.0).due == pytest.approx(1.2)
+
+
+def test_a_refusal_slows_down_once_a_window_and_the_rate_comes_back() -> None:
+    stream = Stream(20)
+    stream.slow_down(10.0)
+    assert stream.share(10.0) == pytest.approx(0.8)
+    stream.slow_down(10.5)  # the same flock of refusals
+    assert stream.share(10.5) < 0.81
+    stream.slow_down(11.5)
+    assert stream.share(11.5) < 0.7
+    assert stream.share(60.0) == 1.0
+    for second in range(100, 200):
+        stream.slow_down(float(second))
+    assert stream.share(199.0) >= 0.1
+
+
+def test_waiters_are_served_in_order_and_a_cancelled_one_costs_nothing() -> None:
+    async def main() -> tuple[list[int], list[float]]:
+        pace, order, times = Pace(Stream(20)), list[int](), list[float]()
+
+        async def wait(number: int) -> None:
+            send_time = await pace.reserve()
+            await send_time.reach()
+            order.append(number)
+            times.append(asyncio.get_running_loop().time())
+
+        tasks = [asyncio.create_task(wait(number)) for number in range(40)]
+        await asyncio.sleep(0.3)
+        cancelled = range(12, 20)
+        for number in cancelled:
+            tasks[number].cancel()
+        await asyncio.wait(tasks)
+        assert pace.waiting == 0
+        return order, times
+
+    order, times = run(main())
+    assert order == [number for number in range(40) if number not in range(12, 20)]
+    assert times[-1] - times[0] < 31 * 0.05125 + 0.06  # at most one send time was lost
+
+
+def test_a_send_time_comes_ahead_of_time_but_not_too_far() -> None:
+    async def main() -> list[float]:
+        pace, ahead = Pace(Stream(20)), []
+        for _ in range(30):
+            send_time = await pace.reserve()
+            ahead.append(send_time.due - asyncio.get_running_loop().time())
+        return ahead
+
+    ahead = run(main())
+    assert max(ahead) <= LEAD_S + 1e-4
+    assert min(ahead[6:]) > LEAD_S - 0.01
+
+
+def test_a_send_prepared_too_slowly_gets_a_new_time_ahead_of_all_waiters() -> None:
+    async def main() -> float:
+        loop, pace = asyncio.get_running_loop(), Pace(Stream(10))
+        slow = await pace.reserve()
+        queue = [asyncio.create_task(pace.reserve()) for _ in range(50)]
+        await asyncio.sleep(2.0)  # a handshake that took two seconds
+        before = loop.time()
+        await slow.reach()
+        waited = loop.time() - before
+        for task in queue:
+            task.cancel()
+        await asyncio.wait(queue)
+        return waited
+
+    assert run(main()) < LEAD_S + 0.3
+
+
+def test_a_loop_that_blocks_bunches_nothing_beyond_the_limit() -> None:
+    """Blocked for 0.1 s every now and then, as by a user's own code: judged by when the sends really went out."""
+
+    async def main() -> list[float]:
+        loop, pace, sent = asyncio.get_running_loop(), Pace(Stream(20, jitter_s=0.0)), list[float]()
+
+        async def send() -> None:
+            while True:
+                send_time = await pace.reserve()
+                await send_time.reach()
+                sent.append(loop.time())
+
+        senders = [asyncio.create_task(send()) for _ in range(20)]
+        for _ in range(60):
+            await asyncio.sleep(0.37)
+            selector = loop._selector  # type: ignore[attr-defined] # the virtual clock itself: time goes by, nobody runs
+            selector.now += 0.1
+        for sender in senders:
+            sender.cancel()
+        await asyncio.wait(senders)
+        return sent
+
+    sent = run(main())
+    assert most_in_a_window(sent) <= 20
+    assert len(sent) > 0.8 * 20 * 60 * 0.47
+
+
+def test_its_repr_tells_the_rate_and_the_queue() -> None:
+    async def main() -> str:
+        return repr(Pace(Stream(20)))
+
+    assert run(main()) == "<Pace 20/s, 0 waiting>"

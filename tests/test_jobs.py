@@ -1,0 +1,431 @@
+"""One job's life: each way a create can end, cancellation at each of its awaits, and what the ledger then holds."""
+
+import asyncio
+import logging
+
+import pytest
+
+from mps_aigc_async import (
+    AccountError,
+    AigcClient,
+    ClientClosed,
+    ContentViolation,
+    CreateOutcomeUnknown,
+    ImageRequest,
+    InvalidRequest,
+    JobState,
+    Kind,
+    Outcome,
+    RetryPolicy,
+    ServiceError,
+    TaskFailed,
+    TaskTimeout,
+    TransportError,
+    VideoRequest,
+)
+from mps_aigc_async.assembly import BatchItem
+from mps_aigc_async.emulator import Service
+from mps_aigc_async.errors import AigcError
+from mps_aigc_async.states import Ending
+from mps_aigc_async.testing import InMemoryTransport, run, wall
+from mps_aigc_async.transport import Gate, Sent, unheard
+from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
+
+from .support import Heard, accepted, client_of, configured, in_memory
+
+CAT = ImageRequest(id="cat", prompt="a cat")
+
+
+def test_a_job_goes_through_its_states_and_says_so() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            heard = Heard(client)
+            result = await client.generate(CAT)
+            assert heard.names("cat/image") == ["Planned", "Paced", "Submitted", "Done"]
+            assert result.urls
+            assert result.expires_at is not None
+            # Never later than the truth: the URL lives 12 h from the task's end, which a poll saw at most 5 s later.
+            left = result.expires_at.timestamp() - wall()
+            assert 12 * 3600 - 11 < left <= 12 * 3600
+            assert await client.counts() == {JobState.DONE: 1}
+        assert service.statistics(wall()).created == {"image": 1, "video": 0}
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ({"fault": "reset_after"}, CreateOutcomeUnknown),
+        ({"fault": "http_status", "status": 502}, CreateOutcomeUnknown),
+        ({"fault": "not_json", "accepted": True}, CreateOutcomeUnknown),
+        ({"fault": "error", "code": "InternalError", "accepted": True}, CreateOutcomeUnknown),
+        ({"fault": "error", "code": "FailedOperation.CreateAIGCTaskFailed"}, CreateOutcomeUnknown),
+        ({"fault": "error", "code": "SomethingNew.NobodyKnows"}, CreateOutcomeUnknown),
+        ({"fault": "error", "code": "InvalidParameterValue"}, ServiceError),
+        ({"fault": "error", "code": "InvalidParameter.ViolationContent"}, ContentViolation),
+        ({"fault": "error", "code": "FailedOperation.UserArrears"}, AccountError),
+    ],
+    ids=lambda value: value.get("code") or value["fault"] if isinstance(value, dict) else value.__name__,
+)
+def test_a_create_that_must_not_be_repeated_is_sent_once(fault: dict[str, str], error: type[AigcError]) -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="CreateAigcImageTask", times=5, **fault)  # type: ignore[arg-type]
+        async with client_of(service) as client:
+            with pytest.raises(error) as caught:
+                await client.generate(CAT)
+            assert caught.value.job_id == "cat/image"
+            assert service.statistics(wall()).arrivals["CreateAigcImageTask"] == 1
+            state = {CreateOutcomeUnknown: JobState.UNKNOWN, AccountError: JobState.PLANNED}.get(error, JobState.FAILED)
+            assert await client.counts() == {state: 1}
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "RequestLimitExceeded",
+        "RequestLimitExceeded.UinLimitExceeded",
+        "LimitExceeded.CreateTask",
+        "ResourceInsufficient",
+        "ServiceUnavailable",
+    ],
+)
+def test_a_create_refused_for_now_is_sent_again_until_it_is_accepted(code: str) -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="CreateAigcImageTask", fault="error", code=code, times=3)
+        async with client_of(service) as client:
+            heard = Heard(client)
+            await client.generate(CAT)
+            assert heard.names("cat/image").count("Retried") == 3
+        assert accepted(service, "CreateAigcImageTask") == 1
+
+    run(main())
+
+
+class Unreachable(InMemoryTransport):
+    """The first `times` exchanges find nobody there."""
+
+    def __init__(self, service: Service, times: int) -> None:
+        super().__init__(service, wall)
+        self._left = times
+
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+        if self._left > 0:
+            self._left -= 1
+            raise TransportError("connection refused", ending=Ending.NEVER_DELIVERED)
+        return await super().exchange(request, gate, sent)
+
+
+def test_a_create_that_was_never_delivered_is_sent_again() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, transport=lambda: Unreachable(service, 4)) as client:
+            await client.generate(CAT)
+        assert accepted(service, "CreateAigcImageTask") == 1
+
+    run(main())
+
+
+def test_retries_end_and_leave_the_job_planned() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, transport=lambda: Unreachable(service, 1000)) as client:
+            with pytest.raises(TransportError):
+                await client.generate(CAT)
+            assert await client.counts() == {JobState.PLANNED: 1}
+
+    run(main())
+
+
+def test_an_outage_is_not_amplified_by_its_retries() -> None:
+    """100 jobs that all fail: retries of the account are bounded by its budget, not by the number of jobs."""
+
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="CreateAigcImageTask", fault="error", code="ServiceUnavailable", times=10_000)
+        config = configured(images=100)
+        async with client_of(service, config, retry=RetryPolicy(attempts=100, seconds=60)) as client:
+            batch = [ImageRequest(prompt=f"{number}") for number in range(100)]
+            outcomes = [outcome async for outcome in client.run(batch)]
+        assert not any(outcome.ok for outcome in outcomes)
+        # 100 first sends, then 20 at once and 2 a second for as long as the policy goes on.
+        assert service.statistics(wall()).arrivals["CreateAigcImageTask"] < 100 + 20 + 2 * 130
+
+    run(main())
+
+
+def test_the_clock_is_corrected_once_by_the_services_own() -> None:
+    """20 minutes off, both ways: the first call is refused and the second one carries the service's time."""
+
+    async def main(offset_s: float) -> int:
+        service = in_memory()
+        config = configured()
+        transport = InMemoryTransport(service, wall)
+        async with AigcClient(config, transport=lambda: transport, wall=lambda: wall() + offset_s) as client:
+            await client.generate(CAT)
+        return service.statistics(wall()).refused.get("AuthFailure.SignatureExpire", 0)
+
+    assert run(main(1200.0)) == 1
+    assert run(main(-1200.0)) == 1
+
+
+def test_a_task_that_fails_at_the_service_tells_why_and_stays_failed() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            request = ImageRequest(id="x", prompt="fail-later")
+            with pytest.raises(TaskFailed, match="could not generate") as caught:
+                await client.generate(request)
+            assert caught.value.task_id is not None
+            with pytest.raises(TaskFailed, match="could not generate"):
+                await client.generate(request)  # the ledger knows: nothing is created again
+        assert accepted(service, "CreateAigcImageTask") == 1
+
+    run(main())
+
+
+def test_an_account_refused_stops_creation_and_goes_on_polling() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, configured(images=3)) as client:
+            paid = asyncio.create_task(client.generate(CAT))
+            await asyncio.sleep(1)
+            service.faults.add(
+                action="CreateAigcImageTask", fault="error", code="FailedOperation.UserArrears", times=99
+            )
+            outcomes: list[Outcome[BatchItem]] = []
+
+            async def batch() -> None:
+                async for outcome in client.run([ImageRequest(prompt=f"{number}") for number in range(1000)]):
+                    outcomes.append(outcome)  # noqa: PERF401 — kept although the iteration raises
+
+            with pytest.raises(AccountError):
+                await batch()
+            assert 1 <= len(outcomes) <= 30
+            assert all(isinstance(outcome.error, AccountError) for outcome in outcomes)
+            assert service.statistics(wall()).arrivals["CreateAigcImageTask"] <= 1 + 3
+            assert (await paid).urls
+            assert (await client.counts())[JobState.PLANNED] == len(outcomes)
+
+    run(main())
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.001, 0.3, 1.0, 30.0, 58.0])
+def test_a_caller_that_leaves_leaks_nothing_and_loses_nothing(after_s: float) -> None:
+    """Cancelled at any time; the same id again finishes the same task, and exactly one was ever created."""
+
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, configured(images=1), latency_s=0.5) as client:
+            caller = asyncio.create_task(client.generate(CAT))
+            await asyncio.sleep(after_s)
+            caller.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await caller
+            assert (await client.generate(CAT)).urls
+            await asyncio.sleep(400)
+            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().polling == 0
+        assert accepted(service, "CreateAigcImageTask") == 1
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(main())
+
+
+def test_a_caller_cancelled_during_the_create_detaches_it_and_the_answer_is_kept() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, latency_s=2.0) as client:
+            caller = asyncio.create_task(client.generate(CAT))
+            await asyncio.sleep(1.5)  # accepted at 1.0, answered at 2.0
+            caller.cancel()
+            await asyncio.wait({caller})
+            assert client.statistics().creating == 1
+            await asyncio.sleep(1)
+            assert await client.counts() == {JobState.SUBMITTED: 1}
+            await asyncio.sleep(400)
+            assert await client.counts() == {JobState.DONE: 1}  # polled to its end though nobody waited
+
+    run(main())
+
+
+def test_closing_waits_for_a_create_in_flight() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, latency_s=4.0) as client:
+            heard = Heard(client)
+            caller = asyncio.create_task(client.generate(CAT))
+            await asyncio.sleep(3)
+        assert "Submitted" in heard.names("cat/image")
+        await asyncio.wait({caller})
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(main())
+
+
+def test_who_still_waits_when_the_client_closes_is_told_so() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, configured(images=1)) as client:
+            callers = [asyncio.create_task(client.generate(ImageRequest(prompt=f"{number}"))) for number in range(3)]
+            await asyncio.sleep(5)
+        errors = await asyncio.gather(*callers, return_exceptions=True)
+        assert [type(error) for error in errors] == [ClientClosed] * 3
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        with pytest.raises(ClientClosed, match="async with"):
+            await client.generate(CAT)
+
+    run(main())
+
+
+def test_closing_gives_a_create_that_hangs_ten_seconds_and_calls_it_unknown() -> None:
+    async def main() -> None:
+        service = in_memory()
+        loop = asyncio.get_running_loop()
+        async with client_of(service, latency_s=60.0) as client:
+            heard = Heard(client)
+            caller = asyncio.create_task(client.generate(CAT))
+            await asyncio.sleep(1)
+            before = loop.time()
+        assert loop.time() - before == pytest.approx(10, abs=0.1)
+        assert heard.names("cat/image")[-1] == "Unknown"
+        await asyncio.wait({caller})
+
+    run(main())
+
+
+def test_a_timeout_ends_the_waiting_and_not_the_task() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            with pytest.raises(TaskTimeout) as caught:
+                await client.generate(CAT, timeout=30)
+            assert isinstance(caught.value, TimeoutError)
+            assert await client.counts() == {JobState.SUBMITTED: 1}
+            assert (await client.generate(CAT)).urls
+        assert accepted(service, "CreateAigcImageTask") == 1
+
+    run(main())
+
+
+def test_a_task_past_its_deadline_gives_its_slot_back_and_can_be_resumed(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(3000, 3000))
+        async with client_of(service, configured(images=1)) as client:
+            loop = asyncio.get_running_loop()
+            before = loop.time()
+            with caplog.at_level(logging.WARNING), pytest.raises(TaskTimeout):
+                await client.generate(CAT)
+            assert loop.time() - before == pytest.approx(1800, abs=10)
+            assert "deadline" in caplog.text
+            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert await client.counts() == {JobState.SUBMITTED: 1}
+            await asyncio.sleep(1300)
+            assert (await client.generate(CAT)).urls
+        assert accepted(service, "CreateAigcImageTask") == 1
+
+    run(main())
+
+
+def test_an_unknown_create_keeps_its_slot_while_its_task_may_be_running() -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="CreateAigcImageTask", fault="reset_after", times=1)
+        async with client_of(service, configured(images=1)) as client:
+            with pytest.raises(CreateOutcomeUnknown, match="not sent again"):
+                await client.generate(CAT)
+            await client.generate(ImageRequest(prompt="the next one"))
+            (job,) = await client.unknown()
+            assert (job.job_id, job.prompt) == ("cat/image", "a cat")
+            with pytest.raises(CreateOutcomeUnknown):
+                await client.generate(CAT)
+        assert service.statistics(wall()).most_running["image"] == 1
+        assert accepted(service, "CreateAigcImageTask") == 2
+
+    run(main())
+
+
+def test_two_callers_of_one_id_share_one_task() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            one, other = await asyncio.gather(client.generate(CAT), client.generate(CAT))
+            assert one == other
+        assert accepted(service, "CreateAigcImageTask") == 1
+
+    run(main())
+
+
+def test_one_id_with_other_content_is_refused_by_name() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            await client.generate(CAT)
+            with pytest.raises(InvalidRequest, match=r"id is taken.*a cat.*a dog"):
+                await client.generate(ImageRequest(id="cat", prompt="a dog"))
+        assert accepted(service, "CreateAigcImageTask") == 1
+
+    run(main())
+
+
+def test_two_requests_of_the_same_words_are_two_tasks() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            await asyncio.gather(*(client.generate(ImageRequest(prompt="a cat")) for _ in range(3)))
+        assert accepted(service, "CreateAigcImageTask") == 3
+
+    run(main())
+
+
+def test_submit_returns_when_accepted_and_the_task_can_be_waited_for() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            task = await client.submit(VideoRequest(prompt="waves"))
+            assert (task.kind, task.task_id[:12]) == (Kind.VIDEO, "4-AigcVideo-")
+            assert (await task.status()).word in ("WAIT", "RUN")
+            with pytest.raises(TaskTimeout):
+                await task.wait(timeout=10)
+            result = await task.wait()
+            assert result.task_id == task.task_id
+            assert result.resolution
+
+            attached = client.attach("video", task.task_id)
+            again = await attached.wait()
+            assert (again.urls, again.expires_at) == (result.urls, None)  # nobody here knows when it ended
+
+    run(main())
+
+
+def test_a_task_attached_while_it_runs_knows_when_its_urls_end() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            task = await client.submit(ImageRequest(prompt="x"))
+            async with client_of(service) as other:
+                result = await other.attach("image", task.task_id).wait()
+                assert result.expires_at is not None
+
+    run(main())
+
+
+def test_clients_of_one_account_share_slots_and_pace() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, configured(images=2)) as one, client_of(service, configured(images=2)) as other:
+            batches = [
+                asyncio.create_task(client.generate(ImageRequest(prompt=f"{number}")))
+                for number, client in enumerate([one, other] * 5)
+            ]
+            await asyncio.gather(*batches)
+        seen = service.statistics(wall())
+        assert seen.most_running["image"] == 2
+        assert seen.refused == {}
+
+    run(main())

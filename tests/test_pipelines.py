@@ -1,0 +1,210 @@
+"""Requests to outcomes: defaults, names, chains, and the limits that hold over a whole batch."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mps_aigc_async import (
+    AccountError,
+    CreateOutcomeUnknown,
+    ImageRequest,
+    ImageToVideo,
+    ImageToVideoResult,
+    InvalidRequest,
+    JobState,
+    Kind,
+    ResultExpired,
+    TaskFailed,
+    VideoRequest,
+)
+from mps_aigc_async.pipelines import Defaults, ImageDefaults, Names, VideoDefaults, images_ahead
+from mps_aigc_async.testing import run, wall
+
+from .support import accepted, client_of, configured, in_memory
+
+KLING = Defaults(
+    image=ImageDefaults(model_name="Hunyuan", model_version="3.0"),
+    video=VideoDefaults(model_name="Kling", model_version="3.0", duration=5, enable_audio=True),
+)
+
+
+def chain(number: int = 1, video: str = "it moves") -> ImageToVideo:
+    return ImageToVideo(
+        id=f"shot-{number:03}", image=ImageRequest(prompt=f"picture {number}"), video=VideoRequest(prompt=video)
+    )
+
+
+def test_defaults_fill_what_a_request_leaves_open() -> None:
+    filled = KLING.apply(VideoRequest(prompt="x", duration=10))
+    assert isinstance(filled, VideoRequest)
+    assert (filled.model_name, filled.model_version, filled.duration, filled.enable_audio) == ("Kling", "3.0", 10, True)
+    image = KLING.apply(ImageRequest(prompt="x"))
+    assert (image.model_name, image.model_version) == ("Hunyuan", "3.0")
+
+
+def test_a_request_with_its_own_model_takes_no_default() -> None:
+    own = VideoRequest(prompt="x", model_name="Vidu")
+    assert KLING.apply(own) == own
+
+
+def test_an_explicit_false_is_not_overwritten() -> None:
+    filled = KLING.apply(VideoRequest(prompt="x", enable_audio=False))
+    assert isinstance(filled, VideoRequest)
+    assert filled.enable_audio is False
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_a_disabled_kind_is_refused_with_the_key_to_change(kind: str) -> None:
+    disabled = Defaults(image=ImageDefaults(enabled=kind != "image"), video=VideoDefaults(enabled=kind != "video"))
+    with pytest.raises(InvalidRequest, match=rf"mps\.{kind}Generation\.enabled"):
+        disabled.check(chain())
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=30), st.integers(0, 29))
+def test_an_inserted_line_changes_no_other_name(prompts: list[str], position: int) -> None:
+    def named(lines: list[str]) -> list[str]:
+        names = Names()
+        return [names.name(ImageRequest(prompt=line)) for line in lines]
+
+    with_new = [*prompts[:position], "new", *prompts[position:]]
+    assert [name for name, line in zip(named(with_new), with_new, strict=True) if line != "new"] == named(prompts)
+    assert len(set(named(with_new))) == len(with_new)
+
+
+@given(st.integers(1, 5000), st.integers(1, 500))
+def test_no_more_images_run_ahead_than_their_urls_live(images: int, videos: int) -> None:
+    ahead = images_ahead(images, videos, 12 * 3600)
+    assert 1 <= ahead <= images + videos
+    assert ahead == 1 or ahead * 300 / videos <= 12 * 3600 / 2
+
+
+def test_a_chain_becomes_an_image_and_the_video_that_begins_with_it() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            result = await client.generate(chain())
+            assert isinstance(result, ImageToVideoResult)
+            created = [arrival.action for arrival in service.arrivals if arrival.action.startswith("Create")]
+            assert created == ["CreateAigcImageTask", "CreateAigcVideoTask"]
+            assert await client.counts() == {JobState.DONE: 2}
+
+    run(main())
+
+
+def test_one_video_slot_and_two_image_slots_are_never_exceeded_and_never_deadlock() -> None:
+    """The documented default caps, 40 chains: holding one kind's slot while waiting for the other's would stop it."""
+
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, configured(images=2, videos=1)) as client:
+            outcomes = [outcome async for outcome in client.run(chain(number) for number in range(40))]
+        assert all(outcome.ok for outcome in outcomes)
+        seen = service.statistics(wall())
+        assert seen.most_running == {"image": 2, "video": 1}
+        assert seen.created == {"image": 40, "video": 40}
+        assert seen.refused == {}
+
+    run(main())
+
+
+def test_no_first_frame_is_older_than_its_url() -> None:
+    """One video slot, 200 chains of five minutes each: 17 hours, longer than an image's URL lives."""
+
+    async def main() -> None:
+        service = in_memory(video_seconds=(290, 300))
+        async with client_of(service, configured(images=10, videos=1)) as client:
+            outcomes = [outcome async for outcome in client.run(chain(number) for number in range(200))]
+        assert all(outcome.ok for outcome in outcomes)
+        images = [a.at for a in service.arrivals if a.action == "CreateAigcImageTask"]
+        videos = [a.at for a in service.arrivals if a.action == "CreateAigcVideoTask"]
+        assert videos[-1] - videos[0] > 12 * 3600
+        assert max(video - image for image, video in zip(images, videos, strict=True)) < 1.5 * 3600
+
+    run(main())
+
+
+def test_a_failed_video_leaves_the_paid_image_in_partial() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            (outcome,) = [outcome async for outcome in client.run([chain(video="fail-later")])]
+            assert isinstance(outcome.error, TaskFailed)
+            assert outcome.partial is not None
+            assert outcome.partial.urls
+            assert outcome.job_id == "shot-001"
+            with pytest.raises(TaskFailed) as caught:
+                await client.generate(chain(video="fail-later"))
+            assert caught.value.partial == outcome.partial
+
+    run(main())
+
+
+def test_a_failed_image_pays_for_no_video() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            request = ImageToVideo(image=ImageRequest(prompt="fail-later"), video=VideoRequest(prompt="x"))
+            with pytest.raises(TaskFailed):
+                await client.generate(request)
+            assert client.statistics().slots[Kind.VIDEO].running == 0
+        assert service.statistics(wall()).created == {"image": 1, "video": 0}
+
+    run(main())
+
+
+def test_an_image_too_old_is_not_made_into_a_video_and_says_that_nothing_was_paid(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory()
+        ledger = tmp_path / "ledger.db"
+        async with client_of(service, ledger=ledger) as client:
+            service.faults.add(action="CreateAigcVideoTask", fault="error", code="FailedOperation.UserArrears", times=1)
+            with pytest.raises(AccountError):
+                await client.generate(chain())
+        await asyncio.sleep(11.9 * 3600)
+        async with client_of(service, ledger=ledger) as client:
+            with pytest.raises(ResultExpired, match="nothing was paid for it") as caught:
+                await client.generate(chain())
+            assert caught.value.partial is not None
+        assert service.statistics(wall()).created == {"image": 1, "video": 0}
+
+    run(main())
+
+
+def test_a_batch_continues_where_another_process_left_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory()
+        ledger, batch = tmp_path / "ledger.db", [chain(number) for number in range(12)]
+        done = 0
+        for _ in range(100):  # each "process" lives ten minutes
+            async with client_of(service, configured(images=2, videos=2), ledger=ledger) as client:
+                try:
+                    async with asyncio.timeout(600):
+                        done = len([outcome async for outcome in client.run(batch) if outcome.ok])
+                except TimeoutError:
+                    continue
+                break
+        assert done == 12
+        assert service.statistics(wall()).created == {"image": 12, "video": 12}
+
+    run(main())
+
+
+def test_unknown_creates_in_a_batch_are_outcomes_and_not_repeated(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="CreateAigcImageTask", fault="reset_after", probability=0.2, times=100)
+        batch = [ImageRequest(prompt=f"{number}") for number in range(60)]
+        ledger = tmp_path / "ledger.db"
+        for _ in range(3):
+            async with client_of(service, configured(images=10), ledger=ledger) as client:
+                outcomes = [outcome async for outcome in client.run(batch)]
+                unknown = [outcome for outcome in outcomes if isinstance(outcome.error, CreateOutcomeUnknown)]
+                assert 3 <= len(unknown) <= 30
+                assert len(await client.unknown()) == len(unknown)
+                assert sum(outcome.ok for outcome in outcomes) == 60 - len(unknown)
+        assert accepted(service, "CreateAigcImageTask") == 60
+
+    run(main())

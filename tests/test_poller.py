@@ -1,0 +1,118 @@
+"""Polling: one poll per interval and task, earliest due first, on while the task runs and no longer."""
+
+import asyncio
+from collections import defaultdict
+from itertools import pairwise
+
+import pytest
+
+from mps_aigc_async import ImageRequest, JobState, Kind, TaskNotFound, VideoRequest
+from mps_aigc_async.emulator import Service
+from mps_aigc_async.testing import run, wall
+
+from .support import client_of, configured, in_memory
+
+
+def polls(service: Service, action: str = "DescribeAigcImageTask") -> dict[str | None, list[float]]:
+    """Arrival times by task."""
+    times = defaultdict[str | None, list[float]](list)
+    for arrival in service.arrivals:
+        if arrival.action == action:
+            times[arrival.task_id].append(arrival.at)
+    return times
+
+
+def test_a_task_is_asked_about_at_the_interval_and_not_after_its_end() -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(60, 60))
+        async with client_of(service, configured(poll_ms=5000)) as client:
+            await client.generate(ImageRequest(prompt="x"))
+            await asyncio.sleep(100)
+        ((times),) = polls(service).values()
+        assert len(times) == 12 or len(times) == 13  # every 5 s until the first poll after 60 s
+        assert [later - earlier for earlier, later in pairwise(times)] == pytest.approx(
+            [5.0] * (len(times) - 1), abs=0.3
+        )
+
+    run(main())
+
+
+def test_under_pressure_the_polls_share_the_actions_pace_evenly() -> None:
+    """60 tasks at one poll a second want three times what 20 a second gives: nobody starves, nobody is refused."""
+
+    async def main() -> None:
+        service = in_memory(image_seconds=(60, 60))
+        async with client_of(service, configured(images=60, poll_ms=1000)) as client:
+            async for outcome in client.run([ImageRequest(prompt=f"{number}") for number in range(60)]):
+                assert outcome.ok
+        assert service.statistics(wall()).refused == {}
+        counts = [len(times) for times in polls(service).values()]
+        assert len(counts) == 60
+        assert max(counts) - min(counts) <= 4
+        longest = max(later - earlier for times in polls(service).values() for earlier, later in pairwise(times))
+        assert longest < 60 / 20 * 1.05 + 0.3
+
+    run(main())
+
+
+def test_a_failed_poll_is_repeated_at_growing_intervals_and_loses_nothing() -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(60, 60))
+        service.faults.add(action="DescribeAigcImageTask", fault="http_status", status=502, times=4)
+        async with client_of(service, configured(poll_ms=5000)) as client:
+            assert (await client.generate(ImageRequest(prompt="x"))).urls
+        times = [arrival.at for arrival in service.arrivals if arrival.action == "DescribeAigcImageTask"]
+        gaps = [later - earlier for earlier, later in pairwise(times)]
+        assert gaps[:4] == pytest.approx([5, 10, 20, 40], abs=0.3)
+
+    run(main())
+
+
+@pytest.mark.parametrize("code", ["AuthFailure.SecretIdNotFound", "InternalError", "RequestLimitExceeded", "New.Code"])
+def test_a_paid_task_is_polled_on_through_every_refusal_that_may_pass(code: str) -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="DescribeAigcVideoTask", fault="error", code=code, times=3)
+        async with client_of(service) as client:
+            assert (await client.generate(VideoRequest(prompt="x"))).urls
+
+    run(main())
+
+
+def test_a_task_the_service_does_not_know_ends_at_once() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            with pytest.raises(TaskNotFound) as caught:
+                await client.attach("image", "4-AigcImage-nobody").wait()
+            assert caught.value.task_id == "4-AigcImage-nobody"
+            assert client.statistics().slots[Kind.IMAGE].running == 0
+
+    run(main())
+
+
+def test_images_and_videos_do_not_wait_for_each_others_polls() -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(60, 60), video_seconds=(60, 60))
+        async with client_of(service, configured(images=100, videos=5, poll_ms=1000)) as client:
+            images = [ImageRequest(prompt=f"{number}") for number in range(100)]
+            videos = [VideoRequest(prompt=f"{number}") for number in range(5)]
+            async for _ in client.run([*videos, *images]):
+                pass
+        for times in polls(service, "DescribeAigcVideoTask").values():
+            assert max(later - earlier for earlier, later in pairwise(times)) < 1.3
+
+    run(main())
+
+
+def test_a_task_done_while_nobody_waited_is_in_the_ledger() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            await client.submit(ImageRequest(id="x", prompt="x"))
+            assert client.statistics().polling == 1
+            await asyncio.sleep(300)
+            assert client.statistics().polling == 0
+            assert await client.counts() == {JobState.DONE: 1}
+
+    run(main())

@@ -1,0 +1,202 @@
+"""Fan-out: bounded, lazy, as they come, and gone when it is left."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from mps_aigc_async.errors import ClientClosed
+from mps_aigc_async.ownership import Owner
+from mps_aigc_async.scheduler import Run
+from mps_aigc_async.testing import run
+
+
+class Bench:
+    """A run of numbers, with what it did on record."""
+
+    def __init__(self, width: int = 3, stop_at: int | None = None) -> None:
+        self.owner = Owner()
+        self.width = width
+        self.stop_at = stop_at
+        self.read: list[int] = []
+        self.working = 0
+        self.most_working = 0
+        self.cancelled = 0
+
+    def numbers(self, end: int = 10**9) -> Iterator[int]:
+        for number in range(end):
+            self.read.append(number)
+            yield number
+
+    async def work(self, number: int) -> int:
+        self.working += 1
+        self.most_working = max(self.most_working, self.working)
+        try:
+            await asyncio.sleep(10 - number % 10)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.working -= 1
+        return number
+
+    async def prepare(self) -> None:
+        assert self.read == []
+
+    def stops(self, number: int) -> BaseException | None:
+        return KeyError(number) if number == self.stop_at else None
+
+    def run(self, source: "Iterator[int] | AsyncIterator[int]") -> Run[int, int]:
+        return Run(source, self.work, width=self.width, owner=self.owner, prepare=self.prepare, stops=self.stops)
+
+
+def virtually(main: Callable[[], object]) -> Callable[[], None]:
+    """A test whose body is a coroutine function, in virtual time; nothing may be left running after it."""
+
+    def test() -> None:
+        async def body() -> None:
+            await main()  # type: ignore[misc] # a coroutine function, as decorated
+            await asyncio.sleep(0.01)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+        run(body())
+
+    test.__doc__ = main.__doc__
+    return test
+
+
+async def take(batch: Run[int, int], outcomes: list[int]) -> None:
+    """Iterate to the end, keeping what came before an error."""
+    async for number in batch:
+        outcomes.append(number)  # noqa: PERF401 — a comprehension would lose them
+
+
+@virtually
+async def test_every_outcome_comes_once_and_as_it_ends() -> None:
+    bench = Bench(width=5)
+    outcomes = [number async for number in bench.run(bench.numbers(23))]
+    assert sorted(outcomes) == list(range(23))
+    assert outcomes[0] == 4  # the shortest of the first five
+    assert bench.most_working == 5
+
+
+@virtually
+async def test_an_endless_source_is_read_no_further_than_needed() -> None:
+    bench = Bench(width=3)
+    async with bench.run(bench.numbers()) as batch:
+        async for number in batch:
+            if number >= 7:
+                break
+            assert len(bench.read) <= number + 1 + 2 * bench.width
+    assert bench.working == 0
+
+
+@virtually
+async def test_a_slow_consumer_stops_the_reading_and_not_the_work() -> None:
+    bench = Bench(width=4)
+    async with bench.run(bench.numbers()) as batch:
+        await anext(batch)
+        await asyncio.sleep(1000)
+        assert bench.working == 0  # all four places hold finished outcomes
+        assert len(bench.read) == 5
+        assert batch.in_flight == 0
+
+
+@virtually
+async def test_async_sources_work_and_are_closed() -> None:
+    bench, closed = Bench(), list[bool]()
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            for number in range(10**9):
+                await asyncio.sleep(0.1)
+                yield number
+        finally:
+            closed.append(True)
+
+    async with bench.run(source()) as batch:
+        await anext(batch)
+    assert closed == [True]
+
+
+@virtually
+async def test_what_the_source_raises_comes_after_the_outcomes_before_it() -> None:
+    bench, outcomes = Bench(), list[int]()
+
+    def source() -> Iterator[int]:
+        yield from range(5)
+        raise OSError("the file is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        await take(bench.run(source()), outcomes)
+    assert sorted(outcomes) == list(range(5))
+
+
+@virtually
+async def test_an_outcome_may_end_the_reading_and_what_was_begun_is_handed_over() -> None:
+    bench, outcomes = Bench(width=4, stop_at=6), list[int]()
+    with pytest.raises(KeyError):
+        await take(bench.run(bench.numbers()), outcomes)
+    assert 6 in outcomes
+    assert sorted(outcomes) == bench.read[: len(outcomes)]
+    assert bench.cancelled == 0
+
+
+@virtually
+async def test_a_preparation_that_fails_is_raised_and_nothing_is_read() -> None:
+    bench = Bench()
+
+    async def prepare() -> None:
+        raise PermissionError("no such folder")
+
+    batch = Run(bench.numbers(), bench.work, width=2, owner=bench.owner, prepare=prepare, stops=bench.stops)
+    with pytest.raises(PermissionError):
+        await anext(batch)
+    assert bench.read == []
+
+
+@virtually
+async def test_left_by_break_it_is_gone_when_dropped() -> None:
+    bench = Bench()
+    async for _ in bench.run(bench.numbers()):
+        break
+    gc.collect()
+    await asyncio.sleep(0.001)
+    assert (bench.working, len(bench.owner)) == (0, 0)
+    assert bench.cancelled > 0
+
+
+@virtually
+async def test_a_cancelled_consumer_leaks_nothing() -> None:
+    bench = Bench()
+
+    async def consume() -> None:
+        async with bench.run(bench.numbers()) as batch:
+            async for _ in batch:
+                pass
+
+    consumer = asyncio.create_task(consume())
+    await asyncio.sleep(25)
+    consumer.cancel()
+    await asyncio.wait({consumer})
+    assert (bench.working, len(bench.owner)) == (0, 0)
+
+
+@virtually
+async def test_when_the_owner_closes_the_consumer_is_told() -> None:
+    bench = Bench()
+    batch = bench.run(bench.numbers())
+    await anext(batch)
+    await bench.owner.close()
+    with pytest.raises(ClientClosed):
+        await take(batch, [])
+
+
+@virtually
+async def test_an_ended_run_stays_ended() -> None:
+    bench = Bench()
+    batch = bench.run(bench.numbers(1))
+    assert [number async for number in batch] == [0]
+    assert [number async for number in batch] == []
+    await batch.aclose()

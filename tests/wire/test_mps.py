@@ -1,0 +1,731 @@
+"""MPS as values: bodies against the official SDK's models, signatures against its signer, answers of every shape."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mps_aigc_async.credentials import Credentials
+from mps_aigc_async.errors import (
+    AccountError,
+    AigcError,
+    ContentViolation,
+    InvalidRequest,
+    ServiceError,
+    TaskNotFound,
+    Throttled,
+    TooManyTasks,
+    TransportError,
+)
+from mps_aigc_async.requests import CosStore, ImageRequest, ReferenceImage, ReferenceVideo, Subject, VideoRequest
+from mps_aigc_async.results import ImageResult
+from mps_aigc_async.states import Ending, Kind, TaskState
+from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, HttpRequest, TaskRequest, TaskStatus
+from mps_aigc_async.wire.mps import ERRORS, LIMITS, Mps, encode, server_time
+
+NOW = 1_767_225_600
+KEYS = Credentials("AKIDEXAMPLE", "KEYEXAMPLE")
+STORE = CosStore(bucket="out-1250000000", region="ap-guangzhou", path="/aigc/")
+IMAGE = ImageResult(task_id="4-AigcImage-1", request_id="r-1", urls=("https://cos.example/1.png",), expires_at=None)
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------------
+
+texts = st.text(min_size=1, max_size=12)
+urls = st.builds("https://{}".format, st.text("abcdef/.-", min_size=1, max_size=12))
+results = st.builds(
+    ImageResult,
+    task_id=texts,
+    request_id=texts,
+    urls=st.lists(urls, min_size=1, max_size=2).map(tuple),
+    expires_at=st.none() | st.just(datetime(2026, 11, 1, tzinfo=UTC)),
+)
+sources = urls | results
+stores = st.builds(CosStore, bucket=texts, region=texts, path=st.none() | texts)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def several(values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(values, max_size=2).map(tuple)
+
+
+def some_of(fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """Any choice of the fields, each with a value."""
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+COMMON: dict[str, st.SearchStrategy[Any]] = {
+    "id": texts.filter(str.isprintable),
+    "negative_prompt": texts,
+    "enhance_prompt": st.booleans(),
+    "model_name": texts,
+    "model_version": texts,
+    "scene_type": texts,
+    "images": several(sources | st.builds(ReferenceImage, image=sources, reference_type=st.none() | texts)),
+    "aspect_ratio": texts,
+    "resolution": texts,
+    "logo_add": st.booleans(),
+    "additional_parameters": st.dictionaries(texts, json_values, max_size=3),
+    "store": stores,
+    "operator": texts,
+}
+IMAGE_FIELDS = COMMON | {"output_count": st.integers(1, 9), "output_format": texts}
+VIDEO_FIELDS = COMMON | {
+    "first_frame": sources,
+    "last_frame": sources,
+    "videos": several(
+        urls
+        | st.builds(
+            ReferenceVideo,
+            url=urls,
+            refer_type=st.none() | texts,
+            keep_original_sound=st.none() | st.booleans(),
+        )
+    ),
+    "audios": several(urls),
+    "subjects": several(
+        st.builds(
+            Subject,
+            id=st.none() | texts,
+            name=st.none() | texts,
+            voice_id=st.none() | texts,
+            images=several(sources),
+            videos=several(urls),
+        )
+    ),
+    "duration": st.integers(1, 60),
+    "enable_audio": st.booleans(),
+    "enable_bgm": st.booleans(),
+    "off_peak": st.booleans(),
+}
+prompts = st.text(min_size=1, max_size=20).filter(lambda prompt: bool(prompt.strip()))
+
+
+def test_every_field_of_the_requests_is_generated_below() -> None:
+    assert set(ImageRequest.model_fields) == {*IMAGE_FIELDS, "prompt"}
+    assert set(VideoRequest.model_fields) == {*VIDEO_FIELDS, "prompt"}
+
+
+def url_of(source: Any) -> str:  # noqa: ANN401 - any image source
+    return source.urls[0] if isinstance(source, ImageResult) else str(source)
+
+
+def filled(model: Any, **fields: Any) -> Any:  # noqa: ANN401 - the SDK has no types
+    """An SDK model with its fields set through its own properties."""
+    for name, value in fields.items():
+        assert isinstance(getattr(type(model), name), property)
+        setattr(model, name, value)
+    return model
+
+
+def if_any(model: Any, fields: dict[str, Any]) -> Any:  # noqa: ANN401 - the SDK has no types
+    """The same, or None where nothing was set: the SDK would send an empty object."""
+    return filled(model, **fields) if any(value is not None for value in fields.values()) else None
+
+
+def by_the_sdk(request: TaskRequest, store: CosStore | None) -> Any:  # noqa: ANN401 - the SDK has no types
+    """The same content, told to the official SDK's models field by field."""
+    from tencentcloud.mps.v20190612 import models
+
+    image = isinstance(request, ImageRequest)
+
+    def reference(source: Any) -> Any:  # noqa: ANN401 - an image source or a ReferenceImage
+        model = models.AigcImageInfo() if image else models.AigcVideoReferenceImageInfo()
+        if isinstance(source, ReferenceImage):
+            return filled(model, ImageUrl=url_of(source.image), ReferenceType=source.reference_type)
+        return filled(model, ImageUrl=url_of(source))
+
+    def film(source: str | ReferenceVideo) -> Any:  # noqa: ANN401 - the SDK has no types
+        model = models.AigcVideoReferenceVideoInfo()
+        if isinstance(source, str):
+            return filled(model, VideoUrl=source)
+        keep = {None: None, True: "yes", False: "no"}[source.keep_original_sound]
+        return filled(model, VideoUrl=source.url, ReferType=source.refer_type, KeepOriginalSound=keep)
+
+    def subject(source: Subject) -> Any:  # noqa: ANN401 - the SDK has no types
+        return filled(
+            models.AigcVideoReferenceSubjectInfo(),
+            Id=source.id,
+            Name=source.name,
+            VoiceId=source.voice_id,
+            ImageUrls=[url_of(image) for image in source.images] or None,
+            VideoUrls=list(source.videos) or None,
+        )
+
+    extra: dict[str, Any] = {
+        "AspectRatio": request.aspect_ratio,
+        "Resolution": request.resolution,
+        "LogoAdd": None if request.logo_add is None else int(request.logo_add),
+    }
+    fields: dict[str, Any] = {
+        "ModelName": request.model_name,
+        "ModelVersion": request.model_version,
+        "SceneType": request.scene_type,
+        "Prompt": request.prompt or None,
+        "NegativePrompt": request.negative_prompt,
+        "EnhancePrompt": request.enhance_prompt,
+        "ImageInfos": [reference(source) for source in request.images] or None,
+        "Operator": request.operator,
+    }
+    kept = request.store or store
+    if kept is not None:
+        fields["StoreCosParam"] = filled(
+            models.AigcStoreCosParam(),
+            CosBucketName=kept.bucket,
+            CosBucketRegion=kept.region,
+            CosBucketPath=kept.path,
+        )
+    if isinstance(request, ImageRequest):
+        extra["OutputFormat"] = request.output_format
+        fields["OutputImageCount"] = request.output_count
+        fields["ExtraParameters"] = if_any(models.AigcImageExtraParam(), extra)
+        return filled(models.CreateAigcImageTaskRequest(), **fields)
+    extra |= {"EnableAudio": request.enable_audio, "EnableBgm": request.enable_bgm, "OffPeak": request.off_peak}
+    fields |= {
+        "ImageUrl": None if request.first_frame is None else url_of(request.first_frame),
+        "LastImageUrl": None if request.last_frame is None else url_of(request.last_frame),
+        "VideoInfos": [film(source) for source in request.videos] or None,
+        "AudioInfos": [filled(models.AigcVideoReferenceAudioInfo(), AudioUrl=url) for url in request.audios] or None,
+        "SubjectInfos": [subject(source) for source in request.subjects] or None,
+        "Duration": request.duration,
+        "ExtraParameters": if_any(models.AigcVideoExtraParam(), extra),
+    }
+    return filled(models.CreateAigcVideoTaskRequest(), **fields)
+
+
+def check_body(request: TaskRequest, store: CosStore | None) -> None:
+    body = json.loads(Mps().create(request, store).body)
+    expected = by_the_sdk(request, store)
+
+    # The SDK's models know every field we send (they warn of those they do not, and warnings are errors here).
+    understood = type(expected)()
+    understood._deserialize(body)
+    assert understood._serialize() == body
+
+    additional = body.pop("AdditionalParameters", None)
+    assert body == expected._serialize()
+    if request.additional_parameters is None:
+        assert additional is None
+    else:
+        assert json.loads(additional) == request.additional_parameters
+
+
+@settings(max_examples=150, deadline=None)
+@given(prompt=prompts, fields=some_of(IMAGE_FIELDS), store=st.none() | stores)
+def test_an_image_create_is_what_the_official_sdk_sends(
+    prompt: str, fields: dict[str, Any], store: CosStore | None
+) -> None:
+    check_body(ImageRequest(prompt=prompt, **fields), store)
+
+
+@settings(max_examples=150, deadline=None)
+@given(prompt=prompts | st.just(""), fields=some_of(VIDEO_FIELDS), store=st.none() | stores)
+def test_a_video_create_is_what_the_official_sdk_sends(
+    prompt: str, fields: dict[str, Any], store: CosStore | None
+) -> None:
+    check_body(VideoRequest(prompt=prompt, **fields), store)
+
+
+@pytest.mark.parametrize("request_type", [ImageRequest, VideoRequest])
+def test_nothing_unset_is_sent(request_type: type[TaskRequest]) -> None:
+    assert encode(request_type(prompt="a lake")) == {"Prompt": "a lake"}
+    assert encode(request_type(prompt="a lake", model_name="", negative_prompt="", images=())) == {"Prompt": "a lake"}
+
+
+def test_false_and_zero_are_set() -> None:
+    request = VideoRequest(prompt="x", enhance_prompt=False, logo_add=False, enable_audio=False, off_peak=False)
+    assert encode(request) == {
+        "Prompt": "x",
+        "EnhancePrompt": False,
+        "ExtraParameters": {"LogoAdd": 0, "EnableAudio": False, "OffPeak": False},
+    }
+
+
+def test_the_default_store_is_sent_and_the_requests_own_wins_whole() -> None:
+    default = {"CosBucketName": "out-1250000000", "CosBucketRegion": "ap-guangzhou", "CosBucketPath": "/aigc/"}
+    assert encode(ImageRequest(prompt="x"), STORE)["StoreCosParam"] == default
+    own = CosStore(bucket="mine", region="ap-beijing")
+    sent = encode(ImageRequest(prompt="x", store=own), STORE)["StoreCosParam"]
+    assert sent == {"CosBucketName": "mine", "CosBucketRegion": "ap-beijing"}
+
+
+LOCAL_FILES: list[tuple[str, TaskRequest]] = [
+    ("first_frame", VideoRequest(prompt="x", first_frame="frame.png")),
+    ("first_frame", VideoRequest(prompt="x", first_frame=Path("/tmp/frame.png"))),  # noqa: S108 - never opened
+    ("first_frame", VideoRequest(prompt="x", first_frame="file:///frame.png")),
+    ("last_frame", VideoRequest(prompt="x", last_frame="frame.png")),
+    ("images", ImageRequest(prompt="x", images=("https://a/1.png", "frame.png"))),
+    ("images", ImageRequest(prompt="x", images=(ReferenceImage(image=Path("frame.png")),))),
+    ("images", VideoRequest(prompt="x", images=("frame.png",))),
+    ("subjects", VideoRequest(prompt="x", subjects=(Subject(images=("frame.png",)),))),
+    # fails: the four below are sent as they are
+    ("videos", VideoRequest(prompt="x", videos=("clip.mp4",))),
+    ("videos", VideoRequest(prompt="x", videos=(ReferenceVideo(url="clip.mp4"),))),
+    ("audios", VideoRequest(prompt="x", audios=("song.mp3",))),
+    ("subjects", VideoRequest(prompt="x", subjects=(Subject(videos=("clip.mp4",)),))),
+]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "request_"), LOCAL_FILES, ids=[f"{name}-{number}" for number, (name, _) in enumerate(LOCAL_FILES)]
+)
+def test_a_local_file_is_refused_by_the_name_of_its_field(attribute: str, request_: TaskRequest) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{attribute}: .*not a URL"):
+        Mps().create(request_, None)
+
+
+def test_an_image_result_without_a_url_is_refused_with_its_task() -> None:
+    empty = ImageResult(task_id="4-AigcImage-9", request_id="r", urls=(), expires_at=None)
+    with pytest.raises(InvalidRequest, match=r"^first_frame: .*no URL") as refused:
+        encode(VideoRequest(prompt="x", first_frame=empty))
+    assert refused.value.task_id == "4-AigcImage-9"
+
+
+def test_an_image_result_stands_for_its_first_url() -> None:
+    two = ImageResult(task_id="t", request_id="r", urls=("https://a/1.png", "https://a/2.png"), expires_at=None)
+    assert encode(VideoRequest(first_frame=two, last_frame=IMAGE)) == {
+        "ImageUrl": "https://a/1.png",
+        "LastImageUrl": "https://cos.example/1.png",
+    }
+
+
+def test_texts_go_out_as_utf_8_not_as_escapes() -> None:
+    assert Mps().create(ImageRequest(prompt="月光 🌙"), None).body == '{"Prompt":"月光 🌙"}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "create", "describe"),
+    [
+        (Kind.IMAGE, "CreateAigcImageTask", "DescribeAigcImageTask"),
+        (Kind.VIDEO, "CreateAigcVideoTask", "DescribeAigcVideoTask"),
+    ],
+)
+def test_each_kind_has_its_actions(kind: Kind, create: str, describe: str) -> None:
+    mps = Mps()
+    request = ImageRequest(prompt="x") if kind is Kind.IMAGE else VideoRequest(prompt="x")
+    creating, describing = mps.create(request, None), mps.describe(kind, "4-1")
+    assert (mps.create_action(kind), mps.describe_action(kind)) == (create, describe)
+    assert (creating.action, creating.reads) == (create, False)
+    assert (describing.action, describing.reads) == (describe, True)
+    assert json.loads(describing.body) == {"TaskId": "4-1"}
+
+
+def test_the_documented_limits() -> None:
+    assert (dict(LIMITS), Mps.default_limit, Mps.url_life_s) == (
+        {
+            "CreateAigcImageTask": 20,
+            "DescribeAigcImageTask": 20,
+            "CreateAigcVideoTask": 10,
+            "DescribeAigcVideoTask": 50,
+        },
+        20,
+        12 * 3600,
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "reads"),
+    [
+        ("DescribeAigcTaskList", True),
+        ("ListMedia", True),
+        ("CreateAigcAudioTask", False),
+        ("DeleteX", False),
+        ("X", False),
+    ],
+)
+def test_only_describe_and_list_actions_are_reads(action: str, reads: bool) -> None:
+    assert Mps().call(action, {}).reads is reads
+
+
+# --- signatures -------------------------------------------------------------------------------------------------------
+
+
+def check_signature(request: HttpRequest, keys: Credentials, timestamp: int) -> None:
+    """The signature recomputed from what goes out, by the canonical text of the documents and the official signer."""
+    from tencentcloud.common.sign import Sign
+
+    method, _, rest = request.headers["Authorization"].partition(" ")
+    parts = dict(part.split("=", 1) for part in rest.split(", "))
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    signed = parts["SignedHeaders"].split(";")
+    assert signed == sorted(signed)
+    assert {"content-type", "host"} <= set(signed)
+
+    lines = [f"{name}:{headers[name].lower() if name == 'x-tc-action' else headers[name]}" for name in signed]
+    body_hash = hashlib.sha256(request.body).hexdigest()
+    canonical = "\n".join(["POST", "/", "", *lines, "", ";".join(signed), body_hash])
+    date = datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d")
+    scope = f"{date}/mps/tc3_request"
+    text = "\n".join([method, str(timestamp), scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    assert method == "TC3-HMAC-SHA256"
+    assert parts["Credential"] == f"{keys.secret_id}/{scope}"
+    assert parts["Signature"] == Sign.sign_tc3(keys.secret_key, date, "mps", text)
+
+
+@settings(deadline=None)
+@given(
+    prompt=prompts,
+    timestamp=st.integers(0, 4_000_000_000),
+    secret_id=st.text("ABCDabcd0123", min_size=1),
+    secret_key=texts,
+    host=st.sampled_from(["mps.tencentcloudapi.com", "127.0.0.1:8080"]),
+)
+def test_a_signed_request_is_what_the_official_signer_signs(
+    prompt: str, timestamp: int, secret_id: str, secret_key: str, host: str
+) -> None:
+    keys = Credentials(secret_id, secret_key)
+    mps = Mps(host=host)
+    request = mps.sign(mps.create(ImageRequest(prompt=prompt), None), keys, timestamp)
+    check_signature(request, keys, timestamp)
+
+
+def test_one_dialect_signs_on_over_midnight() -> None:
+    mps = Mps()
+    call = mps.describe(Kind.IMAGE, "4-1")
+    for timestamp in (NOW - 1, NOW, NOW + 86400, NOW):
+        check_signature(mps.sign(call, KEYS, timestamp), KEYS, timestamp)
+
+
+def test_the_headers_of_a_request() -> None:
+    mps = Mps()
+    request = mps.sign(mps.describe(Kind.VIDEO, "4-1"), KEYS, NOW)
+    assert request.path == "/"
+    assert {name: value for name, value in request.headers.items() if name != "Authorization"} == {
+        "Content-Type": "application/json; charset=utf-8",
+        "Host": "mps.tencentcloudapi.com",
+        "X-TC-Action": "DescribeAigcVideoTask",
+        "X-TC-Version": "2019-06-12",
+        "X-TC-Timestamp": str(NOW),
+        "X-TC-Language": "en-US",
+    }
+
+
+def test_region_and_token_are_sent_where_there_are_any() -> None:
+    mps = Mps(region="ap-guangzhou", language="zh-CN")
+    headers = mps.sign(mps.describe(Kind.VIDEO, "4-1"), Credentials("id", "key", "session-token"), NOW).headers
+    assert (headers["X-TC-Region"], headers["X-TC-Token"]) == ("ap-guangzhou", "session-token")
+    assert headers["X-TC-Language"] == "zh-CN"
+
+
+def test_secrets_are_in_no_repr() -> None:
+    keys = Credentials("AKIDEXAMPLE", "very-secret", "session-token")
+    mps = Mps()
+    request = mps.sign(mps.create(ImageRequest(prompt="x"), None), keys, NOW)
+    signature = request.headers["Authorization"].rpartition("=")[2]
+    shown = f"{keys!r} {keys!s} {request!r} {request!s} {mps!r} {mps._signer!r} {vars(mps)!r}"
+    for secret in ("very-secret", "session-token", signature):
+        assert secret not in shown
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def answered(response: Mapping[str, object], status: int = 200) -> HttpAnswer:
+    return HttpAnswer(status, {}, json.dumps({"Response": response}).encode())
+
+
+def failed(code: object, message: object = "no") -> HttpAnswer:
+    return answered({"Error": {"Code": code, "Message": message}, "RequestId": "r-1"})
+
+
+CREATE: Call[Created] = Mps().create(ImageRequest(prompt="x"), None)
+DESCRIBE_IMAGE: Call[TaskStatus] = Mps().describe(Kind.IMAGE, "4-1")
+DESCRIBE_VIDEO: Call[TaskStatus] = Mps().describe(Kind.VIDEO, "4-1")
+ANY: Call[dict[str, object]] = Mps().call("DescribeAigcTaskList", {})
+
+
+def test_a_create_answers_with_its_task() -> None:
+    assert CREATE.decode(answered({"TaskId": "4-1", "RequestId": "r-1"})) == Created("4-1", "r-1")
+
+
+def test_any_call_answers_with_the_inside_of_its_envelope() -> None:
+    inside = {"Tasks": [{"TaskId": "4-1"}], "RequestId": "r-1"}
+    assert ANY.decode(answered(inside)) == inside
+
+
+@pytest.mark.parametrize("task", [{}, {"TaskId": ""}, {"TaskId": None}, {"TaskId": 5}, {"TaskId": ["4-1"]}])
+def test_a_create_without_a_task_id_is_of_unknown_outcome(task: dict[str, object]) -> None:
+    with pytest.raises(TransportError, match="TaskId") as unknown:
+        CREATE.decode(answered({"RequestId": "r-1", **task}))
+    assert unknown.value.ending is Ending.UNKNOWN
+    assert unknown.value.action == "CreateAigcImageTask"
+
+
+# The contract's own table (reference/mps.md, "Errors, and what a client may do"), written out once more.
+DOCUMENTED: dict[str, tuple[type[ServiceError], Ending]] = {
+    "RequestLimitExceeded": (Throttled, Ending.REFUSED_FOR_NOW),
+    "RequestLimitExceeded.UinLimitExceeded": (Throttled, Ending.REFUSED_FOR_NOW),
+    "LimitExceeded.CreateTask": (TooManyTasks, Ending.REFUSED_FOR_NOW),
+    "ResourceInsufficient": (ServiceError, Ending.REFUSED_FOR_NOW),
+    "ResourceUnavailable": (ServiceError, Ending.REFUSED_FOR_NOW),
+    "ServiceUnavailable": (ServiceError, Ending.REFUSED_FOR_NOW),
+    "InternalError": (ServiceError, Ending.UNKNOWN),
+    "InternalError.UnknownError": (ServiceError, Ending.UNKNOWN),
+    "FailedOperation.CreateAIGCTaskFailed": (ServiceError, Ending.UNKNOWN),
+    "FailedOperation.QueryAIGCTaskFailed": (ServiceError, Ending.UNKNOWN),
+    "AuthFailure": (AccountError, Ending.ACCOUNT_REFUSED),
+    "AuthFailure.SignatureExpire": (AccountError, Ending.ACCOUNT_REFUSED),
+    "AuthFailure.SecretIdNotFound": (AccountError, Ending.ACCOUNT_REFUSED),
+    "UnauthorizedOperation": (AccountError, Ending.ACCOUNT_REFUSED),
+    "UnauthorizedOperation.CamNoAuth": (AccountError, Ending.ACCOUNT_REFUSED),
+    "FailedOperation.UserArrears": (AccountError, Ending.ACCOUNT_REFUSED),
+    "FailedOperation.InvalidMpsUser": (AccountError, Ending.ACCOUNT_REFUSED),
+    "InvalidParameterValue.UserUnRegister": (AccountError, Ending.ACCOUNT_REFUSED),
+    "IpInBlacklist": (AccountError, Ending.ACCOUNT_REFUSED),
+    "IpNotInWhitelist": (AccountError, Ending.ACCOUNT_REFUSED),
+    "InvalidParameter.ViolationContent": (ContentViolation, Ending.REFUSED),
+    "InvalidParameter": (ServiceError, Ending.REFUSED),
+    "InvalidParameter.Resolution": (ServiceError, Ending.REFUSED),
+    "InvalidParameterValue": (ServiceError, Ending.REFUSED),
+    "InvalidParameterValue.Prompt": (ServiceError, Ending.REFUSED),
+    "MissingParameter": (ServiceError, Ending.REFUSED),
+    "UnknownParameter": (ServiceError, Ending.REFUSED),
+    "UnsupportedOperation": (ServiceError, Ending.REFUSED),
+    "RequestSizeLimitExceeded": (ServiceError, Ending.REFUSED),
+    "FailedOperation.TaskNotFound": (TaskNotFound, Ending.REFUSED),
+    "ResourceNotFound.TaskNotFound": (TaskNotFound, Ending.REFUSED),
+    "InvalidParameterValue.TaskId": (TaskNotFound, Ending.REFUSED),
+    # What no document names tells nothing of what happened.
+    "FailedOperation": (ServiceError, Ending.UNKNOWN),
+    "FailedOperation.SomethingNew": (ServiceError, Ending.UNKNOWN),
+    "LimitExceeded": (ServiceError, Ending.UNKNOWN),
+    "ResourceNotFound": (ServiceError, Ending.UNKNOWN),
+    "RequestLimitExceededBy": (ServiceError, Ending.UNKNOWN),
+    "SomethingNew": (ServiceError, Ending.UNKNOWN),
+    "": (ServiceError, Ending.UNKNOWN),
+    ".": (ServiceError, Ending.UNKNOWN),
+}
+
+
+@pytest.mark.parametrize("code", DOCUMENTED)
+@pytest.mark.parametrize("call", [CREATE, DESCRIBE_IMAGE, ANY], ids=lambda call: call.action)
+def test_an_error_code_is_its_documented_class_and_ending(code: str, call: Call[object]) -> None:
+    with pytest.raises(ServiceError) as raised:
+        call.decode(failed(code, "why"))
+    error = raised.value
+    assert (type(error), error.ending) == DOCUMENTED[code]
+    assert (error.code, error.message, error.request_id, error.action) == (code, "why", "r-1", call.action)
+
+
+@pytest.mark.parametrize(("code", "cls", "ending"), ERRORS, ids=[code for code, _, _ in ERRORS])
+@pytest.mark.parametrize("suffix", ["", ".SomethingNew", ".Something.New"])
+def test_each_row_holds_for_its_sub_codes(code: str, suffix: str, cls: type[ServiceError], ending: Ending) -> None:
+    with pytest.raises(ServiceError) as raised:
+        CREATE.decode(failed(code + suffix))
+    assert (type(raised.value), raised.value.ending) == (cls, ending)
+
+
+def test_the_error_table_names_each_code_once() -> None:
+    assert len({code for code, _, _ in ERRORS}) == len(ERRORS)
+
+
+@pytest.mark.parametrize(("code", "message"), [(None, None), (5, 6), (["x"], {})])
+def test_an_error_of_wrong_types_is_still_an_error_of_unknown_outcome(code: object, message: object) -> None:
+    with pytest.raises(ServiceError) as raised:
+        CREATE.decode(failed(code, message))
+    assert raised.value.ending is Ending.UNKNOWN
+
+
+DEEP = b"[" * 100_000
+NO_ENVELOPE = {
+    "empty": b"",
+    "html": b"<html><body>502 Bad Gateway</body></html>",
+    "list": b"[]",
+    "null": b"null",
+    "no response": b'{"TaskId": "4-1"}',
+    "response of wrong type": b'{"Response": "4-1"}',
+    "response null": b'{"Response": null}',
+    "truncated": b'{"Response": {"TaskId": "4-1", "Requ',
+    "not utf-8": b'{"Response": "\xff"}',
+    "huge number": b'{"Response": ' + b"9" * 5000 + b"}",
+    # fails: json.loads raises RecursionError
+    "nested deep": DEEP,
+    "nested deep inside": b'{"Response": {"TaskId": ' + DEEP,
+}
+
+
+@pytest.mark.parametrize("body", NO_ENVELOPE.values(), ids=NO_ENVELOPE)
+@pytest.mark.parametrize("call", [CREATE, DESCRIBE_IMAGE, ANY], ids=lambda call: call.action)
+def test_what_is_not_the_envelope_is_of_unknown_outcome(body: bytes, call: Call[object]) -> None:
+    with pytest.raises(TransportError, match="200") as raised:
+        call.decode(HttpAnswer(200, {}, body))
+    assert (raised.value.ending, raised.value.action) == (Ending.UNKNOWN, call.action)
+
+
+@pytest.mark.parametrize("status", [201, 204, 302, 400, 403, 404, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("response", [{"TaskId": "4-1"}, {"Error": {"Code": "RequestLimitExceeded", "Message": ""}}])
+def test_another_status_than_200_is_not_the_services_word(status: int, response: dict[str, object]) -> None:
+    with pytest.raises(TransportError, match=str(status)) as raised:
+        CREATE.decode(answered(response, status))
+    assert raised.value.ending is Ending.UNKNOWN
+
+
+# fails: taken for a success
+@pytest.mark.parametrize("error", ["RequestLimitExceeded", ["no"], 5, True])
+def test_an_error_that_is_not_an_object_is_no_success(error: object) -> None:
+    with pytest.raises(AigcError) as raised:
+        ANY.decode(answered({"Error": error, "RequestId": "r-1"}))
+    assert raised.value.ending is Ending.UNKNOWN
+
+
+def test_the_body_of_an_answer_is_not_in_the_errors_text() -> None:
+    with pytest.raises(TransportError) as raised:
+        CREATE.decode(HttpAnswer(502, {"x": "header-text"}, b"body-text"))
+    assert "body-text" not in str(raised.value)
+    assert "header-text" not in str(raised.value)
+
+
+# --- statuses ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "ended"),
+    [
+        ("WAIT", TaskState.WAITING, False),
+        ("RUN", TaskState.RUNNING, False),
+        ("DONE", TaskState.DONE, True),
+        ("FAIL", TaskState.FAILED, True),
+        ("PAUSED", TaskState.RUNNING, False),
+        ("done", TaskState.RUNNING, False),
+        ("", TaskState.RUNNING, False),
+    ],
+)
+def test_the_services_words(word: str, state: TaskState, ended: bool) -> None:
+    answer = answered({"Status": word, "ImageUrls": ["https://a/1.png"], "RequestId": "r-1"})
+    status = DESCRIBE_IMAGE.decode(answer)
+    assert (status.state, status.word, status.has_ended, status.request_id) == (state, word, ended, "r-1")
+
+
+@pytest.mark.parametrize("found", [[], None, "https://a/1.png", [""], [None], {}, 5])
+def test_done_without_a_url_has_not_ended(found: object) -> None:
+    status = DESCRIBE_IMAGE.decode(answered({"Status": "DONE", "ImageUrls": found}))
+    assert (status.state, status.urls, status.has_ended) == (TaskState.DONE, (), False)
+
+
+def test_done_with_the_message_ok() -> None:
+    answer = answered({"Status": "DONE", "Message": "ok", "ImageUrls": ["https://a/1.png", "https://a/2.png"]})
+    status = DESCRIBE_IMAGE.decode(answer)
+    assert status.has_ended
+    assert status.urls == ("https://a/1.png", "https://a/2.png")
+    assert status.state is TaskState.DONE
+
+
+def test_a_failure_carries_the_services_message() -> None:
+    status = DESCRIBE_VIDEO.decode(answered({"Status": "FAIL", "Message": "the frame is too large", "VideoUrls": None}))
+    assert (status.state, status.message, status.urls) == (TaskState.FAILED, "the frame is too large", ())
+    assert status.has_ended
+
+
+@pytest.mark.parametrize("resolution", ["1920x1088", "1080*720"])
+def test_a_videos_resolution_as_the_service_writes_it(resolution: str) -> None:
+    answer = answered({"Status": "DONE", "VideoUrls": ["https://a/1.mp4"], "Resolution": resolution})
+    status = DESCRIBE_VIDEO.decode(answer)
+    assert (status.resolution, status.urls) == (resolution, ("https://a/1.mp4",))
+
+
+def test_each_kind_reads_its_own_urls() -> None:
+    both = answered({"Status": "DONE", "ImageUrls": ["https://a/1.png"], "VideoUrls": ["https://a/1.mp4"]})
+    assert DESCRIBE_IMAGE.decode(both).urls == ("https://a/1.png",)
+    assert DESCRIBE_VIDEO.decode(both).urls == ("https://a/1.mp4",)
+
+
+def test_absent_fields_are_empty() -> None:
+    status = DESCRIBE_VIDEO.decode(answered({"Status": "RUN"}))
+    assert (status.request_id, status.message, status.urls, status.resolution) == ("", "", (), None)
+
+
+# --- the service's clock ----------------------------------------------------------------------------------------------
+
+
+def test_the_services_clock_is_in_its_date_header() -> None:
+    assert server_time(HttpAnswer(200, {"date": "Thu, 01 Jan 2026 00:00:00 GMT"}, b"")) == NOW
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "",
+        "yesterday",
+        "2026-01-01",
+        "Thu, 99 Jan 2026 00:00:00 GMT",
+        # fails: OverflowError escapes
+        "Thu, 01 Jan 99999999999999999999 00:00:00 GMT",
+        # fails: OverflowError escapes
+        "Thu, 01 Jan 2026 00:00:00 +99999999999999",
+    ],
+)
+def test_a_date_that_is_none_tells_no_time(date: str) -> None:
+    assert server_time(HttpAnswer(200, {"date": date}, b"")) is None
+
+
+# fails: a date without a zone is read in the local one
+@pytest.mark.parametrize("zone", ["GMT", "+0000", "-0000", ""])
+def test_the_services_clock_does_not_depend_on_the_local_zone(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        assert server_time(HttpAnswer(200, {"date": f"Thu, 01 Jan 2026 00:00:00 {zone}".strip()}, b"")) == NOW
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_no_date_header_tells_no_time() -> None:
+    assert server_time(HttpAnswer(200, {}, b"")) is None
+
+
+# --- any answer at all ------------------------------------------------------------------------------------------------
+
+almost_anything = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.text(max_size=5)
+            | st.sampled_from(["Response", "Error", "Code", "Message", "RequestId", "TaskId", "Status", "ImageUrls"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+bodies = st.binary(max_size=60) | almost_anything.map(lambda value: json.dumps(value).encode())
+enveloped = almost_anything.map(lambda value: json.dumps({"Response": value}).encode())
+
+
+@pytest.mark.parametrize(
+    ("call", "value"),
+    [(CREATE, Created), (DESCRIBE_IMAGE, TaskStatus), (DESCRIBE_VIDEO, TaskStatus), (ANY, dict)],
+    ids=["create", "image", "video", "call"],
+)
+@settings(max_examples=150, deadline=None)
+@given(body=bodies | enveloped, status=st.just(200) | st.integers(100, 999))
+def test_any_answer_is_a_value_or_one_of_our_errors(
+    call: Call[object], value: Callable[..., object], body: bytes, status: int
+) -> None:
+    try:
+        decoded = call.decode(HttpAnswer(status, {}, body))
+    except (ServiceError, TransportError) as error:
+        ended: object = error.ending
+    else:
+        ended = None
+        assert status == 200
+        assert type(decoded) is value
+    assert ended is None or isinstance(ended, Ending)
+
+
+@given(date=st.text(max_size=40))
+def test_any_date_is_a_time_or_none(date: str) -> None:
+    told = server_time(HttpAnswer(200, {"date": date}, b""))
+    assert told is None or isinstance(told, float)
