@@ -8,7 +8,7 @@ OUT ?= demo-output
 .PHONY: help demo test lint types layers unit system clean
 
 help:
-	@echo "make demo    a storyboard of 12 shots, images and videos, on the emulator: no keys needed (about a minute)"
+	@echo "make demo    a storyboard of 12 shots, images and videos, on the emulator: no keys needed (16 s, and the set-up once)"
 	@echo "make test    set-up, ruff, mypy --strict, import-linter, pytest"
 	@echo "make system  Debian packages that tests need (root)"
 	@echo "make clean   remove the environment and what the demo made"

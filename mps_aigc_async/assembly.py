@@ -18,14 +18,14 @@ from .jobs import Jobs
 from .ledger import Ledger, MemoryLedger, SqliteLedger
 from .limits import Slots, shared
 from .ownership import Owner
-from .pipelines import Names, Pipelines, images_ahead
+from .pipelines import Defaults, Names, Pipelines, ensure_sendable, images_ahead
 from .policy import RetryPolicy
 from .poller import Poller
 from .requests import CosStore, Request, parse
 from .results import Outcome
 from .states import Kind
 from .transport import Transport
-from .wire.mps import HOST, Mps
+from .wire.dialect import Dialect
 
 BatchItem = Request | Mapping[str, Any]
 """A request, or a batch file's line as decoded JSON."""
@@ -47,6 +47,12 @@ class Settings:
     transport: Callable[[], Transport]
     wall: Callable[[], float]
     events: Events
+    dialect: Dialect
+    defaults: Defaults
+
+    def check(self, request: Request) -> None:
+        """Raise InvalidRequest for what could not be sent."""
+        ensure_sendable(request, self.defaults, self.dialect, self.store)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ class Parts:
             Kind.IMAGE: config.concurrency.max_image_tasks,
             Kind.VIDEO: config.concurrency.max_video_tasks,
         }
-        self.dialect = Mps(host=_host(settings.endpoint), region=config.tencent_cloud.region)
+        self.dialect = settings.dialect
         self.limits = shared(
             (settings.account, str(settings.endpoint), config.tencent_cloud.region),
             {**self.dialect.limits, **config.limits},
@@ -150,7 +156,7 @@ class Parts:
                 store=settings.store,
                 deadlines_s={Kind.IMAGE: timeouts.image_seconds, Kind.VIDEO: timeouts.video_seconds},
             )
-            self._pipelines[path] = Pipelines(jobs, settings.config.defaults(), self._ahead, settings.wall)
+            self._pipelines[path] = Pipelines(jobs, settings.defaults, settings.check, self._ahead, settings.wall)
         return self._pipelines[path]
 
     def statistics(self) -> Statistics:
@@ -231,8 +237,3 @@ def absolute(path: str | Path) -> Path:
 
 def _failed(task: "asyncio.Task[Ledger]") -> bool:
     return task.cancelled() or task.exception() is not None
-
-
-def _host(endpoint: URL) -> str:
-    """As the Host header has it: with the port only where it is not the scheme's own."""
-    return (endpoint.host_subcomponent if endpoint.is_default_port() else endpoint.host_port_subcomponent) or HOST

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar, cast, overload
 
+from yarl import URL
+
 from .assembly import Batch, BatchItem, Parts, Settings, Statistics, absolute, folder_for
 from .config import Config
 from .errors import ClientClosed, InvalidRequest, TaskTimeout
@@ -20,7 +22,7 @@ from .scheduler import Run
 from .states import JobState, Kind
 from .transport import AiohttpTransport, Timeouts, Transport, parse_endpoint
 from .wire.dialect import TaskStatus
-from .wire.mps import HOST
+from .wire.mps import HOST, Mps
 
 T = TypeVar("T")
 ResultT = TypeVar("ResultT", ImageResult, VideoResult)
@@ -64,6 +66,8 @@ class AigcClient:
             transport=transport or (lambda: AiohttpTransport(base, timeouts)),
             wall=wall,
             events=Events(),
+            dialect=Mps(host=_host(base), region=config.tencent_cloud.region),
+            defaults=config.defaults(),
         )
         self._ledger = None if ledger is None else absolute(ledger)
         self._names = Names()
@@ -128,6 +132,10 @@ class AigcClient:
         assert outcome.result is not None  # noqa: S101 — an outcome has one or the other
         return outcome.result
 
+    def check(self, request: Request) -> None:
+        """Raise InvalidRequest if the request could not be sent as it is. Sends nothing; needs no open client."""
+        self._settings.check(request)
+
     def run(
         self,
         requests: Iterable[BatchItem] | AsyncIterable[BatchItem],
@@ -183,6 +191,8 @@ class AigcClient:
         A read is repeated after a failure; anything else only where it certainly was not accepted.
         """
         parts = self._opened()
+        if not action.isidentifier():
+            raise InvalidRequest(f"{action!r} is no action's name: write it as in the API's documents")
         return await parts.calls.call(parts.dialect.call(action, params))
 
     async def unknown(self, ledger: str | Path | None = None) -> list[JobRecord]:
@@ -255,3 +265,8 @@ async def _within(timeout: float | None, work: Awaitable[T], job_id: str) -> T:
             f"not finished within {timeout:g} s: only the waiting ended; ask again by the same id or TaskId",
             job_id=job_id,
         ) from None
+
+
+def _host(endpoint: URL) -> str:
+    """As the Host header has it: with the port only where it is not the scheme's own."""
+    return (endpoint.host_subcomponent if endpoint.is_default_port() else endpoint.host_port_subcomponent) or HOST

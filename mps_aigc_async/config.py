@@ -46,7 +46,12 @@ class Section(BaseModel):
     """A part of the config file: camelCase there, snake_case here."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, protected_namespaces=()
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
     )
 
 
@@ -158,10 +163,13 @@ class Config(Section):
     @classmethod
     def parse(cls, data: Mapping[str, Any], source: str = "config") -> Self:
         """The decoded JSON as a Config. Raises ConfigError."""
+        config, fault = None, ""
         try:
             config = cls.model_validate(data)
         except ValidationError as error:
-            raise ConfigError(f"{source}: {_explain(error)}") from None
+            fault = _explain(error)
+        if config is None:  # raised out here: pydantic's error keeps its input, which may be a secret
+            raise ConfigError(f"{source}: {fault}")
         if config.tencent_cloud.endpoint:
             parse_endpoint(config.tencent_cloud.endpoint)
         return config
@@ -169,18 +177,20 @@ class Config(Section):
     def credentials(self) -> Credentials:
         """The keys. Raises ConfigError if they are missing or still the example's."""
         keys = self.tencent_cloud
+        # Stripped: a container's secret file often ends with a line's end, which no header can carry.
+        secret_id, secret_key = keys.secret_id.strip(), keys.secret_key.get_secret_value().strip()
         for name, value, variable in (
-            ("secretId", keys.secret_id, "TENCENTCLOUD_SECRET_ID"),
-            ("secretKey", keys.secret_key.get_secret_value(), "TENCENTCLOUD_SECRET_KEY"),
+            ("secretId", secret_id, "TENCENTCLOUD_SECRET_ID"),
+            ("secretKey", secret_key, "TENCENTCLOUD_SECRET_KEY"),
         ):
             if _PLACEHOLDER.search(value):
-                what = "still the example's placeholder" if value.strip() else "missing"
+                what = "still the example's placeholder" if value else "missing"
                 raise ConfigError(
                     f"tencentCloud.{name} is {what}: put your key there, or set ${variable} "
                     "(keys: https://console.cloud.tencent.com/cam/capi)"
                 )
-        token = keys.token.get_secret_value() if keys.token else None
-        return Credentials(keys.secret_id, keys.secret_key.get_secret_value(), token or None)
+        token = keys.token.get_secret_value().strip() if keys.token else ""
+        return Credentials(secret_id, secret_key, token or None)
 
     def defaults(self) -> Defaults:
         """What requests that name no model take."""
@@ -214,18 +224,17 @@ class Config(Section):
 
 
 def _read(file: Path) -> dict[str, Any]:
+    data, fault = None, ""
     try:
         data = json.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"cannot read the config {file}: {error.strerror}; config.example.json shows one") from error
-    except ValueError as error:
-        # The decoder's text gives line and column; its document, keys included, stays out of the message and chain.
-        reason = (
-            f"line {error.lineno}, column {error.colno}: {error.msg}"
-            if isinstance(error, json.JSONDecodeError)
-            else "not UTF-8"
-        )
-        raise ConfigError(f"{file} is not valid JSON: {reason}") from None
+    except json.JSONDecodeError as error:
+        fault = f"line {error.lineno}, column {error.colno}: {error.msg}"
+    except (ValueError, RecursionError):
+        fault = "not UTF-8, or nested too deep"
+    if fault:  # raised out here: the decoder's error keeps the whole document, keys included
+        raise ConfigError(f"{file} is not valid JSON: {fault}")
     if not isinstance(data, dict):
         raise ConfigError(f"{file}: expected an object at the top, got {type(data).__name__}")
     return data

@@ -20,7 +20,7 @@ class Credentials:
         """A name for the account of this key that may be written down: enough to tell two apart, not enough to use.
 
         >>> Credentials("AKIDEXAMPLE", "KEYEXAMPLE").account
-        'AKID…PLE#9dd11ba2'
+        'AKID…PLE#7a898e50'
         """
         known = hashlib.sha256(self.secret_id.encode()).hexdigest()[:8]
         return f"{self.secret_id[:4]}…{self.secret_id[-3:]}#{known}"

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from io import BufferedWriter
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
@@ -90,19 +91,20 @@ class Downloads:
             await self._session.close()
 
     async def save(self, urls: Sequence[str], folder: Path, stem: str, kind: Kind) -> list[Path]:
-        """Save each URL as `folder/stem.*` (`stem-2.*` …), all or none of them returned. Raises DownloadError."""
-        names = [stem if number == 1 else f"{stem}-{number}" for number in range(1, len(urls) + 1)]
+        """Save each URL as `folder/stem.*` (`stem+2.*` …), all or none of them returned. Raises DownloadError."""
+        # A plus, which no stem holds: `shot-2` may be a request of its own.
+        names = [stem if number == 1 else f"{stem}+{number}" for number in range(1, len(urls) + 1)]
         return [await self._save(url, folder, name, kind) for url, name in zip(urls, names, strict=True)]
 
     async def _save(self, url: str, folder: Path, name: str, kind: Kind) -> Path:
-        part = folder / f".{name}.part"
+        part = folder / f".{name}.{kind}.part"  # a chain saves both kinds at once
         async with self._places:
             for attempt in range(1, ATTEMPTS + 1):
                 await self._starts.acquire()
                 try:
                     suffix = await self._fetch(url, part, kind)
                     return await asyncio.to_thread(_put_in_place, part, folder / f"{name}{suffix}")
-                except (aiohttp.ClientError, TimeoutError, EOFError) as error:
+                except (aiohttp.ClientError, TimeoutError, EOFError, ValueError) as error:
                     if attempt == ATTEMPTS or _is_final(error):
                         raise DownloadError(f"cannot fetch {_shown(url)}: {_reason(error)}") from error
                 except OSError as error:
@@ -113,9 +115,12 @@ class Downloads:
     async def _fetch(self, url: str, part: Path, kind: Kind) -> str:
         """Stream a URL into `part`, synced to disk; return the suffix that its content calls for."""
         async with self._open().get(
-            url, max_redirects=MAX_REDIRECTS, proxy=proxy_for(URL(url)), raise_for_status=True
+            url,
+            max_redirects=MAX_REDIRECTS + 1,  # aiohttp refuses the one that reaches its number
+            proxy=proxy_for(URL(url)),
+            raise_for_status=True,
         ) as response:
-            file = await asyncio.to_thread(part.open, "wb")
+            file = await _opened(part)
             try:
                 written = await _stream(response, file)
                 await asyncio.to_thread(_sync, file)
@@ -135,6 +140,21 @@ class Downloads:
                 headers={"Accept-Encoding": "identity"},
             )
         return self._session
+
+
+async def _opened(part: Path) -> BinaryIO:
+    """The part file, opened in a thread; cancelled meanwhile, it is closed as soon as it is open."""
+    opening = asyncio.ensure_future(asyncio.to_thread(part.open, "wb"))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
+
+
+def _close(opening: "asyncio.Task[BufferedWriter]") -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 async def _stream(response: aiohttp.ClientResponse, file: BinaryIO) -> int:
@@ -177,7 +197,7 @@ def _is_final(error: Exception) -> bool:
     """Whether asking again is pointless: refused (403: the URL expired), not there, too many redirects."""
     if isinstance(error, aiohttp.ClientResponseError):
         return error.status < 500 and error.status not in (408, 429)
-    return isinstance(error, aiohttp.InvalidURL)
+    return isinstance(error, ValueError | aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError)
 
 
 def _reason(error: Exception) -> str:

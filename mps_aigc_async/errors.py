@@ -21,7 +21,7 @@
 Each carries what it knows of `job_id`, `task_id`, `request_id` and `action`, so that one can go on from its text.
 """
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from .states import Ending
 
@@ -158,10 +158,14 @@ class ClientClosed(AigcError):
     """The client is not open: use it inside `async with`."""
 
 
-RECORDED: dict[str, type[AigcError]] = {
-    cls.__name__: cls for cls in (CreateOutcomeUnknown, TaskFailed, ResultExpired, InvalidRequest, TransportError)
-}
-SERVICE: dict[str, type[ServiceError]] = {
+RECORDED: Final[dict[str, type[AigcError]]] = {
+    cls.__name__: cls
+    for cls in (
+        ClientClosed, ConfigError, CreateOutcomeUnknown, DownloadError, InvalidRequest, LedgerError, ResultExpired,
+        TaskFailed, TaskTimeout,
+    )
+}  # fmt: skip
+SERVICE: Final[dict[str, type[ServiceError]]] = {
     cls.__name__: cls for cls in (ServiceError, Throttled, TooManyTasks, AccountError, ContentViolation, TaskNotFound)
 }
 
@@ -171,6 +175,8 @@ def to_record(error: AigcError) -> dict[str, str]:
     record = {"type": type(error).__name__, "message": error.message}
     if isinstance(error, ServiceError):
         record["code"] = error.code
+    if error.ending is not None:
+        record["ending"] = error.ending.name
     if error.request_id:
         record["request_id"] = error.request_id
     if error.action:
@@ -181,11 +187,12 @@ def to_record(error: AigcError) -> dict[str, str]:
 def from_record(record: dict[str, str], *, job_id: str, task_id: str | None) -> AigcError:
     """The error as it was; a class this version does not know becomes a plain AigcError."""
     name, message, request_id = record.get("type", ""), record.get("message", ""), record.get("request_id")
+    ending = Ending.__members__.get(record.get("ending", ""), Ending.REFUSED)
     error: AigcError
     if name in SERVICE:
-        error = SERVICE[name](record.get("code", ""), message, request_id=request_id)
+        error = SERVICE[name](record.get("code", ""), message, ending=ending, request_id=request_id)
     elif name == "TransportError":
-        error = TransportError(message, ending=Ending.UNKNOWN)
+        error = TransportError(message, ending=ending)
     else:
         error = RECORDED.get(name, AigcError)(message, request_id=request_id)
     return error.about(job_id=job_id, task_id=task_id, action=record.get("action"))

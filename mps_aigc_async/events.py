@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 from .errors import AigcError
@@ -96,17 +97,19 @@ Callback = Callable[[Event], None]
 class Events:
     """Hands each event to every listener. A listener that raises is logged and changes nothing."""
 
-    __slots__ = ("_callbacks",)
+    __slots__ = ("_callbacks", "_numbers")
 
     def __init__(self) -> None:
-        self._callbacks: tuple[Callback, ...] = ()
+        self._callbacks: dict[int, Callback] = {}
+        self._numbers = count()
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Listen from now on; the function returned ends it."""
-        self._callbacks = (*self._callbacks, callback)
+        number = next(self._numbers)
+        self._callbacks[number] = callback
 
         def unsubscribe() -> None:
-            self._callbacks = tuple(known for known in self._callbacks if known is not callback)
+            self._callbacks.pop(number, None)
 
         return unsubscribe
 
@@ -116,7 +119,7 @@ class Events:
         return bool(self._callbacks)
 
     def emit(self, event: Event) -> None:
-        for callback in self._callbacks:
+        for callback in tuple(self._callbacks.values()):
             try:
                 callback(event)
             except Exception:  # noqa: BLE001 — the listener's bug is its own: a progress bar must not cost a paid task

@@ -56,9 +56,11 @@ class Owner:
     async def close(self, grace_s: float = 0.0) -> None:
         """Wait up to `grace_s` seconds for what runs, then cancel the rest and wait until it is gone."""
         self._closed = True
-        if self._tasks and grace_s > 0:
-            await asyncio.wait(self._tasks, timeout=grace_s)
-        for task in self._tasks:
-            task.cancel()
+        try:
+            if self._tasks and grace_s > 0:
+                await asyncio.wait(self._tasks, timeout=grace_s)
+        finally:
+            for task in self._tasks:
+                task.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)

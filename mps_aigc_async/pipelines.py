@@ -14,10 +14,10 @@ from .errors import AigcError, InvalidRequest, ResultExpired
 from .jobs import Jobs
 from .ledger import JobRecord
 from .limits import Slots
-from .requests import ImageRequest, ImageToVideo, Request, VideoRequest, check, digest
+from .requests import CosStore, ImageRequest, ImageToVideo, Request, VideoRequest, check, digest
 from .results import ImageResult, ImageToVideoResult, Outcome, Result, VideoResult
 from .states import JobState, Kind
-from .wire.dialect import TaskRequest
+from .wire.dialect import Dialect, TaskRequest
 
 T = TypeVar("T")
 RequestT = TypeVar("RequestT", bound=Request)
@@ -84,6 +84,13 @@ class Defaults:
                 )
 
 
+def ensure_sendable(request: Request, defaults: Defaults, dialect: Dialect, store: CosStore | None) -> None:
+    """Refuse what could not be sent, all steps of it, before the first is paid for. Raises InvalidRequest."""
+    defaults.check(request)
+    for step in (request.image, request.video) if isinstance(request, ImageToVideo) else (request,):
+        dialect.create(defaults.apply(step), store)
+
+
 class Names:
     """Gives each request of a batch its id: its own, or its content's digest and occurrence."""
 
@@ -121,9 +128,17 @@ def images_ahead(images: int, videos: int, url_life_s: float) -> int:
 class Pipelines:
     """Runs requests to their outcomes, in one ledger."""
 
-    def __init__(self, jobs: Jobs, defaults: Defaults, ahead: Slots, wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        defaults: Defaults,
+        check: Callable[[Request], None],
+        ahead: Slots,
+        wall: Callable[[], float],
+    ) -> None:
         self._jobs = jobs
         self._defaults = defaults
+        self._check = check
         self._ahead = ahead
         self._wall = wall
 
@@ -133,13 +148,14 @@ class Pipelines:
         try:
             result = await self._result(request, name, save_to, made)
         except AigcError as error:
+            error.about(job_id=name)
             partial = made[0] if made else None
             return Outcome(job_id=name, request=request, error=error, partial=partial)
         return Outcome(job_id=name, request=request, result=result)
 
     async def submit(self, request: TaskRequest, name: str) -> JobRecord:
         """The job of a single request, accepted by the service (or further, if it was there already)."""
-        self._defaults.check(request)
+        self._check(request)
         job = await self._plan(request, name)
         return await self._jobs.submit(job, lambda: self._defaults.apply(request))
 
@@ -152,7 +168,7 @@ class Pipelines:
         return await self._jobs.attach(kind, task_id)
 
     async def _result(self, request: Request, name: str, save_to: Path | None, made: list[ImageResult]) -> Result:
-        self._defaults.check(request)
+        self._check(request)
         if isinstance(request, ImageToVideo):
             return await self._chain(request, name, save_to, made)
         job = await self._jobs.finish(await self._plan(request, name), lambda: self._defaults.apply(request))

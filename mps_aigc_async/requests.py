@@ -36,13 +36,17 @@ RequestId = Annotated[str, StringConstraints(min_length=1, max_length=120, patte
 class Value(BaseModel):
     """The base of everything here: frozen, no unknown fields, errors of our own."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
-    def __init__(self, **data: Any) -> None:  # noqa: ANN401 — the decoder's edge: pydantic types it from here on
+    def __init__(self, /, **data: Any) -> None:  # noqa: ANN401 — the decoder's edge: pydantic types it from here on
         try:
             super().__init__(**data)
         except ValidationError as error:
-            raise InvalidRequest(explain(error, type(self).__name__)) from None
+            refused = InvalidRequest(explain(error, type(self).__name__))
+        else:
+            return
+        # Raised out here: pydantic's error, which quotes the input, is in no chain.
+        raise refused
 
 
 class CosStore(Value):
@@ -104,6 +108,15 @@ class _TaskRequest(Value):
     store: CosStore | None = None
     """Overrides the config's `cosOutput` for this request."""
     operator: str | None = None
+
+    @model_validator(mode="after")
+    def _can_be_written(self) -> Self:
+        try:
+            self.model_dump_json()
+            json.dumps(self.additional_parameters, ensure_ascii=False).encode()  # pydantic mends its keys, we send them
+        except ValueError:  # JSON can hold it (`"\ud83c"`), UTF-8 cannot
+            raise ValueError("a text was cut in the middle of a character (an unpaired surrogate)") from None
+        return self
 
 
 class ImageRequest(_TaskRequest):

@@ -1,8 +1,8 @@
 """One exchange over HTTP: the only door to the service, and the map of foreign exceptions.
 
 The send time is reached inside the connector, between "a connection is open" and "the first byte goes": a slow
-handshake or a queue below the pace would bunch sends that were paced apart. What that gate leaves behind is also what
-tells the endings apart: before it nothing was delivered; after it, without an answer, the outcome is unknown.
+handshake or a queue below the pace would bunch sends that were paced apart. The gate is also what tells the endings
+apart: before it nothing was delivered; after it, without an answer, the outcome is unknown.
 """
 
 import asyncio
@@ -65,15 +65,17 @@ def parse_endpoint(url: str) -> URL:
     """A service's base URL, checked. Raises ConfigError: plain http only towards loopback, no path, no user info."""
     try:
         parsed = URL(url)
-    except ValueError:
+    except (ValueError, IndexError):  # yarl's words for what is no URL; the second for some odd brackets
         parsed = URL()
     if not parsed.host or parsed.scheme not in ("https", "http"):
-        raise ConfigError(f"endpoint {url!r} is not a URL: write it as https://HOST or http://127.0.0.1:PORT")
-    if parsed.user or parsed.query_string or parsed.fragment:
-        raise ConfigError(f"endpoint https://{parsed.host} must be scheme, host and port only")
+        # Not shown: what was typed may hold a password.
+        raise ConfigError("the endpoint is not a URL: write it as https://HOST or http://127.0.0.1:PORT")
+    if parsed.user or parsed.password or parsed.query_string or parsed.fragment or parsed.path not in ("", "/"):
+        raise ConfigError(f"the endpoint at {parsed.host} must be scheme, host and port only")
     if parsed.scheme == "http" and not is_loopback(parsed.host):
         raise ConfigError(
-            f"endpoint {url!r} is plain http: signed requests and prompts would cross the network readable; use https"
+            f"the endpoint http://{parsed.host} is plain http: signed requests and prompts would cross the network "
+            "readable; use https"
         )
     return parsed.with_path("/")
 
@@ -158,24 +160,34 @@ class AiohttpTransport:
         await self._session.close()
 
     async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
-        ending = Ending.NEVER_DELIVERED
+        delivered, began = False, False
 
         async def pass_gate() -> None:
-            nonlocal ending
+            nonlocal delivered
             await gate()
             deadline.reschedule(asyncio.get_running_loop().time() + self._timeouts.total)
-            ending = Ending.UNKNOWN
+            delivered = True
+
+        def written() -> None:
+            nonlocal began
+            began = True
+            sent()
 
         reset = _gate.set(pass_gate)
         try:
             async with asyncio.timeout(None) as deadline:
-                return await self._send(request, sent)
-        except (aiohttp.ClientError, OSError, TimeoutError, EOFError) as error:
-            if isinstance(error, _ClosedBeforeSending):
-                ending = Ending.NEVER_DELIVERED
-            raise TransportError(self._describe(error, ending), ending=ending) from error
+                return await self._send(request, written)
+        except (aiohttp.ClientError, OSError, TimeoutError, EOFError, ValueError) as error:
+            # A plain ValueError: aiohttp's word for headers that cannot be sent, such as a key with its line's end.
+            unwritable = isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError) and not began
+            if unwritable or isinstance(error, _ClosedBeforeSending):
+                delivered = False
+            ending = Ending.UNKNOWN if delivered else Ending.NEVER_DELIVERED
+            failure = TransportError(self._describe(error, ending), ending=ending)
         finally:
             _gate.reset(reset)
+        # Raised out here, so that the foreign exception is in no chain: some keep the request's headers.
+        raise failure
 
     async def _send(self, request: HttpRequest, sent: Sent) -> HttpAnswer:
         async with self._session.post(

@@ -6,17 +6,15 @@ import sqlite3
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ConfigError, InvalidRequest
-from ..pipelines import Defaults
 from ..requests import ImageRequest, ImageToVideo, Request, parse
 from ..states import Kind
-from ..wire import mps
 
 MOST_TOLD: Final = 20
 """Faulty lines told one by one; beyond them the file as a whole is wrong, and more lines would scroll these away."""
@@ -42,8 +40,11 @@ class Batch:
                 raise BadBatch(f"line {number}: {error.message} (the file has changed since it was read)") from None
 
 
-def check_batch(path: Path, defaults: Defaults) -> Batch:
-    """Read a batch file through. Raises BadBatch that names every faulty line (the first ones, if there are many)."""
+def check_batch(path: Path, check: Callable[[Request], None]) -> Batch:
+    """Read a batch file through, with the client's own `check` for each request.
+
+    Raises BadBatch that names every faulty line (the first ones, if there are many).
+    """
     totals: Counter[Kind] = Counter()
     faults: list[str] = []
     more = 0
@@ -52,7 +53,7 @@ def check_batch(path: Path, defaults: Defaults) -> Batch:
             try:
                 request = _request(line)
                 ids.claim(request.id, number)
-                _check(request, defaults)
+                check(request)
             except InvalidRequest as error:
                 if len(faults) < MOST_TOLD:
                     faults.append(f"  line {number}: {error.message}")
@@ -125,18 +126,6 @@ def _no_constant(word: str) -> float:
 
 def _shown(value: Any) -> str:  # noqa: ANN401 — whatever the JSON decoder made
     return {list: "a list", str: "a string", type(None): "null"}.get(type(value), "a number or a boolean")
-
-
-def _check(request: Request, defaults: Defaults) -> None:
-    """Everything that can be known to be wrong before it is sent. Raises InvalidRequest."""
-    defaults.check(request)
-    for step in (request.image, request.video) if isinstance(request, ImageToVideo) else (request,):
-        try:
-            json.dumps(mps.encode(defaults.apply(step)), ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise InvalidRequest(
-                f"{kinds_of(step)[0]}: half a character (an unpaired \\uD800 … \\uDFFF), which cannot be sent"
-            ) from None
 
 
 class _Ids:

@@ -59,7 +59,7 @@ def carry_out(
     """
     ledger = out / LEDGER
     client = client_for(config, ledger)
-    checked = check_batch(batch, config.defaults())
+    checked = check_batch(batch, client.check)
     prepare_folder(out)
     tally, began = Tally(checked.totals), time.monotonic()
     error, interrupted = None, False

@@ -40,7 +40,10 @@ _COLUMNS: Final = (
     "job_id", "kind", "content", "planned_at", "state", "intent_at", "task_id", "submitted_at", "slot_until",
     "request_id", "urls", "resolution", "ended_at", "expires_at", "saved_at", "files", "error",
 )  # fmt: skip
-_PUT: Final = f"INSERT OR REPLACE INTO jobs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 — our own column names
+_PUT: Final = (
+    f"INSERT INTO jobs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608 — our own names
+    f"ON CONFLICT (job_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
+)
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM jobs"  # noqa: S608 — our own column names
 
 Row = tuple[str | float | None, ...]
@@ -125,7 +128,10 @@ class SqliteLedger:
     async def _intents_become_unknown(self) -> None:
         for job in await self.in_state(JobState.INTENT):
             error = CreateOutcomeUnknown("the process ended while the create was under way")
-            await self.put(job.moved(JobState.UNKNOWN, error=to_record(error)))
+            # Not later than the truth: whether its process lived on for a while, nobody knows.
+            await self.put(
+                job.moved(JobState.UNKNOWN, ended_at=job.intent_at or job.planned_at, error=to_record(error))
+            )
 
     async def plan(self, job: JobRecord) -> JobRecord:
         async with self._planning:  # looked up and taken in one step; the commit is shared with the next ones
@@ -201,8 +207,10 @@ class SqliteLedger:
         for commit in (self._running, self._commit):
             if commit is not None:
                 await asyncio.wait({commit})
-        await self._database.close()
-        self._lock.release()
+        try:
+            await self._database.close()
+        finally:
+            self._lock.release()
 
     async def _select(self, query: str, value: str) -> list[JobRecord]:
         with self._failing("cannot read"):

@@ -114,7 +114,7 @@ def _url(source: ImageSource) -> str:
             raise InvalidRequest(f"the image of task {source.task_id} has no URL", task_id=source.task_id)
         return source.urls[0]
     text = str(source)
-    if not text.startswith(("https://", "http://")):
+    if not text.lower().startswith(("https://", "http://")):
         raise InvalidRequest(
             f"{text!r} is not a URL: MPS fetches its inputs itself, so put the file where it is publicly reachable"
         )

@@ -97,7 +97,7 @@ class Shell:
         self, *args: str, stdout: int = subprocess.PIPE, environment: Mapping[str, str] | None = None
     ) -> "subprocess.Popen[str]":
         """A command in a process of its own."""
-        return subprocess.Popen(  # noqa: S603 — this interpreter, our own module
+        return subprocess.Popen(
             [sys.executable, "-m", "mps_aigc_async", *args],
             cwd=self.folder,
             stdin=subprocess.PIPE,

@@ -37,7 +37,7 @@ def nothing_sent(emulator: Emulator) -> Iterator[None]:
         ({"images": {}}, "line 2: unknown key 'images'"),
         ({"id": "first", "image": {"prompt": "b"}}, "line 2: id 'first' is on line 1 already"),
         ({"video": {"prompt": "a", "first_frame": "here.png"}}, "line 2: first_frame: "),
-        (b'{"image": {"prompt": "\\ud800"}}', "line 2: image: half a character"),
+        (b'{"image": {"prompt": "\\ud800"}}', "line 2: ImageRequest: a text was cut in the middle of a character"),
     ],
 )
 def test_a_faulty_line(shell: Shell, emulator: Emulator, line: Line, told: str) -> None:
@@ -126,13 +126,13 @@ def test_a_ledger_that_is_none(shell: Shell, emulator: Emulator) -> None:
 def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
     path = tmp_path / "batch.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(image("a")).encode() + b"\r\n")
-    assert check_batch(path, Defaults()).totals == {Kind.IMAGE: 1}
+    assert check_batch(path, Defaults().check).totals == {Kind.IMAGE: 1}
 
 
 def test_a_file_that_changes_between_its_readings_is_told_by_line(tmp_path: Path) -> None:
     path = tmp_path / "batch.jsonl"
     path.write_text(json.dumps(image("a")))
-    batch = check_batch(path, Defaults())
+    batch = check_batch(path, Defaults().check)
     path.write_text("\n?")
     with pytest.raises(BadBatch, match=r"line 2: not valid JSON: .*has changed"):
         list(batch)
@@ -146,7 +146,7 @@ def test_memory_does_not_follow_the_number_of_lines(tmp_path: Path) -> None:
             file.write(json.dumps(image(f"{number:0100}")) + "\n")
     tracemalloc.start()
     try:
-        assert check_batch(path, Defaults()).totals == {Kind.IMAGE: 10_000}
+        assert check_batch(path, Defaults().check).totals == {Kind.IMAGE: 10_000}
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

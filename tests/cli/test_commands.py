@@ -90,7 +90,7 @@ def test_a_missing_extra_is_named(shell: Shell, command: str, monkeypatch: pytes
 
 
 def test_the_storyboard_is_a_dozen_chains_in_two_languages() -> None:
-    assert check_batch(STORYBOARD, Config().defaults()).totals == {Kind.IMAGE: 12, Kind.VIDEO: 12}
+    assert check_batch(STORYBOARD, Config().defaults().check).totals == {Kind.IMAGE: 12, Kind.VIDEO: 12}
     shots = [json.loads(line) for line in STORYBOARD.read_text(encoding="utf-8").splitlines()]
     assert [shot["id"] for shot in shots] == [f"shot-{number:02}" for number in range(1, 13)]
     for shot in shots:

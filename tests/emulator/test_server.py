@@ -264,7 +264,7 @@ def test_the_import_takes_no_extra() -> None:
         "import sys; sys.modules.update(PIL=None, av=None, noto_cjk_sans_otc=None);"
         "import mps_aigc_async.emulator; print('ok')"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
     assert (done.stdout, done.returncode) == ("ok\n", 0), done.stderr
 
 

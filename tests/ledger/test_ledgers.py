@@ -77,7 +77,6 @@ async def test_the_same_id_with_other_content_is_refused_and_the_kept_job_stays(
     assert await ledger.get("a/image") == job()
 
 
-# fails: on SQLite both plans find nothing and both write, the later over the earlier
 async def test_planned_twice_at_once_with_other_content_exactly_one_is_refused(ledger: Ledger) -> None:
     cat, dog = job(), job(content='{"prompt":"a dog"}')
     kept, refused = await asyncio.gather(ledger.plan(cat), ledger.plan(dog), return_exceptions=True)
@@ -86,7 +85,6 @@ async def test_planned_twice_at_once_with_other_content_exactly_one_is_refused(l
     assert await ledger.get("a/image") == cat
 
 
-# fails: the same
 async def test_planned_twice_at_once_only_one_plan_is_the_new_one(ledger: Ledger) -> None:
     first, second = job(at=1.0), job(at=2.0)
     assert list(await asyncio.gather(ledger.plan(first), ledger.plan(second))) == [first, first]
@@ -137,7 +135,6 @@ async def test_an_error_is_kept_as_it_was(ledger: Ledger) -> None:
     assert (recorded.code, recorded.message, recorded.request_id) == (error.code, error.message, "r-1")
 
 
-# fails: UnicodeEncodeError, and the rows of the same commit are lost with it
 @pytest.mark.parametrize("column", ["error", "request_id", "resolution"])
 async def test_half_a_character_from_the_service_costs_no_row(ledger: Ledger, column: str) -> None:
     r"""JSON may hold a lone surrogate (`"\ud83c"`): a text of the service that was cut in the middle of a character."""
@@ -401,7 +398,6 @@ async def test_closing_waits_for_what_is_being_written(tmp_path: Path) -> None:
         assert dict(await ledger.counts()) == {JobState.PLANNED: 10}
 
 
-# fails: ValueError("Connection closed") escapes
 @pytest.mark.parametrize(
     "use",
     [lambda ledger: ledger.put(job()), lambda ledger: ledger.get("a"), lambda ledger: ledger.counts()],
@@ -477,7 +473,6 @@ async def test_put_is_seen_by_whoever_reads_before_it_is_committed(tmp_path: Pat
         await put
 
 
-# fails: between its BEGIN and its rows, get reads what was before
 @pytest.mark.parametrize("turns", range(6))
 async def test_put_is_seen_at_every_moment_of_its_commit(tmp_path: Path, turns: int) -> None:
     async with opened(tmp_path / "jobs.db") as ledger:
@@ -503,7 +498,6 @@ async def full_disk(ledger: SqliteLedger) -> AsyncIterator[None]:
 LARGE = '{"prompt":"' + "x" * 100_000 + '"}'
 
 
-# fails: SQLite has rolled back by itself, and the ROLLBACK's own error hides the reason
 async def test_a_full_disk_is_a_ledger_error_and_earlier_rows_stay(tmp_path: Path) -> None:
     async with opened(tmp_path / "jobs.db") as ledger:
         await ledger.put(done(job("paid")))
@@ -518,7 +512,6 @@ async def test_a_full_disk_is_a_ledger_error_and_earlier_rows_stay(tmp_path: Pat
         assert await ledger.get("large") == job("large", content=LARGE)
 
 
-# fails: all callers of a failed commit raise one and the same object, and `about` fills it with the first one's ids
 async def test_each_caller_of_a_failed_commit_has_an_error_of_its_own(tmp_path: Path) -> None:
     async with opened(tmp_path / "jobs.db") as ledger, full_disk(ledger):
         puts = (ledger.put(job(name, content=LARGE)) for name in ("a", "b"))
@@ -527,7 +520,6 @@ async def test_each_caller_of_a_failed_commit_has_an_error_of_its_own(tmp_path: 
         assert errors[0] is not errors[1]
 
 
-# fails: sqlite3's own errors escape from the reads
 async def test_a_read_that_fails_is_a_ledger_error(tmp_path: Path) -> None:
     async with opened(tmp_path / "jobs.db") as ledger:
         with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:

@@ -1,0 +1,457 @@
+"""The config file and the environment: every fault named by its key and file, never by its value."""
+
+import json
+import os
+import traceback
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mps_aigc_async.config import ENVIRONMENT, PLACEHOLDER_BUCKET, Config
+from mps_aigc_async.credentials import Credentials
+from mps_aigc_async.errors import ConfigError
+from mps_aigc_async.requests import CosStore
+
+EXAMPLE = Path(__file__).parent.parent / "config.example.json"
+SECRET = "AKIDz8krbsJ5yKBZQpn74WFkmLPx3EXAMPLE"
+
+
+def example() -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(EXAMPLE.read_text(encoding="utf-8"))
+    return decoded
+
+
+def written(folder: Path, data: object, name: str = "config.json") -> Path:
+    file = folder / name
+    file.write_text(json.dumps(data), encoding="utf-8")
+    return file
+
+
+def refused(data: Any, says: str) -> ConfigError:  # noqa: ANN401 - JSON
+    with pytest.raises(ConfigError, match=says) as error:
+        Config.parse(data)
+    return error.value
+
+
+# --- the documented file ----------------------------------------------------------------------------------------------
+
+
+def test_the_example_loads_once_its_keys_are_filled_in(tmp_path: Path) -> None:
+    data = example()
+    data["tencentCloud"] |= {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE"}
+    config = Config.load(written(tmp_path, data), {})
+    assert config.credentials() == Credentials("AKIDEXAMPLE", "KEYEXAMPLE")
+    assert config.tencent_cloud.region == "ap-guangzhou"
+    assert config.concurrency.model_dump() == {
+        "max_image_tasks": 2,
+        "max_video_tasks": 1,
+        "poll_interval_ms": 5000,
+    }
+    defaults = config.defaults()
+    assert (defaults.image.enabled, defaults.image.model_name, defaults.image.model_version) == (True, "Hunyuan", "3.0")
+    assert (defaults.video.enabled, defaults.video.model_name, defaults.video.model_version) == (True, "Kling", "3.0")
+    assert (defaults.video.duration, defaults.video.enable_audio) == (5, True)
+
+
+def test_nothing_set_is_the_examples_caps_and_no_models() -> None:
+    config = Config.parse({})
+    assert config.concurrency == Config.parse({"concurrency": example()["concurrency"]}).concurrency
+    assert config.defaults().image.model_name is None
+    assert config.defaults().video.duration is None
+    assert config.store() is None
+    assert config.account is None
+    assert config.limits == {}
+    assert (config.pacing.jitter_ms, config.timeouts.image_seconds, config.timeouts.video_seconds) == (25, 1800, 1800)
+
+
+def test_ours_are_read() -> None:
+    config = Config.parse(
+        {
+            "account": "team",
+            "limits": {"CreateAigcVideoTask": 5, "DescribeAigcVideoTask": 0.5},
+            "pacing": {"jitterMs": 40},
+            "timeouts": {"imageSeconds": 60, "videoSeconds": 90.5},
+            "tencentCloud": {"token": "t", "endpoint": "http://127.0.0.1:8080"},
+        }
+    )
+    assert (config.account, config.pacing.jitter_ms) == ("team", 40)
+    assert config.limits == {"CreateAigcVideoTask": 5, "DescribeAigcVideoTask": 0.5}
+    assert (config.timeouts.image_seconds, config.timeouts.video_seconds) == (60, 90.5)
+    assert config.tencent_cloud.endpoint == "http://127.0.0.1:8080"
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text('{"account": "团队"}', encoding="utf-8-sig")
+    assert Config.load(file, {}).account == "团队"
+
+
+# --- where results are stored -----------------------------------------------------------------------------------------
+
+
+def test_the_examples_bucket_warns_once_and_stores_nothing() -> None:
+    assert example()["cosOutput"]["bucket"] == PLACEHOLDER_BUCKET
+    with pytest.warns(UserWarning, match=r"cosOutput\.bucket is the example's") as caught:
+        assert Config.parse({"cosOutput": example()["cosOutput"]}).store() is None
+    assert len(caught) == 1
+
+
+def test_a_real_bucket_is_a_store() -> None:
+    cos = {"bucket": "out-1250000000", "region": "ap-guangzhou", "outputDir": "/aigc/"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        store = Config.parse({"cosOutput": cos}).store()
+    assert store == CosStore(bucket="out-1250000000", region="ap-guangzhou", path="/aigc/")
+
+
+def test_a_bucket_without_its_region_is_refused() -> None:
+    config = Config.parse({"cosOutput": {"bucket": "out-1250000000"}})
+    with pytest.raises(ConfigError, match=r"cosOutput\.region is missing"):
+        config.store()
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value", ["", "  ", "您的 SecretId", "您的SecretKey", "your-secret-id", "YOUR_SECRET", "your key", "<secret id>"]
+)
+@pytest.mark.parametrize(
+    ("key", "variable"), [("secretId", "TENCENTCLOUD_SECRET_ID"), ("secretKey", "TENCENTCLOUD_SECRET_KEY")]
+)
+def test_a_placeholder_key_is_named_with_its_variable(key: str, variable: str, value: str) -> None:
+    config = Config.parse({"tencentCloud": {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE", key: value}})
+    what = "placeholder" if value.strip() else "missing"
+    with pytest.raises(ConfigError, match=rf"tencentCloud\.{key} is .*{what}.*\${variable}"):
+        config.credentials()
+
+
+@pytest.mark.parametrize("key", ["secretId", "secretKey"])
+def test_a_missing_key_is_named(key: str) -> None:
+    keys = {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE"}
+    del keys[key]
+    with pytest.raises(ConfigError, match=rf"tencentCloud\.{key} is missing"):
+        Config.parse({"tencentCloud": keys}).credentials()
+
+
+@pytest.mark.parametrize(("token", "known"), [("session", "session"), ("", None), (None, None)])
+def test_the_token_of_temporary_keys(token: str | None, known: str | None) -> None:
+    keys = {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE", "token": token}
+    assert Config.parse({"tencentCloud": keys}).credentials() == Credentials("AKIDEXAMPLE", "KEYEXAMPLE", known)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " "])
+def test_keys_read_with_their_lines_end_are_keys_or_refused(end: str) -> None:
+    environ = {
+        "TENCENTCLOUD_SECRET_ID": f"AKIDEXAMPLE{end}",
+        "TENCENTCLOUD_SECRET_KEY": f"KEYEXAMPLE{end}",
+        "TENCENTCLOUD_TOKEN": f"session{end}",
+    }
+    try:
+        keys = Config.load(None, environ).credentials()
+    except ConfigError:
+        return
+    assert keys == Credentials("AKIDEXAMPLE", "KEYEXAMPLE", "session")
+
+
+# --- the environment and the file -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an empty folder, with an empty environment."""
+    for name in [*ENVIRONMENT, "MPS_AIGC_CONFIG"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_environment_wins_over_the_file_key_by_key(tmp_path: Path) -> None:
+    keys = {"secretId": "file-id", "secretKey": "file-key", "region": "ap-guangzhou", "token": "file-token"}
+    environ = {
+        "TENCENTCLOUD_SECRET_ID": "env-id",
+        "TENCENTCLOUD_SECRET_KEY": "env-key",
+        "TENCENTCLOUD_TOKEN": "env-token",
+        "TENCENTCLOUD_REGION": "ap-beijing",
+        "MPS_AIGC_ENDPOINT": "http://127.0.0.1:1",
+    }
+    file = written(tmp_path, {"tencentCloud": keys, "account": "team"})
+    config = Config.load(file, environ)
+    assert config.credentials() == Credentials("env-id", "env-key", "env-token")
+    assert (config.tencent_cloud.region, config.tencent_cloud.endpoint) == ("ap-beijing", "http://127.0.0.1:1")
+    assert config.account == "team"
+
+    config = Config.load(file, {"TENCENTCLOUD_SECRET_KEY": "env-key", "TENCENTCLOUD_SECRET_ID": ""})
+    assert config.credentials() == Credentials("file-id", "env-key", "file-token")
+
+
+def test_the_environment_alone_is_enough() -> None:
+    config = Config.load(environ={"TENCENTCLOUD_SECRET_ID": "id", "TENCENTCLOUD_SECRET_KEY": "key"})
+    assert config.credentials() == Credentials("id", "key")
+
+
+def test_the_processes_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENCENTCLOUD_SECRET_ID", "process-id")
+    assert Config.load().tencent_cloud.secret_id == "process-id"
+
+
+def test_a_named_file_comes_before_the_variables_and_that_before_the_folders(tmp_path: Path) -> None:
+    named, by_variable = written(tmp_path, {"account": "named"}, "a"), written(tmp_path, {"account": "variable"}, "b")
+    environ = {"MPS_AIGC_CONFIG": str(by_variable)}
+    assert Config.load(environ={}).account is None
+    written(tmp_path, {"account": "folder"})
+    assert Config.load(environ={}).account == "folder"
+    assert Config.load(environ=environ).account == "variable"
+    assert Config.load(named, environ).account == "named"
+    assert Config.load(str(named), environ).account == "named"
+
+
+@pytest.mark.parametrize(("path", "environ"), [("gone.json", {}), (None, {"MPS_AIGC_CONFIG": "gone.json"})])
+def test_a_named_file_that_is_not_there_is_refused(tmp_path: Path, path: str | None, environ: dict[str, str]) -> None:
+    written(tmp_path, {})
+    with pytest.raises(ConfigError, match=r"cannot read the config gone\.json: No such file"):
+        Config.load(path, environ)
+
+
+def test_a_folder_is_no_config(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read the config .*: Is a directory"):
+        Config.load(tmp_path, {})
+
+
+def test_malformed_json_is_told_by_line_and_column(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(f'{{\n  "tencentCloud": {{"secretId": "{SECRET}"\n}}')
+    with pytest.raises(ConfigError, match=r"config\.json is not valid JSON: line 3, column 2: ") as error:
+        Config.load(file, {})
+    assert_secret(error.value)
+
+
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_bytes(b'{"account": "\xff"}')
+    with pytest.raises(ConfigError, match=r"config\.json is not valid JSON: not UTF-8"):
+        Config.load(file, {})
+
+
+@pytest.mark.parametrize(("data", "name"), [([], "list"), ("x", "str"), (None, "NoneType"), (5, "int")])
+def test_another_thing_than_an_object_is_refused(tmp_path: Path, data: object, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"expected an object at the top, got {name}"):
+        Config.load(written(tmp_path, data), {})
+
+
+def test_a_file_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text("[" * 100_000)
+    with pytest.raises(ConfigError, match="not valid JSON"):
+        Config.load(file, {})
+
+
+def test_a_fault_is_told_with_its_file(tmp_path: Path) -> None:
+    file = written(tmp_path, {"concurrency": {"maxImageTasks": 0}})
+    with pytest.raises(ConfigError, match=r"config\.json: concurrency\.maxImageTasks: .*greater than or equal to 1"):
+        Config.load(file, {})
+
+
+@pytest.mark.parametrize("section", ["keys", ["a"], 5, None])
+def test_a_section_that_is_none_meets_the_environment(tmp_path: Path, section: object) -> None:
+    file = written(tmp_path, {"tencentCloud": section})
+    with pytest.raises(ConfigError, match="tencentCloud: "):
+        Config.load(file, {"TENCENTCLOUD_SECRET_ID": SECRET})
+
+
+# --- unknown keys -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("where", "known"),
+    [
+        ((), "account, concurrency, cosOutput, limits, mps, pacing, tencentCloud, timeouts"),
+        (("tencentCloud",), "endpoint, region, secretId, secretKey, token"),
+        (("cosOutput",), "bucket, outputDir, region"),
+        (("mps",), "imageGeneration, videoGeneration"),
+        (("mps", "imageGeneration"), "enabled, modelName, modelVersion"),
+        (("mps", "videoGeneration"), "duration, enableAudio, enabled, modelName, modelVersion"),
+        (("concurrency",), "maxImageTasks, maxVideoTasks, pollIntervalMs"),
+        (("pacing",), "jitterMs"),
+        (("timeouts",), "imageSeconds, videoSeconds"),
+    ],
+    ids=lambda where: ".".join(where) if isinstance(where, tuple) else "",
+)
+def test_an_unknown_key_is_refused_by_name_with_the_known_ones(where: tuple[str, ...], known: str) -> None:
+    data: dict[str, Any] = {"maxTask": SECRET}
+    for section in reversed(where):
+        data = {section: data}
+    error = refused(data, r"config: ")
+    assert str(error) == f"config: {'.'.join([*where, 'maxTask'])}: unknown key (known: {known})"
+    assert_secret(error)
+
+
+def test_every_fault_is_told_at_once() -> None:
+    error = refused({"tencentCloud": {"secretKye": "x"}, "concurrency": {"maxImageTasks": "many"}}, "secretKye")
+    assert "concurrency.maxImageTasks: " in str(error)
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "key"),
+    [
+        ({"concurrency": {"maxImageTasks": 0}}, "concurrency.maxImageTasks"),
+        ({"concurrency": {"maxVideoTasks": -1}}, "concurrency.maxVideoTasks"),
+        ({"concurrency": {"maxVideoTasks": 1.5}}, "concurrency.maxVideoTasks"),
+        ({"concurrency": {"pollIntervalMs": 99}}, "concurrency.pollIntervalMs"),
+        ({"concurrency": None}, "concurrency"),
+        ({"limits": {"CreateAigcImageTask": 0}}, "limits.CreateAigcImageTask"),
+        ({"limits": {"CreateAigcImageTask": -1}}, "limits.CreateAigcImageTask"),
+        ({"limits": {"CreateAigcImageTask": "fast"}}, "limits.CreateAigcImageTask"),
+        ({"limits": {"CreateAigcImageTask": float("nan")}}, "limits.CreateAigcImageTask"),
+        ({"limits": []}, "limits"),
+        ({"pacing": {"jitterMs": -1}}, "pacing.jitterMs"),
+        ({"pacing": {"jitterMs": 1001}}, "pacing.jitterMs"),
+        ({"timeouts": {"imageSeconds": 0}}, "timeouts.imageSeconds"),
+        ({"timeouts": {"videoSeconds": float("nan")}}, "timeouts.videoSeconds"),
+        ({"mps": {"videoGeneration": {"duration": 0}}}, "mps.videoGeneration.duration"),
+        ({"mps": {"videoGeneration": {"enableAudio": "perhaps"}}}, "mps.videoGeneration.enableAudio"),
+        ({"mps": {"imageGeneration": {"modelName": 5}}}, "mps.imageGeneration.modelName"),
+        ({"account": ""}, "account"),
+        ({"limits": {"CreateAigcImageTask": float("inf")}}, "limits.CreateAigcImageTask"),
+        ({"timeouts": {"imageSeconds": float("inf")}}, "timeouts.imageSeconds"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_value_out_of_bounds_is_refused_by_its_key(data: dict[str, Any], key: str) -> None:
+    assert str(refused(data, "^config: ")).startswith(f"config: {key}: ")
+
+
+@pytest.mark.parametrize("url", ["http://mps.tencentcloudapi.com", "http://10.0.0.1:8080", "mps.tencentcloudapi.com"])
+def test_an_endpoint_that_would_leak_is_refused(url: str) -> None:
+    refused({"tencentCloud": {"endpoint": url}}, "endpoint.*https")
+    with pytest.raises(ConfigError, match="endpoint"):
+        Config.load(environ={"MPS_AIGC_ENDPOINT": url})
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://localhost:1", "https://mps.tencentcloudapi.com"])
+def test_an_endpoint_on_loopback_or_over_tls_is_taken(url: str) -> None:
+    assert Config.load(environ={"MPS_AIGC_ENDPOINT": url}).tencent_cloud.endpoint == url
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+
+def assert_secret(error: BaseException) -> None:
+    """The secret is nowhere that an error is looked at: its text, its traceback, its chain."""
+    assert SECRET not in f"{error} {error!r}"
+    assert SECRET not in "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"tencentCloud": {"secretKye": SECRET}},
+        {"tencentCloud": {"secretKey": SECRET, "region": 5, "secret_key": SECRET}},
+    ],
+)
+def test_a_secret_is_not_in_the_hidden_part_of_an_errors_chain(data: dict[str, Any]) -> None:
+    error: BaseException | None = refused(data, "config: ")
+    while error is not None:
+        assert SECRET not in f"{error} {error!r}"
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"tencentCloud": SECRET},
+        {"tencentCloud": [SECRET]},
+        {"tencentCloud": {"secretId": [SECRET]}},
+        {"tencentCloud": {"secretKey": {"value": SECRET}}},
+        {"tencentCloud": {"secretKey": 5, "token": [SECRET]}},
+        {"tencentCloud": {"secretKye": SECRET}},
+        {"tencentCloud": {"endpoint": f"https://user:{SECRET}@host"}},
+        {"tencentCloud": {"endpoint": f"http://user:{SECRET}@host"}},
+        {"tencentCloud": {"endpoint": f"ftp://user:{SECRET}@host"}},
+        {"concurrency": {"maxImageTasks": SECRET}},
+        {"mps": SECRET},
+        {"limits": {"x": SECRET}},
+    ],
+)
+def test_a_wrong_value_is_not_shown(data: dict[str, Any], tmp_path: Path) -> None:
+    assert_secret(refused(data, "(config|endpoint)"))
+    with pytest.raises(ConfigError) as error:
+        Config.load(written(tmp_path, data), {})
+    assert_secret(error.value)
+
+
+def test_keys_are_in_no_repr() -> None:
+    config = Config.parse({"tencentCloud": {"secretId": SECRET, "secretKey": SECRET, "token": SECRET}})
+    for shown in (repr(config), str(config), repr(config.tencent_cloud), str(config.tencent_cloud)):
+        assert SECRET not in shown
+    keys = Config.parse({"tencentCloud": {"secretId": "AKID", "secretKey": SECRET, "token": SECRET}}).credentials()
+    assert SECRET not in f"{keys} {keys!r}"
+
+
+# --- anything ---------------------------------------------------------------------------------------------------------
+
+any_text = st.text(st.characters(), max_size=8)  # half characters included: JSON can write them
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | any_text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def places(data: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:  # noqa: ANN401 - JSON
+    """The path of every value in the documented file, sections included."""
+    inner = data.items() if isinstance(data, dict) else ()
+    return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
+
+
+OURS: dict[str, Any] = {
+    "account": "team",
+    "limits": {"CreateAigcImageTask": 5},
+    "pacing": {"jitterMs": 5},
+    "timeouts": {"imageSeconds": 5, "videoSeconds": 5},
+    "tencentCloud": {"token": "t", "endpoint": "https://host"},
+}
+
+
+def with_value(data: dict[str, Any], path: tuple[str, ...], value: Any) -> Any:  # noqa: ANN401 - JSON
+    if not path:
+        return value
+    key, *rest = path
+    return {**data, key: with_value(data[key], tuple(rest), value)}
+
+
+@pytest.mark.parametrize("full", [example(), OURS], ids=["documented", "ours"])
+@given(draw=st.data(), value=json_values)
+def test_any_json_anywhere_is_a_config_or_a_config_error(full: dict[str, Any], draw: st.DataObject, value: Any) -> None:  # noqa: ANN401 - JSON
+    data = with_value(full, draw.draw(st.sampled_from(places(full))), value)
+    try:
+        config = Config.parse(data)
+    except ConfigError as error:
+        assert "config: " in str(error) or "endpoint" in str(error)  # noqa: PT017 - either way is right
+    else:
+        assert config.concurrency.max_image_tasks >= 1
+
+
+@given(data=json_values)
+def test_any_json_file_is_a_config_or_a_config_error(data: Any, tmp_path_factory: pytest.TempPathFactory) -> None:  # noqa: ANN401 - JSON
+    file = written(tmp_path_factory.getbasetemp(), data, "any.json")
+    try:
+        assert isinstance(Config.load(file, os.environ), Config)
+    except ConfigError as error:
+        assert "any.json" in str(error)  # noqa: PT017 - either way is right
+
+
+@given(data=st.binary(max_size=40))
+def test_any_file_is_a_config_or_a_config_error(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.getbasetemp() / "bytes.json"
+    file.write_bytes(data)
+    try:
+        assert isinstance(Config.load(file, {}), Config)
+    except ConfigError as error:
+        assert "bytes.json" in str(error)  # noqa: PT017 - either way is right

@@ -1,0 +1,551 @@
+"""Results to disk, from a real server on loopback: whole or not there, and never over another file."""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mps_aigc_async import downloads
+from mps_aigc_async.downloads import (
+    CHUNK,
+    MAX_NAME_BYTES,
+    MAX_REDIRECTS,
+    PARALLEL,
+    Downloads,
+    all_exist,
+    prepare_folder,
+    stem_of,
+)
+from mps_aigc_async.errors import ConfigError, DownloadError
+from mps_aigc_async.states import Kind
+
+PART = ".shot.image.part"
+"""Where the first image of `shot` is written before it has its name."""
+
+PNG = b"\x89PNG\r\n" + bytes(range(256)) * 10
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Site:
+    """A server of results, and what it was asked."""
+
+    def __init__(self, server: TestServer) -> None:
+        self._server = server
+        self.requests: list[web.Request] = []
+
+    def url(self, path: str) -> str:
+        return str(self._server.make_url(path))
+
+
+@asynccontextmanager
+async def site_of(handler: Handler) -> AsyncIterator[Site]:
+    async def remembered(request: web.Request) -> web.StreamResponse:
+        site.requests.append(request)
+        return await handler(request)
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", remembered)
+    server = TestServer(application)
+    site = Site(server)
+    async with server:
+        yield site
+
+
+@asynccontextmanager
+async def saving() -> AsyncIterator[Downloads]:
+    saver = Downloads()
+    try:
+        yield saver
+    finally:
+        await saver.close()
+
+
+def serving(body: bytes = PNG, content_type: str = "image/png", status: int = 200) -> Handler:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type=content_type, status=status)
+
+    return handler
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits between attempts, which take no time."""
+    asked: list[float] = []
+    sleep = asyncio.sleep
+
+    async def no_sleep(delay: float) -> None:
+        if delay > 0:
+            asked.append(delay)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", no_sleep)
+    return asked
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def link_of(file: Path) -> str:
+    """What an entry of /proc/self/fd leads to; empty for one that has gone meanwhile."""
+    try:
+        return str(file.readlink())
+    except OSError:
+        return ""
+
+
+# --- saved ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "content_type", "suffix"),
+    [
+        (Kind.IMAGE, "/a", "image/png", ".png"),
+        (Kind.IMAGE, "/a.png", "image/jpeg", ".jpg"),
+        (Kind.IMAGE, "/a.png", "image/webp", ".webp"),
+        (Kind.IMAGE, "/a.JPEG?sign=x.png", "application/octet-stream", ".jpeg"),
+        (Kind.IMAGE, "/a.b/c", "application/octet-stream", ".png"),
+        (Kind.IMAGE, "/a", "text/plain", ".png"),
+        (Kind.IMAGE, "/a.webp", "video/mp4", ".webp"),
+        (Kind.IMAGE, "/%2E%2E%2Fa.%2Fsh", "application/octet-stream", ".png"),
+        (Kind.VIDEO, "/a", "video/mp4", ".mp4"),
+        (Kind.VIDEO, "/a.mp4", "video/quicktime", ".mov"),
+        (Kind.VIDEO, "/a", "video/webm", ".webm"),
+        (Kind.VIDEO, "/a.mov", "application/octet-stream", ".mov"),
+        (Kind.VIDEO, "/a", "application/octet-stream", ".mp4"),
+    ],
+)
+async def test_a_result_is_saved_with_the_suffix_of_its_content(
+    tmp_path: Path, kind: Kind, path: str, content_type: str, suffix: str
+) -> None:
+    async with site_of(serving(content_type=content_type)) as site, saving() as saver:
+        files = await saver.save([site.url("/") + path[1:]], tmp_path, "shot", kind)
+    assert files == [tmp_path / f"shot{suffix}"]
+    assert names_in(tmp_path) == [f"shot{suffix}"]
+    assert files[0].read_bytes() == PNG
+
+
+async def test_several_results_are_numbered_in_their_order(tmp_path: Path) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=request.path.encode(), content_type="image/png")
+
+    async with site_of(handler) as site, saving() as saver:
+        files = await saver.save([site.url(f"/{number}") for number in "abc"], tmp_path, "shot", Kind.IMAGE)
+    assert [file.name for file in files] == ["shot.png", "shot+2.png", "shot+3.png"]
+    assert [file.read_bytes() for file in files] == [b"/a", b"/b", b"/c"]
+    assert names_in(tmp_path) == ["shot+2.png", "shot+3.png", "shot.png"]
+
+
+async def test_two_jobs_never_meet_in_one_file(tmp_path: Path) -> None:
+    """The derived ids of equal requests are named like this: `image-…`, `image-…-2`."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=request.path.encode(), content_type="image/png")
+
+    async with site_of(handler) as site, saving() as saver:
+        first, second = await asyncio.gather(
+            saver.save([site.url("/a1"), site.url("/a2")], tmp_path, stem_of("shot"), Kind.IMAGE),
+            saver.save([site.url("/b1"), site.url("/b2")], tmp_path, stem_of("shot-2"), Kind.IMAGE),
+        )
+    assert not {*first} & {*second}
+    assert [file.read_bytes() for file in (*first, *second)] == [b"/a1", b"/a2", b"/b1", b"/b2"]
+
+
+async def test_a_chains_image_and_video_are_saved_at_once_under_one_name(tmp_path: Path) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=request.path.encode(), content_type="application/octet-stream")
+
+    async with site_of(handler) as site, saving() as saver:
+        (image,), (video,) = await asyncio.gather(
+            saver.save([site.url("/image")], tmp_path, "shot", Kind.IMAGE),
+            saver.save([site.url("/video")], tmp_path, "shot", Kind.VIDEO),
+        )
+    assert (image.name, image.read_bytes()) == ("shot.png", b"/image")
+    assert (video.name, video.read_bytes()) == ("shot.mp4", b"/video")
+
+
+async def test_no_results_are_no_files(tmp_path: Path) -> None:
+    async with saving() as saver:
+        assert await saver.save([], tmp_path, "shot", Kind.IMAGE) == []
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK, 3 * CHUNK + 1])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_content_of_any_size_is_equal(tmp_path: Path, size: int, chunked: bool) -> None:
+    body = os.urandom(size)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
+        if not chunked:
+            response.content_length = size
+        await response.prepare(request)
+        await response.write(body)
+        return response
+
+    async with site_of(handler) as site, saving() as saver:
+        (file,) = await saver.save([site.url("/a")], tmp_path, "film", Kind.VIDEO)
+    assert file.read_bytes() == body
+
+
+async def test_content_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[str, list[str]]] = []
+    fsync = os.fsync
+
+    def recorded(file: int) -> None:
+        synced.append((Path(link_of(Path(f"/proc/self/fd/{file}"))).name, names_in(tmp_path)))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    async with site_of(serving()) as site, saving() as saver:
+        await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE)
+    assert synced == [(PART, [PART]), (tmp_path.name, ["shot.png"])]
+
+
+async def test_nothing_that_identifies_the_caller_is_sent(tmp_path: Path) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=PNG, content_type="image/png", headers={"Set-Cookie": "session=1; Path=/"})
+
+    async with site_of(handler) as site, saving() as saver:
+        await saver.save([site.url("/a"), site.url("/b?sign=url-signature")], tmp_path, "shot", Kind.IMAGE)
+    for request in site.requests:
+        assert set(request.headers) == {"Host", "Accept", "Accept-Encoding", "User-Agent"}
+        assert request.headers["Accept-Encoding"] == "identity"
+    assert site.requests[1].query_string == "sign=url-signature"
+
+
+# --- existing files ---------------------------------------------------------------------------------------------------
+
+
+async def test_an_existing_file_of_the_same_content_is_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "shot.png"
+    kept.write_bytes(PNG)
+    os.utime(kept, (1, 1))
+    async with site_of(serving()) as site, saving() as saver:
+        assert await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE) == [kept]
+    assert names_in(tmp_path) == ["shot.png"]
+    assert kept.stat().st_mtime == 1
+
+
+@pytest.mark.parametrize("other", [b"", PNG[:-1] + b"x", PNG + b"x"], ids=["empty", "same length", "longer"])
+async def test_an_existing_file_of_other_content_is_refused_and_untouched(tmp_path: Path, other: bytes) -> None:
+    kept = tmp_path / "shot.png"
+    kept.write_bytes(other)
+    os.utime(kept, (1, 1))
+    async with site_of(serving()) as site, saving() as saver:
+        with pytest.raises(DownloadError, match=r"shot\.png exists with other content"):
+            await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE)
+    assert (kept.read_bytes(), kept.stat().st_mtime) == (other, 1)
+    assert len(site.requests) == 1
+
+
+async def test_a_part_left_by_a_killed_process_is_written_anew(tmp_path: Path) -> None:
+    (tmp_path / PART).write_bytes(PNG * 2)
+    async with site_of(serving()) as site, saving() as saver:
+        (file,) = await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE)
+    assert file.read_bytes() == PNG
+    assert names_in(tmp_path) == ["shot.png"]
+
+
+async def test_a_folder_that_is_gone_is_a_download_error(tmp_path: Path) -> None:
+    async with site_of(serving()) as site, saving() as saver:
+        with pytest.raises(DownloadError, match=r"cannot write .*: No such file or directory"):
+            await saver.save([site.url("/a")], tmp_path / "gone", "shot", Kind.IMAGE)
+    assert len(site.requests) == 1
+
+
+async def test_a_full_disk_is_a_download_error(tmp_path: Path) -> None:
+    (tmp_path / PART).symlink_to("/dev/full")
+    async with site_of(serving()) as site, saving() as saver:
+        with pytest.raises(DownloadError, match=r"cannot write .*: No space left on device"):
+            await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE)
+    assert len(site.requests) == 1
+
+
+# --- not fetched ------------------------------------------------------------------------------------------------------
+
+
+async def half(request: web.Request) -> web.StreamResponse:
+    """Promise 1000 bytes, send 10, and close."""
+    response = web.StreamResponse(headers={"Content-Type": "image/png", "Content-Length": "1000"})
+    await response.prepare(request)
+    await response.write(b"x" * 10)
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
+async def test_half_a_result_is_fetched_again_and_then_refused(tmp_path: Path, waits: list[float]) -> None:
+    async with site_of(half) as site, saving() as saver:
+        with pytest.raises(DownloadError, match=r"cannot fetch http.*/a: ClientPayloadError"):
+            await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE)
+    assert len(site.requests) == downloads.ATTEMPTS == 4
+    assert waits == sorted(waits)
+    assert len(waits) == 3
+    assert not [name for name in names_in(tmp_path) if not name.endswith(".part")]
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
+async def test_what_may_pass_is_fetched_again(tmp_path: Path, waits: list[float], status: int) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        match len(site.requests):
+            case 1:
+                return web.Response(status=status, body=b"no")
+            case 2:
+                return await half(request)
+            case _:
+                return web.Response(body=PNG, content_type="image/png")
+
+    async with site_of(handler) as site, saving() as saver:
+        (file,) = await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE)
+    assert file.read_bytes() == PNG
+    assert names_in(tmp_path) == ["shot.png"]
+    assert len(waits) == 2
+
+
+async def test_a_closed_server_is_asked_again_and_then_refused(tmp_path: Path, waits: list[float]) -> None:
+    async with site_of(serving()) as site:
+        url = site.url("/a")
+    async with saving() as saver:
+        with pytest.raises(DownloadError, match="ClientConnectorError"):
+            await saver.save([url], tmp_path, "shot", Kind.IMAGE)
+    assert len(waits) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (403, r"HTTP 403 \(its URL may have expired\)"),
+        (404, r"HTTP 404 \(its URL may have expired\)"),
+        (410, "HTTP 410"),
+    ],
+)
+async def test_a_refusal_is_final(tmp_path: Path, waits: list[float], status: int, says: str) -> None:
+    async with site_of(serving(status=status)) as site, saving() as saver:
+        with pytest.raises(DownloadError, match=says) as refused:
+            await saver.save([site.url("/a?q-signature=url-secret")], tmp_path, "shot", Kind.IMAGE)
+    assert len(site.requests) == 1
+    assert waits == []
+    assert names_in(tmp_path) == []
+    assert "url-secret" not in str(refused.value)
+
+
+async def redirecting(request: web.Request) -> web.StreamResponse:
+    """`/3` leads to `/2`, `/1`, `/0`, which is the result."""
+    left = int(request.path[1:])
+    if left:
+        return web.Response(status=302, headers={"Location": f"/{left - 1}"})
+    return web.Response(body=PNG, content_type="image/png")
+
+
+# fails with 3: aiohttp's max_redirects counts the redirect it refuses
+@pytest.mark.parametrize("redirects", range(1, MAX_REDIRECTS + 1))
+async def test_redirects_are_followed(tmp_path: Path, redirects: int) -> None:
+    async with site_of(redirecting) as site, saving() as saver:
+        (file,) = await saver.save([site.url(f"/{redirects}")], tmp_path, "shot", Kind.IMAGE)
+    assert file.read_bytes() == PNG
+
+
+async def test_more_redirects_are_refused_at_once(tmp_path: Path, waits: list[float]) -> None:
+    assert MAX_REDIRECTS == 3
+    async with site_of(redirecting) as site, saving() as saver:
+        with pytest.raises(DownloadError, match="more than 3 redirects"):
+            await saver.save([site.url("/4")], tmp_path, "shot", Kind.IMAGE)
+    assert "/0" not in [request.path for request in site.requests]
+    assert waits == []
+
+
+@pytest.mark.parametrize("url", ["", "no url", "http://", "ftp://host/a.png", "http://[::1", "http://host:99999/"])
+async def test_what_is_no_url_is_refused_at_once(tmp_path: Path, waits: list[float], url: str) -> None:
+    async with saving() as saver:
+        with pytest.raises(DownloadError, match="cannot fetch"):
+            await saver.save([url], tmp_path, "shot", Kind.IMAGE)
+    assert waits == []
+
+
+async def test_one_result_that_fails_fails_the_save(tmp_path: Path) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=PNG, content_type="image/png", status=403 if request.path == "/b" else 200)
+
+    async with site_of(handler) as site, saving() as saver:
+        with pytest.raises(DownloadError, match="/b: HTTP 403"):
+            await saver.save([site.url("/a"), site.url("/b")], tmp_path, "shot", Kind.IMAGE)
+
+
+# --- at once, and cancelled -------------------------------------------------------------------------------------------
+
+
+async def test_no_more_than_parallel_downloads_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "STARTS", (1000, 1.0))
+    running: list[int] = [0, 0]  # now, at most
+    full = asyncio.Event()
+
+    async def handler(_: web.Request) -> web.Response:
+        running[0] += 1
+        running[1] = max(running)
+        if running[0] == PARALLEL:
+            full.set()
+        await full.wait()
+        for _turn in range(20):  # time for one too many to come
+            await asyncio.sleep(0)
+        running[0] -= 1
+        return web.Response(body=PNG, content_type="image/png")
+
+    async with site_of(handler) as site, saving() as saver, asyncio.TaskGroup() as group:
+        for number in range(3 * PARALLEL):
+            group.create_task(saver.save([site.url("/a")], tmp_path, f"shot-{number}", Kind.IMAGE))
+    assert running == [0, PARALLEL]
+    assert len(names_in(tmp_path)) == 3 * PARALLEL
+
+
+def open_in(folder: Path) -> list[str]:
+    """The files of the folder that this process has open."""
+    links = [link_of(file) for file in Path("/proc/self/fd").iterdir()]
+    return [link for link in links if link.startswith(str(folder))]
+
+
+async def test_a_cancelled_download_leaves_nothing_open_and_nothing_saved(tmp_path: Path) -> None:
+    begun = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "image/png", "Content-Length": str(10 * CHUNK)})
+        await response.prepare(request)
+        await response.write(b"x" * 2 * CHUNK)
+        begun.set()
+        await asyncio.Event().wait()
+        return response
+
+    async with site_of(handler) as site:
+        async with saving() as saver:
+            task = asyncio.create_task(saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE))
+            await begun.wait()
+            part = tmp_path / PART
+            while not (part.exists() and part.stat().st_size):  # noqa: ASYNC110 - until some of it is written
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert open_in(tmp_path) == []
+            assert saver._places._value == PARALLEL
+        assert saver._session is not None
+        assert saver._session.closed
+    assert names_in(tmp_path) in ([], [PART])
+
+
+async def test_a_download_cancelled_while_its_file_opens_leaves_nothing_open(tmp_path: Path) -> None:
+    """The file is a named pipe: opening it for writing takes until somebody reads."""
+    pipe = tmp_path / PART
+    os.mkfifo(pipe)
+    opening = threading.Event()
+    opened: list[IO[bytes]] = []
+    original = Path.open
+
+    def slow_open(path: Path, mode: str) -> IO[bytes]:
+        opening.set()
+        opened.append(original(path, mode))
+        return opened[0]
+
+    async with site_of(serving()) as site, saving() as saver:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "open", slow_open)
+            task = asyncio.create_task(saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE))
+            await asyncio.to_thread(opening.wait, 5)
+            task.cancel()
+            reading = await asyncio.to_thread(os.open, pipe, os.O_RDONLY)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        while not opened:  # noqa: ASYNC110 - until the thread is through
+            await asyncio.sleep(0)
+        os.close(reading)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        closed = opened[0].closed
+        opened[0].close()
+    assert closed
+
+
+async def test_a_saver_that_saved_nothing_closes(tmp_path: Path) -> None:
+    async with saving() as saver:
+        assert saver._session is None
+    assert names_in(tmp_path) == []
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+ids = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30) | st.text(
+    "./%-\\2EF", min_size=1
+)
+
+
+@given(first=ids, second=ids)
+def test_two_ids_never_have_one_name(first: str, second: str) -> None:
+    assert (stem_of(first) == stem_of(second)) == (first == second)
+
+
+@given(request_id=ids | st.text(st.characters(exclude_categories=["Cs"]), min_size=60, max_size=400))
+def test_a_name_stays_in_its_folder(request_id: str) -> None:
+    name = stem_of(request_id)
+    assert name
+    assert name not in (".", "..")
+    assert not name.startswith(".")
+    assert not set(name) & set('/\\:*?"<>|\0')
+    assert len(name.encode()) <= MAX_NAME_BYTES == 200
+
+
+def test_long_ids_that_begin_alike_have_names_of_their_own() -> None:
+    names = {stem_of("镜" * 100 + str(number)) for number in range(100)}
+    assert len(names) == 100
+    assert max(len(name.encode()) for name in names) <= MAX_NAME_BYTES
+
+
+@pytest.mark.parametrize(
+    ("request_id", "name"),
+    [
+        ("shot-001", "shot-001"),
+        ("镜头 1", "镜头%201"),
+        (".", "%2E"),
+        ("..", "%2E."),
+        (".hidden", "%2Ehidden"),
+        ("a/b", "a%2Fb"),
+        ("a\\b", "a%5Cb"),
+        ("%2E", "%252E"),
+        ("a.png", "a.png"),
+    ],
+)
+def test_a_name_is_readable(request_id: str, name: str) -> None:
+    assert stem_of(request_id) == name
+
+
+# --- folders ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    prepare_folder(tmp_path / "a" / "b")
+    assert names_in(tmp_path / "a" / "b") == []
+    prepare_folder(tmp_path / "a" / "b")
+
+
+def test_a_folder_that_cannot_be_made_is_a_config_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "folder", Path("/proc/out")):
+        with pytest.raises(ConfigError, match=f"cannot write into {folder}: .*choose another folder"):
+            prepare_folder(folder)
+
+
+def test_files_exist_if_there_are_any_and_all_are_there(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    here, gone = str(tmp_path / "a"), str(tmp_path / "b")
+    assert all_exist([here, here])
+    assert not all_exist([])
+    assert not all_exist([here, gone])
+    assert not all_exist([str(tmp_path)])
