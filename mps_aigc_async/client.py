@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, Self, TypeVar, cast, overload
+from typing import Final, Generic, Self, TypeVar, cast, overload
 
 from yarl import URL
 
@@ -18,7 +18,7 @@ from .pipelines import Names
 from .policy import RetryPolicy
 from .requests import ImageRequest, ImageToVideo, Request, VideoRequest
 from .results import ImageResult, ImageToVideoResult, Outcome, Result, VideoResult
-from .scheduler import Run
+from .scheduler import FanOut, Run
 from .states import JobState, Kind
 from .transport import AiohttpTransport, Timeouts, Transport, parse_endpoint
 from .wire.dialect import TaskStatus
@@ -26,6 +26,11 @@ from .wire.mps import HOST, Mps
 
 T = TypeVar("T")
 ResultT = TypeVar("ResultT", ImageResult, VideoResult)
+
+
+READ_AHEAD: Final = 100
+"""Requests of a batch that may be under way beyond those that can run: being saved, or waiting for the other kind's
+slots while this kind's are free."""
 
 
 class AigcClient:
@@ -154,8 +159,8 @@ class AigcClient:
         # With a durable ledger the same batch again is the same jobs; without one it is new ones.
         names = self._names if path is None else Names()
         batch = Batch(parts, path, save_to, names)
-        width = 2 * sum(parts.capacities.values()) + 16
-        return Run(requests, batch.work, width=width, owner=parts.work, prepare=batch.prepare, stops=batch.stops)
+        width = 2 * sum(parts.capacities.values()) + READ_AHEAD
+        return Run(FanOut(requests, batch.work, width, parts.work, batch.prepare, batch.stops))
 
     @overload
     async def submit(self, request: ImageRequest) -> "Task[ImageResult]": ...

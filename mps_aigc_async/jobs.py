@@ -102,6 +102,10 @@ class Jobs:
 
         Raises ResultExpired or DownloadError.
         """
+        async with self._lock(job.job_id):  # two callers of one id must not write one file
+            return await self._save(await self.ledger.get(job.job_id) or job, folder, stem)
+
+    async def _save(self, job: JobRecord, folder: Path, stem: str) -> JobRecord:
         saved_before = await asyncio.to_thread(all_exist, job.files)
         if saved_before:
             return job

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Final
 
 from .calls import Calls
-from .errors import AigcError, ClientClosed, TaskTimeout
+from .errors import AigcError, ClientClosed, TaskTimeout, Throttled
 from .limits import SendTime, Slot
 from .ownership import Owner
 from .policy import AFTER
@@ -110,11 +110,19 @@ class Poller:
             self._owner.start(self._poll(watch, send_time), f"poll of {watch.task_id}")
 
     async def _poll(self, watch: Watch, send_time: SendTime) -> None:
+        try:
+            await self._ask(watch, send_time)
+        except Exception as bug:  # whoever waits must hear of it, or waits for ever
+            self._release(watch)
+            self._tell(watch, bug)
+            raise
+
+    async def _ask(self, watch: Watch, send_time: SendTime) -> None:
         asked_at = self._wall()
         try:
             status = await self._calls.once(self._dialect.describe(watch.kind, watch.task_id), send_time)
         except AigcError as error:
-            await self._poll_failed(watch, error)
+            self._poll_failed(watch, error)
             return
         watch.failures = 0
         watch.on_poll(status)
@@ -124,13 +132,14 @@ class Poller:
             watch.unfinished_at = asked_at
             self._again(watch, self._interval_s)
 
-    async def _poll_failed(self, watch: Watch, error: AigcError) -> None:
+    def _poll_failed(self, watch: Watch, error: AigcError) -> None:
         after = AFTER[error.ending or Ending.REFUSED]
         if after.read_again or after.stops_creating:
             # A refused account is polled on as well: what is running is paid for, and the refusal may be lifted.
-            watch.failures += 1
+            if not isinstance(error, Throttled):  # the pace has slowed down already
+                watch.failures += 1
             _log.info("poll %d of task %s in a row failed: %s", watch.failures, watch.task_id, error)
-            self._again(watch, min(BACKOFF_MOST_S, self._interval_s * 2.0 ** min(watch.failures - 1, 10)))
+            self._again(watch, min(BACKOFF_MOST_S, self._interval_s * 2.0 ** min(max(watch.failures - 1, 0), 10)))
         else:
             self._give_up(watch, error.about(task_id=watch.task_id))
 
@@ -166,9 +175,11 @@ class Poller:
         if watch.slot is not None:
             watch.slot.release()
 
-    def _tell(self, watch: Watch, how: Ended | AigcError) -> None:
+    def _tell(self, watch: Watch, how: Ended | Exception) -> None:
         """Last of all: until here `close` finds the watch, so that nobody waits for ever."""
-        del self._watches[watch.task_id]
+        self._watches.pop(watch.task_id, None)
+        if watch.ended.done():
+            return
         if isinstance(how, Ended):
             watch.ended.set_result(how)
         else:

@@ -21,8 +21,14 @@ class _End:
     error: BaseException | None
 
 
-class _FanOut(Generic[Item, Out]):
-    """The running part: one task that reads, one per item. It outlives the consumer's handle by a moment at most."""
+class FanOut(Generic[Item, Out]):
+    """What runs: one task that reads, one per item. `Run` is the consumer's handle on it.
+
+    At most `width` items are under way, counted from before an item is read until its outcome is taken: a slow
+    consumer stops the reading, never the work. `prepare` is awaited before the first item is read; what it or the
+    source raises ends the reading, as does an error that `stops` returns for an outcome, and is raised to the
+    consumer after the outcomes of all items read before.
+    """
 
     def __init__(
         self,
@@ -114,26 +120,12 @@ class _FanOut(Generic[Item, Out]):
 class Run(Generic[Item, Out]):
     """Outcomes as they end: an async iterator, and an async context manager for leaving early in good order.
 
-    At most `width` items are under way, counted from before an item is read until its outcome is taken: a slow
-    consumer stops the reading, never the work. `prepare` is awaited before the first item is read; what it or the
-    source raises is raised here, after the outcomes of all items read before. `stops` looks at each outcome; an
-    error that it returns ends the reading and is raised last.
-
     Leaving the loop with `break` cancels what is under way as soon as this object is dropped.
     """
 
-    def __init__(
-        self,
-        source: Iterable[Item] | AsyncIterable[Item],
-        work: Callable[[Item], Awaitable[Out]],
-        *,
-        width: int,
-        owner: Owner,
-        prepare: Callable[[], Awaitable[None]],
-        stops: Callable[[Out], BaseException | None],
-    ) -> None:
+    def __init__(self, fan_out: FanOut[Item, Out]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._fan_out = _FanOut(source, work, width, owner, prepare, stops)
+        self._fan_out = fan_out
         self._ended = False
 
     def __repr__(self) -> str:

@@ -21,6 +21,7 @@ from mps_aigc_async import (
     VideoRequest,
 )
 from mps_aigc_async.assembly import BatchItem
+from mps_aigc_async.client import READ_AHEAD
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.events import Event
 
@@ -204,5 +205,5 @@ async def test_leaving_a_run_early_leaves_nothing_behind() -> None:
             await anext(batch)
         assert batch.in_flight == 0
         made = emulator.statistics().created["image"]
-        assert made <= 2 * (4 + 1 + 16)
+        assert made <= 2 * (2 * (4 + 1) + READ_AHEAD)
         assert client.statistics().slots[Kind.IMAGE].waiting == 0

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from mps_aigc_async import ImageRequest, JobState, Kind, TaskNotFound, VideoRequest
+from mps_aigc_async import ImageRequest, JobState, Kind, TaskNotFound, TaskStatus, VideoRequest
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.testing import run, wall
 
@@ -101,6 +101,22 @@ def test_images_and_videos_do_not_wait_for_each_others_polls() -> None:
                 pass
         for times in polls(service, "DescribeAigcVideoTask").values():
             assert max(later - earlier for earlier, later in pairwise(times)) < 1.3
+
+    run(main())
+
+
+def test_a_bug_in_decoding_reaches_whoever_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> TaskStatus:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("mps_aigc_async.wire.mps._decode_status", broken)
+
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            with pytest.raises(ZeroDivisionError):
+                await client.generate(ImageRequest(prompt="x"))
+            assert client.statistics().slots[Kind.IMAGE].running == 0
 
     run(main())
 

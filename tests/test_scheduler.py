@@ -8,7 +8,7 @@ import pytest
 
 from mps_aigc_async.errors import ClientClosed
 from mps_aigc_async.ownership import Owner
-from mps_aigc_async.scheduler import Run
+from mps_aigc_async.scheduler import FanOut, Run
 from mps_aigc_async.testing import run
 
 
@@ -48,7 +48,7 @@ class Bench:
         return KeyError(number) if number == self.stop_at else None
 
     def run(self, source: "Iterator[int] | AsyncIterator[int]") -> Run[int, int]:
-        return Run(source, self.work, width=self.width, owner=self.owner, prepare=self.prepare, stops=self.stops)
+        return Run(FanOut(source, self.work, self.width, self.owner, self.prepare, self.stops))
 
 
 def virtually(main: Callable[[], object]) -> Callable[[], None]:
@@ -150,7 +150,7 @@ async def test_a_preparation_that_fails_is_raised_and_nothing_is_read() -> None:
     async def prepare() -> None:
         raise PermissionError("no such folder")
 
-    batch = Run(bench.numbers(), bench.work, width=2, owner=bench.owner, prepare=prepare, stops=bench.stops)
+    batch = Run(FanOut(bench.numbers(), bench.work, 2, bench.owner, prepare, bench.stops))
     with pytest.raises(PermissionError):
         await anext(batch)
     assert bench.read == []

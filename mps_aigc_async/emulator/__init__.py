@@ -9,10 +9,10 @@ Rendering needs the extra `mps-aigc-async[emulator]`; without it everything work
 `Service` is the same without a socket or a clock, for tests in virtual time.
 """
 
-from mps_aigc_async.emulator.records import Arrival, Statistics
-from mps_aigc_async.emulator.reply import Conduct, Frames, Reply
-from mps_aigc_async.emulator.server import Emulator
-from mps_aigc_async.emulator.service import Service
-from mps_aigc_async.emulator.settings import Settings
+from .records import Arrival, Statistics
+from .reply import Conduct, Frames, Reply
+from .server import Emulator
+from .service import Service
+from .settings import Settings
 
 __all__ = ["Arrival", "Conduct", "Emulator", "Frames", "Reply", "Service", "Settings", "Statistics"]

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from mps_aigc_async.emulator.fields import CREATE_IMAGE, CREATE_VIDEO, DESCRIBE, Table
-from mps_aigc_async.emulator.orders import Kind
+from .fields import CREATE_IMAGE, CREATE_VIDEO, DESCRIBE, Table
+from .orders import Kind
 
 Verb: TypeAlias = Literal["create", "describe"]
 

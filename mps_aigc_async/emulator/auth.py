@@ -10,8 +10,8 @@ import hmac
 import re
 from collections.abc import Mapping
 
-from mps_aigc_async.emulator.refusal import Refused
-from mps_aigc_async.wire import tc3
+from ..wire import tc3
+from .refusal import Refused
 
 SERVICE = "mps"
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from mps_aigc_async.emulator.refusal import Refused
+from .refusal import Refused
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
 """What `json.loads` returns. A string is a Sequence as well, so test for `list`."""

@@ -22,8 +22,9 @@ from av.video.stream import VideoStream
 from PIL import Image, ImageDraw
 
 from mps_aigc_async.emulator import pictures
-from mps_aigc_async.emulator.lettering import font, wrapped, write
-from mps_aigc_async.emulator.orders import VideoOrder
+
+from .lettering import font, wrapped, write
+from .orders import VideoOrder
 
 FPS = 12
 _ZOOM = 0.05

@@ -9,8 +9,8 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from mps_aigc_async.emulator.orders import ImageOrder, Order, VideoOrder
-from mps_aigc_async.emulator.storage import Piece
+from .orders import ImageOrder, Order, VideoOrder
+from .storage import Piece
 
 KEPT_BYTES = 64 * 1024 * 1024
 

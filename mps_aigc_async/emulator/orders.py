@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from mps_aigc_async.emulator.fields import Json, flag_of, integer_of, table_of, text_of
-from mps_aigc_async.emulator.refusal import Refused
+from .fields import Json, flag_of, integer_of, table_of, text_of
+from .refusal import Refused
 
 Kind: TypeAlias = Literal["image", "video"]
 Format: TypeAlias = Literal["png", "jpg", "mp4"]

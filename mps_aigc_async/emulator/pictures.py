@@ -11,8 +11,8 @@ from typing import Final
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, UnidentifiedImageError
 
-from mps_aigc_async.emulator.lettering import write
-from mps_aigc_async.emulator.orders import ImageOrder
+from .lettering import write
+from .orders import ImageOrder
 
 UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError)
 """What Pillow raises for bytes that are not a whole image (SyntaxError: a broken PNG)."""

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mps_aigc_async.emulator.orders import Kind
-from mps_aigc_async.emulator.window import Meter
+from .orders import Kind
+from .window import Meter
 
 
 @dataclass(frozen=True, slots=True)

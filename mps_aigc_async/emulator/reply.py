@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from mps_aigc_async.emulator.faults import Fault
-from mps_aigc_async.emulator.orders import VideoOrder
+from .faults import Fault
+from .orders import VideoOrder
 
 HTML = "text/html; charset=utf-8"
 XML = "application/xml"

@@ -14,14 +14,14 @@ from typing import Self
 import aiohttp
 from aiohttp import web
 
-from mps_aigc_async.emulator.faults import Faults
-from mps_aigc_async.emulator.frames import FrameError, fetch
-from mps_aigc_async.emulator.gallery import Gallery, UnreadableImageError
-from mps_aigc_async.emulator.records import Arrival, Statistics
-from mps_aigc_async.emulator.reply import Conduct, Frames, Reply
-from mps_aigc_async.emulator.service import MAX_BODY, Service
-from mps_aigc_async.emulator.settings import Settings
-from mps_aigc_async.emulator.storage import Piece
+from .faults import Faults
+from .frames import FrameError, fetch
+from .gallery import Gallery, UnreadableImageError
+from .records import Arrival, Statistics
+from .reply import Conduct, Frames, Reply
+from .service import MAX_BODY, Service
+from .settings import Settings
+from .storage import Piece
 
 HOST = "127.0.0.1"
 

@@ -16,19 +16,19 @@ from email.utils import formatdate
 from random import Random
 from typing import Final
 
-from mps_aigc_async.emulator.actions import ACTIONS, VERSION, Action
-from mps_aigc_async.emulator.auth import Judge
-from mps_aigc_async.emulator.faults import MEDIA, Fault, Faults
-from mps_aigc_async.emulator.fields import Json, decode, text_of
-from mps_aigc_async.emulator.orders import Kind, Order, VideoOrder, image_order, video_order
-from mps_aigc_async.emulator.records import Arrival, Records, Statistics
-from mps_aigc_async.emulator.refusal import Refused
-from mps_aigc_async.emulator.reply import Frames, Reply, conduct_of, page
-from mps_aigc_async.emulator.running import Running
-from mps_aigc_async.emulator.settings import Settings
-from mps_aigc_async.emulator.storage import Piece, Storage
-from mps_aigc_async.emulator.tasks import Durations, Task
-from mps_aigc_async.emulator.window import Window
+from .actions import ACTIONS, VERSION, Action
+from .auth import Judge
+from .faults import MEDIA, Fault, Faults
+from .fields import Json, decode, text_of
+from .orders import Kind, Order, VideoOrder, image_order, video_order
+from .records import Arrival, Records, Statistics
+from .refusal import Refused
+from .reply import Frames, Reply, conduct_of, page
+from .running import Running
+from .settings import Settings
+from .storage import Piece, Storage
+from .tasks import Durations, Task
+from .window import Window
 
 MAX_BODY = 10 * 1024 * 1024
 """Bytes of a request under TC3: "请求包大小" of "Signature v3"."""

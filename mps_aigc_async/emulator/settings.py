@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from mps_aigc_async.emulator.actions import ACTIONS
+from .actions import ACTIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

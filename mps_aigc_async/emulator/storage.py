@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs
 
-from mps_aigc_async.emulator.orders import Order
-from mps_aigc_async.emulator.reply import Conduct, Reply, storage_error
-from mps_aigc_async.emulator.tasks import Task
+from .orders import Order
+from .reply import Conduct, Reply, storage_error
+from .tasks import Task
 
 CONTENT_TYPES: Final = {"png": "image/png", "jpg": "image/jpeg", "mp4": "video/mp4"}
 

@@ -9,7 +9,7 @@ from math import inf
 from random import Random
 from typing import Literal, TypeAlias
 
-from mps_aigc_async.emulator.orders import Kind, Order
+from .orders import Kind, Order
 
 Status: TypeAlias = Literal["WAIT", "RUN", "DONE", "FAIL"]
 
