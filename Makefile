@@ -9,7 +9,7 @@ OUT ?= demo-output
 
 help:
 	@echo "make demo    a storyboard of 12 shots, images and videos, on the emulator: no keys needed (16 s, and the set-up once)"
-	@echo "make test    set-up, ruff, mypy --strict, import-linter, pytest"
+	@echo "make test    set-up, ruff, mypy --strict, pyright, import-linter, pytest"
 	@echo "make system  Debian packages that tests need (root)"
 	@echo "make clean   remove the environment and what the demo made"
 
@@ -24,6 +24,7 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+	$(BIN)/basedpyright
 
 layers: $(VENV)/.dev
 	$(BIN)/lint-imports

@@ -12,7 +12,8 @@ from typing import Final, TypeVar
 from .credentials import Credentials
 from .errors import AigcError, ServiceError, Throttled
 from .limits import AccountLimits, SendTime
-from .policy import AFTER, RetryPolicy, clock_is_off, may_repeat
+from .policy import RetryPolicy, clock_is_off, may_repeat
+from .states import Ending
 from .transport import Transport
 from .wire.dialect import Call, Dialect, HttpAnswer
 from .wire.mps import server_time
@@ -58,7 +59,9 @@ class Calls:
         """Raise what the account was refused with, if it was: no create will fare better until that is mended."""
         refused = self._account_refused
         if refused is not None:
-            raise type(refused)(refused.code, refused.message, ending=refused.ending, request_id=refused.request_id)
+            raise type(refused)(
+                refused.code, refused.message, ending=Ending.ACCOUNT_REFUSED, request_id=refused.request_id
+            )
 
     async def reserve(self, action: str) -> SendTime:
         """Wait for leave to send one call of an action."""
@@ -69,13 +72,20 @@ class Calls:
         request = self._dialect.sign(call, self._credentials, int(self._wall() + self._clock_offset_s))
         try:
             answer = await self._transport.exchange(request, send_time.reach, send_time.sent)
+            return self._decoded(call, answer)
+        except AigcError as error:
+            error.about(action=call.action)
+            raise
+
+    def _decoded(self, call: Call[T], answer: HttpAnswer) -> T:
+        """What the answer says. A refusal for the rate or for the time mends what it was refused for."""
+        try:
             return call.decode(answer)
         except AigcError as error:
             if isinstance(error, Throttled):
                 self._limits.pace(call.action).slow_down()
             if clock_is_off(error):
                 self._correct_clock(answer)
-            error.about(action=call.action)
             raise
 
     async def call(self, call: Call[T]) -> T:
@@ -103,7 +113,7 @@ class Calls:
 
     def _delay(self, call: Call[object], error: AigcError, attempts: int, elapsed: float) -> float:
         """Seconds before the next attempt; raises the error where there must be none."""
-        if isinstance(error, ServiceError) and AFTER[error.ending].stops_creating and not call.reads:
+        if isinstance(error, ServiceError) and error.ending is Ending.ACCOUNT_REFUSED and not call.reads:
             self._account_refused = error
         if may_repeat(error, reads=call.reads):
             delay = self._policy.delay(error, attempts, elapsed, self._uniform)

@@ -260,16 +260,16 @@ class Task(Generic[ResultT]):
 
 
 async def _within(timeout: float | None, work: Awaitable[T], job_id: str) -> T:
+    deadline = asyncio.timeout(timeout)
     try:
-        async with asyncio.timeout(timeout) as deadline:
+        async with deadline:
             return await work
     except TimeoutError:
         if not deadline.expired():
             raise
-        raise TaskTimeout(
-            f"not finished within {timeout:g} s: only the waiting ended; ask again by the same id or TaskId",
-            job_id=job_id,
-        ) from None
+    raise TaskTimeout(
+        f"not finished within {timeout:g} s: only the waiting ended; ask again by the same id or TaskId", job_id=job_id
+    )
 
 
 def _host(endpoint: URL) -> str:

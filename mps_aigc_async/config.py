@@ -58,7 +58,7 @@ class Section(BaseModel):
 class TencentCloud(Section):
     """Keys and where to send. Keys are better kept in the environment."""
 
-    secret_id: str = Field("", repr=False)
+    secret_id: str = Field(default="", repr=False)
     secret_key: SecretStr = SecretStr("")
     token: SecretStr | None = None
     """Session token of temporary credentials."""
@@ -89,7 +89,7 @@ class VideoGeneration(Section):
     enabled: bool = True
     model_name: str | None = None
     model_version: str | None = None
-    duration: int | None = Field(None, ge=1)
+    duration: int | None = Field(default=None, ge=1)
     enable_audio: bool | None = None
 
 
@@ -133,7 +133,7 @@ class Config(Section):
     mps_aigc_async.errors.ConfigError: config: concurency: unknown key (known: account, concurrency, ...)
     """
 
-    account: str | None = Field(None, min_length=1)
+    account: str | None = Field(default=None, min_length=1)
     """Whose limits and ledger rows these are; by default derived from the SecretId."""
     tencent_cloud: TencentCloud = Field(default_factory=TencentCloud)
     cos_output: CosOutput = Field(default_factory=CosOutput)

@@ -87,8 +87,6 @@ class ServiceError(AigcError):
     `code` is stable and documented; `message` is for people and may change (never parse it).
     """
 
-    ending: Ending
-
     def __init__(
         self, code: str, message: str, *, ending: Ending = Ending.REFUSED, request_id: str | None = None
     ) -> None:

@@ -61,7 +61,7 @@ class ReferenceImage(Value):
     """A reference image with its documented `reference_type` (its meaning depends on the model)."""
 
     image: ImageSource = Field(validation_alias=AliasChoices("image", "url", "Url", "image_url", "ImageUrl"))
-    reference_type: str | None = Field(None, validation_alias=AliasChoices("reference_type", "ReferenceType"))
+    reference_type: str | None = Field(default=None, validation_alias=AliasChoices("reference_type", "ReferenceType"))
 
 
 class ReferenceVideo(Value):
@@ -130,7 +130,7 @@ class ImageRequest(_TaskRequest):
     mps_aigc_async.errors.InvalidRequest: ImageRequest: prompt is empty: write one, or give reference `images`
     """
 
-    output_count: int | None = Field(None, ge=1)
+    output_count: int | None = Field(default=None, ge=1)
     output_format: str | None = None
     """`jpeg` or `png`."""
 
@@ -151,7 +151,7 @@ class VideoRequest(_TaskRequest):
     audios: tuple[str, ...] = ()
     """Public URLs of reference audio."""
     subjects: tuple[Subject, ...] = ()
-    duration: int | None = Field(None, ge=1)
+    duration: int | None = Field(default=None, ge=1)
     """Seconds. Which values a model takes differs; billed per second generated."""
     enable_audio: bool | None = None
     enable_bgm: bool | None = None

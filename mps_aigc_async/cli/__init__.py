@@ -57,5 +57,10 @@ def _telling(command: Callable[P, None]) -> Callable[P, None]:
     return told
 
 
-for _command in (demo.demo, run.run, single.image, single.video, status.status, emulator.emulator):
-    app.command()(_telling(_command))
+# Not a loop: each keeps its own signature, for typer and for the type checkers. The order is that of `--help`.
+app.command()(_telling(demo.demo))
+app.command()(_telling(run.run))
+app.command()(_telling(single.image))
+app.command()(_telling(single.video))
+app.command()(_telling(status.status))
+app.command()(_telling(emulator.emulator))

@@ -38,7 +38,7 @@ def demo(
     The service is an emulator on this machine; everything else is what `run` does.
     """
     require_rendering()
-    with as_file(files(__package__) / "storyboard.jsonl") as storyboard:
+    with as_file(files("mps_aigc_async.cli") / "storyboard.jsonl") as storyboard:
         _clear(out, storyboard)
         code = _play(storyboard, out, speed)
     if code is Exit.WELL:

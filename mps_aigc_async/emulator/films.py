@@ -115,7 +115,7 @@ def _overlay(frame: Image.Image, caption: Image.Image, visible: float, time: flo
     width, height = frame.size
     top = round(caption.height * (0.25 * visible))  # it slides in as it appears
     for shift, colour in (1, (0, 0, 0)), (0, (255, 255, 255)):
-        frame.paste(colour, (shift, top + shift), caption.point(lambda value: round(value * visible)))
+        frame.paste(colour, (shift, top + shift), caption.point([round(value * visible) for value in range(256)]))
     bar = max(2, height // 90)
     box = (0, height - bar, max(1, round(width * time)), height)
     frame.paste(Image.blend(frame.crop(box), Image.new("RGB", (box[2], bar), _WARM), visible), (box[0], box[1]))

@@ -71,5 +71,5 @@ def write(picture: Image.Image, prompt: str, label: str) -> None:
 
 def _shade(picture: Image.Image, top: int) -> None:
     width, height = picture.size
-    ramp = Image.linear_gradient("L").resize((width, height - top)).point(lambda value: round(value * 0.78))
+    ramp = Image.linear_gradient("L").resize((width, height - top)).point([round(value * 0.78) for value in range(256)])
     picture.paste((6, 8, 20), (0, top, width, height), ramp)

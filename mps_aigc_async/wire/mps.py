@@ -201,11 +201,15 @@ VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = (
 )
 
 
+def _fields(request: TaskRequest) -> tuple[FieldRow, ...]:
+    return IMAGE_FIELDS if isinstance(request, ImageRequest) else VIDEO_FIELDS
+
+
 def encode(request: TaskRequest, store: CosStore | None = None) -> dict[str, object]:
     """The create's parameters: what is set, under the service's names. Raises InvalidRequest for a local file."""
     params: dict[str, object] = {}
     nested: dict[str, dict[str, object]] = {}
-    for attribute, name, write in IMAGE_FIELDS if isinstance(request, ImageRequest) else VIDEO_FIELDS:
+    for attribute, name, write in _fields(request):
         value = getattr(request, attribute)
         if attribute == "store":
             value = value or store
