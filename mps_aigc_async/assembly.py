@@ -1,10 +1,11 @@
 """What an open client is made of: the graph of parts, and how it is taken down."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from yarl import URL
 
@@ -27,6 +28,7 @@ from .states import Kind
 from .transport import Transport
 from .wire.dialect import Dialect
 
+T = TypeVar("T")
 BatchItem = Request | Mapping[str, Any]
 """A request, or a batch file's line as decoded JSON."""
 
@@ -119,16 +121,29 @@ class Parts:
         ahead = images_ahead(self.capacities[Kind.IMAGE], self.capacities[Kind.VIDEO], self.dialect.url_life_s)
         self._ahead = Slots(ahead)
         self._ledgers: dict[Path | None, asyncio.Task[Ledger]] = {}
-        self._pipelines: dict[Path | None, Pipelines] = {}
+        self._pipelines: dict[Path | None, asyncio.Task[Pipelines]] = {}
 
     async def ledger(self, path: Path | None) -> Ledger:
         """The ledger at a path, opened once; None is the one in memory."""
-        if path not in self._ledgers:
-            self._ledgers[path] = self.work.start(self._open_ledger(path), "open ledger")
+        return await self._once(self._ledgers, path, self._open_ledger)
+
+    async def pipelines(self, path: Path | None) -> Pipelines:
+        """What runs requests with the ledger at a path; what an earlier process left in it is resumed first."""
+        return await self._once(self._pipelines, path, self._open_pipelines)
+
+    async def _once(
+        self,
+        opened: dict[Path | None, asyncio.Task[T]],
+        path: Path | None,
+        open_it: Callable[[Path | None], Coroutine[Any, Any, T]],
+    ) -> T:
+        """Open something once, whoever asks first and whoever of them is cancelled."""
+        if path not in opened:
+            opened[path] = self.work.start(open_it(path), f"open {path}")
         try:
-            return await asyncio.shield(self._ledgers[path])
+            return await asyncio.shield(opened[path])
         except LedgerError:
-            self._ledgers.pop(path, None)  # mended, it may be opened by the next who asks
+            opened.pop(path, None)  # mended, it may be opened by the next who asks
             raise
 
     async def _open_ledger(self, path: Path | None) -> Ledger:
@@ -138,26 +153,23 @@ class Parts:
         belongs_to = {"account": settings.account, "backend": "mps", "endpoint": str(settings.endpoint)}
         return await SqliteLedger.open(path, belongs_to)
 
-    async def pipelines(self, path: Path | None) -> Pipelines:
-        """What runs requests with the ledger at a path."""
-        ledger = await self.ledger(path)
-        if path not in self._pipelines:
-            settings, timeouts = self._settings, self._settings.config.timeouts
-            jobs = Jobs(
-                ledger=ledger,
-                calls=self.calls,
-                dialect=self.dialect,
-                limits=self.limits,
-                poller=self.poller,
-                downloads=self.downloads,
-                owner=self.exchanges,
-                listeners=settings.events,
-                wall=settings.wall,
-                store=settings.store,
-                deadlines_s={Kind.IMAGE: timeouts.image_seconds, Kind.VIDEO: timeouts.video_seconds},
-            )
-            self._pipelines[path] = Pipelines(jobs, settings.defaults, settings.check, self._ahead, settings.wall)
-        return self._pipelines[path]
+    async def _open_pipelines(self, path: Path | None) -> Pipelines:
+        settings, timeouts = self._settings, self._settings.config.timeouts
+        jobs = Jobs(
+            ledger=await self.ledger(path),
+            calls=self.calls,
+            dialect=self.dialect,
+            limits=self.limits,
+            poller=self.poller,
+            downloads=self.downloads,
+            owner=self.exchanges,
+            listeners=settings.events,
+            wall=settings.wall,
+            store=settings.store,
+            deadlines_s={Kind.IMAGE: timeouts.image_seconds, Kind.VIDEO: timeouts.video_seconds},
+        )
+        await jobs.resume()
+        return Pipelines(jobs, settings.defaults, settings.check, self._ahead, settings.wall)
 
     def statistics(self) -> Statistics:
         return Statistics(
@@ -171,17 +183,19 @@ class Parts:
         )
 
     async def close(self) -> None:
-        ledgers = [opened.result() for opened in self._ledgers.values() if opened.done() and not _failed(opened)]
-        await self.work.close()
-        self.poller.close()  # before the last exchanges end: what they submit is resumed by a later client
-        await self.exchanges.close(CLOSE_GRACE_S)
-        await self.downloads.close()
-        await self.transport.close()
-        for ledger in ledgers:
-            await ledger.close()
+        """Every part is closed, whatever happens to the ones before it: a second Ctrl-C must leave no thread behind."""
+        async with AsyncExitStack() as parts:  # the last one pushed is closed first
+            for opened in self._ledgers.values():
+                if opened.done() and not opened.cancelled() and opened.exception() is None:
+                    parts.push_async_callback(opened.result().close)
+            parts.push_async_callback(self.transport.close)
+            parts.push_async_callback(self.downloads.close)
+            parts.push_async_callback(self.exchanges.close, CLOSE_GRACE_S)
+            parts.callback(self.poller.close)  # before the last exchanges end: what they submit is resumed later
+            parts.push_async_callback(self.work.close)
 
 
-class Batch:
+class BatchRun:
     """One `run`: what happens to each of its items."""
 
     def __init__(self, parts: Parts, ledger: Path | None, save_to: str | Path | None, names: Names) -> None:
@@ -201,7 +215,7 @@ class Batch:
         self._read += 1
         number = self._read
         try:
-            request = _request(item)
+            request = as_request(item)
         except InvalidRequest as error:
             return Outcome(job_id=f"item {number}", request=item, error=error.about(job_id=f"item {number}"))
         assert self._pipelines is not None  # noqa: S101 — prepared before the first item
@@ -214,7 +228,8 @@ class Batch:
         return outcome.error if isinstance(outcome.error, AccountError | LedgerError) else None
 
 
-def _request(item: BatchItem) -> Request:
+def as_request(item: BatchItem) -> Request:
+    """The item as a request. Raises InvalidRequest for anything else."""
     request = parse(item) if isinstance(item, Mapping) else item
     if not isinstance(request, Request):
         kinds = "an ImageRequest, a VideoRequest or an ImageToVideo"
@@ -233,7 +248,3 @@ async def folder_for(save_to: str | Path | None) -> Path | None:
 def absolute(path: str | Path) -> Path:
     """One name for one file, wherever the process moves to afterwards."""
     return Path(path).absolute()
-
-
-def _failed(task: "asyncio.Task[Ledger]") -> bool:
-    return task.cancelled() or task.exception() is not None

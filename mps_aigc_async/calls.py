@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from .credentials import Credentials
-from .errors import AigcError, ServiceError, Throttled
+from .errors import AigcError, ServiceError, Throttled, TooManyTasks
 from .limits import AccountLimits, SendTime
 from .policy import RetryPolicy, clock_is_off, may_repeat
 from .states import Ending
@@ -19,6 +19,9 @@ from .wire.dialect import Call, Dialect, HttpAnswer
 from .wire.mps import server_time
 
 T = TypeVar("T")
+
+REFUSAL_HOLDS_S: Final = 60.0
+"""A refusal of the account holds this long, then one call may try again: a server goes on after arrears are paid."""
 
 Attempt = Callable[[SendTime], Awaitable[T]]
 """One attempt of a call whose send time has been reserved."""
@@ -53,12 +56,13 @@ class Calls:
         self._policy: Final = policy or RetryPolicy()
         self._uniform = uniform
         self._clock_offset_s = 0.0
-        self._account_refused: ServiceError | None = None
+        self._refused: dict[str, tuple[ServiceError, float]] = {}
+        """By action: how the account was refused, and until when (on the loop's clock) that is taken to hold."""
 
-    def check_account(self) -> None:
-        """Raise what the account was refused with, if it was: no create will fare better until that is mended."""
-        refused = self._account_refused
-        if refused is not None:
+    def check_account(self, action: str) -> None:
+        """Raise what the account was refused with for this action, if it was a moment ago: nothing is sent for it."""
+        refused, until = self._refused.get(action, (None, 0.0))
+        if refused is not None and asyncio.get_running_loop().time() < until:
             raise type(refused)(
                 refused.code, refused.message, ending=Ending.ACCOUNT_REFUSED, request_id=refused.request_id
             )
@@ -95,18 +99,21 @@ class Calls:
     async def repeat(self, call: Call[object], attempt: Attempt[T], on_retry: OnRetry = _say_nothing) -> T:
         """Make attempts of a call, each at a pace of its own, until one succeeds or the policy gives up."""
         loop = asyncio.get_running_loop()
-        first_pace, attempts, clock_corrected = loop.time(), 0, False
+        attempts, since, busy, clock_corrected = 0, 0.0, False, False
         while True:
             send_time = await self.reserve(call.action)
-            first_pace = first_pace if attempts else send_time.due
+            since = since if attempts else send_time.due
             attempts += 1
             try:
                 return await attempt(send_time)
             except AigcError as error:
+                if isinstance(error, TooManyTasks) is not busy:
+                    # Minutes of waiting for a place are not held against the rest, nor the other way round.
+                    busy, attempts, since = not busy, 1, loop.time()
                 if clock_is_off(error) and not clock_corrected:
                     clock_corrected, delay = True, 0.0
                 else:
-                    delay = self._delay(call, error, attempts, loop.time() - first_pace)
+                    delay = self._delay(call, error, attempts, loop.time() - since)
                 on_retry(error, delay)
             await asyncio.sleep(delay)
             await self._limits.retries.acquire()
@@ -114,7 +121,7 @@ class Calls:
     def _delay(self, call: Call[object], error: AigcError, attempts: int, elapsed: float) -> float:
         """Seconds before the next attempt; raises the error where there must be none."""
         if isinstance(error, ServiceError) and error.ending is Ending.ACCOUNT_REFUSED and not call.reads:
-            self._account_refused = error
+            self._refused[call.action] = (error, asyncio.get_running_loop().time() + REFUSAL_HOLDS_S)
         if may_repeat(error, reads=call.reads):
             delay = self._policy.delay(error, attempts, elapsed, self._uniform)
             if delay is not None:

@@ -9,7 +9,7 @@ from typing import Final, Generic, Self, TypeVar, cast, overload
 
 from yarl import URL
 
-from .assembly import Batch, BatchItem, Parts, Settings, Statistics, absolute, folder_for
+from .assembly import BatchItem, BatchRun, Parts, Settings, Statistics, absolute, as_request, folder_for
 from .config import Config
 from .errors import ClientClosed, InvalidRequest, TaskTimeout
 from .events import Callback, Events
@@ -85,7 +85,7 @@ class AigcClient:
     async def __aenter__(self) -> Self:
         if self._parts is not None:
             raise ClientClosed("the client is open already: one `async with` at a time")
-        self._parts = Parts(self._settings)
+        self._parts, self._names = Parts(self._settings), Names()
         try:
             await self._parts.pipelines(self._ledger)
         except BaseException:
@@ -124,13 +124,14 @@ class AigcClient:
         """Create, wait, save into `save_to` if given, and return the result.
 
         Raises what ended it: see `errors`; after `timeout` seconds TaskTimeout, while the task itself goes on. A
-        chain's error has its paid image in `partial`. A request known to the ledger is not created again.
+        chain's error has its paid image in `partial`. A request with an `id` that the ledger knows is not created
+        again; one without is the n-th of its content since the client was opened, and known by that.
         """
-        parts, name = self._opened(), self._names.name(request)
+        parts, name = self._opened(), self._names.name(as_request(request))
         folder = await folder_for(save_to)
         pipelines = await parts.pipelines(self._ledger)
         work = parts.work.serve(pipelines.outcome(request, name, folder), f"request {name}")
-        outcome = await _within(timeout, work, name)
+        outcome = await _within(timeout, work, job_id=name)
         if outcome.error is not None:
             outcome.error.partial = outcome.partial
             raise outcome.error
@@ -158,7 +159,7 @@ class AigcClient:
         path = self._ledger if ledger is None else absolute(ledger)
         # With a durable ledger the same batch again is the same jobs; without one it is new ones.
         names = self._names if path is None else Names()
-        batch = Batch(parts, path, save_to, names)
+        batch = BatchRun(parts, path, save_to, names)
         width = 2 * sum(parts.capacities.values()) + READ_AHEAD
         return Run(FanOut(requests, batch.work, width, parts.work, batch.prepare, batch.stops))
 
@@ -168,7 +169,7 @@ class AigcClient:
     async def submit(self, request: VideoRequest) -> "Task[VideoResult]": ...
     async def submit(self, request: ImageRequest | VideoRequest) -> "Task[ImageResult] | Task[VideoResult]":
         """Create a task and return as soon as the service has accepted it."""
-        parts, name = self._opened(), self._names.name(request)
+        parts, name = self._opened(), self._names.name(as_request(request))
         pipelines = await parts.pipelines(self._ledger)
         job = await parts.work.serve(pipelines.submit(request, name), f"request {name}")
         return Task(self, job.kind, job.task_id or "", job.request_id, lambda: pipelines.finish(job))
@@ -188,7 +189,7 @@ class AigcClient:
     async def status(self, kind: Kind, task_id: str) -> TaskStatus:
         """One poll of any task. Raises ServiceError or TransportError."""
         parts = self._opened()
-        return await parts.calls.call(parts.dialect.describe(kind, task_id))
+        return await parts.work.serve(parts.calls.call(parts.dialect.describe(kind, task_id)), f"poll of {task_id}")
 
     async def call(self, action: str, params: Mapping[str, object]) -> dict[str, object]:
         """Any action of the service, signed and paced (its documented limit, else 20/s): the inside of `Response`.
@@ -198,7 +199,9 @@ class AigcClient:
         parts = self._opened()
         if not action.isidentifier():
             raise InvalidRequest(f"{action!r} is no action's name: write it as in the API's documents")
-        return await parts.calls.call(parts.dialect.call(action, params))
+        call = parts.dialect.call(action, params)
+        # Closing waits a while for what may cost something, and ends what only reads.
+        return await (parts.work if call.reads else parts.exchanges).serve(parts.calls.call(call), action)
 
     async def unknown(self, ledger: str | Path | None = None) -> list[JobRecord]:
         """The jobs whose create was sent and never answered, the oldest first."""
@@ -255,11 +258,13 @@ class Task(Generic[ResultT]):
 
     async def wait(self, timeout: float | None = None) -> ResultT:
         """The task's result. Raises TaskFailed, or TaskTimeout after `timeout` seconds: the task itself goes on."""
-        job = await _within(timeout, self._finish(), self.task_id)
+        job = await _within(timeout, self._finish(), task_id=self.task_id)
         return cast("ResultT", job.result())
 
 
-async def _within(timeout: float | None, work: Awaitable[T], job_id: str) -> T:
+async def _within(
+    timeout: float | None, work: Awaitable[T], *, job_id: str | None = None, task_id: str | None = None
+) -> T:
     deadline = asyncio.timeout(timeout)
     try:
         async with deadline:
@@ -267,8 +272,11 @@ async def _within(timeout: float | None, work: Awaitable[T], job_id: str) -> T:
     except TimeoutError:
         if not deadline.expired():
             raise
+    again = f"id={job_id!r}" if job_id else f"TaskId {task_id!r}"
     raise TaskTimeout(
-        f"not finished within {timeout:g} s: only the waiting ended; ask again by the same id or TaskId", job_id=job_id
+        f"not finished within {timeout:g} s: only the waiting ended; ask again by its {again}",
+        job_id=job_id,
+        task_id=task_id,
     )
 
 

@@ -9,6 +9,7 @@ import filecmp
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Sequence
 from io import BufferedWriter
 from pathlib import Path
@@ -29,6 +30,7 @@ STARTS: Final = (PARALLEL, 0.5)
 """Downloads may start in bursts of PARALLEL, and then at 16 a second."""
 MAX_REDIRECTS: Final = 3
 ATTEMPTS: Final = 4
+BACKOFF_S: Final = 0.5
 CHUNK: Final = 1 << 18
 
 MAX_NAME_BYTES: Final = 200
@@ -43,11 +45,10 @@ _SUFFIX: Final = re.compile(r"\.[a-z0-9]{2,5}$")
 
 def prepare_folder(folder: Path) -> None:
     """Make the folder and prove that it can be written, before anything is paid for. Raises ConfigError."""
-    probe = folder / ".mps-aigc-write-test"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise ConfigError(f"cannot write into {folder}: {error.strerror}; choose another folder") from error
 
@@ -97,6 +98,7 @@ class Downloads:
         return [await self._save(url, folder, name, kind) for url, name in zip(urls, names, strict=True)]
 
     async def _save(self, url: str, folder: Path, name: str, kind: Kind) -> Path:
+        fault = ""
         part = folder / f".{name}.{kind}.part"  # a chain saves both kinds at once
         async with self._places:
             for attempt in range(1, ATTEMPTS + 1):
@@ -105,12 +107,16 @@ class Downloads:
                     suffix = await self._fetch(url, part, kind)
                     return await asyncio.to_thread(_put_in_place, part, folder / f"{name}{suffix}")
                 except (aiohttp.ClientError, TimeoutError, EOFError, ValueError) as error:
-                    if attempt == ATTEMPTS or _is_final(error):
-                        raise DownloadError(f"cannot fetch {_shown(url)}: {_reason(error)}") from error
+                    fault = f"cannot fetch {_shown(url)}: {_reason(error)}"
+                    if _is_final(error):
+                        break
                 except OSError as error:
-                    raise DownloadError(f"cannot write {part}: {error.strerror}") from error
-                await asyncio.sleep(0.5 * 2**attempt)
-        raise AssertionError  # the loop returns or raises
+                    fault = f"cannot write {folder / name}: {error.strerror}"
+                    break
+                if attempt < ATTEMPTS:
+                    await asyncio.sleep(BACKOFF_S * 2**attempt)
+        # Raised out here: aiohttp's errors quote the URL, and with it its signature.
+        raise DownloadError(fault)
 
     async def _fetch(self, url: str, part: Path, kind: Kind) -> str:
         """Stream a URL into `part`, synced to disk; return the suffix that its content calls for."""
@@ -205,7 +211,9 @@ def _reason(error: Exception) -> str:
         return f"more than {MAX_REDIRECTS} redirects"
     if isinstance(error, aiohttp.ClientResponseError):
         return f"HTTP {error.status}" + (" (its URL may have expired)" if error.status in (403, 404) else "")
-    return f"{type(error).__name__} {error}".strip()
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the connection ended before the file did"
+    return type(error).__name__
 
 
 def _shown(url: str) -> str:

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from . import events
 from .calls import Calls
 from .downloads import Downloads, all_exist
-from .errors import AigcError, CreateOutcomeUnknown, ResultExpired, TaskFailed, to_record
+from .errors import AigcError, CreateOutcomeUnknown, ResultExpired, TaskFailed, Throttled, to_record
 from .ledger import JobRecord, Ledger
 from .limits import AccountLimits, SendTime, Slot
 from .ownership import Owner
@@ -70,6 +70,24 @@ class Jobs:
         self._exchanges: dict[str, asyncio.Task[JobRecord]] = {}
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    async def resume(self) -> None:
+        """Take the slots of what an earlier process left running, before anything new takes them: every task that is
+        known is polled to its end, asked for again or not, and a young create in doubt may be running too."""
+        for job in await self.ledger.in_state(JobState.SUBMITTED):
+            self._watch(job)
+        for job in await self.ledger.in_state(JobState.UNKNOWN):
+            left = (job.ended_at or 0.0) + UNKNOWN_SLOT_S[job.kind] - self._wall()
+            if left > 0:
+                self._limits.slots[job.kind].occupy_for(left)
+
+    async def has_begun(self, job_id: str) -> bool:
+        """Whether the ledger has the job beyond *planned*: it is then gone on with as it is, and not judged again."""
+        job = await self.ledger.get(job_id)
+        return job is not None and job.state is not JobState.PLANNED
+
+    async def exists(self, job_id: str) -> bool:
+        return await self.ledger.get(job_id) is not None
+
     async def plan(self, job_id: str, kind: Kind, request: TaskRequest) -> JobRecord:
         """The job of this id, new or as the ledger has it. Raises InvalidRequest if that has other content."""
         new = JobRecord(job_id=job_id, kind=kind, content=content(request), planned_at=self._wall())
@@ -92,7 +110,7 @@ class Jobs:
         async with self._lock(job.job_id):
             job = await self._submit(job, resolve)
             if job.state is JobState.SUBMITTED:
-                job = self._finished(job, await asyncio.shield(self._watch(job).ended))
+                job = await self._wait(job)
             if job.state is JobState.FAILED:
                 raise job.recorded_error()
             return job
@@ -159,10 +177,13 @@ class Jobs:
         if exchange is None:  # it ended, and the ledger could not keep how
             raise await self._unknown(job, "the ledger could not keep the answer", None)
         await asyncio.wait({exchange})
-        return await self.ledger.get(job.job_id) or job
+        job = await self.ledger.get(job.job_id) or job
+        if job.state is JobState.INTENT:
+            exchange.result()  # raises: the ledger could not keep how it ended, and the error knows
+        return job
 
     async def _create(self, job: JobRecord, resolve: Resolve) -> JobRecord:
-        self._calls.check_account()
+        self._calls.check_account(self._dialect.create_action(job.kind))
         slot = await self._limits.slots[job.kind].acquire()
         try:
             call = self._dialect.create(resolve(), self._store)
@@ -177,7 +198,7 @@ class Jobs:
 
     async def _attempt(self, job: JobRecord, call: Call[Created], slot: Slot, send_time: SendTime) -> JobRecord:
         """The exchange belongs to the client: a caller that is cancelled leaves it, and its answer is still kept."""
-        self._calls.check_account()
+        self._calls.check_account(self._dialect.create_action(job.kind))
         exchange = self._owner.start(self._exchange(job, call, slot, send_time), f"create of {job.job_id}")
         self._exchanges[job.job_id] = exchange
         exchange.add_done_callback(lambda _: self._exchanges.pop(job.job_id, None))
@@ -190,9 +211,15 @@ class Jobs:
         try:
             created = await self._calls.once(call, send_time)
         except AigcError as error:
-            raise await self._refused(intent, error, slot) from error
+            kept = await self._refused(intent, error, slot)
+            if kept is error:
+                raise
+            raise kept from error
         except asyncio.CancelledError:
-            await self._unknown(intent, "the client was closed before the create was answered", slot)
+            if send_time.has_come:
+                await self._unknown(intent, "the client was closed before the create was answered", slot)
+            else:
+                await self.ledger.put(intent.moved(JobState.PLANNED))
             raise
         accepted_at = self._wall()
         submitted = intent.moved(
@@ -244,7 +271,7 @@ class Jobs:
         exchange = self._exchanges.get(job_id)
         if exchange is not None:
             exchange.add_done_callback(lambda _: self._give_back(slot, job_id))
-        elif not slot.kept:
+        elif not slot.handed_on:
             slot.release()
 
     # --- submitted → done ---------------------------------------------------------------------------------------------
@@ -253,9 +280,9 @@ class Jobs:
         """Have the poller watch a submitted job's task, in the slot it runs in."""
         assert job.task_id is not None  # noqa: S101 — submitted means that it has one
 
-        async def on_end(ended: Ended) -> None:
+        async def on_end(how: Ended | AigcError) -> None:
             if job.submitted_at is not None:
-                await self._keep_end(job, ended)
+                await self._keep_end(job, how)
 
         def on_poll(status: TaskStatus) -> None:
             self._emit(events.Polled, job, task_id=job.task_id or "", status=status.word)
@@ -264,7 +291,7 @@ class Jobs:
             Watch(
                 kind=job.kind,
                 task_id=job.task_id,
-                slot=self._limits.slots[job.kind].adopt(job.task_id),
+                slots=self._limits.slots[job.kind],
                 unfinished_at=job.submitted_at,
                 # A job resumed past its deadline is looked at once more before it is given up again.
                 deadline=job.slot_until or self._wall() + self._deadlines_s[job.kind],
@@ -273,8 +300,19 @@ class Jobs:
             )
         )
 
-    async def _keep_end(self, job: JobRecord, ended: Ended) -> None:
-        finished = self._finished(job, ended)
+    async def _wait(self, job: JobRecord) -> JobRecord:
+        ended = await asyncio.shield(self._watch(job).ended)
+        kept = await self.ledger.get(job.job_id)
+        if kept is not None and kept.state is JobState.SUBMITTED:
+            # The task was watched already, by somebody who attached to it and keeps no row.
+            await self._keep_end(job, ended)
+        return self._finished(job, ended)
+
+    async def _keep_end(self, job: JobRecord, how: Ended | AigcError) -> None:
+        if isinstance(how, Ended):
+            finished = self._finished(job, how)
+        else:
+            finished = job.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(how))
         await self.ledger.put(finished)
         if finished.state is JobState.DONE:
             self._emit(events.Done, finished, task_id=finished.task_id or "")
@@ -310,6 +348,8 @@ class Jobs:
 
     def _retried(self, job: JobRecord, error: AigcError, delay_s: float) -> None:
         self._emit(events.Retried, job, error=error, delay_s=delay_s)
+        if isinstance(error, Throttled):
+            self._emit(events.Throttled, job, action=error.action or "")
 
     def _emit(self, event: type[events.Event], job: JobRecord, **details: Any) -> None:  # noqa: ANN401 — each class has its own fields
         if self._listeners.heard:

@@ -155,7 +155,7 @@ class Pipelines:
 
     async def submit(self, request: TaskRequest, name: str) -> JobRecord:
         """The job of a single request, accepted by the service (or further, if it was there already)."""
-        self._check(request)
+        await self._check_new(request, name)
         job = await self._plan(request, name)
         return await self._jobs.submit(job, lambda: self._defaults.apply(request))
 
@@ -168,11 +168,21 @@ class Pipelines:
         return await self._jobs.attach(kind, task_id)
 
     async def _result(self, request: Request, name: str, save_to: Path | None, made: list[ImageResult]) -> Result:
-        self._check(request)
+        await self._check_new(request, name)
         if isinstance(request, ImageToVideo):
             return await self._chain(request, name, save_to, made)
         job = await self._jobs.finish(await self._plan(request, name), lambda: self._defaults.apply(request))
         return (await self._save(job, name, save_to)).result()
+
+    async def _check_new(self, request: Request, name: str) -> None:
+        """Judge what has not begun; what has is paid for, and gone on with whatever the config says by now."""
+        kind = Kind.VIDEO if isinstance(request, VideoRequest) else Kind.IMAGE
+        if await self._jobs.has_begun(f"{name}/{kind}"):
+            return
+        self._check(request)
+        other = Kind.IMAGE if kind is Kind.VIDEO else Kind.VIDEO
+        if not isinstance(request, ImageToVideo) and await self._jobs.exists(f"{name}/{other}"):
+            raise InvalidRequest(f"the id is taken: the ledger has it with {other}; give the new request another id")
 
     async def _chain(self, chain: ImageToVideo, name: str, save_to: Path | None, made: list[ImageResult]) -> Result:
         planned_image, video = await self._plan(chain.image, name), await self._plan(chain.video, name)

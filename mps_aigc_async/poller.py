@@ -13,8 +13,8 @@ from itertools import count
 from typing import Final
 
 from .calls import Calls
-from .errors import AigcError, ClientClosed, TaskTimeout, Throttled
-from .limits import SendTime, Slot
+from .errors import AigcError, ClientClosed, TaskNotFound, TaskTimeout, Throttled
+from .limits import SendTime, Slot, Slots
 from .ownership import Owner
 from .policy import AFTER
 from .states import Ending, Kind
@@ -24,6 +24,11 @@ _log: Final = logging.getLogger("mps_aigc_async")
 
 BACKOFF_MOST_S: Final = 60.0
 """Polls that keep failing come at growing intervals, up to this one: an outage is not helped by asking."""
+
+
+NOT_FOUND_MOST: Final = 3
+"""Polls in a row that say TaskNotFound before it is believed: a create's answer may be ahead of the service's readers,
+and a paid task must not be lost to that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +48,19 @@ class Watch:
 
     kind: Kind
     task_id: str
-    slot: Slot | None
-    """Given back when the task has ended or the deadline has passed."""
+    slots: Slots
+    """Where it runs; the poller adopts its slot, and gives it back when the task has ended or is given up."""
     unfinished_at: float | None
     """When the task was last known not to have ended (Unix seconds), if that is known."""
     deadline: float
     """When to give up (Unix seconds)."""
-    on_end: Callable[[Ended], Awaitable[None]]
-    """Awaited before anyone who waits is told: the ledger comes first."""
+    on_end: Callable[[Ended | AigcError], Awaitable[None]]
+    """Awaited before anyone who waits is told: the ledger comes first. An error is the service's last word on the
+    task; a deadline that has passed is none, so that it is not told here."""
     on_poll: Callable[[TaskStatus], None]
     failures: int = 0
     """Polls failed in a row."""
+    slot: Slot = field(init=False, repr=False)
     ended: asyncio.Future[Ended] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -85,14 +92,18 @@ class Poller:
 
     def watch(self, watch: Watch) -> Watch:
         """Poll a task from now on. One that is watched already keeps its watch, which is returned instead."""
-        known = self._watches.setdefault(watch.task_id, watch)
+        known = self._watches.get(watch.task_id)
+        if known is not None:
+            return known
+        watch.slot = watch.slots.adopt(watch.task_id)
+        self._watches[watch.task_id] = watch
         if self._closed:
             self._let_go(watch)
-        elif known is watch:
+        else:
             # A task resumed after a while is asked about at once.
             next_at = self._wall() if watch.unfinished_at is None else watch.unfinished_at + self._interval_s
             self._queue(watch.kind).add(watch, max(0.0, next_at - self._wall()))
-        return known
+        return watch
 
     def _queue(self, kind: Kind) -> "_DueQueue":
         if kind not in self._queues:
@@ -113,7 +124,6 @@ class Poller:
         try:
             await self._ask(watch, send_time)
         except Exception as bug:  # whoever waits must hear of it, or waits for ever
-            self._release(watch)
             self._tell(watch, bug)
             raise
 
@@ -122,9 +132,13 @@ class Poller:
         try:
             status = await self._calls.once(self._dialect.describe(watch.kind, watch.task_id), send_time)
         except AigcError as error:
-            self._poll_failed(watch, error)
+            await self._poll_failed(watch, error)
             return
         watch.failures = 0
+        if not status.known:
+            _log.warning(
+                "task %s has the unknown status %r: polled on, within its deadline", watch.task_id, status.word
+            )
         watch.on_poll(status)
         if status.has_ended:
             await self._end(watch, Ended(status, seen_at=self._wall(), unfinished_at=watch.unfinished_at))
@@ -132,16 +146,17 @@ class Poller:
             watch.unfinished_at = asked_at
             self._again(watch, self._interval_s)
 
-    def _poll_failed(self, watch: Watch, error: AigcError) -> None:
+    async def _poll_failed(self, watch: Watch, error: AigcError) -> None:
         after = AFTER[error.ending or Ending.REFUSED]
-        if after.read_again or after.stops_creating:
-            # A refused account is polled on as well: what is running is paid for, and the refusal may be lifted.
-            if not isinstance(error, Throttled):  # the pace has slowed down already
-                watch.failures += 1
+        watch.failures += not isinstance(error, Throttled)  # for those the pace has slowed down already
+        # A refused account is polled on as well: what is running is paid for, and the refusal may be lifted. And a
+        # task not found may be one that the service's readers have not heard of yet.
+        may_pass = after.read_again or after.stops_creating
+        if may_pass or (isinstance(error, TaskNotFound) and watch.failures < NOT_FOUND_MOST):
             _log.info("poll %d of task %s in a row failed: %s", watch.failures, watch.task_id, error)
             self._again(watch, min(BACKOFF_MOST_S, self._interval_s * 2.0 ** min(max(watch.failures - 1, 0), 10)))
         else:
-            self._give_up(watch, error.about(task_id=watch.task_id))
+            await self._end(watch, error.about(task_id=watch.task_id))
 
     def _again(self, watch: Watch, delay_s: float) -> None:
         left = watch.deadline - self._wall()
@@ -149,7 +164,7 @@ class Poller:
             self._queues[watch.kind].add(watch, min(delay_s, left))
             return
         _log.warning("task %s is past its deadline: its slot is given back though it may still run", watch.task_id)
-        self._give_up(
+        self._tell(
             watch,
             TaskTimeout(
                 "the task has not ended by its deadline; it may still: wait for it again by its TaskId",
@@ -158,28 +173,20 @@ class Poller:
             ),
         )
 
-    async def _end(self, watch: Watch, ended: Ended) -> None:
-        self._release(watch)
+    async def _end(self, watch: Watch, how: Ended | AigcError) -> None:
         try:
-            await watch.on_end(ended)
+            await watch.on_end(how)
         except AigcError as error:
             self._tell(watch, error)
         else:
-            self._tell(watch, ended)
-
-    def _give_up(self, watch: Watch, error: AigcError) -> None:
-        self._release(watch)
-        self._tell(watch, error)
-
-    def _release(self, watch: Watch) -> None:
-        if watch.slot is not None:
-            watch.slot.release()
+            self._tell(watch, how)
 
     def _tell(self, watch: Watch, how: Ended | Exception) -> None:
-        """Last of all: until here `close` finds the watch, so that nobody waits for ever."""
-        self._watches.pop(watch.task_id, None)
-        if watch.ended.done():
+        """Give the slot back and tell who waits, in one step: a watch has its slot for exactly as long as it is here,
+        so that whoever adopts the slot later finds either both or none."""
+        if self._watches.pop(watch.task_id, None) is None:
             return
+        watch.slot.release()
         if isinstance(how, Ended):
             watch.ended.set_result(how)
         else:
@@ -193,10 +200,10 @@ class Poller:
 
     def _let_go(self, watch: Watch) -> None:
         """The task runs on at the service, so its slot stays taken until its deadline."""
-        if watch.slot is not None:
-            watch.slot.keep_for(max(0.0, watch.deadline - self._wall()))
+        del self._watches[watch.task_id]
+        watch.slot.keep_for(max(0.0, watch.deadline - self._wall()))
         closed = "the client was closed; the task runs on at the service and can be waited for again by its TaskId"
-        self._tell(watch, ClientClosed(closed, task_id=watch.task_id))
+        watch.ended.set_exception(ClientClosed(closed, task_id=watch.task_id))
 
 
 class _DueQueue:

@@ -193,13 +193,15 @@ def parse(line: Mapping[str, Any]) -> Request:
     >>> parse({"id": "shot-001", "video": {"prompt": "she turns", "duration": 5}}).id
     'shot-001'
     """
-    unknown = sorted(set(line) - {"id", "image", "video"})
+    unknown = sorted(repr(key) for key in line if key not in ("id", "image", "video"))
     if unknown:
-        raise InvalidRequest(f"unknown key {unknown[0]!r}: a line has `id`, `image` and `video`")
+        raise InvalidRequest(f"unknown key {unknown[0]}: a line has `id`, `image` and `video`")
     steps = {name: line[name] for name in ("image", "video") if line.get(name) is not None}
     for name, step in steps.items():
         if not isinstance(step, Mapping):
             raise InvalidRequest(f"{name}: expected an object with the request's fields, got {type(step).__name__}")
+        if odd := [key for key in step if not isinstance(key, str)]:
+            raise InvalidRequest(f"{name}: {odd[0]!r} is no field's name")
     if not steps:
         raise InvalidRequest("a line needs an `image`, a `video`, or both")
     if len(steps) == 2:

@@ -146,6 +146,7 @@ class Run(Generic[Item, Out]):
         outcome = await self._fan_out.outcomes.get()
         if isinstance(outcome, _End):
             self._ended = True
+            self._fan_out.outcomes.put_nowait(outcome)  # for whoever else is waiting here
             if outcome.error is not None:
                 raise outcome.error
             raise StopAsyncIteration

@@ -164,6 +164,7 @@ class AiohttpTransport:
 
         async def pass_gate() -> None:
             nonlocal delivered
+            deadline.reschedule(None)
             await gate()
             deadline.reschedule(asyncio.get_running_loop().time() + self._timeouts.total)
             delivered = True
@@ -175,7 +176,8 @@ class AiohttpTransport:
 
         reset = _gate.set(pass_gate)
         try:
-            async with asyncio.timeout(None) as deadline:
+            # Until the gate: `sock_connect` covers neither DNS nor a proxy that never answers.
+            async with asyncio.timeout(2 * self._timeouts.connect) as deadline:
                 return await self._send(request, written)
         except (aiohttp.ClientError, OSError, TimeoutError, EOFError, ValueError) as error:
             # A plain ValueError: aiohttp's word for headers that cannot be sent, such as a key with its line's end.

@@ -1,5 +1,6 @@
 """The client over real sockets, and what must hold of a whole batch there: nothing refused, lost or made twice."""
 
+import asyncio
 import gc
 from collections import Counter
 from pathlib import Path
@@ -116,6 +117,38 @@ async def test_a_chain_that_could_not_be_sent_in_full_pays_for_no_image() -> Non
         with pytest.raises(InvalidRequest, match="last_frame"):
             await client.generate(chain)
         assert emulator.statistics().arrivals == {}
+
+
+async def test_many_callers_may_save_into_one_new_folder_and_two_into_one_file(tmp_path: Path) -> None:
+    async with Emulator(speed=2000) as emulator, AigcClient(config_for(emulator, images=10)) as client:
+        requests = [*prompts(9), ImageRequest(id="twice", prompt="x"), ImageRequest(id="twice", prompt="x")]
+        saved = await asyncio.gather(*(client.generate(request, save_to=tmp_path / "new") for request in requests))
+        assert saved[-1] == saved[-2]
+        assert len(list((tmp_path / "new").iterdir())) == 10
+        assert emulator.statistics().created["image"] == 10
+
+
+async def test_a_second_interruption_while_closing_still_closes_everything(tmp_path: Path) -> None:
+    async with Emulator(speed=1) as emulator:
+        emulator.faults.add(action="CreateAigcImageTask", fault="hang")
+        ledger, opened = tmp_path / "ledger.db", asyncio.Event()
+
+        async def program() -> None:
+            async with AigcClient(config_for(emulator), ledger=ledger) as client:
+                creating = asyncio.create_task(client.generate(ImageRequest(prompt="x")))
+                while not client.statistics().creating:  # noqa: ASYNC110 - a state of the client, not an event
+                    await asyncio.sleep(0.01)
+                opened.set()
+                await creating
+
+        running = asyncio.create_task(program())
+        await opened.wait()
+        running.cancel()
+        await asyncio.sleep(0.1)
+        running.cancel()
+        await asyncio.wait({running})
+        async with AigcClient(config_for(emulator), ledger=ledger) as client:  # the first one's lock is gone
+            assert len(await client.unknown()) == 1
 
 
 async def test_any_action_can_be_called() -> None:

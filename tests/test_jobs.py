@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from mps_aigc_async import (
     CreateOutcomeUnknown,
     ImageRequest,
     InvalidRequest,
+    JobRecord,
     JobState,
     Kind,
     Outcome,
@@ -27,6 +30,8 @@ from mps_aigc_async.assembly import BatchItem
 from mps_aigc_async.client import READ_AHEAD
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.errors import AigcError
+from mps_aigc_async.ledger import MemoryLedger
+from mps_aigc_async.requests import content
 from mps_aigc_async.states import Ending
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.transport import Gate, Sent, unheard
@@ -412,6 +417,115 @@ def test_a_task_attached_while_it_runs_knows_when_its_urls_end() -> None:
             async with client_of(service) as other:
                 result = await other.attach("image", task.task_id).wait()
                 assert result.expires_at is not None
+
+    run(main())
+
+
+class SlowLedger(MemoryLedger):
+    """Each row takes 50 ms to be kept."""
+
+    async def put(self, job: JobRecord) -> None:
+        await asyncio.sleep(0.05)
+        await super().put(job)
+
+
+def test_attaching_at_any_moment_of_a_tasks_end_leaks_no_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mps_aigc_async.assembly.MemoryLedger", SlowLedger)
+
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            task = await client.submit(VideoRequest(id="x", prompt="x"))
+            while client.statistics().polling:
+                with suppress(TaskTimeout):
+                    await client.attach("video", task.task_id).wait(timeout=0.01)
+            await client.attach("video", task.task_id).wait()
+            assert client.statistics().slots[Kind.VIDEO].running == 0
+            assert (await client.generate(VideoRequest(id="x", prompt="x"))).urls
+
+    run(main())
+
+
+def test_a_task_attached_to_before_its_job_is_resumed_is_still_written_down() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client, client_of(service) as other:
+            task = await other.submit(ImageRequest(prompt="x"))
+            attached = asyncio.create_task(client.attach("image", task.task_id).wait())
+            await asyncio.sleep(1)
+            job = JobRecord(
+                job_id="x/image",
+                kind=Kind.IMAGE,
+                content=content(ImageRequest(prompt="x")),
+                planned_at=0.0,
+                state=JobState.SUBMITTED,
+                task_id=task.task_id,
+                submitted_at=wall(),
+            )
+            assert client._parts is not None
+            await (await client._parts.ledger(None)).put(job)
+            assert (await client.generate(ImageRequest(id="x", prompt="x"))).urls
+            assert await client.counts() == {JobState.DONE: 1}
+            await attached
+
+    run(main())
+
+
+def test_a_task_the_services_readers_have_not_heard_of_yet_is_asked_about_again() -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="DescribeAigcImageTask", fault="error", code="FailedOperation.TaskNotFound", times=2)
+        async with client_of(service) as client:
+            assert (await client.generate(CAT)).urls
+
+    run(main())
+
+
+def test_a_refusal_of_the_account_holds_a_minute_and_for_its_action_alone() -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="CreateAigcImageTask", fault="error", code="UnauthorizedOperation", times=1)
+        async with client_of(service) as client:
+            for _ in range(3):
+                with pytest.raises(AccountError):
+                    await client.generate(CAT)
+            assert service.statistics(wall()).arrivals["CreateAigcImageTask"] == 1
+            assert (await client.generate(VideoRequest(prompt="x"))).urls  # meanwhile more than a minute goes by
+            assert (await client.generate(CAT)).urls
+
+    run(main())
+
+
+class NeverConnected(InMemoryTransport):
+    """No connection is ever opened: the gate is not reached."""
+
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+        await asyncio.Event().wait()
+        return await super().exchange(request, gate, sent)
+
+
+def test_a_create_still_connecting_when_the_client_closes_was_not_sent(tmp_path: Path) -> None:
+    async def main() -> None:
+        service, ledger = in_memory(), tmp_path / "ledger.db"
+        async with client_of(service, ledger=ledger, transport=lambda: NeverConnected(service, wall)) as client:
+            caller = asyncio.create_task(client.generate(CAT))
+            await asyncio.sleep(1)
+        await asyncio.wait({caller})
+        async with client_of(service, ledger=ledger) as client:
+            assert await client.counts() == {JobState.PLANNED: 1}
+            assert (await client.generate(CAT)).urls
+
+    run(main())
+
+
+def test_a_long_wait_for_a_place_is_not_held_against_a_later_fault() -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="CreateAigcImageTask", fault="error", code="LimitExceeded.CreateTask", times=60)
+        service.faults.add(action="CreateAigcImageTask", fault="error", code="ServiceUnavailable", times=3)
+        async with client_of(service) as client:
+            assert (await client.generate(CAT)).urls
+        assert accepted(service, "CreateAigcImageTask") == 1
 
     run(main())
 

@@ -19,6 +19,7 @@ from mps_aigc_async import (
     ResultExpired,
     TaskFailed,
     VideoRequest,
+    limits,
 )
 from mps_aigc_async.pipelines import Defaults, ImageDefaults, Names, VideoDefaults, images_ahead
 from mps_aigc_async.testing import run, wall
@@ -188,6 +189,54 @@ def test_a_batch_continues_where_another_process_left_it(tmp_path: Path) -> None
                 break
         assert done == 12
         assert service.statistics(wall()).created == {"image": 12, "video": 12}
+
+    run(main())
+
+
+def test_a_restart_keeps_the_cap_although_new_requests_come_first(tmp_path: Path) -> None:
+    """What an earlier process left running has its slots before anything new is created."""
+
+    async def main() -> None:
+        service = in_memory(image_seconds=(170, 180))
+        ledger = tmp_path / "ledger.db"
+        old = [ImageRequest(id=f"old-{n}", prompt="x") for n in range(3)]
+        async with client_of(service, configured(images=3), ledger=ledger) as client:
+            for request in old:
+                await client.submit(request)
+        limits._shared.clear()  # a new process knows nothing
+        new = [ImageRequest(id=f"new-{n}", prompt="x") for n in range(3)]
+        async with client_of(service, configured(images=3), ledger=ledger) as client:
+            outcomes = [outcome async for outcome in client.run([*new, *old])]
+        assert all(outcome.ok for outcome in outcomes)
+        assert service.statistics(wall()).most_running["image"] == 3
+        assert service.statistics(wall()).created["image"] == 6
+
+    run(main())
+
+
+def test_a_restart_polls_what_nobody_asks_for_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        service, ledger = in_memory(), tmp_path / "ledger.db"
+        async with client_of(service, ledger=ledger) as client:
+            await client.submit(ImageRequest(id="x", prompt="x"))
+        async with client_of(service, ledger=ledger) as client:
+            await asyncio.sleep(300)
+            assert await client.counts() == {JobState.DONE: 1}
+
+    run(main())
+
+
+def test_what_has_begun_is_not_judged_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        service, ledger = in_memory(), tmp_path / "ledger.db"
+        request = VideoRequest(id="x", prompt="x")
+        async with client_of(service, ledger=ledger) as client:
+            await client.submit(request)
+        disabled = configured(mps={"videoGeneration": {"enabled": False}})
+        async with client_of(service, disabled, ledger=ledger) as client:
+            assert (await client.generate(request)).urls
+            with pytest.raises(InvalidRequest, match="disabled"):
+                await client.generate(VideoRequest(id="y", prompt="x"))
 
     run(main())
 

@@ -194,6 +194,14 @@ async def test_when_the_owner_closes_the_consumer_is_told() -> None:
 
 
 @virtually
+async def test_two_consumers_share_the_outcomes_and_both_end() -> None:
+    bench = Bench()
+    batch, one, other = bench.run(bench.numbers(9)), list[int](), list[int]()
+    await asyncio.gather(take(batch, one), take(batch, other))
+    assert sorted(one + other) == list(range(9))
+
+
+@virtually
 async def test_an_ended_run_stays_ended() -> None:
     bench = Bench()
     batch = bench.run(bench.numbers(1))

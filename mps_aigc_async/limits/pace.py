@@ -108,6 +108,11 @@ class SendTime:
         """When it comes, on the loop's clock."""
         return self._send.due
 
+    @property
+    def has_come(self) -> bool:
+        """Whether it was reached: from then on bytes may have gone out."""
+        return self._send.sent is not None
+
     async def reach(self) -> None:
         """Return when the time has come, and note when that really was. Call it right before the first byte goes."""
         loop = asyncio.get_running_loop()

@@ -1,39 +1,58 @@
 """Slots: how many tasks may run at the service at once, per account and kind.
 
-A slot is taken before the create and given back when the task ENDS at the service, whoever still waits for it.
+A slot is taken before the create and given back when the task ENDS at the service, whoever still waits for it:
+
+    who holds it                                        who gives it back
+    a create, from `acquire` on                         its taker, when it has failed or was left
+    a task, from `name` or `adopt` on                   the poller, when the task has ended or is given up
+    a task nobody asks about, from `keep_for` on        a timer, unless the task is adopted first
 """
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 
 class Slot:
     """One of the tasks that may run. Giving it back twice does nothing."""
 
-    __slots__ = ("_held", "_slots", "kept", "task_id")
+    __slots__ = ("_held", "_slots", "_timer", "handed_on", "task_id")
 
     def __init__(self, slots: "Slots") -> None:
         self._slots = slots
         self._held = True
-        self.kept = False
-        """Whether somebody else than its taker gives it back: the poller, or a timer."""
+        self._timer: asyncio.TimerHandle | None = None
+        self.handed_on = False
+        """Whether somebody else than its taker gives it back."""
         self.task_id: str | None = None
 
     def name(self, task_id: str) -> None:
-        """Keep it for a task that runs in it. `Slots.adopt` finds it again by the TaskId."""
-        self.kept = True
+        """Hand it on to a task that runs in it. `Slots.adopt` finds it again by the TaskId."""
+        self.handed_on = True
         self.task_id = task_id
         self._slots.named[task_id] = self
 
     def keep_for(self, seconds: float) -> None:
-        """Keep it for a task that may be running and cannot be asked about."""
-        self.kept = True
-        asyncio.get_running_loop().call_later(seconds, self.release)
+        """Hand it on to a timer: a task may be running that nobody asks about."""
+        self.handed_on = True
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.release)
+
+    def adopted(self) -> "Slot":
+        """Its task is asked about again: the timer no longer decides."""
+        self._stop_timer()
+        return self
 
     def release(self) -> None:
+        self._stop_timer()
         if self._held:
             self._held = False
             self._slots.returned(self)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class Slots:
@@ -66,7 +85,8 @@ class Slots:
             return await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
-                self._waiters.remove(waiter)
+                with suppress(ValueError):  # a slot freed in the same turn has taken it out already
+                    self._waiters.remove(waiter)
             else:  # handed over and cancelled in the same turn of the loop: pass it on
                 waiter.result().release()
             raise
@@ -75,10 +95,14 @@ class Slots:
         """The slot of a task that runs already (resumed, attached): at once, over the capacity if need be."""
         known = self.named.get(task_id)
         if known is not None:
-            return known
+            return known.adopted()
         slot = self._take()
         slot.name(task_id)
         return slot
+
+    def occupy_for(self, seconds: float) -> None:
+        """One slot is taken for this long, over the capacity if need be: an earlier process's create in doubt."""
+        self._take().keep_for(seconds)
 
     def resize(self, capacity: int) -> None:
         self.capacity = capacity

@@ -11,7 +11,7 @@ import asyncio
 import selectors
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import wraps
 from typing import Any, Final, TypeVar
 from unittest.mock import patch
@@ -95,19 +95,22 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 @contextmanager
 def _sqlite_in_real_time() -> Iterator[None]:
     """aiosqlite has a thread of its own, which the loop does not know: without this the clock would run away from a
-    commit by hours. Its one private method is where every statement passes."""
-    original: Callable[..., Coroutine[Any, Any, Any]] = aiosqlite.Connection._execute  # noqa: SLF001 — see above
-
-    @wraps(original)
-    async def counted(self: aiosqlite.Connection, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 — handed through
-        loop = asyncio.get_running_loop()
-        if not isinstance(loop, VirtualTimeLoop):
-            return await original(self, *args, **kwargs)
-        with loop.real_time():
-            return await original(self, *args, **kwargs)
-
-    with patch.object(aiosqlite.Connection, "_execute", counted):
+    commit by hours. Everything that it does passes one of two private methods."""
+    with ExitStack() as patches:
+        for name in ("_connect", "_execute"):
+            counted = _counted(getattr(aiosqlite.Connection, name))
+            patches.enter_context(patch.object(aiosqlite.Connection, name, counted))
         yield
+
+
+def _counted(original: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
+    @wraps(original)
+    async def counted(*args: Any, **kwargs: Any) -> T:  # noqa: ANN401 — handed through
+        loop = asyncio.get_running_loop()
+        with loop.real_time() if isinstance(loop, VirtualTimeLoop) else nullcontext():
+            return await original(*args, **kwargs)
+
+    return counted
 
 
 def wall() -> float:

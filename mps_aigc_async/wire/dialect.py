@@ -74,6 +74,8 @@ class TaskStatus:
     message: str = ""
     urls: tuple[str, ...] = ()
     resolution: str | None = None
+    known: bool = True
+    """Whether the word is a documented one."""
 
     @property
     def has_ended(self) -> bool:

@@ -284,6 +284,7 @@ def _decode_status(action: str, urls_field: str, answer: HttpAnswer) -> TaskStat
         message=_text(response.get("Message")),
         urls=urls,
         resolution=_text(response.get("Resolution")) or None,
+        known=word in TASK_STATES,
     )
 
 

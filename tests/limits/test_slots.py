@@ -66,6 +66,35 @@ def test_cancelled_in_the_very_turn_of_its_hand_over_it_passes_the_slot_on() -> 
     run(main())
 
 
+def test_cancelled_and_freed_in_one_turn_it_is_a_cancellation_like_any_other() -> None:
+    async def main() -> None:
+        slots = Slots(1)
+        first = await slots.acquire()
+        waiting = asyncio.create_task(slots.acquire())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        first.release()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert (slots.running, slots.waiting) == (0, 0)
+
+    run(main())
+
+
+def test_an_adopted_slot_is_no_longer_the_timers() -> None:
+    async def main() -> None:
+        slots = Slots(1)
+        slot = slots.adopt("task-1")
+        slot.keep_for(30)
+        assert slots.adopt("task-1") is slot
+        await asyncio.sleep(100)
+        assert slots.running == 1
+        slot.release()
+        assert slots.running == 0
+
+    run(main())
+
+
 def test_giving_back_twice_counts_once() -> None:
     async def main() -> None:
         slots = Slots(2)
@@ -102,7 +131,7 @@ def test_kept_for_a_while_it_comes_back_by_itself() -> None:
         slots = Slots(1)
         slot = await slots.acquire()
         slot.keep_for(180)
-        assert slot.kept
+        assert slot.handed_on
         loop = asyncio.get_running_loop()
         before = loop.time()
         (await slots.acquire()).release()
