@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
 from .credentials import Credentials
@@ -144,6 +144,9 @@ class Config(Section):
     pacing: Pacing = Field(default_factory=Pacing)
     timeouts: TaskTimeouts = Field(default_factory=TaskTimeouts)
 
+    _source: str = PrivateAttr(default="config")
+    """Where it came from, for messages."""
+
     @classmethod
     def load(cls, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Self:
         """Read the config file; the environment wins over it.
@@ -158,7 +161,9 @@ class Config(Section):
         for variable, (section, key) in ENVIRONMENT.items():
             if value := environ.get(variable):
                 data = data | {section: {**_section(data, section, file), key: value}}
-        return cls.parse(data, source=str(file) if named or file.is_file() else "environment")
+        return cls.parse(
+            data, source=str(file) if named or file.is_file() else "no ./config.json, and in the environment"
+        )
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], source: str = "config") -> Self:
@@ -170,8 +175,13 @@ class Config(Section):
             fault = _explain(error)
         if config is None:  # raised out here: pydantic's error keeps its input, which may be a secret
             raise ConfigError(f"{source}: {fault}")
+        config._source = source  # noqa: SLF001 — of our own class
         if config.tencent_cloud.endpoint:
-            parse_endpoint(config.tencent_cloud.endpoint)
+            try:
+                parse_endpoint(config.tencent_cloud.endpoint)
+            except ConfigError as error:
+                where = f"{source}: tencentCloud.endpoint (or $MPS_AIGC_ENDPOINT)"
+                raise ConfigError(f"{where}: {error.message}") from None
         return config
 
     def credentials(self) -> Credentials:
@@ -186,7 +196,7 @@ class Config(Section):
             if _PLACEHOLDER.search(value):
                 what = "still the example's placeholder" if value else "missing"
                 raise ConfigError(
-                    f"tencentCloud.{name} is {what}: put your key there, or set ${variable} "
+                    f"{self._source}: tencentCloud.{name} is {what}: put your key there, or set ${variable} "
                     "(keys: https://console.cloud.tencent.com/cam/capi)"
                 )
         token = keys.token.get_secret_value().strip() if keys.token else ""

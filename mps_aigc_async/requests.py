@@ -204,13 +204,24 @@ def parse(line: Mapping[str, Any]) -> Request:
             raise InvalidRequest(f"{name}: {odd[0]!r} is no field's name")
     if not steps:
         raise InvalidRequest("a line needs an `image`, a `video`, or both")
+    try:
+        return check(_of_steps(line, steps))
+    except InvalidRequest as error:  # by its place in the line, not by our classes' names
+        what, _, fault = error.message.partition(": ")
+        whole = what == "ImageToVideo" or fault.startswith("id: ")
+        of_a_field = " " not in fault.partition(":")[0] or fault.startswith("prompt ")
+        raise InvalidRequest(fault if whole else f"{next(iter(steps))}{'.' if of_a_field else ': '}{fault}") from None
+
+
+def _of_steps(line: Mapping[str, Any], steps: Mapping[str, Any]) -> Request:
     if len(steps) == 2:
         return ImageToVideo(id=line.get("id"), **steps)
     ((name, step),) = steps.items()
     if "id" in step:
-        raise InvalidRequest(f"{name}.id: the id stands beside `{name}`, not inside it")
-    request = (ImageRequest if name == "image" else VideoRequest)(id=line.get("id"), **step)
-    return check(request)
+        raise InvalidRequest("step: id: it stands beside the step, not inside it")
+    if name == "image":
+        return ImageRequest(id=line.get("id"), **step)
+    return VideoRequest(id=line.get("id"), **step)
 
 
 def check(request: Request) -> Request:

@@ -165,8 +165,8 @@ async def test_any_action_can_be_called() -> None:
 async def test_a_ledger_of_another_account_is_refused_naming_both(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.db"
     async with Emulator() as emulator:
-        async with AigcClient(config_for(emulator), ledger=ledger):
-            pass
+        async with AigcClient(config_for(emulator), ledger=ledger) as client:
+            await client.submit(ImageRequest(prompt="x"))
         other = config_for(emulator).model_copy(update={"account": "studio-b"})
         with pytest.raises(LedgerError, match=r"belongs to account 'AKID…PLE.*'studio-b'"):
             async with AigcClient(other, ledger=ledger):

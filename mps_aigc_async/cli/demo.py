@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from ..ledger.lock import WriterLock
 from .emulator import PUBLISHED_KEYS, require_rendering
 from .kept import LEDGER, account_of
 from .run import carry_out
-from .screen import Exit, say
+from .screen import Exit, program, say
 
 ACCOUNT: Final = "demo"
 """Whose ledger a demo's is: how an earlier demo's folder is known again."""
@@ -52,7 +53,7 @@ def _play(storyboard: Path, out: Path, speed: float) -> Exit:
             storyboard,
             _config(url),
             out,
-            on_again="a demo's service ends with it; to start afresh: mps-aigc demo",
+            on_again=f"but a demo's service ends with it; afresh: {program()} demo --out {shlex.quote(str(out))}",
             before_leaving=process.kill,
         )
 
@@ -87,7 +88,11 @@ def _clear(out: Path, storyboard: Path) -> None:
     lock = WriterLock(ledger)
     try:
         shots = [json.loads(line)["id"] for line in storyboard.read_text(encoding="utf-8").splitlines()]
-        made = [name for shot in shots for name in (f"{shot}.png", f"{shot}.mp4", f".{shot}.part")]
+        made = [
+            name
+            for shot in shots
+            for name in (f"{shot}.png", f"{shot}.mp4", f".{shot}.image.part", f".{shot}.video.part")
+        ]
         for name in (*made, LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm"):
             (out / name).unlink(missing_ok=True)
     finally:
@@ -123,7 +128,7 @@ def _tell_what_next(out: Path) -> None:
         f"""
 {out} now holds 12 images (shot-01.png …), the 12 videos that begin with them (shot-01.mp4 …), and {LEDGER},
 the record of every job. What to try next:
-  how the jobs stand, from the ledger alone:   mps-aigc status {out}
-  the same service for a batch of your own:    mps-aigc emulator --speed 60
-  a batch, there or with your own keys:        mps-aigc run BATCH.jsonl --out DIR"""
+  how the jobs stand, from the ledger alone:   {program()} status {out}
+  the same service for a batch of your own:    {program()} emulator --speed 60
+  a batch, there or with your own keys:        {program()} run BATCH.jsonl --out DIR"""
     )

@@ -3,15 +3,17 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from ..assembly import BatchItem, Statistics
+from ..errors import AccountError
 from ..results import ImageResult, ImageToVideoResult, Outcome, VideoResult
 from .screen import complain, console, printable, say
 from .tally import Tally, Word, word_for
@@ -21,9 +23,6 @@ TICK_S: Final = 0.2
 
 SUMMARY_S: Final = 5.0
 """Between two summary lines."""
-
-_ETA_FROM_S: Final = 3600.0
-"""Speed is measured over this long: rich's 30 s would forget the last video before the next one ends."""
 
 
 _ENDED_AS: Final = {
@@ -78,10 +77,9 @@ class Bars(AbstractContextManager["Bars", None]):
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            _Left(),
             console=screen,
             expand=True,
-            speed_estimate_period=_ETA_FROM_S,
         )
         self._tasks = {kind: self._bars.add_task(f"{kind}s", total=total) for kind, total in tally.totals.items()}
         # Refreshed by `tick` alone, in the loop's thread.
@@ -120,6 +118,16 @@ class Bars(AbstractContextManager["Bars", None]):
         return Group(self._bars, *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in lines))
 
 
+class _Left(ProgressColumn):
+    """The time left at the speed of the whole batch: tasks end in flocks, which lead rich's own estimate astray."""
+
+    def render(self, task: Task) -> Text:
+        if not task.completed or task.total is None:
+            return Text("-:--:--", style="progress.remaining")
+        seconds = (task.total - task.completed) * (task.elapsed or 0.0) / task.completed
+        return Text(str(timedelta(seconds=round(seconds))), style="progress.remaining")
+
+
 class Lines(AbstractContextManager["Lines", None]):
     """A line for each request that ends, and a summary line at most every few seconds."""
 
@@ -127,6 +135,7 @@ class Lines(AbstractContextManager["Lines", None]):
         self._tally = tally
         self._clock = clock
         self._started = self._summed_up_at = clock()
+        self._account_told = False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -134,6 +143,10 @@ class Lines(AbstractContextManager["Lines", None]):
         """Nothing to put right."""
 
     def ended(self, outcome: Outcome[BatchItem]) -> None:
+        if isinstance(outcome.error, AccountError):  # the same for all that were about to begin: told once
+            if self._account_told:
+                return
+            self._account_told = True
         say(line_for(outcome))
 
     def tick(self, statistics: Statistics) -> None:
@@ -180,5 +193,5 @@ def _limits(tally: Tally, statistics: Statistics) -> str:
     slots = [
         f"{kind}s running {statistics.slots[kind].running}/{statistics.slots[kind].capacity}" for kind in tally.totals
     ]
-    paces = [f"{action} {pace.rate:g}/s" for action, pace in statistics.paces.items() if action.startswith("Create")]
+    paces = [f"{action} ≤{pace.rate:g}/s" for action, pace in statistics.paces.items() if action.startswith("Create")]
     return ", ".join([*slots, *paces])

@@ -19,7 +19,7 @@ from .interrupts import Interrupted, Interrupts
 from .kept import LEDGER, census
 from .options import ConfigOption, client_for
 from .progress import TICK_S, Display, display_for
-from .screen import Exit, complain, printable
+from .screen import Exit, complain, printable, program
 from .summary import in_flight, tell_reasons, tell_results
 from .tally import Tally
 
@@ -41,7 +41,14 @@ def run(
     The whole file is checked before anything is sent. DIR keeps the results and ledger.db, the record of every job,
     by which nothing that was paid for is created twice.
     """
-    words = ["mps-aigc", "run", str(batch), *(["--config", str(config)] if config else []), "--out", str(out)]
+    words = [
+        *program().split(" "),
+        "run",
+        str(batch),
+        *(["--config", str(config)] if config else []),
+        "--out",
+        str(out),
+    ]
     same_input = " (with the same input)" if str(batch) == "-" else ""
     with as_file(batch) as file:
         code = carry_out(

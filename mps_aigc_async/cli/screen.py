@@ -3,12 +3,14 @@
 Results go to stdout, notes and errors to stderr. Bars and colours only where somebody looks; otherwise stable text.
 """
 
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from io import TextIOWrapper
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -43,6 +45,18 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """A line for the person at the screen, not for the next program in the pipe."""
     typer.echo(text, err=True)
+
+
+def program() -> str:
+    """This command as it can be typed here: by its name where the PATH knows it, else as it was called.
+
+    After `make demo` it lies in `.venv/bin`, where no PATH looks.
+    """
+    called = Path(sys.argv[0])
+    found = shutil.which("mps-aigc")
+    if called.name == "__main__.py":
+        return "python -m mps_aigc_async"
+    return str(called) if called.is_file() and (found is None or not called.samefile(found)) else "mps-aigc"
 
 
 def console() -> Console:

@@ -107,15 +107,29 @@ class SqliteLedger:
         await database.execute("PRAGMA synchronous = FULL")
         if version == 0:
             await self._create(belongs_to)
-        async with database.execute("SELECT what, is_for FROM belongs_to") as rows:
-            known = {str(what): str(whom) async for what, whom in rows}
-        for what, whom in belongs_to.items():
-            if known.get(what) != whom:
-                raise LedgerError(
-                    f"{self._path} belongs to {what} {known.get(what)!r}, and this client is of {what} {whom!r}: "
-                    "its tasks cannot be polled from here; use another ledger, or the other configuration"
-                )
+        await self._check_owner(belongs_to)
         await self._intents_become_unknown()
+
+    async def _check_owner(self, belongs_to: Mapping[str, str]) -> None:
+        async with self._database.execute("SELECT what, is_for FROM belongs_to") as rows:
+            known = {str(what): str(whom) async for what, whom in rows}
+        others = [what for what, whom in belongs_to.items() if known.get(what) != whom]
+        if not others:
+            return
+        if await self._number("SELECT count(*) FROM jobs WHERE state != 'planned'") == 0:
+            # Nothing was ever sent, by a mistyped key perhaps: it may become this one's.
+            await self._database.executemany("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", belongs_to.items())
+            return
+        what = others[0]
+        same = (
+            ' (the same account under a new key? set "account" in the config to the former)'
+            if what == "account"
+            else ""
+        )
+        raise LedgerError(
+            f"{self._path} belongs to {what} {known.get(what)!r}, and this client is of {what} {belongs_to[what]!r}: "
+            f"its tasks cannot be polled from here; use another ledger, or the other configuration{same}"
+        )
 
     async def _create(self, belongs_to: Mapping[str, str]) -> None:
         """Make the tables and the owner in one transaction: a ledger is whole or not there."""

@@ -120,7 +120,7 @@ def test_the_demo(shell: Shell) -> None:
     for path in out.glob("*.mp4"):
         with av.open(str(path)) as film:
             assert sum(1 for _ in film.decode(video=0)) > 20
-    assert "mps-aigc status demo-output" in stdout
+    assert "mps_aigc_async status demo-output" in stdout
     assert shell.call("status", "demo-output").exit_code == 0
     the_emulator_has_ended(out / "ledger.db")
     what_the_demo_made_can_be_cleared(out)

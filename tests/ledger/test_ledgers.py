@@ -21,8 +21,13 @@ from mps_aigc_async.states import JobState, Kind
 OWNER = {"account": "AKID…PLE#9dd11ba2", "backend": "mps", "endpoint": "https://mps.tencentcloudapi.com/"}
 
 
-def job(job_id: str = "a/image", at: float = 1.0, content: str = '{"prompt":"a cat"}') -> JobRecord:
-    return JobRecord(job_id=job_id, kind=Kind.IMAGE, content=content, planned_at=at)
+def job(
+    job_id: str = "a/image",
+    at: float = 1.0,
+    content: str = '{"prompt":"a cat"}',
+    state: JobState = JobState.PLANNED,
+) -> JobRecord:
+    return JobRecord(job_id=job_id, kind=Kind.IMAGE, content=content, planned_at=at, state=state)
 
 
 def done(planned: JobRecord) -> JobRecord:
@@ -343,12 +348,26 @@ async def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
 async def test_a_ledger_of_another_owner_is_refused_naming_both(tmp_path: Path, what: str) -> None:
     path = tmp_path / "jobs.db"
     async with opened(path) as ledger:
-        await ledger.put(job())
+        await ledger.put(job(state=JobState.FAILED))
     error = await refused(path, f"belongs to {what}", OWNER | {what: "another"})
     assert OWNER[what] in str(error)
     assert "another" in str(error)
     async with opened(path) as ledger:
+        assert await ledger.get("a/image") == job(state=JobState.FAILED)
+
+
+async def test_a_ledger_of_which_nothing_was_sent_may_change_hands(tmp_path: Path) -> None:
+    """After a mistyped key, the same command goes on."""
+    path = tmp_path / "jobs.db"
+    async with opened(path) as ledger:
+        await ledger.put(job())
+    ledger = await SqliteLedger.open(path, OWNER | {"account": "the right one"})
+    try:
         assert await ledger.get("a/image") == job()
+        await ledger.put(job(state=JobState.INTENT))
+    finally:
+        await ledger.close()
+    await refused(path, "belongs to account 'the right one'")
 
 
 async def test_a_second_writer_is_refused_by_the_name_of_the_first(tmp_path: Path) -> None:
@@ -382,8 +401,8 @@ async def test_closing_lets_the_next_writer_in(tmp_path: Path) -> None:
 
 async def test_a_refused_ledger_is_let_go(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
-    async with opened(path):
-        pass
+    async with opened(path) as ledger:
+        await ledger.put(job(state=JobState.INTENT))
     await refused(path, "belongs to", {"account": "another"})
     async with opened(path):
         pass
