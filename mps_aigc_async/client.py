@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar, cast, overload
@@ -11,7 +12,7 @@ from yarl import URL
 
 from .assembly import BatchItem, BatchRun, Parts, Settings, Statistics, absolute, as_request, folder_for
 from .config import Config
-from .errors import ClientClosed, InvalidRequest, TaskTimeout
+from .errors import ClientClosed, ConfigError, InvalidRequest, TaskTimeout
 from .events import Callback, Events
 from .ledger import JobRecord, Ledger
 from .pipelines import Names
@@ -22,7 +23,7 @@ from .scheduler import FanOut, Run
 from .states import JobState, Kind
 from .transport import AiohttpTransport, Timeouts, Transport, parse_endpoint
 from .wire.dialect import TaskStatus
-from .wire.mps import HOST, Mps
+from .wire.mps import HOST, LIMITS, Mps
 
 T = TypeVar("T")
 ResultT = TypeVar("ResultT", ImageResult, VideoResult)
@@ -59,6 +60,7 @@ class AigcClient:
         transport: Callable[[], Transport] | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        _check_limits(config.limits)
         base = parse_endpoint(endpoint or config.tencent_cloud.endpoint or f"https://{HOST}")
         credentials = config.credentials()
         self._settings = Settings(
@@ -127,7 +129,8 @@ class AigcClient:
         chain's error has its paid image in `partial`. A request with an `id` that the ledger knows is not created
         again; one without is the n-th of its content since the client was opened, and known by that.
         """
-        parts, name = self._opened(), self._names.name(as_request(request))
+        parts, request = self._opened(), as_request(request)
+        name = self._names.name(request)
         folder = await folder_for(save_to)
         pipelines = await parts.pipelines(self._ledger)
         work = parts.work.serve(pipelines.outcome(request, name, folder), f"request {name}")
@@ -278,6 +281,14 @@ async def _within(
         job_id=job_id,
         task_id=task_id,
     )
+
+
+def _check_limits(limits: Mapping[str, float]) -> None:
+    """A misspelt action would silently keep the documented limit."""
+    for action in limits:
+        meant = get_close_matches(action, LIMITS, n=1, cutoff=0.9)
+        if meant and action not in LIMITS:
+            raise ConfigError(f"limits.{action} names no action: is {meant[0]} meant?")
 
 
 def _host(endpoint: URL) -> str:

@@ -76,7 +76,9 @@ class FanOut(Generic[Item, Out]):
 
     def _worker_ended(self, worker: asyncio.Task[Out]) -> None:
         self.workers.discard(worker)
-        if not worker.cancelled():
+        if worker.cancelled():
+            self._ended_by_owner()
+        else:
             if (error := worker.exception()) is not None:
                 self._stop(error)
             else:
@@ -87,11 +89,15 @@ class FanOut(Generic[Item, Out]):
 
     def _reading_ended(self, reader: asyncio.Task[None]) -> None:
         if reader.cancelled():
-            if not self._left:  # neither stopped nor left by the consumer: the owner has ended it
-                self._error = self._error or ClientClosed("the client was closed before the batch ended")
+            self._ended_by_owner()
         elif (error := reader.exception()) is not None:
             self._error = self._error or error
         self._maybe_end()
+
+    def _ended_by_owner(self) -> None:
+        """A task was cancelled, and not because the batch was stopped or left: its owner has ended it."""
+        if not self._left:
+            self._error = self._error or ClientClosed("the client was closed before the batch ended")
 
     def _stop(self, error: BaseException) -> None:
         """Read no further; what is under way goes on."""

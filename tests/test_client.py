@@ -109,6 +109,14 @@ async def test_bad_items_are_outcomes_and_the_batch_goes_on() -> None:
         assert [error for error in errors if "str is not a request" in error]
 
 
+async def test_one_request_may_be_a_batch_files_line_and_nothing_else() -> None:
+    async with Emulator(speed=1000) as emulator, AigcClient(config_for(emulator)) as client:
+        result = await client.generate({"image": {"prompt": "x"}})  # type: ignore[call-overload] # beyond the types, kind
+        assert result.urls
+        with pytest.raises(InvalidRequest, match="NoneType is not a request"):
+            await client.generate(None)  # type: ignore[call-overload] # the point
+
+
 async def test_a_chain_that_could_not_be_sent_in_full_pays_for_no_image() -> None:
     async with Emulator(speed=1000) as emulator, AigcClient(config_for(emulator)) as client:
         chain = ImageToVideo(image=ImageRequest(prompt="x"), video=VideoRequest(prompt="y", last_frame="local.png"))
@@ -217,6 +225,8 @@ async def test_the_secret_is_nowhere_to_be_seen(tmp_path: Path, caplog: pytest.L
 async def test_unusable_keys_are_told_when_the_client_is_made() -> None:
     with pytest.raises(ConfigError, match=r"secretId is still the example's placeholder.*TENCENTCLOUD_SECRET_ID"):
         AigcClient(Config.parse({"tencentCloud": {"secretId": "您的 SecretId", "secretKey": "您的 SecretKey"}}))
+    with pytest.raises(ConfigError, match=r"limits\.CreateAigcImagTask names no action: is CreateAigcImageTask meant"):
+        AigcClient(configured(limits={"CreateAigcImagTask": 5}))
     with pytest.raises(ConfigError, match="plain http"):
         AigcClient(configured(), endpoint="http://mps.tencentcloudapi.com")
 

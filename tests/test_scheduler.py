@@ -194,6 +194,17 @@ async def test_when_the_owner_closes_the_consumer_is_told() -> None:
 
 
 @virtually
+async def test_when_the_owner_closes_after_the_last_item_was_read_the_consumer_is_told_too() -> None:
+    bench = Bench(width=5)
+    batch, outcomes = bench.run(bench.numbers(3)), list[int]()
+    outcomes.append(await anext(batch))
+    await bench.owner.close()
+    with pytest.raises(ClientClosed):
+        await take(batch, outcomes)
+    assert outcomes == [2]
+
+
+@virtually
 async def test_two_consumers_share_the_outcomes_and_both_end() -> None:
     bench = Bench()
     batch, one, other = bench.run(bench.numbers(9)), list[int](), list[int]()
