@@ -16,7 +16,7 @@ help:
 demo: $(VENV)/.run
 	$(BIN)/mps-aigc demo --out $(OUT)
 
-test: maybe-system $(VENV)/.dev lint types layers unit
+test: system-if-root $(VENV)/.dev lint types layers unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -32,16 +32,17 @@ layers: $(VENV)/.dev
 unit: $(VENV)/.dev
 	PYTHONDEVMODE=1 $(BIN)/pytest
 
-# Packages of the distribution. None beyond Python's own venv so far; a Python without it cannot make one.
+# Debian's packages that are needed: its Python comes without venv. A Python that has it needs nothing.
 system:
 	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
 
-.PHONY: maybe-system
-maybe-system:
+.PHONY: system-if-root
+system-if-root:
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory system; fi
 
 $(VENV)/bin/python:
-	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
+	@$(MAKE) --no-print-directory system-if-root
 	$(PYTHON) -m venv $(VENV)
 
 # What the demo runs on. pip before 25.1 knows no dependency groups.
