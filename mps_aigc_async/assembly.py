@@ -185,14 +185,18 @@ class Parts:
     async def close(self) -> None:
         """Every part is closed, whatever happens to the ones before it: a second Ctrl-C must leave no thread behind."""
         async with AsyncExitStack() as parts:  # the last one pushed is closed first
-            for opened in self._ledgers.values():
-                if opened.done() and not opened.cancelled() and opened.exception() is None:
-                    parts.push_async_callback(opened.result().close)
+            parts.push_async_callback(self._close_ledgers)
             parts.push_async_callback(self.transport.close)
             parts.push_async_callback(self.downloads.close)
             parts.push_async_callback(self.exchanges.close, CLOSE_GRACE_S)
             parts.callback(self.poller.close)  # before the last exchanges end: what they submit is resumed later
             parts.push_async_callback(self.work.close)
+
+    async def _close_ledgers(self) -> None:
+        async with AsyncExitStack() as ledgers:
+            for opened in self._ledgers.values():  # none is being opened any more: `work` has closed
+                if not opened.cancelled() and opened.exception() is None:
+                    ledgers.push_async_callback(opened.result().close)
 
 
 class BatchRun:

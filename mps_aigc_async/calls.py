@@ -99,14 +99,18 @@ class Calls:
     async def repeat(self, call: Call[object], attempt: Attempt[T], on_retry: OnRetry = _say_nothing) -> T:
         """Make attempts of a call, each at a pace of its own, until one succeeds or the policy gives up."""
         loop = asyncio.get_running_loop()
-        attempts, since, busy, clock_corrected = 0, 0.0, False, False
+        attempts, busy, clock_corrected = 0, False, False
+        begun = since = loop.time()
         while True:
             send_time = await self.reserve(call.action)
-            since = since if attempts else send_time.due
+            if not attempts:  # waiting for the first pace is not held against the call
+                begun = since = send_time.due
             attempts += 1
             try:
                 return await attempt(send_time)
             except AigcError as error:
+                if loop.time() - begun >= self._policy.busy_seconds:  # however the two below take turns
+                    raise
                 if isinstance(error, TooManyTasks) is not busy:
                     # Minutes of waiting for a place are not held against the rest, nor the other way round.
                     busy, attempts, since = not busy, 1, loop.time()

@@ -148,6 +148,25 @@ def test_retries_end_and_leave_the_job_planned() -> None:
     run(main())
 
 
+def test_refusals_of_two_sorts_that_take_turns_end_as_well() -> None:
+    """Each sort has bounds of its own; what bounds both together is as long as one task is waited for."""
+
+    async def main() -> None:
+        service = in_memory()
+        for _ in range(2000):
+            service.faults.add(action="CreateAigcImageTask", fault="error", code="LimitExceeded.CreateTask")
+            service.faults.add(action="CreateAigcImageTask", fault="error", code="RequestLimitExceeded")
+        async with client_of(service) as client:
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
+            with pytest.raises(ServiceError, match="LimitExceeded"):
+                await client.generate(CAT)
+            assert loop.time() - begun == pytest.approx(RetryPolicy().busy_seconds, abs=60)
+            assert await client.counts() == {JobState.PLANNED: 1}
+
+    run(main())
+
+
 def test_an_outage_is_not_amplified_by_its_retries() -> None:
     """100 jobs that all fail: retries of the account are bounded by its budget, not by the number of jobs."""
 

@@ -76,7 +76,8 @@ async def test_closing_without_grace_cancels_at_once() -> None:
 
 
 async def test_closing_an_owner_of_nothing_returns() -> None:
-    await Owner().close(grace_s=1000.0)
+    async with asyncio.timeout(5):
+        await Owner().close(grace_s=1000.0)
 
 
 async def test_an_error_whose_awaiter_has_left_is_not_complained_of() -> None:
