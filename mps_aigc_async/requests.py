@@ -237,6 +237,17 @@ def content(request: Value) -> str:
     return json.dumps(written, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
+def beyond(request: Value, written: str) -> dict[str, JsonValue]:
+    """What `request` sets beyond the content that the user wrote: what defaults and chains have filled in.
+
+    >>> asked = ImageRequest(prompt="a cat")
+    >>> beyond(asked.model_copy(update={"model_name": "Hunyuan"}), content(asked))
+    {'model_name': 'Hunyuan'}
+    """
+    known = json.loads(written)
+    return {name: value for name, value in json.loads(content(request)).items() if name not in known}
+
+
 def digest(request: Request) -> str:
     """A short name for a request's content, the same in every run and on every machine.
 

@@ -14,6 +14,7 @@ from mps_aigc_async import (
     ContentViolation,
     CreateOutcomeUnknown,
     ImageRequest,
+    ImageToVideo,
     InvalidRequest,
     JobRecord,
     JobState,
@@ -56,6 +57,47 @@ def test_a_job_goes_through_its_states_and_says_so() -> None:
             assert 12 * 3600 - 11 < left <= 12 * 3600
             assert await client.counts() == {JobState.DONE: 1}
         assert service.statistics(wall()).created == {"image": 1, "video": 0}
+
+    run(main())
+
+
+async def row_of(client: AigcClient, job_id: str) -> JobRecord:
+    parts = client._opened()
+    job = await (await parts.ledger(None)).get(job_id)
+    assert job is not None
+    return job
+
+
+def test_the_ledger_knows_what_was_sent_and_where_the_time_went() -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(60, 60))
+        service.faults.add(fault="error", code="RequestLimitExceeded", times=2)
+        config = configured(mps={"imageGeneration": {"modelName": "Hunyuan", "modelVersion": "3.0"}})
+        async with client_of(service, config, latency_s=0.1) as client:
+            await client.generate(CAT)
+            job = await row_of(client, "cat/image")
+        created = [arrival.at for arrival in service.arrivals if arrival.action == "CreateAigcImageTask"]
+        assert job.attempts == len(created) == 3
+        assert job.filled_in == {"model_name": "Hunyuan", "model_version": "3.0"}
+        # 50 ms on the way there, 50 ms back.
+        assert job.sent_at == pytest.approx(created[-1] - 0.05, abs=0.01)
+        assert job.submitted_at == pytest.approx(created[-1] + 0.05, abs=0.01)
+        # A tenth of the 60 s in the queue; polled every 5 s.
+        assert job.running_at == pytest.approx(created[-1] + 10, abs=1)
+        assert job.unfinished_at == pytest.approx(created[-1] + 57.5, abs=3)
+        assert job.ended_at == pytest.approx((job.unfinished_at or 0) + 5, abs=0.3)
+
+    run(main())
+
+
+def test_a_chains_first_frame_is_among_what_was_filled_in() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            chain = ImageToVideo(id="a", image=ImageRequest(prompt="a"), video=VideoRequest(prompt="b"))
+            both = await client.generate(chain)
+            assert (await row_of(client, "a/video")).filled_in == {"first_frame": both.image.urls[0]}
+            assert (await row_of(client, "a/image")).filled_in == {}
 
     run(main())
 

@@ -15,6 +15,5 @@ def test_the_wheel_holds_every_module_and_what_they_read(tmp_path: Path) -> None
     (wheel,) = tmp_path.glob("*.whl")
     inside = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     tree = (ROOT / "mps_aigc_async").rglob("*")
-    assert inside == {
-        str(path.relative_to(ROOT)) for path in tree if path.suffix in (".py", ".typed", ".jsonl") and path.is_file()
-    }
+    kinds = (".py", ".typed", ".jsonl", ".jinja", ".css", ".js")
+    assert inside == {str(path.relative_to(ROOT)) for path in tree if path.suffix in kinds and path.is_file()}

@@ -16,8 +16,8 @@ import typer
 from ..config import Config
 from ..errors import ConfigError
 from ..ledger.lock import WriterLock
+from ..ledger.reading import IN_FOLDER, reading
 from .emulator import PUBLISHED_KEYS, require_rendering
-from .kept import LEDGER, account_of
 from .run import carry_out
 from .screen import Exit, program, say
 
@@ -80,10 +80,12 @@ def _clear(out: Path, storyboard: Path) -> None:
     By name, for an interrupted demo may have saved what its ledger does not know yet. ConfigError for a
     folder with a ledger that is no demo's, LedgerError if another demo is writing there.
     """
-    ledger = out / LEDGER
+    ledger = out / IN_FOLDER
     if not ledger.exists():
         return
-    if account_of(ledger) != ACCOUNT:
+    with reading(ledger) as kept:
+        account = kept.owner()["account"]
+    if account != ACCOUNT:
         raise ConfigError(f"{out} holds the ledger of a batch of yours: give the demo another folder with --out")
     lock = WriterLock(ledger)
     try:
@@ -93,7 +95,7 @@ def _clear(out: Path, storyboard: Path) -> None:
             for shot in shots
             for name in (f"{shot}.png", f"{shot}.mp4", f".{shot}.image.part", f".{shot}.video.part")
         ]
-        for name in (*made, LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm"):
+        for name in (*made, IN_FOLDER, f"{IN_FOLDER}-wal", f"{IN_FOLDER}-shm"):
             (out / name).unlink(missing_ok=True)
     finally:
         lock.release()
@@ -126,7 +128,7 @@ def _emulator(speed: float) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
 def _tell_what_next(out: Path) -> None:
     say(
         f"""
-{out} now holds 12 images (shot-01.png …), the 12 videos that begin with them (shot-01.mp4 …), and {LEDGER},
+{out} now holds 12 images (shot-01.png …), the 12 videos that begin with them (shot-01.mp4 …), and {IN_FOLDER},
 the record of every job. What to try next:
   how the jobs stand, from the ledger alone:   {program()} status {out}
   the same service for a batch of your own:    {program()} emulator --speed 60

@@ -14,11 +14,12 @@ from ..client import AigcClient
 from ..config import Config
 from ..downloads import prepare_folder
 from ..errors import AccountError, AigcError
+from ..ledger.reading import IN_FOLDER, reading
 from .batch import Batch, as_file, check_batch
 from .interrupts import Interrupted, Interrupts
-from .kept import LEDGER, census
 from .options import ConfigOption, client_for
 from .progress import TICK_S, Display, display_for
+from .report import tell_page
 from .screen import Exit, complain, printable, program
 from .summary import in_flight, tell_reasons, tell_results
 from .tally import Tally
@@ -64,7 +65,7 @@ def carry_out(
 
     `on_again` says how to go on after an interruption. Raises AigcError for what is wrong before anything is sent.
     """
-    ledger = out / LEDGER
+    ledger = out / IN_FOLDER
     client = client_for(config, ledger)
     checked = check_batch(batch, client.check)
     prepare_folder(out)
@@ -76,8 +77,10 @@ def carry_out(
         interrupted = True
     tell_results(tally, time.monotonic() - began, out)
     tell_reasons(tally)
+    tell_page(out)
     if interrupted:
-        complain(f"interrupted; {in_flight(census(ledger))}\n{on_again}")
+        with reading(ledger) as kept:
+            complain(f"interrupted; {in_flight(kept.census())}\n{on_again}")
         return Exit.INTERRUPTED
     if error is not None:
         complain(f"error: {printable(str(error))}\nwhen that is mended, {on_again}")

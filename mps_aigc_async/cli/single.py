@@ -18,7 +18,6 @@ from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for
 from .progress import places_of
 from .screen import Exit, complain, printable, say
-from .tally import reason_of
 
 _USUAL: Final = {Kind.IMAGE: "1 to 3 minutes", Kind.VIDEO: "3 to 5 minutes"}
 """As the guide of 2026-05-29 says."""
@@ -160,7 +159,7 @@ class _Follower:
                 self._task_id = task_id
                 complain(f"accepted as task {task_id}; {_USUAL[self._kind]} are usual")
             case events.Retried(error=error, delay_s=delay_s):
-                complain(f"sending again in {delay_s:.0f} s: {printable(reason_of(error))}")
+                complain(f"sending again in {delay_s:.0f} s: {printable(error.reason)}")
             case events.Unknown():
                 self._unknown = True
 

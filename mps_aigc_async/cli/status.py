@@ -8,10 +8,10 @@ import typer
 
 from ..config import Config
 from ..errors import InvalidRequest
+from ..ledger.reading import IN_FOLDER, of_state, reading
 from ..states import JobState, Kind, TaskState
 from ..wire.dialect import TaskStatus
 from .interrupts import Interrupted, Interrupts
-from .kept import LEDGER, census, of_state
 from .options import ConfigOption, client_for
 from .screen import Exit, printable, say
 from .summary import tell_census
@@ -37,8 +37,9 @@ def status(
 def _of_ledger(target: Path) -> Exit:
     if str(target) in list(Kind) and not target.exists():
         raise InvalidRequest(f"which {target}? Give its TaskId: mps-aigc status {target} 4-Aigc…")
-    ledger = target if target.is_file() else target / LEDGER
-    jobs = census(ledger)
+    ledger = target if target.is_file() else target / IN_FOLDER
+    with reading(ledger) as kept:
+        jobs = kept.census()
     tell_census(jobs)
     at_service = of_state(jobs, JobState.SUBMITTED)
     if at_service:

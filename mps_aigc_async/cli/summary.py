@@ -1,41 +1,15 @@
 """What a batch came to: the table, why requests failed, and what to do next."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from rich import box
 from rich.table import Table
 
-from ..errors import (
-    AigcError,
-    ContentViolation,
-    CreateOutcomeUnknown,
-    DownloadError,
-    InvalidRequest,
-    ResultExpired,
-    ServiceError,
-    TaskFailed,
-)
-from ..policy import may_repeat
+from ..advice import advice_for
+from ..ledger.reading import Census
 from ..states import JobState, Kind
-from .kept import Census
 from .screen import console, printable, say
 from .tally import Tally, Word
-
-_ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
-    # The first that fits. A job that failed stays failed: its id will not be paid for twice by accident.
-    (
-        CreateOutcomeUnknown,
-        "the service may have made (and billed) these: they are not sent again by themselves; look for them in the "
-        "console's task list, and where nothing is there give the request another id to create it anew",
-    ),
-    (ContentViolation, "change the prompt or the input, and give the request another id"),
-    (InvalidRequest, "mend the request and run the batch again"),
-    (DownloadError, "the same command again fetches them, as long as their URLs live"),
-    (ResultExpired, "to make it anew, give the request another id"),
-    (TaskFailed, "to try again (and be billed again if it succeeds), give the request another id"),
-)
 
 
 def tell_results(tally: Tally, seconds: float, folder: Path) -> None:
@@ -57,15 +31,6 @@ def tell_reasons(tally: Tally) -> None:
         say(f"{reason.count} not well: {printable(text)}\n  {ids}\n  {advice_for(reason.error)}")
     if tally.other_reasons:
         say(f"{tally.other_reasons} more, for other reasons")
-
-
-def advice_for(error: AigcError) -> str:
-    for known, advice in _ADVICE:
-        if isinstance(error, known):
-            return advice
-    if isinstance(error, ServiceError) and not may_repeat(error, reads=False):
-        return "mend what the message names, and give the request another id"
-    return "the same command again goes on with them"
 
 
 def tell_census(jobs: Census) -> None:

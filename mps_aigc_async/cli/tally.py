@@ -19,7 +19,6 @@ from ..errors import (
     CreateOutcomeUnknown,
     DownloadError,
     LedgerError,
-    ServiceError,
     TaskTimeout,
 )
 from ..policy import AFTER
@@ -74,7 +73,7 @@ class Tally:
 
     def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Retried):
-            self.trouble = reason_of(event.error)
+            self.trouble = event.error.reason
         elif isinstance(event, events.Submitted):
             self.trouble = ""
         elif (word := _OF_EVENT.get(type(event))) and (event.job_id, word) not in self._told:
@@ -98,20 +97,15 @@ class Tally:
     def _give_reason(self, error: AigcError, request_id: str) -> None:
         if isinstance(error, AccountError):  # it ends the batch, and is told once at its end
             return
-        reason = self.reasons.get(reason_of(error))
+        reason = self.reasons.get(error.reason)
         if reason is None:
             if len(self.reasons) == MOST_REASONS:
                 self.other_reasons += 1
                 return
-            reason = self.reasons[reason_of(error)] = Reason(error)
+            reason = self.reasons[error.reason] = Reason(error)
         reason.count += 1
         if len(reason.ids) < MOST_IDS:
             reason.ids.append(request_id)
-
-
-def reason_of(error: AigcError) -> str:
-    """An error's text without the ids that tell it from others of its kind."""
-    return f"{error.code}: {error.message}" if isinstance(error, ServiceError) else error.message
 
 
 def _said_by(outcome: Outcome[BatchItem]) -> Iterator[tuple[Kind, Word]]:

@@ -6,9 +6,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+from pydantic import JsonValue
+
 from ..errors import AigcError, InvalidRequest, LedgerError, from_record
 from ..results import ImageResult, VideoResult
 from ..states import MOVES, JobState, Kind
+
+
+def request_of(job_id: str) -> str:
+    """The name of the request that a job belongs to.
+
+    >>> request_of("shot-001/video")
+    'shot-001'
+    """
+    return job_id.rpartition("/")[0]
 
 
 class Changes(TypedDict, total=False):
@@ -21,6 +32,8 @@ class Changes(TypedDict, total=False):
     request_id: str
     urls: tuple[str, ...]
     resolution: str | None
+    running_at: float | None
+    unfinished_at: float | None
     ended_at: float
     expires_at: float | None
     saved_at: float
@@ -39,6 +52,12 @@ class JobRecord:
     planned_at: float
     state: JobState = JobState.PLANNED
     intent_at: float | None = None
+    attempts: int = 0
+    """Creates sent for it, or about to be: one for each intent."""
+    filled_in: dict[str, JsonValue] = field(default_factory=dict)
+    """What was sent beyond `content`: the config's defaults, a chain's first frame."""
+    sent_at: float | None = None
+    """When the latest create went out."""
     task_id: str | None = None
     submitted_at: float | None = None
     slot_until: float | None = None
@@ -47,7 +66,12 @@ class JobRecord:
     """Of the create while submitted; of the answer that ended the task afterwards."""
     urls: tuple[str, ...] = ()
     resolution: str | None = None
+    running_at: float | None = None
+    """When a poll first found the task running; None if none did."""
+    unfinished_at: float | None = None
+    """When it was last known not to have ended: it ended between this and `ended_at`."""
     ended_at: float | None = None
+    """When we learnt that it had ended."""
     expires_at: float | None = None
     saved_at: float | None = None
     files: tuple[str, ...] = ()

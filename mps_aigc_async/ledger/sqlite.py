@@ -5,9 +5,8 @@ one (group commit), so that a saturated batch pays for a few commits a second an
 """
 
 import asyncio
-import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -15,38 +14,17 @@ from typing import Final
 import aiosqlite
 
 from ..errors import CreateOutcomeUnknown, LedgerError, to_record
-from ..states import JobState, Kind
+from ..states import JobState
+from . import schema
 from .lock import WriterLock
 from .record import JobRecord
+from .schema import COLUMNS, from_row, to_row
 
-SCHEMA_VERSION: Final = 1
-_APPLICATION_ID: Final = 0x4D505341
-"""`MPSA`: tells our files from other SQLite files."""
-
-_SCHEMA: Final = (
-    "CREATE TABLE belongs_to (what TEXT PRIMARY KEY, is_for TEXT NOT NULL) WITHOUT ROWID",
-    """CREATE TABLE jobs (
-        job_id TEXT PRIMARY KEY, kind TEXT NOT NULL, content TEXT NOT NULL, planned_at REAL NOT NULL,
-        state TEXT NOT NULL, intent_at REAL, task_id TEXT, submitted_at REAL, slot_until REAL, request_id TEXT,
-        urls TEXT NOT NULL, resolution TEXT, ended_at REAL, expires_at REAL, saved_at REAL, files TEXT NOT NULL,
-        error TEXT NOT NULL
-    )""",
-    "CREATE INDEX jobs_by_state ON jobs (state, planned_at)",
-    f"PRAGMA application_id = {_APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
-)
-
-_COLUMNS: Final = (
-    "job_id", "kind", "content", "planned_at", "state", "intent_at", "task_id", "submitted_at", "slot_until",
-    "request_id", "urls", "resolution", "ended_at", "expires_at", "saved_at", "files", "error",
-)  # fmt: skip
 _PUT: Final = (
-    f"INSERT INTO jobs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608 — our own names
-    f"ON CONFLICT (job_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
+    f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608 — our own names
+    f"ON CONFLICT (job_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
 )
-_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM jobs"  # noqa: S608 — our own column names
-
-Row = tuple[str | float | None, ...]
+_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM jobs"  # noqa: S608 — our own column names
 
 
 class SqliteLedger:
@@ -99,15 +77,17 @@ class SqliteLedger:
         await database.execute("PRAGMA busy_timeout = 5000")
         application_id, version = await self._pragma("application_id"), await self._pragma("user_version")
         tables = await self._number("SELECT count(*) FROM sqlite_master")
-        if (application_id, version, tables) != (0, 0, 0) and application_id != _APPLICATION_ID:
+        if (application_id, version, tables) != (0, 0, 0) and application_id != schema.APPLICATION_ID:
             raise LedgerError(f"{self._path} is an SQLite file of something else: name another file for the ledger")
-        if version > SCHEMA_VERSION:
+        if version > schema.VERSION:
             raise LedgerError(f"{self._path} was written by a newer version (schema {version}): upgrade mps-aigc-async")
         await database.execute("PRAGMA journal_mode = WAL")
         await database.execute("PRAGMA synchronous = FULL")
         if version == 0:
             await self._create(belongs_to)
         await self._check_owner(belongs_to)
+        for later in range(max(version, 1) + 1, schema.VERSION + 1):
+            await self._transaction((statement, ()) for statement in schema.MIGRATIONS[later])
         await self._intents_become_unknown()
 
     async def _check_owner(self, belongs_to: Mapping[str, str]) -> None:
@@ -133,10 +113,13 @@ class SqliteLedger:
 
     async def _create(self, belongs_to: Mapping[str, str]) -> None:
         """Make the tables and the owner in one transaction: a ledger is whole or not there."""
+        owner = [("INSERT INTO belongs_to VALUES (?, ?)", item) for item in belongs_to.items()]
+        await self._transaction([*((statement, ()) for statement in schema.CREATE), *owner])
+
+    async def _transaction(self, statements: Iterable[tuple[str, tuple[str, ...]]]) -> None:
         await self._database.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA:
-            await self._database.execute(statement)
-        await self._database.executemany("INSERT INTO belongs_to VALUES (?, ?)", belongs_to.items())
+        for statement, values in statements:
+            await self._database.execute(statement, values)
         await self._database.execute("COMMIT")
 
     async def _intents_become_unknown(self) -> None:
@@ -180,7 +163,7 @@ class SqliteLedger:
             await asyncio.wait({before})
         self._running, self._commit = self._commit, None
         self._writing, self._pending = self._pending, {}
-        rows = [_row(job) for job in self._writing.values()]
+        rows = [to_row(job) for job in self._writing.values()]
         try:
             with self._failing("cannot write"):
                 await self._database.execute("BEGIN IMMEDIATE")
@@ -229,7 +212,7 @@ class SqliteLedger:
     async def _select(self, query: str, value: str) -> list[JobRecord]:
         with self._failing("cannot read"):
             async with self._database.execute(query, (value,)) as rows:
-                return [_job(tuple(row)) async for row in rows]
+                return [from_row(tuple(row)) async for row in rows]
 
     async def _pragma(self, name: str) -> int:
         return await self._number(f"PRAGMA {name}")
@@ -238,31 +221,3 @@ class SqliteLedger:
         async with self._database.execute(query) as rows:
             row = await rows.fetchone()
         return int(row[0]) if row else 0
-
-
-def _row(job: JobRecord) -> Row:
-    values = (
-        job.job_id, job.kind.value, job.content, job.planned_at, job.state.value, job.intent_at, job.task_id,
-        job.submitted_at, job.slot_until, job.request_id, json.dumps(job.urls), job.resolution, job.ended_at,
-        job.expires_at, job.saved_at, json.dumps(job.files), json.dumps(job.error, ensure_ascii=False),
-    )  # fmt: skip
-    return tuple(_storable(value) if isinstance(value, str) else value for value in values)
-
-
-def _storable(text: str) -> str:
-    """A service's text may be cut in the middle of a character: no reason to lose the row of a paid task."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _job(row: Row) -> JobRecord:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    values["kind"] = Kind(str(values["kind"]))
-    values["state"] = JobState(str(values["state"]))
-    return JobRecord(
-        **values  # type: ignore[arg-type] # the schema above gives each column its type
-        | {
-            "urls": tuple(json.loads(str(values["urls"]))),
-            "files": tuple(json.loads(str(values["files"]))),
-            "error": json.loads(str(values["error"])),
-        }
-    )

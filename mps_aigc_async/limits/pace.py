@@ -113,6 +113,11 @@ class SendTime:
         """Whether it was reached: from then on bytes may have gone out."""
         return self._send.sent is not None
 
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the bytes went out; None if they have not."""
+        return None if self._send.sent is None else asyncio.get_running_loop().time() - self._send.sent
+
     async def reach(self) -> None:
         """Return when the time has come, and note when that really was. Call it right before the first byte goes."""
         loop = asyncio.get_running_loop()

@@ -20,12 +20,13 @@ from mps_aigc_async.errors import ConfigError, LedgerError
 from mps_aigc_async.ledger.lock import WriterLock
 from mps_aigc_async.states import Kind
 
+from ..report.batches import planned, write_ledger
 from .conftest import SECRET_ID, SECRET_KEY, Shell, image
 
 STORYBOARD = Path(demo.__file__).with_name("storyboard.jsonl")
 
 
-@pytest.mark.parametrize("command", ["demo", "run", "image", "video", "status", "emulator"])
+@pytest.mark.parametrize("command", ["demo", "run", "image", "video", "status", "report", "emulator"])
 def test_help(shell: Shell, command: str) -> None:
     result = shell.call(command, "--help")
     assert result.exit_code == 0
@@ -89,6 +90,18 @@ def test_a_missing_extra_is_named(shell: Shell, command: str, monkeypatch: pytes
     assert "missing (av): pip install 'mps-aigc-async[emulator]'" in result.stderr
 
 
+def test_a_report_by_itself(shell: Shell) -> None:
+    folder = Path("made")
+    folder.mkdir()
+    write_ledger(folder, [planned("a", Kind.IMAGE)])
+    result = shell.call("report", "made")
+    assert (result.exit_code, result.stdout) == (0, "made/index.html\n")
+    assert "the image of a" in (folder / "index.html").read_text(encoding="utf-8")
+    missing = shell.call("report", "nowhere")
+    assert missing.exit_code == 2
+    assert "there is no ledger nowhere/ledger.db" in missing.stderr
+
+
 def test_the_storyboard_is_a_dozen_chains_in_two_languages() -> None:
     assert check_batch(STORYBOARD, Config().defaults().check).totals == {Kind.IMAGE: 12, Kind.VIDEO: 12}
     shots = [json.loads(line) for line in STORYBOARD.read_text(encoding="utf-8").splitlines()]
@@ -120,6 +133,8 @@ def test_the_demo(shell: Shell) -> None:
     for path in out.glob("*.mp4"):
         with av.open(str(path)) as film:
             assert sum(1 for _ in film.decode(video=0)) > 20
+    assert "to look at: demo-output/index.html\n" in stdout
+    assert '<img src="shot-12.png"' in (out / "index.html").read_text(encoding="utf-8")
     assert "mps_aigc_async status demo-output" in stdout
     assert shell.call("status", "demo-output").exit_code == 0
     the_emulator_has_ended(out / "ledger.db")
@@ -142,15 +157,13 @@ def what_the_demo_made_can_be_cleared(out: Path) -> None:
         demo._clear(out, STORYBOARD)
     lock.release()
     demo._clear(out, STORYBOARD)
-    assert {path.name for path in out.iterdir()} == {"notes.txt", "ledger.db.lock"}
+    assert {path.name for path in out.iterdir()} == {"notes.txt", "ledger.db.lock", "index.html"}
 
 
 def test_the_demo_touches_no_batch_of_the_users(shell: Shell, tmp_path: Path) -> None:
     del shell
-    with sqlite3.connect(tmp_path / "ledger.db") as database:
-        database.execute("CREATE TABLE belongs_to (what, is_for)")
-        database.execute("INSERT INTO belongs_to VALUES ('account', 'AKID…1')")
-    database.close()
+    owner = {"account": "AKID…1", "backend": "mps", "endpoint": "https://mps.tencentcloudapi.com/"}
+    write_ledger(tmp_path, [], owner)
     with pytest.raises(ConfigError, match="a batch of yours"):
         demo._clear(tmp_path, STORYBOARD)
     assert (tmp_path / "ledger.db").exists()

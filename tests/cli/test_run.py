@@ -33,6 +33,8 @@ def test_a_batch_is_made_and_the_same_command_makes_nothing_more(shell: Shell, e
         with av.open(str(path)) as film:
             assert next(film.decode(video=0)).width > 0
     assert "a: done: made/a.png, made/a.mp4" in first.stdout
+    assert "to look at: made/index.html\n" in first.stdout
+    assert '<video class="media" src="a.mp4"' in Path("made/index.html").read_text(encoding="utf-8")
     assert rows(first.stdout) == {"images": [2, 2, 2, 0, 0, 0], "videos": [2, 2, 2, 0, 0, 0]}
 
     again = shell.call(*command)
@@ -66,6 +68,16 @@ def test_a_batch_from_a_pipe_that_can_be_read_only_once(shell: Shell, emulator: 
         os.close(reading)
     assert result.exit_code == 0, result.output
     assert Path("made/b.png").is_file()
+
+
+def test_a_page_that_cannot_be_written_is_a_note(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    Path("made").mkdir()
+    Path("made/index.html").write_text("<h1>mine</h1>", encoding="utf-8")
+    result = shell.call("run", shell.batch(image("a")), "--out", "made")
+    assert result.exit_code == 0
+    assert "note: there is no report page: made/index.html is not a report of ours" in result.stderr
+    assert Path("made/index.html").read_text(encoding="utf-8") == "<h1>mine</h1>"
 
 
 def test_failures_are_grouped_and_exit_1(shell: Shell, emulator: Emulator) -> None:

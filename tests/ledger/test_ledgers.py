@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,13 +34,16 @@ def job(
 def done(planned: JobRecord) -> JobRecord:
     """The job after a whole life, with every column filled."""
     return (
-        planned.moved(JobState.INTENT, intent_at=2.0)
+        replace(planned, attempts=2, filled_in={"model_name": "Kling", "duration": 5}, sent_at=2.25)
+        .moved(JobState.INTENT, intent_at=2.0)
         .moved(JobState.SUBMITTED, task_id="4-1", request_id="r-1", submitted_at=3.0, slot_until=1803.5)
         .moved(
             JobState.DONE,
             urls=("https://a/1.png", "https://a/2.png"),
             resolution="1920x1088",
             request_id="r-2",
+            running_at=10.5,
+            unfinished_at=55.25,
             ended_at=60.25,
             expires_at=43200.125,
         )
@@ -318,8 +322,8 @@ async def test_a_newer_schema_is_refused_and_untouched(tmp_path: Path) -> None:
     async with opened(path):
         pass
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 2")
-    await refused(path, r"newer version \(schema 2\): upgrade")
+        connection.execute("PRAGMA user_version = 99")
+    await refused(path, r"newer version \(schema 99\): upgrade")
 
 
 @pytest.mark.parametrize("statement", ["CREATE TABLE notes (text)", "PRAGMA user_version = 1"])

@@ -1,0 +1,40 @@
+"""What a user can do about an error: one sentence for each sort, the same on the screen and in the report."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from .errors import (
+    AigcError,
+    ContentViolation,
+    CreateOutcomeUnknown,
+    DownloadError,
+    InvalidRequest,
+    ResultExpired,
+    ServiceError,
+    TaskFailed,
+)
+from .policy import may_repeat
+
+_ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
+    # The first that fits. A job that failed stays failed: its id will not be paid for twice by accident.
+    (
+        CreateOutcomeUnknown,
+        "the service may have made (and billed) these: they are not sent again by themselves; look for them in the "
+        "console's task list, and where nothing is there give the request another id to create it anew",
+    ),
+    (ContentViolation, "change the prompt or the input, and give the request another id"),
+    (InvalidRequest, "mend the request and run the batch again"),
+    (DownloadError, "the same command again fetches them, as long as their URLs live"),
+    (ResultExpired, "to make it anew, give the request another id"),
+    (TaskFailed, "to try again (and be billed again if it succeeds), give the request another id"),
+)
+
+
+def advice_for(error: AigcError) -> str:
+    """What to do about a request that ended so."""
+    for known, advice in _ADVICE:
+        if isinstance(error, known):
+            return advice
+    if isinstance(error, ServiceError) and not may_repeat(error, reads=False):
+        return "mend what the message names, and give the request another id"
+    return "the same command again goes on with them"

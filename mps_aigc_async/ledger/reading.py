@@ -1,0 +1,84 @@
+"""A ledger file read without the account it belongs to, and without disturbing who writes it."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from ..errors import LedgerError
+from ..states import JobState, Kind
+from .record import JobRecord, request_of
+from .schema import APPLICATION_ID, COLUMNS, VERSION, from_row
+
+IN_FOLDER: Final = "ledger.db"
+"""The ledger's name in the folder of a batch."""
+
+Census = Mapping[tuple[Kind, JobState], int]
+"""Jobs by kind and state; what is not there is none."""
+
+_REQUEST: Final = "substr(job_id, 1, length(job_id) - length(kind) - 1)"
+"""`record.request_of` in SQL."""
+
+
+def of_state(jobs: Census, state: JobState) -> int:
+    """Jobs of any kind in one state."""
+    return sum(jobs.get((kind, state), 0) for kind in Kind)
+
+
+class Reading:
+    """One moment of a ledger: what is written meanwhile is not seen. Made by `reading`."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def owner(self) -> Mapping[str, str]:
+        """The account, backend and endpoint that it belongs to."""
+        return {str(what): str(whom) for what, whom in self._database.execute("SELECT what, is_for FROM belongs_to")}
+
+    def census(self) -> Census:
+        rows = self._database.execute("SELECT kind, state, count(*) FROM jobs GROUP BY kind, state")
+        return {(Kind(kind), JobState(state)): int(count) for kind, state, count in rows}
+
+    def requests(self) -> Iterator[tuple[str, list[JobRecord]]]:
+        """Each request's name and its jobs, in the order in which they were first planned. Sorted by SQLite, so that
+        a million of them are never in memory."""
+        present = {str(name) for _, name, *_ in self._database.execute("PRAGMA table_info(jobs)")}
+        columns = ", ".join(name if name in present else "NULL" for name in COLUMNS)
+        rows = self._database.execute(
+            f"SELECT {columns} FROM jobs ORDER BY min(rowid) OVER (PARTITION BY {_REQUEST}), rowid"  # noqa: S608 — our own names
+        )
+        for name, jobs in groupby((from_row(row) for row in rows), key=lambda job: request_of(job.job_id)):
+            yield name, list(jobs)
+
+
+@contextmanager
+def reading(ledger: Path) -> Iterator[Reading]:
+    """Read a ledger file. Raises LedgerError for a file that is not there, no ledger, or of a newer version."""
+    if not ledger.is_file():
+        raise LedgerError(f"there is no ledger {ledger}: `mps-aigc run … --out DIR` keeps one as DIR/{IN_FOLDER}")
+    # A ledger that nobody writes has no WAL beside it. Immutable then, or SQLite would leave an empty one there, and
+    # could not read from a folder that is read-only.
+    being_written = ledger.with_name(f"{ledger.name}-wal").exists()
+    how = "mode=ro" if being_written else "mode=ro&immutable=1"
+    try:
+        with closing(
+            sqlite3.connect(f"{ledger.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
+        ) as database:
+            database.execute("BEGIN")
+            _check(ledger, _pragma(database, "application_id"), _pragma(database, "user_version"))
+            yield Reading(database)
+    except sqlite3.Error as error:
+        raise LedgerError(f"{ledger} cannot be read as a ledger: {error}") from error
+
+
+def _check(ledger: Path, application_id: int, version: int) -> None:
+    if application_id != APPLICATION_ID:
+        raise LedgerError(f"{ledger} cannot be read as a ledger: it is an SQLite file of something else")
+    if version > VERSION:
+        raise LedgerError(f"{ledger} was written by a newer version (schema {version}): upgrade mps-aigc-async")
+
+
+def _pragma(database: sqlite3.Connection, name: str) -> int:
+    return int(database.execute(f"PRAGMA {name}").fetchone()[0])

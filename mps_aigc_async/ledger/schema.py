@@ -1,0 +1,78 @@
+"""The ledger file's tables, their versions, and a job as a row of them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ..states import JobState, Kind
+from .record import JobRecord
+
+VERSION: Final = 2
+APPLICATION_ID: Final = 0x4D505341
+"""`MPSA`: tells our files from other SQLite files."""
+
+CREATE: Final = (
+    "CREATE TABLE belongs_to (what TEXT PRIMARY KEY, is_for TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE jobs (
+        job_id TEXT PRIMARY KEY, kind TEXT NOT NULL, content TEXT NOT NULL, planned_at REAL NOT NULL,
+        state TEXT NOT NULL, intent_at REAL, task_id TEXT, submitted_at REAL, slot_until REAL, request_id TEXT,
+        urls TEXT NOT NULL, resolution TEXT, ended_at REAL, expires_at REAL, saved_at REAL, files TEXT NOT NULL,
+        error TEXT NOT NULL
+    )""",
+    "CREATE INDEX jobs_by_state ON jobs (state, planned_at)",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    "PRAGMA user_version = 1",
+)
+"""Version 1. What came later is added by MIGRATIONS, to a new file as to an old one: there is one way to be current."""
+
+MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
+    2: (
+        "ALTER TABLE jobs ADD COLUMN filled_in TEXT",
+        "ALTER TABLE jobs ADD COLUMN attempts INTEGER",
+        "ALTER TABLE jobs ADD COLUMN sent_at REAL",
+        "ALTER TABLE jobs ADD COLUMN running_at REAL",
+        "ALTER TABLE jobs ADD COLUMN unfinished_at REAL",
+        "PRAGMA user_version = 2",
+    ),
+}
+"""By the version that each leads to; each is one transaction."""
+
+COLUMNS: Final = (
+    "job_id", "kind", "content", "planned_at", "state", "intent_at", "task_id", "submitted_at", "slot_until",
+    "request_id", "urls", "resolution", "ended_at", "expires_at", "saved_at", "files", "error",
+    "filled_in", "attempts", "sent_at", "running_at", "unfinished_at",
+)  # fmt: skip
+
+Row = tuple[str | float | None, ...]
+
+
+def to_row(job: JobRecord) -> Row:
+    values = (
+        job.job_id, job.kind.value, job.content, job.planned_at, job.state.value, job.intent_at, job.task_id,
+        job.submitted_at, job.slot_until, job.request_id, json.dumps(job.urls), job.resolution, job.ended_at,
+        job.expires_at, job.saved_at, json.dumps(job.files), json.dumps(job.error, ensure_ascii=False),
+        json.dumps(job.filled_in, ensure_ascii=False), job.attempts, job.sent_at, job.running_at, job.unfinished_at,
+    )  # fmt: skip
+    return tuple(_storable(value) if isinstance(value, str) else value for value in values)
+
+
+def _storable(text: str) -> str:
+    """A service's text may be cut in the middle of a character: no reason to lose the row of a paid task."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def from_row(row: Row) -> JobRecord:
+    """A row of COLUMNS. What an older version did not keep is NULL in it."""
+    values = dict(zip(COLUMNS, row, strict=True))
+    return JobRecord(
+        **values  # type: ignore[arg-type] # the schema gives each column its type
+        | {
+            "kind": Kind(str(values["kind"])),
+            "state": JobState(str(values["state"])),
+            "urls": tuple(json.loads(str(values["urls"]))),
+            "files": tuple(json.loads(str(values["files"]))),
+            "error": json.loads(str(values["error"])),
+            "filled_in": json.loads(str(values["filled_in"] or "{}")),
+            "attempts": int(values["attempts"] or 0),
+        }
+    )

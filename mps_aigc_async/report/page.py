@@ -1,0 +1,136 @@
+"""The page on disk: read the ledger, write `index.html` beside the files it shows."""
+
+import os
+import time
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from ..errors import ConfigError
+from ..ledger import JobRecord
+from ..ledger.reading import IN_FOLDER, Reading, reading
+from ..states import Kind
+from ..wire.mps import LIMITS
+from .overview import Overview
+from .shots import Shot, Standing, clock, rate, seconds, shot_of
+from .timeline import LEFT, WIDTH, draw
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+PER_PAGE: Final = 2000
+"""Shots on one page: what a browser scrolls and searches well. More become pages of their own."""
+
+_MARK: Final = b'<meta name="generator" content="mps-aigc report">'
+"""Tells a page of ours, which may be written again, from a user's own index.html."""
+
+_CREATES: Final = {Kind.IMAGE: LIMITS["CreateAigcImageTask"], Kind.VIDEO: LIMITS["CreateAigcVideoTask"]}
+
+
+def write(folder: Path, *, wall: float | None = None) -> Path:
+    """Write `folder/index.html` from `folder/ledger.db`; return its path. Blocking: use a thread in async code.
+
+    May be called while the batch runs. Raises LedgerError for a ledger that cannot be read, and ConfigError for a
+    missing extra, a folder that cannot be written, and an index.html that is not ours.
+    """
+    template = _template()
+    now = time.time() if wall is None else wall
+    try:
+        with reading(folder / IN_FOLDER) as ledger:
+            return _write(folder, ledger, template, now)
+    except OSError as error:
+        raise ConfigError(f"cannot write the report into {folder}: {error.strerror}") from error
+
+
+def _write(folder: Path, ledger: Reading, template: "Template", now: float) -> Path:
+    overview = Overview(now)
+    for shot, jobs in _shots(folder, ledger, now):
+        overview.add(shot, jobs)
+    pages = [_name(number) for number in range(max(1, -(-overview.shots // PER_PAGE)))]
+    shots = _shots(folder, ledger, now)
+    for number, name in enumerate(pages):
+        text = template.generate(
+            title=folder.resolve().name,
+            overview=overview,
+            picture=draw(overview.spans, _CREATES) if overview.tasks == len(overview.spans) else None,
+            shots=[shot for shot, _ in islice(shots, PER_PAGE)],
+            page=number,
+            pages=pages,
+            place_of=lambda shot: f"{pages[(shot - 1) // PER_PAGE]}#s{shot}",
+            now=now,
+        )
+        _put(folder / name, text)
+    return folder / pages[0]
+
+
+def _name(page: int) -> str:
+    return "index.html" if page == 0 else f"index-{page + 1}.html"
+
+
+def _shots(folder: Path, ledger: Reading, now: float) -> Iterator[tuple[Shot, Sequence[JobRecord]]]:
+    def find(file: str) -> str | None:
+        """In the folder, wherever it was moved to since; else where it was saved."""
+        for path in (folder / Path(file).name, Path(file)):
+            if path.is_file():
+                return quote(os.path.relpath(path, folder).replace(os.sep, "/"))
+        return None
+
+    for number, (name, jobs) in enumerate(ledger.requests(), start=1):
+        yield shot_of(number, name, jobs, find=find, now=now), jobs
+
+
+def _put(path: Path, text: Iterator[str]) -> None:
+    """Whole or not at all, and never over a file that is not ours."""
+    if path.exists() and _MARK not in path.read_bytes()[:2000]:
+        raise ConfigError(f"{path} is not a report of ours: move it away, so that the report can be written there")
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
+        file.writelines(text)
+    part.replace(path)
+
+
+def _template() -> "Template":
+    try:
+        import jinja2  # noqa: PLC0415 — an extra: imported only where it is used
+    except ModuleNotFoundError as error:
+        raise ConfigError("the report needs its extra: pip install 'mps-aigc-async[report]'") from error
+    here = Path(__file__).parent
+    style, script = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(here),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"seconds": seconds, "iso": _iso, "offset": _offset, "rate": rate}
+    environment.globals |= {
+        # Written by us, and allowed by their hashes alone: whatever a prompt holds, it runs nothing.
+        "style": style,
+        "script": script,
+        "style_hash": _hash(style),
+        "script_hash": _hash(script),
+        "clock": clock,
+        "Standing": Standing,
+        "picture_width": WIDTH,
+        "picture_left": LEFT,
+    }
+    return environment.get_template("page.html.jinja")
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def _offset(at: float) -> str:
+    """This machine's from UTC, such as +0800."""
+    return f"{datetime.fromtimestamp(at).astimezone():%z}"
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"

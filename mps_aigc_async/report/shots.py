@@ -1,0 +1,204 @@
+"""What the page says of one request: its jobs' rows, in words."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from pydantic import JsonValue
+
+from ..advice import advice_for
+from ..errors import AigcError, DownloadError, ResultExpired
+from ..ledger import JobRecord
+from ..states import JobState, Kind
+
+Find = Callable[[str], str | None]
+"""Where the page finds a file of the ledger, as a relative URL; None if it is gone."""
+
+Facts = Sequence[tuple[str, str]]
+"""Names and values, for people."""
+
+
+class Standing(StrEnum):
+    """How a request stands, as far as somebody has to know it. The worst of its jobs counts, the first here."""
+
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    OPEN = "open"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One job of a request."""
+
+    kind: Kind
+    standing: Standing
+    word: str
+    """How it stands, in two or three words."""
+    prompt: str
+    model: str
+    settings: Facts
+    timings: Facts
+    ids: Facts
+    files: Sequence[str]
+    """Relative URLs."""
+    reason: str
+    """Why it did not end well, or what is left to do; empty where nothing is."""
+    advice: str
+    error: AigcError | None
+    """What it has to be looked into for, in words that alike ones share."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """One request."""
+
+    number: int
+    """From 1, in the order of planning; its place on the page."""
+    name: str
+    standing: Standing
+    steps: Sequence[Step]
+
+    @property
+    def poster(self) -> str | None:
+        """What a chain's video shows before it plays: the image that it begins with."""
+        return next((step.files[0] for step in self.steps if step.kind is Kind.IMAGE and step.files), None)
+
+
+def shot_of(number: int, name: str, jobs: Sequence[JobRecord], *, find: Find, now: float) -> Shot:
+    """A request's rows as the page shows them at `now` (Unix seconds)."""
+    image = next((job for job in jobs if job.kind is Kind.IMAGE), None)
+    steps = [_step(job, image, find, now) for job in sorted(jobs, key=lambda job: list(Kind).index(job.kind))]
+    ranked = list(Standing)
+    standing = min((step.standing for step in steps), key=ranked.index)
+    return Shot(number=number, name=name, standing=standing, steps=steps)
+
+
+def _step(job: JobRecord, image: JobRecord | None, find: Find, now: float) -> Step:
+    sent: dict[str, JsonValue] = {**job.filled_in, **json.loads(job.content)}
+    files = [place for file in job.files if (place := find(file)) is not None]
+    standing, word, reason, error = _how_it_stands(job, image, len(files) < len(job.files), now)
+    return Step(
+        kind=job.kind,
+        standing=standing,
+        word=word,
+        prompt=str(sent.get("prompt", "")),
+        model=" ".join(str(sent[name]) for name in ("model_name", "model_version") if sent.get(name)),
+        settings=tuple(_settings(sent)),
+        timings=tuple(_timings(job)),
+        ids=tuple((name, value) for name, value in (("task", job.task_id), ("request", job.request_id)) if value),
+        files=files,
+        reason=reason,
+        advice=advice_for(error) if error is not None else "",
+        error=error,
+    )
+
+
+def _how_it_stands(
+    job: JobRecord, image: JobRecord | None, gone: bool, now: float
+) -> tuple[Standing, str, str, AigcError | None]:
+    """The standing, a word for it, the reason, and the error whose advice fits."""
+    error: AigcError | None = None
+    match job.state:
+        case JobState.FAILED | JobState.UNKNOWN:
+            error = job.recorded_error()
+            return Standing(job.state.value), job.state.value, error.reason, error
+        case JobState.DONE | JobState.SAVED if job.state is JobState.DONE or gone:
+            return _not_here(job, "its file is gone" if gone else "not saved", now)
+        case JobState.SAVED:
+            return Standing.DONE, "saved", "", None
+        case JobState.SUBMITTED:
+            return Standing.OPEN, "at the service", "the same command again polls it to its end", None
+        case JobState.INTENT:
+            return Standing.OPEN, "being created", "its create was under way when this was written", None
+        case _:
+            return _not_created(job, image, now)
+
+
+def _not_here(job: JobRecord, word: str, now: float) -> tuple[Standing, str, str, AigcError | None]:
+    if job.expires_at is not None and now < job.expires_at:
+        return Standing.OPEN, word, f"{word}; its URL lives until {clock(job.expires_at)}", DownloadError(word)
+    ended = "at a time that is not known" if job.expires_at is None else f"at {clock(job.expires_at)}"
+    return Standing.FAILED, word, f"{word}, and its URL ended {ended}", ResultExpired(f"{word}, and its URL has ended")
+
+
+def _not_created(job: JobRecord, image: JobRecord | None, now: float) -> tuple[Standing, str, str, AigcError | None]:
+    """A video waits for its image, and an image's URL does not live for ever."""
+    if job.kind is Kind.VIDEO and image is not None:
+        if image.state in (JobState.FAILED, JobState.UNKNOWN):
+            return Standing.OPEN, "not created", "it begins with the image, which there is not", None
+        if image.state in (JobState.DONE, JobState.SAVED) and now >= (image.expires_at or 0.0):
+            error = ResultExpired("not created: the URL of the image that it begins with has ended")
+            return Standing.FAILED, "not created", error.reason, error
+    return Standing.OPEN, "not created", "nothing was paid for it yet; the same command again creates it", None
+
+
+_SHOWN_ELSEWHERE: Final = frozenset({"prompt", "model_name", "model_version", "first_frame", "last_frame"})
+
+
+def _settings(sent: dict[str, JsonValue]) -> Iterator[tuple[str, str]]:
+    """The request's plain settings; what is a list or an object of its own is in the ledger."""
+    for name, value in sent.items():
+        if name not in _SHOWN_ELSEWHERE and isinstance(value, str | int | float):
+            shown = {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+            yield name.replace("_", " "), f"{shown} s" if name == "duration" else str(shown)
+
+
+def _timings(job: JobRecord) -> Iterator[tuple[str, str]]:
+    sent = job.sent_at if job.sent_at is not None else job.intent_at
+    if sent is None:
+        return
+    yield "created", f"{clock(sent)}, {seconds(sent - job.planned_at)} after it was planned"
+    if job.attempts > 1:
+        yield "creates sent", f"{job.attempts}: refused and sent again {times(job.attempts - 1)}"
+    if job.submitted_at is None:
+        return
+    yield "accepted after", seconds(job.submitted_at - sent)
+    if job.running_at is not None:
+        yield "in the queue", seconds(job.running_at - job.submitted_at)
+    if job.ended_at is None:
+        return
+    yield "at the service", seconds(job.ended_at - job.submitted_at)
+    if job.unfinished_at is not None:
+        yield "noticed within", seconds(job.ended_at - job.unfinished_at)
+    if job.saved_at is not None:
+        yield "saved after", seconds(job.saved_at - job.ended_at)
+
+
+def times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def seconds(length: float) -> str:
+    """A length of time for people.
+
+    >>> [seconds(length) for length in (0.034, 4.25, 74.4, 232, 7500)]
+    ['34 ms', '4.2 s', '74 s', '3 min 52 s', '2 h 05 min']
+    """
+    length = max(0.0, length)
+    if length < 1:
+        return f"{length * 1000:.0f} ms"
+    if length < 10:
+        return f"{length:.1f} s"
+    if length < 120:
+        return f"{length:.0f} s"
+    whole = round(length)
+    if length < 7200:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def rate(per_second: float) -> str:
+    """
+    >>> rate(19.52), rate(0.06)
+    ('19.5/s', '3.6/min')
+    """
+    return f"{per_second:.3g}/s" if per_second >= 1 else f"{per_second * 60:.2g}/min"
+
+
+def clock(at: float) -> str:
+    """A moment in this machine's time zone, which the page names once."""
+    return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S}"

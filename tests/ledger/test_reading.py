@@ -1,0 +1,131 @@
+"""A ledger read by who does not write it: one moment, by request, of any version up to ours."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mps_aigc_async.errors import LedgerError
+from mps_aigc_async.ledger import JobRecord, SqliteLedger
+from mps_aigc_async.ledger.reading import of_state, reading
+from mps_aigc_async.ledger.schema import COLUMNS, CREATE, to_row
+from mps_aigc_async.states import JobState, Kind
+
+OWNER = {"account": "AKID…1", "backend": "mps", "endpoint": "https://mps.tencentcloudapi.com/"}
+
+
+def job(name: str, kind: Kind = Kind.IMAGE) -> JobRecord:
+    return JobRecord(job_id=f"{name}/{kind}", kind=kind, content='{"prompt":"a cat"}', planned_at=1.0)
+
+
+@asynccontextmanager
+async def written(path: Path, *jobs: JobRecord) -> AsyncIterator[SqliteLedger]:
+    """A ledger with these rows, open for writing."""
+    ledger = await SqliteLedger.open(path, OWNER)
+    try:
+        for row in jobs:
+            await ledger.put(row)
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+async def test_requests_come_whole_and_in_the_order_of_planning(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    rows = [job("b"), job("a"), job("b", Kind.VIDEO), job("a/1"), job("a", Kind.VIDEO)]
+    async with written(path, *rows) as ledger:
+        await ledger.put(rows[1].moved(JobState.INTENT, intent_at=2.0))  # written anew, it keeps its place
+        with reading(path) as kept:
+            found = [(name, [row.kind for row in jobs]) for name, jobs in kept.requests()]
+    both = [Kind.IMAGE, Kind.VIDEO]
+    assert found == [("b", both), ("a", both), ("a/1", [Kind.IMAGE])]
+
+
+async def test_counts_and_owner(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    async with written(path, job("a"), job("b"), job("a", Kind.VIDEO)):
+        pass
+    with reading(path) as kept:
+        census = kept.census()
+        assert kept.owner() == OWNER
+    assert census == {(Kind.IMAGE, JobState.PLANNED): 2, (Kind.VIDEO, JobState.PLANNED): 1}
+    assert (of_state(census, JobState.PLANNED), of_state(census, JobState.FAILED)) == (3, 0)
+    assert {file.name for file in tmp_path.iterdir()} == {"ledger.db", "ledger.db.lock"}
+
+
+async def test_what_is_written_meanwhile_is_not_seen(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    async with written(path, job("a")) as ledger:
+        with reading(path) as kept:
+            assert of_state(kept.census(), JobState.PLANNED) == 1
+            await ledger.put(job("b"))
+            assert [name for name, _ in kept.requests()] == ["a"]
+
+
+def first_version(path: Path, *jobs: JobRecord) -> None:
+    """A ledger as version 1 left it."""
+    with closing(sqlite3.connect(path)) as database:
+        for statement in CREATE:
+            database.execute(statement)
+        database.executemany("INSERT INTO belongs_to VALUES (?, ?)", OWNER.items())
+        columns = COLUMNS[: COLUMNS.index("filled_in")]
+        marks = ", ".join("?" * len(columns))
+        rows = [to_row(row)[: len(columns)] for row in jobs]
+        database.executemany(f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({marks})", rows)  # noqa: S608 — our own names
+        database.commit()
+
+
+async def test_a_ledger_of_the_first_version_is_read_as_it_is_and_written_as_a_current_one(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    before = job("a").moved(JobState.INTENT, intent_at=2.0).moved(JobState.SUBMITTED, task_id="4-1", submitted_at=3.0)
+    first_version(path, before)
+    untouched = path.read_bytes()
+    with reading(path) as kept:
+        assert list(kept.requests()) == [("a", [before])]
+    assert path.read_bytes() == untouched
+    async with written(path) as ledger:
+        assert await ledger.get("a/image") == before
+        later = replace(before, attempts=2, filled_in={"model_name": "Kling"}, sent_at=2.5, running_at=4.0)
+        await ledger.put(later)
+    with reading(path) as kept:
+        assert list(kept.requests()) == [("a", [later])]
+
+
+async def test_a_ledger_of_the_first_version_and_another_owner_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    first_version(path, job("a").moved(JobState.INTENT, intent_at=2.0))
+    untouched = path.read_bytes()
+    with pytest.raises(LedgerError, match="belongs to account"):
+        await SqliteLedger.open(path, {**OWNER, "account": "another"})
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (1,)
+    assert path.stat().st_size == len(untouched)
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("PRAGMA user_version = 99", r"newer version \(schema 99\): upgrade"),
+        ("PRAGMA application_id = 5", "SQLite file of something else"),
+    ],
+)
+async def test_what_cannot_be_read_is_refused(tmp_path: Path, statement: str, says: str) -> None:
+    path = tmp_path / "ledger.db"
+    async with written(path):
+        pass
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(statement)
+        database.commit()
+    with pytest.raises(LedgerError, match=says), reading(path):
+        pass
+
+
+def test_a_file_that_is_not_there_or_no_database(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="there is no ledger"), reading(tmp_path / "ledger.db"):
+        pass
+    (tmp_path / "notes.txt").write_text("my notes\n" * 1000, encoding="utf-8")
+    with pytest.raises(LedgerError, match="cannot be read as a ledger"), reading(tmp_path / "notes.txt"):
+        pass

@@ -1,0 +1,108 @@
+"""What the page says of a request in each state, and what to do about it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mps_aigc_async.ledger import JobRecord
+from mps_aigc_async.report.shots import Shot, Standing, shot_of
+from mps_aigc_async.states import JobState, Kind
+
+from .batches import NOW, done, failed, planned, saved, submitted, unknown
+
+IMAGE, VIDEO = planned("a", Kind.IMAGE), planned("a", Kind.VIDEO)
+START = NOW - 900
+
+
+def shot(*jobs: JobRecord, there: bool = True, now: float = NOW) -> Shot:
+    return shot_of(1, "a", jobs, find=lambda file: Path(file).name if there else None, now=now)
+
+
+def image_done(at: float = START) -> JobRecord:
+    return done(submitted(IMAGE, at))
+
+
+@pytest.mark.parametrize(
+    ("job", "standing", "word", "reason", "advice"),
+    [
+        (IMAGE, Standing.OPEN, "not created", "nothing was paid", ""),
+        (IMAGE.moved(JobState.INTENT, intent_at=START), Standing.OPEN, "being created", "under way", ""),
+        (submitted(IMAGE, START), Standing.OPEN, "at the service", "polls it to its end", ""),
+        (image_done(), Standing.OPEN, "not saved", "its URL lives until", "same command again fetches"),
+        (image_done(NOW - 50_000), Standing.FAILED, "not saved", "its URL ended at 20", "another id"),
+        (replace(image_done(), expires_at=None), Standing.FAILED, "not saved", "a time that is not known", "another"),
+        (saved(image_done(), Path("a.png")), Standing.DONE, "saved", "", ""),
+        (failed(submitted(IMAGE, START)), Standing.FAILED, "failed", "The model could not do it.", "billed again"),
+        (unknown(IMAGE, START), Standing.UNKNOWN, "unknown", "nothing told whether", "not sent again by themselves"),
+    ],
+    ids=lambda value: value.state if isinstance(value, JobRecord) else "",
+)
+def test_each_state_has_its_words(job: JobRecord, standing: Standing, word: str, reason: str, advice: str) -> None:
+    (step,) = shot(job).steps
+    assert (step.standing, step.word) == (standing, word)
+    assert reason in step.reason
+    assert bool(step.reason) is bool(reason)
+    assert advice in step.advice
+    assert bool(step.advice) is bool(advice)
+
+
+def test_a_file_that_is_gone_can_be_fetched_while_its_url_lives() -> None:
+    job = saved(image_done(), Path("a.png"))
+    (step,) = shot(job, there=False).steps
+    assert (step.standing, step.word, step.files) == (Standing.OPEN, "its file is gone", [])
+    assert shot(job, there=False, now=NOW + 86_400).standing is Standing.FAILED
+
+
+def test_the_worst_of_its_jobs_counts() -> None:
+    image = saved(image_done(), Path("a.png"))
+    assert shot(image, VIDEO).standing is Standing.OPEN
+    assert shot(image, unknown(VIDEO, START)).standing is Standing.UNKNOWN
+    assert shot(failed(submitted(IMAGE, START)), VIDEO).standing is Standing.FAILED
+    assert shot(image, saved(done(submitted(VIDEO, START)), Path("a.mp4"))).standing is Standing.DONE
+
+
+def test_a_video_whose_image_has_expired_says_so() -> None:
+    image = saved(image_done(NOW - 50_000), Path("a.png"))
+    video = shot(VIDEO, image).steps[1]
+    assert (video.standing, video.word) == (Standing.FAILED, "not created")
+    assert "the image that it begins with has ended" in video.reason
+    without = shot(failed(submitted(IMAGE, START)), VIDEO).steps[1]
+    assert without.reason == "it begins with the image, which there is not"
+
+
+def test_the_image_comes_before_the_video_and_is_its_poster() -> None:
+    image = saved(image_done(), Path("out/a.png"))
+    chain = shot(VIDEO, image)
+    assert [step.kind for step in chain.steps] == [Kind.IMAGE, Kind.VIDEO]
+    assert chain.poster == "a.png"
+    assert shot(VIDEO).poster is None
+
+
+def test_what_the_defaults_filled_in_is_shown_like_what_the_user_wrote() -> None:
+    job = submitted(planned("a", Kind.VIDEO, duration=5, enable_audio=True, images=["https://x/y"]), START)
+    (step,) = shot(job).steps
+    assert step.model == "Kling 3.0"
+    assert step.prompt == "the video of a"
+    assert step.settings == (("duration", "5 s"), ("enable audio", "yes"))
+    assert shot(IMAGE).steps[0].model == ""
+
+
+def test_timings_tell_where_the_time_went() -> None:
+    job = saved(done(submitted(IMAGE, START, attempts=3)), Path("a.png"))
+    (step,) = shot(job).steps
+    timings = dict(step.timings)
+    assert timings.pop("created").endswith(", 100 s after it was planned")
+    assert timings == {
+        "creates sent": "3: refused and sent again twice",
+        "accepted after": "100 ms",
+        "in the queue": "5.0 s",
+        "at the service": "60 s",
+        "noticed within": "5.0 s",
+        "saved after": "500 ms",
+    }
+    assert shot(IMAGE).steps[0].timings == ()
+
+
+def test_no_url_of_a_result_is_shown() -> None:
+    assert "SIGNATURE" not in repr(shot(image_done()))
