@@ -4,9 +4,13 @@ import argparse
 import asyncio
 from collections.abc import Callable, Coroutine
 
-from . import batch, pacing
+from . import batch, compare, pacing
 
-BENCHMARKS: dict[str, Callable[[], Coroutine[None, None, None]]] = {"batch": batch.main, "pacing": pacing.main}
+BENCHMARKS: dict[str, Callable[[], Coroutine[None, None, None]]] = {
+    "batch": batch.main,
+    "compare": compare.main,
+    "pacing": pacing.main,
+}
 
 
 def main() -> None:

@@ -12,6 +12,9 @@ from typing import Any
 from mps_aigc_async import Config
 from mps_aigc_async.emulator import Arrival, Emulator, Statistics
 
+KEYS = ("AKIDEXAMPLE", "KEYEXAMPLE")
+"""The emulator's own."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -21,6 +24,8 @@ class Report:
     arrivals: Sequence[Arrival]
     lives: Mapping[str, tuple[float, float]]
     """By TaskId: when the task began and ended at the service (Unix seconds)."""
+    prompts: Mapping[str, str]
+    """By TaskId: what was asked for."""
 
 
 class Server:
@@ -38,8 +43,8 @@ class Server:
 
     def config(self, images: int, videos: int, poll_ms: int) -> Config:
         concurrency = {"maxImageTasks": images, "maxVideoTasks": videos, "pollIntervalMs": poll_ms}
-        keys = {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE", "endpoint": self.url}
-        return Config.parse({"tencentCloud": keys, "concurrency": concurrency})
+        account = {"secretId": KEYS[0], "secretKey": KEYS[1], "endpoint": self.url}
+        return Config.parse({"tencentCloud": account, "concurrency": concurrency})
 
 
 @asynccontextmanager
@@ -69,4 +74,5 @@ async def _serve(pipe: "Connection[Any, str]", settings: dict[str, Any]) -> None
         while await asyncio.to_thread(pipe.recv) == "report":
             tasks = emulator.service._tasks  # noqa: SLF001 — the truth that no client may see
             lives = {task_id: (task.created_at, task.ends_at) for task_id, task in tasks.items()}
-            pipe.send(Report(emulator.statistics(), emulator.arrivals, lives))
+            prompts = {task_id: task.order.prompt for task_id, task in tasks.items()}
+            pipe.send(Report(emulator.statistics(), emulator.arrivals, lives, prompts))

@@ -52,6 +52,7 @@ class Emulator:
         secret_key: str = "KEYEXAMPLE",  # noqa: S107
         forbidden_word: str = "forbidden-content",
         failing_word: str = "fail-later",
+        fetch_frames: bool = True,
         log_size: int = 100_000,
     ) -> None:
         self.service = Service(
@@ -66,6 +67,7 @@ class Emulator:
                 secret_key=secret_key,
                 forbidden_word=forbidden_word,
                 failing_word=failing_word,
+                fetch_frames=fetch_frames,
                 log_size=log_size,
             )
         )
