@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 OUT ?= demo-output
 AXE := axe-core@4.14.1
 
-.PHONY: help demo test lint types layers unit system clean
+.PHONY: help demo test lint types layers unit picture system clean
 
 help:
 	@echo "make demo    a storyboard of 12 shots, images and videos, on the emulator: no keys needed (16 s, and the set-up once)"
 	@echo "make test    set-up, ruff, mypy --strict, pyright, import-linter, pytest"
 	@echo "make system  Debian packages that tests need (root)"
+	@echo "make picture README's picture of the report page, from a demo"
 	@echo "make clean   remove the environment and what the demo made"
 
 demo: $(VENV)/.run
@@ -31,7 +32,10 @@ layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev
-	PYTHONDEVMODE=1 $(BIN)/pytest
+	PYTHONDEVMODE=1 $(BIN)/pytest -n auto --dist loadgroup
+
+picture: $(VENV)/.dev demo
+	$(BIN)/python -m tests.report.screenshot $(OUT) docs/report.png
 
 # Debian's packages that are needed: its Python comes without venv (one that has it needs nothing), and the report page
 # is tested in Chromium.

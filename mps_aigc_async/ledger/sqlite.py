@@ -57,6 +57,7 @@ class SqliteLedger:
             raise LedgerError(f"cannot make the folder of the ledger {path}: {error.strerror}") from error
         lock = WriterLock(path)
         try:
+            _try_to_open(path)
             ledger = cls(path, lock, await aiosqlite.connect(path, isolation_level=None))
         except BaseException as error:
             lock.release()
@@ -221,3 +222,13 @@ class SqliteLedger:
         async with self._database.execute(query) as rows:
             row = await rows.fetchone()
         return int(row[0]) if row else 0
+
+
+def _try_to_open(path: Path) -> None:
+    """Raise LedgerError where the file can't be opened: told by SQLite instead, aiosqlite (0.22) would leave a thread
+    behind that reports to a loop which may be closed by then."""
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise LedgerError(f"cannot open the ledger {path}: {error.strerror}") from error
