@@ -13,6 +13,7 @@ from .errors import (
     CreateOutcomeUnknown,
     DownloadError,
     InvalidRequest,
+    JobDropped,
     LedgerError,
     ResultExpired,
     ServiceError,
@@ -29,6 +30,7 @@ from .policy import RetryPolicy
 from .requests import CosStore, ImageRequest, ImageToVideo, ReferenceImage, ReferenceVideo, Subject, VideoRequest
 from .results import ImageResult, ImageToVideoResult, Outcome, VideoResult
 from .scheduler import Run
+from .settlement import Attach, CreateAgain, Drop
 from .states import JobState, Kind, TaskState
 from .transport import Timeouts
 from .wire.dialect import TaskStatus
@@ -37,19 +39,23 @@ __all__ = [
     "AccountError",
     "AigcClient",
     "AigcError",
+    "Attach",
     "ClientClosed",
     "Config",
     "ConfigError",
     "ContentViolation",
     "CosStore",
+    "CreateAgain",
     "CreateOutcomeUnknown",
     "DownloadError",
+    "Drop",
     "Event",
     "ImageRequest",
     "ImageResult",
     "ImageToVideo",
     "ImageToVideoResult",
     "InvalidRequest",
+    "JobDropped",
     "JobRecord",
     "JobState",
     "Kind",

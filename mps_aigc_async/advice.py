@@ -9,6 +9,7 @@ from .errors import (
     CreateOutcomeUnknown,
     DownloadError,
     InvalidRequest,
+    JobDropped,
     ResultExpired,
     ServiceError,
     TaskFailed,
@@ -20,12 +21,13 @@ _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
     (
         CreateOutcomeUnknown,
         "the service may have made (and billed) these: they are not sent again by themselves; look for them in the "
-        "console's task list, and where nothing is there give the request another id to create it anew",
+        "console's task list, and decide with `mps-aigc settle DIR`",
     ),
     (ContentViolation, "change the prompt or the input, and give the request another id"),
     (InvalidRequest, "mend the request and run the batch again"),
     (DownloadError, "the same command again fetches them, as long as their URLs live"),
     (ResultExpired, "to make it anew, give the request another id"),
+    (JobDropped, "to make it anew, give the request another id"),
     (TaskFailed, "to try again (and be billed again if it succeeds), give the request another id"),
 )
 

@@ -20,6 +20,7 @@ from .policy import RetryPolicy
 from .requests import ImageRequest, ImageToVideo, Request, VideoRequest
 from .results import ImageResult, ImageToVideoResult, Outcome, Result, VideoResult
 from .scheduler import FanOut, Run
+from .settlement import Settlement
 from .states import JobState, Kind
 from .transport import AiohttpTransport, Timeouts, Transport, parse_endpoint
 from .wire.dialect import TaskStatus
@@ -209,6 +210,16 @@ class AigcClient:
     async def unknown(self, ledger: str | Path | None = None) -> list[JobRecord]:
         """The jobs whose create was sent and never answered, the oldest first."""
         return await self._in_ledger(ledger, lambda kept: kept.in_state(JobState.UNKNOWN))
+
+    async def settle(self, job_id: str, how: Settlement, *, ledger: str | Path | None = None) -> JobRecord:
+        """Decide a job of `unknown()`: `CreateAgain()`, `Attach("4-Aigc…")` or `Drop()`; the job as it is then.
+
+        The next run with this ledger goes on from there. Raises InvalidRequest for a job that is not unknown and for
+        a task that is another job's, TaskNotFound for one that the service does not know: nothing is changed then.
+        """
+        parts = self._opened()
+        pipelines = await parts.pipelines(self._ledger if ledger is None else absolute(ledger))
+        return await parts.work.serve(pipelines.settle(job_id, how), f"settling of {job_id}")
 
     async def counts(self, ledger: str | Path | None = None) -> Mapping[JobState, int]:
         """Jobs by state."""

@@ -11,6 +11,7 @@
     │   └── TaskNotFound        no such task (or one too old)
     ├── TransportError          no usable answer: connection, timeout, an answer that is not the service's
     ├── CreateOutcomeUnknown    a create was sent and no answer told whether it was accepted (and billed)
+    ├── JobDropped              the user gave up a job whose create was never answered
     ├── TaskFailed              the service accepted the task and failed it
     ├── TaskTimeout             our waiting ended, the task's life did not (also a TimeoutError)
     ├── ResultExpired           a result's URL has outlived its 12 hours, or is too near its end to be used
@@ -135,6 +136,10 @@ class CreateOutcomeUnknown(AigcError):
     ending = Ending.UNKNOWN
 
 
+class JobDropped(AigcError):
+    """The user settled a create of unknown outcome by giving the job up."""
+
+
 class TaskFailed(AigcError):
     """The service accepted the task and then failed it; the message is the service's own."""
 
@@ -162,8 +167,8 @@ class ClientClosed(AigcError):
 RECORDED: Final[dict[str, type[AigcError]]] = {
     cls.__name__: cls
     for cls in (
-        ClientClosed, ConfigError, CreateOutcomeUnknown, DownloadError, InvalidRequest, LedgerError, ResultExpired,
-        TaskFailed, TaskTimeout,
+        ClientClosed, ConfigError, CreateOutcomeUnknown, DownloadError, InvalidRequest, JobDropped, LedgerError,
+        ResultExpired, TaskFailed, TaskTimeout,
     )
 }  # fmt: skip
 SERVICE: Final[dict[str, type[ServiceError]]] = {

@@ -16,13 +16,23 @@ from weakref import WeakValueDictionary
 from . import events
 from .calls import Calls
 from .downloads import Downloads, all_exist
-from .errors import AigcError, CreateOutcomeUnknown, ResultExpired, TaskFailed, Throttled, to_record
+from .errors import (
+    AigcError,
+    CreateOutcomeUnknown,
+    InvalidRequest,
+    JobDropped,
+    ResultExpired,
+    TaskFailed,
+    Throttled,
+    to_record,
+)
 from .ledger import JobRecord, Ledger
 from .limits import AccountLimits, SendTime, Slot
 from .ownership import Owner
 from .policy import AFTER, clock_is_off
 from .poller import Ended, Poller, Watch
 from .requests import CosStore, beyond, content
+from .settlement import Attach, CreateAgain, Drop, Settlement
 from .states import Ending, JobState, Kind, TaskState
 from .wire.dialect import Call, Created, Dialect, TaskRequest, TaskStatus
 
@@ -159,6 +169,52 @@ class Jobs:
         if job.state is JobState.FAILED:
             raise job.recorded_error()
         return job
+
+    async def settle(self, job_id: str, how: Settlement) -> JobRecord:
+        """Carry out the user's word on a job of unknown outcome; return it as it is then.
+
+        Raises InvalidRequest for any other job and for a task that is another job's, and what its poll raises for a
+        task that the service does not know: nothing is changed then.
+        """
+        async with self._lock(job_id):
+            job = await self.ledger.get(job_id)
+            if job is None or job.state is not JobState.UNKNOWN:
+                state = "is not in the ledger" if job is None else f"is {job.state}"
+                raise InvalidRequest(f"the job {state}: only one of unknown outcome can be settled", job_id=job_id)
+            match how:
+                case CreateAgain():
+                    settled = job.moved(JobState.PLANNED, error={})
+                case Attach(task_id):
+                    settled = await self._attached(job, task_id)
+                case Drop():
+                    dropped = JobDropped("given up: its create was sent, and nothing told whether it was accepted")
+                    settled = job.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(dropped))
+            await self.ledger.put(settled)
+        if settled.state is JobState.SUBMITTED:
+            self._watch(settled)
+            self._emit(events.Submitted, settled, task_id=settled.task_id or "")
+        elif settled.state is JobState.FAILED:
+            self._emit(events.Failed, settled, error=settled.recorded_error())
+        return settled
+
+    async def _attached(self, job: JobRecord, task_id: str) -> JobRecord:
+        """The job with the task that its create made, once the service has told that there is one."""
+        other = await self.ledger.of_task(task_id)
+        if other is not None:
+            raise InvalidRequest(f"task {task_id} is {other.job_id}'s already", job_id=job.job_id, task_id=task_id)
+        try:
+            await self._calls.call(self._dialect.describe(job.kind, task_id))
+        except AigcError as error:
+            error.about(job_id=job.job_id, task_id=task_id)
+            raise
+        return job.moved(
+            JobState.SUBMITTED,
+            task_id=task_id,
+            # The URLs' life is counted from here if the task has ended already: never later than the truth.
+            submitted_at=job.sent_at or job.intent_at or job.planned_at,
+            slot_until=self._wall() + self._deadlines_s[job.kind],
+            error={},
+        )
 
     # --- planned → submitted ------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from .ledger import JobRecord
 from .limits import Slots
 from .requests import CosStore, ImageRequest, ImageToVideo, Request, VideoRequest, check, digest
 from .results import ImageResult, ImageToVideoResult, Outcome, Result, VideoResult
+from .settlement import Settlement
 from .states import JobState, Kind
 from .wire.dialect import Dialect, TaskRequest
 
@@ -166,6 +167,10 @@ class Pipelines:
     async def attach(self, kind: Kind, task_id: str) -> JobRecord:
         """A task of another ledger or none, waited for to its end."""
         return await self._jobs.attach(kind, task_id)
+
+    async def settle(self, job_id: str, how: Settlement) -> JobRecord:
+        """The user's word on a job of unknown outcome."""
+        return await self._jobs.settle(job_id, how)
 
     async def _result(self, request: Request, name: str, save_to: Path | None, made: list[ImageResult]) -> Result:
         await self._check_new(request, name)

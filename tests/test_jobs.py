@@ -10,12 +10,16 @@ import pytest
 from mps_aigc_async import (
     AccountError,
     AigcClient,
+    Attach,
     ClientClosed,
     ContentViolation,
+    CreateAgain,
     CreateOutcomeUnknown,
+    Drop,
     ImageRequest,
     ImageToVideo,
     InvalidRequest,
+    JobDropped,
     JobRecord,
     JobState,
     Kind,
@@ -33,6 +37,7 @@ from mps_aigc_async.emulator import Service
 from mps_aigc_async.errors import AigcError
 from mps_aigc_async.ledger import MemoryLedger
 from mps_aigc_async.requests import content
+from mps_aigc_async.settlement import Settlement
 from mps_aigc_async.states import Ending
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.transport import Gate, Sent, unheard
@@ -413,6 +418,96 @@ def test_an_unknown_create_keeps_its_slot_while_its_task_may_be_running() -> Non
                 await client.generate(CAT)
         assert service.statistics(wall()).most_running["image"] == 1
         assert accepted(service, "CreateAigcImageTask") == 2
+
+    run(main())
+
+
+async def lost(client: AigcClient, service: Service, name: str = "cat") -> None:
+    """A create whose answer never came, though the service accepted it."""
+    service.faults.add(fault="reset_after")
+    with pytest.raises(CreateOutcomeUnknown, match=f"job {name}/image"):
+        await client.generate(ImageRequest(id=name, prompt="a cat"))
+
+
+def test_an_unknown_job_is_created_again_at_the_users_word_alone() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            await lost(client, service)
+            with pytest.raises(CreateOutcomeUnknown):  # asked for again it is not sent again
+                await client.generate(CAT)
+            assert accepted(service, "CreateAigcImageTask") == 1
+            assert (await client.settle("cat/image", CreateAgain())).state is JobState.PLANNED
+            assert await client.unknown() == []
+            assert (await client.generate(CAT)).urls
+            assert (await row_of(client, "cat/image")).error == {}
+        assert accepted(service, "CreateAigcImageTask") == 2
+
+    run(main())
+
+
+def test_the_task_of_an_unknown_job_is_attached_and_polled_to_its_end() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            heard = Heard(client)
+            await lost(client, service)
+            (task_id,) = [arrival.task_id for arrival in service.arrivals if arrival.action == "CreateAigcImageTask"]
+            assert task_id is not None
+            settled = await client.settle("cat/image", Attach(task_id))
+            assert (settled.state, settled.task_id) == (JobState.SUBMITTED, task_id)
+            result = await client.generate(CAT)
+            assert result.task_id == task_id
+            assert result.expires_at is not None
+            assert result.expires_at.timestamp() <= wall() + 12 * 3600
+            assert heard.names("cat/image") == ["Planned", "Paced", "Unknown", "Submitted", "Done"]
+            await asyncio.sleep(400)  # the slot of the create in doubt is back as well
+            assert client.statistics().slots[Kind.IMAGE].running == 0
+        assert accepted(service, "CreateAigcImageTask") == 1
+
+    run(main())
+
+
+def test_a_dropped_job_has_failed_and_stays_so() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            await lost(client, service)
+            assert (await client.settle("cat/image", Drop())).state is JobState.FAILED
+            with pytest.raises(JobDropped, match="given up"):
+                await client.generate(CAT)
+        assert accepted(service, "CreateAigcImageTask") == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("how", [CreateAgain(), Attach("4-AigcImage-x"), Drop()], ids=lambda how: type(how).__name__)
+def test_only_an_unknown_job_can_be_settled(how: Settlement) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            await client.generate(CAT)
+            before = await row_of(client, "cat/image")
+            with pytest.raises(InvalidRequest, match="the job is done: only one of unknown outcome"):
+                await client.settle("cat/image", how)
+            with pytest.raises(InvalidRequest, match=r"is not in the ledger.*job dog/image"):
+                await client.settle("dog/image", how)
+            assert await row_of(client, "cat/image") == before
+
+    run(main())
+
+
+def test_a_task_that_does_not_fit_is_refused_and_changes_nothing() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            known = await client.generate(ImageRequest(id="dog", prompt="a dog"))
+            await lost(client, service)
+            with pytest.raises(InvalidRequest, match="is dog/image's already"):
+                await client.settle("cat/image", Attach(known.task_id))
+            with pytest.raises(ServiceError, match="job cat/image"):
+                await client.settle("cat/image", Attach("4-AigcImage-nobody"))
+            assert [job.job_id for job in await client.unknown()] == ["cat/image"]
 
     run(main())
 

@@ -7,7 +7,7 @@ import typer
 
 from ..errors import AigcError
 from ..report import write
-from .screen import complain, printable, say
+from .screen import complain, printable, program, say
 
 
 def report(
@@ -26,3 +26,5 @@ def tell_page(folder: Path) -> None:
         say(f"to look at: {write(folder)}")
     except AigcError as error:
         complain(f"note: there is no report page: {printable(error.reason)}")
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 — the batch is over: its exit code is its own
+        complain(f"note: there is no report page ({type(error).__name__}); {program()} report {folder} tries again")

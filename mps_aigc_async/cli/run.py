@@ -77,7 +77,13 @@ def carry_out(
         interrupted = True
     tell_results(tally, time.monotonic() - began, out)
     tell_reasons(tally)
-    tell_page(out)
+    code = _ending(ledger, tally, error, interrupted=interrupted, on_again=on_again)
+    tell_page(out)  # last: whatever becomes of it, how to go on has been said
+    return code
+
+
+def _ending(ledger: Path, tally: Tally, error: AigcError | None, *, interrupted: bool, on_again: str) -> Exit:
+    """Say how to go on, if there is anything left; the exit code."""
     if interrupted:
         with reading(ledger) as kept:
             complain(f"interrupted; {in_flight(kept.census())}\n{on_again}")

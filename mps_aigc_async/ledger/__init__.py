@@ -28,6 +28,10 @@ class Ledger(Protocol):
 
     async def get(self, job_id: str) -> JobRecord | None: ...
 
+    async def of_task(self, task_id: str) -> JobRecord | None:
+        """The job that this task is of, if it is one's here."""
+        ...
+
     async def in_state(self, state: JobState) -> list[JobRecord]:
         """All jobs in one state, the oldest first."""
         ...

@@ -37,6 +37,9 @@ class MemoryLedger:
     async def get(self, job_id: str) -> JobRecord | None:
         return self._jobs.get(job_id)
 
+    async def of_task(self, task_id: str) -> JobRecord | None:
+        return next((job for job in self._jobs.values() if job.task_id == task_id), None)
+
     async def in_state(self, state: JobState) -> list[JobRecord]:
         return sorted((job for job in self._jobs.values() if job.state is state), key=lambda job: job.planned_at)
 

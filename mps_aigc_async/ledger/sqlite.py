@@ -192,6 +192,14 @@ class SqliteLedger:
         jobs = await self._select(f"{_SELECT} WHERE job_id = ?", job_id)
         return jobs[0] if jobs else None
 
+    async def of_task(self, task_id: str) -> JobRecord | None:
+        # Rows on their way to the file first; then the file, without an index: asked once for a user's decision.
+        for job in (*self._pending.values(), *self._writing.values()):
+            if job.task_id == task_id:
+                return job
+        jobs = await self._select(f"{_SELECT} WHERE task_id = ?", task_id)
+        return jobs[0] if jobs else None
+
     async def in_state(self, state: JobState) -> list[JobRecord]:
         return await self._select(f"{_SELECT} WHERE state = ? ORDER BY planned_at, rowid", state.value)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from ..ledger import JobRecord
 from ..states import JobState, Kind
-from .shots import Shot, Standing, seconds
+from .shots import Shot, Standing, clean, seconds
 from .timeline import Span, span_of
 
 MOST_BARS: Final = 4000
@@ -48,9 +48,9 @@ class Overview:
 
     def add(self, shot: Shot, jobs: Sequence[JobRecord]) -> None:
         self.standings[shot.standing] += 1
-        for step in shot.steps:
-            if step.error is not None:
-                self._add_reason(shot, step.standing, step.error.reason, step.advice)
+        # By their words: a chain whose two files are gone is one request to look into.
+        for reason, step in {clean(step.error.reason): step for step in shot.steps if step.error is not None}.items():
+            self._add_reason(shot, step.standing, reason, step.advice)
         for job in jobs:
             self._add_job(job, shot.number)
 

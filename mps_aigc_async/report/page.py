@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -77,7 +78,7 @@ def _shots(folder: Path, ledger: Reading, now: float) -> Iterator[tuple[Shot, Se
         """In the folder, wherever it was moved to since; else where it was saved."""
         for path in (folder / Path(file).name, Path(file)):
             if path.is_file():
-                return quote(os.path.relpath(path, folder).replace(os.sep, "/"))
+                return quote(os.fsencode(os.path.relpath(path, folder).replace(os.sep, "/")))
         return None
 
     for number, (name, jobs) in enumerate(ledger.requests(), start=1):
@@ -88,10 +89,13 @@ def _put(path: Path, text: Iterator[str]) -> None:
     """Whole or not at all, and never over a file that is not ours."""
     if path.exists() and _MARK not in path.read_bytes()[:2000]:
         raise ConfigError(f"{path} is not a report of ours: move it away, so that the report can be written there")
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
-        file.writelines(text)
-    part.replace(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.part")  # two may write at once
+    try:
+        with part.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
+            file.writelines(text)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _template() -> "Template":

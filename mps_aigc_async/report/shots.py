@@ -1,6 +1,7 @@
 """What the page says of one request: its jobs' rows, in words."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +11,14 @@ from typing import Final
 from pydantic import JsonValue
 
 from ..advice import advice_for
-from ..errors import AigcError, DownloadError, ResultExpired
+from ..errors import AigcError, CreateOutcomeUnknown, DownloadError, ResultExpired
 from ..ledger import JobRecord
 from ..states import JobState, Kind
+
+UNDER_WAY_S: Final = 300.0
+"""A create older than this is under way no more: it waits 250 ms for its time, and its answer a minute."""
+
+_QUERY: Final = re.compile(r"(?<=[^\s?])\?[^\s\"'<>]*=[^\s\"'<>]*")
 
 Find = Callable[[str], str | None]
 """Where the page finds a file of the ledger, as a relative URL; None if it is gone."""
@@ -105,15 +111,18 @@ def _how_it_stands(
     match job.state:
         case JobState.FAILED | JobState.UNKNOWN:
             error = job.recorded_error()
-            return Standing(job.state.value), job.state.value, error.reason, error
+            return Standing(job.state.value), job.state.value, clean(error.reason), error
         case JobState.DONE | JobState.SAVED if job.state is JobState.DONE or gone:
             return _not_here(job, "its file is gone" if gone else "not saved", now)
         case JobState.SAVED:
             return Standing.DONE, "saved", "", None
         case JobState.SUBMITTED:
             return Standing.OPEN, "at the service", "the same command again polls it to its end", None
-        case JobState.INTENT:
+        case JobState.INTENT if now - (job.intent_at or now) < UNDER_WAY_S:
             return Standing.OPEN, "being created", "its create was under way when this was written", None
+        case JobState.INTENT:  # its process died; the next one to open the ledger says the same
+            lost = CreateOutcomeUnknown("the process ended while the create was under way")
+            return Standing.UNKNOWN, "unknown", lost.reason, lost
         case _:
             return _not_created(job, image, now)
 
@@ -149,11 +158,11 @@ def _settings(sent: dict[str, JsonValue]) -> Iterator[tuple[str, str]]:
 
 def _timings(job: JobRecord) -> Iterator[tuple[str, str]]:
     sent = job.sent_at if job.sent_at is not None else job.intent_at
-    if sent is None:
+    if sent is None or job.state is JobState.PLANNED:
         return
-    yield "created", f"{clock(sent)}, {seconds(sent - job.planned_at)} after it was planned"
+    yield "sent", f"{clock(sent)}, {seconds(sent - job.planned_at)} after it was planned"
     if job.attempts > 1:
-        yield "creates sent", f"{job.attempts}: refused and sent again {times(job.attempts - 1)}"
+        yield "creates tried", f"{job.attempts}, this the last"
     if job.submitted_at is None:
         return
     yield "accepted after", seconds(job.submitted_at - sent)
@@ -168,8 +177,13 @@ def _timings(job: JobRecord) -> Iterator[tuple[str, str]]:
         yield "saved after", seconds(job.saved_at - job.ended_at)
 
 
-def times(number: int) -> str:
-    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+def clean(reason: str) -> str:
+    """A reason without the queries of the URLs in it: the service may quote what it was sent, signature included.
+
+    >>> clean("cannot fetch https://r.example/x.png?sign=abc&t=1 in time")
+    'cannot fetch https://r.example/x.png in time'
+    """
+    return _QUERY.sub("", reason)
 
 
 def seconds(length: float) -> str:

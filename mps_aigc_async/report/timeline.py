@@ -85,7 +85,7 @@ def span_of(job: JobRecord, shot: int, now: float) -> Span | None:
         sent=sent,
         accepted=job.submitted_at,
         running=job.running_at,
-        unfinished=known if job.ended_at is not None else max(known, min(now, job.slot_until or now)),
+        unfinished=max(known, min(now, job.slot_until or now)) if job.state is JobState.SUBMITTED else known,
         noticed=job.ended_at,
         saved=job.saved_at,
     )
@@ -161,13 +161,14 @@ class Axis:
     def __init__(self, busy: Iterable[tuple[float, float]]) -> None:
         self.pieces = _pieces(sorted(busy))
         self.active = sum(end - begin for begin, end in self.pieces)
-        room = WIDTH - LEFT - CUT * (len(self.pieces) - 1)
+        self._cut = min(CUT, (WIDTH - LEFT) / 2 / len(self.pieces))
+        room = WIDTH - LEFT - self._cut * (len(self.pieces) - 1)
         self._scale = room / max(self.active, 1e-3)
         times, places, x = [], [], LEFT
         for begin, end in self.pieces:
             times += [begin, end]
             places += [x, x := x + (end - begin) * self._scale]
-            x += CUT
+            x += self._cut
         self._times, self._places = times, places
 
     def at(self, time: float) -> float:
@@ -193,7 +194,7 @@ class Axis:
         return found
 
     def cuts(self, height: float) -> list[Box]:
-        return [Box(self.at(before[1]), 0.0, CUT, height) for before, _ in pairwise(self.pieces)]
+        return [Box(self.at(before[1]), 0.0, self._cut, height) for before, _ in pairwise(self.pieces)]
 
 
 def _pieces(busy: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -117,6 +117,13 @@ async def test_put_keeps_the_latest_state_of_each_job(ledger: Ledger) -> None:
     assert dict(await ledger.counts()) == {JobState.INTENT: 1, JobState.PLANNED: 1}
 
 
+async def test_a_job_is_found_by_its_task(ledger: Ledger) -> None:
+    await ledger.put(done(job()))
+    await ledger.put(job("b/image"))
+    assert await ledger.of_task("4-1") == done(job())
+    assert await ledger.of_task("4-2") is None
+
+
 async def test_in_state_lists_the_oldest_first(ledger: Ledger) -> None:
     for job_id, at in (("c", 3.0), ("a", 1.0), ("b", 2.0)):
         await ledger.put(job(job_id, at))

@@ -27,7 +27,8 @@ def image_done(at: float = START) -> JobRecord:
     ("job", "standing", "word", "reason", "advice"),
     [
         (IMAGE, Standing.OPEN, "not created", "nothing was paid", ""),
-        (IMAGE.moved(JobState.INTENT, intent_at=START), Standing.OPEN, "being created", "under way", ""),
+        (IMAGE.moved(JobState.INTENT, intent_at=NOW - 1), Standing.OPEN, "being created", "under way", ""),
+        (IMAGE.moved(JobState.INTENT, intent_at=START), Standing.UNKNOWN, "unknown", "process ended", "not sent again"),
         (submitted(IMAGE, START), Standing.OPEN, "at the service", "polls it to its end", ""),
         (image_done(), Standing.OPEN, "not saved", "its URL lives until", "same command again fetches"),
         (image_done(NOW - 50_000), Standing.FAILED, "not saved", "its URL ended at 20", "another id"),
@@ -92,9 +93,9 @@ def test_timings_tell_where_the_time_went() -> None:
     job = saved(done(submitted(IMAGE, START, attempts=3)), Path("a.png"))
     (step,) = shot(job).steps
     timings = dict(step.timings)
-    assert timings.pop("created").endswith(", 100 s after it was planned")
+    assert timings.pop("sent").endswith(", 100 s after it was planned")
     assert timings == {
-        "creates sent": "3: refused and sent again twice",
+        "creates tried": "3, this the last",
         "accepted after": "100 ms",
         "in the queue": "5.0 s",
         "at the service": "60 s",

@@ -1,0 +1,111 @@
+"""`settle`: the jobs whose create was sent and never answered, and the user's word for each."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..client import AigcClient
+from ..config import Config
+from ..errors import AigcError, InvalidRequest
+from ..ledger import JobRecord
+from ..ledger.reading import IN_FOLDER, reading
+from ..settlement import Attach, CreateAgain, Drop, Settlement
+from ..states import JobState
+from .interrupts import Interrupted, Interrupts
+from .options import ConfigOption, client_for
+from .screen import Exit, complain, exit_code, printable, program, say
+
+
+def settle(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `run` wrote into.")],
+    jobs: Annotated[
+        list[str] | None, typer.Argument(metavar="JOB …", help="As the list names them.", show_default="list them all")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All jobs of the list.")] = False,
+    create_again: Annotated[
+        bool, typer.Option("--create-again", help="Not accepted: `run` creates it. Paid for twice, if it was.")
+    ] = False,
+    attach: Annotated[
+        str | None, typer.Option("--attach", metavar="TASK_ID", help="Accepted, as this task.", show_default=False)
+    ] = None,
+    drop: Annotated[bool, typer.Option("--drop", help="Give it up: it has failed.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """List the jobs whose create was sent and never answered (needs no keys), or decide what becomes of them.
+
+    The service may have made, and billed, each of them: look for it in the console's task list, by prompt and time.
+    """
+    unknown = _unknown(folder)
+    decision = _decision(create_again=create_again, attach=attach, drop=drop)
+    named = [job.job_id for job in unknown] if everything else list(jobs or ())
+    if decision is None:
+        if named and not everything:
+            raise InvalidRequest("say what becomes of it: --create-again, --attach TASK_ID or --drop")
+        raise typer.Exit(_list(folder, unknown))
+    if not named:
+        raise InvalidRequest("name the jobs, or all of them with --all")
+    if isinstance(decision, Attach) and len(named) > 1:
+        raise InvalidRequest("a TaskId is of one job: name one")
+    client = client_for(Config.load(config), folder / IN_FOLDER)
+    raise typer.Exit(asyncio.run(_settle(client, named, decision)))
+
+
+def _unknown(folder: Path) -> list[JobRecord]:
+    with reading(folder / IN_FOLDER) as ledger:
+        return [job for _, jobs in ledger.requests() for job in jobs if job.state is JobState.UNKNOWN]
+
+
+def _decision(*, create_again: bool, attach: str | None, drop: bool) -> Settlement | None:
+    chosen: list[Settlement] = []
+    if create_again:
+        chosen.append(CreateAgain())
+    if attach is not None:
+        chosen.append(Attach(attach))
+    if drop:
+        chosen.append(Drop())
+    if len(chosen) > 1:
+        raise InvalidRequest("choose one of --create-again, --attach and --drop")
+    return chosen[0] if chosen else None
+
+
+def _list(folder: Path, unknown: Sequence[JobRecord]) -> Exit:
+    if not unknown:
+        say("no job's outcome is unknown")
+        return Exit.WELL
+    for job in unknown:
+        sent = datetime.fromtimestamp(job.sent_at or job.intent_at or job.planned_at).astimezone()
+        say(f"{printable(job.job_id)}  sent {sent:%Y-%m-%d %H:%M:%S %z}  {printable(job.prompt)}")
+    say(f"\nto decide: {program()} settle {folder} JOB --create-again | --attach TASK_ID | --drop")
+    return Exit.FAILED
+
+
+async def _settle(client: AigcClient, job_ids: Sequence[str], decision: Settlement) -> Exit:
+    async def all_of_them() -> Exit:
+        code = Exit.WELL
+        for job_id in job_ids:
+            try:
+                job = await client.settle(job_id, decision)
+            except AigcError as error:  # the others may be settled all the same
+                complain(f"error: {printable(str(error))}")
+                code = exit_code(error)
+            else:
+                say(f"{printable(job_id)}: {_BECOMES[job.state]}")
+        return code
+
+    with Interrupts() as interrupts:
+        async with client:
+            try:
+                return await interrupts.stoppable(all_of_them())
+            except Interrupted:
+                return Exit.INTERRUPTED
+
+
+_BECOMES = {
+    JobState.PLANNED: "planned: the next run creates it",
+    JobState.SUBMITTED: "submitted: the next run polls and saves it",
+    JobState.FAILED: "failed: given up",
+}

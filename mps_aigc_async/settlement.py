@@ -1,0 +1,23 @@
+"""What a user can decide of a job whose create was sent and never answered. Nothing but the user's word decides it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CreateAgain:
+    """It was not accepted: the next run creates it. If it was accepted all the same, it is paid for twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """It was accepted, as this task (found in the console's task list): the next run polls and saves it."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Give the job up: it has failed."""
+
+
+Settlement = CreateAgain | Attach | Drop
