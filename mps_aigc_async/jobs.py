@@ -6,7 +6,7 @@ does what is left to do and never creates what could exist already.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -246,10 +246,10 @@ class Jobs:
             request = resolve()
             job = replace(job, filled_in=beyond(request, job.content))
             call = self._dialect.create(request, self._store)
-            numbers = count(job.attempts + 1)
+            sends = count(job.attempts + 1)
             return await self._calls.repeat(
                 call,
-                lambda send_time: self._attempt(replace(job, attempts=next(numbers)), call, slot, send_time),
+                lambda send_time: self._attempt(job, call, slot, send_time, sends),
                 lambda error, delay: self._retried(job, error, delay),
             )
         except BaseException as error:
@@ -258,34 +258,38 @@ class Jobs:
                 error.about(job_id=job.job_id)
             raise
 
-    async def _attempt(self, job: JobRecord, call: Call[Created], slot: Slot, send_time: SendTime) -> JobRecord:
+    async def _attempt(
+        self, job: JobRecord, call: Call[Created], slot: Slot, send_time: SendTime, sends: Iterator[int]
+    ) -> JobRecord:
         """The exchange belongs to the client: a caller that is cancelled leaves it, and its answer is still kept."""
         self._calls.check_account(self._dialect.create_action(job.kind))
-        exchange = self._owner.start(self._exchange(job, call, slot, send_time), f"create of {job.job_id}")
+        exchange = self._owner.start(self._exchange(job, call, slot, send_time, sends), f"create of {job.job_id}")
         self._exchanges[job.job_id] = exchange
         exchange.add_done_callback(lambda _: self._exchanges.pop(job.job_id, None))
         return await asyncio.shield(exchange)
 
-    async def _exchange(self, job: JobRecord, call: Call[Created], slot: Slot, send_time: SendTime) -> JobRecord:
-        intent = job.moved(JobState.INTENT, intent_at=self._wall())
+    async def _exchange(
+        self, job: JobRecord, call: Call[Created], slot: Slot, send_time: SendTime, sends: Iterator[int]
+    ) -> JobRecord:
+        intent = replace(job, sent_at=None).moved(JobState.INTENT, intent_at=self._wall())
         await self.ledger.put(intent)
         self._emit(events.Paced, intent)
         try:
             created = await self._calls.once(call, send_time)
         except AigcError as error:
-            kept = await self._refused(self._sent(intent, send_time), error, slot)
+            kept = await self._refused(self._sent(intent, send_time, sends), error, slot)
             if kept is error:
                 raise
             raise kept from error
         except asyncio.CancelledError:
             if send_time.has_come:
-                sent = self._sent(intent, send_time)
+                sent = self._sent(intent, send_time, sends)
                 await self._unknown(sent, "the client was closed before the create was answered", slot)
             else:
                 await self.ledger.put(intent.moved(JobState.PLANNED))
             raise
         accepted_at = self._wall()
-        submitted = self._sent(intent, send_time).moved(
+        submitted = self._sent(intent, send_time, sends).moved(
             JobState.SUBMITTED,
             task_id=created.task_id,
             request_id=created.request_id,
@@ -306,9 +310,10 @@ class Jobs:
         self._emit(events.Submitted, submitted, task_id=created.task_id)
         return submitted
 
-    def _sent(self, intent: JobRecord, send_time: SendTime) -> JobRecord:
-        """The intent with the time its create went out, if it did."""
-        return intent if send_time.age_s is None else replace(intent, sent_at=self._wall() - send_time.age_s)
+    def _sent(self, intent: JobRecord, send_time: SendTime, sends: Iterator[int]) -> JobRecord:
+        """The intent with the time its create went out, and counted, if it did."""
+        age_s = send_time.age_s
+        return intent if age_s is None else replace(intent, sent_at=self._wall() - age_s, attempts=next(sends))
 
     async def _refused(self, intent: JobRecord, error: AigcError, slot: Slot) -> AigcError:
         """Keep what an unsuccessful exchange means for the job, by `policy.AFTER`; return the error to raise."""

@@ -41,7 +41,7 @@ class Ended:
     unfinished_at: float | None
     """When it was last asked and had not ended. The URLs' life is counted from here: never later than the truth."""
     running_at: float | None
-    """When a poll first found it running; None if none did."""
+    """When a poll first found it running after one had found it waiting; None if there were no such two."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,8 +60,10 @@ class Watch:
     """Awaited before anyone who waits is told: the ledger comes first. An error is the service's last word on the
     task; a deadline that has passed is none, so that it is not told here."""
     on_poll: Callable[[TaskStatus], None]
+    waited: bool = False
+    """Whether a poll has found it in the service's queue."""
     running_at: float | None = None
-    """When a poll first found it running."""
+    """When a poll first found it running, if one had found it waiting: else it began at a time that nobody saw."""
     failures: int = 0
     """Polls failed in a row."""
     slot: Slot = field(init=False, repr=False)
@@ -148,7 +150,8 @@ class Poller:
             await self._end(watch, Ended(status, self._wall(), watch.unfinished_at, watch.running_at))
         else:
             watch.unfinished_at = asked_at
-            if watch.running_at is None and status.state is TaskState.RUNNING:
+            watch.waited = watch.waited or status.state is TaskState.WAITING
+            if watch.waited and watch.running_at is None and status.state is TaskState.RUNNING:
                 watch.running_at = asked_at
             self._again(watch, self._interval_s)
 

@@ -61,7 +61,7 @@ def reading(ledger: Path) -> Iterator[Reading]:
     # A ledger that nobody writes has no WAL beside it. Immutable then, or SQLite would leave an empty one there, and
     # could not read from a folder that is read-only.
     being_written = ledger.with_name(f"{ledger.name}-wal").exists()
-    how = "mode=ro" if being_written else "mode=ro&immutable=1"
+    how, before = ("mode=ro", None) if being_written else ("mode=ro&immutable=1", _stamp(ledger))
     try:
         with closing(
             sqlite3.connect(f"{ledger.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
@@ -70,7 +70,24 @@ def reading(ledger: Path) -> Iterator[Reading]:
             _check(ledger, _pragma(database, "application_id"), _pragma(database, "user_version"))
             yield Reading(database)
     except sqlite3.Error as error:
+        _check_undisturbed(ledger, before)
         raise LedgerError(f"{ledger} cannot be read as a ledger: {error}") from error
+    _check_undisturbed(ledger, before)
+
+
+class LedgerChanged(LedgerError):
+    """Somebody began to write while it was read: what was read is not of one moment. Read it again."""
+
+
+def _stamp(ledger: Path) -> tuple[int, int]:
+    known = ledger.stat()
+    return known.st_mtime_ns, known.st_size
+
+
+def _check_undisturbed(ledger: Path, before: tuple[int, int] | None) -> None:
+    """An immutable file is read without a lock: SQLite takes our word for it that nobody writes."""
+    if before is not None and _stamp(ledger) != before:
+        raise LedgerChanged(f"{ledger} was written while it was read: do it again")
 
 
 def _check(ledger: Path, application_id: int, version: int) -> None:

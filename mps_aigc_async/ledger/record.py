@@ -53,7 +53,7 @@ class JobRecord:
     state: JobState = JobState.PLANNED
     intent_at: float | None = None
     attempts: int = 0
-    """Creates sent for it, or about to be: one for each intent."""
+    """Creates that went out for it and are known to have: not those that never reached a connection."""
     filled_in: dict[str, JsonValue] = field(default_factory=dict)
     """What was sent beyond `content`: the config's defaults, a chain's first frame."""
     sent_at: float | None = None

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from ..errors import ConfigError
 from ..ledger import JobRecord
-from ..ledger.reading import IN_FOLDER, Reading, reading
+from ..ledger.reading import IN_FOLDER, LedgerChanged, Reading, reading
 from ..states import Kind
 from ..wire.mps import LIMITS
 from .overview import Overview
@@ -42,10 +42,17 @@ def write(folder: Path, *, wall: float | None = None) -> Path:
     template = _template()
     now = time.time() if wall is None else wall
     try:
-        with reading(folder / IN_FOLDER) as ledger:
-            return _write(folder, ledger, template, now)
+        try:
+            return _read_and_write(folder, template, now)
+        except LedgerChanged:  # a run has begun meanwhile: beside it one moment is read
+            return _read_and_write(folder, template, now)
     except OSError as error:
         raise ConfigError(f"cannot write the report into {folder}: {error.strerror}") from error
+
+
+def _read_and_write(folder: Path, template: "Template", now: float) -> Path:
+    with reading(folder / IN_FOLDER) as ledger:
+        return _write(folder, ledger, template, now)
 
 
 def _write(folder: Path, ledger: Reading, template: "Template", now: float) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from mps_aigc_async.errors import LedgerError
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
-from mps_aigc_async.ledger.reading import of_state, reading
+from mps_aigc_async.ledger.reading import LedgerChanged, of_state, reading
 from mps_aigc_async.ledger.schema import COLUMNS, CREATE, to_row
 from mps_aigc_async.states import JobState, Kind
 
@@ -63,6 +63,20 @@ async def test_what_is_written_meanwhile_is_not_seen(tmp_path: Path) -> None:
             assert of_state(kept.census(), JobState.PLANNED) == 1
             await ledger.put(job("b"))
             assert [name for name, _ in kept.requests()] == ["a"]
+
+
+async def test_a_writer_that_comes_while_a_still_ledger_is_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    async with written(path, job("a")):
+        pass
+    disturbed = reading(path)
+    disturbed.__enter__().census()
+    async with written(path, job("b")):
+        pass
+    with pytest.raises(LedgerChanged, match="was written while it was read"):
+        disturbed.__exit__(None, None, None)
+    with reading(path) as kept:
+        assert [name for name, _ in kept.requests()] == ["a", "b"]
 
 
 def first_version(path: Path, *jobs: JobRecord) -> None:
