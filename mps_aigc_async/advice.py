@@ -17,7 +17,8 @@ from .errors import (
 from .policy import may_repeat
 
 _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
-    # The first that fits. A job that failed stays failed: its id will not be paid for twice by accident.
+    # The first that fits. A job that failed stays failed until the user says otherwise: no id is paid for twice by
+    # accident.
     (
         CreateOutcomeUnknown,
         "the service may have made (and billed) these: they are not sent again by themselves; look for them in the "
@@ -28,7 +29,7 @@ _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
     (DownloadError, "the same command again fetches them, as long as their URLs live"),
     (ResultExpired, "to make it anew, give the request another id"),
     (JobDropped, "to make it anew, give the request another id"),
-    (TaskFailed, "to try again (and be billed again if it succeeds), give the request another id"),
+    (TaskFailed, "to try again (billed if it succeeds), add --retry-failed to the same command"),
 )
 
 
@@ -38,5 +39,8 @@ def advice_for(error: AigcError) -> str:
         if isinstance(error, known):
             return advice
     if isinstance(error, ServiceError) and not may_repeat(error, reads=False):
-        return "mend what the message names, and give the request another id"
+        return (
+            "mend what the message names: in the config, then add --retry-failed to the same command; in the request, "
+            "then give it another id"
+        )
     return "the same command again goes on with them"

@@ -221,6 +221,16 @@ class AigcClient:
         pipelines = await parts.pipelines(self._ledger if ledger is None else absolute(ledger))
         return await parts.work.serve(pipelines.settle(job_id, how), f"settling of {job_id}")
 
+    async def retry_failed(self, *, ledger: str | Path | None = None) -> list[JobRecord]:
+        """Let what failed be tried again: these jobs are *planned* from now on, and the next run creates them.
+
+        Of a chain only the failed step is repeated, with the image that it has while its URL lives. Jobs that were
+        dropped (`settle`) stay so: nobody knows whether they were paid for.
+        """
+        parts = self._opened()
+        pipelines = await parts.pipelines(self._ledger if ledger is None else absolute(ledger))
+        return await parts.work.serve(pipelines.retry_failed(), "planning of what failed")
+
     async def counts(self, ledger: str | Path | None = None) -> Mapping[JobState, int]:
         """Jobs by state."""
         return await self._in_ledger(ledger, lambda kept: kept.counts())

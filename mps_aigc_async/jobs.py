@@ -183,7 +183,7 @@ class Jobs:
                 raise InvalidRequest(f"the job {state}: only one of unknown outcome can be settled", job_id=job_id)
             match how:
                 case CreateAgain():
-                    settled = job.moved(JobState.PLANNED, error={})
+                    settled = job.anew()
                 case Attach(task_id):
                     settled = await self._attached(job, task_id)
                 case Drop():
@@ -215,6 +215,25 @@ class Jobs:
             slot_until=self._wall() + self._deadlines_s[job.kind],
             error={},
         )
+
+    async def retry_failed(self) -> list[JobRecord]:
+        """Plan the failed jobs again, by the user's word; return them as they are then.
+
+        Not those that the user dropped: what became of their creates is unknown, and they may have been paid for.
+        """
+        failed = [job.job_id for job in await self.ledger.in_state(JobState.FAILED)]
+        planned = await asyncio.gather(*(self._retry(job_id) for job_id in failed))  # they share their commits
+        return [job for job in planned if job is not None]
+
+    async def _retry(self, job_id: str) -> JobRecord | None:
+        async with self._lock(job_id):
+            job = await self.ledger.get(job_id)
+            if job is None or job.state is not JobState.FAILED or isinstance(job.recorded_error(), JobDropped):
+                return None
+            planned = job.anew()
+            await self.ledger.put(planned)
+        self._emit(events.Planned, planned)
+        return planned
 
     # --- planned → submitted ------------------------------------------------------------------------------------------
 

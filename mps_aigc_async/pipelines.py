@@ -172,6 +172,10 @@ class Pipelines:
         """The user's word on a job of unknown outcome."""
         return await self._jobs.settle(job_id, how)
 
+    async def retry_failed(self) -> list[JobRecord]:
+        """The user's word that failed jobs are to be tried again."""
+        return await self._jobs.retry_failed()
+
     async def _result(self, request: Request, name: str, save_to: Path | None, made: list[ImageResult]) -> Result:
         await self._check_new(request, name)
         if isinstance(request, ImageToVideo):

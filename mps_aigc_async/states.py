@@ -1,7 +1,7 @@
 """The words for where things stand, and the one table that says which moves a job may make.
 
     planned → intent → submitted → done → saved
-                     ↘ unknown          (also: failed; what the user settles of unknown goes back into this row)
+                     ↘ unknown          (also: failed; by the user's word both go back into this row)
 
 A *job* is one task's life here; a *task* is the service's side of it. The service's own words (WAIT, RUN, DONE, FAIL)
 are mapped to `TaskState` in the dialect and go no further.
@@ -44,7 +44,8 @@ MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.DONE: frozenset({JobState.SAVED}),
     # A file that was deleted may be fetched again while its URL lives: saved again, with the new paths.
     JobState.SAVED: frozenset({JobState.SAVED}),
-    JobState.FAILED: frozenset(),
+    # By the user's word alone: try again.
+    JobState.FAILED: frozenset({JobState.PLANNED}),
     # By the user's word alone: create again, this is its task, drop it.
     JobState.UNKNOWN: frozenset({JobState.PLANNED, JobState.SUBMITTED, JobState.FAILED}),
 }

@@ -481,6 +481,58 @@ def test_a_dropped_job_has_failed_and_stays_so() -> None:
     run(main())
 
 
+def test_what_failed_is_tried_again_at_the_users_word_alone() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            await client.generate(CAT)
+            service.faults.add(fault="error", code="InvalidParameterValue.ModelName")
+            dog = ImageRequest(id="dog", prompt="a dog")
+            for _ in range(2):
+                with pytest.raises(ServiceError, match="ModelName"):
+                    await client.generate(dog)
+            assert accepted(service, "CreateAigcImageTask") == 1
+            assert [job.job_id for job in await client.retry_failed()] == ["dog/image"]
+            assert await client.counts() == {JobState.DONE: 1, JobState.PLANNED: 1}
+            assert (await client.generate(dog)).urls
+            assert (await row_of(client, "dog/image")).attempts == 2
+            assert await client.retry_failed() == []
+        assert accepted(service, "CreateAigcImageTask") == 2
+
+    run(main())
+
+
+def test_of_a_chain_only_the_failed_step_is_tried_again() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            chain = ImageToVideo(id="a", image=ImageRequest(prompt="a"), video=VideoRequest(prompt="fail-later"))
+            with pytest.raises(TaskFailed) as failed:
+                await client.generate(chain)
+            await client.retry_failed()
+            with pytest.raises(TaskFailed) as again:
+                await client.generate(chain)
+            assert again.value.task_id != failed.value.task_id
+            assert again.value.partial == failed.value.partial
+        assert service.statistics(wall()).created == {"image": 1, "video": 2}
+
+    run(main())
+
+
+def test_a_dropped_job_is_not_tried_again_with_what_failed() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            await lost(client, service)
+            await client.settle("cat/image", Drop())
+            assert await client.retry_failed() == []
+            with pytest.raises(JobDropped):
+                await client.generate(CAT)
+        assert accepted(service, "CreateAigcImageTask") == 1
+
+    run(main())
+
+
 @pytest.mark.parametrize("how", [CreateAgain(), Attach("4-AigcImage-x"), Drop()], ids=lambda how: type(how).__name__)
 def test_only_an_unknown_job_can_be_settled(how: Settlement) -> None:
     async def main() -> None:

@@ -5,6 +5,7 @@ import shlex
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -36,11 +37,14 @@ def run(
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the files and the ledger.")],
     config: ConfigOption = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed before: of a chain only the failed step.")
+    ] = False,
 ) -> None:
     """Make everything that a batch file asks for. The same command again continues where it was left.
 
     The whole file is checked before anything is sent. DIR keeps the results and ledger.db, the record of every job,
-    by which nothing that was paid for is created twice.
+    by which nothing that was paid for is created twice. What failed stays failed without --retry-failed.
     """
     words = [
         *program().split(" "),
@@ -53,13 +57,24 @@ def run(
     same_input = " (with the same input)" if str(batch) == "-" else ""
     with as_file(batch) as file:
         code = carry_out(
-            file, Config.load(config), out, on_again=f"go on with the same command{same_input}: {shlex.join(words)}"
+            file,
+            Config.load(config),
+            out,
+            # Without --retry-failed: what it planned again is planned, and what failed again need not be tried again.
+            on_again=f"go on with the same command{same_input}: {shlex.join(words)}",
+            retry_failed=retry_failed,
         )
     raise typer.Exit(code)
 
 
 def carry_out(
-    batch: Path, config: Config, out: Path, *, on_again: str, before_leaving: Callable[[], None] = lambda: None
+    batch: Path,
+    config: Config,
+    out: Path,
+    *,
+    on_again: str,
+    retry_failed: bool = False,
+    before_leaving: Callable[[], None] = lambda: None,
 ) -> Exit:
     """Check everything, run the batch into a folder, and tell what came of it.
 
@@ -72,7 +87,7 @@ def carry_out(
     tally, began = Tally(checked.totals), time.monotonic()
     error, interrupted = None, False
     try:
-        error = asyncio.run(_run(client, checked, out, tally, before_leaving))
+        error = asyncio.run(_run(client, _Work(checked, out, retry_failed), tally, before_leaving))
     except Interrupted:
         interrupted = True
     tell_results(tally, time.monotonic() - began, out)
@@ -94,20 +109,29 @@ def _ending(ledger: Path, tally: Tally, error: AigcError | None, *, interrupted:
     return Exit.FAILED if tally.not_well else Exit.WELL
 
 
-async def _run(
-    client: AigcClient, batch: Batch, out: Path, tally: Tally, before_leaving: Callable[[], None]
-) -> AigcError | None:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be done, checked."""
+
+    batch: Batch
+    out: Path
+    retry_failed: bool
+
+
+async def _run(client: AigcClient, work: _Work, tally: Tally, before_leaving: Callable[[], None]) -> AigcError | None:
     """The error that ended the batch early, if one did. Raises Interrupted."""
     display = display_for(tally)
     client.on_event(tally.on_event)
     with Interrupts(lambda: display.note(_STOPPING), before_leaving=(display.restore, before_leaving)) as interrupts:
         async with client:
             with display:
-                return await interrupts.stoppable(_outcomes(client, batch, out, tally, display))
+                return await interrupts.stoppable(_outcomes(client, work, tally, display))
 
 
-async def _outcomes(client: AigcClient, batch: Batch, out: Path, tally: Tally, display: Display) -> AigcError | None:
-    async with _ticking(client, display), client.run(batch, save_to=out) as outcomes:
+async def _outcomes(client: AigcClient, work: _Work, tally: Tally, display: Display) -> AigcError | None:
+    if work.retry_failed:
+        await client.retry_failed()
+    async with _ticking(client, display), client.run(work.batch, save_to=work.out) as outcomes:
         try:
             async for outcome in outcomes:
                 tally.on_outcome(outcome)

@@ -84,6 +84,20 @@ class JobRecord:
             raise LedgerError(f"a job cannot move from {self.state} to {state}", job_id=self.job_id)
         return replace(self, state=state, **changes)
 
+    def anew(self) -> "JobRecord":
+        """The job planned again, by the user's word: of what was tried before it keeps the number of creates.
+
+        Raises LedgerError where the table has no such move.
+        """
+        self.moved(JobState.PLANNED)
+        return JobRecord(
+            job_id=self.job_id,
+            kind=self.kind,
+            content=self.content,
+            planned_at=self.planned_at,
+            attempts=self.attempts,
+        )
+
     def same_as(self, planned: "JobRecord") -> "JobRecord":
         """This job, found again under the id of `planned`. Raises InvalidRequest if it is another request."""
         if (self.kind, self.content) != (planned.kind, planned.content):

@@ -97,6 +97,10 @@ def test_failures_are_grouped_and_exit_1(shell: Shell, emulator: Emulator) -> No
     assert again.exit_code == 1
     assert rows(again.stdout) == rows(result.stdout)
     assert created(emulator) == before
+    # Unless it is asked for: of the chain only the video, and nothing that was blocked is accepted this time either.
+    anew = shell.call("run", "batch.jsonl", "--out", "made", "--retry-failed")
+    assert rows(anew.stdout) == rows(result.stdout)
+    assert created(emulator) == {**before, "video": before["video"] + 1}
 
 
 def test_an_unknown_outcome_is_told_and_exits_1(shell: Shell, emulator: Emulator) -> None:

@@ -1,5 +1,6 @@
 """One row: it moves as the table allows, and is the same request for as long as it lives."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -48,6 +49,13 @@ def test_a_move_leaves_the_job_before_it_as_it_was() -> None:
     planned = job()
     planned.moved(JobState.INTENT, intent_at=2.0)
     assert planned == job()
+
+
+def test_planned_anew_it_has_forgotten_what_was_tried_but_for_the_count() -> None:
+    tried = replace(done(Kind.IMAGE), state=JobState.FAILED, attempts=3, error={"type": "TaskFailed"})
+    assert tried.anew() == replace(job(), attempts=3)
+    with pytest.raises(LedgerError, match="cannot move from done to planned"):
+        done(Kind.IMAGE).anew()
 
 
 def test_the_same_request_is_found_again() -> None:

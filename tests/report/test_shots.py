@@ -34,7 +34,7 @@ def image_done(at: float = START) -> JobRecord:
         (image_done(NOW - 50_000), Standing.FAILED, "not saved", "its URL ended at 20", "another id"),
         (replace(image_done(), expires_at=None), Standing.FAILED, "not saved", "a time that is not known", "another"),
         (saved(image_done(), Path("a.png")), Standing.DONE, "saved", "", ""),
-        (failed(submitted(IMAGE, START)), Standing.FAILED, "failed", "The model could not do it.", "billed again"),
+        (failed(submitted(IMAGE, START)), Standing.FAILED, "failed", "The model could not do it.", "--retry-failed"),
         (unknown(IMAGE, START), Standing.UNKNOWN, "unknown", "nothing told whether", "not sent again by themselves"),
     ],
     ids=lambda value: value.state if isinstance(value, JobRecord) else "",
