@@ -62,9 +62,13 @@ class SlotStatistics:
     """Tasks of one kind at the service."""
 
     running: int
+    """Slots that are out: tasks that run or may run, and creates under way."""
     capacity: int
+    """The config's cap."""
     waiting: int
     most_running: int
+    learnt: int | None
+    """The service's own cap, where it has refused creates for it (LimitExceeded.CreateTask); else None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,7 @@ class Parts:
     def statistics(self) -> Statistics:
         return Statistics(
             slots={
-                kind: SlotStatistics(slots.running, slots.capacity, slots.waiting, slots.most_running)
+                kind: SlotStatistics(slots.running, slots.capacity, slots.waiting, slots.most_running, slots.learnt)
                 for kind, slots in self.limits.slots.items()
             },
             paces={action: PaceStatistics(pace.rate, pace.waiting) for action, pace in self.limits.paces.items()},

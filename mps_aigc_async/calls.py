@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from .credentials import Credentials
-from .errors import AigcError, ServiceError, Throttled, TooManyTasks
+from .errors import AigcError, ServiceError, Throttled
 from .limits import AccountLimits, SendTime
 from .policy import RetryPolicy, clock_is_off, may_repeat
 from .states import Ending
@@ -53,7 +53,7 @@ class Calls:
         self._credentials = credentials
         self._limits = limits
         self._wall = wall
-        self._policy: Final = policy or RetryPolicy()
+        self.policy: Final = policy or RetryPolicy()
         self._uniform = uniform
         self._clock_offset_s = 0.0
         self._refused: dict[str, tuple[ServiceError, float]] = {}
@@ -99,21 +99,15 @@ class Calls:
     async def repeat(self, call: Call[object], attempt: Attempt[T], on_retry: OnRetry = _say_nothing) -> T:
         """Make attempts of a call, each at a pace of its own, until one succeeds or the policy gives up."""
         loop = asyncio.get_running_loop()
-        attempts, busy, clock_corrected = 0, False, False
-        begun = since = loop.time()
+        attempts, since, clock_corrected = 0, 0.0, False
         while True:
             send_time = await self.reserve(call.action)
             if not attempts:  # waiting for the first pace is not held against the call
-                begun = since = send_time.due
+                since = send_time.due
             attempts += 1
             try:
                 return await attempt(send_time)
             except AigcError as error:
-                if loop.time() - begun >= self._policy.busy_seconds:  # however the two below take turns
-                    raise
-                if isinstance(error, TooManyTasks) is not busy:
-                    # Minutes of waiting for a place are not held against the rest, nor the other way round.
-                    busy, attempts, since = not busy, 1, loop.time()
                 if clock_is_off(error) and not clock_corrected:
                     clock_corrected, delay = True, 0.0
                 else:
@@ -127,7 +121,7 @@ class Calls:
         if isinstance(error, ServiceError) and error.ending is Ending.ACCOUNT_REFUSED and not call.reads:
             self._refused[call.action] = (error, asyncio.get_running_loop().time() + REFUSAL_HOLDS_S)
         if may_repeat(error, reads=call.reads):
-            delay = self._policy.delay(error, attempts, elapsed, self._uniform)
+            delay = self.policy.delay(error, attempts, elapsed, self._uniform)
             if delay is not None:
                 return delay
         raise error

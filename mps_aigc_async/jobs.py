@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -24,10 +25,11 @@ from .errors import (
     ResultExpired,
     TaskFailed,
     Throttled,
+    TooManyTasks,
     to_record,
 )
 from .ledger import JobRecord, Ledger
-from .limits import AccountLimits, SendTime, Slot
+from .limits import PROBE_S, AccountLimits, SendTime, Slot
 from .ownership import Owner
 from .policy import AFTER, clock_is_off
 from .poller import Ended, Poller, Watch
@@ -47,6 +49,13 @@ that the guide of 2026-05-29 calls usual: images 1 to 3 minutes, videos 3 to 5."
 
 Resolve = Callable[[], TaskRequest]
 """Makes the request to send. Called when the job has its slot, so that it sees what is true then (a URL's age)."""
+
+
+class _NoRoom(Exception):
+    """The service has no room for the task: its create was refused for that (`refusal`), or need not be sent."""
+
+    def __init__(self, refusal: TooManyTasks | None = None) -> None:
+        self.refusal = refusal
 
 
 class Jobs:
@@ -259,13 +268,27 @@ class Jobs:
         return job
 
     async def _create(self, job: JobRecord, resolve: Resolve) -> JobRecord:
+        """Create the job's task in a slot; refused for want of room at the service, wait for another one."""
         self._calls.check_account(self._dialect.create_action(job.kind))
-        slot = await self._limits.slots[job.kind].acquire()
+        slots, sends = self._limits.slots[job.kind], count(job.attempts + 1)
+        slot, give_up_at = await slots.acquire(), inf
+        while True:
+            try:
+                return await self._create_in(slot, job, resolve, sends)
+            except _NoRoom as no_room:
+                if no_room.refusal is not None:
+                    now = asyncio.get_running_loop().time()
+                    give_up_at = min(give_up_at, now + self._calls.policy.busy_seconds)
+                    if now >= give_up_at:
+                        raise no_room.refusal.about(job_id=job.job_id) from None
+                    self._retried(job, no_room.refusal, PROBE_S)
+            slot = await slots.acquire(again=slot)
+
+    async def _create_in(self, slot: Slot, job: JobRecord, resolve: Resolve, sends: Iterator[int]) -> JobRecord:
         try:
             request = resolve()
             job = replace(job, filled_in=beyond(request, job.content))
             call = self._dialect.create(request, self._store)
-            sends = count(job.attempts + 1)
             return await self._calls.repeat(
                 call,
                 lambda send_time: self._attempt(job, call, slot, send_time, sends),
@@ -282,10 +305,15 @@ class Jobs:
     ) -> JobRecord:
         """The exchange belongs to the client: a caller that is cancelled leaves it, and its answer is still kept."""
         self._calls.check_account(self._dialect.create_action(job.kind))
+        if slot.is_too_many:
+            raise _NoRoom
         exchange = self._owner.start(self._exchange(job, call, slot, send_time, sends), f"create of {job.job_id}")
         self._exchanges[job.job_id] = exchange
         exchange.add_done_callback(lambda _: self._exchanges.pop(job.job_id, None))
-        return await asyncio.shield(exchange)
+        try:
+            return await asyncio.shield(exchange)
+        except TooManyTasks as error:
+            raise _NoRoom(error) from None
 
     async def _exchange(
         self, job: JobRecord, call: Call[Created], slot: Slot, send_time: SendTime, sends: Iterator[int]
@@ -337,6 +365,8 @@ class Jobs:
     async def _refused(self, intent: JobRecord, error: AigcError, slot: Slot) -> AigcError:
         """Keep what an unsuccessful exchange means for the job, by `policy.AFTER`; return the error to raise."""
         after = AFTER[error.ending or Ending.REFUSED]
+        if isinstance(error, TooManyTasks):
+            self._limits.slots[intent.kind].refused()
         if after.create_again or after.stops_creating or clock_is_off(error):
             await self.ledger.put(intent.moved(JobState.PLANNED))
             return error

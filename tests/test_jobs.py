@@ -36,6 +36,7 @@ from mps_aigc_async.client import READ_AHEAD
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.errors import AigcError
 from mps_aigc_async.ledger import MemoryLedger
+from mps_aigc_async.limits import PROBE_S
 from mps_aigc_async.requests import content
 from mps_aigc_async.settlement import Settlement
 from mps_aigc_async.states import Ending
@@ -736,6 +737,29 @@ def test_a_long_wait_for_a_place_is_not_held_against_a_later_fault() -> None:
         assert accepted(service, "CreateAigcImageTask") == 1
 
     run(main())
+
+
+def test_the_services_own_cap_is_learnt_from_its_refusals_and_kept() -> None:
+    async def main() -> None:
+        service = in_memory(max_running={"image": 5})
+        async with client_of(service, configured(images=50)) as client:
+            assert client.statistics().slots[Kind.IMAGE].learnt is None
+            batch = asyncio.create_task(_all(client, [ImageRequest(prompt=f"{number}") for number in range(60)]))
+            await asyncio.sleep(5)
+            assert client.statistics().slots[Kind.IMAGE].learnt == 5
+            assert client.statistics().slots[Kind.IMAGE].running == 5
+            outcomes = await batch
+            assert all(outcome.ok for outcome in outcomes)
+            took = wall() - service.arrivals[0].at
+        assert accepted(service, "CreateAigcImageTask") == 60
+        # One now and then, and those under way when the first one was refused; not one for each job that waits.
+        assert service.statistics(wall()).refused["LimitExceeded.CreateTask"] <= took / PROBE_S + 10
+
+    run(main())
+
+
+async def _all(client: AigcClient, batch: list[ImageRequest]) -> list[Outcome[BatchItem]]:
+    return [outcome async for outcome in client.run(batch)]
 
 
 def test_clients_of_one_account_share_slots_and_pace() -> None:

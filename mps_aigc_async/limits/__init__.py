@@ -13,9 +13,12 @@ from aiolimiter import AsyncLimiter
 
 from ..states import Kind
 from .pace import DEFAULT_JITTER_S, LEAD_S, Pace, SendTime, Stream
-from .slots import Slot, Slots
+from .slots import PROBE_S, Slot, Slots
 
-__all__ = ["DEFAULT_JITTER_S", "LEAD_S", "AccountLimits", "Pace", "SendTime", "Slot", "Slots", "Stream", "shared"]
+__all__ = [
+    "DEFAULT_JITTER_S", "LEAD_S", "PROBE_S",
+    "AccountLimits", "Pace", "SendTime", "Slot", "Slots", "Stream", "shared",
+]  # fmt: skip
 
 RETRY_BUDGET: Final = (20, 10.0)
 """Retries of one account: 20 at once, then 2 a second. An outage must not be amplified by its own retries."""

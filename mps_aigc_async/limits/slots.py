@@ -6,37 +6,60 @@ A slot is taken before the create and given back when the task ENDS at the servi
     a create, from `acquire` on                         its taker, when it has failed or was left
     a task, from `name` or `adopt` on                   the poller, when the task has ended or is given up
     a task nobody asks about, from `keep_for` on        a timer, unless the task is adopted first
+
+The service has a cap of its own, which it does not publish (LimitExceeded.CreateTask). What ran here when it refused
+one more is that cap as far as we can know, and from then on it is the one in force. A create goes when one of ours has
+ended, and otherwise, since others may share the account, one more is tried every `PROBE_S`.
 """
 
 import asyncio
-from collections import deque
+import heapq
 from contextlib import suppress
+from itertools import count
+from typing import Final
+
+PROBE_S: Final = 20.0
+"""Seconds without a place after which one create more is tried: a task runs for minutes, and a refusal is free."""
 
 
 class Slot:
     """One of the tasks that may run. Giving it back twice does nothing."""
 
-    __slots__ = ("_held", "_slots", "_timer", "handed_on", "task_id")
+    __slots__ = ("_held", "_slots", "_timer", "handed_on", "task_id", "ticket")
 
-    def __init__(self, slots: "Slots") -> None:
+    def __init__(self, slots: "Slots", ticket: int) -> None:
         self._slots = slots
         self._held = True
         self._timer: asyncio.TimerHandle | None = None
+        self.ticket = ticket
+        """Its taker's place in the queue."""
         self.handed_on = False
         """Whether somebody else than its taker gives it back."""
         self.task_id: str | None = None
 
+    @property
+    def is_too_many(self) -> bool:
+        """Whether more slots are out than there is room for by now: one whose create is not sent yet is to be given
+        back."""
+        return self._slots.running > self._slots.in_force
+
     def name(self, task_id: str) -> None:
         """Hand it on to a task that runs in it. `Slots.adopt` finds it again by the TaskId."""
-        self.handed_on = True
+        self._hand_on()
         self.task_id = task_id
         self._slots.named[task_id] = self
+        self._slots.found_room()
 
     def keep_for(self, seconds: float) -> None:
         """Hand it on to a timer: a task may be running that nobody asks about."""
-        self.handed_on = True
+        self._hand_on()
         self._stop_timer()
         self._timer = asyncio.get_running_loop().call_later(seconds, self.release)
+
+    def _hand_on(self) -> None:
+        if not self.handed_on:
+            self.handed_on = True
+            self._slots.occupied += 1
 
     def adopted(self) -> "Slot":
         """Its task is asked about again: the timer no longer decides."""
@@ -58,35 +81,52 @@ class Slot:
 class Slots:
     """The slots of one kind: first come, first served.
 
-    Who goes next is decided in one synchronous step (`_hand_over`), so that no cancellation finds it half done.
+    Who goes next is decided in one synchronous step (`_hand_over`), so that no cancellation finds it half done: after
+    it either nobody waits or there is no room.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        self.learnt: int | None = None
+        """The service's own cap, where its refusals have told one below the capacity."""
         self.running = 0
+        """Slots that are out."""
+        self.occupied = 0
+        """Those of them in which a task runs, or may run."""
         self.most_running = 0
         self.named: dict[str, Slot] = {}
-        self._waiters: deque[asyncio.Future[Slot]] = deque()
+        self._tickets = count()
+        self._waiters: list[tuple[int, asyncio.Future[Slot]]] = []
+        self._probing = False
+        self._probe_timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"<Slots {self.running}/{self.capacity}, {self.waiting} waiting>"
+        return f"<Slots {self.running}/{self.in_force}, {self.waiting} waiting>"
 
     @property
     def waiting(self) -> int:
         return len(self._waiters)
 
-    async def acquire(self) -> Slot:
-        """Wait for a free slot."""
-        if not self._waiters and self.running < self.capacity:
-            return self._take()
+    @property
+    def in_force(self) -> int:
+        """How many may be out: the capacity, or what the service has been found to take."""
+        return self.capacity if self.learnt is None else min(self.capacity, self.learnt)
+
+    async def acquire(self, again: Slot | None = None) -> Slot:
+        """Wait for a free slot; for one given back for want of room (`again`), with the place in the queue that it
+        had."""
+        ticket = next(self._tickets) if again is None else again.ticket
+        if self.running < self.in_force:  # then nobody waits
+            return self._take(ticket)
         waiter: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        heapq.heappush(self._waiters, (ticket, waiter))
         try:
             return await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
                 with suppress(ValueError):  # a slot freed in the same turn has taken it out already
-                    self._waiters.remove(waiter)
+                    self._waiters.remove((ticket, waiter))
+                    heapq.heapify(self._waiters)
             else:  # handed over and cancelled in the same turn of the loop: pass it on
                 waiter.result().release()
             raise
@@ -96,16 +136,38 @@ class Slots:
         known = self.named.get(task_id)
         if known is not None:
             return known.adopted()
-        slot = self._take()
+        slot = self._take(next(self._tickets))
         slot.name(task_id)
         return slot
 
     def occupy_for(self, seconds: float) -> None:
         """One slot is taken for this long, over the capacity if need be: an earlier process's create in doubt."""
-        self._take().keep_for(seconds)
+        self._take(next(self._tickets)).keep_for(seconds)
 
     def resize(self, capacity: int) -> None:
         self.capacity = capacity
+        self._hand_over()
+
+    def refused(self) -> None:
+        """The service had no room for one task more than what runs here."""
+        self.learnt, self._probing = self.occupied, False
+        if self._probe_timer is not None:
+            self._probe_timer.cancel()
+        self._probe_timer = asyncio.get_running_loop().call_later(PROBE_S, self._probe)
+
+    def _probe(self) -> None:
+        """Let one more be tried, and further ones as long as they are accepted: `refused` ends it."""
+        self._probe_timer = None
+        self._probing = True
+        self._learn((self.learnt or 0) + 1)
+
+    def found_room(self) -> None:
+        """A task more runs than before: the service takes as many, at the least."""
+        if self.learnt is not None:
+            self._learn(max(self.learnt, self.occupied + self._probing))
+
+    def _learn(self, cap: int) -> None:
+        self.learnt = cap if cap < self.capacity else None
         self._hand_over()
 
     def returned(self, slot: Slot) -> None:
@@ -113,15 +175,16 @@ class Slots:
         if slot.task_id is not None:
             self.named.pop(slot.task_id, None)
         self.running -= 1
+        self.occupied -= slot.handed_on
         self._hand_over()
 
-    def _take(self) -> Slot:
+    def _take(self, ticket: int) -> Slot:
         self.running += 1
         self.most_running = max(self.most_running, self.running)
-        return Slot(self)
+        return Slot(self, ticket)
 
     def _hand_over(self) -> None:
-        while self._waiters and self.running < self.capacity:
-            waiter = self._waiters.popleft()
+        while self._waiters and self.running < self.in_force:
+            ticket, waiter = heapq.heappop(self._waiters)
             if not waiter.cancelled():
-                waiter.set_result(self._take())
+                waiter.set_result(self._take(ticket))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.limits import Slots
+from mps_aigc_async.limits import PROBE_S, Slots
 from mps_aigc_async.testing import run
 
 
@@ -151,5 +151,118 @@ def test_more_capacity_is_used_at_once() -> None:
         assert [task.done() for task in waiting] == [True, True, False]
         waiting[2].cancel()
         await asyncio.wait({waiting[2]})
+
+    run(main())
+
+
+def test_a_refusal_tells_the_services_own_cap() -> None:
+    async def main() -> None:
+        slots = Slots(10)
+        running = [await slots.acquire() for _ in range(3)]
+        for number, slot in enumerate(running):
+            slot.name(f"task-{number}")
+        refused, not_sent = await slots.acquire(), await slots.acquire()
+        slots.refused()
+        refused.release()
+        assert (slots.learnt, slots.in_force) == (3, 3)
+        assert not_sent.is_too_many  # it would be refused as well
+        not_sent.release()
+        assert not running[0].is_too_many
+        waiting = [asyncio.create_task(slots.acquire(again=slot)) for slot in (not_sent, refused)]
+        newcomer = asyncio.create_task(slots.acquire())
+        await asyncio.sleep(0)
+        running[0].release()
+        await asyncio.sleep(0)
+        assert waiting[1].done()  # who asked first is first again
+        running[1].release()
+        await asyncio.sleep(0)
+        assert (waiting[0].done(), newcomer.done()) == (True, False)
+        running[2].release()
+        await newcomer
+
+    run(main())
+
+
+def test_without_a_place_one_more_is_tried_now_and_then() -> None:
+    async def main() -> None:
+        slots, loop = Slots(4), asyncio.get_running_loop()
+        slots.refused()  # others have taken every place
+        assert slots.in_force == 0
+        began = loop.time()
+        (await slots.acquire()).release()
+        assert loop.time() - began == pytest.approx(PROBE_S, abs=0.01)
+        probe = await slots.acquire()
+        waiting = asyncio.create_task(slots.acquire())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        probe.name("task-1")  # accepted: there may be room for one more
+        assert loop.time() - began < PROBE_S + 1
+        (await waiting).release()
+        slots.refused()
+        assert slots.learnt == 1
+
+    run(main())
+
+
+def test_what_the_service_takes_after_all_is_learnt_as_well() -> None:
+    async def main() -> None:
+        slots = Slots(3)
+        one, two, three = [await slots.acquire() for _ in range(3)]
+        one.name("task-1")
+        slots.refused()  # before the answers of two that were sent earlier
+        two.name("task-2")
+        assert slots.learnt == 2
+        three.name("task-3")
+        assert slots.learnt is None  # no less than the capacity
+        for slot in (one, two, three):
+            slot.release()
+        assert (slots.running, slots.occupied) == (0, 0)
+
+    run(main())
+
+
+@given(
+    cap=st.integers(0, 4),
+    capacity=st.integers(1, 6),
+    strangers=st.floats(0, 300),
+    jobs=st.integers(1, 20),
+)
+def test_whatever_the_services_cap_everything_gets_its_turn_and_refusals_are_few(
+    cap: int, capacity: int, strangers: float, jobs: int
+) -> None:
+    """Each runs a minute. Strangers fill the service to `cap` for a while, and then leave."""
+
+    async def main() -> None:
+        slots, loop, at_service, refusals = Slots(capacity), asyncio.get_running_loop(), 0, 0
+        gone_at = loop.time() + strangers
+
+        async def job(number: int) -> None:
+            nonlocal at_service, refusals
+            slot = await slots.acquire()
+            while True:
+                await asyncio.sleep(0.05)  # the create is on its way
+                if slot.is_too_many:
+                    slot.release()
+                elif at_service < (cap if loop.time() < gone_at else 6):
+                    break
+                else:
+                    refusals += 1
+                    slots.refused()
+                    slot.release()
+                slot = await slots.acquire(again=slot)
+            at_service += 1
+            slot.name(f"task-{number}")
+            await asyncio.sleep(60)
+            at_service -= 1
+            slot.release()
+
+        began = loop.time()
+        async with asyncio.TaskGroup() as group:
+            for number in range(jobs):
+                group.create_task(job(number))
+        took = loop.time() - began
+        assert (slots.running, slots.occupied, slots.waiting) == (0, 0, 0)
+        assert refusals <= capacity + took / PROBE_S + 1
+        assert took <= strangers + PROBE_S + 60 * (jobs / min(capacity, 6) + 2) + 10
 
     run(main())
