@@ -171,6 +171,7 @@ class Parts:
             wall=settings.wall,
             store=settings.store,
             deadlines_s={Kind.IMAGE: timeouts.image_seconds, Kind.VIDEO: timeouts.video_seconds},
+            save_s=timeouts.save_seconds,
         )
         await jobs.resume()
         return Pipelines(jobs, settings.defaults, settings.check, self._ahead, settings.wall)

@@ -23,6 +23,7 @@ from .pipelines import Defaults, ImageDefaults, VideoDefaults
 from .requests import CosStore
 from .states import Kind
 from .transport import parse_endpoint
+from .wire.mps import URL_LIFE_S
 
 PLACEHOLDER_BUCKET: Final = "your-bucket-name-1234567890"
 """The bucket of the guide's example: counts as unset."""
@@ -116,10 +117,14 @@ class Pacing(Section):
 
 
 class TaskTimeouts(Section):
-    """Seconds from acceptance until a task is given up (it stays in the ledger and can be resumed)."""
+    """Seconds until our waiting ends; the job stays in the ledger and can be gone on with."""
 
     image_seconds: Seconds = TASK_DEADLINE_S[Kind.IMAGE]
+    """From acceptance until an image's task is given up."""
     video_seconds: Seconds = TASK_DEADLINE_S[Kind.VIDEO]
+    """The same for a video's; 48 hours at the least for one that waits for off-peak hours."""
+    save_seconds: Seconds = URL_LIFE_S
+    """For fetching one result, all attempts together. By default as long as its URL lives: it is paid for."""
 
 
 class Config(Section):

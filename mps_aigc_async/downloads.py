@@ -1,17 +1,22 @@
 """Results from their URLs to disk: url → .part → fsync → rename.
 
 A session of its own, so that a download never takes a connection or a cookie from the API, and sends none of its
-headers: result URLs are signed by themselves.
+headers: result URLs are signed by themselves. What breaks off is gone on with where it stopped (RFC 9110, section 14),
+until the time allowed is over: a result is paid for, and its URL ends.
 """
 
 import asyncio
 import filecmp
 import hashlib
+import logging
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from io import BufferedWriter
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
@@ -24,23 +29,42 @@ from .errors import ConfigError, DownloadError
 from .states import Kind
 from .transport import proxy_for
 
+_log: Final = logging.getLogger("mps_aigc_async")
+
 PARALLEL: Final = 8
 """Downloads at once: enough to fill a line, few enough to leave the loop to the polls."""
 STARTS: Final = (PARALLEL, 0.5)
 """Downloads may start in bursts of PARALLEL, and then at 16 a second."""
 MAX_REDIRECTS: Final = 3
-ATTEMPTS: Final = 4
 BACKOFF_S: Final = 0.5
+BACKOFF_MOST_S: Final = 60.0
 CHUNK: Final = 1 << 18
+
+MAX_BYTES: Final = {Kind.IMAGE: 1 << 28, Kind.VIDEO: 1 << 32}
+"""Of one result: 256 MiB and 4 GiB, far above what 4K and 16 s come to. More is a fault, and must not fill a disk."""
 
 MAX_NAME_BYTES: Final = 200
 """Of a file's name without its suffix: file systems take 255, and `.part` and a number come on top."""
 
 SUFFIXES: Final = {
-    Kind.IMAGE: {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"},
-    Kind.VIDEO: {"video/mp4": ".mp4", "video/quicktime": ".mov", "video/webm": ".webm"},
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "video/mp4": ".mp4",
+    "video/quicktime": ".mov",
+    "video/webm": ".webm",
 }
 _SUFFIX: Final = re.compile(r"\.[a-z0-9]{2,5}$")
+_PAGE: Final = re.compile(r"text/html|(application|text)/(.+\+)?(xml|json)")
+"""What gateways, captive portals and storages say instead of a result, with a 200 at times."""
+_REST: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+
+OnRetry = Callable[[DownloadError, float], None]
+"""Told of each retry before its wait: what happened, and how many seconds it will wait."""
+
+
+def _say_nothing(error: DownloadError, delay_s: float) -> None:
+    """The default for callers that do not report retries."""
 
 
 def prepare_folder(folder: Path) -> None:
@@ -79,6 +103,24 @@ def _hex(char: str) -> str:
     return "".join(f"%{byte:02X}" for byte in char.encode())
 
 
+class _Fault(Exception):
+    """Why an attempt brought no file. `final`: asking again is pointless."""
+
+    def __init__(self, reason: str, *, final: bool = False) -> None:
+        super().__init__(reason)
+        self.final = final
+
+
+@dataclass(slots=True)
+class _Part:
+    """The file that a result is written to before it has its name, and what it holds by now."""
+
+    path: Path
+    size: int = 0
+    tag: str = ""
+    """The strong ETag of what it holds: only with that can it be gone on with."""
+
+
 class Downloads:
     """Saves results, a few at a time."""
 
@@ -91,49 +133,86 @@ class Downloads:
         if self._session is not None:
             await self._session.close()
 
-    async def save(self, urls: Sequence[str], folder: Path, stem: str, kind: Kind) -> list[Path]:
-        """Save each URL as `folder/stem.*` (`stem+2.*` …), all or none of them returned. Raises DownloadError."""
+    async def save(
+        self,
+        urls: Sequence[str],
+        folder: Path,
+        stem: str,
+        kind: Kind,
+        *,
+        within_s: float,
+        on_retry: OnRetry = _say_nothing,
+    ) -> list[Path]:
+        """Save each URL as `folder/stem.*` (`stem+2.*` …), all or none of them returned.
+
+        What may pass is tried again for `within_s` seconds. Raises DownloadError.
+        """
         # A plus, which no stem holds: `shot-2` may be a request of its own.
         names = [stem if number == 1 else f"{stem}+{number}" for number in range(1, len(urls) + 1)]
-        return [await self._save(url, folder, name, kind) for url, name in zip(urls, names, strict=True)]
+        until = asyncio.get_running_loop().time() + within_s
+        return [
+            await self._save(url, folder / name, kind, until, on_retry) for url, name in zip(urls, names, strict=True)
+        ]
 
-    async def _save(self, url: str, folder: Path, name: str, kind: Kind) -> Path:
-        fault = ""
-        part = folder / f".{name}.{kind}.part"  # a chain saves both kinds at once
-        async with self._places:
-            for attempt in range(1, ATTEMPTS + 1):
-                await self._starts.acquire()
-                try:
-                    suffix = await self._fetch(url, part, kind)
-                    return await asyncio.to_thread(_put_in_place, part, folder / f"{name}{suffix}")
-                except (aiohttp.ClientError, TimeoutError, EOFError, ValueError) as error:
-                    fault = f"cannot fetch {_shown(url)}: {_reason(error)}"
-                    if _is_final(error):
-                        break
-                except OSError as error:
-                    fault = f"cannot write {folder / name}: {error.strerror}"
-                    break
-                if attempt < ATTEMPTS:
-                    await asyncio.sleep(BACKOFF_S * 2**attempt)
-        # Raised out here: aiohttp's errors quote the URL, and with it its signature.
+    async def _save(self, url: str, target: Path, kind: Kind, until: float, on_retry: OnRetry) -> Path:
+        part = _Part(target.with_name(f".{target.name}.{kind}.part"))  # a chain saves both kinds at once
+        fault = f"cannot fetch {_shown(url)}: it took too long"
+        deadline = asyncio.timeout_at(until)
+        try:
+            async with deadline:
+                for attempt in count(1):
+                    try:
+                        return await self._attempt(url, part, target, kind)
+                    except _Fault as error:
+                        fault = str(error)
+                        if error.final:
+                            break
+                    delay = min(BACKOFF_MOST_S, BACKOFF_S * 2.0 ** min(attempt, 30))
+                    on_retry(DownloadError(fault), delay)
+                    await asyncio.sleep(delay)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+        with suppress(OSError):  # the fault is what is to be told
+            await asyncio.to_thread(part.path.unlink)
         raise DownloadError(fault)
 
-    async def _fetch(self, url: str, part: Path, kind: Kind) -> str:
-        """Stream a URL into `part`, synced to disk; return the suffix that its content calls for."""
+    async def _attempt(self, url: str, part: _Part, target: Path, kind: Kind) -> Path:
+        async with self._places:
+            await self._starts.acquire()
+            try:
+                suffix = await self._fetch(url, part, kind)
+                return await asyncio.to_thread(_put_in_place, part.path, target.with_name(f"{target.name}{suffix}"))
+            except (_Fault, aiohttp.ClientError, TimeoutError, EOFError, ValueError) as error:
+                fault = _Fault(f"cannot fetch {_shown(url)}: {_reason(error)}", final=_is_final(error))
+                if _is_beyond_its_end(error):
+                    part.tag = ""  # from the beginning, next time
+            except OSError as error:
+                fault = _Fault(f"cannot write {target}: {error.strerror}", final=True)
+        # Raised out here: aiohttp's errors quote the URL, and with it its signature.
+        raise fault
+
+    async def _fetch(self, url: str, part: _Part, kind: Kind) -> str:
+        """Bring `part` to the whole result, synced to disk; return the suffix that its content calls for."""
+        rest = {"Range": f"bytes={part.size}-", "If-Range": part.tag} if part.size and part.tag else {}
         async with self._open().get(
             url,
+            headers=rest,
             max_redirects=MAX_REDIRECTS + 1,  # aiohttp refuses the one that reaches its number
             proxy=proxy_for(URL(url)),
             raise_for_status=True,
         ) as response:
+            size = _judge(response, part, kind)
             file = await _opened(part)
             try:
-                written = await _stream(response, file)
+                async for chunk in response.content.iter_chunked(CHUNK):
+                    part.size += await asyncio.to_thread(file.write, chunk)
+                    _check_size(part.size, kind)
                 await asyncio.to_thread(_sync, file)
             finally:
                 file.close()
-            if response.content_length is not None and written != response.content_length:
-                raise aiohttp.ClientPayloadError(f"{written} of {response.content_length} bytes came")
+            if size is not None and part.size != size:
+                raise aiohttp.ClientPayloadError(f"{part.size} of {size} bytes came")
             return _suffix(url, response.content_type, kind)
 
     def _open(self) -> aiohttp.ClientSession:
@@ -148,9 +227,36 @@ class Downloads:
         return self._session
 
 
-async def _opened(part: Path) -> BinaryIO:
+def _judge(response: aiohttp.ClientResponse, part: _Part, kind: Kind) -> int | None:
+    """The result's whole size, if that is told, and `part` as it is to be gone on with. Raises _Fault."""
+    rest = _REST.fullmatch(response.headers.get("Content-Range", "")) if response.status == 206 else None
+    if response.status == 206 and (rest is None or int(rest[1]) != part.size):
+        part.tag = ""  # from the beginning, next time
+        raise _Fault("another part of the file came than the one asked for")
+    if rest is None:
+        tag = response.headers.get("ETag", "")
+        part.size, part.tag = 0, "" if tag.startswith("W/") else tag
+    if encoding := response.headers.get("Content-Encoding", ""):
+        raise _Fault(f"it came packed ({encoding}), which was not asked for")
+    if _PAGE.fullmatch(response.content_type):
+        raise _Fault(f"{response.content_type} came in place of the {kind}")
+    if response.content_type.partition("/")[0] in {*Kind, "audio"} - {kind}:
+        # Some scenes make something else than their kind (Hunyuan's 3d_scene): it is paid for, so it is kept.
+        _log.warning("a %s came as %s", kind, response.content_type)
+    length = response.content_length
+    size = None if length is None else part.size + length
+    _check_size(size or 0, kind)
+    return size
+
+
+def _check_size(size: int, kind: Kind) -> None:
+    if size > MAX_BYTES[kind]:
+        raise _Fault(f"it is larger than {MAX_BYTES[kind] >> 20} MiB", final=True)
+
+
+async def _opened(part: _Part) -> BinaryIO:
     """The part file, opened in a thread; cancelled meanwhile, it is closed as soon as it is open."""
-    opening = asyncio.ensure_future(asyncio.to_thread(part.open, "wb"))
+    opening = asyncio.ensure_future(asyncio.to_thread(part.path.open, "ab" if part.size else "wb"))
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
@@ -161,13 +267,6 @@ async def _opened(part: Path) -> BinaryIO:
 def _close(opening: "asyncio.Task[BufferedWriter]") -> None:
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()
-
-
-async def _stream(response: aiohttp.ClientResponse, file: BinaryIO) -> int:
-    written = 0
-    async for chunk in response.content.iter_chunked(CHUNK):
-        written += await asyncio.to_thread(file.write, chunk)
-    return written
 
 
 def _sync(file: BinaryIO) -> None:
@@ -194,16 +293,23 @@ def _put_in_place(part: Path, target: Path) -> Path:
 
 def _suffix(url: str, content_type: str, kind: Kind) -> str:
     """By the content type; where that is vague (COS may say octet-stream) by the URL's path."""
-    known = SUFFIXES[kind].get(content_type)
+    known = SUFFIXES.get(content_type)
     in_path = _SUFFIX.search(unquote(urlsplit(url).path).lower())
     return known or (in_path[0] if in_path else {Kind.IMAGE: ".png", Kind.VIDEO: ".mp4"}[kind])
 
 
 def _is_final(error: Exception) -> bool:
     """Whether asking again is pointless: refused (403: the URL expired), not there, too many redirects."""
+    if isinstance(error, _Fault):
+        return error.final
     if isinstance(error, aiohttp.ClientResponseError):
-        return error.status < 500 and error.status not in (408, 429)
+        return error.status < 500 and error.status not in (408, 429) and not _is_beyond_its_end(error)
     return isinstance(error, ValueError | aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError)
+
+
+def _is_beyond_its_end(error: Exception) -> bool:
+    """Range Not Satisfiable: there is less at the URL than there was, or no more than we have."""
+    return isinstance(error, aiohttp.ClientResponseError) and error.status == 416
 
 
 def _reason(error: Exception) -> str:
@@ -213,7 +319,7 @@ def _reason(error: Exception) -> str:
         return f"HTTP {error.status}" + (" (its URL may have expired)" if error.status in (403, 404) else "")
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the connection ended before the file did"
-    return type(error).__name__
+    return str(error) if isinstance(error, _Fault) else type(error).__name__
 
 
 def _shown(url: str) -> str:

@@ -49,7 +49,8 @@ class Polled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried(Event):
-    """A create will be sent again after `delay_s` seconds."""
+    """A create will be sent again, or a result fetched again, after `delay_s` seconds (a create that waits for a place
+    at the service: at the latest)."""
 
     error: AigcError
     delay_s: float

@@ -20,6 +20,7 @@ from .downloads import Downloads, all_exist
 from .errors import (
     AigcError,
     CreateOutcomeUnknown,
+    DownloadError,
     InvalidRequest,
     JobDropped,
     ResultExpired,
@@ -42,6 +43,12 @@ _log: Final = logging.getLogger("mps_aigc_async")
 
 TASK_DEADLINE_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 1800.0, Kind.VIDEO: 1800.0}
 """Seconds from acceptance until a task is given up: the guide of 2026-05-29 waits 30 minutes for either kind."""
+
+OFF_PEAK_S: Final = 48 * 3600.0
+"""The same for a video that may wait for off-peak hours (Vidu's OffPeak, MPS API documents of 2026-10)."""
+
+NEAR_END_S: Final = 3600.0
+"""Seconds before its URL's end from which on a result that is not saved yet is warned of."""
 
 UNKNOWN_SLOT_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 180.0, Kind.VIDEO: 300.0}
 """Seconds that a create of unknown outcome keeps its slot: the task may be running, and nobody can ask. The longest
@@ -75,6 +82,7 @@ class Jobs:
         wall: Callable[[], float],
         store: CosStore | None = None,
         deadlines_s: Mapping[Kind, float] = TASK_DEADLINE_S,
+        save_s: float = inf,
     ) -> None:
         self.ledger = ledger
         self._calls = calls
@@ -87,6 +95,7 @@ class Jobs:
         self._wall = wall
         self._store = store
         self._deadlines_s = deadlines_s
+        self._save_s = save_s
         self._exchanges: dict[str, asyncio.Task[JobRecord]] = {}
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -147,14 +156,22 @@ class Jobs:
         saved_before = await asyncio.to_thread(all_exist, job.files)
         if saved_before:
             return job
-        if job.expires_at is not None and self._wall() >= job.expires_at:
+        left_s = self._dialect.url_life_s if job.expires_at is None else job.expires_at - self._wall()
+        if left_s <= 0:
             raise ResultExpired(
                 "the result's URLs have outlived their 12 hours before it was saved",
                 job_id=job.job_id,
                 task_id=job.task_id,
             )
         try:
-            files = await self._downloads.save(job.urls, folder, stem, job.kind)
+            files = await self._downloads.save(
+                job.urls,
+                folder,
+                stem,
+                job.kind,
+                within_s=min(left_s, self._save_s),
+                on_retry=lambda error, delay_s: self._fetched_again(job, error, delay_s),
+            )
         except AigcError as error:
             error.about(job_id=job.job_id, task_id=job.task_id)
             raise
@@ -162,6 +179,14 @@ class Jobs:
         await self.ledger.put(saved)
         self._emit(events.Saved, saved, task_id=saved.task_id or "", files=saved.files)
         return saved
+
+    def _fetched_again(self, job: JobRecord, error: DownloadError, delay_s: float) -> None:
+        """A result could not be fetched, and will be tried again; near its end that is a warning."""
+        error.about(job_id=job.job_id, task_id=job.task_id)
+        left_s = inf if job.expires_at is None else job.expires_at - self._wall()
+        if left_s < NEAR_END_S:
+            _log.warning("%s; its URL ends in %.0f minutes", error, left_s / 60)
+        self._emit(events.Retried, job, error=error, delay_s=delay_s)
 
     async def attach(self, kind: Kind, task_id: str) -> JobRecord:
         """Wait for a task that was created elsewhere. It gets a slot here and no row: its own ledger has one."""
@@ -221,7 +246,7 @@ class Jobs:
             task_id=task_id,
             # The URLs' life is counted from here if the task has ended already: never later than the truth.
             submitted_at=job.sent_at or job.intent_at or job.planned_at,
-            slot_until=self._wall() + self._deadlines_s[job.kind],
+            slot_until=self._wall() + self._deadline_s(job),
             error={},
         )
 
@@ -341,7 +366,7 @@ class Jobs:
             task_id=created.task_id,
             request_id=created.request_id,
             submitted_at=accepted_at,
-            slot_until=accepted_at + self._deadlines_s[job.kind],
+            slot_until=accepted_at + self._deadline_s(intent),
         )
         slot.name(created.task_id)
         try:
@@ -415,7 +440,7 @@ class Jobs:
                 slots=self._limits.slots[job.kind],
                 unfinished_at=job.submitted_at,
                 # A job resumed past its deadline is looked at once more before it is given up again.
-                deadline=job.slot_until or self._wall() + self._deadlines_s[job.kind],
+                deadline=job.slot_until or self._wall() + self._deadline_s(job),
                 on_end=on_end,
                 on_poll=on_poll,
             )
@@ -469,6 +494,10 @@ class Jobs:
         )
 
     # --- small parts --------------------------------------------------------------------------------------------------
+
+    def _deadline_s(self, job: JobRecord) -> float:
+        """Seconds from the job's acceptance until its task is given up."""
+        return max(self._deadlines_s[job.kind], OFF_PEAK_S if job.sent().get("off_peak") else 0.0)
 
     def _lock(self, job_id: str) -> asyncio.Lock:
         """Two callers of one id do its work once, one after the other."""

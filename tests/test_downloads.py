@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +31,9 @@ from mps_aigc_async.states import Kind
 
 PART = ".shot.image.part"
 """Where the first image of `shot` is written before it has its name."""
+
+LONG = 60.0
+"""Seconds that no test's fetching takes."""
 
 PNG = b"\x89PNG\r\n" + bytes(range(256)) * 10
 
@@ -116,7 +120,6 @@ def link_of(file: Path) -> str:
         (Kind.IMAGE, "/a.JPEG?sign=x.png", "application/octet-stream", ".jpeg"),
         (Kind.IMAGE, "/a.b/c", "application/octet-stream", ".png"),
         (Kind.IMAGE, "/a", "text/plain", ".png"),
-        (Kind.IMAGE, "/a.webp", "video/mp4", ".webp"),
         (Kind.IMAGE, "/%2E%2E%2Fa.%2Fsh", "application/octet-stream", ".png"),
         (Kind.VIDEO, "/a", "video/mp4", ".mp4"),
         (Kind.VIDEO, "/a.mp4", "video/quicktime", ".mov"),
@@ -129,7 +132,7 @@ async def test_a_result_is_saved_with_the_suffix_of_its_content(
     tmp_path: Path, kind: Kind, path: str, content_type: str, suffix: str
 ) -> None:
     async with site_of(serving(content_type=content_type)) as site, saving() as saver:
-        files = await saver.save([site.url("/") + path[1:]], tmp_path, "shot", kind)
+        files = await saver.save([site.url("/") + path[1:]], tmp_path, "shot", kind, within_s=LONG)
     assert files == [tmp_path / f"shot{suffix}"]
     assert names_in(tmp_path) == [f"shot{suffix}"]
     assert files[0].read_bytes() == PNG
@@ -140,7 +143,9 @@ async def test_several_results_are_numbered_in_their_order(tmp_path: Path) -> No
         return web.Response(body=request.path.encode(), content_type="image/png")
 
     async with site_of(handler) as site, saving() as saver:
-        files = await saver.save([site.url(f"/{number}") for number in "abc"], tmp_path, "shot", Kind.IMAGE)
+        files = await saver.save(
+            [site.url(f"/{number}") for number in "abc"], tmp_path, "shot", Kind.IMAGE, within_s=LONG
+        )
     assert [file.name for file in files] == ["shot.png", "shot+2.png", "shot+3.png"]
     assert [file.read_bytes() for file in files] == [b"/a", b"/b", b"/c"]
     assert names_in(tmp_path) == ["shot+2.png", "shot+3.png", "shot.png"]
@@ -154,8 +159,8 @@ async def test_two_jobs_never_meet_in_one_file(tmp_path: Path) -> None:
 
     async with site_of(handler) as site, saving() as saver:
         first, second = await asyncio.gather(
-            saver.save([site.url("/a1"), site.url("/a2")], tmp_path, stem_of("shot"), Kind.IMAGE),
-            saver.save([site.url("/b1"), site.url("/b2")], tmp_path, stem_of("shot-2"), Kind.IMAGE),
+            saver.save([site.url("/a1"), site.url("/a2")], tmp_path, stem_of("shot"), Kind.IMAGE, within_s=LONG),
+            saver.save([site.url("/b1"), site.url("/b2")], tmp_path, stem_of("shot-2"), Kind.IMAGE, within_s=LONG),
         )
     assert not {*first} & {*second}
     assert [file.read_bytes() for file in (*first, *second)] == [b"/a1", b"/a2", b"/b1", b"/b2"]
@@ -167,8 +172,8 @@ async def test_a_chains_image_and_video_are_saved_at_once_under_one_name(tmp_pat
 
     async with site_of(handler) as site, saving() as saver:
         (image,), (video,) = await asyncio.gather(
-            saver.save([site.url("/image")], tmp_path, "shot", Kind.IMAGE),
-            saver.save([site.url("/video")], tmp_path, "shot", Kind.VIDEO),
+            saver.save([site.url("/image")], tmp_path, "shot", Kind.IMAGE, within_s=LONG),
+            saver.save([site.url("/video")], tmp_path, "shot", Kind.VIDEO, within_s=LONG),
         )
     assert (image.name, image.read_bytes()) == ("shot.png", b"/image")
     assert (video.name, video.read_bytes()) == ("shot.mp4", b"/video")
@@ -176,7 +181,7 @@ async def test_a_chains_image_and_video_are_saved_at_once_under_one_name(tmp_pat
 
 async def test_no_results_are_no_files(tmp_path: Path) -> None:
     async with saving() as saver:
-        assert await saver.save([], tmp_path, "shot", Kind.IMAGE) == []
+        assert await saver.save([], tmp_path, "shot", Kind.IMAGE, within_s=LONG) == []
     assert names_in(tmp_path) == []
 
 
@@ -194,7 +199,7 @@ async def test_content_of_any_size_is_equal(tmp_path: Path, size: int, chunked: 
         return response
 
     async with site_of(handler) as site, saving() as saver:
-        (file,) = await saver.save([site.url("/a")], tmp_path, "film", Kind.VIDEO)
+        (file,) = await saver.save([site.url("/a")], tmp_path, "film", Kind.VIDEO, within_s=LONG)
     assert file.read_bytes() == body
 
 
@@ -208,7 +213,7 @@ async def test_content_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkey
 
     monkeypatch.setattr(os, "fsync", recorded)
     async with site_of(serving()) as site, saving() as saver:
-        await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE)
+        await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
     assert synced == [(PART, [PART]), (tmp_path.name, ["shot.png"])]
 
 
@@ -217,7 +222,9 @@ async def test_nothing_that_identifies_the_caller_is_sent(tmp_path: Path) -> Non
         return web.Response(body=PNG, content_type="image/png", headers={"Set-Cookie": "session=1; Path=/"})
 
     async with site_of(handler) as site, saving() as saver:
-        await saver.save([site.url("/a"), site.url("/b?sign=url-signature")], tmp_path, "shot", Kind.IMAGE)
+        await saver.save(
+            [site.url("/a"), site.url("/b?sign=url-signature")], tmp_path, "shot", Kind.IMAGE, within_s=LONG
+        )
     for request in site.requests:
         assert set(request.headers) == {"Host", "Accept", "Accept-Encoding", "User-Agent"}
         assert request.headers["Accept-Encoding"] == "identity"
@@ -232,7 +239,7 @@ async def test_an_existing_file_of_the_same_content_is_kept(tmp_path: Path) -> N
     kept.write_bytes(PNG)
     os.utime(kept, (1, 1))
     async with site_of(serving()) as site, saving() as saver:
-        assert await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE) == [kept]
+        assert await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG) == [kept]
     assert names_in(tmp_path) == ["shot.png"]
     assert kept.stat().st_mtime == 1
 
@@ -244,7 +251,7 @@ async def test_an_existing_file_of_other_content_is_refused_and_untouched(tmp_pa
     os.utime(kept, (1, 1))
     async with site_of(serving()) as site, saving() as saver:
         with pytest.raises(DownloadError, match=r"shot\.png exists with other content"):
-            await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE)
+            await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
     assert (kept.read_bytes(), kept.stat().st_mtime) == (other, 1)
     assert len(site.requests) == 1
 
@@ -252,7 +259,7 @@ async def test_an_existing_file_of_other_content_is_refused_and_untouched(tmp_pa
 async def test_a_part_left_by_a_killed_process_is_written_anew(tmp_path: Path) -> None:
     (tmp_path / PART).write_bytes(PNG * 2)
     async with site_of(serving()) as site, saving() as saver:
-        (file,) = await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE)
+        (file,) = await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
     assert file.read_bytes() == PNG
     assert names_in(tmp_path) == ["shot.png"]
 
@@ -260,7 +267,7 @@ async def test_a_part_left_by_a_killed_process_is_written_anew(tmp_path: Path) -
 async def test_a_folder_that_is_gone_is_a_download_error(tmp_path: Path) -> None:
     async with site_of(serving()) as site, saving() as saver:
         with pytest.raises(DownloadError, match=r"cannot write .*: No such file or directory"):
-            await saver.save([site.url("/a")], tmp_path / "gone", "shot", Kind.IMAGE)
+            await saver.save([site.url("/a")], tmp_path / "gone", "shot", Kind.IMAGE, within_s=LONG)
     assert len(site.requests) == 1
 
 
@@ -268,7 +275,7 @@ async def test_a_full_disk_is_a_download_error(tmp_path: Path) -> None:
     (tmp_path / PART).symlink_to("/dev/full")
     async with site_of(serving()) as site, saving() as saver:
         with pytest.raises(DownloadError, match=r"cannot write .*: No space left on device"):
-            await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE)
+            await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
     assert len(site.requests) == 1
 
 
@@ -285,14 +292,23 @@ async def half(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def test_half_a_result_is_fetched_again_and_then_refused(tmp_path: Path, waits: list[float]) -> None:
+@pytest.mark.usefixtures("waits")
+async def test_half_a_result_is_fetched_again_until_the_time_is_over(tmp_path: Path) -> None:
+    told: list[tuple[str, float]] = []
     async with site_of(half) as site, saving() as saver:
         with pytest.raises(DownloadError, match=r"cannot fetch http.*/a: the connection ended before the file did"):
-            await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE)
-    assert len(site.requests) == downloads.ATTEMPTS == 4
-    assert waits == sorted(waits)
-    assert len(waits) == 3
-    assert not [name for name in names_in(tmp_path) if not name.endswith(".part")]
+            await saver.save(
+                [site.url("/a")],
+                tmp_path,
+                "shot",
+                Kind.IMAGE,
+                within_s=0.5,
+                on_retry=lambda error, delay: told.append((str(error), delay)),
+            )
+    assert len(told) >= 2
+    assert {text.rpartition(": ")[2] for text, _ in told} == {"the connection ended before the file did"}
+    assert [delay for _, delay in told][:9] == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0][: len(told)]
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
@@ -307,19 +323,213 @@ async def test_what_may_pass_is_fetched_again(tmp_path: Path, waits: list[float]
                 return web.Response(body=PNG, content_type="image/png")
 
     async with site_of(handler) as site, saving() as saver:
-        (file,) = await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE)
+        (file,) = await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
     assert file.read_bytes() == PNG
     assert names_in(tmp_path) == ["shot.png"]
     assert len(waits) == 2
 
 
-async def test_a_closed_server_is_asked_again_and_then_refused(tmp_path: Path, waits: list[float]) -> None:
+async def test_a_closed_server_is_asked_again_until_the_time_is_over(tmp_path: Path, waits: list[float]) -> None:
     async with site_of(serving()) as site:
         url = site.url("/a")
     async with saving() as saver:
         with pytest.raises(DownloadError, match="ClientConnectorError"):
-            await saver.save([url], tmp_path, "shot", Kind.IMAGE)
-    assert len(waits) == 3
+            await saver.save([url], tmp_path, "shot", Kind.IMAGE, within_s=0.3)
+    assert len(waits) >= 2
+
+
+async def test_one_that_waits_between_attempts_takes_no_place(tmp_path: Path) -> None:
+    """Nor does a result that cannot be had keep the others from being saved."""
+    async with site_of(serving()) as site, site_of(half) as broken, saving() as saver:
+        stuck = [
+            asyncio.create_task(saver.save([broken.url("/a")], tmp_path, f"stuck-{number}", Kind.IMAGE, within_s=LONG))
+            for number in range(PARALLEL)
+        ]
+        while len(broken.requests) < PARALLEL:  # noqa: ASYNC110 - until each has failed once
+            await asyncio.sleep(0)
+        await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
+        for task in stuck:
+            task.cancel()
+        await asyncio.wait(stuck)
+    assert (tmp_path / "shot.png").read_bytes() == PNG
+
+
+# --- gone on with -----------------------------------------------------------------------------------------------------
+
+
+class Interrupted:
+    """Serves a body in portions, one a request, and then breaks the connection; ranges as RFC 9110 has them.
+
+    `tags` are the ETags of one request after the other (the last one for all that follow). The connection breaks when
+    some of the portion is in the file: what has not been read from it by then is lost to the client.
+    """
+
+    def __init__(self, part: Path, body: bytes, portion: int, *tags: str) -> None:
+        self.body, self._part, self._portion, self._tags = body, part, portion, list(tags)
+        self.starts: list[int] = []
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        tag = self._tags.pop(0) if len(self._tags) > 1 else self._tags[0]
+        asked = int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        self.starts.append(asked)
+        start, status = (asked, 206) if asked and request.headers.get("If-Range") == tag else (0, 200)
+        left = self.body[start:]
+        headers = {"Content-Type": "video/mp4", "Content-Length": str(len(left))} | ({"ETag": tag} if tag else {})
+        if status == 206:
+            headers["Content-Range"] = f"bytes {start}-{len(self.body) - 1}/{len(self.body)}"
+        response = web.StreamResponse(status=status, headers=headers)
+        await response.prepare(request)
+        await response.write(left[: self._portion])
+        if len(left) > self._portion:
+            before = start if status == 206 else 0
+            while not self._part.exists() or self._part.stat().st_size <= before:  # until some of it is written
+                await asyncio.get_running_loop().run_in_executor(None, os.sched_yield)
+            assert request.transport is not None
+            request.transport.close()
+        return response
+
+
+FILM = os.urandom(5 * CHUNK)
+FILM_PART = ".film.video.part"
+
+
+@pytest.mark.usefixtures("waits")
+async def test_what_breaks_off_is_gone_on_with_where_it_stopped(tmp_path: Path) -> None:
+    server = Interrupted(tmp_path / FILM_PART, FILM, 2 * CHUNK, '"v1"')
+    async with site_of(server) as site, saving() as saver:
+        (file,) = await saver.save([site.url("/a")], tmp_path, "film", Kind.VIDEO, within_s=LONG)
+    assert file.read_bytes() == FILM
+    assert len(server.starts) >= 3
+    assert server.starts == sorted(set(server.starts))
+    assert names_in(tmp_path) == ["film.mp4"]
+
+
+@pytest.mark.usefixtures("waits")
+async def test_what_has_changed_meanwhile_is_fetched_from_the_beginning(tmp_path: Path) -> None:
+    server = Interrupted(tmp_path / FILM_PART, bytes(len(FILM)), 2 * CHUNK, '"v1"', '"v2"')
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = await server(request)
+        server.body = FILM
+        return response
+
+    async with site_of(handler) as site, saving() as saver:
+        (file,) = await saver.save([site.url("/a")], tmp_path, "film", Kind.VIDEO, within_s=LONG)
+    assert file.read_bytes() == FILM
+    assert server.starts[1] > 0
+
+
+@pytest.mark.usefixtures("waits")
+@pytest.mark.parametrize("tag", ["", 'W/"v1"'])
+async def test_without_a_strong_tag_nothing_is_pieced_together(tmp_path: Path, tag: str) -> None:
+    server = Interrupted(tmp_path / FILM_PART, FILM, 4 * CHUNK, tag)
+    async with site_of(server) as site, saving() as saver:
+        with pytest.raises(DownloadError, match="the connection ended"):
+            await saver.save([site.url("/a")], tmp_path, "film", Kind.VIDEO, within_s=0.3)
+    assert len(server.starts) >= 2
+    assert set(server.starts) == {0}
+
+
+@pytest.mark.usefixtures("waits")
+@pytest.mark.parametrize(
+    ("status", "headers", "says"),
+    [
+        (206, {"Content-Range": "bytes 0-999/1000"}, "another part of the file"),
+        (206, {}, "another part of the file"),
+        (416, {"Content-Range": "bytes */1000"}, "HTTP 416"),
+    ],
+)
+async def test_an_odd_answer_to_a_range_begins_anew(
+    tmp_path: Path, status: int, headers: dict[str, str], says: str
+) -> None:
+    told: list[str] = []
+    broken = Interrupted(tmp_path / FILM_PART, FILM, 2 * CHUNK, '"v1"')
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        match len(site.requests):
+            case 1:
+                return await broken(request)
+            case 2:
+                return web.Response(status=status, headers=headers, body=FILM)
+            case _:
+                assert "Range" not in request.headers
+                return web.Response(body=FILM, content_type="video/mp4")
+
+    async with site_of(handler) as site, saving() as saver:
+        (file,) = await saver.save(
+            [site.url("/a")],
+            tmp_path,
+            "film",
+            Kind.VIDEO,
+            within_s=LONG,
+            on_retry=lambda error, _: told.append(str(error)),
+        )
+    assert file.read_bytes() == FILM
+    assert says in told[1]
+
+
+# --- what is no result ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("waits")
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({"Content-Type": "text/html; charset=utf-8"}, "text/html came in place of the image"),
+        ({"Content-Type": "application/xml"}, "application/xml came"),
+        ({"Content-Type": "application/problem+json"}, "json came"),
+        ({"Content-Type": "image/png", "Content-Encoding": "gzip"}, r"packed \(gzip\)"),
+    ],
+)
+async def test_what_a_gateway_says_in_its_place_is_not_kept(tmp_path: Path, headers: dict[str, str], says: str) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=PNG, headers=headers if len(site.requests) == 1 else {"Content-Type": "image/png"})
+
+    told: list[DownloadError] = []
+    async with site_of(handler) as site, saving() as saver:
+        (file,) = await saver.save(
+            [site.url("/a")],
+            tmp_path,
+            "shot",
+            Kind.IMAGE,
+            within_s=LONG,
+            on_retry=lambda error, _: told.append(error),
+        )
+    assert file.read_bytes() == PNG
+    (error,) = told
+    assert re.search(says, str(error))
+
+
+async def test_another_medium_than_asked_for_is_kept_as_what_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some scenes make something else than their kind; it is paid for."""
+    async with site_of(serving(content_type="image/png")) as site, saving() as saver:
+        (file,) = await saver.save([site.url("/a")], tmp_path, "shot", Kind.VIDEO, within_s=LONG)
+    assert file.name == "shot.png"
+    assert "a video came as image/png" in caplog.text
+
+
+@pytest.mark.parametrize("told_before", [True, False])
+async def test_more_than_any_result_is_refused_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: list[float], told_before: bool
+) -> None:
+    monkeypatch.setitem(downloads.MAX_BYTES, Kind.IMAGE, 1 << 20)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "image/png"})
+        if told_before:
+            response.content_length = (1 << 20) + 1
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            await response.write(bytes((1 << 20) + 1))
+        return response
+
+    async with site_of(handler) as site, saving() as saver:
+        with pytest.raises(DownloadError, match="larger than 1 MiB"):
+            await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
+    assert waits == []
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -333,7 +543,7 @@ async def test_a_closed_server_is_asked_again_and_then_refused(tmp_path: Path, w
 async def test_a_refusal_is_final(tmp_path: Path, waits: list[float], status: int, says: str) -> None:
     async with site_of(serving(status=status)) as site, saving() as saver:
         with pytest.raises(DownloadError, match=says) as refused:
-            await saver.save([site.url("/a?q-signature=url-secret")], tmp_path, "shot", Kind.IMAGE)
+            await saver.save([site.url("/a?q-signature=url-secret")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
     assert len(site.requests) == 1
     assert waits == []
     assert names_in(tmp_path) == []
@@ -352,7 +562,7 @@ async def redirecting(request: web.Request) -> web.StreamResponse:
 @pytest.mark.parametrize("redirects", range(1, MAX_REDIRECTS + 1))
 async def test_redirects_are_followed(tmp_path: Path, redirects: int) -> None:
     async with site_of(redirecting) as site, saving() as saver:
-        (file,) = await saver.save([site.url(f"/{redirects}")], tmp_path, "shot", Kind.IMAGE)
+        (file,) = await saver.save([site.url(f"/{redirects}")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
     assert file.read_bytes() == PNG
 
 
@@ -360,7 +570,7 @@ async def test_more_redirects_are_refused_at_once(tmp_path: Path, waits: list[fl
     assert MAX_REDIRECTS == 3
     async with site_of(redirecting) as site, saving() as saver:
         with pytest.raises(DownloadError, match="more than 3 redirects"):
-            await saver.save([site.url("/4")], tmp_path, "shot", Kind.IMAGE)
+            await saver.save([site.url("/4")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
     assert "/0" not in [request.path for request in site.requests]
     assert waits == []
 
@@ -369,7 +579,7 @@ async def test_more_redirects_are_refused_at_once(tmp_path: Path, waits: list[fl
 async def test_what_is_no_url_is_refused_at_once(tmp_path: Path, waits: list[float], url: str) -> None:
     async with saving() as saver:
         with pytest.raises(DownloadError, match="cannot fetch"):
-            await saver.save([url], tmp_path, "shot", Kind.IMAGE)
+            await saver.save([url], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
     assert waits == []
 
 
@@ -379,7 +589,7 @@ async def test_one_result_that_fails_fails_the_save(tmp_path: Path) -> None:
 
     async with site_of(handler) as site, saving() as saver:
         with pytest.raises(DownloadError, match="/b: HTTP 403"):
-            await saver.save([site.url("/a"), site.url("/b")], tmp_path, "shot", Kind.IMAGE)
+            await saver.save([site.url("/a"), site.url("/b")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
 
 
 # --- at once, and cancelled -------------------------------------------------------------------------------------------
@@ -403,7 +613,7 @@ async def test_no_more_than_parallel_downloads_at_once(tmp_path: Path, monkeypat
 
     async with site_of(handler) as site, saving() as saver, asyncio.TaskGroup() as group:
         for number in range(3 * PARALLEL):
-            group.create_task(saver.save([site.url("/a")], tmp_path, f"shot-{number}", Kind.IMAGE))
+            group.create_task(saver.save([site.url("/a")], tmp_path, f"shot-{number}", Kind.IMAGE, within_s=LONG))
     assert running == [0, PARALLEL]
     assert len(names_in(tmp_path)) == 3 * PARALLEL
 
@@ -427,7 +637,7 @@ async def test_a_cancelled_download_leaves_nothing_open_and_nothing_saved(tmp_pa
 
     async with site_of(handler) as site:
         async with saving() as saver:
-            task = asyncio.create_task(saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE))
+            task = asyncio.create_task(saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG))
             await begun.wait()
             part = tmp_path / PART
             while not (part.exists() and part.stat().st_size):  # noqa: ASYNC110 - until some of it is written
@@ -458,7 +668,7 @@ async def test_a_download_cancelled_while_its_file_opens_leaves_nothing_open(tmp
     async with site_of(serving()) as site, saving() as saver:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Path, "open", slow_open)
-            task = asyncio.create_task(saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE))
+            task = asyncio.create_task(saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG))
             await asyncio.to_thread(opening.wait, 5)
             task.cancel()
             reading = await asyncio.to_thread(os.open, pipe, os.O_RDONLY)

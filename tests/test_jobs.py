@@ -15,6 +15,7 @@ from mps_aigc_async import (
     ContentViolation,
     CreateAgain,
     CreateOutcomeUnknown,
+    DownloadError,
     Drop,
     ImageRequest,
     ImageToVideo,
@@ -30,9 +31,12 @@ from mps_aigc_async import (
     TaskTimeout,
     TransportError,
     VideoRequest,
+    downloads,
+    events,
 )
 from mps_aigc_async.assembly import BatchItem
 from mps_aigc_async.client import READ_AHEAD
+from mps_aigc_async.downloads import Downloads
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.errors import AigcError
 from mps_aigc_async.ledger import MemoryLedger
@@ -400,6 +404,72 @@ def test_a_task_past_its_deadline_gives_its_slot_back_and_can_be_resumed(caplog:
             assert await client.counts() == {JobState.SUBMITTED: 1}
             await asyncio.sleep(1300)
             assert (await client.generate(CAT)).urls
+        assert accepted(service, "CreateAigcImageTask") == 1
+
+    run(main())
+
+
+def test_an_off_peak_video_is_waited_for_two_days() -> None:
+    async def main() -> None:
+        service = in_memory(video_seconds=(47 * 3600, 47 * 3600))
+        async with client_of(service, configured(poll_ms=60_000)) as client:
+            with pytest.raises(TaskTimeout):
+                await client.generate(VideoRequest(prompt="soon"))
+            assert (await client.generate(VideoRequest(prompt="some time", off_peak=True))).urls
+        assert accepted(service, "CreateAigcVideoTask") == 2
+
+    run(main())
+
+
+class Unfetchable(Downloads):
+    """Every attempt fails after a second; `times` of them, then there is a file."""
+
+    times = 10**6
+
+    async def _attempt(self, url: str, part: object, target: Path, kind: object) -> Path:  # noqa: ARG002 — as overridden
+        await asyncio.sleep(1)
+        self.times -= 1
+        if self.times >= 0:
+            raise downloads._Fault(f"cannot fetch {url.partition('?')[0]}: HTTP 503")
+        target.touch()
+        return target
+
+
+def test_a_result_is_tried_to_be_saved_as_long_as_its_url_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("mps_aigc_async.assembly.Downloads", Unfetchable)
+
+    async def main() -> None:
+        async with client_of(in_memory()) as client:
+            heard = Heard(client)
+            with pytest.raises(DownloadError, match=r"HTTP 503 \[job cat/image, task 4-Aigc"):
+                await client.generate(CAT, save_to=tmp_path)
+            done = next(event.at for event in heard.events if isinstance(event, events.Done))
+            assert wall() - done == pytest.approx(12 * 3600, abs=70)
+            assert heard.names("cat/image").count("Retried") > 600  # at most a minute apart
+            assert "its URL ends in 58 minutes" in caplog.text  # in good time, and not before
+            assert "its URL ends in 62 minutes" not in caplog.text
+
+    run(main())
+
+
+def test_the_time_to_save_can_be_shorter_and_ends_nothing_but_the_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mps_aigc_async.assembly.Downloads", Unfetchable)
+    monkeypatch.setattr(Unfetchable, "times", 8)
+
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, configured(timeouts={"saveSeconds": 20})) as client:
+            with pytest.raises(DownloadError):
+                await client.generate(CAT, save_to=tmp_path)
+            assert await client.counts() == {JobState.DONE: 1}
+            monkeypatch.setattr(Unfetchable, "times", 0)
+            assert client._parts is not None
+            client._parts.downloads.times = 0  # type: ignore[attr-defined] # as patched
+            assert (await client.generate(CAT, save_to=tmp_path)).files == (tmp_path / "cat",)
         assert accepted(service, "CreateAigcImageTask") == 1
 
     run(main())

@@ -1,7 +1,9 @@
 """Requests to outcomes: defaults, names, chains, and the limits that hold over a whole batch."""
 
 import asyncio
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,7 +24,9 @@ from mps_aigc_async import (
     limits,
 )
 from mps_aigc_async.pipelines import Defaults, ImageDefaults, Names, VideoDefaults, images_ahead
-from mps_aigc_async.testing import run, wall
+from mps_aigc_async.testing import InMemoryTransport, run, wall
+from mps_aigc_async.transport import Gate, Sent, unheard
+from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 from .support import accepted, client_of, configured, in_memory
 
@@ -172,6 +176,27 @@ def test_an_image_too_old_is_not_made_into_a_video_and_says_that_nothing_was_pai
         assert service.statistics(wall()).created == {"image": 1, "video": 0}
 
     run(main())
+
+
+def test_a_real_bucket_is_named_in_every_create_of_a_chain() -> None:
+    bodies: list[dict[str, Any]] = []
+
+    class Overheard(InMemoryTransport):
+        async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+            if request.headers["X-TC-Action"].startswith("Create"):
+                bodies.append(json.loads(request.body))
+            return await super().exchange(request, gate, sent)
+
+    async def main() -> None:
+        service = in_memory()
+        bucket = {"bucket": "mine-1250000000", "region": "ap-guangzhou", "outputDir": "/shots/"}
+        transport = Overheard(service, wall)
+        async with client_of(service, configured(cosOutput=bucket), transport=lambda: transport) as client:
+            await client.generate(chain())
+
+    run(main())
+    stored = {"CosBucketName": "mine-1250000000", "CosBucketRegion": "ap-guangzhou", "CosBucketPath": "/shots/"}
+    assert [body["StoreCosParam"] for body in bodies] == [stored, stored]
 
 
 def test_a_batch_continues_where_another_process_left_it(tmp_path: Path) -> None:

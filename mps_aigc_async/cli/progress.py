@@ -114,7 +114,7 @@ class Bars(AbstractContextManager["Bars", None]):
         if statistics is not None:
             lines.append(_limits(self._tally, statistics))
             if self._tally.trouble:
-                lines.append(f"sending again: {printable(self._tally.trouble)}")
+                lines.append(f"trying again: {printable(self._tally.trouble)}")
         return Group(self._bars, *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in lines))
 
 
@@ -158,7 +158,7 @@ class Lines(AbstractContextManager["Lines", None]):
         done = ", ".join(f"{kind}s {tally.counts[Word.DONE][kind]}/{total}" for kind, total in tally.totals.items())
         parts = [done, _counted(tally, (Word.SAVED, Word.FAILED, Word.UNKNOWN)), _limits(tally, statistics)]
         if tally.trouble:
-            parts.append(f"sending again: {printable(tally.trouble)}")
+            parts.append(f"trying again: {printable(tally.trouble)}")
         say(f"after {now - self._started:.0f} s: {'; '.join(part for part in parts if part)}")
 
     def note(self, text: str) -> None:

@@ -159,7 +159,7 @@ class _Follower:
                 self._task_id = task_id
                 complain(f"accepted as task {task_id}; {_USUAL[self._kind]} are usual")
             case events.Retried(error=error, delay_s=delay_s):
-                complain(f"sending again in {delay_s:.0f} s: {printable(error.reason)}")
+                complain(f"trying again in {delay_s:.0f} s: {printable(error.reason)}")
             case events.Unknown():
                 self._unknown = True
 

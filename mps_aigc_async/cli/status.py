@@ -1,6 +1,7 @@
 """`status`: one task at the service, or all jobs of a ledger."""
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -39,11 +40,14 @@ def _of_ledger(target: Path) -> Exit:
         raise InvalidRequest(f"which {target}? Give its TaskId: mps-aigc status {target} 4-Aigc…")
     ledger = target if target.is_file() else target / IN_FOLDER
     with reading(ledger) as kept:
-        jobs = kept.census()
+        jobs, (unsaved, url_ends) = kept.census(), kept.unsaved()
     tell_census(jobs)
     at_service = of_state(jobs, JobState.SUBMITTED)
     if at_service:
         say(f"{at_service} at the service: the `run` command that made this folder polls and saves them")
+    if unsaved:
+        by = "" if url_ends is None else f" before {datetime.fromtimestamp(url_ends).astimezone():%Y-%m-%d %H:%M %z}"
+        say(f"{unsaved} done and not saved: the `run` command that made this folder fetches them, if it is run{by}")
     not_well = of_state(jobs, JobState.FAILED) + of_state(jobs, JobState.UNKNOWN)
     return Exit.FAILED if not_well else Exit.WELL
 

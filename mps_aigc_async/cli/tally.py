@@ -68,15 +68,15 @@ class Tally:
         self.not_well = 0
         """Requests that failed, are unknown, or could not be finished."""
         self.trouble = ""
-        """Why the latest create has to be sent again; empty once one was accepted."""
+        """Why the latest create has to be sent again, or the latest result fetched again; empty once one went well."""
         self._told: set[tuple[str, Word]] = set()
 
     def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Retried):
             self.trouble = event.error.reason
-        elif isinstance(event, events.Submitted):
+        elif isinstance(event, events.Submitted | events.Saved):
             self.trouble = ""
-        elif (word := _OF_EVENT.get(type(event))) and (event.job_id, word) not in self._told:
+        if (word := _OF_EVENT.get(type(event))) and (event.job_id, word) not in self._told:
             self._told.add((event.job_id, word))
             self.counts[word][event.kind] += 1
 

@@ -41,6 +41,14 @@ class Reading:
         rows = self._database.execute("SELECT kind, state, count(*) FROM jobs GROUP BY kind, state")
         return {(Kind(kind), JobState(state)): int(count) for kind, state, count in rows}
 
+    def unsaved(self) -> tuple[int, float | None]:
+        """How many jobs are done and not saved, and when the first of their URLs ends (Unix seconds), if that is
+        known."""
+        jobs, ends = self._database.execute(
+            "SELECT count(*), min(expires_at) FROM jobs WHERE state = 'done'"
+        ).fetchone()
+        return int(jobs), None if ends is None else float(ends)
+
     def requests(self) -> Iterator[tuple[str, list[JobRecord]]]:
         """Each request's name and its jobs, in the order in which they were first planned. Sorted by SQLite, so that
         a million of them are never in memory."""

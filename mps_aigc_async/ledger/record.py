@@ -108,10 +108,14 @@ class JobRecord:
             )
         return self
 
+    def sent(self) -> dict[str, JsonValue]:
+        """The request's fields as they were sent: what the user wrote, and what was filled in."""
+        return {**json.loads(self.content), **self.filled_in}
+
     @property
     def prompt(self) -> str:
         """The prompt, for lists and reports."""
-        return str(json.loads(self.content).get("prompt", ""))
+        return str(self.sent().get("prompt", ""))
 
     def recorded_error(self) -> AigcError:
         """The error that ended it."""

@@ -20,7 +20,7 @@ from mps_aigc_async.errors import ConfigError, LedgerError
 from mps_aigc_async.ledger.lock import WriterLock
 from mps_aigc_async.states import Kind
 
-from ..report.batches import planned, write_ledger
+from ..report.batches import NOW, done, planned, submitted, write_ledger
 from .conftest import SECRET_ID, SECRET_KEY, Shell, image
 
 STORYBOARD = Path(demo.__file__).with_name("storyboard.jsonl")
@@ -88,6 +88,14 @@ def test_a_missing_extra_is_named(shell: Shell, command: str, monkeypatch: pytes
     result = shell.call(command)
     assert result.exit_code == 2
     assert "missing (av): pip install 'mps-aigc-async[emulator]'" in result.stderr
+
+
+def test_what_is_done_and_not_saved_is_told_with_its_end(shell: Shell) -> None:
+    write_ledger(shell.folder, [done(submitted(planned("a", Kind.IMAGE), NOW))])
+    result = shell.call("status", ".")
+    assert result.exit_code == 0
+    assert "1 done and not saved: the `run` command that made this folder fetches them" in result.stdout
+    assert "if it is run before 2026-01-0" in result.stdout  # 12 hours later, by this machine's clock
 
 
 def test_a_report_by_itself(shell: Shell) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from mps_aigc_async.errors import LedgerError
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
-from mps_aigc_async.ledger.reading import LedgerChanged, of_state, reading
+from mps_aigc_async.ledger.reading import LedgerChanged, Reading, of_state, reading
 from mps_aigc_async.ledger.schema import COLUMNS, CREATE, to_row
 from mps_aigc_async.states import JobState, Kind
 
@@ -54,6 +54,30 @@ async def test_counts_and_owner(tmp_path: Path) -> None:
     assert census == {(Kind.IMAGE, JobState.PLANNED): 2, (Kind.VIDEO, JobState.PLANNED): 1}
     assert (of_state(census, JobState.PLANNED), of_state(census, JobState.FAILED)) == (3, 0)
     assert {file.name for file in tmp_path.iterdir()} == {"ledger.db", "ledger.db.lock"}
+
+
+async def test_what_is_done_and_not_saved_is_told_with_the_first_end_of_its_urls(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    done = [
+        replace(job(name), state=state, expires_at=at)
+        for name, state, at in [
+            ("a", JobState.DONE, 300.0),
+            ("b", JobState.DONE, 200.0),
+            ("c", JobState.DONE, None),
+            ("d", JobState.SAVED, 100.0),
+            ("e", JobState.SUBMITTED, None),
+        ]
+    ]
+    async with written(path, *done), _reading(path) as kept:
+        assert kept.unsaved() == (3, 200.0)
+    async with written(tmp_path / "none.db", job("a")), _reading(tmp_path / "none.db") as kept:
+        assert kept.unsaved() == (0, None)
+
+
+@asynccontextmanager
+async def _reading(path: Path) -> AsyncIterator[Reading]:
+    with reading(path) as kept:
+        yield kept
 
 
 async def test_what_is_written_meanwhile_is_not_seen(tmp_path: Path) -> None:
