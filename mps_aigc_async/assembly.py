@@ -1,6 +1,7 @@
 """What an open client is made of: the graph of parts, and how it is taken down."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -31,6 +32,11 @@ from .wire.dialect import Dialect
 T = TypeVar("T")
 BatchItem = Request | Mapping[str, Any]
 """A request, or a batch file's line as decoded JSON."""
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+MOST_TOLD: Final = 100
+"""TaskIds named when a client is closed while their tasks run."""
 
 CLOSE_GRACE_S: Final = 10.0
 """Closing waits this long for creates in flight: an answer that comes is a task that is not lost."""
@@ -190,16 +196,40 @@ class Parts:
     async def close(self) -> None:
         """Every part is closed, whatever happens to the ones before it: a second Ctrl-C must leave no thread behind."""
         async with AsyncExitStack() as parts:  # the last one pushed is closed first
+            parts.callback(self._say_what_is_left)
             parts.push_async_callback(self._close_ledgers)
             parts.push_async_callback(self.transport.close)
             parts.push_async_callback(self.downloads.close)
             parts.push_async_callback(self.exchanges.close, CLOSE_GRACE_S)
+            parts.callback(self._stop_creating)
             parts.callback(self.poller.close)  # before the last exchanges end: what they submit is resumed later
             parts.push_async_callback(self.work.close)
 
+    def _stop_creating(self) -> None:
+        for opened in self._pipelines.values():  # none is being opened any more: `work` has closed
+            if not opened.cancelled() and opened.exception() is None:
+                opened.result().stop_creating()
+
+    def _say_what_is_left(self) -> None:
+        tasks, unanswered = self.poller.left, self.exchanges.ended_early
+        if not tasks and not unanswered:
+            return
+        forgotten = None in self._ledgers
+        _log.log(
+            logging.WARNING if forgotten else logging.INFO,
+            "closed with work left: %d tasks run on at the service%s, %d calls that may cost something were not "
+            "answered; %s",
+            len(tasks),
+            f" ({', '.join(tasks[:MOST_TOLD])}{', …' if len(tasks) > MOST_TOLD else ''})" if tasks else "",
+            unanswered,
+            "the ledger was in memory: wait for the tasks by their TaskIds (`client.attach`)"
+            if forgotten
+            else "the ledger has them, and goes on with them when it is opened again",
+        )
+
     async def _close_ledgers(self) -> None:
         async with AsyncExitStack() as ledgers:
-            for opened in self._ledgers.values():  # none is being opened any more: `work` has closed
+            for opened in self._ledgers.values():
                 if not opened.cancelled() and opened.exception() is None:
                     ledgers.push_async_callback(opened.result().close)
 

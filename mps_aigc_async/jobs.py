@@ -97,6 +97,7 @@ class Jobs:
         self._deadlines_s = deadlines_s
         self._save_s = save_s
         self._exchanges: dict[str, asyncio.Task[JobRecord]] = {}
+        self._to_send: dict[asyncio.Task[JobRecord], SendTime] = {}
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def resume(self) -> None:
@@ -108,6 +109,12 @@ class Jobs:
             left = (job.ended_at or 0.0) + UNKNOWN_SLOT_S[job.kind] - self._wall()
             if left > 0:
                 self._limits.slots[job.kind].occupy_for(left)
+
+    def stop_creating(self) -> None:
+        """End the creates that are prepared and not sent: their jobs are *planned* again. What is sent goes on."""
+        for exchange, send_time in self._to_send.items():
+            if not send_time.has_come:
+                exchange.cancel()
 
     async def has_begun(self, job_id: str) -> bool:
         """Whether the ledger has the job beyond *planned*: it is then gone on with as it is, and not judged again."""
@@ -334,7 +341,9 @@ class Jobs:
             raise _NoRoom
         exchange = self._owner.start(self._exchange(job, call, slot, send_time, sends), f"create of {job.job_id}")
         self._exchanges[job.job_id] = exchange
+        self._to_send[exchange] = send_time
         exchange.add_done_callback(lambda _: self._exchanges.pop(job.job_id, None))
+        exchange.add_done_callback(self._to_send.pop)
         try:
             return await asyncio.shield(exchange)
         except TooManyTasks as error:

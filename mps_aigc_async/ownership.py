@@ -18,6 +18,8 @@ class Owner:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
+        self.ended_early = 0
+        """Tasks that closing had to end."""
 
     def __repr__(self) -> str:
         return f"<Owner of {len(self._tasks)} tasks>"
@@ -60,6 +62,7 @@ class Owner:
             if self._tasks and grace_s > 0:
                 await asyncio.wait(self._tasks, timeout=grace_s)
         finally:
+            self.ended_early = len(self._tasks)
             for task in self._tasks:
                 task.cancel()
         while self._tasks:

@@ -176,6 +176,10 @@ class Pipelines:
         """The user's word that failed jobs are to be tried again."""
         return await self._jobs.retry_failed()
 
+    def stop_creating(self) -> None:
+        """Send no create that is not sent yet."""
+        self._jobs.stop_creating()
+
     async def _result(self, request: Request, name: str, save_to: Path | None, made: list[ImageResult]) -> Result:
         await self._check_new(request, name)
         if isinstance(request, ImageToVideo):

@@ -89,6 +89,8 @@ class Poller:
         self._watches: dict[str, Watch] = {}
         self._queues: dict[Kind, _DueQueue] = {}
         self._closed = False
+        self.left: list[str] = []
+        """The tasks that ran on at the service when it was closed, by their TaskIds."""
 
     def __repr__(self) -> str:
         return f"<Poller of {len(self._watches)} tasks>"
@@ -210,6 +212,7 @@ class Poller:
     def _let_go(self, watch: Watch) -> None:
         """The task runs on at the service, so its slot stays taken until its deadline."""
         del self._watches[watch.task_id]
+        self.left.append(watch.task_id)
         watch.slot.keep_for(max(0.0, watch.deadline - self._wall()))
         closed = "the client was closed; the task runs on at the service and can be waited for again by its TaskId"
         watch.ended.set_exception(ClientClosed(closed, task_id=watch.task_id))

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -356,6 +357,51 @@ def test_who_still_waits_when_the_client_closes_is_told_so() -> None:
         assert asyncio.all_tasks() == {asyncio.current_task()}
         with pytest.raises(ClientClosed, match="async with"):
             await client.generate(CAT)
+
+    run(main())
+
+
+def test_closing_says_what_was_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "mps_aigc_async")
+
+    async def main(ledger: Path | None) -> tuple[str, list[str]]:
+        caplog.clear()
+        service = in_memory()
+        service.faults.add(action="CreateAigcVideoTask", fault="hang")
+        async with client_of(service, ledger=ledger) as client:
+            batch = asyncio.create_task(
+                _all(client, [*(ImageRequest(prompt=f"{number}") for number in range(3)), VideoRequest(prompt="x")])
+            )
+            await asyncio.sleep(5)
+        with pytest.raises(ClientClosed):
+            await batch
+        (record,) = [record for record in caplog.records if "closed with work left" in record.message]
+        tasks = [arrival.task_id for arrival in service.arrivals if arrival.action == "CreateAigcImageTask"]
+        return f"{record.levelname} {record.message}", [task_id for task_id in tasks if task_id]
+
+    said, tasks = run(main(None))
+    assert said.startswith("WARNING closed with work left: 2 tasks run on at the service")
+    assert "1 calls that may cost something were not answered" in said
+    assert all(task_id in said for task_id in tasks)
+    said, _ = run(main(tmp_path / "ledger.db"))
+    assert said.startswith("INFO ")
+    assert "the ledger has them" in said
+
+
+def test_what_is_prepared_and_not_sent_is_not_sent_when_the_client_closes(tmp_path: Path) -> None:
+    async def main() -> None:
+        service, ledger = in_memory(), tmp_path / "ledger.db"
+        config = configured(images=50)
+        async with client_of(service, config, ledger=ledger) as client:
+            callers = [asyncio.create_task(client.generate(ImageRequest(prompt=f"{number}"))) for number in range(50)]
+            await asyncio.sleep(1)
+            assert client.statistics().creating > 1
+            sent = service.statistics(wall()).arrivals["CreateAigcImageTask"]
+        await asyncio.wait(callers)
+        assert service.statistics(wall()).arrivals["CreateAigcImageTask"] - sent <= 1  # on its way just then
+        created = accepted(service, "CreateAigcImageTask")
+        async with client_of(service, config, ledger=ledger) as client:
+            assert await client.counts() == {JobState.SUBMITTED: created, JobState.PLANNED: 50 - created}
 
     run(main())
 
@@ -828,7 +874,7 @@ def test_the_services_own_cap_is_learnt_from_its_refusals_and_kept() -> None:
     run(main())
 
 
-async def _all(client: AigcClient, batch: list[ImageRequest]) -> list[Outcome[BatchItem]]:
+async def _all(client: AigcClient, batch: Sequence[BatchItem]) -> list[Outcome[BatchItem]]:
     return [outcome async for outcome in client.run(batch)]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ..emulator import Conduct, Service
 from ..errors import TransportError
 from ..states import Ending
-from ..transport import Gate, Sent, unheard
+from ..transport import Gate, Sent, Timeouts, unheard
 from ..wire.dialect import HttpAnswer, HttpRequest
 
 
@@ -27,6 +27,8 @@ class InMemoryTransport:
         await asyncio.sleep(self._latency_s / 2)
         reply = self._service.handle("POST", request.path, request.headers, request.body, self._wall())
         await asyncio.sleep(reply.delay + self._latency_s / 2)
+        if reply.conduct is Conduct.HANG:
+            await asyncio.sleep(Timeouts().read)
         if reply.conduct is not Conduct.ANSWER:
             raise TransportError(f"no answer: {reply.conduct.name.lower()}", ending=Ending.UNKNOWN)
         headers = {name.lower(): value for name, value in reply.headers.items()}
