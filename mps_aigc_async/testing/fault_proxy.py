@@ -79,7 +79,10 @@ class FaultProxy:
         self._faults.clear()
 
     async def refuse(self) -> None:
-        """From now on connections are refused, and those that there are have been reset. Idempotent."""
+        """From now on connections are refused, and those that there are have been reset. Idempotent.
+
+        The emulator's fetches of frames meet the same: a video whose frame was to come through here fails.
+        """
         if self._server is None:
             return
         server, self._server = self._server, None

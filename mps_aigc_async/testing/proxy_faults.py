@@ -116,6 +116,8 @@ class ProxyFaults(Rules[ProxyRule]):
             raise ValueError(f"{fault} rewrites the answers to {whom} and cannot befall {action}")
         if fault == "delay" and seconds <= 0:
             raise ValueError("how late? delay needs seconds")
+        if fault == "gzip_bomb":
+            _bomb()  # packed now: while calls pass it would hold up the loop that they share
         self.rules.append(ProxyRule(action, times, probability, fault, seconds, size))
 
 
