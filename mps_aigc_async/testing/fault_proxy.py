@@ -160,7 +160,7 @@ class FaultProxy:
         return keeps_alive and request.head.keeps_alive
 
     async def _passed(self, action: str, request: Message, client: asyncio.StreamWriter) -> bool:
-        """Handed on as it comes, so that what the emulator breaks off arrives broken off at the same byte."""
+        """Handed on as it comes, so that what the emulator breaks off arrives broken off, and what hangs, hanging."""
         async with self._forwarded(action, request) as (head, emulator):
             client.write(head.encode())
             async with aclosing(_body(emulator, _body_length(request.head, head))) as pieces:
