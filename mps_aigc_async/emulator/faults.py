@@ -17,7 +17,7 @@ InternalError and a gateway's 502 can mean, and why a client must not send such 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Generic, Literal, TypeAlias, TypeVar, get_args
 
 FaultName: TypeAlias = Literal["error", "http_status", "not_json", "reset_before", "reset_after", "hang", "delay"]
 
@@ -36,25 +36,64 @@ _ACCEPTED: Final[Mapping[FaultName, bool]] = {
 
 
 @dataclass(slots=True)
-class Fault:
-    """One rule. `times` counts down; None is for ever."""
+class Rule:
+    """Whom something befalls, how often and how likely; the kinds of rule add what it is."""
 
     action: str | None
-    fault: FaultName
+    """None: any action but "Media"."""
     times: int | None
+    """Counts down; None is for ever."""
     probability: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability <= 1:
+            raise ValueError(f"a probability is between 0 and 1: {self.probability}")
+
+    def concerns(self, action: str) -> bool:
+        return self.action == action if self.action is not None else action != MEDIA
+
+
+RuleT = TypeVar("RuleT", bound=Rule)
+
+
+@dataclass(slots=True)
+class Rules(Generic[RuleT]):
+    """The rules in the order added; the first that matches and wins its draw is the one that happens."""
+
+    random: Random = field(repr=False)
+    rules: list[RuleT] = field(default_factory=list)
+
+    def clear(self) -> None:
+        self.rules.clear()
+
+    def draw(self, action: str) -> RuleT | None:
+        """The rule that befalls this call, used up."""
+        for rule in self.rules:
+            if not rule.concerns(action):
+                continue
+            if rule.probability < 1 and self.random.random() >= rule.probability:
+                continue
+            if rule.times is not None:
+                rule.times -= 1
+                if rule.times <= 0:
+                    self.rules.remove(rule)
+            return rule
+        return None
+
+
+@dataclass(slots=True)
+class Fault(Rule):
+    fault: FaultName
     accepted: bool
     code: str
     status: int
     seconds: float
 
 
-@dataclass(slots=True)
-class Faults:
-    """The rules in the order added; the first that matches and wins its draw is the one that happens."""
+class Faults(Rules[Fault]):
+    """What befalls the calls of one emulator."""
 
-    random: Random = field(repr=False)
-    rules: list[Fault] = field(default_factory=list)
+    __slots__ = ()
 
     def add(
         self,
@@ -75,26 +114,7 @@ class Faults:
         """
         if fault not in get_args(FaultName):
             raise ValueError(f"no such fault: {fault!r}; there are {', '.join(get_args(FaultName))}")
-        if not 0 <= probability <= 1:
-            raise ValueError(f"a probability is between 0 and 1: {probability}")
         takes_place = _ACCEPTED[fault] if accepted is None else accepted
         if fault == "reset_before" and takes_place:
             raise ValueError("reset_before accepts nothing; use reset_after")
-        self.rules.append(Fault(action, fault, times, probability, takes_place, code, status, seconds))
-
-    def clear(self) -> None:
-        self.rules.clear()
-
-    def draw(self, action: str) -> Fault | None:
-        """The fault that befalls this call, used up."""
-        for rule in self.rules:
-            if rule.action != action and (rule.action is not None or action == MEDIA):
-                continue
-            if rule.probability < 1 and self.random.random() >= rule.probability:
-                continue
-            if rule.times is not None:
-                rule.times -= 1
-                if rule.times <= 0:
-                    self.rules.remove(rule)
-            return rule
-        return None
+        self.rules.append(Fault(action, times, probability, fault, takes_place, code, status, seconds))

@@ -8,6 +8,9 @@ MAX_BYTES = 10 * 1024 * 1024
 TIMEOUT_S = 10.0
 """Ours, for the whole of one image: a test that hands over a dead URL should hear of it soon."""
 
+USER_AGENT = "mps-aigc-emulator"
+"""As whom the service fetches: what stands between can tell its fetch of a result from the client's download."""
+
 
 class FrameError(Exception):
     """An image could not be had; the text becomes the task's Message."""

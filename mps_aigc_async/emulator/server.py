@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp import web
 
 from .faults import Faults
-from .frames import FrameError, fetch
+from .frames import USER_AGENT, FrameError, fetch
 from .gallery import Gallery, UnreadableImageError
 from .records import Arrival, Statistics
 from .reply import Conduct, Frames, Reply
@@ -105,7 +105,8 @@ class Emulator:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._gallery.close)
-            self._session = await stack.enter_async_context(aiohttp.ClientSession())
+            session = aiohttp.ClientSession(headers={"User-Agent": USER_AGENT})
+            self._session = await stack.enter_async_context(session)
             stack.push_async_callback(self._stop_fetching)
             # Cancelled with their connection: a call that hangs must not outlive the client that gave it up.
             runner = web.AppRunner(

@@ -1,0 +1,174 @@
+"""The rules of the proxy, and what its faults make of an answer; the sockets are test_fault_proxy's."""
+
+import json
+import zlib
+
+import pytest
+
+from mps_aigc_async.emulator.faults import MEDIA
+from mps_aigc_async.emulator.frames import USER_AGENT
+from mps_aigc_async.testing.http_messages import Head, Message, message
+from mps_aigc_async.testing.proxy_faults import (
+    FRAME,
+    OVERSIZED,
+    ProxyFault,
+    ProxyFaults,
+    ProxyRule,
+    action_of,
+    spoilt,
+    stand_in,
+)
+
+CREATE, DESCRIBE = "CreateAigcImageTask", "DescribeAigcImageTask"
+
+
+def add(
+    faults: ProxyFaults,
+    fault: ProxyFault,
+    action: str | None = None,
+    times: int | None = 1,
+    probability: float = 1.0,
+    seconds: float = 0.0,
+) -> None:
+    faults.add(fault, action, times, probability, seconds, OVERSIZED)
+
+
+def drawn(faults: ProxyFaults, action: str) -> ProxyFault | None:
+    rule = faults.draw(action)
+    return None if rule is None else rule.fault
+
+
+def answer(**response: object) -> Message:
+    body = json.dumps({"Response": {**response, "RequestId": "r"}}).encode()
+    return message("HTTP/1.1 200 OK", "application/json", body).with_header("Date", "today")
+
+
+def after(fault: ProxyFault, given: Message, action: str = DESCRIBE) -> Message:
+    return spoilt(ProxyRule(None, 1, 1.0, fault, 0.0, 1000), action, given)
+
+
+def response_after(fault: ProxyFault, **response: object) -> dict[str, object]:
+    changed = after(fault, answer(**response))
+    assert changed.head.length == len(changed.body)
+    decoded: dict[str, dict[str, object]] = json.loads(changed.body)
+    return decoded["Response"]
+
+
+# Rules
+
+
+def test_rules_apply_in_order_each_as_often_as_asked() -> None:
+    faults = ProxyFaults(7)
+    add(faults, "hang", CREATE, times=2)
+    add(faults, "html", times=None)
+    assert drawn(faults, DESCRIBE) == "html"
+    assert [drawn(faults, CREATE) for _ in range(4)] == ["hang", "hang", "html", "html"]
+    faults.clear()
+    assert drawn(faults, CREATE) is None
+
+
+def test_without_an_action_a_rule_concerns_the_calls_that_its_fault_can_befall() -> None:
+    faults = ProxyFaults(7)
+    add(faults, "unknown_status")
+    assert [drawn(faults, action) for action in (MEDIA, FRAME, CREATE, DESCRIBE)] == [None] * 3 + ["unknown_status"]
+    add(faults, "reset_after")
+    assert [drawn(faults, action) for action in (MEDIA, FRAME, CREATE)] == [None] * 2 + ["reset_after"]
+
+
+def test_a_probability_is_seeded_and_drawn_per_call() -> None:
+    def failures(seed: int) -> list[ProxyFault | None]:
+        faults = ProxyFaults(seed)
+        add(faults, "hang", CREATE, times=None, probability=0.3)
+        return [drawn(faults, CREATE) for _ in range(40)]
+
+    assert failures(1) == failures(1) != failures(2)
+    assert 0 < failures(1).count("hang") < 40
+
+
+def test_mistakes_are_told() -> None:
+    faults = ProxyFaults(7)
+    with pytest.raises(ValueError, match="no such fault: 'explode'; there are reset_before"):
+        add(faults, "explode")  # type: ignore[arg-type] # the point
+    with pytest.raises(ValueError, match="probability"):
+        add(faults, "hang", probability=2)
+    with pytest.raises(ValueError, match="delay needs seconds"):
+        add(faults, "delay")
+    rewriting: list[ProxyFault] = ["unknown_status", "done_without_urls", "null_fields"]
+    for fault in rewriting:
+        for action in (MEDIA, FRAME):
+            with pytest.raises(ValueError, match=f"{fault} rewrites the answers to .* and cannot befall {action}"):
+                add(faults, fault, action)
+    for fault in rewriting[:2]:
+        with pytest.raises(ValueError, match=f"{fault} rewrites the answers to describes and cannot befall {CREATE}"):
+            add(faults, fault, CREATE)
+    add(faults, "null_fields", CREATE)
+    assert len(faults.rules) == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "action"),
+    [
+        (f"POST / HTTP/1.1\r\nX-TC-Action: {CREATE}", CREATE),
+        ("GET /media/t/0.png?sign=1 HTTP/1.1\r\nUser-Agent: curl", MEDIA),
+        (f"GET /media/t/0.png?sign=1 HTTP/1.1\r\nUser-Agent: {USER_AGENT}", FRAME),
+        ("HEAD /media/t/0.png HTTP/1.1", ""),
+        ("GET /_emulator/statistics HTTP/1.1", ""),
+    ],
+)
+def test_by_what_name_a_request_goes(head: str, action: str) -> None:
+    assert action_of(Head.parse(f"{head}\r\n\r\n".encode())) == action
+
+
+# Answers
+
+
+def test_a_status_that_no_document_knows() -> None:
+    assert response_after("unknown_status", Status="RUN", ImageUrls=[])["Status"] == "PAUSED"
+    assert "Status" not in response_after("unknown_status", Error={"Code": "InternalError"})
+
+
+def test_done_without_urls() -> None:
+    urls: list[str] = []
+    expected = {"Status": "DONE", "VideoUrls": urls, "RequestId": "r"}
+    assert response_after("done_without_urls", Status="RUN", VideoUrls=["http://a"]) == expected
+    assert "Status" not in response_after("done_without_urls", Error={"Code": "InternalError"})
+
+
+def test_every_field_is_null() -> None:
+    assert response_after("null_fields", TaskId="4-x") == {"TaskId": None, "RequestId": "r"}
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"Response": 1}'])
+def test_what_is_not_the_envelope_passes(body: bytes) -> None:
+    page = message("HTTP/1.1 200 OK", "text/html", body)
+    assert after("null_fields", page) == page
+
+
+def test_a_bomb_is_small_and_unpacks_to_64_mib() -> None:
+    bomb = after("gzip_bomb", answer())
+    assert bomb.head.get("Content-Encoding") == "gzip"
+    assert bomb.head.length == len(bomb.body) < 1 << 17
+    unpacker, unpacked, rest = zlib.decompressobj(wbits=31), 0, bomb.body
+    while rest and not unpacker.eof:
+        unpacked += len(unpacker.decompress(rest, 1 << 20))
+        rest = unpacker.unconsumed_tail
+    assert unpacked == 64 << 20
+
+
+def test_an_oversized_answer_still_holds_the_answer() -> None:
+    large = after("oversized", answer(Status="RUN"))
+    assert large.head.length == len(large.body) == 1000
+    assert json.loads(large.body)["Response"]["Status"] == "RUN"
+
+
+def test_types_that_are_wrong() -> None:
+    assert after("wrong_type", answer(), CREATE).head.get("Content-Type") == "text/plain"
+    assert after("wrong_type", answer(), MEDIA).head.get("Content-Type").startswith("text/html")
+
+
+def test_pages_in_the_services_place() -> None:
+    portal, gateway = stand_in("html"), stand_in("bad_gateway")
+    assert (portal.head.status, gateway.head.status) == (200, 502)
+    for shown in (portal, gateway):
+        assert shown.head.get("Content-Type").startswith("text/html")
+        assert shown.body.startswith(b"<html>")
