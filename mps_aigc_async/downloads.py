@@ -185,8 +185,6 @@ class Downloads:
                 return await asyncio.to_thread(_put_in_place, part.path, target.with_name(f"{target.name}{suffix}"))
             except (_Fault, aiohttp.ClientError, TimeoutError, EOFError, ValueError) as error:
                 fault = _Fault(f"cannot fetch {_shown(url)}: {_reason(error)}", final=_is_final(error))
-                if _is_beyond_its_end(error):
-                    part.tag = ""  # from the beginning, next time
             except OSError as error:
                 fault = _Fault(f"cannot write {target}: {error.strerror}", final=True)
         # Raised out here: aiohttp's errors quote the URL, and with it its signature.
@@ -200,7 +198,6 @@ class Downloads:
             headers=rest,
             max_redirects=MAX_REDIRECTS + 1,  # aiohttp refuses the one that reaches its number
             proxy=proxy_for(URL(url)),
-            raise_for_status=True,
         ) as response:
             size = _judge(response, part, kind)
             file = await _opened(part)
@@ -229,9 +226,14 @@ class Downloads:
 
 def _judge(response: aiohttp.ClientResponse, part: _Part, kind: Kind) -> int | None:
     """The result's whole size, if that is told, and `part` as it is to be gone on with. Raises _Fault."""
-    rest = _REST.fullmatch(response.headers.get("Content-Range", "")) if response.status == 206 else None
-    if response.status == 206 and (rest is None or int(rest[1]) != part.size):
-        part.tag = ""  # from the beginning, next time
+    status = response.status
+    if status >= 400:
+        part.tag = ""  # from the beginning, next time: it may be what we asked for that is not there (416)
+        expired = " (its URL may have expired)" if status in (403, 404) else ""
+        raise _Fault(f"HTTP {status}{expired}", final=status < 500 and status not in (408, 416, 429))
+    rest = _REST.fullmatch(response.headers.get("Content-Range", "")) if status == 206 else None
+    if status == 206 and (rest is None or int(rest[1]) != part.size):
+        part.tag = ""
         raise _Fault("another part of the file came than the one asked for")
     if rest is None:
         tag = response.headers.get("ETag", "")
@@ -299,24 +301,15 @@ def _suffix(url: str, content_type: str, kind: Kind) -> str:
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether asking again is pointless: refused (403: the URL expired), not there, too many redirects."""
+    """Whether asking again is pointless. aiohttp's other ClientResponseErrors are of answers that are no HTTP."""
     if isinstance(error, _Fault):
         return error.final
-    if isinstance(error, aiohttp.ClientResponseError):
-        return error.status < 500 and error.status not in (408, 429) and not _is_beyond_its_end(error)
-    return isinstance(error, ValueError | aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError)
-
-
-def _is_beyond_its_end(error: Exception) -> bool:
-    """Range Not Satisfiable: there is less at the URL than there was, or no more than we have."""
-    return isinstance(error, aiohttp.ClientResponseError) and error.status == 416
+    return isinstance(error, ValueError | aiohttp.TooManyRedirects | aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError)
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.TooManyRedirects):
         return f"more than {MAX_REDIRECTS} redirects"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"HTTP {error.status}" + (" (its URL may have expired)" if error.status in (403, 404) else "")
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the connection ended before the file did"
     return str(error) if isinstance(error, _Fault) else type(error).__name__

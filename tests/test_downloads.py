@@ -329,6 +329,26 @@ async def test_what_may_pass_is_fetched_again(tmp_path: Path, waits: list[float]
     assert len(waits) == 2
 
 
+async def test_an_answer_that_is_no_http_is_fetched_again(tmp_path: Path) -> None:
+    answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"]
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        whole = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 3\r\nConnection: close\r\n\r\nPNG"
+        writer.write(answers.pop() if answers else whole)
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server, saving() as saver:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(downloads, "BACKOFF_S", 0.0)
+            (file,) = await saver.save([url], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
+    assert answers == []
+    assert file.read_bytes() == b"PNG"
+
+
 async def test_a_closed_server_is_asked_again_until_the_time_is_over(tmp_path: Path, waits: list[float]) -> None:
     async with site_of(serving()) as site:
         url = site.url("/a")
