@@ -26,7 +26,7 @@ from .poller import Poller
 from .requests import CosStore, Request, parse
 from .results import Outcome
 from .states import Kind
-from .transport import Transport
+from .transport import Timeouts, Transport
 from .wire.dialect import Dialect
 
 T = TypeVar("T")
@@ -52,6 +52,7 @@ class Settings:
     account: str
     store: CosStore | None
     retry: RetryPolicy | None
+    timeouts: Timeouts
     transport: Callable[[], Transport]
     wall: Callable[[], float]
     events: Events
@@ -122,7 +123,7 @@ class Parts:
         self.exchanges = Owner()
         """What closing waits for: creates whose answer may be a paid task."""
         self.transport = settings.transport()
-        self.downloads = Downloads()
+        self.downloads = Downloads(settings.timeouts)
         self.calls = Calls(
             self.dialect, self.transport, settings.credentials, self.limits, wall=wall, policy=settings.retry
         )

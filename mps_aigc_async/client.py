@@ -71,6 +71,7 @@ class AigcClient:
             account=config.account or credentials.account,
             store=config.store(),
             retry=retry,
+            timeouts=timeouts or Timeouts(),
             transport=transport or (lambda: AiohttpTransport(base, timeouts)),
             wall=wall,
             events=Events(),

@@ -7,6 +7,7 @@ unknown key is refused by name: a misspelt limit must not silently be no limit.
 import json
 import os
 import re
+import stat
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -163,6 +164,8 @@ class Config(Section):
         named = path or environ.get("MPS_AIGC_CONFIG")
         file = Path(named or "config.json")
         data = _read(file) if named or file.is_file() else {}
+        if data:
+            _warn_of_readers(file, _section(data, "tencentCloud", file))
         for variable, (section, key) in ENVIRONMENT.items():
             if value := environ.get(variable):
                 data = data | {section: {**_section(data, section, file), key: value}}
@@ -193,19 +196,18 @@ class Config(Section):
         """The keys. Raises ConfigError if they are missing or still the example's."""
         keys = self.tencent_cloud
         # Stripped: a container's secret file often ends with a line's end, which no header can carry.
-        secret_id, secret_key = keys.secret_id.strip(), keys.secret_key.get_secret_value().strip()
+        secret_id, secret_key = keys.secret_id.strip(), _stripped(keys.secret_key)
         for name, value, variable in (
-            ("secretId", secret_id, "TENCENTCLOUD_SECRET_ID"),
+            ("secretId", SecretStr(secret_id), "TENCENTCLOUD_SECRET_ID"),
             ("secretKey", secret_key, "TENCENTCLOUD_SECRET_KEY"),
         ):
-            if _PLACEHOLDER.search(value):
+            if _is_placeholder(value):
                 what = "still the example's placeholder" if value else "missing"
                 raise ConfigError(
                     f"{self._source}: tencentCloud.{name} is {what}: put your key there, or set ${variable} "
                     "(keys: https://console.cloud.tencent.com/cam/capi)"
                 )
-        token = keys.token.get_secret_value().strip() if keys.token else ""
-        return Credentials(secret_id, secret_key, token or None)
+        return Credentials(secret_id, secret_key, _stripped(keys.token or SecretStr("")) or None)
 
     def defaults(self) -> Defaults:
         """What requests that name no model take."""
@@ -236,6 +238,27 @@ class Config(Section):
         if not cos.region:
             raise ConfigError("cosOutput.region is missing: COS needs the bucket's region, such as ap-guangzhou")
         return CosStore(bucket=cos.bucket, region=cos.region, path=cos.output_dir)
+
+
+def _stripped(secret: SecretStr) -> SecretStr:
+    return SecretStr(secret.get_secret_value().strip())
+
+
+def _is_placeholder(secret: SecretStr) -> bool:
+    return _PLACEHOLDER.search(secret.get_secret_value()) is not None
+
+
+def _warn_of_readers(file: Path, keys: Mapping[str, Any]) -> None:
+    """A key in a file that everybody can read is no secret on a machine that is shared."""
+    secrets = [keys[name] for name in ("secretKey", "token") if isinstance(keys.get(name), str)]
+    if all(_is_placeholder(SecretStr(secret)) for secret in secrets):
+        return
+    if os.name == "posix" and file.stat().st_mode & stat.S_IROTH:
+        warnings.warn(
+            f"{file} holds a key and can be read by everybody on this machine: chmod 600 {file}, or keep the key in "
+            "$TENCENTCLOUD_SECRET_KEY",
+            stacklevel=3,
+        )
 
 
 def _read(file: Path) -> dict[str, Any]:

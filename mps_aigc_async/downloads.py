@@ -27,7 +27,7 @@ from yarl import URL
 
 from .errors import ConfigError, DownloadError
 from .states import Kind
-from .transport import proxy_for
+from .transport import Timeouts, proxy_for
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -124,7 +124,8 @@ class _Part:
 class Downloads:
     """Saves results, a few at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeouts: Timeouts | None = None) -> None:
+        self._timeouts = timeouts or Timeouts()
         self._session: aiohttp.ClientSession | None = None
         self._places = asyncio.Semaphore(PARALLEL)
         self._starts = AsyncLimiter(*STARTS)
@@ -215,7 +216,9 @@ class Downloads:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.read
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # Content-Length then counts the bytes we write.
                 auto_decompress=False,

@@ -41,7 +41,8 @@ def unheard() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds. `total` counts from the first byte sent, so that waiting for the send time is not held against it."""
+    """Seconds. `read` is between two pieces of an answer, or of a result being fetched. `total` is for a call alone,
+    and counts from the first byte sent, so that waiting for the send time is not held against it."""
 
     connect: float = 10.0
     read: float = 30.0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from mps_aigc_async.config import ENVIRONMENT, PLACEHOLDER_BUCKET, Config
 from mps_aigc_async.credentials import Credentials
@@ -28,6 +29,7 @@ def example() -> dict[str, Any]:
 def written(folder: Path, data: object, name: str = "config.json") -> Path:
     file = folder / name
     file.write_text(json.dumps(data), encoding="utf-8")
+    file.chmod(0o600)
     return file
 
 
@@ -44,7 +46,7 @@ def test_the_example_loads_once_its_keys_are_filled_in(tmp_path: Path) -> None:
     data = example()
     data["tencentCloud"] |= {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE"}
     config = Config.load(written(tmp_path, data), {})
-    assert config.credentials() == Credentials("AKIDEXAMPLE", "KEYEXAMPLE")
+    assert config.credentials() == Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"))
     assert config.tencent_cloud.region == "ap-guangzhou"
     assert config.concurrency.model_dump() == {
         "max_image_tasks": 2,
@@ -141,7 +143,9 @@ def test_a_missing_key_is_named(key: str) -> None:
 @pytest.mark.parametrize(("token", "known"), [("session", "session"), ("", None), (None, None)])
 def test_the_token_of_temporary_keys(token: str | None, known: str | None) -> None:
     keys = {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE", "token": token}
-    assert Config.parse({"tencentCloud": keys}).credentials() == Credentials("AKIDEXAMPLE", "KEYEXAMPLE", known)
+    assert Config.parse({"tencentCloud": keys}).credentials() == Credentials(
+        "AKIDEXAMPLE", SecretStr("KEYEXAMPLE"), None if known is None else SecretStr(known)
+    )
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", " "])
@@ -155,7 +159,7 @@ def test_keys_read_with_their_lines_end_are_keys_or_refused(end: str) -> None:
         keys = Config.load(None, environ).credentials()
     except ConfigError:
         return
-    assert keys == Credentials("AKIDEXAMPLE", "KEYEXAMPLE", "session")
+    assert keys == Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"), SecretStr("session"))
 
 
 # --- the environment and the file -------------------------------------------------------------------------------------
@@ -180,17 +184,17 @@ def test_the_environment_wins_over_the_file_key_by_key(tmp_path: Path) -> None:
     }
     file = written(tmp_path, {"tencentCloud": keys, "account": "team"})
     config = Config.load(file, environ)
-    assert config.credentials() == Credentials("env-id", "env-key", "env-token")
+    assert config.credentials() == Credentials("env-id", SecretStr("env-key"), SecretStr("env-token"))
     assert (config.tencent_cloud.region, config.tencent_cloud.endpoint) == ("ap-beijing", "http://127.0.0.1:1")
     assert config.account == "team"
 
     config = Config.load(file, {"TENCENTCLOUD_SECRET_KEY": "env-key", "TENCENTCLOUD_SECRET_ID": ""})
-    assert config.credentials() == Credentials("file-id", "env-key", "file-token")
+    assert config.credentials() == Credentials("file-id", SecretStr("env-key"), SecretStr("file-token"))
 
 
 def test_the_environment_alone_is_enough() -> None:
     config = Config.load(environ={"TENCENTCLOUD_SECRET_ID": "id", "TENCENTCLOUD_SECRET_KEY": "key"})
-    assert config.credentials() == Credentials("id", "key")
+    assert config.credentials() == Credentials("id", SecretStr("key"))
 
 
 def test_the_processes_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -455,3 +459,33 @@ def test_any_file_is_a_config_or_a_config_error(data: bytes, tmp_path_factory: p
         assert isinstance(Config.load(file, {}), Config)
     except ConfigError as error:
         assert "bytes.json" in str(error)  # noqa: PT017 - either way is right
+
+
+# --- who else can read it ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems keep permissions elsewhere")
+@pytest.mark.parametrize(
+    ("mode", "keys", "warns"),
+    [
+        (0o644, {"secretId": "AKIDEXAMPLE", "secretKey": SECRET}, True),
+        (0o644, {"secretId": "AKIDEXAMPLE", "token": SECRET}, True),
+        (0o600, {"secretId": "AKIDEXAMPLE", "secretKey": SECRET}, False),
+        (0o640, {"secretId": "AKIDEXAMPLE", "secretKey": SECRET}, False),
+        (0o644, {"secretId": "AKIDEXAMPLE"}, False),
+        (0o644, {"secretId": "您的 SecretId", "secretKey": "您的 SecretKey"}, False),
+        (0o644, {"secretKey": ""}, False),
+    ],
+)
+def test_a_key_that_everybody_can_read_is_warned_of(
+    tmp_path: Path, mode: int, keys: dict[str, str], warns: bool
+) -> None:
+    file = written(tmp_path, {"tencentCloud": keys})
+    file.chmod(mode)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Config.load(file, {})
+    said = [str(warning.message) for warning in caught]
+    assert [text for text in said if SECRET in text] == []
+    assert bool(said) is warns
+    assert all(f"chmod 600 {file}" in text for text in said)

@@ -21,6 +21,7 @@ from aiohttp.test_utils import TestServer
 from aioresponses import aioresponses
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from yarl import URL
 
 from mps_aigc_async import transport as transport_module
@@ -559,7 +560,7 @@ async def test_the_signed_headers_and_body_go_out_unchanged_and_nothing_identifi
     async with app(handler) as server, transport_to(server.make_url("/")) as transport:
         mps = Mps(host=server.make_url("/").authority)
         call = mps.create(ImageRequest(prompt="月光"), None)
-        request = mps.sign(call, Credentials("AKIDEXAMPLE", "KEYEXAMPLE"), 1_700_000_000)
+        request = mps.sign(call, Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE")), 1_700_000_000)
         await transport.exchange(request, at_once)
     ((headers, body),) = received
     assert body == request.body

@@ -20,6 +20,12 @@ ConfigOption = Annotated[
 ]
 
 
+def config_from(file: Path | None) -> Config:
+    """The config. Raises ConfigError."""
+    with warnings_as_notes():
+        return Config.load(file)
+
+
 def client_for(config: Config, ledger: Path | None = None) -> AigcClient:
     """A client, not open yet. Raises ConfigError for missing keys and an unusable endpoint: nothing was sent."""
     with warnings_as_notes():

@@ -18,7 +18,7 @@ from ..errors import AccountError, AigcError
 from ..ledger.reading import IN_FOLDER, reading
 from .batch import Batch, as_file, check_batch
 from .interrupts import Interrupted, Interrupts
-from .options import ConfigOption, client_for
+from .options import ConfigOption, client_for, config_from
 from .progress import TICK_S, Display, display_for
 from .report import tell_page
 from .screen import Exit, complain, printable, program
@@ -58,7 +58,7 @@ def run(
     with as_file(batch) as file:
         code = carry_out(
             file,
-            Config.load(config),
+            config_from(config),
             out,
             # Without --retry-failed: what it planned again is planned, and what failed again need not be tried again.
             on_again=f"go on with the same command{same_input}: {shlex.join(words)}",

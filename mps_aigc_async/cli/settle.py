@@ -9,14 +9,13 @@ from typing import Annotated
 import typer
 
 from ..client import AigcClient
-from ..config import Config
 from ..errors import AigcError, InvalidRequest
 from ..ledger import JobRecord
 from ..ledger.reading import IN_FOLDER, reading
 from ..settlement import Attach, CreateAgain, Drop, Settlement
 from ..states import JobState
 from .interrupts import Interrupted, Interrupts
-from .options import ConfigOption, client_for
+from .options import ConfigOption, client_for, config_from
 from .screen import Exit, complain, exit_code, printable, program, say
 
 
@@ -50,7 +49,7 @@ def settle(
         raise InvalidRequest("name the jobs, or all of them with --all")
     if isinstance(decision, Attach) and len(named) > 1:
         raise InvalidRequest("a TaskId is of one job: name one")
-    client = client_for(Config.load(config), folder / IN_FOLDER)
+    client = client_for(config_from(config), folder / IN_FOLDER)
     raise typer.Exit(asyncio.run(_settle(client, named, decision)))
 
 

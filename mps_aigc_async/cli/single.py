@@ -10,12 +10,11 @@ import typer
 
 from .. import events
 from ..client import AigcClient
-from ..config import Config
 from ..requests import ImageRequest, VideoRequest
 from ..results import ImageResult, VideoResult
 from ..states import Kind
 from .interrupts import Interrupted, Interrupts
-from .options import ConfigOption, client_for
+from .options import ConfigOption, client_for, config_from
 from .progress import places_of
 from .screen import Exit, complain, printable, say
 
@@ -73,7 +72,7 @@ def image(
             images=tuple(images or ()),
         )
     )
-    _make(client_for(Config.load(config), ledger), Kind.IMAGE, request, out)
+    _make(client_for(config_from(config), ledger), Kind.IMAGE, request, out)
 
 
 def video(
@@ -111,7 +110,7 @@ def video(
             images=tuple(images or ()),
         )
     )
-    _make(client_for(Config.load(config), ledger), Kind.VIDEO, request, out)
+    _make(client_for(config_from(config), ledger), Kind.VIDEO, request, out)
 
 
 def _given(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 — each is typed by the command

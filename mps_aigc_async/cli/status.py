@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ..config import Config
 from ..errors import InvalidRequest
 from ..ledger.reading import IN_FOLDER, of_state, reading
 from ..states import JobState, Kind, TaskState
 from ..wire.dialect import TaskStatus
 from .interrupts import Interrupted, Interrupts
-from .options import ConfigOption, client_for
+from .options import ConfigOption, client_for, config_from
 from .screen import Exit, printable, say
 from .summary import tell_census
 
@@ -53,7 +52,7 @@ def _of_ledger(target: Path) -> Exit:
 
 
 def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:
-    client = client_for(Config.load(config))
+    client = client_for(config_from(config))
     task = client.attach(kind, task_id)
 
     async def poll() -> TaskStatus:

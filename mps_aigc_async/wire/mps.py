@@ -340,7 +340,7 @@ class Mps:
         }
         headers = {
             "Authorization": self._signer.authorization(
-                credentials.secret_id, credentials.secret_key, timestamp, signed, call.body
+                credentials.secret_id, credentials.secret_key.get_secret_value(), timestamp, signed, call.body
             ),
             "Content-Type": signed["content-type"],
             "Host": self._host,
@@ -352,7 +352,7 @@ class Mps:
         if self._region:
             headers["X-TC-Region"] = self._region
         if credentials.token:
-            headers["X-TC-Token"] = credentials.token
+            headers["X-TC-Token"] = credentials.token.get_secret_value()
         return HttpRequest("/", headers, call.body)
 
 

@@ -78,6 +78,7 @@ class Shell:
         config = {"tencentCloud": cloud, "concurrency": concurrency} | sections
         path = self.folder / "config.json"
         path.write_text(json.dumps(config), encoding="utf-8")
+        path.chmod(0o600)
         return path
 
     def batch(self, *lines: Line, name: str = "batch.jsonl") -> str:

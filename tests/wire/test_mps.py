@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from mps_aigc_async.credentials import Credentials
 from mps_aigc_async.errors import (
@@ -31,7 +32,7 @@ from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, HttpRequest, 
 from mps_aigc_async.wire.mps import ERRORS, LIMITS, Mps, encode, server_time
 
 NOW = 1_767_225_600
-KEYS = Credentials("AKIDEXAMPLE", "KEYEXAMPLE")
+KEYS = Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"))
 STORE = CosStore(bucket="out-1250000000", region="ap-guangzhou", path="/aigc/")
 IMAGE = ImageResult(task_id="4-AigcImage-1", request_id="r-1", urls=("https://cos.example/1.png",), expires_at=None)
 
@@ -369,7 +370,7 @@ def check_signature(request: HttpRequest, keys: Credentials, timestamp: int) -> 
     text = "\n".join([method, str(timestamp), scope, hashlib.sha256(canonical.encode()).hexdigest()])
     assert method == "TC3-HMAC-SHA256"
     assert parts["Credential"] == f"{keys.secret_id}/{scope}"
-    assert parts["Signature"] == Sign.sign_tc3(keys.secret_key, date, "mps", text)
+    assert parts["Signature"] == Sign.sign_tc3(keys.secret_key.get_secret_value(), date, "mps", text)
 
 
 @settings(deadline=None)
@@ -383,7 +384,7 @@ def check_signature(request: HttpRequest, keys: Credentials, timestamp: int) -> 
 def test_a_signed_request_is_what_the_official_signer_signs(
     prompt: str, timestamp: int, secret_id: str, secret_key: str, host: str
 ) -> None:
-    keys = Credentials(secret_id, secret_key)
+    keys = Credentials(secret_id, SecretStr(secret_key))
     mps = Mps(host=host)
     request = mps.sign(mps.create(ImageRequest(prompt=prompt), None), keys, timestamp)
     check_signature(request, keys, timestamp)
@@ -412,13 +413,14 @@ def test_the_headers_of_a_request() -> None:
 
 def test_region_and_token_are_sent_where_there_are_any() -> None:
     mps = Mps(region="ap-guangzhou", language="zh-CN")
-    headers = mps.sign(mps.describe(Kind.VIDEO, "4-1"), Credentials("id", "key", "session-token"), NOW).headers
+    keys = Credentials("id", SecretStr("key"), SecretStr("session-token"))
+    headers = mps.sign(mps.describe(Kind.VIDEO, "4-1"), keys, NOW).headers
     assert (headers["X-TC-Region"], headers["X-TC-Token"]) == ("ap-guangzhou", "session-token")
     assert headers["X-TC-Language"] == "zh-CN"
 
 
 def test_secrets_are_in_no_repr() -> None:
-    keys = Credentials("AKIDEXAMPLE", "very-secret", "session-token")
+    keys = Credentials("AKIDEXAMPLE", SecretStr("very-secret"), SecretStr("session-token"))
     mps = Mps()
     request = mps.sign(mps.create(ImageRequest(prompt="x"), None), keys, NOW)
     signature = request.headers["Authorization"].rpartition("=")[2]
