@@ -4,11 +4,12 @@ import argparse
 import asyncio
 from collections.abc import Callable, Coroutine
 
-from . import batch, compare, pacing
+from . import batch, compare, crashes, pacing
 
 BENCHMARKS: dict[str, Callable[[], Coroutine[None, None, None]]] = {
     "batch": batch.main,
     "compare": compare.main,
+    "crashes": crashes.main,
     "pacing": pacing.main,
 }
 
