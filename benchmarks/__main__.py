@@ -4,11 +4,13 @@ import argparse
 import asyncio
 from collections.abc import Callable, Coroutine
 
-from . import batch, compare, pacing
+from . import batch, compare, crashes, durability, pacing
 
 BENCHMARKS: dict[str, Callable[[], Coroutine[None, None, None]]] = {
     "batch": batch.main,
     "compare": compare.main,
+    "crashes": crashes.main,
+    "durability": durability.main,
     "pacing": pacing.main,
 }
 

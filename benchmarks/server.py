@@ -41,10 +41,10 @@ class Server:
         assert isinstance(report, Report)
         return report
 
-    def config(self, images: int, videos: int, poll_ms: int) -> Config:
+    def config(self, images: int, videos: int, poll_ms: int, limits: Mapping[str, float] | None = None) -> Config:
         concurrency = {"maxImageTasks": images, "maxVideoTasks": videos, "pollIntervalMs": poll_ms}
         account = {"secretId": KEYS[0], "secretKey": KEYS[1], "endpoint": self.url}
-        return Config.parse({"tencentCloud": account, "concurrency": concurrency})
+        return Config.parse({"tencentCloud": account, "concurrency": concurrency, "limits": limits or {}})
 
 
 @asynccontextmanager
