@@ -353,7 +353,11 @@ class Jobs:
         self, job: JobRecord, call: Call[Created], slot: Slot, send_time: SendTime, sends: Iterator[int]
     ) -> JobRecord:
         intent = replace(job, sent_at=None).moved(JobState.INTENT, intent_at=self._wall())
-        await self.ledger.put(intent)
+        try:
+            await self.ledger.put(intent)
+        except asyncio.CancelledError:  # closed meanwhile; the intent reaches the disk all the same
+            await self.ledger.put(intent.moved(JobState.PLANNED))
+            raise
         self._emit(events.Paced, intent)
         try:
             created = await self._calls.once(call, send_time)

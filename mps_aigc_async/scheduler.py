@@ -126,13 +126,16 @@ class FanOut(Generic[Item, Out]):
 class Run(Generic[Item, Out]):
     """Outcomes as they end: an async iterator, and an async context manager for leaving early in good order.
 
-    Leaving the loop with `break` cancels what is under way as soon as this object is dropped.
+    Leaving the loop with `break` cancels what is under way as soon as this object is dropped; cancelling the wait for
+    an outcome does so at once, as it ends a generator. An error's traceback keeps its variables, and with them this
+    object, alive: where the loop's body may raise, use `async with`.
     """
 
     def __init__(self, fan_out: FanOut[Item, Out]) -> None:
         self._loop = asyncio.get_running_loop()
         self._fan_out = fan_out
         self._ended = False
+        self._waiting = 0
 
     def __repr__(self) -> str:
         return f"<Run, {self.in_flight} under way>"
@@ -149,7 +152,16 @@ class Run(Generic[Item, Out]):
         if self._ended:
             raise StopAsyncIteration
         self._fan_out.start()
-        outcome = await self._fan_out.outcomes.get()
+        self._waiting += 1
+        try:
+            outcome = await self._fan_out.outcomes.get()
+        except asyncio.CancelledError:
+            if self._waiting == 1:  # nobody else is there for what comes
+                self._ended = True
+                self._fan_out.cancel()
+            raise
+        finally:
+            self._waiting -= 1
         if isinstance(outcome, _End):
             self._ended = True
             self._fan_out.outcomes.put_nowait(outcome)  # for whoever else is waiting here

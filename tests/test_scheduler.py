@@ -184,6 +184,32 @@ async def test_a_cancelled_consumer_leaks_nothing() -> None:
 
 
 @virtually
+async def test_a_cancelled_wait_for_an_outcome_ends_the_run_though_its_traceback_lives_on() -> None:
+    bench = Bench()
+    batch = bench.run(bench.numbers())
+    consumer = asyncio.create_task(take(batch, []))
+    await asyncio.sleep(25)
+    consumer.cancel()
+    with pytest.raises(asyncio.CancelledError):  # and with it the variables of every frame, `batch` among them
+        await consumer
+    await asyncio.sleep(0.1)
+    assert (bench.working, len(bench.owner)) == (0, 0)
+    with pytest.raises(StopAsyncIteration):
+        await anext(batch)
+
+
+@virtually
+async def test_one_of_two_consumers_may_be_cancelled() -> None:
+    bench, outcomes = Bench(), list[int]()
+    batch = bench.run(bench.numbers(20))
+    one, other = asyncio.create_task(take(batch, [])), asyncio.create_task(take(batch, outcomes))
+    await asyncio.sleep(0.1)
+    one.cancel()
+    await other
+    assert sorted(outcomes) == list(range(20))
+
+
+@virtually
 async def test_when_the_owner_closes_the_consumer_is_told() -> None:
     bench = Bench()
     batch = bench.run(bench.numbers())

@@ -92,8 +92,7 @@ class SqliteLedger:
         await self._intents_become_unknown()
 
     async def _check_owner(self, belongs_to: Mapping[str, str]) -> None:
-        async with self._database.execute("SELECT what, is_for FROM belongs_to") as rows:
-            known = {str(what): str(whom) async for what, whom in rows}
+        known = {str(what): str(whom) for what, whom in await self._rows("SELECT what, is_for FROM belongs_to")}
         others = [what for what, whom in belongs_to.items() if known.get(what) != whom]
         if not others:
             return
@@ -205,8 +204,8 @@ class SqliteLedger:
 
     async def counts(self) -> Mapping[JobState, int]:
         with self._failing("cannot read"):
-            async with self._database.execute("SELECT state, count(*) FROM jobs GROUP BY state") as rows:
-                return {JobState(str(state)): int(count) async for state, count in rows}
+            rows = await self._rows("SELECT state, count(*) FROM jobs GROUP BY state")
+        return {JobState(str(state)): int(count) for state, count in rows}
 
     async def close(self) -> None:
         """Finish what is being written, then close the file."""
@@ -220,16 +219,19 @@ class SqliteLedger:
 
     async def _select(self, query: str, value: str) -> list[JobRecord]:
         with self._failing("cannot read"):
-            async with self._database.execute(query, (value,)) as rows:
-                return [from_row(tuple(row)) async for row in rows]
+            return [from_row(tuple(row)) for row in await self._rows(query, value)]
 
     async def _pragma(self, name: str) -> int:
         return await self._number(f"PRAGMA {name}")
 
     async def _number(self, query: str) -> int:
-        async with self._database.execute(query) as rows:
-            row = await rows.fetchone()
-        return int(row[0]) if row else 0
+        for row in await self._rows(query):
+            return int(row[0])
+        return 0
+
+    async def _rows(self, query: str, *values: str) -> Iterable[sqlite3.Row]:
+        """In one step of the thread: a cursor that a cancelled caller left behind would keep the file open."""
+        return await self._database.execute_fetchall(query, values)
 
 
 def _try_to_open(path: Path) -> None:
