@@ -32,7 +32,7 @@ layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev
-	PYTHONDEVMODE=1 $(BIN)/pytest -n auto --dist loadgroup
+	PYTHONDEVMODE=1 $(BIN)/pytest -n auto --dist loadfile
 
 picture: $(VENV)/.dev demo
 	$(BIN)/python -m tests.report.screenshot $(OUT) docs/report.png

@@ -280,7 +280,7 @@ def test_a_section_that_is_none_meets_the_environment(tmp_path: Path, section: o
         (("mps", "videoGeneration"), "duration, enableAudio, enabled, modelName, modelVersion"),
         (("concurrency",), "maxImageTasks, maxVideoTasks, pollIntervalMs"),
         (("pacing",), "jitterMs"),
-        (("timeouts",), "imageSeconds, videoSeconds"),
+        (("timeouts",), "imageSeconds, saveSeconds, videoSeconds"),
     ],
     ids=lambda where: ".".join(where) if isinstance(where, tuple) else "",
 )

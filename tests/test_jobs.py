@@ -458,7 +458,7 @@ def test_a_task_past_its_deadline_gives_its_slot_back_and_can_be_resumed(caplog:
 def test_an_off_peak_video_is_waited_for_two_days() -> None:
     async def main() -> None:
         service = in_memory(video_seconds=(47 * 3600, 47 * 3600))
-        async with client_of(service, configured(poll_ms=60_000)) as client:
+        async with client_of(service, configured(poll_ms=600_000)) as client:
             with pytest.raises(TaskTimeout):
                 await client.generate(VideoRequest(prompt="soon"))
             assert (await client.generate(VideoRequest(prompt="some time", off_peak=True))).urls

@@ -120,7 +120,7 @@ def test_no_first_frame_is_older_than_its_url() -> None:
 
     async def main() -> None:
         service = in_memory(video_seconds=(290, 300))
-        async with client_of(service, configured(images=10, videos=1)) as client:
+        async with client_of(service, configured(images=10, videos=1, poll_ms=30_000)) as client:
             outcomes = [outcome async for outcome in client.run(chain(number) for number in range(200))]
         assert all(outcome.ok for outcome in outcomes)
         images = [a.at for a in service.arrivals if a.action == "CreateAigcImageTask"]

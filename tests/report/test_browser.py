@@ -17,10 +17,6 @@ from mps_aigc_async.requests import Request
 from .batches import NOW, big_batch
 from .browser import AXE, ask, chromium, console, require_chromium, show
 
-pytestmark = pytest.mark.xdist_group("chromium")
-"""In one process: a browser and its batches are made once."""
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[WebDriver]:
     with chromium() as opened:
