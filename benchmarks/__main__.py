@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from collections.abc import Callable, Coroutine
 
-from . import batch, compare, crashes, durability, pacing
+from . import batch, compare, crashes, durability, pacing, soak
 
 BENCHMARKS: dict[str, Callable[[], Coroutine[None, None, None]]] = {
     "batch": batch.main,
@@ -12,6 +12,7 @@ BENCHMARKS: dict[str, Callable[[], Coroutine[None, None, None]]] = {
     "crashes": crashes.main,
     "durability": durability.main,
     "pacing": pacing.main,
+    "soak": soak.main,
 }
 
 

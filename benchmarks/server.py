@@ -3,8 +3,8 @@
 import asyncio
 import gc
 import multiprocessing
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -47,11 +47,20 @@ class Server:
         return Config.parse({"tencentCloud": account, "concurrency": concurrency, "limits": limits or {}})
 
 
+Front = Callable[[Emulator], AbstractAsyncContextManager[str]]
+"""What stands before the emulator, and its URL. A function of a module: the other process imports it."""
+
+
 @asynccontextmanager
-async def serving(**settings: Any) -> AsyncIterator[Server]:  # noqa: ANN401 — Emulator's own parameters
+async def nothing_before(emulator: Emulator) -> AsyncIterator[str]:
+    yield emulator.url
+
+
+@asynccontextmanager
+async def serving(front: Front = nothing_before, **settings: Any) -> AsyncIterator[Server]:  # noqa: ANN401 — Emulator's own parameters
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_main, args=(theirs, settings), daemon=True)
+    process = context.Process(target=_main, args=(theirs, front, settings), daemon=True)
     process.start()
     theirs.close()  # so that a server that dies is an EOFError here, not a wait for ever
     try:
@@ -62,15 +71,15 @@ async def serving(**settings: Any) -> AsyncIterator[Server]:  # noqa: ANN401 —
         await asyncio.to_thread(process.join)
 
 
-def _main(pipe: "Connection[Any, str]", settings: dict[str, Any]) -> None:
-    asyncio.run(_serve(pipe, settings))
+def _main(pipe: "Connection[Any, str]", front: Front, settings: dict[str, Any]) -> None:
+    asyncio.run(_serve(pipe, front, settings))
 
 
-async def _serve(pipe: "Connection[Any, str]", settings: dict[str, Any]) -> None:
-    async with Emulator(**settings) as emulator:
+async def _serve(pipe: "Connection[Any, str]", front: Front, settings: dict[str, Any]) -> None:
+    async with Emulator(**settings) as emulator, front(emulator) as url:
         gc.collect()
         gc.freeze()  # a collection of all that was imported stops the server's clock for 40 ms, more than J
-        pipe.send(emulator.url)
+        pipe.send(url)
         while await asyncio.to_thread(pipe.recv) == "report":
             tasks = emulator.service._tasks  # noqa: SLF001 — the truth that no client may see
             lives = {task_id: (task.created_at, task.ends_at) for task_id, task in tasks.items()}

@@ -31,10 +31,11 @@ from .transport import Timeouts, proxy_for
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
-PARALLEL: Final = 8
+PARALLEL: Final = 16
 """Downloads at once: enough to fill a line, few enough to leave the loop to the polls."""
-STARTS: Final = (PARALLEL, 0.5)
-"""Downloads may start in bursts of PARALLEL, and then at 16 a second."""
+STARTS: Final = (PARALLEL, 0.2)
+"""Downloads may start in bursts of PARALLEL, and then at 80 a second: more than the 30 tasks that can end in one, or a
+saturated batch would wait for its files."""
 MAX_REDIRECTS: Final = 3
 BACKOFF_S: Final = 0.5
 BACKOFF_MOST_S: Final = 60.0

@@ -17,6 +17,7 @@ from mps_aigc_async.requests import Request
 from .batches import NOW, big_batch
 from .browser import AXE, ask, chromium, console, require_chromium, show
 
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[WebDriver]:
     with chromium() as opened:
