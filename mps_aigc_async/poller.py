@@ -66,6 +66,8 @@ class Watch:
     """When a poll first found it running, if one had found it waiting: else it began at a time that nobody saw."""
     failures: int = 0
     """Polls failed in a row."""
+    odd_word: str | None = None
+    """The latest status that no document knows: told once, not at every poll."""
     slot: Slot = field(init=False, repr=False)
     ended: asyncio.Future[Ended] = field(init=False, repr=False)
 
@@ -143,7 +145,8 @@ class Poller:
             await self._poll_failed(watch, error)
             return
         watch.failures = 0
-        if not status.known:
+        if not status.known and status.word != watch.odd_word:
+            watch.odd_word = status.word
             _log.warning(
                 "task %s has the unknown status %r: polled on, within its deadline", watch.task_id, status.word
             )

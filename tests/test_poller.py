@@ -2,13 +2,16 @@
 
 import asyncio
 from collections import defaultdict
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from mps_aigc_async import ImageRequest, JobState, Kind, TaskNotFound, TaskStatus, VideoRequest
 from mps_aigc_async.emulator import Service
-from mps_aigc_async.testing import run, wall
+from mps_aigc_async.testing import InMemoryTransport, run, wall
+from mps_aigc_async.transport import Gate, Sent, unheard
+from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 from .support import client_of, configured, in_memory
 
@@ -101,6 +104,28 @@ def test_images_and_videos_do_not_wait_for_each_others_polls() -> None:
                 pass
         for times in polls(service, "DescribeAigcVideoTask").values():
             assert max(later - earlier for earlier, later in pairwise(times)) < 1.3
+
+    run(main())
+
+
+def test_a_status_that_no_document_knows_is_polled_on_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Paused(InMemoryTransport):
+        """The first ten polls are answered with a word of the service's own."""
+
+        left = 10
+
+        async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+            answer = await super().exchange(request, gate, sent)
+            if request.headers["X-TC-Action"].startswith("Describe") and self.left:
+                self.left -= 1
+                return replace(answer, body=answer.body.replace(b'"RUN"', b'"PAUSED"').replace(b'"WAIT"', b'"PAUSED"'))
+            return answer
+
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, transport=lambda: Paused(service, wall)) as client:
+            assert (await client.generate(ImageRequest(prompt="x"))).urls
+        assert caplog.text.count("unknown status 'PAUSED'") == 1
 
     run(main())
 

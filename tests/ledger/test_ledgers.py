@@ -349,6 +349,21 @@ async def test_a_text_file_is_refused_and_untouched(tmp_path: Path, text: str) -
     await refused(path, "cannot be used as a ledger")
 
 
+async def test_a_damaged_ledger_is_refused_and_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = await SqliteLedger.open(path, OWNER)
+    for number in range(200):
+        await ledger.plan(job(f"shot-{number:03}"))
+    await ledger.close()
+    spoilt = bytearray(path.read_bytes())
+    spoilt[4096 * 3 : 4096 * 4] = os.urandom(4096)
+    path.write_bytes(spoilt)
+    with pytest.raises(LedgerError, match=r"(is damaged|malformed).*"):
+        await SqliteLedger.open(path, OWNER)
+    assert path.read_bytes() == bytes(spoilt)
+    assert {file.name for file in tmp_path.iterdir()} == {"ledger.db", "ledger.db.lock"}
+
+
 async def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
     (tmp_path / "jobs.db").touch()
     async with opened(tmp_path / "jobs.db") as ledger:
