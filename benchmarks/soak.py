@@ -16,7 +16,17 @@ from tempfile import TemporaryDirectory
 from typing import get_args
 from unittest.mock import patch
 
-from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, JobState, Kind, VideoRequest, downloads, jobs
+from mps_aigc_async import (
+    AigcClient,
+    Config,
+    ImageRequest,
+    ImageToVideo,
+    JobState,
+    Kind,
+    VideoRequest,
+    creates,
+    downloads,
+)
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.ledger.reading import reading
 from mps_aigc_async.limits import slots
@@ -86,7 +96,7 @@ async def main() -> None:
     with (
         TemporaryDirectory() as name,
         # The service's time runs faster here than these constants of ours know.
-        patch.dict(jobs.UNKNOWN_SLOT_S, {Kind.IMAGE: 2.0, Kind.VIDEO: 2.0}),
+        patch.dict(creates.UNKNOWN_SLOT_S, {Kind.IMAGE: 2.0, Kind.VIDEO: 2.0}),
         patch.object(slots, "PROBE_S", 0.2),
         patch.object(downloads, "STARTS", (RATE, 1.0)),
         # And its oversized results are smaller.

@@ -16,7 +16,7 @@ from .policy import RetryPolicy, clock_is_off, may_repeat
 from .states import Ending
 from .transport import Transport
 from .wire.dialect import Call, Dialect, HttpAnswer
-from .wire.mps import server_time
+from .wire.envelope import server_time
 
 T = TypeVar("T")
 
@@ -120,10 +120,11 @@ class Calls:
         """Seconds before the next attempt; raises the error where there must be none."""
         if isinstance(error, ServiceError) and error.ending is Ending.ACCOUNT_REFUSED and not call.reads:
             self._refused[call.action] = (error, asyncio.get_running_loop().time() + REFUSAL_HOLDS_S)
-        if may_repeat(error, reads=call.reads):
+        if may_repeat(error, reads=call.reads or call.deduplicated):
             delay = self.policy.delay(error, attempts, elapsed, self._uniform)
             if delay is not None:
-                return delay
+                asked_for = error.retry_after_s if isinstance(error, Throttled) else None
+                return max(delay, asked_for or 0.0)
         raise error
 
     def _correct_clock(self, answer: HttpAnswer) -> None:

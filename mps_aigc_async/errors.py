@@ -105,6 +105,19 @@ class ServiceError(AigcError):
 class Throttled(ServiceError):
     """Over the documented calls per second; refused, not accepted."""
 
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        ending: Ending = Ending.REFUSED_FOR_NOW,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(code, message, ending=ending, request_id=request_id)
+        self.retry_after_s = retry_after_s
+        """Seconds after which the service asks to try again, where it says so."""
+
 
 class TooManyTasks(ServiceError):
     """Over the service's own, unpublished cap on tasks running at once; refused, not accepted."""
@@ -131,9 +144,12 @@ class TransportError(AigcError):
 
 
 class CreateOutcomeUnknown(AigcError):
-    """A create was sent and nothing told whether it was accepted. It is never sent again by itself."""
+    """A create was sent and nothing told whether it was accepted, or as which task. It is never sent again by itself,
+    unless the service refuses a second one of its session (VOD, the relay)."""
 
     ending = Ending.UNKNOWN
+    accepted = False
+    """Whether it is known to have been accepted: its task is there, and its TaskId is not known."""
 
 
 class JobDropped(AigcError):
@@ -187,6 +203,8 @@ def to_record(error: AigcError) -> dict[str, str]:
         record["request_id"] = error.request_id
     if error.action:
         record["action"] = error.action
+    if isinstance(error, CreateOutcomeUnknown) and error.accepted:
+        record["accepted"] = "yes"
     return record
 
 
@@ -201,4 +219,6 @@ def from_record(record: dict[str, str], *, job_id: str, task_id: str | None) -> 
         error = TransportError(message, ending=ending)
     else:
         error = RECORDED.get(name, AigcError)(message, request_id=request_id)
+        if isinstance(error, CreateOutcomeUnknown):
+            error.accepted = "accepted" in record
     return error.about(job_id=job_id, task_id=task_id, action=record.get("action"))

@@ -6,9 +6,7 @@ does what is left to do and never creates what could exist already.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from itertools import count
+from collections.abc import Callable, Mapping
 from math import inf
 from pathlib import Path
 from typing import Any, Final
@@ -16,28 +14,25 @@ from weakref import WeakValueDictionary
 
 from . import events
 from .calls import Calls
+from .creates import UNKNOWN_SLOT_S, Creates, Resolve
 from .downloads import Downloads, all_exist
 from .errors import (
     AigcError,
-    CreateOutcomeUnknown,
     DownloadError,
     InvalidRequest,
     JobDropped,
     ResultExpired,
     TaskFailed,
-    Throttled,
-    TooManyTasks,
     to_record,
 )
 from .ledger import JobRecord, Ledger
-from .limits import PROBE_S, AccountLimits, SendTime, Slot
+from .limits import AccountLimits
 from .ownership import Owner
-from .policy import AFTER, clock_is_off
 from .poller import Ended, Poller, Watch
-from .requests import CosStore, beyond, content
+from .requests import CosStore, content
 from .settlement import Attach, CreateAgain, Drop, Settlement
-from .states import Ending, JobState, Kind, TaskState
-from .wire.dialect import Call, Created, Dialect, TaskRequest, TaskStatus
+from .states import JobState, Kind, TaskState
+from .wire.dialect import Dialect, TaskRequest, TaskStatus
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -49,20 +44,6 @@ OFF_PEAK_S: Final = 48 * 3600.0
 
 NEAR_END_S: Final = 3600.0
 """Seconds before its URL's end from which on a result that is not saved yet is warned of."""
-
-UNKNOWN_SLOT_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 180.0, Kind.VIDEO: 300.0}
-"""Seconds that a create of unknown outcome keeps its slot: the task may be running, and nobody can ask. The longest
-that the guide of 2026-05-29 calls usual: images 1 to 3 minutes, videos 3 to 5."""
-
-Resolve = Callable[[], TaskRequest]
-"""Makes the request to send. Called when the job has its slot, so that it sees what is true then (a URL's age)."""
-
-
-class _NoRoom(Exception):
-    """The service has no room for the task: its create was refused for that (`refusal`), or need not be sent."""
-
-    def __init__(self, refusal: TooManyTasks | None = None) -> None:
-        self.refusal = refusal
 
 
 class Jobs:
@@ -90,14 +71,22 @@ class Jobs:
         self._limits = limits
         self._poller = poller
         self._downloads = downloads
-        self._owner = owner
         self._listeners = listeners
         self._wall = wall
-        self._store = store
         self._deadlines_s = deadlines_s
         self._save_s = save_s
-        self._exchanges: dict[str, asyncio.Task[JobRecord]] = {}
-        self._to_send: dict[asyncio.Task[JobRecord], SendTime] = {}
+        self._creates = Creates(
+            ledger=ledger,
+            calls=calls,
+            dialect=dialect,
+            limits=limits,
+            owner=owner,
+            wall=wall,
+            store=store,
+            deadline_s=self._deadline_s,
+            watch=self._watch,
+            emit=self._emit,
+        )
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def resume(self) -> None:
@@ -112,9 +101,7 @@ class Jobs:
 
     def stop_creating(self) -> None:
         """End the creates that are prepared and not sent: their jobs are *planned* again. What is sent goes on."""
-        for exchange, send_time in self._to_send.items():
-            if not send_time.has_come:
-                exchange.cancel()
+        self._creates.stop()
 
     async def has_begun(self, job_id: str) -> bool:
         """Whether the ledger has the job beyond *planned*: it is then gone on with as it is, and not judged again."""
@@ -281,157 +268,12 @@ class Jobs:
     async def _submit(self, job: JobRecord, resolve: Resolve) -> JobRecord:
         job = await self.ledger.get(job.job_id) or job
         if job.state is JobState.INTENT:
-            job = await self._left_behind(job)
-        if job.state is JobState.PLANNED:
-            job = await self._create(job, resolve)
+            job = await self._creates.left_behind(job)
+        if job.state is JobState.PLANNED or self._creates.may_ask_again(job):
+            job = await self._creates.create(job, resolve)
         if job.state in (JobState.FAILED, JobState.UNKNOWN):
             raise job.recorded_error()
         return job
-
-    async def _left_behind(self, job: JobRecord) -> JobRecord:
-        """A job found in *intent*: a cancelled caller left its exchange behind, whose answer is ours as well."""
-        exchange = self._exchanges.get(job.job_id)
-        if exchange is None:  # it ended, and the ledger could not keep how
-            raise await self._unknown(job, "the ledger could not keep the answer", None)
-        await asyncio.wait({exchange})
-        job = await self.ledger.get(job.job_id) or job
-        if job.state is JobState.INTENT:
-            exchange.result()  # raises: the ledger could not keep how it ended, and the error knows
-        return job
-
-    async def _create(self, job: JobRecord, resolve: Resolve) -> JobRecord:
-        """Create the job's task in a slot; refused for want of room at the service, wait for another one."""
-        self._calls.check_account(self._dialect.create_action(job.kind))
-        slots, sends = self._limits.slots[job.kind], count(job.attempts + 1)
-        slot, give_up_at = await slots.acquire(), inf
-        while True:
-            try:
-                return await self._create_in(slot, job, resolve, sends)
-            except _NoRoom as no_room:
-                if no_room.refusal is not None:
-                    now = asyncio.get_running_loop().time()
-                    give_up_at = min(give_up_at, now + self._calls.policy.busy_seconds)
-                    if now >= give_up_at:
-                        raise no_room.refusal.about(job_id=job.job_id) from None
-                    self._retried(job, no_room.refusal, PROBE_S)
-            slot = await slots.acquire(again=slot)
-
-    async def _create_in(self, slot: Slot, job: JobRecord, resolve: Resolve, sends: Iterator[int]) -> JobRecord:
-        try:
-            request = resolve()
-            job = replace(job, filled_in=beyond(request, job.content))
-            call = self._dialect.create(request, self._store)
-            return await self._calls.repeat(
-                call,
-                lambda send_time: self._attempt(job, call, slot, send_time, sends),
-                lambda error, delay: self._retried(job, error, delay),
-            )
-        except BaseException as error:
-            self._give_back(slot, job.job_id)
-            if isinstance(error, AigcError):
-                error.about(job_id=job.job_id)
-            raise
-
-    async def _attempt(
-        self, job: JobRecord, call: Call[Created], slot: Slot, send_time: SendTime, sends: Iterator[int]
-    ) -> JobRecord:
-        """The exchange belongs to the client: a caller that is cancelled leaves it, and its answer is still kept."""
-        self._calls.check_account(self._dialect.create_action(job.kind))
-        if slot.is_too_many:
-            raise _NoRoom
-        exchange = self._owner.start(self._exchange(job, call, slot, send_time, sends), f"create of {job.job_id}")
-        self._exchanges[job.job_id] = exchange
-        self._to_send[exchange] = send_time
-        exchange.add_done_callback(lambda _: self._exchanges.pop(job.job_id, None))
-        exchange.add_done_callback(self._to_send.pop)
-        try:
-            return await asyncio.shield(exchange)
-        except TooManyTasks as error:
-            raise _NoRoom(error) from None
-
-    async def _exchange(
-        self, job: JobRecord, call: Call[Created], slot: Slot, send_time: SendTime, sends: Iterator[int]
-    ) -> JobRecord:
-        intent = replace(job, sent_at=None).moved(JobState.INTENT, intent_at=self._wall())
-        try:
-            await self.ledger.put(intent)
-        except asyncio.CancelledError:  # closed meanwhile; the intent reaches the disk all the same
-            await self.ledger.put(intent.moved(JobState.PLANNED))
-            raise
-        self._emit(events.Paced, intent)
-        try:
-            created = await self._calls.once(call, send_time)
-        except AigcError as error:
-            kept = await self._refused(self._sent(intent, send_time, sends), error, slot)
-            if kept is error:
-                raise
-            raise kept from error
-        except asyncio.CancelledError:
-            if send_time.has_come:
-                sent = self._sent(intent, send_time, sends)
-                await self._unknown(sent, "the client was closed before the create was answered", slot)
-            else:
-                await self.ledger.put(intent.moved(JobState.PLANNED))
-            raise
-        accepted_at = self._wall()
-        submitted = self._sent(intent, send_time, sends).moved(
-            JobState.SUBMITTED,
-            task_id=created.task_id,
-            request_id=created.request_id,
-            submitted_at=accepted_at,
-            slot_until=accepted_at + self._deadline_s(intent),
-        )
-        slot.name(created.task_id)
-        try:
-            await self.ledger.put(submitted)
-        except AigcError as error:
-            _log.error(
-                "the service accepted %s as task %s, which the ledger could not keep", job.job_id, created.task_id
-            )
-            error.about(job_id=job.job_id, task_id=created.task_id)
-            raise
-        finally:
-            self._watch(submitted)
-        self._emit(events.Submitted, submitted, task_id=created.task_id)
-        return submitted
-
-    def _sent(self, intent: JobRecord, send_time: SendTime, sends: Iterator[int]) -> JobRecord:
-        """The intent with the time its create went out, and counted, if it did."""
-        age_s = send_time.age_s
-        return intent if age_s is None else replace(intent, sent_at=self._wall() - age_s, attempts=next(sends))
-
-    async def _refused(self, intent: JobRecord, error: AigcError, slot: Slot) -> AigcError:
-        """Keep what an unsuccessful exchange means for the job, by `policy.AFTER`; return the error to raise."""
-        after = AFTER[error.ending or Ending.REFUSED]
-        if isinstance(error, TooManyTasks):
-            self._limits.slots[intent.kind].refused()
-        if after.create_again or after.stops_creating or clock_is_off(error):
-            await self.ledger.put(intent.moved(JobState.PLANNED))
-            return error
-        if error.ending is Ending.UNKNOWN:
-            return await self._unknown(intent, str(error), slot)
-        await self.ledger.put(intent.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(error)))
-        self._emit(events.Failed, intent, error=error)
-        return error
-
-    async def _unknown(self, intent: JobRecord, reason: str, slot: Slot | None) -> CreateOutcomeUnknown:
-        if slot is not None:
-            slot.keep_for(UNKNOWN_SLOT_S[intent.kind])
-        error = CreateOutcomeUnknown(
-            f"the create was sent and nothing told whether it was accepted ({reason}); it is not sent again by itself",
-            job_id=intent.job_id,
-        )
-        await self.ledger.put(intent.moved(JobState.UNKNOWN, ended_at=self._wall(), error=to_record(error)))
-        self._emit(events.Unknown, intent, error=error)
-        return error
-
-    def _give_back(self, slot: Slot, job_id: str) -> None:
-        """The create did not succeed, or its caller left: nobody is in the slot, once that is certain."""
-        exchange = self._exchanges.get(job_id)
-        if exchange is not None:
-            exchange.add_done_callback(lambda _: self._give_back(slot, job_id))
-        elif not slot.handed_on:
-            slot.release()
 
     # --- submitted → done ---------------------------------------------------------------------------------------------
 
@@ -485,6 +327,7 @@ class Jobs:
             return job.moved(
                 JobState.DONE,
                 urls=status.urls,
+                file_ids=status.file_ids,
                 resolution=status.resolution,
                 request_id=status.request_id,
                 running_at=ended.running_at,
@@ -515,11 +358,6 @@ class Jobs:
     def _lock(self, job_id: str) -> asyncio.Lock:
         """Two callers of one id do its work once, one after the other."""
         return self._alone.setdefault(job_id, asyncio.Lock())
-
-    def _retried(self, job: JobRecord, error: AigcError, delay_s: float) -> None:
-        self._emit(events.Retried, job, error=error, delay_s=delay_s)
-        if isinstance(error, Throttled):
-            self._emit(events.Throttled, job, action=error.action or "")
 
     def _emit(self, event: type[events.Event], job: JobRecord, **details: Any) -> None:  # noqa: ANN401 — each class has its own fields
         if self._listeners.heard:

@@ -29,6 +29,8 @@ AFTER: Final[dict[Ending, After]] = {
     Ending.REFUSED_FOR_NOW: After(read_again=True, create_again=True),
     Ending.REFUSED: After(read_again=False, create_again=False),
     Ending.ACCOUNT_REFUSED: After(read_again=False, create_again=False, stops_creating=True),
+    # Only of a create with a session id: proof that its task is there, without telling which it is.
+    Ending.ACCEPTED_BEFORE: After(read_again=False, create_again=False),
     Ending.UNKNOWN: After(read_again=True, create_again=False),
 }
 

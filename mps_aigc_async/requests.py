@@ -83,6 +83,61 @@ class Subject(Value):
     videos: tuple[str, ...] = ()
 
 
+class VodFile(Value):
+    """An input file as VOD takes it: by its id there, by URL, or by its content."""
+
+    file_id: str | None = None
+    url: str | None = None
+    base64: str | None = Field(default=None, repr=False)
+    """The file's bytes in Base64, without a `data:` prefix; all files of a request together at most 7 MB."""
+    text: str | None = None
+    """What the image shows (GEM), or a name for it in the prompt (PixVerse)."""
+    category: str | None = None
+    """Of a video's input: `Image`, `Video` or `Audio`."""
+    usage: str | None = None
+    """Of a video's input: `FirstFrame` (the service's default), `LastFrame` or `Reference`."""
+    reference_type: str | None = None
+    object_id: str | None = None
+    voice_id: str | None = None
+    keep_original_sound: bool | None = None
+
+    @model_validator(mode="after")
+    def _is_one_file(self) -> Self:
+        given = [name for name in ("file_id", "url", "base64") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(f"give one of file_id, url and base64, not {' and '.join(given) or 'none'}")
+        return self
+
+
+class VodOptions(Value):
+    """What only VOD (and the relay, in part) can be asked for: CreateAigcImageTask and CreateAigcVideoTask of VOD
+    (2018-07-17), as of the official SDK 3.1.194 of 2026-10."""
+
+    files: tuple[VodFile, ...] = ()
+    last_frame_file_id: str | None = None
+    storage_mode: str | None = None
+    """`Temporary` (the default: the URL lives 7 days) or `Permanent`."""
+    media_name: str | None = None
+    class_id: int | None = None
+    expire_time: str | None = None
+    """When a file that is kept is deleted, as ISO 8601."""
+    person_generation: str | None = None
+    """`AllowAdult` or `Disallowed`."""
+    input_compliance_check: bool | None = None
+    output_compliance_check: bool | None = None
+    enhance_switch: bool | None = None
+    frame_interpolate: bool | None = None
+    input_region: str | None = None
+    """Where the inputs lie: `Mainland`, `Oversea` or `OverseaUSWest`."""
+    procedure: str | None = None
+    seed: int | None = None
+    session_context: str | None = Field(default=None, max_length=1000)
+    """Handed through to the service's notifications."""
+    tasks_priority: int | None = Field(default=None, ge=-10, le=10)
+    ext_info: dict[str, JsonValue] | None = None
+    """The service's reserved field, beside `additional_parameters`, which go there as well."""
+
+
 class _TaskRequest(Value):
     """What image and video requests share."""
 
@@ -108,6 +163,12 @@ class _TaskRequest(Value):
     store: CosStore | None = None
     """Overrides the config's `cosOutput` for this request."""
     operator: str | None = None
+    vod: VodOptions | None = None
+    """What only VOD and the relay know."""
+
+    @property
+    def _vod_files(self) -> tuple[VodFile, ...]:
+        return self.vod.files if self.vod else ()
 
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:
@@ -136,7 +197,7 @@ class ImageRequest(_TaskRequest):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not self.prompt.strip() and not self.images:
+        if not self.prompt.strip() and not self.images and not self._vod_files:
             raise ValueError("prompt is empty: write one, or give reference `images`")
         return self
 
@@ -161,8 +222,9 @@ class VideoRequest(_TaskRequest):
     @property
     def shows_something(self) -> bool:
         """Whether the service has anything to start from. A chain's video always has: the chain's image."""
-        given = self.first_frame or self.last_frame or self.images or self.videos or self.subjects
-        return bool(self.prompt.strip() or given)
+        inputs = (self.first_frame, self.last_frame, self.images, self.videos, self.subjects, self._vod_files)
+        given = any(inputs)
+        return bool(self.prompt.strip()) or given
 
 
 class ImageToVideo(Value):

@@ -19,6 +19,8 @@ class TaskResult:
     expires_at: datetime | None
     """When the URLs stop working (UTC), never later than the truth. None for a task that was attached to when it had
     ended already: nobody here knows when."""
+    file_ids: tuple[str, ...] = ()
+    """VOD's ids of the results, where they are kept there (`VodOptions(storage_mode="Permanent")`)."""
     files: tuple[Path, ...] = ()
     """Where the results were saved, in the URLs' order; empty without `save_to`."""
 

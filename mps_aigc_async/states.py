@@ -46,8 +46,9 @@ MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.SAVED: frozenset({JobState.SAVED}),
     # By the user's word alone: try again.
     JobState.FAILED: frozenset({JobState.PLANNED}),
-    # By the user's word alone: create again, this is its task, drop it.
-    JobState.UNKNOWN: frozenset({JobState.PLANNED, JobState.SUBMITTED, JobState.FAILED}),
+    # By the user's word alone: create again, this is its task, drop it. But for a create with a session id, of which
+    # the service itself refuses a second one: that is sent again.
+    JobState.UNKNOWN: frozenset({JobState.PLANNED, JobState.SUBMITTED, JobState.FAILED, JobState.INTENT}),
 }
 """Every move a job may make; any other raises in `JobRecord.moved`."""
 
@@ -68,4 +69,5 @@ class Ending(Enum):
     REFUSED_FOR_NOW = "refused for now"
     REFUSED = "refused for good, this job"
     ACCOUNT_REFUSED = "refused for good, the account"
+    ACCEPTED_BEFORE = "refused, because an earlier one was accepted"
     UNKNOWN = "outcome unknown"

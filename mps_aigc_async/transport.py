@@ -193,9 +193,10 @@ class AiohttpTransport:
         raise failure
 
     async def _send(self, request: HttpRequest, sent: Sent) -> HttpAnswer:
-        async with self._session.post(
-            self._endpoint.with_path(request.path),
-            data=request.body,
+        async with self._session.request(
+            request.method,
+            self._endpoint.with_path(request.path, encoded=True),
+            data=request.body or None,
             headers=request.headers,
             allow_redirects=False,
             proxy=self._proxy,

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, ImageToVideoResult, Outcome, VideoRequest
 from mps_aigc_async.assembly import BatchItem
-from mps_aigc_async.jobs import UNKNOWN_SLOT_S
+from mps_aigc_async.creates import UNKNOWN_SLOT_S
 from mps_aigc_async.ledger import JobRecord
 
 CHAINS = 40
@@ -20,7 +20,7 @@ CAPS = {"image": 10, "video": 8}
 SPEED = 300.0
 """The emulator's: images of 0.2 to 0.6 s, videos of 0.6 to 1 s."""
 
-_IN_DOUBT = "mps_aigc_async.jobs.UNKNOWN_SLOT_S"
+_IN_DOUBT = "mps_aigc_async.creates.UNKNOWN_SLOT_S"
 _MARGIN_S = 0.5
 """Counted from the intent, a create's slot outlives the longest task by this much, as the real minutes do: the create
 goes out a little later than its intent is written."""

@@ -65,7 +65,7 @@ def test_a_value_is_frozen_and_has_no_other_fields(value: Value) -> None:
         type(value)(**{field: getattr(value, field) for field in value.model_fields_set}, no_such=1)
 
 
-@pytest.mark.parametrize("name", ["Prompt", "modelName", "ImageUrl", "vod"])
+@pytest.mark.parametrize("name", ["Prompt", "modelName", "ImageUrl", "Vod"])
 def test_the_services_own_names_are_not_ours(name: str) -> None:
     with pytest.raises(InvalidRequest, match=rf"^ImageRequest: {name}: unknown field$"):
         ImageRequest(prompt="x", **{name: "y"})

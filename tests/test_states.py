@@ -20,10 +20,10 @@ def test_every_state_can_be_reached_from_planned() -> None:
 
 
 def test_what_is_paid_for_or_may_be_is_never_sent_again_by_itself() -> None:
-    """Only the user's word leads out of *failed* and *unknown*, and not to a create without an intent."""
+    """Only the user's word leads out of *failed*; out of *unknown* also a create of the same session."""
     for state in (JobState.SUBMITTED, JobState.DONE, JobState.SAVED):
         assert not MOVES[state] & {JobState.PLANNED, JobState.INTENT}
-    assert JobState.INTENT not in MOVES[JobState.UNKNOWN] | MOVES[JobState.FAILED]
+    assert MOVES[JobState.FAILED] == {JobState.PLANNED}
 
 
 def test_nothing_is_submitted_but_by_its_intent() -> None:

@@ -26,11 +26,13 @@ class Changes(TypedDict, total=False):
     """What a move may write besides the state."""
 
     intent_at: float
+    session_id: str
     task_id: str
     submitted_at: float
     slot_until: float
     request_id: str
     urls: tuple[str, ...]
+    file_ids: tuple[str, ...]
     resolution: str | None
     running_at: float | None
     unfinished_at: float | None
@@ -58,6 +60,8 @@ class JobRecord:
     """What was sent beyond `content`: the config's defaults, a chain's first frame."""
     sent_at: float | None = None
     """When the latest create went out."""
+    session_id: str = ""
+    """What its creates carry, where the service refuses a second one of the same session (VOD, the relay)."""
     task_id: str | None = None
     submitted_at: float | None = None
     slot_until: float | None = None
@@ -65,6 +69,8 @@ class JobRecord:
     request_id: str | None = None
     """Of the create while submitted; of the answer that ended the task afterwards."""
     urls: tuple[str, ...] = ()
+    file_ids: tuple[str, ...] = ()
+    """VOD's ids of the results, where they are kept there."""
     resolution: str | None = None
     running_at: float | None = None
     """When a poll first found the task running; None if none did."""
@@ -132,6 +138,7 @@ class JobRecord:
                 task_id=self.task_id,
                 request_id=self.request_id or "",
                 urls=self.urls,
+                file_ids=self.file_ids,
                 expires_at=expires_at,
                 files=files,
             )
@@ -139,6 +146,7 @@ class JobRecord:
             task_id=self.task_id,
             request_id=self.request_id or "",
             urls=self.urls,
+            file_ids=self.file_ids,
             expires_at=expires_at,
             files=files,
             resolution=self.resolution,

@@ -7,7 +7,7 @@ from typing import Final
 from ..states import JobState, Kind
 from .record import JobRecord
 
-VERSION: Final = 2
+VERSION: Final = 3
 APPLICATION_ID: Final = 0x4D505341
 """`MPSA`: tells our files from other SQLite files."""
 
@@ -34,6 +34,11 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
         "ALTER TABLE jobs ADD COLUMN unfinished_at REAL",
         "PRAGMA user_version = 2",
     ),
+    3: (
+        "ALTER TABLE jobs ADD COLUMN session_id TEXT",
+        "ALTER TABLE jobs ADD COLUMN file_ids TEXT",
+        "PRAGMA user_version = 3",
+    ),
 }
 """By the version that each leads to; each is one transaction."""
 
@@ -41,6 +46,7 @@ COLUMNS: Final = (
     "job_id", "kind", "content", "planned_at", "state", "intent_at", "task_id", "submitted_at", "slot_until",
     "request_id", "urls", "resolution", "ended_at", "expires_at", "saved_at", "files", "error",
     "filled_in", "attempts", "sent_at", "running_at", "unfinished_at",
+    "session_id", "file_ids",
 )  # fmt: skip
 
 Row = tuple[str | float | None, ...]
@@ -52,6 +58,7 @@ def to_row(job: JobRecord) -> Row:
         job.submitted_at, job.slot_until, job.request_id, json.dumps(job.urls), job.resolution, job.ended_at,
         job.expires_at, job.saved_at, json.dumps(job.files), json.dumps(job.error, ensure_ascii=False),
         json.dumps(job.filled_in, ensure_ascii=False), job.attempts, job.sent_at, job.running_at, job.unfinished_at,
+        job.session_id, json.dumps(job.file_ids),
     )  # fmt: skip
     return tuple(_storable(value) if isinstance(value, str) else value for value in values)
 
@@ -74,5 +81,7 @@ def from_row(row: Row) -> JobRecord:
             "error": json.loads(str(values["error"])),
             "filled_in": json.loads(str(values["filled_in"] or "{}")),
             "attempts": int(values["attempts"] or 0),
+            "session_id": str(values["session_id"] or ""),
+            "file_ids": tuple(json.loads(str(values["file_ids"] or "[]"))),
         }
     )

@@ -46,6 +46,7 @@ class Slot:
     def name(self, task_id: str) -> None:
         """Hand it on to a task that runs in it. `Slots.adopt` finds it again by the TaskId."""
         self._hand_on()
+        self._stop_timer()
         self.task_id = task_id
         self._slots.named[task_id] = self
         self._slots.found_room()

@@ -25,7 +25,7 @@ class InMemoryTransport:
         await gate()
         sent()
         await asyncio.sleep(self._latency_s / 2)
-        reply = self._service.handle("POST", request.path, request.headers, request.body, self._wall())
+        reply = self._service.handle(request.method, request.path, request.headers, request.body, self._wall())
         await asyncio.sleep(reply.delay + self._latency_s / 2)
         if reply.conduct is Conduct.HANG:
             await asyncio.sleep(Timeouts().read)

@@ -21,11 +21,12 @@ TaskRequest = ImageRequest | VideoRequest
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One POST, ready to go. `headers` hold the signature or the key: they are never logged."""
+    """One request, ready to go. `headers` hold the signature or the key: they are never logged."""
 
     path: str
     headers: Mapping[str, str]
     body: bytes
+    method: str = "POST"
 
     def __repr__(self) -> str:
         return f"HttpRequest({self.path!r}, {len(self.body)} bytes)"
@@ -48,6 +49,10 @@ class Call(Generic[T_co]):
     body: bytes
     decode: Callable[[HttpAnswer], T_co]
     """Raises ServiceError or TransportError for anything but success."""
+    path: str = "/"
+    method: str = "POST"
+    deduplicated: bool = False
+    """Whether the service itself refuses it when it is sent a second time: an ambiguous one may then be sent again."""
 
     @property
     def reads(self) -> bool:
@@ -76,6 +81,8 @@ class TaskStatus:
     resolution: str | None = None
     known: bool = True
     """Whether the word is a documented one."""
+    file_ids: tuple[str, ...] = ()
+    """VOD's ids of the results, where they are kept there."""
 
     @property
     def has_ended(self) -> bool:
@@ -83,8 +90,27 @@ class TaskStatus:
         return self.state is TaskState.FAILED or (self.state is TaskState.DONE and bool(self.urls))
 
 
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """Some of the account's tasks: their TaskIds by the session that they were created in."""
+
+    task_ids: Mapping[str, str]
+    next_page: str
+    """Empty for the last one."""
+
+
 class Dialect(Protocol):
     """How one service is spoken."""
+
+    @property
+    def backend(self) -> str:
+        """Its name in the config and the ledger."""
+        ...
+
+    @property
+    def takes_sessions(self) -> bool:
+        """Whether a create can carry a session id, by which the service refuses a second one."""
+        ...
 
     @property
     def limits(self) -> Mapping[str, float]:
@@ -103,16 +129,23 @@ class Dialect(Protocol):
 
     def create_action(self, kind: Kind) -> str: ...
 
-    def describe_action(self, kind: Kind) -> str: ...
+    def describe_action(self, kind: Kind, /) -> str: ...
 
-    def create(self, request: TaskRequest, store: CosStore | None) -> Call[Created]:
-        """The create of one task. `store` is the default for a request that names no bucket of its own."""
+    def create(self, request: TaskRequest, store: CosStore | None, session_id: str = "", /) -> Call[Created]:
+        """The create of one task. `store` is the default for a request that names no bucket of its own.
+
+        Raises InvalidRequest, by the field's name, for what this service cannot be asked for.
+        """
         ...
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]: ...
 
-    def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
+    def call(self, action: str, params: Mapping[str, object], /) -> Call[dict[str, object]]:
         """Any action of the service; decoded to the inside of its envelope."""
         ...
 
-    def sign(self, call: Call[object], credentials: Credentials, timestamp: int) -> HttpRequest: ...
+    def tasks(self, state: TaskState, page: str, /) -> Call[TaskPage] | None:
+        """A page of the account's tasks in one state, to find a session's task in; None where there is no list."""
+        ...
+
+    def sign(self, call: Call[object], credentials: Credentials, timestamp: int, /) -> HttpRequest: ...

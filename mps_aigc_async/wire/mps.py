@@ -4,10 +4,7 @@ Sources: CreateAigcImageTask, DescribeAigcImageTask, CreateAigcVideoTask and Des
 version 2019-06-12, as of the official SDK 3.1.194 (2026-10); "AIGC creation guide" (MPS, 2026-05-29).
 """
 
-import json
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -15,7 +12,6 @@ from ..credentials import Credentials
 from ..errors import (
     AccountError,
     ContentViolation,
-    InvalidRequest,
     ServiceError,
     TaskNotFound,
     Throttled,
@@ -23,10 +19,11 @@ from ..errors import (
     TransportError,
 )
 from ..requests import CosStore, ImageRequest, ImageSource, ReferenceImage, ReferenceVideo, Subject
-from ..results import ImageResult
 from ..states import Ending, Kind, TaskState
-from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskRequest, TaskStatus
-from .tc3 import Signer
+from . import envelope, fields
+from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
+from .envelope import ErrorRow, Tc3, by_code, text
+from .fields import FieldRow, as_is, as_json, each, only_set, url_of
 
 HOST: Final = "mps.tencentcloudapi.com"
 VERSION: Final = "2019-06-12"
@@ -60,9 +57,8 @@ _ACTIONS: Final = {
 
 # --- errors -----------------------------------------------------------------------------------------------------------
 
-ErrorRow = tuple[str, type[ServiceError], Ending]
 ERRORS: Final[tuple[ErrorRow, ...]] = (
-    # Code (or its prefix up to a dot) → class and ending; the longest match wins. MPS error codes, 2026-10.
+    # MPS error codes, 2026-10.
     ("RequestLimitExceeded", Throttled, Ending.REFUSED_FOR_NOW),
     ("LimitExceeded.CreateTask", TooManyTasks, Ending.REFUSED_FOR_NOW),
     ("ResourceInsufficient", ServiceError, Ending.REFUSED_FOR_NOW),
@@ -93,186 +89,99 @@ ERRORS: Final[tuple[ErrorRow, ...]] = (
     ("InvalidAction", ServiceError, Ending.REFUSED),
     ("NoSuchVersion", ServiceError, Ending.REFUSED),
 )
-_BY_CODE: Final = {code: (cls, ending) for code, cls, ending in ERRORS}
-
-
-def service_error(code: str, message: str, request_id: str | None) -> ServiceError:
-    """The error of a documented code. A code that no row knows tells nothing of what happened: UNKNOWN."""
-    known = code
-    while known and known not in _BY_CODE:
-        known = known.rpartition(".")[0]
-    cls, ending = _BY_CODE.get(known, (ServiceError, Ending.UNKNOWN))
-    return cls(code, message, ending=ending, request_id=request_id)
+_BY_CODE: Final = by_code(ERRORS)
 
 
 # --- requests → bodies ------------------------------------------------------------------------------------------------
 
 
-def _url(source: ImageSource) -> str:
-    if isinstance(source, ImageResult):
-        if not source.urls:
-            raise InvalidRequest(f"the image of task {source.task_id} has no URL", task_id=source.task_id)
-        return source.urls[0]
-    text = str(source)
-    if not text.lower().startswith(("https://", "http://")):
-        raise InvalidRequest(
-            f"{text!r} is not a URL: MPS fetches its inputs itself, so put the file where it is publicly reachable"
-        )
-    return text
-
-
 def _reference_image(image: ImageSource | ReferenceImage) -> dict[str, object]:
     if isinstance(image, ReferenceImage):
-        return _set(ImageUrl=_url(image.image), ReferenceType=image.reference_type)
-    return {"ImageUrl": _url(image)}
+        return only_set(ImageUrl=url_of(image.image), ReferenceType=image.reference_type)
+    return {"ImageUrl": url_of(image)}
 
 
 def _reference_video(video: str | ReferenceVideo) -> dict[str, object]:
     if isinstance(video, str):
-        return {"VideoUrl": _url(video)}
+        return {"VideoUrl": url_of(video)}
     keep = None if video.keep_original_sound is None else ("yes" if video.keep_original_sound else "no")
-    return _set(VideoUrl=_url(video.url), ReferType=video.refer_type, KeepOriginalSound=keep)
+    return only_set(VideoUrl=url_of(video.url), ReferType=video.refer_type, KeepOriginalSound=keep)
 
 
 def _subject(subject: Subject) -> dict[str, object]:
-    return _set(
+    return only_set(
         Id=subject.id,
         Name=subject.name,
         VoiceId=subject.voice_id,
-        ImageUrls=[_url(image) for image in subject.images],
-        VideoUrls=[_url(video) for video in subject.videos],
+        ImageUrls=[url_of(image) for image in subject.images],
+        VideoUrls=[url_of(video) for video in subject.videos],
     )
 
 
 def _store(store: CosStore) -> dict[str, object]:
-    return _set(CosBucketName=store.bucket, CosBucketRegion=store.region, CosBucketPath=store.path)
+    return only_set(CosBucketName=store.bucket, CosBucketRegion=store.region, CosBucketPath=store.path)
 
 
-def _set(**fields: object) -> dict[str, object]:
-    """Only what is set: the service answers UnknownParameter or InvalidParameter to stray fields."""
-    return {name: value for name, value in fields.items() if value not in (None, "", [], {}, ())}
-
-
-def _as_is(value: object) -> object:
-    return value
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _each(encode: Callable[..., object]) -> Callable[[Iterable[object]], list[object]]:
-    return lambda values: [encode(value) for value in values]
-
-
-FieldRow = tuple[str, str, Callable[..., object]]
 _COMMON: Final[tuple[FieldRow, ...]] = (
     # request attribute → field on the wire (a dot enters a nested object), and how its value is written
-    ("model_name", "ModelName", _as_is),
-    ("model_version", "ModelVersion", _as_is),
-    ("scene_type", "SceneType", _as_is),
-    ("prompt", "Prompt", _as_is),
-    ("negative_prompt", "NegativePrompt", _as_is),
-    ("enhance_prompt", "EnhancePrompt", _as_is),
-    ("images", "ImageInfos", _each(_reference_image)),
-    ("aspect_ratio", "ExtraParameters.AspectRatio", _as_is),
-    ("resolution", "ExtraParameters.Resolution", _as_is),
+    ("model_name", "ModelName", as_is),
+    ("model_version", "ModelVersion", as_is),
+    ("scene_type", "SceneType", as_is),
+    ("prompt", "Prompt", as_is),
+    ("negative_prompt", "NegativePrompt", as_is),
+    ("enhance_prompt", "EnhancePrompt", as_is),
+    ("images", "ImageInfos", each(_reference_image)),
+    ("aspect_ratio", "ExtraParameters.AspectRatio", as_is),
+    ("resolution", "ExtraParameters.Resolution", as_is),
     ("logo_add", "ExtraParameters.LogoAdd", int),
-    ("additional_parameters", "AdditionalParameters", _json),
+    ("additional_parameters", "AdditionalParameters", as_json),
     ("store", "StoreCosParam", _store),
-    ("operator", "Operator", _as_is),
+    ("operator", "Operator", as_is),
 )
 IMAGE_FIELDS: Final[tuple[FieldRow, ...]] = (
     *_COMMON,
-    ("output_count", "OutputImageCount", _as_is),
-    ("output_format", "ExtraParameters.OutputFormat", _as_is),
+    ("output_count", "OutputImageCount", as_is),
+    ("output_format", "ExtraParameters.OutputFormat", as_is),
 )
 VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = (
     *_COMMON,
-    ("first_frame", "ImageUrl", _url),
-    ("last_frame", "LastImageUrl", _url),
-    ("videos", "VideoInfos", _each(_reference_video)),
-    ("audios", "AudioInfos", _each(lambda url: {"AudioUrl": _url(url)})),
-    ("subjects", "SubjectInfos", _each(_subject)),
-    ("duration", "Duration", _as_is),
-    ("enable_audio", "ExtraParameters.EnableAudio", _as_is),
-    ("enable_bgm", "ExtraParameters.EnableBgm", _as_is),
-    ("off_peak", "ExtraParameters.OffPeak", _as_is),
+    ("first_frame", "ImageUrl", url_of),
+    ("last_frame", "LastImageUrl", url_of),
+    ("videos", "VideoInfos", each(_reference_video)),
+    ("audios", "AudioInfos", each(lambda url: {"AudioUrl": url_of(url)})),
+    ("subjects", "SubjectInfos", each(_subject)),
+    ("duration", "Duration", as_is),
+    ("enable_audio", "ExtraParameters.EnableAudio", as_is),
+    ("enable_bgm", "ExtraParameters.EnableBgm", as_is),
+    ("off_peak", "ExtraParameters.OffPeak", as_is),
 )
 
 
-def _fields(request: TaskRequest) -> tuple[FieldRow, ...]:
-    return IMAGE_FIELDS if isinstance(request, ImageRequest) else VIDEO_FIELDS
-
-
 def encode(request: TaskRequest, store: CosStore | None = None) -> dict[str, object]:
-    """The create's parameters: what is set, under the service's names. Raises InvalidRequest for a local file."""
-    params: dict[str, object] = {}
-    nested: dict[str, dict[str, object]] = {}
-    for attribute, name, write in _fields(request):
-        value = getattr(request, attribute)
-        if attribute == "store":
-            value = value or store
-        if value in (None, "", ()):
-            continue
-        try:
-            written = write(value)
-        except InvalidRequest as error:
-            raise InvalidRequest(f"{attribute}: {error.message}", task_id=error.task_id) from None
-        outer, _, inner = name.partition(".")
-        if inner:
-            nested.setdefault(outer, {})[inner] = written
-        else:
-            params[outer] = written
-    return params | nested
+    """The create's parameters. Raises InvalidRequest, by the field's name."""
+    rows = IMAGE_FIELDS if isinstance(request, ImageRequest) else VIDEO_FIELDS
+    return fields.encode(rows, request, "MPS", {"store": store})
 
 
 # --- answers → values -------------------------------------------------------------------------------------------------
 
 
 def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
-    """The inside of the `Response` envelope. Raises ServiceError, or TransportError for anything else.
-
-    The service answers 200 to whatever it processed, a failed signature included; another status is the network's.
-    """
-    response = _response_of(answer.body) if answer.status == 200 else None
-    error = response.get("Error") if response else None
-    if response is None or not isinstance(error, dict | None):
-        raise TransportError(
-            f"HTTP {answer.status} with {len(answer.body)} bytes that are not the service's envelope",
-            ending=Ending.UNKNOWN,
-            action=action,
-        )
-    if error is not None:
-        request_id = _text(response.get("RequestId")) or None
-        raise service_error(_text(error.get("Code")), _text(error.get("Message")), request_id).about(action=action)
-    return response
-
-
-def _response_of(body: bytes) -> dict[str, object] | None:
-    try:
-        envelope = json.loads(body)
-    except (ValueError, RecursionError):  # the latter: nested a thousand deep
-        return None
-    response = envelope.get("Response") if isinstance(envelope, dict) else None
-    return response if isinstance(response, dict) else None
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    """The inside of the `Response` envelope. Raises ServiceError, or TransportError for anything else."""
+    return envelope.unwrap(answer, action, _BY_CODE)
 
 
 def _decode_created(action: str, answer: HttpAnswer) -> Created:
     response = unwrap(answer, action)
-    task_id = _text(response.get("TaskId"))
+    task_id = text(response.get("TaskId"))
     if not task_id:
         raise TransportError("the answer to the create has no TaskId", ending=Ending.UNKNOWN, action=action)
-    return Created(task_id, _text(response.get("RequestId")))
+    return Created(task_id, text(response.get("RequestId")))
 
 
 def _decode_status(action: str, urls_field: str, answer: HttpAnswer) -> TaskStatus:
     response = unwrap(answer, action)
-    word = _text(response.get("Status"))
+    word = text(response.get("Status"))
     # A word that the documents do not know is polled on: the deadline bounds it, and guessing could lose a result.
     state = TASK_STATES.get(word, TaskState.RUNNING)
     found = response.get(urls_field)
@@ -280,22 +189,12 @@ def _decode_status(action: str, urls_field: str, answer: HttpAnswer) -> TaskStat
     return TaskStatus(
         state=state,
         word=word,
-        request_id=_text(response.get("RequestId")),
-        message=_text(response.get("Message")),
+        request_id=text(response.get("RequestId")),
+        message=text(response.get("Message")),
         urls=urls,
-        resolution=_text(response.get("Resolution")) or None,
+        resolution=text(response.get("Resolution")) or None,
         known=word in TASK_STATES,
     )
-
-
-def server_time(answer: HttpAnswer) -> float | None:
-    """The answer's `Date` in Unix seconds: what AuthFailure.SignatureExpire is corrected by."""
-    try:
-        date = parsedate_to_datetime(answer.headers["date"])
-        # A zone that is not named, or is `-0000`, is UTC in an HTTP date; `timestamp` would take it for the local one.
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (KeyError, ValueError, OverflowError):
-        return None
 
 
 # --- the dialect ------------------------------------------------------------------------------------------------------
@@ -304,15 +203,14 @@ def server_time(answer: HttpAnswer) -> float | None:
 class Mps:
     """The MPS dialect. One per client; keeps nothing but the day's derived signing key."""
 
+    backend = "mps"
     limits = LIMITS
     default_limit = DEFAULT_LIMIT
     url_life_s = URL_LIFE_S
+    takes_sessions = False
 
     def __init__(self, *, host: str = HOST, region: str | None = None, language: str = "en-US") -> None:
-        self._host = host
-        self._region = region
-        self._language = language
-        self._signer = Signer(SERVICE)
+        self._tc3 = Tc3(SERVICE, VERSION, host=host, region=region, language=language)
 
     def create_action(self, kind: Kind) -> str:
         return _ACTIONS[kind][0]
@@ -320,41 +218,20 @@ class Mps:
     def describe_action(self, kind: Kind) -> str:
         return _ACTIONS[kind][1]
 
-    def create(self, request: TaskRequest, store: CosStore | None) -> Call[Created]:
+    def create(self, request: TaskRequest, store: CosStore | None, _session_id: str = "", /) -> Call[Created]:
         kind = Kind.IMAGE if isinstance(request, ImageRequest) else Kind.VIDEO
         action = self.create_action(kind)
-        return Call(action, _body(encode(request, store)), partial(_decode_created, action))
+        return Call(action, envelope.body(encode(request, store)), partial(_decode_created, action))
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
         _, action, urls_field = _ACTIONS[kind]
-        return Call(action, _body({"TaskId": task_id}), partial(_decode_status, action, urls_field))
+        return Call(action, envelope.body({"TaskId": task_id}), partial(_decode_status, action, urls_field))
 
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
-        return Call(action, _body(params), partial(unwrap, action=action))
+        return Call(action, envelope.body(params), partial(unwrap, action=action))
+
+    def tasks(self, _state: TaskState, _page: str, /) -> Call[TaskPage] | None:
+        return None
 
     def sign(self, call: Call[object], credentials: Credentials, timestamp: int) -> HttpRequest:
-        signed = {
-            "content-type": "application/json; charset=utf-8",
-            "host": self._host,
-            "x-tc-action": call.action,
-        }
-        headers = {
-            "Authorization": self._signer.authorization(
-                credentials.secret_id, credentials.secret_key.get_secret_value(), timestamp, signed, call.body
-            ),
-            "Content-Type": signed["content-type"],
-            "Host": self._host,
-            "X-TC-Action": call.action,
-            "X-TC-Version": VERSION,
-            "X-TC-Timestamp": str(timestamp),
-            "X-TC-Language": self._language,
-        }
-        if self._region:
-            headers["X-TC-Region"] = self._region
-        if credentials.token:
-            headers["X-TC-Token"] = credentials.token.get_secret_value()
-        return HttpRequest("/", headers, call.body)
-
-
-def _body(params: Mapping[str, object]) -> bytes:
-    return json.dumps(params, ensure_ascii=False, separators=(",", ":")).encode()
+        return self._tc3.sign(call, credentials, timestamp)

@@ -29,7 +29,8 @@ from mps_aigc_async.requests import CosStore, ImageRequest, ReferenceImage, Refe
 from mps_aigc_async.results import ImageResult
 from mps_aigc_async.states import Ending, Kind, TaskState
 from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, HttpRequest, TaskRequest, TaskStatus
-from mps_aigc_async.wire.mps import ERRORS, LIMITS, Mps, encode, server_time
+from mps_aigc_async.wire.envelope import server_time
+from mps_aigc_async.wire.mps import ERRORS, LIMITS, Mps, encode
 
 NOW = 1_767_225_600
 KEYS = Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"))
@@ -114,8 +115,8 @@ prompts = st.text(min_size=1, max_size=20).filter(lambda prompt: bool(prompt.str
 
 
 def test_every_field_of_the_requests_is_generated_below() -> None:
-    assert set(ImageRequest.model_fields) == {*IMAGE_FIELDS, "prompt"}
-    assert set(VideoRequest.model_fields) == {*VIDEO_FIELDS, "prompt"}
+    assert set(ImageRequest.model_fields) == {*IMAGE_FIELDS, "prompt", "vod"}
+    assert set(VideoRequest.model_fields) == {*VIDEO_FIELDS, "prompt", "vod"}
 
 
 def url_of(source: Any) -> str:  # noqa: ANN401 - any image source
@@ -424,7 +425,7 @@ def test_secrets_are_in_no_repr() -> None:
     mps = Mps()
     request = mps.sign(mps.create(ImageRequest(prompt="x"), None), keys, NOW)
     signature = request.headers["Authorization"].rpartition("=")[2]
-    shown = f"{keys!r} {keys!s} {request!r} {request!s} {mps!r} {mps._signer!r} {vars(mps)!r}"
+    shown = f"{keys!r} {keys!s} {request!r} {request!s} {mps!r} {mps._tc3!r} {mps._tc3._signer!r} {vars(mps)!r}"
     for secret in ("very-secret", "session-token", signature):
         assert secret not in shown
 

@@ -1,0 +1,316 @@
+"""A job's create: planned → intent → submitted, in the five ways that it can end (`policy.AFTER`).
+
+The exchange belongs to the client and not to its caller: who is cancelled leaves it, and its answer is still kept.
+Where the service refuses a second create of one session (VOD, the relay), one in doubt is sent again with its session:
+it is accepted now, or the refusal proves that it was.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any, Final, Protocol
+
+from . import events
+from .calls import Calls
+from .errors import AigcError, CreateOutcomeUnknown, Throttled, TooManyTasks, to_record
+from .ledger import JobRecord, Ledger
+from .limits import PROBE_S, AccountLimits, SendTime, Slot
+from .ownership import Owner
+from .policy import AFTER, clock_is_off
+from .requests import CosStore, beyond
+from .states import Ending, JobState, Kind, TaskState
+from .wire.dialect import Call, Created, Dialect, TaskRequest
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+UNKNOWN_SLOT_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 180.0, Kind.VIDEO: 300.0}
+"""Seconds that a create of unknown outcome keeps its slot: the task may be running, and nobody can ask. The longest
+that the guide of 2026-05-29 calls usual: images 1 to 3 minutes, videos 3 to 5."""
+
+SESSION_LIFE_S: Final = 3 * 24 * 3600.0 - 3600.0
+"""Seconds for which a session that was sent may be sent again: the service remembers it for 3 days (VOD's SessionId),
+less an hour for clocks that differ."""
+
+FIND_PAGES: Final = 10
+"""Pages of 100 tasks looked through for a session's task: the newest thousand in each state."""
+
+Resolve = Callable[[], TaskRequest]
+"""Makes the request to send. Called when the job has its slot, so that it sees what is true then (a URL's age)."""
+
+
+class Emit(Protocol):
+    """Tells of something that happened to a job."""
+
+    def __call__(self, event: type[events.Event], job: JobRecord, **details: Any) -> None: ...  # noqa: ANN401 — each class has its own fields
+
+
+class _NoRoom(Exception):
+    """The service has no room for the task: its create was refused for that (`refusal`), or need not be sent."""
+
+    def __init__(self, refusal: TooManyTasks | None = None) -> None:
+        self.refusal = refusal
+
+
+@dataclass(slots=True)
+class _Creation:
+    """What the attempts of one create share."""
+
+    job: JobRecord
+    """As the latest attempt left it: *unknown* if one of them may have been accepted."""
+    request: TaskRequest
+    call: Call[Created]
+    slot: Slot
+
+
+class Creates:
+    """Creates the tasks of one ledger's jobs."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        calls: Calls,
+        dialect: Dialect,
+        limits: AccountLimits,
+        owner: Owner,
+        wall: Callable[[], float],
+        store: CosStore | None,
+        deadline_s: Callable[[JobRecord], float],
+        watch: Callable[[JobRecord], object],
+        emit: Emit,
+    ) -> None:
+        self._ledger = ledger
+        self._calls = calls
+        self._dialect = dialect
+        self._limits = limits
+        self._owner = owner
+        self._wall = wall
+        self._store = store
+        self._deadline_s = deadline_s
+        self._watch = watch
+        self._emit = emit
+        self._exchanges: dict[str, asyncio.Task[JobRecord]] = {}
+        self._to_send: dict[asyncio.Task[JobRecord], SendTime] = {}
+
+    def stop(self) -> None:
+        """End the creates that are prepared and not sent: their jobs are *planned* again. What is sent goes on."""
+        for exchange, send_time in self._to_send.items():
+            if not send_time.has_come:
+                exchange.cancel()
+
+    def may_ask_again(self, job: JobRecord) -> bool:
+        """Whether a create in doubt may be sent again: the service refuses a second one of its session, or takes the
+        first."""
+        if job.state is not JobState.UNKNOWN or not job.session_id:
+            return False
+        error = job.recorded_error()
+        known = isinstance(error, CreateOutcomeUnknown) and error.accepted
+        return not known and self._wall() - (job.intent_at or 0.0) < SESSION_LIFE_S
+
+    async def left_behind(self, job: JobRecord) -> JobRecord:
+        """A job found in *intent*: a cancelled caller left its exchange behind, whose answer is ours as well."""
+        exchange = self._exchanges.get(job.job_id)
+        if exchange is None:  # it ended, and the ledger could not keep how
+            raise await self._unknown(None, job, "the ledger could not keep the answer")
+        await asyncio.wait({exchange})
+        job = await self._ledger.get(job.job_id) or job
+        if job.state is JobState.INTENT:
+            exchange.result()  # raises: the ledger could not keep how it ended, and the error knows
+        return job
+
+    async def create(self, job: JobRecord, resolve: Resolve) -> JobRecord:
+        """Create the job's task in a slot; refused for want of room at the service, wait for another one."""
+        self._calls.check_account(self._dialect.create_action(job.kind))
+        slots, give_up_at = self._limits.slots[job.kind], inf
+        slot = await slots.acquire()
+        while True:
+            try:
+                return await self._create_in(slot, job, resolve)
+            except _NoRoom as no_room:
+                if no_room.refusal is not None:
+                    now = asyncio.get_running_loop().time()
+                    give_up_at = min(give_up_at, now + self._calls.policy.busy_seconds)
+                    if now >= give_up_at:
+                        raise no_room.refusal.about(job_id=job.job_id) from None
+                    self._retried(job, no_room.refusal, PROBE_S)
+            slot = await slots.acquire(again=slot)
+            job = await self._ledger.get(job.job_id) or job
+
+    async def _create_in(self, slot: Slot, job: JobRecord, resolve: Resolve) -> JobRecord:
+        try:
+            request = resolve()
+            job = replace(job, filled_in=beyond(request, job.content))
+            creation = _Creation(job, request, self._call(request, job), slot)
+            return await self._calls.repeat(
+                creation.call,
+                lambda send_time: self._attempt(creation, send_time),
+                lambda error, delay: self._retried(job, error, delay),
+            )
+        except BaseException as error:
+            self._give_back(slot, job.job_id)
+            if isinstance(error, AigcError):
+                error.about(job_id=job.job_id)
+            if isinstance(error, CreateOutcomeUnknown) and self._dialect.takes_sessions:
+                self._emit(events.Unknown, job, error=error)  # only now: until here it was sent again
+            raise
+
+    def _call(self, request: TaskRequest, job: JobRecord) -> Call[Created]:
+        return self._dialect.create(request, self._store, job.session_id)
+
+    async def _attempt(self, creation: _Creation, send_time: SendTime) -> JobRecord:
+        """The exchange belongs to the client: a caller that is cancelled leaves it, and its answer is still kept."""
+        job = creation.job
+        self._calls.check_account(self._dialect.create_action(job.kind))
+        if creation.slot.is_too_many:
+            raise _NoRoom
+        if self._dialect.takes_sessions and not job.session_id:
+            job = creation.job = replace(job, session_id=self._new_session())
+            creation.call = self._call(creation.request, job)
+        exchange = self._owner.start(self._exchange(creation, send_time), f"create of {job.job_id}")
+        self._exchanges[job.job_id] = exchange
+        self._to_send[exchange] = send_time
+        exchange.add_done_callback(lambda _: self._exchanges.pop(job.job_id, None))
+        exchange.add_done_callback(self._to_send.pop)
+        try:
+            return await asyncio.shield(exchange)
+        except TooManyTasks as error:
+            raise _NoRoom(error) from None
+
+    async def _exchange(self, creation: _Creation, send_time: SendTime) -> JobRecord:
+        in_doubt = creation.job.state is JobState.UNKNOWN
+        intent = replace(creation.job, sent_at=None).moved(JobState.INTENT)
+        if not in_doubt:  # a session's life is counted from its first create
+            intent = replace(intent, intent_at=self._wall())
+        not_sent = JobState.UNKNOWN if in_doubt else JobState.PLANNED
+        try:
+            await self._ledger.put(intent)
+        except asyncio.CancelledError:  # closed meanwhile; the intent reaches the disk all the same
+            await self._ledger.put(intent.moved(not_sent))
+            raise
+        self._emit(events.Paced, intent)
+        try:
+            created = await self._calls.once(creation.call, send_time)
+        except AigcError as error:
+            return await self._refused(creation, self._sent(intent, send_time), error, in_doubt=in_doubt)
+        except asyncio.CancelledError:
+            if send_time.has_come:
+                sent = self._sent(intent, send_time)
+                await self._unknown(creation, sent, "the client was closed before the create was answered")
+            else:
+                await self._ledger.put(intent.moved(not_sent))
+            raise
+        return await self._accepted(creation, self._sent(intent, send_time), created)
+
+    async def _accepted(self, creation: _Creation, intent: JobRecord, created: Created) -> JobRecord:
+        accepted_at = self._wall()
+        submitted = intent.moved(
+            JobState.SUBMITTED,
+            task_id=created.task_id,
+            request_id=created.request_id,
+            submitted_at=accepted_at,
+            slot_until=accepted_at + self._deadline_s(intent),
+            error={},
+        )
+        creation.slot.name(created.task_id)
+        try:
+            await self._ledger.put(submitted)
+        except AigcError as error:
+            _log.error(
+                "the service accepted %s as task %s, which the ledger could not keep", intent.job_id, created.task_id
+            )
+            error.about(job_id=intent.job_id, task_id=created.task_id)
+            raise
+        finally:
+            self._watch(submitted)
+        self._emit(events.Submitted, submitted, task_id=created.task_id)
+        return submitted
+
+    def _sent(self, intent: JobRecord, send_time: SendTime) -> JobRecord:
+        """The intent with the time its create went out, and counted, if it did."""
+        age_s = send_time.age_s
+        return intent if age_s is None else replace(intent, sent_at=self._wall() - age_s, attempts=intent.attempts + 1)
+
+    async def _refused(self, creation: _Creation, intent: JobRecord, error: AigcError, *, in_doubt: bool) -> JobRecord:
+        """Keep what an unsuccessful exchange means for the job, by `policy.AFTER`. Raises the error it comes to."""
+        after = AFTER[error.ending or Ending.REFUSED]
+        if isinstance(error, TooManyTasks):
+            self._limits.slots[intent.kind].refused()
+        if error.ending is Ending.ACCEPTED_BEFORE:
+            return await self._accepted_before(creation, intent, error)
+        if after.create_again or after.stops_creating or clock_is_off(error):
+            # Certainly not accepted. Whether the service remembers its session all the same is not documented, so the
+            # next one has another; but one in doubt keeps the session that tells what became of it.
+            creation.job = intent.moved(JobState.UNKNOWN) if in_doubt else intent.moved(JobState.PLANNED, session_id="")
+            await self._ledger.put(creation.job)
+            raise error
+        if error.ending is Ending.UNKNOWN:
+            raise await self._unknown(creation, intent, str(error)) from error
+        await self._ledger.put(intent.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(error)))
+        self._emit(events.Failed, intent, error=error)
+        raise error
+
+    async def _accepted_before(self, creation: _Creation, intent: JobRecord, proof: AigcError) -> JobRecord:
+        """Its session was refused: the task is there. It is looked for in the account's list, where there is one."""
+        task_id = await self._find(intent)
+        if task_id:
+            return await self._accepted(creation, intent, Created(task_id, proof.request_id or ""))
+        raise await self._unknown(creation, intent, str(proof), accepted=True) from proof
+
+    async def _find(self, intent: JobRecord) -> str:
+        """The TaskId of the job's session; empty where it cannot be found."""
+        for state in (TaskState.RUNNING, TaskState.WAITING, TaskState.DONE):
+            page, pages = "", 0
+            while pages == 0 or (page and pages < FIND_PAGES):
+                call = self._dialect.tasks(state, page)
+                if call is None:
+                    return ""
+                try:
+                    found = await self._calls.call(call)
+                except AigcError as error:
+                    _log.warning("the task of %s cannot be looked for: %s", intent.job_id, error)
+                    return ""
+                if task_id := found.task_ids.get(intent.session_id, ""):
+                    return task_id
+                page, pages = found.next_page, pages + 1
+        return ""
+
+    async def _unknown(
+        self, creation: _Creation | None, intent: JobRecord, reason: str, *, accepted: bool = False
+    ) -> CreateOutcomeUnknown:
+        if creation is not None:
+            creation.slot.keep_for(UNKNOWN_SLOT_S[intent.kind])
+        what, then = (
+            ("the service has accepted the create, and as which task is not known", "look for it in the console")
+            if accepted
+            else ("the create was sent and nothing told whether it was accepted", "it is not sent again by itself")
+        )
+        error = CreateOutcomeUnknown(f"{what} ({reason}); {then}", job_id=intent.job_id)
+        error.accepted = accepted
+        unknown = intent.moved(JobState.UNKNOWN, ended_at=self._wall(), error=to_record(error))
+        if creation is not None:
+            creation.job = unknown
+        await self._ledger.put(unknown)
+        if not self._dialect.takes_sessions:
+            self._emit(events.Unknown, intent, error=error)
+        return error
+
+    def _give_back(self, slot: Slot, job_id: str) -> None:
+        """The create did not succeed, or its caller left: nobody is in the slot, once that is certain."""
+        exchange = self._exchanges.get(job_id)
+        if exchange is not None:
+            exchange.add_done_callback(lambda _: self._give_back(slot, job_id))
+        elif not slot.handed_on:
+            slot.release()
+
+    @staticmethod
+    def _new_session() -> str:
+        """Long and random: on a relay's shared account it must meet nobody else's. At most 50 characters."""
+        return f"mps-aigc-{secrets.token_hex(20)}"
+
+    def _retried(self, job: JobRecord, error: AigcError, delay_s: float) -> None:
+        self._emit(events.Retried, job, error=error, delay_s=delay_s)
+        if isinstance(error, Throttled):
+            self._emit(events.Throttled, job, action=error.action or "")

@@ -1,0 +1,118 @@
+"""Tencent Cloud API 3.0's envelope, shared by its services: how a call is signed and put on the wire, and how an answer
+is taken out of it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from ..credentials import Credentials
+from ..errors import ServiceError, TransportError
+from ..states import Ending
+from .dialect import Call, HttpAnswer, HttpRequest
+from .tc3 import Signer
+
+ErrorRow = tuple[str, type[ServiceError], Ending]
+"""A code (or its prefix up to a dot; the longest match wins), and what it means."""
+ErrorTable = Mapping[str, tuple[type[ServiceError], Ending]]
+
+
+def by_code(rows: Sequence[ErrorRow]) -> ErrorTable:
+    return {code: (cls, ending) for code, cls, ending in rows}
+
+
+def service_error(code: str, message: str, request_id: str | None, errors: ErrorTable) -> ServiceError:
+    """The error of a documented code. A code that no row knows tells nothing of what happened: UNKNOWN."""
+    known = code
+    while known and known not in errors:
+        known = known.rpartition(".")[0]
+    cls, ending = errors.get(known, (ServiceError, Ending.UNKNOWN))
+    return cls(code, message, ending=ending, request_id=request_id)
+
+
+def unwrap(answer: HttpAnswer, action: str, errors: ErrorTable) -> dict[str, object]:
+    """The inside of the `Response` envelope. Raises ServiceError, or TransportError for anything else.
+
+    The service answers 200 to whatever it processed, a failed signature included; another status is the network's.
+    """
+    response = inside(decoded(answer.body)) if answer.status == 200 else None
+    error = response.get("Error") if response else None
+    if response is None or not isinstance(error, dict | None):
+        raise TransportError(
+            f"HTTP {answer.status} with {len(answer.body)} bytes that are not the service's envelope",
+            ending=Ending.UNKNOWN,
+            action=action,
+        )
+    if error is not None:
+        request_id = text(response.get("RequestId")) or None
+        raise service_error(text(error.get("Code")), text(error.get("Message")), request_id, errors).about(
+            action=action
+        )
+    return response
+
+
+def decoded(body: bytes) -> dict[str, object]:
+    """A JSON object; empty for anything else."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):  # the latter: nested a thousand deep
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def inside(envelope: Mapping[str, object]) -> dict[str, object] | None:
+    response = envelope.get("Response")
+    return response if isinstance(response, dict) else None
+
+
+def text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def body(params: Mapping[str, object]) -> bytes:
+    return json.dumps(params, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def server_time(answer: HttpAnswer) -> float | None:
+    """The answer's `Date` in Unix seconds: what AuthFailure.SignatureExpire is corrected by."""
+    try:
+        date = parsedate_to_datetime(answer.headers["date"])
+        # A zone that is not named, or is `-0000`, is UTC in an HTTP date; `timestamp` would take it for the local one.
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (KeyError, ValueError, OverflowError):
+        return None
+
+
+class Tc3:
+    """Signs the calls of one service; keeps nothing but the day's derived signing key."""
+
+    def __init__(self, service: str, version: str, *, host: str, region: str | None, language: str) -> None:
+        self._version = version
+        self._host = host
+        self._region = region
+        self._language = language
+        self._signer = Signer(service)
+
+    def sign(self, call: Call[object], credentials: Credentials, timestamp: int) -> HttpRequest:
+        signed = {
+            "content-type": "application/json; charset=utf-8",
+            "host": self._host,
+            "x-tc-action": call.action,
+        }
+        headers = {
+            "Authorization": self._signer.authorization(
+                credentials.secret_id, credentials.secret_key.get_secret_value(), timestamp, signed, call.body
+            ),
+            "Content-Type": signed["content-type"],
+            "Host": self._host,
+            "X-TC-Action": call.action,
+            "X-TC-Version": self._version,
+            "X-TC-Timestamp": str(timestamp),
+            "X-TC-Language": self._language,
+        }
+        if self._region:
+            headers["X-TC-Region"] = self._region
+        if credentials.token:
+            headers["X-TC-Token"] = credentials.token.get_secret_value()
+        return HttpRequest("/", headers, call.body)

@@ -1,0 +1,104 @@
+"""How a request's attributes become fields on the wire: rows of a table, and what they share.
+
+A row names the request's attribute (a dot enters `vod`), the field (a dot enters a nested object) and how the value is
+written. Lists that go to one field are put together, objects as well. An attribute that no row knows cannot be
+expressed to that service, and is refused by its name: silently left out, it would be paid for and missed.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from ..errors import InvalidRequest
+from ..requests import ImageSource, Value
+from ..results import ImageResult
+
+FieldRow = tuple[str, str, Callable[..., object]]
+
+UNSET: Final = (None, "", ())
+
+
+def encode(
+    rows: Sequence[FieldRow], request: Value, service: str, defaults: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """What is set, under the service's names. Raises InvalidRequest, by the attribute's name.
+
+    `defaults` stand in for attributes that the request leaves unset.
+    """
+    _refuse_unknown({attribute for attribute, *_ in rows}, request, service)
+    fields: dict[str, object] = {}
+    for attribute, name, write in rows:
+        value = _value(request, attribute)
+        if value in UNSET:
+            value = (defaults or {}).get(attribute)
+        if value in UNSET:
+            continue
+        try:
+            _put(fields, name, write(value))
+        except InvalidRequest as error:
+            raise InvalidRequest(f"{attribute}: {error.message}", task_id=error.task_id) from None
+    return fields
+
+
+def _value(request: Value, attribute: str) -> object:
+    outer, _, inner = attribute.partition(".")
+    value = getattr(request, outer)
+    return getattr(value, inner) if inner and value is not None else value
+
+
+def _put(fields: dict[str, object], name: str, value: object) -> None:
+    outer, _, inner = name.partition(".")
+    if inner:
+        nested = fields.setdefault(outer, {})
+        assert isinstance(nested, dict)  # noqa: S101 — by the rows
+        nested[inner] = value
+    elif isinstance(value, list) and isinstance(known := fields.get(outer), list):
+        known.extend(value)
+    elif isinstance(value, dict) and isinstance(known := fields.get(outer), dict):
+        known.update(value)
+    else:
+        fields[outer] = value
+
+
+def _refuse_unknown(known: set[str], request: Value, service: str) -> None:
+    options = getattr(request, "vod", None)
+    asked = {name for name in request.model_fields_set if getattr(request, name) not in UNSET} - {"id", "vod"}
+    if options is not None:
+        asked |= {f"vod.{name}" for name in options.model_fields_set if getattr(options, name) not in UNSET}
+    if beyond := sorted(asked - known):
+        raise InvalidRequest(f"{beyond[0]}: {service} cannot be asked for it; leave it out, or use another backend")
+
+
+# --- how values are written -----------------------------------------------------------------------------------------
+
+
+def as_is(value: object) -> object:
+    return value
+
+
+def as_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def each(write: Callable[..., object]) -> Callable[[Iterable[object]], list[object]]:
+    return lambda values: [write(value) for value in values]
+
+
+def only_set(**fields: object) -> dict[str, object]:
+    """Only what is set: the services answer UnknownParameter or InvalidParameter to stray fields."""
+    return {name: value for name, value in fields.items() if value not in (None, "", [], {}, ())}
+
+
+def url_of(source: ImageSource) -> str:
+    """The URL of an input. Raises InvalidRequest for a local file and for an image without one."""
+    if isinstance(source, ImageResult):
+        if not source.urls:
+            raise InvalidRequest(f"the image of task {source.task_id} has no URL", task_id=source.task_id)
+        return source.urls[0]
+    text = str(source)
+    if not text.lower().startswith(("https://", "http://")):
+        raise InvalidRequest(
+            f"{text!r} is not a URL: the service fetches its inputs itself, so put the file where it is publicly "
+            "reachable"
+        )
+    return text

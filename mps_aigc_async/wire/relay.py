@@ -1,0 +1,215 @@
+"""The relay's dialect: VOD's creates in snake_case behind a bearer token.
+
+Sources, and how far each goes:
+- `POST /tencent-vod/v1/aigc-image`, its fields, its answer and the statuses 401, 429 and 500 are documented by the
+  relay itself (quickrouter.ai, "腾讯混元图像创建接口");
+- the video's route and its fields, the query and the bodies of errors are not: they are taken from relays of the same
+  family. The query's path is a setting.
+No limits are published: the defaults are VOD's.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+from ..credentials import Credentials
+from ..errors import AccountError, InvalidRequest, ServiceError, TaskNotFound, Throttled, TransportError
+from ..requests import CosStore, ImageRequest
+from ..states import Ending, Kind, TaskState
+from . import envelope, fields, vod
+from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
+from .envelope import decoded, inside, text
+from .fields import FieldRow
+
+BASE_URL: Final = "https://api.quickrouter.ai"
+QUERY_PATH: Final = "/tencent-vod/v1/query/{task_id}"
+PATHS: Final = {Kind.IMAGE: "/tencent-vod/v1/aigc-image", Kind.VIDEO: "/tencent-vod/v1/aigc-video"}
+
+_IMAGE_KNOWS: Final = frozenset(
+    {
+        "model_name", "model_version", "prompt", "negative_prompt", "enhance_prompt", "images", "aspect_ratio",
+        "resolution", "additional_parameters", "vod.files", "vod.storage_mode", "vod.person_generation",
+        "vod.input_compliance_check", "vod.output_compliance_check", "vod.session_context", "vod.tasks_priority",
+        "vod.ext_info",
+    }
+)  # fmt: skip
+"""The request's attributes for which the relay's own page has a field."""
+IMAGE_FIELDS: Final[tuple[FieldRow, ...]] = tuple(row for row in vod.IMAGE_FIELDS if row[0] in _IMAGE_KNOWS)
+VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = vod.VIDEO_FIELDS
+REQUIRED: Final = ("model_name", "model_version", "prompt")
+
+STATES: Final[Mapping[str, TaskState]] = {
+    # Of the wrapped answer; the inner one speaks VOD's words.
+    "NOT_START": TaskState.WAITING,
+    "SUBMITTED": TaskState.WAITING,
+    "QUEUED": TaskState.WAITING,
+    "IN_PROGRESS": TaskState.RUNNING,
+    "SUCCESS": TaskState.DONE,
+    "FAILURE": TaskState.FAILED,
+}
+
+
+# --- requests → bodies ------------------------------------------------------------------------------------------------
+
+
+def encode(request: TaskRequest) -> dict[str, object]:
+    """The create's parameters. Raises InvalidRequest, by the field's name."""
+    for name in REQUIRED:
+        if not getattr(request, name):
+            raise InvalidRequest(f"{name}: the relay requires it: set it in the request or in the config's defaults")
+    if any(file.base64 for file in (request.vod.files if request.vod else ())):
+        raise InvalidRequest("vod.files: the relay takes files by file_id or url, not by base64")
+    rows = IMAGE_FIELDS if isinstance(request, ImageRequest) else VIDEO_FIELDS
+    return _in_snake_case(vod.written(fields.encode(rows, request, "the relay")))
+
+
+def _in_snake_case(value: dict[str, object]) -> dict[str, object]:
+    return {_snake(name): _inner(name, inner) for name, inner in value.items()}
+
+
+def _inner(name: str, value: object) -> object:
+    if isinstance(value, dict):
+        return _in_snake_case(value)
+    if isinstance(value, list):
+        return [_inner(name, item) for item in value]
+    return str(value).lower() if name == "Type" else value
+
+
+def _snake(name: str) -> str:
+    """
+    >>> _snake("FileInfos"), _snake("EnableBGM"), _snake("Base64")
+    ('file_infos', 'enable_bgm', 'base64')
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+# --- answers → values -------------------------------------------------------------------------------------------------
+
+
+def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
+    """The JSON object of a good answer. Raises ServiceError, or TransportError for what is no answer of the relay."""
+    body = decoded(answer.body)
+    error = _error(answer, body)
+    if error is not None:
+        raise error.about(action=action)
+    if answer.status != 200 or not body:
+        raise TransportError(
+            f"HTTP {answer.status} with {len(answer.body)} bytes that are no answer of the relay",
+            ending=Ending.UNKNOWN,
+            action=action,
+        )
+    return body
+
+
+def _error(answer: HttpAnswer, body: Mapping[str, object]) -> ServiceError | None:
+    """The error in one of the bodies that the family is known to send, or behind a status that says enough."""
+    response = inside(body) or {}
+    told = response.get("Error")
+    if isinstance(told, dict):
+        return vod.error_of(text(told.get("Code")), text(told.get("Message")), text(response.get("RequestId")) or None)
+    flat = body.get("error")
+    told = flat if isinstance(flat, dict) else body
+    code, message = text(told.get("code")) or text(told.get("type")), text(told.get("message"))
+    if answer.status == 200 and (not isinstance(flat, dict) and code in ("", "success")):
+        return None
+    return _by_status(answer, code, message)
+
+
+def _by_status(answer: HttpAnswer, code: str, message: str) -> ServiceError | None:
+    status = answer.status
+    code = code or f"HTTP {status}"
+    if status == 429:
+        return Throttled(code, message, ending=Ending.REFUSED_FOR_NOW, retry_after_s=_retry_after(answer))
+    if status in (401, 402, 403) or "quota" in code or "balance" in code:
+        return AccountError(code, message, ending=Ending.ACCOUNT_REFUSED)
+    if code == "task_not_exist":
+        return TaskNotFound(code, message, ending=Ending.REFUSED)
+    if 400 <= status < 500:
+        return ServiceError(code, message, ending=Ending.REFUSED)
+    # A code of the relay's own behind 200 or 5xx says that something broke, and not that nothing was accepted.
+    return ServiceError(code, message, ending=Ending.UNKNOWN) if message else None
+
+
+def _retry_after(answer: HttpAnswer) -> float | None:
+    """Seconds; the other form of the header, a date, is not used by APIs."""
+    given = answer.headers.get("retry-after", "")
+    return float(given) if given.isdecimal() else None
+
+
+def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:
+    """Either envelope of the query: VOD's own answer, or that one wrapped once more."""
+    body = unwrap(answer, vod.DESCRIBE)
+    response = inside(body)
+    if response is not None:
+        return vod.detail(response, kind)
+    found = body.get("data")
+    wrapped = found if isinstance(found, dict) else {}
+    word = text(wrapped.get("status"))
+    state = STATES.get(word, TaskState.RUNNING)
+    inner = wrapped.get("data")
+    inner = (inside(inner) or inner) if isinstance(inner, dict) else {}
+    if state is TaskState.DONE and inner:
+        return vod.detail(inner, kind)
+    reason = text(wrapped.get("fail_reason"))
+    if state is TaskState.FAILED and not reason and inner:
+        reason = vod.detail(inner, kind).message
+    return TaskStatus(state=state, word=word, request_id="", message=reason, known=word in STATES)
+
+
+# --- the dialect ------------------------------------------------------------------------------------------------------
+
+
+class Relay:
+    """The relay's dialect. Its actions have VOD's names, by which limits and paces know them."""
+
+    backend = "relay"
+    limits = vod.LIMITS
+    default_limit = vod.DEFAULT_LIMIT
+    url_life_s = vod.URL_LIFE_S
+    takes_sessions = True
+
+    def __init__(self, *, host: str, query_path: str = QUERY_PATH) -> None:
+        self._host = host
+        self._query_path = query_path
+
+    def create_action(self, kind: Kind) -> str:
+        return vod.CREATES[kind]
+
+    def describe_action(self, _kind: Kind, /) -> str:
+        return vod.DESCRIBE
+
+    def create(self, request: TaskRequest, _store: CosStore | None, session_id: str = "", /) -> Call[Created]:
+        kind = Kind.IMAGE if isinstance(request, ImageRequest) else Kind.VIDEO
+        action = self.create_action(kind)
+        session = fields.only_set(session_id=session_id)
+
+        def decode(answer: HttpAnswer) -> Created:
+            return vod.created(inside(unwrap(answer, action)) or {}, action)
+
+        return Call(
+            action,
+            envelope.body({**encode(request), **session}),
+            decode,
+            path=PATHS[kind],
+            deduplicated=bool(session_id),
+        )
+
+    def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
+        path = self._query_path.replace("{task_id}", quote(task_id, safe=""))
+        return Call(vod.DESCRIBE, b"", lambda answer: status_of(answer, kind), path=path, method="GET")
+
+    def call(self, action: str, _params: Mapping[str, object], /) -> Call[dict[str, object]]:
+        raise InvalidRequest(f"{action}: the relay has no other actions than creating and asking")
+
+    def tasks(self, _state: TaskState, _page: str, /) -> Call[TaskPage] | None:
+        return None
+
+    def sign(self, call: Call[object], credentials: Credentials, _timestamp: int, /) -> HttpRequest:
+        headers = {
+            "Authorization": f"Bearer {credentials.secret_key.get_secret_value()}",
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "Host": self._host,
+        }
+        return HttpRequest(call.path, headers, call.body, call.method)

@@ -1,0 +1,358 @@
+"""Tencent VOD's dialect: its fields, its poll's envelope in which a failure can hide, its session ids.
+
+Sources: CreateAigcImageTask, CreateAigcVideoTask, DescribeTaskDetail and DescribeTasks of the VOD API (2018-07-17), as
+of the official SDK 3.1.194 (2026-10).
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+from ..credentials import Credentials
+from ..errors import (
+    AccountError,
+    ContentViolation,
+    InvalidRequest,
+    ServiceError,
+    TaskNotFound,
+    Throttled,
+    TransportError,
+)
+from ..requests import CosStore, ImageRequest, ImageSource, ReferenceImage, ReferenceVideo, Subject, VodFile
+from ..states import Ending, Kind, TaskState
+from . import envelope, fields
+from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
+from .envelope import ErrorRow, Tc3, by_code, text
+from .fields import FieldRow, as_is, each, only_set, url_of
+
+HOST: Final = "vod.tencentcloudapi.com"
+VERSION: Final = "2018-07-17"
+SERVICE: Final = "vod"
+
+LIMITS: Final[Mapping[str, float]] = {
+    # Calls per second and account: each action's own page, 2026-10. Beside them one task at a time is PROCESSED by
+    # default; others wait in the service's queue, and are no refusals.
+    "CreateAigcImageTask": 20,
+    "CreateAigcVideoTask": 20,
+    "DescribeTaskDetail": 100,
+    "DescribeTasks": 20,
+}
+DEFAULT_LIMIT: Final = 20.0
+
+URL_LIFE_S: Final = 7 * 24 * 3600.0
+"""A temporary result's URL lives 7 days (OutputConfig.StorageMode)."""
+
+MAX_BASE64_BYTES: Final = 7 * 1024 * 1024
+"""Of all files together, before Base64: with more the request would pass the API's 10 MB."""
+
+ERRORS: Final[tuple[ErrorRow, ...]] = (
+    # VOD error codes, 2026-10, and the API's common ones.
+    ("RequestLimitExceeded", Throttled, Ending.REFUSED_FOR_NOW),
+    ("LimitExceeded", ServiceError, Ending.REFUSED_FOR_NOW),
+    ("ResourceInsufficient", ServiceError, Ending.REFUSED_FOR_NOW),
+    ("ResourceUnavailable", ServiceError, Ending.REFUSED_FOR_NOW),
+    ("ServiceUnavailable", ServiceError, Ending.REFUSED_FOR_NOW),
+    ("InternalError", ServiceError, Ending.UNKNOWN),
+    ("FailedOperation", ServiceError, Ending.UNKNOWN),
+    ("AuthFailure", AccountError, Ending.ACCOUNT_REFUSED),
+    ("UnauthorizedOperation", AccountError, Ending.ACCOUNT_REFUSED),
+    ("FailedOperation.InvalidVodUser", AccountError, Ending.ACCOUNT_REFUSED),
+    ("FailedOperation.UserArrears", AccountError, Ending.ACCOUNT_REFUSED),
+    ("ResourceNotFound.UserNotExist", AccountError, Ending.ACCOUNT_REFUSED),
+    ("InvalidParameterValue.SubAppId", AccountError, Ending.ACCOUNT_REFUSED),
+    ("IpInBlacklist", AccountError, Ending.ACCOUNT_REFUSED),
+    ("IpNotInWhitelist", AccountError, Ending.ACCOUNT_REFUSED),
+    # The session id of a create that was accepted before: proof of that, and no TaskId.
+    ("InvalidParameterValue.SessionId", ServiceError, Ending.ACCEPTED_BEFORE),
+    # VOD spells it so.
+    ("InvalidParameter.VoilationContent", ContentViolation, Ending.REFUSED),
+    ("InvalidParameter.ViolationContent", ContentViolation, Ending.REFUSED),
+    ("InvalidParameterValue.TaskId", TaskNotFound, Ending.REFUSED),
+    ("ResourceNotFound", ServiceError, Ending.REFUSED),
+    ("InvalidParameter", ServiceError, Ending.REFUSED),
+    ("InvalidParameterValue", ServiceError, Ending.REFUSED),
+    ("MissingParameter", ServiceError, Ending.REFUSED),
+    ("UnknownParameter", ServiceError, Ending.REFUSED),
+    ("UnsupportedOperation", ServiceError, Ending.REFUSED),
+    ("RequestSizeLimitExceeded", ServiceError, Ending.REFUSED),
+    ("InvalidAction", ServiceError, Ending.REFUSED),
+    ("NoSuchVersion", ServiceError, Ending.REFUSED),
+)
+_BY_CODE: Final = by_code(ERRORS)
+
+CREATES: Final = {Kind.IMAGE: "CreateAigcImageTask", Kind.VIDEO: "CreateAigcVideoTask"}
+DESCRIBE: Final = "DescribeTaskDetail"
+MEMBERS: Final = {Kind.IMAGE: "AigcImageTask", Kind.VIDEO: "AigcVideoTask"}
+"""The answer's member that tells of a task, named by its type."""
+
+TASK_STATES: Final[Mapping[str, TaskState]] = {
+    "WAITING": TaskState.WAITING,
+    "PROCESSING": TaskState.RUNNING,
+    "FINISH": TaskState.DONE,
+    "ABORTED": TaskState.FAILED,
+}
+
+
+# --- requests → bodies ------------------------------------------------------------------------------------------------
+
+
+def _switch(on: object) -> str:
+    return "Enabled" if on else "Disabled"
+
+
+def _file(**given: object) -> dict[str, object]:
+    return only_set(Type="Url", **given)
+
+
+def _reference(image: ImageSource | ReferenceImage, **more: object) -> dict[str, object]:
+    if isinstance(image, ReferenceImage):
+        return _file(Url=url_of(image.image), ReferenceType=image.reference_type, **more)
+    return _file(Url=url_of(image), **more)
+
+
+def _reference_video(video: str | ReferenceVideo) -> dict[str, object]:
+    known = {"Category": "Video", "Usage": "Reference"}
+    if isinstance(video, str):
+        return _file(Url=url_of(video), **known)
+    keep = None if video.keep_original_sound is None else _switch(video.keep_original_sound)
+    return _file(Url=url_of(video.url), ReferenceType=video.refer_type, KeepOriginalSound=keep, **known)
+
+
+def _vod_file(file: VodFile) -> dict[str, object]:
+    kept = None if file.keep_original_sound is None else _switch(file.keep_original_sound)
+    return only_set(
+        Type="File" if file.file_id else "Url" if file.url else "Base64",
+        FileId=file.file_id,
+        Url=file.url,
+        Base64=file.base64,
+        Text=file.text,
+        Category=file.category,
+        Usage=file.usage,
+        ReferenceType=file.reference_type,
+        ObjectId=file.object_id,
+        VoiceId=file.voice_id,
+        KeepOriginalSound=kept,
+    )
+
+
+def _files(files: tuple[VodFile, ...]) -> list[object]:
+    if sum(len(file.base64 or "") * 3 // 4 for file in files) > MAX_BASE64_BYTES:
+        raise InvalidRequest("the base64 files are larger than 7 MB together: give their URLs")
+    return [_vod_file(file) for file in files]
+
+
+def _subject(subject: Subject) -> dict[str, object]:
+    return only_set(
+        Id=subject.id,
+        Name=subject.name,
+        VoiceId=subject.voice_id,
+        ImageUrls=[url_of(image) for image in subject.images],
+        VideoUrls=[url_of(video) for video in subject.videos],
+    )
+
+
+def _additional(parameters: object) -> dict[str, object]:
+    return {"AdditionalParameters": fields.as_json(parameters)}
+
+
+_COMMON: Final[tuple[FieldRow, ...]] = (
+    ("model_name", "ModelName", as_is),
+    ("model_version", "ModelVersion", as_is),
+    ("scene_type", "SceneType", as_is),
+    ("prompt", "Prompt", as_is),
+    ("negative_prompt", "NegativePrompt", as_is),
+    ("enhance_prompt", "EnhancePrompt", _switch),
+    ("aspect_ratio", "OutputConfig.AspectRatio", as_is),
+    ("resolution", "OutputConfig.Resolution", as_is),
+    ("logo_add", "OutputConfig.LogoAdd", _switch),
+    ("vod.storage_mode", "OutputConfig.StorageMode", as_is),
+    ("vod.media_name", "OutputConfig.MediaName", as_is),
+    ("vod.class_id", "OutputConfig.ClassId", as_is),
+    ("vod.expire_time", "OutputConfig.ExpireTime", as_is),
+    ("vod.person_generation", "OutputConfig.PersonGeneration", as_is),
+    ("vod.input_compliance_check", "OutputConfig.InputComplianceCheck", _switch),
+    ("vod.output_compliance_check", "OutputConfig.OutputComplianceCheck", _switch),
+    ("vod.input_region", "InputRegion", as_is),
+    ("vod.seed", "Seed", as_is),
+    ("vod.session_context", "SessionContext", as_is),
+    ("vod.tasks_priority", "TasksPriority", as_is),
+    # Put together, and written as JSON at the end.
+    ("additional_parameters", "ExtInfo", _additional),
+    ("vod.ext_info", "ExtInfo", dict),
+)
+IMAGE_FIELDS: Final[tuple[FieldRow, ...]] = (
+    *_COMMON,
+    ("images", "FileInfos", each(_reference)),
+    ("vod.files", "FileInfos", _files),
+    ("output_count", "OutputConfig.OutputImageCount", as_is),
+    ("output_format", "OutputConfig.OutputFormat", as_is),
+)
+VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = (
+    *_COMMON,
+    ("first_frame", "FileInfos", lambda image: [_reference(image, Category="Image", Usage="FirstFrame")]),
+    ("last_frame", "FileInfos", lambda image: [_reference(image, Category="Image", Usage="LastFrame")]),
+    ("images", "FileInfos", each(partial(_reference, Category="Image", Usage="Reference"))),
+    ("videos", "FileInfos", each(_reference_video)),
+    ("audios", "FileInfos", each(lambda url: _file(Url=url_of(url), Category="Audio", Usage="Reference"))),
+    ("vod.files", "FileInfos", _files),
+    ("vod.last_frame_file_id", "LastFrameFileId", as_is),
+    ("subjects", "SubjectInfos", each(_subject)),
+    ("duration", "OutputConfig.Duration", as_is),
+    ("enable_audio", "OutputConfig.AudioGeneration", _switch),
+    ("enable_bgm", "OutputConfig.EnableBGM", _switch),
+    ("off_peak", "OutputConfig.OffPeak", _switch),
+    ("vod.enhance_switch", "OutputConfig.EnhanceSwitch", _switch),
+    ("vod.frame_interpolate", "OutputConfig.FrameInterpolate", _switch),
+    ("vod.procedure", "Procedure", as_is),
+)
+_ONLY_OF_VIDEOS: Final = ("category", "usage", "object_id", "voice_id", "keep_original_sound")
+"""Of a file: the image action refuses them."""
+
+
+def encode(request: TaskRequest) -> dict[str, object]:
+    """The create's parameters. Raises InvalidRequest, by the field's name."""
+    if isinstance(request, ImageRequest):
+        rows = IMAGE_FIELDS
+        for file in request.vod.files if request.vod else ():
+            if odd := [name for name in _ONLY_OF_VIDEOS if getattr(file, name) is not None]:
+                raise InvalidRequest(f"vod.files: {odd[0]} is of a video's inputs")
+    else:
+        rows = VIDEO_FIELDS
+    return written(fields.encode(rows, request, "VOD"))
+
+
+def written(params: dict[str, object]) -> dict[str, object]:
+    """With ExtInfo, which is a JSON document in a string, as that."""
+    return params | {"ExtInfo": fields.as_json(params["ExtInfo"])} if "ExtInfo" in params else params
+
+
+# --- answers → values -------------------------------------------------------------------------------------------------
+
+
+def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
+    """The inside of the `Response` envelope. Raises ServiceError, or TransportError for anything else."""
+    return envelope.unwrap(answer, action, _BY_CODE)
+
+
+def error_of(code: str, message: str, request_id: str | None = None) -> ServiceError:
+    return envelope.service_error(code, message, request_id, _BY_CODE)
+
+
+def created(response: Mapping[str, object], action: str) -> Created:
+    task_id = text(response.get("TaskId"))
+    if not task_id:
+        raise TransportError("the answer to the create has no TaskId", ending=Ending.UNKNOWN, action=action)
+    return Created(task_id, text(response.get("RequestId")))
+
+
+def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:
+    """DescribeTaskDetail's answer as a status. FINISH alone is no success: the member named by the task's type tells.
+
+    Raises TaskNotFound for a task of another type.
+    """
+    task_type, word = text(response.get("TaskType")), text(response.get("Status"))
+    if task_type and task_type != MEMBERS[kind]:
+        raise TaskNotFound(
+            "InvalidParameterValue.TaskId", f"this is no {kind} task, but {task_type}", ending=Ending.REFUSED
+        )
+    found = response.get(MEMBERS[kind])
+    task = found if isinstance(found, dict) else {}
+    fault, infos = _fault(task), _infos(task)
+    state = TASK_STATES.get(word, TaskState.RUNNING)
+    if state is TaskState.DONE:
+        # The outer word may be ahead of the inner one.
+        inner = TASK_STATES.get(text(task.get("Status")), TaskState.RUNNING) if task.get("Status") else state
+        state = TaskState.FAILED if fault else inner
+    return TaskStatus(
+        state=state,
+        word=word,
+        request_id=text(response.get("RequestId")),
+        message=fault or text(task.get("Message")),
+        urls=tuple(url for info in infos if (url := text(info.get("FileUrl")))),
+        resolution=_resolution(infos) if kind is Kind.VIDEO else None,
+        known=word in TASK_STATES,
+        file_ids=tuple(file_id for info in infos if (file_id := text(info.get("FileId")))),
+    )
+
+
+def _fault(task: Mapping[str, object]) -> str:
+    """Why the task failed; empty if it did not."""
+    code, extended = task.get("ErrCode"), task.get("ErrCodeExt")
+    if code in (None, 0) and extended in (None, "", "0"):
+        return ""
+    return f"{extended or code}: {text(task.get('Message')) or 'the service gives no reason'}"
+
+
+def _infos(task: Mapping[str, object]) -> list[dict[str, object]]:
+    output = task.get("Output")
+    found = output.get("FileInfos") if isinstance(output, dict) else None
+    return [info for info in found if isinstance(info, dict)] if isinstance(found, list) else []
+
+
+def _resolution(infos: list[dict[str, object]]) -> str | None:
+    for info in infos:
+        meta = info.get("MetaData")
+        if isinstance(meta, dict) and meta.get("Width") and meta.get("Height"):
+            return f"{meta['Width']}x{meta['Height']}"
+    return None
+
+
+def _page(answer: HttpAnswer) -> TaskPage:
+    response = unwrap(answer, "DescribeTasks")
+    found = response.get("TaskSet")
+    tasks = [task for task in found if isinstance(task, dict)] if isinstance(found, list) else []
+    by_session = {text(task.get("SessionId")): text(task.get("TaskId")) for task in tasks if task.get("SessionId")}
+    return TaskPage(by_session, text(response.get("ScrollToken")))
+
+
+# --- the dialect ------------------------------------------------------------------------------------------------------
+
+
+class Vod:
+    """The VOD dialect. One per client."""
+
+    backend = "vod"
+    limits = LIMITS
+    default_limit = DEFAULT_LIMIT
+    url_life_s = URL_LIFE_S
+    takes_sessions = True
+
+    def __init__(
+        self, *, host: str = HOST, region: str | None = None, sub_app_id: int | None = None, language: str = "en-US"
+    ) -> None:
+        self._tc3 = Tc3(SERVICE, VERSION, host=host, region=region, language=language)
+        self._sub_app = {} if sub_app_id is None else {"SubAppId": sub_app_id}
+
+    def create_action(self, kind: Kind) -> str:
+        return CREATES[kind]
+
+    def describe_action(self, _kind: Kind, /) -> str:
+        return DESCRIBE
+
+    def create(self, request: TaskRequest, _store: CosStore | None, session_id: str = "", /) -> Call[Created]:
+        action = self.create_action(Kind.IMAGE if isinstance(request, ImageRequest) else Kind.VIDEO)
+        session = only_set(SessionId=session_id)
+        return Call(
+            action,
+            envelope.body({**self._sub_app, **encode(request), **session}),
+            lambda answer: created(unwrap(answer, action), action),
+            deduplicated=bool(session_id),
+        )
+
+    def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
+        return Call(
+            DESCRIBE,
+            envelope.body({**self._sub_app, "TaskId": task_id}),
+            lambda answer: detail(unwrap(answer, DESCRIBE), kind),
+        )
+
+    def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
+        return Call(action, envelope.body({**self._sub_app, **params}), partial(unwrap, action=action))
+
+    def tasks(self, state: TaskState, page: str, /) -> Call[TaskPage] | None:
+        words = {known: word for word, known in TASK_STATES.items() if word != "ABORTED"}
+        newest = {"Status": words[state], "Limit": 100, "Sort": {"Field": "CreateTime", "Order": "Desc"}}
+        return Call("DescribeTasks", envelope.body({**self._sub_app, **newest, **only_set(ScrollToken=page)}), _page)
+
+    def sign(self, call: Call[object], credentials: Credentials, timestamp: int) -> HttpRequest:
+        return self._tc3.sign(call, credentials, timestamp)
