@@ -18,9 +18,9 @@ from .errors import AccountError, InvalidRequest, LedgerError
 from .events import Events
 from .jobs import Jobs
 from .ledger import Ledger, MemoryLedger, SqliteLedger
-from .limits import Slots, shared
+from .limits import shared
 from .ownership import Owner
-from .pipelines import Defaults, Names, Pipelines, ensure_sendable, images_ahead
+from .pipelines import Ahead, Defaults, Names, Pipelines, ensure_sendable
 from .policy import RetryPolicy
 from .poller import Poller
 from .requests import CosStore, Request, parse
@@ -129,8 +129,7 @@ class Parts:
         )
         interval_s = config.concurrency.poll_interval_ms / 1000
         self.poller = Poller(self.calls, self.dialect, self.work, interval_s=interval_s, wall=wall)
-        ahead = images_ahead(self.capacities[Kind.IMAGE], self.capacities[Kind.VIDEO], self.dialect.url_life_s)
-        self._ahead = Slots(ahead)
+        self._ahead = Ahead(self.limits.slots, self.dialect.url_life_s)
         self._ledgers: dict[Path | None, asyncio.Task[Ledger]] = {}
         self._pipelines: dict[Path | None, asyncio.Task[Pipelines]] = {}
 
@@ -203,6 +202,7 @@ class Parts:
             parts.push_async_callback(self.downloads.close)
             parts.push_async_callback(self.exchanges.close, CLOSE_GRACE_S)
             parts.callback(self._stop_creating)
+            parts.callback(self.calls.stop_creating)
             parts.callback(self.poller.close)  # before the last exchanges end: what they submit is resumed later
             parts.push_async_callback(self.work.close)
 
@@ -212,21 +212,22 @@ class Parts:
                 opened.result().stop_creating()
 
     def _say_what_is_left(self) -> None:
-        tasks, unanswered = self.poller.left, self.exchanges.ended_early
-        if not tasks and not unanswered:
-            return
-        forgotten = None in self._ledgers
-        _log.log(
-            logging.WARNING if forgotten else logging.INFO,
-            "closed with work left: %d tasks run on at the service%s, %d calls that may cost something were not "
-            "answered; %s",
-            len(tasks),
-            f" ({', '.join(tasks[:MOST_TOLD])}{', …' if len(tasks) > MOST_TOLD else ''})" if tasks else "",
-            unanswered,
-            "the ledger was in memory: wait for the tasks by their TaskIds (`client.attach`)"
-            if forgotten
-            else "the ledger has them, and goes on with them when it is opened again",
-        )
+        left, unanswered = self.poller.left, self.exchanges.ended_early
+        forgotten = [watch.task_id for watch in left if not watch.remembered]
+        if left or unanswered:
+            _log.info(
+                "closed with work left: %d tasks run on at the service, %d of them known to a ledger file, which goes "
+                "on with them when it is opened again; %d calls that may cost something were not answered",
+                len(left),
+                len(left) - len(forgotten),
+                unanswered,
+            )
+        if forgotten:
+            _log.warning(
+                "closed while tasks run that no ledger file knows: wait for them by TaskId (`client.attach`): %s%s",
+                ", ".join(forgotten[:MOST_TOLD]),
+                ", …" if len(forgotten) > MOST_TOLD else "",
+            )
 
     async def _close_ledgers(self) -> None:
         async with AsyncExitStack() as ledgers:
@@ -280,7 +281,7 @@ def as_request(item: BatchItem) -> Request:
 async def folder_for(save_to: str | Path | None) -> Path | None:
     if save_to is None:
         return None
-    folder = Path(save_to)
+    folder = absolute(save_to)  # what the ledger keeps of its files is true wherever the process moves to
     await asyncio.to_thread(prepare_folder, folder)
     return folder
 

@@ -7,10 +7,11 @@ all of an account's retries share one budget.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from .credentials import Credentials
-from .errors import AigcError, ServiceError, Throttled
+from .errors import AigcError, ClientClosed, ServiceError, Throttled
 from .limits import AccountLimits, SendTime
 from .policy import RetryPolicy, clock_is_off, may_repeat
 from .states import Ending
@@ -56,8 +57,13 @@ class Calls:
         self.policy: Final = policy or RetryPolicy()
         self._uniform = uniform
         self._clock_offset_s = 0.0
+        self._stopping = asyncio.Event()
         self._refused: dict[str, tuple[ServiceError, float]] = {}
         """By action: how the account was refused, and until when (on the loop's clock) that is taken to hold."""
+
+    def stop_creating(self) -> None:
+        """Make no further attempt of anything but reads. What is sent is waited for by whoever sent it."""
+        self._stopping.set()
 
     def check_account(self, action: str) -> None:
         """Raise what the account was refused with for this action, if it was a moment ago: nothing is sent for it."""
@@ -101,6 +107,8 @@ class Calls:
         loop = asyncio.get_running_loop()
         attempts, since, clock_corrected = 0, 0.0, False
         while True:
+            if self._stopping.is_set() and not call.reads:
+                raise ClientClosed("the client was closed before this was sent")
             send_time = await self.reserve(call.action)
             if not attempts:  # waiting for the first pace is not held against the call
                 since = send_time.due
@@ -113,8 +121,13 @@ class Calls:
                 else:
                     delay = self._delay(call, error, attempts, loop.time() - since)
                 on_retry(error, delay)
-            await asyncio.sleep(delay)
+            await self._pause(delay)
             await self._limits.retries.acquire()
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     def _delay(self, call: Call[object], error: AigcError, attempts: int, elapsed: float) -> float:
         """Seconds before the next attempt; raises the error where there must be none."""

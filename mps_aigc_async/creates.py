@@ -54,6 +54,11 @@ class _NoRoom(Exception):
         self.refusal = refusal
 
 
+def in_doubt(job: JobRecord) -> str:
+    """The name of the slot that a create in doubt keeps: one for each, in any ledger."""
+    return f"{job.job_id} {job.intent_at}"
+
+
 @dataclass(slots=True)
 class _Creation:
     """What the attempts of one create share."""
@@ -132,7 +137,8 @@ class Creates:
             except _NoRoom as no_room:
                 if no_room.refusal is not None:
                     now = asyncio.get_running_loop().time()
-                    give_up_at = min(give_up_at, now + self._calls.policy.busy_seconds)
+                    # While one of ours runs, there is an end to wait for.
+                    give_up_at = inf if slots.occupied else min(give_up_at, now + self._calls.policy.busy_seconds)
                     if now >= give_up_at:
                         raise no_room.refusal.about(job_id=job.job_id) from None
                     self._retried(job, no_room.refusal, PROBE_S)
@@ -180,11 +186,11 @@ class Creates:
             raise _NoRoom(error) from None
 
     async def _exchange(self, creation: _Creation, send_time: SendTime) -> JobRecord:
-        in_doubt = creation.job.state is JobState.UNKNOWN
+        may_exist = creation.job.state is JobState.UNKNOWN
         intent = replace(creation.job, sent_at=None).moved(JobState.INTENT)
-        if not in_doubt:  # a session's life is counted from its first create
+        if not may_exist:  # a session's life is counted from its first create
             intent = replace(intent, intent_at=self._wall())
-        not_sent = JobState.UNKNOWN if in_doubt else JobState.PLANNED
+        not_sent = JobState.UNKNOWN if may_exist else JobState.PLANNED
         try:
             await self._ledger.put(intent)
         except asyncio.CancelledError:  # closed meanwhile; the intent reaches the disk all the same
@@ -194,7 +200,7 @@ class Creates:
         try:
             created = await self._calls.once(creation.call, send_time)
         except AigcError as error:
-            return await self._refused(creation, self._sent(intent, send_time), error, in_doubt=in_doubt)
+            return await self._refused(creation, self._sent(intent, send_time), error, may_exist=may_exist)
         except asyncio.CancelledError:
             if send_time.has_come:
                 sent = self._sent(intent, send_time)
@@ -233,7 +239,7 @@ class Creates:
         age_s = send_time.age_s
         return intent if age_s is None else replace(intent, sent_at=self._wall() - age_s, attempts=intent.attempts + 1)
 
-    async def _refused(self, creation: _Creation, intent: JobRecord, error: AigcError, *, in_doubt: bool) -> JobRecord:
+    async def _refused(self, creation: _Creation, intent: JobRecord, error: AigcError, *, may_exist: bool) -> JobRecord:
         """Keep what an unsuccessful exchange means for the job, by `policy.AFTER`. Raises the error it comes to."""
         after = AFTER[error.ending or Ending.REFUSED]
         if isinstance(error, TooManyTasks):
@@ -243,7 +249,9 @@ class Creates:
         if after.create_again or after.stops_creating or clock_is_off(error):
             # Certainly not accepted. Whether the service remembers its session all the same is not documented, so the
             # next one has another; but one in doubt keeps the session that tells what became of it.
-            creation.job = intent.moved(JobState.UNKNOWN) if in_doubt else intent.moved(JobState.PLANNED, session_id="")
+            creation.job = (
+                intent.moved(JobState.UNKNOWN) if may_exist else intent.moved(JobState.PLANNED, session_id="")
+            )
             await self._ledger.put(creation.job)
             raise error
         if error.ending is Ending.UNKNOWN:
@@ -281,7 +289,7 @@ class Creates:
         self, creation: _Creation | None, intent: JobRecord, reason: str, *, accepted: bool = False
     ) -> CreateOutcomeUnknown:
         if creation is not None:
-            creation.slot.keep_for(UNKNOWN_SLOT_S[intent.kind])
+            creation.slot.keep_for(UNKNOWN_SLOT_S[intent.kind], in_doubt(intent))
         what, then = (
             ("the service has accepted the create, and as which task is not known", "look for it in the console")
             if accepted

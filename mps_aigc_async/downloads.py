@@ -11,9 +11,11 @@ import hashlib
 import logging
 import os
 import re
+import secrets
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedWriter
 from itertools import count
@@ -56,9 +58,12 @@ SUFFIXES: Final = {
     "video/webm": ".webm",
 }
 _SUFFIX: Final = re.compile(r"\.[a-z0-9]{2,5}$")
-_PAGE: Final = re.compile(r"text/html|(application|text)/(.+\+)?(xml|json)")
+_PAGE: Final = re.compile(r"text/.*|application/(.+\+)?(xml|json)")
 """What gateways, captive portals and storages say instead of a result, with a 200 at times."""
-_REST: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_PART: Final = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<whole>\d+)")
+
+_OURS: Final = re.compile(r"\.(image|video)\.[0-9a-f]{8}\.part$")
+STALE_S: Final = 24 * 3600.0
 
 OnRetry = Callable[[DownloadError, float], None]
 """Told of each retry before its wait: what happened, and how many seconds it will wait."""
@@ -74,8 +79,16 @@ def prepare_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        _remove_stale_parts(folder)
     except OSError as error:
         raise ConfigError(f"cannot write into {folder}: {error.strerror}; choose another folder") from error
+
+
+def _remove_stale_parts(folder: Path) -> None:
+    """What a killed process left; one that still saves has written to its parts since yesterday."""
+    for file in folder.glob(".*.part"):
+        if _OURS.search(file.name) and file.stat().st_mtime < time.time() - STALE_S:
+            file.unlink(missing_ok=True)
 
 
 def all_exist(files: Sequence[str]) -> bool:
@@ -121,6 +134,15 @@ class _Part:
     tag: str = ""
     """The strong ETag of what it holds: only with that can it be gone on with."""
 
+    @classmethod
+    def of(cls, target: Path, kind: Kind) -> "_Part":
+        """One of its own: other clients, and other ledgers, may save under the same name at the same time."""
+        return cls(target.with_name(f".{target.name}.{kind}.{_token()}.part"))
+
+
+def _token() -> str:
+    return secrets.token_hex(4)
+
 
 class Downloads:
     """Saves results, a few at a time."""
@@ -157,11 +179,11 @@ class Downloads:
         ]
 
     async def _save(self, url: str, target: Path, kind: Kind, until: float, on_retry: OnRetry) -> Path:
-        part = _Part(target.with_name(f".{target.name}.{kind}.part"))  # a chain saves both kinds at once
+        part = _Part.of(target, kind)
         fault = f"cannot fetch {_shown(url)}: it took too long"
         deadline = asyncio.timeout_at(until)
         try:
-            async with deadline:
+            async with _removed(part), deadline:
                 for attempt in count(1):
                     try:
                         return await self._attempt(url, part, target, kind)
@@ -175,8 +197,6 @@ class Downloads:
         except TimeoutError:
             if not deadline.expired():
                 raise
-        with suppress(OSError):  # the fault is what is to be told
-            await asyncio.to_thread(part.path.unlink)
         raise DownloadError(fault)
 
     async def _attempt(self, url: str, part: _Part, target: Path, kind: Kind) -> Path:
@@ -212,6 +232,8 @@ class Downloads:
                 file.close()
             if size is not None and part.size != size:
                 raise aiohttp.ClientPayloadError(f"{part.size} of {size} bytes came")
+            if not part.size:
+                raise _Fault("it is empty")
             return _suffix(url, response.content_type, kind)
 
     def _open(self) -> aiohttp.ClientSession:
@@ -230,29 +252,35 @@ class Downloads:
 
 def _judge(response: aiohttp.ClientResponse, part: _Part, kind: Kind) -> int | None:
     """The result's whole size, if that is told, and `part` as it is to be gone on with. Raises _Fault."""
-    status = response.status
-    if status >= 400:
-        part.tag = ""  # from the beginning, next time: it may be what we asked for that is not there (416)
-        expired = " (its URL may have expired)" if status in (403, 404) else ""
-        raise _Fault(f"HTTP {status}{expired}", final=status < 500 and status not in (408, 416, 429))
-    rest = _REST.fullmatch(response.headers.get("Content-Range", "")) if status == 206 else None
-    if status == 206 and (rest is None or int(rest[1]) != part.size):
-        part.tag = ""
+    _check_status(response, part)
+    enclosed = _PART.fullmatch(response.headers.get("Content-Range", "")) if response.status == 206 else None
+    tag = response.headers.get("ETag", "")
+    tag = "" if tag.startswith("W/") else tag
+    if response.status == 206 and (enclosed is None or int(enclosed["start"]) != part.size or tag != part.tag):
+        part.tag = ""  # from the beginning, next time
         raise _Fault("another part of the file came than the one asked for")
-    if rest is None:
-        tag = response.headers.get("ETag", "")
-        part.size, part.tag = 0, "" if tag.startswith("W/") else tag
-    if encoding := response.headers.get("Content-Encoding", ""):
+    if enclosed is None:
+        part.size, part.tag = 0, tag
+    if (encoding := response.headers.get("Content-Encoding", "identity")) != "identity":
         raise _Fault(f"it came packed ({encoding}), which was not asked for")
     if _PAGE.fullmatch(response.content_type):
         raise _Fault(f"{response.content_type} came in place of the {kind}")
     if response.content_type.partition("/")[0] in {*Kind, "audio"} - {kind}:
         # Some scenes make something else than their kind (Hunyuan's 3d_scene): it is paid for, so it is kept.
         _log.warning("a %s came as %s", kind, response.content_type)
-    length = response.content_length
-    size = None if length is None else part.size + length
+    size = response.content_length if enclosed is None else int(enclosed["whole"])
     _check_size(size or 0, kind)
     return size
+
+
+def _check_status(response: aiohttp.ClientResponse, part: _Part) -> None:
+    status = response.status
+    if status in (200, 206):
+        return
+    if status == 416:  # there is less than there was
+        part.tag = ""
+    expired = " (its URL may have expired)" if status in (403, 404) else ""
+    raise _Fault(f"HTTP {status}{expired}", final=400 <= status < 500 and status not in (408, 416, 429))
 
 
 def _check_size(size: int, kind: Kind) -> None:
@@ -270,9 +298,22 @@ async def _opened(part: _Part) -> BinaryIO:
         raise
 
 
+@asynccontextmanager
+async def _removed(part: _Part) -> AsyncIterator[None]:
+    """Whatever happens, no part file is left behind: cancelled as well, so that this must not wait for a thread."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            part.path.unlink()
+
+
 def _close(opening: "asyncio.Task[BufferedWriter]") -> None:
     if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+        file = opening.result()
+        file.close()
+        with suppress(OSError):  # who was cancelled has removed it before it was there
+            Path(file.name).unlink()
 
 
 def _sync(file: BinaryIO) -> None:
@@ -282,12 +323,16 @@ def _sync(file: BinaryIO) -> None:
 
 def _put_in_place(part: Path, target: Path) -> Path:
     """Give the finished file its name; never over a file of other content. Blocking: run it in a thread."""
-    if target.exists():
+    try:
+        target.hardlink_to(part)  # unlike a rename, it never replaces what is there
+    except FileExistsError:
         if not filecmp.cmp(part, target, shallow=False):
-            raise FileExistsError(None, f"{target.name} exists with other content: move it away")
-        part.unlink()
+            raise FileExistsError(None, f"{target.name} exists with other content: move it away") from None
         return target
-    part.rename(target)
+    except OSError:  # a file system without links
+        if target.exists():
+            raise
+        part.rename(target)
     if hasattr(os, "O_DIRECTORY"):  # a rename is durable when its folder is
         folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -49,8 +49,8 @@ class Polled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried(Event):
-    """A create will be sent again, or a result fetched again, after `delay_s` seconds (a create that waits for a place
-    at the service: at the latest)."""
+    """A create will be sent again, or a result fetched again, after `delay_s` seconds. A create that waits for a place
+    at the service goes when one of ours has ended; one of all those that wait is tried after that time."""
 
     error: AigcError
     delay_s: float

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from . import events
 from .calls import Calls
-from .creates import UNKNOWN_SLOT_S, Creates, Resolve
+from .creates import UNKNOWN_SLOT_S, Creates, Resolve, in_doubt
 from .downloads import Downloads, all_exist
 from .errors import (
     AigcError,
@@ -97,7 +97,7 @@ class Jobs:
         for job in await self.ledger.in_state(JobState.UNKNOWN):
             left = (job.ended_at or 0.0) + UNKNOWN_SLOT_S[job.kind] - self._wall()
             if left > 0:
-                self._limits.slots[job.kind].occupy_for(left)
+                self._limits.slots[job.kind].keep_for(in_doubt(job), left)
 
     def stop_creating(self) -> None:
         """End the creates that are prepared and not sent: their jobs are *planned* again. What is sent goes on."""
@@ -218,7 +218,12 @@ class Jobs:
                     dropped = JobDropped("given up: its create was sent, and nothing told whether it was accepted")
                     settled = job.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(dropped))
             await self.ledger.put(settled)
+        slot = self._limits.slots[job.kind].named.get(in_doubt(job))
+        if slot is not None and settled.state is JobState.PLANNED:  # it was not accepted: nothing runs there
+            slot.release()
         if settled.state is JobState.SUBMITTED:
+            if slot is not None:
+                slot.name(settled.task_id or "")
             self._watch(settled)
             self._emit(events.Submitted, settled, task_id=settled.task_id or "")
         elif settled.state is JobState.FAILED:
@@ -245,23 +250,31 @@ class Jobs:
         )
 
     async def retry_failed(self) -> list[JobRecord]:
-        """Plan the failed jobs again, by the user's word; return them as they are then.
+        """Let the failed jobs be tried again, by the user's word; return them as they are then.
 
-        Not those that the user dropped: what became of their creates is unknown, and they may have been paid for.
+        They are planned, but for one whose task the service did not know when it was asked: that was accepted, and is
+        asked about again. Not those that the user dropped: what became of their creates is unknown, and they may have
+        been paid for.
         """
         failed = [job.job_id for job in await self.ledger.in_state(JobState.FAILED)]
-        planned = await asyncio.gather(*(self._retry(job_id) for job_id in failed))  # they share their commits
-        return [job for job in planned if job is not None]
+        tried = await asyncio.gather(*(self._retry(job_id) for job_id in failed))  # they share their commits
+        return [job for job in tried if job is not None]
 
     async def _retry(self, job_id: str) -> JobRecord | None:
         async with self._lock(job_id):
             job = await self.ledger.get(job_id)
             if job is None or job.state is not JobState.FAILED or isinstance(job.recorded_error(), JobDropped):
                 return None
-            planned = job.anew()
-            await self.ledger.put(planned)
-        self._emit(events.Planned, planned)
-        return planned
+            if job.task_id is not None and not isinstance(job.recorded_error(), TaskFailed):
+                tried = job.moved(JobState.SUBMITTED, slot_until=self._wall() + self._deadline_s(job), error={})
+            else:
+                tried = job.anew()
+            await self.ledger.put(tried)
+        if tried.state is JobState.SUBMITTED:
+            self._watch(tried)
+        else:
+            self._emit(events.Planned, tried)
+        return tried
 
     # --- planned → submitted ------------------------------------------------------------------------------------------
 
@@ -298,6 +311,7 @@ class Jobs:
                 deadline=job.slot_until or self._wall() + self._deadline_s(job),
                 on_end=on_end,
                 on_poll=on_poll,
+                remembered=self.ledger.durable and job.submitted_at is not None,
             )
         )
 

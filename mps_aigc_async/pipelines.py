@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from .downloads import stem_of
 from .errors import AigcError, InvalidRequest, ResultExpired
 from .jobs import Jobs
 from .ledger import JobRecord
-from .limits import Slots
+from .limits import Slot, Slots
 from .requests import CosStore, ImageRequest, ImageToVideo, Request, VideoRequest, check, digest
 from .results import ImageResult, ImageToVideoResult, Outcome, Result, VideoResult
 from .settlement import Settlement
@@ -111,19 +111,39 @@ class Names:
         return short if self._seen[short] == 1 else f"{short}-{self._seen[short]}"
 
 
-def images_ahead(images: int, videos: int, url_life_s: float) -> int:
+def images_ahead(images: int, videos: int, proven: int, url_life_s: float) -> int:
     """How many chains may have an image begun or done whose video is not created yet.
 
     Enough to keep both kinds' slots busy, and never more than half of what the videos can use while the first of the
-    images lives: with one video slot, 144 five-minute videos outlive a 12-hour URL.
+    images lives: with one video slot, 144 five-minute videos outlive a 12-hour URL. What counts are not the config's
+    slots, which the service may not grant, but as many as it is `proven` to run at once.
 
-    >>> images_ahead(images=2, videos=1, url_life_s=12 * 3600)
+    >>> images_ahead(images=2, videos=1, proven=1, url_life_s=12 * 3600)
     3
-    >>> images_ahead(images=1000, videos=1, url_life_s=12 * 3600)
+    >>> images_ahead(images=1000, videos=100, proven=1, url_life_s=12 * 3600)
     71
     """
-    usable = int(videos * (url_life_s - NEAR_END_S) / USUAL_VIDEO_S / 2)
+    usable = int(proven * (url_life_s - NEAR_END_S) / USUAL_VIDEO_S / 2)
     return max(1, min(images + videos, usable))
+
+
+class Ahead:
+    """How far images may run ahead of their videos, by what is known of both kinds' slots."""
+
+    def __init__(self, slots: Mapping[Kind, Slots], url_life_s: float) -> None:
+        self._slots = slots
+        self._url_life_s = url_life_s
+        self._places = Slots(1)
+
+    async def acquire(self) -> Slot:
+        """A place for one chain, from before its image is begun until its video is created."""
+        self.look()
+        return await self._places.acquire()
+
+    def look(self) -> None:
+        """Go by what is known now: a video that was accepted may prove a place more, a refusal that there are less."""
+        images, videos = self._slots[Kind.IMAGE], self._slots[Kind.VIDEO]
+        self._places.resize(images_ahead(images.in_force, videos.in_force, videos.proven, self._url_life_s))
 
 
 class Pipelines:
@@ -134,7 +154,7 @@ class Pipelines:
         jobs: Jobs,
         defaults: Defaults,
         check: Callable[[Request], None],
-        ahead: Slots,
+        ahead: Ahead,
         wall: Callable[[], float],
     ) -> None:
         self._jobs = jobs
@@ -206,12 +226,16 @@ class Pipelines:
             async with _beside(self._save(image, name, save_to)) as saving:
                 try:
                     video = await self._jobs.submit(video, lambda: self._continue(chain.video, image))
+                    self._ahead.look()
                     if ahead is not None:
                         ahead.release()
                     video = await self._jobs.finish(video, _never)
                     video = await self._save(video, name, save_to)
                 except AigcError:
-                    # The image is paid for, whatever becomes of its video: it is saved before we say so.
+                    # The image is paid for, whatever becomes of its video: it is saved before we say so. That may take
+                    # hours, and must not hold up the other chains.
+                    if ahead is not None:
+                        ahead.release()
                     with suppress(AigcError):
                         made[:] = [_image(await saving)]
                     raise
@@ -267,4 +291,4 @@ def _clock(at: float | None) -> str:
 
 
 def _never() -> TaskRequest:
-    raise AssertionError("a submitted job is not created again")
+    raise InvalidRequest("the job was planned again meanwhile (retry_failed, settle): ask for its request again")

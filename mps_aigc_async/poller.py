@@ -16,8 +16,7 @@ from .calls import Calls
 from .errors import AigcError, ClientClosed, TaskNotFound, TaskTimeout, Throttled
 from .limits import SendTime, Slot, Slots
 from .ownership import Owner
-from .policy import AFTER
-from .states import Ending, Kind, TaskState
+from .states import Kind, TaskState
 from .wire.dialect import Dialect, TaskStatus
 
 _log: Final = logging.getLogger("mps_aigc_async")
@@ -60,12 +59,16 @@ class Watch:
     """Awaited before anyone who waits is told: the ledger comes first. An error is the service's last word on the
     task; a deadline that has passed is none, so that it is not told here."""
     on_poll: Callable[[TaskStatus], None]
+    remembered: bool
+    """Whether a ledger will know the task when the client is closed."""
     waited: bool = False
     """Whether a poll has found it in the service's queue."""
     running_at: float | None = None
     """When a poll first found it running, if one had found it waiting: else it began at a time that nobody saw."""
     failures: int = 0
     """Polls failed in a row."""
+    not_found: int = 0
+    """Polls in a row that the service answered with TaskNotFound."""
     odd_word: str | None = None
     """The latest status that no document knows: told once, not at every poll."""
     slot: Slot = field(init=False, repr=False)
@@ -91,8 +94,8 @@ class Poller:
         self._watches: dict[str, Watch] = {}
         self._queues: dict[Kind, _DueQueue] = {}
         self._closed = False
-        self.left: list[str] = []
-        """The tasks that ran on at the service when it was closed, by their TaskIds."""
+        self.left: list[Watch] = []
+        """The tasks that ran on at the service when it was closed."""
 
     def __repr__(self) -> str:
         return f"<Poller of {len(self._watches)} tasks>"
@@ -139,12 +142,18 @@ class Poller:
 
     async def _ask(self, watch: Watch, send_time: SendTime) -> None:
         asked_at = self._wall()
+        left = watch.deadline - asked_at
         try:
-            status = await self._calls.once(self._dialect.describe(watch.kind, watch.task_id), send_time)
+            # A poll that hangs holds no slot beyond the deadline; one that a resumed job has after it takes its time.
+            async with asyncio.timeout(left if left > 0 else None):
+                status = await self._calls.once(self._dialect.describe(watch.kind, watch.task_id), send_time)
+        except TimeoutError:
+            self._again(watch, 0.0)
+            return
         except AigcError as error:
             await self._poll_failed(watch, error)
             return
-        watch.failures = 0
+        watch.failures = watch.not_found = 0
         if not status.known and status.word != watch.odd_word:
             watch.odd_word = status.word
             _log.warning(
@@ -161,12 +170,11 @@ class Poller:
             self._again(watch, self._interval_s)
 
     async def _poll_failed(self, watch: Watch, error: AigcError) -> None:
-        after = AFTER[error.ending or Ending.REFUSED]
+        """Poll on, whatever the refusal: the task is paid for, and its deadline bounds it. Only a task that the service
+        does not know, time and again, has no result to wait for: a create's answer may be ahead of its readers."""
         watch.failures += not isinstance(error, Throttled)  # for those the pace has slowed down already
-        # A refused account is polled on as well: what is running is paid for, and the refusal may be lifted. And a
-        # task not found may be one that the service's readers have not heard of yet.
-        may_pass = after.read_again or after.stops_creating
-        if may_pass or (isinstance(error, TaskNotFound) and watch.failures < NOT_FOUND_MOST):
+        watch.not_found = watch.not_found + 1 if isinstance(error, TaskNotFound) else 0
+        if watch.not_found < NOT_FOUND_MOST:
             _log.info("poll %d of task %s in a row failed: %s", watch.failures, watch.task_id, error)
             self._again(watch, min(BACKOFF_MOST_S, self._interval_s * 2.0 ** min(max(watch.failures - 1, 0), 10)))
         else:
@@ -215,7 +223,7 @@ class Poller:
     def _let_go(self, watch: Watch) -> None:
         """The task runs on at the service, so its slot stays taken until its deadline."""
         del self._watches[watch.task_id]
-        self.left.append(watch.task_id)
+        self.left.append(watch)
         watch.slot.keep_for(max(0.0, watch.deadline - self._wall()))
         closed = "the client was closed; the task runs on at the service and can be waited for again by its TaskId"
         watch.ended.set_exception(ClientClosed(closed, task_id=watch.task_id))

@@ -127,8 +127,8 @@ class Run(Generic[Item, Out]):
     """Outcomes as they end: an async iterator, and an async context manager for leaving early in good order.
 
     Leaving the loop with `break` cancels what is under way as soon as this object is dropped; cancelling the wait for
-    an outcome does so at once, as it ends a generator. An error's traceback keeps its variables, and with them this
-    object, alive: where the loop's body may raise, use `async with`.
+    an outcome does so at once, as it ends a generator (and as `wait_for` does when its time is over). An error's
+    traceback keeps its variables, and with them this object, alive: where the loop's body may raise, use `async with`.
     """
 
     def __init__(self, fan_out: FanOut[Item, Out]) -> None:
@@ -136,6 +136,7 @@ class Run(Generic[Item, Out]):
         self._fan_out = fan_out
         self._ended = False
         self._waiting = 0
+        self._given_up = False
 
     def __repr__(self) -> str:
         return f"<Run, {self.in_flight} under way>"
@@ -151,13 +152,18 @@ class Run(Generic[Item, Out]):
     async def __anext__(self) -> Out:
         if self._ended:
             raise StopAsyncIteration
+        if self._given_up:
+            raise ClientClosed(
+                "a wait for the next outcome was cancelled, and that ended the run; to wait for a while at a time, "
+                "shield it: asyncio.wait({task of anext(run)}, timeout=…)"
+            )
         self._fan_out.start()
         self._waiting += 1
         try:
             outcome = await self._fan_out.outcomes.get()
         except asyncio.CancelledError:
             if self._waiting == 1:  # nobody else is there for what comes
-                self._ended = True
+                self._given_up = True
                 self._fan_out.cancel()
             raise
         finally:

@@ -44,8 +44,8 @@ MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.DONE: frozenset({JobState.SAVED}),
     # A file that was deleted may be fetched again while its URL lives: saved again, with the new paths.
     JobState.SAVED: frozenset({JobState.SAVED}),
-    # By the user's word alone: try again.
-    JobState.FAILED: frozenset({JobState.PLANNED}),
+    # By the user's word alone: try again; a task that the service did not know is only asked about again.
+    JobState.FAILED: frozenset({JobState.PLANNED, JobState.SUBMITTED}),
     # By the user's word alone: create again, this is its task, drop it. But for a create with a session id, of which
     # the service itself refuses a second one: that is sent again.
     JobState.UNKNOWN: frozenset({JobState.PLANNED, JobState.SUBMITTED, JobState.FAILED, JobState.INTENT}),

@@ -29,8 +29,15 @@ from mps_aigc_async.downloads import (
 from mps_aigc_async.errors import ConfigError, DownloadError
 from mps_aigc_async.states import Kind
 
-PART = ".shot.image.part"
-"""Where the first image of `shot` is written before it has its name."""
+PART = ".shot.image.deadbeef.part"
+"""Where the first image of `shot` is written before it has its name, in tests that know its token."""
+
+
+@pytest.fixture
+def token(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(downloads, "_token", lambda: "deadbeef")
+    return "deadbeef"
+
 
 LONG = 60.0
 """Seconds that no test's fetching takes."""
@@ -119,7 +126,7 @@ def link_of(file: Path) -> str:
         (Kind.IMAGE, "/a.png", "image/webp", ".webp"),
         (Kind.IMAGE, "/a.JPEG?sign=x.png", "application/octet-stream", ".jpeg"),
         (Kind.IMAGE, "/a.b/c", "application/octet-stream", ".png"),
-        (Kind.IMAGE, "/a", "text/plain", ".png"),
+        (Kind.IMAGE, "/a", "binary/octet-stream", ".png"),
         (Kind.IMAGE, "/%2E%2E%2Fa.%2Fsh", "application/octet-stream", ".png"),
         (Kind.VIDEO, "/a", "video/mp4", ".mp4"),
         (Kind.VIDEO, "/a.mp4", "video/quicktime", ".mov"),
@@ -185,7 +192,7 @@ async def test_no_results_are_no_files(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("size", [0, 1, CHUNK, 3 * CHUNK + 1])
+@pytest.mark.parametrize("size", [1, CHUNK, 3 * CHUNK + 1])
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_content_of_any_size_is_equal(tmp_path: Path, size: int, chunked: bool) -> None:
     body = os.urandom(size)
@@ -203,6 +210,7 @@ async def test_content_of_any_size_is_equal(tmp_path: Path, size: int, chunked: 
     assert file.read_bytes() == body
 
 
+@pytest.mark.usefixtures("token")
 async def test_content_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[tuple[str, list[str]]] = []
     fsync = os.fsync
@@ -214,7 +222,8 @@ async def test_content_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkey
     monkeypatch.setattr(os, "fsync", recorded)
     async with site_of(serving()) as site, saving() as saver:
         await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
-    assert synced == [(PART, [PART]), (tmp_path.name, ["shot.png"])]
+    assert synced == [(PART, [PART]), (tmp_path.name, [PART, "shot.png"])]
+    assert names_in(tmp_path) == ["shot.png"]
 
 
 async def test_nothing_that_identifies_the_caller_is_sent(tmp_path: Path) -> None:
@@ -256,12 +265,38 @@ async def test_an_existing_file_of_other_content_is_refused_and_untouched(tmp_pa
     assert len(site.requests) == 1
 
 
-async def test_a_part_left_by_a_killed_process_is_written_anew(tmp_path: Path) -> None:
-    (tmp_path / PART).write_bytes(PNG * 2)
-    async with site_of(serving()) as site, saving() as saver:
-        (file,) = await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
-    assert file.read_bytes() == PNG
+async def test_two_savers_of_one_name_never_meet_in_one_part(tmp_path: Path) -> None:
+    """Two clients, or two ledgers of one, may save under one name: the second finds other content, and says so."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "image/png"})
+        await response.prepare(request)
+        for _ in range(20):
+            await response.write(request.path.encode() * 1000)
+            await asyncio.sleep(0)
+        return response
+
+    async with site_of(handler) as site, saving() as one, saving() as other:
+        ends = await asyncio.gather(
+            one.save([site.url("/red")], tmp_path, "shot", Kind.IMAGE, within_s=LONG),
+            other.save([site.url("/blue")], tmp_path, "shot", Kind.IMAGE, within_s=LONG),
+            return_exceptions=True,
+        )
+    (error,) = [end for end in ends if isinstance(end, DownloadError)]
+    assert "exists with other content" in str(error)
+    name = b"/blue" if isinstance(ends[0], DownloadError) else b"/red"
+    assert (tmp_path / "shot.png").read_bytes() == name * 20_000
     assert names_in(tmp_path) == ["shot.png"]
+
+
+def test_parts_of_yesterday_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    names = [PART, ".film.video.0123abcd.part", ".notes.part", "shot.png"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+        if name != PART:
+            os.utime(tmp_path / name, (1, 1))
+    prepare_folder(tmp_path)
+    assert names_in(tmp_path) == sorted([PART, ".notes.part", "shot.png"])
 
 
 async def test_a_folder_that_is_gone_is_a_download_error(tmp_path: Path) -> None:
@@ -271,6 +306,7 @@ async def test_a_folder_that_is_gone_is_a_download_error(tmp_path: Path) -> None
     assert len(site.requests) == 1
 
 
+@pytest.mark.usefixtures("token")
 async def test_a_full_disk_is_a_download_error(tmp_path: Path) -> None:
     (tmp_path / PART).symlink_to("/dev/full")
     async with site_of(serving()) as site, saving() as saver:
@@ -410,9 +446,10 @@ class Interrupted:
 
 
 FILM = os.urandom(5 * CHUNK)
-FILM_PART = ".film.video.part"
+FILM_PART = ".film.video.deadbeef.part"
 
 
+@pytest.mark.usefixtures("token")
 @pytest.mark.usefixtures("waits")
 async def test_what_breaks_off_is_gone_on_with_where_it_stopped(tmp_path: Path) -> None:
     server = Interrupted(tmp_path / FILM_PART, FILM, 2 * CHUNK, '"v1"')
@@ -424,6 +461,7 @@ async def test_what_breaks_off_is_gone_on_with_where_it_stopped(tmp_path: Path) 
     assert names_in(tmp_path) == ["film.mp4"]
 
 
+@pytest.mark.usefixtures("token")
 @pytest.mark.usefixtures("waits")
 async def test_what_has_changed_meanwhile_is_fetched_from_the_beginning(tmp_path: Path) -> None:
     server = Interrupted(tmp_path / FILM_PART, bytes(len(FILM)), 2 * CHUNK, '"v1"', '"v2"')
@@ -439,6 +477,7 @@ async def test_what_has_changed_meanwhile_is_fetched_from_the_beginning(tmp_path
     assert server.starts[1] > 0
 
 
+@pytest.mark.usefixtures("token")
 @pytest.mark.usefixtures("waits")
 @pytest.mark.parametrize("tag", ["", 'W/"v1"'])
 async def test_without_a_strong_tag_nothing_is_pieced_together(tmp_path: Path, tag: str) -> None:
@@ -450,11 +489,13 @@ async def test_without_a_strong_tag_nothing_is_pieced_together(tmp_path: Path, t
     assert set(server.starts) == {0}
 
 
+@pytest.mark.usefixtures("token")
 @pytest.mark.usefixtures("waits")
 @pytest.mark.parametrize(
     ("status", "headers", "says"),
     [
         (206, {"Content-Range": "bytes 0-999/1000"}, "another part of the file"),
+        (206, {"Content-Range": f"bytes {5 * CHUNK}-{5 * CHUNK}/{5 * CHUNK}", "ETag": '"v1"'}, "another part"),
         (206, {}, "another part of the file"),
         (416, {"Content-Range": "bytes */1000"}, "HTTP 416"),
     ],
@@ -497,6 +538,7 @@ async def test_an_odd_answer_to_a_range_begins_anew(
     [
         ({"Content-Type": "text/html; charset=utf-8"}, "text/html came in place of the image"),
         ({"Content-Type": "application/xml"}, "application/xml came"),
+        ({"Content-Type": "text/plain"}, "text/plain came"),
         ({"Content-Type": "application/problem+json"}, "json came"),
         ({"Content-Type": "image/png", "Content-Encoding": "gzip"}, r"packed \(gzip\)"),
     ],
@@ -518,6 +560,28 @@ async def test_what_a_gateway_says_in_its_place_is_not_kept(tmp_path: Path, head
     assert file.read_bytes() == PNG
     (error,) = told
     assert re.search(says, str(error))
+
+
+@pytest.mark.usefixtures("waits")
+@pytest.mark.parametrize(("status", "body"), [(200, b""), (204, b""), (202, b"try later"), (302, b""), (304, b"")])
+async def test_a_good_status_alone_is_no_result(tmp_path: Path, status: int, body: bytes) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        if len(site.requests) == 1:
+            return web.Response(status=status, body=body, content_type="image/png")
+        return web.Response(body=PNG, content_type="image/png")
+
+    async with site_of(handler) as site, saving() as saver:
+        (file,) = await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
+    assert file.read_bytes() == PNG
+
+
+async def test_an_identity_encoding_is_none(tmp_path: Path) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=PNG, headers={"Content-Type": "image/png", "Content-Encoding": "identity"})
+
+    async with site_of(handler) as site, saving() as saver:
+        (file,) = await saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG)
+    assert file.read_bytes() == PNG
 
 
 async def test_another_medium_than_asked_for_is_kept_as_what_it_is(
@@ -644,6 +708,7 @@ def open_in(folder: Path) -> list[str]:
     return [link for link in links if link.startswith(str(folder))]
 
 
+@pytest.mark.usefixtures("token")
 async def test_a_cancelled_download_leaves_nothing_open_and_nothing_saved(tmp_path: Path) -> None:
     begun = asyncio.Event()
 
@@ -672,36 +737,30 @@ async def test_a_cancelled_download_leaves_nothing_open_and_nothing_saved(tmp_pa
     assert names_in(tmp_path) in ([], [PART])
 
 
-async def test_a_download_cancelled_while_its_file_opens_leaves_nothing_open(tmp_path: Path) -> None:
-    """The file is a named pipe: opening it for writing takes until somebody reads."""
-    pipe = tmp_path / PART
-    os.mkfifo(pipe)
-    opening = threading.Event()
+async def test_a_download_cancelled_while_its_file_opens_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, go_on = threading.Event(), threading.Event()
     opened: list[IO[bytes]] = []
     original = Path.open
 
     def slow_open(path: Path, mode: str) -> IO[bytes]:
         opening.set()
+        go_on.wait(5)
         opened.append(original(path, mode))
         return opened[0]
 
     async with site_of(serving()) as site, saving() as saver:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Path, "open", slow_open)
-            task = asyncio.create_task(saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG))
-            await asyncio.to_thread(opening.wait, 5)
-            task.cancel()
-            reading = await asyncio.to_thread(os.open, pipe, os.O_RDONLY)
-            with pytest.raises(asyncio.CancelledError):
-                await task
-        while not opened:  # noqa: ASYNC110 - until the thread is through
+        monkeypatch.setattr(Path, "open", slow_open)
+        task = asyncio.create_task(saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG))
+        await asyncio.to_thread(opening.wait, 5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
+        while not opened or not opened[0].closed:  # noqa: ASYNC110 - until the thread is through
             await asyncio.sleep(0)
-        os.close(reading)
-        for _ in range(100):
-            await asyncio.sleep(0)
-        closed = opened[0].closed
-        opened[0].close()
-    assert closed
+    assert names_in(tmp_path) == []
 
 
 async def test_a_saver_that_saved_nothing_closes(tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ async def test_a_cancelled_wait_for_an_outcome_ends_the_run_though_its_traceback
         await consumer
     await asyncio.sleep(0.1)
     assert (bench.working, len(bench.owner)) == (0, 0)
-    with pytest.raises(StopAsyncIteration):
+    with pytest.raises(ClientClosed, match="a wait for the next outcome was cancelled"):
         await anext(batch)
 
 

@@ -23,13 +23,13 @@ def test_what_is_paid_for_or_may_be_is_never_sent_again_by_itself() -> None:
     """Only the user's word leads out of *failed*; out of *unknown* also a create of the same session."""
     for state in (JobState.SUBMITTED, JobState.DONE, JobState.SAVED):
         assert not MOVES[state] & {JobState.PLANNED, JobState.INTENT}
-    assert MOVES[JobState.FAILED] == {JobState.PLANNED}
+    assert MOVES[JobState.FAILED] == {JobState.PLANNED, JobState.SUBMITTED}
 
 
 def test_nothing_is_submitted_but_by_its_intent() -> None:
     # Or by the user's word: this task is what came of a create that was never answered.
     by = [state for state, moves in MOVES.items() if JobState.SUBMITTED in moves]
-    assert by == [JobState.INTENT, JobState.UNKNOWN]
+    assert by == [JobState.INTENT, JobState.FAILED, JobState.UNKNOWN]
     assert [state for state, moves in MOVES.items() if JobState.UNKNOWN in moves] == [JobState.INTENT]
 
 

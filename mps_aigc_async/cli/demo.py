@@ -91,12 +91,10 @@ def _clear(out: Path, storyboard: Path) -> None:
     try:
         shots = [json.loads(line)["id"] for line in storyboard.read_text(encoding="utf-8").splitlines()]
         made = [
-            name
-            for shot in shots
-            for name in (f"{shot}.png", f"{shot}.mp4", f".{shot}.image.part", f".{shot}.video.part")
+            file for shot in shots for file in (out / f"{shot}.png", out / f"{shot}.mp4", *out.glob(f".{shot}.*.part"))
         ]
-        for name in (*made, IN_FOLDER, f"{IN_FOLDER}-wal", f"{IN_FOLDER}-shm"):
-            (out / name).unlink(missing_ok=True)
+        for file in (*made, *(out / f"{IN_FOLDER}{suffix}" for suffix in ("", "-wal", "-shm"))):
+            file.unlink(missing_ok=True)
     finally:
         lock.release()
 

@@ -18,6 +18,11 @@ __all__ = ["JobRecord", "Ledger", "MemoryLedger", "SqliteLedger"]
 class Ledger(Protocol):
     """Where jobs are kept."""
 
+    @property
+    def durable(self) -> bool:
+        """Whether it outlives the client."""
+        ...
+
     async def plan(self, job: JobRecord) -> JobRecord:
         """Keep a new job, or return the one kept under its id. Raises InvalidRequest if that has other content."""
         ...

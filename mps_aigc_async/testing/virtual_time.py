@@ -95,9 +95,9 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 @contextmanager
 def _sqlite_in_real_time() -> Iterator[None]:
     """aiosqlite has a thread of its own, which the loop does not know: without this the clock would run away from a
-    commit by hours. Everything that it does passes one of two private methods."""
+    commit by hours. Everything that it does passes one of these methods."""
     with ExitStack() as patches:
-        for name in ("_connect", "_execute"):
+        for name in ("_connect", "_execute", "close"):
             counted = _counted(getattr(aiosqlite.Connection, name))
             patches.enter_context(patch.object(aiosqlite.Connection, name, counted))
         yield

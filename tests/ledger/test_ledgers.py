@@ -346,7 +346,7 @@ async def test_a_foreign_sqlite_file_is_refused_and_untouched(tmp_path: Path, st
 async def test_a_text_file_is_refused_and_untouched(tmp_path: Path, text: str) -> None:
     path = tmp_path / "notes.txt"
     path.write_text(text)
-    await refused(path, "cannot be used as a ledger")
+    await refused(path, "cannot be read as a ledger")
 
 
 async def test_a_damaged_ledger_is_refused_and_untouched(tmp_path: Path) -> None:
