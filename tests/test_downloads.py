@@ -489,8 +489,42 @@ async def test_without_a_strong_tag_nothing_is_pieced_together(tmp_path: Path, t
     assert set(server.starts) == {0}
 
 
-@pytest.mark.usefixtures("token")
-@pytest.mark.usefixtures("waits")
+@pytest.mark.usefixtures("waits", "token")
+async def test_a_server_that_stumbles_costs_nothing_of_what_is_there(tmp_path: Path) -> None:
+    server = Interrupted(tmp_path / FILM_PART, FILM, 3 * CHUNK, '"v1"')
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=503) if len(site.requests) == 2 else await server(request)
+
+    async with site_of(handler) as site, saving() as saver:
+        (file,) = await saver.save([site.url("/a")], tmp_path, "film", Kind.VIDEO, within_s=LONG)
+    assert file.read_bytes() == FILM
+    assert 0 not in server.starts[1:]
+
+
+@pytest.mark.usefixtures("waits", "token")
+@pytest.mark.parametrize("tag", ['"v1"', '"v2"', ""])
+async def test_a_rest_is_whole_and_of_the_same_file_or_it_is_not_taken(tmp_path: Path, tag: str) -> None:
+    """Some servers send less than the rest that was asked for, and some do not look at If-Range."""
+    broken = Interrupted(tmp_path / FILM_PART, FILM, 2 * CHUNK, '"v1"')
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if len(site.requests) == 1 or "Range" not in request.headers:
+            return (
+                await broken(request) if len(site.requests) == 1 else web.Response(body=FILM, content_type="video/mp4")
+            )
+        start = int(request.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        end = min(start + CHUNK, len(FILM))
+        headers = {"Content-Range": f"bytes {start}-{end - 1}/{len(FILM)}", "Content-Type": "video/mp4"}
+        headers |= {"ETag": tag} if tag else {}
+        return web.Response(status=206, body=(FILM if tag == '"v1"' else bytes(len(FILM)))[start:end], headers=headers)
+
+    async with site_of(handler) as site, saving() as saver:
+        (file,) = await saver.save([site.url("/a")], tmp_path, "film", Kind.VIDEO, within_s=LONG)
+    assert file.read_bytes() == FILM
+
+
+@pytest.mark.usefixtures("waits", "token")
 @pytest.mark.parametrize(
     ("status", "headers", "says"),
     [

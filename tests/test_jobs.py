@@ -639,6 +639,126 @@ def test_of_a_chain_only_the_failed_step_is_tried_again() -> None:
     run(main())
 
 
+def test_a_task_that_was_not_found_is_asked_about_again_and_not_paid_for_twice() -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="DescribeAigcImageTask", fault="error", code="FailedOperation.TaskNotFound", times=3)
+        async with client_of(service) as client:
+            task = await client.submit(CAT)
+            with pytest.raises(ServiceError, match="TaskNotFound"):
+                await task.wait()
+            (tried,) = await client.retry_failed()
+            assert (tried.state, tried.task_id) == (JobState.SUBMITTED, task.task_id)
+            assert (await client.generate(CAT)).task_id == task.task_id
+        assert accepted(service, "CreateAigcImageTask") == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("code", ["InvalidParameter", "UnsupportedOperation", "MissingParameter"])
+def test_a_paid_task_whose_poll_is_refused_is_polled_on(code: str) -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="DescribeAigcImageTask", fault="error", code=code, times=3)
+        service.faults.add(action="DescribeAigcImageTask", fault="reset_before", times=2)
+        service.faults.add(action="DescribeAigcImageTask", fault="error", code="FailedOperation.TaskNotFound", times=2)
+        async with client_of(service) as client:
+            assert (await client.generate(CAT)).urls
+
+    run(main())
+
+
+def test_a_task_planned_again_says_so_to_who_waits_for_the_old_one() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            task = await client.submit(ImageRequest(id="x", prompt="fail-later"))
+            with pytest.raises(TaskFailed):
+                await task.wait()
+            await client.retry_failed()
+            with pytest.raises(InvalidRequest, match="planned again meanwhile"):
+                await task.wait()
+            assert client.statistics().slots[Kind.IMAGE].running == 0
+
+    run(main())
+
+
+def test_a_place_is_waited_for_as_long_as_one_of_ours_runs() -> None:
+    async def main() -> None:
+        service = in_memory(video_seconds=(10_000, 10_000), max_running={"video": 1})
+        videos = [VideoRequest(prompt=f"{number}", off_peak=True) for number in range(4)]
+        async with client_of(service, configured(videos=3, poll_ms=60_000)) as client:
+            assert all(outcome.ok for outcome in await _all(client, videos))
+        assert accepted(service, "CreateAigcVideoTask") == 4
+
+    run(main())
+
+
+def test_a_create_in_doubt_has_one_slot_whoever_opens_the_ledger_and_gives_it_to_its_task(tmp_path: Path) -> None:
+    async def main() -> None:
+        service, ledger = in_memory(), tmp_path / "ledger.db"
+        async with client_of(service, ledger=ledger) as client:
+            await lost(client, service)
+            assert client.statistics().slots[Kind.IMAGE].running == 1
+        for _ in range(3):
+            async with client_of(service, ledger=ledger) as client:
+                assert client.statistics().slots[Kind.IMAGE].running == 1
+        (task_id,) = [a.task_id for a in service.arrivals if a.action == "CreateAigcImageTask" and a.task_id]
+        async with client_of(service, ledger=ledger) as client:
+            await client.settle("cat/image", Attach(task_id))
+            assert client.statistics().slots[Kind.IMAGE].running == 1
+            await client.generate(CAT)
+            assert client.statistics().slots[Kind.IMAGE].running == 0
+
+    run(main())
+
+
+def test_closing_makes_no_further_attempt_of_a_call_that_may_cost_something() -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="CreateAigcImageTask", fault="error", code="ServiceUnavailable", times=3)
+        async with client_of(service) as client:
+            call = asyncio.create_task(client.call("CreateAigcImageTask", {"Prompt": "x"}))
+            await asyncio.sleep(0.1)
+        with pytest.raises(ClientClosed):
+            await call
+        assert service.statistics(wall()).arrivals["CreateAigcImageTask"] == 1
+
+    run(main())
+
+
+def test_a_poll_that_hangs_holds_no_slot_beyond_the_deadline() -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(300, 300))
+        async with client_of(service, configured(timeouts={"imageSeconds": 100})) as client:
+            task = await client.submit(CAT)
+            began = wall()
+            await asyncio.sleep(90)
+            service.faults.add(action="DescribeAigcImageTask", fault="hang", times=None)
+            with pytest.raises(TaskTimeout):
+                await task.wait()
+            assert wall() - began == pytest.approx(100, abs=0.5)
+            assert client.statistics().slots[Kind.IMAGE].running == 0
+
+    run(main())
+
+
+def test_a_saved_file_is_found_again_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mps_aigc_async.assembly.Downloads", Unfetchable)
+    monkeypatch.setattr(Unfetchable, "times", 0)
+    monkeypatch.chdir(tmp_path)
+
+    async def main() -> None:
+        async with client_of(in_memory()) as client:
+            saved = await client.generate(CAT, save_to="out")
+            assert saved.files == (tmp_path / "out" / "cat",)
+            monkeypatch.chdir("/")
+            await asyncio.sleep(13 * 3600)
+            assert await client.generate(CAT, save_to=tmp_path / "out") == saved
+
+    run(main())
+
+
 def test_a_dropped_job_is_not_tried_again_with_what_failed() -> None:
     async def main() -> None:
         service = in_memory()

@@ -131,6 +131,45 @@ def test_no_first_frame_is_older_than_its_url() -> None:
     run(main())
 
 
+def test_images_wait_for_the_videos_that_the_service_really_takes() -> None:
+    """The config hopes for 60 videos at once; the service takes one. No image is paid for and outlived."""
+
+    async def main() -> None:
+        service = in_memory(video_seconds=(290, 300), max_running={"video": 1})
+        async with client_of(service, configured(images=200, videos=60, poll_ms=60_000)) as client:
+            outcomes = [outcome async for outcome in client.run(chain(number) for number in range(160))]
+        assert all(outcome.ok for outcome in outcomes)
+        assert service.statistics(wall()).created == {"image": 160, "video": 160}
+
+    run(main())
+
+
+def test_a_video_refused_while_its_image_cannot_be_saved_holds_up_no_other_chain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, configured(images=2, videos=1)) as client:
+            assert client._parts is not None
+            monkeypatch.setattr(client._parts.downloads, "save", _never_saved)
+            refused = [asyncio.create_task(client.generate(bad, save_to=tmp_path)) for bad in map(_bad, range(4))]
+            await asyncio.sleep(3600)
+            assert (await client.generate(chain())).video.urls
+            for task in refused:
+                task.cancel()
+            await asyncio.wait(refused)
+
+    run(main())
+
+
+async def _never_saved(*_: object, **__: object) -> None:
+    await asyncio.Event().wait()
+
+
+def _bad(number: int) -> ImageToVideo:
+    return chain(100 + number, video="forbidden-content")
+
+
 def test_a_failed_video_leaves_the_paid_image_in_partial() -> None:
     async def main() -> None:
         service = in_memory()

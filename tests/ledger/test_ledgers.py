@@ -364,6 +364,42 @@ async def test_a_damaged_ledger_is_refused_and_untouched(tmp_path: Path) -> None
     assert {file.name for file in tmp_path.iterdir()} == {"ledger.db", "ledger.db.lock"}
 
 
+@pytest.mark.parametrize("damaged", [True, False])
+async def test_a_refused_ledger_stays_as_a_killed_process_left_it(tmp_path: Path, damaged: bool) -> None:
+    path, copy = tmp_path / "first.db", tmp_path / "ledger.db"
+    ledger = await SqliteLedger.open(path, OWNER)
+    for number in range(200):
+        await ledger.put(job(f"shot-{number:03}").moved(JobState.INTENT, intent_at=1.0))
+    for suffix in ("", "-wal"):  # as they are while it is open: what a kill leaves
+        (tmp_path / f"ledger.db{suffix}").write_bytes((tmp_path / f"first.db{suffix}").read_bytes())
+    await ledger.close()
+    if damaged:
+        wal = bytearray((tmp_path / "ledger.db-wal").read_bytes())
+        data = bytearray(path.read_bytes())
+        data[4096 * 3 : 4096 * 4] = os.urandom(4096)
+        copy.write_bytes(data)
+        wal = bytearray()
+        (tmp_path / "ledger.db-wal").write_bytes(wal)
+    before = {file.name: file.read_bytes() for file in tmp_path.glob("ledger.db*") if "shm" not in file.name}
+    other = OWNER if damaged else {**OWNER, "account": "somebody else"}
+    with pytest.raises(LedgerError, match="damaged|malformed" if damaged else "belongs to account"):
+        await SqliteLedger.open(copy, other)
+    after = {file.name: file.read_bytes() for file in tmp_path.glob("ledger.db*") if "shm" not in file.name}
+    assert {name: after[name] for name in before} == before
+
+
+async def test_memory_keeps_a_job_that_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "KEPT_ENDED", 3)
+    kept = MemoryLedger()
+    again = job("again").moved(JobState.FAILED)
+    await kept.put(again)
+    await kept.put(again.anew())
+    for number in range(10):
+        await kept.put(job(f"other-{number}").moved(JobState.FAILED))
+    assert await kept.get(again.job_id) == again.anew()
+    assert (await kept.counts()) == {JobState.PLANNED: 1, JobState.FAILED: 3}
+
+
 async def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
     (tmp_path / "jobs.db").touch()
     async with opened(tmp_path / "jobs.db") as ledger:
