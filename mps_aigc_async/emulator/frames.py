@@ -1,5 +1,8 @@
 """Fetching the images that a video is to begin and end with, as the service does: from anywhere, within bounds."""
 
+from base64 import b64decode
+from typing import Final
+
 import aiohttp
 
 MAX_BYTES = 10 * 1024 * 1024
@@ -12,6 +15,10 @@ USER_AGENT = "mps-aigc-emulator"
 """As whom the service fetches: what stands between can tell its fetch of a result from the client's download."""
 
 
+INLINE: Final = "data:;base64,"
+"""How the URL begins of an image that came along with its request."""
+
+
 class FrameError(Exception):
     """An image could not be had; the text becomes the task's Message."""
 
@@ -20,6 +27,8 @@ async def fetch(session: aiohttp.ClientSession, url: str) -> bytes:
     """The bytes at `url`; none for an empty URL. Raises FrameError."""
     if not url:
         return b""
+    if url.startswith(INLINE):
+        return b64decode(url.removeprefix(INLINE))
     received = bytearray()
     try:
         async with session.get(url, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as response:

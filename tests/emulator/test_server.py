@@ -67,7 +67,7 @@ async def test_a_chain_from_prompt_to_film(emulator: Emulator, session: aiohttp.
     for shown, url in (film[0], first), (film[-1], last):
         given = opened(await download(session, url)).convert("RGB").resize(shown.size, Image.Resampling.LANCZOS)
         assert difference(shown, given) < 4
-    assert emulator.statistics().created == {"image": 2, "video": 1}
+    assert emulator.statistics().created == {"image": 2, "video": 1, "audio": 0}
 
 
 async def test_answers_carry_exactly_the_content_type_and_a_date(
@@ -242,7 +242,7 @@ async def test_closing_leaves_nothing_behind(
     assert threading.active_count() == threads
     assert len(asyncio.all_tasks()) <= tasks
     assert is_empty(tmp_path)
-    assert emulator.statistics().created == {"image": 1, "video": 1}, "it can still be asked"
+    assert emulator.statistics().created == {"image": 1, "video": 1, "audio": 0}, "it can still be asked"
     async with aiohttp.ClientSession() as another:
         with pytest.raises(aiohttp.ClientConnectionError):
             await another.get(emulator.url)
