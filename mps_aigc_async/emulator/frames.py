@@ -1,9 +1,10 @@
 """Fetching the images that a video is to begin and end with, as the service does: from anywhere, within bounds."""
 
 from base64 import b64decode
-from typing import Final
 
 import aiohttp
+
+from .orders import INLINE
 
 MAX_BYTES = 10 * 1024 * 1024
 """Of one image: "推荐图片大小不超过10M", ImageUrl of CreateAigcVideoTask (official SDK 3.1.194)."""
@@ -13,10 +14,6 @@ TIMEOUT_S = 10.0
 
 USER_AGENT = "mps-aigc-emulator"
 """As whom the service fetches: what stands between can tell its fetch of a result from the client's download."""
-
-
-INLINE: Final = "data:;base64,"
-"""How the URL begins of an image that came along with its request."""
 
 
 class FrameError(Exception):

@@ -7,7 +7,7 @@ dozens of them on a laptop.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 from .fields import Json, text_of
@@ -22,6 +22,9 @@ DEFAULT_SECONDS = 5
 
 MAX_SECONDS = 60
 """Ours: the longest documented is 16, and a longer one only costs time to render."""
+
+INLINE: Final = "data:;base64,"
+"""How the URL begins of an image that came along with its request."""
 
 MAX_COUNT = 10
 """Ours: the service documents 1 and the models' own pages up to 9."""
@@ -67,6 +70,10 @@ class VideoOrder:
     def needs_frames(self) -> bool:
         return bool(self.first_url or self.last_url)
 
+    def without_data(self) -> "VideoOrder":
+        """The order once its frames are kept elsewhere: of an image that came along, megabytes, just the scheme."""
+        return replace(self, first_url=_without_data(self.first_url), last_url=_without_data(self.last_url))
+
 
 @dataclass(frozen=True, slots=True)
 class AudioOrder:
@@ -83,6 +90,10 @@ class AudioOrder:
 
 
 Order: TypeAlias = ImageOrder | VideoOrder | AudioOrder
+
+
+def _without_data(url: str) -> str:
+    return INLINE if url.startswith(INLINE) else url
 
 
 def label_of(fields: Mapping[str, Json]) -> str:

@@ -67,7 +67,7 @@ class Relay:
     def answer(self, call: Call) -> Answer:
         name = self.name(call)
         bearer = call.headers.get("authorization", "")
-        if not hmac.compare_digest(bearer.encode(), f"Bearer {self._key}".encode()):
+        if not hmac.compare_digest(bearer.encode(errors="replace"), f"Bearer {self._key}".encode()):
             raise _Rejected(401, "invalid_api_key", "The API key is not valid.")
         action = actions.ACTIONS.get(name)
         if action is None or call.method != ("POST" if action.verb == "create" else "GET"):

@@ -10,7 +10,7 @@ from math import inf
 from random import Random
 from typing import Literal, TypeAlias
 
-from .orders import Kind, Order
+from .orders import Kind, Order, VideoOrder
 
 Origin: TypeAlias = Literal["mps", "vod", "relay"]
 """The service that a task was made by: each has its own account, and knows no other's tasks."""
@@ -86,7 +86,8 @@ class Task:
 
     def with_frames(self, now: float) -> "Task":
         """The frames are there: it ends when it was due, or now if they were late."""
-        return replace(self, frames_at=now)
+        order = self.order.without_data() if isinstance(self.order, VideoOrder) else self.order
+        return replace(self, order=order, frames_at=now)
 
     def broken(self, failure: Failure, now: float) -> "Task":
         return replace(self, broken_at=now, failure=failure)

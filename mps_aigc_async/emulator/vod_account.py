@@ -191,7 +191,8 @@ def progress(task: Task, now: float) -> int:
         return 100
     if now <= task.runs_at:
         return 0
-    return min(99, int(100 * (now - task.runs_at) / (task.due_at - task.runs_at)))
+    span = task.due_at - task.runs_at
+    return min(99, int(100 * (now - task.runs_at) / span)) if span > 0 else 99  # late frames can hold it up
 
 
 def _meta(task: Task) -> Mapping[str, Json]:

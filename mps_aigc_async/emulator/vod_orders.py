@@ -9,6 +9,7 @@ from typing import Final
 from .fields import Json, integer_of, number_of, table_of, tables_of, text_of
 from .orders import (
     DEFAULT_SECONDS,
+    INLINE,
     MAX_COUNT,
     MAX_SECONDS,
     ImageOrder,
@@ -97,7 +98,7 @@ def _url(file: Mapping[str, Json] | None) -> str:
     if file is None or text_of(file, "Type") == "File":
         return ""
     encoded = text_of(file, "Base64")
-    return f"data:;base64,{encoded}" if text_of(file, "Type") == "Base64" else text_of(file, "Url")
+    return INLINE + encoded if text_of(file, "Type") == "Base64" else text_of(file, "Url")
 
 
 def _check_files(files: list[Mapping[str, Json]]) -> None:

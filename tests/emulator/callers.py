@@ -95,10 +95,12 @@ def code_of(response: Mapping[str, Json]) -> str | None:
     return str(error["Code"]) if isinstance(error, Mapping) else None
 
 
-async def call(session: aiohttp.ClientSession, url: str, action: str, fields: Fields) -> dict[str, Json]:
+async def call(
+    session: aiohttp.ClientSession, url: str, action: str, fields: Fields, api: str = "mps"
+) -> dict[str, Json]:
     """The inside of Response, over a socket."""
     body = json.dumps(fields).encode()
-    headers = signed(action, body, time.time(), host=url.removeprefix("http://"))
+    headers = signed(action, body, time.time(), host=url.removeprefix("http://"), service=api)
     async with session.post(f"{url}/", data=body, headers=headers) as reply:
         decoded: dict[str, dict[str, Json]] = await reply.json()
         return decoded["Response"]
