@@ -53,7 +53,7 @@ class _Asked:
 
 class VodAccount:
     def __init__(self, origin: Origin, settings: Settings, workshop: Workshop, storage: Storage, ids: Random) -> None:
-        self._origin = origin
+        self._origin: Origin = origin
         self._settings = settings
         self._workshop = workshop
         self._storage = storage
