@@ -85,6 +85,13 @@ def test_a_video_has_its_own_member(caller: InMemory) -> None:
     assert file["MetaData"] == {"Container": "mp4", "Width": 320, "Height": 320, "Duration": 6.0}
 
 
+def test_a_size_may_come_in_the_ext_info(caller: InMemory) -> None:
+    task_id = caller.create({**IMAGE, "ExtInfo": '{"AdditionalParameters": "{\\"size\\":\\"512x1024\\"}"}'})
+    caller.now += 100
+    (file,) = files(detail(caller, task_id))
+    assert file["MetaData"] == {"Container": "png", "Width": 320, "Height": 640}
+
+
 def test_a_permanent_result_has_a_file_id_and_no_end(caller: InMemory) -> None:
     task_id = caller.create({**IMAGE, "OutputConfig": {"StorageMode": "Permanent"}})
     caller.now += 100
@@ -177,7 +184,7 @@ def test_tasks_of_mps_are_none_of_vods_and_the_reverse(caller: InMemory) -> None
         ({"FileInfos": [{"Type": "url", "Url": "u"}]}, "InvalidParameterValue"),
         ({"FileInfos": [{**URL, "Category": "Image"}]}, "UnknownParameter"),
         ({"FileInfos": [{**URL, "Usage": "Reference"}]}, "UnknownParameter"),
-        ({"FileInfos": [{"Type": "Base64", "Base64": "data:image/png;base64,AAAA"}]}, "InvalidParameterValue"),
+        ({"FileInfos": [{"Type": "Base64", "Base64": "data:image/jpeg;base64,AAAA"}]}, "InvalidParameterValue"),
         ({"FileInfos": [{"Type": "Base64", "Base64": "AAAA"}]}, None),
         ({"ImageInfos": []}, "UnknownParameter"),
     ],
