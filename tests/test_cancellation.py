@@ -88,7 +88,7 @@ async def check_all_is_given_back(client: AigcClient, service: Service) -> None:
     assert {kind: slots.running for kind, slots in statistics.slots.items()} == {Kind.IMAGE: 0, Kind.VIDEO: 0}
     assert (statistics.polling, statistics.creating) == (0, 0)
     assert all(pace.waiting == 0 for pace in statistics.paces.values())
-    assert service.statistics(wall()).running == {"image": 0, "video": 0}
+    assert service.statistics(wall()).running == {"image": 0, "video": 0, "audio": 0}
 
 
 def test_a_chain_cancelled_at_any_await_is_finished_by_the_next_call(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_chain_cancelled_at_any_await_is_finished_by_the_next_call(tmp_path: P
             assert [path.name for path in (*result.image.files, *result.video.files)] == ["shot.png", "shot.mp4"]
             assert await client.counts() == {JobState.SAVED: 2}
             await check_all_is_given_back(client, service)
-        assert service.statistics(wall()).created == {"image": 1, "video": 1}
+        assert service.statistics(wall()).created == {"image": 1, "video": 1, "audio": 0}
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert open_in(folder) == []
         return cancelled
@@ -128,7 +128,7 @@ def test_a_client_closed_at_any_await_of_a_chain_loses_nothing(tmp_path: Path) -
             assert JobState.UNKNOWN not in await client.counts()
             await client.generate(CHAIN, save_to=folder)
             await check_all_is_given_back(client, service)
-        assert service.statistics(wall()).created == {"image": 1, "video": 1}
+        assert service.statistics(wall()).created == {"image": 1, "video": 1, "audio": 0}
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert open_in(folder) == []
         return bool(closing)
@@ -209,6 +209,6 @@ async def test_cancels_over_real_sockets_leave_no_socket_and_no_file(
             await asyncio.wait(callers)
             async for outcome in client.run(CHAIN.model_copy(update={"id": f"shot-{number}"}) for number in range(40)):
                 assert outcome.ok, outcome.error
-        assert emulator.statistics().created == {"image": 40, "video": 40}
+        assert emulator.statistics().created == {"image": 40, "video": 40, "audio": 0}
     assert open_in(tmp_path) == []
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -82,7 +82,7 @@ async def test_the_documented_caps_are_never_exceeded_and_everything_is_saved(tm
             assert await client.counts() == {JobState.SAVED: 12}
         seen = emulator.statistics()
     assert all(outcome.ok for outcome in outcomes)
-    assert seen.most_running == {"image": 2, "video": 1}
+    assert seen.most_running == {"image": 2, "video": 1, "audio": 0}
     assert seen.refused == {}
     assert sorted(path.name for path in tmp_path.glob("*.[mp][pn][4g]")) == sorted(
         f"镜头%20{n}.{suffix}" for n in range(6) for suffix in ("mp4", "png")

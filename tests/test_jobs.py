@@ -67,7 +67,7 @@ def test_a_job_goes_through_its_states_and_says_so() -> None:
             left = result.expires_at.timestamp() - wall()
             assert 12 * 3600 - 11 < left <= 12 * 3600
             assert await client.counts() == {JobState.DONE: 1}
-        assert service.statistics(wall()).created == {"image": 1, "video": 0}
+        assert service.statistics(wall()).created == {"image": 1, "video": 0, "audio": 0}
 
     run(main())
 
@@ -634,7 +634,7 @@ def test_of_a_chain_only_the_failed_step_is_tried_again() -> None:
                 await client.generate(chain)
             assert again.value.task_id != failed.value.task_id
             assert again.value.partial == failed.value.partial
-        assert service.statistics(wall()).created == {"image": 1, "video": 2}
+        assert service.statistics(wall()).created == {"image": 1, "video": 2, "audio": 0}
 
     run(main())
 

@@ -108,8 +108,8 @@ def test_one_video_slot_and_two_image_slots_are_never_exceeded_and_never_deadloc
             outcomes = [outcome async for outcome in client.run(chain(number) for number in range(40))]
         assert all(outcome.ok for outcome in outcomes)
         seen = service.statistics(wall())
-        assert seen.most_running == {"image": 2, "video": 1}
-        assert seen.created == {"image": 40, "video": 40}
+        assert seen.most_running == {"image": 2, "video": 1, "audio": 0}
+        assert seen.created == {"image": 40, "video": 40, "audio": 0}
         assert seen.refused == {}
 
     run(main())
@@ -194,7 +194,7 @@ def test_a_failed_image_pays_for_no_video() -> None:
             with pytest.raises(TaskFailed):
                 await client.generate(request)
             assert client.statistics().slots[Kind.VIDEO].running == 0
-        assert service.statistics(wall()).created == {"image": 1, "video": 0}
+        assert service.statistics(wall()).created == {"image": 1, "video": 0, "audio": 0}
 
     run(main())
 
@@ -212,7 +212,7 @@ def test_an_image_too_old_is_not_made_into_a_video_and_says_that_nothing_was_pai
             with pytest.raises(ResultExpired, match="nothing was paid for it") as caught:
                 await client.generate(chain())
             assert caught.value.partial is not None
-        assert service.statistics(wall()).created == {"image": 1, "video": 0}
+        assert service.statistics(wall()).created == {"image": 1, "video": 0, "audio": 0}
 
     run(main())
 
@@ -252,7 +252,7 @@ def test_a_batch_continues_where_another_process_left_it(tmp_path: Path) -> None
                     continue
                 break
         assert done == 12
-        assert service.statistics(wall()).created == {"image": 12, "video": 12}
+        assert service.statistics(wall()).created == {"image": 12, "video": 12, "audio": 0}
 
     run(main())
 

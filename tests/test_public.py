@@ -78,7 +78,8 @@ async def test_readmes_twenty_lines_run(tmp_path: Path) -> None:
         (tmp_path / "config.json").write_text(config, encoding="utf-8")
         printed = await run_example(code, tmp_path, environment)
         again = await run_example(code, tmp_path, environment)
-        assert emulator.statistics().created == {"image": 5, "video": 5}  # the second run continued: nothing was left
+        # The second run continued: nothing was left.
+        assert emulator.statistics().created == {"image": 5, "video": 5, "audio": 0}
     assert len(printed.splitlines()) == len(again.splitlines()) == 5
     assert len(list((tmp_path / "out").glob("*.mp4"))) == 5
 

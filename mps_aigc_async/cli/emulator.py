@@ -34,8 +34,9 @@ def emulator(
         int | None, typer.Option("--video-tasks", min=1, help="Most videos running at once.", show_default="no cap")
     ] = None,
 ) -> None:
-    """Run the service on loopback, with real images and videos as results, until Ctrl-C.
+    """Run the service on loopback, with real images, videos and sounds as results, until Ctrl-C.
 
+    It speaks MPS, Tencent VOD and the relay (under /tencent-vod/v1/, with the key RELAYEXAMPLE).
     It accepts the key pair of $TENCENTCLOUD_SECRET_ID and $TENCENTCLOUD_SECRET_KEY, else AKIDEXAMPLE and KEYEXAMPLE.
     Its first line of output is its URL.
     """
@@ -88,4 +89,5 @@ async def _serve(service: "Emulator", speed: float, *, shows_keys: bool) -> None
                     say(f"  export {name}={value}")
             else:
                 say("  (it accepts the keys that are in your environment)")
+            say(f"The relay is at {service.url}/tencent-vod/v1/, with the key {service.service.settings.relay_key}")
             await interrupts.stoppable(asyncio.Event().wait())

@@ -1,10 +1,11 @@
-"""The service on loopback, for tests, benchmarks and the demo: MPS's AIGC API as its documents describe it, at its
-strictest, with real images and videos as results.
+"""The services on loopback, for tests, benchmarks and the demo: the AIGC APIs of MPS, of Tencent VOD and of the relay
+as their documents describe them, at their strictest, with real images, videos and sounds as results.
 
     async with Emulator(speed=60) as emulator:
         ...  # a client whose endpoint is emulator.url
 
-It judges the client, so it borrows nothing from it but the signature (`wire.tc3`, pinned by published vectors).
+`actions.ACTIONS` lists what they answer. It judges the client, so it borrows nothing from it but the signature
+(`wire.tc3`, pinned by published vectors).
 Rendering needs the extra `mps-aigc-async[emulator]`; without it everything works but the download of results.
 `Service` is the same without a socket or a clock, for tests in virtual time.
 """

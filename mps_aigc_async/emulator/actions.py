@@ -1,30 +1,57 @@
-"""The actions the emulator answers, as a table: what each takes, does, and how often it may be called."""
+"""The actions the emulator answers, as tables: what each takes, does, and how often it may be called.
+
+An action's full name is what limits, faults, the log and the statistics call it: MPS's names are bare, VOD's begin
+with `vod:` and the relay's with `relay:`, for two services have an action CreateAigcImageTask.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from .fields import CREATE_IMAGE, CREATE_VIDEO, DESCRIBE, Table
+from . import mps_fields, relay_fields, vod_fields
+from .fields import Table
 from .orders import Kind
 
-Verb: TypeAlias = Literal["create", "describe"]
-
-VERSION = "2019-06-12"
-"""X-TC-Version of MPS, the only one there is."""
+Verb: TypeAlias = Literal["create", "describe", "list"]
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    kind: Kind
     verb: Verb
+    kind: Kind | None
+    """Of the tasks that it is about; None: of any."""
     fields: Table
     per_second: int
-    """The documented limit, "接口请求频率限制" of each action's page, read 2026-11."""
+    """The documented limit, "接口请求频率限制" of each action's page, read 2026-11. The relay documents none: VOD's."""
 
+
+MPS: Final[Mapping[str, Action]] = {
+    "CreateAigcImageTask": Action("create", "image", mps_fields.CREATE_IMAGE, 20),
+    "DescribeAigcImageTask": Action("describe", "image", mps_fields.DESCRIBE, 20),
+    "CreateAigcVideoTask": Action("create", "video", mps_fields.CREATE_VIDEO, 10),
+    "DescribeAigcVideoTask": Action("describe", "video", mps_fields.DESCRIBE, 50),
+    "CreateAigcAudioTask": Action("create", "audio", mps_fields.CREATE_AUDIO, 20),
+    "DescribeAigcAudioTask": Action("describe", "audio", mps_fields.DESCRIBE, 20),
+    "DescribeAigcTaskList": Action("list", None, mps_fields.LIST_TASKS, 20),
+    "DescribeAigcTaskStatus": Action("describe", None, mps_fields.DESCRIBE, 20),
+}
+
+VOD: Final[Mapping[str, Action]] = {
+    "CreateAigcImageTask": Action("create", "image", vod_fields.CREATE_IMAGE, 20),
+    "CreateAigcVideoTask": Action("create", "video", vod_fields.CREATE_VIDEO, 20),
+    "DescribeTaskDetail": Action("describe", None, vod_fields.DESCRIBE, 100),
+    "DescribeTasks": Action("list", None, vod_fields.LIST, 20),
+}
+
+RELAY: Final[Mapping[str, Action]] = {
+    "aigc-image": Action("create", "image", relay_fields.CREATE_IMAGE, 20),
+    "aigc-video": Action("create", "video", relay_fields.CREATE_VIDEO, 20),
+    "query": Action("describe", None, {}, 100),
+}
 
 ACTIONS: Final[Mapping[str, Action]] = {
-    "CreateAigcImageTask": Action("image", "create", CREATE_IMAGE, 20),
-    "DescribeAigcImageTask": Action("image", "describe", DESCRIBE, 20),
-    "CreateAigcVideoTask": Action("video", "create", CREATE_VIDEO, 10),
-    "DescribeAigcVideoTask": Action("video", "describe", DESCRIBE, 50),
+    **MPS,
+    **{f"vod:{name}": action for name, action in VOD.items()},
+    **{f"relay:{name}": action for name, action in RELAY.items()},
 }
+"""All of them, by full name."""

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from ..wire import tc3
 from .refusal import Refused
 
-SERVICE = "mps"
-
 _AUTHORIZATION = re.compile(
     rf"{tc3.ALGORITHM} +Credential=(?P<id>[\w-]+)/(?P<date>\d{{4}}-\d\d-\d\d)/(?P<service>[a-z0-9]+)/{tc3.TERMINATOR}"
     r", *SignedHeaders=(?P<names>[a-z0-9;-]+), *Signature=(?P<signature>[0-9a-f]{64})",
@@ -24,18 +22,19 @@ _MUST_BE_SIGNED = frozenset({"content-type", "host"})
 
 
 class Judge:
-    """Admits one key pair. The derived key changes with the UTC date only, so one is kept."""
+    """Admits one key pair to one service. The derived key changes with the UTC date only, so one is kept."""
 
-    __slots__ = ("_derived_for", "_secret_id", "_secret_key", "_signing_key")
+    __slots__ = ("_derived_for", "_secret_id", "_secret_key", "_service", "_signing_key")
 
-    def __init__(self, secret_id: str, secret_key: str) -> None:
+    def __init__(self, secret_id: str, secret_key: str, service: str) -> None:
+        self._service = service
         self._secret_id = secret_id
         self._secret_key = secret_key
         self._derived_for = ""
         self._signing_key = b""
 
     def __repr__(self) -> str:
-        return "Judge()"
+        return f"Judge({self._service!r})"
 
     def check(self, headers: Mapping[str, str], body: bytes, now: float) -> None:
         """Raises Refused unless the account's own key signed exactly this. `headers` has lower-case names."""
@@ -44,7 +43,7 @@ class Judge:
             raise _malformed("it is not of the form `TC3-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`")
         timestamp = _timestamp(headers)
         names = claim["names"].split(";")
-        _check_claim(claim, names, headers, timestamp)
+        _check_claim(claim, names, headers, timestamp, self._service)
         # The two cheap questions first: they need no hash.
         if not hmac.compare_digest(claim["id"].encode(), self._secret_id.encode()):
             raise Refused("AuthFailure.SecretIdNotFound", "The SecretId is not found, please ensure it is correct.")
@@ -54,19 +53,21 @@ class Judge:
                 f"Your timestamp {timestamp} is more than {tc3.MAX_SKEW_S} s off the server's clock ({int(now)}).",
             )
         text = tc3.string_to_sign(
-            timestamp, tc3.credential_scope(claim["date"], SERVICE), tc3.canonical_request(headers, names, body)
+            timestamp, tc3.credential_scope(claim["date"], self._service), tc3.canonical_request(headers, names, body)
         )
         if not hmac.compare_digest(tc3.signature(self._key_of(claim["date"]), text), claim["signature"]):
             raise Refused("AuthFailure.SignatureFailure", "The provided credentials could not be validated.")
 
     def _key_of(self, date: str) -> bytes:
         if self._derived_for != date:
-            self._signing_key = tc3.key_ladder(self._secret_key, date, SERVICE)[2]
+            self._signing_key = tc3.key_ladder(self._secret_key, date, self._service)[2]
             self._derived_for = date
         return self._signing_key
 
 
-def _check_claim(claim: re.Match[str], names: list[str], headers: Mapping[str, str], timestamp: int) -> None:
+def _check_claim(
+    claim: re.Match[str], names: list[str], headers: Mapping[str, str], timestamp: int, service: str
+) -> None:
     """The Authorization header against the rest of the request, before any hashing."""
     if not _MUST_BE_SIGNED.issubset(names):
         raise _malformed("SignedHeaders must hold content-type and host")
@@ -76,8 +77,8 @@ def _check_claim(claim: re.Match[str], names: list[str], headers: Mapping[str, s
         raise _malformed(f"signed headers that did not arrive: {', '.join(absent)}")
     if not all(headers[name].isascii() for name in names):
         raise _malformed("a signed header's value is not ASCII")
-    if claim["service"] != SERVICE:
-        raise _malformed(f"the credential scope is for service {claim['service']}, this is {SERVICE}")
+    if claim["service"] != service:
+        raise _malformed(f"the credential scope is for service {claim['service']}, this is {service}")
     if claim["date"] != tc3.utc_date(timestamp):
         raise _malformed(f"the scope's date {claim['date']} is not the UTC date of X-TC-Timestamp")
 

@@ -8,8 +8,10 @@
     reset_after   yes       the connection is reset, no answer
     hang          yes       the answer never comes
     delay         yes       the answer, late
+    fail_later    yes       the answer; the task that it created ends badly, with `code`
 
 Each comes `seconds` late, if that is set.
+On the relay `error` has HTTP `status`, if that is set, and then the relay's own body and not VOD's envelope.
 `accepted=True` on the first three makes them lie: the task exists, the answer says otherwise. That is what
 InternalError and a gateway's 502 can mean, and why a client must not send such a create again by itself.
 """
@@ -19,7 +21,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Generic, Literal, TypeAlias, TypeVar, get_args
 
-FaultName: TypeAlias = Literal["error", "http_status", "not_json", "reset_before", "reset_after", "hang", "delay"]
+FaultName: TypeAlias = Literal[
+    "error", "http_status", "not_json", "reset_before", "reset_after", "hang", "delay", "fail_later"
+]
 
 MEDIA = "Media"
 """The name by which a download is spoken of as an action. Its `reset_after` comes in the middle of the body."""
@@ -32,7 +36,11 @@ _ACCEPTED: Final[Mapping[FaultName, bool]] = {
     "reset_after": True,
     "hang": True,
     "delay": True,
+    "fail_later": True,
 }
+
+GATEWAY_STATUS = 502
+"""Of `http_status`, unless it says otherwise."""
 
 
 @dataclass(slots=True)
@@ -86,7 +94,7 @@ class Fault(Rule):
     fault: FaultName
     accepted: bool
     code: str
-    status: int
+    status: int | None
     seconds: float
 
 
@@ -104,17 +112,20 @@ class Faults(Rules[Fault]):
         probability: float = 1.0,
         accepted: bool | None = None,
         code: str = "InternalError",
-        status: int = 502,
+        status: int | None = None,
         seconds: float = 0.0,
     ) -> None:
         """Arranges for `fault` to befall the next `times` calls of `action` (None: of any action but "Media").
 
         With a `probability`, each call draws (seeded) until it has happened `times` times; pass `times=None` to make
-        it a rate of failure. `code` belongs to `error` and `status` to `http_status`; `seconds` delays any of them.
+        it a rate of failure. `code` belongs to `error` and `fail_later`, `status` to `http_status` (502 by default) and
+        to the relay's `error`; `seconds` delays any of them.
         """
         if fault not in get_args(FaultName):
             raise ValueError(f"no such fault: {fault!r}; there are {', '.join(get_args(FaultName))}")
         takes_place = _ACCEPTED[fault] if accepted is None else accepted
         if fault == "reset_before" and takes_place:
             raise ValueError("reset_before accepts nothing; use reset_after")
+        if fault == "fail_later" and (action is None or not takes_place):
+            raise ValueError("fail_later befalls a create that was accepted: name its action")
         self.rules.append(Fault(action, times, probability, fault, takes_place, code, status, seconds))

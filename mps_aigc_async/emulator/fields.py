@@ -1,7 +1,7 @@
-"""Which fields an action takes, as tables, and the checker that holds a request against them.
+"""The shapes that a request's fields may have, and the checker that holds a request against a table of them.
 
-The tables are the emulator's own, written from the official SDK's models (tencentcloud-sdk-python-mps 3.1.194,
-`v20190612/models.py`) and never from this package's encoder: a judge that shares the client's tables shares its
+The tables (`mps_fields`, `vod_fields`, `relay_fields`) are the emulator's own, written from the official SDK's models
+and the relay's page and never from this package's encoders: a judge that shares the client's tables shares its
 mistakes. A field that no table knows is refused by its full name (`ImageInfos.0.Url`), as the service does.
 """
 
@@ -15,7 +15,7 @@ from .refusal import Refused
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
 """What `json.loads` returns. A string is a Sequence as well, so test for `list`."""
 
-Scalar: TypeAlias = Literal["string", "integer", "boolean", "document"]
+Scalar: TypeAlias = Literal["string", "integer", "number", "boolean", "document"]
 """`document` is a string that must itself hold a JSON document, as AdditionalParameters does."""
 
 
@@ -24,68 +24,15 @@ class ListOf:
     of: "Shape"
 
 
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A string with these values and no others, where a document lists them for good."""
+
+    values: tuple[str, ...]
+
+
 Table: TypeAlias = Mapping[str, "Shape"]
-Shape: TypeAlias = "Scalar | ListOf | Table"
-
-_IMAGE: Table = {"ImageUrl": "string", "ReferenceType": "string"}
-_COS: Table = {"CosBucketName": "string", "CosBucketRegion": "string", "CosBucketPath": "string"}
-
-CREATE_IMAGE: Table = {
-    "ModelName": "string",  # never an enum: the list of models changes more often than the API
-    "ModelVersion": "string",
-    "SceneType": "string",
-    "Prompt": "string",
-    "NegativePrompt": "string",
-    "EnhancePrompt": "boolean",
-    "ImageInfos": ListOf(_IMAGE),
-    "OutputImageCount": "integer",
-    "ExtraParameters": {
-        "AspectRatio": "string",
-        "Resolution": "string",
-        "LogoAdd": "integer",
-        "OutputFormat": "string",
-    },
-    "AdditionalParameters": "document",
-    "StoreCosParam": _COS,
-    "Operator": "string",
-}
-
-CREATE_VIDEO: Table = {
-    "ModelName": "string",
-    "ModelVersion": "string",
-    "SceneType": "string",
-    "Prompt": "string",
-    "NegativePrompt": "string",
-    "EnhancePrompt": "boolean",
-    "ImageUrl": "string",
-    "LastImageUrl": "string",
-    "ImageInfos": ListOf(_IMAGE),
-    "VideoInfos": ListOf({"VideoUrl": "string", "ReferType": "string", "KeepOriginalSound": "string"}),
-    "AudioInfos": ListOf({"AudioUrl": "string"}),
-    "SubjectInfos": ListOf(
-        {
-            "Id": "string",
-            "Name": "string",
-            "VoiceId": "string",
-            "ImageUrls": ListOf("string"),
-            "VideoUrls": ListOf("string"),
-        }
-    ),
-    "Duration": "integer",
-    "ExtraParameters": {
-        "Resolution": "string",
-        "AspectRatio": "string",
-        "LogoAdd": "integer",
-        "EnableAudio": "boolean",
-        "OffPeak": "boolean",
-        "EnableBgm": "boolean",
-    },
-    "StoreCosParam": _COS,
-    "AdditionalParameters": "document",
-    "Operator": "string",
-}
-
-DESCRIBE: Table = {"TaskId": "string"}
+Shape: TypeAlias = "Scalar | OneOf | ListOf | Table"
 
 
 def decode(body: bytes, table: Table) -> Mapping[str, Json]:
@@ -111,6 +58,10 @@ def _check_table(prefix: str, value: Mapping[str, Json], table: Table) -> None:
 def _check(path: str, value: Json, shape: Shape) -> None:
     if isinstance(shape, str):
         _check_scalar(path, value, shape)
+    elif isinstance(shape, OneOf):
+        _check_scalar(path, value, "string")
+        if value not in shape.values:
+            raise Refused("InvalidParameterValue", f"The parameter `{path}` must be one of {', '.join(shape.values)}.")
     elif isinstance(shape, ListOf):
         if not isinstance(value, list):
             raise _wrong_type(path, "array")
@@ -127,6 +78,8 @@ def _check_scalar(path: str, value: Json, scalar: Scalar) -> None:
     match scalar:
         case "integer":
             right = type(value) is int
+        case "number":
+            right = type(value) in {int, float}
         case "boolean":
             right = type(value) is bool
         case "string" | "document":
@@ -163,3 +116,14 @@ def table_of(fields: Mapping[str, Json], name: str) -> Mapping[str, Json]:
     """A checked object field; empty where it is not set."""
     value = fields.get(name)
     return value if isinstance(value, Mapping) else {}
+
+
+def number_of(fields: Mapping[str, Json], name: str, default: float) -> float:
+    value = fields.get(name)
+    return value if isinstance(value, int | float) else default
+
+
+def tables_of(fields: Mapping[str, Json], name: str) -> list[Mapping[str, Json]]:
+    """A checked list of objects; empty where it is not set."""
+    value = fields.get(name)
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

@@ -6,7 +6,6 @@ that grows with the time. The first frame is untouched, so that a chain can be c
 
 import hashlib
 import math
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,12 +15,11 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import av
-from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 from PIL import Image, ImageDraw
 
-from mps_aigc_async.emulator import pictures
+from mps_aigc_async.emulator import pictures, sounds
 
 from .lettering import font, wrapped, write
 from .orders import VideoOrder
@@ -37,10 +35,6 @@ _ENCODER: Final = {"preset": "veryfast", "qp": "22", "threads": "1"}
 """A constant quantiser and one thread, so that a film rendered again is the same to the byte and a download can go on
 where it was broken off: under `crf`, x264 gave another length each time (libx264 of PyAV 18.1, measured)."""
 
-_RATE = 24_000
-_CHUNK = _RATE // 10
-"""A tenth of a second: pitches that are multiples of 10 Hz make whole waves in it, so it repeats without a click."""
-
 
 def film(order: VideoOrder, first: bytes, last: bytes) -> bytes:
     """The encoded video. `first` and `last` are images as `pictures.fitted` returns them, or empty."""
@@ -53,11 +47,11 @@ def film(order: VideoOrder, first: bytes, last: bytes) -> bytes:
             video = container.add_stream("libx264", rate=FPS, options=dict(_ENCODER))
             video.width, video.height = order.size
             video.pix_fmt = "yuv420p"
-            audio = _audio_stream(container) if order.audio else None
+            audio = sounds.add_stream(container, "aac") if order.audio else None
             for number, frame in enumerate(_frames(order, opening, ending)):
                 _encode_frame(container, video, frame, number)
                 if audio is not None and number % FPS == 0:
-                    _encode_second(container, audio, order.prompt, number // FPS)
+                    sounds.encode_second(container, audio, order.prompt, number // FPS)
             container.mux(video.encode(None))
             if audio is not None:
                 container.mux(audio.encode(None))
@@ -158,29 +152,3 @@ def _encode_frame(container: OutputContainer, stream: VideoStream, picture: Imag
     frame = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]  # PyAV leaves Pillow untyped
     frame.pts, frame.time_base = number, Fraction(1, FPS)
     container.mux(stream.encode(frame))
-
-
-def _audio_stream(container: OutputContainer) -> AudioStream:
-    stream = container.add_stream("aac", rate=_RATE)
-    stream.layout = "mono"
-    return stream
-
-
-def _encode_second(container: OutputContainer, stream: AudioStream, prompt: str, second: int) -> None:
-    samples = _chord(prompt)
-    for tenth in range(10):
-        frame = av.AudioFrame(format="s16", layout="mono", samples=_CHUNK)
-        frame.planes[0].update(samples)
-        frame.sample_rate, frame.time_base = _RATE, Fraction(1, _RATE)
-        frame.pts = (second * 10 + tenth) * _CHUNK
-        container.mux(stream.encode(frame))
-
-
-def _chord(prompt: str) -> bytes:
-    """A soft major chord, 16-bit, a tenth of a second; the prompt decides how high."""
-    base = 160 + 20 * (hashlib.sha256(prompt.encode(errors="replace")).digest()[2] % 8)
-    pitches = (base, base * 5 // 40 * 10, base * 3 // 20 * 10)
-    wave = (
-        sum(math.sin(math.tau * pitch * sample / _RATE) for pitch in pitches) / len(pitches) for sample in range(_CHUNK)
-    )
-    return array("h", (round(4500 * height) for height in wave)).tobytes()

@@ -1,6 +1,10 @@
 """Fetching the images that a video is to begin and end with, as the service does: from anywhere, within bounds."""
 
+from base64 import b64decode
+
 import aiohttp
+
+from .orders import INLINE
 
 MAX_BYTES = 10 * 1024 * 1024
 """Of one image: "推荐图片大小不超过10M", ImageUrl of CreateAigcVideoTask (official SDK 3.1.194)."""
@@ -20,6 +24,8 @@ async def fetch(session: aiohttp.ClientSession, url: str) -> bytes:
     """The bytes at `url`; none for an empty URL. Raises FrameError."""
     if not url:
         return b""
+    if url.startswith(INLINE):
+        return b64decode(url.removeprefix(INLINE))
     received = bytearray()
     try:
         async with session.get(url, timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as response:

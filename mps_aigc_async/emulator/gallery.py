@@ -9,7 +9,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from .orders import ImageOrder, Order, VideoOrder
+from .orders import AudioOrder, ImageOrder, Order, VideoOrder
 from .storage import Piece
 
 KEPT_BYTES = 64 * 1024 * 1024
@@ -35,7 +35,7 @@ class Gallery:
     def __repr__(self) -> str:
         return f"Gallery(kept={len(self._kept)}, bytes={self._size}, rendering={len(self._rendering)})"
 
-    async def add_frames(self, task_id: str, order: Order, first: bytes, last: bytes) -> None:
+    async def add_frames(self, task_id: str, order: VideoOrder, first: bytes, last: bytes) -> None:
         """Keeps a video's first and last image (empty: none), reduced to its size. Raises UnreadableImageError."""
         fit = partial(_fitted, size=order.size)
         self._frames[task_id] = await asyncio.get_running_loop().run_in_executor(
@@ -88,10 +88,14 @@ def _fitted(image: bytes, size: tuple[int, int]) -> bytes:
 
 
 def _rendered(order: Order, index: int, first: bytes, last: bytes) -> bytes:
-    from mps_aigc_async.emulator import films, pictures  # noqa: PLC0415 - as above, and PyAV
+    from mps_aigc_async.emulator import films, pictures, sounds  # noqa: PLC0415 - as above, and PyAV
 
     match order:
         case ImageOrder():
             return pictures.image(order, index)
         case VideoOrder():
             return films.film(order, first, last)
+        case AudioOrder(film=VideoOrder() as film) if order.formats[index] == "mp4":
+            return films.film(film, b"", b"")
+        case AudioOrder():
+            return sounds.sound(order)

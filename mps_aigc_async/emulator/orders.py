@@ -1,29 +1,30 @@
-"""What a create asks for, as values: the checked fields of a request, read once, and the rules beyond their types.
+"""What a create asks for, as values, whichever service was asked; and what the services' readings of it share.
 
-Sizes are a fraction of what the service renders (1280x720 and more): every result is a real file, and a demo renders
+Sizes are a fraction of what a service renders (1280x720 and more): every result is a real file, and a demo renders
 dozens of them on a laptop.
 """
 
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
-from .fields import Json, flag_of, integer_of, table_of, text_of
+from .fields import Json, text_of
 from .refusal import Refused
 
-Kind: TypeAlias = Literal["image", "video"]
-Format: TypeAlias = Literal["png", "jpg", "mp4"]
-
-MAX_PROMPT: Final[Mapping[Kind, int]] = {"image": 1000, "video": 2000}
-"""Characters. Image: CreateAigcImageTask, "最大支持1000字符"; video: the AIGC guide of 2026-05-29."""
+Kind: TypeAlias = Literal["image", "video", "audio"]
+KINDS: Final[tuple[Kind, ...]] = ("image", "video", "audio")
+Format: TypeAlias = Literal["png", "jpg", "mp4", "mp3", "wav"]
 
 DEFAULT_SECONDS = 5
-"""Of a video without Duration: the default of Kling, Vidu, PixVerse and H2 (Hailuo's is 6)."""
+"""Of a video without a duration: the default of Kling, Vidu, PixVerse and H2 (Hailuo's is 6)."""
 
 MAX_SECONDS = 60
 """Ours: the longest documented is 16, and a longer one only costs time to render."""
+
+INLINE: Final = "data:;base64,"
+"""How the URL begins of an image that came along with its request."""
 
 MAX_COUNT = 10
 """Ours: the service documents 1 and the models' own pages up to 9."""
@@ -43,6 +44,11 @@ class ImageOrder:
     count: int
     format: Format
 
+    @property
+    def formats(self) -> tuple[Format, ...]:
+        """Of its results, one each. The same for the other orders."""
+        return (self.format,) * self.count
+
 
 @dataclass(frozen=True, slots=True)
 class VideoOrder:
@@ -52,88 +58,79 @@ class VideoOrder:
     seconds: int
     audio: bool
     first_url: str
-    """The image to begin with; empty for none. The same for `last_url`, the image to end with."""
+    """The image to begin with; empty for none, a `data:` URL for one that came along. The same for `last_url`, the
+    image to end with."""
     last_url: str
-    count: int = 1
-    format: Format = "mp4"
+
+    @property
+    def formats(self) -> tuple[Format, ...]:
+        return ("mp4",)
 
     @property
     def needs_frames(self) -> bool:
         return bool(self.first_url or self.last_url)
 
-
-Order: TypeAlias = ImageOrder | VideoOrder
-
-
-def image_order(fields: Mapping[str, Json]) -> ImageOrder:
-    """Raises Refused. `fields` are checked against CREATE_IMAGE."""
-    extra = table_of(fields, "ExtraParameters")
-    _check_logo(extra)
-    asked = text_of(extra, "OutputFormat") or "png"
-    if asked not in {"png", "jpeg"}:
-        raise _out_of_range("ExtraParameters.OutputFormat", "jpeg or png")
-    return ImageOrder(
-        prompt=_prompt(fields, "image", has_picture=bool(fields.get("ImageInfos"))),
-        label=_label(fields),
-        size=_size(_asked_size(fields) or text_of(extra, "AspectRatio"), 2 * _long_side(extra)),
-        count=_within(fields, "OutputImageCount", 1, MAX_COUNT),
-        format="jpg" if asked == "jpeg" else "png",
-    )
+    def without_data(self) -> "VideoOrder":
+        """The order once its frames are kept elsewhere: of an image that came along, megabytes, just the scheme."""
+        return replace(self, first_url=_without_data(self.first_url), last_url=_without_data(self.last_url))
 
 
-def video_order(fields: Mapping[str, Json]) -> VideoOrder:
-    """Raises Refused. `fields` are checked against CREATE_VIDEO."""
-    extra = table_of(fields, "ExtraParameters")
-    _check_logo(extra)
-    first_url = text_of(fields, "ImageUrl")
-    return VideoOrder(
-        prompt=_prompt(fields, "video", has_picture=bool(first_url or fields.get("ImageInfos"))),
-        label=_label(fields),
-        size=_size(text_of(extra, "AspectRatio"), _long_side(extra)),
-        seconds=_within(fields, "Duration", DEFAULT_SECONDS, MAX_SECONDS),
-        audio=flag_of(extra, "EnableAudio"),
-        first_url=first_url,
-        last_url=text_of(fields, "LastImageUrl"),
-    )
+@dataclass(frozen=True, slots=True)
+class AudioOrder:
+    prompt: str
+    label: str
+    seconds: int
+    format: Format
+    film: VideoOrder | None
+    """The video to be given a sound: an order of its own, since what was handed over is not fetched."""
+
+    @property
+    def formats(self) -> tuple[Format, ...]:
+        return (self.format,) if self.film is None else (self.format, "mp4")
 
 
-def _prompt(fields: Mapping[str, Json], kind: Kind, *, has_picture: bool) -> str:
-    prompt = text_of(fields, "Prompt")
-    if not prompt and not has_picture:
-        raise Refused("MissingParameter", "The request is missing the parameter `Prompt`, and has no image either.")
-    if len(prompt) > MAX_PROMPT[kind]:
-        raise _out_of_range("Prompt", f"at most {MAX_PROMPT[kind]} characters (it has {len(prompt)})")
-    return prompt
+Order: TypeAlias = ImageOrder | VideoOrder | AudioOrder
 
 
-def _label(fields: Mapping[str, Json]) -> str:
+def _without_data(url: str) -> str:
+    return INLINE if url.startswith(INLINE) else url
+
+
+def label_of(fields: Mapping[str, Json]) -> str:
     return f"{text_of(fields, 'ModelName')} {text_of(fields, 'ModelVersion')}".strip()
 
 
-def _check_logo(extra: Mapping[str, Json]) -> None:
-    if integer_of(extra, "LogoAdd", 0) not in {0, 1}:
-        raise _out_of_range("ExtraParameters.LogoAdd", "0 or 1")
-
-
-def _within(fields: Mapping[str, Json], name: str, default: int, most: int) -> int:
-    value = integer_of(fields, name, default)
-    if not 1 <= value <= most:
-        raise _out_of_range(name, f"from 1 to {most}")
+def within(name: str, value: float, most: int, least: int = 1) -> float:
+    """The value, if it is in its range. Raises Refused."""
+    if not least <= value <= most:
+        raise out_of_range(name, f"from {least} to {most}")
     return value
 
 
-def _out_of_range(name: str, rule: str) -> Refused:
+def out_of_range(name: str, rule: str) -> Refused:
     return Refused("InvalidParameterValue", f"The parameter `{name}` must be {rule}.")
 
 
-def _asked_size(fields: Mapping[str, Json]) -> str:
+def missing(name: str, also: str = "") -> Refused:
+    return Refused("MissingParameter", f"The request is missing the parameter `{name}`{also}.")
+
+
+def asked_size(additional: str) -> str:
     """Hunyuan and Qwen take the size in AdditionalParameters, `{"size":"1024x1024"}`; only its shape is kept."""
-    document: Json = json.loads(text_of(fields, "AdditionalParameters") or "{}")
+    document: Json = json.loads(additional or "{}")
     return text_of(document, "size") if isinstance(document, Mapping) else ""
 
 
-def _long_side(extra: Mapping[str, Json]) -> int:
-    return _LONG_SIDE.get(text_of(extra, "Resolution").upper(), _LONG_SIDE["720P"])
+def image_size(ratio: str, resolution: str) -> tuple[int, int]:
+    return _size(ratio, 2 * _long_side(resolution))
+
+
+def video_size(ratio: str, resolution: str) -> tuple[int, int]:
+    return _size(ratio, _long_side(resolution))
+
+
+def _long_side(resolution: str) -> int:
+    return _LONG_SIDE.get(resolution.upper(), _LONG_SIDE["720P"])
 
 
 def _size(ratio: str, long_side: int) -> tuple[int, int]:

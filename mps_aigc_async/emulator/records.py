@@ -4,7 +4,6 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .orders import Kind
 from .window import Meter
 
 
@@ -13,6 +12,7 @@ class Arrival:
     """One signed call as it was judged. `at` is Unix seconds."""
 
     action: str
+    """Its full name, as in `actions.ACTIONS`."""
     at: float
     code: str | None
     """None if it was accepted; else the code of the refusal, or the name of the fault that came before it."""
@@ -27,7 +27,7 @@ class Statistics:
     """A snapshot; none of it changes afterwards."""
 
     created: Mapping[str, int]
-    """By kind, as the two below."""
+    """By kind, of all services together, as the two below."""
     running: Mapping[str, int]
     most_running: Mapping[str, int]
     refused: Mapping[str, int]
@@ -41,17 +41,16 @@ class Statistics:
 
 
 class Records:
-    __slots__ = ("arrivals", "created", "downloads", "meters", "refused")
+    __slots__ = ("arrivals", "downloads", "meters", "refused")
 
     def __init__(self, log_size: int) -> None:
         self.arrivals: deque[Arrival] = deque(maxlen=log_size)
-        self.created: Counter[Kind] = Counter()
         self.refused: Counter[str] = Counter()
         self.meters: defaultdict[str, Meter] = defaultdict(Meter)
         self.downloads = 0
 
     def __repr__(self) -> str:
-        return f"Records(created={dict(self.created)}, refused={dict(self.refused)})"
+        return f"Records(refused={dict(self.refused)})"
 
     def arrived(self, arrival: Arrival) -> None:
         self.arrivals.append(arrival)

@@ -57,5 +57,5 @@ def conduct_of(fault: Fault) -> Conduct:
             return Conduct.RESET
         case "hang":
             return Conduct.HANG
-        case "error" | "http_status" | "not_json" | "delay":
+        case "error" | "http_status" | "not_json" | "delay" | "fail_later":
             return Conduct.ANSWER

@@ -17,10 +17,11 @@ from aiohttp import web
 from .faults import Faults
 from .frames import USER_AGENT, FrameError, fetch
 from .gallery import Gallery, UnreadableImageError
+from .gateway import MAX_BODY
 from .records import Arrival, Statistics
 from .reply import Conduct, Frames, Reply
-from .service import MAX_BODY, Service
-from .settings import Settings
+from .service import Service
+from .settings import RelayEnvelope, Settings
 from .storage import Piece
 
 HOST = "127.0.0.1"
@@ -30,7 +31,7 @@ _SHUTDOWN_S = 1.0
 
 
 class Emulator:
-    """The service on loopback, from `async with` to its end.
+    """The services on loopback, from `async with` to its end.
 
         async with Emulator(speed=60, seed=7) as emulator:
             config = {"tencentCloud": {"endpoint": emulator.url, …}}
@@ -46,6 +47,7 @@ class Emulator:
         port: int = 0,
         image_seconds: tuple[float, float] = (60.0, 180.0),
         video_seconds: tuple[float, float] = (180.0, 300.0),
+        audio_seconds: tuple[float, float] = (30.0, 90.0),
         max_running: Mapping[str, int] | None = None,
         limits: Mapping[str, int | None] | None = None,
         secret_id: str = "AKIDEXAMPLE",  # noqa: S107 - a published placeholder, as the next one
@@ -54,6 +56,11 @@ class Emulator:
         failing_word: str = "fail-later",
         fetch_frames: bool = True,
         log_size: int = 100_000,
+        sub_app_id: int | None = None,
+        vod_processing: int | None = None,
+        relay_key: str = "RELAYEXAMPLE",
+        relay_query: str = "/tencent-vod/v1/query/{task_id}",
+        relay_envelope: RelayEnvelope = "detail",
     ) -> None:
         self.service = Service(
             Settings(
@@ -61,6 +68,7 @@ class Emulator:
                 seed=seed,
                 image_seconds=image_seconds,
                 video_seconds=video_seconds,
+                audio_seconds=audio_seconds,
                 max_running=max_running,
                 limits=limits,
                 secret_id=secret_id,
@@ -69,6 +77,11 @@ class Emulator:
                 failing_word=failing_word,
                 fetch_frames=fetch_frames,
                 log_size=log_size,
+                sub_app_id=sub_app_id,
+                vod_processing=vod_processing,
+                relay_key=relay_key,
+                relay_query=relay_query,
+                relay_envelope=relay_envelope,
             )
         )
         self._port = port

@@ -2,37 +2,62 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
 
 from .actions import ACTIONS
+from .orders import KINDS
+
+RelayEnvelope: TypeAlias = Literal["detail", "wrapped"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     speed: float = 1.0
-    """Divides the tasks' durations and the life of result URLs; never the rate window or the signature's 5 minutes."""
+    """Divides the tasks' durations and the life of result URLs; never the rate window, the signature's 5 minutes or the
+    3 days of VOD's tasks and SessionIds."""
     seed: int = 7
     """Of every draw: durations, ids, faults. Calls that come in the same order get the same answers."""
     image_seconds: tuple[float, float] = (60.0, 180.0)
     """Shortest and longest task, before `speed`: "1–3 minutes" for an image, "3–5" for a video (AIGC guide)."""
     video_seconds: tuple[float, float] = (180.0, 300.0)
+    audio_seconds: tuple[float, float] = (30.0, 90.0)
+    """Ours: the documents say nowhere how long an audio takes."""
     max_running: Mapping[str, int] | None = None
-    """By kind, `{"image": 50, "video": 10}`: beyond it LimitExceeded.CreateTask. A kind left out has no cap."""
+    """By kind, `{"image": 50, "video": 10}`, of MPS's tasks: beyond it LimitExceeded.CreateTask. A kind left out has no
+    cap."""
     limits: Mapping[str, int | None] | None = None
-    """By action, in place of the documented calls per second; None as a value is no limit."""
+    """By action (its full name in `actions.ACTIONS`), in place of the documented calls per second; None as a value is
+    no limit."""
     secret_id: str = field(default="AKIDEXAMPLE", repr=False)
     secret_key: str = field(default="KEYEXAMPLE", repr=False)
     forbidden_word: str = "forbidden-content"
-    """A prompt that contains it is refused at the create: InvalidParameter.ViolationContent."""
+    """A prompt that contains it is refused at the create: InvalidParameter.ViolationContent, of which VOD's spelling is
+    InvalidParameter.VoilationContent."""
     failing_word: str = "fail-later"
-    """A prompt that contains it makes a task that ends FAIL."""
+    """A prompt that contains it makes a task that ends FAIL, at VOD in a FINISH with an ErrCodeExt."""
     fetch_frames: bool = True
     """A video waits for the images it was given until they are reported; False takes them for granted."""
     log_size: int = 100_000
     """Arrivals kept in the log. The counters are complete whatever it is."""
+    sub_app_id: int | None = None
+    """VOD's application, which every call has to name; None takes any, and none."""
+    vod_processing: int | None = None
+    """Tasks that VOD processes at a time for an account, the others waiting in line; None is no line. An account has 1
+    unless it asks for more ("默认限制1个并发处理", CreateAigcImageTask). The relay's account has a line of its own."""
+    relay_key: str = field(default="RELAYEXAMPLE", repr=False)
+    """The bearer token of the relay."""
+    relay_query: str = "/tencent-vod/v1/query/{task_id}"
+    """The path of the relay's query, which its own pages don't document."""
+    relay_envelope: RelayEnvelope = "detail"
+    """What the query answers: VOD's DescribeTaskDetail, or that wrapped in the family's task record."""
 
     def __post_init__(self) -> None:
         _known("limits", self.limits or {}, ACTIONS)
-        _known("max_running", self.max_running or {}, {action.kind for action in ACTIONS.values()})
+        _known("max_running", self.max_running or {}, KINDS)
+        if self.relay_query.count("{task_id}") != 1:
+            raise ValueError(f"relay_query holds {{task_id}} once: {self.relay_query!r}")
+        if self.relay_envelope not in get_args(RelayEnvelope):
+            raise ValueError(f"relay_envelope is one of {get_args(RelayEnvelope)}: {self.relay_envelope!r}")
 
 
 def _known(setting: str, given: Mapping[str, object], names: Iterable[str]) -> None:

@@ -6,16 +6,22 @@ that a client that drops or re-encodes the query is found out.
 
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs
 
-from .orders import Order
+from .orders import Format, Order
 from .reply import Conduct, Reply, storage_error
 from .tasks import Task
 
-CONTENT_TYPES: Final = {"png": "image/png", "jpg": "image/jpeg", "mp4": "video/mp4"}
+CONTENT_TYPES: Final[Mapping[Format, str]] = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "mp4": "video/mp4",
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+}
 
 _PATH = re.compile(r"/media/(?P<task>[\w-]+)/(?P<index>\d{1,3})\.(?P<format>[a-z0-9]+)", re.ASCII)
 
@@ -34,7 +40,7 @@ class Piece:
 
     @property
     def content_type(self) -> str:
-        return CONTENT_TYPES[self.order.format]
+        return CONTENT_TYPES[self.order.formats[self.index]]
 
 
 class Storage:
@@ -51,7 +57,7 @@ class Storage:
     def urls(self, task: Task) -> list[str]:
         """The URLs of a task that is done."""
         expires = int(task.expires_at)
-        paths = [f"/media/{task.task_id}/{index}.{task.order.format}" for index in range(task.order.count)]
+        paths = [f"/media/{task.task_id}/{index}.{format_}" for index, format_ in enumerate(task.order.formats)]
         return [f"{self.base_url}{path}?expires={expires}&sign={self._sign(path, str(expires))}" for path in paths]
 
     def find(self, path: str, query: str, now: float, task_of: Callable[[str], Task | None]) -> Piece | Reply:

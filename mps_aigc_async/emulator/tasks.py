@@ -1,7 +1,8 @@
-"""A task's life as the service tells it: WAIT, RUN, then DONE or FAIL, each a pure function of the task and the time.
+"""A task's life: it stands in line if there is one, waits, runs, and ends well or not, each a pure function of the task
+and the time. What the services call these states is theirs.
 
 A video that was given frames waits for them as well: it is not done before its first frame has been fetched, and
-fails if it can't be. Whoever fetches them reports it (`with_frames`, `failed`).
+fails if it can't be. Whoever fetches them reports it (`with_frames`, `broken`).
 """
 
 from dataclasses import dataclass, replace
@@ -9,51 +10,87 @@ from math import inf
 from random import Random
 from typing import Literal, TypeAlias
 
-from .orders import Kind, Order
+from .orders import Kind, Order, VideoOrder
+
+Origin: TypeAlias = Literal["mps", "vod", "relay"]
+"""The service that a task was made by: each has its own account, and knows no other's tasks."""
 
 Status: TypeAlias = Literal["WAIT", "RUN", "DONE", "FAIL"]
 
-URL_LIFE_S = 12 * 3600.0
-"""Seconds that a result's URL lives: "图片存储12小时", DescribeAigcImageTaskResponse of the official SDK 3.1.194."""
-
 WAITING_SHARE = 0.1
-"""The share of a task's time that it spends in WAIT. Ours; the service publishes none."""
+"""The share of a task's time that it spends in WAIT where there is no line. Ours; the services publish none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    code: str
+    """MPS tells none of a task's; VOD's is the ErrCodeExt."""
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Times are Unix seconds. `ends_at` is infinite while frames are awaited; `failure` is the Message of a FAIL."""
+    """Times are Unix seconds, lengths seconds. A time that is not known yet is infinite."""
 
     task_id: str
+    origin: Origin
     kind: Kind
     order: Order
     created_at: float
-    runs_at: float
-    due_at: float
-    ends_at: float
-    expires_after: float
-    """Seconds from its end until its URLs expire."""
-    failure: str = ""
+    turn_at: float
+    """When the line reached it: at once, if there is none."""
+    waits: float
+    """From its turn until it runs."""
+    length: float
+    """From its turn until it is due."""
+    frames_at: float
+    """When its frames were there."""
+    url_life: float
+    """From its end until its URLs expire."""
+    failure: Failure | None = None
+    broken_at: float = inf
+    """When it was found that it can't be done."""
+
+    @property
+    def runs_at(self) -> float:
+        return self.turn_at + self.waits
+
+    @property
+    def due_at(self) -> float:
+        return self.turn_at + self.length
+
+    @property
+    def ends_at(self) -> float:
+        return min(self.broken_at, max(self.due_at, self.frames_at))
+
+    @property
+    def expires_at(self) -> float:
+        return self.ends_at + self.url_life
+
+    @property
+    def awaits_frames(self) -> bool:
+        return self.frames_at == inf and self.broken_at == inf
+
+    @property
+    def stands_in_line(self) -> bool:
+        return self.turn_at == inf and self.broken_at == inf
 
     def status(self, now: float) -> Status:
         if now >= self.ends_at:
             return "FAIL" if self.failure else "DONE"
         return "RUN" if now >= self.runs_at else "WAIT"
 
-    @property
-    def expires_at(self) -> float:
-        return self.ends_at + self.expires_after
-
-    @property
-    def awaits_frames(self) -> bool:
-        return self.ends_at == inf
+    def begun(self, at: float) -> "Task":
+        """Its turn has come."""
+        return replace(self, turn_at=at)
 
     def with_frames(self, now: float) -> "Task":
         """The frames are there: it ends when it was due, or now if they were late."""
-        return replace(self, ends_at=max(self.due_at, now))
+        order = self.order.without_data() if isinstance(self.order, VideoOrder) else self.order
+        return replace(self, order=order, frames_at=now)
 
-    def failed(self, message: str, now: float) -> "Task":
-        return replace(self, ends_at=now, failure=message)
+    def broken(self, failure: Failure, now: float) -> "Task":
+        return replace(self, broken_at=now, failure=failure)
 
 
 class Durations:
@@ -74,17 +111,6 @@ class Durations:
         self._ranges = ranges
         self._speed = speed
 
-    def task(self, task_id: str, kind: Kind, order: Order, now: float, *, awaits_frames: bool, failure: str) -> Task:
+    def draw(self, kind: Kind) -> float:
         shortest, longest = self._ranges[kind]
-        length = self._random.triangular(shortest, longest, shortest + (longest - shortest) / 4) / self._speed
-        return Task(
-            task_id=task_id,
-            kind=kind,
-            order=order,
-            created_at=now,
-            runs_at=now + length * WAITING_SHARE,
-            due_at=now + length,
-            ends_at=inf if awaits_frames else now + length,
-            expires_after=URL_LIFE_S / self._speed,
-            failure=failure,
-        )
+        return self._random.triangular(shortest, longest, shortest + (longest - shortest) / 4) / self._speed

@@ -7,6 +7,7 @@ neighbours does not.
 """
 
 from collections import deque
+from collections.abc import Mapping
 
 WINDOW_S = 1.0
 
@@ -31,6 +32,21 @@ class Window:
             return False
         self._admitted.append(at)
         return True
+
+
+class Rates:
+    """A window for each action, by its full name."""
+
+    __slots__ = ("_windows",)
+
+    def __init__(self, limits: Mapping[str, int | None]) -> None:
+        self._windows = {name: Window(limit) for name, limit in limits.items()}
+
+    def __repr__(self) -> str:
+        return f"Rates({self._windows!r})"
+
+    def admit(self, name: str, at: float) -> bool:
+        return self._windows[name].admit(at)
 
 
 class Meter:

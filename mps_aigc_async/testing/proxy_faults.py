@@ -14,7 +14,7 @@
     gzip_bomb          yes   Content-Encoding: gzip and 64 KiB that unpack to 64 MiB of zeros
     wrong_type         yes   the answer as text/plain; of a download, the file as text/html
     unknown_status     yes   of a describe: a Status that no document knows, PAUSED
-    done_without_urls  yes   of a describe: Status DONE, and no URLs
+    done_without_urls  yes   of a describe: Status DONE (of VOD's: FINISH), and no URLs
     null_fields        yes   of a call: every field inside Response but RequestId is null
 
 "seen" says whether the service saw the call. Each comes `seconds` late, if that is set. The last three rewrite the
@@ -32,7 +32,9 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from ..emulator.faults import MEDIA, Rule, Rules
 from ..emulator.frames import USER_AGENT
+from ..emulator.relay import PREFIX
 from ..emulator.reply import HTML, page
+from ..emulator.vod import VERSION
 from .http_messages import Head, Message, message
 
 ProxyFault: TypeAlias = Literal[
@@ -71,10 +73,14 @@ Json: TypeAlias = dict[str, object]
 
 
 def action_of(request: Head) -> str:
-    """The action of a call, "Media" of a download, "Frame" of the emulator's own; "" for what is none of these."""
+    """The action of a call by the emulator's full name (`vod:…`, `relay:…`; the relay's query at its default path),
+    "Media" of a download, "Frame" of the emulator's own; "" for what is none of these."""
     if request.method == "GET" and request.target.startswith("/media/"):
         return FRAME if request.get("User-Agent") == USER_AGENT else MEDIA
-    return request.get("X-TC-Action")
+    if request.target.startswith(PREFIX):
+        return f"relay:{request.target.removeprefix(PREFIX).partition('/')[0]}"
+    prefix = "vod:" if request.get("X-TC-Version") == VERSION else ""
+    return prefix + request.get("X-TC-Action")
 
 
 @dataclass(slots=True)
@@ -93,7 +99,7 @@ class ProxyRule(Rule):
 
 def _befalls(fault: ProxyFault, action: str) -> bool:
     if fault in _OF_DESCRIBES:
-        return action.startswith("Describe")
+        return action.removeprefix("vod:").startswith("Describe") or action == "relay:query"
     return fault not in _OF_CALLS or action not in (MEDIA, FRAME)
 
 
@@ -175,8 +181,14 @@ def _paused(response: Json) -> Json:
 
 
 def _done_without_urls(response: Json) -> Json:
-    emptied = {name: [] if name.endswith("Urls") else value for name, value in response.items()}
-    return {**emptied, "Status": "DONE"} if "Status" in response else response
+    if "Status" not in response:
+        return response
+    kind = str(response.get("TaskType"))
+    if isinstance(task := response.get(kind), dict):
+        ended = {"Status": "FINISH", "ErrCode": 0, "ErrCodeExt": "", "Output": {"FileInfos": []}}
+        return {**response, "Status": "FINISH", kind: {**task, **ended}}
+    emptied = {name: [] if name.endswith(("Urls", "Infos")) else value for name, value in response.items()}
+    return {**emptied, "Status": "DONE"}
 
 
 def _nulls(response: Json) -> Json:

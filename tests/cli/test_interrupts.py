@@ -44,7 +44,7 @@ def test_an_interrupted_batch_says_how_to_go_on_and_goes_on(
     result = shell.call(*command)
 
     assert result.exit_code == 0, result.output
-    assert dict(emulator.statistics().created) == {"image": 8, "video": 8}
+    assert dict(emulator.statistics().created) == {"image": 8, "video": 8, "audio": 0}
 
 
 def test_a_second_interrupt_leaves_at_once_and_gives_the_terminal_back(shell: Shell, emulator: Emulator) -> None:

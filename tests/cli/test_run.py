@@ -24,7 +24,7 @@ def test_a_batch_is_made_and_the_same_command_makes_nothing_more(shell: Shell, e
     first = shell.call(*command)
 
     assert first.exit_code == 0, first.output
-    assert created(emulator) == {"image": 2, "video": 2}
+    assert created(emulator) == {"image": 2, "video": 2, "audio": 0}
     with Image.open("made/a.png") as picture:
         picture.load()
     videos = [path for path in Path("made").iterdir() if path.suffix == ".mp4"]
@@ -40,7 +40,7 @@ def test_a_batch_is_made_and_the_same_command_makes_nothing_more(shell: Shell, e
     again = shell.call(*command)
 
     assert again.exit_code == 0, again.output
-    assert created(emulator) == {"image": 2, "video": 2}
+    assert created(emulator) == {"image": 2, "video": 2, "audio": 0}
     assert rows(again.stdout) == rows(first.stdout)
 
 
@@ -111,7 +111,7 @@ def test_an_unknown_outcome_is_told_and_exits_1(shell: Shell, emulator: Emulator
     assert "lost: unknown: " in result.stdout
     assert rows(result.stdout)["images"] == [1, 0, 0, 0, 1, 0]
     assert "they are not sent again by themselves" in result.stdout
-    assert created(emulator) == {"image": 1, "video": 0}
+    assert created(emulator) == {"image": 1, "video": 0, "audio": 0}
 
 
 def test_a_refused_account_exits_3_and_nothing_is_lost(shell: Shell, emulator: Emulator) -> None:
@@ -124,7 +124,7 @@ def test_a_refused_account_exits_3_and_nothing_is_lost(shell: Shell, emulator: E
     assert "AuthFailure" in refused.stderr
     assert "when that is mended, go on with the same command: mps-aigc run batch.jsonl --out made" in refused.stderr
     assert rows(refused.stdout)["images"] == [3, 0, 0, 0, 0, 3]
-    assert created(emulator) == {"image": 0, "video": 0}
+    assert created(emulator) == {"image": 0, "video": 0, "audio": 0}
 
 
 def test_the_ledger_of_another_account_is_refused_by_name(shell: Shell, emulator: Emulator) -> None:

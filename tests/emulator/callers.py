@@ -1,4 +1,4 @@
-"""Callers of the emulator for its own tests: one in memory, one over a socket. Both sign with `wire.tc3`, which the
+"""Callers of the emulator for its own tests, in memory and over a socket. They sign with `wire.tc3`, which the
 published vectors pin, and share nothing else with the client."""
 
 import asyncio
@@ -20,14 +20,17 @@ NOW = 1_700_000_000.0
 KEYS = ("AKIDEXAMPLE", "KEYEXAMPLE")
 
 
-def signed(action: str, body: bytes, now: float, host: str = "127.0.0.1:80") -> dict[str, str]:
+VERSIONS = {"mps": "2019-06-12", "vod": "2018-07-17"}
+
+
+def signed(action: str, body: bytes, now: float, host: str = "127.0.0.1:80", service: str = "mps") -> dict[str, str]:
     signing = {"content-type": "application/json", "host": host, "x-tc-action": action}
-    authorization = tc3.Signer("mps").authorization(*KEYS, int(now), signing, body)
+    authorization = tc3.Signer(service).authorization(*KEYS, int(now), signing, body)
     return {
         "Content-Type": "application/json",
         "Host": host,
         "X-TC-Action": action,
-        "X-TC-Version": "2019-06-12",
+        "X-TC-Version": VERSIONS[service],
         "X-TC-Timestamp": str(int(now)),
         "Authorization": authorization,
     }
@@ -41,10 +44,11 @@ class InMemory:
         default_factory=lambda: Service(Settings(image_seconds=(60, 60), video_seconds=(180, 180)))
     )
     now: float = NOW
+    api: str = "mps"
 
     def send(self, action: str, fields: Fields) -> Reply:
         body = json.dumps(fields).encode()
-        return self.service.handle("POST", "/", signed(action, body, self.now), body, self.now)
+        return self.service.handle("POST", "/", signed(action, body, self.now, service=self.api), body, self.now)
 
     def call(self, action: str, fields: Fields) -> dict[str, Json]:
         """The inside of Response."""
@@ -55,6 +59,27 @@ class InMemory:
 
     def describe(self, task_id: str, kind: str = "Image") -> dict[str, Json]:
         return self.call(f"DescribeAigc{kind}Task", {"TaskId": task_id})
+
+
+@dataclass
+class AtTheRelay:
+    """Calls the relay's routes without a socket."""
+
+    service: Service = field(default_factory=Service)
+    now: float = NOW
+    key: str = "RELAYEXAMPLE"
+
+    def send(self, method: str, path: str, fields: Fields | None = None) -> Reply:
+        body = b"" if fields is None else json.dumps(fields).encode()
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        return self.service.handle(method, f"/tencent-vod/v1/{path}", headers, body, self.now)
+
+    def create(self, kind: str = "image", **fields: Json) -> str:
+        request = {"model_name": "GEM", "model_version": "3.0", "prompt": "a lake", **fields}
+        return str(response_of(self.send("POST", f"aigc-{kind}", request))["TaskId"])
+
+    def query(self, task_id: str) -> dict[str, Json]:
+        return response_of(self.send("GET", f"query/{task_id}"))
 
 
 def response_of(reply: Reply) -> dict[str, Json]:
@@ -70,10 +95,12 @@ def code_of(response: Mapping[str, Json]) -> str | None:
     return str(error["Code"]) if isinstance(error, Mapping) else None
 
 
-async def call(session: aiohttp.ClientSession, url: str, action: str, fields: Fields) -> dict[str, Json]:
+async def call(
+    session: aiohttp.ClientSession, url: str, action: str, fields: Fields, api: str = "mps"
+) -> dict[str, Json]:
     """The inside of Response, over a socket."""
     body = json.dumps(fields).encode()
-    headers = signed(action, body, time.time(), host=url.removeprefix("http://"))
+    headers = signed(action, body, time.time(), host=url.removeprefix("http://"), service=api)
     async with session.post(f"{url}/", data=body, headers=headers) as reply:
         decoded: dict[str, dict[str, Json]] = await reply.json()
         return decoded["Response"]

@@ -19,15 +19,15 @@ def received(**changes: str) -> dict[str, str]:
 
 def refusal(headers: dict[str, str], body: bytes = BODY, now: float = NOW) -> str:
     with pytest.raises(Refused) as refused:
-        Judge(*KEYS).check(headers, body, now)
+        Judge(*KEYS, "mps").check(headers, body, now)
     return refused.value.code
 
 
 def test_a_good_signature_passes_as_the_official_sdk_signs_and_as_the_guide_does() -> None:
-    Judge(*KEYS).check(received(), BODY, NOW)
+    Judge(*KEYS, "mps").check(received(), BODY, NOW)
     both = {"content-type": "application/json", "host": "127.0.0.1:80"}
     only_two = tc3.Signer("mps").authorization(*KEYS, int(NOW), both, BODY)
-    Judge(*KEYS).check(received(authorization=only_two), BODY, NOW)
+    Judge(*KEYS, "mps").check(received(authorization=only_two), BODY, NOW)
 
 
 def test_a_changed_body_host_or_action_is_a_signature_failure() -> None:
@@ -37,13 +37,13 @@ def test_a_changed_body_host_or_action_is_a_signature_failure() -> None:
 
 
 def test_the_action_is_lower_cased_in_the_canonical_form_and_nothing_else_is() -> None:
-    Judge(*KEYS).check(received(x_tc_action="createaigcimagetask"), BODY, NOW)
+    Judge(*KEYS, "mps").check(received(x_tc_action="createaigcimagetask"), BODY, NOW)
     assert refusal(received(content_type="Application/JSON")) == "AuthFailure.SignatureFailure"
 
 
 def test_the_wrong_key_is_a_signature_failure() -> None:
     with pytest.raises(Refused) as refused:
-        Judge(KEYS[0], "another key").check(received(), BODY, NOW)
+        Judge(KEYS[0], "another key", "mps").check(received(), BODY, NOW)
     assert refused.value.code == "AuthFailure.SignatureFailure"
 
 
@@ -59,7 +59,7 @@ def test_a_timestamp_beyond_five_minutes_has_expired(off: int) -> None:
 
 @pytest.mark.parametrize("off", [300, -300])
 def test_five_minutes_exactly_are_in_time(off: int) -> None:
-    Judge(*KEYS).check(received(), BODY, NOW + off)
+    Judge(*KEYS, "mps").check(received(), BODY, NOW + off)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_headers_that_are_missing_or_unreadable() -> None:
 
 
 def test_the_derived_key_follows_the_date() -> None:
-    judge = Judge(*KEYS)
+    judge = Judge(*KEYS, "mps")
     for day in range(3):
         now = NOW + day * 86_400
         headers = {name.lower(): value for name, value in signed("CreateAigcImageTask", BODY, now).items()}
@@ -104,5 +104,5 @@ def test_the_derived_key_follows_the_date() -> None:
 
 
 def test_no_secret_in_a_repr() -> None:
-    assert KEYS[0] not in repr(Judge(*KEYS))
-    assert KEYS[1] not in repr(Judge(*KEYS))
+    assert KEYS[0] not in repr(Judge(*KEYS, "mps"))
+    assert KEYS[1] not in repr(Judge(*KEYS, "mps"))

@@ -1,11 +1,13 @@
 """Faults on request: what each does to the answer, and whether the task was accepted."""
 
+import json
+
 import pytest
 
 from mps_aigc_async.emulator import Conduct
 from mps_aigc_async.emulator.faults import MEDIA, FaultName
 
-from .callers import NOW, InMemory, code_of, response_of
+from .callers import NOW, AtTheRelay, InMemory, code_of, response_of
 
 CREATE = "CreateAigcImageTask"
 
@@ -114,3 +116,52 @@ def test_a_refused_call_stays_refused_under_a_fault() -> None:
     assert reply.delay == 0.1
     assert code_of(response_of(reply)) == "UnknownParameter"
     assert caller.service.arrivals[0].code == "UnknownParameter"
+
+
+def test_a_task_may_be_made_to_fail_later() -> None:
+    caller = InMemory()
+    caller.service.faults.add(action=CREATE, fault="fail_later", code="ResourceInsufficient")
+    failing, fine = caller.create(), caller.create()
+    caller.now += 60
+    assert [caller.describe(task_id)["Status"] for task_id in (failing, fine)] == ["FAIL", "DONE"]
+    assert caller.service.arrivals[0].fault == "fail_later"
+    with pytest.raises(ValueError, match="name its action"):
+        caller.service.faults.add(fault="fail_later")
+
+
+def test_vod_has_the_envelopes_error_under_its_own_name() -> None:
+    caller = InMemory(api="vod")
+    caller.service.faults.add(action="vod:DescribeTaskDetail", fault="error", code="InternalError", status=500)
+    response = caller.call("DescribeTaskDetail", {"TaskId": "x"})
+    assert code_of(response) == "InternalError"
+    assert caller.service.statistics(NOW).refused == {"InternalError": 1}
+
+
+def test_the_relays_error_is_vods_or_with_a_status_its_own() -> None:
+    relay = AtTheRelay()
+    relay.service.faults.add(action="relay:query", fault="error", code="InternalError")
+    relay.service.faults.add(action="relay:query", fault="error", code="busy", status=500)
+    relay.service.faults.add(action="relay:query", fault="error", code="slow", status=429)
+    assert code_of(relay.query("x")) == "InternalError"
+    down, slow = relay.send("GET", "query/x"), relay.send("GET", "query/x")
+    assert (down.status, json.loads(down.body)["code"]) == (500, "busy")
+    assert (slow.status, slow.headers["Retry-After"], json.loads(slow.body)["error"]["code"]) == (429, "1", "slow")
+
+
+@pytest.mark.parametrize(
+    ("fault", "accepted", "conduct"),
+    [
+        ("http_status", False, Conduct.ANSWER),
+        ("not_json", False, Conduct.ANSWER),
+        ("reset_after", True, Conduct.RESET),
+        ("hang", True, Conduct.HANG),
+    ],
+)
+def test_the_relay_is_befallen_as_the_others_are(fault: FaultName, accepted: bool, conduct: Conduct) -> None:
+    relay = AtTheRelay()
+    relay.service.faults.add(action="relay:aigc-image", fault=fault)
+    reply = relay.send("POST", "aigc-image", {"model_name": "GEM", "model_version": "3.0", "prompt": "x"})
+    assert reply.conduct is conduct
+    assert "Date" in reply.headers
+    assert relay.service.statistics(NOW).created["image"] == int(accepted)
+    assert relay.service.arrivals[0].action == "relay:aigc-image"

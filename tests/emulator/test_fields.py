@@ -1,12 +1,18 @@
 """The field tables: what is refused, by which code and name; and that they agree with the official SDK's models."""
 
+import importlib
+import json
 from collections.abc import Mapping
 
 import pytest
 
-from mps_aigc_async.emulator.fields import CREATE_IMAGE, CREATE_VIDEO, DESCRIBE, ListOf, Shape, Table
+from mps_aigc_async.emulator import mps_fields, relay_fields, vod_fields
+from mps_aigc_async.emulator.fields import ListOf, OneOf, Shape, Table, decode
 
 from .callers import Fields, InMemory, Json, code_of
+
+MPS = "tencentcloud.mps.v20190612.models"
+VOD = "tencentcloud.vod.v20180717.models"
 
 
 def refused(action: str, fields: Fields) -> tuple[str | None, str]:
@@ -95,19 +101,25 @@ def test_a_video_has_its_own_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "model"),
+    ("models", "table", "model"),
     [
-        (CREATE_IMAGE, "CreateAigcImageTaskRequest"),
-        (CREATE_VIDEO, "CreateAigcVideoTaskRequest"),
-        (DESCRIBE, "DescribeAigcImageTaskRequest"),
-        (DESCRIBE, "DescribeAigcVideoTaskRequest"),
+        (MPS, mps_fields.CREATE_IMAGE, "CreateAigcImageTaskRequest"),
+        (MPS, mps_fields.CREATE_VIDEO, "CreateAigcVideoTaskRequest"),
+        (MPS, mps_fields.CREATE_AUDIO, "CreateAigcAudioTaskRequest"),
+        (MPS, mps_fields.DESCRIBE, "DescribeAigcImageTaskRequest"),
+        (MPS, mps_fields.DESCRIBE, "DescribeAigcVideoTaskRequest"),
+        (MPS, mps_fields.DESCRIBE, "DescribeAigcAudioTaskRequest"),
+        (MPS, mps_fields.DESCRIBE, "DescribeAigcTaskStatusRequest"),
+        (MPS, mps_fields.LIST_TASKS, "DescribeAigcTaskListRequest"),
+        (VOD, vod_fields.CREATE_IMAGE, "CreateAigcImageTaskRequest"),
+        (VOD, vod_fields.CREATE_VIDEO, "CreateAigcVideoTaskRequest"),
+        (VOD, vod_fields.DESCRIBE, "DescribeTaskDetailRequest"),
+        (VOD, vod_fields.LIST, "DescribeTasksRequest"),
     ],
 )
-def test_the_tables_are_the_official_models(table: Table, model: str) -> None:
+def test_the_tables_are_the_official_models(models: str, table: Table, model: str) -> None:
     """The SDK's own encoder is the oracle: an object filled from our table must come back whole, with no warning."""
-    from tencentcloud.mps.v20190612 import models
-
-    request = getattr(models, model)()
+    request = getattr(importlib.import_module(models), model)()
     sample = sample_of(table)
     assert isinstance(sample, Mapping)
     assert {name for name in vars(request) if name.startswith("_")} == {f"_{name}" for name in table}
@@ -115,10 +127,26 @@ def test_the_tables_are_the_official_models(table: Table, model: str) -> None:
     assert request._serialize() == sample
 
 
+@pytest.mark.parametrize(
+    ("relays", "vods"),
+    [
+        (relay_fields.CREATE_IMAGE, vod_fields.CREATE_IMAGE),
+        (relay_fields.CREATE_VIDEO, vod_fields.CREATE_VIDEO),
+    ],
+)
+def test_what_the_relay_takes_is_vods_in_snake_case(relays: Table, vods: Table) -> None:
+    sample = sample_of(relays)
+    assert isinstance(sample, Mapping)
+    translated = relay_fields.in_vods_words({**sample, "ext_info": "{}"})
+    decode(json.dumps(translated).encode(), vods)
+
+
 def sample_of(shape: Shape) -> Json:
     if isinstance(shape, ListOf):
         return [sample_of(shape.of)]
     if isinstance(shape, Mapping):
         return {name: sample_of(inner) for name, inner in shape.items()}
-    samples: dict[str, Json] = {"string": "s", "integer": 1, "boolean": True, "document": "{}"}
+    if isinstance(shape, OneOf):
+        return shape.values[0]
+    samples: dict[str, Json] = {"string": "s", "integer": 1, "number": 1.5, "boolean": True, "document": "{}"}
     return samples[shape]

@@ -1,4 +1,4 @@
-"""The official SDK, sync and async, against the emulator: what Tencent's own client says must be understood, and what
+"""The official SDKs, sync and async, against the emulator: what Tencent's own client says must be understood, and what
 the emulator answers must be understood by Tencent's own client."""
 
 import asyncio
@@ -17,6 +17,9 @@ from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.mps.v20190612 import models
 from tencentcloud.mps.v20190612.mps_client import MpsClient
 from tencentcloud.mps.v20190612.mps_client_async import MpsClient as AsyncMpsClient
+from tencentcloud.vod.v20180717 import models as vod_models
+from tencentcloud.vod.v20180717.vod_client import VodClient
+from tencentcloud.vod.v20180717.vod_client_async import VodClient as AsyncVodClient
 
 from mps_aigc_async.emulator import Emulator
 
@@ -111,3 +114,99 @@ async def test_the_clients_recognise_a_refusal(emulator: Emulator, keys: tuple[s
             await client.CreateAigcImageTask(image_request("x"))
     assert refused.value.get_code() == code
     assert refused.value.get_request_id()
+
+
+async def test_the_async_client_makes_an_audio_and_a_sound_for_a_video(emulator: Emulator) -> None:
+    request = models.CreateAigcAudioTaskRequest()
+    request.ModelName, request.SceneType, request.Prompt = "Kling", "music", "雨打屋檐"
+    given = models.AigcAudioReferenceVideoInfo()
+    given.VideoUrl = "http://127.0.0.1/a.mp4"
+    request.VideoInfos = [given]
+    request.ExtraParameters = models.AigcAudioExtraParam()
+    request.ExtraParameters.OutputAudioFormat = "mp3"
+    async with AsyncMpsClient(Credential(*KEYS), "ap-guangzhou", profile_for(emulator)) as client:
+        audio = models.DescribeAigcAudioTaskRequest()
+        audio.TaskId = (await client.CreateAigcAudioTask(request)).TaskId
+        while (described := await client.DescribeAigcAudioTask(audio)).Status != "DONE":  # noqa: ASYNC110 - a poll
+            await asyncio.sleep(0.06)
+        listed = await client.DescribeAigcTaskList(models.DescribeAigcTaskListRequest())
+    assert (listed.Total, listed.Tasks) == (0, [])
+    (sound,), (film,) = described.AudioInfos, described.VideoInfos
+    for piece, codecs in (sound, ["mp3float"]), (film, ["h264", "aac"]):
+        with av.open(await download(piece.Url), "r") as container:
+            assert [stream.codec_context.name for stream in container.streams] == codecs
+            assert (container.duration or 0) / 1_000_000 == pytest.approx(piece.Duration, abs=0.2)
+
+
+def vod_image_request() -> vod_models.CreateAigcImageTaskRequest:
+    request = vod_models.CreateAigcImageTaskRequest()
+    request.SubAppId, request.ModelName, request.ModelVersion = 1500001234, "Kling", "3.0"
+    request.Prompt, request.SessionId = "月光下的湖面", "image-1"
+    request.OutputConfig = vod_models.AigcImageOutputConfig()
+    request.OutputConfig.OutputImageCount, request.OutputConfig.OutputFormat = 2, "jpeg"
+    request.OutputConfig.AspectRatio = "1:1"
+    return request
+
+
+def vod_video_request(first_frame: str) -> vod_models.CreateAigcVideoTaskRequest:
+    request = vod_models.CreateAigcVideoTaskRequest()
+    request.ModelName, request.ModelVersion, request.Prompt = "Kling", "3.0", "她转过身来"
+    frame = vod_models.AigcVideoTaskInputFileInfo()
+    frame.Type, frame.Category, frame.Usage, frame.Url = "Url", "Image", "FirstFrame", first_frame
+    request.FileInfos = [frame]
+    request.OutputConfig = vod_models.AigcVideoOutputConfig()
+    request.OutputConfig.Duration, request.OutputConfig.AudioGeneration = 1.0, "Enabled"
+    return request
+
+
+def detail_request(task_id: str) -> vod_models.DescribeTaskDetailRequest:
+    request = vod_models.DescribeTaskDetailRequest()
+    request.TaskId = task_id
+    return request
+
+
+def sync_vod_chain(emulator: Emulator) -> tuple[list[str], list[str]]:
+    client = VodClient(Credential(*KEYS), "ap-guangzhou", profile_for(emulator))
+
+    def finished(task_id: str) -> vod_models.DescribeTaskDetailResponse:
+        while (described := client.DescribeTaskDetail(detail_request(task_id))).Status != "FINISH":
+            time.sleep(0.06)
+        return described
+
+    try:
+        image = finished(client.CreateAigcImageTask(vod_image_request()).TaskId)
+        urls = [file.FileUrl for file in image.AigcImageTask.Output.FileInfos]
+        video = finished(client.CreateAigcVideoTask(vod_video_request(urls[0])).TaskId)
+        return urls, [file.FileUrl for file in video.AigcVideoTask.Output.FileInfos]
+    finally:
+        client.request.conn._session.close()
+
+
+async def test_vods_sync_client_makes_an_image_and_a_video(emulator: Emulator) -> None:
+    await check_results(*await asyncio.to_thread(sync_vod_chain, emulator))
+
+
+async def test_vods_async_client_makes_an_image_and_a_video(emulator: Emulator) -> None:
+    async with AsyncVodClient(Credential(*KEYS), "ap-guangzhou", profile_for(emulator)) as client:
+
+        async def finished(task_id: str) -> vod_models.DescribeTaskDetailResponse:
+            described = await client.DescribeTaskDetail(detail_request(task_id))
+            while described.Status != "FINISH":
+                await asyncio.sleep(0.06)
+                described = await client.DescribeTaskDetail(detail_request(task_id))
+            return described
+
+        image = await finished((await client.CreateAigcImageTask(vod_image_request())).TaskId)
+        with pytest.raises(TencentCloudSDKException) as refused:
+            await client.CreateAigcImageTask(vod_image_request())
+        urls = [file.FileUrl for file in image.AigcImageTask.Output.FileInfos]
+        video = await finished((await client.CreateAigcVideoTask(vod_video_request(urls[0]))).TaskId)
+        listed = await client.DescribeTasks(vod_models.DescribeTasksRequest())
+    assert refused.value.get_code() == "InvalidParameterValue.SessionId"
+    assert image.TaskType == "AigcImageTask"
+    assert image.AigcVideoTask is None
+    assert image.AigcImageTask.SessionId == "image-1"
+    assert [task.TaskType for task in listed.TaskSet] == ["AigcVideoTask", "AigcImageTask"]
+    (file,) = video.AigcVideoTask.Output.FileInfos
+    assert (file.FileType, file.MetaData.Width, file.MetaData.Duration) == ("mp4", 320, 1.0)
+    await check_results(urls, [file.FileUrl])

@@ -7,11 +7,13 @@ from PIL import Image, ImageChops, ImageStat
 
 from mps_aigc_async.emulator import pictures
 from mps_aigc_async.emulator.lettering import font, printable, wrapped
-from mps_aigc_async.emulator.orders import ImageOrder, image_order
+from mps_aigc_async.emulator.mps_orders import order_of
+from mps_aigc_async.emulator.orders import ImageOrder
 
 
 def rendered(**fields: "str | int | dict[str, str]") -> Image.Image:
-    order = image_order({"Prompt": "a lake", **fields})
+    order = order_of("image", {"Prompt": "a lake", **fields})
+    assert isinstance(order, ImageOrder)
     return opened(pictures.image(order, 0))
 
 

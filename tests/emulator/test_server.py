@@ -5,8 +5,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -67,7 +69,7 @@ async def test_a_chain_from_prompt_to_film(emulator: Emulator, session: aiohttp.
     for shown, url in (film[0], first), (film[-1], last):
         given = opened(await download(session, url)).convert("RGB").resize(shown.size, Image.Resampling.LANCZOS)
         assert difference(shown, given) < 4
-    assert emulator.statistics().created == {"image": 2, "video": 1}
+    assert emulator.statistics().created == {"image": 2, "video": 1, "audio": 0}
 
 
 async def test_answers_carry_exactly_the_content_type_and_a_date(
@@ -179,6 +181,41 @@ async def test_a_frame_from_nowhere(emulator: Emulator, session: aiohttp.ClientS
     assert url in str(video["Message"])
 
 
+async def test_a_frame_that_came_along(emulator: Emulator, session: aiohttp.ClientSession) -> None:
+    image = await download(session, await image_url(session, emulator.url))
+    fields: Fields = {
+        "ModelName": "Kling",
+        "ModelVersion": "3.0",
+        "FileInfos": [{"Type": "Base64", "Base64": b64encode(image).decode()}],
+        "OutputConfig": {"Duration": 1},
+    }
+    task_id = (await call(session, emulator.url, "CreateAigcVideoTask", fields, "vod"))["TaskId"]
+    detail: Any = {}
+    while detail.get("Status") != "FINISH":
+        await asyncio.sleep(0.02)
+        detail = await call(session, emulator.url, "DescribeTaskDetail", {"TaskId": task_id}, "vod")
+    (file,) = detail["AigcVideoTask"]["Output"]["FileInfos"]
+    film = frames_of(await download(session, file["FileUrl"]))
+    given = opened(image).convert("RGB").resize(film[0].size, Image.Resampling.LANCZOS)
+    assert difference(film[0], given) < 4
+
+
+async def test_the_relay_over_a_socket(emulator: Emulator, session: aiohttp.ClientSession) -> None:
+    relay, bearer = f"{emulator.url}/tencent-vod/v1", {"Authorization": "Bearer RELAYEXAMPLE"}
+    fields = {"model_name": "GEM", "model_version": "3.0", "prompt": "a lake"}
+    async with session.post(f"{relay}/aigc-image", json=fields, headers=bearer) as reply:
+        task_id = (await reply.json())["Response"]["TaskId"]
+    detail: dict[str, Any] = {}
+    while detail.get("Status") != "FINISH":
+        await asyncio.sleep(0.02)
+        async with session.get(f"{relay}/query/{task_id}", headers=bearer) as reply:
+            detail = (await reply.json())["Response"]
+    (file,) = detail["AigcImageTask"]["Output"]["FileInfos"]
+    assert opened(await download(session, file["FileUrl"])).format == "PNG"
+    async with session.get(f"{relay}/query/{task_id}") as reply:
+        assert (reply.status, reply.content_type) == (401, "application/json")
+
+
 # Faults
 
 
@@ -242,7 +279,7 @@ async def test_closing_leaves_nothing_behind(
     assert threading.active_count() == threads
     assert len(asyncio.all_tasks()) <= tasks
     assert is_empty(tmp_path)
-    assert emulator.statistics().created == {"image": 1, "video": 1}, "it can still be asked"
+    assert emulator.statistics().created == {"image": 1, "video": 1, "audio": 0}, "it can still be asked"
     async with aiohttp.ClientSession() as another:
         with pytest.raises(aiohttp.ClientConnectionError):
             await another.get(emulator.url)

@@ -71,6 +71,9 @@ def test_without_an_action_a_rule_concerns_the_calls_that_its_fault_can_befall()
     faults = ProxyFaults(7)
     add(faults, "unknown_status")
     assert [drawn(faults, action) for action in (MEDIA, FRAME, CREATE, DESCRIBE)] == [None] * 3 + ["unknown_status"]
+    for describe in "vod:DescribeTaskDetail", "relay:query":
+        add(faults, "unknown_status")
+        assert [drawn(faults, action) for action in ("vod:" + CREATE, describe)] == [None, "unknown_status"]
     add(faults, "reset_after")
     assert [drawn(faults, action) for action in (MEDIA, FRAME, CREATE)] == [None] * 2 + ["reset_after"]
 
@@ -111,6 +114,9 @@ def test_mistakes_are_told() -> None:
         (f"POST / HTTP/1.1\r\nX-TC-Action: {CREATE}", CREATE),
         ("GET /media/t/0.png?sign=1 HTTP/1.1\r\nUser-Agent: curl", MEDIA),
         (f"GET /media/t/0.png?sign=1 HTTP/1.1\r\nUser-Agent: {USER_AGENT}", FRAME),
+        (f"POST / HTTP/1.1\r\nX-TC-Version: 2018-07-17\r\nX-TC-Action: {CREATE}", f"vod:{CREATE}"),
+        ("POST /tencent-vod/v1/aigc-image HTTP/1.1", "relay:aigc-image"),
+        ("GET /tencent-vod/v1/query/251007502-AigcImage-1t HTTP/1.1", "relay:query"),
         ("HEAD /media/t/0.png HTTP/1.1", ""),
         ("GET /_emulator/statistics HTTP/1.1", ""),
     ],
@@ -132,6 +138,16 @@ def test_done_without_urls() -> None:
     expected = {"Status": "DONE", "VideoUrls": urls, "RequestId": "r"}
     assert response_after("done_without_urls", Status="RUN", VideoUrls=["http://a"]) == expected
     assert "Status" not in response_after("done_without_urls", Error={"Code": "InternalError"})
+
+
+def test_done_without_audio_and_finished_without_files() -> None:
+    audio = response_after("done_without_urls", Status="RUN", AudioInfos=[{"Url": "http://a"}], VideoInfos=[])
+    assert (audio["Status"], audio["AudioInfos"]) == ("DONE", [])
+    task = {"Status": "PROCESSING", "ErrCodeExt": "Broken", "Output": {"FileInfos": [{"FileUrl": "http://a"}]}}
+    vods = response_after("done_without_urls", TaskType="AigcImageTask", Status="PROCESSING", AigcImageTask=task)
+    assert vods["Status"] == "FINISH"
+    ended = {"Status": "FINISH", "ErrCode": 0, "ErrCodeExt": "", "Output": {"FileInfos": []}}
+    assert vods["AigcImageTask"] == ended
 
 
 def test_every_field_is_null() -> None:
