@@ -1,7 +1,8 @@
 """Images and videos through Tencent Cloud MPS's AIGC API: paced, capped, durable, and never paid for twice."""
 
-from . import events
+from . import catalog, events
 from .assembly import PaceStatistics, SlotStatistics, Statistics
+from .catalog import CatalogWarning
 from .client import AigcClient, Task
 from .config import Config
 from .errors import (
@@ -40,6 +41,7 @@ __all__ = [
     "AigcClient",
     "AigcError",
     "Attach",
+    "CatalogWarning",
     "ClientClosed",
     "Config",
     "ConfigError",
@@ -83,5 +85,6 @@ __all__ = [
     "TransportError",
     "VideoRequest",
     "VideoResult",
+    "catalog",
     "events",
 ]

@@ -61,7 +61,7 @@ class Settings:
 
     def check(self, request: Request) -> None:
         """Raise InvalidRequest for what could not be sent."""
-        ensure_sendable(request, self.defaults, self.dialect, self.store)
+        ensure_sendable(request, self.defaults, self.dialect, self.store, self.config.catalog)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
+from .catalog import Strictness
 from .credentials import Credentials
 from .errors import ConfigError
 from .jobs import TASK_DEADLINE_S
@@ -136,7 +137,7 @@ class Config(Section):
     >>> Config.parse({"concurency": {}})
     Traceback (most recent call last):
         ...
-    mps_aigc_async.errors.ConfigError: config: concurency: unknown key (known: account, concurrency, ...)
+    mps_aigc_async.errors.ConfigError: config: concurency: unknown key (known: account, catalog, ...)
     """
 
     account: str | None = Field(default=None, min_length=1)
@@ -149,6 +150,9 @@ class Config(Section):
     """Calls per second by action, where the account's differ from the documented ones."""
     pacing: Pacing = Field(default_factory=Pacing)
     timeouts: TaskTimeouts = Field(default_factory=TaskTimeouts)
+    catalog: Strictness = "warn"
+    """What becomes of a request that the documents say its model cannot serve: `strict` refuses it before anything is
+    sent, `warn` warns once (CatalogWarning) and sends it, `off` does not look."""
 
     _source: str = PrivateAttr(default="config")
     """Where it came from, for messages."""

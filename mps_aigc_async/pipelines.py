@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from .catalog import Strictness, judge
 from .downloads import stem_of
 from .errors import AigcError, InvalidRequest, ResultExpired
 from .jobs import Jobs
@@ -74,6 +75,13 @@ class Defaults:
         }
         return request.model_copy(update=missing)
 
+    def complete(self, request: Request) -> Request:
+        """The request, or all steps of it, with what they leave open filled in."""
+        if not isinstance(request, ImageToVideo):
+            return self.apply(request)
+        steps = {"image": self.apply(request.image), "video": self.apply(request.video)}
+        return request.model_copy(update=steps)
+
     def check(self, request: Request) -> None:
         """Refuse what cannot be served as configured. Raises InvalidRequest."""
         check(request)
@@ -85,11 +93,15 @@ class Defaults:
                 )
 
 
-def ensure_sendable(request: Request, defaults: Defaults, dialect: Dialect, store: CosStore | None) -> None:
+def ensure_sendable(
+    request: Request, defaults: Defaults, dialect: Dialect, store: CosStore | None, strictness: Strictness
+) -> None:
     """Refuse what could not be sent, all steps of it, before the first is paid for. Raises InvalidRequest."""
     defaults.check(request)
-    for step in (request.image, request.video) if isinstance(request, ImageToVideo) else (request,):
-        dialect.create(defaults.apply(step), store)
+    asked = defaults.complete(request)
+    for step in (asked.image, asked.video) if isinstance(asked, ImageToVideo) else (asked,):
+        dialect.create(step, store)
+    judge(asked, strictness)
 
 
 class Names:

@@ -1,7 +1,7 @@
 """What a user asks for: frozen models in snake_case, every documented field of the MPS creates.
 
 Field names are ours; the dialects know the services' names. Nothing unset is sent. Documented abilities of single
-models (durations, ratios, counts) are not judged here: what the documents leave open passes through.
+models (durations, ratios, counts) are not judged here, but by the `catalog`.
 
 Sources: CreateAigcImageTask and CreateAigcVideoTask of the MPS API (2019-06-12), as of the official SDK 3.1.194 of
 2026-10, and the AIGC guide of 2026-05-29.

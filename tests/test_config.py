@@ -272,7 +272,7 @@ def test_a_section_that_is_none_meets_the_environment(tmp_path: Path, section: o
 @pytest.mark.parametrize(
     ("where", "known"),
     [
-        ((), "account, concurrency, cosOutput, limits, mps, pacing, tencentCloud, timeouts"),
+        ((), "account, catalog, concurrency, cosOutput, limits, mps, pacing, tencentCloud, timeouts"),
         (("tencentCloud",), "endpoint, region, secretId, secretKey, token"),
         (("cosOutput",), "bucket, outputDir, region"),
         (("mps",), "imageGeneration, videoGeneration"),

@@ -8,7 +8,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from ..errors import AigcError
-from . import demo, emulator, report, run, settle, single, status
+from . import demo, emulator, models, report, run, settle, single, status
 from .screen import Exit, complain, exit_code, never_fail_on_a_character, printable
 
 P = ParamSpec("P")
@@ -65,4 +65,5 @@ app.command()(_telling(single.video))
 app.command()(_telling(status.status))
 app.command()(_telling(report.report))
 app.command()(_telling(settle.settle))
+app.command()(_telling(models.models))
 app.command()(_telling(emulator.emulator))

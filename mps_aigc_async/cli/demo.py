@@ -70,6 +70,8 @@ def _config(url: str) -> Config:
                 "videoGeneration": {"modelName": "Kling", "modelVersion": "3.0", "duration": 5},
             },
             "concurrency": {"maxImageTasks": 4, "maxVideoTasks": 3, "pollIntervalMs": 250},
+            # The storyboard gives each video its image's shape, by which the emulator draws; Kling takes the frame's.
+            "catalog": "off",
         }
     )
 

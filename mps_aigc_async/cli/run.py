@@ -21,7 +21,7 @@ from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
 from .progress import TICK_S, Display, display_for
 from .report import tell_page
-from .screen import Exit, complain, printable, program
+from .screen import Exit, complain, printable, program, warnings_as_notes
 from .summary import in_flight, tell_reasons, tell_results
 from .tally import Tally
 
@@ -82,7 +82,8 @@ def carry_out(
     """
     ledger = out / IN_FOLDER
     client = client_for(config, ledger)
-    checked = check_batch(batch, client.check)
+    with warnings_as_notes():
+        checked = check_batch(batch, client.check)
     prepare_folder(out)
     tally, began = Tally(checked.totals), time.monotonic()
     error, interrupted = None, False

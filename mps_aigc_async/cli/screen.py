@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Final, TextIO
 
 import typer
 from rich.console import Console
@@ -59,10 +60,15 @@ def program() -> str:
     return str(called) if called.is_file() and (found is None or not called.samefile(found)) else "mps-aigc"
 
 
+def looked_at() -> bool:
+    """Whether anybody looks: asked of stdout alone, for FORCE_COLOR, which many a CI sets, would put bars into its
+    log."""
+    return sys.stdout.isatty()
+
+
 def console() -> Console:
-    """For tables and bars. Whether anybody looks is asked of stdout alone: FORCE_COLOR, which many a CI sets, would
-    put bars into its log."""
-    return Console(force_terminal=sys.stdout.isatty(), highlight=False, markup=False, emoji=False)
+    """For tables and bars."""
+    return Console(force_terminal=looked_at(), highlight=False, markup=False, emoji=False)
 
 
 def printable(text: str) -> str:
@@ -81,11 +87,36 @@ def never_fail_on_a_character() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+MOST_NOTES: Final = 20
+"""Notes that are told one by one; more would scroll these away."""
+
+
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
-    """Tell the core's warnings as notes: a user has no use for the line of source that gave them."""
-    with warnings.catch_warnings(record=True) as caught:
+    """Tell the core's warnings as notes, as they come: a user has no use for the line of source that gave them."""
+    shown, told = warnings.showwarning, 0
+
+    def tell(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        nonlocal told
+        if not issubclass(category, UserWarning):
+            shown(message, category, filename, lineno, file, line)
+            return
+        told += 1
+        if told <= MOST_NOTES:
+            complain(f"note: {printable(str(message))}")
+
+    with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        yield
-    for warning in caught:
-        complain(f"note: {warning.message}")
+        warnings.showwarning = tell
+        try:
+            yield
+        finally:
+            if told > MOST_NOTES:
+                complain(f"note: {told - MOST_NOTES} more such notes")

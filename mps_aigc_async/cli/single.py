@@ -16,7 +16,7 @@ from ..states import Kind
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
 from .progress import places_of
-from .screen import Exit, complain, printable, say
+from .screen import Exit, complain, printable, say, warnings_as_notes
 
 _USUAL: Final = {Kind.IMAGE: "1 to 3 minutes", Kind.VIDEO: "3 to 5 minutes"}
 """As the guide of 2026-05-29 says."""
@@ -127,7 +127,8 @@ def _make(client: AigcClient, kind: Kind, request: ImageRequest | VideoRequest, 
     follower = _Follower(kind)
     client.on_event(follower.on_event)
     try:
-        result = asyncio.run(_generate(client, request, out))
+        with warnings_as_notes():
+            result = asyncio.run(_generate(client, request, out))
     except Interrupted:
         complain(f"interrupted; {follower.how_to_go_on()}")
         raise typer.Exit(Exit.INTERRUPTED) from None

@@ -1,0 +1,268 @@
+"""The documented models, as data. To add one is to add an entry.
+
+Left open, because the documents do not say it, or say it in two ways:
+- which models take a first frame, subjects, reference audio, background music or a watermark ("some models");
+- more than one output image: "at present 1 by default";
+- durations of Hunyuan's and Mingmou's videos, resolutions and ratios of those and wand-vega's, ratios of Hunyuan's,
+  Qwen's, wand-vega's, GEM's and Jimeng's images: no list has them, and the guide's console does offer Hunyuan's 1:1;
+- Hailuo's 10 seconds outside of its "std" mode, and what else depends on modes within `additional_parameters`;
+- which versions of Kling make sound: the API says Kling, the guide "such as 3.0". Sound for H2: the API's list does not
+  have it, the guide's console offers it;
+- 2K and 4K videos: some models' lists have 4K, and a note below the lists says that 2K and 4K can be had beside them;
+- ratios of Kling's videos from reference images: "text-to-video only" may be said of frames alone, as for the others;
+- what a scene (`scene_type`) takes: the lists are of the models without one;
+- one reference image for models that are not among those that take several.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from .facts import ANYTHING, NOTHING, Between, Fact, Given, Model, ModelKind, OneOf, Pixels, Source, Unless
+
+SDK: Final = Source("official SDK 3.1.194", "2026-10")
+"""The parameters' descriptions of the Create… actions, MPS API 2019-06-12."""
+GUIDE: Final = Source("AIGC guide", "2026-05-29")
+"""「AIGC 创作接入教程」."""
+OLDER_API: Final = Source("CreateAigcImageTask's page", "2025-12-31")
+"""Has models that the newer list lacks."""
+
+WITH_FRAMES: Final = Given(("first_frame", "last_frame"), "with a first or last frame")
+WITH_VIDEO: Final = Given(("videos",), "with a reference video")
+EDITING: Final = Given(("base_videos",), "with a base video (the one to edit)")
+EDITING_BY_DEFAULT: Final = Given(("base_videos", "plain_videos"), "with a base video (the default refer_type)")
+WITHOUT_1080P: Final = Unless("resolution", ("1080P", "2K", "4K"), "unless the resolution is 1080P")
+"""The default is 720P. What 2K and 4K are made from is not said."""
+
+_16_9, _WIDE_AND_TALL = ("16:9", "9:16", "1:1"), ("16:9", "9:16", "1:1", "4:3", "3:4")
+_IMAGE_RATIOS = OneOf(*_WIDE_AND_TALL, "3:2", "2:3", "21:9")
+_RESOLUTIONS = ("540P", "720P", "1080P", "2K", "4K")
+
+KIND_WIDE: Final[Mapping[ModelKind, tuple[Fact, ...]]] = {
+    # True of every model of the kind, where its own entry says nothing else of the field.
+    "image": (
+        Fact("prompt", Between(0, 1000, " characters"), source=GUIDE),
+        Fact("images", Between(0, 1), source=SDK),  # "one by default", and the models that take several
+        Fact("output_count", ANYTHING, default=1, source=SDK),
+        Fact("output_format", OneOf("jpeg", "png"), source=SDK),
+        Fact("resolution", OneOf("720P", "1080P", "2K", "4K"), source=SDK),
+        Fact("scene_type", NOTHING, source=SDK),
+    ),
+    "video": (
+        Fact("prompt", Between(0, 2000, " characters"), source=GUIDE),
+        Fact("images", Between(0, 1), source=SDK),
+        Fact("videos", NOTHING, source=SDK),  # "at present only …"
+        Fact("last_frame", NOTHING, source=SDK),
+        Fact("first_frame", NOTHING, when=EDITING, source=SDK),
+        Fact("enable_audio", NOTHING, source=SDK),
+        Fact("off_peak", NOTHING, source=SDK),  # "at present only Vidu"
+        Fact("scene_type", NOTHING, source=SDK),
+    ),
+    "audio": (
+        Fact("prompt", Between(0, 2000, " characters"), source=SDK),
+        Fact("videos", NOTHING, source=SDK),  # "only some models", which follow
+        Fact("scene_type", OneOf("music"), source=SDK),
+    ),
+}
+
+IMAGES: Final = (
+    Model(
+        "image",
+        "Hunyuan",
+        ("3.0", "3.5-preview"),
+        SDK,
+        (
+            Fact("images", Between(0, 3), versions=("3.0",)),
+            Fact("images", Between(0, 5), versions=("3.5-preview",)),
+            Fact("additional_parameters.size", Pixels(side=(512, 2048), area=(0, 1024 * 1024)), versions=("3.0",)),
+            Fact("scene_type", OneOf("3d_panorama")),
+        ),
+    ),
+    Model(
+        "image",
+        "Qwen",
+        ("0925",),
+        SDK,
+        # The document's own lower bound: it writes 512x512=261632, which is 511x512. The laxer one is judged.
+        (Fact("additional_parameters.size", Pixels(area=(261632, 2048 * 2048)), versions=("0925",)),),
+    ),
+    Model(
+        "image",
+        "Vidu",
+        ("q2",),
+        SDK,
+        (
+            Fact("images", Between(0, 7), versions=("q2",)),
+            Fact("aspect_ratio", _IMAGE_RATIOS, versions=("q2",)),
+        ),
+    ),
+    Model(
+        "image",
+        "Kling",
+        ("2.1", "O1", "3.0", "3.0-Omni"),
+        SDK,
+        (
+            Fact("images", Between(0, 1), versions=("3.0",)),
+            Fact("images", Between(0, 4), versions=("2.1",)),
+            Fact("images", Between(0, 10), versions=("O1", "3.0-Omni")),
+            Fact("aspect_ratio", _IMAGE_RATIOS),
+        ),
+    ),
+    Model(
+        "image",
+        "wand-vega-image",
+        ("1.0-lite", "1.0-flash", "1.0-pro"),
+        SDK,
+        (Fact("images", Between(0, 10)), Fact("resolution", OneOf("1K", "2K", "4K"))),
+    ),
+    # The older page names no resolutions and no formats.
+    Model(
+        "image",
+        "GEM",
+        ("2.5", "3.0"),
+        OLDER_API,
+        (Fact("images", Between(0, 3)), Fact("resolution", ANYTHING), Fact("output_format", ANYTHING)),
+    ),
+    Model(
+        "image",
+        "Jimeng",
+        ("4.0",),
+        OLDER_API,
+        (Fact("images", Between(0, 1)), Fact("resolution", ANYTHING), Fact("output_format", ANYTHING)),
+    ),
+)
+
+_KLING_AT_1080P: Final = ("1.6", "2.1", "2.5", "2.6")
+_KLING_REFERRING: Final = ("O1", "3.0-Omni")
+_VIDU_Q2: Final = ("q2", "q2-pro", "q2-turbo")
+_VIDU_Q3: Final = ("q3", "q3-pro", "q3-turbo", "q3-mix")
+
+VIDEOS: Final = (
+    Model("video", "Hunyuan", ("1.5",), SDK, (Fact("scene_type", OneOf("3d_scene")),)),
+    Model(
+        "video",
+        "wand-vega-video",
+        ("1.0-lite",),
+        SDK,
+        (
+            Fact("duration", Between(4, 15, " s"), versions=("1.0-lite",)),
+            Fact("last_frame", ANYTHING, versions=("1.0-lite",)),
+            Fact("images", Between(0, 9), versions=("1.0-lite",)),
+        ),
+    ),
+    Model(
+        "video",
+        "Hailuo",
+        ("02", "2.3", "2.3-fast"),
+        SDK,
+        (
+            Fact("duration", OneOf(6, 10, unit=" s"), default=6),
+            Fact("resolution", OneOf("768P", "1080P", "2K", "4K"), default="768P"),
+            Fact("aspect_ratio", NOTHING),
+            Fact("last_frame", ANYTHING, versions=("02",)),
+        ),
+    ),
+    Model(
+        "video",
+        "Kling",
+        ("1.6", "2.0", "2.1", "2.5", "O1", "2.6", "3.0", "3.0-Omni"),
+        SDK,
+        (
+            Fact("duration", OneOf(5, 10, unit=" s"), default=5, versions=("2.0", *_KLING_AT_1080P)),
+            Fact("duration", Between(3, 10, " s"), default=5, versions=("O1",)),
+            Fact("duration", Between(3, 15, " s"), default=5, versions=("3.0", "3.0-Omni")),
+            Fact("duration", Between(3, 10, " s"), default=5, versions=("3.0-Omni",), when=WITH_VIDEO),
+            Fact("resolution", OneOf("720P", "1080P", "2K", "4K"), default="720P"),
+            Fact("aspect_ratio", OneOf(*_16_9), default="16:9"),
+            Fact("aspect_ratio", NOTHING, when=WITH_FRAMES),
+            Fact("last_frame", ANYTHING),
+            Fact("last_frame", NOTHING, versions=_KLING_AT_1080P, when=WITHOUT_1080P),
+            Fact("images", Between(1, 4), versions=("1.6",)),
+            Fact("images", Between(1, 7), versions=_KLING_REFERRING),
+            Fact("images", Between(0, 4), versions=_KLING_REFERRING, when=WITH_VIDEO),
+            Fact("videos", ANYTHING, versions=_KLING_REFERRING),
+            Fact("first_frame", NOTHING, versions=_KLING_REFERRING, when=EDITING_BY_DEFAULT),
+            Fact("last_frame", NOTHING, versions=_KLING_REFERRING, when=EDITING_BY_DEFAULT),
+            Fact("enable_audio", ANYTHING),
+            Fact("scene_type", OneOf("motion_control", "avatar_i2v", "lip_sync")),
+        ),
+    ),
+    Model(
+        "video",
+        "Vidu",
+        (*_VIDU_Q2, *_VIDU_Q3),
+        SDK,
+        (
+            Fact("duration", Between(3, 16, " s"), default=5, versions=_VIDU_Q3),
+            Fact("duration", Between(1, 10, " s"), default=5, versions=_VIDU_Q2),
+            Fact("resolution", OneOf(*_RESOLUTIONS), default="720P"),
+            Fact("aspect_ratio", OneOf(*_16_9), versions=_VIDU_Q3),
+            # "only q2" has 4:3 and 3:4: the version, or the family? Not judged for q2-pro and q2-turbo.
+            Fact("aspect_ratio", OneOf(*_WIDE_AND_TALL), versions=_VIDU_Q2),
+            Fact("aspect_ratio", NOTHING, when=WITH_FRAMES),
+            Fact("last_frame", ANYTHING, versions=("q2-pro", "q2-turbo", "q3-pro", "q3-turbo")),
+            Fact("last_frame", NOTHING, versions=("q2-pro",), when=EDITING),
+            Fact("images", Between(1, 7), versions=("q2", "q2-pro", "q3-turbo", "q3", "q3-mix")),
+            Fact("videos", ANYTHING, versions=("q2-pro",)),
+            Fact("enable_audio", ANYTHING, versions=_VIDU_Q3),
+            Fact("off_peak", ANYTHING),
+            Fact("scene_type", OneOf("template_effect")),
+        ),
+    ),
+    Model(
+        "video",
+        "PixVerse",
+        ("v5.6", "v6", "c1"),
+        SDK,
+        (
+            Fact("duration", OneOf(5, 8, 10, unit=" s"), default=5, versions=("v5.6",)),
+            Fact("duration", Between(1, 15, " s"), default=5, versions=("v6", "c1")),
+            Fact("resolution", OneOf(*_RESOLUTIONS), default="720P"),
+            Fact("aspect_ratio", OneOf(*_WIDE_AND_TALL), versions=("v5.6",)),
+            Fact("aspect_ratio", OneOf(*_WIDE_AND_TALL, "2:3", "3:2", "21:9"), versions=("v6", "c1")),
+            Fact("aspect_ratio", NOTHING, when=WITH_FRAMES),
+            Fact("last_frame", ANYTHING),
+            Fact("images", Between(1, 7)),
+            Fact("enable_audio", ANYTHING),
+        ),
+    ),
+    Model("video", "Mingmou", (), SDK, (Fact("scene_type", OneOf("land2port")),)),
+    Model(
+        "video",
+        "H2",
+        ("1.0",),
+        SDK,
+        (
+            Fact("duration", Between(3, 15, " s"), default=5),
+            Fact("resolution", OneOf("720P", "1080P", "2K", "4K"), default="1080P"),
+            Fact("aspect_ratio", OneOf(*_WIDE_AND_TALL, "4:5", "5:4", "21:9", "9:21")),
+            Fact("aspect_ratio", NOTHING, when=WITH_FRAMES),
+            Fact("images", Between(1, 9), versions=("1.0",)),
+            Fact("images", Between(0, 5), versions=("1.0",), when=WITH_VIDEO),
+            Fact("videos", ANYTHING, versions=("1.0",)),
+            Fact("enable_audio", ANYTHING, source=GUIDE),
+        ),
+    ),
+)
+
+AUDIOS: Final = (
+    Model("audio", "GL", ("3.0-clip", "3.0-pro"), SDK),
+    Model("audio", "MiniMaxMusic", ("2.0", "2.5", "2.6", "3.0"), SDK),
+    Model(
+        "audio",
+        "EL",
+        ("compose_v2", "sound_t2s_v2"),
+        SDK,
+        # Music for a video. Its other version makes sounds, for which no scene is documented.
+        (Fact("videos", ANYTHING), Fact("scene_type", ANYTHING, versions=("sound_t2s_v2",))),
+    ),
+    Model(
+        "audio",
+        "Mureka",
+        ("song_8", "song_9", "song_9.5", "instrumental_8", "instrumental_9", "instrumental_9.5"),
+        SDK,
+    ),
+    # Not in the list of models, but named for a video's sound; its versions and scenes are not.
+    Model("audio", "Kling", (), SDK, (Fact("videos", ANYTHING), Fact("scene_type", ANYTHING))),
+)
+
+MODELS: Final = (*IMAGES, *VIDEOS, *AUDIOS)

@@ -1,0 +1,86 @@
+"""`models`, and the catalog's findings as notes."""
+
+from pathlib import Path
+
+import pytest
+
+from mps_aigc_async.catalog import MODELS, judging
+from mps_aigc_async.cli.models import HEADINGS
+from mps_aigc_async.emulator import Emulator
+
+from .conftest import Line, Shell, image
+
+KLING = {"videoGeneration": {"modelName": "Kling", "modelVersion": "3.0"}}
+
+
+@pytest.fixture(autouse=True)
+def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "_told", set())
+
+
+def test_every_model_is_listed_with_its_source_and_needs_no_keys(shell: Shell) -> None:
+    result = shell.call("models")
+    assert result.exit_code == 0
+    first, *rows = [tuple(line.split("\t")) for line in result.stdout.splitlines()]
+    assert first == HEADINGS
+    assert {len(row) for row in rows} == {len(HEADINGS)}
+    assert {(kind, name) for kind, name, *_ in rows} >= {(model.kind, model.name) for model in MODELS}
+    assert all(source.partition(", ")[2].startswith("202") for *_, source in rows)
+    assert (
+        "video\tKling\t1.6 2.1 2.5 2.6\tlast_frame\tnone unless the resolution is 1080P\tofficial SDK 3.1.194, 2026-10"
+        in result.stdout.splitlines()
+    )
+
+
+def test_one_kind(shell: Shell) -> None:
+    rows = shell.call("models", "audio").stdout.splitlines()[1:]
+    assert {row.split("\t")[0] for row in rows} == {"audio"}
+    wrong = shell.call("models", "vidoe")
+    assert wrong.exit_code == 2
+    assert "'vidoe' is no kind of model: image, video or audio" in wrong.stderr
+
+
+def test_on_a_terminal_it_is_a_table(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")  # no colours
+    monkeypatch.setattr("mps_aigc_async.cli.models.looked_at", lambda: True)
+    shown = shell.call("models", "image").stdout
+    assert "\t" not in shown
+    assert shown.count("Hunyuan") == 1
+    assert "3d_panorama" in shown
+
+
+def test_a_batchs_findings_are_notes_once_and_it_is_carried_out(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url, mps=KLING)
+    lines: list[Line] = [{"id": f"shot-{n}", "video": {"prompt": "wind", "duration": 1}} for n in range(5)]
+    result = shell.call("run", shell.batch(*lines), "--out", "made")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("note: duration: 1 s, but Kling 3.0 takes 3 to 15 s (official SDK") == 1
+    assert "CatalogWarning" not in result.stderr
+
+
+def test_many_notes_do_not_scroll_away_what_else_is_said(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url, mps=KLING)
+    lines: list[Line] = [{"id": f"shot-{n}", "video": {"prompt": "w", "resolution": f"{n}P"}} for n in range(25)]
+    result = shell.call("run", shell.batch(*lines, b"?"), "--out", "made")
+    assert result.exit_code == 2
+    assert result.stderr.count("note: resolution: ") == 20
+    assert "note: 5 more such notes" in result.stderr
+
+
+def test_a_strict_config_refuses_by_line(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url, mps=KLING, catalog="strict")
+    lines: list[Line] = [image("one"), {"id": "two", "image": {"prompt": "x"}, "video": {"prompt": "w", "duration": 1}}]
+    result = shell.call("run", shell.batch(*lines), "--out", "made")
+    assert result.exit_code == 2
+    assert "  line 2: video.duration: 1 s, but Kling 3.0 takes 3 to 15 s" in result.stderr
+    assert not Path("made").exists()
+    assert dict(emulator.statistics().arrivals) == {}
+
+
+def test_a_single_videos_findings_are_told_before_it_is_accepted(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    made = shell.call("video", "wind", "--duration", "1", "--model-name", "Kling", "--model-version", "3.0")
+    assert made.exit_code == 0, made.output
+    note, accepted = made.stderr.splitlines()
+    assert note.startswith("note: duration: 1 s, but Kling 3.0 takes 3 to 15 s")
+    assert accepted.startswith("accepted as task ")
