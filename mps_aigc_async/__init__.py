@@ -4,6 +4,7 @@ from . import events
 from .assembly import PaceStatistics, SlotStatistics, Statistics
 from .client import AigcClient, Task
 from .config import Config
+from .credentials import Credentials, CredentialSource
 from .errors import (
     AccountError,
     AigcError,
@@ -47,6 +48,8 @@ __all__ = [
     "CosStore",
     "CreateAgain",
     "CreateOutcomeUnknown",
+    "CredentialSource",
+    "Credentials",
     "DownloadError",
     "Drop",
     "Event",

@@ -20,7 +20,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 PROMISED = {
     "AccountError", "AigcClient", "AigcError", "Attach", "ClientClosed", "Config", "ConfigError", "ContentViolation",
-    "CosStore", "CreateAgain", "CreateOutcomeUnknown", "DownloadError", "Drop", "Event", "ImageRequest",
+    "CosStore", "CreateAgain", "CreateOutcomeUnknown", "CredentialSource", "Credentials", "DownloadError", "Drop",
+    "Event", "ImageRequest",
     "ImageResult", "ImageToVideo", "ImageToVideoResult", "InvalidRequest", "JobDropped", "JobRecord", "JobState",
     "Kind", "LedgerError", "Outcome", "PaceStatistics", "ReferenceImage", "ReferenceVideo", "ResultExpired",
     "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics", "Subject", "Task", "TaskFailed",
