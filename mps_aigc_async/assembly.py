@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -49,7 +49,8 @@ class Settings:
 
     config: Config
     endpoint: URL
-    credentials: Credentials | CredentialSource
+    credentials: Credentials | CredentialSource = field(repr=False)
+    """Not shown: a source is a user's object, and a `partial` shows its arguments."""
     account: str
     store: CosStore | None
     retry: RetryPolicy | None

@@ -2,6 +2,9 @@
 
 Nothing runs on a timer: a call that finds the present ones near their end starts the refresh, and goes on with them.
 There is one refresh at a time, and it belongs to the key ring: whichever caller is cancelled, it goes on.
+
+Ends are judged by this machine's clock. Where that is wrong, or an end is not told, the service's refusal does the same
+work: what it refuses for its keys was certainly not accepted, and is sent again with fresh ones.
 """
 
 import asyncio
@@ -86,7 +89,7 @@ class KeyRing:
             fault = self._fault or "the refresh was ended"
             raise AccountError(
                 CODE,
-                f"{self._state()}, and the refresh failed: {fault}; nothing is sent until one succeeds",
+                f"{self._state('ended')}, and the refresh failed: {fault}; nothing is sent until one succeeds",
                 ending=Ending.ACCOUNT_REFUSED,
             )
         return self._present
@@ -115,7 +118,8 @@ class KeyRing:
     def _is_due(self) -> bool:
         return self._source is not None and (self._refused or self._wall() >= self._refresh_at)
 
-    def _state(self) -> str:
+    def _state(self, verb: str = "end") -> str:
+        """Without a look at the clock: a repr may be asked for where there is none."""
         if self._present is None:
             return "there are no credentials yet"
         if self._refused:
@@ -123,7 +127,7 @@ class KeyRing:
         if self._present.expires_at is None:
             return "the credentials have no known end"
         ends = self._present.expires_at.isoformat(timespec="seconds")
-        return f"the credentials {'end' if self._is_live() else 'ended'} at {ends}"
+        return f"the credentials {verb} at {ends}"
 
     def _refresh(self) -> asyncio.Task[None] | None:
         """The refresh under way, or a new one; None while the last one's failure is waited off."""
@@ -184,6 +188,6 @@ class KeyRing:
         _log.warning(
             "the credentials could not be refreshed (%s); %s; tried again in %.0f s at the earliest",
             fault,
-            self._state(),
+            self._state("end" if self._is_live() else "ended"),
             delay_s,
         )
