@@ -5,6 +5,7 @@ from .assembly import PaceStatistics, SlotStatistics, Statistics
 from .catalog import CatalogWarning
 from .client import AigcClient, Task
 from .config import Config
+from .credentials import Credentials, CredentialSource
 from .errors import (
     AccountError,
     AigcError,
@@ -49,6 +50,8 @@ __all__ = [
     "CosStore",
     "CreateAgain",
     "CreateOutcomeUnknown",
+    "CredentialSource",
+    "Credentials",
     "DownloadError",
     "Drop",
     "Event",

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -12,11 +12,12 @@ from yarl import URL
 
 from .calls import Calls
 from .config import Config
-from .credentials import Credentials
+from .credentials import Credentials, CredentialSource
 from .downloads import Downloads, prepare_folder
 from .errors import AccountError, InvalidRequest, LedgerError
 from .events import Events
 from .jobs import Jobs
+from .keyring import KeyRing
 from .ledger import Ledger, MemoryLedger, SqliteLedger
 from .limits import shared
 from .ownership import Owner
@@ -48,7 +49,8 @@ class Settings:
 
     config: Config
     endpoint: URL
-    credentials: Credentials
+    credentials: Credentials | CredentialSource = field(repr=False)
+    """Not shown: a source is a user's object, and a `partial` shows its arguments."""
     account: str
     store: CosStore | None
     retry: RetryPolicy | None
@@ -124,9 +126,8 @@ class Parts:
         """What closing waits for: creates whose answer may be a paid task."""
         self.transport = settings.transport()
         self.downloads = Downloads(settings.timeouts)
-        self.calls = Calls(
-            self.dialect, self.transport, settings.credentials, self.limits, wall=wall, policy=settings.retry
-        )
+        self.keys = KeyRing(settings.credentials, wall)
+        self.calls = Calls(self.dialect, self.transport, self.keys, self.limits, wall=wall, policy=settings.retry)
         interval_s = config.concurrency.poll_interval_ms / 1000
         self.poller = Poller(self.calls, self.dialect, self.work, interval_s=interval_s, wall=wall)
         self._ahead = Ahead(self.limits.slots, self.dialect.url_life_s)
@@ -200,6 +201,7 @@ class Parts:
             parts.push_async_callback(self._close_ledgers)
             parts.push_async_callback(self.transport.close)
             parts.push_async_callback(self.downloads.close)
+            parts.push_async_callback(self.keys.close)  # after the exchanges: one may wait for keys to sign with
             parts.push_async_callback(self.exchanges.close, CLOSE_GRACE_S)
             parts.callback(self._stop_creating)
             parts.callback(self.calls.stop_creating)

@@ -1,7 +1,7 @@
 """One call: pace → sign → send → decode, and again if the table allows.
 
-Retries live here, above the transport: each attempt takes a fresh pace, a fresh timestamp and a fresh signature, and
-all of an account's retries share one budget.
+Retries live here, above the transport: each attempt takes a fresh pace, a fresh timestamp and a fresh signature with
+the credentials of that moment, and all of an account's retries share one budget.
 """
 
 import asyncio
@@ -12,8 +12,9 @@ from typing import Final, TypeVar
 
 from .credentials import Credentials
 from .errors import AigcError, ClientClosed, ServiceError, Throttled
+from .keyring import KeyRing
 from .limits import AccountLimits, SendTime
-from .policy import RetryPolicy, clock_is_off, may_repeat
+from .policy import RetryPolicy, clock_is_off, keys_are_refused, may_repeat
 from .states import Ending
 from .transport import Transport
 from .wire.dialect import Call, Dialect, HttpAnswer
@@ -42,7 +43,7 @@ class Calls:
         self,
         dialect: Dialect,
         transport: Transport,
-        credentials: Credentials,
+        keys: KeyRing,
         limits: AccountLimits,
         *,
         wall: Callable[[], float],
@@ -51,7 +52,7 @@ class Calls:
     ) -> None:
         self._dialect = dialect
         self._transport = transport
-        self._credentials = credentials
+        self._keys = keys
         self._limits = limits
         self._wall = wall
         self.policy: Final = policy or RetryPolicy()
@@ -79,16 +80,17 @@ class Calls:
 
     async def once(self, call: Call[T], send_time: SendTime) -> T:
         """One attempt at its send time. Raises ServiceError or TransportError."""
-        request = self._dialect.sign(call, self._credentials, int(self._wall() + self._clock_offset_s))
         try:
+            credentials = await self._keys.current()
+            request = self._dialect.sign(call, credentials, int(self._wall() + self._clock_offset_s))
             answer = await self._transport.exchange(request, send_time.reach, send_time.sent)
-            return self._decoded(call, answer)
+            return self._decoded(call, answer, credentials)
         except AigcError as error:
             error.about(action=call.action)
             raise
 
-    def _decoded(self, call: Call[T], answer: HttpAnswer) -> T:
-        """What the answer says. A refusal for the rate or for the time mends what it was refused for."""
+    def _decoded(self, call: Call[T], answer: HttpAnswer, credentials: Credentials) -> T:
+        """What the answer says. A refusal for the rate, the time or the keys mends what it was refused for."""
         try:
             return call.decode(answer)
         except AigcError as error:
@@ -96,6 +98,8 @@ class Calls:
                 self._limits.pace(call.action).slow_down()
             if clock_is_off(error):
                 self._correct_clock(answer)
+            if keys_are_refused(error) and self._keys.refused(credentials):
+                error.ending = Ending.REFUSED_FOR_NOW  # with other keys it may be accepted
             raise
 
     async def call(self, call: Call[T]) -> T:
@@ -109,6 +113,7 @@ class Calls:
         while True:
             if self._stopping.is_set() and not call.reads:
                 raise ClientClosed("the client was closed before this was sent")
+            await self._have_keys(call.action)
             send_time = await self.reserve(call.action)
             if not attempts:  # waiting for the first pace is not held against the call
                 since = send_time.due
@@ -128,6 +133,14 @@ class Calls:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
+
+    async def _have_keys(self, action: str) -> None:
+        """Wait for keys here if need be: neither a reserved send time nor a job's intent is to wait for them."""
+        try:
+            await self._keys.current()
+        except AigcError as error:
+            error.about(action=action)
+            raise
 
     def _delay(self, call: Call[object], error: AigcError, attempts: int, elapsed: float) -> float:
         """Seconds before the next attempt; raises the error where there must be none."""

@@ -12,9 +12,11 @@ from yarl import URL
 
 from .assembly import BatchItem, BatchRun, Parts, Settings, Statistics, absolute, as_request, folder_for
 from .config import Config
+from .credentials import Credentials, CredentialSource
 from .errors import ClientClosed, ConfigError, InvalidRequest, TaskTimeout
 from .events import Callback, Events
 from .ledger import JobRecord, Ledger
+from .official import AnyCredentials, recognised
 from .pipelines import Names
 from .policy import RetryPolicy
 from .requests import ImageRequest, ImageToVideo, Request, VideoRequest
@@ -44,8 +46,10 @@ class AigcClient:
     ```
 
     `endpoint` replaces the service's URL (plain http only towards loopback). `ledger` is a file that survives the
-    process; without it jobs are remembered as long as the client. `transport` makes another transport than HTTP and
-    `wall` tells another time (Unix seconds): both are for tests.
+    process; without it jobs are remembered as long as the client. `credentials` in place of the config's are
+    `Credentials`, an `async def` that gets new ones before their `expires_at`, or an object of the official SDK's
+    credential classes. `transport` makes another transport than HTTP and `wall` tells another time (Unix seconds): both
+    are for tests.
 
     Clients of one account in one process and loop share its limits. Raises ConfigError for unusable keys or URLs.
     """
@@ -56,6 +60,7 @@ class AigcClient:
         *,
         endpoint: str | None = None,
         ledger: str | Path | None = None,
+        credentials: AnyCredentials | None = None,
         timeouts: Timeouts | None = None,
         retry: RetryPolicy | None = None,
         transport: Callable[[], Transport] | None = None,
@@ -63,12 +68,12 @@ class AigcClient:
     ) -> None:
         _check_limits(config.limits)
         base = parse_endpoint(endpoint or config.tencent_cloud.endpoint or f"https://{HOST}")
-        credentials = config.credentials()
+        keys = config.credentials() if credentials is None else recognised(credentials)
         self._settings = Settings(
             config=config,
             endpoint=base,
-            credentials=credentials,
-            account=config.account or credentials.account,
+            credentials=keys,
+            account=config.account or _account_of(keys),
             store=config.store(),
             retry=retry,
             timeouts=timeouts or Timeouts(),
@@ -302,6 +307,15 @@ async def _within(
         f"not finished within {timeout:g} s: only the waiting ended; ask again by its {again}",
         job_id=job_id,
         task_id=task_id,
+    )
+
+
+def _account_of(keys: Credentials | CredentialSource) -> str:
+    if isinstance(keys, Credentials):
+        return keys.account
+    raise ConfigError(
+        "account is missing from the config: credentials that change have no SecretId to name it by, and its limits, "
+        "slots and ledger must be the same after each refresh; give it any name that stays"
     )
 
 

@@ -6,8 +6,6 @@ unknown key is refused by name: a misspelt limit must not silently be no limit.
 
 import json
 import os
-import re
-import stat
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +18,7 @@ from .catalog import Strictness
 from .credentials import Credentials
 from .errors import ConfigError
 from .jobs import TASK_DEADLINE_S
+from .keyfiles import is_placeholder, profile_keys, profiles, stripped, warn_of_readers
 from .limits import DEFAULT_JITTER_S
 from .pipelines import Defaults, ImageDefaults, VideoDefaults
 from .requests import CosStore
@@ -29,8 +28,6 @@ from .wire.mps import URL_LIFE_S
 
 PLACEHOLDER_BUCKET: Final = "your-bucket-name-1234567890"
 """The bucket of the guide's example: counts as unset."""
-_PLACEHOLDER: Final = re.compile(r"^\s*$|^您的|^your[-_ ]|^<.*>$", re.IGNORECASE)
-"""What stands in examples where a key belongs: 「您的 SecretId」 in the guide."""
 
 ENVIRONMENT: Final = {
     "TENCENTCLOUD_SECRET_ID": ("tencentCloud", "secretId"),
@@ -141,7 +138,7 @@ class Config(Section):
     """
 
     account: str | None = Field(default=None, min_length=1)
-    """Whose limits and ledger rows these are; by default derived from the SecretId."""
+    """Whose limits and ledger rows these are; by default derived from the SecretId. Required where keys change."""
     tencent_cloud: TencentCloud = Field(default_factory=TencentCloud)
     cos_output: CosOutput = Field(default_factory=CosOutput)
     mps: Generation = Field(default_factory=Generation)
@@ -169,7 +166,9 @@ class Config(Section):
         file = Path(named or "config.json")
         data = _read(file) if named or file.is_file() else {}
         if data:
-            _warn_of_readers(file, _section(data, "tencentCloud", file))
+            keys = _section(data, "tencentCloud", file)
+            secrets = [keys[name] for name in ("secretKey", "token") if isinstance(keys.get(name), str)]
+            warn_of_readers(file, [SecretStr(secret) for secret in secrets], stacklevel=2)
         for variable, (section, key) in ENVIRONMENT.items():
             if value := environ.get(variable):
                 data = data | {section: {**_section(data, section, file), key: value}}
@@ -196,22 +195,30 @@ class Config(Section):
                 raise ConfigError(f"{where}: {error.message}") from None
         return config
 
-    def credentials(self) -> Credentials:
-        """The keys. Raises ConfigError if they are missing or still the example's."""
+    def credentials(self, home: Path | None = None) -> Credentials:
+        """The keys; with none here, those of the profile that the official tools share (`~/.tencentcloud/credentials`).
+
+        Raises ConfigError if they are missing or still the example's. `home` is another home than the user's.
+        """
         keys = self.tencent_cloud
-        # Stripped: a container's secret file often ends with a line's end, which no header can carry.
-        secret_id, secret_key = keys.secret_id.strip(), _stripped(keys.secret_key)
+        secret_id, secret_key = stripped(SecretStr(keys.secret_id)), stripped(keys.secret_key)
+        places = ""
+        if is_placeholder(secret_id) and is_placeholder(secret_key):
+            found = profile_keys(home, stacklevel=2)
+            if found is not None:
+                return found
+            places = f", or keep both keys in [default] of {' or '.join(str(file) for file in profiles(home))}"
         for name, value, variable in (
-            ("secretId", SecretStr(secret_id), "TENCENTCLOUD_SECRET_ID"),
+            ("secretId", secret_id, "TENCENTCLOUD_SECRET_ID"),
             ("secretKey", secret_key, "TENCENTCLOUD_SECRET_KEY"),
         ):
-            if _is_placeholder(value):
+            if is_placeholder(value):
                 what = "still the example's placeholder" if value else "missing"
                 raise ConfigError(
-                    f"{self._source}: tencentCloud.{name} is {what}: put your key there, or set ${variable} "
+                    f"{self._source}: tencentCloud.{name} is {what}: put your key there, or set ${variable}{places} "
                     "(keys: https://console.cloud.tencent.com/cam/capi)"
                 )
-        return Credentials(secret_id, secret_key, _stripped(keys.token or SecretStr("")) or None)
+        return Credentials(secret_id.get_secret_value(), secret_key, stripped(keys.token or SecretStr("")) or None)
 
     def defaults(self) -> Defaults:
         """What requests that name no model take."""
@@ -242,27 +249,6 @@ class Config(Section):
         if not cos.region:
             raise ConfigError("cosOutput.region is missing: COS needs the bucket's region, such as ap-guangzhou")
         return CosStore(bucket=cos.bucket, region=cos.region, path=cos.output_dir)
-
-
-def _stripped(secret: SecretStr) -> SecretStr:
-    return SecretStr(secret.get_secret_value().strip())
-
-
-def _is_placeholder(secret: SecretStr) -> bool:
-    return _PLACEHOLDER.search(secret.get_secret_value()) is not None
-
-
-def _warn_of_readers(file: Path, keys: Mapping[str, Any]) -> None:
-    """A key in a file that everybody can read is no secret on a machine that is shared."""
-    secrets = [keys[name] for name in ("secretKey", "token") if isinstance(keys.get(name), str)]
-    if all(_is_placeholder(SecretStr(secret)) for secret in secrets):
-        return
-    if os.name == "posix" and file.stat().st_mode & stat.S_IROTH:
-        warnings.warn(
-            f"{file} holds a key and can be read by everybody on this machine: chmod 600 {file}, or keep the key in "
-            "$TENCENTCLOUD_SECRET_KEY",
-            stacklevel=3,
-        )
 
 
 def _read(file: Path) -> dict[str, Any]:

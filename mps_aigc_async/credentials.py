@@ -1,9 +1,13 @@
 """Keys, kept so that they do not leak."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from pydantic import SecretStr
+
+from .errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,13 @@ class Credentials:
     secret_id: str
     secret_key: SecretStr
     token: SecretStr | None = None
+    expires_at: datetime | None = field(default=None, repr=False, compare=False)
+    """When temporary ones end, with its zone; None if that is not known. Keys are the same whatever is known of it."""
+
+    def __post_init__(self) -> None:
+        if self.expires_at is not None and self.expires_at.utcoffset() is None:
+            # Taken for the local time, one of UTC would be hours off, and the keys be used past their end.
+            raise ConfigError("expires_at names no time zone: write it as datetime.fromtimestamp(seconds, UTC)")
 
     @property
     def account(self) -> str:
@@ -26,3 +37,7 @@ class Credentials:
         """
         known = hashlib.sha256(self.secret_id.encode()).hexdigest()[:8]
         return f"{self.secret_id[:4]}…{self.secret_id[-3:]}#{known}"
+
+
+CredentialSource = Callable[[], Awaitable[Credentials]]
+"""Gets new credentials, and never blocks the loop: `async def refresh() -> Credentials`."""

@@ -46,6 +46,17 @@ def clock_is_off(error: AigcError) -> bool:
     return isinstance(error, ServiceError) and error.code == "AuthFailure.SignatureExpire"
 
 
+KEYS_REFUSED: Final = frozenset(
+    f"AuthFailure.{reason}" for reason in ("InvalidSecretId", "SecretIdNotFound", "SignatureFailure", "TokenFailure")
+)
+"""Refusals that other keys of the same account may escape (common error codes of the API 3.0, 2026-10)."""
+
+
+def keys_are_refused(error: AigcError) -> bool:
+    """Whether the keys were refused, and not what they ask for: worth one try with fresh ones, if keys change."""
+    return isinstance(error, ServiceError) and error.code in KEYS_REFUSED
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """Bounds and spacing of repeated sends.

@@ -8,6 +8,7 @@ from typing import Any
 from mps_aigc_async import AigcClient, Config, RetryPolicy
 from mps_aigc_async.emulator import Service, Settings
 from mps_aigc_async.events import Event
+from mps_aigc_async.official import AnyCredentials
 from mps_aigc_async.testing import InMemoryTransport, wall
 from mps_aigc_async.transport import Transport
 
@@ -31,6 +32,7 @@ async def client_of(
     config: Config | None = None,
     *,
     ledger: Path | None = None,
+    credentials: AnyCredentials | None = None,
     retry: RetryPolicy | None = None,
     latency_s: float = 0.02,
     transport: Callable[[], Transport] | None = None,
@@ -38,7 +40,10 @@ async def client_of(
     """An open client whose transport is the service itself. Use it inside `testing.run`."""
     service.storage.base_url = "http://127.0.0.1:80"
     make = transport or (lambda: InMemoryTransport(service, wall, latency_s=latency_s))
-    async with AigcClient(config or configured(), ledger=ledger, retry=retry, transport=make, wall=wall) as client:
+    client = AigcClient(
+        config or configured(), ledger=ledger, credentials=credentials, retry=retry, transport=make, wall=wall
+    )
+    async with client:
         yield client
 
 

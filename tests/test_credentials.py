@@ -1,6 +1,7 @@
 """Keys, and what may be written down of them."""
 
 import dataclasses
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from mps_aigc_async.credentials import Credentials
+from mps_aigc_async.errors import ConfigError
 
 
 def test_the_secret_and_the_token_are_in_no_repr() -> None:
@@ -39,3 +41,12 @@ def test_two_accounts_have_two_names(first: str, second: str) -> None:
 
 def test_the_name_of_an_account_stays_what_ledgers_hold() -> None:
     assert Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE")).account == "AKID…PLE#7a898e50"
+
+
+def test_an_end_has_its_zone_and_makes_no_other_keys() -> None:
+    end = datetime(2026, 1, 1, tzinfo=UTC)
+    keys = Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"), expires_at=end)
+    assert keys == Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"))
+    assert keys.expires_at == end
+    with pytest.raises(ConfigError, match="names no time zone"):
+        Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"), expires_at=end.replace(tzinfo=None))

@@ -20,12 +20,12 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 PROMISED = {
     "AccountError", "AigcClient", "AigcError", "Attach", "CatalogWarning", "ClientClosed", "Config", "ConfigError",
-    "ContentViolation", "CosStore", "CreateAgain", "CreateOutcomeUnknown", "DownloadError", "Drop", "Event",
-    "ImageRequest", "ImageResult", "ImageToVideo", "ImageToVideoResult", "InvalidRequest", "JobDropped",
-    "JobRecord", "JobState", "Kind", "LedgerError", "Outcome", "PaceStatistics", "ReferenceImage", "ReferenceVideo",
-    "ResultExpired", "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics", "Subject", "Task",
-    "TaskFailed", "TaskNotFound", "TaskState", "TaskStatus", "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks",
-    "TransportError", "VideoRequest", "VideoResult", "catalog", "events",
+    "ContentViolation", "CosStore", "CreateAgain", "CreateOutcomeUnknown", "CredentialSource", "Credentials",
+    "DownloadError", "Drop", "Event", "ImageRequest", "ImageResult", "ImageToVideo", "ImageToVideoResult",
+    "InvalidRequest", "JobDropped", "JobRecord", "JobState", "Kind", "LedgerError", "Outcome", "PaceStatistics",
+    "ReferenceImage", "ReferenceVideo", "ResultExpired", "RetryPolicy", "Run", "ServiceError", "SlotStatistics",
+    "Statistics", "Subject", "Task", "TaskFailed", "TaskNotFound", "TaskState", "TaskStatus", "TaskTimeout",
+    "Throttled", "Timeouts", "TooManyTasks", "TransportError", "VideoRequest", "VideoResult", "catalog", "events",
 }  # fmt: skip
 
 
@@ -91,6 +91,25 @@ async def test_readmes_test_passes() -> None:
     test = names["test_my_app"]
     assert callable(test)
     await test()
+
+
+async def test_readmes_refresh_is_awaited_for_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = [block for block in BLOCKS if "async def refresh" in block]
+
+    class Vault:
+        async def issue(self) -> dict[str, object]:
+            return {"TmpSecretId": "AKIDEXAMPLE", "TmpSecretKey": "KEYEXAMPLE", "Token": "t", "ExpiredTime": 4e9}
+
+    (tmp_path / "config.json").write_text('{"account": "team"}', encoding="utf-8")
+    monkeypatch.setenv("MPS_AIGC_CONFIG", str(tmp_path / "config.json"))
+    async with Emulator(speed=1000) as emulator:
+        monkeypatch.setenv("MPS_AIGC_ENDPOINT", emulator.url)
+        names: dict[str, object] = {"my_vault": Vault()}
+        exec(compile(code, "README.md", "exec"), names)  # noqa: S102 — README's own words
+        client = names["client"]
+        assert isinstance(client, mps_aigc_async.AigcClient)
+        async with client:
+            assert (await client.submit(mps_aigc_async.ImageRequest(prompt="a lake"))).task_id
 
 
 def test_readmes_batch_lines_are_good() -> None:

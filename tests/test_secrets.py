@@ -4,11 +4,24 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from mps_aigc_async import AigcClient, AigcError, Config, ImageRequest, ImageToVideo, RetryPolicy, VideoRequest, report
+from mps_aigc_async import (
+    AigcClient,
+    AigcError,
+    Config,
+    Credentials,
+    ImageRequest,
+    ImageToVideo,
+    RetryPolicy,
+    VideoRequest,
+    report,
+)
 from mps_aigc_async.assembly import BatchItem
 from mps_aigc_async.emulator import Emulator, Service
 from mps_aigc_async.events import Event
@@ -129,5 +142,39 @@ def test_a_bugs_traceback_shows_no_key_among_the_variables() -> None:
         run(main())
     text = shown(raised.value)
     assert "request = HttpRequest(" in text  # variables are shown, this one with its signed headers
+    for secret in SECRETS:
+        assert secret not in text
+
+
+def test_keys_that_are_refreshed_leave_no_trace_either(everything_logged: pytest.LogCaptureFixture) -> None:
+    """Through a refresh that fails with the secret in its text, keys that are refused, and a bug as they are used."""
+    service, tries = Service(), 0
+
+    async def refresh() -> Credentials:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise ValueError(f"the vault said {KEY} {TOKEN}")
+        return Credentials("AKIDTEMP", SecretStr(KEY), SecretStr(TOKEN), datetime(2026, 1, 2, tzinfo=UTC))
+
+    async def main() -> list[BaseException]:
+        errors: list[BaseException] = []
+        config = Config.parse({"account": "team"})
+        for transport in (InMemoryTransport, Buggy):
+            client = AigcClient(config, credentials=refresh, transport=partial(transport, service, wall), wall=wall)
+            async with client:
+                for _ in range(2):
+                    try:
+                        await client.generate(ImageRequest(prompt=PROMPT))
+                    except Exception as error:  # noqa: BLE001 — what is shown of each is looked at
+                        errors.append(error)
+                    await asyncio.sleep(3)
+                errors.append(ValueError(f"{client!r} {client._opened().keys!r} {client._settings!r}"))
+        return errors
+
+    errors = run(main())
+    assert [type(error).__name__ for error in errors[:2]] == ["AccountError", "AccountError"]
+    assert type(errors[3]) is RuntimeError
+    text = "".join(shown(error) for error in errors) + everything_logged.text
     for secret in SECRETS:
         assert secret not in text

@@ -9,6 +9,8 @@ vectors pin.
 import hmac
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
 
 from ..wire import tc3
 from .refusal import Refused
@@ -21,48 +23,70 @@ _AUTHORIZATION = re.compile(
 _MUST_BE_SIGNED = frozenset({"content-type", "host"})
 
 
-class Judge:
-    """Admits one key pair to one service. The derived key changes with the UTC date only, so one is kept."""
+@dataclass(slots=True)
+class _Key:
+    """A key that is admitted to one service. The derived key changes with the UTC date only, so one is kept."""
 
-    __slots__ = ("_derived_for", "_secret_id", "_secret_key", "_service", "_signing_key")
+    service: str
+    secret: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+    until: float = inf
+    _derived_for: str = ""
+    _signing: bytes = field(default=b"", repr=False)
+
+    def signing(self, date: str) -> bytes:
+        if self._derived_for != date:
+            self._signing = tc3.key_ladder(self.secret, date, self.service)[2]
+            self._derived_for = date
+        return self._signing
+
+    def check_token(self, token: str | None, now: float) -> None:
+        """A temporary key goes with its token, and both end. A permanent one's token is not looked at."""
+        if self.token is not None and (token is None or not hmac.compare_digest(token.encode(), self.token.encode())):
+            raise Refused("AuthFailure.TokenFailure", "The token is not the one of this SecretId.")
+        if now >= self.until:
+            raise Refused("AuthFailure.TokenFailure", "The token has expired.")
+
+
+class Judge:
+    """Admits one account to one service: its permanent key pair, and the temporary ones that were issued for it."""
+
+    __slots__ = ("_keys", "_service")
 
     def __init__(self, secret_id: str, secret_key: str, service: str) -> None:
         self._service = service
-        self._secret_id = secret_id
-        self._secret_key = secret_key
-        self._derived_for = ""
-        self._signing_key = b""
+        self._keys = {secret_id: _Key(service, secret_key)}
 
     def __repr__(self) -> str:
         return f"Judge({self._service!r})"
 
+    def admit(self, secret_id: str, secret_key: str, token: str, until: float) -> None:
+        """Admit a temporary key pair with its token, before `until` (Unix seconds)."""
+        self._keys[secret_id] = _Key(self._service, secret_key, token, until)
+
     def check(self, headers: Mapping[str, str], body: bytes, now: float) -> None:
-        """Raises Refused unless the account's own key signed exactly this. `headers` has lower-case names."""
+        """Raises Refused unless a key of the account's signed exactly this. `headers` has lower-case names."""
         claim = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
         if claim is None:
             raise _malformed("it is not of the form `TC3-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`")
         timestamp = _timestamp(headers)
         names = claim["names"].split(";")
         _check_claim(claim, names, headers, timestamp, self._service)
-        # The two cheap questions first: they need no hash.
-        if not hmac.compare_digest(claim["id"].encode(), self._secret_id.encode()):
+        # The cheap questions first: they need no hash.
+        key = self._keys.get(claim["id"])
+        if key is None:
             raise Refused("AuthFailure.SecretIdNotFound", "The SecretId is not found, please ensure it is correct.")
         if abs(now - timestamp) > tc3.MAX_SKEW_S:
             raise Refused(
                 "AuthFailure.SignatureExpire",
                 f"Your timestamp {timestamp} is more than {tc3.MAX_SKEW_S} s off the server's clock ({int(now)}).",
             )
+        key.check_token(headers.get("x-tc-token"), now)
         text = tc3.string_to_sign(
             timestamp, tc3.credential_scope(claim["date"], self._service), tc3.canonical_request(headers, names, body)
         )
-        if not hmac.compare_digest(tc3.signature(self._key_of(claim["date"]), text), claim["signature"]):
+        if not hmac.compare_digest(tc3.signature(key.signing(claim["date"]), text), claim["signature"]):
             raise Refused("AuthFailure.SignatureFailure", "The provided credentials could not be validated.")
-
-    def _key_of(self, date: str) -> bytes:
-        if self._derived_for != date:
-            self._signing_key = tc3.key_ladder(self._secret_key, date, self._service)[2]
-            self._derived_for = date
-        return self._signing_key
 
 
 def _check_claim(

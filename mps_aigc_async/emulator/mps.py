@@ -37,7 +37,7 @@ class Mps:
         self._storage = storage
         self._envelopes = envelopes
         self._ids = ids
-        judge = Judge(settings.secret_id, settings.secret_key, "mps")
+        self.judge = judge = Judge(settings.secret_id, settings.secret_key, "mps")
         self._gateway = Gateway(judge, VERSION, actions.MPS, "", rates)
 
     def name(self, call: Call) -> str:

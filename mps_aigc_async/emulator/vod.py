@@ -34,7 +34,7 @@ class Vod:
         self._sub_app_id = settings.sub_app_id
         self._envelopes = envelopes
         self._account = VodAccount("vod", settings, workshop, storage, ids)
-        judge = Judge(settings.secret_id, settings.secret_key, "vod")
+        self.judge = judge = Judge(settings.secret_id, settings.secret_key, "vod")
         self._gateway = Gateway(judge, VERSION, actions.VOD, "vod:", rates)
 
     def name(self, call: Call) -> str:

@@ -103,6 +103,20 @@ def test_the_derived_key_follows_the_date() -> None:
         judge.check(headers, BODY, now)
 
 
+def test_temporary_keys_pass_with_their_token_before_their_end() -> None:
+    judge = Judge(*KEYS, "mps")
+    judge.admit("AKIDTEMP", "TEMPKEY", "token", until=NOW + 10)
+    headers = {name.lower(): value for name, value in signed("CreateAigcImageTask", BODY, NOW).items()}
+    claimed = {name: headers[name] for name in ("content-type", "host", "x-tc-action")}
+    headers["authorization"] = tc3.Signer("mps").authorization("AKIDTEMP", "TEMPKEY", int(NOW), claimed, BODY)
+    judge.check(headers | {"x-tc-token": "token"}, BODY, NOW)
+    for spoilt, now in (({}, NOW), ({"x-tc-token": "other"}, NOW), ({"x-tc-token": "token"}, NOW + 10)):
+        with pytest.raises(Refused) as refused:
+            judge.check(headers | spoilt, BODY, now)
+        assert refused.value.code == "AuthFailure.TokenFailure"
+    judge.check(received(), BODY, NOW)  # the permanent ones pass as before
+
+
 def test_no_secret_in_a_repr() -> None:
     assert KEYS[0] not in repr(Judge(*KEYS, "mps"))
     assert KEYS[1] not in repr(Judge(*KEYS, "mps"))
