@@ -158,7 +158,7 @@ async def test_a_second_interruption_while_closing_still_closes_everything(tmp_p
         async def program() -> None:
             async with AigcClient(config_for(emulator), ledger=ledger) as client:
                 creating = asyncio.create_task(client.generate(ImageRequest(prompt="x")))
-                while not client.statistics().creating:  # noqa: ASYNC110 - a state of the client, not an event
+                while not emulator.arrivals:  # noqa: ASYNC110 - what is prepared and not sent would be taken back
                     await asyncio.sleep(0.01)
                 opened.set()
                 await creating

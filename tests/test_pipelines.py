@@ -139,7 +139,7 @@ def test_images_wait_for_the_videos_that_the_service_really_takes() -> None:
         async with client_of(service, configured(images=200, videos=60, poll_ms=60_000)) as client:
             outcomes = [outcome async for outcome in client.run(chain(number) for number in range(160))]
         assert all(outcome.ok for outcome in outcomes)
-        assert service.statistics(wall()).created == {"image": 160, "video": 160}
+        assert service.statistics(wall()).created == {"image": 160, "video": 160, "audio": 0}
 
     run(main())
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -180,8 +181,10 @@ def line_for(outcome: Outcome[BatchItem]) -> str:
 
 
 def places_of(result: ImageResult | VideoResult) -> list[str]:
-    """Where a result is: its files, or the URLs it was left at."""
-    return [str(file) for file in result.files] or list(result.urls)
+    """Where a result is: its files, as one names them from here, or the URLs it was left at."""
+    here = Path.cwd()
+    files = [file.relative_to(here) if file.is_relative_to(here) else file for file in result.files]
+    return [str(file) for file in files] or list(result.urls)
 
 
 def _counted(tally: Tally, words: tuple[Word, ...]) -> str:
