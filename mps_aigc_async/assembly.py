@@ -20,7 +20,7 @@ from .jobs import Jobs
 from .ledger import Ledger, MemoryLedger, SqliteLedger
 from .limits import Slots, shared
 from .ownership import Owner
-from .pipelines import Defaults, Names, Pipelines, ensure_sendable, images_ahead
+from .pipelines import USUAL_S, Defaults, Names, Pipelines, chains_ahead, ensure_sendable
 from .policy import RetryPolicy
 from .poller import Poller
 from .requests import CosStore, Request, parse
@@ -109,6 +109,7 @@ class Parts:
         self.capacities = {
             Kind.IMAGE: config.concurrency.max_image_tasks,
             Kind.VIDEO: config.concurrency.max_video_tasks,
+            Kind.AUDIO: config.concurrency.max_audio_tasks,
         }
         self.dialect = settings.dialect
         self.limits = shared(
@@ -129,8 +130,8 @@ class Parts:
         )
         interval_s = config.concurrency.poll_interval_ms / 1000
         self.poller = Poller(self.calls, self.dialect, self.work, interval_s=interval_s, wall=wall)
-        ahead = images_ahead(self.capacities[Kind.IMAGE], self.capacities[Kind.VIDEO], self.dialect.url_life_s)
-        self._ahead = Slots(ahead)
+        life_s = self.dialect.url_life_s
+        self._ahead = {kind: Slots(chains_ahead(kind, self.capacities, life_s)) for kind in USUAL_S}
         self._ledgers: dict[Path | None, asyncio.Task[Ledger]] = {}
         self._pipelines: dict[Path | None, asyncio.Task[Pipelines]] = {}
 
@@ -177,7 +178,11 @@ class Parts:
             listeners=settings.events,
             wall=settings.wall,
             store=settings.store,
-            deadlines_s={Kind.IMAGE: timeouts.image_seconds, Kind.VIDEO: timeouts.video_seconds},
+            deadlines_s={
+                Kind.IMAGE: timeouts.image_seconds,
+                Kind.VIDEO: timeouts.video_seconds,
+                Kind.AUDIO: timeouts.audio_seconds,
+            },
             save_s=timeouts.save_seconds,
         )
         await jobs.resume()
@@ -272,8 +277,8 @@ def as_request(item: BatchItem) -> Request:
     """The item as a request. Raises InvalidRequest for anything else."""
     request = parse(item) if isinstance(item, Mapping) else item
     if not isinstance(request, Request):
-        kinds = "an ImageRequest, a VideoRequest or an ImageToVideo"
-        raise InvalidRequest(f"{type(item).__name__} is not a request: give {kinds}")
+        kinds = "an ImageRequest, a VideoRequest, an AudioRequest"
+        raise InvalidRequest(f"{type(item).__name__} is not a request: give {kinds} or a chain of them")
     return request
 
 

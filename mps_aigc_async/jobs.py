@@ -41,8 +41,9 @@ from .wire.dialect import Call, Created, Dialect, TaskRequest, TaskStatus
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
-TASK_DEADLINE_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 1800.0, Kind.VIDEO: 1800.0}
-"""Seconds from acceptance until a task is given up: the guide of 2026-05-29 waits 30 minutes for either kind."""
+TASK_DEADLINE_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 1800.0, Kind.VIDEO: 1800.0, Kind.AUDIO: 1800.0}
+"""Seconds from acceptance until a task is given up: the guide of 2026-05-29 waits 30 minutes for an image or a video.
+No document names a time for audio: as long."""
 
 OFF_PEAK_S: Final = 48 * 3600.0
 """The same for a video that may wait for off-peak hours (Vidu's OffPeak, MPS API documents of 2026-10)."""
@@ -50,9 +51,10 @@ OFF_PEAK_S: Final = 48 * 3600.0
 NEAR_END_S: Final = 3600.0
 """Seconds before its URL's end from which on a result that is not saved yet is warned of."""
 
-UNKNOWN_SLOT_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 180.0, Kind.VIDEO: 300.0}
+UNKNOWN_SLOT_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 180.0, Kind.VIDEO: 300.0, Kind.AUDIO: 300.0}
 """Seconds that a create of unknown outcome keeps its slot: the task may be running, and nobody can ask. The longest
-that the guide of 2026-05-29 calls usual: images 1 to 3 minutes, videos 3 to 5."""
+that the guide of 2026-05-29 calls usual: images 1 to 3 minutes, videos 3 to 5; audio, of which it is silent,
+as a video."""
 
 Resolve = Callable[[], TaskRequest]
 """Makes the request to send. Called when the job has its slot, so that it sees what is true then (a URL's age)."""
@@ -170,15 +172,19 @@ class Jobs:
                 job_id=job.job_id,
                 task_id=job.task_id,
             )
+        until = asyncio.get_running_loop().time() + min(left_s, self._save_s)
+        files: list[Path] = []
         try:
-            files = await self._downloads.save(
-                job.urls,
-                folder,
-                stem,
-                job.kind,
-                within_s=min(left_s, self._save_s),
-                on_retry=lambda error, delay_s: self._fetched_again(job, error, delay_s),
-            )
+            # A plus, which no stem holds: a chain's video has the stem itself.
+            for urls, name, kind in ((job.urls, stem, job.kind), (job.videos, f"{stem}+sound", Kind.VIDEO)):
+                files += await self._downloads.save(
+                    urls,
+                    folder,
+                    name,
+                    kind,
+                    within_s=until - asyncio.get_running_loop().time(),
+                    on_retry=lambda error, delay_s: self._fetched_again(job, error, delay_s),
+                )
         except AigcError as error:
             error.about(job_id=job.job_id, task_id=job.task_id)
             raise
@@ -486,6 +492,8 @@ class Jobs:
                 JobState.DONE,
                 urls=status.urls,
                 resolution=status.resolution,
+                duration=status.duration,
+                videos=status.videos,
                 request_id=status.request_id,
                 running_at=ended.running_at,
                 unfinished_at=ended.unfinished_at,

@@ -19,13 +19,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 PROMISED = {
-    "AccountError", "AigcClient", "AigcError", "Attach", "ClientClosed", "Config", "ConfigError", "ContentViolation",
-    "CosStore", "CreateAgain", "CreateOutcomeUnknown", "DownloadError", "Drop", "Event", "ImageRequest",
-    "ImageResult", "ImageToVideo", "ImageToVideoResult", "InvalidRequest", "JobDropped", "JobRecord", "JobState",
-    "Kind", "LedgerError", "Outcome", "PaceStatistics", "ReferenceImage", "ReferenceVideo", "ResultExpired",
-    "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics", "Subject", "Task", "TaskFailed",
-    "TaskNotFound", "TaskState", "TaskStatus", "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks",
-    "TransportError", "VideoRequest", "VideoResult", "events",
+    "AccountError", "AigcClient", "AigcError", "Attach", "AudioRequest", "AudioResult", "ClientClosed", "Config",
+    "ConfigError", "ContentViolation", "CosStore", "CreateAgain", "CreateOutcomeUnknown", "DownloadError", "Drop",
+    "Event", "ImageRequest", "ImageResult", "ImageToVideo", "ImageToVideoResult", "InvalidRequest", "JobDropped",
+    "JobRecord", "JobState", "Kind", "LedgerError", "ListedTask", "Outcome", "PaceStatistics", "ReferenceImage",
+    "ReferenceVideo", "ResultExpired", "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics",
+    "Subject", "Task", "TaskDetails", "TaskFailed", "TaskFilter", "TaskList", "TaskNotFound", "TaskState",
+    "TaskStatus", "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks", "TransportError", "VideoRequest",
+    "VideoResult", "VideoToAudio", "VideoToAudioResult", "events",
 }  # fmt: skip
 
 

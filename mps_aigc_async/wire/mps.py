@@ -1,7 +1,7 @@
 """Tencent Cloud MPS's dialect: its fields, envelope, error codes and limits.
 
-Sources: CreateAigcImageTask, DescribeAigcImageTask, CreateAigcVideoTask and DescribeAigcVideoTask of the MPS API,
-version 2019-06-12, as of the official SDK 3.1.194 (2026-10); "AIGC creation guide" (MPS, 2026-05-29).
+Sources: the MPS API's CreateAigc…Task and DescribeAigc…Task for images, videos and audio, version 2019-06-12, as of the
+official SDK 3.1.194 (2026-10); "AIGC creation guide" (MPS, 2026-05-29).
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..credentials import Credentials
 from ..errors import (
@@ -22,8 +22,8 @@ from ..errors import (
     TooManyTasks,
     TransportError,
 )
-from ..requests import CosStore, ImageRequest, ImageSource, ReferenceImage, ReferenceVideo, Subject
-from ..results import ImageResult
+from ..requests import CosStore, ImageSource, ReferenceImage, ReferenceVideo, Subject, VideoSource
+from ..results import TaskResult
 from ..states import Ending, Kind, TaskState
 from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskRequest, TaskStatus
 from .tc3 import Signer
@@ -38,6 +38,11 @@ LIMITS: Final[Mapping[str, float]] = {
     "DescribeAigcImageTask": 20,
     "CreateAigcVideoTask": 10,
     "DescribeAigcVideoTask": 50,
+    # Not in the guide: each action's own page (MPS API documents, 2026-10).
+    "CreateAigcAudioTask": 20,
+    "DescribeAigcAudioTask": 20,
+    "DescribeAigcTaskList": 20,
+    "DescribeAigcTaskStatus": 20,
 }
 DEFAULT_LIMIT: Final = 20.0
 """The documented default of MPS actions that name no other (API overview, 2026-10)."""
@@ -52,9 +57,21 @@ TASK_STATES: Final[Mapping[str, TaskState]] = {
     "FAIL": TaskState.FAILED,
 }
 
+
+class _Actions(NamedTuple):
+    """How one kind of task is created and asked about, and where the answer has its URLs."""
+
+    create: str
+    describe: str
+    urls: str
+    videos: str = ""
+    """Where the answer has the videos that an audio was put on; other kinds have none."""
+
+
 _ACTIONS: Final = {
-    Kind.IMAGE: ("CreateAigcImageTask", "DescribeAigcImageTask", "ImageUrls"),
-    Kind.VIDEO: ("CreateAigcVideoTask", "DescribeAigcVideoTask", "VideoUrls"),
+    Kind.IMAGE: _Actions("CreateAigcImageTask", "DescribeAigcImageTask", "ImageUrls"),
+    Kind.VIDEO: _Actions("CreateAigcVideoTask", "DescribeAigcVideoTask", "VideoUrls"),
+    Kind.AUDIO: _Actions("CreateAigcAudioTask", "DescribeAigcAudioTask", "AudioInfos", "VideoInfos"),
 }
 
 
@@ -108,10 +125,10 @@ def service_error(code: str, message: str, request_id: str | None) -> ServiceErr
 # --- requests → bodies ------------------------------------------------------------------------------------------------
 
 
-def _url(source: ImageSource) -> str:
-    if isinstance(source, ImageResult):
+def _url(source: ImageSource | VideoSource) -> str:
+    if isinstance(source, TaskResult):
         if not source.urls:
-            raise InvalidRequest(f"the image of task {source.task_id} has no URL", task_id=source.task_id)
+            raise InvalidRequest(f"the {source.kind} of task {source.task_id} has no URL", task_id=source.task_id)
         return source.urls[0]
     text = str(source)
     if not text.lower().startswith(("https://", "http://")):
@@ -172,44 +189,52 @@ _COMMON: Final[tuple[FieldRow, ...]] = (
     ("model_version", "ModelVersion", _as_is),
     ("scene_type", "SceneType", _as_is),
     ("prompt", "Prompt", _as_is),
+    ("additional_parameters", "AdditionalParameters", _json),
+    ("store", "StoreCosParam", _store),
+    ("operator", "Operator", _as_is),
+)
+_PICTURE: Final[tuple[FieldRow, ...]] = (
+    *_COMMON,
     ("negative_prompt", "NegativePrompt", _as_is),
     ("enhance_prompt", "EnhancePrompt", _as_is),
     ("images", "ImageInfos", _each(_reference_image)),
     ("aspect_ratio", "ExtraParameters.AspectRatio", _as_is),
     ("resolution", "ExtraParameters.Resolution", _as_is),
     ("logo_add", "ExtraParameters.LogoAdd", int),
-    ("additional_parameters", "AdditionalParameters", _json),
-    ("store", "StoreCosParam", _store),
-    ("operator", "Operator", _as_is),
 )
 IMAGE_FIELDS: Final[tuple[FieldRow, ...]] = (
-    *_COMMON,
+    *_PICTURE,
     ("output_count", "OutputImageCount", _as_is),
     ("output_format", "ExtraParameters.OutputFormat", _as_is),
 )
+_AUDIOS: Final[FieldRow] = ("audios", "AudioInfos", _each(lambda url: {"AudioUrl": _url(url)}))
 VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = (
-    *_COMMON,
+    *_PICTURE,
     ("first_frame", "ImageUrl", _url),
     ("last_frame", "LastImageUrl", _url),
     ("videos", "VideoInfos", _each(_reference_video)),
-    ("audios", "AudioInfos", _each(lambda url: {"AudioUrl": _url(url)})),
+    _AUDIOS,
     ("subjects", "SubjectInfos", _each(_subject)),
     ("duration", "Duration", _as_is),
     ("enable_audio", "ExtraParameters.EnableAudio", _as_is),
     ("enable_bgm", "ExtraParameters.EnableBgm", _as_is),
     ("off_peak", "ExtraParameters.OffPeak", _as_is),
 )
-
-
-def _fields(request: TaskRequest) -> tuple[FieldRow, ...]:
-    return IMAGE_FIELDS if isinstance(request, ImageRequest) else VIDEO_FIELDS
+AUDIO_FIELDS: Final[tuple[FieldRow, ...]] = (
+    *_COMMON,
+    ("videos", "VideoInfos", _each(lambda video: {"VideoUrl": _url(video)})),
+    _AUDIOS,
+    ("resource_id", "ExtraParameters.ResourceId", _as_is),
+    ("output_format", "ExtraParameters.OutputAudioFormat", _as_is),
+)
+_FIELDS: Final = {Kind.IMAGE: IMAGE_FIELDS, Kind.VIDEO: VIDEO_FIELDS, Kind.AUDIO: AUDIO_FIELDS}
 
 
 def encode(request: TaskRequest, store: CosStore | None = None) -> dict[str, object]:
     """The create's parameters: what is set, under the service's names. Raises InvalidRequest for a local file."""
     params: dict[str, object] = {}
     nested: dict[str, dict[str, object]] = {}
-    for attribute, name, write in _fields(request):
+    for attribute, name, write in _FIELDS[request.kind]:
         value = getattr(request, attribute)
         if attribute == "store":
             value = value or store
@@ -228,6 +253,10 @@ def encode(request: TaskRequest, store: CosStore | None = None) -> dict[str, obj
 
 
 # --- answers → values -------------------------------------------------------------------------------------------------
+
+
+_ENDLESS: Final = 1e9
+"""No audio lasts as many seconds: what claims to (JSON writes infinity too) tells nothing."""
 
 
 def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
@@ -270,20 +299,37 @@ def _decode_created(action: str, answer: HttpAnswer) -> Created:
     return Created(task_id, _text(response.get("RequestId")))
 
 
-def _decode_status(action: str, urls_field: str, answer: HttpAnswer) -> TaskStatus:
-    response = unwrap(answer, action)
+def _urls(found: object) -> tuple[str, ...]:
+    """The URLs of a list of them, or of objects that have one as their `Url`."""
+    entries = found if isinstance(found, list) else []
+    urls = (entry.get("Url") if isinstance(entry, dict) else entry for entry in entries)
+    return tuple(url for url in urls if isinstance(url, str) and url)
+
+
+def _duration(*found: object) -> float | None:
+    """The `Duration` of the first object in these lists that has one."""
+    for entry in (entry for entries in found if isinstance(entries, list) for entry in entries):
+        length = entry.get("Duration") if isinstance(entry, dict) else None
+        if isinstance(length, int | float) and not isinstance(length, bool) and 0 < length < _ENDLESS:
+            return length
+    return None
+
+
+def _decode_status(actions: _Actions, answer: HttpAnswer) -> TaskStatus:
+    response = unwrap(answer, actions.describe)
     word = _text(response.get("Status"))
     # A word that the documents do not know is polled on: the deadline bounds it, and guessing could lose a result.
     state = TASK_STATES.get(word, TaskState.RUNNING)
-    found = response.get(urls_field)
-    urls = tuple(url for url in found if isinstance(url, str) and url) if isinstance(found, list) else ()
+    found, videos = response.get(actions.urls), response.get(actions.videos)
     return TaskStatus(
         state=state,
         word=word,
         request_id=_text(response.get("RequestId")),
         message=_text(response.get("Message")),
-        urls=urls,
+        urls=_urls(found),
         resolution=_text(response.get("Resolution")) or None,
+        duration=_duration(found, videos),
+        videos=_urls(videos),
         known=word in TASK_STATES,
     )
 
@@ -315,19 +361,18 @@ class Mps:
         self._signer = Signer(SERVICE)
 
     def create_action(self, kind: Kind) -> str:
-        return _ACTIONS[kind][0]
+        return _ACTIONS[kind].create
 
     def describe_action(self, kind: Kind) -> str:
-        return _ACTIONS[kind][1]
+        return _ACTIONS[kind].describe
 
     def create(self, request: TaskRequest, store: CosStore | None) -> Call[Created]:
-        kind = Kind.IMAGE if isinstance(request, ImageRequest) else Kind.VIDEO
-        action = self.create_action(kind)
+        action = self.create_action(request.kind)
         return Call(action, _body(encode(request, store)), partial(_decode_created, action))
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
-        _, action, urls_field = _ACTIONS[kind]
-        return Call(action, _body({"TaskId": task_id}), partial(_decode_status, action, urls_field))
+        actions = _ACTIONS[kind]
+        return Call(actions.describe, _body({"TaskId": task_id}), partial(_decode_status, actions))
 
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
         return Call(action, _body(params), partial(unwrap, action=action))
