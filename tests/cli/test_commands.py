@@ -26,7 +26,9 @@ from .conftest import SECRET_ID, SECRET_KEY, Shell, image
 STORYBOARD = Path(demo.__file__).with_name("storyboard.jsonl")
 
 
-@pytest.mark.parametrize("command", ["demo", "run", "image", "video", "status", "report", "settle", "emulator"])
+@pytest.mark.parametrize(
+    "command", ["demo", "run", "image", "video", "audio", "status", "report", "settle", "emulator"]
+)
 def test_help(shell: Shell, command: str) -> None:
     result = shell.call(command, "--help")
     assert result.exit_code == 0

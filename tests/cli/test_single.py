@@ -88,7 +88,7 @@ def test_status_says_what_it_needs(shell: Shell, emulator: Emulator) -> None:
     for target, told in (
         (["nowhere"], "there is no ledger nowhere/ledger.db"),
         (["image"], "mps-aigc status image 4-Aigc"),
-        (["picture", "4-AigcImage-1"], "'picture' is no kind of task: image or video"),
+        (["picture", "4-AigcImage-1"], "'picture' is no kind of task: image, video or audio"),
         (["config.json"], "config.json cannot be read as a ledger"),
     ):
         result = shell.call("status", *target)
