@@ -287,8 +287,8 @@ class Pipelines:
         if await self._jobs.has_begun(f"{name}/{kinds[0]}") and await self._jobs.exists(f"{name}/{kinds[-1]}"):
             return
         self._check(request)
-        for other in set(Kind).difference(kinds):
-            if await self._jobs.exists(f"{name}/{other}"):
+        for other in Kind:
+            if other not in kinds and await self._jobs.exists(f"{name}/{other}"):
                 raise InvalidRequest(
                     f"the id is taken: the ledger has it with {other}; give the new request another id"
                 )
