@@ -104,8 +104,8 @@ class Outcome(Generic[RequestT]):
     result: Result | None = None
     error: AigcError | None = None
     partial: Partial | None = None
-    """What a failed chain did produce: its paid image, its paid video, or both. Where only the last of its steps is
-    missing, a chain of an image and a video has the image here."""
+    """What a failed chain did produce before its last step: its paid image, its paid video, or both (as an
+    ImageToVideoResult without audio)."""
 
     @property
     def ok(self) -> bool:

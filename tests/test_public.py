@@ -99,7 +99,9 @@ def test_readmes_batch_lines_are_good() -> None:
     from mps_aigc_async.requests import parse
 
     (lines,) = re.findall(r"```json\n(.*?)```", README, flags=re.DOTALL)
-    assert [parse(json.loads(line)).id for line in lines.splitlines()] == ["shot-001", "shot-002", "shot-003"]
+    assert [parse(json.loads(line)).id for line in lines.splitlines()] == [
+        "shot-001", "shot-002", "shot-003", "shot-004", "shot-005", "theme",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
