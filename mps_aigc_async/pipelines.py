@@ -232,8 +232,12 @@ class Pipelines:
                 for step, planned in zip(steps, jobs, strict=True):
                     before = job = await self._made(step, planned, before, places.get(step.kind))
                     made.append(job.result())
-                    if save_to is not None:
-                        save = self._jobs.save(job, save_to, stem_of(name))
+                    if save_to is None:
+                        continue
+                    save = self._jobs.save(job, save_to, stem_of(name))
+                    if step is steps[-1]:
+                        made[-1] = (await save).result()
+                    else:
                         saving.append(await stack.enter_async_context(_beside(save)))
             except AigcError as error:
                 failure = error
