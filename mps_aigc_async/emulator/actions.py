@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from .fields import CREATE_AUDIO, CREATE_IMAGE, CREATE_VIDEO, DESCRIBE, Table
+from .fields import CREATE_IMAGE, CREATE_VIDEO, DESCRIBE, Table
 from .orders import Kind
 
 Verb: TypeAlias = Literal["create", "describe"]
@@ -27,6 +27,4 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "DescribeAigcImageTask": Action("image", "describe", DESCRIBE, 20),
     "CreateAigcVideoTask": Action("video", "create", CREATE_VIDEO, 10),
     "DescribeAigcVideoTask": Action("video", "describe", DESCRIBE, 50),
-    "CreateAigcAudioTask": Action("audio", "create", CREATE_AUDIO, 20),
-    "DescribeAigcAudioTask": Action("audio", "describe", DESCRIBE, 20),
 }

@@ -85,19 +85,6 @@ CREATE_VIDEO: Table = {
     "Operator": "string",
 }
 
-CREATE_AUDIO: Table = {
-    "ModelName": "string",
-    "ModelVersion": "string",
-    "SceneType": "string",
-    "Prompt": "string",
-    "VideoInfos": ListOf({"VideoUrl": "string"}),
-    "AudioInfos": ListOf({"AudioUrl": "string"}),
-    "StoreCosParam": _COS,
-    "ExtraParameters": {"ResourceId": "string", "OutputAudioFormat": "string"},
-    "AdditionalParameters": "document",
-    "Operator": "string",
-}
-
 DESCRIBE: Table = {"TaskId": "string"}
 
 

@@ -5,13 +5,11 @@ renders, one piece after the other: the event loop keeps a core, and the font's 
 """
 
 import asyncio
-import io
-import wave
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from .orders import AudioOrder, ImageOrder, Order, VideoOrder
+from .orders import ImageOrder, Order, VideoOrder
 from .storage import Piece
 
 KEPT_BYTES = 64 * 1024 * 1024
@@ -37,7 +35,7 @@ class Gallery:
     def __repr__(self) -> str:
         return f"Gallery(kept={len(self._kept)}, bytes={self._size}, rendering={len(self._rendering)})"
 
-    async def add_frames(self, task_id: str, order: VideoOrder, first: bytes, last: bytes) -> None:
+    async def add_frames(self, task_id: str, order: Order, first: bytes, last: bytes) -> None:
         """Keeps a video's first and last image (empty: none), reduced to its size. Raises UnreadableImageError."""
         fit = partial(_fitted, size=order.size)
         self._frames[task_id] = await asyncio.get_running_loop().run_in_executor(
@@ -90,8 +88,6 @@ def _fitted(image: bytes, size: tuple[int, int]) -> bytes:
 
 
 def _rendered(order: Order, index: int, first: bytes, last: bytes) -> bytes:
-    if isinstance(order, AudioOrder):
-        return _silence(order.seconds)
     from mps_aigc_async.emulator import films, pictures  # noqa: PLC0415 - as above, and PyAV
 
     match order:
@@ -99,13 +95,3 @@ def _rendered(order: Order, index: int, first: bytes, last: bytes) -> bytes:
             return pictures.image(order, index)
         case VideoOrder():
             return films.film(order, first, last)
-
-
-def _silence(seconds: int) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(8000)
-        writer.writeframes(bytes(2 * 8000 * seconds))
-    return file.getvalue()

@@ -13,10 +13,10 @@ from typing import Final, Literal, TypeAlias
 from .fields import Json, flag_of, integer_of, table_of, text_of
 from .refusal import Refused
 
-Kind: TypeAlias = Literal["image", "video", "audio"]
-Format: TypeAlias = Literal["png", "jpg", "mp4", "wav"]
+Kind: TypeAlias = Literal["image", "video"]
+Format: TypeAlias = Literal["png", "jpg", "mp4"]
 
-MAX_PROMPT: Final[Mapping[Kind, int]] = {"image": 1000, "video": 2000, "audio": 2000}
+MAX_PROMPT: Final[Mapping[Kind, int]] = {"image": 1000, "video": 2000}
 """Characters. Image: CreateAigcImageTask, "最大支持1000字符"; video: the AIGC guide of 2026-05-29."""
 
 DEFAULT_SECONDS = 5
@@ -62,16 +62,7 @@ class VideoOrder:
         return bool(self.first_url or self.last_url)
 
 
-@dataclass(frozen=True, slots=True)
-class AudioOrder:
-    prompt: str
-    label: str
-    seconds: int = 2
-    count: int = 1
-    format: Format = "wav"
-
-
-Order: TypeAlias = ImageOrder | VideoOrder | AudioOrder
+Order: TypeAlias = ImageOrder | VideoOrder
 
 
 def image_order(fields: Mapping[str, Json]) -> ImageOrder:
@@ -104,12 +95,6 @@ def video_order(fields: Mapping[str, Json]) -> VideoOrder:
         first_url=first_url,
         last_url=text_of(fields, "LastImageUrl"),
     )
-
-
-def audio_order(fields: Mapping[str, Json]) -> AudioOrder:
-    """Raises Refused. `fields` are checked against CREATE_AUDIO."""
-    given = bool(fields.get("VideoInfos") or fields.get("AudioInfos"))
-    return AudioOrder(prompt=_prompt(fields, "audio", has_picture=given), label=_label(fields))
 
 
 def _prompt(fields: Mapping[str, Json], kind: Kind, *, has_picture: bool) -> str:

@@ -46,7 +46,6 @@ class Emulator:
         port: int = 0,
         image_seconds: tuple[float, float] = (60.0, 180.0),
         video_seconds: tuple[float, float] = (180.0, 300.0),
-        audio_seconds: tuple[float, float] = (60.0, 180.0),
         max_running: Mapping[str, int] | None = None,
         limits: Mapping[str, int | None] | None = None,
         secret_id: str = "AKIDEXAMPLE",  # noqa: S107 - a published placeholder, as the next one
@@ -62,7 +61,6 @@ class Emulator:
                 seed=seed,
                 image_seconds=image_seconds,
                 video_seconds=video_seconds,
-                audio_seconds=audio_seconds,
                 max_running=max_running,
                 limits=limits,
                 secret_id=secret_id,

@@ -10,7 +10,7 @@ then the rate; then what the call says; last whether the account may run one mor
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from email.utils import formatdate
 from random import Random
@@ -20,7 +20,7 @@ from .actions import ACTIONS, VERSION, Action
 from .auth import Judge
 from .faults import MEDIA, Fault, Faults
 from .fields import Json, decode, text_of
-from .orders import AudioOrder, ImageOrder, Kind, Order, VideoOrder, audio_order, image_order, video_order
+from .orders import Kind, Order, VideoOrder, image_order, video_order
 from .records import Arrival, Records, Statistics
 from .refusal import Refused
 from .reply import Frames, Reply, conduct_of, page
@@ -33,12 +33,7 @@ from .window import Window
 MAX_BODY = 10 * 1024 * 1024
 """Bytes of a request under TC3: "请求包大小" of "Signature v3"."""
 
-_ID_PREFIX: Final[Mapping[Kind, str]] = {"image": "4-AigcImage-", "video": "4-AigcVideo-", "audio": "4-AigcAudio-"}
-_ORDERS: Final[Mapping[Kind, Callable[[Mapping[str, Json]], Order]]] = {
-    "image": image_order,
-    "video": video_order,
-    "audio": audio_order,
-}
+_ID_PREFIX: Final[Mapping[Kind, str]] = {"image": "4-AigcImage-", "video": "4-AigcVideo-"}
 _LATER_FAILURE = "The model could not generate a result for this prompt."
 
 
@@ -55,11 +50,7 @@ class Service:
         self.storage = Storage(self._stream("storage").randbytes(32))
         self._durations = Durations(
             self._stream("durations"),
-            {
-                "image": self.settings.image_seconds,
-                "video": self.settings.video_seconds,
-                "audio": self.settings.audio_seconds,
-            },
+            {"image": self.settings.image_seconds, "video": self.settings.video_seconds},
             self.settings.speed,
         )
         self._judge = Judge(self.settings.secret_id, self.settings.secret_key)
@@ -135,10 +126,10 @@ class Service:
     def _create(
         self, kind: Kind, fields: Mapping[str, Json], now: float
     ) -> tuple[Task, Mapping[str, Json], Frames | None]:
-        order = _ORDERS[kind](fields)
+        order: Order = image_order(fields) if kind == "image" else video_order(fields)
         if self.settings.forbidden_word in order.prompt:
             raise Refused("InvalidParameter.ViolationContent", "The prompt was blocked by content review.")
-        running = self._running.setdefault(kind, Running())
+        running = self._running[kind]
         most = (self.settings.max_running or {}).get(kind)
         if most is not None and running.count(now) >= most:
             raise Refused("LimitExceeded.CreateTask", f"At most {most} {kind} tasks may run at once.")
@@ -167,12 +158,8 @@ class Service:
         # "ok" on success, as the service has been seen to say: a client that takes any Message for a failure is wrong.
         message = {"DONE": "ok", "FAIL": task.failure}.get(status, "")
         urls: Sequence[str] = self.storage.urls(task) if status == "DONE" else []
-        match task.order:
-            case ImageOrder():
-                return {"Status": status, "Message": message, "ImageUrls": urls}
-            case AudioOrder(seconds=seconds):
-                infos: list[Json] = [{"Url": url, "Duration": seconds} for url in urls]
-                return {"Status": status, "Message": message, "AudioInfos": infos}
+        if task.kind == "image":
+            return {"Status": status, "Message": message, "ImageUrls": urls}
         width, height = task.order.size
         resolution = f"{width}x{height}" if urls else ""
         return {"Status": status, "Message": message, "VideoUrls": urls, "Resolution": resolution}

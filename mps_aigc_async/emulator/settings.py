@@ -15,8 +15,6 @@ class Settings:
     image_seconds: tuple[float, float] = (60.0, 180.0)
     """Shortest and longest task, before `speed`: "1–3 minutes" for an image, "3–5" for a video (AIGC guide)."""
     video_seconds: tuple[float, float] = (180.0, 300.0)
-    audio_seconds: tuple[float, float] = (60.0, 180.0)
-    """Ours: no document tells."""
     max_running: Mapping[str, int] | None = None
     """By kind, `{"image": 50, "video": 10}`: beyond it LimitExceeded.CreateTask. A kind left out has no cap."""
     limits: Mapping[str, int | None] | None = None

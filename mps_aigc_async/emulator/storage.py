@@ -15,7 +15,7 @@ from .orders import Order
 from .reply import Conduct, Reply, storage_error
 from .tasks import Task
 
-CONTENT_TYPES: Final = {"png": "image/png", "jpg": "image/jpeg", "mp4": "video/mp4", "wav": "audio/wav"}
+CONTENT_TYPES: Final = {"png": "image/png", "jpg": "image/jpeg", "mp4": "video/mp4"}
 
 _PATH = re.compile(r"/media/(?P<task>[\w-]+)/(?P<index>\d{1,3})\.(?P<format>[a-z0-9]+)", re.ASCII)
 
