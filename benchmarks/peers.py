@@ -31,7 +31,8 @@ from tencentcloud.common.retry_async import StandardRetryer
 from tencentcloud.mps.v20190612 import models
 from tencentcloud.mps.v20190612.mps_client_async import MpsClient
 
-from mps_aigc_async import AigcClient, Event, ImageRequest, ImageToVideo, ImageToVideoResult, VideoRequest, events
+from mps_aigc_async import AigcClient, Event, ImageRequest, ImageToVideo, VideoRequest, events
+from mps_aigc_async.results import steps_made
 from mps_aigc_async.wire.mps import LIMITS
 
 from .server import KEYS, Server
@@ -80,7 +81,7 @@ async def _ours(server: Server, work: Work, seen: Seen, *, ledger: Path | None) 
         client.on_event(hear)  # a chain's image ends before there is an outcome
         async for outcome in client.run(_request(number, work) for number in range(work.jobs)):
             if (result := outcome.result) is not None:
-                last = result.video if isinstance(result, ImageToVideoResult) else result
+                last = steps_made(result)[-1]
                 seen[last.task_id] = time.time()  # a little after its event: now it is in the caller's hands
                 done += 1
     return done

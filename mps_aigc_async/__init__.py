@@ -1,4 +1,4 @@
-"""Images and videos through Tencent Cloud MPS's AIGC API: paced, capped, durable, and never paid for twice."""
+"""Images, videos and audio through Tencent Cloud MPS's AIGC API: paced, capped, durable, never paid for twice."""
 
 from . import catalog, events
 from .assembly import PaceStatistics, SlotStatistics, Statistics
@@ -29,19 +29,32 @@ from .errors import (
 from .events import Event
 from .ledger import JobRecord
 from .policy import RetryPolicy
-from .requests import CosStore, ImageRequest, ImageToVideo, ReferenceImage, ReferenceVideo, Subject, VideoRequest
-from .results import ImageResult, ImageToVideoResult, Outcome, VideoResult
+from .requests import (
+    AudioRequest,
+    CosStore,
+    ImageRequest,
+    ImageToVideo,
+    ReferenceImage,
+    ReferenceVideo,
+    Subject,
+    VideoRequest,
+    VideoToAudio,
+)
+from .results import AudioResult, ImageResult, ImageToVideoResult, Outcome, VideoResult, VideoToAudioResult
 from .scheduler import Run
 from .settlement import Attach, CreateAgain, Drop
 from .states import JobState, Kind, TaskState
 from .transport import Timeouts
 from .wire.dialect import TaskStatus
+from .wire.scenes import ListedTask, TaskDetails, TaskFilter, TaskList
 
 __all__ = [
     "AccountError",
     "AigcClient",
     "AigcError",
     "Attach",
+    "AudioRequest",
+    "AudioResult",
     "CatalogWarning",
     "ClientClosed",
     "Config",
@@ -65,6 +78,7 @@ __all__ = [
     "JobState",
     "Kind",
     "LedgerError",
+    "ListedTask",
     "Outcome",
     "PaceStatistics",
     "ReferenceImage",
@@ -77,7 +91,10 @@ __all__ = [
     "Statistics",
     "Subject",
     "Task",
+    "TaskDetails",
     "TaskFailed",
+    "TaskFilter",
+    "TaskList",
     "TaskNotFound",
     "TaskState",
     "TaskStatus",
@@ -88,6 +105,8 @@ __all__ = [
     "TransportError",
     "VideoRequest",
     "VideoResult",
+    "VideoToAudio",
+    "VideoToAudioResult",
     "catalog",
     "events",
 ]

@@ -21,7 +21,7 @@ from .keyring import KeyRing
 from .ledger import Ledger, MemoryLedger, SqliteLedger
 from .limits import shared
 from .ownership import Owner
-from .pipelines import Ahead, Defaults, Names, Pipelines, ensure_sendable
+from .pipelines import USUAL_S, Ahead, Defaults, Names, Pipelines, ensure_sendable
 from .policy import RetryPolicy
 from .poller import Poller
 from .requests import CosStore, Request, parse
@@ -111,6 +111,7 @@ class Parts:
         self.capacities = {
             Kind.IMAGE: config.concurrency.max_image_tasks,
             Kind.VIDEO: config.concurrency.max_video_tasks,
+            Kind.AUDIO: config.concurrency.max_audio_tasks,
         }
         self.dialect = settings.dialect
         self.limits = shared(
@@ -130,7 +131,8 @@ class Parts:
         self.calls = Calls(self.dialect, self.transport, self.keys, self.limits, wall=wall, policy=settings.retry)
         interval_s = config.concurrency.poll_interval_ms / 1000
         self.poller = Poller(self.calls, self.dialect, self.work, interval_s=interval_s, wall=wall)
-        self._ahead = Ahead(self.limits.slots, self.dialect.url_life_s)
+        life_s = self.dialect.url_life_s
+        self._ahead = {kind: Ahead(kind, self.limits.slots, life_s) for kind in USUAL_S}
         self._ledgers: dict[Path | None, asyncio.Task[Ledger]] = {}
         self._pipelines: dict[Path | None, asyncio.Task[Pipelines]] = {}
 
@@ -177,7 +179,11 @@ class Parts:
             listeners=settings.events,
             wall=settings.wall,
             store=settings.store,
-            deadlines_s={Kind.IMAGE: timeouts.image_seconds, Kind.VIDEO: timeouts.video_seconds},
+            deadlines_s={
+                Kind.IMAGE: timeouts.image_seconds,
+                Kind.VIDEO: timeouts.video_seconds,
+                Kind.AUDIO: timeouts.audio_seconds,
+            },
             save_s=timeouts.save_seconds,
         )
         await jobs.resume()
@@ -275,8 +281,8 @@ def as_request(item: BatchItem) -> Request:
     """The item as a request. Raises InvalidRequest for anything else."""
     request = parse(item) if isinstance(item, Mapping) else item
     if not isinstance(request, Request):
-        kinds = "an ImageRequest, a VideoRequest or an ImageToVideo"
-        raise InvalidRequest(f"{type(item).__name__} is not a request: give {kinds}")
+        kinds = "an ImageRequest, a VideoRequest, an AudioRequest"
+        raise InvalidRequest(f"{type(item).__name__} is not a request: give {kinds} or a chain of them")
     return request
 
 

@@ -19,17 +19,26 @@ from .ledger import JobRecord, Ledger
 from .official import AnyCredentials, recognised
 from .pipelines import Names
 from .policy import RetryPolicy
-from .requests import ImageRequest, ImageToVideo, Request, VideoRequest
-from .results import ImageResult, ImageToVideoResult, Outcome, Result, VideoResult
+from .requests import AudioRequest, ImageRequest, ImageToVideo, Request, Step, VideoRequest, VideoToAudio
+from .results import (
+    AudioResult,
+    ImageResult,
+    ImageToVideoResult,
+    Outcome,
+    Result,
+    VideoResult,
+    VideoToAudioResult,
+)
 from .scheduler import FanOut, Run
 from .settlement import Settlement
 from .states import JobState, Kind
 from .transport import AiohttpTransport, Timeouts, Transport, parse_endpoint
 from .wire.dialect import TaskStatus
 from .wire.mps import HOST, LIMITS, Mps
+from .wire.scenes import TaskDetails, TaskFilter, TaskList, list_params, task_details, task_list
 
 T = TypeVar("T")
-ResultT = TypeVar("ResultT", ImageResult, VideoResult)
+ResultT = TypeVar("ResultT", ImageResult, VideoResult, AudioResult)
 
 
 READ_AHEAD: Final = 100
@@ -38,7 +47,7 @@ slots while this kind's are free."""
 
 
 class AigcClient:
-    """Creates images and videos, as many and as early as the account's limits allow.
+    """Creates images, videos and audio, as many and as early as the account's limits allow.
 
     ```python
     async with AigcClient(Config.load(), ledger="jobs.db") as client:
@@ -127,14 +136,22 @@ class AigcClient:
     async def generate(
         self, request: ImageToVideo, *, save_to: str | Path | None = None, timeout: float | None = None
     ) -> ImageToVideoResult: ...
+    @overload
+    async def generate(
+        self, request: AudioRequest, *, save_to: str | Path | None = None, timeout: float | None = None
+    ) -> AudioResult: ...
+    @overload
+    async def generate(
+        self, request: VideoToAudio, *, save_to: str | Path | None = None, timeout: float | None = None
+    ) -> VideoToAudioResult: ...
     async def generate(
         self, request: Request, *, save_to: str | Path | None = None, timeout: float | None = None
     ) -> Result:
         """Create, wait, save into `save_to` if given, and return the result.
 
         Raises what ended it: see `errors`; after `timeout` seconds TaskTimeout, while the task itself goes on. A
-        chain's error has its paid image in `partial`. A request with an `id` that the ledger knows is not created
-        again; one without is the n-th of its content since the client was opened, and known by that.
+        chain's error has what was made and paid for in `partial`. A request with an `id` that the ledger knows is not
+        created again; one without is the n-th of its content since the client was opened, and known by that.
         """
         parts, request = self._opened(), as_request(request)
         name = self._names.name(request)
@@ -177,19 +194,21 @@ class AigcClient:
     async def submit(self, request: ImageRequest) -> "Task[ImageResult]": ...
     @overload
     async def submit(self, request: VideoRequest) -> "Task[VideoResult]": ...
-    async def submit(self, request: ImageRequest | VideoRequest) -> "Task[ImageResult] | Task[VideoResult]":
+    @overload
+    async def submit(self, request: AudioRequest) -> "Task[AudioResult]": ...
+    async def submit(self, request: Step) -> "AnyTask":
         """Create a task and return as soon as the service has accepted it."""
         parts, name = self._opened(), self._names.name(as_request(request))
         pipelines = await parts.pipelines(self._ledger)
         job = await parts.work.serve(pipelines.submit(request, name), f"request {name}")
         return Task(self, job.kind, job.task_id or "", job.request_id, lambda: pipelines.finish(job))
 
-    def attach(self, kind: str | Kind, task_id: str) -> "Task[ImageResult] | Task[VideoResult]":
+    def attach(self, kind: str | Kind, task_id: str) -> "AnyTask":
         """A task that exists already, by its TaskId, wherever and whenever it was created."""
         try:
             known = Kind(kind)
         except ValueError:
-            raise InvalidRequest(f"{kind!r} is no kind of task: image or video") from None
+            raise InvalidRequest(f"{kind!r} is no kind of task: image, video or audio") from None
 
         async def finish() -> JobRecord:
             return await (await self._opened().pipelines(self._ledger)).attach(known, task_id)
@@ -212,6 +231,17 @@ class AigcClient:
         call = parts.dialect.call(action, params)
         # Closing waits a while for what may cost something, and ends what only reads.
         return await (parts.work if call.reads else parts.exchanges).serve(parts.calls.call(call), action)
+
+    async def task_list(self, page: int = 1, page_size: int = 20, *, only: TaskFilter | None = None) -> TaskList:
+        """One page of the account's tasks of other AIGC scenes (redraw, drama, documents to videos), on MPS.
+
+        What `generate` and its like create is not among them: the service lists it nowhere.
+        """
+        return task_list(await self.call("DescribeAigcTaskList", list_params(page, page_size, only)))
+
+    async def task_details(self, task_id: str) -> TaskDetails:
+        """One task of such a scene. Images, videos and audios are asked about with `status`."""
+        return task_details(await self.call("DescribeAigcTaskStatus", {"TaskId": task_id}))
 
     async def unknown(self, ledger: str | Path | None = None) -> list[JobRecord]:
         """The jobs whose create was sent and never answered, the oldest first."""
@@ -290,6 +320,9 @@ class Task(Generic[ResultT]):
         """The task's result. Raises TaskFailed, or TaskTimeout after `timeout` seconds: the task itself goes on."""
         job = await _within(timeout, self._finish(), task_id=self.task_id)
         return cast("ResultT", job.result())
+
+
+AnyTask = Task[ImageResult] | Task[VideoResult] | Task[AudioResult]
 
 
 async def _within(

@@ -20,7 +20,7 @@ from .errors import ConfigError
 from .jobs import TASK_DEADLINE_S
 from .keyfiles import is_placeholder, profile_keys, profiles, stripped, warn_of_readers
 from .limits import DEFAULT_JITTER_S
-from .pipelines import Defaults, ImageDefaults, VideoDefaults
+from .pipelines import AudioDefaults, Defaults, ImageDefaults, VideoDefaults
 from .requests import CosStore
 from .states import Kind
 from .transport import parse_endpoint
@@ -93,11 +93,20 @@ class VideoGeneration(Section):
     enable_audio: bool | None = None
 
 
+class AudioGeneration(Section):
+    """Defaults of audio requests that name no model of their own. Ours: the guide has no such section."""
+
+    enabled: bool = True
+    model_name: str | None = None
+    model_version: str | None = None
+
+
 class Generation(Section):
     """The `mps` section."""
 
     image_generation: ImageGeneration = Field(default_factory=ImageGeneration)
     video_generation: VideoGeneration = Field(default_factory=VideoGeneration)
+    audio_generation: AudioGeneration = Field(default_factory=AudioGeneration)
 
 
 class Concurrency(Section):
@@ -105,6 +114,8 @@ class Concurrency(Section):
 
     max_image_tasks: Tasks = 2
     max_video_tasks: Tasks = 1
+    max_audio_tasks: Tasks = 1
+    """Ours, its default too: the documents name no cap on audio tasks."""
     poll_interval_ms: Annotated[int, Field(ge=100)] = 5000
 
 
@@ -122,6 +133,8 @@ class TaskTimeouts(Section):
     """From acceptance until an image's task is given up."""
     video_seconds: Seconds = TASK_DEADLINE_S[Kind.VIDEO]
     """The same for a video's; 48 hours at the least for one that waits for off-peak hours."""
+    audio_seconds: Seconds = TASK_DEADLINE_S[Kind.AUDIO]
+    """The same for an audio's."""
     save_seconds: Seconds = URL_LIFE_S
     """For fetching one result, all attempts together. By default as long as its URL lives: it is paid for."""
 
@@ -222,7 +235,7 @@ class Config(Section):
 
     def defaults(self) -> Defaults:
         """What requests that name no model take."""
-        image, video = self.mps.image_generation, self.mps.video_generation
+        image, video, audio = self.mps.image_generation, self.mps.video_generation, self.mps.audio_generation
         return Defaults(
             image=ImageDefaults(enabled=image.enabled, model_name=image.model_name, model_version=image.model_version),
             video=VideoDefaults(
@@ -232,6 +245,7 @@ class Config(Section):
                 duration=video.duration,
                 enable_audio=video.enable_audio,
             ),
+            audio=AudioDefaults(enabled=audio.enabled, model_name=audio.model_name, model_version=audio.model_version),
         )
 
     def store(self) -> CosStore | None:

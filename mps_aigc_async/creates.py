@@ -26,9 +26,10 @@ from .wire.dialect import Call, Created, Dialect, TaskRequest
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
-UNKNOWN_SLOT_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 180.0, Kind.VIDEO: 300.0}
+UNKNOWN_SLOT_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 180.0, Kind.VIDEO: 300.0, Kind.AUDIO: 300.0}
 """Seconds that a create of unknown outcome keeps its slot: the task may be running, and nobody can ask. The longest
-that the guide of 2026-05-29 calls usual: images 1 to 3 minutes, videos 3 to 5."""
+that the guide of 2026-05-29 calls usual: images 1 to 3 minutes, videos 3 to 5; audio, of which it is silent, as a
+video."""
 
 SESSION_LIFE_S: Final = 3 * 24 * 3600.0 - 3600.0
 """Seconds for which a session that was sent may be sent again: the service remembers it for 3 days (VOD's SessionId),

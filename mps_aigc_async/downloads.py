@@ -43,8 +43,9 @@ BACKOFF_S: Final = 0.5
 BACKOFF_MOST_S: Final = 60.0
 CHUNK: Final = 1 << 18
 
-MAX_BYTES: Final = {Kind.IMAGE: 1 << 28, Kind.VIDEO: 1 << 32}
-"""Of one result: 256 MiB and 4 GiB, far above what 4K and 16 s come to. More is a fault, and must not fill a disk."""
+MAX_BYTES: Final = {Kind.IMAGE: 1 << 28, Kind.VIDEO: 1 << 32, Kind.AUDIO: 1 << 30}
+"""Of one result: 256 MiB, 4 GiB and 1 GiB, far above what 4K, 16 s and ten minutes of sound come to. More is a fault,
+and must not fill a disk."""
 
 MAX_NAME_BYTES: Final = 200
 """Of a file's name without its suffix: file systems take 255, and `.part` and a number come on top."""
@@ -56,13 +57,25 @@ SUFFIXES: Final = {
     "video/mp4": ".mp4",
     "video/quicktime": ".mov",
     "video/webm": ".webm",
+    "audio/mpeg": ".mp3",
+    "audio/mp3": ".mp3",
+    "audio/mp4": ".m4a",
+    "audio/x-m4a": ".m4a",
+    "audio/aac": ".aac",
+    "audio/flac": ".flac",
+    "audio/x-flac": ".flac",
+    "audio/ogg": ".ogg",
+    "audio/wav": ".wav",
+    "audio/wave": ".wav",
+    "audio/x-wav": ".wav",
 }
+_USUAL_SUFFIX: Final = {Kind.IMAGE: ".png", Kind.VIDEO: ".mp4", Kind.AUDIO: ".mp3"}
 _SUFFIX: Final = re.compile(r"\.[a-z0-9]{2,5}$")
 _PAGE: Final = re.compile(r"text/.*|application/(.+\+)?(xml|json)")
 """What gateways, captive portals and storages say instead of a result, with a 200 at times."""
 _PART: Final = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<whole>\d+)")
 
-_OURS: Final = re.compile(r"\.(image|video)\.[0-9a-f]{8}\.part$")
+_OURS: Final = re.compile(r"\.(image|video|audio)\.[0-9a-f]{8}\.part$")
 STALE_S: Final = 24 * 3600.0
 
 OnRetry = Callable[[DownloadError, float], None]
@@ -265,7 +278,7 @@ def _judge(response: aiohttp.ClientResponse, part: _Part, kind: Kind) -> int | N
         raise _Fault(f"it came packed ({encoding}), which was not asked for")
     if _PAGE.fullmatch(response.content_type):
         raise _Fault(f"{response.content_type} came in place of the {kind}")
-    if response.content_type.partition("/")[0] in {*Kind, "audio"} - {kind}:
+    if response.content_type.partition("/")[0] in set(Kind) - {kind}:
         # Some scenes make something else than their kind (Hunyuan's 3d_scene): it is paid for, so it is kept.
         _log.warning("a %s came as %s", kind, response.content_type)
     size = response.content_length if enclosed is None else int(enclosed["whole"])
@@ -346,7 +359,7 @@ def _suffix(url: str, content_type: str, kind: Kind) -> str:
     """By the content type; where that is vague (COS may say octet-stream) by the URL's path."""
     known = SUFFIXES.get(content_type)
     in_path = _SUFFIX.search(unquote(urlsplit(url).path).lower())
-    return known or (in_path[0] if in_path else {Kind.IMAGE: ".png", Kind.VIDEO: ".mp4"}[kind])
+    return known or (in_path[0] if in_path else _USUAL_SUFFIX[kind])
 
 
 def _is_final(error: Exception) -> bool:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final, Self
 from .states import Ending
 
 if TYPE_CHECKING:
-    from .results import ImageResult
+    from .results import Partial
 
 
 class AigcError(Exception):
@@ -50,8 +50,8 @@ class AigcError(Exception):
         self.task_id = task_id
         self.request_id = request_id
         self.action = action
-        self.partial: ImageResult | None = None
-        """What a failed chain did produce: its paid image."""
+        self.partial: Partial | None = None
+        """What a failed chain did produce: its paid image, its paid video, or both."""
 
     def about(self, *, job_id: str | None = None, task_id: str | None = None, action: str | None = None) -> Self:
         """Fill in what a higher floor knows and the raising one did not."""

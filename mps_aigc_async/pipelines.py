@@ -1,9 +1,9 @@
-"""What a request is made of: one job for an image or a video, two linked ones for a chain."""
+"""What a request is made of: one job for an image, a video or an audio, two or three linked ones for a chain."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +15,18 @@ from .errors import AigcError, InvalidRequest, ResultExpired
 from .jobs import Jobs
 from .ledger import JobRecord
 from .limits import Slot, Slots
-from .requests import CosStore, ImageRequest, ImageToVideo, Request, VideoRequest, check, digest
-from .results import ImageResult, ImageToVideoResult, Outcome, Result, VideoResult
+from .requests import CosStore, Request, check, digest, steps_of
+from .results import (
+    AudioResult,
+    ImageResult,
+    ImageToVideoResult,
+    Outcome,
+    Partial,
+    Result,
+    StepResult,
+    VideoResult,
+    VideoToAudioResult,
+)
 from .settlement import Settlement
 from .states import JobState, Kind
 from .wire.dialect import Dialect, TaskRequest
@@ -25,11 +35,17 @@ T = TypeVar("T")
 RequestT = TypeVar("RequestT", bound=Request)
 
 NEAR_END_S: Final = 600.0
-"""A first frame's URL must live this much longer when its video is created: the task may wait at the service before
-the frame is fetched."""
+"""The URL of a chain's image or video must live this much longer when the next step is created: the task may wait at
+the service before it is fetched."""
 
-USUAL_VIDEO_S: Final = 300.0
-"""The longest that the guide of 2026-05-29 calls usual for a video (3 to 5 minutes)."""
+USUAL_S: Final[Mapping[Kind, float]] = {Kind.VIDEO: 300.0, Kind.AUDIO: 300.0}
+"""The longest that the guide of 2026-05-29 calls usual for a video (3 to 5 minutes). No document tells an audio's."""
+
+_GOES_ON: Final[Mapping[Kind, Callable[[str], dict[str, object]]]] = {
+    # What a chain's step takes from the one before it, by its URL.
+    Kind.VIDEO: lambda url: {"first_frame": url},
+    Kind.AUDIO: lambda url: {"videos": (url,)},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +69,41 @@ class VideoDefaults:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioDefaults:
+    """What an audio request that names no model takes."""
+
+    enabled: bool = True
+    model_name: str | None = None
+    model_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Defaults:
     """The user's defaults for requests."""
 
     image: ImageDefaults = field(default_factory=ImageDefaults)
     video: VideoDefaults = field(default_factory=VideoDefaults)
+    audio: AudioDefaults = field(default_factory=AudioDefaults)
+
+    def of(self, kind: Kind) -> ImageDefaults | VideoDefaults | AudioDefaults:
+        match kind:
+            case Kind.IMAGE:
+                return self.image
+            case Kind.VIDEO:
+                return self.video
+            case Kind.AUDIO:
+                return self.audio
 
     def apply(self, request: TaskRequest) -> TaskRequest:
         """The request with what it leaves open filled in; one that names its own model takes nothing.
 
+        >>> from mps_aigc_async.requests import VideoRequest
         >>> Defaults(video=VideoDefaults(model_name="Kling", duration=5)).apply(VideoRequest(prompt="x")).duration
         5
         """
         if request.model_name is not None:
             return request
-        defaults = self.image if isinstance(request, ImageRequest) else self.video
+        defaults = self.of(request.kind)
         missing = {
             name: value
             for name in ("model_name", "model_version", "duration", "enable_audio")
@@ -77,19 +113,18 @@ class Defaults:
 
     def complete(self, request: Request) -> Request:
         """The request, or all steps of it, with what they leave open filled in."""
-        if not isinstance(request, ImageToVideo):
-            return self.apply(request)
-        steps = {"image": self.apply(request.image), "video": self.apply(request.video)}
-        return request.model_copy(update=steps)
+        steps = steps_of(request)
+        if steps == (request,):
+            return self.apply(steps[0])
+        return request.model_copy(update={step.kind.value: self.apply(step) for step in steps})
 
     def check(self, request: Request) -> None:
         """Refuse what cannot be served as configured. Raises InvalidRequest."""
         check(request)
-        kinds = {ImageRequest: "image", VideoRequest: "video", ImageToVideo: "image video"}[type(request)].split()
-        for kind in kinds:
-            if not (self.image if kind == "image" else self.video).enabled:
+        for step in steps_of(request):
+            if not self.of(step.kind).enabled:
                 raise InvalidRequest(
-                    f"{kind} generation is disabled: set mps.{kind}Generation.enabled to true in the config"
+                    f"{step.kind} generation is disabled: set mps.{step.kind}Generation.enabled to true in the config"
                 )
 
 
@@ -99,7 +134,7 @@ def ensure_sendable(
     """Refuse what could not be sent, all steps of it, before the first is paid for. Raises InvalidRequest."""
     defaults.check(request)
     asked = defaults.complete(request)
-    for step in (asked.image, asked.video) if isinstance(asked, ImageToVideo) else (asked,):
+    for step in steps_of(asked):
         dialect.create(step, store)
     judge(asked, strictness)
 
@@ -112,6 +147,7 @@ class Names:
 
     def name(self, request: Request) -> str:
         """
+        >>> from mps_aigc_async.requests import ImageRequest
         >>> names = Names()
         >>> [names.name(ImageRequest(prompt="a cat")) for _ in range(2)]
         ['image-de4d7d1a2f60', 'image-de4d7d1a2f60-2']
@@ -123,39 +159,43 @@ class Names:
         return short if self._seen[short] == 1 else f"{short}-{self._seen[short]}"
 
 
-def images_ahead(images: int, videos: int, proven: int, url_life_s: float) -> int:
-    """How many chains may have an image begun or done whose video is not created yet.
+def chains_ahead(kind: Kind, slots: Mapping[Kind, int], proven: int, url_life_s: float) -> int:
+    """How many chains may have their steps before the one of this kind begun or done, and that one not created yet.
 
-    Enough to keep both kinds' slots busy, and never more than half of what the videos can use while the first of the
-    images lives: with one video slot, 144 five-minute videos outlive a 12-hour URL. What counts are not the config's
-    slots, which the service may not grant, but as many as it is `proven` to run at once.
+    Enough to keep all their slots busy, and never more than half of what this kind's can use while the first URL that
+    waits for them lives: with one video slot, 144 five-minute videos outlive a 12-hour URL. What counts are not the
+    config's slots, which the service may not grant, but as many as it is `proven` to run at once.
 
-    >>> images_ahead(images=2, videos=1, proven=1, url_life_s=12 * 3600)
+    >>> chains_ahead(Kind.VIDEO, {Kind.IMAGE: 2, Kind.VIDEO: 1, Kind.AUDIO: 1}, proven=1, url_life_s=12 * 3600)
     3
-    >>> images_ahead(images=1000, videos=100, proven=1, url_life_s=12 * 3600)
+    >>> chains_ahead(Kind.VIDEO, {Kind.IMAGE: 1000, Kind.VIDEO: 100, Kind.AUDIO: 1}, proven=1, url_life_s=12 * 3600)
     71
     """
-    usable = int(proven * (url_life_s - NEAR_END_S) / USUAL_VIDEO_S / 2)
-    return max(1, min(images + videos, usable))
+    usable = int(proven * (url_life_s - NEAR_END_S) / USUAL_S[kind] / 2)
+    kinds = list(Kind)
+    busy = sum(slots[one] for one in kinds[: kinds.index(kind) + 1])
+    return max(1, min(busy, usable))
 
 
 class Ahead:
-    """How far images may run ahead of their videos, by what is known of both kinds' slots."""
+    """How far chains may run ahead of their steps of one kind, by what is known of the slots."""
 
-    def __init__(self, slots: Mapping[Kind, Slots], url_life_s: float) -> None:
+    def __init__(self, kind: Kind, slots: Mapping[Kind, Slots], url_life_s: float) -> None:
+        self._kind = kind
         self._slots = slots
         self._url_life_s = url_life_s
         self._places = Slots(1)
 
     async def acquire(self) -> Slot:
-        """A place for one chain, from before its image is begun until its video is created."""
+        """A place for one chain, from before its first step is begun until its step of this kind is created."""
         self.look()
         return await self._places.acquire()
 
     def look(self) -> None:
-        """Go by what is known now: a video that was accepted may prove a place more, a refusal that there are less."""
-        images, videos = self._slots[Kind.IMAGE], self._slots[Kind.VIDEO]
-        self._places.resize(images_ahead(images.in_force, videos.in_force, videos.proven, self._url_life_s))
+        """Go by what is known now: a task that was accepted may prove a place more, a refusal that there are less."""
+        in_force = {kind: slots.in_force for kind, slots in self._slots.items()}
+        proven = self._slots[self._kind].proven
+        self._places.resize(chains_ahead(self._kind, in_force, proven, self._url_life_s))
 
 
 class Pipelines:
@@ -166,7 +206,7 @@ class Pipelines:
         jobs: Jobs,
         defaults: Defaults,
         check: Callable[[Request], None],
-        ahead: Ahead,
+        ahead: Mapping[Kind, Ahead],
         wall: Callable[[], float],
     ) -> None:
         self._jobs = jobs
@@ -177,12 +217,12 @@ class Pipelines:
 
     async def outcome(self, request: RequestT, name: str, save_to: Path | None) -> Outcome[RequestT]:
         """How the request ends. Raises nothing of ours: an error is part of the outcome."""
-        made: list[ImageResult] = []
+        made: list[StepResult] = []
         try:
             result = await self._result(request, name, save_to, made)
         except AigcError as error:
             error.about(job_id=name)
-            partial = made[0] if made else None
+            partial = _partial(made[: len(steps_of(request)) - 1])
             return Outcome(job_id=name, request=request, error=error, partial=partial)
         return Outcome(job_id=name, request=request, result=result)
 
@@ -212,67 +252,90 @@ class Pipelines:
         """Send no create that is not sent yet."""
         self._jobs.stop_creating()
 
-    async def _result(self, request: Request, name: str, save_to: Path | None, made: list[ImageResult]) -> Result:
+    async def _result(self, request: Request, name: str, save_to: Path | None, made: list[StepResult]) -> Result:
+        """Make each step from the one before it. What is made by then is in `made`, whatever happens."""
         await self._check_new(request, name)
-        if isinstance(request, ImageToVideo):
-            return await self._chain(request, name, save_to, made)
-        job = await self._jobs.finish(await self._plan(request, name), lambda: self._defaults.apply(request))
-        return (await self._save(job, name, save_to)).result()
+        steps = steps_of(request)
+        jobs = [await self._plan(step, name) for step in steps]
+        saving: list[asyncio.Task[JobRecord]] = []
+        failure: AigcError | None = None
+        async with AsyncExitStack() as stack:
+            places = await self._places(jobs, stack)
+            before: JobRecord | None = None
+            try:
+                for step, planned in zip(steps, jobs, strict=True):
+                    before = job = await self._made(step, planned, before, places.get(step.kind))
+                    made.append(job.result())
+                    if save_to is None:
+                        continue
+                    save = self._jobs.save(job, save_to, stem_of(name))
+                    if step is steps[-1]:
+                        made[-1] = (await save).result()
+                    else:
+                        saving.append(await stack.enter_async_context(_beside(save)))
+            except AigcError as error:
+                failure = error
+                for place in places.values():  # saving may take hours, and must not hold up other chains
+                    place.release()
+            # What was made is paid for, whatever became of the rest: it is saved before we say so.
+            for number, save_of_it in enumerate(saving):
+                try:
+                    made[number] = (await save_of_it).result()
+                except AigcError as error:
+                    failure = failure or error
+        if failure is not None:
+            raise failure
+        return _whole(made)
+
+    async def _places(self, jobs: Sequence[JobRecord], stack: AsyncExitStack) -> dict[Kind, Slot]:
+        """For each step that goes on from another, a place among those that may be ahead of its kind's tasks.
+
+        All of them before the first step, and the last one first: whoever holds places waits for earlier ones alone.
+        """
+        places: dict[Kind, Slot] = {}
+        for job in reversed(jobs[1:]):
+            if job.state is JobState.PLANNED:
+                places[job.kind] = place = await self._ahead[job.kind].acquire()
+                stack.callback(place.release)
+        return places
+
+    async def _made(self, step: TaskRequest, job: JobRecord, before: JobRecord | None, place: Slot | None) -> JobRecord:
+        """One step's job, its task ended well."""
+
+        def resolve() -> TaskRequest:
+            return self._defaults.apply(step) if before is None else self._continued(step, before)
+
+        if place is not None:
+            job = await self._jobs.submit(job, resolve)
+            self._ahead[step.kind].look()
+            place.release()
+        return await self._jobs.finish(job, resolve)
+
+    def _continued(self, step: TaskRequest, before: JobRecord) -> TaskRequest:
+        """A chain's step from the one before it, if that one's URL lives long enough to be fetched."""
+        if before.expires_at is None or self._wall() > before.expires_at - NEAR_END_S:
+            raise ResultExpired(
+                f"the {before.kind}'s URL ends at {_clock(before.expires_at)}, too soon for the {step.kind} that goes "
+                f"on from it; the {step.kind} was not created (nothing was paid for it)",
+                task_id=before.task_id,
+            )
+        return self._defaults.apply(step.model_copy(update=_GOES_ON[step.kind](before.urls[0])))
 
     async def _check_new(self, request: Request, name: str) -> None:
         """Judge what has not begun; what has is paid for, and gone on with whatever the config says by now."""
-        kind = Kind.VIDEO if isinstance(request, VideoRequest) else Kind.IMAGE
-        if await self._jobs.has_begun(f"{name}/{kind}"):
+        kinds = [step.kind for step in steps_of(request)]
+        # A chain may have got a step more since it began.
+        if await self._jobs.has_begun(f"{name}/{kinds[0]}") and await self._jobs.exists(f"{name}/{kinds[-1]}"):
             return
         self._check(request)
-        other = Kind.IMAGE if kind is Kind.VIDEO else Kind.VIDEO
-        if not isinstance(request, ImageToVideo) and await self._jobs.exists(f"{name}/{other}"):
-            raise InvalidRequest(f"the id is taken: the ledger has it with {other}; give the new request another id")
-
-    async def _chain(self, chain: ImageToVideo, name: str, save_to: Path | None, made: list[ImageResult]) -> Result:
-        planned_image, video = await self._plan(chain.image, name), await self._plan(chain.video, name)
-        ahead = await self._ahead.acquire() if video.state is JobState.PLANNED else None
-        try:
-            image = await self._jobs.finish(planned_image, lambda: self._defaults.apply(chain.image))
-            made.append(_image(image))
-            async with _beside(self._save(image, name, save_to)) as saving:
-                try:
-                    video = await self._jobs.submit(video, lambda: self._continue(chain.video, image))
-                    self._ahead.look()
-                    if ahead is not None:
-                        ahead.release()
-                    video = await self._jobs.finish(video, _never)
-                    video = await self._save(video, name, save_to)
-                except AigcError:
-                    # The image is paid for, whatever becomes of its video: it is saved before we say so. That may take
-                    # hours, and must not hold up the other chains.
-                    if ahead is not None:
-                        ahead.release()
-                    with suppress(AigcError):
-                        made[:] = [_image(await saving)]
-                    raise
-                made[:] = [_image(await saving)]
-        finally:
-            if ahead is not None:
-                ahead.release()
-        return ImageToVideoResult(image=made[0], video=_video(video))
-
-    def _continue(self, video: VideoRequest, image: JobRecord) -> TaskRequest:
-        """The chain's video from its image, if the image's URL lives long enough to be fetched."""
-        if image.expires_at is None or self._wall() > image.expires_at - NEAR_END_S:
-            raise ResultExpired(
-                f"the image's URL ends at {_clock(image.expires_at)}, too soon to make a video of it; the video was "
-                "not created (nothing was paid for it)",
-                task_id=image.task_id,
-            )
-        return self._defaults.apply(video.model_copy(update={"first_frame": image.urls[0]}))
+        for other in Kind:
+            if other not in kinds and await self._jobs.exists(f"{name}/{other}"):
+                raise InvalidRequest(
+                    f"the id is taken: the ledger has it with {other}; give the new request another id"
+                )
 
     async def _plan(self, request: TaskRequest, name: str) -> JobRecord:
-        kind = Kind.IMAGE if isinstance(request, ImageRequest) else Kind.VIDEO
-        return await self._jobs.plan(f"{name}/{kind}", kind, request)
-
-    async def _save(self, job: JobRecord, name: str, save_to: Path | None) -> JobRecord:
-        return job if save_to is None else await self._jobs.save(job, save_to, stem_of(name))
+        return await self._jobs.plan(f"{name}/{request.kind}", request.kind, request)
 
 
 @asynccontextmanager
@@ -286,16 +349,29 @@ async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]
         await asyncio.wait({task})
 
 
-def _image(job: JobRecord) -> ImageResult:
-    result = job.result()
-    assert isinstance(result, ImageResult)  # noqa: S101 — narrowing: an image job's result
-    return result
+def _whole(made: Sequence[StepResult]) -> Result:
+    """What a request's steps made, as its result."""
+    match made:
+        case [ImageResult() as image, VideoResult() as video]:
+            return ImageToVideoResult(image=image, video=video)
+        case [ImageResult() as image, VideoResult() as video, AudioResult() as audio]:
+            return ImageToVideoResult(image=image, video=video, audio=audio)
+        case [VideoResult() as video, AudioResult() as audio]:
+            return VideoToAudioResult(video=video, audio=audio)
+        case _:
+            (one,) = made
+            return one
 
 
-def _video(job: JobRecord) -> VideoResult:
-    result = job.result()
-    assert isinstance(result, VideoResult)  # noqa: S101 — narrowing: a video job's result
-    return result
+def _partial(made: Sequence[StepResult]) -> Partial | None:
+    """What a chain's steps made, the last one left out."""
+    match made:
+        case [ImageResult() as image, VideoResult() as video]:
+            return ImageToVideoResult(image=image, video=video)
+        case [ImageResult() | VideoResult() as one]:
+            return one
+        case _:
+            return None
 
 
 def _clock(at: float | None) -> str:

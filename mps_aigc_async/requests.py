@@ -3,15 +3,15 @@
 Field names are ours; the dialects know the services' names. Nothing unset is sent. Documented abilities of single
 models (durations, ratios, counts) are not judged here, but by the `catalog`.
 
-Sources: CreateAigcImageTask and CreateAigcVideoTask of the MPS API (2019-06-12), as of the official SDK 3.1.194 of
-2026-10, and the AIGC guide of 2026-05-29.
+Sources: CreateAigcImageTask, CreateAigcVideoTask, CreateAigcAudioTask of the MPS API (2019-06-12), as of the official
+SDK 3.1.194 of 2026-10, and the AIGC guide of 2026-05-29.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import (
     AliasChoices,
@@ -25,10 +25,14 @@ from pydantic import (
 )
 
 from .errors import InvalidRequest
-from .results import ImageResult
+from .results import ImageResult, VideoResult
+from .states import Kind
 
 ImageSource = str | Path | ImageResult
 """A public URL, a local file, or the result of an image request (its first image)."""
+
+VideoSource = str | VideoResult
+"""A public URL, or the result of a video request."""
 
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
@@ -139,36 +143,22 @@ class VodOptions(Value):
 
 
 class _TaskRequest(Value):
-    """What image and video requests share."""
+    """What all requests for one task share."""
 
+    kind: ClassVar[Kind]
     id: RequestId | None = None
     """Names the request in results, events and the ledger; derived from the content when absent."""
     prompt: str = ""
-    """Documented as at most 1000 characters for images, 2000 for videos."""
-    negative_prompt: str | None = None
-    enhance_prompt: bool | None = None
-    """Let the service rewrite the prompt for quality. The service's default is false."""
+    """Documented as at most 1000 characters for images, 2000 for videos and audio."""
     model_name: str | None = None
     """`Hunyuan`, `Kling`, `Vidu` …: the service's list drifts, so any name passes."""
     model_version: str | None = None
     scene_type: str | None = None
-    images: tuple[ImageSource | ReferenceImage, ...] = ()
-    """Reference images (jpeg, png, webp)."""
-    aspect_ratio: str | None = None
-    resolution: str | None = None
-    logo_add: bool | None = None
-    """Add the provider's watermark."""
     additional_parameters: dict[str, JsonValue] | None = None
     """What single models take beyond the documented fields, e.g. `{"size": "1024x1024"}`."""
     store: CosStore | None = None
     """Overrides the config's `cosOutput` for this request."""
     operator: str | None = None
-    vod: VodOptions | None = None
-    """What only VOD and the relay know."""
-
-    @property
-    def _vod_files(self) -> tuple[VodFile, ...]:
-        return self.vod.files if self.vod else ()
 
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:
@@ -180,7 +170,27 @@ class _TaskRequest(Value):
         return self
 
 
-class ImageRequest(_TaskRequest):
+class _PictureRequest(_TaskRequest):
+    """What image and video requests share."""
+
+    negative_prompt: str | None = None
+    enhance_prompt: bool | None = None
+    """Let the service rewrite the prompt for quality. The service's default is false."""
+    images: tuple[ImageSource | ReferenceImage, ...] = ()
+    """Reference images (jpeg, png, webp)."""
+    aspect_ratio: str | None = None
+    resolution: str | None = None
+    logo_add: bool | None = None
+    """Add the provider's watermark."""
+    vod: VodOptions | None = None
+    """What only VOD and the relay know."""
+
+    @property
+    def _vod_files(self) -> tuple[VodFile, ...]:
+        return self.vod.files if self.vod else ()
+
+
+class ImageRequest(_PictureRequest):
     """One image task.
 
     >>> ImageRequest(prompt="a lake by moonlight", aspect_ratio="16:9").prompt
@@ -191,6 +201,7 @@ class ImageRequest(_TaskRequest):
     mps_aigc_async.errors.InvalidRequest: ImageRequest: prompt is empty: write one, or give reference `images`
     """
 
+    kind = Kind.IMAGE
     output_count: int | None = Field(default=None, ge=1)
     output_format: str | None = None
     """`jpeg` or `png`."""
@@ -202,9 +213,10 @@ class ImageRequest(_TaskRequest):
         return self
 
 
-class VideoRequest(_TaskRequest):
+class VideoRequest(_PictureRequest):
     """One video task; with `first_frame` it begins with that image."""
 
+    kind = Kind.VIDEO
     first_frame: ImageSource | None = None
     """jpeg or png, at most 10 MB recommended, publicly reachable by the service."""
     last_frame: ImageSource | None = None
@@ -227,69 +239,135 @@ class VideoRequest(_TaskRequest):
         return bool(self.prompt.strip()) or given
 
 
-class ImageToVideo(Value):
-    """A chain: an image, then the video that begins with it."""
+class AudioRequest(_TaskRequest):
+    """One audio task: music, a sound, or the sound of a video.
+
+    >>> AudioRequest(prompt="a slow waltz", scene_type="music", model_name="MiniMaxMusic").prompt
+    'a slow waltz'
+    """
+
+    kind = Kind.AUDIO
+    videos: tuple[VideoSource, ...] = ()
+    """What it is to sound with: Kling makes a video's sound, EL its background music."""
+    audios: tuple[str, ...] = ()
+    """Public URLs of reference audio, such as the song that MiniMaxMusic is to cover."""
+    resource_id: str | None = None
+    output_format: str | None = None
+    """The audio's format, such as `mp3`."""
+
+    @property
+    def says_something(self) -> bool:
+        """Whether the service has anything to start from. A chain's audio always has: the chain's video."""
+        return bool(self.prompt.strip() or self.videos or self.audios)
+
+
+class _Chain(Value):
+    """What chains share: their steps are linked jobs, each of which goes on from the one before."""
 
     id: RequestId | None = None
-    image: ImageRequest
-    video: VideoRequest
 
     @model_validator(mode="after")
     def _is_one_request(self) -> Self:
-        if self.video.first_frame is not None:
-            raise ValueError("video.first_frame is the chain's own image: leave it out, or ask for a VideoRequest")
-        for name, step in (("image", self.image), ("video", self.video)):
+        for step in steps_of(self):
             if step.id is not None:
-                raise ValueError(f"{name}.id: the id belongs to the chain itself, not to its steps")
+                raise ValueError(f"{step.kind}.id: the id belongs to the chain itself, not to its steps")
+            if isinstance(step, AudioRequest) and step.videos:
+                raise ValueError("audio.videos is the chain's own video: leave it out, or ask for an AudioRequest")
         return self
 
 
-Request = ImageRequest | VideoRequest | ImageToVideo
+class ImageToVideo(_Chain):
+    """A chain: an image, then the video that begins with it, then that video's sound if one is asked for."""
+
+    image: ImageRequest
+    video: VideoRequest
+    audio: AudioRequest | None = None
+
+    @model_validator(mode="after")
+    def _begins_with_its_image(self) -> Self:
+        if self.video.first_frame is not None:
+            raise ValueError("video.first_frame is the chain's own image: leave it out, or ask for a VideoRequest")
+        return self
+
+
+class VideoToAudio(_Chain):
+    """A chain: a video, then its sound."""
+
+    video: VideoRequest
+    audio: AudioRequest
+
+
+Step = ImageRequest | VideoRequest | AudioRequest
+"""A request for one task, by itself or as a step of a chain."""
+
+Request = Step | ImageToVideo | VideoToAudio
+
+_LINES: Final[Mapping[frozenset[str], type[Request]]] = {
+    # What a line has → what it asks for.
+    frozenset({"image"}): ImageRequest,
+    frozenset({"video"}): VideoRequest,
+    frozenset({"audio"}): AudioRequest,
+    frozenset({"image", "video"}): ImageToVideo,
+    frozenset({"image", "video", "audio"}): ImageToVideo,
+    frozenset({"video", "audio"}): VideoToAudio,
+}
+_CHAINS: Final = frozenset(cls.__name__ for cls in (ImageToVideo, VideoToAudio))
+
+
+def steps_of(request: Value) -> tuple[Step, ...]:
+    """The requests for its tasks, in the order of making: itself, or a chain's steps."""
+    given = [getattr(request, kind, None) for kind in Kind] if isinstance(request, _Chain) else [request]
+    return tuple(step for step in given if isinstance(step, Step))
 
 
 def parse(line: Mapping[str, Any]) -> Request:
-    """A batch file's object as a request: `{"id": …, "image": {…}, "video": {…}}`.
+    """A batch file's object as a request: `{"id": …, "image": {…}, "video": {…}, "audio": {…}}`.
 
-    Both is a chain, one alone is that one. Raises InvalidRequest naming the field.
+    One alone is that one; more are a chain. Raises InvalidRequest naming the field.
 
     >>> parse({"id": "shot-001", "video": {"prompt": "she turns", "duration": 5}}).id
     'shot-001'
     """
-    unknown = sorted(repr(key) for key in line if key not in ("id", "image", "video"))
+    unknown = sorted(repr(key) for key in line if key not in ("id", *Kind))
     if unknown:
-        raise InvalidRequest(f"unknown key {unknown[0]}: a line has `id`, `image` and `video`")
-    steps = {name: line[name] for name in ("image", "video") if line.get(name) is not None}
+        raise InvalidRequest(f"unknown key {unknown[0]}: a line has `id`, `image`, `video` and `audio`")
+    steps = {kind.value: line[kind] for kind in Kind if line.get(kind) is not None}
     for name, step in steps.items():
         if not isinstance(step, Mapping):
             raise InvalidRequest(f"{name}: expected an object with the request's fields, got {type(step).__name__}")
         if odd := [key for key in step if not isinstance(key, str)]:
             raise InvalidRequest(f"{name}: {odd[0]!r} is no field's name")
-    if not steps:
-        raise InvalidRequest("a line needs an `image`, a `video`, or both")
+    if frozenset(steps) not in _LINES:
+        needed = (
+            "a `video` between its `image` and its `audio`" if steps else "an `image`, a `video`, an `audio`, or more"
+        )
+        raise InvalidRequest(f"a line needs {needed}")
     try:
         return check(_of_steps(line, steps))
     except InvalidRequest as error:  # by its place in the line, not by our classes' names
         what, _, fault = error.message.partition(": ")
-        whole = what == "ImageToVideo" or fault.startswith("id: ")
+        whole = what in _CHAINS or fault.startswith("id: ")
         of_a_field = " " not in fault.partition(":")[0] or fault.startswith("prompt ")
         raise InvalidRequest(fault if whole else f"{next(iter(steps))}{'.' if of_a_field else ': '}{fault}") from None
 
 
 def _of_steps(line: Mapping[str, Any], steps: Mapping[str, Any]) -> Request:
-    if len(steps) == 2:
-        return ImageToVideo(id=line.get("id"), **steps)
-    ((name, step),) = steps.items()
+    make = _LINES[frozenset(steps)]
+    if len(steps) > 1:
+        return make(id=line.get("id"), **steps)
+    (step,) = steps.values()
     if "id" in step:
         raise InvalidRequest("step: id: it stands beside the step, not inside it")
-    if name == "image":
-        return ImageRequest(id=line.get("id"), **step)
-    return VideoRequest(id=line.get("id"), **step)
+    return make(id=line.get("id"), **step)
 
 
 def check(request: Request) -> Request:
     """Refuse what no model can serve. Raises InvalidRequest."""
-    if isinstance(request, VideoRequest) and not request.shows_something:
+    first = steps_of(request)[0]  # the others go on from it
+    if isinstance(first, VideoRequest) and not first.shows_something:
         raise InvalidRequest("VideoRequest: prompt is empty: write one, or give a `first_frame`")
+    if isinstance(first, AudioRequest) and not first.says_something:
+        raise InvalidRequest("AudioRequest: prompt is empty: write one, or give `videos` or `audios`")
     return request
 
 
@@ -318,7 +396,7 @@ def digest(request: Request) -> str:
     >>> digest(ImageRequest(prompt="a cat"))
     'image-de4d7d1a2f60'
     """
-    kind = {ImageRequest: "image", VideoRequest: "video", ImageToVideo: "chain"}[type(request)]
+    kind = request.kind if isinstance(request, Step) else "chain"
     return f"{kind}-{hashlib.sha256(f'{kind}:{content(request)}'.encode()).hexdigest()[:12]}"
 
 

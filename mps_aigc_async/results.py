@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from .errors import AigcError
+from .states import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
     """What every finished task has."""
 
+    kind: ClassVar[Kind]
     task_id: str
     request_id: str
     """The RequestId of the answer that said DONE: what the service's support asks for."""
@@ -29,24 +31,67 @@ class TaskResult:
 class ImageResult(TaskResult):
     """One image task's images. Can be handed to `VideoRequest(first_frame=…)` as it is."""
 
+    kind = Kind.IMAGE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoResult(TaskResult):
-    """One video task's video."""
+    """One video task's video. Can be handed to `AudioRequest(videos=…)` as it is."""
 
+    kind = Kind.VIDEO
     resolution: str | None = None
     """As the service writes it: `1920x1088` or `1080*720`, both occur in its documents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AudioResult(TaskResult):
+    """One audio task's audios: `urls` are theirs."""
+
+    kind = Kind.AUDIO
+    duration: float | None = None
+    """Seconds, of the first; None if the service did not tell."""
+    videos: tuple[str, ...] = ()
+    """URLs of the given video with the sound on it, where the model makes one. Their files stand last in `files`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageToVideoResult:
-    """A chain's results: the image and the video that begins with it."""
+    """A chain's results: the image, the video that begins with it, and its sound if one was asked for."""
 
     image: ImageResult
     video: VideoResult
+    audio: AudioResult | None = None
 
 
-Result = ImageResult | VideoResult | ImageToVideoResult
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoToAudioResult:
+    """A chain's results: the video and its sound."""
+
+    video: VideoResult
+    audio: AudioResult
+
+
+StepResult = ImageResult | VideoResult | AudioResult
+"""What one task made, by itself or as a step of a chain."""
+
+Result = StepResult | ImageToVideoResult | VideoToAudioResult
+
+Partial = ImageResult | VideoResult | ImageToVideoResult
+"""What a failed chain did produce: its image, its video, or both."""
+
+
+def steps_made(result: Result | None) -> tuple[StepResult, ...]:
+    """A result's steps, in the order of making."""
+    match result:
+        case None:
+            return ()
+        case ImageToVideoResult(image=image, video=video, audio=audio):
+            return (image, video) if audio is None else (image, video, audio)
+        case VideoToAudioResult(video=video, audio=audio):
+            return (video, audio)
+        case _:
+            return (result,)
+
 
 RequestT = TypeVar("RequestT")
 
@@ -60,8 +105,9 @@ class Outcome(Generic[RequestT]):
     request: RequestT
     result: Result | None = None
     error: AigcError | None = None
-    partial: ImageResult | None = None
-    """What a failed chain did produce: its paid image."""
+    partial: Partial | None = None
+    """What a failed chain did produce before its last step: its paid image, its paid video, or both (as an
+    ImageToVideoResult without audio)."""
 
     @property
     def ok(self) -> bool:

@@ -11,10 +11,11 @@ from enum import Enum, StrEnum
 
 
 class Kind(StrEnum):
-    """What a task makes. Limits on tasks running at once count per kind."""
+    """What a task makes, in the order of a chain's steps. Limits on tasks running at once count per kind."""
 
     IMAGE = "image"
     VIDEO = "video"
+    AUDIO = "audio"
 
 
 class JobState(StrEnum):

@@ -10,10 +10,11 @@ import sys
 from dataclasses import asdict, dataclass
 from unittest.mock import patch
 
-from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, ImageToVideoResult, Outcome, VideoRequest
+from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, Outcome, VideoRequest
 from mps_aigc_async.assembly import BatchItem
 from mps_aigc_async.creates import UNKNOWN_SLOT_S
 from mps_aigc_async.ledger import JobRecord
+from mps_aigc_async.results import steps_made
 
 CHAINS = 40
 CAPS = {"image": 10, "video": 8}
@@ -83,12 +84,10 @@ def _say(line: str) -> None:
 
 
 def _told(outcome: Outcome[BatchItem]) -> Told:
-    result = outcome.result
-    results = [result.image, result.video] if isinstance(result, ImageToVideoResult) else [outcome.partial]
     return Told(
         request=outcome.job_id,
         error=None if outcome.error is None else type(outcome.error).__name__,
-        tasks=tuple(result.task_id for result in results if result is not None),
+        tasks=tuple(made.task_id for made in steps_made(outcome.result or outcome.partial)),
     )
 
 

@@ -15,10 +15,16 @@ from mps_aigc_async.transport import Transport
 KEYS = {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE", "endpoint": "http://127.0.0.1:80"}
 
 
-def configured(images: int = 2, videos: int = 1, poll_ms: int = 5000, **sections: Any) -> Config:  # noqa: ANN401 — JSON
+def configured(
+    images: int = 2,
+    videos: int = 1,
+    poll_ms: int = 5000,
+    audios: int = 1,
+    **sections: Any,  # noqa: ANN401 — JSON
+) -> Config:
     """A config for the emulator's keys, with caps and poll interval."""
-    concurrency = {"maxImageTasks": images, "maxVideoTasks": videos, "pollIntervalMs": poll_ms}
-    return Config.parse({"tencentCloud": KEYS, "concurrency": concurrency, **sections})
+    caps = {"maxImageTasks": images, "maxVideoTasks": videos, "maxAudioTasks": audios}
+    return Config.parse({"tencentCloud": KEYS, "concurrency": {**caps, "pollIntervalMs": poll_ms}, **sections})
 
 
 def in_memory(**settings: Any) -> Service:  # noqa: ANN401 — handed through

@@ -85,7 +85,7 @@ async def at(client: AigcClient, number: int, folder: Path, do: Callable[[asynci
 async def check_all_is_given_back(client: AigcClient, service: Service) -> None:
     await asyncio.sleep(900)
     statistics = client.statistics()
-    assert {kind: slots.running for kind, slots in statistics.slots.items()} == {Kind.IMAGE: 0, Kind.VIDEO: 0}
+    assert {kind: slots.running for kind, slots in statistics.slots.items()} == dict.fromkeys(Kind, 0)
     assert (statistics.polling, statistics.creating) == (0, 0)
     assert all(pace.waiting == 0 for pace in statistics.paces.values())
     assert service.statistics(wall()).running == {"image": 0, "video": 0, "audio": 0}
@@ -180,7 +180,7 @@ async def _called(client: AigcClient, random: Random, number: int) -> None:
         async for _ in client.run([request] * 3):
             if random.random() < 0.5:
                 break
-    elif not isinstance(request, ImageToVideo) and random.random() < 0.3:
+    elif isinstance(request, ImageRequest | VideoRequest) and random.random() < 0.3:
         await (await client.submit(request)).wait()
     else:
         await client.generate(request, timeout=random.choice([None, 30.0]))

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from mps_aigc_async.config import ENVIRONMENT, PLACEHOLDER_BUCKET, Config
 from mps_aigc_async.credentials import Credentials
 from mps_aigc_async.errors import ConfigError
+from mps_aigc_async.pipelines import AudioDefaults
 from mps_aigc_async.requests import CosStore
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.json"
@@ -51,6 +52,7 @@ def test_the_example_loads_once_its_keys_are_filled_in(tmp_path: Path) -> None:
     assert config.concurrency.model_dump() == {
         "max_image_tasks": 2,
         "max_video_tasks": 1,
+        "max_audio_tasks": 1,
         "poll_interval_ms": 5000,
     }
     defaults = config.defaults()
@@ -76,13 +78,17 @@ def test_ours_are_read() -> None:
             "account": "team",
             "limits": {"CreateAigcVideoTask": 5, "DescribeAigcVideoTask": 0.5},
             "pacing": {"jitterMs": 40},
-            "timeouts": {"imageSeconds": 60, "videoSeconds": 90.5},
+            "timeouts": {"imageSeconds": 60, "videoSeconds": 90.5, "audioSeconds": 30},
+            "concurrency": {"maxAudioTasks": 4},
+            "mps": {"audioGeneration": {"enabled": False, "modelName": "GL", "modelVersion": "3.0-pro"}},
             "tencentCloud": {"token": "t", "endpoint": "http://127.0.0.1:8080"},
         }
     )
     assert (config.account, config.pacing.jitter_ms) == ("team", 40)
     assert config.limits == {"CreateAigcVideoTask": 5, "DescribeAigcVideoTask": 0.5}
     assert (config.timeouts.image_seconds, config.timeouts.video_seconds) == (60, 90.5)
+    assert (config.timeouts.audio_seconds, config.concurrency.max_audio_tasks) == (30, 4)
+    assert config.defaults().audio == AudioDefaults(enabled=False, model_name="GL", model_version="3.0-pro")
     assert config.tencent_cloud.endpoint == "http://127.0.0.1:8080"
 
 
@@ -275,12 +281,13 @@ def test_a_section_that_is_none_meets_the_environment(tmp_path: Path, section: o
         ((), "account, catalog, concurrency, cosOutput, limits, mps, pacing, tencentCloud, timeouts"),
         (("tencentCloud",), "endpoint, region, secretId, secretKey, token"),
         (("cosOutput",), "bucket, outputDir, region"),
-        (("mps",), "imageGeneration, videoGeneration"),
+        (("mps",), "audioGeneration, imageGeneration, videoGeneration"),
         (("mps", "imageGeneration"), "enabled, modelName, modelVersion"),
+        (("mps", "audioGeneration"), "enabled, modelName, modelVersion"),
         (("mps", "videoGeneration"), "duration, enableAudio, enabled, modelName, modelVersion"),
-        (("concurrency",), "maxImageTasks, maxVideoTasks, pollIntervalMs"),
+        (("concurrency",), "maxAudioTasks, maxImageTasks, maxVideoTasks, pollIntervalMs"),
         (("pacing",), "jitterMs"),
-        (("timeouts",), "imageSeconds, saveSeconds, videoSeconds"),
+        (("timeouts",), "audioSeconds, imageSeconds, saveSeconds, videoSeconds"),
     ],
     ids=lambda where: ".".join(where) if isinstance(where, tuple) else "",
 )
@@ -305,6 +312,9 @@ def test_every_fault_is_told_at_once() -> None:
     ("data", "key"),
     [
         ({"concurrency": {"maxImageTasks": 0}}, "concurrency.maxImageTasks"),
+        ({"concurrency": {"maxAudioTasks": 0}}, "concurrency.maxAudioTasks"),
+        ({"timeouts": {"audioSeconds": 0}}, "timeouts.audioSeconds"),
+        ({"mps": {"audioGeneration": {"modelName": 5}}}, "mps.audioGeneration.modelName"),
         ({"concurrency": {"maxVideoTasks": -1}}, "concurrency.maxVideoTasks"),
         ({"concurrency": {"maxVideoTasks": 1.5}}, "concurrency.maxVideoTasks"),
         ({"concurrency": {"pollIntervalMs": 99}}, "concurrency.pollIntervalMs"),
@@ -418,7 +428,9 @@ OURS: dict[str, Any] = {
     "account": "team",
     "limits": {"CreateAigcImageTask": 5},
     "pacing": {"jitterMs": 5},
-    "timeouts": {"imageSeconds": 5, "videoSeconds": 5},
+    "timeouts": {"imageSeconds": 5, "videoSeconds": 5, "audioSeconds": 5},
+    "concurrency": {"maxAudioTasks": 1},
+    "mps": {"audioGeneration": {"enabled": True, "modelName": "GL", "modelVersion": "3.0-pro"}},
     "tencentCloud": {"token": "t", "endpoint": "https://host"},
 }
 

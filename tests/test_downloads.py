@@ -133,6 +133,10 @@ def link_of(file: Path) -> str:
         (Kind.VIDEO, "/a", "video/webm", ".webm"),
         (Kind.VIDEO, "/a.mov", "application/octet-stream", ".mov"),
         (Kind.VIDEO, "/a", "application/octet-stream", ".mp4"),
+        (Kind.AUDIO, "/a", "audio/mpeg", ".mp3"),
+        (Kind.AUDIO, "/a.mp3", "audio/x-wav", ".wav"),
+        (Kind.AUDIO, "/a.flac", "application/octet-stream", ".flac"),
+        (Kind.AUDIO, "/a", "application/octet-stream", ".mp3"),
     ],
 )
 async def test_a_result_is_saved_with_the_suffix_of_its_content(

@@ -284,7 +284,7 @@ def test_an_account_refused_stops_creation_and_goes_on_polling() -> None:
 
             with pytest.raises(AccountError):
                 await batch()
-            assert 1 <= len(outcomes) <= 2 * (3 + 1) + READ_AHEAD
+            assert 1 <= len(outcomes) <= 2 * (3 + 1 + 1) + READ_AHEAD
             assert all(isinstance(outcome.error, AccountError) for outcome in outcomes)
             assert service.statistics(wall()).arrivals["CreateAigcImageTask"] <= 1 + 3
             assert (await paid).urls

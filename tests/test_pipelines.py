@@ -13,6 +13,7 @@ from mps_aigc_async import (
     AccountError,
     CreateOutcomeUnknown,
     ImageRequest,
+    ImageResult,
     ImageToVideo,
     ImageToVideoResult,
     InvalidRequest,
@@ -23,7 +24,7 @@ from mps_aigc_async import (
     VideoRequest,
     limits,
 )
-from mps_aigc_async.pipelines import Defaults, ImageDefaults, Names, VideoDefaults, images_ahead
+from mps_aigc_async.pipelines import Defaults, ImageDefaults, Names, VideoDefaults, chains_ahead
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.transport import Gate, Sent, unheard
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
@@ -80,10 +81,13 @@ def test_an_inserted_line_changes_no_other_name(prompts: list[str], position: in
 
 
 @given(st.integers(1, 5000), st.integers(1, 500), st.integers(1, 500))
-def test_no_more_images_run_ahead_than_their_urls_live(images: int, videos: int, proven: int) -> None:
-    ahead = images_ahead(images, videos, proven, 12 * 3600)
-    assert 1 <= ahead <= images + videos
-    assert ahead == 1 or ahead * 300 / proven <= 12 * 3600 / 2
+def test_no_more_runs_ahead_than_its_urls_live(images: int, videos: int, audios: int) -> None:
+    slots = {Kind.IMAGE: images, Kind.VIDEO: videos, Kind.AUDIO: audios}
+    for kind, busy in ((Kind.VIDEO, images + videos), (Kind.AUDIO, images + videos + audios)):
+        for proven in (1, slots[kind]):
+            ahead = chains_ahead(kind, slots, proven, 12 * 3600)
+            assert 1 <= ahead <= busy
+            assert ahead == 1 or ahead * 300 / proven <= 12 * 3600 / 2
 
 
 def test_a_chain_becomes_an_image_and_the_video_that_begins_with_it() -> None:
@@ -176,7 +180,7 @@ def test_a_failed_video_leaves_the_paid_image_in_partial() -> None:
         async with client_of(service) as client:
             (outcome,) = [outcome async for outcome in client.run([chain(video="fail-later")])]
             assert isinstance(outcome.error, TaskFailed)
-            assert outcome.partial is not None
+            assert isinstance(outcome.partial, ImageResult)
             assert outcome.partial.urls
             assert outcome.job_id == "shot-001"
             with pytest.raises(TaskFailed) as caught:

@@ -19,13 +19,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 PROMISED = {
-    "AccountError", "AigcClient", "AigcError", "Attach", "CatalogWarning", "ClientClosed", "Config", "ConfigError",
-    "ContentViolation", "CosStore", "CreateAgain", "CreateOutcomeUnknown", "CredentialSource", "Credentials",
-    "DownloadError", "Drop", "Event", "ImageRequest", "ImageResult", "ImageToVideo", "ImageToVideoResult",
-    "InvalidRequest", "JobDropped", "JobRecord", "JobState", "Kind", "LedgerError", "Outcome", "PaceStatistics",
-    "ReferenceImage", "ReferenceVideo", "ResultExpired", "RetryPolicy", "Run", "ServiceError", "SlotStatistics",
-    "Statistics", "Subject", "Task", "TaskFailed", "TaskNotFound", "TaskState", "TaskStatus", "TaskTimeout",
-    "Throttled", "Timeouts", "TooManyTasks", "TransportError", "VideoRequest", "VideoResult", "catalog", "events",
+    "AccountError", "AigcClient", "AigcError", "Attach", "AudioRequest", "AudioResult", "CatalogWarning",
+    "ClientClosed", "Config", "ConfigError", "ContentViolation", "CosStore", "CreateAgain", "CreateOutcomeUnknown",
+    "CredentialSource", "Credentials", "DownloadError", "Drop", "Event", "ImageRequest", "ImageResult",
+    "ImageToVideo", "ImageToVideoResult", "InvalidRequest", "JobDropped", "JobRecord", "JobState", "Kind",
+    "LedgerError", "ListedTask", "Outcome", "PaceStatistics", "ReferenceImage", "ReferenceVideo", "ResultExpired",
+    "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics", "Subject", "Task", "TaskDetails",
+    "TaskFailed", "TaskFilter", "TaskList", "TaskNotFound", "TaskState", "TaskStatus", "TaskTimeout", "Throttled",
+    "Timeouts", "TooManyTasks", "TransportError", "VideoRequest", "VideoResult", "VideoToAudio", "VideoToAudioResult",
+    "catalog", "events",
 }  # fmt: skip
 
 
@@ -118,7 +120,9 @@ def test_readmes_batch_lines_are_good() -> None:
     from mps_aigc_async.requests import parse
 
     (lines,) = re.findall(r"```json\n(.*?)```", README, flags=re.DOTALL)
-    assert [parse(json.loads(line)).id for line in lines.splitlines()] == ["shot-001", "shot-002", "shot-003"]
+    assert [parse(json.loads(line)).id for line in lines.splitlines()] == [
+        "shot-001", "shot-002", "shot-003", "shot-004", "shot-005", "theme",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from mps_aigc_async.errors import InvalidRequest
 from mps_aigc_async.requests import (
+    AudioRequest,
     CosStore,
     ImageRequest,
     ImageToVideo,
@@ -20,18 +21,22 @@ from mps_aigc_async.requests import (
     Subject,
     Value,
     VideoRequest,
+    VideoToAudio,
     check,
     content,
     digest,
     parse,
+    steps_of,
 )
-from mps_aigc_async.results import ImageResult
+from mps_aigc_async.results import ImageResult, VideoResult
 from mps_aigc_async.wire.mps import Mps
 
 URL = "https://a/1.png"
 IMAGE = ImageResult(
     task_id="4-1", request_id="r-1", urls=(URL,), expires_at=datetime(2026, 11, 1, tzinfo=UTC), files=(Path("a.png"),)
 )
+
+VIDEO = VideoResult(task_id="4-2", request_id="r-2", urls=("https://a/1.mp4",), expires_at=None)
 
 
 def refused(says: str, **line: Any) -> InvalidRequest:  # noqa: ANN401 - JSON
@@ -49,7 +54,9 @@ def refused(says: str, **line: Any) -> InvalidRequest:  # noqa: ANN401 - JSON
     [
         ImageRequest(prompt="x"),
         VideoRequest(prompt="x"),
+        AudioRequest(prompt="x"),
         ImageToVideo(image=ImageRequest(prompt="x"), video=VideoRequest()),
+        VideoToAudio(video=VideoRequest(prompt="x"), audio=AudioRequest()),
         CosStore(bucket="b", region="r"),
         ReferenceImage(image=URL),
         ReferenceVideo(url=URL),
@@ -98,6 +105,21 @@ def test_a_video_needs_a_prompt_or_something_to_begin_with(prompt: str) -> None:
         VideoRequest(prompt=prompt, subjects=(Subject(id="1"),)),
     ):
         assert check(given_instead) is given_instead
+
+
+@pytest.mark.parametrize("prompt", ["", " ", "\n\t", "\u3000"])
+def test_an_audio_needs_a_prompt_or_something_to_sound_with(prompt: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^AudioRequest: prompt is empty: .* `videos` or `audios`$"):
+        check(AudioRequest(prompt=prompt, scene_type="music"))
+    for given_instead in (
+        AudioRequest(prompt=prompt, videos=(VIDEO,)),
+        AudioRequest(prompt=prompt, audios=("https://a/song.mp3",)),
+        VideoToAudio(video=VideoRequest(prompt="x"), audio=AudioRequest(prompt=prompt)),
+        ImageToVideo(image=ImageRequest(prompt="x"), video=VideoRequest(), audio=AudioRequest(prompt=prompt)),
+    ):
+        assert check(given_instead) is given_instead
+    refused(r"^video\.prompt is empty", video={"prompt": prompt}, audio={"prompt": "x"})
+    refused(r"^audio\.prompt is empty", audio={"prompt": prompt})
 
 
 def test_a_chains_video_begins_with_the_chains_image() -> None:
@@ -155,6 +177,9 @@ def test_a_number_that_is_no_json_is_refused(number: float) -> None:
         ({"video": {"prompt": "x", "subjects": [{"ID": 1}]}}, r"^video\.subjects\.0\.ID: unknown field$"),
         ({"image": {"prompt": ""}, "video": {}}, r"^image\.prompt is empty"),
         ({"image": {"prompt": "x"}, "video": {"typo": 1}}, r"^video\.typo: unknown field$"),
+        ({"video": {"prompt": "x"}, "audio": {"typo": 1}}, r"^audio\.typo: unknown field$"),
+        ({"image": {"prompt": "x"}, "video": {}, "audio": {"duration": 1}}, r"^audio\.duration: unknown field$"),
+        ({"audio": {"prompt": "x", "videos": [5]}}, r"^audio\.videos\.0"),
         ({"image": {"prompt": "x", "typo": 1}}, r"^image\.typo: unknown field$"),
     ],
 )
@@ -199,14 +224,19 @@ def test_a_chains_first_frame_is_its_own_image() -> None:
     refused(r"^video\.first_frame is the chain's own", image={"prompt": "x"}, video={"first_frame": URL})
 
 
-@pytest.mark.parametrize("step", ["image", "video"])
+@pytest.mark.parametrize("line", [{"image": {"prompt": "x"}}, {}], ids=["image", "video"])
+def test_a_chains_sound_is_its_own_videos(line: dict[str, Any]) -> None:
+    refused(r"^audio\.videos is the chain's own", **line, video={"prompt": "x"}, audio={"videos": [URL]})
+
+
+@pytest.mark.parametrize("step", ["image", "video", "audio"])
 def test_a_chains_id_belongs_to_the_chain(step: str) -> None:
-    line: dict[str, Any] = {"image": {"prompt": "x"}, "video": {"prompt": "y"}}
+    line: dict[str, Any] = {"image": {"prompt": "x"}, "video": {"prompt": "y"}, "audio": {}}
     line[step]["id"] = "shot"
     refused(rf"^{step}\.id: the id belongs to the chain itself", **line)
 
 
-@pytest.mark.parametrize("step", ["image", "video"])
+@pytest.mark.parametrize("step", ["image", "video", "audio"])
 def test_a_lines_id_stands_beside_its_step(step: str) -> None:
     refused("^id: it stands beside the step, not inside it", **{step: {"prompt": "x", "id": "shot"}})
 
@@ -220,6 +250,14 @@ def test_a_line_is_what_it_has() -> None:
     assert image == ImageRequest(prompt="x")
     assert video == VideoRequest(id="b", prompt="y", duration=5)
     assert chain == ImageToVideo(id="c", image=ImageRequest(prompt="x"), video=VideoRequest(prompt="y", duration=5))
+    audio = {"prompt": "z", "scene_type": "music"}
+    assert parse({"audio": audio}) == AudioRequest(prompt="z", scene_type="music")
+    assert parse({"video": {"prompt": "y"}, "audio": audio}) == VideoToAudio(
+        video=VideoRequest(prompt="y"), audio=AudioRequest(prompt="z", scene_type="music")
+    )
+    assert parse({"image": {"prompt": "x"}, "video": {}, "audio": audio}) == ImageToVideo(
+        image=ImageRequest(prompt="x"), video=VideoRequest(), audio=AudioRequest(prompt="z", scene_type="music")
+    )
     assert parse({"image": {"prompt": "x"}, "video": None}) == image
     assert parse({"id": None, "image": {"prompt": "x"}}) == image
 
@@ -227,11 +265,12 @@ def test_a_line_is_what_it_has() -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ({}, "^a line needs an `image`, a `video`, or both$"),
+        ({}, "^a line needs an `image`, a `video`, an `audio`, or more$"),
         ({"id": "a"}, "^a line needs"),
         ({"image": None, "video": None}, "^a line needs"),
-        ({"prompt": "x"}, "^unknown key 'prompt': a line has `id`, `image` and `video`$"),
-        ({"image": {"prompt": "x"}, "audio": {}}, "^unknown key 'audio'"),
+        ({"prompt": "x"}, "^unknown key 'prompt': a line has `id`, `image`, `video` and `audio`$"),
+        ({"image": {"prompt": "x"}, "sound": {}}, "^unknown key 'sound'"),
+        ({"image": {"prompt": "x"}, "audio": {}}, "^a line needs a `video` between its `image` and its `audio`$"),
         ({"image": "x"}, "^image: expected an object with the request's fields, got str$"),
         ({"image": {"prompt": "x"}, "video": [1]}, "^video: expected an object with the request's fields, got list$"),
     ],
@@ -269,7 +308,10 @@ def test_a_line_nested_deep_is_refused_or_taken() -> None:
 
 
 any_text = st.text(st.characters(), max_size=6)  # half characters included: JSON can write them
-FIELDS = sorted({*ImageRequest.model_fields, *VideoRequest.model_fields, "url", "Url", "bucket", "region", "self"})
+FIELDS = sorted(
+    {*ImageRequest.model_fields, *VideoRequest.model_fields, *AudioRequest.model_fields}
+    | {"url", "Url", "bucket", "region", "self"}
+)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | any_text | st.just(URL),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS) | any_text, inner, max_size=3),
@@ -277,8 +319,9 @@ json_values = st.recursive(
 )
 OPTIONAL = {name: json_values for name in FIELDS if name != "prompt"}
 steps = st.fixed_dictionaries({"prompt": any_text}, optional=OPTIONAL) | json_values
-lines = st.fixed_dictionaries({}, optional={"id": json_values, "image": steps, "video": steps}) | st.dictionaries(
-    st.sampled_from(["id", "image", "video"]) | any_text, json_values, max_size=3
+KEYS = ["id", "image", "video", "audio"]
+lines = st.fixed_dictionaries({}, optional={"id": json_values, **dict.fromkeys(KEYS[1:], steps)}) | st.dictionaries(
+    st.sampled_from(KEYS) | any_text, json_values, max_size=3
 )
 
 
@@ -292,9 +335,10 @@ def test_any_json_object_is_a_request_or_refused(line: dict[str, Any]) -> None:
         return
     # And what is taken can be named, kept, and read again as the same.
     written = json.loads(content(request))
-    line = written if isinstance(request, ImageToVideo) else {digest(request).partition("-")[0]: written}
+    one = digest(request).partition("-")[0]
+    line = written if one == "chain" else {one: written}
     assert digest(parse(line)) == digest(request)
-    for step in (request.image, request.video) if isinstance(request, ImageToVideo) else (request,):
+    for step in steps_of(request):
         try:
             json.loads(Mps().create(step, None).body)
         except InvalidRequest as error:
@@ -307,7 +351,9 @@ def test_any_json_object_is_a_request_or_refused(line: dict[str, Any]) -> None:
 def test_the_digests_that_ledgers_already_hold() -> None:
     assert digest(ImageRequest(prompt="a cat")) == "image-de4d7d1a2f60"
     assert digest(VideoRequest(prompt="a cat")).startswith("video-")
-    assert digest(ImageToVideo(image=ImageRequest(prompt="a cat"), video=VideoRequest())).startswith("chain-")
+    assert digest(ImageToVideo(image=ImageRequest(prompt="a cat"), video=VideoRequest())) == "chain-d062e10570e7"
+    assert digest(AudioRequest(prompt="a cat")).startswith("audio-")
+    assert digest(VideoToAudio(video=VideoRequest(prompt="a cat"), audio=AudioRequest())).startswith("chain-")
 
 
 def test_equal_content_has_one_digest_and_other_content_another() -> None:

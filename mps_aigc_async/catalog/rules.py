@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
-from ..requests import ImageToVideo, ReferenceVideo
+from ..requests import ImageToVideo, ReferenceVideo, Value, steps_of
 from .facts import Asked, Fact, Model, ModelKind, Source, folded
 from .models import KIND_WIDE, MODELS
 
@@ -56,14 +56,15 @@ def findings(request: object) -> tuple[Finding, ...]:
     A model or a version that they do not know is never judged. Without a version, of which the service then takes a
     stable one, only what is true of all versions is. Names are matched whatever their letter case.
     """
-    if not isinstance(request, ImageToVideo):
+    steps = steps_of(request) if isinstance(request, Value) else ()
+    if len(steps) < 2:
         return tuple(_of_one(request, asked_by(request)))
-    image, video = request.image, request.video
-    steps = (
-        ("image", _of_one(image, asked_by(image))),
-        ("video", _of_one(video, {**asked_by(video), "first_frame": "the chain's image"})),
+    begun = {"video": {"first_frame": "the chain's image"}} if isinstance(request, ImageToVideo) else {}
+    return tuple(
+        replace(found, field=f"{step.kind}.{found.field}")
+        for step in steps
+        for found in _of_one(step, {**asked_by(step), **begun.get(step.kind, {})})
     )
-    return tuple(replace(found, field=f"{step}.{found.field}") for step, all_found in steps for found in all_found)
 
 
 def _of_one(request: object, asked: Asked) -> Iterator[Finding]:

@@ -36,7 +36,7 @@ def main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
     ] = False,
 ) -> None:
-    """Images and videos through Tencent Cloud MPS's AIGC API: paced, capped, durable, and never paid for twice."""
+    """Images, videos and audio through Tencent Cloud MPS's AIGC API: paced, capped, durable, never paid for twice."""
 
 
 def _telling(command: Callable[P, None]) -> Callable[P, None]:
@@ -62,6 +62,7 @@ app.command()(_telling(demo.demo))
 app.command()(_telling(run.run))
 app.command()(_telling(single.image))
 app.command()(_telling(single.video))
+app.command()(_telling(single.audio))
 app.command()(_telling(status.status))
 app.command()(_telling(report.report))
 app.command()(_telling(settle.settle))

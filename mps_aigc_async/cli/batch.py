@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ConfigError, InvalidRequest
-from ..requests import ImageRequest, ImageToVideo, Request, parse
+from ..requests import Request, parse, steps_of
 from ..states import Kind
 
 MOST_TOLD: Final = 20
@@ -60,20 +60,13 @@ def check_batch(path: Path, check: Callable[[Request], None]) -> Batch:
                 else:
                     more += 1
             else:
-                totals.update(kinds_of(request))
+                totals.update(step.kind for step in steps_of(request))
     if faults:
         told = "\n".join([*faults, *([f"  and {more} more"] if more else [])])
         raise BadBatch(f"the batch cannot be run, nothing was sent; mend these lines:\n{told}")
     if not totals:
         raise BadBatch('the batch is empty: write one request per line, such as {"image": {"prompt": "a lake"}}')
     return Batch(path, totals)
-
-
-def kinds_of(request: Request) -> tuple[Kind, ...]:
-    """The kinds of its tasks, in the order of making."""
-    if isinstance(request, ImageToVideo):
-        return (Kind.IMAGE, Kind.VIDEO)
-    return (Kind.IMAGE,) if isinstance(request, ImageRequest) else (Kind.VIDEO,)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ..assembly import BatchItem, Statistics
 from ..errors import AccountError
-from ..results import ImageResult, ImageToVideoResult, Outcome, VideoResult
+from ..results import AudioResult, Outcome, StepResult, steps_made
 from .screen import complain, console, printable, say
 from .tally import Tally, Word, word_for
 
@@ -175,16 +175,15 @@ def line_for(outcome: Outcome[BatchItem]) -> str:
     if result is None:
         assert outcome.error is not None  # noqa: S101 — an outcome has one or the other
         return f"{outcome.job_id}: {_ENDED_AS[word_for(outcome.error)]}: {printable(str(outcome.error))}"
-    made: tuple[ImageResult | VideoResult, ...]
-    made = (result.image, result.video) if isinstance(result, ImageToVideoResult) else (result,)
-    return f"{outcome.job_id}: done: {', '.join(place for one in made for place in places_of(one))}"
+    return f"{outcome.job_id}: done: {', '.join(place for one in steps_made(result) for place in places_of(one))}"
 
 
-def places_of(result: ImageResult | VideoResult) -> list[str]:
+def places_of(result: StepResult) -> list[str]:
     """Where a result is: its files, as one names them from here, or the URLs it was left at."""
     here = Path.cwd()
     files = [file.relative_to(here) if file.is_relative_to(here) else file for file in result.files]
-    return [str(file) for file in files] or list(result.urls)
+    urls = (*result.urls, *result.videos) if isinstance(result, AudioResult) else result.urls
+    return [str(file) for file in files] or list(urls)
 
 
 def _counted(tally: Tally, words: tuple[Word, ...]) -> str:

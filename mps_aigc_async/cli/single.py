@@ -1,4 +1,4 @@
-"""`image` and `video`: one request from the command line."""
+"""`image`, `video` and `audio`: one request from the command line."""
 
 import asyncio
 import secrets
@@ -10,16 +10,16 @@ import typer
 
 from .. import events
 from ..client import AigcClient
-from ..requests import ImageRequest, VideoRequest
-from ..results import ImageResult, VideoResult
+from ..requests import AudioRequest, ImageRequest, Step, VideoRequest
+from ..results import StepResult
 from ..states import Kind
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
 from .progress import places_of
 from .screen import Exit, complain, printable, say, warnings_as_notes
 
-_USUAL: Final = {Kind.IMAGE: "1 to 3 minutes", Kind.VIDEO: "3 to 5 minutes"}
-"""As the guide of 2026-05-29 says."""
+_USUAL: Final = {Kind.IMAGE: "1 to 3 minutes", Kind.VIDEO: "3 to 5 minutes", Kind.AUDIO: "a few minutes"}
+"""As the guide of 2026-05-29 says; of audio no document tells."""
 
 Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="What is to be seen.")]
 Model = Annotated[
@@ -72,7 +72,7 @@ def image(
             images=tuple(images or ()),
         )
     )
-    _make(client_for(config_from(config), ledger), Kind.IMAGE, request, out)
+    _make(client_for(config_from(config), ledger), request, out)
 
 
 def video(
@@ -110,7 +110,44 @@ def video(
             images=tuple(images or ()),
         )
     )
-    _make(client_for(config_from(config), ledger), Kind.VIDEO, request, out)
+    _make(client_for(config_from(config), ledger), request, out)
+
+
+def audio(
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What is to be heard.")],
+    videos: Annotated[
+        list[str] | None,
+        typer.Option("--video", metavar="URL", help="The video that it is to sound with.", show_default=False),
+    ] = None,
+    audios: Annotated[
+        list[str] | None,
+        typer.Option("--reference", metavar="URL", help="Reference audio; may be repeated.", show_default=False),
+    ] = None,
+    scene_type: Annotated[str | None, typer.Option("--scene-type", help="Such as music.", show_default=False)] = None,
+    output_format: Annotated[str | None, typer.Option("--format", help="Such as mp3.", show_default=False)] = None,
+    model_name: Annotated[
+        str | None,
+        typer.Option("--model-name", help="MiniMaxMusic, Kling … Default: the config's.", show_default=False),
+    ] = None,
+    model_version: Version = None,
+    out: Out = None,
+    config: ConfigOption = None,
+    ledger: Ledger = None,
+) -> None:
+    """Make music or a sound, or the sound of a video; print its file (or URL) and its TaskId."""
+    request = AudioRequest(
+        **_given(
+            id=_id(Kind.AUDIO, ledger),
+            prompt=prompt,
+            videos=tuple(videos or ()),
+            audios=tuple(audios or ()),
+            scene_type=scene_type,
+            output_format=output_format,
+            model_name=model_name,
+            model_version=model_version,
+        )
+    )
+    _make(client_for(config_from(config), ledger), request, out)
 
 
 def _given(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 — each is typed by the command
@@ -123,8 +160,8 @@ def _id(kind: Kind, ledger: Path | None) -> str | None:
     return None if ledger else f"{kind}-{datetime.now().astimezone():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def _make(client: AigcClient, kind: Kind, request: ImageRequest | VideoRequest, out: Path | None) -> None:
-    follower = _Follower(kind)
+def _make(client: AigcClient, request: Step, out: Path | None) -> None:
+    follower = _Follower(request.kind)
     client.on_event(follower.on_event)
     try:
         with warnings_as_notes():
@@ -137,9 +174,7 @@ def _make(client: AigcClient, kind: Kind, request: ImageRequest | VideoRequest, 
     say(f"task {result.task_id}")
 
 
-async def _generate(
-    client: AigcClient, request: ImageRequest | VideoRequest, out: Path | None
-) -> ImageResult | VideoResult:
+async def _generate(client: AigcClient, request: Step, out: Path | None) -> StepResult:
     with Interrupts(on_first=lambda: complain("stopping; Ctrl-C again leaves at once")) as interrupts:
         async with client:
             return await interrupts.stoppable(client.generate(request, save_to=out))

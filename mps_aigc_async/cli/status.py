@@ -19,10 +19,14 @@ from .summary import tell_census
 
 def status(
     target: Annotated[
-        str, typer.Argument(metavar="DIR | KIND", help="A folder that `run` wrote into; or image or video, with an id.")
+        str,
+        typer.Argument(
+            metavar="DIR | KIND", help="A folder that `run` wrote into; or image, video or audio, with an id."
+        ),
     ],
     task_id: Annotated[
-        str | None, typer.Argument(metavar="TASK_ID", help="As `run`, `image` and `video` tell it.", show_default=False)
+        str | None,
+        typer.Argument(metavar="TASK_ID", help="As `run`, `image`, `video` and `audio` tell it.", show_default=False),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
@@ -65,7 +69,7 @@ def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:
     except Interrupted:
         return Exit.INTERRUPTED
     say(f"{task_id}: {printable(answer.word)} ({answer.state})")
-    for text in (answer.message, answer.resolution, *answer.urls):
+    for text in (answer.message, answer.resolution, *answer.urls, *answer.videos):
         if text:
             say(f"  {printable(text)}")
     say(f"  request {printable(answer.request_id)}")

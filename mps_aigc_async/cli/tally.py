@@ -22,7 +22,7 @@ from ..errors import (
     TaskTimeout,
 )
 from ..policy import AFTER
-from ..results import ImageResult, ImageToVideoResult, Outcome, TaskResult
+from ..results import Outcome, steps_made
 from ..states import Ending, Kind
 
 MOST_REASONS: Final = 10
@@ -110,14 +110,10 @@ class Tally:
 
 def _said_by(outcome: Outcome[BatchItem]) -> Iterator[tuple[Kind, Word]]:
     """What an outcome says of its jobs."""
-    result = outcome.result
-    made = (result.image, result.video) if isinstance(result, ImageToVideoResult) else (result, outcome.partial)
-    for one in made:
-        if isinstance(one, TaskResult):
-            kind = Kind.IMAGE if isinstance(one, ImageResult) else Kind.VIDEO
-            yield kind, Word.DONE
-            if one.files:
-                yield kind, Word.SAVED
+    for one in steps_made(outcome.result or outcome.partial):
+        yield one.kind, Word.DONE
+        if one.files:
+            yield one.kind, Word.SAVED
     if outcome.error is not None and (word := word_for(outcome.error)) is not None:
         step = (outcome.error.job_id or "").removeprefix(f"{outcome.job_id}/")
         if step in list(Kind):

@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack
 from pydantic import JsonValue
 
 from ..errors import AigcError, InvalidRequest, LedgerError, from_record
-from ..results import ImageResult, VideoResult
+from ..results import AudioResult, ImageResult, StepResult, VideoResult
 from ..states import MOVES, JobState, Kind
 
 
@@ -20,6 +20,17 @@ def request_of(job_id: str) -> str:
     'shot-001'
     """
     return job_id.rpartition("/")[0]
+
+
+class _Common(TypedDict):
+    """What the results of all kinds have."""
+
+    task_id: str
+    request_id: str
+    urls: tuple[str, ...]
+    file_ids: tuple[str, ...]
+    expires_at: datetime | None
+    files: tuple[Path, ...]
 
 
 class Changes(TypedDict, total=False):
@@ -34,6 +45,8 @@ class Changes(TypedDict, total=False):
     urls: tuple[str, ...]
     file_ids: tuple[str, ...]
     resolution: str | None
+    duration: float | None
+    videos: tuple[str, ...]
     running_at: float | None
     unfinished_at: float | None
     ended_at: float
@@ -72,6 +85,10 @@ class JobRecord:
     file_ids: tuple[str, ...] = ()
     """VOD's ids of the results, where they are kept there."""
     resolution: str | None = None
+    duration: float | None = None
+    """Seconds, of an audio."""
+    videos: tuple[str, ...] = ()
+    """URLs of the video that an audio was put on. Their files stand last."""
     running_at: float | None = None
     """When a poll first found the task running; None if none did."""
     unfinished_at: float | None = None
@@ -127,30 +144,25 @@ class JobRecord:
         """The error that ended it."""
         return from_record(self.error, job_id=self.job_id, task_id=self.task_id)
 
-    def result(self) -> ImageResult | VideoResult:
+    def result(self) -> StepResult:
         """What came out. Raises LedgerError before the task is done."""
         if self.state not in (JobState.DONE, JobState.SAVED) or self.task_id is None:
             raise LedgerError(f"the job is {self.state}, it has no result", job_id=self.job_id)
-        expires_at = None if self.expires_at is None else datetime.fromtimestamp(self.expires_at, UTC)
-        files = tuple(Path(file) for file in self.files)
-        if self.kind is Kind.IMAGE:
-            return ImageResult(
-                task_id=self.task_id,
-                request_id=self.request_id or "",
-                urls=self.urls,
-                file_ids=self.file_ids,
-                expires_at=expires_at,
-                files=files,
-            )
-        return VideoResult(
-            task_id=self.task_id,
-            request_id=self.request_id or "",
-            urls=self.urls,
-            file_ids=self.file_ids,
-            expires_at=expires_at,
-            files=files,
-            resolution=self.resolution,
-        )
+        common: _Common = {
+            "task_id": self.task_id,
+            "request_id": self.request_id or "",
+            "urls": self.urls,
+            "file_ids": self.file_ids,
+            "expires_at": None if self.expires_at is None else datetime.fromtimestamp(self.expires_at, UTC),
+            "files": tuple(Path(file) for file in self.files),
+        }
+        match self.kind:
+            case Kind.IMAGE:
+                return ImageResult(**common)
+            case Kind.VIDEO:
+                return VideoResult(**common, resolution=self.resolution)
+            case Kind.AUDIO:
+                return AudioResult(**common, duration=self.duration, videos=self.videos)
 
 
 def _shortened(text: str, most: int = 80) -> str:

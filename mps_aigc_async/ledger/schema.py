@@ -55,12 +55,18 @@ Row = tuple[str | float | None, ...]
 def to_row(job: JobRecord) -> Row:
     values = (
         job.job_id, job.kind.value, job.content, job.planned_at, job.state.value, job.intent_at, job.task_id,
-        job.submitted_at, job.slot_until, job.request_id, json.dumps(job.urls), job.resolution, job.ended_at,
+        job.submitted_at, job.slot_until, job.request_id, _made(job), job.resolution, job.ended_at,
         job.expires_at, job.saved_at, json.dumps(job.files), json.dumps(job.error, ensure_ascii=False),
         json.dumps(job.filled_in, ensure_ascii=False), job.attempts, job.sent_at, job.running_at, job.unfinished_at,
         job.session_id, json.dumps(job.file_ids),
     )  # fmt: skip
     return tuple(_storable(value) if isinstance(value, str) else value for value in values)
+
+
+def _made(job: JobRecord) -> str:
+    """The column `urls`: a list of them, and an object where there is more to tell (of audio alone)."""
+    more = {"duration": job.duration, "videos": job.videos}
+    return json.dumps({"urls": job.urls, **more} if any(more.values()) else job.urls)
 
 
 def _storable(text: str) -> str:
@@ -71,12 +77,16 @@ def _storable(text: str) -> str:
 def from_row(row: Row) -> JobRecord:
     """A row of COLUMNS. What an older version did not keep is NULL in it."""
     values = dict(zip(COLUMNS, row, strict=True))
+    made = json.loads(str(values["urls"]))
+    made = made if isinstance(made, dict) else {"urls": made}
     return JobRecord(
         **values  # type: ignore[arg-type] # the schema gives each column its type
         | {
             "kind": Kind(str(values["kind"])),
             "state": JobState(str(values["state"])),
-            "urls": tuple(json.loads(str(values["urls"]))),
+            "urls": tuple(made["urls"]),
+            "duration": made.get("duration"),
+            "videos": tuple(made.get("videos", ())),
             "files": tuple(json.loads(str(values["files"]))),
             "error": json.loads(str(values["error"])),
             "filled_in": json.loads(str(values["filled_in"] or "{}")),

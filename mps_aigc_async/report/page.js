@@ -32,7 +32,7 @@ filters.addEventListener("submit", (event) => event.preventDefault());
 filter();
 
 // A poster is loaded like an eager image, so it is given only to a video that comes near; one without an image shows
-// its own first frame.
+// its own first frame, and an audio its length.
 const near = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) {
@@ -44,13 +44,13 @@ const near = new IntersectionObserver(
   },
   { rootMargin: "400px" },
 );
-document.querySelectorAll("video").forEach((video) => near.observe(video));
+document.querySelectorAll("video, audio").forEach((media) => near.observe(media));
 
-// One video at a time.
+// One at a time.
 document.addEventListener(
   "play",
   ({ target }) => {
-    for (const video of document.querySelectorAll("video")) if (video !== target) video.pause();
+    for (const media of document.querySelectorAll("video, audio")) if (media !== target) media.pause();
   },
   true,
 );

@@ -30,7 +30,11 @@ PER_PAGE: Final = 2000
 _MARK: Final = b'<meta name="generator" content="mps-aigc report">'
 """Tells a page of ours, which may be written again, from a user's own index.html."""
 
-_CREATES: Final = {Kind.IMAGE: LIMITS["CreateAigcImageTask"], Kind.VIDEO: LIMITS["CreateAigcVideoTask"]}
+_CREATES: Final = {
+    Kind.IMAGE: LIMITS["CreateAigcImageTask"],
+    Kind.VIDEO: LIMITS["CreateAigcVideoTask"],
+    Kind.AUDIO: LIMITS["CreateAigcAudioTask"],
+}
 
 
 def write(folder: Path, *, wall: float | None = None) -> Path:

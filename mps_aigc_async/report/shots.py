@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 from pydantic import JsonValue
@@ -51,11 +52,18 @@ class Step:
     ids: Facts
     files: Sequence[str]
     """Relative URLs."""
+    films: Sequence[str] = ()
+    """Beside an audio's files: the video with the sound on it."""
     reason: str
     """Why it did not end well, or what is left to do; empty where nothing is."""
     advice: str
     error: AigcError | None
     """What it has to be looked into for, in words that alike ones share."""
+
+    @property
+    def media(self) -> Sequence[tuple[Kind, str]]:
+        """What is to be seen or heard of it: each file, and as what it is shown."""
+        return [*((self.kind, file) for file in self.files), *((Kind.VIDEO, film) for film in self.films)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,27 +84,32 @@ class Shot:
 
 def shot_of(number: int, name: str, jobs: Sequence[JobRecord], *, find: Find, now: float) -> Shot:
     """A request's rows as the page shows them at `now` (Unix seconds)."""
-    image = next((job for job in jobs if job.kind is Kind.IMAGE), None)
-    steps = [_step(job, image, find, now) for job in sorted(jobs, key=lambda job: list(Kind).index(job.kind))]
+    in_order = sorted(jobs, key=lambda job: list(Kind).index(job.kind))
+    steps = [_step(job, before, find, now) for before, job in pairwise([None, *in_order]) if job is not None]
     ranked = list(Standing)
     standing = min((step.standing for step in steps), key=ranked.index)
     return Shot(number=number, name=name, standing=standing, steps=steps)
 
 
-def _step(job: JobRecord, image: JobRecord | None, find: Find, now: float) -> Step:
+def _step(job: JobRecord, before: JobRecord | None, find: Find, now: float) -> Step:
     sent: dict[str, JsonValue] = {**job.filled_in, **json.loads(job.content)}
-    files = [place for file in job.files if (place := find(file)) is not None]
-    standing, word, reason, error = _how_it_stands(job, image, len(files) < len(job.files), now)
+    own = len(job.files) - len(job.videos)
+    files, films = (
+        [place for file in some if (place := find(file)) is not None] for some in (job.files[:own], job.files[own:])
+    )
+    gone = len(files) + len(films) < len(job.files)
+    standing, word, reason, error = _how_it_stands(job, before, gone, now)
     return Step(
         kind=job.kind,
         standing=standing,
         word=word,
         prompt=str(sent.get("prompt", "")),
         model=" ".join(str(sent[name]) for name in ("model_name", "model_version") if sent.get(name)),
-        settings=tuple(_settings(sent)),
+        settings=tuple(_settings(sent if job.duration is None else {**sent, "duration": job.duration})),
         timings=tuple(_timings(job)),
         ids=tuple((name, value) for name, value in (("task", job.task_id), ("request", job.request_id)) if value),
         files=files,
+        films=films,
         reason=reason,
         advice=advice_for(error) if error is not None else "",
         error=error,
@@ -104,7 +117,7 @@ def _step(job: JobRecord, image: JobRecord | None, find: Find, now: float) -> St
 
 
 def _how_it_stands(
-    job: JobRecord, image: JobRecord | None, gone: bool, now: float
+    job: JobRecord, before: JobRecord | None, gone: bool, now: float
 ) -> tuple[Standing, str, str, AigcError | None]:
     """The standing, a word for it, the reason, and the error whose advice fits."""
     error: AigcError | None = None
@@ -124,7 +137,7 @@ def _how_it_stands(
             lost = CreateOutcomeUnknown("the process ended while the create was under way")
             return Standing.UNKNOWN, "unknown", lost.reason, lost
         case _:
-            return _not_created(job, image, now)
+            return _not_created(job, before, now)
 
 
 def _not_here(job: JobRecord, word: str, now: float) -> tuple[Standing, str, str, AigcError | None]:
@@ -134,16 +147,19 @@ def _not_here(job: JobRecord, word: str, now: float) -> tuple[Standing, str, str
     return Standing.FAILED, word, f"{word}, and its URL ended {ended}", ResultExpired(f"{word}, and its URL has ended")
 
 
-def _not_created(job: JobRecord, image: JobRecord | None, now: float) -> tuple[Standing, str, str, AigcError | None]:
-    """A video waits for its image, and an image's URL does not live for ever."""
-    if job.kind is Kind.VIDEO and image is not None:
-        if image.state in (JobState.FAILED, JobState.UNKNOWN):
-            return Standing.OPEN, "not created", "it begins with the image, which there is not", None
-        if image.state in (JobState.DONE, JobState.SAVED) and now >= (image.expires_at or 0.0):
-            error = ResultExpired("not created: the URL of the image that it begins with has ended")
+def _not_created(job: JobRecord, before: JobRecord | None, now: float) -> tuple[Standing, str, str, AigcError | None]:
+    """A video waits for its image and a sound for its video, and their URLs do not live for ever."""
+    if before is not None:
+        how = _GOES_ON[job.kind]
+        if before.state in (JobState.FAILED, JobState.UNKNOWN):
+            return Standing.OPEN, "not created", f"it {how} the {before.kind}, which there is not", None
+        if before.state in (JobState.DONE, JobState.SAVED) and now >= (before.expires_at or 0.0):
+            error = ResultExpired(f"not created: the URL of the {before.kind} that it {how} has ended")
             return Standing.FAILED, "not created", error.reason, error
     return Standing.OPEN, "not created", "nothing was paid for it yet; the same command again creates it", None
 
+
+_GOES_ON: Final = {Kind.VIDEO: "begins with", Kind.AUDIO: "is made for"}
 
 _SHOWN_ELSEWHERE: Final = frozenset({"prompt", "model_name", "model_version", "first_frame", "last_frame"})
 

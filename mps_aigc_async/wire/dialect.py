@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from ..credentials import Credentials
-from ..requests import CosStore, ImageRequest, VideoRequest
+from ..requests import CosStore, Step
 from ..states import Kind, TaskState
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-TaskRequest = ImageRequest | VideoRequest
+TaskRequest = Step
 """A request for one task."""
 
 
@@ -79,6 +79,10 @@ class TaskStatus:
     message: str = ""
     urls: tuple[str, ...] = ()
     resolution: str | None = None
+    duration: float | None = None
+    """Seconds, of the first audio."""
+    videos: tuple[str, ...] = ()
+    """Beside an audio's `urls`: the video with the sound on it, where there is one."""
     known: bool = True
     """Whether the word is a documented one."""
     file_ids: tuple[str, ...] = ()
@@ -87,7 +91,7 @@ class TaskStatus:
     @property
     def has_ended(self) -> bool:
         """DONE without a URL has not: a result that is not there yet is polled on, within the deadline."""
-        return self.state is TaskState.FAILED or (self.state is TaskState.DONE and bool(self.urls))
+        return self.state is TaskState.FAILED or (self.state is TaskState.DONE and bool(self.urls or self.videos))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from ..errors import InvalidRequest
-from ..requests import ImageSource, Value
-from ..results import ImageResult
+from ..requests import ImageSource, Value, VideoSource
+from ..results import TaskResult
 
 FieldRow = tuple[str, str, Callable[..., object]]
 
@@ -89,11 +89,11 @@ def only_set(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value not in (None, "", [], {}, ())}
 
 
-def url_of(source: ImageSource) -> str:
-    """The URL of an input. Raises InvalidRequest for a local file and for an image without one."""
-    if isinstance(source, ImageResult):
+def url_of(source: ImageSource | VideoSource) -> str:
+    """The URL of an input. Raises InvalidRequest for a local file and for a result without one."""
+    if isinstance(source, TaskResult):
         if not source.urls:
-            raise InvalidRequest(f"the image of task {source.task_id} has no URL", task_id=source.task_id)
+            raise InvalidRequest(f"the {source.kind} of task {source.task_id} has no URL", task_id=source.task_id)
         return source.urls[0]
     text = str(source)
     if not text.lower().startswith(("https://", "http://")):

@@ -6,7 +6,7 @@ version 2019-06-12, as of the official SDK 3.1.194 (2026-10); "AIGC creation gui
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..credentials import Credentials
 from ..errors import (
@@ -18,7 +18,7 @@ from ..errors import (
     TooManyTasks,
     TransportError,
 )
-from ..requests import CosStore, ImageRequest, ImageSource, ReferenceImage, ReferenceVideo, Subject
+from ..requests import CosStore, ImageSource, ReferenceImage, ReferenceVideo, Subject
 from ..states import Ending, Kind, TaskState
 from . import envelope, fields
 from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
@@ -35,6 +35,11 @@ LIMITS: Final[Mapping[str, float]] = {
     "DescribeAigcImageTask": 20,
     "CreateAigcVideoTask": 10,
     "DescribeAigcVideoTask": 50,
+    # Not in the guide: each action's own page (MPS API documents, 2026-10).
+    "CreateAigcAudioTask": 20,
+    "DescribeAigcAudioTask": 20,
+    "DescribeAigcTaskList": 20,
+    "DescribeAigcTaskStatus": 20,
 }
 DEFAULT_LIMIT: Final = 20.0
 """The documented default of MPS actions that name no other (API overview, 2026-10)."""
@@ -49,9 +54,21 @@ TASK_STATES: Final[Mapping[str, TaskState]] = {
     "FAIL": TaskState.FAILED,
 }
 
+
+class _Actions(NamedTuple):
+    """How one kind of task is created and asked about, and where the answer has its URLs."""
+
+    create: str
+    describe: str
+    urls: str
+    videos: str = ""
+    """Where the answer has the videos that an audio was put on; other kinds have none."""
+
+
 _ACTIONS: Final = {
-    Kind.IMAGE: ("CreateAigcImageTask", "DescribeAigcImageTask", "ImageUrls"),
-    Kind.VIDEO: ("CreateAigcVideoTask", "DescribeAigcVideoTask", "VideoUrls"),
+    Kind.IMAGE: _Actions("CreateAigcImageTask", "DescribeAigcImageTask", "ImageUrls"),
+    Kind.VIDEO: _Actions("CreateAigcVideoTask", "DescribeAigcVideoTask", "VideoUrls"),
+    Kind.AUDIO: _Actions("CreateAigcAudioTask", "DescribeAigcAudioTask", "AudioInfos", "VideoInfos"),
 }
 
 
@@ -128,42 +145,57 @@ _COMMON: Final[tuple[FieldRow, ...]] = (
     ("model_version", "ModelVersion", as_is),
     ("scene_type", "SceneType", as_is),
     ("prompt", "Prompt", as_is),
+    ("additional_parameters", "AdditionalParameters", as_json),
+    ("store", "StoreCosParam", _store),
+    ("operator", "Operator", as_is),
+)
+_PICTURE: Final[tuple[FieldRow, ...]] = (
+    *_COMMON,
     ("negative_prompt", "NegativePrompt", as_is),
     ("enhance_prompt", "EnhancePrompt", as_is),
     ("images", "ImageInfos", each(_reference_image)),
     ("aspect_ratio", "ExtraParameters.AspectRatio", as_is),
     ("resolution", "ExtraParameters.Resolution", as_is),
     ("logo_add", "ExtraParameters.LogoAdd", int),
-    ("additional_parameters", "AdditionalParameters", as_json),
-    ("store", "StoreCosParam", _store),
-    ("operator", "Operator", as_is),
 )
 IMAGE_FIELDS: Final[tuple[FieldRow, ...]] = (
-    *_COMMON,
+    *_PICTURE,
     ("output_count", "OutputImageCount", as_is),
     ("output_format", "ExtraParameters.OutputFormat", as_is),
 )
+_AUDIOS: Final[FieldRow] = ("audios", "AudioInfos", each(lambda url: {"AudioUrl": url_of(url)}))
 VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = (
-    *_COMMON,
+    *_PICTURE,
     ("first_frame", "ImageUrl", url_of),
     ("last_frame", "LastImageUrl", url_of),
     ("videos", "VideoInfos", each(_reference_video)),
-    ("audios", "AudioInfos", each(lambda url: {"AudioUrl": url_of(url)})),
+    _AUDIOS,
     ("subjects", "SubjectInfos", each(_subject)),
     ("duration", "Duration", as_is),
     ("enable_audio", "ExtraParameters.EnableAudio", as_is),
     ("enable_bgm", "ExtraParameters.EnableBgm", as_is),
     ("off_peak", "ExtraParameters.OffPeak", as_is),
 )
+AUDIO_FIELDS: Final[tuple[FieldRow, ...]] = (
+    *_COMMON,
+    ("videos", "VideoInfos", each(lambda video: {"VideoUrl": url_of(video)})),
+    _AUDIOS,
+    ("resource_id", "ExtraParameters.ResourceId", as_is),
+    ("output_format", "ExtraParameters.OutputAudioFormat", as_is),
+)
+_FIELDS: Final = {Kind.IMAGE: IMAGE_FIELDS, Kind.VIDEO: VIDEO_FIELDS, Kind.AUDIO: AUDIO_FIELDS}
 
 
 def encode(request: TaskRequest, store: CosStore | None = None) -> dict[str, object]:
     """The create's parameters. Raises InvalidRequest, by the field's name."""
-    rows = IMAGE_FIELDS if isinstance(request, ImageRequest) else VIDEO_FIELDS
-    return fields.encode(rows, request, "MPS", {"store": store})
+    return fields.encode(_FIELDS[request.kind], request, "MPS", {"store": store})
 
 
 # --- answers → values -------------------------------------------------------------------------------------------------
+
+
+_ENDLESS: Final = 1e9
+"""No audio lasts as many seconds: what claims to (JSON writes infinity too) tells nothing."""
 
 
 def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
@@ -179,20 +211,37 @@ def _decode_created(action: str, answer: HttpAnswer) -> Created:
     return Created(task_id, text(response.get("RequestId")))
 
 
-def _decode_status(action: str, urls_field: str, answer: HttpAnswer) -> TaskStatus:
-    response = unwrap(answer, action)
+def _urls(found: object) -> tuple[str, ...]:
+    """The URLs of a list of them, or of objects that have one as their `Url`."""
+    entries = found if isinstance(found, list) else []
+    urls = (entry.get("Url") if isinstance(entry, dict) else entry for entry in entries)
+    return tuple(url for url in urls if isinstance(url, str) and url)
+
+
+def _duration(*found: object) -> float | None:
+    """The `Duration` of the first object in these lists that has one."""
+    for entry in (entry for entries in found if isinstance(entries, list) for entry in entries):
+        length = entry.get("Duration") if isinstance(entry, dict) else None
+        if isinstance(length, int | float) and not isinstance(length, bool) and 0 < length < _ENDLESS:
+            return length
+    return None
+
+
+def _decode_status(actions: _Actions, answer: HttpAnswer) -> TaskStatus:
+    response = unwrap(answer, actions.describe)
     word = text(response.get("Status"))
     # A word that the documents do not know is polled on: the deadline bounds it, and guessing could lose a result.
     state = TASK_STATES.get(word, TaskState.RUNNING)
-    found = response.get(urls_field)
-    urls = tuple(url for url in found if isinstance(url, str) and url) if isinstance(found, list) else ()
+    found, videos = response.get(actions.urls), response.get(actions.videos)
     return TaskStatus(
         state=state,
         word=word,
         request_id=text(response.get("RequestId")),
         message=text(response.get("Message")),
-        urls=urls,
+        urls=_urls(found),
         resolution=text(response.get("Resolution")) or None,
+        duration=_duration(found, videos),
+        videos=_urls(videos),
         known=word in TASK_STATES,
     )
 
@@ -213,19 +262,18 @@ class Mps:
         self._tc3 = Tc3(SERVICE, VERSION, host=host, region=region, language=language)
 
     def create_action(self, kind: Kind) -> str:
-        return _ACTIONS[kind][0]
+        return _ACTIONS[kind].create
 
     def describe_action(self, kind: Kind) -> str:
-        return _ACTIONS[kind][1]
+        return _ACTIONS[kind].describe
 
     def create(self, request: TaskRequest, store: CosStore | None, _session_id: str = "", /) -> Call[Created]:
-        kind = Kind.IMAGE if isinstance(request, ImageRequest) else Kind.VIDEO
-        action = self.create_action(kind)
+        action = self.create_action(request.kind)
         return Call(action, envelope.body(encode(request, store)), partial(_decode_created, action))
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
-        _, action, urls_field = _ACTIONS[kind]
-        return Call(action, envelope.body({"TaskId": task_id}), partial(_decode_status, action, urls_field))
+        actions = _ACTIONS[kind]
+        return Call(actions.describe, envelope.body({"TaskId": task_id}), partial(_decode_status, actions))
 
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
         return Call(action, envelope.body(params), partial(unwrap, action=action))

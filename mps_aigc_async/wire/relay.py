@@ -174,13 +174,13 @@ class Relay:
         self._query_path = query_path
 
     def create_action(self, kind: Kind) -> str:
-        return vod.CREATES[kind]
+        return vod.CREATES[vod.of_images_or_videos(kind, "the relay")]
 
     def describe_action(self, _kind: Kind, /) -> str:
         return vod.DESCRIBE
 
     def create(self, request: TaskRequest, _store: CosStore | None, session_id: str = "", /) -> Call[Created]:
-        kind = Kind.IMAGE if isinstance(request, ImageRequest) else Kind.VIDEO
+        kind = request.kind
         action = self.create_action(kind)
         session = fields.only_set(session_id=session_id)
 
@@ -196,6 +196,7 @@ class Relay:
         )
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
+        kind = vod.of_images_or_videos(kind, "the relay")
         path = self._query_path.replace("{task_id}", quote(task_id, safe=""))
         return Call(vod.DESCRIBE, b"", lambda answer: status_of(answer, kind), path=path, method="GET")
 

@@ -93,6 +93,13 @@ TASK_STATES: Final[Mapping[str, TaskState]] = {
 }
 
 
+def of_images_or_videos(kind: Kind, service: str) -> Kind:
+    """Raises InvalidRequest for a kind that this service's creates do not make."""
+    if kind not in CREATES:
+        raise InvalidRequest(f"{kind}: {service} makes images and videos only; use the mps backend")
+    return kind
+
+
 # --- requests → bodies ------------------------------------------------------------------------------------------------
 
 
@@ -250,6 +257,7 @@ def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:
 
     Raises TaskNotFound for a task of another type.
     """
+    kind = of_images_or_videos(kind, "VOD")
     task_type, word = text(response.get("TaskType")), text(response.get("Status"))
     if task_type and task_type != MEMBERS[kind]:
         raise TaskNotFound(
@@ -324,13 +332,13 @@ class Vod:
         self._sub_app = {} if sub_app_id is None else {"SubAppId": sub_app_id}
 
     def create_action(self, kind: Kind) -> str:
-        return CREATES[kind]
+        return CREATES[of_images_or_videos(kind, "VOD")]
 
     def describe_action(self, _kind: Kind, /) -> str:
         return DESCRIBE
 
     def create(self, request: TaskRequest, _store: CosStore | None, session_id: str = "", /) -> Call[Created]:
-        action = self.create_action(Kind.IMAGE if isinstance(request, ImageRequest) else Kind.VIDEO)
+        action = self.create_action(request.kind)
         session = only_set(SessionId=session_id)
         return Call(
             action,
@@ -340,6 +348,7 @@ class Vod:
         )
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
+        kind = of_images_or_videos(kind, "VOD")
         return Call(
             DESCRIBE,
             envelope.body({**self._sub_app, "TaskId": task_id}),

@@ -27,7 +27,8 @@ STORYBOARD = Path(demo.__file__).with_name("storyboard.jsonl")
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "run", "image", "video", "status", "report", "settle", "models", "emulator"]
+    "command",
+    ["demo", "run", "image", "video", "audio", "status", "report", "settle", "models", "emulator"],
 )
 def test_help(shell: Shell, command: str) -> None:
     result = shell.call(command, "--help")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mps_aigc_async.emulator import Emulator
 
-from .conftest import SECRET_ID, Shell, chain, image
+from .conftest import SECRET_ID, Json, Shell, chain, image
 
 
 def created(emulator: Emulator) -> dict[str, int]:
@@ -47,7 +47,11 @@ def test_a_batch_is_made_and_the_same_command_makes_nothing_more(shell: Shell, e
 def rows(stdout: str) -> dict[str, list[int]]:
     """The table's rows: asked, done, saved, failed, unknown, open."""
     words = [line.split() for line in stdout.splitlines()]
-    return {line[0]: [int(word) for word in line[1:]] for line in words if line and line[0] in {"images", "videos"}}
+    return {
+        line[0]: [int(word) for word in line[1:]]
+        for line in words
+        if line and line[0] in {"images", "videos", "audios"}
+    }
 
 
 def test_a_batch_from_stdin(shell: Shell, emulator: Emulator) -> None:
@@ -68,6 +72,16 @@ def test_a_batch_from_a_pipe_that_can_be_read_only_once(shell: Shell, emulator: 
         os.close(reading)
     assert result.exit_code == 0, result.output
     assert Path("made/b.png").is_file()
+
+
+def test_a_batch_of_chains_with_their_sound(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    lines: list[dict[str, Json]] = [{**chain("a"), "audio": {"prompt": "wind"}}, {"audio": {"prompt": "a waltz"}}]
+    result = shell.call("run", shell.batch(*lines), "--out", "made")
+    assert result.exit_code == 0, result.output
+    table = rows(result.stdout)
+    assert (table["images"], table["audios"]) == ([1, 1, 1, 0, 0, 0], [2, 2, 2, 0, 0, 0])
+    assert "<audio " in Path("made/index.html").read_text(encoding="utf-8")
 
 
 def test_a_page_that_cannot_be_written_is_a_note(shell: Shell, emulator: Emulator) -> None:

@@ -42,6 +42,18 @@ def test_a_video_from_an_images_url(shell: Shell, emulator: Emulator) -> None:
         assert film.streams.audio
 
 
+def test_the_sound_of_a_video(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    url = shell.call("video", "waves", "--duration", "1").stdout.splitlines()[0]
+    made = shell.call("audio", "surf", "--video", url, "--model-name", "Kling", "--format", "mp3", "--out", "made")
+    assert made.exit_code == 0, made.output
+    with av.open(made.stdout.splitlines()[0]) as sound:
+        assert sound.streams.audio
+    asked = shell.call("status", "audio", task_in(made.stdout))
+    assert asked.exit_code == 0, asked.output
+    assert f"{task_in(made.stdout)}: DONE (done)" in asked.stdout
+
+
 def test_the_same_image_twice_is_two_files_and_with_a_ledger_one_task(shell: Shell, emulator: Emulator) -> None:
     shell.configure(emulator.url)
     for _ in range(2):
@@ -88,7 +100,7 @@ def test_status_says_what_it_needs(shell: Shell, emulator: Emulator) -> None:
     for target, told in (
         (["nowhere"], "there is no ledger nowhere/ledger.db"),
         (["image"], "mps-aigc status image 4-Aigc"),
-        (["picture", "4-AigcImage-1"], "'picture' is no kind of task: image or video"),
+        (["picture", "4-AigcImage-1"], "'picture' is no kind of task: image, video or audio"),
         (["config.json"], "config.json cannot be read as a ledger"),
     ):
         result = shell.call("status", *target)

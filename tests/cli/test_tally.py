@@ -5,7 +5,7 @@ from mps_aigc_async.assembly import BatchItem
 from mps_aigc_async.cli.tally import MOST_IDS, MOST_REASONS, Tally, Word
 from mps_aigc_async.errors import AigcError, DownloadError, TaskFailed, TaskTimeout
 from mps_aigc_async.requests import ImageRequest, ImageToVideo, VideoRequest
-from mps_aigc_async.results import ImageResult, ImageToVideoResult, Outcome, VideoResult
+from mps_aigc_async.results import AudioResult, ImageResult, ImageToVideoResult, Outcome, Partial, VideoResult
 from mps_aigc_async.states import Kind
 
 CHAIN = ImageToVideo(image=ImageRequest(prompt="a"), video=VideoRequest(prompt="b"))
@@ -17,7 +17,7 @@ def tally() -> Tally:
     return Tally({Kind.IMAGE: 20, Kind.VIDEO: 20})
 
 
-def outcome(name: str, error: AigcError | None = None, partial: ImageResult | None = None) -> Outcome[BatchItem]:
+def outcome(name: str, error: AigcError | None = None, partial: Partial | None = None) -> Outcome[BatchItem]:
     result = None if error else ImageToVideoResult(image=IMAGE, video=VIDEO)
     return Outcome(job_id=name, request=CHAIN, result=result, error=error, partial=partial)
 
@@ -42,6 +42,17 @@ def test_a_failed_chain_counts_its_paid_image() -> None:
     assert counted.counts[Word.DONE] == {Kind.IMAGE: 1}
     assert counted.counts[Word.FAILED] == {Kind.VIDEO: 1}
     assert (counted.open(Kind.IMAGE), counted.open(Kind.VIDEO)) == (19, 19)
+
+
+def test_a_chains_sound_is_counted_and_so_is_what_comes_before_a_failed_one() -> None:
+    counted = Tally(dict.fromkeys(Kind, 2))
+    sound = AudioResult(task_id="s", request_id="r", urls=("u",), expires_at=None)
+    whole = ImageToVideoResult(image=IMAGE, video=VIDEO, audio=sound)
+    counted.on_outcome(Outcome(job_id="a", request=CHAIN, result=whole))
+    pair = ImageToVideoResult(image=IMAGE, video=VIDEO)
+    counted.on_outcome(outcome("b", TaskFailed("no", job_id="b/audio"), pair))
+    assert counted.counts[Word.DONE] == {Kind.IMAGE: 2, Kind.VIDEO: 2, Kind.AUDIO: 1}
+    assert counted.counts[Word.FAILED] == {Kind.AUDIO: 1}
 
 
 def test_what_can_go_on_is_open_and_what_was_not_fetched_is_done() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mps_aigc_async.errors import ContentViolation, InvalidRequest, LedgerError, to_record
 from mps_aigc_async.ledger import JobRecord
-from mps_aigc_async.results import ImageResult, VideoResult
+from mps_aigc_async.results import AudioResult, ImageResult, VideoResult
 from mps_aigc_async.states import MOVES, JobState, Kind
 
 
@@ -119,6 +119,13 @@ def test_an_images_result() -> None:
 def test_a_videos_result() -> None:
     assert done(Kind.VIDEO).result() == VideoResult(
         task_id="4-1", request_id="r-1", urls=URLS, expires_at=EXPIRES, resolution="1920x1088"
+    )
+
+
+def test_an_audios_result() -> None:
+    job = replace(done(Kind.AUDIO), resolution=None, duration=12.0, videos=("https://a/3",))
+    assert job.result() == AudioResult(
+        task_id="4-1", request_id="r-1", urls=URLS, expires_at=EXPIRES, duration=12.0, videos=("https://a/3",)
     )
 
 

@@ -71,6 +71,16 @@ def chain(number: int, folder: Path, *, lanes: int = 10) -> tuple[JobRecord, Job
     return image, video
 
 
+def sounding(name: str, folder: Path, sound: str = "mp3") -> tuple[JobRecord, JobRecord, JobRecord]:
+    """A finished chain of three; its audio task has put the sound on the video as well."""
+    image = saved(done(submitted(planned(name, Kind.IMAGE), NOW - 900)), folder / f"{name}.png")
+    video = saved(done(submitted(planned(name, Kind.VIDEO), NOW - 800), 230.0), folder / f"{name}.mp4")
+    audio = replace(
+        done(submitted(planned(name, Kind.AUDIO), NOW - 500)), videos=("https://results.example/f.mp4",), duration=12
+    )
+    return image, video, saved(audio, folder / f"{name}.{sound}", folder / f"{name}+sound.mp4")
+
+
 def write_ledger(folder: Path, jobs: Iterable[JobRecord], owner: Mapping[str, str] = OWNER) -> Path:
     """`folder/ledger.db` with these rows, in this order."""
 

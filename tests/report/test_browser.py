@@ -1,6 +1,8 @@
 """The page in a browser: what it shows decodes and plays, and everybody can reach it."""
 
 import asyncio
+import shutil
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.report import write
 from mps_aigc_async.requests import Request
 
-from .batches import NOW, big_batch
+from .batches import NOW, big_batch, sounding, write_ledger
 from .browser import AXE, ask, chromium, console, require_chromium, show
 
 
@@ -153,6 +155,34 @@ def test_axe_finds_no_fault(browser: WebDriver, batch: Path, width: int, *, dark
         browser, "(await axe.run()).violations.map(one => [one.impact, one.id, one.nodes.map(node => node.html)])"
     )
     assert found == []
+
+
+@pytest.fixture(scope="module")
+def scored(batch: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a chain of three with its sound, by itself and on the video."""
+    folder = tmp_path_factory.mktemp("scored")
+    for made, name in (("wide.png", "a.png"), ("wide.mp4", "a.mp4"), ("tall.mp4", "a+sound.mp4")):
+        shutil.copy(batch.parent / made, folder / name)
+    with wave.open(str(folder / "a.wav"), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(2 * 8000 * 2))
+    write_ledger(folder, sounding("a", folder, "wav"))
+    return write(folder, wall=NOW)
+
+
+def test_a_sound_plays_and_a_video_that_is_played_next_stops_it(browser: WebDriver, scored: Path) -> None:
+    show(browser, scored)
+    audio, video = "document.querySelector('audio')", "document.querySelector('video')"
+    ask(browser, f"{audio}.scrollIntoView()")
+    ask(browser, f"await until(() => {audio}.preload === 'metadata')")
+    browser.find_element(By.TAG_NAME, "h1").click()  # no sound before a visitor has done something
+    ask(browser, f"({audio}.muted = true, await {audio}.play(), 0)")
+    assert ask(browser, f"[{audio}.paused, {audio}.duration]") == [False, 2]
+    ask(browser, f"({video}.muted = true, await {video}.play(), 0)")
+    assert ask(browser, f"{audio}.paused")
+    browser.execute_script(AXE.read_text(encoding="utf-8"))
+    assert ask(browser, "(await axe.run()).violations.map(one => [one.id, one.nodes.map(node => node.html)])") == []
+    assert ask(browser, "document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
 
 
 def test_everything_is_reached_by_the_keyboard(browser: WebDriver, batch: Path) -> None:

@@ -14,7 +14,7 @@ from mps_aigc_async.ledger import SqliteLedger
 from mps_aigc_async.report import page, write
 from mps_aigc_async.states import Kind
 
-from .batches import NOW, OWNER, chain, done, every_state, planned, saved, submitted, write_ledger
+from .batches import NOW, OWNER, chain, done, every_state, planned, saved, sounding, submitted, write_ledger
 
 
 def written(folder: Path) -> str:
@@ -34,6 +34,20 @@ def test_every_state_is_on_the_page(tmp_path: Path) -> None:
     assert "<b>" not in text
     assert "SIGNATURE" not in text
     assert str(tmp_path) not in text
+
+
+def test_a_sound_is_heard_and_has_lanes_of_its_own(tmp_path: Path) -> None:
+    for name in ("a.png", "a.mp4", "a.mp3", "a+sound.mp4"):
+        (tmp_path / name).touch()
+    write_ledger(tmp_path, sounding("a", tmp_path))
+    text = written(tmp_path)
+    assert re.findall(r'<audio class="media" src="(.+?)" controls preload="none" aria-label="(.+?)">', text) == [
+        ("a.mp3", "a: the audio of a")
+    ]
+    assert len(re.findall(r"<video ", text)) == 2
+    assert 'data-kinds="image video audio"' in text
+    assert '<option value="audio">audios</option>' in text
+    assert "1 audio tasks, at most 1 at once." in text
 
 
 def test_the_page_needs_no_network(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.report.shots import Shot, Standing, shot_of
 from mps_aigc_async.states import JobState, Kind
 
-from .batches import NOW, done, failed, planned, saved, submitted, unknown
+from .batches import NOW, done, failed, planned, saved, sounding, submitted, unknown
 
 IMAGE, VIDEO = planned("a", Kind.IMAGE), planned("a", Kind.VIDEO)
 START = NOW - 900
@@ -78,6 +78,26 @@ def test_the_image_comes_before_the_video_and_is_its_poster() -> None:
     assert [step.kind for step in chain.steps] == [Kind.IMAGE, Kind.VIDEO]
     assert chain.poster == "a.png"
     assert shot(VIDEO).poster is None
+
+
+def test_a_sound_comes_last_with_the_video_that_it_was_put_on() -> None:
+    scored = shot(*reversed(sounding("a", Path("out"))))
+    assert [step.kind for step in scored.steps] == list(Kind)
+    audio = scored.steps[2]
+    assert audio.media == [(Kind.AUDIO, "a.mp3"), (Kind.VIDEO, "a+sound.mp4")]
+    assert ("duration", "12 s") in audio.settings
+    assert scored.standing is Standing.DONE
+    assert shot(*sounding("a", Path("out")), there=False).steps[2].media == []
+
+
+def test_a_sound_waits_for_its_video() -> None:
+    sound = planned("a", Kind.AUDIO)
+    old = saved(done(submitted(VIDEO, NOW - 50_000)), Path("a.mp4"))
+    assert "the video that it is made for has ended" in shot(sound, old).steps[1].reason
+    assert (
+        shot(failed(submitted(VIDEO, START)), sound).steps[1].reason == "it is made for the video, which there is not"
+    )
+    assert "nothing was paid" in shot(IMAGE, VIDEO, sound).steps[2].reason
 
 
 def test_what_the_defaults_filled_in_is_shown_like_what_the_user_wrote() -> None:

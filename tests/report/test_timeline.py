@@ -12,7 +12,7 @@ from mps_aigc_async.states import JobState, Kind
 
 from .batches import NOW, done, failed, planned, submitted, unknown
 
-LIMITS = {Kind.IMAGE: 20.0, Kind.VIDEO: 10.0}
+LIMITS = {Kind.IMAGE: 20.0, Kind.VIDEO: 10.0, Kind.AUDIO: 20.0}
 IMAGE = planned("a", Kind.IMAGE)
 
 

@@ -25,8 +25,16 @@ from mps_aigc_async.errors import (
     TooManyTasks,
     TransportError,
 )
-from mps_aigc_async.requests import CosStore, ImageRequest, ReferenceImage, ReferenceVideo, Subject, VideoRequest
-from mps_aigc_async.results import ImageResult
+from mps_aigc_async.requests import (
+    AudioRequest,
+    CosStore,
+    ImageRequest,
+    ReferenceImage,
+    ReferenceVideo,
+    Subject,
+    VideoRequest,
+)
+from mps_aigc_async.results import ImageResult, TaskResult, VideoResult
 from mps_aigc_async.states import Ending, Kind, TaskState
 from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, HttpRequest, TaskRequest, TaskStatus
 from mps_aigc_async.wire.envelope import server_time
@@ -50,6 +58,14 @@ results = st.builds(
     expires_at=st.none() | st.just(datetime(2026, 11, 1, tzinfo=UTC)),
 )
 sources = urls | results
+films = urls | st.builds(
+    VideoResult,
+    task_id=texts,
+    request_id=texts,
+    urls=st.lists(urls, min_size=1, max_size=2).map(tuple),
+    expires_at=st.none(),
+    resolution=st.none() | texts,
+)
 stores = st.builds(CosStore, bucket=texts, region=texts, path=st.none() | texts)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -69,21 +85,23 @@ def some_of(fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict
 
 COMMON: dict[str, st.SearchStrategy[Any]] = {
     "id": texts.filter(str.isprintable),
-    "negative_prompt": texts,
-    "enhance_prompt": st.booleans(),
     "model_name": texts,
     "model_version": texts,
     "scene_type": texts,
-    "images": several(sources | st.builds(ReferenceImage, image=sources, reference_type=st.none() | texts)),
-    "aspect_ratio": texts,
-    "resolution": texts,
-    "logo_add": st.booleans(),
     "additional_parameters": st.dictionaries(texts, json_values, max_size=3),
     "store": stores,
     "operator": texts,
 }
-IMAGE_FIELDS = COMMON | {"output_count": st.integers(1, 9), "output_format": texts}
-VIDEO_FIELDS = COMMON | {
+PICTURE = COMMON | {
+    "negative_prompt": texts,
+    "enhance_prompt": st.booleans(),
+    "images": several(sources | st.builds(ReferenceImage, image=sources, reference_type=st.none() | texts)),
+    "aspect_ratio": texts,
+    "resolution": texts,
+    "logo_add": st.booleans(),
+}
+IMAGE_FIELDS = PICTURE | {"output_count": st.integers(1, 9), "output_format": texts}
+VIDEO_FIELDS = PICTURE | {
     "first_frame": sources,
     "last_frame": sources,
     "videos": several(
@@ -111,16 +129,23 @@ VIDEO_FIELDS = COMMON | {
     "enable_bgm": st.booleans(),
     "off_peak": st.booleans(),
 }
+AUDIO_FIELDS = COMMON | {
+    "videos": several(films),
+    "audios": several(urls),
+    "resource_id": texts,
+    "output_format": texts,
+}
 prompts = st.text(min_size=1, max_size=20).filter(lambda prompt: bool(prompt.strip()))
 
 
 def test_every_field_of_the_requests_is_generated_below() -> None:
     assert set(ImageRequest.model_fields) == {*IMAGE_FIELDS, "prompt", "vod"}
     assert set(VideoRequest.model_fields) == {*VIDEO_FIELDS, "prompt", "vod"}
+    assert set(AudioRequest.model_fields) == {*AUDIO_FIELDS, "prompt"}
 
 
-def url_of(source: Any) -> str:  # noqa: ANN401 - any image source
-    return source.urls[0] if isinstance(source, ImageResult) else str(source)
+def url_of(source: Any) -> str:  # noqa: ANN401 - any source
+    return source.urls[0] if isinstance(source, TaskResult) else str(source)
 
 
 def filled(model: Any, **fields: Any) -> Any:  # noqa: ANN401 - the SDK has no types
@@ -140,14 +165,67 @@ def by_the_sdk(request: TaskRequest, store: CosStore | None) -> Any:  # noqa: AN
     """The same content, told to the official SDK's models field by field."""
     from tencentcloud.mps.v20190612 import models
 
-    image = isinstance(request, ImageRequest)
+    fields: dict[str, Any] = {
+        "ModelName": request.model_name,
+        "ModelVersion": request.model_version,
+        "SceneType": request.scene_type,
+        "Prompt": request.prompt or None,
+        "Operator": request.operator,
+    }
+    kept = request.store or store
+    if kept is not None:
+        fields["StoreCosParam"] = filled(
+            models.AigcStoreCosParam(),
+            CosBucketName=kept.bucket,
+            CosBucketRegion=kept.region,
+            CosBucketPath=kept.path,
+        )
+    match request:
+        case AudioRequest():
+            return filled(models.CreateAigcAudioTaskRequest(), **fields, **audio_fields(models, request))
+        case ImageRequest():
+            fields |= picture_fields(request, models.AigcImageInfo)
+            extra = picture_extra(request) | {"OutputFormat": request.output_format}
+            fields["OutputImageCount"] = request.output_count
+            fields["ExtraParameters"] = if_any(models.AigcImageExtraParam(), extra)
+            return filled(models.CreateAigcImageTaskRequest(), **fields)
+        case VideoRequest():
+            fields |= picture_fields(request, models.AigcVideoReferenceImageInfo)
+            return filled(models.CreateAigcVideoTaskRequest(), **fields, **video_fields(models, request))
 
+
+def audio_fields(models: Any, request: AudioRequest) -> dict[str, Any]:  # noqa: ANN401 - the SDK has no types
+    films = [filled(models.AigcAudioReferenceVideoInfo(), VideoUrl=url_of(video)) for video in request.videos]
+    extra = {"ResourceId": request.resource_id, "OutputAudioFormat": request.output_format}
+    return {
+        "VideoInfos": films or None,
+        "AudioInfos": [filled(models.AigcAudioReferenceAudioInfo(), AudioUrl=url) for url in request.audios] or None,
+        "ExtraParameters": if_any(models.AigcAudioExtraParam(), extra),
+    }
+
+
+def picture_extra(request: ImageRequest | VideoRequest) -> dict[str, Any]:
+    return {
+        "AspectRatio": request.aspect_ratio,
+        "Resolution": request.resolution,
+        "LogoAdd": None if request.logo_add is None else int(request.logo_add),
+    }
+
+
+def picture_fields(request: ImageRequest | VideoRequest, info: Callable[[], Any]) -> dict[str, Any]:
     def reference(source: Any) -> Any:  # noqa: ANN401 - an image source or a ReferenceImage
-        model = models.AigcImageInfo() if image else models.AigcVideoReferenceImageInfo()
         if isinstance(source, ReferenceImage):
-            return filled(model, ImageUrl=url_of(source.image), ReferenceType=source.reference_type)
-        return filled(model, ImageUrl=url_of(source))
+            return filled(info(), ImageUrl=url_of(source.image), ReferenceType=source.reference_type)
+        return filled(info(), ImageUrl=url_of(source))
 
+    return {
+        "NegativePrompt": request.negative_prompt,
+        "EnhancePrompt": request.enhance_prompt,
+        "ImageInfos": [reference(source) for source in request.images] or None,
+    }
+
+
+def video_fields(models: Any, request: VideoRequest) -> dict[str, Any]:  # noqa: ANN401 - the SDK has no types
     def film(source: str | ReferenceVideo) -> Any:  # noqa: ANN401 - the SDK has no types
         model = models.AigcVideoReferenceVideoInfo()
         if isinstance(source, str):
@@ -165,36 +243,12 @@ def by_the_sdk(request: TaskRequest, store: CosStore | None) -> Any:  # noqa: AN
             VideoUrls=list(source.videos) or None,
         )
 
-    extra: dict[str, Any] = {
-        "AspectRatio": request.aspect_ratio,
-        "Resolution": request.resolution,
-        "LogoAdd": None if request.logo_add is None else int(request.logo_add),
+    extra = picture_extra(request) | {
+        "EnableAudio": request.enable_audio,
+        "EnableBgm": request.enable_bgm,
+        "OffPeak": request.off_peak,
     }
-    fields: dict[str, Any] = {
-        "ModelName": request.model_name,
-        "ModelVersion": request.model_version,
-        "SceneType": request.scene_type,
-        "Prompt": request.prompt or None,
-        "NegativePrompt": request.negative_prompt,
-        "EnhancePrompt": request.enhance_prompt,
-        "ImageInfos": [reference(source) for source in request.images] or None,
-        "Operator": request.operator,
-    }
-    kept = request.store or store
-    if kept is not None:
-        fields["StoreCosParam"] = filled(
-            models.AigcStoreCosParam(),
-            CosBucketName=kept.bucket,
-            CosBucketRegion=kept.region,
-            CosBucketPath=kept.path,
-        )
-    if isinstance(request, ImageRequest):
-        extra["OutputFormat"] = request.output_format
-        fields["OutputImageCount"] = request.output_count
-        fields["ExtraParameters"] = if_any(models.AigcImageExtraParam(), extra)
-        return filled(models.CreateAigcImageTaskRequest(), **fields)
-    extra |= {"EnableAudio": request.enable_audio, "EnableBgm": request.enable_bgm, "OffPeak": request.off_peak}
-    fields |= {
+    return {
         "ImageUrl": None if request.first_frame is None else url_of(request.first_frame),
         "LastImageUrl": None if request.last_frame is None else url_of(request.last_frame),
         "VideoInfos": [film(source) for source in request.videos] or None,
@@ -203,7 +257,6 @@ def by_the_sdk(request: TaskRequest, store: CosStore | None) -> Any:  # noqa: AN
         "Duration": request.duration,
         "ExtraParameters": if_any(models.AigcVideoExtraParam(), extra),
     }
-    return filled(models.CreateAigcVideoTaskRequest(), **fields)
 
 
 def check_body(request: TaskRequest, store: CosStore | None) -> None:
@@ -239,10 +292,20 @@ def test_a_video_create_is_what_the_official_sdk_sends(
     check_body(VideoRequest(prompt=prompt, **fields), store)
 
 
-@pytest.mark.parametrize("request_type", [ImageRequest, VideoRequest])
+@settings(max_examples=150, deadline=None)
+@given(prompt=prompts | st.just(""), fields=some_of(AUDIO_FIELDS), store=st.none() | stores)
+def test_an_audio_create_is_what_the_official_sdk_sends(
+    prompt: str, fields: dict[str, Any], store: CosStore | None
+) -> None:
+    check_body(AudioRequest(prompt=prompt, **fields), store)
+
+
+@pytest.mark.parametrize("request_type", [ImageRequest, VideoRequest, AudioRequest])
 def test_nothing_unset_is_sent(request_type: type[TaskRequest]) -> None:
+    empty: dict[str, Any] = {"model_name": "", "scene_type": "", "images": (), "videos": (), "audios": ()}
+    empty = {name: value for name, value in empty.items() if name in request_type.model_fields}
     assert encode(request_type(prompt="a lake")) == {"Prompt": "a lake"}
-    assert encode(request_type(prompt="a lake", model_name="", negative_prompt="", images=())) == {"Prompt": "a lake"}
+    assert encode(request_type(prompt="a lake", **empty)) == {"Prompt": "a lake"}
 
 
 def test_false_and_zero_are_set() -> None:
@@ -275,6 +338,8 @@ LOCAL_FILES: list[tuple[str, TaskRequest]] = [
     ("videos", VideoRequest(prompt="x", videos=(ReferenceVideo(url="clip.mp4"),))),
     ("audios", VideoRequest(prompt="x", audios=("song.mp3",))),
     ("subjects", VideoRequest(prompt="x", subjects=(Subject(videos=("clip.mp4",)),))),
+    ("videos", AudioRequest(prompt="x", videos=("clip.mp4",))),
+    ("audios", AudioRequest(prompt="x", audios=("song.mp3",))),
 ]
 
 
@@ -291,6 +356,9 @@ def test_an_image_result_without_a_url_is_refused_with_its_task() -> None:
     with pytest.raises(InvalidRequest, match=r"^first_frame: .*no URL") as refused:
         encode(VideoRequest(prompt="x", first_frame=empty))
     assert refused.value.task_id == "4-AigcImage-9"
+    without = VideoResult(task_id="4-AigcVideo-9", request_id="r", urls=(), expires_at=None)
+    with pytest.raises(InvalidRequest, match=r"^videos: the video of task 4-AigcVideo-9 has no URL"):
+        encode(AudioRequest(videos=(without,)))
 
 
 def test_an_image_result_stands_for_its_first_url() -> None:
@@ -306,16 +374,16 @@ def test_texts_go_out_as_utf_8_not_as_escapes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "create", "describe"),
+    ("request_", "create", "describe"),
     [
-        (Kind.IMAGE, "CreateAigcImageTask", "DescribeAigcImageTask"),
-        (Kind.VIDEO, "CreateAigcVideoTask", "DescribeAigcVideoTask"),
+        (ImageRequest(prompt="x"), "CreateAigcImageTask", "DescribeAigcImageTask"),
+        (VideoRequest(prompt="x"), "CreateAigcVideoTask", "DescribeAigcVideoTask"),
+        (AudioRequest(prompt="x"), "CreateAigcAudioTask", "DescribeAigcAudioTask"),
     ],
 )
-def test_each_kind_has_its_actions(kind: Kind, create: str, describe: str) -> None:
-    mps = Mps()
-    request = ImageRequest(prompt="x") if kind is Kind.IMAGE else VideoRequest(prompt="x")
-    creating, describing = mps.create(request, None), mps.describe(kind, "4-1")
+def test_each_kind_has_its_actions(request_: TaskRequest, create: str, describe: str) -> None:
+    mps, kind = Mps(), request_.kind
+    creating, describing = mps.create(request_, None), mps.describe(kind, "4-1")
     assert (mps.create_action(kind), mps.describe_action(kind)) == (create, describe)
     assert (creating.action, creating.reads) == (create, False)
     assert (describing.action, describing.reads) == (describe, True)
@@ -329,6 +397,10 @@ def test_the_documented_limits() -> None:
             "DescribeAigcImageTask": 20,
             "CreateAigcVideoTask": 10,
             "DescribeAigcVideoTask": 50,
+            "CreateAigcAudioTask": 20,
+            "DescribeAigcAudioTask": 20,
+            "DescribeAigcTaskList": 20,
+            "DescribeAigcTaskStatus": 20,
         },
         20,
         12 * 3600,
@@ -444,6 +516,7 @@ def failed(code: object, message: object = "no") -> HttpAnswer:
 CREATE: Call[Created] = Mps().create(ImageRequest(prompt="x"), None)
 DESCRIBE_IMAGE: Call[TaskStatus] = Mps().describe(Kind.IMAGE, "4-1")
 DESCRIBE_VIDEO: Call[TaskStatus] = Mps().describe(Kind.VIDEO, "4-1")
+DESCRIBE_AUDIO: Call[TaskStatus] = Mps().describe(Kind.AUDIO, "4-1")
 ANY: Call[dict[str, object]] = Mps().call("DescribeAigcTaskList", {})
 
 
@@ -640,6 +713,44 @@ def test_each_kind_reads_its_own_urls() -> None:
     assert DESCRIBE_VIDEO.decode(both).urls == ("https://a/1.mp4",)
 
 
+@given(
+    audios=st.lists(st.tuples(urls, st.integers(1, 600)), max_size=3),
+    videos=st.lists(st.tuples(urls, st.integers(1, 600)), max_size=3),
+)
+def test_an_audios_answer_is_what_the_official_sdk_reads(
+    audios: list[tuple[str, int]], videos: list[tuple[str, int]]
+) -> None:
+    from tencentcloud.mps.v20190612 import models
+
+    inside = {
+        "Status": "DONE",
+        "Message": "ok",
+        "AudioInfos": [{"Url": url, "Duration": length} for url, length in audios],
+        "VideoInfos": [{"Url": url, "Duration": length} for url, length in videos],
+        "RequestId": "r-1",
+    }
+    theirs = models.DescribeAigcAudioTaskResponse()
+    theirs._deserialize(inside)
+    status = DESCRIBE_AUDIO.decode(answered(inside))
+    assert status.urls == tuple(info.Url for info in theirs.AudioInfos)
+    assert status.videos == tuple(info.Url for info in theirs.VideoInfos)
+    assert status.duration == next((info.Duration for info in [*theirs.AudioInfos, *theirs.VideoInfos]), None)
+    assert status.has_ended == bool(audios or videos)
+
+
+@pytest.mark.parametrize("length", [None, "12", True, 0, -1, float("inf"), float("nan"), 10**400, [], {}])
+def test_a_length_that_is_none_tells_nothing(length: object) -> None:
+    answer = answered({"Status": "DONE", "AudioInfos": [{"Url": "https://a/1.mp3", "Duration": length}]})
+    status = DESCRIBE_AUDIO.decode(answer)
+    assert (status.urls, status.duration, status.has_ended) == (("https://a/1.mp3",), None, True)
+
+
+@pytest.mark.parametrize("found", [[], None, "https://a/1.mp3", [{}], [{"Url": ""}], [{"Url": 5}], {}, 5, [[]]])
+def test_an_audio_without_a_url_has_not_ended(found: object) -> None:
+    status = DESCRIBE_AUDIO.decode(answered({"Status": "DONE", "AudioInfos": found, "VideoInfos": found}))
+    assert (status.urls, status.videos, status.has_ended) == ((), (), False)
+
+
 def test_absent_fields_are_empty() -> None:
     status = DESCRIBE_VIDEO.decode(answered({"Status": "RUN"}))
     assert (status.request_id, status.message, status.urls, status.resolution) == ("", "", (), None)
@@ -690,7 +801,9 @@ almost_anything = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.text(max_size=5)
-            | st.sampled_from(["Response", "Error", "Code", "Message", "RequestId", "TaskId", "Status", "ImageUrls"]),
+            | st.sampled_from(
+                ["Response", "Error", "Code", "Message", "RequestId", "TaskId", "Status", "ImageUrls", "AudioInfos"]
+            ),
             inner,
             max_size=4,
         )
@@ -703,8 +816,14 @@ enveloped = almost_anything.map(lambda value: json.dumps({"Response": value}).en
 
 @pytest.mark.parametrize(
     ("call", "value"),
-    [(CREATE, Created), (DESCRIBE_IMAGE, TaskStatus), (DESCRIBE_VIDEO, TaskStatus), (ANY, dict)],
-    ids=["create", "image", "video", "call"],
+    [
+        (CREATE, Created),
+        (DESCRIBE_IMAGE, TaskStatus),
+        (DESCRIBE_VIDEO, TaskStatus),
+        (DESCRIBE_AUDIO, TaskStatus),
+        (ANY, dict),
+    ],
+    ids=["create", "image", "video", "audio", "call"],
 )
 @settings(max_examples=150, deadline=None)
 @given(body=bodies | enveloped, status=st.just(200) | st.integers(100, 999))
