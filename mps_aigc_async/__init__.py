@@ -39,6 +39,8 @@ from .requests import (
     Subject,
     VideoRequest,
     VideoToAudio,
+    VodFile,
+    VodOptions,
 )
 from .results import AudioResult, ImageResult, ImageToVideoResult, Outcome, VideoResult, VideoToAudioResult
 from .scheduler import Run
@@ -107,6 +109,8 @@ __all__ = [
     "VideoResult",
     "VideoToAudio",
     "VideoToAudioResult",
+    "VodFile",
+    "VodOptions",
     "catalog",
     "events",
 ]

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -163,7 +164,11 @@ class Parts:
         if path is None:
             return MemoryLedger()
         settings = self._settings
-        belongs_to = {"account": settings.account, "backend": "mps", "endpoint": str(settings.endpoint)}
+        belongs_to = {
+            "account": settings.account,
+            "backend": settings.dialect.backend,
+            "endpoint": str(settings.endpoint),
+        }
         return await SqliteLedger.open(path, belongs_to)
 
     async def _open_pipelines(self, path: Path | None) -> Pipelines:
@@ -184,7 +189,7 @@ class Parts:
                 Kind.VIDEO: timeouts.video_seconds,
                 Kind.AUDIO: timeouts.audio_seconds,
             },
-            save_s=timeouts.save_seconds,
+            save_s=timeouts.save_seconds or inf,
         )
         await jobs.resume()
         return Pipelines(jobs, settings.defaults, settings.check, self._ahead, settings.wall)

@@ -3,14 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar, cast, overload
 
-from yarl import URL
-
 from .assembly import BatchItem, BatchRun, Parts, Settings, Statistics, absolute, as_request, folder_for
+from .backends import check_limits, dialect_of, endpoint_of
 from .config import Config
 from .credentials import Credentials, CredentialSource
 from .errors import ClientClosed, ConfigError, InvalidRequest, TaskTimeout
@@ -32,9 +30,8 @@ from .results import (
 from .scheduler import FanOut, Run
 from .settlement import Settlement
 from .states import JobState, Kind
-from .transport import AiohttpTransport, Timeouts, Transport, parse_endpoint
+from .transport import AiohttpTransport, Timeouts, Transport
 from .wire.dialect import TaskStatus
-from .wire.mps import HOST, LIMITS, Mps
 from .wire.scenes import TaskDetails, TaskFilter, TaskList, list_params, task_details, task_list
 
 T = TypeVar("T")
@@ -75,8 +72,8 @@ class AigcClient:
         transport: Callable[[], Transport] | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        _check_limits(config.limits)
-        base = parse_endpoint(endpoint or config.tencent_cloud.endpoint or f"https://{HOST}")
+        check_limits(config)
+        base = endpoint_of(config, endpoint)
         keys = config.credentials() if credentials is None else recognised(credentials)
         self._settings = Settings(
             config=config,
@@ -89,7 +86,7 @@ class AigcClient:
             transport=transport or (lambda: AiohttpTransport(base, timeouts)),
             wall=wall,
             events=Events(),
-            dialect=Mps(host=_host(base), region=config.tencent_cloud.region),
+            dialect=dialect_of(config, base),
             defaults=config.defaults(),
         )
         self._ledger = None if ledger is None else absolute(ledger)
@@ -350,16 +347,3 @@ def _account_of(keys: Credentials | CredentialSource) -> str:
         "account is missing from the config: credentials that change have no SecretId to name it by, and its limits, "
         "slots and ledger must be the same after each refresh; give it any name that stays"
     )
-
-
-def _check_limits(limits: Mapping[str, float]) -> None:
-    """A misspelt action would silently keep the documented limit."""
-    for action in limits:
-        meant = get_close_matches(action, LIMITS, n=1, cutoff=0.9)
-        if meant and action not in LIMITS:
-            raise ConfigError(f"limits.{action} names no action: is {meant[0]} meant?")
-
-
-def _host(endpoint: URL) -> str:
-    """As the Host header has it: with the port only where it is not the scheme's own."""
-    return (endpoint.host_subcomponent if endpoint.is_default_port() else endpoint.host_port_subcomponent) or HOST

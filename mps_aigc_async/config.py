@@ -4,12 +4,13 @@ Documented keys (AIGC guide of 2026-05-29, "配置文件参考") keep their name
 unknown key is refused by name: a misspelt limit must not silently be no limit.
 """
 
+import hashlib
 import json
 import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
@@ -24,7 +25,7 @@ from .pipelines import AudioDefaults, Defaults, ImageDefaults, VideoDefaults
 from .requests import CosStore
 from .states import Kind
 from .transport import parse_endpoint
-from .wire.mps import URL_LIFE_S
+from .wire.relay import BASE_URL, QUERY_PATH
 
 PLACEHOLDER_BUCKET: Final = "your-bucket-name-1234567890"
 """The bucket of the guide's example: counts as unset."""
@@ -35,6 +36,7 @@ ENVIRONMENT: Final = {
     "TENCENTCLOUD_TOKEN": ("tencentCloud", "token"),
     "TENCENTCLOUD_REGION": ("tencentCloud", "region"),
     "MPS_AIGC_ENDPOINT": ("tencentCloud", "endpoint"),
+    "MPS_AIGC_RELAY_KEY": ("relay", "apiKey"),
 }
 """Environment variables that win over the file, and the key each stands for."""
 
@@ -135,8 +137,24 @@ class TaskTimeouts(Section):
     """The same for a video's; 48 hours at the least for one that waits for off-peak hours."""
     audio_seconds: Seconds = TASK_DEADLINE_S[Kind.AUDIO]
     """The same for an audio's."""
-    save_seconds: Seconds = URL_LIFE_S
+    save_seconds: Seconds | None = None
     """For fetching one result, all attempts together. By default as long as its URL lives: it is paid for."""
+
+
+class Vod(Section):
+    """What only the vod backend needs."""
+
+    sub_app_id: int | None = None
+    """The application's id: VOD requires it of accounts since 2023-12-25."""
+
+
+class Relay(Section):
+    """What only the relay backend needs. Its key is better kept in $MPS_AIGC_RELAY_KEY."""
+
+    base_url: str = BASE_URL
+    api_key: SecretStr = SecretStr("")
+    query_path: str = Field(default=QUERY_PATH, pattern=r"^/.*\{task_id\}")
+    """Where a task is asked about. Not documented by the relay: taken from others of its family."""
 
 
 class Config(Section):
@@ -147,9 +165,13 @@ class Config(Section):
     >>> Config.parse({"concurency": {}})
     Traceback (most recent call last):
         ...
-    mps_aigc_async.errors.ConfigError: config: concurency: unknown key (known: account, catalog, ...)
+    mps_aigc_async.errors.ConfigError: config: concurency: unknown key (known: account, backend, ...)
     """
 
+    backend: Literal["mps", "vod", "relay"] = "mps"
+    """The service that makes the images and videos: MPS, VOD, or the relay that hands on to VOD."""
+    vod: Vod = Field(default_factory=Vod)
+    relay: Relay = Field(default_factory=Relay)
     account: str | None = Field(default=None, min_length=1)
     """Whose limits and ledger rows these are; by default derived from the SecretId. Required where keys change."""
     tencent_cloud: TencentCloud = Field(default_factory=TencentCloud)
@@ -213,6 +235,8 @@ class Config(Section):
 
         Raises ConfigError if they are missing or still the example's. `home` is another home than the user's.
         """
+        if self.backend == "relay":
+            return self._relay_key()
         keys = self.tencent_cloud
         secret_id, secret_key = stripped(SecretStr(keys.secret_id)), stripped(keys.secret_key)
         places = ""
@@ -233,6 +257,15 @@ class Config(Section):
                 )
         return Credentials(secret_id.get_secret_value(), secret_key, stripped(keys.token or SecretStr("")) or None)
 
+    def _relay_key(self) -> Credentials:
+        key = stripped(self.relay.api_key)
+        if is_placeholder(key):
+            what = "still a placeholder" if key else "missing"
+            raise ConfigError(f"{self._source}: relay.apiKey is {what}: put your key there, or set $MPS_AIGC_RELAY_KEY")
+        # A bearer has no id: its digest tells one account from another, and is of no use to anybody.
+        known = hashlib.sha256(key.get_secret_value().encode()).hexdigest()[:16]
+        return Credentials(f"relay-{known}", key)
+
     def defaults(self) -> Defaults:
         """What requests that name no model take."""
         image, video, audio = self.mps.image_generation, self.mps.video_generation, self.mps.audio_generation
@@ -251,6 +284,9 @@ class Config(Section):
     def store(self) -> CosStore | None:
         """Where the service is to store results, if a real bucket is named. Warns once about the example's."""
         cos = self.cos_output
+        if self.backend != "mps" and cos.bucket not in ("", PLACEHOLDER_BUCKET):
+            warnings.warn(f"cosOutput is MPS's: ignored by the {self.backend} backend", stacklevel=3)
+            return None
         if cos.bucket == PLACEHOLDER_BUCKET:
             warnings.warn(
                 f"cosOutput.bucket is the example's {PLACEHOLDER_BUCKET!r}: ignored, results stay at their URLs "

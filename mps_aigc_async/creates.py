@@ -149,7 +149,7 @@ class Creates:
     async def _create_in(self, slot: Slot, job: JobRecord, resolve: Resolve) -> JobRecord:
         try:
             request = resolve()
-            job = replace(job, filled_in=beyond(request, job.content))
+            job = self._in_session(replace(job, filled_in=beyond(request, job.content)))
             creation = _Creation(job, request, self._call(request, job), slot)
             return await self._calls.repeat(
                 creation.call,
@@ -173,9 +173,8 @@ class Creates:
         self._calls.check_account(self._dialect.create_action(job.kind))
         if creation.slot.is_too_many:
             raise _NoRoom
-        if self._dialect.takes_sessions and not job.session_id:
-            job = creation.job = replace(job, session_id=self._new_session())
-            creation.call = self._call(creation.request, job)
+        if job.session_id != (job := self._in_session(job)).session_id:
+            creation.job, creation.call = job, self._call(creation.request, job)
         exchange = self._owner.start(self._exchange(creation, send_time), f"create of {job.job_id}")
         self._exchanges[job.job_id] = exchange
         self._to_send[exchange] = send_time
@@ -314,10 +313,14 @@ class Creates:
         elif not slot.handed_on:
             slot.release()
 
-    @staticmethod
-    def _new_session() -> str:
-        """Long and random: on a relay's shared account it must meet nobody else's. At most 50 characters."""
-        return f"mps-aigc-{secrets.token_hex(20)}"
+    def _in_session(self, job: JobRecord) -> JobRecord:
+        """The job with a session for its next create, where the service takes one.
+
+        Long and random: on a relay's shared account it must meet nobody else's. At most 50 characters.
+        """
+        if job.session_id or not self._dialect.takes_sessions:
+            return job
+        return replace(job, session_id=f"mps-aigc-{secrets.token_hex(20)}")
 
     def _retried(self, job: JobRecord, error: AigcError, delay_s: float) -> None:
         self._emit(events.Retried, job, error=error, delay_s=delay_s)

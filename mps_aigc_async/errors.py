@@ -14,7 +14,7 @@
     ├── JobDropped              the user gave up a job whose create was never answered
     ├── TaskFailed              the service accepted the task and failed it
     ├── TaskTimeout             our waiting ended, the task's life did not (also a TimeoutError)
-    ├── ResultExpired           a result's URL has outlived its 12 hours, or is too near its end to be used
+    ├── ResultExpired           a result's URL has ended (12 hours; on VOD 7 days), or is too near its end to be used
     ├── DownloadError           a result could not be fetched or written
     ├── LedgerError             the ledger cannot be used or does not fit
     └── ClientClosed            the client was closed, or never opened

@@ -154,7 +154,7 @@ class Jobs:
         left_s = self._dialect.url_life_s if job.expires_at is None else job.expires_at - self._wall()
         if left_s <= 0:
             raise ResultExpired(
-                "the result's URLs have outlived their 12 hours before it was saved",
+                f"the result's URLs have outlived their {self._dialect.url_life_s / 3600:g} hours before it was saved",
                 job_id=job.job_id,
                 task_id=job.task_id,
             )

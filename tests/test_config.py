@@ -278,7 +278,10 @@ def test_a_section_that_is_none_meets_the_environment(tmp_path: Path, section: o
 @pytest.mark.parametrize(
     ("where", "known"),
     [
-        ((), "account, catalog, concurrency, cosOutput, limits, mps, pacing, tencentCloud, timeouts"),
+        (
+            (),
+            "account, backend, catalog, concurrency, cosOutput, limits, mps, pacing, relay, tencentCloud, timeouts, vod",
+        ),
         (("tencentCloud",), "endpoint, region, secretId, secretKey, token"),
         (("cosOutput",), "bucket, outputDir, region"),
         (("mps",), "audioGeneration, imageGeneration, videoGeneration"),

@@ -27,7 +27,7 @@ PROMISED = {
     "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics", "Subject", "Task", "TaskDetails",
     "TaskFailed", "TaskFilter", "TaskList", "TaskNotFound", "TaskState", "TaskStatus", "TaskTimeout", "Throttled",
     "Timeouts", "TooManyTasks", "TransportError", "VideoRequest", "VideoResult", "VideoToAudio", "VideoToAudioResult",
-    "catalog", "events",
+    "VodFile", "VodOptions", "catalog", "events",
 }  # fmt: skip
 
 

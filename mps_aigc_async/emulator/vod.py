@@ -21,8 +21,11 @@ from .workshop import Workshop
 VERSION = "2018-07-17"
 """X-TC-Version of VOD: by it the two services behind one port are told apart, which have a host each elsewhere."""
 
-_UNSUPPORTED = ("FileId", "CreateTime", "FinishTime", "Sort")
+_UNSUPPORTED = ("FileId", "CreateTime", "FinishTime")
 """Filters of DescribeTasks that the emulator refuses rather than get them wrong."""
+
+_NEWEST_FIRST = {"Field": "CreateTime", "Order": "Desc"}
+"""The one order in which the emulator lists."""
 
 
 class Vod:
@@ -74,6 +77,8 @@ class Vod:
         """The newest first, a page at a time; the token is the TaskId of the next one."""
         if filters := [name for name in _UNSUPPORTED if name in fields]:
             raise Refused("UnsupportedOperation", f"The emulator does not list by {', '.join(filters)}.")
+        if fields.get("Sort", _NEWEST_FIRST) != _NEWEST_FIRST:
+            raise Refused("UnsupportedOperation", "The emulator lists the newest first only.")
         limit = int(within("Limit", integer_of(fields, "Limit", 10), most=100))
         status, token = text_of(fields, "Status"), text_of(fields, "ScrollToken")
         tasks = self._account.recent(now)

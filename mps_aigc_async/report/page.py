@@ -12,11 +12,10 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from ..backends import creates_per_s
 from ..errors import ConfigError
 from ..ledger import JobRecord
 from ..ledger.reading import IN_FOLDER, LedgerChanged, Reading, reading
-from ..states import Kind
-from ..wire.mps import LIMITS
 from .overview import Overview
 from .shots import Shot, Standing, clock, rate, seconds, shot_of
 from .timeline import LEFT, WIDTH, draw
@@ -29,12 +28,6 @@ PER_PAGE: Final = 2000
 
 _MARK: Final = b'<meta name="generator" content="mps-aigc report">'
 """Tells a page of ours, which may be written again, from a user's own index.html."""
-
-_CREATES: Final = {
-    Kind.IMAGE: LIMITS["CreateAigcImageTask"],
-    Kind.VIDEO: LIMITS["CreateAigcVideoTask"],
-    Kind.AUDIO: LIMITS["CreateAigcAudioTask"],
-}
 
 
 def write(folder: Path, *, wall: float | None = None) -> Path:
@@ -65,11 +58,12 @@ def _write(folder: Path, ledger: Reading, template: "Template", now: float) -> P
         overview.add(shot, jobs)
     pages = [_name(number) for number in range(max(1, -(-overview.shots // PER_PAGE)))]
     shots = _shots(folder, ledger, now)
+    creates = creates_per_s(ledger.owner().get("backend", ""))
     for number, name in enumerate(pages):
         text = template.generate(
             title=folder.resolve().name,
             overview=overview,
-            picture=draw(overview.spans, _CREATES) if overview.tasks == len(overview.spans) else None,
+            picture=draw(overview.spans, creates) if overview.tasks == len(overview.spans) else None,
             shots=[shot for shot, _ in islice(shots, PER_PAGE)],
             page=number,
             pages=pages,

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from ..credentials import Credentials
 from ..errors import AccountError, InvalidRequest, ServiceError, TaskNotFound, Throttled, TransportError
-from ..requests import CosStore, ImageRequest
+from ..requests import AudioRequest, CosStore, ImageRequest
 from ..states import Ending, Kind, TaskState
 from . import envelope, fields, vod
 from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
@@ -55,6 +55,8 @@ STATES: Final[Mapping[str, TaskState]] = {
 
 def encode(request: TaskRequest) -> dict[str, object]:
     """The create's parameters. Raises InvalidRequest, by the field's name."""
+    if isinstance(request, AudioRequest):
+        raise InvalidRequest("audio: the relay makes images and videos only; use the mps backend")
     for name in REQUIRED:
         if not getattr(request, name):
             raise InvalidRequest(f"{name}: the relay requires it: set it in the request or in the config's defaults")

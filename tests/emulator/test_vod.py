@@ -272,7 +272,7 @@ def test_the_list_is_of_one_status_the_newest_first_and_in_pages(caller: InMemor
     old = caller.create(IMAGE)
     caller.now = NOW + 100
     new = [caller.create(IMAGE) for _ in range(3)]
-    first = caller.call("DescribeTasks", {"Limit": 3})
+    first = caller.call("DescribeTasks", {"Limit": 3, "Sort": {"Field": "CreateTime", "Order": "Desc"}})
     assert ids(first) == list(reversed(new))
     assert ids(caller.call("DescribeTasks", {"Limit": 3, "ScrollToken": first["ScrollToken"]})) == [old]
     finished = caller.call("DescribeTasks", {"Status": "FINISH"})
