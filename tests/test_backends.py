@@ -18,8 +18,10 @@ from mps_aigc_async import (
     InvalidRequest,
     JobState,
     Kind,
+    ReferenceImage,
     TaskFailed,
     VideoRequest,
+    VodFile,
     VodOptions,
 )
 from mps_aigc_async.emulator import Service
@@ -212,6 +214,17 @@ def test_a_throttled_create_is_sent_again_slower(backend: str) -> None:
         ("vod", AudioRequest(prompt="x"), "audio: VOD makes images and videos only"),
         ("relay", ImageRequest(prompt="x", output_count=2), "output_count: the relay cannot be asked for it"),
         ("relay", ImageRequest(prompt="x", vod=VodOptions(seed=7)), r"vod\.seed: the relay cannot"),
+        ("relay", ImageRequest(prompt="x", vod=VodOptions(files=(VodFile(base64="eA=="),))), "not by base64"),
+        (
+            "relay",
+            ImageRequest(prompt="x", vod=VodOptions(files=(VodFile(file_id="1", object_id="a"),))),
+            r"vod\.files: object_id",
+        ),
+        (
+            "relay",
+            ImageRequest(prompt="x", images=(ReferenceImage(image="https://a/1.png", reference_type="mask"),)),
+            "images: the relay cannot be asked for a reference_type",
+        ),
         ("relay", AudioRequest(prompt="x"), "audio: the relay makes images and videos only"),
         ("relay", ImageRequest(prompt="x", model_name="GEM"), "model_version: the relay requires it"),
     ],

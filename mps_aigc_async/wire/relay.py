@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from ..credentials import Credentials
 from ..errors import AccountError, InvalidRequest, ServiceError, TaskNotFound, Throttled, TransportError
-from ..requests import AudioRequest, CosStore, ImageRequest
+from ..requests import AudioRequest, CosStore, ImageRequest, ReferenceImage
 from ..states import Ending, Kind, TaskState
 from . import envelope, fields, vod
 from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
@@ -62,26 +62,37 @@ def encode(request: TaskRequest) -> dict[str, object]:
             raise InvalidRequest(f"{name}: the relay requires it: set it in the request or in the config's defaults")
     if any(file.base64 for file in (request.vod.files if request.vod else ())):
         raise InvalidRequest("vod.files: the relay takes files by file_id or url, not by base64")
+    if isinstance(request, ImageRequest):
+        _check_inputs(request)
     rows = IMAGE_FIELDS if isinstance(request, ImageRequest) else VIDEO_FIELDS
-    return _in_snake_case(vod.written(fields.encode(rows, request, "the relay")))
+    return _renamed(vod.written(fields.encode(rows, request, "the relay")))
 
 
-def _in_snake_case(value: dict[str, object]) -> dict[str, object]:
-    return {_snake(name): _inner(name, inner) for name, inner in value.items()}
+def _check_inputs(request: ImageRequest) -> None:
+    """What the relay's page has of an image's inputs: type, file_id, url and text."""
+    if any(isinstance(image, ReferenceImage) and image.reference_type for image in request.images):
+        raise InvalidRequest("images: the relay cannot be asked for a reference_type; leave it out")
+    for file in request.vod.files if request.vod else ():
+        if beyond := sorted(file.model_fields_set - {"file_id", "url", "text"}):
+            raise InvalidRequest(f"vod.files: {beyond[0]}: the relay cannot be asked for it; leave it out")
+
+
+def _renamed(value: dict[str, object]) -> dict[str, object]:
+    return {in_snake_case(name): _inner(name, inner) for name, inner in value.items()}
 
 
 def _inner(name: str, value: object) -> object:
     if isinstance(value, dict):
-        return _in_snake_case(value)
+        return _renamed(value)
     if isinstance(value, list):
         return [_inner(name, item) for item in value]
     return str(value).lower() if name == "Type" else value
 
 
-def _snake(name: str) -> str:
+def in_snake_case(name: str) -> str:
     """
-    >>> _snake("FileInfos"), _snake("EnableBGM"), _snake("Base64")
-    ('file_infos', 'enable_bgm', 'base64')
+    >>> in_snake_case("OutputConfig.EnableBGM"), in_snake_case("Base64")
+    ('output_config.enable_bgm', 'base64')
     """
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 

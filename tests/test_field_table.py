@@ -1,0 +1,16 @@
+"""The docs' table of fields is what the wire does."""
+
+from pathlib import Path
+
+import pytest
+
+from mps_aigc_async.states import Kind
+
+from .field_table import table
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "fields.md"
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_documented_table_is_true(kind: Kind) -> None:
+    assert table(kind) in DOCUMENT.read_text(encoding="utf-8"), "run `python -m tests.field_table`"
