@@ -185,7 +185,7 @@ def test_chains_of_every_sort_keep_every_cap_and_never_wait_for_each_other() -> 
         for number in range(24):
             plain = three(number + 100).model_copy(update={"audio": None})
             requests += [three(number), two(number), plain, AudioRequest(id=f"song-{number}", prompt="la")]
-        async with client_of(service, configured(images=2, videos=1, audios=1)) as client:
+        async with client_of(service, configured(images=2, videos=1, audios=1, poll_ms=20_000)) as client:
             outcomes = [outcome async for outcome in client.run(requests)]
             assert {kind: slots.running for kind, slots in client.statistics().slots.items()} == dict.fromkeys(Kind, 0)
         assert [outcome.error for outcome in outcomes if not outcome.ok] == []
@@ -203,7 +203,7 @@ def test_no_video_is_older_than_its_url_when_its_sound_is_made(request_of: Any) 
 
     async def main() -> None:
         service = in_memory(audio_seconds=(290, 300))
-        async with client_of(service, configured(images=10, videos=10, audios=1, poll_ms=30_000)) as client:
+        async with client_of(service, configured(images=10, videos=10, audios=1, poll_ms=60_000)) as client:
             outcomes = [outcome async for outcome in client.run(request_of(number) for number in range(200))]
         assert all(outcome.ok for outcome in outcomes)
         created = {

@@ -363,8 +363,8 @@ def test_strict_refuses_by_the_configs_model_before_anything_is_sent() -> None:
 def test_a_batch_is_warned_about_once_for_each_finding_and_sent() -> None:
     async def main() -> None:
         service = in_memory()
-        async with client_of(service, configured(videos=50, **BY_DEFAULT)) as client:
-            batch = (VideoRequest(prompt="x", duration=(60, 2)[n % 2]) for n in range(200))
+        async with client_of(service, configured(videos=50, poll_ms=60_000, **BY_DEFAULT)) as client:
+            batch = (VideoRequest(prompt="x", duration=(60, 2)[n % 2]) for n in range(100))
             with pytest.warns(CatalogWarning) as told:
                 outcomes = [outcome async for outcome in client.run(batch)]
         assert all(outcome.ok for outcome in outcomes)
