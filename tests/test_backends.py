@@ -18,13 +18,15 @@ from mps_aigc_async import (
     InvalidRequest,
     JobState,
     Kind,
+    LedgerError,
     ReferenceImage,
     TaskFailed,
+    TaskNotFound,
     VideoRequest,
     VodFile,
     VodOptions,
 )
-from mps_aigc_async.emulator import Service
+from mps_aigc_async.emulator import Emulator, Service
 from mps_aigc_async.testing import run, wall
 
 from .support import KEYS, Heard, client_of, in_memory
@@ -263,3 +265,22 @@ def test_vod_names_its_application_in_every_call() -> None:
             assert (await client.generate(ImageRequest(prompt="a cat"))).urls
 
     run(main())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_over_real_sockets_a_chain_is_made_and_saved(tmp_path: Path, backend: str) -> None:
+    async with Emulator(speed=1000) as emulator:
+        here = {"tencentCloud": {**KEYS, "endpoint": emulator.url}}
+        relay = {"relay": {"baseUrl": emulator.url, "apiKey": "RELAYEXAMPLE"}}
+        concurrency = {"maxImageTasks": 2, "maxVideoTasks": 2, "pollIntervalMs": 100}
+        config = config_of(backend, **here, **relay, concurrency=concurrency)
+        async with AigcClient(config, ledger=tmp_path / "ledger.db") as client:
+            result = await client.generate(shots(1)[0], save_to=tmp_path)
+            with pytest.raises(TaskNotFound):
+                await client.attach("image", "4-nobody").wait()
+        assert [file.name for file in (*result.image.files, *result.video.files)] == ["shot-0.png", "shot-0.mp4"]
+        assert emulator.statistics().created == {"image": 1, "video": 1, "audio": 0}
+    other = config_of("mps" if backend != "mps" else "vod", **here)
+    with pytest.raises(LedgerError, match="belongs to"):
+        async with AigcClient(other, ledger=tmp_path / "ledger.db"):
+            pass
