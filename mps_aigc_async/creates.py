@@ -210,14 +210,17 @@ class Creates:
             raise
         return await self._accepted(creation, self._sent(intent, send_time), created)
 
-    async def _accepted(self, creation: _Creation, intent: JobRecord, created: Created) -> JobRecord:
-        accepted_at = self._wall()
+    async def _accepted(
+        self, creation: _Creation, intent: JobRecord, created: Created, since: float | None = None
+    ) -> JobRecord:
+        """The job, submitted: just now, or at the earliest `since` (a task that was found may have ended long ago)."""
+        now = self._wall()
         submitted = intent.moved(
             JobState.SUBMITTED,
             task_id=created.task_id,
             request_id=created.request_id,
-            submitted_at=accepted_at,
-            slot_until=accepted_at + self._deadline_s(intent),
+            submitted_at=now if since is None else since,
+            slot_until=now + self._deadline_s(intent),
             error={},
         )
         creation.slot.name(created.task_id)
@@ -264,7 +267,7 @@ class Creates:
         """Its session was refused: the task is there. It is looked for in the account's list, where there is one."""
         task_id = await self._find(intent)
         if task_id:
-            return await self._accepted(creation, intent, Created(task_id, proof.request_id or ""))
+            return await self._accepted(creation, intent, Created(task_id, proof.request_id or ""), intent.intent_at)
         raise await self._unknown(creation, intent, str(proof), accepted=True) from proof
 
     async def _find(self, intent: JobRecord) -> str:

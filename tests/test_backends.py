@@ -1,5 +1,6 @@
 """One word switches a batch between MPS, VOD and the relay: same requests, same outcomes, nothing made twice."""
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -153,11 +154,29 @@ def test_a_create_in_doubt_is_asked_about_again_by_the_next_process(tmp_path: Pa
     run(main())
 
 
+def test_the_urls_of_a_task_that_is_found_days_later_end_when_they_do(tmp_path: Path) -> None:
+    async def main() -> None:
+        service, ledger = in_memory(), tmp_path / "ledger.db"
+        request = ImageRequest(id="a", prompt="a cat")
+        service.faults.add(action=CREATES["vod"][0], fault="reset_after", times=1)
+        service.faults.add(action=CREATES["vod"][0], fault="reset_before", times=5)
+        async with client_of(service, config_of("vod"), ledger=ledger) as client:
+            began = wall()
+            with pytest.raises(CreateOutcomeUnknown):
+                await client.generate(request)
+        await asyncio.sleep(2 * 24 * 3600)
+        async with client_of(service, config_of("vod"), ledger=ledger) as client:
+            found = await client.generate(request)
+            assert found.expires_at is not None
+            assert began <= found.expires_at.timestamp() - 7 * 24 * 3600 <= began + 1
+        assert made(service) == {"a cat": 1}
+
+    run(main())
+
+
 @pytest.mark.parametrize("backend", ["vod", "relay"])
 def test_after_three_days_a_session_is_no_longer_trusted(tmp_path: Path, backend: str) -> None:
     async def main() -> None:
-        import asyncio
-
         service, ledger = in_memory(), tmp_path / "ledger.db"
         request = ImageRequest(id="a", prompt="a cat")
         service.faults.add(action=CREATES[backend][0], fault="reset_after", times=1)
