@@ -116,31 +116,52 @@ def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
 
 
 def _error(answer: HttpAnswer, body: Mapping[str, object]) -> ServiceError | None:
-    """The error in one of the bodies that the family is known to send, or behind a status that says enough."""
-    response = inside(body) or {}
-    told = response.get("Error")
-    if isinstance(told, dict):
-        return vod.error_of(text(told.get("Code")), text(told.get("Message")), text(response.get("RequestId")) or None)
-    flat = body.get("error")
-    told = flat if isinstance(flat, dict) else body
-    code, message = text(told.get("code")) or text(told.get("type")), text(told.get("message"))
-    if answer.status == 200 and (not isinstance(flat, dict) and code in ("", "success")):
+    """The error of an answer, by its code where VOD knows it, else by its status; None for a good one."""
+    code, message, request_id = _told(body)
+    if answer.status == 200 and not code and not message:
         return None
-    return _by_status(answer, code, message)
+    known = vod.error_of(code, message, request_id)
+    if isinstance(known, Throttled):
+        known.retry_after_s = _retry_after(answer)
+    return known if known.ending is not Ending.UNKNOWN else _by_status(answer, code, message)
+
+
+def _told(body: Mapping[str, object]) -> tuple[str, str, str | None]:
+    """Code, message and RequestId of the error in one of the bodies that the family is known to send; else empty."""
+    response = inside(body) or {}
+    error = response.get("Error")
+    if isinstance(error, dict):
+        return text(error.get("Code")), text(error.get("Message")), text(response.get("RequestId")) or None
+    flat = body.get("error")
+    if isinstance(flat, dict):
+        return _code(flat.get("code")) or text(flat.get("type")), text(flat.get("message")), None
+    if flat is not None:
+        return "", str(flat), None
+    code = _code(body.get("code"))
+    return ("", "", None) if code in _GOOD else (code, text(body.get("message")), None)
+
+
+_GOOD: Final = ("", "success", "ok", "0", "200")
+"""Codes of a body that tells of no error."""
+
+
+def _code(value: object) -> str:
+    """Some write numbers."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 def _by_status(answer: HttpAnswer, code: str, message: str) -> ServiceError | None:
     status = answer.status
     code = code or f"HTTP {status}"
-    if status == 429:
-        return Throttled(code, message, ending=Ending.REFUSED_FOR_NOW, retry_after_s=_retry_after(answer))
     if status in (401, 402, 403) or "quota" in code or "balance" in code:
         return AccountError(code, message, ending=Ending.ACCOUNT_REFUSED)
+    if status == 429:
+        return Throttled(code, message, ending=Ending.REFUSED_FOR_NOW, retry_after_s=_retry_after(answer))
     if code == "task_not_exist":
         return TaskNotFound(code, message, ending=Ending.REFUSED)
     if 400 <= status < 500:
         return ServiceError(code, message, ending=Ending.REFUSED)
-    # A code of the relay's own behind 200 or 5xx says that something broke, and not that nothing was accepted.
+    # A code behind 200 or 5xx says that something broke, and not that nothing was accepted.
     return ServiceError(code, message, ending=Ending.UNKNOWN) if message else None
 
 
