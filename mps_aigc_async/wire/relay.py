@@ -109,7 +109,10 @@ def _error(answer: HttpAnswer, body: Mapping[str, object]) -> ServiceError | Non
     response = inside(body) or {}
     told = response.get("Error")
     if isinstance(told, dict):
-        return vod.error_of(text(told.get("Code")), text(told.get("Message")), text(response.get("RequestId")) or None)
+        error = vod.error_of(text(told.get("Code")), text(told.get("Message")), text(response.get("RequestId")) or None)
+        if isinstance(error, Throttled):
+            error.retry_after_s = _retry_after(answer)
+        return error
     flat = body.get("error")
     told = flat if isinstance(flat, dict) else body
     code, message = text(told.get("code")) or text(told.get("type")), text(told.get("message"))
