@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from ..credentials import Credentials
 from ..errors import AccountError, InvalidRequest, ServiceError, TaskNotFound, Throttled, TransportError
-from ..requests import AudioRequest, CosStore, ImageRequest
+from ..requests import AudioRequest, CosStore, ImageRequest, ReferenceImage
 from ..states import Ending, Kind, TaskState
 from . import envelope, fields, vod
 from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
@@ -37,6 +37,8 @@ _IMAGE_KNOWS: Final = frozenset(
 """The request's attributes for which the relay's own page has a field."""
 IMAGE_FIELDS: Final[tuple[FieldRow, ...]] = tuple(row for row in vod.IMAGE_FIELDS if row[0] in _IMAGE_KNOWS)
 VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = vod.VIDEO_FIELDS
+_FILE_KNOWS: Final = frozenset({"file_id", "url", "text", "base64"})
+"""The same of an image's file, but for `base64`, which is refused for videos as well."""
 REQUIRED: Final = ("model_name", "model_version", "prompt")
 
 STATES: Final[Mapping[str, TaskState]] = {
@@ -62,8 +64,19 @@ def encode(request: TaskRequest) -> dict[str, object]:
             raise InvalidRequest(f"{name}: the relay requires it: set it in the request or in the config's defaults")
     if any(file.base64 for file in (request.vod.files if request.vod else ())):
         raise InvalidRequest("vod.files: the relay takes files by file_id or url, not by base64")
+    if isinstance(request, ImageRequest):
+        _refuse_beyond_page(request)
     rows = IMAGE_FIELDS if isinstance(request, ImageRequest) else VIDEO_FIELDS
     return _in_snake_case(vod.written(fields.encode(rows, request, "the relay")))
+
+
+def _refuse_beyond_page(request: ImageRequest) -> None:
+    """What VOD knows of an image's input, and the relay's page does not."""
+    if any(isinstance(image, ReferenceImage) and image.reference_type for image in request.images):
+        raise InvalidRequest("images: the relay cannot be asked for reference_type; leave it out")
+    for file in request.vod.files if request.vod else ():
+        if odd := [name for name, value in file if value not in fields.UNSET and name not in _FILE_KNOWS]:
+            raise InvalidRequest(f"vod.files: the relay cannot be asked for {odd[0]}; leave it out")
 
 
 def _in_snake_case(value: dict[str, object]) -> dict[str, object]:
