@@ -130,7 +130,7 @@ def _vod_file(file: VodFile) -> dict[str, object]:
     return only_set(
         Type="File" if file.file_id else "Url" if file.url else "Base64",
         FileId=file.file_id,
-        Url=file.url,
+        Url=url_of(file.url) if file.url else None,
         Base64=file.base64,
         Text=file.text,
         Category=file.category,
