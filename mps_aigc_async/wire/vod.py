@@ -309,7 +309,8 @@ def _page(answer: HttpAnswer) -> TaskPage:
     response = unwrap(answer, "DescribeTasks")
     found = response.get("TaskSet")
     tasks = [task for task in found if isinstance(task, dict)] if isinstance(found, list) else []
-    by_session = {text(task.get("SessionId")): text(task.get("TaskId")) for task in tasks if task.get("SessionId")}
+    known = ((text(task.get("SessionId")), text(task.get("TaskId"))) for task in tasks)
+    by_session = {session_id: task_id for session_id, task_id in known if session_id and task_id}
     return TaskPage(by_session, text(response.get("ScrollToken")))
 
 
