@@ -300,8 +300,9 @@ def _infos(task: Mapping[str, object]) -> list[dict[str, object]]:
 def _resolution(infos: list[dict[str, object]]) -> str | None:
     for info in infos:
         meta = info.get("MetaData")
-        if isinstance(meta, dict) and meta.get("Width") and meta.get("Height"):
-            return f"{meta['Width']}x{meta['Height']}"
+        width, height = (meta.get("Width"), meta.get("Height")) if isinstance(meta, dict) else (None, None)
+        if type(width) is type(height) is int and width > 0 and height > 0:
+            return f"{width}x{height}"
     return None
 
 
