@@ -108,7 +108,6 @@ AUDIO_FIELDS = COMMON | {
 prompts = st.text(min_size=1, max_size=20).filter(lambda prompt: bool(prompt.strip()))
 
 
-# VOD and the relay know neither a store nor an operator.
 VOD_FILE: dict[str, st.SearchStrategy[Any]] = {"text": texts, "reference_type": texts}
 VOD_VIDEO_FILE = VOD_FILE | {
     "category": texts,
@@ -157,6 +156,7 @@ VOD_VIDEO_OPTIONS = VOD_OPTIONS | {
     "procedure": texts,
 }
 NOT_OF_VOD = {"store", "operator"}
+"""Neither VOD nor the relay has a field for them."""
 VOD_IMAGE_FIELDS = without(IMAGE_FIELDS, NOT_OF_VOD) | {"vod": options(VOD_IMAGE_OPTIONS)}
 VOD_VIDEO_FIELDS = without(VIDEO_FIELDS, NOT_OF_VOD) | {"vod": options(VOD_VIDEO_OPTIONS)}
 
