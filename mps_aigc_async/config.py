@@ -202,7 +202,9 @@ class Config(Section):
         data = _read(file) if named or file.is_file() else {}
         if data:
             keys = _section(data, "tencentCloud", file)
-            secrets = [keys[name] for name in ("secretKey", "token") if isinstance(keys.get(name), str)]
+            relay = _section(data, "relay", file)
+            given = [keys.get("secretKey"), keys.get("token"), relay.get("apiKey")]
+            secrets = [secret for secret in given if isinstance(secret, str)]
             warn_of_readers(file, [SecretStr(secret) for secret in secrets], stacklevel=2)
         for variable, (section, key) in ENVIRONMENT.items():
             if value := environ.get(variable):

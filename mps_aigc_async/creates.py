@@ -60,6 +60,11 @@ def in_doubt(job: JobRecord) -> str:
     return f"{job.job_id} {job.intent_at}"
 
 
+def _is_accepted(job: JobRecord) -> bool:
+    error = job.recorded_error()
+    return isinstance(error, CreateOutcomeUnknown) and error.accepted
+
+
 @dataclass(slots=True)
 class _Creation:
     """What the attempts of one create share."""
@@ -112,9 +117,20 @@ class Creates:
         first."""
         if job.state is not JobState.UNKNOWN or not job.session_id:
             return False
-        error = job.recorded_error()
-        known = isinstance(error, CreateOutcomeUnknown) and error.accepted
-        return not known and self._wall() - (job.intent_at or 0.0) < SESSION_LIFE_S
+        age_s = self._wall() - (job.intent_at or 0.0)  # below 0: a clock that was wrong tells nothing
+        return not _is_accepted(job) and 0 <= age_s < SESSION_LIFE_S
+
+    def may_look_for(self, job: JobRecord) -> bool:
+        """Whether a job is known to have been accepted, and its task may be in the account's list."""
+        return job.state is JobState.UNKNOWN and bool(job.session_id) and _is_accepted(job)
+
+    async def look_for(self, job: JobRecord) -> JobRecord:
+        """The job with its task, if that is found by its session."""
+        task_id = await self._find(job)
+        if not task_id:
+            return job
+        slot = self._limits.slots[job.kind].named.get(in_doubt(job))
+        return await self._accepted(job, Created(task_id, ""), slot, since=job.intent_at)
 
     async def left_behind(self, job: JobRecord) -> JobRecord:
         """A job found in *intent*: a cancelled caller left its exchange behind, whose answer is ours as well."""
@@ -131,7 +147,8 @@ class Creates:
         """Create the job's task in a slot; refused for want of room at the service, wait for another one."""
         self._calls.check_account(self._dialect.create_action(job.kind))
         slots, give_up_at = self._limits.slots[job.kind], inf
-        slot = await slots.acquire()
+        kept = slots.named.get(in_doubt(job))  # the one that it is in doubt in
+        slot = kept if kept is not None and kept.take_back() else await slots.acquire()
         while True:
             try:
                 return await self._create_in(slot, job, resolve)
@@ -147,22 +164,31 @@ class Creates:
             job = await self._ledger.get(job.job_id) or job
 
     async def _create_in(self, slot: Slot, job: JobRecord, resolve: Resolve) -> JobRecord:
+        creation: _Creation | None = None
         try:
             request = resolve()
             job = self._in_session(replace(job, filled_in=beyond(request, job.content)))
             creation = _Creation(job, request, self._call(request, job), slot)
+            attempted = creation
             return await self._calls.repeat(
                 creation.call,
-                lambda send_time: self._attempt(creation, send_time),
+                lambda send_time: self._attempt(attempted, send_time),
                 lambda error, delay: self._retried(job, error, delay),
             )
         except BaseException as error:
+            left = creation.job if creation is not None else job
+            if left.state is JobState.UNKNOWN and not slot.handed_on:  # its task may be running
+                slot.keep_for(UNKNOWN_SLOT_S[job.kind], in_doubt(left))
             self._give_back(slot, job.job_id)
-            if isinstance(error, AigcError):
-                error.about(job_id=job.job_id)
-            if isinstance(error, CreateOutcomeUnknown) and self._dialect.takes_sessions:
-                self._emit(events.Unknown, job, error=error)  # only now: until here it was sent again
-            raise
+            if not isinstance(error, AigcError):
+                raise
+            error.about(job_id=job.job_id)
+            if left.state is not JobState.UNKNOWN or not self._dialect.takes_sessions:
+                raise
+            # Whatever ended the asking, what is to be told is that it is in doubt, and only now: it was asked again.
+            doubt = error if isinstance(error, CreateOutcomeUnknown) else left.recorded_error()
+            self._emit(events.Unknown, left, error=doubt)
+            raise doubt from error
 
     def _call(self, request: TaskRequest, job: JobRecord) -> Call[Created]:
         return self._dialect.create(request, self._store, job.session_id)
@@ -171,6 +197,11 @@ class Creates:
         """The exchange belongs to the client: a caller that is cancelled leaves it, and its answer is still kept."""
         job = creation.job
         self._calls.check_account(self._dialect.create_action(job.kind))
+        if job.state is JobState.UNKNOWN:
+            if not self.may_ask_again(job):  # it has waited too long for this
+                raise job.recorded_error()
+            if not creation.slot.take_back():
+                raise _NoRoom
         if creation.slot.is_too_many:
             raise _NoRoom
         if job.session_id != (job := self._in_session(job)).session_id:
@@ -208,10 +239,10 @@ class Creates:
             else:
                 await self._ledger.put(intent.moved(not_sent))
             raise
-        return await self._accepted(creation, self._sent(intent, send_time), created)
+        return await self._accepted(self._sent(intent, send_time), created, creation.slot)
 
     async def _accepted(
-        self, creation: _Creation, intent: JobRecord, created: Created, since: float | None = None
+        self, intent: JobRecord, created: Created, slot: Slot | None, since: float | None = None
     ) -> JobRecord:
         """The job, submitted: just now, or at the earliest `since` (a task that was found may have ended long ago)."""
         now = self._wall()
@@ -223,7 +254,8 @@ class Creates:
             slot_until=now + self._deadline_s(intent),
             error={},
         )
-        creation.slot.name(created.task_id)
+        if slot is not None:
+            slot.name(created.task_id)
         try:
             await self._ledger.put(submitted)
         except AigcError as error:
@@ -259,20 +291,26 @@ class Creates:
             raise error
         if error.ending is Ending.UNKNOWN:
             raise await self._unknown(creation, intent, str(error)) from error
+        if may_exist:  # that this one was refused says nothing of the first
+            doubt = await self._unknown(creation, intent, f"sent again, it was refused: {error}")
+            doubt.ending = Ending.REFUSED  # and a third would fare no better
+            raise doubt from error
         await self._ledger.put(intent.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(error)))
         self._emit(events.Failed, intent, error=error)
         raise error
 
     async def _accepted_before(self, creation: _Creation, intent: JobRecord, proof: AigcError) -> JobRecord:
-        """Its session was refused: the task is there. It is looked for in the account's list, where there is one."""
-        task_id = await self._find(intent)
-        if task_id:
-            return await self._accepted(creation, intent, Created(task_id, proof.request_id or ""), intent.intent_at)
-        raise await self._unknown(creation, intent, str(proof), accepted=True) from proof
+        """Its session was refused: the task is there. It is looked for in the account's list, where there is one; what
+        is known is written down first."""
+        error = await self._unknown(creation, intent, str(proof), accepted=True)
+        found = await self.look_for(creation.job)
+        if found.state is not JobState.SUBMITTED:
+            raise error from proof
+        return found
 
     async def _find(self, intent: JobRecord) -> str:
         """The TaskId of the job's session; empty where it cannot be found."""
-        for state in (TaskState.RUNNING, TaskState.WAITING, TaskState.DONE):
+        for state in (TaskState.WAITING, TaskState.RUNNING, TaskState.DONE):  # the way that a task goes meanwhile
             page, pages = "", 0
             while pages == 0 or (page and pages < FIND_PAGES):
                 call = self._dialect.tasks(state, page)
@@ -299,7 +337,8 @@ class Creates:
             else ("the create was sent and nothing told whether it was accepted", "it is not sent again by itself")
         )
         error = CreateOutcomeUnknown(f"{what} ({reason}); {then}", job_id=intent.job_id)
-        error.accepted = accepted
+        if accepted:
+            error.as_accepted()
         unknown = intent.moved(JobState.UNKNOWN, ended_at=self._wall(), error=to_record(error))
         if creation is not None:
             creation.job = unknown

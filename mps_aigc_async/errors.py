@@ -151,6 +151,11 @@ class CreateOutcomeUnknown(AigcError):
     accepted = False
     """Whether it is known to have been accepted: its task is there, and its TaskId is not known."""
 
+    def as_accepted(self) -> Self:
+        """It is known to have been accepted, so that it is not sent again, session or none."""
+        self.accepted, self.ending = True, Ending.ACCEPTED_BEFORE
+        return self
+
 
 class JobDropped(AigcError):
     """The user settled a create of unknown outcome by giving the job up."""
@@ -219,6 +224,6 @@ def from_record(record: dict[str, str], *, job_id: str, task_id: str | None) -> 
         error = TransportError(message, ending=ending)
     else:
         error = RECORDED.get(name, AigcError)(message, request_id=request_id)
-        if isinstance(error, CreateOutcomeUnknown):
-            error.accepted = "accepted" in record
+        if isinstance(error, CreateOutcomeUnknown) and "accepted" in record:
+            error.as_accepted()
     return error.about(job_id=job_id, task_id=task_id, action=record.get("action"))

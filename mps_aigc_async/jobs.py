@@ -289,6 +289,8 @@ class Jobs:
             job = await self._creates.left_behind(job)
         if job.state is JobState.PLANNED or self._creates.may_ask_again(job):
             job = await self._creates.create(job, resolve)
+        elif self._creates.may_look_for(job):
+            job = await self._creates.look_for(job)
         if job.state in (JobState.FAILED, JobState.UNKNOWN):
             raise job.recorded_error()
         return job

@@ -176,7 +176,9 @@ class Poller:
         watch.not_found = watch.not_found + 1 if isinstance(error, TaskNotFound) else 0
         if watch.not_found < NOT_FOUND_MOST:
             _log.info("poll %d of task %s in a row failed: %s", watch.failures, watch.task_id, error)
-            self._again(watch, min(BACKOFF_MOST_S, self._interval_s * 2.0 ** min(max(watch.failures - 1, 0), 10)))
+            backoff_s = min(BACKOFF_MOST_S, self._interval_s * 2.0 ** min(max(watch.failures - 1, 0), 10))
+            asked_for = error.retry_after_s if isinstance(error, Throttled) else None
+            self._again(watch, max(backoff_s, asked_for or 0.0))
         else:
             await self._end(watch, error.about(task_id=watch.task_id))
 

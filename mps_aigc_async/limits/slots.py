@@ -60,6 +60,14 @@ class Slot:
             self._call(name)
         self._timer = asyncio.get_running_loop().call_later(seconds, self.release)
 
+    def take_back(self) -> bool:
+        """Hold it again for a create that was in doubt; False if the timer has given it back meanwhile."""
+        self._stop_timer()
+        if self._held and self.handed_on:
+            self.handed_on = False
+            self._slots.occupied -= 1
+        return self._held
+
     def _call(self, name: str) -> None:
         if self.known_as is not None:
             self._slots.named.pop(self.known_as, None)
@@ -192,8 +200,8 @@ class Slots:
 
     def returned(self, slot: Slot) -> None:
         """A slot's own `release` calls this, once."""
-        if slot.known_as is not None:
-            self.named.pop(slot.known_as, None)
+        if slot.known_as is not None and self.named.get(slot.known_as) is slot:
+            del self.named[slot.known_as]
         self.running -= 1
         self.occupied -= slot.handed_on
         self._give_next()

@@ -37,6 +37,10 @@ _IMAGE_KNOWS: Final = frozenset(
 """The request's attributes for which the relay's own page has a field."""
 IMAGE_FIELDS: Final[tuple[FieldRow, ...]] = tuple(row for row in vod.IMAGE_FIELDS if row[0] in _IMAGE_KNOWS)
 VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = vod.VIDEO_FIELDS
+_FILE_KNOWS: Final = frozenset({"file_id", "url", "text", "base64"})
+"""The same of an image's file, but for `base64`, which is refused for videos as well."""
+MOST_RETRY_AFTER_S: Final = 600.0
+"""A header must not stop a batch for a day."""
 REQUIRED: Final = ("model_name", "model_version", "prompt")
 
 STATES: Final[Mapping[str, TaskState]] = {
@@ -63,18 +67,18 @@ def encode(request: TaskRequest) -> dict[str, object]:
     if any(file.base64 for file in (request.vod.files if request.vod else ())):
         raise InvalidRequest("vod.files: the relay takes files by file_id or url, not by base64")
     if isinstance(request, ImageRequest):
-        _check_inputs(request)
+        _refuse_beyond_page(request)
     rows = IMAGE_FIELDS if isinstance(request, ImageRequest) else VIDEO_FIELDS
     return _renamed(vod.written(fields.encode(rows, request, "the relay")))
 
 
-def _check_inputs(request: ImageRequest) -> None:
-    """What the relay's page has of an image's inputs: type, file_id, url and text."""
+def _refuse_beyond_page(request: ImageRequest) -> None:
+    """What VOD knows of an image's input, and the relay's page does not."""
     if any(isinstance(image, ReferenceImage) and image.reference_type for image in request.images):
-        raise InvalidRequest("images: the relay cannot be asked for a reference_type; leave it out")
+        raise InvalidRequest("images: the relay cannot be asked for reference_type; leave it out")
     for file in request.vod.files if request.vod else ():
-        if beyond := sorted(file.model_fields_set - {"file_id", "url", "text"}):
-            raise InvalidRequest(f"vod.files: {beyond[0]}: the relay cannot be asked for it; leave it out")
+        if odd := [name for name, value in file if value not in fields.UNSET and name not in _FILE_KNOWS]:
+            raise InvalidRequest(f"vod.files: the relay cannot be asked for {odd[0]}; leave it out")
 
 
 def _renamed(value: dict[str, object]) -> dict[str, object]:
@@ -166,9 +170,9 @@ def _by_status(answer: HttpAnswer, code: str, message: str) -> ServiceError | No
 
 
 def _retry_after(answer: HttpAnswer) -> float | None:
-    """Seconds; the other form of the header, a date, is not used by APIs."""
+    """Seconds, at most ten minutes; the other form of the header, a date, is not used by APIs."""
     given = answer.headers.get("retry-after", "")
-    return float(given) if given.isdecimal() else None
+    return min(float(given), MOST_RETRY_AFTER_S) if given.isdecimal() else None
 
 
 def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:

@@ -130,7 +130,7 @@ def _vod_file(file: VodFile) -> dict[str, object]:
     return only_set(
         Type="File" if file.file_id else "Url" if file.url else "Base64",
         FileId=file.file_id,
-        Url=file.url,
+        Url=url_of(file.url) if file.url else None,
         Base64=file.base64,
         Text=file.text,
         Category=file.category,
@@ -300,8 +300,9 @@ def _infos(task: Mapping[str, object]) -> list[dict[str, object]]:
 def _resolution(infos: list[dict[str, object]]) -> str | None:
     for info in infos:
         meta = info.get("MetaData")
-        if isinstance(meta, dict) and meta.get("Width") and meta.get("Height"):
-            return f"{meta['Width']}x{meta['Height']}"
+        width, height = (meta.get("Width"), meta.get("Height")) if isinstance(meta, dict) else (None, None)
+        if type(width) is type(height) is int and width > 0 and height > 0:
+            return f"{width}x{height}"
     return None
 
 
@@ -309,7 +310,8 @@ def _page(answer: HttpAnswer) -> TaskPage:
     response = unwrap(answer, "DescribeTasks")
     found = response.get("TaskSet")
     tasks = [task for task in found if isinstance(task, dict)] if isinstance(found, list) else []
-    by_session = {text(task.get("SessionId")): text(task.get("TaskId")) for task in tasks if task.get("SessionId")}
+    known = ((text(task.get("SessionId")), text(task.get("TaskId"))) for task in tasks)
+    by_session = {session_id: task_id for session_id, task_id in known if session_id and task_id}
     return TaskPage(by_session, text(response.get("ScrollToken")))
 
 

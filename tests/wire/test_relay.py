@@ -1,0 +1,524 @@
+"""The relay as values: bodies against VOD's, and for images against the relay's own page; answers of every shape."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from mps_aigc_async.credentials import Credentials
+from mps_aigc_async.errors import (
+    AccountError,
+    ContentViolation,
+    InvalidRequest,
+    ServiceError,
+    TaskNotFound,
+    Throttled,
+    TransportError,
+)
+from mps_aigc_async.requests import (
+    AudioRequest,
+    CosStore,
+    ImageRequest,
+    ReferenceImage,
+    VideoRequest,
+    VodFile,
+    VodOptions,
+)
+from mps_aigc_async.states import Ending, Kind, TaskState
+from mps_aigc_async.wire import vod
+from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskStatus
+from mps_aigc_async.wire.relay import STATES, Relay, encode
+
+from .oracles import (
+    NOT_OF_VOD,
+    RELAY_IMAGE_FIELDS,
+    RELAY_IMAGE_OPTIONS,
+    RELAY_VIDEO_FIELDS,
+    RELAY_VIDEO_OPTIONS,
+    REQUIRED,
+    VOD_IMAGE_FIELDS,
+    almost_anything,
+    relay_fields,
+)
+
+HOST = "api.quickrouter.ai"
+RELAY = Relay(host=HOST)
+MODEL = {"model_name": "GEM", "model_version": "3.0"}
+
+# The example of the relay's page.
+PAGE: dict[str, Any] = {
+    "model_name": "GEM",
+    "model_version": "3.0",
+    "file_infos": [
+        {"type": "file", "file_id": "387702299774574677", "url": "", "text": "原始图片的描述信息"},
+    ],
+    "prompt": "convert this image to anime style",
+    "negative_prompt": "blur, distorted",
+    "enhance_prompt": "Enabled",
+    "output_config": {
+        "storage_mode": "Temporary",
+        "resolution": "1080P",
+        "aspect_ratio": "1:1",
+        "person_generation": "AllowAdult",
+        "input_compliance_check": "Enabled",
+        "output_compliance_check": "Enabled",
+    },
+    "session_id": "image-task-67890",
+    "session_context": '{"user_id": "123", "scene": "profile_picture"}',
+    "tasks_priority": 10,
+    "ext_info": "",
+}
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------------
+
+
+def not_empty(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Without empty texts: unset and empty are the same to the service."""
+    if isinstance(value, dict):
+        return {name: not_empty(inner) for name, inner in value.items() if inner != ""}
+    return [not_empty(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_the_example_of_the_relays_page() -> None:
+    request = ImageRequest(
+        model_name="GEM",
+        model_version="3.0",
+        prompt="convert this image to anime style",
+        negative_prompt="blur, distorted",
+        enhance_prompt=True,
+        resolution="1080P",
+        aspect_ratio="1:1",
+        vod=VodOptions(
+            files=(VodFile(file_id="387702299774574677", text="原始图片的描述信息"),),
+            storage_mode="Temporary",
+            person_generation="AllowAdult",
+            input_compliance_check=True,
+            output_compliance_check=True,
+            session_context='{"user_id": "123", "scene": "profile_picture"}',
+            tasks_priority=10,
+        ),
+    )
+    call = RELAY.create(request, None, "image-task-67890")
+    assert json.loads(call.body) == not_empty(PAGE)
+    assert (call.method, call.path, call.deduplicated) == ("POST", "/tencent-vod/v1/aigc-image", True)
+
+
+def snake(name: str) -> str:
+    """`FileInfos` → `file_infos`, in another way than the module's."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*", name)
+    assert "".join(words) == name
+    return "_".join(words).lower()
+
+
+def in_snake_case(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, list):
+        return [in_snake_case(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {snake(name): inner.lower() if name == "Type" else in_snake_case(inner) for name, inner in value.items()}
+
+
+sessions = st.just("") | st.text(min_size=1, max_size=50)
+
+
+def check_body(request: ImageRequest | VideoRequest, session_id: str) -> dict[str, Any]:
+    call = RELAY.create(request, None, session_id)
+    body: dict[str, Any] = json.loads(call.body)
+    assert body == in_snake_case(json.loads(vod.Vod().create(request, None, session_id).body))
+    assert (call.method, call.deduplicated) == ("POST", bool(session_id))
+    return body
+
+
+@settings(max_examples=500, deadline=None)
+@given(fields=relay_fields(RELAY_IMAGE_FIELDS), session_id=sessions)
+def test_an_image_create_is_vods_in_snake_case_with_the_pages_fields_only(
+    fields: dict[str, Any], session_id: str
+) -> None:
+    body = check_body(ImageRequest(**fields), session_id)
+    assert set(body) <= set(PAGE)
+    assert set(body.get("output_config", {})) <= set(PAGE["output_config"])
+    for info in body.get("file_infos", []):
+        assert set(info) <= set(PAGE["file_infos"][0])
+
+
+@settings(max_examples=500, deadline=None)
+@given(fields=relay_fields(RELAY_VIDEO_FIELDS), session_id=sessions)
+def test_a_video_create_is_vods_in_snake_case(fields: dict[str, Any], session_id: str) -> None:
+    check_body(VideoRequest(**fields), session_id)
+
+
+FILE = VodFile(file_id="5")
+# What the page has no field for: each is either generated above, or refused here.
+NO_FIELD: dict[str, Any] = {
+    "scene_type": "x",
+    "store": CosStore(bucket="b", region="r"),
+    "operator": "me",
+    "logo_add": False,
+    "output_count": 1,
+    "output_format": "png",
+}
+NO_OPTION: dict[str, Any] = {
+    "media_name": "x",
+    "class_id": 0,
+    "expire_time": "x",
+    "input_region": "x",
+    "seed": 0,
+    "last_frame_file_id": "5",
+    "enhance_switch": False,
+    "frame_interpolate": False,
+    "procedure": "x",
+}
+NO_FILE_FIELD: dict[str, Any] = {
+    "reference_type": "x",
+    "category": "Image",
+    "usage": "Reference",
+    "object_id": "5",
+    "voice_id": "5",
+    "keep_original_sound": False,
+}
+
+
+def test_every_field_of_the_requests_is_generated_or_refused() -> None:
+    assert set(ImageRequest.model_fields) == {*RELAY_IMAGE_FIELDS, *REQUIRED, *NO_FIELD}
+    assert set(VideoRequest.model_fields) == {*RELAY_VIDEO_FIELDS, *REQUIRED, *NOT_OF_VOD}
+    assert set(VodOptions.model_fields) == {*RELAY_VIDEO_OPTIONS} == {*RELAY_IMAGE_OPTIONS, *NO_OPTION}
+    assert set(VodFile.model_fields) == {"file_id", "url", "base64", "text", *NO_FILE_FIELD}
+    assert set(VOD_IMAGE_FIELDS) >= set(RELAY_IMAGE_FIELDS)
+
+
+REFUSED: list[tuple[str, Any]] = [
+    *((name, ImageRequest(prompt="x", **MODEL, **{name: value})) for name, value in NO_FIELD.items()),
+    *(
+        (f"vod.{name}", ImageRequest(prompt="x", **MODEL, vod=VodOptions(**{name: value})))
+        for name, value in NO_OPTION.items()
+    ),
+    *(
+        ("vod.files", ImageRequest(prompt="x", **MODEL, vod=VodOptions(files=(VodFile(file_id="5", **{name: value}),))))
+        for name, value in NO_FILE_FIELD.items()
+    ),
+    ("images", ImageRequest(prompt="x", **MODEL, images=(ReferenceImage(image="https://a/1", reference_type="x"),))),
+    ("images", ImageRequest(prompt="x", **MODEL, images=("frame.png",))),
+    *((name, VideoRequest(prompt="x", **MODEL, **{name: NO_FIELD[name]})) for name in sorted(NOT_OF_VOD)),
+    *(
+        ("vod.files", make(prompt="x", **MODEL, vod=VodOptions(files=(FILE, VodFile(base64="abcd")))))
+        for make in (ImageRequest, VideoRequest)
+    ),
+    *(
+        (name, make(**{"prompt": "x", **MODEL, "vod": VodOptions(files=(FILE,)), name: ""}))
+        for name in REQUIRED
+        for make in (ImageRequest, VideoRequest)
+    ),
+    ("audio", AudioRequest(prompt="x", **MODEL)),
+]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "request_"), REFUSED, ids=[f"{name}-{number}" for number, (name, _) in enumerate(REFUSED)]
+)
+def test_what_the_relay_cannot_be_asked_for_is_refused_by_name(attribute: str, request_: Any) -> None:  # noqa: ANN401
+    with pytest.raises(InvalidRequest, match=f"^{attribute}: "):
+        encode(request_)
+    with pytest.raises(InvalidRequest, match=f"^{attribute}: "):
+        RELAY.create(request_, None)
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_headers_are_those_of_the_page() -> None:
+    keys = Credentials("", SecretStr("sk-secret"))
+    relay = Relay(host=HOST)
+    request = relay.sign(relay.create(VideoRequest(prompt="x", **MODEL), None), keys, 5)
+    assert (request.method, request.path) == ("POST", "/tencent-vod/v1/aigc-video")
+    assert request.headers == {
+        "Authorization": "Bearer sk-secret",
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "Host": HOST,
+    }
+    assert "sk-secret" not in f"{request!r} {request!s} {relay!r} {vars(relay)!r}"
+
+
+@pytest.mark.parametrize(
+    ("query", "task_id", "path"),
+    [
+        (None, "251-AigcImage-1", "/tencent-vod/v1/query/251-AigcImage-1"),
+        (None, "a/../b?c=d#e f%", "/tencent-vod/v1/query/a%2F..%2Fb%3Fc%3Dd%23e%20f%25"),
+        (None, "月", "/tencent-vod/v1/query/%E6%9C%88"),
+        (None, "a\r\nb", "/tencent-vod/v1/query/a%0D%0Ab"),
+        ("/v2/tasks?id={task_id}&full=1", "a&b", "/v2/tasks?id=a%26b&full=1"),
+    ],
+)
+def test_a_task_is_asked_about_by_its_quoted_id(query: str | None, task_id: str, path: str) -> None:
+    relay = Relay(host=HOST) if query is None else Relay(host=HOST, query_path=query)
+    call = relay.describe(Kind.IMAGE, task_id)
+    request = relay.sign(call, Credentials("", SecretStr("k")), 5)
+    assert (request.method, request.path, request.body, call.reads) == ("GET", path, b"", True)
+
+
+def test_the_relay_has_no_other_actions() -> None:
+    assert RELAY.tasks(TaskState.DONE, "") is None
+    with pytest.raises(InvalidRequest, match=r"^DescribeTasks: "):
+        RELAY.call("DescribeTasks", {})
+    with pytest.raises(InvalidRequest, match=r"^audio: "):
+        RELAY.describe(Kind.AUDIO, "5")
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+CREATE: Call[Created] = RELAY.create(ImageRequest(prompt="x", **MODEL), None)
+DESCRIBE: Call[TaskStatus] = RELAY.describe(Kind.IMAGE, "5")
+DESCRIBE_VIDEO: Call[TaskStatus] = RELAY.describe(Kind.VIDEO, "5")
+
+
+def answered(body: object, status: int = 200, **headers: str) -> HttpAnswer:
+    return HttpAnswer(status, headers, json.dumps(body).encode())
+
+
+def of_vod(code: object, message: object = "why") -> dict[str, object]:
+    return {"Response": {"Error": {"Code": code, "Message": message}, "RequestId": "r-1"}}
+
+
+def of_openai(code: object, message: str = "why", kind: str = "new_api_error") -> dict[str, object]:
+    return {"error": {"message": message, "type": kind, "code": code}}
+
+
+def flat(code: str, message: str = "why") -> dict[str, object]:
+    return {"code": code, "message": message, "data": None}
+
+
+ERRORS: list[tuple[int, object, type[ServiceError], Ending, str]] = [
+    (200, of_vod("RequestLimitExceeded"), Throttled, Ending.REFUSED_FOR_NOW, "RequestLimitExceeded"),
+    (200, of_vod("InternalError"), ServiceError, Ending.UNKNOWN, "InternalError"),
+    (200, of_vod("SomethingNew"), ServiceError, Ending.UNKNOWN, "SomethingNew"),
+    (200, of_vod("AuthFailure.X"), AccountError, Ending.ACCOUNT_REFUSED, "AuthFailure.X"),
+    (
+        200,
+        of_vod("InvalidParameterValue.SessionId"),
+        ServiceError,
+        Ending.ACCEPTED_BEFORE,
+        "InvalidParameterValue.SessionId",
+    ),
+    (
+        400,
+        of_vod("InvalidParameter.VoilationContent"),
+        ContentViolation,
+        Ending.REFUSED,
+        "InvalidParameter.VoilationContent",
+    ),
+    (429, of_vod("RequestLimitExceeded"), Throttled, Ending.REFUSED_FOR_NOW, "RequestLimitExceeded"),
+    (401, of_openai("invalid_api_key"), AccountError, Ending.ACCOUNT_REFUSED, "invalid_api_key"),
+    (401, of_openai(None), AccountError, Ending.ACCOUNT_REFUSED, "new_api_error"),
+    (403, of_openai("insufficient_user_quota"), AccountError, Ending.ACCOUNT_REFUSED, "insufficient_user_quota"),
+    (402, flat("pay"), AccountError, Ending.ACCOUNT_REFUSED, "pay"),
+    (500, of_openai("insufficient_balance"), AccountError, Ending.ACCOUNT_REFUSED, "insufficient_balance"),
+    (429, of_openai("slow_down"), Throttled, Ending.REFUSED_FOR_NOW, "slow_down"),
+    (429, flat("busy"), Throttled, Ending.REFUSED_FOR_NOW, "busy"),
+    (400, of_openai("bad"), ServiceError, Ending.REFUSED, "bad"),
+    (404, of_openai(None, kind=""), ServiceError, Ending.REFUSED, "HTTP 404"),
+    (400, flat("task_not_exist"), TaskNotFound, Ending.REFUSED, "task_not_exist"),
+    (200, flat("task_not_exist"), TaskNotFound, Ending.REFUSED, "task_not_exist"),
+    (200, flat("get_channel_failed"), ServiceError, Ending.UNKNOWN, "get_channel_failed"),
+    (500, of_openai("do_request_failed"), ServiceError, Ending.UNKNOWN, "do_request_failed"),
+    (503, flat("model_not_found"), ServiceError, Ending.UNKNOWN, "model_not_found"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "cls", "ending", "code"), ERRORS)
+@pytest.mark.parametrize("call", [CREATE, DESCRIBE], ids=["create", "ask"])
+def test_each_error_body_is_its_class_and_ending(
+    call: Call[object], status: int, body: object, cls: type[ServiceError], ending: Ending, code: str
+) -> None:
+    with pytest.raises(ServiceError) as raised:
+        call.decode(answered(body, status))
+    error = raised.value
+    assert (type(error), error.ending, error.code) == (cls, ending, code)
+    assert (error.message, error.action) == ("why", call.action)
+
+
+@pytest.mark.parametrize(
+    ("status", "cls", "ending"),
+    [
+        (401, AccountError, Ending.ACCOUNT_REFUSED),
+        (403, AccountError, Ending.ACCOUNT_REFUSED),
+        (429, Throttled, Ending.REFUSED_FOR_NOW),
+        (404, ServiceError, Ending.REFUSED),
+        (500, TransportError, Ending.UNKNOWN),
+        (502, TransportError, Ending.UNKNOWN),
+        (302, TransportError, Ending.UNKNOWN),
+        (200, TransportError, Ending.UNKNOWN),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"[]", b"\xff", b"[" * 100_000])
+def test_a_status_without_a_body_of_the_relays(
+    body: bytes, status: int, cls: type[ServiceError | TransportError], ending: Ending
+) -> None:
+    with pytest.raises(cls) as raised:
+        CREATE.decode(HttpAnswer(status, {}, body))
+    assert (type(raised.value), raised.value.ending) == (cls, ending)
+
+
+@pytest.mark.parametrize("body", [of_openai("slow_down"), of_vod("RequestLimitExceeded"), flat("busy"), None])
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7),
+        ("0", 0),
+        ("", None),
+        ("-1", None),
+        ("soon", None),
+        ("Thu, 01 Jan 2026 00:00:00 GMT", None),
+        ("²", None),
+    ],
+)
+def test_retry_after_is_honoured(body: object, header: str, seconds: float | None) -> None:
+    with pytest.raises(Throttled) as raised:
+        CREATE.decode(answered(body, 429, **{"retry-after": header}))
+    assert raised.value.retry_after_s == seconds
+
+
+def test_a_create_answers_with_its_task() -> None:
+    assert CREATE.decode(answered({"Response": {"TaskId": "5", "RequestId": "r-1"}})) == Created("5", "r-1")
+
+
+@pytest.mark.parametrize("body", [{"Response": {}}, {"Response": {"TaskId": 5}}, {"status": "x"}, {"Response": None}])
+def test_a_create_without_a_task_id_is_of_unknown_outcome(body: object) -> None:
+    with pytest.raises(TransportError) as raised:
+        CREATE.decode(answered(body))
+    assert (raised.value.ending, raised.value.action) == (Ending.UNKNOWN, "CreateAigcImageTask")
+
+
+# --- statuses ---------------------------------------------------------------------------------------------------------
+
+URL = "https://vod.example/1.png"
+
+
+def detail(word: str = "FINISH", member: str = "AigcImageTask", **task: object) -> dict[str, object]:
+    infos = [{"FileUrl": URL, "FileId": "7", "MetaData": {"Width": 1920, "Height": 1080}}]
+    inner = {"Status": "FINISH", "ErrCode": 0, "Output": {"FileInfos": infos}}
+    return {"TaskType": member, "Status": word, member: inner | task, "RequestId": "r-1"}
+
+
+def wrapped(word: object, inner: object = None, reason: object = "") -> dict[str, object]:
+    data = {"task_id": "5", "status": word, "progress": "37%", "fail_reason": reason, "data": inner}
+    return {"code": "success", "message": "", "data": data}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"Response": detail(member="AigcVideoTask")},
+        wrapped("SUCCESS", detail(member="AigcVideoTask")),
+        wrapped("SUCCESS", {"Response": detail(member="AigcVideoTask")}),
+    ],
+)
+def test_each_envelope_is_the_same_status(body: object) -> None:
+    assert DESCRIBE_VIDEO.decode(answered(body)) == TaskStatus(
+        state=TaskState.DONE,
+        word="FINISH",
+        request_id="r-1",
+        urls=(URL,),
+        resolution="1920x1080",
+        file_ids=("7",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("NOT_START", TaskState.WAITING),
+        ("SUBMITTED", TaskState.WAITING),
+        ("QUEUED", TaskState.WAITING),
+        ("IN_PROGRESS", TaskState.RUNNING),
+        ("SUCCESS", TaskState.DONE),
+        ("FAILURE", TaskState.FAILED),
+        ("PAUSED", TaskState.RUNNING),
+        ("", TaskState.RUNNING),
+    ],
+)
+@pytest.mark.parametrize("inner", [None, {}, "x", []])
+def test_the_words_of_the_wrapped_answer(word: str, state: TaskState, inner: object) -> None:
+    status = DESCRIBE.decode(answered(wrapped(word, inner)))
+    assert (status.state, status.word, status.known) == (state, word, word in STATES)
+    assert status.has_ended is (word == "FAILURE")  # a success without a result has not ended
+
+
+@pytest.mark.parametrize("word", ["FINISH", "PROCESSING"])
+@pytest.mark.parametrize("wrap", [lambda inner: {"Response": inner}, lambda inner: wrapped("SUCCESS", inner)])
+def test_an_inner_answer_is_judged_by_its_own_words(wrap: Callable[[object], object], word: str) -> None:
+    status = DESCRIBE.decode(answered(wrap(detail(word, ErrCode=1, Message="no"))))
+    failed = (TaskState.FAILED, "1: no") if word == "FINISH" else (TaskState.RUNNING, "1: no")
+    assert (status.state, status.message) == failed
+
+
+@pytest.mark.parametrize(
+    ("reason", "inner", "message"),
+    [
+        ("the relay's word", detail(ErrCode=1, Message="no"), "the relay's word"),
+        ("", detail(ErrCode=1, Message="no"), "1: no"),
+        (None, {"Response": detail(ErrCodeExt="InternalError")}, "InternalError: the service gives no reason"),
+        (5, None, ""),
+    ],
+)
+def test_a_failures_reason_is_the_relays_or_vods(reason: object, inner: object, message: str) -> None:
+    status = DESCRIBE.decode(answered(wrapped("FAILURE", inner, reason)))
+    assert (status.state, status.message, status.has_ended) == (TaskState.FAILED, message, True)
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: {"Response": inner}, lambda inner: wrapped("SUCCESS", inner)])
+def test_a_task_of_another_type_is_not_found(wrap: Callable[[object], object]) -> None:
+    with pytest.raises(TaskNotFound):
+        DESCRIBE.decode(answered(wrap(detail(member="AigcVideoTask"))))
+
+
+# --- any answer at all ------------------------------------------------------------------------------------------------
+
+anything = almost_anything(
+    "AigcImageTask", "TaskType", "ErrCode", "Output", "FileInfos", "FileUrl", "error", "code", "message", "type",
+    "data", "status", "fail_reason",
+)  # fmt: skip
+wraps = st.fixed_dictionaries(
+    {},
+    optional={
+        "code": st.just("success") | anything,
+        "message": anything,
+        "error": anything,
+        "data": st.fixed_dictionaries(
+            {"status": st.sampled_from([*STATES, "PAUSED"]) | anything},
+            optional={
+                "fail_reason": anything,
+                "data": st.fixed_dictionaries({"Status": st.just("FINISH"), "AigcImageTask": anything}) | anything,
+            },
+        ),
+    },
+)
+bodies = st.binary(max_size=60) | (anything | wraps | anything.map(lambda value: {"Response": value})).map(
+    lambda value: json.dumps(value).encode()
+)
+
+
+@pytest.mark.parametrize(("call", "value"), [(CREATE, Created), (DESCRIBE, TaskStatus)], ids=["create", "ask"])
+@settings(max_examples=500, deadline=None)
+@given(
+    body=bodies,
+    status=st.just(200) | st.integers(100, 999),
+    headers=st.dictionaries(st.just("retry-after"), st.text(max_size=12) | st.integers().map(str)),
+)
+def test_any_answer_is_a_value_or_one_of_our_errors(
+    call: Call[object], value: Callable[..., object], body: bytes, status: int, headers: dict[str, str]
+) -> None:
+    try:
+        decoded = call.decode(HttpAnswer(status, headers, body))
+    except (ServiceError, TransportError) as error:
+        ended: object = error.ending
+    else:
+        ended = None
+        assert status == 200
+        assert type(decoded) is value
+    assert ended is None or isinstance(ended, Ending)

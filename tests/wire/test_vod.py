@@ -1,0 +1,598 @@
+"""VOD as values: bodies against the official SDK's models, signatures against its signer, answers of every shape."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from mps_aigc_async.credentials import Credentials
+from mps_aigc_async.errors import (
+    AccountError,
+    ContentViolation,
+    InvalidRequest,
+    ServiceError,
+    TaskNotFound,
+    Throttled,
+    TransportError,
+)
+from mps_aigc_async.requests import (
+    AudioRequest,
+    CosStore,
+    ImageRequest,
+    ReferenceImage,
+    ReferenceVideo,
+    Subject,
+    VideoRequest,
+    VodFile,
+    VodOptions,
+)
+from mps_aigc_async.states import Ending, Kind, TaskState
+from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskPage, TaskStatus
+from mps_aigc_async.wire.vod import ERRORS, MAX_BASE64_BYTES, TASK_STATES, Vod, encode
+
+from .oracles import (
+    NOT_OF_VOD,
+    VOD_CONTENTS,
+    VOD_IMAGE_FIELDS,
+    VOD_IMAGE_OPTIONS,
+    VOD_VIDEO_FIELDS,
+    VOD_VIDEO_FILE,
+    VOD_VIDEO_OPTIONS,
+    almost_anything,
+    check_signature,
+    filled,
+    if_any,
+    prompts,
+    some_of,
+    texts,
+    url_of,
+)
+
+NOW = 1_767_225_600
+KEYS = Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"))
+ONLY_OF_VIDEOS = {"last_frame_file_id", "enhance_switch", "frame_interpolate", "procedure"}
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_field_of_the_requests_is_generated() -> None:
+    assert set(ImageRequest.model_fields) == {*VOD_IMAGE_FIELDS, *NOT_OF_VOD, "prompt"}
+    assert set(VideoRequest.model_fields) == {*VOD_VIDEO_FIELDS, *NOT_OF_VOD, "prompt"}
+    assert set(VodOptions.model_fields) == {*VOD_VIDEO_OPTIONS} == {*VOD_IMAGE_OPTIONS, *ONLY_OF_VIDEOS}
+    assert set(VodFile.model_fields) == {*VOD_VIDEO_FILE, *VOD_CONTENTS}
+
+
+def switch(on: bool | None) -> str | None:
+    return {None: None, True: "Enabled", False: "Disabled"}[on]
+
+
+def by_the_sdk(request: ImageRequest | VideoRequest, sub_app_id: int | None, session_id: str) -> Any:  # noqa: ANN401 - the SDK has no types
+    """The same content, told to the official SDK's models field by field. ExtInfo is compared apart."""
+    from tencentcloud.vod.v20180717 import models
+
+    vod = request.vod or VodOptions()
+    fields: dict[str, Any] = {
+        "SubAppId": sub_app_id,
+        "SessionId": session_id or None,
+        "ModelName": request.model_name,
+        "ModelVersion": request.model_version,
+        "SceneType": request.scene_type,
+        "Prompt": request.prompt or None,
+        "NegativePrompt": request.negative_prompt,
+        "EnhancePrompt": switch(request.enhance_prompt),
+        "InputRegion": vod.input_region,
+        "Seed": vod.seed,
+        "SessionContext": vod.session_context,
+        "TasksPriority": vod.tasks_priority,
+    }
+    output: dict[str, Any] = {
+        "AspectRatio": request.aspect_ratio,
+        "Resolution": request.resolution,
+        "LogoAdd": switch(request.logo_add),
+        "StorageMode": vod.storage_mode,
+        "MediaName": vod.media_name,
+        "ClassId": vod.class_id,
+        "ExpireTime": vod.expire_time,
+        "PersonGeneration": vod.person_generation,
+        "InputComplianceCheck": switch(vod.input_compliance_check),
+        "OutputComplianceCheck": switch(vod.output_compliance_check),
+    }
+    if isinstance(request, ImageRequest):
+        output |= {"OutputImageCount": request.output_count, "OutputFormat": request.output_format}
+        infos = [of_image(models.AigcImageTaskInputFileInfo(), image) for image in request.images]
+        infos += [of_file(models.AigcImageTaskInputFileInfo(), file) for file in vod.files]
+        config = if_any(models.AigcImageOutputConfig(), output)
+        model = models.CreateAigcImageTaskRequest()
+        return filled(model, FileInfos=infos or None, OutputConfig=config, **fields)
+    output |= {
+        "Duration": request.duration,
+        "AudioGeneration": switch(request.enable_audio),
+        "EnableBGM": switch(request.enable_bgm),
+        "OffPeak": switch(request.off_peak),
+        "EnhanceSwitch": switch(vod.enhance_switch),
+        "FrameInterpolate": switch(vod.frame_interpolate),
+    }
+    fields |= {"LastFrameFileId": vod.last_frame_file_id, "Procedure": vod.procedure}
+    fields["SubjectInfos"] = [of_subject(models, subject) for subject in request.subjects] or None
+    config = if_any(models.AigcVideoOutputConfig(), output)
+    model = models.CreateAigcVideoTaskRequest()
+    return filled(model, FileInfos=video_infos(models, request) or None, OutputConfig=config, **fields)
+
+
+def video_infos(models: Any, request: VideoRequest) -> list[Any]:  # noqa: ANN401 - the SDK has no types
+    info = models.AigcVideoTaskInputFileInfo
+    frames = [("FirstFrame", request.first_frame), ("LastFrame", request.last_frame)]
+    infos = [of_image(info(), frame, Category="Image", Usage=usage) for usage, frame in frames if frame is not None]
+    infos += [of_image(info(), image, Category="Image", Usage="Reference") for image in request.images]
+    infos += [of_video(info(), video) for video in request.videos]
+    infos += [filled(info(), Type="Url", Url=url, Category="Audio", Usage="Reference") for url in request.audios]
+    return infos + [of_file(info(), file) for file in (request.vod.files if request.vod else ())]
+
+
+def of_image(info: Any, image: Any, **known: str) -> Any:  # noqa: ANN401 - an image source or a ReferenceImage
+    if isinstance(image, ReferenceImage):
+        return filled(info, Type="Url", Url=url_of(image.image), ReferenceType=image.reference_type, **known)
+    return filled(info, Type="Url", Url=url_of(image), **known)
+
+
+def of_video(info: Any, video: str | ReferenceVideo) -> Any:  # noqa: ANN401 - the SDK has no types
+    known = {"Type": "Url", "Category": "Video", "Usage": "Reference"}
+    if isinstance(video, str):
+        return filled(info, Url=video, **known)
+    keep = switch(video.keep_original_sound)
+    return filled(info, Url=video.url, ReferenceType=video.refer_type, KeepOriginalSound=keep, **known)
+
+
+def of_file(info: Any, file: VodFile) -> Any:  # noqa: ANN401 - the SDK has no types
+    fields: dict[str, Any] = {
+        "Type": "File" if file.file_id else "Url" if file.url else "Base64",
+        "FileId": file.file_id,
+        "Url": file.url,
+        "Base64": file.base64,
+        "Text": file.text,
+        "ReferenceType": file.reference_type,
+        "Category": file.category,
+        "Usage": file.usage,
+        "ObjectId": file.object_id,
+        "VoiceId": file.voice_id,
+        "KeepOriginalSound": switch(file.keep_original_sound),
+    }
+    return filled(info, **{name: value for name, value in fields.items() if value is not None})
+
+
+def of_subject(models: Any, subject: Subject) -> Any:  # noqa: ANN401 - the SDK has no types
+    return filled(
+        models.AigcVideoTaskInputSubjectInfo(),
+        Id=subject.id,
+        Name=subject.name,
+        VoiceId=subject.voice_id,
+        ImageUrls=[url_of(image) for image in subject.images] or None,
+        VideoUrls=list(subject.videos) or None,
+    )
+
+
+def check_body(request: ImageRequest | VideoRequest, sub_app_id: int | None, session_id: str) -> None:
+    call = Vod(sub_app_id=sub_app_id).create(request, None, session_id)
+    body = json.loads(call.body)
+    expected = by_the_sdk(request, sub_app_id, session_id)
+
+    # The SDK's models know every field we send (they warn of those they do not, and warnings are errors here).
+    understood = type(expected)()
+    understood._deserialize(body)
+    assert understood._serialize() == body
+
+    check_ext_info(request, body.pop("ExtInfo", None))
+    assert body == expected._serialize()
+    assert call.deduplicated is bool(session_id)
+
+
+def check_ext_info(request: ImageRequest | VideoRequest, sent: str | None) -> None:
+    """A JSON document in a string, in which the additional parameters are one more."""
+    own, additional = request.vod.ext_info if request.vod else None, request.additional_parameters
+    if own is None and additional is None:
+        assert sent is None
+        return
+    told = json.loads(sent or "")
+    if additional is not None and "AdditionalParameters" not in (own or {}):
+        assert json.loads(told.pop("AdditionalParameters")) == additional
+    assert told == (own or {})
+
+
+sessions = st.just("") | texts
+sub_apps = st.none() | st.integers(1, 2_000_000_000)
+
+
+@settings(max_examples=500, deadline=None)
+@given(prompt=prompts, fields=some_of(VOD_IMAGE_FIELDS), sub_app_id=sub_apps, session_id=sessions)
+def test_an_image_create_is_what_the_official_sdk_sends(
+    prompt: str, fields: dict[str, Any], sub_app_id: int | None, session_id: str
+) -> None:
+    check_body(ImageRequest(prompt=prompt, **fields), sub_app_id, session_id)
+
+
+@settings(max_examples=500, deadline=None)
+@given(prompt=prompts | st.just(""), fields=some_of(VOD_VIDEO_FIELDS), sub_app_id=sub_apps, session_id=sessions)
+def test_a_video_create_is_what_the_official_sdk_sends(
+    prompt: str, fields: dict[str, Any], sub_app_id: int | None, session_id: str
+) -> None:
+    check_body(VideoRequest(prompt=prompt, **fields), sub_app_id, session_id)
+
+
+@pytest.mark.parametrize("make", [ImageRequest, VideoRequest])
+def test_nothing_unset_is_sent(make: Callable[..., ImageRequest | VideoRequest]) -> None:
+    assert encode(make(prompt="a lake")) == {"Prompt": "a lake"}
+    assert encode(make(prompt="a lake", model_name="", images=(), vod=VodOptions())) == {"Prompt": "a lake"}
+
+
+def test_false_and_zero_are_set() -> None:
+    request = VideoRequest(prompt="x", enhance_prompt=False, off_peak=False, vod=VodOptions(seed=0, class_id=0))
+    assert encode(request) == {
+        "Prompt": "x",
+        "EnhancePrompt": "Disabled",
+        "Seed": 0,
+        "OutputConfig": {"OffPeak": "Disabled", "ClassId": 0},
+    }
+
+
+REFUSED: list[tuple[str, ImageRequest | VideoRequest]] = [
+    ("store", ImageRequest(prompt="x", store=CosStore(bucket="b", region="r"))),
+    ("operator", VideoRequest(prompt="x", operator="me")),
+    *(
+        (f"vod.{name}", ImageRequest(prompt="x", vod=VodOptions(**{name: value})))
+        for name, value in {
+            "last_frame_file_id": "5", "enhance_switch": False, "frame_interpolate": True, "procedure": "p"
+        }.items()
+    ),
+    *(
+        ("vod.files", ImageRequest(vod=VodOptions(files=(VodFile(file_id="5", **{name: value}),))))
+        for name, value in {
+            "category": "Image", "usage": "Reference", "object_id": "5", "voice_id": "5", "keep_original_sound": False
+        }.items()
+    ),
+    ("vod.files", ImageRequest(vod=VodOptions(files=(VodFile(base64="a" * (MAX_BASE64_BYTES * 4 // 3 + 8)),)))),
+    ("vod.files", VideoRequest(vod=VodOptions(files=(VodFile(base64="a" * (MAX_BASE64_BYTES * 2 // 3 + 8)),) * 2))),
+    ("vod.files", ImageRequest(vod=VodOptions(files=(VodFile(url="frame.png"),)))),
+    ("images", ImageRequest(images=("frame.png",))),
+    ("first_frame", VideoRequest(first_frame="frame.png")),
+    ("videos", VideoRequest(videos=(ReferenceVideo(url="clip.mp4"),))),
+    ("audios", VideoRequest(prompt="x", audios=("song.mp3",))),
+    ("subjects", VideoRequest(subjects=(Subject(videos=("clip.mp4",)),))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("attribute", "request_"), REFUSED, ids=[f"{name}-{number}" for number, (name, _) in enumerate(REFUSED)]
+)
+def test_what_vod_cannot_be_asked_for_is_refused_by_name(attribute: str, request_: ImageRequest | VideoRequest) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{attribute}: "):
+        Vod().create(request_, None)
+
+
+def test_audio_is_of_another_backend() -> None:
+    for make in (
+        lambda: Vod().create(AudioRequest(prompt="x"), None),
+        lambda: Vod().describe(Kind.AUDIO, "5"),
+        lambda: Vod().create_action(Kind.AUDIO),
+    ):
+        with pytest.raises(InvalidRequest, match=r"^audio: VOD .* mps backend"):
+            make()
+
+
+# --- signatures -------------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(
+    prompt=prompts,
+    timestamp=st.integers(0, 4_000_000_000),
+    secret_id=st.text("ABCDabcd0123", min_size=1),
+    secret_key=texts,
+    host=st.sampled_from(["vod.tencentcloudapi.com", "127.0.0.1:8080"]),
+)
+def test_a_signed_request_is_what_the_official_signer_signs(
+    prompt: str, timestamp: int, secret_id: str, secret_key: str, host: str
+) -> None:
+    keys = Credentials(secret_id, SecretStr(secret_key))
+    vod = Vod(host=host)
+    calls: list[Call[Any]] = [vod.create(ImageRequest(prompt=prompt), None), vod.describe(Kind.VIDEO, prompt)]
+    for call in calls:
+        check_signature(vod.sign(call, keys, timestamp), "vod", keys, timestamp)
+
+
+def test_the_headers_of_a_request() -> None:
+    vod = Vod()
+    request = vod.sign(vod.describe(Kind.VIDEO, "5"), KEYS, NOW)
+    assert (request.method, request.path) == ("POST", "/")
+    assert {name: value for name, value in request.headers.items() if name != "Authorization"} == {
+        "Content-Type": "application/json; charset=utf-8",
+        "Host": "vod.tencentcloudapi.com",
+        "X-TC-Action": "DescribeTaskDetail",
+        "X-TC-Version": "2018-07-17",
+        "X-TC-Timestamp": str(NOW),
+        "X-TC-Language": "en-US",
+    }
+
+
+def test_the_sub_application_is_in_every_call() -> None:
+    vod = Vod(sub_app_id=5)
+    calls = [
+        vod.create(ImageRequest(prompt="x"), None),
+        vod.describe(Kind.IMAGE, "1"),
+        vod.call("DescribeTasks", {"Limit": 1}),
+        vod.tasks(TaskState.DONE, ""),
+    ]
+    assert [json.loads(call.body)["SubAppId"] for call in calls if call] == [5, 5, 5, 5]
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def answered(response: Mapping[str, object], status: int = 200) -> HttpAnswer:
+    return HttpAnswer(status, {}, json.dumps({"Response": response}).encode())
+
+
+CREATE: Call[Created] = Vod().create(ImageRequest(prompt="x"), None)
+DESCRIBE_IMAGE: Call[TaskStatus] = Vod().describe(Kind.IMAGE, "5")
+DESCRIBE_VIDEO: Call[TaskStatus] = Vod().describe(Kind.VIDEO, "5")
+ANY: Call[dict[str, object]] = Vod().call("DescribeTasks", {})
+
+
+def list_tasks(state: TaskState = TaskState.RUNNING, page: str = "") -> Call[TaskPage]:
+    call = Vod().tasks(state, page)
+    assert call is not None
+    return call
+
+
+# The contract, written out once more.
+DOCUMENTED: dict[str, tuple[type[ServiceError], Ending]] = {
+    "RequestLimitExceeded": (Throttled, Ending.REFUSED_FOR_NOW),
+    "LimitExceeded.ConcurrencyOverflow": (ServiceError, Ending.REFUSED_FOR_NOW),
+    "InternalError.UnknownError": (ServiceError, Ending.UNKNOWN),
+    "FailedOperation": (ServiceError, Ending.UNKNOWN),
+    "FailedOperation.InvalidVodUser": (AccountError, Ending.ACCOUNT_REFUSED),
+    "AuthFailure.SignatureExpire": (AccountError, Ending.ACCOUNT_REFUSED),
+    "UnauthorizedOperation": (AccountError, Ending.ACCOUNT_REFUSED),
+    "InvalidParameterValue.SubAppId": (AccountError, Ending.ACCOUNT_REFUSED),
+    "InvalidParameterValue.SessionId": (ServiceError, Ending.ACCEPTED_BEFORE),
+    "InvalidParameter.VoilationContent": (ContentViolation, Ending.REFUSED),
+    "InvalidParameterValue.TaskId": (TaskNotFound, Ending.REFUSED),
+    "InvalidParameterValue.Prompt": (ServiceError, Ending.REFUSED),
+    "MissingParameter": (ServiceError, Ending.REFUSED),
+    "SomethingNew": (ServiceError, Ending.UNKNOWN),
+    "": (ServiceError, Ending.UNKNOWN),
+}
+
+
+@pytest.mark.parametrize("code", DOCUMENTED)
+@pytest.mark.parametrize("call", [CREATE, DESCRIBE_IMAGE, ANY, list_tasks()], ids=["create", "ask", "any", "list"])
+def test_an_error_code_is_its_documented_class_and_ending(code: str, call: Call[object]) -> None:
+    with pytest.raises(ServiceError) as raised:
+        call.decode(answered({"Error": {"Code": code, "Message": "why"}, "RequestId": "r-1"}))
+    error = raised.value
+    assert (type(error), error.ending) == DOCUMENTED[code]
+    assert (error.code, error.message, error.request_id, error.action) == (code, "why", "r-1", call.action)
+
+
+def test_the_error_table_names_each_code_once() -> None:
+    assert len({code for code, _, _ in ERRORS}) == len(ERRORS)
+
+
+def test_a_create_answers_with_its_task() -> None:
+    assert CREATE.decode(answered({"TaskId": "5-AigcImage-1", "RequestId": "r-1"})) == Created("5-AigcImage-1", "r-1")
+
+
+@pytest.mark.parametrize("task", [{}, {"TaskId": ""}, {"TaskId": None}, {"TaskId": 5}])
+def test_a_create_without_a_task_id_is_of_unknown_outcome(task: dict[str, object]) -> None:
+    with pytest.raises(TransportError, match="TaskId") as unknown:
+        CREATE.decode(answered({"RequestId": "r-1", **task}))
+    assert unknown.value.ending is Ending.UNKNOWN
+
+
+# --- statuses ---------------------------------------------------------------------------------------------------------
+
+URL = "https://vod.example/1.png"
+
+
+def detail(kind: Kind = Kind.IMAGE, word: str = "FINISH", infos: object = None, **task: object) -> HttpAnswer:
+    """DescribeTaskDetail's answer; the inner task is finished, without a fault."""
+    member = {Kind.IMAGE: "AigcImageTask", Kind.VIDEO: "AigcVideoTask"}[kind]
+    output = {"FileInfos": [{"FileUrl": URL}] if infos is None else infos}
+    inner = {"TaskId": "5", "Status": "FINISH", "ErrCode": 0, "ErrCodeExt": "", "Message": "", "Output": output}
+    return answered({"TaskType": member, "Status": word, member: inner | task, "RequestId": "r-1"})
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "ended"),
+    [
+        ("WAITING", TaskState.WAITING, False),
+        ("PROCESSING", TaskState.RUNNING, False),
+        ("FINISH", TaskState.DONE, True),
+        ("ABORTED", TaskState.FAILED, True),
+        ("PAUSED", TaskState.RUNNING, False),
+        ("", TaskState.RUNNING, False),
+    ],
+)
+def test_the_services_words(word: str, state: TaskState, ended: bool) -> None:
+    status = DESCRIBE_IMAGE.decode(detail(word=word))
+    assert (status.state, status.word, status.has_ended, status.request_id) == (state, word, ended, "r-1")
+    assert status.known is (word in TASK_STATES)
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({"ErrCode": 1, "Message": "no"}, "1: no"),
+        ({"ErrCode": -1}, "-1: the service gives no reason"),
+        ({"ErrCode": 70000, "ErrCodeExt": "InternalError", "Message": "no"}, "InternalError: no"),
+        ({"ErrCodeExt": "RequestLimitExceeded", "Message": "busy"}, "RequestLimitExceeded: busy"),
+        ({"ErrCode": None, "ErrCodeExt": "InvalidParameter.VoilationContent"}, "InvalidParameter.VoilationContent: "),
+        ({"ErrCode": "1"}, "1: "),
+        ({"ErrCode": 1, "Status": "PROCESSING"}, "1: "),
+    ],
+)
+@pytest.mark.parametrize("kind", [Kind.IMAGE, Kind.VIDEO])
+@pytest.mark.parametrize("infos", [None, []])
+def test_finish_can_hide_a_failure(kind: Kind, infos: object, task: dict[str, Any], message: str) -> None:
+    status = Vod().describe(kind, "5").decode(detail(kind, infos=infos, **task))
+    assert (status.state, status.word, status.has_ended) == (TaskState.FAILED, "FINISH", True)
+    assert status.message.startswith(message)
+
+
+@pytest.mark.parametrize("code", [0, None])
+@pytest.mark.parametrize("extended", ["", "0", None])
+def test_no_fault_is_no_failure(code: object, extended: object) -> None:
+    status = DESCRIBE_IMAGE.decode(detail(ErrCode=code, ErrCodeExt=extended, Message="SUCCESS"))
+    assert (status.state, status.has_ended, status.urls) == (TaskState.DONE, True, (URL,))
+
+
+@pytest.mark.parametrize("infos", [[], {}, "x", [None], [{}], [{"FileUrl": ""}], [{"FileUrl": 5}], [[URL]]])
+def test_finish_without_a_url_has_not_ended(infos: object) -> None:
+    status = DESCRIBE_IMAGE.decode(detail(infos=infos))
+    assert (status.state, status.urls, status.has_ended) == (TaskState.DONE, (), False)
+
+
+def test_finish_whose_task_still_runs_has_not_ended() -> None:
+    status = DESCRIBE_IMAGE.decode(detail(Status="PROCESSING"))
+    assert (status.state, status.has_ended) == (TaskState.RUNNING, False)
+
+
+def test_finish_without_its_task_has_not_ended() -> None:
+    status = DESCRIBE_IMAGE.decode(answered({"TaskType": "AigcImageTask", "Status": "FINISH", "AigcImageTask": None}))
+    assert not status.has_ended
+
+
+@pytest.mark.parametrize("task_type", ["AigcVideoTask", "Procedure", "AigcAudioTask"])
+def test_a_task_of_another_type_is_not_found(task_type: str) -> None:
+    with pytest.raises(TaskNotFound, match=task_type) as raised:
+        DESCRIBE_IMAGE.decode(answered({"TaskType": task_type, "Status": "FINISH"}))
+    assert raised.value.ending is Ending.REFUSED
+
+
+def test_results_have_urls_and_where_they_are_kept_file_ids() -> None:
+    infos = [{"FileUrl": "https://a/1.png", "FileId": "7"}, {"FileUrl": "https://a/2.png", "FileId": ""}]
+    status = DESCRIBE_IMAGE.decode(detail(infos=infos))
+    assert (status.urls, status.file_ids) == (("https://a/1.png", "https://a/2.png"), ("7",))
+
+
+@pytest.mark.parametrize(
+    ("meta", "resolution"),
+    [
+        ({"Width": 1920, "Height": 1080}, "1920x1080"),
+        ({"Width": 0, "Height": 0}, None),
+        ({"Width": 1920}, None),
+        ({"Width": "1920", "Height": [1080]}, None),
+        ({"Width": True, "Height": True}, None),
+        ({}, None),
+        (None, None),
+        ("1920x1080", None),
+    ],
+)
+def test_a_videos_resolution_is_in_its_files_meta_data(meta: object, resolution: str | None) -> None:
+    infos = [{"FileUrl": URL}, {"FileUrl": URL, "MetaData": meta}]
+    assert DESCRIBE_VIDEO.decode(detail(Kind.VIDEO, infos=infos)).resolution == resolution
+    assert DESCRIBE_IMAGE.decode(detail(Kind.IMAGE, infos=infos)).resolution is None
+
+
+# --- the account's tasks ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [(TaskState.WAITING, "WAITING"), (TaskState.RUNNING, "PROCESSING"), (TaskState.DONE, "FINISH")],
+)
+def test_the_list_of_tasks_is_asked_for_as_the_sdk_knows_it(state: TaskState, word: str) -> None:
+    from tencentcloud.vod.v20180717 import models
+
+    body = json.loads(list_tasks(state, "next").body)
+    understood = models.DescribeTasksRequest()
+    understood._deserialize(body)
+    assert understood._serialize() == body
+    assert (understood.Status, understood.ScrollToken, understood.Limit) == (word, "next", 100)
+    assert "ScrollToken" not in json.loads(list_tasks(state).body)
+    assert list_tasks().reads
+
+
+def test_a_page_of_tasks_tells_them_by_their_sessions() -> None:
+    tasks = [
+        {"TaskId": "1", "SessionId": "a"},
+        {"TaskId": "2", "SessionId": ""},
+        {"TaskId": "3"},
+        {"TaskId": "", "SessionId": "b"},
+        {"TaskId": 5, "SessionId": "c"},
+        {"TaskId": "6", "SessionId": 6},
+        "7",
+    ]
+    page = list_tasks().decode(answered({"TaskSet": tasks, "ScrollToken": "next"}))
+    assert page == TaskPage({"a": "1"}, "next")
+
+
+@pytest.mark.parametrize("found", [None, [], {}, "x", [None]])
+def test_a_page_without_tasks_is_the_last(found: object) -> None:
+    assert list_tasks().decode(answered({"TaskSet": found, "ScrollToken": None})) == TaskPage({}, "")
+
+
+# --- any answer at all ------------------------------------------------------------------------------------------------
+
+MEMBERS = (
+    "AigcImageTask", "AigcVideoTask", "TaskType", "ErrCode", "ErrCodeExt", "Output", "FileInfos", "FileUrl", "FileId",
+    "MetaData", "Width", "Height", "TaskSet", "SessionId", "ScrollToken",
+)  # fmt: skip
+anything = almost_anything(*MEMBERS)
+details = st.fixed_dictionaries(
+    {"Status": st.sampled_from([*TASK_STATES, "PAUSED"])},
+    optional={
+        "TaskType": st.sampled_from(["AigcImageTask", "AigcVideoTask"]) | anything,
+        "AigcImageTask": anything,
+        "AigcVideoTask": st.fixed_dictionaries(
+            {},
+            optional={
+                "Status": anything,
+                "ErrCode": anything,
+                "ErrCodeExt": anything,
+                "Output": st.fixed_dictionaries({"FileInfos": st.lists(anything, max_size=2) | anything}),
+            },
+        ),
+    },
+)
+inside = anything | details
+bodies = st.binary(max_size=60) | (anything | inside.map(lambda value: {"Response": value})).map(
+    lambda value: json.dumps(value).encode()
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "value"),
+    [(CREATE, Created), (DESCRIBE_IMAGE, TaskStatus), (DESCRIBE_VIDEO, TaskStatus), (list_tasks(), TaskPage)],
+    ids=["create", "image", "video", "list"],
+)
+@settings(max_examples=500, deadline=None)
+@given(body=bodies, status=st.just(200) | st.integers(100, 999))
+def test_any_answer_is_a_value_or_one_of_our_errors(
+    call: Call[object], value: Callable[..., object], body: bytes, status: int
+) -> None:
+    try:
+        decoded = call.decode(HttpAnswer(status, {}, body))
+    except (ServiceError, TransportError) as error:
+        ended: object = error.ending
+    else:
+        ended = None
+        assert status == 200
+        assert type(decoded) is value
+    assert ended is None or isinstance(ended, Ending)
+
+
+@pytest.mark.parametrize("depth", [100, 300, 450, 600, 900, 2000, 100_000])
+@pytest.mark.parametrize("member", ["ErrCode", "ErrCodeExt", "Message", "Output"])
+def test_a_member_nested_deep_is_no_other_exception(member: str, depth: int) -> None:
+    deep = f"{'[' * depth}{']' * depth}"
+    body = f'{{"Response": {{"Status": "FINISH", "AigcImageTask": {{"{member}": {deep}}}}}}}'
+    try:
+        decoded: object = DESCRIBE_IMAGE.decode(HttpAnswer(200, {}, body.encode()))
+    except TransportError as error:  # too deep to be read at all
+        decoded = error
+    assert isinstance(decoded, TaskStatus | TransportError)
