@@ -70,8 +70,9 @@ def made(service: Service) -> Counter[str]:
     return Counter(task.order.prompt for task in service._tasks.values())
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("envelope", ["detail", "wrapped"])
+@pytest.mark.parametrize(
+    ("backend", "envelope"), [("mps", "detail"), ("vod", "detail"), ("relay", "detail"), ("relay", "wrapped")]
+)
 def test_fifty_chains_with_ambiguous_creates(tmp_path: Path, backend: str, envelope: str) -> None:
     """2% of the creates are accepted and not answered, and 2% are lost on the way there."""
 
@@ -80,7 +81,8 @@ def test_fifty_chains_with_ambiguous_creates(tmp_path: Path, backend: str, envel
         for action in CREATES[backend]:
             service.faults.add(action=action, fault="reset_after", times=None, probability=0.02)
             service.faults.add(action=action, fault="reset_before", times=None, probability=0.02)
-        async with client_of(service, config_of(backend), ledger=tmp_path / "ledger.db") as client:
+        wide = {"maxImageTasks": 20, "maxVideoTasks": 10, "pollIntervalMs": 30_000}
+        async with client_of(service, config_of(backend, concurrency=wide), ledger=tmp_path / "ledger.db") as client:
             outcomes = [outcome async for outcome in client.run(shots(50))]
             unknown = await client.unknown()
         assert max(made(service).values()) == 1

@@ -141,9 +141,9 @@ def test_images_wait_for_the_videos_that_the_service_really_takes() -> None:
     async def main() -> None:
         service = in_memory(video_seconds=(290, 300), max_running={"video": 1})
         async with client_of(service, configured(images=200, videos=60, poll_ms=60_000)) as client:
-            outcomes = [outcome async for outcome in client.run(chain(number) for number in range(160))]
+            outcomes = [outcome async for outcome in client.run(chain(number) for number in range(100))]
         assert all(outcome.ok for outcome in outcomes)
-        assert service.statistics(wall()).created == {"image": 160, "video": 160, "audio": 0}
+        assert service.statistics(wall()).created == {"image": 100, "video": 100, "audio": 0}
 
     run(main())
 

@@ -300,10 +300,14 @@ def _infos(task: Mapping[str, object]) -> list[dict[str, object]]:
 def _resolution(infos: list[dict[str, object]]) -> str | None:
     for info in infos:
         meta = info.get("MetaData")
-        width, height = (meta.get("Width"), meta.get("Height")) if isinstance(meta, dict) else (None, None)
-        if type(width) is type(height) is int and width > 0 and height > 0:
+        if isinstance(meta, dict) and (width := _pixels(meta.get("Width"))) and (height := _pixels(meta.get("Height"))):
             return f"{width}x{height}"
     return None
+
+
+def _pixels(value: object) -> int:
+    """0 for what is no size."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def _page(answer: HttpAnswer) -> TaskPage:
