@@ -881,7 +881,7 @@ def test_attaching_at_any_moment_of_a_tasks_end_leaks_no_slot(monkeypatch: pytes
     monkeypatch.setattr("mps_aigc_async.assembly.MemoryLedger", SlowLedger)
 
     async def main() -> None:
-        service = in_memory()
+        service = in_memory(video_seconds=(20, 20))
         async with client_of(service) as client:
             task = await client.submit(VideoRequest(id="x", prompt="x"))
             while client.statistics().polling:

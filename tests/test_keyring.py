@@ -127,7 +127,7 @@ def test_keys_that_die_unannounced_are_refreshed_when_the_service_refuses_them()
     async def main() -> None:
         service = in_memory(max_running={"image": 20})
         sts = Sts(service, life_s=100, tells_end=False)
-        async with client_of(service, configured(images=20, account="team"), credentials=sts) as client:
+        async with client_of(service, configured(images=20, poll_ms=15_000, account="team"), credentials=sts) as client:
             assert await images(client, 200) == [None] * 200
         seen = service.statistics(wall())
         assert accepted(service, "CreateAigcImageTask") == seen.created["image"] == 200
