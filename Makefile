@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 OUT ?= demo-output
 AXE := axe-core@4.14.1
 
-.PHONY: help demo test lint types layers unit picture system clean
+.PHONY: help demo test lint types layers unit bench picture system clean
 
 help:
 	@echo "make demo    a storyboard of 12 shots, images and videos, on the emulator: no keys needed (16 s, and the set-up once)"
 	@echo "make test    set-up, ruff, mypy --strict, pyright, import-linter, pytest"
+	@echo "make bench   set-up of what \`python -m benchmarks NAME\` needs"
 	@echo "make system  Debian packages that tests need (root)"
 	@echo "make picture README's picture of the report page, from a demo"
 	@echo "make clean   remove the environment and what the demo made"
@@ -33,6 +34,9 @@ layers: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	PYTHONDEVMODE=1 $(BIN)/pytest -n auto --dist loadfile
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --group bench
 
 picture: $(VENV)/.dev demo
 	$(BIN)/python -m tests.report.screenshot $(OUT) docs/report.png

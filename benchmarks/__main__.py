@@ -2,25 +2,18 @@
 
 import argparse
 import asyncio
-from collections.abc import Callable, Coroutine
+from importlib import import_module
+from typing import Final
 
-from . import batch, compare, crashes, durability, pacing, soak
-
-BENCHMARKS: dict[str, Callable[[], Coroutine[None, None, None]]] = {
-    "batch": batch.main,
-    "compare": compare.main,
-    "crashes": crashes.main,
-    "durability": durability.main,
-    "pacing": pacing.main,
-    "soak": soak.main,
-}
+BENCHMARKS: Final = ("batch", "compare", "crashes", "durability", "pacing", "soak")
+"""Modules with a coroutine `main`. Each is imported when it is asked for: its peers need not be there for the others."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="+", choices=sorted(BENCHMARKS), metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("names", nargs="+", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
     for name in parser.parse_args().names:
-        asyncio.run(BENCHMARKS[name]())
+        asyncio.run(import_module(f"{__package__}.{name}").main())
 
 
 if __name__ == "__main__":
