@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Final
 
 BENCHMARKS: Final = ("batch", "compare", "crashes", "durability", "pacing", "soak")
-"""Modules with a coroutine `main`. Each is imported when it is asked for: its peers need not be there for the others."""
+"""Modules with a coroutine `main`, imported when asked for: the peers of one need not be there for the others."""
 
 
 def main() -> None:
