@@ -28,6 +28,7 @@ from .poller import Poller
 from .requests import CosStore, Request, parse
 from .results import Outcome
 from .states import Kind
+from .tempo import Fixed
 from .transport import Timeouts, Transport
 from .wire.dialect import Dialect
 
@@ -130,8 +131,15 @@ class Parts:
         self.downloads = Downloads(settings.timeouts)
         self.keys = KeyRing(settings.credentials, wall)
         self.calls = Calls(self.dialect, self.transport, self.keys, self.limits, wall=wall, policy=settings.retry)
-        interval_s = config.concurrency.poll_interval_ms / 1000
-        self.poller = Poller(self.calls, self.dialect, self.work, interval_s=interval_s, wall=wall)
+        self.poller = Poller(
+            self.calls,
+            self.dialect,
+            self.limits,
+            self.work,
+            tempo=self.limits.tempo if config.concurrency.poll_strategy == "adaptive" else Fixed(),
+            interval_s=config.concurrency.poll_interval_ms / 1000,
+            wall=wall,
+        )
         life_s = self.dialect.url_life_s
         self._ahead = {kind: Ahead(kind, self.limits.slots, life_s) for kind in USUAL_S}
         self._ledgers: dict[Path | None, asyncio.Task[Ledger]] = {}

@@ -119,6 +119,9 @@ class Concurrency(Section):
     max_audio_tasks: Tasks = 1
     """Ours, its default too: the documents name no cap on audio tasks."""
     poll_interval_ms: Annotated[int, Field(ge=100)] = 5000
+    """Between two polls of a task, on average over its life."""
+    poll_strategy: Literal["fixed", "adaptive"] = "adaptive"
+    """`fixed`: every interval. `adaptive`: as often, at the ages at which tasks of the model have been seen to end."""
 
 
 class Pacing(Section):

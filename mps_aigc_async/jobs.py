@@ -6,7 +6,7 @@ does what is left to do and never creates what could exist already.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from math import inf
 from pathlib import Path
 from typing import Any, Final
@@ -312,8 +312,8 @@ class Jobs:
             Watch(
                 kind=job.kind,
                 task_id=job.task_id,
-                slots=self._limits.slots[job.kind],
-                unfinished_at=job.submitted_at,
+                sort=self._sort(job),
+                accepted_at=job.submitted_at,
                 # A job resumed past its deadline is looked at once more before it is given up again.
                 deadline=job.slot_until or self._wall() + self._deadline_s(job),
                 on_end=on_end,
@@ -377,6 +377,12 @@ class Jobs:
     def _deadline_s(self, job: JobRecord) -> float:
         """Seconds from the job's acceptance until its task is given up."""
         return max(self._deadlines_s[job.kind], OFF_PEAK_S if job.sent().get("off_peak") else 0.0)
+
+    @staticmethod
+    def _sort(job: JobRecord) -> Hashable:
+        """Tasks of one model last about as long."""
+        sent = job.sent()
+        return job.kind, sent.get("model_name"), sent.get("model_version")
 
     def _lock(self, job_id: str) -> asyncio.Lock:
         """Two callers of one id do its work once, one after the other."""

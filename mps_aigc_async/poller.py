@@ -1,22 +1,24 @@
 """One poller for all tasks in flight: a heap of due times per action, one loop over each.
 
-Under pressure the polls share the action's pace, earliest due first. A task is polled until it ENDS at the service,
-whoever still waits for it, because its slot is held until then; or until its deadline.
+When a poll is due is the tempo's word (`tempo`). Under pressure the polls share the action's pace: they are spaced
+further, and sent earliest due first. A task is polled until it ENDS at the service, whoever still waits for it, because
+its slot is held until then; or until its deadline.
 """
 
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
 from .calls import Calls
 from .errors import AigcError, ClientClosed, TaskNotFound, TaskTimeout, Throttled
-from .limits import SendTime, Slot, Slots
+from .limits import AccountLimits, SendTime, Slot
 from .ownership import Owner
 from .states import Kind, TaskState
+from .tempo import Tempo
 from .wire.dialect import Dialect, TaskStatus
 
 _log: Final = logging.getLogger("mps_aigc_async")
@@ -49,10 +51,10 @@ class Watch:
 
     kind: Kind
     task_id: str
-    slots: Slots
-    """Where it runs; the poller adopts its slot, and gives it back when the task has ended or is given up."""
-    unfinished_at: float | None
-    """When the task was last known not to have ended (Unix seconds), if that is known."""
+    sort: Hashable
+    """What it has in common with tasks that last about as long."""
+    accepted_at: float | None
+    """When it began to age (Unix seconds), if that is known."""
     deadline: float
     """When to give up (Unix seconds)."""
     on_end: Callable[[Ended | AigcError], Awaitable[None]]
@@ -61,6 +63,8 @@ class Watch:
     on_poll: Callable[[TaskStatus], None]
     remembered: bool
     """Whether a ledger will know the task when the client is closed."""
+    unfinished_at: float | None = field(init=False)
+    """When the task was last known not to have ended (Unix seconds), if that is known."""
     waited: bool = False
     """Whether a poll has found it in the service's queue."""
     running_at: float | None = None
@@ -75,6 +79,7 @@ class Watch:
     ended: asyncio.Future[Ended] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.unfinished_at = self.accepted_at
         self.ended = asyncio.get_running_loop().create_future()
         # Looked at: nobody may be waiting any more, and `on_end` has been told.
         self.ended.add_done_callback(lambda future: future.cancelled() or future.exception())
@@ -84,11 +89,21 @@ class Poller:
     """Watches tasks until they end."""
 
     def __init__(
-        self, calls: Calls, dialect: Dialect, owner: Owner, *, interval_s: float, wall: Callable[[], float]
+        self,
+        calls: Calls,
+        dialect: Dialect,
+        limits: AccountLimits,
+        owner: Owner,
+        *,
+        tempo: Tempo,
+        interval_s: float,
+        wall: Callable[[], float],
     ) -> None:
         self._calls = calls
         self._dialect = dialect
+        self._limits = limits
         self._owner = owner
+        self._tempo = tempo
         self._interval_s = interval_s
         self._wall = wall
         self._watches: dict[str, Watch] = {}
@@ -108,15 +123,27 @@ class Poller:
         known = self._watches.get(watch.task_id)
         if known is not None:
             return known
-        watch.slot = watch.slots.adopt(watch.task_id)
+        watch.slot = self._limits.slots[watch.kind].adopt(watch.task_id)
         self._watches[watch.task_id] = watch
         if self._closed:
             self._let_go(watch)
         else:
-            # A task resumed after a while is asked about at once.
-            next_at = self._wall() if watch.unfinished_at is None else watch.unfinished_at + self._interval_s
-            self._queue(watch.kind).add(watch, max(0.0, next_at - self._wall()))
+            # One of which nothing is known is asked about at once.
+            self._queue(watch.kind).add(watch, 0.0 if watch.accepted_at is None else self._due_in(watch))
         return watch
+
+    def _due_in(self, watch: Watch) -> float:
+        """Seconds until its next poll, by its deadline; 0 for one that is overdue, as a task resumed after a while."""
+        if watch.accepted_at is None or watch.unfinished_at is None:
+            return self._interval_s
+        age = watch.unfinished_at - watch.accepted_at
+        next_age = self._tempo.next_age(watch.sort, age, self._spacing_s(watch.kind))
+        return max(0.0, min(watch.accepted_at + next_age, watch.deadline) - self._wall())
+
+    def _spacing_s(self, kind: Kind) -> float:
+        """The interval, or as much more as the polls of all tasks need to fit the action's rate."""
+        rate = self._limits.pace(self._dialect.describe_action(kind)).rate
+        return max(self._interval_s, self._limits.slots[kind].occupied / rate)
 
     def _queue(self, kind: Kind) -> "_DueQueue":
         if kind not in self._queues:
@@ -161,13 +188,16 @@ class Poller:
             )
         watch.on_poll(status)
         if status.has_ended:
+            if watch.accepted_at is not None and watch.unfinished_at is not None:
+                begun = watch.accepted_at
+                self._tempo.ended(watch.sort, after=watch.unfinished_at - begun, by=asked_at - begun)
             await self._end(watch, Ended(status, self._wall(), watch.unfinished_at, watch.running_at))
         else:
             watch.unfinished_at = asked_at
             watch.waited = watch.waited or status.state is TaskState.WAITING
             if watch.waited and watch.running_at is None and status.state is TaskState.RUNNING:
                 watch.running_at = asked_at
-            self._again(watch, self._interval_s)
+            self._again(watch, self._due_in(watch))
 
     async def _poll_failed(self, watch: Watch, error: AigcError) -> None:
         """Poll on, whatever the refusal: the task is paid for, and its deadline bounds it. Only a task that the service

@@ -112,7 +112,7 @@ def job_of(task: Task) -> str:
 
 async def crash(kills: int, folder: Path, seed: int = 7) -> Facts:
     """Kill batches so many times, with their ledgers in `folder`, and let each of them end."""
-    random = Random(seed)  # noqa: S311 — the same moments again is what the seed is for
+    random = Random(seed)  # the same moments again is what the seed is for
     moments = (random.uniform(0.0, LATEST_S) for _ in iter(int, 1))
     batches: list[Batch] = []
     async with Emulator(speed=SPEED, max_running=CAPS, fetch_frames=False, log_size=1_000_000) as emulator:

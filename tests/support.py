@@ -20,11 +20,13 @@ def configured(
     videos: int = 1,
     poll_ms: int = 5000,
     audios: int = 1,
+    poll_strategy: str = "adaptive",
     **sections: Any,  # noqa: ANN401 — JSON
 ) -> Config:
     """A config for the emulator's keys, with caps and poll interval."""
     caps = {"maxImageTasks": images, "maxVideoTasks": videos, "maxAudioTasks": audios}
-    return Config.parse({"tencentCloud": KEYS, "concurrency": {**caps, "pollIntervalMs": poll_ms}, **sections})
+    polls = {"pollIntervalMs": poll_ms, "pollStrategy": poll_strategy}
+    return Config.parse({"tencentCloud": KEYS, "concurrency": {**caps, **polls}, **sections})
 
 
 def in_memory(**settings: Any) -> Service:  # noqa: ANN401 — handed through

@@ -146,7 +146,7 @@ def test_a_thousand_cancels_at_any_time_leave_nothing_behind() -> None:
     """Callers of single requests and of batches, leaving while others come, two of them under one id now and then."""
 
     async def main() -> None:
-        random, service = Random(7), in_memory()  # noqa: S311 — reproducible is what it is for
+        random, service = Random(7), in_memory()  # reproducible is what it is for
         for action in ("CreateAigcImageTask", "CreateAigcVideoTask", "DescribeAigcImageTask", "DescribeAigcVideoTask"):
             service.faults.add(action=action, fault="delay", seconds=3.0, times=None, probability=0.05)
             service.faults.add(action=action, fault="error", code="RequestLimitExceeded", times=None, probability=0.02)
@@ -191,7 +191,7 @@ async def test_cancels_over_real_sockets_leave_no_socket_and_no_file(
 ) -> None:
     """Development mode complains of every socket, transport or file that is left to the collector."""
     monkeypatch.setattr("mps_aigc_async.assembly.Downloads", Downloads)
-    random = Random(7)  # noqa: S311 — as above
+    random = Random(7)  # as above
     async with Emulator(speed=400) as emulator:
         config = configured(
             images=20, videos=10, poll_ms=100, tencentCloud={**KEYS, "endpoint": emulator.url}, pacing={"jitterMs": 250}

@@ -45,7 +45,7 @@ def test_under_pressure_the_polls_share_the_actions_pace_evenly() -> None:
 
     async def main() -> None:
         service = in_memory(image_seconds=(60, 60))
-        async with client_of(service, configured(images=60, poll_ms=1000)) as client:
+        async with client_of(service, configured(images=60, poll_ms=1000, poll_strategy="fixed")) as client:
             async for outcome in client.run([ImageRequest(prompt=f"{number}") for number in range(60)]):
                 assert outcome.ok
         assert service.statistics(wall()).refused == {}

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from aiolimiter import AsyncLimiter
 
 from ..states import Kind
+from ..tempo import Adaptive
 from .pace import DEFAULT_JITTER_S, LEAD_S, Pace, SendTime, Stream
 from .slots import PROBE_S, Slot, Slots
 
@@ -25,7 +26,7 @@ RETRY_BUDGET: Final = (20, 10.0)
 
 
 class AccountLimits:
-    """Paces by action, slots by kind, and the retry budget."""
+    """Paces by action, slots by kind, the retry budget, and what its tasks have taught of when they end."""
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class AccountLimits:
         self.paces: dict[str, Pace] = {}
         self.slots = {kind: Slots(capacity) for kind, capacity in capacities.items()}
         self.retries = AsyncLimiter(*RETRY_BUDGET)
+        self.tempo = Adaptive()
 
     def pace(self, action: str) -> Pace:
         if action not in self.paces:
