@@ -5,7 +5,16 @@ import asyncio
 from importlib import import_module
 from typing import Final
 
-BENCHMARKS: Final = ("batch", "compare", "crashes", "detection", "durability", "pacing", "soak")
+BENCHMARKS: Final = (
+    "batch",
+    "compare",
+    "crashes",
+    "detection",
+    "durability",
+    "makespan",
+    "pacing",
+    "soak",
+)
 """Modules with a coroutine `main`, imported when asked for: the peers of one need not be there for the others."""
 
 

@@ -48,6 +48,7 @@ class Emulator:
         image_seconds: tuple[float, float] = (60.0, 180.0),
         video_seconds: tuple[float, float] = (180.0, 300.0),
         audio_seconds: tuple[float, float] = (30.0, 90.0),
+        task_seconds: Mapping[str, float] | None = None,
         max_running: Mapping[str, int] | None = None,
         limits: Mapping[str, int | None] | None = None,
         secret_id: str = "AKIDEXAMPLE",  # noqa: S107 - a published placeholder, as the next one
@@ -69,6 +70,7 @@ class Emulator:
                 image_seconds=image_seconds,
                 video_seconds=video_seconds,
                 audio_seconds=audio_seconds,
+                task_seconds=task_seconds,
                 max_running=max_running,
                 limits=limits,
                 secret_id=secret_id,

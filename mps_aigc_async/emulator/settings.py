@@ -22,6 +22,9 @@ class Settings:
     video_seconds: tuple[float, float] = (180.0, 300.0)
     audio_seconds: tuple[float, float] = (30.0, 90.0)
     """Ours: the documents say nowhere how long an audio takes."""
+    task_seconds: Mapping[str, float] | None = field(default=None, repr=False)
+    """By prompt, how long its tasks take, before `speed`: so that whoever creates in another order gets the same for
+    the same job. Of a prompt left out it is drawn from its kind's range."""
     max_running: Mapping[str, int] | None = None
     """By kind, `{"image": 50, "video": 10}`, of MPS's tasks: beyond it LimitExceeded.CreateTask. A kind left out has no
     cap."""

@@ -5,6 +5,7 @@ A video that was given frames waits for them as well: it is not done before its 
 fails if it can't be. Whoever fetches them reports it (`with_frames`, `broken`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from random import Random
@@ -94,23 +95,31 @@ class Task:
 
 
 class Durations:
-    """Seeded durations, in seconds of wall time: `speed` has already been divided out.
+    """Durations, in seconds of wall time: `speed` has already been divided out.
 
-    They lean towards the short end of the documented range with a tail to the long one, as queueing services do.
+    Those not `given` by their prompt are drawn, seeded. They lean towards the short end of the documented range with a
+    tail to the long one, as queueing services do.
     """
 
-    __slots__ = ("_random", "_ranges", "_speed")
+    __slots__ = ("_given", "_random", "_ranges", "_speed")
 
-    def __init__(self, random: Random, ranges: dict[Kind, tuple[float, float]], speed: float) -> None:
+    def __init__(
+        self, random: Random, ranges: dict[Kind, tuple[float, float]], speed: float, given: Mapping[str, float]
+    ) -> None:
         if speed <= 0:
             raise ValueError(f"speed must be positive: {speed}")
         for kind, (shortest, longest) in ranges.items():
             if not 0 <= shortest <= longest:
                 raise ValueError(f"{kind}_seconds must be a range (shortest, longest): {(shortest, longest)}")
+        if any(seconds < 0 for seconds in given.values()):
+            raise ValueError("task_seconds must not be negative")
         self._random = random
         self._ranges = ranges
         self._speed = speed
+        self._given = given
 
-    def draw(self, kind: Kind) -> float:
+    def of(self, kind: Kind, prompt: str) -> float:
+        if (given := self._given.get(prompt)) is not None:
+            return given / self._speed
         shortest, longest = self._ranges[kind]
         return self._random.triangular(shortest, longest, shortest + (longest - shortest) / 4) / self._speed

@@ -39,7 +39,7 @@ class Workshop:
             "video": settings.video_seconds,
             "audio": settings.audio_seconds,
         }
-        self._durations = Durations(durations, ranges, settings.speed)
+        self._durations = Durations(durations, ranges, settings.speed, settings.task_seconds or {})
         self._running: dict[tuple[Origin, Kind], Running] = {
             (origin, kind): Running() for origin in URL_LIFE_S for kind in KINDS
         }
@@ -73,7 +73,7 @@ class Workshop:
         frames = None
         if self._settings.fetch_frames and isinstance(order, VideoOrder) and order.needs_frames:
             frames = Frames(task_id, order)
-        length = self._durations.draw(kind)
+        length = self._durations.of(kind, order.prompt)
         task = Task(
             task_id=task_id,
             origin=origin,

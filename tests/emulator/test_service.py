@@ -139,6 +139,21 @@ def test_a_call_with_a_bad_signature_uses_up_no_rate() -> None:
     assert code_of(caller.call("CreateAigcImageTask", {"Prompt": "x"})) == "RequestLimitExceeded"
 
 
+def test_a_prompt_may_be_given_its_duration() -> None:
+    def end(prompt: str, created_before: int) -> float:
+        caller = InMemory(
+            Service(Settings(speed=10, task_seconds={"a lake": 700}, limits={"CreateAigcImageTask": None}))
+        )
+        for _ in range(created_before):
+            caller.create({"Prompt": "a hill"})
+        task_id = caller.create({"Prompt": prompt})
+        return caller.service._tasks[task_id].ends_at - NOW
+
+    assert end("a lake", 0) == end("a lake", 3) == pytest.approx(70)
+    assert end("a hill", 0) != end("a hill", 3)
+    assert 6 <= end("a hill", 3) <= 18
+
+
 def test_limits_may_be_lifted() -> None:
     caller = InMemory(Service(Settings(limits={"CreateAigcImageTask": None})))
     assert {code_of(caller.call("CreateAigcImageTask", {"Prompt": "x"})) for _ in range(100)} == {None}
@@ -261,6 +276,8 @@ def test_settings_refuse_what_they_do_not_know() -> None:
         Service(Settings(speed=0))
     with pytest.raises(ValueError, match="image_seconds"):
         Service(Settings(image_seconds=(3, 2)))
+    with pytest.raises(ValueError, match="task_seconds"):
+        Service(Settings(task_seconds={"a lake": -1}))
 
 
 def test_no_secret_in_a_repr() -> None:
