@@ -31,9 +31,10 @@ _SLACK: Final = 0.2
 """Share of J that a send may be late before the guard counts it: an asyncio timer fires up to a millisecond late, and
 counting that would cost its share of the rate in every window."""
 
-CATCH_UP_S: Final = 0.1
-"""How far the stream of places may stay behind the send times that the guard allows. Without it, each 100 ms of a
-blocked loop would be lost to every send; with more, the bunches that such a loop leaves could grow."""
+CATCH_UP_S: Final = 0.25
+"""How far the places of the stream may lag behind the send times that the guard allows. A loop that is blocked for
+100 ms every second or two uses 97.3% of the rate with it, 95% and less without (each lateness moves all sends); with
+more, the bunches that such a loop leaves could grow for ever."""
 
 LATE_S: Final = LEAD_S
 """A send later than this is given a new time. It must stay below a window less the lead: the guard looks at the N-th
