@@ -3,8 +3,9 @@
 import asyncio
 import gc
 import multiprocessing
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -72,6 +73,8 @@ async def serving(front: Front = nothing_before, **settings: Any) -> AsyncIterat
 
 
 def _main(pipe: "Connection[Any, str]", front: Front, settings: dict[str, Any]) -> None:
+    with suppress(PermissionError):
+        os.nice(-10)  # a server that waits for a core, on a busy machine, notes arrivals late: up to 200 ms were seen
     asyncio.run(_serve(pipe, front, settings))
 
 

@@ -84,18 +84,18 @@ class Calls:
             credentials = await self._keys.current()
             request = self._dialect.sign(call, credentials, int(self._wall() + self._clock_offset_s))
             answer = await self._transport.exchange(request, send_time.reach, send_time.sent)
-            return self._decoded(call, answer, credentials)
+            return self._decoded(call, answer, credentials, send_time)
         except AigcError as error:
             error.about(action=call.action)
             raise
 
-    def _decoded(self, call: Call[T], answer: HttpAnswer, credentials: Credentials) -> T:
+    def _decoded(self, call: Call[T], answer: HttpAnswer, credentials: Credentials, send_time: SendTime) -> T:
         """What the answer says. A refusal for the rate, the time or the keys mends what it was refused for."""
         try:
             return call.decode(answer)
         except AigcError as error:
             if isinstance(error, Throttled):
-                self._limits.pace(call.action).slow_down()
+                send_time.refused()
             if clock_is_off(error):
                 self._correct_clock(answer)
             if keys_are_refused(error) and self._keys.refused(credentials):

@@ -8,13 +8,17 @@ strictest: any half-open window of one second. Two rules, both on send times:
 
 J is the delivery jitter that the network may add (25 ms by default, which leaves 97.6% of the rate; the measurements
 behind it are of 2026-11). The guard is why a send that comes late (a blocked loop, a slow disk, a slow handshake)
-needs no new reservation: it can only crowd the sends after it, and those look at the real time.
+needs no new reservation: it can only crowd the sends after it, and those look at the real time. What one late send
+costs is its own lateness and no more: the sends after it keep their places in the stream, up to `CATCH_UP_S` closer to
+it than the interval, as a GCRA with that tolerance would let them be (ITU-T I.371).
 """
 
 import asyncio
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
+
+from .share import Share
 
 WINDOW_S: Final = 1.0
 DEFAULT_JITTER_S: Final = 0.025
@@ -27,13 +31,10 @@ _SLACK: Final = 0.2
 """Share of J that a send may be late before the guard counts it: an asyncio timer fires up to a millisecond late, and
 counting that would cost its share of the rate in every window."""
 
-_SLOWEST: Final = 0.1
-"""The rate never falls below this share of the limit: refusals at a tenth of it are not about the rate."""
-_CUT: Final = 0.8
-"""What one refusal leaves of the rate (at most once a window: refusals come in flocks)."""
-_RECOVERY_PER_S: Final = 0.01
-"""Share of the full rate that comes back each second after a cut."""
-
+CATCH_UP_S: Final = 0.25
+"""How far the places of the stream may lag behind the send times that the guard allows. A loop that is blocked for
+100 ms every second or two uses 97.3% of the rate with it, 95% and less without (each lateness moves all sends); with
+more, the bunches that such a loop leaves could grow for ever."""
 
 LATE_S: Final = LEAD_S
 """A send later than this is given a new time. It must stay below a window less the lead: the guard looks at the N-th
@@ -66,32 +67,28 @@ class Stream:
         self._interval = (self._window + jitter_s) / max(1.0, rate)
         self._recent: deque[Send] = deque(maxlen=max(1, int(rate)))
         self._next = float("-inf")
-        self._share, self._share_at = 1.0, float("-inf")
-        self._slowed_at = float("-inf")
+        self._share = Share(self._window)
 
     def take(self, now: float) -> Send:
         """The next send time, at `now` or later."""
-        due = max(now, self._next)
+        place = due = max(now, self._next)
         if len(self._recent) == self._recent.maxlen:
             before = self._recent[0]
             real = before.due if before.sent is None else max(before.due, before.sent - _SLACK * self.jitter_s)
             due = max(due, real + self._window + self.jitter_s)
-        self._next = due + self._interval / self.share(now)
+        self._next = max(place, due - CATCH_UP_S) + self._interval / self.share(now)
         taken = Send(due)
         self._recent.append(taken)
         return taken
 
     def share(self, now: float) -> float:
         """The share of the full rate in force: 1 unless the service has refused calls for their rate."""
-        return min(1.0, self._share + _RECOVERY_PER_S * max(0.0, now - self._share_at)) if self._share < 1 else 1.0
+        return self._share.at(now)
 
-    def slow_down(self, now: float) -> None:
-        """The service refused a call for its rate: somebody shares the limit. Cut the rate, let it recover."""
-        if now - self._slowed_at < self._window:
-            return
-        self._share, self._share_at = max(_SLOWEST, self.share(now) * _CUT), now
-        self._slowed_at = now
-        self._next = max(self._next, now + self._interval / self._share)
+    def refused(self, send: Send, now: float) -> None:
+        """The service refused a call for its rate: somebody shares the limit."""
+        if self._share.refused(send.due if send.sent is None else send.sent, now):
+            self._next = max(self._next, now + self._interval / self.share(now))
 
 
 class SendTime:
@@ -135,6 +132,10 @@ class SendTime:
         """Note that the bytes went out just now, where that is known better than by `reach`."""
         self._send.sent = asyncio.get_running_loop().time()
 
+    def refused(self) -> None:
+        """Note that what was sent was refused for its rate: those to come go slower."""
+        self._stream.refused(self._send, asyncio.get_running_loop().time())
+
 
 class Pace:
     """Send times of one action, handed out first come, first served.
@@ -167,9 +168,6 @@ class Pace:
                 return SendTime(self._stream, taken)
         finally:
             self.waiting -= 1
-
-    def slow_down(self) -> None:
-        self._stream.slow_down(asyncio.get_running_loop().time())
 
     @property
     def rate(self) -> float:

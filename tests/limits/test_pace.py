@@ -79,18 +79,23 @@ def test_a_late_send_pushes_the_one_a_window_later() -> None:
     assert stream.take(0.0).due == pytest.approx(1.2)
 
 
-def test_a_refusal_slows_down_once_a_window_and_the_rate_comes_back() -> None:
+def test_a_refusal_slows_the_sends_that_follow() -> None:
     stream = Stream(20)
-    stream.slow_down(10.0)
-    assert stream.share(10.0) == pytest.approx(0.8)
-    stream.slow_down(10.5)  # the same flock of refusals
-    assert stream.share(10.5) < 0.81
-    stream.slow_down(11.5)
-    assert stream.share(11.5) < 0.7
-    assert stream.share(60.0) == 1.0
-    for second in range(100, 200):
-        stream.slow_down(float(second))
-    assert stream.share(199.0) >= 0.1
+    refused = stream.take(0.0)
+    stream.refused(refused, 0.0)
+    sent = [stream.take(0.0).due for _ in range(21)]
+    assert sent[0] > 0.05125
+    assert sent[-1] - sent[0] == pytest.approx(20 * 0.05125 / stream.share(0.0))
+
+
+def test_what_one_late_send_costs_is_its_own_lateness() -> None:
+    """Those after it keep their places: a second later they are where they would have been."""
+    punctual, late = Stream(20), Stream(20)
+    for stream in (punctual, late):
+        for number in range(100):
+            send = stream.take(0.0)
+            send.sent = send.due + (0.08 if stream is late and number == 50 else 0.0)
+    assert late.take(0.0).due == pytest.approx(punctual.take(0.0).due)
 
 
 def test_waiters_are_served_in_order_and_a_cancelled_one_costs_nothing() -> None:
