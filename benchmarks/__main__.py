@@ -12,6 +12,7 @@ BENCHMARKS: Final = (
     "detection",
     "durability",
     "makespan",
+    "overhead",
     "pacing",
     "soak",
 )

@@ -49,7 +49,7 @@ def test_the_examples_in_docstrings_run(name: str) -> None:
 
 
 def test_importing_pulls_in_no_extra_and_says_nothing() -> None:
-    extras = {"typer", "rich", "PIL", "av", "noto_cjk_sans_otc", "hypothesis", "pytest"}
+    extras = {"typer", "rich", "jinja2", "PIL", "av", "numpy", "noto_cjk_sans_otc", "hypothesis", "pytest"}
     code = f"import sys, mps_aigc_async; print(sorted({extras!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import Final
 
 from ..credentials import Credentials
 from ..errors import ServiceError, TransportError
@@ -70,8 +71,12 @@ def text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+_compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+"""One for all: `json.dumps` with options makes one for each."""
+
+
 def body(params: Mapping[str, object]) -> bytes:
-    return json.dumps(params, ensure_ascii=False, separators=(",", ":")).encode()
+    return _compact.encode(params).encode()
 
 
 def server_time(answer: HttpAnswer) -> float | None:

@@ -25,25 +25,33 @@ def encode(
 
     `defaults` stand in for attributes that the request leaves unset.
     """
-    _refuse_unknown({attribute for attribute, *_ in rows}, request, service)
+    given = {name: value for name, value in (defaults or {}).items() if value not in UNSET} | _given(request)
+    if beyond := sorted(given.keys() - {attribute for attribute, *_ in rows}):
+        raise InvalidRequest(f"{beyond[0]}: {service} cannot be asked for it; leave it out, or use another backend")
     fields: dict[str, object] = {}
     for attribute, name, write in rows:
-        value = _value(request, attribute)
-        if value in UNSET:
-            value = (defaults or {}).get(attribute)
-        if value in UNSET:
+        if attribute not in given:
             continue
         try:
-            _put(fields, name, write(value))
+            _put(fields, name, write(given[attribute]))
         except InvalidRequest as error:
             raise InvalidRequest(f"{attribute}: {error.message}", task_id=error.task_id) from None
     return fields
 
 
-def _value(request: Value, attribute: str) -> object:
-    outer, _, inner = attribute.partition(".")
-    value = getattr(request, outer)
-    return getattr(value, inner) if inner and value is not None else value
+def _given(request: Value) -> dict[str, object]:
+    """What the request sets, by the rows' attributes."""
+    given = _set(request)
+    given.pop("id", None)
+    options = given.pop("vod", None)
+    if isinstance(options, Value):
+        given |= {f"vod.{name}": value for name, value in _set(options).items()}
+    return given
+
+
+def _set(values: Value) -> dict[str, object]:
+    named = {name: getattr(values, name) for name in values.model_fields_set}
+    return {name: value for name, value in named.items() if value not in UNSET}
 
 
 def _put(fields: dict[str, object], name: str, value: object) -> None:
@@ -58,15 +66,6 @@ def _put(fields: dict[str, object], name: str, value: object) -> None:
         known.update(value)
     else:
         fields[outer] = value
-
-
-def _refuse_unknown(known: set[str], request: Value, service: str) -> None:
-    options = getattr(request, "vod", None)
-    asked = {name for name in request.model_fields_set if getattr(request, name) not in UNSET} - {"id", "vod"}
-    if options is not None:
-        asked |= {f"vod.{name}" for name in options.model_fields_set if getattr(options, name) not in UNSET}
-    if beyond := sorted(asked - known):
-        raise InvalidRequest(f"{beyond[0]}: {service} cannot be asked for it; leave it out, or use another backend")
 
 
 # --- how values are written -----------------------------------------------------------------------------------------

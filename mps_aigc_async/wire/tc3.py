@@ -42,7 +42,7 @@ def _canonical_value(name: str, value: str) -> str:
 
 def utc_date(timestamp: int) -> str:
     """The UTC date of a Unix timestamp in seconds, as the scope writes it: `2019-02-25`."""
-    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(timestamp, UTC).date().isoformat()
 
 
 def credential_scope(date: str, service: str) -> str:
