@@ -5,7 +5,7 @@ import asyncio
 from importlib import import_module
 from typing import Final
 
-BENCHMARKS: Final = ("batch", "compare", "crashes", "durability", "pacing", "soak")
+BENCHMARKS: Final = ("batch", "compare", "crashes", "durability", "pacing", "scale", "soak")
 """Modules with a coroutine `main`, imported when asked for: the peers of one need not be there for the others."""
 
 
