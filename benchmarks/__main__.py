@@ -14,6 +14,7 @@ BENCHMARKS: Final = (
     "makespan",
     "overhead",
     "pacing",
+    "scale",
     "soak",
 )
 """Modules with a coroutine `main`, imported when asked for: the peers of one need not be there for the others."""

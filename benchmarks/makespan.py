@@ -75,7 +75,7 @@ class Durations:
 
     @classmethod
     def drawn(cls, seed: int) -> "Durations":
-        random = Random(seed)  # noqa: S311 — reproducible is what it is for
+        random = Random(seed)
         return cls([IMAGE.draw(random) for _ in range(CHAINS)], [VIDEO.draw(random) for _ in range(CHAINS)])
 
     def by_prompt(self) -> Mapping[str, float]:

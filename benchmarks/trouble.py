@@ -31,7 +31,7 @@ ANSWERS_PER_CONNECTION: Final = 100
 HICCUP_EVERY_S, HICCUP_FROM_S, HICCUP_S, CATCHES_UP_S = 20.0, 4.0, 4.0, 1.0
 BLOCKED_S, BLOCKED_EVERY_S = 0.1, (1.0, 2.0)
 
-_random = Random(7)  # noqa: S311 — reproducible is what it is for
+_random = Random(7)
 
 Pause = Callable[[], Coroutine[None, None, object]]
 

@@ -21,8 +21,9 @@ from .jobs import Jobs
 from .keyring import KeyRing
 from .ledger import Ledger, MemoryLedger, SqliteLedger
 from .limits import shared
+from .names import Names
 from .ownership import Owner
-from .pipelines import USUAL_S, Ahead, Defaults, Names, Pipelines, ensure_sendable
+from .pipelines import USUAL_S, Ahead, Defaults, Pipelines, ensure_sendable
 from .policy import RetryPolicy
 from .poller import Poller
 from .requests import CosStore, Request, parse

@@ -14,8 +14,8 @@ from .credentials import Credentials, CredentialSource
 from .errors import ClientClosed, ConfigError, InvalidRequest, TaskTimeout
 from .events import Callback, Events
 from .ledger import JobRecord, Ledger
+from .names import Names
 from .official import AnyCredentials, recognised
-from .pipelines import Names
 from .policy import RetryPolicy
 from .requests import AudioRequest, ImageRequest, ImageToVideo, Request, Step, VideoRequest, VideoToAudio
 from .results import (

@@ -1,7 +1,6 @@
 """What a request is made of: one job for an image, a video or an audio, two or three linked ones for a chain."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from .errors import AigcError, InvalidRequest, ResultExpired
 from .jobs import Jobs
 from .ledger import JobRecord
 from .limits import Slot, Slots
-from .requests import CosStore, Request, check, digest, steps_of
+from .requests import CosStore, Request, check, steps_of
 from .results import (
     AudioResult,
     ImageResult,
@@ -137,26 +136,6 @@ def ensure_sendable(
     for step in steps_of(asked):
         dialect.create(step, store)
     judge(asked, strictness)
-
-
-class Names:
-    """Gives each request of a batch its id: its own, or its content's digest and occurrence."""
-
-    def __init__(self) -> None:
-        self._seen: Counter[str] = Counter()
-
-    def name(self, request: Request) -> str:
-        """
-        >>> from mps_aigc_async.requests import ImageRequest
-        >>> names = Names()
-        >>> [names.name(ImageRequest(prompt="a cat")) for _ in range(2)]
-        ['image-de4d7d1a2f60', 'image-de4d7d1a2f60-2']
-        """
-        if request.id is not None:
-            return request.id
-        short = digest(request)
-        self._seen[short] += 1
-        return short if self._seen[short] == 1 else f"{short}-{self._seen[short]}"
 
 
 def chains_ahead(kind: Kind, slots: Mapping[Kind, int], proven: int, url_life_s: float) -> int:

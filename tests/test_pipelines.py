@@ -24,7 +24,7 @@ from mps_aigc_async import (
     VideoRequest,
     limits,
 )
-from mps_aigc_async.pipelines import Defaults, ImageDefaults, Names, VideoDefaults, chains_ahead
+from mps_aigc_async.pipelines import Defaults, ImageDefaults, VideoDefaults, chains_ahead
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.transport import Gate, Sent, unheard
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
@@ -67,17 +67,6 @@ def test_a_disabled_kind_is_refused_with_the_key_to_change(kind: str) -> None:
     disabled = Defaults(image=ImageDefaults(enabled=kind != "image"), video=VideoDefaults(enabled=kind != "video"))
     with pytest.raises(InvalidRequest, match=rf"mps\.{kind}Generation\.enabled"):
         disabled.check(chain())
-
-
-@given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=30), st.integers(0, 29))
-def test_an_inserted_line_changes_no_other_name(prompts: list[str], position: int) -> None:
-    def named(lines: list[str]) -> list[str]:
-        names = Names()
-        return [names.name(ImageRequest(prompt=line)) for line in lines]
-
-    with_new = [*prompts[:position], "new", *prompts[position:]]
-    assert [name for name, line in zip(named(with_new), with_new, strict=True) if line != "new"] == named(prompts)
-    assert len(set(named(with_new))) == len(with_new)
 
 
 @given(st.integers(1, 5000), st.integers(1, 500), st.integers(1, 500))

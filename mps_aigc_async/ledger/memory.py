@@ -1,6 +1,6 @@
 """The ledger of a client that was given none: it lasts as long as the client."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import Final
 
@@ -20,8 +20,10 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self._jobs: dict[str, JobRecord] = {}
-        self._ended: dict[str, None] = {}
-        """The ids of those that have ended, the first one first."""
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        """The ids of those that have ended, the first one first. Not a plain dict: that finds its first key by passing
+        over all that were deleted before it."""
+        self._forgotten: Counter[JobState] = Counter()
 
     def __repr__(self) -> str:
         return f"<MemoryLedger of {len(self._jobs)} jobs>"
@@ -36,8 +38,8 @@ class MemoryLedger:
         elif job.job_id not in self._ended:
             self._ended[job.job_id] = None
             if len(self._ended) > KEPT_ENDED:
-                oldest = next(iter(self._ended))
-                del self._ended[oldest], self._jobs[oldest]
+                oldest, _ = self._ended.popitem(last=False)
+                self._forgotten[self._jobs.pop(oldest).state] += 1
 
     async def get(self, job_id: str) -> JobRecord | None:
         return self._jobs.get(job_id)
@@ -49,7 +51,7 @@ class MemoryLedger:
         return sorted((job for job in self._jobs.values() if job.state is state), key=lambda job: job.planned_at)
 
     async def counts(self) -> Mapping[JobState, int]:
-        return Counter(job.state for job in self._jobs.values())
+        return self._forgotten + Counter(job.state for job in self._jobs.values())
 
     async def close(self) -> None:
         """Nothing to close."""

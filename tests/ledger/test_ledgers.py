@@ -180,6 +180,7 @@ async def test_memory_forgets_the_oldest_that_ended_and_nothing_else(monkeypatch
     assert await ledger.get("first") is None
     for name in ("planned", "unknown", "second", "third"):
         assert await ledger.get(name) is not None
+    assert await ledger.counts() == {JobState.PLANNED: 1, JobState.UNKNOWN: 1, JobState.SAVED: 3}
 
 
 # --- on disk ----------------------------------------------------------------------------------------------------------
@@ -397,7 +398,7 @@ async def test_memory_keeps_a_job_that_is_tried_again(monkeypatch: pytest.Monkey
     for number in range(10):
         await kept.put(job(f"other-{number}").moved(JobState.FAILED))
     assert await kept.get(again.job_id) == again.anew()
-    assert (await kept.counts()) == {JobState.PLANNED: 1, JobState.FAILED: 3}
+    assert (await kept.counts()) == {JobState.PLANNED: 1, JobState.FAILED: 10}
 
 
 async def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class Simulation:
 
     def __init__(self, rate: int, stranger: Stranger, jitter_s: float, seed: int) -> None:
         self._rate, self._stranger, self._jitter_s = rate, stranger, jitter_s
-        self._random = Random(seed)  # noqa: S311 - reproducible is what it is for
+        self._random = Random(seed)
         self._stream = Stream(rate)
         self._window = Window(rate)
         self._events: list[tuple[float, int, Callable[[float], object]]] = []

@@ -1,0 +1,270 @@
+"""How the client grows: with the length of a batch, with the tasks in flight, and with the jobs in a ledger file.
+
+In virtual time, and with a service that is a dict of running tasks, so that the client is what is measured. Each size
+has a process of its own: its peak of resident memory is the whole process's.
+"""
+
+import asyncio
+import gc
+import json
+import multiprocessing
+import resource
+import sqlite3
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, TypeVar
+
+from mps_aigc_async import AigcClient, Config, ImageRequest, JobState, Kind
+from mps_aigc_async.ledger import JobRecord
+from mps_aigc_async.ledger.schema import COLUMNS, to_row
+from mps_aigc_async.requests import content
+from mps_aigc_async.testing import run, wall
+from mps_aigc_async.transport import Gate, Sent, unheard
+from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
+
+from .record import keep
+from .table import show
+
+T = TypeVar("T")
+
+LENGTHS: Final = (1_000, 10_000, 100_000, 1_000_000)
+IN_FLIGHT: Final = (100, 1_000, 10_000, 20_000)
+ROWS: Final = 100_000
+SUBMITTED: Final = (5_000, ROWS)
+
+CAP: Final = 300
+TASK_S: Final = 8.0
+"""With polls every 5 s a task is asked about twice."""
+POLLS: Final = 20_000
+"""Polls over which their CPU is measured."""
+
+
+async def main() -> None:
+    lengths = [alone(batch, jobs) for jobs in LENGTHS]
+    crowds = [alone(crowd, tasks) for tasks in IN_FLIGHT]
+    openings = [alone(opening, submitted) for submitted in SUBMITTED]
+    tell(lengths, crowds, openings)
+
+
+def alone(measure: Callable[[int], Coroutine[Any, Any, T]], size: int) -> T:
+    """Measured in virtual time, in a process of its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(_in_virtual_time, measure, size).result()
+
+
+def _in_virtual_time(measure: Callable[[int], Coroutine[Any, Any, T]], size: int) -> T:
+    return run(measure(size))
+
+
+# --- a service that costs next to nothing -----------------------------------------------------------------------------
+
+
+class Service:
+    """A transport whose other side is a dict: when each running task ends. One told to be done is forgotten."""
+
+    def __init__(self, task_s: float) -> None:
+        self._task_s = task_s
+        self.running: dict[str, float] = {}
+        self.created = 0
+        self.polled = 0
+
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+        await gate()
+        sent()
+        return HttpAnswer(200, {}, self.answer(request.headers["X-TC-Action"], request.body))
+
+    def answer(self, action: str, body: bytes) -> bytes:
+        now = wall()
+        if action.startswith("Create"):
+            self.created += 1
+            task_id = f"4-AigcImage-{self.created:024}"
+            self.running[task_id] = now + self._task_s
+            return b'{"Response":{"TaskId":"%s","RequestId":"create"}}' % task_id.encode()
+        self.polled += 1
+        task_id = json.loads(body)["TaskId"]
+        if now < self.running[task_id]:
+            return b'{"Response":{"Status":"RUN","RequestId":"poll"}}'
+        del self.running[task_id]
+        return b'{"Response":{"Status":"DONE","ImageUrls":["https://results.example/%s.png"],"RequestId":"poll"}}' % (
+            task_id.encode()
+        )
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def client_of(service: Service, cap: int, ledger: Path | None = None) -> AigcClient:
+    """A client without limits but the cap: what it costs is to be seen, not how long it waits."""
+    config = Config.parse(
+        {
+            "tencentCloud": {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE", "endpoint": "http://127.0.0.1:80"},
+            "concurrency": {"maxImageTasks": cap, "maxVideoTasks": 1, "maxAudioTasks": 1},
+            "limits": {"CreateAigcImageTask": 10_000, "DescribeAigcImageTask": 10_000},
+        }
+    )
+    return AigcClient(config, ledger=ledger, transport=lambda: service, wall=wall)
+
+
+def requests(number: int) -> Iterator[ImageRequest]:
+    """Without ids and all different: each is named by its content, and remembered for that."""
+    return (ImageRequest(prompt=f"picture {one}") for one in range(number))
+
+
+# --- the length of a batch --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Length:
+    jobs: int
+    rss_mib: float
+    cpu_ms: float
+    """Of the client and virtual time, for each job."""
+    polls: float
+    """For each job."""
+
+
+async def batch(jobs: int) -> Length:
+    service = Service(TASK_S)
+    cpu = time.process_time()
+    async with client_of(service, CAP) as client:
+        done = 0
+        async for outcome in client.run(requests(jobs)):
+            done += outcome.ok
+    assert done == jobs == service.created
+    return Length(jobs, _peak_mib(), 1000 * (time.process_time() - cpu) / jobs, service.polled / jobs)
+
+
+# --- tasks in flight --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Crowd:
+    tasks: int
+    kib: float
+    """Resident memory for each task in flight: what the process has grown by since the client was opened."""
+    poll_us: float
+    """CPU for each poll while nothing else happens."""
+
+
+async def crowd(tasks: int) -> Crowd:
+    service = Service(3600.0)
+    async with client_of(service, tasks) as client:
+        gc.collect()
+        before = _resident_mib()
+        async with client.run(requests(tasks)):
+            await _until(lambda: len(service.running) == tasks)
+            grown = _resident_mib() - before
+            await asyncio.sleep(10.0)
+            polled, cpu = service.polled, time.process_time()
+            await _until(lambda: service.polled >= polled + POLLS)
+            cpu = time.process_time() - cpu
+    return Crowd(tasks, 1024 * grown / tasks, 1e6 * cpu / (service.polled - polled))
+
+
+async def _until(come: Callable[[], bool]) -> None:
+    while not come():  # noqa: ASYNC110 — the service has no events to set, and virtual seconds cost nothing
+        await asyncio.sleep(0.1)
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _resident_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+# --- jobs in a ledger file --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Opening:
+    submitted: int
+    """Of `ROWS` jobs; the others are done."""
+    first_poll_s: float
+    """Real seconds from opening the client until its first poll is sent."""
+
+
+async def opening(submitted: int) -> Opening:
+    service = Service(3600.0)
+    with TemporaryDirectory() as name:
+        ledger = Path(name) / "jobs.db"
+        async with client_of(service, CAP, ledger):
+            """Makes the file, and its owner."""
+        _fill(ledger, submitted)
+        service.running = {f"4-{number}": wall() + 3600.0 for number in range(ROWS)}
+        begun = time.perf_counter()
+        async with client_of(service, CAP, ledger):
+            await _until(lambda: service.polled > 0)
+            return Opening(submitted, time.perf_counter() - begun)
+
+
+def _fill(ledger: Path, submitted: int) -> None:
+    put = f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 — our own names
+    with closing(sqlite3.connect(ledger)) as database, database:
+        database.executemany(put, (to_row(_job(number, submitted=number < submitted)) for number in range(ROWS)))
+
+
+def _job(number: int, *, submitted: bool) -> JobRecord:
+    now = wall()
+    job = JobRecord(
+        job_id=f"image-{number:012x}/image",
+        kind=Kind.IMAGE,
+        content=content(ImageRequest(prompt=f"picture {number}")),
+        planned_at=now - 60.0,
+        state=JobState.SUBMITTED,
+        intent_at=now - 60.0,
+        attempts=1,
+        sent_at=now - 60.0,
+        task_id=f"4-{number}",
+        submitted_at=now - 60.0,
+        slot_until=now + 1740.0,
+        request_id="create",
+    )
+    if submitted:
+        return job
+    return job.moved(JobState.DONE, urls=(f"https://results.example/{number}.png",), ended_at=now, expires_at=now + 9e3)
+
+
+# --- telling ----------------------------------------------------------------------------------------------------------
+
+
+def tell(lengths: list[Length], crowds: list[Crowd], openings: list[Opening]) -> None:
+    show(
+        f"images without ids, at most {CAP} at once",
+        ("requests", "peak RSS, MiB", "over the smallest", "client CPU per job", "polls per job"),
+        [
+            (
+                f"{one.jobs:,}",
+                f"{one.rss_mib:.1f}",
+                f"{one.rss_mib - lengths[0].rss_mib:+.1f}",
+                f"{one.cpu_ms:.2f} ms",
+                f"{one.polls:.1f}",
+            )
+            for one in lengths
+        ],
+    )
+    show(
+        "tasks in flight",
+        ("tasks", "RSS for each", "CPU per poll"),
+        [(f"{one.tasks:,}", f"{one.kib:.1f} KiB", f"{one.poll_us:.0f} us") for one in crowds],
+    )
+    show(
+        f"a ledger of {ROWS:,} jobs opened",
+        ("submitted", "until the first poll"),
+        [(f"{one.submitted:,}", f"{one.first_poll_s:.2f} s") for one in openings],
+    )
+    keep(
+        "scale",
+        {
+            "lengths": [asdict(one) for one in lengths],
+            "in_flight": [asdict(one) for one in crowds],
+            "ledger": [asdict(one) for one in openings],
+        },
+    )
