@@ -54,6 +54,7 @@ def test_the_example_loads_once_its_keys_are_filled_in(tmp_path: Path) -> None:
         "max_video_tasks": 1,
         "max_audio_tasks": 1,
         "poll_interval_ms": 5000,
+        "poll_strategy": "adaptive",
     }
     defaults = config.defaults()
     assert (defaults.image.enabled, defaults.image.model_name, defaults.image.model_version) == (True, "Hunyuan", "3.0")
@@ -289,7 +290,7 @@ def test_a_section_that_is_none_meets_the_environment(tmp_path: Path, section: o
         (("mps", "imageGeneration"), "enabled, modelName, modelVersion"),
         (("mps", "audioGeneration"), "enabled, modelName, modelVersion"),
         (("mps", "videoGeneration"), "duration, enableAudio, enabled, modelName, modelVersion"),
-        (("concurrency",), "maxAudioTasks, maxImageTasks, maxVideoTasks, pollIntervalMs"),
+        (("concurrency",), "maxAudioTasks, maxImageTasks, maxVideoTasks, pollIntervalMs, pollStrategy"),
         (("pacing",), "jitterMs"),
         (("timeouts",), "audioSeconds, imageSeconds, saveSeconds, videoSeconds"),
     ],
@@ -321,7 +322,7 @@ def test_every_fault_is_told_at_once() -> None:
         ({"mps": {"audioGeneration": {"modelName": 5}}}, "mps.audioGeneration.modelName"),
         ({"concurrency": {"maxVideoTasks": -1}}, "concurrency.maxVideoTasks"),
         ({"concurrency": {"maxVideoTasks": 1.5}}, "concurrency.maxVideoTasks"),
-        ({"concurrency": {"pollIntervalMs": 99}}, "concurrency.pollIntervalMs"),
+        ({"concurrency": {"pollIntervalMs": 99}}, "concurrency.pollIntervalMs, pollStrategy"),
         ({"concurrency": None}, "concurrency"),
         ({"limits": {"CreateAigcImageTask": 0}}, "limits.CreateAigcImageTask"),
         ({"limits": {"CreateAigcImageTask": -1}}, "limits.CreateAigcImageTask"),
