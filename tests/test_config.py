@@ -322,7 +322,7 @@ def test_every_fault_is_told_at_once() -> None:
         ({"mps": {"audioGeneration": {"modelName": 5}}}, "mps.audioGeneration.modelName"),
         ({"concurrency": {"maxVideoTasks": -1}}, "concurrency.maxVideoTasks"),
         ({"concurrency": {"maxVideoTasks": 1.5}}, "concurrency.maxVideoTasks"),
-        ({"concurrency": {"pollIntervalMs": 99}}, "concurrency.pollIntervalMs, pollStrategy"),
+        ({"concurrency": {"pollIntervalMs": 99}}, "concurrency.pollIntervalMs"),
         ({"concurrency": None}, "concurrency"),
         ({"limits": {"CreateAigcImageTask": 0}}, "limits.CreateAigcImageTask"),
         ({"limits": {"CreateAigcImageTask": -1}}, "limits.CreateAigcImageTask"),
