@@ -14,6 +14,7 @@ BENCHMARKS: Final = (
     "makespan",
     "overhead",
     "pacing",
+    "plots",
     "scale",
     "soak",
 )
