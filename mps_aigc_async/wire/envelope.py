@@ -4,9 +4,11 @@ is taken out of it.
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Final
+
+from pydantic_core import from_json, to_json
 
 from ..credentials import Credentials
 from ..errors import ServiceError, TransportError
@@ -55,11 +57,14 @@ def unwrap(answer: HttpAnswer, action: str, errors: ErrorTable) -> dict[str, obj
 
 def decoded(body: bytes) -> dict[str, object]:
     """A JSON object; empty for anything else."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):  # the latter: nested a thousand deep
-        return {}
-    return value if isinstance(value, dict) else {}
+    for load in (
+        from_json,
+        json.loads,
+    ):  # pydantic's is eight times as fast, and takes no half of an emoji
+        with suppress(ValueError, RecursionError):  # the latter: nested a thousand deep
+            value = load(body)
+            return value if isinstance(value, dict) else {}
+    return {}
 
 
 def inside(envelope: Mapping[str, object]) -> dict[str, object] | None:
@@ -71,12 +76,8 @@ def text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-_compact: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-"""One for all: `json.dumps` with options makes one for each."""
-
-
 def body(params: Mapping[str, object]) -> bytes:
-    return _compact.encode(params).encode()
+    return to_json(params)
 
 
 def server_time(answer: HttpAnswer) -> float | None:

@@ -26,16 +26,16 @@ def encode(
     `defaults` stand in for attributes that the request leaves unset.
     """
     given = {name: value for name, value in (defaults or {}).items() if value not in UNSET} | _given(request)
-    if beyond := sorted(given.keys() - {attribute for attribute, *_ in rows}):
-        raise InvalidRequest(f"{beyond[0]}: {service} cannot be asked for it; leave it out, or use another backend")
     fields: dict[str, object] = {}
     for attribute, name, write in rows:
         if attribute not in given:
             continue
         try:
-            _put(fields, name, write(given[attribute]))
+            _put(fields, name, write(given.pop(attribute)))
         except InvalidRequest as error:
             raise InvalidRequest(f"{attribute}: {error.message}", task_id=error.task_id) from None
+    if given:
+        raise InvalidRequest(f"{min(given)}: {service} cannot be asked for it; leave it out, or use another backend")
     return fields
 
 
