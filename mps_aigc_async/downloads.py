@@ -17,9 +17,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from io import BufferedWriter
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
@@ -302,13 +302,43 @@ def _check_size(size: int, kind: Kind) -> None:
 
 
 async def _opened(part: _Part) -> BinaryIO:
-    """The part file, opened in a thread; cancelled meanwhile, it is closed as soon as it is open."""
-    opening = asyncio.ensure_future(asyncio.to_thread(part.path.open, "ab" if part.size else "wb"))
+    """The part file, opened in a thread."""
+    opening = _Opening(part)
     try:
-        return await asyncio.shield(opening)
+        return await asyncio.to_thread(opening.run)
     except asyncio.CancelledError:
-        opening.add_done_callback(_close)
+        opening.give_up()
         raise
+
+
+class _Opening:
+    """Opens a part file. Given up meanwhile, the file is closed and removed by whoever comes last, the thread or its
+    caller: the loop may be gone before the thread is done, so that no callback of the loop's could do it."""
+
+    def __init__(self, part: _Part) -> None:
+        self._part = part
+        self._one_at_a_time = Lock()
+        self._file: BinaryIO | None = None
+        self._given_up = False
+
+    def run(self) -> BinaryIO:
+        file = self._part.path.open("ab" if self._part.size else "wb")
+        with self._one_at_a_time:
+            self._file = file
+            if self._given_up:
+                self._remove(file)
+        return file
+
+    def give_up(self) -> None:
+        with self._one_at_a_time:
+            self._given_up = True
+            if self._file is not None:
+                self._remove(self._file)
+
+    def _remove(self, file: BinaryIO) -> None:
+        file.close()
+        with suppress(OSError):
+            self._part.path.unlink()
 
 
 @asynccontextmanager
@@ -319,14 +349,6 @@ async def _removed(part: _Part) -> AsyncIterator[None]:
     finally:
         with suppress(OSError):
             part.path.unlink()
-
-
-def _close(opening: "asyncio.Task[BufferedWriter]") -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        file = opening.result()
-        file.close()
-        with suppress(OSError):  # who was cancelled has removed it before it was there
-            Path(file.name).unlink()
 
 
 def _sync(file: BinaryIO) -> None:

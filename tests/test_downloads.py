@@ -22,6 +22,8 @@ from mps_aigc_async.downloads import (
     MAX_REDIRECTS,
     PARALLEL,
     Downloads,
+    _opened,
+    _Part,
     all_exist,
     prepare_folder,
     stem_of,
@@ -796,8 +798,37 @@ async def test_a_download_cancelled_while_its_file_opens_leaves_nothing_open(
         with pytest.raises(asyncio.CancelledError):
             await task
         go_on.set()
-        while not opened or not opened[0].closed:  # noqa: ASYNC110 - until the thread is through
+        while not opened or not opened[0].closed or names_in(tmp_path):  # noqa: ASYNC110 - until the thread is through
             await asyncio.sleep(0)
+
+
+def test_a_file_that_opens_after_its_loop_was_closed_is_closed_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, go_on = threading.Event(), threading.Event()
+    opened: list[IO[bytes]] = []
+    original = Path.open
+
+    def slow_open(path: Path, mode: str) -> IO[bytes]:
+        opening.set()
+        go_on.wait(5)
+        opened.append(original(path, mode))
+        return opened[0]
+
+    monkeypatch.setattr(Path, "open", slow_open)
+    loop = asyncio.new_event_loop()
+    call = loop.create_task(_opened(_Part(tmp_path / PART)))
+    while not opening.is_set():
+        loop.run_until_complete(asyncio.sleep(0))
+    for task in asyncio.all_tasks(loop):  # as `asyncio.run` does in the end
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(call)
+    go_on.set()
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+    assert opened[0].closed
     assert names_in(tmp_path) == []
 
 
