@@ -52,10 +52,10 @@ class AigcClient:
     ```
 
     `endpoint` replaces the service's URL (plain http only towards loopback). `ledger` is a file that survives the
-    process; without it jobs are remembered as long as the client. `credentials` in place of the config's are
-    `Credentials`, an `async def` that gets new ones before their `expires_at`, or an object of the official SDK's
-    credential classes. `transport` makes another transport than HTTP and `wall` tells another time (Unix seconds): both
-    are for tests.
+    process; without it the latest 10,000 jobs that ended are remembered, as long as the client. `credentials` in place
+    of the config's are `Credentials`, an `async def` that gets new ones before their `expires_at`, or an object of the
+    official SDK's credential classes. `transport` makes another transport than HTTP and `wall` tells another time (Unix
+    seconds): both are for tests.
 
     Clients of one account in one process and loop share its limits. Raises ConfigError for unusable keys or URLs.
     """
