@@ -276,11 +276,11 @@ class BatchRun:
 
     async def work(self, item: BatchItem) -> Outcome[BatchItem]:
         self._read += 1
-        number = self._read
         try:
             request = as_request(item)
         except InvalidRequest as error:
-            return Outcome(job_id=f"item {number}", request=item, error=error.about(job_id=f"item {number}"))
+            name = f"item {self._read}"
+            return Outcome(job_id=name, request=item, error=error.about(job_id=name))
         assert self._pipelines is not None  # noqa: S101 — prepared before the first item
         outcome = await self._pipelines.outcome(request, self._names.name(request), self._folder)
         return replace(cast("Outcome[BatchItem]", outcome), request=item)

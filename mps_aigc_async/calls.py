@@ -74,9 +74,9 @@ class Calls:
                 refused.code, refused.message, ending=Ending.ACCOUNT_REFUSED, request_id=refused.request_id
             )
 
-    async def reserve(self, action: str) -> SendTime:
+    def reserve(self, action: str) -> Awaitable[SendTime]:
         """Wait for leave to send one call of an action."""
-        return await self._limits.pace(action).reserve()
+        return self._limits.pace(action).reserve()
 
     async def once(self, call: Call[T], send_time: SendTime) -> T:
         """One attempt at its send time. Raises ServiceError or TransportError."""

@@ -10,8 +10,11 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from typing import Any, Final, Protocol
+
+from pydantic import JsonValue
 
 from . import events
 from .calls import Calls
@@ -39,7 +42,8 @@ FIND_PAGES: Final = 10
 """Pages of 100 tasks looked through for a session's task: the newest thousand in each state."""
 
 Resolve = Callable[[], TaskRequest]
-"""Makes the request to send. Called when the job has its slot, so that it sees what is true then (a URL's age)."""
+"""Makes the request to send. Called when the job has its slot, and again for a create in another session, so that it
+sees what is true then (a URL's age)."""
 
 
 class Emit(Protocol):
@@ -71,7 +75,8 @@ class _Creation:
 
     job: JobRecord
     """As the latest attempt left it: *unknown* if one of them may have been accepted."""
-    request: TaskRequest
+    filled_in: dict[str, JsonValue]
+    resolve: Resolve
     call: Call[Created]
     slot: Slot
 
@@ -166,14 +171,9 @@ class Creates:
     async def _create_in(self, slot: Slot, job: JobRecord, resolve: Resolve) -> JobRecord:
         creation: _Creation | None = None
         try:
-            request = resolve()
-            job = self._in_session(replace(job, filled_in=beyond(request, job.content)))
-            creation = _Creation(job, request, self._call(request, job), slot)
-            attempted = creation
+            creation = self._prepared(job, resolve, slot)
             return await self._calls.repeat(
-                creation.call,
-                lambda send_time: self._attempt(attempted, send_time),
-                lambda error, delay: self._retried(job, error, delay),
+                creation.call, partial(self._attempt, creation), partial(self._retried, creation.job)
             )
         except BaseException as error:
             left = creation.job if creation is not None else job
@@ -190,6 +190,11 @@ class Creates:
             self._emit(events.Unknown, left, error=doubt)
             raise doubt from error
 
+    def _prepared(self, job: JobRecord, resolve: Resolve, slot: Slot) -> _Creation:
+        request = resolve()
+        job = self._in_session(job)
+        return _Creation(job, beyond(request, job.content), resolve, self._call(request, job), slot)
+
     def _call(self, request: TaskRequest, job: JobRecord) -> Call[Created]:
         return self._dialect.create(request, self._store, job.session_id)
 
@@ -205,7 +210,7 @@ class Creates:
         if creation.slot.is_too_many:
             raise _NoRoom
         if job.session_id != (job := self._in_session(job)).session_id:
-            creation.job, creation.call = job, self._call(creation.request, job)
+            creation.job, creation.call = job, self._call(creation.resolve(), job)
         exchange = self._owner.start(self._exchange(creation, send_time), f"create of {job.job_id}")
         self._exchanges[job.job_id] = exchange
         self._to_send[exchange] = send_time
@@ -218,9 +223,13 @@ class Creates:
 
     async def _exchange(self, creation: _Creation, send_time: SendTime) -> JobRecord:
         may_exist = creation.job.state is JobState.UNKNOWN
-        intent = replace(creation.job, sent_at=None).moved(JobState.INTENT)
-        if not may_exist:  # a session's life is counted from its first create
-            intent = replace(intent, intent_at=self._wall())
+        intent = creation.job.moved(
+            JobState.INTENT,
+            filled_in=creation.filled_in,
+            # A session's life is counted from its first create.
+            intent_at=creation.job.intent_at if may_exist else self._wall(),
+            sent_at=None,
+        )
         not_sent = JobState.UNKNOWN if may_exist else JobState.PLANNED
         try:
             await self._ledger.put(intent)

@@ -198,7 +198,7 @@ class Jobs:
             task_id=task_id,
             slot_until=self._wall() + self._deadlines_s[kind],
         )
-        job = self._finished(job, await asyncio.shield(self._watch(job).ended))
+        job = self._finished(job, await self._watch(job).end())
         if job.state is JobState.FAILED:
             raise job.recorded_error()
         return job
@@ -300,30 +300,31 @@ class Jobs:
     def _watch(self, job: JobRecord) -> Watch:
         """Have the poller watch a submitted job's task, in the slot it runs in."""
         assert job.task_id is not None  # noqa: S101 — submitted means that it has one
-
-        async def on_end(how: Ended | AigcError) -> None:
-            if job.submitted_at is not None:
-                await self._keep_end(job, how)
-
-        def on_poll(status: TaskStatus) -> None:
-            self._emit(events.Polled, job, task_id=job.task_id or "", status=status.word)
-
         return self._poller.watch(
             Watch(
+                job=job,
+                follower=self,
                 kind=job.kind,
                 task_id=job.task_id,
                 sort=self._sort(job),
                 accepted_at=job.submitted_at,
                 # A job resumed past its deadline is looked at once more before it is given up again.
                 deadline=job.slot_until or self._wall() + self._deadline_s(job),
-                on_end=on_end,
-                on_poll=on_poll,
                 remembered=self.ledger.durable and job.submitted_at is not None,
             )
         )
 
+    def polled(self, job: JobRecord, status: TaskStatus) -> None:
+        """The poller's word on a job's task that it has asked about."""
+        self._emit(events.Polled, job, task_id=job.task_id or "", status=status.word)
+
+    async def ended(self, job: JobRecord, how: Ended | AigcError) -> None:
+        """The poller's word on a job's task that has ended."""
+        if job.submitted_at is not None:  # one that was attached to has its row elsewhere
+            await self._keep_end(job, how)
+
     async def _wait(self, job: JobRecord) -> JobRecord:
-        ended = await asyncio.shield(self._watch(job).ended)
+        ended = await self._watch(job).end()
         kept = await self.ledger.get(job.job_id)
         if kept is not None and kept.state is JobState.SUBMITTED:
             # The task was watched already, by somebody who attached to it and keeps no row.

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -14,7 +15,7 @@ from .errors import AigcError, InvalidRequest, ResultExpired
 from .jobs import Jobs
 from .ledger import JobRecord
 from .limits import Slot, Slots
-from .requests import CosStore, Request, check, steps_of
+from .requests import CosStore, Request, Step, check, steps_of
 from .results import (
     AudioResult,
     ImageResult,
@@ -198,18 +199,21 @@ class Pipelines:
         """How the request ends. Raises nothing of ours: an error is part of the outcome."""
         made: list[StepResult] = []
         try:
-            result = await self._result(request, name, save_to, made)
+            if isinstance(request, Step):
+                result: Result = await self._single(request, name, save_to)
+            else:
+                result = await self._chain(request, name, save_to, made)
         except AigcError as error:
             error.about(job_id=name)
-            partial = _partial(made[: len(steps_of(request)) - 1])
-            return Outcome(job_id=name, request=request, error=error, partial=partial)
+            before_last = made[: len(steps_of(request)) - 1]
+            return Outcome(job_id=name, request=request, error=error, partial=_partial(before_last))
         return Outcome(job_id=name, request=request, result=result)
 
     async def submit(self, request: TaskRequest, name: str) -> JobRecord:
         """The job of a single request, accepted by the service (or further, if it was there already)."""
         await self._check_new(request, name)
         job = await self._plan(request, name)
-        return await self._jobs.submit(job, lambda: self._defaults.apply(request))
+        return await self._jobs.submit(job, partial(self._defaults.apply, request))
 
     async def finish(self, job: JobRecord) -> JobRecord:
         """A submitted job, brought to its end."""
@@ -231,7 +235,15 @@ class Pipelines:
         """Send no create that is not sent yet."""
         self._jobs.stop_creating()
 
-    async def _result(self, request: Request, name: str, save_to: Path | None, made: list[StepResult]) -> Result:
+    async def _single(self, request: TaskRequest, name: str, save_to: Path | None) -> StepResult:
+        """Make a request of one step. Thousands may wait here at once: it keeps nothing that it does not need."""
+        await self._check_new(request, name)
+        job = await self._jobs.finish(await self._plan(request, name), partial(self._defaults.apply, request))
+        if save_to is not None:
+            job = await self._jobs.save(job, save_to, stem_of(name))
+        return job.result()
+
+    async def _chain(self, request: Request, name: str, save_to: Path | None, made: list[StepResult]) -> Result:
         """Make each step from the one before it. What is made by then is in `made`, whatever happens."""
         await self._check_new(request, name)
         steps = steps_of(request)
@@ -329,7 +341,7 @@ async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]
 
 
 def _whole(made: Sequence[StepResult]) -> Result:
-    """What a request's steps made, as its result."""
+    """What a chain's steps made, as its result."""
     match made:
         case [ImageResult() as image, VideoResult() as video]:
             return ImageToVideoResult(image=image, video=video)
@@ -338,8 +350,7 @@ def _whole(made: Sequence[StepResult]) -> Result:
         case [VideoResult() as video, AudioResult() as audio]:
             return VideoToAudioResult(video=video, audio=audio)
         case _:
-            (one,) = made
-            return one
+            raise AssertionError(f"no chain has these steps: {made}")
 
 
 def _partial(made: Sequence[StepResult]) -> Partial | None:

@@ -8,13 +8,14 @@ its slot is held until then; or until its deadline.
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Final
+from typing import Final, Protocol
 
 from .calls import Calls
 from .errors import AigcError, ClientClosed, TaskNotFound, TaskTimeout, Throttled
+from .ledger import JobRecord
 from .limits import AccountLimits, SendTime, Slot
 from .ownership import Owner
 from .states import Kind, TaskState
@@ -45,10 +46,22 @@ class Ended:
     """When a poll first found it running after one had found it waiting; None if there were no such two."""
 
 
+class Follower(Protocol):
+    """Who is told before all others what becomes of a job's task."""
+
+    def polled(self, job: JobRecord, status: TaskStatus) -> None: ...
+
+    async def ended(self, job: JobRecord, how: Ended | AigcError) -> None:
+        """Awaited before anyone who waits is told: the ledger comes first. An error is the service's last word on the
+        task; a deadline that has passed is none, so that it is not told here."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Watch:
     """One task being polled."""
 
+    job: JobRecord
+    follower: Follower
     kind: Kind
     task_id: str
     sort: Hashable
@@ -57,10 +70,6 @@ class Watch:
     """When it began to age (Unix seconds), if that is known."""
     deadline: float
     """When to give up (Unix seconds)."""
-    on_end: Callable[[Ended | AigcError], Awaitable[None]]
-    """Awaited before anyone who waits is told: the ledger comes first. An error is the service's last word on the
-    task; a deadline that has passed is none, so that it is not told here."""
-    on_poll: Callable[[TaskStatus], None]
     remembered: bool
     """Whether a ledger will know the task when the client is closed."""
     unfinished_at: float | None = field(init=False)
@@ -76,13 +85,31 @@ class Watch:
     odd_word: str | None = None
     """The latest status that no document knows: told once, not at every poll."""
     slot: Slot = field(init=False, repr=False)
-    ended: asyncio.Future[Ended] = field(init=False, repr=False)
+    _how: Ended | Exception | None = field(default=None, init=False, repr=False)
+    _waiters: list[asyncio.Future[Ended]] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.unfinished_at = self.accepted_at
-        self.ended = asyncio.get_running_loop().create_future()
-        # Looked at: nobody may be waiting any more, and `on_end` has been told.
-        self.ended.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+    def end(self) -> asyncio.Future[Ended]:
+        """The task's end, for one who waits for it: to cancel this is nobody else's affair."""
+        waiter: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self._waiters = [*(other for other in self._waiters if not other.cancelled()), waiter]
+        if self._how is not None:
+            self.tell(self._how)
+        return waiter
+
+    def tell(self, how: Ended | Exception) -> None:
+        """Tell who waits, and who will ask later."""
+        self._how = how
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if waiter.cancelled():
+                continue
+            if isinstance(how, Ended):
+                waiter.set_result(how)
+            else:
+                waiter.set_exception(how)
 
 
 class Poller:
@@ -186,7 +213,7 @@ class Poller:
             _log.warning(
                 "task %s has the unknown status %r: polled on, within its deadline", watch.task_id, status.word
             )
-        watch.on_poll(status)
+        watch.follower.polled(watch.job, status)
         if status.has_ended:
             if watch.accepted_at is not None and watch.unfinished_at is not None:
                 begun = watch.accepted_at
@@ -229,7 +256,7 @@ class Poller:
 
     async def _end(self, watch: Watch, how: Ended | AigcError) -> None:
         try:
-            await watch.on_end(how)
+            await watch.follower.ended(watch.job, how)
         except AigcError as error:
             self._tell(watch, error)
         else:
@@ -241,10 +268,7 @@ class Poller:
         if self._watches.pop(watch.task_id, None) is None:
             return
         watch.slot.release()
-        if isinstance(how, Ended):
-            watch.ended.set_result(how)
-        else:
-            watch.ended.set_exception(how)
+        watch.tell(how)
 
     def close(self) -> None:
         """Poll no more, and tell who still waits."""
@@ -258,7 +282,7 @@ class Poller:
         self.left.append(watch)
         watch.slot.keep_for(max(0.0, watch.deadline - self._wall()))
         closed = "the client was closed; the task runs on at the service and can be waited for again by its TaskId"
-        watch.ended.set_exception(ClientClosed(closed, task_id=watch.task_id))
+        watch.tell(ClientClosed(closed, task_id=watch.task_id))
 
 
 class _DueQueue:

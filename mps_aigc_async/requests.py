@@ -373,8 +373,7 @@ def check(request: Request) -> Request:
 
 def content(request: Value) -> str:
     """The request as the user wrote it, as canonical JSON: only what was set, and not its id."""
-    written = request.model_dump(mode="json", exclude_unset=True, exclude={"id"})
-    return json.dumps(written, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return json.dumps(_written(request), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def beyond(request: Value, written: str) -> dict[str, JsonValue]:
@@ -385,7 +384,11 @@ def beyond(request: Value, written: str) -> dict[str, JsonValue]:
     {'model_name': 'Hunyuan'}
     """
     known = json.loads(written)
-    return {name: value for name, value in json.loads(content(request)).items() if name not in known}
+    return {name: value for name, value in _written(request).items() if name not in known}
+
+
+def _written(request: Value) -> dict[str, JsonValue]:
+    return request.model_dump(mode="json", exclude_unset=True, exclude={"id"})
 
 
 def digest(request: Request) -> str:

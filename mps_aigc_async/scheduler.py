@@ -1,11 +1,11 @@
 """Bounded fan-out: many items, a few at a time, outcomes as they come. It knows nothing of images or limits."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from .errors import ClientClosed
 from .ownership import Owner
@@ -33,7 +33,7 @@ class FanOut(Generic[Item, Out]):
     def __init__(
         self,
         source: Iterable[Item] | AsyncIterable[Item],
-        work: Callable[[Item], Awaitable[Out]],
+        work: Callable[[Item], Coroutine[Any, Any, Out]],
         width: int,
         owner: Owner,
         prepare: Callable[[], Awaitable[None]],
@@ -67,12 +67,9 @@ class FanOut(Generic[Item, Out]):
                     item = await anext(items)
                 except StopAsyncIteration:
                     return
-                worker = self._owner.start(self._run(item), "batch item")
+                worker = self._owner.start(self._work(item), "batch item")
                 self.workers.add(worker)
                 worker.add_done_callback(self._worker_ended)
-
-    async def _run(self, item: Item) -> Out:
-        return await self._work(item)
 
     def _worker_ended(self, worker: asyncio.Task[Out]) -> None:
         self.workers.discard(worker)

@@ -146,6 +146,25 @@ def test_a_bug_in_decoding_reaches_whoever_waits(monkeypatch: pytest.MonkeyPatch
     run(main())
 
 
+def test_who_stops_waiting_for_a_task_takes_nobody_with_them() -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(60, 60))
+        async with client_of(service, configured()) as client:
+            task = await client.submit(ImageRequest(prompt="x"))
+            attached = client.attach("image", task.task_id)
+            waiting = [asyncio.create_task(task.wait()), *(asyncio.create_task(attached.wait()) for _ in range(3))]
+            await asyncio.sleep(20)
+            waiting[0].cancel()
+            waiting[2].cancel()
+            await asyncio.sleep(20)
+            urls = [(await one).urls for one in (waiting[1], waiting[3], asyncio.create_task(attached.wait()))]
+            assert urls[0] == urls[1] == urls[2] != ()
+            assert waiting[0].cancelled()
+            assert waiting[2].cancelled()
+
+    run(main())
+
+
 def test_a_task_done_while_nobody_waited_is_in_the_ledger() -> None:
     async def main() -> None:
         service = in_memory()

@@ -36,7 +36,9 @@ class _Common(TypedDict):
 class Changes(TypedDict, total=False):
     """What a move may write besides the state."""
 
-    intent_at: float
+    intent_at: float | None
+    filled_in: dict[str, JsonValue]
+    sent_at: float | None
     session_id: str
     task_id: str
     submitted_at: float

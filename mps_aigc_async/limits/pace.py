@@ -155,19 +155,25 @@ class Pace:
 
     async def reserve(self) -> SendTime:
         """Wait for a turn; return a send time that is at most LEAD_S ahead."""
-        loop = asyncio.get_running_loop()
         self.waiting += 1
         try:
-            async with self._turn:
-                if self._reserved is None or self._reserved.due < loop.time() - LEAD_S:
-                    self._reserved = self._stream.take(loop.time())
-                ahead = self._reserved.due - LEAD_S - loop.time()
-                if ahead > 0:
-                    await asyncio.sleep(ahead)
-                taken, self._reserved = self._reserved, None
-                return SendTime(self._stream, taken)
+            await self._turn.acquire()  # `async with` would keep two coroutines more for each that waits
+            try:
+                return await self._in_turn()
+            finally:
+                self._turn.release()
         finally:
             self.waiting -= 1
+
+    async def _in_turn(self) -> SendTime:
+        loop = asyncio.get_running_loop()
+        if self._reserved is None or self._reserved.due < loop.time() - LEAD_S:
+            self._reserved = self._stream.take(loop.time())
+        ahead = self._reserved.due - LEAD_S - loop.time()
+        if ahead > 0:
+            await asyncio.sleep(ahead)
+        taken, self._reserved = self._reserved, None
+        return SendTime(self._stream, taken)
 
     @property
     def rate(self) -> float:
