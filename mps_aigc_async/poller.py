@@ -8,10 +8,10 @@ its slot is held until then; or until its deadline.
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Final
+from typing import Final, Protocol
 
 from .calls import Calls
 from .errors import AigcError, ClientClosed, TaskNotFound, TaskTimeout, Throttled
@@ -45,6 +45,16 @@ class Ended:
     """When a poll first found it running after one had found it waiting; None if there were no such two."""
 
 
+class Listener(Protocol):
+    """Is told what becomes of a task."""
+
+    async def on_end(self, how: Ended | AigcError) -> None:
+        """Awaited before anyone who waits is told: the ledger comes first. An error is the service's last word on the
+        task; a deadline that has passed is none, so that it is not told here."""
+
+    def on_poll(self, status: TaskStatus) -> None: ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Watch:
     """One task being polled."""
@@ -57,10 +67,7 @@ class Watch:
     """When it began to age (Unix seconds), if that is known."""
     deadline: float
     """When to give up (Unix seconds)."""
-    on_end: Callable[[Ended | AigcError], Awaitable[None]]
-    """Awaited before anyone who waits is told: the ledger comes first. An error is the service's last word on the
-    task; a deadline that has passed is none, so that it is not told here."""
-    on_poll: Callable[[TaskStatus], None]
+    listener: Listener
     remembered: bool
     """Whether a ledger will know the task when the client is closed."""
     unfinished_at: float | None = field(init=False)
@@ -76,13 +83,19 @@ class Watch:
     odd_word: str | None = None
     """The latest status that no document knows: told once, not at every poll."""
     slot: Slot = field(init=False, repr=False)
-    ended: asyncio.Future[Ended] = field(init=False, repr=False)
+    _ended: asyncio.Future[Ended] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.unfinished_at = self.accepted_at
-        self.ended = asyncio.get_running_loop().create_future()
-        # Looked at: nobody may be waiting any more, and `on_end` has been told.
-        self.ended.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+    @property
+    def ended(self) -> asyncio.Future[Ended]:
+        """How it ends. Made when it is asked for: of the tasks that are resumed few may be waited for."""
+        if self._ended is None:
+            self._ended = asyncio.get_running_loop().create_future()
+            # Looked at: nobody may be waiting any more, and `on_end` has been told.
+            self._ended.add_done_callback(lambda future: future.cancelled() or future.exception())
+        return self._ended
 
 
 class Poller:
@@ -186,7 +199,7 @@ class Poller:
             _log.warning(
                 "task %s has the unknown status %r: polled on, within its deadline", watch.task_id, status.word
             )
-        watch.on_poll(status)
+        watch.listener.on_poll(status)
         if status.has_ended:
             if watch.accepted_at is not None and watch.unfinished_at is not None:
                 begun = watch.accepted_at
@@ -229,7 +242,7 @@ class Poller:
 
     async def _end(self, watch: Watch, how: Ended | AigcError) -> None:
         try:
-            await watch.on_end(how)
+            await watch.listener.on_end(how)
         except AigcError as error:
             self._tell(watch, error)
         else:
