@@ -242,7 +242,7 @@ class AigcClient:
 
     async def unknown(self, ledger: str | Path | None = None) -> list[JobRecord]:
         """The jobs whose create was sent and never answered, the oldest first."""
-        return await self._in_ledger(ledger, lambda kept: kept.in_state(JobState.UNKNOWN))
+        return [job async for job in (await self._opened_ledger(ledger)).in_state(JobState.UNKNOWN)]
 
     async def settle(self, job_id: str, how: Settlement, *, ledger: str | Path | None = None) -> JobRecord:
         """Decide a job of `unknown()`: `CreateAgain()`, `Attach("4-Aigc…")` or `Drop()`; the job as it is then.
@@ -266,7 +266,7 @@ class AigcClient:
 
     async def counts(self, ledger: str | Path | None = None) -> Mapping[JobState, int]:
         """Jobs by state."""
-        return await self._in_ledger(ledger, lambda kept: kept.counts())
+        return await (await self._opened_ledger(ledger)).counts()
 
     def on_event(self, callback: Callback) -> Callable[[], None]:
         """Call `callback` with each event from now on; the function returned ends it."""
@@ -283,9 +283,8 @@ class AigcClient:
             raise ClientClosed("the client is not open: use it inside `async with AigcClient(…) as client:`")
         return self._parts
 
-    async def _in_ledger(self, path: str | Path | None, ask: Callable[[Ledger], Awaitable[T]]) -> T:
-        parts = self._opened()
-        return await ask(await parts.ledger(self._ledger if path is None else absolute(path)))
+    async def _opened_ledger(self, path: str | Path | None) -> Ledger:
+        return await self._opened().ledger(self._ledger if path is None else absolute(path))
 
 
 class Task(Generic[ResultT]):

@@ -6,7 +6,7 @@ does what is left to do and never creates what could exist already.
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from math import inf
 from pathlib import Path
 from typing import Any, Final
@@ -92,10 +92,11 @@ class Jobs:
 
     async def resume(self) -> None:
         """Take the slots of what an earlier process left running, before anything new takes them: every task that is
-        known is polled to its end, asked for again or not, and a young create in doubt may be running too."""
-        for job in await self.ledger.in_state(JobState.SUBMITTED):
+        known is polled to its end, asked for again or not, and a young create in doubt may be running too. The first
+        ones are polled while the rest is still being read."""
+        async for job in self.ledger.in_state(JobState.SUBMITTED):
             self._watch(job)
-        for job in await self.ledger.in_state(JobState.UNKNOWN):
+        async for job in self.ledger.in_state(JobState.UNKNOWN):
             left = (job.ended_at or 0.0) + UNKNOWN_SLOT_S[job.kind] - self._wall()
             if left > 0:
                 self._limits.slots[job.kind].keep_for(in_doubt(job), left)
@@ -261,7 +262,7 @@ class Jobs:
         asked about again. Not those that the user dropped: what became of their creates is unknown, and they may have
         been paid for.
         """
-        failed = [job.job_id for job in await self.ledger.in_state(JobState.FAILED)]
+        failed = [job.job_id async for job in self.ledger.in_state(JobState.FAILED)]
         tried = await asyncio.gather(*(self._retry(job_id) for job_id in failed))  # they share their commits
         return [job for job in tried if job is not None]
 
@@ -306,7 +307,7 @@ class Jobs:
                 follower=self,
                 kind=job.kind,
                 task_id=job.task_id,
-                sort=self._sort(job),
+                sort=job.sort(),
                 accepted_at=job.submitted_at,
                 # A job resumed past its deadline is looked at once more before it is given up again.
                 deadline=job.slot_until or self._wall() + self._deadline_s(job),
@@ -378,12 +379,6 @@ class Jobs:
     def _deadline_s(self, job: JobRecord) -> float:
         """Seconds from the job's acceptance until its task is given up."""
         return max(self._deadlines_s[job.kind], OFF_PEAK_S if job.sent().get("off_peak") else 0.0)
-
-    @staticmethod
-    def _sort(job: JobRecord) -> Hashable:
-        """Tasks of one model last about as long."""
-        sent = job.sent()
-        return job.kind, sent.get("model_name"), sent.get("model_version")
 
     def _lock(self, job_id: str) -> asyncio.Lock:
         """Two callers of one id do its work once, one after the other."""

@@ -62,6 +62,7 @@ class Watch:
 
     job: JobRecord
     follower: Follower
+    """One for all jobs: closures for each of 100,000 tasks are what the garbage collector would be busy with."""
     kind: Kind
     task_id: str
     sort: Hashable
@@ -86,7 +87,7 @@ class Watch:
     """The latest status that no document knows: told once, not at every poll."""
     slot: Slot = field(init=False, repr=False)
     _how: Ended | Exception | None = field(default=None, init=False, repr=False)
-    _waiters: list[asyncio.Future[Ended]] = field(default_factory=list, init=False, repr=False)
+    _waiters: tuple[asyncio.Future[Ended], ...] = field(default=(), init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.unfinished_at = self.accepted_at
@@ -94,7 +95,7 @@ class Watch:
     def end(self) -> asyncio.Future[Ended]:
         """The task's end, for one who waits for it: to cancel this is nobody else's affair."""
         waiter: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
-        self._waiters = [*(other for other in self._waiters if not other.cancelled()), waiter]
+        self._waiters = (*(other for other in self._waiters if not other.cancelled()), waiter)
         if self._how is not None:
             self.tell(self._how)
         return waiter
@@ -102,7 +103,7 @@ class Watch:
     def tell(self, how: Ended | Exception) -> None:
         """Tell who waits, and who will ask later."""
         self._how = how
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, ()
         for waiter in waiters:
             if waiter.cancelled():
                 continue

@@ -4,7 +4,7 @@
 `put` returns, the row is as safe as this ledger can make it.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
 from ..states import JobState
@@ -37,8 +37,9 @@ class Ledger(Protocol):
         """The job that this task is of, if it is one's here."""
         ...
 
-    async def in_state(self, state: JobState) -> list[JobRecord]:
-        """All jobs in one state, the oldest first."""
+    def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
+        """All jobs in one state, the oldest first, each once. What comes into the state or leaves it meanwhile may be
+        among them or not: a file is read in portions, between which the loop turns."""
         ...
 
     async def counts(self) -> Mapping[JobState, int]:

@@ -1,7 +1,7 @@
 """The ledger of a client that was given none: it lasts as long as the client."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 from ..states import JobState
@@ -47,8 +47,9 @@ class MemoryLedger:
     async def of_task(self, task_id: str) -> JobRecord | None:
         return next((job for job in self._jobs.values() if job.task_id == task_id), None)
 
-    async def in_state(self, state: JobState) -> list[JobRecord]:
-        return sorted((job for job in self._jobs.values() if job.state is state), key=lambda job: job.planned_at)
+    async def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
+        for job in sorted((job for job in self._jobs.values() if job.state is state), key=lambda job: job.planned_at):
+            yield job
 
     async def counts(self) -> Mapping[JobState, int]:
         return self._forgotten + Counter(job.state for job in self._jobs.values())

@@ -1,6 +1,7 @@
 """One job as a row: a frozen value that moves only as `states.MOVES` allows."""
 
 import json
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,6 +137,11 @@ class JobRecord:
     def sent(self) -> dict[str, JsonValue]:
         """The request's fields as they were sent: what the user wrote, and what was filled in."""
         return {**json.loads(self.content), **self.filled_in}
+
+    def sort(self) -> Hashable:
+        """What it has in common with jobs whose tasks last about as long: the model."""
+        sent = self.sent()
+        return self.kind, sent.get("model_name"), sent.get("model_version")
 
     @property
     def prompt(self) -> str:

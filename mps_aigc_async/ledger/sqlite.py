@@ -6,8 +6,9 @@ one (group commit), so that a saturated batch pays for a few commits a second an
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,16 @@ _PUT: Final = (
     f"ON CONFLICT (job_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
 )
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM jobs"  # noqa: S608 — our own column names
+
+PORTION: Final = 500
+"""Jobs of one state that are read before the loop turns again: 20 ms where they are resumed (measured 2026-11), well
+under the 100 ms from which asyncio's debug mode tells of a slow callback."""
+
+_NEXT: Final = (
+    f"SELECT {', '.join(COLUMNS)}, rowid FROM jobs "  # noqa: S608 — our own names
+    "WHERE state = ? AND (planned_at, rowid) > (?, ?) ORDER BY planned_at, rowid LIMIT ?"
+)
+"""The first ones after a place. No move changes a job's place, so that none is passed over or comes twice."""
 
 
 class SqliteLedger:
@@ -103,7 +114,7 @@ class SqliteLedger:
         await self._database.execute("COMMIT")
 
     async def _intents_become_unknown(self) -> None:
-        for job in await self.in_state(JobState.INTENT):
+        async for job in self.in_state(JobState.INTENT):
             error = CreateOutcomeUnknown("the process ended while the create was under way")
             # Not later than the truth: whether its process lived on for a while, nobody knows.
             await self.put(
@@ -179,8 +190,17 @@ class SqliteLedger:
         jobs = await self._select(f"{_SELECT} WHERE task_id = ?", task_id)
         return jobs[0] if jobs else None
 
-    async def in_state(self, state: JobState) -> list[JobRecord]:
-        return await self._select(f"{_SELECT} WHERE state = ? ORDER BY planned_at, rowid", state.value)
+    async def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
+        after = (-inf, 0)
+        while True:
+            with self._failing("cannot read"):
+                rows = [tuple(row) for row in await self._rows(_NEXT, state.value, *after, PORTION)]
+                jobs = [from_row(row[:-1]) for row in rows]
+            for job in jobs:
+                yield job
+            if len(rows) < PORTION:
+                return
+            after = (jobs[-1].planned_at, rows[-1][-1])
 
     async def counts(self) -> Mapping[JobState, int]:
         with self._failing("cannot read"):
@@ -206,7 +226,7 @@ class SqliteLedger:
             return int(row[0])
         return 0
 
-    async def _rows(self, query: str, *values: str) -> Iterable[sqlite3.Row]:
+    async def _rows(self, query: str, *values: str | float) -> Iterable[sqlite3.Row]:
         """In one step of the thread: a cursor that a cancelled caller left behind would keep the file open."""
         return await self._database.execute_fetchall(query, values)
 

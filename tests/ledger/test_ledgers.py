@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mps_aigc_async.errors import ContentViolation, CreateOutcomeUnknown, InvalidRequest, LedgerError, to_record
-from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, SqliteLedger, memory
+from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, SqliteLedger, memory, sqlite
 from mps_aigc_async.states import JobState, Kind
 
 OWNER = {"account": "AKID…PLE#9dd11ba2", "backend": "mps", "endpoint": "https://mps.tencentcloudapi.com/"}
@@ -128,9 +129,62 @@ async def test_in_state_lists_the_oldest_first(ledger: Ledger) -> None:
     for job_id, at in (("c", 3.0), ("a", 1.0), ("b", 2.0)):
         await ledger.put(job(job_id, at))
     await ledger.put(done(job("d", 0.5)))
-    assert [known.job_id for known in await ledger.in_state(JobState.PLANNED)] == ["a", "b", "c"]
-    assert [known.job_id for known in await ledger.in_state(JobState.DONE)] == ["d"]
-    assert await ledger.in_state(JobState.UNKNOWN) == []
+    assert [known.job_id async for known in ledger.in_state(JobState.PLANNED)] == ["a", "b", "c"]
+    assert [known.job_id async for known in ledger.in_state(JobState.DONE)] == ["d"]
+    assert [known async for known in ledger.in_state(JobState.UNKNOWN)] == []
+
+
+async def test_jobs_that_move_while_a_state_is_read_are_neither_passed_over_nor_repeated(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "PORTION", 2)
+    names = [f"{number}/image" for number in range(9)]
+    for number, name in enumerate(names):
+        await ledger.put(job(name, at=number // 4))  # some were planned in the same moment
+    read = []
+    async for known in ledger.in_state(JobState.PLANNED):
+        read.append(known.job_id)
+        await ledger.put(known.moved(JobState.INTENT))
+    assert read == names
+    assert dict(await ledger.counts()) == {JobState.INTENT: 9}
+
+
+@pytest.mark.parametrize("jobs", [0, 1, 2, 3, 4])
+async def test_a_state_is_read_to_its_end_however_its_jobs_fill_the_portions(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    monkeypatch.setattr(sqlite, "PORTION", 2)
+    names = [f"{number}/image" for number in range(jobs)]
+    for name in names:
+        await ledger.put(job(name, at=-1.0))
+    assert [known.job_id async for known in ledger.in_state(JobState.PLANNED)] == names
+
+
+async def test_between_two_portions_of_a_state_the_loop_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "PORTION", 2)
+    turns = count()
+
+    async def turning() -> None:
+        while True:
+            await asyncio.sleep(0)
+            next(turns)
+
+    async with opened(tmp_path / "jobs.db") as ledger:
+        await asyncio.gather(*(ledger.put(job(f"{number}", at=number)) for number in range(6)))
+        other = asyncio.create_task(turning())
+        seen = [next(turns) async for _ in ledger.in_state(JobState.PLANNED)]
+        other.cancel()
+    assert [later - earlier == 1 for earlier, later in pairwise(seen)] == [True, False, True, False, True]
+
+
+async def test_a_state_that_is_not_read_to_its_end_keeps_nothing_open(tmp_path: Path) -> None:
+    ledger = await SqliteLedger.open(tmp_path / "jobs.db", OWNER)
+    await ledger.put(job())
+    await ledger.put(job("b"))
+    reading_on = ledger.in_state(JobState.PLANNED)
+    assert await anext(reading_on) == job()
+    await ledger.close()
+    assert not (tmp_path / "jobs.db-wal").exists()  # SQLite removes it when the last one has closed
 
 
 async def test_counts_leave_out_states_without_jobs(ledger: Ledger) -> None:
