@@ -7,6 +7,7 @@ has a process of its own: its peak of resident memory is the whole process's.
 import asyncio
 import gc
 import json
+import logging
 import multiprocessing
 import resource
 import sqlite3
@@ -58,6 +59,7 @@ def alone(measure: Callable[[int], Coroutine[Any, Any, T]], size: int) -> T:
 
 
 def _in_virtual_time(measure: Callable[[int], Coroutine[Any, Any, T]], size: int) -> T:
+    logging.getLogger("mps_aigc_async").setLevel(logging.ERROR)  # that tasks are left running is told by a warning
     return run(measure(size))
 
 
