@@ -38,7 +38,7 @@ more, the bunches that such a loop leaves could grow for ever."""
 
 LATE_S: Final = LEAD_S
 """A send later than this is given a new time. It must stay below a window less the lead: the guard looks at the N-th
-send before when it reserves, and that one has to have gone out by then, or have been given a new time."""
+send before when a send time is taken, and that one has to have gone out by then, or have been given a new time."""
 
 
 @dataclass(slots=True)
@@ -65,19 +65,24 @@ class Stream:
         # A limit below one call per second is one call in its own, longer window.
         self._window = WINDOW_S * max(1.0, 1.0 / rate)
         self._interval = (self._window + jitter_s) / max(1.0, rate)
-        self._recent: deque[Send] = deque(maxlen=max(1, int(rate)))
+        self._window_holds = max(1, int(rate))
+        self._recent: deque[Send] = deque(maxlen=self._window_holds)
         self._next = float("-inf")
         self._share = Share(self._window)
 
+    def due(self, now: float) -> float:
+        """When the next send may go out by what is known now: at `now` or later."""
+        due = max(now, self._next)
+        if len(self._recent) < self._window_holds:
+            return due
+        before = self._recent[0]
+        real = before.due if before.sent is None else max(before.due, before.sent - _SLACK * self.jitter_s)
+        return max(due, real + self._window + self.jitter_s)
+
     def take(self, now: float) -> Send:
         """The next send time, at `now` or later."""
-        place = due = max(now, self._next)
-        if len(self._recent) == self._recent.maxlen:
-            before = self._recent[0]
-            real = before.due if before.sent is None else max(before.due, before.sent - _SLACK * self.jitter_s)
-            due = max(due, real + self._window + self.jitter_s)
-        self._next = max(place, due - CATCH_UP_S) + self._interval / self.share(now)
-        taken = Send(due)
+        taken = Send(self.due(now))
+        self._next = max(now, self._next, taken.due - CATCH_UP_S) + self._interval / self.share(now)
         self._recent.append(taken)
         return taken
 
@@ -140,14 +145,13 @@ class SendTime:
 class Pace:
     """Send times of one action, handed out first come, first served.
 
-    Whoever is first in the queue reserves the next send time and sleeps until shortly before it; the others cost a
-    future each. A waiter cancelled in its turn loses nothing: the time it had reserved goes to the next one.
+    Whoever is first in the queue sleeps until shortly before the next send time, and only then takes it; the others
+    cost a future each. A waiter cancelled in its turn has taken nothing.
     """
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._turn = asyncio.Lock()
-        self._reserved: Send | None = None
         self.waiting = 0
 
     def __repr__(self) -> str:
@@ -167,13 +171,10 @@ class Pace:
 
     async def _in_turn(self) -> SendTime:
         loop = asyncio.get_running_loop()
-        if self._reserved is None or self._reserved.due < loop.time() - LEAD_S:
-            self._reserved = self._stream.take(loop.time())
-        ahead = self._reserved.due - LEAD_S - loop.time()
-        if ahead > 0:
+        while (ahead := self._stream.due(loop.time()) - LEAD_S - loop.time()) > 0:  # noqa: ASYNC110 — a time, no event
+            # Looked at again: what goes out late meanwhile puts it off.
             await asyncio.sleep(ahead)
-        taken, self._reserved = self._reserved, None
-        return SendTime(self._stream, taken)
+        return SendTime(self._stream, self._stream.take(loop.time()))
 
     @property
     def rate(self) -> float:
