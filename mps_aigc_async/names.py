@@ -15,7 +15,7 @@ class Names:
     """Gives each request of a batch its id: its own, or its content's digest and occurrence."""
 
     def __init__(self) -> None:
-        self._seen: defaultdict[str, Occurrences] = defaultdict(Occurrences)
+        self._seen = Occurrences()
 
     def name(self, request: Request) -> str:
         """
@@ -27,8 +27,7 @@ class Names:
         if request.id is not None:
             return request.id
         short = digest(request)
-        kind, _, digits = short.rpartition("-")
-        occurrence = self._seen[kind].add(int(digits, 16))
+        occurrence = self._seen.add(int(short.rpartition("-")[2], 16))  # of its kind, too, the digits are a digest
         return short if occurrence == 1 else f"{short}-{occurrence}"
 
 

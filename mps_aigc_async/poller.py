@@ -85,6 +85,13 @@ class Watch:
     """Polls in a row that the service answered with TaskNotFound."""
     odd_word: str | None = None
     """The latest status that no document knows: told once, not at every poll."""
+    begun: float | None = field(default=None, init=False)
+    """When it began to age, if that is known. This, its age and when it is due are of the loop's clock: the machine's
+    may be put right meanwhile."""
+    known_age: float = field(default=0.0, init=False)
+    """Its age when it was last known not to have ended."""
+    due: float = field(default=0.0, init=False)
+    """When the tempo would have it asked about next."""
     slot: Slot = field(init=False, repr=False)
     _how: Ended | Exception | None = field(default=None, init=False, repr=False)
     _waiters: tuple[asyncio.Future[Ended], ...] = field(default=(), init=False, repr=False)
@@ -155,23 +162,34 @@ class Poller:
         self._watches[watch.task_id] = watch
         if self._closed:
             self._let_go(watch)
-        else:
-            # One of which nothing is known is asked about at once.
-            self._queue(watch.kind).add(watch, 0.0 if watch.accepted_at is None else self._due_in(watch))
+            return watch
+        due_in = 0.0  # one of which nothing is known is asked about at once
+        if watch.accepted_at is not None:
+            watch.begun = asyncio.get_running_loop().time() - max(0.0, self._wall() - watch.accepted_at)
+            due_in = self._due_in(watch)
+        self._queue(watch.kind).add(watch, min(due_in, watch.deadline - self._wall()))
         return watch
 
     def _due_in(self, watch: Watch) -> float:
-        """Seconds until its next poll, by its deadline; 0 for one that is overdue, as a task resumed after a while."""
-        if watch.accepted_at is None or watch.unfinished_at is None:
-            return self._interval_s
-        age = watch.unfinished_at - watch.accepted_at
-        next_age = self._tempo.next_age(watch.sort, age, self._spacing_s(watch.kind))
-        return max(0.0, min(watch.accepted_at + next_age, watch.deadline) - self._wall())
+        """Seconds until its next poll; below 0 for one that is overdue, as a task resumed after a while."""
+        spacing_s = self._spacing_s(watch.kind)
+        if watch.begun is None:
+            return spacing_s
+        watch.due = watch.begun + self._tempo.next_age(watch.sort, watch.known_age, spacing_s)
+        return watch.due - asyncio.get_running_loop().time()
 
     def _spacing_s(self, kind: Kind) -> float:
-        """The interval, or as much more as the polls of all tasks need to fit the action's rate."""
-        rate = self._limits.pace(self._dialect.describe_action(kind)).rate
-        return max(self._interval_s, self._limits.slots[kind].occupied / rate)
+        """The interval, or as much more as the polls of all tasks that share the action's rate need to fit it."""
+        action = self._dialect.describe_action(kind)
+        sharing = (other for other in self._limits.slots if self._dialect.describe_action(other) == action)
+        occupied = sum(self._limits.slots[other].occupied for other in sharing)
+        return max(self._interval_s, occupied / self._limits.pace(action).rate)
+
+    def _learn(self, watch: Watch, asked: float, answered: float) -> None:
+        """Tell the tempo of an end, if it was asked about when that was due: of a task that ended while nobody could
+        ask, as before it was resumed or in an outage, too little is known."""
+        if watch.begun is not None and asked - watch.due <= self._spacing_s(watch.kind):
+            self._tempo.ended(watch.sort, after=watch.known_age, by=answered - watch.begun)
 
     def _queue(self, kind: Kind) -> "_DueQueue":
         if kind not in self._queues:
@@ -196,7 +214,8 @@ class Poller:
             raise
 
     async def _ask(self, watch: Watch, send_time: SendTime) -> None:
-        asked_at = self._wall()
+        loop = asyncio.get_running_loop()
+        asked, asked_at = loop.time(), self._wall()
         left = watch.deadline - asked_at
         try:
             # A poll that hangs holds no slot beyond the deadline; one that a resumed job has after it takes its time.
@@ -216,12 +235,12 @@ class Poller:
             )
         watch.follower.polled(watch.job, status)
         if status.has_ended:
-            if watch.accepted_at is not None and watch.unfinished_at is not None:
-                begun = watch.accepted_at
-                self._tempo.ended(watch.sort, after=watch.unfinished_at - begun, by=asked_at - begun)
+            answered = loop.time()
             await self._end(watch, Ended(status, self._wall(), watch.unfinished_at, watch.running_at))
+            self._learn(watch, asked, answered)
         else:
             watch.unfinished_at = asked_at
+            watch.known_age = asked - (watch.begun or 0.0)
             watch.waited = watch.waited or status.state is TaskState.WAITING
             if watch.waited and watch.running_at is None and status.state is TaskState.RUNNING:
                 watch.running_at = asked_at

@@ -1,10 +1,11 @@
 """When to ask about a task: every so often, or when it is likely to have ended.
 
 A tempo is a clock: polls come every `interval_s` on it. The fixed one is ours. The adaptive one runs fast at the ages
-at which tasks of the sort have been seen to end and slowly at others, so that about as many polls tell of the end
-sooner. How fast: for a task of age t with hazard h(t), the chance to end now given that it has not, the best density of
-checks goes with the square root of h(t) (optimal inspection: Barlow, Hunter and Proschan 1963; Keller 1974). Its speed
-is scaled to 1 on average over a task's life, so that it spends the polls that the fixed one would.
+at which tasks of the sort have been seen to end, slowly at others, and as the fixed one beyond them all, so that about
+as many polls tell of the end sooner. How fast: for a task of age t with hazard h(t), the chance to end now given that
+it has not, the best density of checks goes with the square root of h(t) (optimal inspection: Barlow, Hunter and
+Proschan 1963; Keller 1974). Its speed is scaled to 1 on average over a task's life, so that it spends the polls that
+the fixed one would.
 
 The hazard comes from the latest ends of the sort, smoothed on a logarithmic scale. It is trusted by degrees: nothing is
 known of the first task, which the fixed clock serves. The square root is what makes it safe to learn: an age at which
@@ -12,7 +13,7 @@ one of a hundred tasks has ended is asked at a tenth as often as one at which th
 """
 
 from bisect import bisect_right
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
@@ -31,6 +32,9 @@ LEAST_SPEED: Final = 0.02
 
 STRAY: Final = 1e-3
 """The chance that a task ends at an age of which the seen ones tell nothing; its hazard falls with the age."""
+
+MOST_SORTS: Final = 256
+"""Sorts that are remembered, some 5 kB each; of more, those whose tasks ended last: any name can be asked for."""
 
 FEWEST: Final = 5
 """Ends that make a smooth hazard at all."""
@@ -77,15 +81,19 @@ class Adaptive:
     """
 
     def __init__(self) -> None:
-        self._sorts: dict[Hashable, _Sort] = {}
+        self._sorts: OrderedDict[Hashable, _Sort] = OrderedDict()
 
     def next_age(self, sort: Hashable, age: float, interval_s: float) -> float:
         known = self._sorts.get(sort)
         return age + interval_s if known is None else known.clock.later(age, interval_s)
 
     def ended(self, sort: Hashable, after: float, by: float) -> None:
-        if 0.0 <= after < by:
-            self._sorts.setdefault(sort, _Sort()).ended(after, by)
+        if not 0.0 <= after < by:
+            return
+        self._sorts.setdefault(sort, _Sort()).ended(after, by)
+        self._sorts.move_to_end(sort)
+        if len(self._sorts) > MOST_SORTS:
+            self._sorts.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +144,10 @@ def learned(ends: Sequence[float]) -> Clock:
     # 1 on average over the lives seen, so that the polls stay as many: the smoothed lives may be longer.
     scale = fmean(ends) / fmean(_at(edges, shown, end) for end in ends)
     followed = min(1.0, len(ends) / TRUSTED_AFTER) * (1 - LEAST_SPEED)
-    return Clock(edges, _shown(edges, [1 - followed + followed * scale * speed for speed in speeds]))
+    speeds = [1 - followed + followed * scale * speed for speed in speeds]
+    # Of one that outlives all that were seen they tell nothing: on as by the fixed clock.
+    ages = [*edges, edges[-1] + 1.0]
+    return Clock(ages, _shown(ages, [*speeds, 1.0]))
 
 
 def _smoothed(ends: Sequence[float]) -> tuple[list[float], list[float]]:

@@ -1,17 +1,28 @@
 """Polling: one poll per interval and task, earliest due first, on while the task runs and no longer."""
 
 import asyncio
+import time
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
+from typing import cast
 
 import pytest
 
-from mps_aigc_async import ImageRequest, JobState, Kind, TaskNotFound, TaskStatus, VideoRequest
+from mps_aigc_async import AigcClient, ImageRequest, JobState, Kind, TaskNotFound, TaskStatus, VideoRequest
+from mps_aigc_async.calls import Calls
 from mps_aigc_async.emulator import Service
+from mps_aigc_async.limits import AccountLimits
+from mps_aigc_async.ownership import Owner
+from mps_aigc_async.poller import Poller
+from mps_aigc_async.tempo import Fixed
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.transport import Gate, Sent, unheard
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
+from mps_aigc_async.wire.mps import Mps
+from mps_aigc_async.wire.vod import Vod
 
 from .support import client_of, configured, in_memory
 
@@ -56,6 +67,55 @@ def test_under_pressure_the_polls_share_the_actions_pace_evenly() -> None:
         assert longest < 60 / 20 * 1.05 + 0.3
 
     run(main())
+
+
+@pytest.mark.parametrize("step_s", [-240.0, 240.0])
+def test_a_machines_clock_that_is_put_right_delays_no_poll(step_s: float) -> None:
+    async def main() -> None:
+        service, step = in_memory(image_seconds=(60, 60)), 0.0
+
+        def stepped() -> float:
+            return wall() + step
+
+        config = configured(timeouts={"imageSeconds": 7200})
+        transport = partial(InMemoryTransport, service, wall, latency_s=0.2)
+        async with AigcClient(config, transport=transport, wall=stepped) as client:
+            begun = wall()
+            image = asyncio.create_task(client.generate(ImageRequest(prompt="a cat")))
+            while not (times := polls(service)) or len(*times.values()) < 3:  # noqa: ASYNC110 — while one is under way
+                await asyncio.sleep(0.01)
+            step = step_s
+            await image
+            assert wall() - begun < 60 + 7
+
+    run(main())
+
+
+def test_tasks_that_ended_before_they_were_resumed_teach_no_tempo(tmp_path: Path) -> None:
+    async def main() -> None:
+        ledger, service = tmp_path / "jobs.db", in_memory(image_seconds=(60, 60), max_running={"image": 100})
+        batch = [ImageRequest(id=f"{number}", prompt="a cat") for number in range(60)]
+        async with client_of(service, configured(images=60), ledger=ledger) as client:
+            tasks = [await client.submit(request) for request in batch]
+        await asyncio.sleep(8 * 3600)
+        async with client_of(service, configured(images=60), ledger=ledger) as client:
+            await asyncio.gather(*(client.attach("image", task.task_id).wait() for task in tasks))
+            dog = await client.generate(ImageRequest(prompt="a dog"))
+        assert len(polls(service)[dog.task_id]) >= 60 / 5
+
+    run(main())
+
+
+async def test_kinds_that_share_an_action_share_its_rate() -> None:
+    """VOD asks about images and videos by one action: the tasks of both count for how far apart their polls must be."""
+    limits = AccountLimits({}, 20, {Kind.IMAGE: 30, Kind.VIDEO: 30})
+    for kind in (Kind.IMAGE, Kind.VIDEO):
+        for number in range(30):
+            limits.slots[kind].adopt(f"{kind} {number}")
+    calls = cast("Calls", None)  # asks nothing
+    for dialect, spacing_s in ((Mps(), 1.5), (Vod(sub_app_id=1), 3.0)):
+        poller = Poller(calls, dialect, limits, Owner(), tempo=Fixed(), interval_s=1.0, wall=time.time)
+        assert poller._spacing_s(Kind.IMAGE) == poller._spacing_s(Kind.VIDEO) == spacing_s
 
 
 def test_a_failed_poll_is_repeated_at_growing_intervals_and_loses_nothing() -> None:

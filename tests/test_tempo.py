@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.tempo import KEPT, LEAST_SPEED, TRUSTED_AFTER, Adaptive, Fixed, Tempo
+from mps_aigc_async.tempo import FEWEST, KEPT, LEAST_SPEED, MOST_SORTS, TRUSTED_AFTER, Adaptive, Fixed, Tempo
 
 INTERVAL_S = 5.0
 SORT = "video of a model"
@@ -92,6 +92,24 @@ def test_it_is_not_worse_than_the_fixed_one_where_it_is_hard_to_learn(durations:
     fixed_delay, fixed_polls = played(Fixed(), durations)
     assert delay < fixed_delay
     assert polls < 1.15 * fixed_polls  # until a slower service is learnt, it is asked more often
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.01, 0.05, 0.3])
+def test_one_that_outlives_all_that_were_seen_is_asked_about_every_interval(spread: float) -> None:
+    tempo = Adaptive()
+    played(tempo, log_normal(60, spread)(KEPT))
+    polls = sum(age < 1500 for age in islice(plan(tempo), 2000))
+    assert polls == pytest.approx(1500 / INTERVAL_S, rel=0.15)
+
+
+def test_it_remembers_so_many_sorts_and_no_more() -> None:
+    tempo = Adaptive()
+    for number in range(2 * MOST_SORTS):
+        for _ in range(FEWEST):
+            tempo.ended(number, after=100, by=101)
+    assert len(tempo._sorts) == MOST_SORTS
+    assert tempo.next_age(2 * MOST_SORTS - 1, 0.0, INTERVAL_S) != INTERVAL_S
+    assert tempo.next_age(0, 0.0, INTERVAL_S) == INTERVAL_S
 
 
 def test_it_forgets_what_a_service_did_long_ago() -> None:

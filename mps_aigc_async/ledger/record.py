@@ -139,9 +139,9 @@ class JobRecord:
         return {**json.loads(self.content), **self.filled_in}
 
     def sort(self) -> Hashable:
-        """What it has in common with jobs whose tasks last about as long: the model."""
+        """What it has in common with jobs whose tasks last about as long."""
         sent = self.sent()
-        return self.kind, sent.get("model_name"), sent.get("model_version")
+        return self.kind, *(sent.get(name) for name in ("model_name", "model_version", "duration", "off_peak"))
 
     @property
     def prompt(self) -> str:
