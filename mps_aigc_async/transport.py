@@ -55,7 +55,7 @@ class Transport(Protocol):
     async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
         """Open a connection, pass the gate, send, and return the answer. Raises TransportError.
 
-        `sent` is called as the bytes are written: a busy loop can put a while between the gate and that.
+        `sent` is called as a body is written: a busy loop can put a while between the gate and that.
         """
         ...
 
@@ -105,6 +105,10 @@ _gate: ContextVar[Gate] = ContextVar("gate")
 
 class _ClosedBeforeSending(aiohttp.ClientConnectionError):
     """A kept-alive connection that the server closed while its send time was awaited: nothing was written."""
+
+
+class _SentBefore(aiohttp.ClientConnectionError):
+    """aiohttp would send a GET again whose connection broke: it has had its send time."""
 
 
 class _GatedConnector(aiohttp.TCPConnector):
@@ -169,6 +173,8 @@ class AiohttpTransport:
 
         async def pass_gate() -> None:
             nonlocal delivered
+            if delivered:
+                raise _SentBefore
             await gate()
             deadline.reschedule(asyncio.get_running_loop().time() + self._timeouts.total)
             delivered = True

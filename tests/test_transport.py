@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -419,6 +420,25 @@ async def test_a_reset_after_the_request_is_of_unknown_outcome() -> None:
         error = await failing(transport)
     assert error.ending is Ending.UNKNOWN
     assert str(error).startswith(f"no answer from {url.authority} after the request was sent: ")
+
+
+async def test_a_get_whose_connection_breaks_is_not_sent_again_without_a_send_time_of_its_own() -> None:
+    """aiohttp would: a GET may be repeated, but each one counts for the rate."""
+    passed: list[str] = []
+
+    async def gate() -> None:
+        passed.append("gate")
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    raw = Raw(talk)
+    async with serving(raw) as url, transport_to(url) as transport:
+        with pytest.raises(TransportError) as raised:
+            await transport.exchange(replace(REQUEST, method="GET", body=b""), gate)
+    assert raised.value.ending is Ending.UNKNOWN
+    assert passed == ["gate"]
 
 
 ANSWERS = {

@@ -39,7 +39,7 @@ class Ledger(Protocol):
 
     def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
         """All jobs in one state, the oldest first, each once. What comes into the state or leaves it meanwhile may be
-        among them or not: a file is read in portions, between which the loop turns."""
+        among them or not: of a file, which is read in portions, the loop turns between them."""
         ...
 
     async def counts(self) -> Mapping[JobState, int]:

@@ -32,6 +32,8 @@ class MemoryLedger:
         return self._jobs.setdefault(job.job_id, job).same_as(job)
 
     async def put(self, job: JobRecord) -> None:
+        if job.state is JobState.SAVED and job.job_id not in self._jobs:  # forgotten while its files were fetched
+            self._forgotten[JobState.DONE] -= 1
         self._jobs[job.job_id] = job
         if job.state not in _ENDED:  # one that had ended may be tried again
             self._ended.pop(job.job_id, None)

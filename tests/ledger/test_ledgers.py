@@ -455,6 +455,18 @@ async def test_memory_keeps_a_job_that_is_tried_again(monkeypatch: pytest.Monkey
     assert (await kept.counts()) == {JobState.PLANNED: 1, JobState.FAILED: 10}
 
 
+async def test_memory_counts_a_job_once_that_was_forgotten_while_its_files_were_fetched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "KEPT_ENDED", 3)
+    kept, slow = MemoryLedger(), done(job("slow"))
+    await kept.put(slow)
+    for number in range(3):
+        await kept.put(done(job(f"other-{number}")))
+    await kept.put(slow.moved(JobState.SAVED))
+    assert (await kept.counts()) == {JobState.DONE: 3, JobState.SAVED: 1}
+
+
 async def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
     (tmp_path / "jobs.db").touch()
     async with opened(tmp_path / "jobs.db") as ledger:
