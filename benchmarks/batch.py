@@ -16,6 +16,7 @@ from .server import serving
 from .table import show
 
 IMAGES, CAP, POLL_S, LIMIT = 100, 50, 1.0, 20
+ACTIONS = ("CreateAigcImageTask", "DescribeAigcImageTask")
 
 
 async def main() -> None:
@@ -27,7 +28,7 @@ async def main() -> None:
         makespan, cpu = time.monotonic() - begun, time.process_time() - cpu
         report = await server.report()
     durations = [ended - created for created, ended in report.lives.values()]
-    knowing, polling = bound(durations, knows=True), bound(durations, knows=False)
+    knowing, polling = modelled(durations, knows=True), modelled(durations, knows=False)
     seen = report.statistics
     show(
         f"{IMAGES} images, cap {CAP}, 2-6 s, {POLL_S:g} s polls",
@@ -37,7 +38,7 @@ async def main() -> None:
             ("created at the service", seen.created["image"]),
             ("refused", sum(seen.refused.values())),
             ("most running", seen.most_running["image"]),
-            ("most in any 1 s (create, poll)", list(seen.most_per_second.values())[:2]),
+            ("most in any 1 s (create, poll)", [seen.most_per_second[action] for action in ACTIONS]),
             ("makespan", f"{makespan:.2f} s"),
             ("bound, all-knowing", f"{knowing:.2f} s: makespan is {makespan / knowing:.2f} x"),
             ("the same with fixed polls", f"{polling:.2f} s: makespan is {makespan / polling:.2f} x"),
@@ -46,7 +47,7 @@ async def main() -> None:
     )
 
 
-def bound(durations: Sequence[float], *, knows: bool) -> float:
+def modelled(durations: Sequence[float], *, knows: bool) -> float:
     """The makespan of a client without latency; `knows`: it polls each task once, when that has ended."""
     creates, polls = _Window(LIMIT), _Window(LIMIT)
     waiting = list(durations)[::-1]

@@ -17,7 +17,8 @@ import numpy.typing as npt
 GRID: Final = 1200
 """Ages at which one may ask: under half a second apart, for images and videos."""
 TAIL: Final = 3.7
-"""Standard deviations of the logarithm to either side that the grid covers: one task of ten thousand lies outside."""
+"""Standard deviations of the logarithm to either side that the grid covers: of ten thousand tasks, one lies beyond
+either end."""
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -53,9 +54,12 @@ class Found:
 def best(durations: Durations, polls: float) -> Found:
     """The least mean delay with this mean number of polls."""
     ages, chances = durations.grid()
-    dear, cheap = 50.0, 1e-5
+    dear, cheap = (
+        50.0,
+        1e-5,
+    )  # so many seconds for a poll that there are next to none, and so few that there is one a step
     few, many = _for_price(ages, chances, dear), _for_price(ages, chances, cheap)
-    for _ in range(18):
+    for _ in range(18):  # halved so often, the range of prices is down to a factor of 1.00006
         price = sqrt(dear * cheap)
         found = _for_price(ages, chances, price)
         if found.polls > polls:

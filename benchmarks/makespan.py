@@ -1,8 +1,9 @@
 """300 image-to-video chains, at most 20 images and 10 videos at once, in virtual time: how soon can all be done?
 
 Every contestant meets a service whose tasks take the same time for the same job, whatever its order: the documented
-usual times, drawn log-normal. All use our client, one each, so that paces and latency are equal. All but the first poll
-every 5 s, as documented, and differ in the order of the work only; the first is our client as it comes.
+usual times, drawn log-normal. All use our client, one each, so that paces and latency are equal. The first is our
+client as it comes. The others poll at fixed intervals, all but one of them every 5 s, as documented: those differ in
+the order of the work only.
 
 The lower bound is of ANY schedule, also one that knows all durations and is told of each end at once. Let the images
 take a₁ ≤ a₂ ≤ … and the videos v. The k-th image to end does so after a_k at the earliest, since k images have then
@@ -295,7 +296,7 @@ def _show(models: Mapping[str, Sequence[float]], measured: Mapping[str, Sequence
 
 def _show_models(models: Mapping[str, Sequence[float]]) -> None:
     rows = [
-        (name, _spread("{:.3f}", ratios), f"{sum(ratio <= AIM for ratio in ratios) / len(ratios):.0%}")
+        (name, _spread("{:.3f}", ratios), f"{sum(ratio <= AIM for ratio in ratios) / len(ratios):.1%}")
         for name, ratios in zip(models, _to_bound(models), strict=True)
     ]
     show(f"The models alone, {MODELLED} draws: median (worst)", ("who", "to the bound", f"within {AIM:g}"), rows)

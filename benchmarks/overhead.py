@@ -40,7 +40,7 @@ from mps_aigc_async.wire.mps import Mps
 
 from .free_server import free_server
 from .record import keep
-from .server import KEYS
+from .server import KEYS, account
 from .table import show
 
 CALLS: Final = 400
@@ -114,7 +114,7 @@ async def _calls(url: str, opened: AsyncExitStack) -> Create:
 async def _client(url: str, opened: AsyncExitStack) -> tuple[Create, Create]:
     config = Config.parse(
         {
-            "tencentCloud": {"secretId": KEYS[0], "secretKey": KEYS[1], "endpoint": url},
+            "tencentCloud": account(url),
             "concurrency": {"maxImageTasks": 1_000_000, "pollIntervalMs": 3_600_000},
             "limits": {ACTION: UNLIMITED},
         }

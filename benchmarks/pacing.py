@@ -17,7 +17,7 @@ from mps_aigc_async.emulator import Arrival
 from mps_aigc_async.wire.mps import LIMITS
 
 from . import record
-from .limiters import ACTION, CONTESTANTS, RATE, Contestant
+from .limiters import ACTION, ANSWERED_WITHIN_S, CONTESTANTS, RATE, Contestant
 from .limiters import ours as ours_alone
 from .server import serving
 from .stranger import Answers, stranger
@@ -26,11 +26,13 @@ from .trouble import CONDITIONS, Condition
 
 SECONDS: Final = 60.0
 PEER_SECONDS: Final = 15.0
+BEYOND_S: Final = 1.5
+"""For as long as that they go on, so that the last second counted is a whole one."""
+LOG: Final = 1_000_000
+"""Calls that the server notes: without a limiter, many times more come than are accepted."""
 STRANGER_S, SETTLED_S = 60.0, 10.0
 """How long the stranger stays, and from when on it counts what is left and refused."""
 ACTIONS: Final = ("CreateAigcImageTask", "DescribeAigcImageTask", "CreateAigcVideoTask", "DescribeAigcVideoTask")
-ANSWERED_WITHIN_S: Final = 6
-"""For as long as that the callers of an action can wait for answers and still use all of its rate."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ async def _all_actions(condition: Condition) -> dict[str, Figures]:
         }
         made = len((await server.report()).arrivals)
         await asyncio.sleep(1.1)  # the windows are empty again
-        await _for(SECONDS + 1.5, _saturate(client, tasks))
+        await _for(SECONDS + BEYOND_S, _saturate(client, tasks))
         arrivals = (await server.report()).arrivals[made:]
     return {action: _figures(arrivals, action, SECONDS) for action in ACTIONS}
 
@@ -118,8 +120,8 @@ async def _saturate(client: AigcClient, tasks: Mapping[str, Mapping[str, object]
 
 
 async def _alone(contestant: Contestant, condition: Condition) -> Figures:
-    async with serving(condition.front) as server, condition.here():
-        await _for(PEER_SECONDS + 1.5, contestant(server))
+    async with serving(condition.front, log_size=LOG) as server, condition.here():
+        await _for(PEER_SECONDS + BEYOND_S, contestant(server))
         return _figures((await server.report()).arrivals, ACTION, PEER_SECONDS)
 
 
@@ -159,6 +161,7 @@ def _left(theirs: Answers, arrivals: Sequence[Arrival]) -> dict[str, object]:
 
 
 def _figures(arrivals: Sequence[Arrival], action: str, seconds: float) -> Figures:
+    assert len(arrivals) < LOG
     times = [arrival.at for arrival in arrivals if arrival.action == action]
     accepted = [arrival.at for arrival in arrivals if arrival.action == action and arrival.code is None]
     return Figures(

@@ -1,4 +1,4 @@
-"""What a benchmark measured, kept as `measured/NAME.json`: README's figures and the plots come from there."""
+"""What a benchmark measured, kept as `measured/NAME.json`: the plots come from there, and README's figures of these."""
 
 import json
 import os

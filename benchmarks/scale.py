@@ -28,7 +28,9 @@ from mps_aigc_async.testing import run, wall
 from mps_aigc_async.transport import Gate, Sent, unheard
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
+from .memory import resident_mib
 from .record import keep
+from .server import account
 from .table import show
 
 T = TypeVar("T")
@@ -103,11 +105,11 @@ class Service:
         """Nothing to close."""
 
 
-def client_of(service: Service, cap: int, ledger: Path | None = None) -> AigcClient:
+def unlimited(service: Service, cap: int, ledger: Path | None = None) -> AigcClient:
     """A client without limits but the cap: what it costs is to be seen, not how long it waits."""
     config = Config.parse(
         {
-            "tencentCloud": {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE", "endpoint": "http://127.0.0.1:80"},
+            "tencentCloud": account("http://127.0.0.1:80"),
             "concurrency": {"maxImageTasks": cap, "maxVideoTasks": 1, "maxAudioTasks": 1},
             "limits": {"CreateAigcImageTask": 10_000, "DescribeAigcImageTask": 10_000},
         }
@@ -136,7 +138,7 @@ class Length:
 async def batch(jobs: int) -> Length:
     service = Service(TASK_S)
     cpu = time.process_time()
-    async with client_of(service, CAP) as client:
+    async with unlimited(service, CAP) as client:
         done = 0
         async for outcome in client.run(requests(jobs)):
             done += outcome.ok
@@ -158,12 +160,12 @@ class Crowd:
 
 async def crowd(tasks: int) -> Crowd:
     service = Service(3600.0)
-    async with client_of(service, tasks) as client:
+    async with unlimited(service, tasks) as client:
         gc.collect()
-        before = _resident_mib()
+        before = resident_mib()
         async with client.run(requests(tasks)):
             await _until(lambda: len(service.running) == tasks)
-            grown = _resident_mib() - before
+            grown = resident_mib() - before
             await asyncio.sleep(10.0)
             polled, cpu = service.polled, time.process_time()
             await _until(lambda: service.polled >= polled + POLLS)
@@ -178,11 +180,6 @@ async def _until(come: Callable[[], bool]) -> None:
 
 def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _resident_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 2**20
 
 
 # --- jobs in a ledger file --------------------------------------------------------------------------------------------
@@ -202,12 +199,12 @@ async def opening(submitted: int) -> Opening:
     service = Service(3600.0)
     with TemporaryDirectory() as name:
         ledger = Path(name) / "jobs.db"
-        async with client_of(service, CAP, ledger):
+        async with unlimited(service, CAP, ledger):
             """Makes the file, and its owner."""
         _fill(ledger, submitted)
         service.running = {f"4-{number}": wall() + 3600.0 for number in range(ROWS)}
         begun = time.perf_counter()
-        async with client_of(service, CAP, ledger):
+        async with unlimited(service, CAP, ledger):
             open_s = time.perf_counter() - begun
             await _until(lambda: service.polled > 0)
             return Opening(submitted, service.first_poll_at - begun, open_s)

@@ -17,6 +17,11 @@ KEYS = ("AKIDEXAMPLE", "KEYEXAMPLE")
 """The emulator's own."""
 
 
+def account(endpoint: str) -> Mapping[str, str]:
+    """The config's section on whoever has those keys."""
+    return {"secretId": KEYS[0], "secretKey": KEYS[1], "endpoint": endpoint}
+
+
 @dataclass(frozen=True)
 class Report:
     """What the server saw."""
@@ -44,8 +49,7 @@ class Server:
 
     def config(self, images: int, videos: int, poll_ms: int, limits: Mapping[str, float] | None = None) -> Config:
         concurrency = {"maxImageTasks": images, "maxVideoTasks": videos, "pollIntervalMs": poll_ms}
-        account = {"secretId": KEYS[0], "secretKey": KEYS[1], "endpoint": self.url}
-        return Config.parse({"tencentCloud": account, "concurrency": concurrency, "limits": limits or {}})
+        return Config.parse({"tencentCloud": account(self.url), "concurrency": concurrency, "limits": limits or {}})
 
 
 Front = Callable[[Emulator], AbstractAsyncContextManager[str]]
@@ -81,7 +85,7 @@ def _main(pipe: "Connection[Any, str]", front: Front, settings: dict[str, Any]) 
 async def _serve(pipe: "Connection[Any, str]", front: Front, settings: dict[str, Any]) -> None:
     async with Emulator(**settings) as emulator, front(emulator) as url:
         gc.collect()
-        gc.freeze()  # a collection of all that was imported stops the server's clock for 40 ms, more than J
+        gc.freeze()  # a collection of all that was imported stops the server for 40 ms: more than the pace allows for
         pipe.send(url)
         while await asyncio.to_thread(pipe.recv) == "report":
             tasks = emulator.service._tasks  # noqa: SLF001 — the truth that no client may see

@@ -33,7 +33,8 @@ from mps_aigc_async.limits import slots
 from mps_aigc_async.testing import FaultProxy, ProxyFault
 from mps_aigc_async.transport import Timeouts
 
-from .server import KEYS, Report, serving
+from .memory import resident_mib
+from .server import Report, account, serving
 from .table import show
 
 CHAINS, FAULTY, RATE, CAP = 20_000, 0.02, 2_000, 300
@@ -111,7 +112,7 @@ async def _soak(folder: Path) -> None:
     async with serving(spoiling, **quick, limits=unlimited, log_size=10) as server:
         config = Config.parse(
             {
-                "tencentCloud": {"secretId": KEYS[0], "secretKey": KEYS[1], "endpoint": server.url},
+                "tencentCloud": account(server.url),
                 "concurrency": {"maxImageTasks": CAP, "maxVideoTasks": CAP, "pollIntervalMs": 300},
                 "limits": unlimited,
             }
@@ -134,13 +135,8 @@ async def _run(config: Config, folder: Path) -> tuple[Counter[str], list[float]]
         async for outcome in outcomes:
             ends["ok" if outcome.ok else type(outcome.error).__name__] += 1
             if ends.total() % (CHAINS // 10) == 0:
-                sizes.append(await asyncio.to_thread(_resident_mib))
+                sizes.append(await asyncio.to_thread(resident_mib))
     return ends, sizes
-
-
-def _resident_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * 4096 / 2**20
 
 
 def _show(first: Counter[str], again: Counter[str], sizes: list[float], took: float) -> None:
