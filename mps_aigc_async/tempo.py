@@ -39,6 +39,8 @@ MOST_SORTS: Final = 256
 FEWEST: Final = 5
 """Ends that make a smooth hazard at all."""
 
+_GOLDEN: Final = (sqrt(5) - 1) / 2
+"""Steps of it, modulo 1, fall evenly, however many there are (Weyl's sequence of the golden ratio)."""
 _STEPS: Final = 4
 """Bins a bandwidth."""
 _LEAST_BANDWIDTH: Final = 0.01
@@ -123,9 +125,12 @@ class _Sort:
     _ends: "deque[float]" = field(default_factory=lambda: deque(maxlen=KEPT))
     _since: int = 0
     """Ends since the clock was made."""
+    _place: float = 0.5
 
     def ended(self, after: float, by: float) -> None:
-        self._ends.append((after + by) / 2)
+        # It ended anywhere between: many are spread evenly there, and not heaped up in the middle.
+        self._place = (self._place + _GOLDEN) % 1.0
+        self._ends.append(after + self._place * (by - after))
         self._since += 1
         # Made anew with every tenth end of those that it stands on: the cost of a task does not grow with them.
         if len(self._ends) >= FEWEST and self._since * 10 >= len(self._ends):
