@@ -121,7 +121,8 @@ class Concurrency(Section):
     poll_interval_ms: Annotated[int, Field(ge=100)] = 5000
     """Between two polls of a task, on average over its life."""
     poll_strategy: Literal["fixed", "adaptive"] = "adaptive"
-    """`fixed`: every interval. `adaptive`: as often, at the ages at which tasks of the model have been seen to end."""
+    """`fixed`: every interval. `adaptive`: about as often, at the ages at which tasks of the model have been seen to
+    end. Either asks less often where the action's rate gives no more."""
 
 
 class Pacing(Section):

@@ -63,7 +63,7 @@ class Tempo(Protocol):
 
 
 class Fixed:
-    """Every interval, whatever the age."""
+    """Every interval, whatever the age; the poller stretches it where the action's rate gives no more."""
 
     def next_age(self, sort: Hashable, age: float, interval_s: float) -> float:  # noqa: ARG002 — Tempo's
         return age + interval_s
