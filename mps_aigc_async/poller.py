@@ -240,7 +240,8 @@ class Poller:
             self._learn(watch, asked, answered)
         else:
             watch.unfinished_at = asked_at
-            watch.known_age = asked - (watch.begun or 0.0)
+            if watch.begun is not None:
+                watch.known_age = asked - watch.begun
             watch.waited = watch.waited or status.state is TaskState.WAITING
             if watch.waited and watch.running_at is None and status.state is TaskState.RUNNING:
                 watch.running_at = asked_at

@@ -126,6 +126,7 @@ class _Sort:
     _since: int = 0
     """Ends since the clock was made."""
     _place: float = 0.5
+    """Where between its two polls the latest end was taken to be."""
 
     def ended(self, after: float, by: float) -> None:
         # It ended anywhere between: many are spread evenly there, and not heaped up in the middle.

@@ -777,58 +777,55 @@ async def test_a_cancelled_download_leaves_nothing_open_and_nothing_saved(tmp_pa
     assert names_in(tmp_path) in ([], [PART])
 
 
+class SlowlyOpened:
+    """From now on the thread that opens a file waits for leave."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opening, self.go_on = threading.Event(), threading.Event()
+        self.opened: list[IO[bytes]] = []
+        original = Path.open
+
+        def slow_open(path: Path, mode: str) -> IO[bytes]:
+            self.opening.set()
+            self.go_on.wait(5)
+            self.opened.append(original(path, mode))
+            return self.opened[0]
+
+        monkeypatch.setattr(Path, "open", slow_open)
+
+
 async def test_a_download_cancelled_while_its_file_opens_leaves_nothing_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opening, go_on = threading.Event(), threading.Event()
-    opened: list[IO[bytes]] = []
-    original = Path.open
-
-    def slow_open(path: Path, mode: str) -> IO[bytes]:
-        opening.set()
-        go_on.wait(5)
-        opened.append(original(path, mode))
-        return opened[0]
-
     async with site_of(serving()) as site, saving() as saver:
-        monkeypatch.setattr(Path, "open", slow_open)
+        slowly = SlowlyOpened(monkeypatch)
         task = asyncio.create_task(saver.save([site.url("/a")], tmp_path, "shot", Kind.IMAGE, within_s=LONG))
-        await asyncio.to_thread(opening.wait, 5)
+        await asyncio.to_thread(slowly.opening.wait, 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        go_on.set()
-        while not opened or not opened[0].closed or names_in(tmp_path):  # noqa: ASYNC110 - until the thread is through
+        slowly.go_on.set()
+        while not slowly.opened or not slowly.opened[0].closed or names_in(tmp_path):  # noqa: ASYNC110 - the thread's turn
             await asyncio.sleep(0)
 
 
 def test_a_file_that_opens_after_its_loop_was_closed_is_closed_and_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opening, go_on = threading.Event(), threading.Event()
-    opened: list[IO[bytes]] = []
-    original = Path.open
-
-    def slow_open(path: Path, mode: str) -> IO[bytes]:
-        opening.set()
-        go_on.wait(5)
-        opened.append(original(path, mode))
-        return opened[0]
-
-    monkeypatch.setattr(Path, "open", slow_open)
+    slowly = SlowlyOpened(monkeypatch)
     loop = asyncio.new_event_loop()
     call = loop.create_task(_opened(_Part(tmp_path / PART)))
-    while not opening.is_set():
+    while not slowly.opening.is_set():
         loop.run_until_complete(asyncio.sleep(0))
     for task in asyncio.all_tasks(loop):  # as `asyncio.run` does in the end
         task.cancel()
     with pytest.raises(asyncio.CancelledError):
         loop.run_until_complete(call)
-    go_on.set()
+    slowly.go_on.set()
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
 
-    assert opened[0].closed
+    assert slowly.opened[0].closed
     assert names_in(tmp_path) == []
 
 
