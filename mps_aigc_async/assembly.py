@@ -28,6 +28,7 @@ from .policy import RetryPolicy
 from .poller import Poller
 from .requests import CosStore, Request, parse
 from .results import Outcome
+from .scheduler import Begun
 from .states import Kind
 from .tempo import Fixed
 from .transport import Timeouts, Transport
@@ -274,7 +275,7 @@ class BatchRun:
         self._folder = await folder_for(self._save_to)
         self._pipelines = await self._parts.pipelines(self._ledger)
 
-    async def work(self, item: BatchItem) -> Outcome[BatchItem]:
+    async def work(self, item: BatchItem, begun: Begun) -> Outcome[BatchItem]:
         self._read += 1
         try:
             request = as_request(item)
@@ -282,7 +283,7 @@ class BatchRun:
             name = f"item {self._read}"
             return Outcome(job_id=name, request=item, error=error.about(job_id=name))
         assert self._pipelines is not None  # noqa: S101 — prepared before the first item
-        outcome = await self._pipelines.outcome(request, self._names.name(request), self._folder)
+        outcome = await self._pipelines.outcome(request, self._names.name(request), self._folder, begun)
         return replace(cast("Outcome[BatchItem]", outcome), request=item)
 
     @staticmethod

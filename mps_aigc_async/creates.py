@@ -41,9 +41,20 @@ less an hour for clocks that differ."""
 FIND_PAGES: Final = 10
 """Pages of 100 tasks looked through for a session's task: the newest thousand in each state."""
 
-Resolve = Callable[[], TaskRequest]
-"""Makes the request to send. Called when the job has its slot, and again for a create in another session, so that it
-sees what is true then (a URL's age)."""
+
+def ignore() -> None:
+    """The default for callers that do not ask when a create goes out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a job's create comes to its request."""
+
+    resolve: Callable[[], TaskRequest]
+    """Makes the request to send. Called when the job has its slot, and again for a create in another session, so that
+    it sees what is true then (a URL's age)."""
+    begun: Callable[[], None] = ignore
+    """Called when the job no longer waits to be created: its create goes out, or is not needed."""
 
 
 class Emit(Protocol):
@@ -76,7 +87,7 @@ class _Creation:
     job: JobRecord
     """As the latest attempt left it: *unknown* if one of them may have been accepted."""
     filled_in: dict[str, JsonValue]
-    resolve: Resolve
+    order: Order
     call: Call[Created]
     slot: Slot
 
@@ -148,7 +159,7 @@ class Creates:
             exchange.result()  # raises: the ledger could not keep how it ended, and the error knows
         return job
 
-    async def create(self, job: JobRecord, resolve: Resolve) -> JobRecord:
+    async def create(self, job: JobRecord, order: Order) -> JobRecord:
         """Create the job's task in a slot; refused for want of room at the service, wait for another one."""
         self._calls.check_account(self._dialect.create_action(job.kind))
         slots, give_up_at = self._limits.slots[job.kind], inf
@@ -156,7 +167,7 @@ class Creates:
         slot = kept if kept is not None and kept.take_back() else await slots.acquire()
         while True:
             try:
-                return await self._create_in(slot, job, resolve)
+                return await self._create_in(slot, job, order)
             except _NoRoom as no_room:
                 if no_room.refusal is not None:
                     now = asyncio.get_running_loop().time()
@@ -168,10 +179,10 @@ class Creates:
             slot = await slots.acquire(again=slot)
             job = await self._ledger.get(job.job_id) or job
 
-    async def _create_in(self, slot: Slot, job: JobRecord, resolve: Resolve) -> JobRecord:
+    async def _create_in(self, slot: Slot, job: JobRecord, order: Order) -> JobRecord:
         creation: _Creation | None = None
         try:
-            creation = self._prepared(job, resolve, slot)
+            creation = self._prepared(job, order, slot)
             return await self._calls.repeat(
                 creation.call, partial(self._attempt, creation), partial(self._retried, creation.job)
             )
@@ -190,10 +201,10 @@ class Creates:
             self._emit(events.Unknown, left, error=doubt)
             raise doubt from error
 
-    def _prepared(self, job: JobRecord, resolve: Resolve, slot: Slot) -> _Creation:
-        request = resolve()
+    def _prepared(self, job: JobRecord, order: Order, slot: Slot) -> _Creation:
+        request = order.resolve()
         job = self._in_session(job)
-        return _Creation(job, beyond(request, job.content), resolve, self._call(request, job), slot)
+        return _Creation(job, beyond(request, job.content), order, self._call(request, job), slot)
 
     def _call(self, request: TaskRequest, job: JobRecord) -> Call[Created]:
         return self._dialect.create(request, self._store, job.session_id)
@@ -210,7 +221,8 @@ class Creates:
         if creation.slot.is_too_many:
             raise _NoRoom
         if job.session_id != (job := self._in_session(job)).session_id:
-            creation.job, creation.call = job, self._call(creation.resolve(), job)
+            creation.job, creation.call = job, self._call(creation.order.resolve(), job)
+        creation.order.begun()
         exchange = self._owner.start(self._exchange(creation, send_time), f"create of {job.job_id}")
         self._exchanges[job.job_id] = exchange
         self._to_send[exchange] = send_time
