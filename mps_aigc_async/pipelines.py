@@ -13,6 +13,7 @@ from .catalog import Strictness, judge
 from .creates import Order, ignore
 from .downloads import stem_of
 from .errors import AigcError, InvalidRequest, ResultExpired
+from .faults import as_ours
 from .jobs import Jobs
 from .ledger import JobRecord
 from .limits import Slot, Slots
@@ -199,18 +200,18 @@ class Pipelines:
     async def outcome(
         self, request: RequestT, name: str, save_to: Path | None, begun: Callable[[], None] = ignore
     ) -> Outcome[RequestT]:
-        """How the request ends. Raises nothing of ours: an error is part of the outcome. `begun` is called when its
-        first step no longer waits to be created."""
+        """How the request ends. Raises no error, of whatever class: it is part of the outcome. `begun` is called when
+        its first step no longer waits to be created."""
         made: list[StepResult] = []
         try:
             if isinstance(request, Step):
                 result: Result = await self._single(request, name, save_to, begun)
             else:
                 result = await self._chain(request, name, save_to, made, begun)
-        except AigcError as error:
-            error.about(job_id=name)
+        except Exception as error:  # noqa: BLE001 — one job's trouble is its own: it must not end the batch
             before_last = made[: len(steps_of(request)) - 1]
-            return Outcome(job_id=name, request=request, error=error, partial=_partial(before_last))
+            ours = as_ours(error, f"making {name}").about(job_id=name)
+            return Outcome(job_id=name, request=request, error=ours, partial=_partial(before_last))
         return Outcome(job_id=name, request=request, result=result)
 
     async def submit(self, request: TaskRequest, name: str) -> JobRecord:
@@ -279,16 +280,16 @@ class Pipelines:
                         made[-1] = (await save).result()
                     else:
                         saving.append(await stack.enter_async_context(_beside(save)))
-            except AigcError as error:
-                failure = error
+            except Exception as error:  # noqa: BLE001 — what is made by now is saved, whatever the trouble is
+                failure = as_ours(error, f"making {name}")
                 for place in places.values():  # saving may take hours, and must not hold up other chains
                     place.release()
             # What was made is paid for, whatever became of the rest: it is saved before we say so.
             for number, save_of_it in enumerate(saving):
                 try:
                     made[number] = (await save_of_it).result()
-                except AigcError as error:
-                    failure = failure or error
+                except Exception as error:  # noqa: BLE001 — the others are saved all the same
+                    failure = failure or as_ours(error, f"saving {name}")
         if failure is not None:
             raise failure
         return _whole(made)
