@@ -8,7 +8,8 @@ it is accepted now, or the refusal proves that it was.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -18,7 +19,8 @@ from pydantic import JsonValue
 
 from . import events
 from .calls import Calls
-from .errors import AigcError, CreateOutcomeUnknown, Throttled, TooManyTasks, to_record
+from .errors import AigcError, CreateOutcomeUnknown, LedgerError, Throttled, TooManyTasks, TransportError, to_record
+from .faults import as_ours
 from .ledger import JobRecord, Ledger
 from .limits import PROBE_S, AccountLimits, SendTime, Slot
 from .ownership import Owner
@@ -107,6 +109,7 @@ class Creates:
         store: CosStore | None,
         deadline_s: Callable[[JobRecord], float],
         watch: Callable[[JobRecord], object],
+        holder: Callable[[str], Awaitable[JobRecord | None]],
         emit: Emit,
     ) -> None:
         self._ledger = ledger
@@ -118,7 +121,10 @@ class Creates:
         self._store = store
         self._deadline_s = deadline_s
         self._watch = watch
+        self._holder = holder
         self._emit = emit
+        self._answered: dict[str, str] = {}
+        """The job whose create was answered with a TaskId first, until the ledger knows."""
         self._exchanges: dict[str, asyncio.Task[JobRecord]] = {}
         self._to_send: dict[asyncio.Task[JobRecord], SendTime] = {}
 
@@ -249,18 +255,36 @@ class Creates:
             await self._ledger.put(intent.moved(not_sent))
             raise
         self._emit(events.Paced, intent)
+        created: Created | None = None
         try:
             created = await self._calls.once(creation.call, send_time)
+            await self._require_own_task(created.task_id, intent.job_id)
         except AigcError as error:
             return await self._refused(creation, self._sent(intent, send_time), error, may_exist=may_exist)
         except asyncio.CancelledError:
-            if send_time.has_come:
-                sent = self._sent(intent, send_time)
+            sent = self._sent(intent, send_time)
+            if created is not None:
+                await self._accepted(sent, created, creation.slot)
+            elif send_time.has_come:
                 await self._unknown(creation, sent, "the client was closed before the create was answered")
             else:
                 await self._ledger.put(intent.moved(not_sent))
             raise
         return await self._accepted(self._sent(intent, send_time), created, creation.slot)
+
+    async def _require_own_task(self, task_id: str, job_id: str) -> None:
+        """Raise TransportError for a create that was answered with another job's task: the answer was that job's, given
+        twice, and tells nothing of this one. Otherwise the task is taken to be this job's from now on."""
+        other = self._answered.setdefault(task_id, job_id)
+        if other == job_id:
+            held = None
+            with suppress(LedgerError):  # one that can't be read now must not cost a TaskId
+                held = await self._holder(task_id)
+            if held is None or held.job_id == job_id:
+                return
+            del self._answered[task_id]
+            other = held.job_id
+        raise TransportError(f"it was answered with task {task_id}, which is {other}'s", ending=Ending.UNKNOWN)
 
     async def _accepted(
         self, intent: JobRecord, created: Created, slot: Slot | None, since: float | None = None
@@ -279,14 +303,14 @@ class Creates:
             slot.name(created.task_id)
         try:
             await self._ledger.put(submitted)
-        except AigcError as error:
+        except Exception as error:  # noqa: BLE001 — of whatever class: the TaskId must be told
             _log.error(
                 "the service accepted %s as task %s, which the ledger could not keep", intent.job_id, created.task_id
             )
-            error.about(job_id=intent.job_id, task_id=created.task_id)
-            raise
+            raise as_ours(error, "keeping a TaskId").about(job_id=intent.job_id, task_id=created.task_id) from None
         finally:
             self._watch(submitted)
+            self._answered.pop(created.task_id, None)
         self._emit(events.Submitted, submitted, task_id=created.task_id)
         return submitted
 

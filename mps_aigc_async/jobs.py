@@ -86,6 +86,7 @@ class Jobs:
             store=store,
             deadline_s=self._deadline_s,
             watch=self._watch,
+            holder=self._holder,
             emit=self._emit,
         )
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -374,6 +375,10 @@ class Jobs:
             ended_at=ended.seen_at,
             error=to_record(failure),
         )
+
+    async def _holder(self, task_id: str) -> JobRecord | None:
+        """The job that a task is of: in this client, whatever the ledger, or in the ledger."""
+        return self._poller.job_of(task_id) or await self.ledger.of_task(task_id)
 
     # --- small parts --------------------------------------------------------------------------------------------------
 
