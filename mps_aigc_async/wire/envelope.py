@@ -13,6 +13,7 @@ from pydantic_core import from_json, to_json
 from ..credentials import Credentials
 from ..errors import ServiceError, TransportError
 from ..states import Ending
+from .answers import as_text, text
 from .dialect import Call, HttpAnswer, HttpRequest
 from .tc3 import Signer
 
@@ -49,7 +50,7 @@ def unwrap(answer: HttpAnswer, action: str, errors: ErrorTable) -> dict[str, obj
         )
     if error is not None:
         request_id = text(response.get("RequestId")) or None
-        raise service_error(text(error.get("Code")), text(error.get("Message")), request_id, errors).about(
+        raise service_error(text(error.get("Code")).strip(), as_text(error.get("Message")), request_id, errors).about(
             action=action
         )
     return response
@@ -72,10 +73,6 @@ def inside(envelope: Mapping[str, object]) -> dict[str, object] | None:
     return response if isinstance(response, dict) else None
 
 
-def text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
 def body(params: Mapping[str, object]) -> bytes:
     return to_json(params)
 
@@ -86,7 +83,7 @@ def server_time(answer: HttpAnswer) -> float | None:
         date = parsedate_to_datetime(answer.headers["date"])
         # A zone that is not named, or is `-0000`, is UTC in an HTTP date; `timestamp` would take it for the local one.
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (KeyError, ValueError, OverflowError):
+    except (KeyError, ValueError, OverflowError, IndexError, TypeError):  # the last two: faults of the parser's own
         return None
 
 
