@@ -5,13 +5,16 @@ the credentials of that moment, and all of an account's retries share one budget
 """
 
 import asyncio
+import logging
 import random
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
+from .clock import ServiceClock
 from .credentials import Credentials
-from .errors import AigcError, ClientClosed, ServiceError, Throttled
+from .errors import AigcError, ClientClosed, ServiceError, Throttled, UnexpectedError
 from .keyring import KeyRing
 from .limits import AccountLimits, SendTime
 from .policy import RetryPolicy, clock_is_off, keys_are_refused, may_repeat
@@ -21,6 +24,8 @@ from .wire.dialect import Call, Dialect, HttpAnswer
 from .wire.envelope import server_time
 
 T = TypeVar("T")
+
+_log: Final = logging.getLogger("mps_aigc_async")
 
 REFUSAL_HOLDS_S: Final = 60.0
 """A refusal of the account holds this long, then one call may try again: a server goes on after arrears are paid."""
@@ -46,7 +51,7 @@ class Calls:
         keys: KeyRing,
         limits: AccountLimits,
         *,
-        wall: Callable[[], float],
+        clock: ServiceClock,
         policy: RetryPolicy | None = None,
         uniform: Callable[[], float] = random.random,
     ) -> None:
@@ -54,13 +59,14 @@ class Calls:
         self._transport = transport
         self._keys = keys
         self._limits = limits
-        self._wall = wall
+        self._clock = clock
         self.policy: Final = policy or RetryPolicy()
         self._uniform = uniform
-        self._clock_offset_s = 0.0
         self._stopping = asyncio.Event()
         self._refused: dict[str, tuple[ServiceError, float]] = {}
         """By action: how the account was refused, and until when (on the loop's clock) that is taken to hold."""
+        self._reported: set[str] = set()
+        """Tracebacks that the log has: a fault that each poll meets is told once."""
 
     def stop_creating(self) -> None:
         """Make no further attempt of anything but reads. What is sent is waited for by whoever sent it."""
@@ -79,28 +85,52 @@ class Calls:
         return self._limits.pace(action).reserve()
 
     async def once(self, call: Call[T], send_time: SendTime) -> T:
-        """One attempt at its send time. Raises ServiceError or TransportError."""
+        """One attempt at its send time. Raises ServiceError, TransportError or UnexpectedError."""
         try:
             credentials = await self._keys.current()
-            request = self._dialect.sign(call, credentials, int(self._wall() + self._clock_offset_s))
+            request = self._dialect.sign(call, credentials, int(self._clock.now()))
             answer = await self._transport.exchange(request, send_time.reach, send_time.sent)
             return self._decoded(call, answer, credentials, send_time)
         except AigcError as error:
             error.about(action=call.action)
             raise
+        except Exception as bug:  # noqa: BLE001 — any: after the first byte a create may have been accepted
+            failure = self._unexpected(bug, send_time)
+        # Raised out here, so that the foreign exception is in no chain: its text may hold the request.
+        raise failure.about(action=call.action)
+
+    def _unexpected(self, bug: Exception, send_time: SendTime) -> UnexpectedError:
+        """A fault of ours or of a library's as an error, its frames in the log. Its text may hold secrets: only its
+        class is shown."""
+        name, frames = type(bug).__name__, "".join(traceback.format_tb(bug.__traceback__))
+        if frames not in self._reported:
+            self._reported.add(frames)
+            _log.error("%s is a fault of this package or a library below it; please report it:\n%s", name, frames)
+        error = UnexpectedError(f"{name} in a call, a fault of this package or a library below it")
+        # Not sent, it would meet the same fault again.
+        error.ending = Ending.UNKNOWN if send_time.has_come else Ending.REFUSED
+        return error
 
     def _decoded(self, call: Call[T], answer: HttpAnswer, credentials: Credentials, send_time: SendTime) -> T:
         """What the answer says. A refusal for the rate, the time or the keys mends what it was refused for."""
         try:
-            return call.decode(answer)
+            value = call.decode(answer)
         except AigcError as error:
+            if _is_the_services(error):
+                self._hear_time(answer, send_time)
             if isinstance(error, Throttled):
                 send_time.refused()
-            if clock_is_off(error):
-                self._correct_clock(answer)
             if keys_are_refused(error) and self._keys.refused(credentials):
                 error.ending = Ending.REFUSED_FOR_NOW  # with other keys it may be accepted
             raise
+        self._hear_time(answer, send_time)
+        return value
+
+    def _hear_time(self, answer: HttpAnswer, send_time: SendTime) -> None:
+        """Go by the service's clock: it judges our timestamps, ours only measures."""
+        date = server_time(answer)
+        if date is not None:
+            self._clock.hear(date, send_time.age_s or 0.0)
 
     async def call(self, call: Call[T]) -> T:
         """A call with its retries. Raises what its last attempt raised."""
@@ -153,8 +183,8 @@ class Calls:
                 return max(delay, asked_for or 0.0)
         raise error
 
-    def _correct_clock(self, answer: HttpAnswer) -> None:
-        """Go by the service's clock from now on: it judges our timestamps, ours only measures."""
-        theirs = server_time(answer)
-        if theirs is not None:
-            self._clock_offset_s = theirs - self._wall()
+
+def _is_the_services(error: AigcError) -> bool:
+    """Whether the service itself has answered so, and not a gateway with a page of its own: the relay's dialect names
+    an answer without a code by its status."""
+    return isinstance(error, ServiceError) and not error.code.startswith("HTTP ")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from pydantic_core import from_json, to_json
 
@@ -78,12 +79,19 @@ def body(params: Mapping[str, object]) -> bytes:
 
 
 def server_time(answer: HttpAnswer) -> float | None:
-    """The answer's `Date` in Unix seconds: what AuthFailure.SignatureExpire is corrected by."""
+    """The answer's `Date` in Unix seconds; None where there is none, or a cache has kept the answer for a while."""
+    if "age" in answer.headers:  # RFC 9111: only a cache adds it, and its `Date` is the one of back then
+        return None
+    return _unix(answer.headers.get("date", ""))
+
+
+@lru_cache(maxsize=4)  # an answer a millisecond has the same `Date` as the one before it
+def _unix(header: str) -> float | None:
     try:
-        date = parsedate_to_datetime(answer.headers["date"])
+        date = parsedate_to_datetime(header)
         # A zone that is not named, or is `-0000`, is UTC in an HTTP date; `timestamp` would take it for the local one.
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (KeyError, ValueError, OverflowError, IndexError, TypeError):  # the last two: faults of the parser's own
+    except (ValueError, OverflowError, IndexError, TypeError):  # the last two: faults of the parser's own
         return None
 
 

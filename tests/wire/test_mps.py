@@ -556,7 +556,7 @@ def test_the_body_of_an_answer_is_not_in_the_errors_text() -> None:
         ("DONE", TaskState.DONE, True),
         ("FAIL", TaskState.FAILED, True),
         ("PAUSED", TaskState.RUNNING, False),
-        ("done", TaskState.RUNNING, False),
+        ("done", TaskState.DONE, True),
         ("", TaskState.RUNNING, False),
     ],
 )
