@@ -17,8 +17,8 @@ from pydantic.alias_generators import to_camel
 
 from .catalog import Strictness
 from .credentials import Credentials
+from .deadlines import TASK_DEADLINE_S
 from .errors import ConfigError
-from .jobs import TASK_DEADLINE_S
 from .keyfiles import is_placeholder, profile_keys, profiles, stripped, warn_of_readers
 from .limits import DEFAULT_JITTER_S
 from .pipelines import AudioDefaults, Defaults, ImageDefaults, VideoDefaults
