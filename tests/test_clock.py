@@ -1,9 +1,11 @@
 """The service's time: by its answers, whatever becomes of this machine's clock."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 
@@ -292,3 +294,29 @@ def test_only_the_services_own_answers_tell_the_time(change: Callable[[HttpAnswe
             assert year_2015 is heard
 
     run(main())
+
+
+async def test_the_time_is_heard_over_a_real_connection() -> None:
+    """A server of the test's own, a day ahead: the second request carries its time."""
+    ahead = int(time.time()) + 86_400
+    timestamps: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                fields = dict(line.split(": ", 1) for line in head.splitlines()[1:] if line)
+                await reader.readexactly(int(fields["content-length"]))
+                timestamps.append(int(fields["x-tc-timestamp"]))
+                body = b'{"Response": {"Status": "RUN", "RequestId": "r-1"}}'
+                date = formatdate(ahead, usegmt=True)
+                writer.write(f"HTTP/1.1 200 OK\r\nDATE: {date}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, AigcClient(configured(), endpoint=f"http://127.0.0.1:{port}") as client:
+        for _ in range(2):
+            assert (await client.status(Kind.IMAGE, "4-1")).word == "RUN"
+    assert abs(timestamps[0] - time.time()) < 60
+    assert ahead - 1 <= timestamps[1] <= ahead + 60
