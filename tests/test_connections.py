@@ -449,6 +449,46 @@ async def test_a_tls_connection_on_which_bytes_came_unasked_is_not_used(
     assert len(server.connections) == len(server.requests) == 3
 
 
+class Proxy:
+    """An HTTP proxy that opens tunnels."""
+
+    def __init__(self) -> None:
+        self.tunnels = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.tunnels += 1
+        host, port = head.split(b" ")[1].split(b":")
+        there, to = await asyncio.open_connection(host.decode(), int(port))
+        await asyncio.sleep(0)
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(self._carry(reader, to), self._carry(there, writer))
+
+    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(1 << 16):
+                sink.write(data)
+        except ConnectionError:
+            pass
+        finally:
+            sink.close()
+
+
+async def test_a_tunnel_through_a_proxy_is_used_again_until_bytes_come_unasked(tls: ssl.SSLContext) -> None:
+    proxy = Proxy()
+    listening = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    async with listening, serving(Server(echo), tls) as server, transport_to(server) as transport:
+        transport._proxy = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        for number in range(4):
+            answered = await transport.exchange(numbered(number), at_once)
+            assert json.loads(answered.body) == {"number": number}
+            if number == 1:
+                server.connections[0].write(TIMEOUT)
+                await turns(20)
+    assert proxy.tunnels == 2
+    assert [len(connection.requests) for connection in server.connections] == [2, 2]
+
+
 # --- whole jobs -------------------------------------------------------------------------------------------------------
 
 
