@@ -106,8 +106,9 @@ async def serving(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIte
         host, port = listening.sockets[0].getsockname()
         server.url = URL(f"{'https' if tls else 'http'}://{host}:{port}/")
         yield server
+        await turns()
         for connection in server.connections:
-            connection._writer.close()
+            connection._writer.transport.abort()
         await turns()
 
 
@@ -454,12 +455,14 @@ class Proxy:
 
     def __init__(self) -> None:
         self.tunnels = 0
+        self.writers: list[asyncio.StreamWriter] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         self.tunnels += 1
         host, port = head.split(b" ")[1].split(b":")
         there, to = await asyncio.open_connection(host.decode(), int(port))
+        self.writers += [writer, to]
         await asyncio.sleep(0)
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await asyncio.gather(self._carry(reader, to), self._carry(there, writer))
@@ -485,6 +488,9 @@ async def test_a_tunnel_through_a_proxy_is_used_again_until_bytes_come_unasked(t
             if number == 1:
                 server.connections[0].write(TIMEOUT)
                 await turns(20)
+        for writer in proxy.writers:
+            writer.transport.abort()
+        await turns()
     assert proxy.tunnels == 2
     assert [len(connection.requests) for connection in server.connections] == [2, 2]
 

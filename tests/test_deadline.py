@@ -124,6 +124,8 @@ async def serving() -> AsyncIterator[Server]:
         host, port = listening.sockets[0].getsockname()
         server.url = URL(f"http://{host}:{port}/")
         yield server
+        for writer in server.asked:
+            writer.transport.abort()
         for _ in range(4):  # until its side has closed
             await asyncio.sleep(0)
 
