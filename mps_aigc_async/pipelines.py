@@ -6,12 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from .catalog import Strictness, judge
-from .downloads import stem_of
 from .errors import AigcError, InvalidRequest, ResultExpired
+from .folders import Folder
 from .jobs import Jobs
 from .ledger import JobRecord
 from .limits import Slot, Slots
@@ -195,7 +194,7 @@ class Pipelines:
         self._ahead = ahead
         self._wall = wall
 
-    async def outcome(self, request: RequestT, name: str, save_to: Path | None) -> Outcome[RequestT]:
+    async def outcome(self, request: RequestT, name: str, save_to: Folder | None) -> Outcome[RequestT]:
         """How the request ends. Raises nothing of ours: an error is part of the outcome."""
         made: list[StepResult] = []
         try:
@@ -235,15 +234,15 @@ class Pipelines:
         """Send no create that is not sent yet."""
         self._jobs.stop_creating()
 
-    async def _single(self, request: TaskRequest, name: str, save_to: Path | None) -> StepResult:
+    async def _single(self, request: TaskRequest, name: str, save_to: Folder | None) -> StepResult:
         """Make a request of one step. Thousands may wait here at once: it keeps nothing that it does not need."""
         await self._check_new(request, name)
         job = await self._jobs.finish(await self._plan(request, name), partial(self._defaults.apply, request))
         if save_to is not None:
-            job = await self._jobs.save(job, save_to, stem_of(name))
+            job = await self._jobs.save(job, save_to.path, save_to.stem_of(name))
         return job.result()
 
-    async def _chain(self, request: Request, name: str, save_to: Path | None, made: list[StepResult]) -> Result:
+    async def _chain(self, request: Request, name: str, save_to: Folder | None, made: list[StepResult]) -> Result:
         """Make each step from the one before it. What is made by then is in `made`, whatever happens."""
         await self._check_new(request, name)
         steps = steps_of(request)
@@ -259,7 +258,7 @@ class Pipelines:
                     made.append(job.result())
                     if save_to is None:
                         continue
-                    save = self._jobs.save(job, save_to, stem_of(name))
+                    save = self._jobs.save(job, save_to.path, save_to.stem_of(name))
                     if step is steps[-1]:
                         made[-1] = (await save).result()
                     else:

@@ -475,7 +475,7 @@ class Unfetchable(Downloads):
 
     times = 10**6
 
-    async def _attempt(self, url: str, part: object, target: Path, kind: object) -> Path:  # noqa: ARG002 — as overridden
+    async def _attempt(self, url: str, part: object, target: Path, *_: object) -> Path:  # noqa: ARG002 — as overridden
         await asyncio.sleep(1)
         self.times -= 1
         if self.times >= 0:
