@@ -33,13 +33,12 @@ def sendable(url: str) -> URL:
         raise ValueError("its URL has blanks or control characters")
     try:
         parts = urlsplit(url)
-        host, user = parts.hostname, "@" in parts.netloc
-        origin = URL(f"{parts.scheme}://{parts.netloc}") if parts.scheme in ("http", "https") and host else None
+        origin = URL(f"{parts.scheme}://{parts.netloc}")
     except (ValueError, IndexError):  # yarl's and urllib's words for what is no URL; the second for odd brackets
-        origin = None
-    if origin is None or not origin.raw_host:
+        parts, origin = urlsplit(""), URL()
+    if not origin.raw_host or parts.scheme not in ("http", "https"):
         raise ValueError("its URL is no http or https URL with a host")
-    if user:
+    if "@" in parts.netloc:
         raise ValueError("its URL has a user name in it")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return URL(str(origin.origin()) + _NOT_ASCII.sub(_quoted, target), encoded=True)
