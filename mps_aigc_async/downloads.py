@@ -11,8 +11,6 @@ import re
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from enum import Enum
-from math import inf
 from pathlib import Path
 from socket import AddressFamily
 from typing import Final, TypeVar
@@ -30,6 +28,7 @@ from .partfile import Part, opened, put_in_place, removed, sync, write
 from .places import WINDOW_S, MadeRoom, Patience, Places
 from .states import Kind
 from .transport import Timeouts, proxy_for
+from .trials import Fault, Hope, Trials, shown
 
 T = TypeVar("T")
 
@@ -41,20 +40,13 @@ STARTS: Final = (PARALLEL, 0.2)
 """Downloads may start in bursts of PARALLEL, and then at 80 a second: more than the 30 tasks that can end in one, or a
 saturated batch would wait for its files."""
 MAX_REDIRECTS: Final = 3
-BACKOFF_S: Final = 0.5
-BACKOFF_MOST_S: Final = 60.0
 CHUNK: Final = 1 << 18
-
-DOUBTFUL_S: Final = 300.0
-"""Seconds for which an answer that is no result (empty, a text page, a fault that nobody foresaw) is tried again: a
-gateway's error page passes in a few minutes, and one that stays will not turn into a picture by waiting."""
 
 MAX_BYTES: Final = {Kind.IMAGE: 1 << 28, Kind.VIDEO: 1 << 32, Kind.AUDIO: 1 << 30}
 """Of one result: 256 MiB, 4 GiB and 1 GiB, far above what 4K, 16 s and ten minutes of sound come to. More is a fault,
 and must not fill a disk."""
 
 _PART: Final = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<whole>\d+)")
-_USER: Final = re.compile(r"//[^/]*@")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MAY_PASS: Final = frozenset({408, 416, 425, 429})
 """Of the 4xx: too slow, another part of the file, too early, too many. All others are refusals of the URL."""
@@ -65,76 +57,6 @@ OnRetry = Callable[[DownloadError, float], None]
 
 def _say_nothing(error: DownloadError, delay_s: float) -> None:
     """The default for callers that do not report retries."""
-
-
-class Hope(Enum):
-    """How long a fault is worth trying again."""
-
-    NONE = "it will not change"
-    WHILE_NEW = "while the result is new: storage may lag behind the service"
-    MINUTES = "for DOUBTFUL_S"
-    ALWAYS = "as long as there is time"
-    AT_ONCE = "without a wait: it made room for others"
-
-
-class _Fault(Exception):
-    """Why an attempt brought no file."""
-
-    refused = False
-    """Whether the URL itself was refused by who serves it."""
-    frames = ""
-    """Where an exception came from that nobody foresaw: without its text, which may quote the URL."""
-
-    def __init__(self, reason: str, hope: Hope = Hope.ALWAYS) -> None:
-        super().__init__(reason)
-        self.hope = hope
-
-
-class _Trials:
-    """One result's faults, and whether to try again."""
-
-    def __init__(self, url: str, now: float, new_for_s: float) -> None:
-        self.latest = _Fault(f"cannot fetch {_shown(url)}: it took too long")
-        self._new_until = now + new_for_s
-        self._failures = 0
-        self._doubtful_since: float | None = None
-
-    def delay_after(self, fault: _Fault, now: float) -> float | None:
-        """Seconds to wait before the next attempt; None if there is to be none."""
-        self.latest = fault
-        if fault.hope is Hope.AT_ONCE:
-            return 0.0
-        if fault.hope is not Hope.MINUTES:
-            self._doubtful_since = None
-        elif self._doubtful_since is None:
-            self._doubtful_since = now
-            _log.warning("%s; it is tried again for %.0f minutes%s", fault, DOUBTFUL_S / 60, fault.frames)
-        if now >= self._ends(fault.hope, now):
-            return None
-        self._failures += 1
-        return min(BACKOFF_MOST_S, BACKOFF_S * 2.0 ** min(self._failures, 30))
-
-    def _ends(self, hope: Hope, now: float) -> float:
-        """When there is no more sense in trying."""
-        match hope:
-            case Hope.NONE:
-                return now
-            case Hope.WHILE_NEW:
-                return self._new_until
-            case Hope.MINUTES:
-                return (now if self._doubtful_since is None else self._doubtful_since) + DOUBTFUL_S
-            case _:
-                return inf
-
-    def error(self) -> DownloadError:
-        """What the latest fault comes to."""
-        return _error(self.latest)
-
-
-def _error(fault: _Fault) -> DownloadError:
-    error = DownloadError(str(fault))
-    error.refused = fault.refused
-    return error
 
 
 class Downloads:
@@ -170,14 +92,14 @@ class Downloads:
         """
         loop = asyncio.get_running_loop()
         part, patience = Part.of(target, kind), Patience(self._places, self._window_s)
-        trials = _Trials(url, loop.time(), new_for_s)
+        trials = Trials(url, loop.time(), new_for_s)
         deadline = asyncio.timeout_at(loop.time() + within_s)
         try:
             async with removed(part), deadline:
                 while True:
                     try:
                         return await self._attempt(url, part, target, kind, patience)
-                    except _Fault as error:
+                    except Fault as error:
                         delay = trials.delay_after(error, loop.time())
                     if delay is None:
                         break
@@ -214,15 +136,15 @@ class Downloads:
                 session = self._open(guarded=guarded and proxy is None)
                 response = await session.get(place, headers=rest, allow_redirects=False, proxy=proxy)
             async with response:
-                location = response.headers.get("Location") if response.status in _REDIRECTS else None
+                location = (response.headers.get("Location") or None) if response.status in _REDIRECTS else None
                 if location is None:
                     await _receive(response, part, kind, patience)
                     return _suffix(part, response.content_type, url, kind)
                 guarded = guarded or _came_from_outside(response, place, proxy)
             place = _sendable(redirected(place, location))
             if guarded and not may_be_public(place.host or ""):
-                raise _Fault(_LEADS_INSIDE, Hope.NONE)
-        raise _Fault(f"more than {MAX_REDIRECTS} redirects", Hope.NONE)
+                raise Fault(_LEADS_INSIDE, Hope.NONE)
+        raise Fault(f"more than {MAX_REDIRECTS} redirects", Hope.NONE)
 
     def _open(self, *, guarded: bool) -> aiohttp.ClientSession:
         """The session for URLs of the service, or the one for where a public host redirects to."""
@@ -250,7 +172,7 @@ class Downloads:
 
 
 async def _receive(response: aiohttp.ClientResponse, part: Part, kind: Kind, patience: Patience) -> None:
-    """Write what comes to `part`, and sync it. Raises _Fault."""
+    """Write what comes to `part`, and sync it. Raises Fault."""
     size = _judge(response, part, kind)
     file = await _disk_work(opened(part))
     try:
@@ -272,18 +194,18 @@ async def _receive(response: aiohttp.ClientResponse, part: Part, kind: Kind, pat
 
 
 def _judge(response: aiohttp.ClientResponse, part: Part, kind: Kind) -> int | None:
-    """The result's whole size, if that is told, and `part` as it is to be gone on with. Raises _Fault."""
+    """The result's whole size, if that is told, and `part` as it is to be gone on with. Raises Fault."""
     _check_status(response, part)
     enclosed = _PART.fullmatch(response.headers.get("Content-Range", "")) if response.status == 206 else None
     tag = response.headers.get("ETag", "")
     tag = "" if tag.startswith("W/") else tag
     if response.status == 206 and (enclosed is None or int(enclosed["start"]) != part.size or tag != part.tag):
         part.tag = ""  # from the beginning, next time
-        raise _Fault("another part of the file came than the one asked for")
+        raise Fault("another part of the file came than the one asked for")
     if enclosed is None:
         part.begin(tag)
     if (encoding := response.headers.get("Content-Encoding", "identity")) != "identity":
-        raise _Fault(f"it came packed ({encoding}), which was not asked for")
+        raise Fault(f"it came packed ({encoding}), which was not asked for")
     size = response.content_length if enclosed is None else int(enclosed["whole"])
     _check_size(size or 0, kind)
     return size
@@ -297,7 +219,7 @@ def _check_status(response: aiohttp.ClientResponse, part: Part) -> None:
         part.tag = ""
     expired = " (its URL may have expired)" if status in (403, 404) else ""
     refused = 400 <= status < 500 and status not in _MAY_PASS
-    fault = _Fault(f"HTTP {status}{expired}", _hope_after(status) if refused else Hope.ALWAYS)
+    fault = Fault(f"HTTP {status}{expired}", _hope_after(status) if refused else Hope.ALWAYS)
     fault.refused = refused
     raise fault
 
@@ -310,16 +232,16 @@ def _hope_after(refusal: int) -> Hope:
 
 def _check_size(size: int, kind: Kind) -> None:
     if size > MAX_BYTES[kind]:
-        raise _Fault(f"it is larger than {MAX_BYTES[kind] >> 20} MiB", Hope.NONE)
+        raise Fault(f"it is larger than {MAX_BYTES[kind] >> 20} MiB", Hope.NONE)
 
 
 def _suffix(part: Part, content_type: str, url: str, kind: Kind) -> str:
-    """The suffix of what came. Raises _Fault for what is no result."""
+    """The suffix of what came. Raises Fault for what is no result."""
     suffix = suffix_for(part.head, content_type, url, kind) if part.size else None
     if suffix is None:
         part.tag = ""  # from the beginning, next time
         came = f"a text page ({content_type})" if part.size else "an empty file"
-        raise _Fault(f"{came} came in place of the {kind}", Hope.MINUTES)
+        raise Fault(f"{came} came in place of the {kind}", Hope.MINUTES)
     if medium_of(suffix, kind) is not kind:
         # Some scenes make something else than their kind (Hunyuan's 3d_scene): it is paid for, so it is kept.
         _log.warning("a %s came as %s", kind, suffix)
@@ -330,7 +252,7 @@ def _suffix(part: Part, content_type: str, url: str, kind: Kind) -> str:
 
 
 class _Response(aiohttp.ClientResponse):
-    """Remembers whom it came from: its connection may be another's by the time one asks."""
+    """Remembers its peer: the connection may be another's by the time one asks."""
 
     peer: str | None = None
 
@@ -374,7 +296,7 @@ def _sendable(url: str) -> URL:
     try:
         return sendable(url)
     except ValueError as error:
-        fault = _Fault(str(error), Hope.NONE)
+        fault = Fault(str(error), Hope.NONE)
     raise fault
 
 
@@ -402,37 +324,31 @@ async def _on_disk(work: Callable[..., T], *args: object) -> T:
     return await _disk_work(asyncio.to_thread(work, *args))
 
 
-def _fault_of(error: Exception, url: str, target: Path) -> _Fault:
-    """What an attempt that ended so is told as."""
+def _fault_of(error: Exception, url: str, target: Path) -> Fault:
+    """Name the URL or the file that an attempt failed for."""
     if isinstance(error, _DiskError):
-        return _Fault(f"cannot write {target}: {error}", Hope.NONE)
-    ours = error if isinstance(error, _Fault) else _foreign(error)
-    fault = _Fault(f"cannot fetch {_shown(url)}: {ours}", ours.hope)
+        return Fault(f"cannot write {target}: {error}", Hope.NONE)
+    ours = error if isinstance(error, Fault) else _foreign(error)
+    fault = Fault(f"cannot fetch {shown(url)}: {ours}", ours.hope)
     fault.refused, fault.frames = ours.refused, ours.frames
     return fault
 
 
-def _foreign(error: Exception) -> _Fault:
-    """What an exception that is not ours comes to; its own text may quote the URL."""
+def _foreign(error: Exception) -> Fault:
+    """Map an exception that is not ours by its class: its text may quote the URL."""
     name = type(error).__name__
     match error:
         case MadeRoom():
-            return _Fault("it is slow, and made room for others", Hope.AT_ONCE)
+            return Fault("it is slow, and made room for others", Hope.AT_ONCE)
         case aiohttp.ClientPayloadError():
-            return _Fault("the connection ended before the file did")
+            return Fault("the connection ended before the file did")
         case aiohttp.ClientConnectorDNSError(os_error=_LeadsInside()):
-            return _Fault(_LEADS_INSIDE, Hope.NONE)
+            return Fault(_LEADS_INSIDE, Hope.NONE)
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return _Fault(name, Hope.NONE)
+            return Fault(name, Hope.NONE)
         case aiohttp.ClientError() | OSError() | EOFError():
-            return _Fault(name)
+            return Fault(name)
         case _:
-            fault = _Fault(name, Hope.MINUTES)
+            fault = Fault(name, Hope.MINUTES)
             fault.frames = "\n" + "".join(traceback.format_tb(error.__traceback__))
             return fault
-
-
-def _shown(url: str) -> str:
-    """A URL without its query, where its signature stands, and without a user's password."""
-    shown = _USER.sub("//", url.partition("?")[0])
-    return "".join(char if char.isprintable() else "?" for char in shown)

@@ -51,24 +51,28 @@ def prepare_folder(folder: Path) -> Folder:
         with tempfile.TemporaryFile(dir=folder):
             pass
         _remove_stale_parts(folder)
-        return Folder(folder, _folds_case(folder), sys.getfilesystemencoding())
+        return _examined(folder)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot write into {_shown(folder)}: {_why(error)}; choose another folder") from error
 
 
-def _folds_case(folder: Path) -> bool:
+def _examined(folder: Path) -> Folder:
+    folds_case = _is_found_otherwise(folder, "Probe")
+    try:
+        return Folder(folder, _is_found_otherwise(folder, "Probé") or folds_case, sys.getfilesystemencoding())
+    except (OSError, ValueError):  # the file system, or the locale, writes plain ASCII only
+        return Folder(folder, folds_case, "ascii")
+
+
+def _is_found_otherwise(folder: Path, name: str) -> bool:
     """Whether a file is found under another letter case, or another normal form, of its name."""
-    for name in ("Probe", "Probé"):  # the second where the locale can write it
-        with suppress(ValueError):
-            probe = folder / f".{name}.Probe.{token()}.part"
-            probe.touch(exist_ok=False)
-            try:
-                others = {probe.name.swapcase(), unicodedata.normalize("NFD", probe.name)} - {probe.name}
-                if any((folder / other).exists() for other in others):
-                    return True
-            finally:
-                probe.unlink(missing_ok=True)
-    return False
+    probe = folder / f".{name}.Probe.{token()}.part"
+    others = {probe.name.swapcase(), unicodedata.normalize("NFD", probe.name)} - {probe.name}
+    probe.touch(exist_ok=False)
+    try:
+        return any((folder / other).exists() for other in others)
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _remove_stale_parts(folder: Path) -> None:

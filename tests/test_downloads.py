@@ -16,13 +16,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from mps_aigc_async import downloads, partfile
+from mps_aigc_async import downloads, partfile, trials
 from mps_aigc_async.addresses import is_global
-from mps_aigc_async.downloads import CHUNK, DOUBTFUL_S, MAX_REDIRECTS, PARALLEL, Downloads
+from mps_aigc_async.downloads import CHUNK, MAX_REDIRECTS, PARALLEL, Downloads
 from mps_aigc_async.errors import DownloadError
 from mps_aigc_async.partfile import Part, opened
 from mps_aigc_async.states import Kind
 from mps_aigc_async.testing import run
+from mps_aigc_async.trials import DOUBTFUL_S
 
 PART = ".shot.image.deadbeef.part"
 """Where the first image of `shot` is written before it has its name, in tests that know its token."""
@@ -320,7 +321,7 @@ async def test_an_answer_that_is_no_http_is_fetched_again(tmp_path: Path) -> Non
     async with server, saving() as saver:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a"
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(downloads, "BACKOFF_S", 0.0)
+            patch.setattr(trials, "BACKOFF_S", 0.0)
             file = await saver.save(url, tmp_path / "shot", Kind.IMAGE, within_s=LONG)
     assert answers == []
     assert file.read_bytes() == b"PNG"

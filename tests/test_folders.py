@@ -1,5 +1,6 @@
 """The folder for results: made, proven, and asked how it treats names."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -54,6 +55,18 @@ def test_a_folder_that_finds_a_file_under_another_case_or_form_tells_ids_apart(
     assert folder.stem_of("a1") == "a1"
     assert folder.stem_of("A1").startswith("A1~")
     assert names_in(tmp_path) == [other]
+
+
+def test_a_file_system_that_writes_plain_names_only_gets_those(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch = Path.touch
+
+    def plain_touch(path: Path, **options: bool) -> None:
+        if not path.name.isascii():
+            raise OSError(errno.EILSEQ, os.strerror(errno.EILSEQ))
+        touch(path, **options)
+
+    monkeypatch.setattr(Path, "touch", plain_touch)
+    assert prepare_folder(tmp_path).stem_of("镜1") == "%E9%95%9C1"
 
 
 def test_a_path_is_resolved_once(tmp_path: Path) -> None:
