@@ -45,8 +45,8 @@ def sendable(url: str) -> URL:
 
 
 def redirected(url: URL, location: str) -> str:
-    """The URL that a `Location` header means, as it came."""
-    return urljoin(str(url), location)
+    """The URL that a `Location` header means, byte for byte but for blanks, which some servers write as they are."""
+    return urljoin(str(url), location.strip(" \t").replace(" ", "%20"))
 
 
 def _quoted(text: re.Match[str]) -> str:

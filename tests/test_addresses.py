@@ -32,6 +32,7 @@ def test_a_host_and_a_port_stay() -> None:
     assert str(sendable("http://127.0.0.1:8080/a").origin()) == "http://127.0.0.1:8080"
     assert sendable("http://[::1]:80/a").host == "::1"
     assert sendable("https://bücher.example/a").raw_host == "xn--bcher-kva.example"
+    assert sendable("https://my_bucket-125.cos.example/a").raw_host == "my_bucket-125.cos.example"
     assert sendable("HTTPS://R.Example/A").raw_path_qs == "/A"
 
 
@@ -84,6 +85,7 @@ def test_any_text_can_be_sent_or_is_a_value_error(url: str) -> None:
         ("?x=%3D", "https://r.example/a/b?x=%3D"),
         ("//o.example/x%28", "https://o.example/x%28"),
         ("http://o.example/x%28?y=%2F", "http://o.example/x%28?y=%2F"),
+        (" /my file.png", "https://r.example/my%20file.png"),
     ],
 )
 def test_a_redirect_leads_on_byte_for_byte(location: str, leads_to: str) -> None:
