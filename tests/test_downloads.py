@@ -149,7 +149,7 @@ async def test_a_chains_image_and_video_are_saved_at_once_under_one_name(tmp_pat
 @pytest.mark.parametrize("size", [1, CHUNK, 3 * CHUNK + 1])
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_content_of_any_size_is_equal(tmp_path: Path, size: int, chunked: bool) -> None:
-    body = os.urandom(size)
+    body = b"\0" + os.urandom(size - 1)
 
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
@@ -387,7 +387,7 @@ class Interrupted:
         return response
 
 
-FILM = os.urandom(5 * CHUNK)
+FILM = b"\0\0\0\x18ftypisom" + os.urandom(5 * CHUNK)
 FILM_PART = ".film.video.deadbeef.part"
 
 
