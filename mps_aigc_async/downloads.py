@@ -22,10 +22,11 @@ from aiolimiter import AsyncLimiter
 from yarl import URL
 
 from .addresses import is_global, may_be_public, redirected, sendable
+from .connections import QuietConnector
 from .errors import DownloadError
 from .media import medium_of, suffix_for
 from .partfile import Part, opened, put_in_place, removed, sync, write
-from .places import WINDOW_S, MadeRoom, Patience, Places
+from .places import WINDOW_S, LeastSpeed, MadeRoom, Places
 from .states import Kind
 from .transport import Timeouts, proxy_for
 from .trials import Fault, Hope, Trials, shown
@@ -91,14 +92,14 @@ class Downloads:
         DownloadError.
         """
         loop = asyncio.get_running_loop()
-        part, patience = Part.of(target, kind), Patience(self._places, self._window_s)
+        part, speed = Part.of(target, kind), LeastSpeed(self._places, self._window_s)
         trials = Trials(url, loop.time(), new_for_s)
         deadline = asyncio.timeout_at(loop.time() + within_s)
         try:
             async with removed(part), deadline:
                 while True:
                     try:
-                        return await self._attempt(url, part, target, kind, patience)
+                        return await self._attempt(url, part, target, kind, speed)
                     except Fault as error:
                         delay = trials.delay_after(error, loop.time())
                     if delay is None:
@@ -110,35 +111,35 @@ class Downloads:
                 raise
         raise trials.error()
 
-    async def _attempt(self, url: str, part: Part, target: Path, kind: Kind, patience: Patience) -> Path:
+    async def _attempt(self, url: str, part: Part, target: Path, kind: Kind, speed: LeastSpeed) -> Path:
         async with self._places.one():
             await self._starts.acquire()
             before = part.size
-            patience.begin()
+            speed.begin()
             try:
-                suffix = await self._fetch(url, part, kind, patience)
+                suffix = await self._fetch(url, part, kind, speed)
                 return await _on_disk(put_in_place, part.path, target.with_name(f"{target.name}{suffix}"))
             except Exception as error:  # noqa: BLE001 — whatever it is, it is this URL's fault alone
                 fault = _fault_of(error, url, target)
             if fault.hope is Hope.AT_ONCE and (not part.tag or part.size <= before):
-                patience.grow()  # what came is lost
+                speed.widen()  # what came is lost
         # Raised out here: aiohttp's errors quote the URL, and with it its signature.
         raise fault
 
-    async def _fetch(self, url: str, part: Part, kind: Kind, patience: Patience) -> str:
+    async def _fetch(self, url: str, part: Part, kind: Kind, speed: LeastSpeed) -> str:
         """Bring `part` to the whole result, synced to disk; return the suffix that its content calls for."""
         rest = {"Range": f"bytes={part.size}-", "If-Range": part.tag} if part.size and part.tag else {}
         place, guarded = _sendable(url), False
         for _ in range(MAX_REDIRECTS + 1):
             proxy = proxy_for(place)
-            async with patience.network():
+            async with speed.network():
                 # A proxy resolves names by itself, and may be in a private network itself.
                 session = self._open(guarded=guarded and proxy is None)
                 response = await session.get(place, headers=rest, allow_redirects=False, proxy=proxy)
             async with response:
                 location = (response.headers.get("Location") or None) if response.status in _REDIRECTS else None
                 if location is None:
-                    await _receive(response, part, kind, patience)
+                    await _receive(response, part, kind, speed)
                     return _suffix(part, response.content_type, url, kind)
                 guarded = guarded or _came_from_outside(response, place, proxy)
             place = _sendable(redirected(place, location))
@@ -146,15 +147,15 @@ class Downloads:
                 raise Fault(_LEADS_INSIDE, Hope.NONE)
         raise Fault(f"more than {MAX_REDIRECTS} redirects", Hope.NONE)
 
-    def _open(self, *, guarded: bool) -> aiohttp.ClientSession:
+    def _open(self, *, guarded: bool = False) -> aiohttp.ClientSession:
         """The session for URLs of the service, or the one for where a public host redirects to."""
         if guarded:
-            self._guarded = self._guarded or self._session_of(aiohttp.TCPConnector(resolver=_PublicOnly()))
+            self._guarded = self._guarded or self._session_of(QuietConnector(resolver=_PublicOnly()))
             return self._guarded
-        self._session = self._session or self._session_of(aiohttp.TCPConnector())
+        self._session = self._session or self._session_of(QuietConnector())  # a job must not get another's image
         return self._session
 
-    def _session_of(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    def _session_of(self, connector: QuietConnector) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=connector,
             response_class=_Response,
@@ -171,17 +172,17 @@ class Downloads:
 # --- one exchange -----------------------------------------------------------------------------------------------------
 
 
-async def _receive(response: aiohttp.ClientResponse, part: Part, kind: Kind, patience: Patience) -> None:
+async def _receive(response: aiohttp.ClientResponse, part: Part, kind: Kind, speed: LeastSpeed) -> None:
     """Write what comes to `part`, and sync it. Raises Fault."""
     size = _judge(response, part, kind)
     file = await _disk_work(opened(part))
     try:
         while True:
-            async with patience.network():
+            async with speed.network():
                 chunk = await response.content.read(CHUNK)
             if not chunk:
                 break
-            patience.came(len(chunk))
+            speed.came(len(chunk))
             await _on_disk(write, file, chunk)
             part.grow(chunk)
             _check_size(part.size, kind)

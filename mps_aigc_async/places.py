@@ -39,7 +39,7 @@ class MadeRoom(Exception):
     """The download was too slow while others waited."""
 
 
-class Patience:
+class LeastSpeed:
     """How long one result may be slow while others wait. Where nothing that came can be kept, longer with each time:
     a result that always begins again ends some day as well."""
 
@@ -57,7 +57,7 @@ class Patience:
         """Count what has come."""
         self._bytes += size
 
-    def grow(self) -> None:
+    def widen(self) -> None:
         """Be patient for twice as long from now on."""
         self._window_s *= 2
 

@@ -14,7 +14,7 @@ from mps_aigc_async.downloads import Downloads
 from mps_aigc_async.emulator import Emulator, Service
 from mps_aigc_async.folders import Folder
 from mps_aigc_async.partfile import Part, opened, sync
-from mps_aigc_async.places import Patience
+from mps_aigc_async.places import LeastSpeed
 from mps_aigc_async.requests import Request
 from mps_aigc_async.testing import run, wall
 
@@ -55,7 +55,7 @@ class At(Generic[T]):
 class FromNowhere(Downloads):
     """Fetches without a network; all else is as it is: places, the part file, its name."""
 
-    async def _fetch(self, url: str, part: Part, kind: Kind, patience: Patience) -> str:  # noqa: ARG002 — as overridden
+    async def _fetch(self, url: str, part: Part, kind: Kind, speed: LeastSpeed) -> str:  # noqa: ARG002 — as overridden
         await asyncio.sleep(0.3)
         file = await opened(part)
         try:

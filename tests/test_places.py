@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async.downloads import PARALLEL, Downloads
-from mps_aigc_async.places import LEAST_BYTES_S, WINDOW_S, MadeRoom, Patience, Places
+from mps_aigc_async.places import LEAST_BYTES_S, WINDOW_S, LeastSpeed, MadeRoom, Places
 from mps_aigc_async.states import Kind
 from mps_aigc_async.testing import run
 
@@ -24,17 +24,17 @@ async def hold(places: Places) -> None:
 def test_a_slow_one_makes_room_only_while_others_wait() -> None:
     async def main() -> None:
         loop, places = asyncio.get_running_loop(), Places(1)
-        patience = Patience(places)
+        speed = LeastSpeed(places)
         async with places.one():
             began = loop.time()
-            patience.begin()
-            async with patience.network():  # nobody waits
+            speed.begin()
+            async with speed.network():  # nobody waits
                 await asyncio.sleep(95)
             waiting = asyncio.create_task(hold(places))
             await asyncio.sleep(0)
             assert places.waiting == 1
             with pytest.raises(MadeRoom):
-                async with patience.network():
+                async with speed.network():
                     await asyncio.sleep(HOUR_S)
             assert loop.time() - began == pytest.approx(10 * WINDOW_S, abs=0.01)
         waiting.cancel()
@@ -47,16 +47,16 @@ def test_a_slow_one_makes_room_only_while_others_wait() -> None:
 def test_one_that_is_fast_enough_keeps_its_place() -> None:
     async def main() -> None:
         places = Places(1)
-        patience = Patience(places)
+        speed = LeastSpeed(places)
         async with places.one():
             waiting = asyncio.create_task(hold(places))
-            patience.begin()
+            speed.begin()
             for _ in range(100):
-                async with patience.network():
+                async with speed.network():
                     await asyncio.sleep(1)
-                patience.came(2 * LEAST_BYTES_S)
+                speed.came(2 * LEAST_BYTES_S)
             with pytest.raises(TimeoutError):  # one that is not ours passes
-                async with patience.network():
+                async with speed.network():
                     raise TimeoutError
         waiting.cancel()
         await asyncio.wait([waiting])
@@ -67,17 +67,17 @@ def test_one_that_is_fast_enough_keeps_its_place() -> None:
 def test_who_cannot_keep_what_came_is_patient_for_twice_as_long() -> None:
     async def main() -> None:
         loop, places = asyncio.get_running_loop(), Places(1)
-        patience, waits = Patience(places), list[float]()
+        speed, waits = LeastSpeed(places), list[float]()
         async with places.one():
             waiting = asyncio.create_task(hold(places))
             for _ in range(4):
                 began = loop.time()
-                patience.begin()
+                speed.begin()
                 with pytest.raises(MadeRoom):
-                    async with patience.network():
+                    async with speed.network():
                         await asyncio.sleep(HOUR_S)
                 waits.append(round(loop.time() - began))
-                patience.grow()
+                speed.widen()
         waiting.cancel()
         await asyncio.wait([waiting])
         assert waits == [10, 20, 40, 80]
