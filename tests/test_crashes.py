@@ -6,7 +6,7 @@ from pathlib import Path
 from mps_aigc_async import JobRecord, JobState
 
 from . import crashes
-from .crashes import CHECKS, Facts, crash
+from .crashes import CHECKS, Facts, Found, crash
 
 KILLS = 20
 
@@ -20,6 +20,7 @@ async def test_twenty_kills_lose_nothing_and_pay_for_nothing_twice(tmp_path: Pat
     assert len(facts.unknown) <= sum(len(kill.intents) for kill in facts.kills)
     # It was put to the test: some of the creates under way had been accepted, and sent again would be paid for twice.
     assert len(facts.kills) == KILLS
+    assert any(kill.found is not Found.WHOLE for kill in facts.kills)
     assert facts.unknown & set(facts.made)
     assert {job.state for job in facts.rows} >= {JobState.DONE, JobState.FAILED, JobState.UNKNOWN, JobState.PLANNED}
 

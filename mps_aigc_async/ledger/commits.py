@@ -181,9 +181,12 @@ class Commits:
             )
         delay_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2.0 ** min(self._failures, 10))
         self._failures += 1
+        if self._hurried.is_set():
+            await asyncio.sleep(RETRY_FIRST_S)
+            return
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(delay_s, RETRY_FIRST_S) if self._hurried.is_set() else delay_s):
-                await (asyncio.Event() if self._hurried.is_set() else self._hurried).wait()
+            async with asyncio.timeout(delay_s):
+                await self._hurried.wait()
 
     def _written(self) -> None:
         if self._failures:
