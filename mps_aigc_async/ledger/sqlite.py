@@ -146,10 +146,12 @@ class SqliteLedger:
             )
             for job_id, task_id, first in await self._rows(_TWINS)
         }
-        marks = ", ".join("?" * len(JobState))
-        odd = await self._rows(f"SELECT job_id FROM jobs WHERE state NOT IN ({marks})", *JobState)  # noqa: S608 — marks
-        for error in (*self._twins.values(), *(damaged(row[0], "`state` is no word of ours") for row in odd)):
+        for error in self._twins.values():
             _log.error("%s", error)
+        for (state,) in await self._rows("SELECT DISTINCT state FROM jobs"):  # by the index: few milliseconds
+            if state not in _STATES:
+                for row in await self._rows("SELECT job_id FROM jobs WHERE state IS ?", state):
+                    _log.error("%s", damaged(row[0], "`state` is no word of ours"))
 
     async def _intents_become_unknown(self) -> None:
         async for job in self.in_state(JobState.INTENT):
