@@ -60,11 +60,11 @@ def test_a_client_is_closed_though_its_ledger_cannot_be_written(
     async def main() -> None:
         service, ledger = in_memory(), tmp_path / "jobs.db"
         async with client_of(service, ledger=ledger) as client:
-            submits = [
-                asyncio.create_task(client.submit(ImageRequest(id=name, prompt="a lake"))) for name in ("a", "b")
-            ]
             with locked_once_the_intent_is_kept(client, ledger):
-                await asyncio.sleep(60.0)
+                submits = [asyncio.create_task(client.submit(ImageRequest(id="a", prompt="a lake")))]
+                await asyncio.sleep(30.0)
+                submits.append(asyncio.create_task(client.submit(ImageRequest(id="b", prompt="a lake"))))
+                await asyncio.sleep(30.0)
                 began = asyncio.get_running_loop().time()
                 await client.aclose()
                 assert asyncio.get_running_loop().time() - began < 15.0

@@ -185,13 +185,18 @@ class SqliteLedger:
         return not self._gone
 
     async def get(self, job_id: str) -> JobRecord | None:
-        if twin := self._twins.get(job_id):
-            raise DamagedRow(twin.message, job_id=job_id, task_id=twin.task_id)
         known = self._commits.latest(job_id)
         if known is not None:
             return known
-        jobs = await self._select(f"{_SELECT} WHERE job_id = ?", job_id)
-        return jobs[0] if jobs else None
+        for job in await self._select(f"{_SELECT} WHERE job_id = ?", job_id):
+            if twin := self._submitted_twin(job):
+                raise DamagedRow(twin.message, job_id=job_id, task_id=twin.task_id)
+            return job
+        return None
+
+    def _submitted_twin(self, job: JobRecord) -> DamagedRow | None:
+        """The error for a job that would be given another's result. One that has its results keeps them."""
+        return self._twins.get(job.job_id) if job.state is JobState.SUBMITTED else None
 
     async def of_task(self, task_id: str) -> JobRecord | None:
         known = self._commits.of_task(task_id)
@@ -208,7 +213,7 @@ class SqliteLedger:
             with self._failing("cannot read"):
                 rows = [tuple(row) for row in await self._rows(_NEXT, state.value, *after, PORTION)]
             for job in list(readable(row[:-1] for row in rows)):
-                if job.job_id not in self._twins:
+                if self._submitted_twin(job) is None:
                     yield job
             if len(rows) < PORTION:
                 return
