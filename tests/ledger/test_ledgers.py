@@ -657,3 +657,37 @@ async def test_a_ledgers_repr_names_its_file(tmp_path: Path) -> None:
     async with opened(tmp_path / "jobs.db") as ledger:
         assert repr(ledger) == f"<SqliteLedger {tmp_path / 'jobs.db'}>"
     assert repr(MemoryLedger()) == "<MemoryLedger of 0 jobs>"
+
+
+async def test_an_open_ledger_is_in_its_place(ledger: Ledger) -> None:
+    ledger.confirm()
+    assert ledger.in_place
+    await ledger.close()
+    assert ledger.in_place
+
+
+async def test_of_task_goes_by_the_latest_row_of_its_job(ledger: Ledger) -> None:
+    failed = done(job("a")).moved(JobState.SAVED)
+    await ledger.put(replace(failed, state=JobState.FAILED))
+    await ledger.put(replace(failed, state=JobState.FAILED).anew())  # tried again, it has no task
+    assert await ledger.of_task("4-1") is None
+    await ledger.put(done(job("b")))
+    found = await ledger.of_task("4-1")
+    assert found is not None
+    assert found.job_id == "b"
+
+
+async def test_memory_forgets_tasks_with_their_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "KEPT_ENDED", 1)
+    ledger = MemoryLedger()
+    for name in ("first", "second"):
+        await ledger.put(replace(done(job(name)), task_id=name))
+    assert await ledger.of_task("first") is None
+    assert await ledger.of_task("second") is not None
+    assert len(ledger._tasks) == 1
+
+
+async def test_a_ledger_finds_a_task_by_an_index(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        plan = await ledger._rows("EXPLAIN QUERY PLAN SELECT * FROM jobs WHERE task_id = ? ORDER BY rowid", "4-1")
+        assert any("USING INDEX jobs_by_task" in str(step[-1]) for step in plan)
