@@ -76,6 +76,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(lambda _: outside.__exit__(None, None, None))
         return future
 
+    async def shutdown_default_executor(self, *args: Any) -> None:  # noqa: ANN401 — Python 3.12 added a timeout
+        """Join the executor's threads in real time: the clock would jump to the end of the timeout at once."""
+        with self.real_time():
+            await super().shutdown_default_executor(*args)
+
     @contextmanager
     def real_time(self) -> Iterator[None]:
         """While this is held, something outside the loop works: the clock waits for it instead of jumping."""
