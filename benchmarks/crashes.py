@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mps_aigc_async import JobState
-from tests.crashes import CHECKS, Facts, crash
+from tests.crashes import CHECKS, Facts, Found, crash
 
 from .table import show
 
@@ -31,9 +31,11 @@ async def main() -> None:
 def _figures(facts: Facts) -> list[tuple[str, object]]:
     states = Counter(job.state for job in facts.rows)
     made = set(facts.made)
+    found = Counter(kill.found for kill in facts.kills)
     return [
         ("batches", len(facts.batches)),
         ("kills", len(facts.kills)),
+        *((f"kills that found {what}", found[what]) for what in Found),
         ("kills that found creates under way", sum(1 for kill in facts.kills if kill.intents)),
         ("jobs", len(facts.jobs)),
         ("tasks at the service", len(facts.tasks)),

@@ -16,7 +16,7 @@ from .clock import ServiceClock
 from .config import Config
 from .credentials import Credentials, CredentialSource
 from .downloads import Downloads
-from .errors import AccountError, InvalidRequest, LedgerError
+from .errors import AccountError, DamagedRow, InvalidRequest, LedgerError
 from .events import Events
 from .faults import as_ours
 from .folders import Folder, absolute, prepare_folder
@@ -230,6 +230,7 @@ class Parts:
             parts.push_async_callback(self.downloads.close)
             parts.push_async_callback(self.keys.close)  # after the exchanges: one may wait for keys to sign with
             parts.push_async_callback(self.exchanges.close, CLOSE_GRACE_S)
+            parts.callback(self._hurry_ledgers)  # or an exchange would wait for a disk that is full, and we for it
             parts.callback(self._stop_creating)
             parts.callback(self.calls.stop_creating)
             parts.callback(self.poller.close)  # before the last exchanges end: what they submit is resumed later
@@ -242,7 +243,8 @@ class Parts:
 
     def _say_what_is_left(self) -> None:
         left, unanswered = self.poller.left, self.exchanges.ended_early
-        forgotten = [watch.task_id for watch in left if not watch.remembered]
+        in_place = {watch.follower: watch.follower.ledger_in_place for watch in left}
+        forgotten = [watch.task_id for watch in left if not (watch.remembered and in_place[watch.follower])]
         if left or unanswered:
             _log.info(
                 "closed with work left: %d tasks run on at the service, %d of them known to a ledger file, which goes "
@@ -258,11 +260,18 @@ class Parts:
                 ", …" if len(forgotten) > MOST_TOLD else "",
             )
 
+    def _hurry_ledgers(self) -> None:
+        for ledger in self._open_ledgers():
+            ledger.hurry()
+
     async def _close_ledgers(self) -> None:
         async with AsyncExitStack() as ledgers:
-            for opened in self._ledgers.values():
-                if not opened.cancelled() and opened.exception() is None:
-                    ledgers.push_async_callback(opened.result().close)
+            for ledger in self._open_ledgers():
+                ledgers.push_async_callback(ledger.close)
+
+    def _open_ledgers(self) -> list[Ledger]:
+        opened = self._ledgers.values()  # none is being opened any more: `work` has closed
+        return [one.result() for one in opened if not one.cancelled() and one.exception() is None]
 
 
 class BatchRun:
@@ -296,6 +305,8 @@ class BatchRun:
     @staticmethod
     def stops(outcome: Outcome[BatchItem]) -> BaseException | None:
         """Errors that no other item would escape."""
+        if isinstance(outcome.error, DamagedRow):
+            return None
         return outcome.error if isinstance(outcome.error, AccountError | LedgerError) else None
 
 

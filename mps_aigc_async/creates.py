@@ -40,6 +40,9 @@ SESSION_LIFE_S: Final = 3 * 24 * 3600.0 - 3600.0
 """Seconds for which a session that was sent may be sent again: the service remembers it for 3 days (VOD's SessionId),
 less an hour for clocks that differ."""
 
+MOST_TOLD: Final = 100
+"""TaskIds named when their ledger is gone."""
+
 FIND_PAGES: Final = 10
 """Pages of 100 tasks looked through for a session's task: the newest thousand in each state."""
 
@@ -127,6 +130,8 @@ class Creates:
         """The job whose create was answered with a TaskId first, until the ledger knows."""
         self._exchanges: dict[str, asyncio.Task[JobRecord]] = {}
         self._to_send: dict[asyncio.Task[JobRecord], SendTime] = {}
+        self._lost = ""
+        """What is told of a ledger that has left its place; empty as long as it has not."""
 
     def stop(self) -> None:
         """End the creates that are prepared and not sent: their jobs are *planned* again. What is sent goes on."""
@@ -256,9 +261,14 @@ class Creates:
             raise
         self._emit(events.Paced, intent)
         created: Created | None = None
+        send_time.confirm_with(self._ledger.confirm)
         try:
             created = await self._calls.once(creation.call, send_time)
             await self._require_own_task(created.task_id, intent.job_id)
+        except LedgerError as error:  # raised before the first byte: the next process would not know of this create
+            creation.job = intent.moved(not_sent)
+            await self._ledger.put(creation.job)
+            raise await self._out_of_place(error) from error
         except AigcError as error:
             return await self._refused(creation, self._sent(intent, send_time), error, may_exist=may_exist)
         except asyncio.CancelledError:
@@ -286,6 +296,20 @@ class Creates:
             other = held.job_id
         raise TransportError(f"it was answered with task {task_id}, which is {other}'s", ending=Ending.UNKNOWN)
 
+    async def _out_of_place(self, error: LedgerError) -> LedgerError:
+        """The error for a ledger that is not in its place any more, with the TaskIds that no other process will find.
+        They are logged once."""
+        if not self._lost:
+            running = [job.task_id or "" async for job in self._ledger.in_state(JobState.SUBMITTED)]
+            told = ", ".join(running[:MOST_TOLD]) + (", …" if len(running) > MOST_TOLD else "")
+            self._lost = (
+                f"{error.message}: nothing more is created, for the next run would pay for it again. Put the ledger "
+                "back once this process has ended. It polls and saves what runs until then: "
+                f"{told or 'no task runs'}"
+            )
+            _log.error("%s", self._lost)
+        return LedgerError(self._lost)
+
     async def _accepted(
         self, intent: JobRecord, created: Created, slot: Slot | None, since: float | None = None
     ) -> JobRecord:
@@ -309,8 +333,8 @@ class Creates:
             )
             raise as_ours(error, "keeping a TaskId").about(job_id=intent.job_id, task_id=created.task_id) from None
         finally:
-            self._watch(submitted)
             self._answered.pop(created.task_id, None)
+            self._watch(submitted)
         self._emit(events.Submitted, submitted, task_id=created.task_id)
         return submitted
 

@@ -17,6 +17,7 @@
     ├── ResultExpired           a result's URL has ended (12 hours; on VOD 7 days), or is too near its end to be used
     ├── DownloadError           a result could not be fetched or written
     ├── LedgerError             the ledger cannot be used or does not fit
+    │   └── DamagedRow          one job's row in it cannot be used; the other jobs can
     ├── ClientClosed            the client was closed, or never opened
     └── UnexpectedError         a fault of this package or a library below it
 
@@ -202,6 +203,16 @@ class LedgerError(AigcError):
     """The ledger cannot be opened, written, or belongs to something else; nothing was overwritten."""
 
 
+class DamagedRow(LedgerError):
+    """One job's row in the ledger cannot be used: it is unreadable, or contradicts itself or another row. Only this job
+    is affected, and nothing was sent for it."""
+
+    REMEDY: Final = (
+        "the other jobs are not affected; restore the ledger from a backup, or close every client and correct the row "
+        "with the sqlite3 tool"
+    )
+
+
 class ClientClosed(AigcError):
     """The client is not open: use it inside `async with`."""
 
@@ -213,8 +224,8 @@ class UnexpectedError(AigcError):
 RECORDED: Final[dict[str, type[AigcError]]] = {
     cls.__name__: cls
     for cls in (
-        ClientClosed, ConfigError, CreateOutcomeUnknown, DownloadError, InvalidRequest, JobDropped, LedgerError,
-        ResultExpired, TaskFailed, TaskTimeout, UnexpectedError,
+        ClientClosed, ConfigError, CreateOutcomeUnknown, DamagedRow, DownloadError, InvalidRequest, JobDropped,
+        LedgerError, ResultExpired, TaskFailed, TaskTimeout, UnexpectedError,
     )
 }  # fmt: skip
 SERVICE: Final[dict[str, type[ServiceError]]] = {

@@ -19,6 +19,7 @@ from .deadlines import TASK_DEADLINE_S, Patience
 from .downloads import Downloads
 from .errors import (
     AigcError,
+    DamagedRow,
     InvalidRequest,
     JobDropped,
     TaskFailed,
@@ -85,7 +86,10 @@ class Jobs:
         known is polled to its end, asked for again or not, and a young create in doubt may be running too. The first
         ones are polled while the rest is still being read."""
         async for job in self.ledger.in_state(JobState.SUBMITTED):
-            self._watch(job)
+            try:
+                self._watch(job)
+            except DamagedRow as error:  # whoever asks for this job is told; the others go on
+                _log.error("%s", error)
         async for job in self.ledger.in_state(JobState.UNKNOWN):
             life = UNKNOWN_SLOT_S[job.kind]
             left = (job.ended_at or 0.0) + life - self._wall()
@@ -251,9 +255,13 @@ class Jobs:
     # --- submitted → done ---------------------------------------------------------------------------------------------
 
     def _watch(self, job: JobRecord) -> Watch:
-        """Have the poller watch a submitted job's task, in the slot it runs in."""
-        assert job.task_id is not None  # noqa: S101 — submitted means that it has one
-        return self._poller.watch(
+        """Have the poller watch a submitted job's task, in the slot it runs in. Raises DamagedRow."""
+        if job.task_id is None:
+            raise DamagedRow(
+                f"the ledger's row of this job is damaged: it is submitted, without a TaskId; {DamagedRow.REMEDY}",
+                job_id=job.job_id,
+            )
+        watch = self._poller.watch(
             Watch(
                 job=job,
                 follower=self,
@@ -265,6 +273,20 @@ class Jobs:
                 remembered=self.ledger.durable and job.submitted_at is not None,
             )
         )
+        # A task that was attached to has a job without a row, and may have one with a row as well.
+        has_twin = watch.follower is self and watch.job.job_id != job.job_id
+        if has_twin and watch.job.submitted_at is not None and job.submitted_at is not None:
+            raise DamagedRow(
+                f"the ledger has task {job.task_id} twice, for {watch.job.job_id} and for this job: compare both with "
+                f"the service's console; {DamagedRow.REMEDY}",
+                job_id=job.job_id,
+                task_id=job.task_id,
+            )
+        return watch
+
+    @property
+    def ledger_in_place(self) -> bool:
+        return self.ledger.in_place
 
     def polled(self, job: JobRecord, status: TaskStatus) -> None:
         """The poller's word on a job's task that it has asked about."""

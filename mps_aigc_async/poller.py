@@ -67,6 +67,11 @@ class Ended:
 class Follower(Protocol):
     """Who is told before all others what becomes of a job's task."""
 
+    @property
+    def ledger_in_place(self) -> bool:
+        """Whether the next process will find the ledger that has the jobs' rows."""
+        ...
+
     def polled(self, job: JobRecord, status: TaskStatus) -> None: ...
 
     async def ended(self, job: JobRecord, how: Ended | AigcError) -> None:

@@ -13,14 +13,15 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from random import Random
 from typing import Final
 
-from mps_aigc_async import JobRecord, JobState, Kind, LedgerError
+from mps_aigc_async import JobRecord, JobState, Kind
 from mps_aigc_async.emulator import Arrival, Emulator, Statistics
 from mps_aigc_async.emulator.tasks import Task
 from mps_aigc_async.ledger.reading import reading
@@ -32,10 +33,22 @@ ROOT: Final = Path(__file__).parents[1]
 
 LATEST_S: Final = 1.0
 """A kill comes at most this long after the batch has begun: soon enough for several kills in each."""
+OPENING_S: Final = 0.06
+"""The same of the kills that are to fall into the opening of the ledger, which takes 10 to 50 ms."""
+EARLY_KILLS: Final = 3
+"""The first kills of each batch are of that sort: there is no ledger yet, until one of them comes after its making."""
 ANSWER_S: Final = 0.1
 """How late the service answers a create that it has accepted."""
 PATIENCE_S: Final = 120.0
 """A batch left alone takes a few seconds: one that takes this long hangs."""
+
+
+class Found(StrEnum):
+    """What a kill found of the ledger."""
+
+    NONE = "no ledger"
+    TEMPORARY = "a temporary file"
+    WHOLE = "a whole ledger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,8 @@ class Kill:
     """Unix seconds."""
     intents: frozenset[str]
     """The jobs that the ledger file held in *intent* just after it."""
+    found: Found
+    """What lay in the ledger's place just after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +128,21 @@ def job_of(task: Task) -> str:
 async def crash(kills: int, folder: Path, seed: int = 7) -> Facts:
     """Kill batches so many times, with their ledgers in `folder`, and let each of them end."""
     random = Random(seed)  # the same moments again is what the seed is for
-    moments = (random.uniform(0.0, LATEST_S) for _ in iter(int, 1))
     batches: list[Batch] = []
     async with Emulator(speed=SPEED, max_running=CAPS, fetch_frames=False, log_size=1_000_000) as emulator:
         for kind in ("Image", "Video"):
             emulator.faults.add(action=f"CreateAigc{kind}Task", fault="delay", times=None, seconds=ANSWER_S)
         while (left := kills - sum(len(batch.kills) for batch in batches)) > 0:
-            batches.append(await _batch(emulator.url, folder, f"batch-{len(batches):02}", left, moments))
+            batches.append(await _batch(emulator.url, folder, f"batch-{len(batches):02}", left, random))
         tasks = dict(emulator.service._tasks)
         return Facts(batches, tasks, emulator.arrivals, emulator.statistics())
 
 
-async def _batch(url: str, folder: Path, name: str, most: int, moments: Iterator[float]) -> Batch:
+async def _batch(url: str, folder: Path, name: str, most: int, random: Random) -> Batch:
     """One batch to its end, killed at most so many times on the way."""
     ledger, kills = folder / f"{name}.db", list[Kill]()
-    while (lines := await _run(url, ledger, name, next(moments) if len(kills) < most else None)) is None:
-        kills.append(Kill(time.time(), _intents(ledger)))
+    while (lines := await _run(url, ledger, name, _moment(len(kills), most, random))) is None:
+        kills.append(Kill(time.time(), _intents(ledger), _found(ledger)))
     values = [json.loads(line) for line in lines]
     return Batch(
         name=name,
@@ -137,6 +151,19 @@ async def _batch(url: str, folder: Path, name: str, most: int, moments: Iterator
         told=[Told(**value | {"tasks": tuple(value["tasks"])}) for value in values if "request" in value],
         listed=[Listed(**value) for value in values if "job" in value],
     )
+
+
+def _moment(kills: int, most: int, random: Random) -> float | None:
+    """When the next kill comes, in seconds after the batch has begun; None for the run that is left alone."""
+    if kills >= most:
+        return None
+    return random.uniform(0.0, OPENING_S if kills < EARLY_KILLS else LATEST_S)
+
+
+def _found(ledger: Path) -> Found:
+    if ledger.exists():
+        return Found.WHOLE
+    return Found.TEMPORARY if any(ledger.parent.glob(f".{ledger.name}.*.new")) else Found.NONE
 
 
 async def _run(url: str, ledger: Path, name: str, kill_after_s: float | None) -> Sequence[bytes] | None:
@@ -167,13 +194,10 @@ def _rows(ledger: Path) -> Sequence[JobRecord]:
 
 
 def _intents(ledger: Path) -> frozenset[str]:
-    """The jobs that a killed process left in *intent*."""
-    try:
-        return frozenset(job.job_id for job in _rows(ledger) if job.state is JobState.INTENT)
-    except LedgerError:
-        # Killed before its tables were there. This hides nothing: a spoilt ledger stops the next run, and intents
-        # that were overlooked become unknown jobs that are `unexplained`.
+    """The jobs that a killed process left in *intent*. A ledger that is there can be read."""
+    if not ledger.exists():
         return frozenset()
+    return frozenset(job.job_id for job in _rows(ledger) if job.state is JobState.INTENT)
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import pytest
 
 from mps_aigc_async import AigcClient, Attach, CreateOutcomeUnknown, ImageRequest, JobState, LedgerError
 from mps_aigc_async.emulator import Service
-from mps_aigc_async.ledger import MemoryLedger, SqliteLedger
+from mps_aigc_async.jobs import Jobs
+from mps_aigc_async.ledger import SqliteLedger
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.transport import Gate, Sent, Transport, unheard
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
@@ -89,19 +90,18 @@ def test_a_task_of_an_earlier_process_is_known_too(tmp_path: Path) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("ledger", [MemoryLedger, SqliteLedger])
+@pytest.mark.parametrize("on_disk", [False, True])
 def test_a_ledger_that_cannot_be_read_costs_no_task_id(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ledger: type[MemoryLedger] | type[SqliteLedger]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_disk: bool
 ) -> None:
-    async def unreadable(_ledger: object, task_id: str) -> None:
+    async def unreadable(_jobs: object, task_id: str) -> None:
         raise LedgerError(f"cannot look for {task_id}")
 
-    monkeypatch.setattr(ledger, "of_task", unreadable)
+    monkeypatch.setattr(Jobs, "_holder", unreadable)
 
     async def main() -> None:
         service = in_memory()
-        path = tmp_path / "jobs.db" if ledger is SqliteLedger else None
-        async with client_of(service, ledger=path) as client:
+        async with client_of(service, ledger=tmp_path / "jobs.db" if on_disk else None) as client:
             assert (await client.generate(ImageRequest(prompt="x"))).task_id
 
     run(main())

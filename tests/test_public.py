@@ -21,7 +21,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 PROMISED = {
     "AccountError", "AigcClient", "AigcError", "Attach", "AudioRequest", "AudioResult", "CatalogWarning",
     "ClientClosed", "Config", "ConfigError", "ContentViolation", "CosStore", "CreateAgain", "CreateOutcomeUnknown",
-    "CredentialSource", "Credentials", "DownloadError", "Drop", "Event", "ImageRequest", "ImageResult",
+    "CredentialSource", "Credentials", "DamagedRow", "DownloadError", "Drop", "Event", "ImageRequest", "ImageResult",
     "ImageToVideo", "ImageToVideoResult", "InvalidRequest", "JobDropped", "JobRecord", "JobState", "Kind",
     "LedgerError", "ListedTask", "Outcome", "PaceStatistics", "ReferenceImage", "ReferenceVideo", "ResultExpired",
     "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics", "Subject", "Task", "TaskDetails",

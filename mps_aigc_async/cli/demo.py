@@ -95,7 +95,7 @@ def _clear(out: Path, storyboard: Path) -> None:
         made = [
             file for shot in shots for file in (out / f"{shot}.png", out / f"{shot}.mp4", *out.glob(f".{shot}.*.part"))
         ]
-        for file in (*made, *(out / f"{IN_FOLDER}{suffix}" for suffix in ("", "-wal", "-shm"))):
+        for file in (*made, *(out / f"{IN_FOLDER}{suffix}" for suffix in ("-wal", "-shm", ""))):
             file.unlink(missing_ok=True)
     finally:
         lock.release()

@@ -17,6 +17,7 @@ from ..errors import (
     AigcError,
     ClientClosed,
     CreateOutcomeUnknown,
+    DamagedRow,
     DownloadError,
     LedgerError,
     TaskTimeout,
@@ -126,6 +127,8 @@ def word_for(error: AigcError) -> Word | None:
         return Word.UNKNOWN
     if isinstance(error, DownloadError):
         return Word.DONE
+    if isinstance(error, DamagedRow):
+        return Word.FAILED
     after = AFTER[error.ending or Ending.REFUSED]
     goes_on = after.create_again or after.stops_creating or isinstance(error, TaskTimeout | ClientClosed | LedgerError)
     return None if goes_on else Word.FAILED

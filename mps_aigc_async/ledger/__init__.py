@@ -23,27 +23,45 @@ class Ledger(Protocol):
         """Whether it outlives the client."""
         ...
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the next process will find it under its name; once it is closed, whether it was so then."""
+        ...
+
+    def confirm(self) -> None:
+        """Raise LedgerError if the ledger is not in its place any more: the next process would not know of a create
+        that is sent now. Quick enough to be called right before the first byte."""
+        ...
+
     async def plan(self, job: JobRecord) -> JobRecord:
         """Keep a new job, or return the one kept under its id. Raises InvalidRequest if that has other content."""
         ...
 
     async def put(self, job: JobRecord) -> None:
-        """Keep the job's new state. Raises LedgerError if it cannot be written."""
+        """Keep the job's new state. Waits for as long as it cannot be written, until the ledger is closed; raises
+        LedgerError then, and at once where waiting cannot help."""
         ...
 
-    async def get(self, job_id: str) -> JobRecord | None: ...
+    async def get(self, job_id: str) -> JobRecord | None:
+        """The job of this id. Raises DamagedRow if its row cannot be used."""
+        ...
 
     async def of_task(self, task_id: str) -> JobRecord | None:
         """The job that this task is of, if it is one's here."""
         ...
 
     def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
-        """All jobs in one state, the oldest first, each once. What comes into the state or leaves it meanwhile may be
-        among them or not: of a file, which is read in portions, the loop turns between them."""
+        """All jobs in one state, the oldest first, each once; a damaged row is logged and passed over.
+        What comes into the state or leaves it meanwhile may be among them or not: of a file, which is read in portions,
+        the loop turns between them."""
         ...
 
     async def counts(self) -> Mapping[JobState, int]:
         """Jobs by state; states without jobs are left out."""
+        ...
+
+    def hurry(self) -> None:
+        """The ledger will be closed: what cannot be written within a few seconds from now on is given up."""
         ...
 
     async def close(self) -> None: ...

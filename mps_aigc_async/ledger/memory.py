@@ -17,12 +17,15 @@ class MemoryLedger:
     """Keeps the rows in a dict: all that have not ended or are unknown, and the latest that have."""
 
     durable = False
+    in_place = True
 
     def __init__(self) -> None:
         self._jobs: dict[str, JobRecord] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
         """The ids of those that have ended, the first one first. Not a plain dict: that finds its first key by passing
         over all that were deleted before it."""
+        self._tasks: dict[str, str] = {}
+        """Jobs by their TaskIds. An entry may be older than its job's row."""
         self._forgotten: Counter[JobState] = Counter()
 
     def __repr__(self) -> str:
@@ -35,19 +38,25 @@ class MemoryLedger:
         if job.state is JobState.SAVED and job.job_id not in self._jobs:  # forgotten while its files were fetched
             self._forgotten[JobState.DONE] -= 1
         self._jobs[job.job_id] = job
+        if job.task_id is not None and await self.of_task(job.task_id) is None:
+            self._tasks[job.task_id] = job.job_id
         if job.state not in _ENDED:  # one that had ended may be tried again
             self._ended.pop(job.job_id, None)
         elif job.job_id not in self._ended:
             self._ended[job.job_id] = None
             if len(self._ended) > KEPT_ENDED:
                 oldest, _ = self._ended.popitem(last=False)
-                self._forgotten[self._jobs.pop(oldest).state] += 1
+                forgotten = self._jobs.pop(oldest)
+                self._forgotten[forgotten.state] += 1
+                if forgotten.task_id is not None and self._tasks.get(forgotten.task_id) == oldest:
+                    del self._tasks[forgotten.task_id]
 
     async def get(self, job_id: str) -> JobRecord | None:
         return self._jobs.get(job_id)
 
     async def of_task(self, task_id: str) -> JobRecord | None:
-        return next((job for job in self._jobs.values() if job.task_id == task_id), None)
+        job = self._jobs.get(self._tasks.get(task_id, ""))
+        return job if job is not None and job.task_id == task_id else None
 
     async def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
         for job in sorted((job for job in self._jobs.values() if job.state is state), key=lambda job: job.planned_at):
@@ -55,6 +64,12 @@ class MemoryLedger:
 
     async def counts(self) -> Mapping[JobState, int]:
         return self._forgotten + Counter(job.state for job in self._jobs.values())
+
+    def confirm(self) -> None:
+        """Nothing can happen to it."""
+
+    def hurry(self) -> None:
+        """Nothing is ever late."""
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -1,16 +1,20 @@
 """A ledger file read without the account it belongs to, and without disturbing who writes it."""
 
+import logging
+import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from ..errors import LedgerError
+from ..errors import DamagedRow, LedgerError
 from ..states import JobState, Kind
 from .record import JobRecord, request_of
-from .schema import APPLICATION_ID, COLUMNS, VERSION, from_row
+from .schema import APPLICATION_ID, COLUMNS, VERSION, WRITER, Row, damaged, from_row, text_or_bytes
+
+_log: Final = logging.getLogger("mps_aigc_async")
 
 IN_FOLDER: Final = "ledger.db"
 """The ledger's name in the folder of a batch."""
@@ -35,7 +39,13 @@ class Reading:
 
     def owner(self) -> Mapping[str, str]:
         """The account, backend and endpoint that it belongs to."""
-        return {str(what): str(whom) for what, whom in self._database.execute("SELECT what, is_for FROM belongs_to")}
+        rows = self._database.execute("SELECT what, is_for FROM belongs_to WHERE what != ?", (WRITER,))
+        return {str(what): str(whom) for what, whom in rows}
+
+    def writer(self) -> str:
+        """The process that has it open for writing, or had it last; empty if none is known."""
+        row = self._database.execute("SELECT is_for FROM belongs_to WHERE what = ?", (WRITER,)).fetchone()
+        return "" if row is None else str(row[0])
 
     def fault(self) -> str:
         """What is damaged; empty if nothing is (100,000 jobs: 0.1 s, measured 2026-11)."""
@@ -47,8 +57,15 @@ class Reading:
         return bool(self._database.execute("SELECT 1 FROM jobs WHERE state != 'planned' LIMIT 1").fetchone())
 
     def census(self) -> Census:
-        rows = self._database.execute("SELECT kind, state, count(*) FROM jobs GROUP BY kind, state")
-        return {(Kind(kind), JobState(state)): int(count) for kind, state, count in rows}
+        """How many jobs of each kind are in each state; damaged rows are logged and left out."""
+        census: dict[tuple[Kind, JobState], int] = {}
+        rows = self._database.execute("SELECT kind, state, count(*), min(job_id) FROM jobs GROUP BY kind, state")
+        for kind, state, count, first in rows:
+            try:
+                census[Kind(kind), JobState(state)] = int(count)
+            except ValueError:
+                _log.error("%s", damaged(first, f"`kind` or `state` is no word of ours (of {count} jobs)"))
+        return census
 
     def unsaved(self) -> tuple[int, float | None]:
         """How many jobs are done and not saved, and when the first of their URLs ends (Unix seconds), if that is
@@ -66,8 +83,17 @@ class Reading:
         rows = self._database.execute(
             f"SELECT {columns} FROM jobs ORDER BY min(rowid) OVER (PARTITION BY {_REQUEST}), rowid"  # noqa: S608 — our own names
         )
-        for name, jobs in groupby((from_row(row) for row in rows), key=lambda job: request_of(job.job_id)):
+        for name, jobs in groupby(readable(rows), key=lambda job: request_of(job.job_id)):
             yield name, list(jobs)
+
+
+def readable(rows: Iterable[Row]) -> Iterator[JobRecord]:
+    """The jobs of these rows; one damaged row must not make the others unusable."""
+    for row in rows:
+        try:
+            yield from_row(row)
+        except DamagedRow as error:
+            _log.error("%s", error)
 
 
 @contextmanager
@@ -77,14 +103,17 @@ def reading(ledger: Path) -> Iterator[Reading]:
         raise LedgerError(f"there is no ledger {ledger}: `mps-aigc run … --out DIR` keeps one as DIR/{IN_FOLDER}")
     # A ledger that nobody writes has no WAL beside it. Immutable then, or SQLite would leave an empty one there, and
     # could not read from a folder that is read-only.
-    being_written = ledger.with_name(f"{ledger.name}-wal").exists()
+    # SQLite keeps it beside the file itself, not beside a symlink to it.
+    file = Path(os.path.realpath(ledger))
+    if file.stat().st_size == 0:  # asked of it, SQLite would remove the -wal that may hold the last jobs
+        raise _empty(ledger)
+    being_written = file.with_name(f"{file.name}-wal").exists()
     how, before = ("mode=ro", None) if being_written else ("mode=ro&immutable=1", _stamp(ledger))
     try:
-        with closing(
-            sqlite3.connect(f"{ledger.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
-        ) as database:
+        with closing(sqlite3.connect(f"{file.as_uri()}?{how}", uri=True, isolation_level=None)) as database:
+            database.text_factory = text_or_bytes
             database.execute("BEGIN")
-            _check(ledger, _pragma(database, "application_id"), _pragma(database, "user_version"))
+            _check(ledger, database)
             yield Reading(database)
     except sqlite3.Error as error:
         _check_undisturbed(ledger, before)
@@ -107,11 +136,25 @@ def _check_undisturbed(ledger: Path, before: tuple[int, int] | None) -> None:
         raise LedgerChanged(f"{ledger} was written while it was read: do it again")
 
 
-def _check(ledger: Path, application_id: int, version: int) -> None:
+def _check(ledger: Path, database: sqlite3.Connection) -> None:
+    application_id, version = _pragma(database, "application_id"), _pragma(database, "user_version")
+    if application_id == version == 0 and not _has_tables(database):
+        raise _empty(ledger)
     if application_id != APPLICATION_ID:
         raise LedgerError(f"{ledger} cannot be read as a ledger: it is an SQLite file of something else")
     if version > VERSION:
         raise LedgerError(f"{ledger} was written by a newer version (schema {version}): upgrade mps-aigc-async")
+
+
+def _empty(ledger: Path) -> LedgerError:
+    return LedgerError(
+        f"{ledger} cannot be read as a ledger: it is empty. If it was one, restore it from a backup, for the next run "
+        "would pay for its jobs again; if it never was, remove it or give the ledger another name"
+    )
+
+
+def _has_tables(database: sqlite3.Connection) -> bool:
+    return database.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is not None
 
 
 def _pragma(database: sqlite3.Connection, name: str) -> int:

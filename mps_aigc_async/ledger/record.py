@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack
 
 from pydantic import JsonValue
 
-from ..errors import AigcError, InvalidRequest, LedgerError, from_record
+from ..errors import AigcError, DamagedRow, InvalidRequest, LedgerError, from_record
 from ..results import AudioResult, ImageResult, StepResult, VideoResult
 from ..states import MOVES, JobState, Kind
 
@@ -136,8 +136,12 @@ class JobRecord:
         return self
 
     def sent(self) -> dict[str, JsonValue]:
-        """The request's fields as they were sent: what the user wrote, and what was filled in."""
-        return {**json.loads(self.content), **self.filled_in}
+        """The request's fields as they were sent: what the user wrote, and what was filled in. Raises DamagedRow."""
+        try:
+            return {**json.loads(self.content), **self.filled_in}
+        except (ValueError, TypeError, RecursionError):
+            message = f"the ledger's row of this job is damaged: `content` is no request; {DamagedRow.REMEDY}"
+            raise DamagedRow(message, job_id=self.job_id, task_id=self.task_id) from None
 
     def sort(self) -> Hashable:
         """What it has in common with jobs whose tasks last about as long."""
@@ -146,8 +150,11 @@ class JobRecord:
 
     @property
     def prompt(self) -> str:
-        """The prompt, for lists and reports."""
-        return str(self.sent().get("prompt", ""))
+        """The prompt, for lists and reports; empty in a damaged row, which must not cost the list."""
+        try:
+            return str(self.sent().get("prompt", ""))
+        except DamagedRow:
+            return ""
 
     def recorded_error(self) -> AigcError:
         """The error that ended it."""

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from ..errors import DamagedRow
 from ..states import JobState, Kind
 from .record import JobRecord
 
-VERSION: Final = 3
+VERSION: Final = 4
 APPLICATION_ID: Final = 0x4D505341
 """`MPSA`: tells our files from other SQLite files."""
 
@@ -39,8 +40,16 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
         "ALTER TABLE jobs ADD COLUMN file_ids TEXT",
         "PRAGMA user_version = 3",
     ),
+    4: (
+        # Not unique: a file of an older version may hold a TaskId twice.
+        "CREATE INDEX jobs_by_task ON jobs (task_id) WHERE task_id IS NOT NULL",
+        "PRAGMA user_version = 4",
+    ),
 }
 """By the version that each leads to; each is one transaction."""
+
+WRITER: Final = "writer"
+"""The row of `belongs_to` that names the process which has, or had, the ledger open for writing."""
 
 COLUMNS: Final = (
     "job_id", "kind", "content", "planned_at", "state", "intent_at", "task_id", "submitted_at", "slot_until",
@@ -74,27 +83,75 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+_NUMBERS: Final = frozenset({
+    "planned_at", "intent_at", "submitted_at", "slot_until", "ended_at", "expires_at", "saved_at", "attempts",
+    "sent_at", "running_at", "unfinished_at",
+})  # fmt: skip
+_NEVER_NULL: Final = frozenset({"job_id", "kind", "content", "planned_at", "state", "urls", "files", "error"})
+_TYPES: Final = tuple(
+    ({int, float} if name in _NUMBERS else {str}) | (set() if name in _NEVER_NULL else {type(None)}) for name in COLUMNS
+)
+"""By column, what SQLite may hand out for it. It keeps any value in any column, whatever the table says."""
+
+_Texts = tuple[str, ...]
+
+
 def from_row(row: Row) -> JobRecord:
-    """A row of COLUMNS. What an older version did not keep is NULL in it."""
+    """A row of COLUMNS. What an older version did not keep is NULL in it. Raises DamagedRow."""
+    for value, types, name in zip(row, _TYPES, COLUMNS, strict=True):
+        if type(value) not in types:
+            raise damaged(row[0], f"`{name}` is {type(value).__name__}")
     values = dict(zip(COLUMNS, row, strict=True))
-    made = _decoded(values["urls"])
-    made = made if isinstance(made, dict) else {"urls": made}
+    column = "kind"
+    try:
+        kind = Kind(str(values[column]))
+        column = "state"
+        state = JobState(str(values[column]))
+        column = "urls"
+        made = _decoded(values[column])
+        made = made if isinstance(made, dict) else {"urls": made}
+        urls, videos, duration = _texts(made["urls"]), _texts(made.get("videos", [])), _number(made.get("duration"))
+        column = "files"
+        files = _texts(_decoded(values[column]))
+        column = "error"
+        error = _object(_decoded(values[column]))
+        _texts(list(error.values()))
+        column = "filled_in"
+        filled_in = _object(_decoded(values[column] or "{}"))
+        column = "file_ids"
+        file_ids = _texts(_decoded(values[column] or "[]"))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        # Without the cause, whose text may be a URL's: its query is a signature.
+        raise damaged(row[0], f"`{column}` cannot be read") from None
     return JobRecord(
         **values  # type: ignore[arg-type] # the schema gives each column its type
         | {
-            "kind": Kind(str(values["kind"])),
-            "state": JobState(str(values["state"])),
-            "urls": tuple(made["urls"]),
-            "duration": made.get("duration"),
-            "videos": tuple(made.get("videos", ())),
-            "files": tuple(_decoded(values["files"])),
-            "error": _decoded(values["error"]),
-            "filled_in": _decoded(values["filled_in"] or "{}"),
+            "kind": kind,
+            "state": state,
+            "urls": urls,
+            "duration": duration,
+            "videos": videos,
+            "files": files,
+            "error": error,
+            "filled_in": filled_in,
             "attempts": int(values["attempts"] or 0),
             "session_id": str(values["session_id"] or ""),
-            "file_ids": tuple(_decoded(values["file_ids"] or "[]")),
+            "file_ids": file_ids,
         }
     )
+
+
+def text_or_bytes(stored: bytes) -> str | bytes:
+    """A connection's `text_factory`: damaged text is its row's affair, and no error of the whole query."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored
+
+
+def damaged(job_id: object, fault: str) -> DamagedRow:
+    """The error for a row that cannot be used."""
+    return DamagedRow(f"the ledger's row of this job is damaged: {fault}; {DamagedRow.REMEDY}", job_id=str(job_id))
 
 
 def _decoded(text: str | float | None) -> Any:  # noqa: ANN401 — what it holds is from_row's to know
@@ -106,3 +163,21 @@ def _decoded(text: str | float | None) -> Any:  # noqa: ANN401 — what it holds
             return {}
         case _:
             return json.loads(str(text))
+
+
+def _texts(value: object) -> _Texts:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise TypeError
+    return tuple(value)
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError
+    return value
+
+
+def _number(value: object) -> float | None:
+    if value is not None and type(value) not in (int, float):
+        raise TypeError
+    return cast("float | None", value)

@@ -1,31 +1,33 @@
 """The durable ledger: one SQLite file in WAL mode with synchronous=FULL.
 
 Every `put` returns after its commit has reached the disk. Puts that arrive while a commit is under way share the next
-one (group commit), so that a saturated batch pays for a few commits a second and not for one a row.
+one (`commits`), so that a saturated batch pays for a few commits a second and not for one a row.
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 from typing import Final
 
 import aiosqlite
 
-from ..errors import CreateOutcomeUnknown, LedgerError, to_record
+from ..errors import CreateOutcomeUnknown, DamagedRow, LedgerError, to_record
 from ..states import JobState
 from . import schema
-from .lock import WriterLock
-from .reading import reading
+from .commits import Commits
+from .lock import WriterLock, writer_name
+from .opening import examine, put_in_place, wal_of
+from .place import Place
+from .reading import readable
 from .record import JobRecord
-from .schema import COLUMNS, from_row, to_row
+from .schema import COLUMNS, damaged, from_row, text_or_bytes
 
-_PUT: Final = (
-    f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608 — our own names
-    f"ON CONFLICT (job_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
-)
+_log: Final = logging.getLogger("mps_aigc_async")
+
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM jobs"  # noqa: S608 — our own column names
 
 PORTION: Final = 500
@@ -38,6 +40,23 @@ _NEXT: Final = (
 )
 """The first ones after a place. No move changes a job's place, so that none is passed over or comes twice."""
 
+_TWINS: Final = """
+    SELECT jobs.job_id, jobs.task_id, first.job_id FROM jobs
+    JOIN (
+        SELECT task_id, min(rowid) AS row FROM jobs WHERE task_id IS NOT NULL AND task_id != ''
+        GROUP BY task_id HAVING count(*) > 1
+    ) AS twins ON twins.task_id = jobs.task_id AND jobs.rowid > twins.row
+    JOIN jobs AS first ON first.rowid = twins.row
+"""
+"""Jobs whose TaskId an earlier job has as well, with that job."""
+
+_PLANNED_AT: Final = COLUMNS.index("planned_at")
+_STATES: Final = frozenset(JobState)
+
+BUSY_TIMEOUT_MS: Final = 2000
+"""How long SQLite waits for another connection's lock before a statement fails. Who writes the file from outside is
+done in milliseconds; a commit is tried again, and meanwhile the ledger can be read."""
+
 
 class SqliteLedger:
     """A ledger file. Open it with `SqliteLedger.open`."""
@@ -48,11 +67,14 @@ class SqliteLedger:
         self._path = path
         self._lock = lock
         self._database = database
-        self._pending: dict[str, JobRecord] = {}
-        self._writing: dict[str, JobRecord] = {}
+        self._commits = Commits(database, path)
         self._planning = asyncio.Lock()
-        self._commit: asyncio.Task[None] | None = None
-        self._running: asyncio.Task[None] | None = None
+        self._place: Place | None = None
+        self._gone = ""
+        """How the file has left its place; empty as long as it has not been seen to."""
+        self._closed = False
+        self._twins: Mapping[str, DamagedRow] = {}
+        """Jobs whose TaskId is an earlier job's: which of the two it is of is not known."""
 
     def __repr__(self) -> str:
         return f"<SqliteLedger {self._path}>"
@@ -65,53 +87,71 @@ class SqliteLedger:
         Raises LedgerError, and changes nothing, for a file that is no ledger, is of a newer version or of another
         owner, is being written by another process, or cannot be written.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LedgerError(f"cannot make the folder of the ledger {path}: {error.strerror}") from error
+        file = await asyncio.to_thread(put_in_place, path, belongs_to)
         lock = WriterLock(path)
         try:
-            await asyncio.to_thread(_examine, path, belongs_to)
-            _try_to_open(path)
-            ledger = cls(path, lock, await aiosqlite.connect(path, isolation_level=None))
+            await asyncio.to_thread(examine, path, belongs_to)
+            # mode=rw: SQLite must not make a file where one was removed this very moment.
+            ledger = cls(
+                path, lock, await aiosqlite.connect(f"{file.as_uri()}?mode=rw", uri=True, isolation_level=None)
+            )
         except BaseException as error:
             lock.release()
             if isinstance(error, sqlite3.Error):
                 raise LedgerError(f"cannot open the ledger {path}: {error}") from error
             raise
         try:
-            await ledger._prepare(belongs_to)
+            await ledger._prepare(belongs_to, wal_of(file))
         except BaseException as error:
             await ledger.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error | OSError):
                 raise LedgerError(f"{path} cannot be used as a ledger: {error}") from error
             raise
         return ledger
 
-    async def _prepare(self, belongs_to: Mapping[str, str]) -> None:
+    async def _prepare(self, belongs_to: Mapping[str, str], wal: Path) -> None:
         database = self._database
-        await database.execute("PRAGMA busy_timeout = 5000")
-        await database.execute("PRAGMA journal_mode = WAL")
+        database.text_factory = text_or_bytes
+        await database.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        if (mode := await self._value("PRAGMA journal_mode = WAL")) != "wal":
+            raise LedgerError(
+                f"the file system of {self._path} cannot hold a ledger (journal mode {mode}): keep it on a local disk"
+            )
         await database.execute("PRAGMA synchronous = FULL")
-        version = await self._number("PRAGMA user_version")
-        if version == 0:
-            await self._create(belongs_to)
+        version = int(await self._value("PRAGMA user_version"))
         # It is this owner's, or nothing was ever sent (by a mistyped key perhaps), and it becomes this one's.
-        await database.executemany("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", belongs_to.items())
-        for later in range(max(version, 1) + 1, schema.VERSION + 1):
+        owner = {**belongs_to, schema.WRITER: writer_name()}
+        await self._transaction(("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item) for item in owner.items())
+        self._lock.renew()
+        self._place = await asyncio.to_thread(Place, self._path, wal, self._lock.inode)
+        for later in range(version + 1, schema.VERSION + 1):
             await self._transaction((statement, ()) for statement in schema.MIGRATIONS[later])
+        await self._find_damage()
         await self._intents_become_unknown()
-
-    async def _create(self, belongs_to: Mapping[str, str]) -> None:
-        """Make the tables and the owner in one transaction: a ledger is whole or not there."""
-        owner = [("INSERT INTO belongs_to VALUES (?, ?)", item) for item in belongs_to.items()]
-        await self._transaction([*((statement, ()) for statement in schema.CREATE), *owner])
 
     async def _transaction(self, statements: Iterable[tuple[str, tuple[str, ...]]]) -> None:
         await self._database.execute("BEGIN IMMEDIATE")
         for statement, values in statements:
             await self._database.execute(statement, values)
         await self._database.execute("COMMIT")
+
+    async def _find_damage(self) -> None:
+        """Say what no state's list would show: TaskIds of two jobs, and states that are no word of ours."""
+        self._twins = {
+            str(job_id): DamagedRow(
+                f"the ledger has task {task_id} twice, for {first} and for this job: compare both with the service's "
+                f"console; {DamagedRow.REMEDY}",
+                job_id=str(job_id),
+                task_id=str(task_id),
+            )
+            for job_id, task_id, first in await self._rows(_TWINS)
+        }
+        for error in self._twins.values():
+            _log.error("%s", error)
+        for (state,) in await self._rows("SELECT DISTINCT state FROM jobs"):  # by the index: few milliseconds
+            if state not in _STATES:
+                for row in await self._rows("SELECT job_id FROM jobs WHERE state IS ?", state):
+                    _log.error("%s", damaged(row[0], "`state` is no word of ours"))
 
     async def _intents_become_unknown(self) -> None:
         async for job in self.in_state(JobState.INTENT):
@@ -126,46 +166,78 @@ class SqliteLedger:
             known = await self.get(job.job_id)
             if known is not None:
                 return known.same_as(job)
-            commit = self._next_commit(job)
-        await self._committed(commit)
+            written = self._commits.add(job)
+        await written
         return job
 
     async def put(self, job: JobRecord) -> None:
-        await self._committed(self._next_commit(job))
+        await self._commits.add(job)
 
-    def _next_commit(self, job: JobRecord) -> asyncio.Task[None]:
-        """The commit that will write this row, and all that come until it begins."""
-        self._pending[job.job_id] = job
-        if self._commit is None:
-            self._commit = asyncio.create_task(self._commit_next(self._running), name="ledger commit")
-            # Looked at even when every waiter was cancelled; those that were not get it from the shield.
-            self._commit.add_done_callback(lambda commit: commit.cancelled() or commit.exception())
-        return self._commit
+    def confirm(self) -> None:
+        """Once gone, it stays so for this process: what was written meanwhile may be in neither file."""
+        if self._gone or not self.in_place:
+            raise LedgerError(f"the ledger {self._path} {self._gone} while it was open")
 
-    async def _committed(self, commit: asyncio.Task[None]) -> None:
-        """Wait for a commit. Shielded: a cancelled caller must not take the others' rows with it."""
+    @property
+    def in_place(self) -> bool:
+        if not self._gone and not self._closed and self._place is not None:
+            self._gone = self._place.fault()
+        return not self._gone
+
+    async def get(self, job_id: str) -> JobRecord | None:
+        known = self._commits.latest(job_id)
+        if known is not None:
+            return known
+        for job in await self._select(f"{_SELECT} WHERE job_id = ?", job_id):
+            if twin := self._submitted_twin(job):
+                raise DamagedRow(twin.message, job_id=job_id, task_id=twin.task_id)
+            return job
+        return None
+
+    def _submitted_twin(self, job: JobRecord) -> DamagedRow | None:
+        """The error for a job that would be given another's result. One that has its results keeps them."""
+        return self._twins.get(job.job_id) if job.state is JobState.SUBMITTED else None
+
+    async def of_task(self, task_id: str) -> JobRecord | None:
+        known = self._commits.of_task(task_id)
+        if known is not None:
+            return known
+        for job in await self._select(f"{_SELECT} WHERE task_id = ? ORDER BY rowid", task_id):
+            if (self._commits.latest(job.job_id) or job).task_id == task_id:
+                return job
+        return None
+
+    async def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
+        after = (-inf, 0)
+        while True:
+            with self._failing("cannot read"):
+                rows = [tuple(row) for row in await self._rows(_NEXT, state.value, *after, PORTION)]
+            for job in list(readable(row[:-1] for row in rows)):
+                if self._submitted_twin(job) is None:
+                    yield job
+            if len(rows) < PORTION:
+                return
+            after = (rows[-1][_PLANNED_AT], rows[-1][-1])
+
+    async def counts(self) -> Mapping[JobState, int]:
+        with self._failing("cannot read"):
+            rows = await self._rows("SELECT state, count(*) FROM jobs GROUP BY state")
+        return {JobState(state): int(count) for state, count in rows if state in _STATES}
+
+    def hurry(self) -> None:
+        self._commits.hurry()
+
+    async def close(self) -> None:
+        """Finish what is being written, then close the file."""
         try:
-            await asyncio.shield(commit)
-        except LedgerError as error:  # one for each caller: each adds its own ids
-            raise LedgerError(error.message) from error
-
-    async def _commit_next(self, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait({before})
-        self._running, self._commit = self._commit, None
-        self._writing, self._pending = self._pending, {}
-        rows = [to_row(job) for job in self._writing.values()]
-        try:
-            with self._failing("cannot write"):
-                await self._database.execute("BEGIN IMMEDIATE")
-                await self._database.executemany(_PUT, rows)
-                await self._database.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error, ValueError):  # SQLite itself has ended some that fail
-                await self._database.execute("ROLLBACK")
-            raise
+            await self._commits.close()
         finally:
-            self._writing = {}
+            _ = self.in_place  # while the file is open no other one can have its inode
+            self._closed = True
+            try:
+                await self._database.close()
+            finally:
+                self._lock.release()
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:
@@ -175,90 +247,16 @@ class SqliteLedger:
         except (sqlite3.Error, ValueError) as error:
             raise LedgerError(f"{what} the ledger {self._path}: {error}") from error
 
-    async def get(self, job_id: str) -> JobRecord | None:
-        known = self._pending.get(job_id) or self._writing.get(job_id)
-        if known is not None:
-            return known
-        jobs = await self._select(f"{_SELECT} WHERE job_id = ?", job_id)
-        return jobs[0] if jobs else None
-
-    async def of_task(self, task_id: str) -> JobRecord | None:
-        # Rows on their way to the file first; then the file, without an index: asked once for a user's decision.
-        for job in (*self._pending.values(), *self._writing.values()):
-            if job.task_id == task_id:
-                return job
-        jobs = await self._select(f"{_SELECT} WHERE task_id = ?", task_id)
-        return jobs[0] if jobs else None
-
-    async def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
-        after = (-inf, 0)
-        while True:
-            with self._failing("cannot read"):
-                rows = [tuple(row) for row in await self._rows(_NEXT, state.value, *after, PORTION)]
-                jobs = [from_row(row[:-1]) for row in rows]
-            for job in jobs:
-                yield job
-            if len(rows) < PORTION:
-                return
-            after = (jobs[-1].planned_at, rows[-1][-1])
-
-    async def counts(self) -> Mapping[JobState, int]:
-        with self._failing("cannot read"):
-            rows = await self._rows("SELECT state, count(*) FROM jobs GROUP BY state")
-        return {JobState(str(state)): int(count) for state, count in rows}
-
-    async def close(self) -> None:
-        """Finish what is being written, then close the file."""
-        for commit in (self._running, self._commit):
-            if commit is not None:
-                await asyncio.wait({commit})
-        try:
-            await self._database.close()
-        finally:
-            self._lock.release()
-
     async def _select(self, query: str, value: str) -> list[JobRecord]:
         with self._failing("cannot read"):
-            return [from_row(tuple(row)) for row in await self._rows(query, value)]
+            rows = await self._rows(query, value)
+        return [from_row(tuple(row)) for row in rows]
 
-    async def _number(self, query: str) -> int:
+    async def _value(self, query: str) -> str:
         for row in await self._rows(query):
-            return int(row[0])
-        return 0
+            return str(row[0])
+        return ""
 
     async def _rows(self, query: str, *values: str | float) -> Iterable[sqlite3.Row]:
         """In one step of the thread: a cursor that a cancelled caller left behind would keep the file open."""
         return await self._database.execute_fetchall(query, values)
-
-
-def _try_to_open(path: Path) -> None:
-    """Raise LedgerError where the file can't be opened: told by SQLite instead, aiosqlite (0.22) would leave a thread
-    behind that reports to a loop which may be closed by then."""
-    try:
-        with path.open("ab"):
-            pass
-    except OSError as error:
-        raise LedgerError(f"cannot open the ledger {path}: {error.strerror}") from error
-
-
-def _examine(path: Path, belongs_to: Mapping[str, str]) -> None:
-    """Raise LedgerError for a file that is not to be written: damaged, another's, of a newer version. Read-only, so
-    that it stays as it is, with what a killed process left beside it. Blocking: run it in a thread."""
-    if not path.is_file() or path.stat().st_size == 0:
-        return
-    with reading(path) as kept:
-        if fault := kept.fault():
-            raise LedgerError(
-                f"{path} is damaged ({fault}); nothing was changed: keep a copy, and recover what it holds with "
-                f"`sqlite3 {path} .recover`"
-            )
-        known = kept.owner()
-        others = [what for what, whom in belongs_to.items() if known.get(what) != whom]
-        if not others or not kept.has_sent():
-            return
-    what = others[0]
-    same = ' (the same account under a new key? set "account" in the config to the former)' if what == "account" else ""
-    raise LedgerError(
-        f"{path} belongs to {what} {known.get(what)!r}, and this client is of {what} {belongs_to[what]!r}: "
-        f"its tasks cannot be polled from here; use another ledger, or the other configuration{same}"
-    )

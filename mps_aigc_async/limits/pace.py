@@ -15,6 +15,7 @@ it than the interval, as a GCRA with that tolerance would let them be (ITU-T I.3
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -99,11 +100,17 @@ class Stream:
 class SendTime:
     """Leave for one send: prepare, wait with `reach`, then send."""
 
-    __slots__ = ("_send", "_stream")
+    __slots__ = ("_confirm", "_send", "_stream")
 
     def __init__(self, stream: Stream, send: Send) -> None:
         self._stream = stream
         self._send = send
+        self._confirm: Callable[[], None] | None = None
+
+    def confirm_with(self, confirm: Callable[[], None]) -> None:
+        """Call `confirm` when the time has come, with nothing between it and the first byte. `reach` raises what it
+        raises, and the time then counts as not come."""
+        self._confirm = confirm
 
     @property
     def due(self) -> float:
@@ -128,6 +135,8 @@ class SendTime:
             if late > LATE_S:  # ahead of all waiters: what this send prepared must not grow old
                 self._send = self._stream.take(loop.time())
             elif late >= 0:
+                if self._confirm is not None:
+                    self._confirm()
                 self._send.sent = loop.time()
                 return
             else:

@@ -76,9 +76,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(lambda _: outside.__exit__(None, None, None))
         return future
 
-    async def shutdown_default_executor(self, *timeout: Any) -> None:  # noqa: ANN401 — a number, since Python 3.12
-        with self.real_time():  # or the clock would jump to the timeout while the threads end
-            await super().shutdown_default_executor(*timeout)
+    async def shutdown_default_executor(self, *args: Any) -> None:  # noqa: ANN401 — Python 3.12 added a timeout
+        """Join the executor's threads in real time: the clock would jump to the end of the timeout at once."""
+        with self.real_time():
+            await super().shutdown_default_executor(*args)
 
     @contextmanager
     def real_time(self) -> Iterator[None]:

@@ -257,8 +257,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def everything_in(folder: Path) -> dict[str, bytes]:
-    """Every file but the locks, which lie beside what they guard."""
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix != ".lock"}
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 async def refused(path: Path, says: str, owner: dict[str, str] | None = None) -> LedgerError:
@@ -312,7 +311,7 @@ async def test_a_ledger_survives_closing(tmp_path: Path) -> None:
             files=st.lists(st.text(max_size=5), max_size=2).map(tuple),
             error=st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=2),
         ),
-        unique_by=lambda record: record.job_id,
+        unique_by=(lambda record: record.job_id, lambda record: record.task_id or object()),
         max_size=5,
     )
 )
@@ -416,7 +415,7 @@ async def test_a_damaged_ledger_is_refused_and_untouched(tmp_path: Path) -> None
     with pytest.raises(LedgerError, match=r"(is damaged|malformed).*"):
         await SqliteLedger.open(path, OWNER)
     assert path.read_bytes() == bytes(spoilt)
-    assert {file.name for file in tmp_path.iterdir()} == {"ledger.db", "ledger.db.lock"}
+    assert {file.name for file in tmp_path.iterdir()} == {"ledger.db"}
 
 
 @pytest.mark.parametrize("damaged", [True, False])
@@ -465,12 +464,6 @@ async def test_memory_counts_a_job_once_that_was_forgotten_while_its_files_were_
         await kept.put(done(job(f"other-{number}")))
     await kept.put(slow.moved(JobState.SAVED))
     assert (await kept.counts()) == {JobState.DONE: 3, JobState.SAVED: 1}
-
-
-async def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
-    (tmp_path / "jobs.db").touch()
-    async with opened(tmp_path / "jobs.db") as ledger:
-        await ledger.put(job())
 
 
 @pytest.mark.parametrize("what", OWNER)
@@ -634,40 +627,6 @@ async def test_put_is_seen_at_every_moment_of_its_commit(tmp_path: Path, turns: 
         assert await read == intent
 
 
-@asynccontextmanager
-async def full_disk(ledger: SqliteLedger) -> AsyncIterator[None]:
-    """The ledger's file cannot grow."""
-    pages = await pragma(ledger, "page_count")
-    assert await pragma(ledger, f"max_page_count = {pages}") == pages
-    yield
-    await pragma(ledger, "max_page_count = 1073741823")
-
-
-LARGE = '{"prompt":"' + "x" * 100_000 + '"}'
-
-
-async def test_a_full_disk_is_a_ledger_error_and_earlier_rows_stay(tmp_path: Path) -> None:
-    async with opened(tmp_path / "jobs.db") as ledger:
-        await ledger.put(done(job("paid")))
-        async with full_disk(ledger):
-            with pytest.raises(LedgerError, match=r"cannot write the ledger .*: database or disk is full"):
-                await ledger.put(job("large", content=LARGE))
-            assert await ledger.get("large") is None
-            assert await ledger.get("paid") == done(job("paid"))
-        await ledger.put(job("large", content=LARGE))
-    async with opened(tmp_path / "jobs.db") as ledger:
-        assert await ledger.get("paid") == done(job("paid"))
-        assert await ledger.get("large") == job("large", content=LARGE)
-
-
-async def test_each_caller_of_a_failed_commit_has_an_error_of_its_own(tmp_path: Path) -> None:
-    async with opened(tmp_path / "jobs.db") as ledger, full_disk(ledger):
-        puts = (ledger.put(job(name, content=LARGE)) for name in ("a", "b"))
-        errors = await asyncio.gather(*puts, return_exceptions=True)
-        assert [type(error) for error in errors] == [LedgerError, LedgerError]
-        assert errors[0] is not errors[1]
-
-
 async def test_a_read_that_fails_is_a_ledger_error(tmp_path: Path) -> None:
     async with opened(tmp_path / "jobs.db") as ledger:
         with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:
@@ -698,3 +657,37 @@ async def test_a_ledgers_repr_names_its_file(tmp_path: Path) -> None:
     async with opened(tmp_path / "jobs.db") as ledger:
         assert repr(ledger) == f"<SqliteLedger {tmp_path / 'jobs.db'}>"
     assert repr(MemoryLedger()) == "<MemoryLedger of 0 jobs>"
+
+
+async def test_an_open_ledger_is_in_its_place(ledger: Ledger) -> None:
+    ledger.confirm()
+    assert ledger.in_place
+    await ledger.close()
+    assert ledger.in_place
+
+
+async def test_of_task_goes_by_the_latest_row_of_its_job(ledger: Ledger) -> None:
+    failed = done(job("a")).moved(JobState.SAVED)
+    await ledger.put(replace(failed, state=JobState.FAILED))
+    await ledger.put(replace(failed, state=JobState.FAILED).anew())  # tried again, it has no task
+    assert await ledger.of_task("4-1") is None
+    await ledger.put(done(job("b")))
+    found = await ledger.of_task("4-1")
+    assert found is not None
+    assert found.job_id == "b"
+
+
+async def test_memory_forgets_tasks_with_their_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "KEPT_ENDED", 1)
+    ledger = MemoryLedger()
+    for name in ("first", "second"):
+        await ledger.put(replace(done(job(name)), task_id=name))
+    assert await ledger.of_task("first") is None
+    assert await ledger.of_task("second") is not None
+    assert len(ledger._tasks) == 1
+
+
+async def test_a_ledger_finds_a_task_by_an_index(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        plan = await ledger._rows("EXPLAIN QUERY PLAN SELECT * FROM jobs WHERE task_id = ? ORDER BY rowid", "4-1")
+        assert any("USING INDEX jobs_by_task" in str(step[-1]) for step in plan)

@@ -53,7 +53,7 @@ async def test_counts_and_owner(tmp_path: Path) -> None:
         assert kept.owner() == OWNER
     assert census == {(Kind.IMAGE, JobState.PLANNED): 2, (Kind.VIDEO, JobState.PLANNED): 1}
     assert (of_state(census, JobState.PLANNED), of_state(census, JobState.FAILED)) == (3, 0)
-    assert {file.name for file in tmp_path.iterdir()} == {"ledger.db", "ledger.db.lock"}
+    assert {file.name for file in tmp_path.iterdir()} == {"ledger.db"}
 
 
 async def test_what_is_done_and_not_saved_is_told_with_the_first_end_of_its_urls(tmp_path: Path) -> None:

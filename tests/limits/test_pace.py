@@ -265,3 +265,23 @@ def test_its_repr_tells_the_rate_and_the_queue() -> None:
         return repr(Pace(Stream(20)))
 
     assert run(main()) == "<Pace 20/s, 0 waiting>"
+
+
+def test_what_confirms_a_send_is_asked_when_its_time_has_come_and_may_stop_it() -> None:
+    asked: list[float] = []
+
+    def refuse() -> None:
+        asked.append(asyncio.get_running_loop().time())
+        raise LookupError
+
+    async def main() -> None:
+        pace = Pace(Stream(rate=20))
+        await pace.reserve()
+        send_time = await pace.reserve()
+        send_time.confirm_with(refuse)
+        with pytest.raises(LookupError):
+            await send_time.reach()
+        assert asked[0] >= send_time.due
+        assert not send_time.has_come
+
+    run(main())

@@ -1,0 +1,275 @@
+"""Rows on their way to the disk: each commit takes all that wait for one (group commit).
+
+A commit that fails is tried again until the ledger closes, and who waits for it waits: a TaskId that the service has
+answered with must not be lost to a disk that is full for a minute. Newer rows of a job replace older ones meanwhile.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from math import inf
+from pathlib import Path
+from typing import Final
+
+import aiosqlite
+
+from ..errors import LedgerError
+from .record import JobRecord
+from .schema import COLUMNS, Row, to_row
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+_PUT: Final = (
+    f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608 — our own names
+    f"ON CONFLICT (job_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
+)
+
+RETRY_FIRST_S: Final = 0.1
+RETRY_MOST_S: Final = 5.0
+"""Seconds between two tries of a commit: twice as many after each failure, up to the second of the two."""
+
+WARN_EVERY_S: Final = 60.0
+"""Seconds between two warnings while commits fail."""
+
+LAST_TRY_S: Final = 3.0
+"""Seconds for which a failing commit is still tried once the ledger is to close: the user waits for it."""
+
+CHECKPOINT_S: Final = 2.5
+"""Seconds from a commit until its rows are copied from the `-wal` into the ledger file: so much is lost with a lost
+`-wal`. At one checkpoint in 2.5 s its two syncs cost 1% of a disk that syncs in 10 ms."""
+
+_CAN_PASS: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)  # fmt: skip
+"""SQLite's result codes that another try can escape (sqlite.org/rescode.html, 2026-11)."""
+
+_ONE_ROWS: Final = frozenset(
+    {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}
+)
+"""Result codes that concern the row being written, and no other."""
+
+_UNWRITABLE: Final = (TypeError, ValueError, OverflowError)
+"""How Python refuses a value before SQLite sees it."""
+
+
+def can_pass(error: Exception) -> bool:
+    """Whether the same commit may succeed later: the disk is full, or somebody else has the lock."""
+    return isinstance(error, sqlite3.Error) and _code(error) in _CAN_PASS
+
+
+def is_the_rows_own(error: Exception) -> bool:
+    """Whether a row cannot be written for its own sake: a value that SQLite cannot bind, or that the table refuses."""
+    if not isinstance(error, sqlite3.Error):
+        return isinstance(error, _UNWRITABLE)
+    code = _code(error)
+    return code in _ONE_ROWS or (code is None and isinstance(error, sqlite3.InterfaceError | sqlite3.ProgrammingError))
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    """The primary result code; None for errors of Python's module itself."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else int(code) & 0xFF
+
+
+class Commits:
+    """Writes rows through one connection."""
+
+    def __init__(self, database: aiosqlite.Connection, ledger: Path) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._pending: dict[str, JobRecord] = {}
+        self._writing: dict[str, JobRecord] = {}
+        self._waiters: dict[str, list[asyncio.Future[None]]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._checkpoint: asyncio.Task[None] | None = None
+        self._uncopied = False
+        """Whether the `-wal` has commits that the ledger file does not have."""
+        self._give_up_at = inf
+        """When a failing commit is not tried again (on the loop's clock)."""
+        self._hurried = asyncio.Event()
+        self._warn_at = 0.0
+        self._failures = 0
+        self._closed = False
+
+    def latest(self, job_id: str) -> JobRecord | None:
+        """The job's row, if one is on its way."""
+        return self._pending.get(job_id) or self._writing.get(job_id)
+
+    def of_task(self, task_id: str) -> JobRecord | None:
+        """The job of a task, if its row is on its way."""
+        for job in (*self._pending.values(), *self._writing.values()):
+            if job.task_id == task_id and self.latest(job.job_id) is job:
+                return job
+        return None
+
+    def add(self, job: JobRecord) -> asyncio.Future[None]:
+        """Write a row with the next commit; the future ends when this row, or a newer one of the job, is on the disk.
+
+        It ends with LedgerError where that is certain not to happen. To cancel it takes back no row.
+        """
+        if self._closed:
+            raise LedgerError(f"cannot write the ledger {self._ledger}: it is closed")
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pending[job.job_id] = job
+        self._waiters.setdefault(job.job_id, []).append(waiter)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="ledger commits")
+        return waiter
+
+    def hurry(self) -> None:
+        """Try a failing commit for a few seconds more, and no longer: the ledger is to be closed."""
+        if self._give_up_at == inf:
+            self._give_up_at = asyncio.get_running_loop().time() + LAST_TRY_S
+            self._hurried.set()
+
+    async def close(self) -> None:
+        """Finish what is being written, or give it up after LAST_TRY_S. The connection is the caller's to close."""
+        self.hurry()
+        try:
+            while self._task is not None:
+                await asyncio.wait({self._task})
+        finally:
+            self._closed = True
+            if self._checkpoint is not None:
+                self._checkpoint.cancel()
+                await asyncio.wait({self._checkpoint})
+
+    # --- commits ------------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        """Commit until nothing waits."""
+        while self._pending:
+            self._writing, self._pending = self._pending, {}
+            waiters, self._waiters = self._waiters, {}
+            try:
+                refused = await self._write(self._writing)
+            except Exception as error:  # noqa: BLE001 — whoever waits must hear of it, or waits for ever
+                if can_pass(error) and asyncio.get_running_loop().time() < self._give_up_at:
+                    self._put_back(waiters)
+                    await self._pause(error)
+                else:
+                    self._fail(self._writing, waiters, error)
+            else:
+                self._written()
+                for job_id, reason in refused.items():
+                    self._fail({job_id: self._writing[job_id]}, {job_id: waiters.pop(job_id)}, reason)
+                _end(waiter for group in waiters.values() for waiter in group)
+            self._writing = {}
+        self._task = None
+
+    def _put_back(self, waiters: Mapping[str, list[asyncio.Future[None]]]) -> None:
+        """Let the rows wait for the next try, but for those that have a newer one by now."""
+        self._pending = {**self._writing, **self._pending}
+        for job_id, earlier in waiters.items():
+            self._waiters[job_id] = [*earlier, *self._waiters.get(job_id, ())]
+
+    async def _pause(self, error: Exception) -> None:
+        now = asyncio.get_running_loop().time()
+        if not self._failures or now >= self._warn_at:
+            self._warn_at = now + WARN_EVERY_S
+            _log.warning(
+                "cannot write the ledger %s: %s; %d jobs wait for it, and it is tried again until it can be written",
+                self._ledger,
+                error,
+                len(self._pending),
+            )
+        delay_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2.0 ** min(self._failures, 10))
+        self._failures += 1
+        if self._hurried.is_set():
+            await asyncio.sleep(RETRY_FIRST_S)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._hurried.wait()
+
+    def _written(self) -> None:
+        if self._failures:
+            self._failures = 0
+            _log.warning("the ledger %s can be written again; nothing was lost", self._ledger)
+        self._uncopied = True
+        if self._checkpoint is None:
+            self._checkpoint = asyncio.create_task(self._checkpoint_later(), name="ledger checkpoint")
+
+    def _fail(
+        self,
+        jobs: Mapping[str, JobRecord],
+        waiters: Mapping[str, list[asyncio.Future[None]]],
+        error: Exception,
+    ) -> None:
+        """Tell who waits for these rows that they are not kept, and the log of the tasks that only it knows now."""
+        reason = f"cannot write the ledger {self._ledger}: {error}"
+        if tasks := [f"{job.task_id} ({job.job_id})" for job in jobs.values() if job.task_id is not None]:
+            _log.error("%s; the ledger may not know these tasks as they are now: %s", reason, ", ".join(tasks))
+        for group in waiters.values():
+            for waiter in group:
+                if not waiter.done():
+                    waiter.set_exception(LedgerError(reason))  # one for each caller: each adds its own ids
+                    waiter.exception()  # looked at, should its caller be cancelled in this very moment
+
+    async def _write(self, jobs: Mapping[str, JobRecord]) -> Mapping[str, Exception]:
+        """Commit the rows, and return those that cannot be written for their own sake, with their errors.
+
+        Raises what concerns all of them.
+        """
+        rows, refused = dict[str, Row](), dict[str, Exception]()
+        for job_id, job in jobs.items():
+            try:
+                rows[job_id] = to_row(job)
+            except _UNWRITABLE as error:
+                refused[job_id] = error
+        try:
+            await self._database.execute("BEGIN IMMEDIATE")
+            try:
+                await self._database.executemany(_PUT, rows.values())
+            except (sqlite3.Error, *_UNWRITABLE) as error:
+                if not is_the_rows_own(error):
+                    raise
+                await self._database.execute("ROLLBACK")
+                await self._database.execute("BEGIN IMMEDIATE")
+                refused |= await self._write_each(rows)
+            await self._database.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error, ValueError):  # SQLite itself has ended some that fail
+                await self._database.execute("ROLLBACK")
+            raise
+        return refused
+
+    async def _write_each(self, rows: Mapping[str, Row]) -> dict[str, Exception]:
+        refused = dict[str, Exception]()
+        for job_id, row in rows.items():
+            try:
+                await self._database.execute(_PUT, row)
+            except (sqlite3.Error, *_UNWRITABLE) as error:
+                if not is_the_rows_own(error):
+                    raise
+                refused[job_id] = error
+        return refused
+
+    # --- checkpoints --------------------------------------------------------------------------------------------------
+
+    async def _checkpoint_later(self) -> None:
+        """Copy the `-wal` into the ledger file a few seconds after the first commit that is only there."""
+        while self._uncopied:
+            await asyncio.sleep(CHECKPOINT_S)
+            self._uncopied = False  # a commit from now on may miss this one
+            try:
+                rows = await self._database.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+                busy, pages, copied = (int(number) for number in next(iter(rows)))
+            except sqlite3.Error as error:
+                _log.info("the -wal of the ledger %s cannot be copied yet: %s", self._ledger, error)
+                self._uncopied = True
+            else:  # a reader may still need the file as it was
+                self._uncopied = self._uncopied or bool(busy) or copied < pages
+        self._checkpoint = None
+
+
+def _end(waiters: Iterable[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)

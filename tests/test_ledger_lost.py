@@ -1,0 +1,175 @@
+"""The ledger is removed, moved, replaced or cut in mid-run: nothing more is created, and what runs is not lost."""
+
+import logging
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from mps_aigc_async import AigcClient, ImageRequest, JobState, LedgerError, limits
+from mps_aigc_async.emulator import Service
+from mps_aigc_async.events import Event, Paced
+from mps_aigc_async.testing import run
+
+from .support import accepted, client_of, configured, in_memory
+
+CREATE = "CreateAigcImageTask"
+
+
+def remove(ledger: Path) -> None:
+    ledger.unlink()
+
+
+def remove_the_wal(ledger: Path) -> None:
+    ledger.with_name(f"{ledger.name}-wal").unlink()
+
+
+def replace_by_a_copy(ledger: Path) -> None:
+    copy = ledger.with_name("copy")
+    shutil.copy(ledger, copy)
+    copy.rename(ledger)
+
+
+def replace_the_wal(ledger: Path) -> None:
+    replace_by_a_copy(ledger.with_name(f"{ledger.name}-wal"))
+
+
+def rename_the_folder(ledger: Path) -> None:
+    ledger.parent.rename(ledger.parent.with_name("moved"))
+
+
+def rename_the_folder_and_make_another(ledger: Path) -> None:
+    rename_the_folder(ledger)
+    ledger.parent.mkdir()
+    with closing(sqlite3.connect(ledger)) as database:
+        database.execute("CREATE TABLE jobs (job_id)")
+
+
+WAYS: list[tuple[Callable[[Path], None], str]] = [
+    (remove, "was removed while it was open"),
+    (remove_the_wal, "lost its jobs.db-wal: that was removed"),
+    (replace_by_a_copy, "was replaced by another file"),
+    (replace_the_wal, "lost its jobs.db-wal: that was replaced"),
+    (rename_the_folder, "was removed"),
+    (rename_the_folder_and_make_another, "was replaced by another file"),
+]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out" / "jobs.db"
+
+
+@pytest.mark.parametrize(("lose", "says"), WAYS, ids=[way.__name__ for way, _ in WAYS])
+def test_nothing_is_created_any_more_and_what_runs_is_polled_to_its_end(
+    ledger: Path, caplog: pytest.LogCaptureFixture, lose: Callable[[Path], None], says: str
+) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, configured(images=3), ledger=ledger) as client:
+            paid = await client.submit(ImageRequest(id="paid", prompt="a lake"))
+            lose(ledger)
+            for name in ("second", "third"):
+                with pytest.raises(LedgerError, match=f"{says}.*nothing more is created.*{paid.task_id}"):
+                    await client.submit(ImageRequest(id=name, prompt="a lake"))
+            assert accepted(service, CREATE) == len(service.arrivals) == 1
+            assert client.statistics().slots[paid.kind].running == 1  # none leaked
+            assert dict(await client.counts()) == {JobState.SUBMITTED: 1, JobState.PLANNED: 2}
+            assert (await paid.wait()).urls
+            assert dict(await client.counts()) == {JobState.DONE: 1, JobState.PLANNED: 2}
+        assert accepted(service, CREATE) == 1
+
+    run(main())
+    told = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(told) == 1
+    assert "4-" in told[0]
+
+
+def test_a_ledger_cut_to_nothing_while_it_is_open(ledger: Path) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, ledger=ledger) as client:
+            os.truncate(ledger, 0)  # opens no descriptor here: to close one would drop SQLite's locks
+            with pytest.raises(LedgerError, match=r"was cut short|malformed"):
+                await client.submit(ImageRequest(id="a", prompt="a lake"))
+        assert not service.arrivals
+
+    run(main())
+
+
+def test_lost_between_the_intent_and_the_first_byte_no_byte_goes_out(ledger: Path) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, configured(images=10), ledger=ledger) as client:
+            lose_at_the_third_intent(client, ledger)
+            requests = [ImageRequest(id=f"{number}", prompt="a lake") for number in range(30)]
+            with pytest.raises(LedgerError, match="was removed"):
+                _ = [outcome async for outcome in client.run(requests)]
+            counts = await client.counts()
+            assert JobState.INTENT not in counts
+            assert JobState.UNKNOWN not in counts
+        # The third one's intent is on the disk before the second one's send time has come.
+        assert 1 <= len([arrival for arrival in service.arrivals if arrival.action == CREATE]) < 3
+
+    run(main())
+
+
+def lose_at_the_third_intent(client: AigcClient, ledger: Path) -> None:
+    intents: list[Event] = []
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Paced):
+            intents.append(event)
+            if len(intents) == 3:
+                ledger.unlink()
+
+    client.on_event(on_event)
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_closing_names_the_tasks_that_no_ledger_in_its_place_knows(
+    ledger: Path, caplog: pytest.LogCaptureFixture, lost: bool
+) -> None:
+    async def main() -> str:
+        service = in_memory()
+        async with client_of(service, ledger=ledger) as client:
+            task = await client.submit(ImageRequest(id="a", prompt="a lake"))
+            if lost:
+                ledger.unlink()
+        return task.task_id
+
+    task_id = run(main())
+    warned = [record.message for record in caplog.records if "no ledger file knows" in record.message]
+    assert len(warned) == lost
+    assert all(task_id in message for message in warned)
+
+
+def test_put_back_it_goes_on_where_it_was(ledger: Path) -> None:
+    """As the error says: once the process has ended, whose rows went to the removed file until then."""
+    aside = ledger.with_name("aside.db")
+
+    async def first(service: Service) -> None:
+        async with client_of(service, ledger=ledger) as client:
+            await client.submit(ImageRequest(id="a", prompt="a lake"))
+            aside.hardlink_to(ledger)
+            ledger.unlink()
+            with pytest.raises(LedgerError):
+                await client.submit(ImageRequest(id="b", prompt="a hill"))
+
+    async def main() -> None:
+        service = in_memory()
+        await first(service)
+        limits._shared.clear()  # a new process knows nothing
+        aside.rename(ledger)
+        requests = [ImageRequest(id="a", prompt="a lake"), ImageRequest(id="b", prompt="a hill")]
+        async with client_of(service, ledger=ledger) as client:
+            outcomes = [outcome async for outcome in client.run(requests)]
+        assert [outcome.error for outcome in outcomes] == [None, None]
+        assert accepted(service, CREATE) == 2
+
+    run(main())
