@@ -42,6 +42,7 @@ def _troubles(facts: Facts) -> Sequence[tuple[str, object]]:
     return [
         *((sort, troubles[sort]) for sort in (*Ending, *Trouble)),
         *((f"bytes on an idle connection: {sort}", facts.unasked[sort]) for sort in Unasked),
+        *((f"the service's: {code}", times) for code, times in sorted(facts.refused.items())),
         *((f"proxy: {fault}", times) for fault, times in sorted(spoilt.items())),
     ]
 

@@ -22,6 +22,7 @@ from mps_aigc_async import AigcClient, AigcError, Config, ImageRequest, ImageToV
 from mps_aigc_async.assembly import BatchItem
 from mps_aigc_async.cli.interrupts import Interrupted, Interrupts
 from mps_aigc_async.creates import UNKNOWN_SLOT_S
+from mps_aigc_async.limits import PROBE_S
 from mps_aigc_async.results import steps_made
 from mps_aigc_async.transport import Timeouts
 
@@ -38,6 +39,7 @@ _MARGIN_S: Final = 4.5
 """Counted from the intent, a create's slot outlives the longest task by this much, as the real minutes do: its process
 may be stopped for seconds (`deck.STOP_S`) between the intent and the create, and killed after it."""
 _IN_DOUBT: Final = "mps_aigc_async.creates.UNKNOWN_SLOT_S"
+_PROBE: Final = "mps_aigc_async.limits.slots.PROBE_S"
 
 _SPOILT: Final = {13: ("image", "fail-later"), 26: ("video", "fail-later"), 39: ("video", "forbidden-content")}
 """A few chains fail by the service's word: trouble must not confuse failed with unknown."""
@@ -141,9 +143,10 @@ async def main(orders: Orders, machine: Machine) -> None:
     concurrency = {"maxImageTasks": CAPS["image"], "maxVideoTasks": CAPS["video"], "pollIntervalMs": 200}
     config = Config.parse({"tencentCloud": keys, "concurrency": concurrency, "pacing": {"jitterMs": JITTER_MS}})
     client = AigcClient(config, ledger=orders.ledger, timeouts=TIMEOUTS, wall=machine.wall)
-    # The tasks are as many times shorter than the real ones: so is the time for which a create in doubt keeps its slot.
+    # The tasks are as many times shorter than the real ones: so is the time for which a create in doubt keeps its slot,
+    # and that until a full service is tried again.
     scaled = {kind: seconds / SPEED + _MARGIN_S for kind, seconds in UNKNOWN_SLOT_S.items()}
-    with Interrupts() as interrupts, patch.dict(_IN_DOUBT, scaled):
+    with Interrupts() as interrupts, patch.dict(_IN_DOUBT, scaled), patch(_PROBE, PROBE_S / SPEED):
         _say("begun")
         try:
             async with client:

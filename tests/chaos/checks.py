@@ -195,6 +195,11 @@ def _last_lines(log: str) -> str:
     return log[log.index(_TRACEBACK) :][-2000:]
 
 
+def damaged(facts: Facts) -> list[str]:
+    """Ledgers that SQLite finds damaged."""
+    return [f"{batch.name}: {batch.damage}" for batch in facts.batches if batch.damage]
+
+
 def let_in(facts: Facts) -> list[str]:
     """Second processes that opened a ledger which another process was writing."""
     return facts.happened.let_in
@@ -247,6 +252,7 @@ CHECKS: Final[Mapping[str, Callable[[Facts], list[str]]]] = {
     "jobs failed here and done at the service": wrongly_failed,
     "unknown jobs not listed, once": badly_listed,
     "runs and outcomes that ended in a traceback": tracebacks,
+    "ledgers damaged": damaged,
     "second processes let in": let_in,
     "creates after their ledger was taken": created_without_ledger,
     "running tasks not told after it": untold,

@@ -17,6 +17,7 @@ class Ending(StrEnum):
 
     KILL = "kill -9"
     KILL_OPENING = "kill -9 while the ledger is opened"
+    KILL_CLOSING = "kill -9 while it closes after a SIGTERM"
     TERMINATE = "SIGTERM"
     INTERRUPT = "SIGINT"
     LEAVE = "SIGINT twice"
@@ -37,21 +38,30 @@ class Trouble(StrEnum):
     SECOND = "second process on the ledger"
     SECOND_BY_SYMLINK = "… by a symbolic link"
     SECOND_BY_HARD_LINK = "… by a hard link"
+    SECOND_WHILE_STOPPED = "… while the first one is stopped"
     CLOCK = "clock step"
     DISK_FULL = "disk full"
     REFUSED = "connections refused"
 
 
-SECONDS: Final = frozenset({Trouble.SECOND, Trouble.SECOND_BY_SYMLINK, Trouble.SECOND_BY_HARD_LINK})
+SECONDS: Final = (
+    Trouble.SECOND,
+    Trouble.SECOND_BY_SYMLINK,
+    Trouble.SECOND_BY_HARD_LINK,
+    Trouble.SECOND_WHILE_STOPPED,
+)
 
 STOP_S: Final = (0.5, 4.0)
 CLOCK_STEPS_S: Final = (-90.0, 90.0, -600.0, 600.0, -2000.0, 2000.0, -7200.0, 7200.0, -86_400.0, 86_400.0)
 DISK_FULL_S: Final = (0.3, 1.5)
 REFUSED_S: Final = 0.3
+OPENING_S: Final = (0.0, 0.1)
+CLOSING_S: Final = (0.0, 0.3)
 
 _ENDINGS: Final = (
     *(Ending.KILL,) * 4,
-    *(Ending.KILL_OPENING,) * 2,
+    *(Ending.KILL_OPENING,) * 3,
+    Ending.KILL_CLOSING,
     Ending.TERMINATE,
     Ending.INTERRUPT,
     Ending.LEAVE,
@@ -62,9 +72,7 @@ _ENDINGS: Final = (
 )
 _TROUBLES: Final = (
     *(Trouble.STOP,) * 3,
-    Trouble.SECOND,
-    Trouble.SECOND_BY_SYMLINK,
-    Trouble.SECOND_BY_HARD_LINK,
+    *SECONDS,
     *(Trouble.CLOCK,) * 4,
     *(Trouble.DISK_FULL,) * 2,
     Trouble.REFUSED,
@@ -89,6 +97,8 @@ class Plan:
     ending: Ending
     after_s: float
     """Seconds from the last event to the ending; of a kill while the ledger is opened, from the run's beginning."""
+    closing_s: float
+    """Seconds for which it may close before a kill."""
 
 
 class Deck:
@@ -102,9 +112,9 @@ class Deck:
     def plan(self) -> Plan:
         ending = next(self._endings)
         if ending is Ending.KILL_OPENING:
-            return Plan((), ending, self._random.uniform(0.0, 0.08))
+            return Plan((), ending, self._random.uniform(*OPENING_S), 0.0)
         events = [self._event() for _ in range(self._random.choice((1, 1, 2, 2, 3)))]
-        return Plan(events, ending, self._random.uniform(0.2, 1.0))
+        return Plan(events, ending, self._random.uniform(0.2, 1.0), self._random.uniform(*CLOSING_S))
 
     def _event(self) -> Event:
         trouble, after_s = next(self._troubles), self._random.uniform(0.3, 0.9)

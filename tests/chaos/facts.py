@@ -70,6 +70,8 @@ class Batch:
     runs: Sequence[Run]
     rows: Sequence[JobRecord]
     """The ledger's."""
+    damage: str
+    """What SQLite finds damaged in it; empty if nothing is."""
     files: Mapping[str, bytes]
     """What is saved, by path."""
 
@@ -121,6 +123,8 @@ class Facts:
     taken: Sequence[Taken]
     spoilt: Counter[tuple[str, str]]
     """By action and fault, what the fault proxy did."""
+    refused: Counter[str]
+    """By code, what the service refused, or said that it did."""
     blind_s: float
     """The longest that the door did not look at its sockets."""
     took_s: float

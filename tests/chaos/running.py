@@ -4,14 +4,13 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, get_args
 from unittest.mock import patch
 
-from mps_aigc_async import JobRecord, LedgerError
+from mps_aigc_async import LedgerError
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.emulator.actions import MPS
 from mps_aigc_async.emulator.storage import Piece
@@ -37,6 +36,12 @@ FAULTY: Final = 0.06
 UNASKED: Final = 0.25
 """The probability of unasked bytes, each time that a connection is idle in a troubled run."""
 DELAY_S: Final = 0.3
+ERRORS: Final = ("InternalError", "RequestLimitExceeded", "LimitExceeded.CreateTask", "ResourceUnavailable")
+CREATES: Final = ("CreateAigcImageTask", "CreateAigcVideoTask")
+REFUSED: Final = 0.02
+"""The share of calls that the service refuses in troubled runs, with one of these errors."""
+LYING: Final = 0.01
+"""The share of creates that it accepts, and calls an InternalError."""
 STOPS_WITHIN_S: Final = 20.0
 """After a signal: closing waits 10 s for the creates in flight."""
 CALM_WITHIN_S: Final = 120.0
@@ -49,10 +54,12 @@ AGAIN_S: Final = 0.05
 
 _FAULTS: Final = tuple(f for f in get_args(ProxyFault) if f not in ("gzip_bomb", "oversized"))
 """All but two that cost seconds of a core each; the soak has them."""
+_LIE: Final = "InternalError of an accepted create"
 _KILLED: Final = frozenset({-signal.SIGKILL})
 _MAY_END: Final = {
     Ending.KILL: _KILLED,
     Ending.KILL_OPENING: _KILLED,
+    Ending.KILL_CLOSING: _KILLED | {INTERRUPTED},
     Ending.TERMINATE: frozenset({INTERRUPTED}),
     Ending.INTERRUPT: frozenset({INTERRUPTED}),
     Ending.LEAVE: frozenset({INTERRUPTED, -signal.SIGINT}),  # the second one may come as the interpreter ends
@@ -89,8 +96,15 @@ class _World:
             if fault not in ("unknown_status", "done_without_urls", "null_fields"):  # of calls alone
                 self.proxy.add(fault, action=MEDIA, times=None, probability=share, seconds=DELAY_S)
 
+        for code in ERRORS:
+            self.emulator.faults.add(fault="error", code=code, times=None, probability=REFUSED / len(ERRORS))
+        # The service lies: the create was accepted, or not, and nothing tells.
+        for action in CREATES:
+            self.emulator.faults.add(action=action, fault="error", times=None, probability=LYING, accepted=True)
+
     def calm(self) -> None:
         self.door.probability = 0.0
+        self.emulator.faults.clear()
         self.proxy.clear()
 
 
@@ -98,7 +112,9 @@ async def chaos(folder: Path, *, seed: int, seconds: float, chains: int = CHAINS
     """Trouble batches for so many seconds, with their ledgers and files in `folder`, and let the last one end."""
     begun, deck, batches = time.monotonic(), Deck(seed), list[Batch]()
     async with AsyncExitStack() as stack:
-        emulator = await stack.enter_async_context(Emulator(speed=SPEED, seed=seed, fetch_frames=False, log_size=10))
+        emulator = await stack.enter_async_context(
+            Emulator(speed=SPEED, seed=seed, fetch_frames=False, log_size=1_000_000)
+        )
         stack.enter_context(patch.object(emulator._gallery, "get", _picture))
         proxy = await stack.enter_async_context(FaultProxy(emulator, seed=seed))
         door = await stack.enter_async_context(Door(proxy.url, emulator._now, seed))
@@ -116,7 +132,8 @@ async def chaos(folder: Path, *, seed: int, seconds: float, chains: int = CHAINS
             caps=CAPS,
             unasked=door.unasked,
             taken=door.taken,
-            spoilt=Counter({(action, str(fault)): count for (action, fault), count in proxy.befallen.items()}),
+            spoilt=Counter({(action, str(fault)): times for (action, fault), times in proxy.befallen.items()}),
+            refused=Counter(arrival.code or _LIE for arrival in emulator.arrivals if arrival.code or arrival.fault),
             blind_s=door.worst_s,
             took_s=time.monotonic() - begun,
         )
@@ -155,7 +172,9 @@ class _Batch:
         # The next batch's ledger does not know of this one's unknown jobs.
         while self._world.running(self._name):  # noqa: ASYNC110 — a time, no event
             await asyncio.sleep(0.05)
-        return Batch(self._name, self._chains, self._runs, _rows(self._ledger.path), _files(self._out))
+        with reading(self._ledger.path) as moment:
+            rows, damage = [job for _, jobs in moment.requests() for job in jobs], moment.fault()
+        return Batch(self._name, self._chains, self._runs, rows, damage, _files(self._out))
 
     def _orders(self, ledger: Path, *, only_open: bool = False) -> Orders:
         url, out = self._world.door.url, str(self._out)
@@ -210,8 +229,10 @@ class _Batch:
         happened = self._world.happened
         happened.troubles[plan.ending] += 1
         match plan.ending:
-            case Ending.TERMINATE:
+            case Ending.TERMINATE | Ending.KILL_CLOSING:
                 process.send(signal.SIGTERM)
+                if plan.ending is Ending.KILL_CLOSING and not await process.ended_within(plan.closing_s):
+                    process.send(signal.SIGKILL)
             case Ending.INTERRUPT | Ending.LEAVE:
                 process.send(signal.SIGINT)
                 if plan.ending is Ending.LEAVE and not await process.ended_within(AGAIN_S):
@@ -259,8 +280,12 @@ class _Batch:
             return
         with self._ledger.other_name(how) as path:
             second = await BatchProcess.start(self._orders(path, only_open=True))
+            if how is Trouble.SECOND_WHILE_STOPPED:
+                process.send(signal.SIGSTOP)
             await second.begin()
             ended = await second.ended_within(SECOND_WITHIN_S)
+            if how is Trouble.SECOND_WHILE_STOPPED:
+                process.send(signal.SIGCONT)
             first_runs = not process.has_ended
             _, said = await second.end()
         happened = self._world.happened
@@ -270,11 +295,6 @@ class _Batch:
         happened.troubles[how] += 1
         if said.stopped is None or said.stopped.stopped != LedgerError.__name__:
             happened.let_in.append(f"{self._name}: {how}" + ("" if ended else " (and did not end)"))
-
-
-def _rows(ledger: Path) -> Sequence[JobRecord]:
-    with reading(ledger) as moment:
-        return [job for _, jobs in moment.requests() for job in jobs]
 
 
 def _files(folder: Path) -> dict[str, bytes]:
