@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 from unittest.mock import patch
 
-from mps_aigc_async import AigcClient, AigcError, Config, ImageRequest, ImageToVideo, Outcome, VideoRequest
+from mps_aigc_async import AigcClient, AigcError, Config, ImageRequest, ImageToVideo, LedgerError, Outcome, VideoRequest
 from mps_aigc_async.assembly import BatchItem
 from mps_aigc_async.cli.interrupts import Interrupted, Interrupts
 from mps_aigc_async.creates import UNKNOWN_SLOT_S
@@ -35,9 +35,9 @@ JITTER_MS: Final = 100
 """What may lie between a send and its arrival: a machine busy with tests takes tens of milliseconds."""
 INTERRUPTED: Final = 130
 
-_MARGIN_S: Final = 4.5
+_MARGIN_S: Final = 6.5
 """Counted from the intent, a create's slot outlives the longest task by this much, as the real minutes do: its process
-may be stopped for seconds (`deck.STOP_S`) between the intent and the create, and killed after it."""
+may be stopped (`deck.STOP_S`) or find its disk full for seconds between an intent and its create, and be killed then."""
 _IN_DOUBT: Final = "mps_aigc_async.creates.UNKNOWN_SLOT_S"
 _PROBE: Final = "mps_aigc_async.limits.slots.PROBE_S"
 
@@ -83,7 +83,14 @@ class Stopped:
     """The error that ended the batch before all of it was done."""
 
     stopped: str
+    """Its class."""
     reason: str
+    by_ledger: bool
+    """Whether it is a LedgerError."""
+
+
+def stopped_by(error: AigcError) -> Stopped:
+    return Stopped(type(error).__name__, str(error), isinstance(error, LedgerError))
 
 
 def chains(name: str, number: int) -> list[ImageToVideo]:
@@ -153,7 +160,7 @@ async def main(orders: Orders, machine: Machine) -> None:
                 if not orders.only_open:
                     await interrupts.stoppable(_outcomes(client, orders))
         except AigcError as error:
-            _tell(Stopped(type(error).__name__, str(error)))
+            _tell(stopped_by(error))
 
 
 async def _outcomes(client: AigcClient, orders: Orders) -> None:
@@ -162,7 +169,7 @@ async def _outcomes(client: AigcClient, orders: Orders) -> None:
         async for outcome in client.run(chains(orders.name, orders.chains), save_to=Path(orders.out)):
             _tell(_told(outcome))
     except AigcError as error:
-        stopped = Stopped(type(error).__name__, str(error))
+        stopped = stopped_by(error)
     for job in await client.unknown():
         _tell(Listed(job.job_id))
     if stopped is not None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, get_args
 from unittest.mock import patch
 
-from mps_aigc_async import LedgerError
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.emulator.actions import MPS
 from mps_aigc_async.emulator.storage import Piece
@@ -293,7 +292,7 @@ class _Batch:
         if not first_runs:
             return
         happened.troubles[how] += 1
-        if said.stopped is None or said.stopped.stopped != LedgerError.__name__:
+        if said.stopped is None or not said.stopped.by_ledger:
             happened.let_in.append(f"{self._name}: {how}" + ("" if ended else " (and did not end)"))
 
 
