@@ -1,8 +1,8 @@
 """The batch that trouble befalls: `python -m tests.chaos.batch JSON`, the same command again until it ends.
 
-It says "ready" when its imports are done, and begins when a line "go" comes. Further lines change the machine that it
-believes to run on: `clock SECONDS` sets its wall clock that far off, `disk full` makes every write to a file fail
-(EFBIG), `disk free` ends that. At its end it tells what came out, a line of JSON each: the outcomes, the jobs that
+It says "ready" when its imports are done, and begins when a line "go" comes; it says "open" when its ledger is open, and
+"closing" before it is closed. Further lines change the machine that it believes to run on: `clock SECONDS` sets its wall
+clock that far off, `disk full` makes every write to a file fail (EFBIG), `disk free` ends that. At its end it tells what came out, a line of JSON each: the outcomes, the jobs that
 `client.unknown()` lists, and last of all the error that ended the batch early, if one did.
 """
 
@@ -37,7 +37,7 @@ INTERRUPTED: Final = 130
 
 _MARGIN_S: Final = 6.5
 """Counted from the intent, a create's slot outlives the longest task by this much, as the real minutes do: its process
-may be stopped (`deck.STOP_S`) or find its disk full for seconds between an intent and its create, and be killed then."""
+may be stopped or find its disk full (`deck`) for seconds between an intent and its create, and be killed then."""
 _IN_DOUBT: Final = "mps_aigc_async.creates.UNKNOWN_SLOT_S"
 _PROBE: Final = "mps_aigc_async.limits.slots.PROBE_S"
 
@@ -157,8 +157,12 @@ async def main(orders: Orders, machine: Machine) -> None:
         _say("begun")
         try:
             async with client:
-                if not orders.only_open:
-                    await interrupts.stoppable(_outcomes(client, orders))
+                _say("open")
+                try:
+                    if not orders.only_open:
+                        await interrupts.stoppable(_outcomes(client, orders))
+                finally:
+                    _say("closing")
         except AigcError as error:
             _tell(stopped_by(error))
 

@@ -59,7 +59,7 @@ class Ledger:
     @contextmanager
     def other_name(self, how: Trouble) -> Iterator[Path]:
         """A path by which another process may come to it: its own, a symbolic or a hard link in another folder."""
-        if how is Trouble.SECOND:
+        if how in (Trouble.SECOND, Trouble.SECOND_WHILE_STOPPED):
             yield self.path
             return
         link = self.folder.with_name(f"{self.folder.name}.link") / LEDGER

@@ -35,6 +35,8 @@ class BatchProcess:
         self._lines: list[bytes] = []
         self._begun = asyncio.Event()
         self._ready = asyncio.Event()
+        self.has_ledger = False
+        """Whether its ledger is open, for certain."""
         self._read = asyncio.gather(self._follow(), self._log())
 
     @classmethod
@@ -102,6 +104,8 @@ class BatchProcess:
                     self._ready.set()
                 case b"begun\n":
                     self._begun.set()
+                case b"open\n" | b"closing\n":
+                    self.has_ledger = line == b"open\n"
                 case _:
                     self._lines.append(line)
         self._ready.set()

@@ -275,7 +275,7 @@ class _Batch:
 
     async def _second(self, process: BatchProcess, how: Trouble) -> None:
         """Another process opens the ledger: to be refused as long as the first one runs."""
-        if not self._ledger.is_whole():
+        if not _has_ledger(process) or not self._ledger.is_whole():
             return
         with self._ledger.other_name(how) as path:
             second = await BatchProcess.start(self._orders(path, only_open=True))
@@ -285,15 +285,19 @@ class _Batch:
             ended = await second.ended_within(SECOND_WITHIN_S)
             if how is Trouble.SECOND_WHILE_STOPPED:
                 process.send(signal.SIGCONT)
-            first_runs = not process.has_ended
+            first_has_it = _has_ledger(process)
             _, said = await second.end()
         happened = self._world.happened
         happened.second_logs.append(said.log)
-        if not first_runs:
+        if not first_has_it:
             return
         happened.troubles[how] += 1
         if said.stopped is None or not said.stopped.by_ledger:
             happened.let_in.append(f"{self._name}: {how}" + ("" if ended else " (and did not end)"))
+
+
+def _has_ledger(process: BatchProcess) -> bool:
+    return process.has_ledger and not process.has_ended
 
 
 def _files(folder: Path) -> dict[str, bytes]:
