@@ -1,9 +1,10 @@
 """The batch that trouble befalls: `python -m tests.chaos.batch JSON`, the same command again until it ends.
 
-It says "ready" when its imports are done, and begins when a line "go" comes; it says "open" when its ledger is open, and
-"closing" before it is closed. Further lines change the machine that it believes to run on: `clock SECONDS` sets its wall
-clock that far off, `disk full` makes every write to a file fail (EFBIG), `disk free` ends that. At its end it tells what came out, a line of JSON each: the outcomes, the jobs that
-`client.unknown()` lists, and last of all the error that ended the batch early, if one did.
+It says "ready" when its imports are done, and begins when a line "go" comes. It says "open" when its ledger is open,
+and "closing" before that is closed. Further lines change the machine that it believes in: `clock SECONDS` sets its
+wall clock that far off, `disk full` makes every write to a file fail (EFBIG), `disk free` ends that. It tells what
+came out, a line of JSON each: the outcomes, the jobs that `client.unknown()` lists, and last of all the error that
+ended the batch early, if one did.
 """
 
 import asyncio
