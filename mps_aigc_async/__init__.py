@@ -25,6 +25,7 @@ from .errors import (
     Throttled,
     TooManyTasks,
     TransportError,
+    UnexpectedError,
 )
 from .events import Event
 from .ledger import JobRecord
@@ -105,6 +106,7 @@ __all__ = [
     "Timeouts",
     "TooManyTasks",
     "TransportError",
+    "UnexpectedError",
     "VideoRequest",
     "VideoResult",
     "VideoToAudio",

@@ -13,6 +13,7 @@ from .errors import (
     ResultExpired,
     ServiceError,
     TaskFailed,
+    UnexpectedError,
 )
 from .policy import may_repeat
 
@@ -29,6 +30,10 @@ _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
     (DownloadError, "the same command again fetches them, as long as their URLs live"),
     (ResultExpired, "to make it anew, give the request another id"),
     (JobDropped, "to make it anew, give the request another id"),
+    (
+        UnexpectedError,
+        "a fault of this package, or of a library below it: please report it with the traceback in the log",
+    ),
     (TaskFailed, "to try again (billed if it succeeds), add --retry-failed to the same command"),
 )
 

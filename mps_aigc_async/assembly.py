@@ -17,6 +17,7 @@ from .credentials import Credentials, CredentialSource
 from .downloads import Downloads, prepare_folder
 from .errors import AccountError, InvalidRequest, LedgerError
 from .events import Events
+from .faults import as_ours
 from .jobs import Jobs
 from .keyring import KeyRing
 from .ledger import Ledger, MemoryLedger, SqliteLedger
@@ -28,6 +29,7 @@ from .policy import RetryPolicy
 from .poller import Poller
 from .requests import CosStore, Request, parse
 from .results import Outcome
+from .scheduler import Begun
 from .states import Kind
 from .tempo import Fixed
 from .transport import Timeouts, Transport
@@ -274,15 +276,16 @@ class BatchRun:
         self._folder = await folder_for(self._save_to)
         self._pipelines = await self._parts.pipelines(self._ledger)
 
-    async def work(self, item: BatchItem) -> Outcome[BatchItem]:
+    async def work(self, item: BatchItem, begun: Begun) -> Outcome[BatchItem]:
         self._read += 1
+        number = f"item {self._read}"
         try:
             request = as_request(item)
-        except InvalidRequest as error:
-            name = f"item {self._read}"
-            return Outcome(job_id=name, request=item, error=error.about(job_id=name))
+            name = self._names.name(request)
+        except Exception as error:  # noqa: BLE001 — an item may be any object, and raise anything when it is looked at
+            return Outcome(job_id=number, request=item, error=as_ours(error, f"reading {number}").about(job_id=number))
         assert self._pipelines is not None  # noqa: S101 — prepared before the first item
-        outcome = await self._pipelines.outcome(request, self._names.name(request), self._folder)
+        outcome = await self._pipelines.outcome(request, name, self._folder, begun)
         return replace(cast("Outcome[BatchItem]", outcome), request=item)
 
     @staticmethod

@@ -27,7 +27,7 @@ from .results import (
     VideoResult,
     VideoToAudioResult,
 )
-from .scheduler import FanOut, Run
+from .scheduler import Bounds, FanOut, Run
 from .settlement import Settlement
 from .states import JobState, Kind
 from .transport import AiohttpTransport, Timeouts, Transport
@@ -38,9 +38,12 @@ T = TypeVar("T")
 ResultT = TypeVar("ResultT", ImageResult, VideoResult, AudioResult)
 
 
-READ_AHEAD: Final = 100
-"""Requests of a batch that may be under way beyond those that can run: being saved, or waiting for the other kind's
-slots while this kind's are free."""
+READ_AHEAD: Final = 40
+"""Requests of a batch that are read and wait to be created, at most: as many as all kinds' limits let out in a second,
+so that no send time waits for the reading, and the first create does not wait for thousands to be read."""
+
+SAVING: Final = 100
+"""Requests of a batch that may be under way beyond those that can run: being saved, or waiting to be created."""
 
 
 class AigcClient:
@@ -184,8 +187,8 @@ class AigcClient:
         # With a durable ledger the same batch again is the same jobs; without one it is new ones.
         names = self._names if path is None else Names()
         batch = BatchRun(parts, path, save_to, names)
-        width = 2 * sum(parts.capacities.values()) + READ_AHEAD
-        return Run(FanOut(requests, batch.work, width, parts.work, batch.prepare, batch.stops))
+        bounds = Bounds(under_way=2 * sum(parts.capacities.values()) + SAVING, waiting=READ_AHEAD)
+        return Run(FanOut(requests, batch.work, bounds, parts.work, batch.prepare, batch.stops))
 
     @overload
     async def submit(self, request: ImageRequest) -> "Task[ImageResult]": ...

@@ -8,7 +8,8 @@ it is accepted now, or the refusal proves that it was.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -18,7 +19,8 @@ from pydantic import JsonValue
 
 from . import events
 from .calls import Calls
-from .errors import AigcError, CreateOutcomeUnknown, Throttled, TooManyTasks, to_record
+from .errors import AigcError, CreateOutcomeUnknown, LedgerError, Throttled, TooManyTasks, TransportError, to_record
+from .faults import as_ours
 from .ledger import JobRecord, Ledger
 from .limits import PROBE_S, AccountLimits, SendTime, Slot
 from .ownership import Owner
@@ -41,9 +43,20 @@ less an hour for clocks that differ."""
 FIND_PAGES: Final = 10
 """Pages of 100 tasks looked through for a session's task: the newest thousand in each state."""
 
-Resolve = Callable[[], TaskRequest]
-"""Makes the request to send. Called when the job has its slot, and again for a create in another session, so that it
-sees what is true then (a URL's age)."""
+
+def ignore() -> None:
+    """The default for callers that do not ask when a create goes out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a job's create comes to its request."""
+
+    resolve: Callable[[], TaskRequest]
+    """Makes the request to send. Called when the job has its slot, and again for a create in another session, so that
+    it sees what is true then (a URL's age)."""
+    begun: Callable[[], None] = ignore
+    """Called when the job no longer waits to be created: its create goes out, or is not needed."""
 
 
 class Emit(Protocol):
@@ -76,7 +89,7 @@ class _Creation:
     job: JobRecord
     """As the latest attempt left it: *unknown* if one of them may have been accepted."""
     filled_in: dict[str, JsonValue]
-    resolve: Resolve
+    order: Order
     call: Call[Created]
     slot: Slot
 
@@ -96,6 +109,7 @@ class Creates:
         store: CosStore | None,
         deadline_s: Callable[[JobRecord], float],
         watch: Callable[[JobRecord], object],
+        holder: Callable[[str], Awaitable[JobRecord | None]],
         emit: Emit,
     ) -> None:
         self._ledger = ledger
@@ -107,7 +121,10 @@ class Creates:
         self._store = store
         self._deadline_s = deadline_s
         self._watch = watch
+        self._holder = holder
         self._emit = emit
+        self._answered: dict[str, str] = {}
+        """The job whose create was answered with a TaskId first, until the ledger knows."""
         self._exchanges: dict[str, asyncio.Task[JobRecord]] = {}
         self._to_send: dict[asyncio.Task[JobRecord], SendTime] = {}
 
@@ -148,7 +165,7 @@ class Creates:
             exchange.result()  # raises: the ledger could not keep how it ended, and the error knows
         return job
 
-    async def create(self, job: JobRecord, resolve: Resolve) -> JobRecord:
+    async def create(self, job: JobRecord, order: Order) -> JobRecord:
         """Create the job's task in a slot; refused for want of room at the service, wait for another one."""
         self._calls.check_account(self._dialect.create_action(job.kind))
         slots, give_up_at = self._limits.slots[job.kind], inf
@@ -156,7 +173,7 @@ class Creates:
         slot = kept if kept is not None and kept.take_back() else await slots.acquire()
         while True:
             try:
-                return await self._create_in(slot, job, resolve)
+                return await self._create_in(slot, job, order)
             except _NoRoom as no_room:
                 if no_room.refusal is not None:
                     now = asyncio.get_running_loop().time()
@@ -168,10 +185,10 @@ class Creates:
             slot = await slots.acquire(again=slot)
             job = await self._ledger.get(job.job_id) or job
 
-    async def _create_in(self, slot: Slot, job: JobRecord, resolve: Resolve) -> JobRecord:
+    async def _create_in(self, slot: Slot, job: JobRecord, order: Order) -> JobRecord:
         creation: _Creation | None = None
         try:
-            creation = self._prepared(job, resolve, slot)
+            creation = self._prepared(job, order, slot)
             return await self._calls.repeat(
                 creation.call, partial(self._attempt, creation), partial(self._retried, creation.job)
             )
@@ -190,10 +207,10 @@ class Creates:
             self._emit(events.Unknown, left, error=doubt)
             raise doubt from error
 
-    def _prepared(self, job: JobRecord, resolve: Resolve, slot: Slot) -> _Creation:
-        request = resolve()
+    def _prepared(self, job: JobRecord, order: Order, slot: Slot) -> _Creation:
+        request = order.resolve()
         job = self._in_session(job)
-        return _Creation(job, beyond(request, job.content), resolve, self._call(request, job), slot)
+        return _Creation(job, beyond(request, job.content), order, self._call(request, job), slot)
 
     def _call(self, request: TaskRequest, job: JobRecord) -> Call[Created]:
         return self._dialect.create(request, self._store, job.session_id)
@@ -210,7 +227,8 @@ class Creates:
         if creation.slot.is_too_many:
             raise _NoRoom
         if job.session_id != (job := self._in_session(job)).session_id:
-            creation.job, creation.call = job, self._call(creation.resolve(), job)
+            creation.job, creation.call = job, self._call(creation.order.resolve(), job)
+        creation.order.begun()
         exchange = self._owner.start(self._exchange(creation, send_time), f"create of {job.job_id}")
         self._exchanges[job.job_id] = exchange
         self._to_send[exchange] = send_time
@@ -237,18 +255,36 @@ class Creates:
             await self._ledger.put(intent.moved(not_sent))
             raise
         self._emit(events.Paced, intent)
+        created: Created | None = None
         try:
             created = await self._calls.once(creation.call, send_time)
+            await self._require_own_task(created.task_id, intent.job_id)
         except AigcError as error:
             return await self._refused(creation, self._sent(intent, send_time), error, may_exist=may_exist)
         except asyncio.CancelledError:
-            if send_time.has_come:
-                sent = self._sent(intent, send_time)
+            sent = self._sent(intent, send_time)
+            if created is not None:
+                await self._accepted(sent, created, creation.slot)
+            elif send_time.has_come:
                 await self._unknown(creation, sent, "the client was closed before the create was answered")
             else:
                 await self._ledger.put(intent.moved(not_sent))
             raise
         return await self._accepted(self._sent(intent, send_time), created, creation.slot)
+
+    async def _require_own_task(self, task_id: str, job_id: str) -> None:
+        """Raise TransportError for a create that was answered with another job's task: the answer was that job's, given
+        twice, and tells nothing of this one. Otherwise the task is taken to be this job's from now on."""
+        other = self._answered.setdefault(task_id, job_id)
+        if other == job_id:
+            held = None
+            with suppress(LedgerError):  # one that can't be read now must not cost a TaskId
+                held = await self._holder(task_id)
+            if held is None or held.job_id == job_id:
+                return
+            del self._answered[task_id]
+            other = held.job_id
+        raise TransportError(f"it was answered with task {task_id}, which is {other}'s", ending=Ending.UNKNOWN)
 
     async def _accepted(
         self, intent: JobRecord, created: Created, slot: Slot | None, since: float | None = None
@@ -267,14 +303,14 @@ class Creates:
             slot.name(created.task_id)
         try:
             await self._ledger.put(submitted)
-        except AigcError as error:
+        except Exception as error:  # noqa: BLE001 — of whatever class: the TaskId must be told
             _log.error(
                 "the service accepted %s as task %s, which the ledger could not keep", intent.job_id, created.task_id
             )
-            error.about(job_id=intent.job_id, task_id=created.task_id)
-            raise
+            raise as_ours(error, "keeping a TaskId").about(job_id=intent.job_id, task_id=created.task_id) from None
         finally:
             self._watch(submitted)
+            self._answered.pop(created.task_id, None)
         self._emit(events.Submitted, submitted, task_id=created.task_id)
         return submitted
 

@@ -17,7 +17,8 @@
     ├── ResultExpired           a result's URL has ended (12 hours; on VOD 7 days), or is too near its end to be used
     ├── DownloadError           a result could not be fetched or written
     ├── LedgerError             the ledger cannot be used or does not fit
-    └── ClientClosed            the client was closed, or never opened
+    ├── ClientClosed            the client was closed, or never opened
+    └── UnexpectedError         a fault of this package or a library below it
 
 Each carries what it knows of `job_id`, `task_id`, `request_id` and `action`, so that one can go on from its text.
 """
@@ -185,11 +186,15 @@ class ClientClosed(AigcError):
     """The client is not open: use it inside `async with`."""
 
 
+class UnexpectedError(AigcError):
+    """A fault of this package or a library below it; the traceback is in the log. Please report it."""
+
+
 RECORDED: Final[dict[str, type[AigcError]]] = {
     cls.__name__: cls
     for cls in (
         ClientClosed, ConfigError, CreateOutcomeUnknown, DownloadError, InvalidRequest, JobDropped, LedgerError,
-        ResultExpired, TaskFailed, TaskTimeout,
+        ResultExpired, TaskFailed, TaskTimeout, UnexpectedError,
     )
 }  # fmt: skip
 SERVICE: Final[dict[str, type[ServiceError]]] = {
@@ -224,6 +229,8 @@ def from_record(record: dict[str, str], *, job_id: str, task_id: str | None) -> 
         error = TransportError(message, ending=ending)
     else:
         error = RECORDED.get(name, AigcError)(message, request_id=request_id)
+        if isinstance(error, UnexpectedError) and "ending" in record:
+            error.ending = ending
         if isinstance(error, CreateOutcomeUnknown) and "accepted" in record:
             error.as_accepted()
     return error.about(job_id=job_id, task_id=task_id, action=record.get("action"))

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from . import events
 from .calls import Calls
-from .creates import UNKNOWN_SLOT_S, Creates, Resolve, in_doubt
+from .creates import UNKNOWN_SLOT_S, Creates, Order, in_doubt
 from .downloads import Downloads, all_exist
 from .errors import (
     AigcError,
@@ -86,6 +86,7 @@ class Jobs:
             store=store,
             deadline_s=self._deadline_s,
             watch=self._watch,
+            holder=self._holder,
             emit=self._emit,
         )
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -122,18 +123,19 @@ class Jobs:
             self._emit(events.Planned, job)
         return job
 
-    async def submit(self, job: JobRecord, resolve: Resolve) -> JobRecord:
+    async def submit(self, job: JobRecord, order: Order) -> JobRecord:
         """Bring the job to where the service has accepted it, or further if it was there already.
 
         Raises the error that ended it, CreateOutcomeUnknown among them.
         """
         async with self._lock(job.job_id):
-            return await self._submit(job, resolve)
+            return await self._submit(job, order)
 
-    async def finish(self, job: JobRecord, resolve: Resolve) -> JobRecord:
+    async def finish(self, job: JobRecord, order: Order) -> JobRecord:
         """Bring the job to where its task has ended well. Raises the error that ended it otherwise."""
         async with self._lock(job.job_id):
-            job = await self._submit(job, resolve)
+            job = await self._submit(job, order)
+            order.begun()  # a job that an earlier run has created may still run for long
             if job.state is JobState.SUBMITTED:
                 job = await self._wait(job)
             if job.state is JobState.FAILED:
@@ -284,12 +286,12 @@ class Jobs:
 
     # --- planned → submitted ------------------------------------------------------------------------------------------
 
-    async def _submit(self, job: JobRecord, resolve: Resolve) -> JobRecord:
+    async def _submit(self, job: JobRecord, order: Order) -> JobRecord:
         job = await self.ledger.get(job.job_id) or job
         if job.state is JobState.INTENT:
             job = await self._creates.left_behind(job)
         if job.state is JobState.PLANNED or self._creates.may_ask_again(job):
-            job = await self._creates.create(job, resolve)
+            job = await self._creates.create(job, order)
         elif self._creates.may_look_for(job):
             job = await self._creates.look_for(job)
         if job.state in (JobState.FAILED, JobState.UNKNOWN):
@@ -373,6 +375,10 @@ class Jobs:
             ended_at=ended.seen_at,
             error=to_record(failure),
         )
+
+    async def _holder(self, task_id: str) -> JobRecord | None:
+        """The job that a task is of: in this client, whatever the ledger, or in the ledger."""
+        return self._poller.job_of(task_id) or await self.ledger.of_task(task_id)
 
     # --- small parts --------------------------------------------------------------------------------------------------
 

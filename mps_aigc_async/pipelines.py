@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from .catalog import Strictness, judge
+from .creates import Order, ignore
 from .downloads import stem_of
 from .errors import AigcError, InvalidRequest, ResultExpired
+from .faults import as_ours
 from .jobs import Jobs
 from .ledger import JobRecord
 from .limits import Slot, Slots
@@ -195,29 +197,32 @@ class Pipelines:
         self._ahead = ahead
         self._wall = wall
 
-    async def outcome(self, request: RequestT, name: str, save_to: Path | None) -> Outcome[RequestT]:
-        """How the request ends. Raises nothing of ours: an error is part of the outcome."""
+    async def outcome(
+        self, request: RequestT, name: str, save_to: Path | None, begun: Callable[[], None] = ignore
+    ) -> Outcome[RequestT]:
+        """How the request ends. Raises no error, of whatever class: it is part of the outcome. `begun` is called when
+        its first step no longer waits to be created."""
         made: list[StepResult] = []
         try:
             if isinstance(request, Step):
-                result: Result = await self._single(request, name, save_to)
+                result: Result = await self._single(request, name, save_to, begun)
             else:
-                result = await self._chain(request, name, save_to, made)
-        except AigcError as error:
-            error.about(job_id=name)
+                result = await self._chain(request, name, save_to, made, begun)
+        except Exception as error:  # noqa: BLE001 — one job's trouble is its own: it must not end the batch
             before_last = made[: len(steps_of(request)) - 1]
-            return Outcome(job_id=name, request=request, error=error, partial=_partial(before_last))
+            ours = as_ours(error, f"making {name}").about(job_id=name)
+            return Outcome(job_id=name, request=request, error=ours, partial=_partial(before_last))
         return Outcome(job_id=name, request=request, result=result)
 
     async def submit(self, request: TaskRequest, name: str) -> JobRecord:
         """The job of a single request, accepted by the service (or further, if it was there already)."""
         await self._check_new(request, name)
         job = await self._plan(request, name)
-        return await self._jobs.submit(job, partial(self._defaults.apply, request))
+        return await self._jobs.submit(job, Order(partial(self._defaults.apply, request)))
 
     async def finish(self, job: JobRecord) -> JobRecord:
         """A submitted job, brought to its end."""
-        return await self._jobs.finish(job, _never)
+        return await self._jobs.finish(job, Order(_never))
 
     async def attach(self, kind: Kind, task_id: str) -> JobRecord:
         """A task of another ledger or none, waited for to its end."""
@@ -235,15 +240,25 @@ class Pipelines:
         """Send no create that is not sent yet."""
         self._jobs.stop_creating()
 
-    async def _single(self, request: TaskRequest, name: str, save_to: Path | None) -> StepResult:
+    async def _single(
+        self, request: TaskRequest, name: str, save_to: Path | None, begun: Callable[[], None]
+    ) -> StepResult:
         """Make a request of one step. Thousands may wait here at once: it keeps nothing that it does not need."""
         await self._check_new(request, name)
-        job = await self._jobs.finish(await self._plan(request, name), partial(self._defaults.apply, request))
+        order = Order(partial(self._defaults.apply, request), begun)
+        job = await self._jobs.finish(await self._plan(request, name), order)
         if save_to is not None:
             job = await self._jobs.save(job, save_to, stem_of(name))
         return job.result()
 
-    async def _chain(self, request: Request, name: str, save_to: Path | None, made: list[StepResult]) -> Result:
+    async def _chain(
+        self,
+        request: Request,
+        name: str,
+        save_to: Path | None,
+        made: list[StepResult],
+        begun: Callable[[], None],
+    ) -> Result:
         """Make each step from the one before it. What is made by then is in `made`, whatever happens."""
         await self._check_new(request, name)
         steps = steps_of(request)
@@ -255,7 +270,8 @@ class Pipelines:
             before: JobRecord | None = None
             try:
                 for step, planned in zip(steps, jobs, strict=True):
-                    before = job = await self._made(step, planned, before, places.get(step.kind))
+                    order = Order(partial(self._request_of, step, before), begun)
+                    before = job = await self._made(planned, order, places.get(step.kind))
                     made.append(job.result())
                     if save_to is None:
                         continue
@@ -264,16 +280,16 @@ class Pipelines:
                         made[-1] = (await save).result()
                     else:
                         saving.append(await stack.enter_async_context(_beside(save)))
-            except AigcError as error:
-                failure = error
+            except Exception as error:  # noqa: BLE001 — what is made by now is saved, whatever the trouble is
+                failure = as_ours(error, f"making {name}")
                 for place in places.values():  # saving may take hours, and must not hold up other chains
                     place.release()
             # What was made is paid for, whatever became of the rest: it is saved before we say so.
             for number, save_of_it in enumerate(saving):
                 try:
                     made[number] = (await save_of_it).result()
-                except AigcError as error:
-                    failure = failure or error
+                except Exception as error:  # noqa: BLE001 — the others are saved all the same
+                    failure = failure or as_ours(error, f"saving {name}")
         if failure is not None:
             raise failure
         return _whole(made)
@@ -290,20 +306,18 @@ class Pipelines:
                 stack.callback(place.release)
         return places
 
-    async def _made(self, step: TaskRequest, job: JobRecord, before: JobRecord | None, place: Slot | None) -> JobRecord:
+    async def _made(self, job: JobRecord, order: Order, place: Slot | None) -> JobRecord:
         """One step's job, its task ended well."""
-
-        def resolve() -> TaskRequest:
-            return self._defaults.apply(step) if before is None else self._continued(step, before)
-
         if place is not None:
-            job = await self._jobs.submit(job, resolve)
-            self._ahead[step.kind].look()
+            job = await self._jobs.submit(job, order)
+            self._ahead[job.kind].look()
             place.release()
-        return await self._jobs.finish(job, resolve)
+        return await self._jobs.finish(job, order)
 
-    def _continued(self, step: TaskRequest, before: JobRecord) -> TaskRequest:
-        """A chain's step from the one before it, if that one's URL lives long enough to be fetched."""
+    def _request_of(self, step: TaskRequest, before: JobRecord | None) -> TaskRequest:
+        """A chain's step as it is sent: from the step before it, if that one's URL lives long enough to be fetched."""
+        if before is None:
+            return self._defaults.apply(step)
         if before.expires_at is None or self._wall() > before.expires_at - NEAR_END_S:
             raise ResultExpired(
                 f"the {before.kind}'s URL ends at {_clock(before.expires_at)}, too soon for the {step.kind} that goes "

@@ -153,6 +153,11 @@ class Poller:
     def __len__(self) -> int:
         return len(self._watches)
 
+    def job_of(self, task_id: str) -> JobRecord | None:
+        """The job whose task this is, if it is being polled."""
+        watch = self._watches.get(task_id)
+        return None if watch is None else watch.job
+
     def watch(self, watch: Watch) -> Watch:
         """Poll a task from now on. One that is watched already keeps its watch, which is returned instead."""
         known = self._watches.get(watch.task_id)

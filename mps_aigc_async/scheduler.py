@@ -1,9 +1,10 @@
-"""Bounded fan-out: many items, a few at a time, outcomes as they come. It knows nothing of images or limits."""
+"""Bounded fan-out: many items, few at a time, outcomes as they come. It knows nothing of images or limits."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -12,6 +13,33 @@ from .ownership import Owner
 
 Item = TypeVar("Item")
 Out = TypeVar("Out")
+
+Begun = Callable[[], None]
+"""Called by an item's work when it no longer waits to begin. Calling it again does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many items a fan-out reads."""
+
+    under_way: int
+    """Items read whose outcome is not taken yet: a slow consumer stops the reading, never the work."""
+    waiting: int
+    """Items read whose work has not begun: memory and the first item's delay follow this, however many may run."""
+
+
+class _Start:
+    """One item's place among those that wait to begin, given back once."""
+
+    __slots__ = ("_places",)
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places: asyncio.Semaphore | None = places
+
+    def begun(self) -> None:
+        places, self._places = self._places, None
+        if places is not None:
+            places.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +52,16 @@ class _End:
 class FanOut(Generic[Item, Out]):
     """What runs: one task that reads, one per item. `Run` is the consumer's handle on it.
 
-    At most `width` items are under way, counted from before an item is read until its outcome is taken: a slow
-    consumer stops the reading, never the work. `prepare` is awaited before the first item is read; what it or the
-    source raises ends the reading, as does an error that `stops` returns for an outcome, and is raised to the
-    consumer after the outcomes of all items read before.
+    `bounds` say how many items are read. `prepare` is awaited before the first item is read; what it or the source
+    raises ends the reading, as does an error that `stops` returns for an outcome, and is raised to the consumer after
+    the outcomes of all items read before.
     """
 
     def __init__(
         self,
         source: Iterable[Item] | AsyncIterable[Item],
-        work: Callable[[Item], Coroutine[Any, Any, Out]],
-        width: int,
+        work: Callable[[Item, Begun], Coroutine[Any, Any, Out]],
+        bounds: Bounds,
         owner: Owner,
         prepare: Callable[[], Awaitable[None]],
         stops: Callable[[Out], BaseException | None],
@@ -47,8 +74,10 @@ class FanOut(Generic[Item, Out]):
         self._error: BaseException | None = None
         self._reader: asyncio.Task[None] | None = None
         self._left = False
-        self.places = asyncio.Semaphore(width)
+        self.places = asyncio.Semaphore(bounds.under_way)
         """An item has a place from before it is read until its outcome is taken."""
+        self._starts = asyncio.Semaphore(bounds.waiting)
+        """An item has one of these from before it is read until its work has begun or ended."""
         self.outcomes: asyncio.Queue[Out | _End] = asyncio.Queue()
         self.workers: set[asyncio.Task[Out]] = set()
 
@@ -63,15 +92,18 @@ class FanOut(Generic[Item, Out]):
         async with aclosing(_each(self._source)) as items:
             while True:
                 await self.places.acquire()
+                await self._starts.acquire()
                 try:
                     item = await anext(items)
                 except StopAsyncIteration:
                     return
-                worker = self._owner.start(self._work(item), "batch item")
+                start = _Start(self._starts)
+                worker = self._owner.start(self._work(item, start.begun), "batch item")
                 self.workers.add(worker)
-                worker.add_done_callback(self._worker_ended)
+                worker.add_done_callback(partial(self._worker_ended, start))
 
-    def _worker_ended(self, worker: asyncio.Task[Out]) -> None:
+    def _worker_ended(self, start: _Start, worker: asyncio.Task[Out]) -> None:
+        start.begun()
         self.workers.discard(worker)
         if worker.cancelled():
             self._ended_by_owner()

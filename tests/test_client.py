@@ -23,7 +23,7 @@ from mps_aigc_async import (
     VideoRequest,
 )
 from mps_aigc_async.assembly import BatchItem
-from mps_aigc_async.client import READ_AHEAD
+from mps_aigc_async.client import SAVING
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.events import Event
 
@@ -262,5 +262,5 @@ async def test_leaving_a_run_early_leaves_nothing_behind() -> None:
             await anext(batch)
         assert batch.in_flight == 0
         made = emulator.statistics().created["image"]
-        assert made <= 2 * (2 * (4 + 1 + 1) + READ_AHEAD)
+        assert made <= 2 * (2 * (4 + 1 + 1) + SAVING)
         assert client.statistics().slots[Kind.IMAGE].waiting == 0

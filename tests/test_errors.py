@@ -113,6 +113,13 @@ def test_an_ending_comes_back_from_its_record(cls: type[AigcError]) -> None:
     assert from_record(to_record(error), job_id="a", task_id=None).ending is error.ending
 
 
+@pytest.mark.parametrize("ending", [Ending.UNKNOWN, Ending.REFUSED])
+def test_an_unexpected_error_keeps_its_ending(ending: Ending) -> None:
+    error = errors.UnexpectedError("KeyError")
+    error.ending = ending
+    assert from_record(to_record(error), job_id="a", task_id=None).ending is ending
+
+
 def test_a_record_holds_texts_alone() -> None:
     for cls in CLASSES:
         error = made(cls)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,7 +41,7 @@ from mps_aigc_async.downloads import Downloads
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.errors import AigcError
 from mps_aigc_async.ledger import MemoryLedger
-from mps_aigc_async.limits import PROBE_S
+from mps_aigc_async.limits import LEAD_S, PROBE_S
 from mps_aigc_async.requests import content
 from mps_aigc_async.settlement import Settlement
 from mps_aigc_async.states import Ending
@@ -263,6 +263,38 @@ def test_a_task_that_fails_at_the_service_tells_why_and_stays_failed() -> None:
             with pytest.raises(TaskFailed, match="could not generate"):
                 await client.generate(request)  # the ledger knows: nothing is created again
         assert accepted(service, "CreateAigcImageTask") == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_few_requests_are_read_before_the_first_create_whatever_the_caps(tmp_path: Path, on_disk: bool) -> None:
+    async def main() -> None:
+        service, read, read_at_creates, enough = in_memory(), list[int](), list[int](), asyncio.Event()
+
+        def requests() -> Iterator[ImageRequest]:
+            for number in range(100_000):
+                read.append(number)
+                yield ImageRequest(prompt=f"picture {number}")
+
+        def note(event: events.Event) -> None:
+            if isinstance(event, events.Submitted):
+                read_at_creates.append(len(read))
+                if len(read_at_creates) == 100:
+                    enough.set()
+
+        ledger = tmp_path / "jobs.db" if on_disk else None
+        async with client_of(service, configured(images=10_000, videos=10_000), ledger=ledger) as client:
+            client.on_event(note)
+            begun_at = wall()
+            async with client.run(requests()):
+                await enough.wait()
+            first = next(arrival.at for arrival in service.arrivals if arrival.action == "CreateAigcImageTask")
+        assert first - begun_at < 0.3
+        on_the_way = int(20 * LEAD_S) + 2  # creates that have their send time, and those that are sent and not answered
+        assert all(
+            number <= created + on_the_way + READ_AHEAD for created, number in enumerate(read_at_creates, start=1)
+        )
 
     run(main())
 

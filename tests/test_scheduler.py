@@ -8,16 +8,17 @@ import pytest
 
 from mps_aigc_async.errors import ClientClosed
 from mps_aigc_async.ownership import Owner
-from mps_aigc_async.scheduler import FanOut, Run
+from mps_aigc_async.scheduler import Begun, Bounds, FanOut, Run
 from mps_aigc_async.testing import run
 
 
 class Bench:
     """A run of numbers, with what it did on record."""
 
-    def __init__(self, width: int = 3, stop_at: int | None = None) -> None:
+    def __init__(self, width: int = 3, stop_at: int | None = None, waiting: int = 100) -> None:
         self.owner = Owner()
         self.width = width
+        self.waiting = waiting
         self.stop_at = stop_at
         self.read: list[int] = []
         self.working = 0
@@ -29,7 +30,7 @@ class Bench:
             self.read.append(number)
             yield number
 
-    async def work(self, number: int) -> int:
+    async def work(self, number: int, _begun: Begun) -> int:
         self.working += 1
         self.most_working = max(self.most_working, self.working)
         try:
@@ -48,7 +49,7 @@ class Bench:
         return KeyError(number) if number == self.stop_at else None
 
     def run(self, source: "Iterator[int] | AsyncIterator[int]") -> Run[int, int]:
-        return Run(FanOut(source, self.work, self.width, self.owner, self.prepare, self.stops))
+        return Run(FanOut(source, self.work, Bounds(self.width, self.waiting), self.owner, self.prepare, self.stops))
 
 
 def virtually(main: Callable[[], object]) -> Callable[[], None]:
@@ -104,6 +105,31 @@ async def test_a_slow_consumer_stops_the_reading_and_not_the_work() -> None:
 
 
 @virtually
+async def test_an_item_is_read_only_when_few_of_those_read_wait_to_begin() -> None:
+    bench, may_begin = Bench(), asyncio.Semaphore(0)
+
+    async def work(number: int, begun: Begun) -> int:
+        await may_begin.acquire()
+        begun()
+        begun()  # told twice, it counts once
+        return await bench.work(number, begun)
+
+    fan_out = FanOut(bench.numbers(), work, Bounds(under_way=1000, waiting=4), bench.owner, bench.prepare, bench.stops)
+    async with Run(fan_out):
+        for begun in range(20):
+            await asyncio.sleep(0.001)
+            assert len(bench.read) == begun + 4
+            may_begin.release()
+
+
+@virtually
+async def test_an_item_that_ends_without_having_begun_waits_no_longer() -> None:
+    bench = Bench(width=100, waiting=2)
+    assert sorted([number async for number in bench.run(bench.numbers(30))]) == list(range(30))
+    assert bench.most_working == 2
+
+
+@virtually
 async def test_async_sources_work_and_are_closed() -> None:
     bench, closed = Bench(), list[bool]()
 
@@ -150,7 +176,7 @@ async def test_a_preparation_that_fails_is_raised_and_nothing_is_read() -> None:
     async def prepare() -> None:
         raise PermissionError("no such folder")
 
-    batch = Run(FanOut(bench.numbers(), bench.work, 2, bench.owner, prepare, bench.stops))
+    batch = Run(FanOut(bench.numbers(), bench.work, Bounds(2, 2), bench.owner, prepare, bench.stops))
     with pytest.raises(PermissionError):
         await anext(batch)
     assert bench.read == []

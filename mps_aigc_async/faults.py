@@ -1,0 +1,41 @@
+"""A fault that nobody foresaw, of this package or of a library below it, as an error of ours.
+
+The log gets its traceback: class names and frames, and no messages, since those quote headers and signed URLs.
+"""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from typing import Final
+
+from .errors import AigcError, UnexpectedError
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+
+def unexpected(fault: Exception, doing: str) -> UnexpectedError:
+    """Write the fault's traceback to the log, and return the error that stands for it.
+
+    >>> unexpected(KeyError("a secret"), "reading an answer").message
+    'KeyError while reading an answer: a fault of this package or of a library below it; its traceback is in the log'
+    """
+    name = type(fault).__name__
+    _log.error("%s while %s\n%s", name, doing, "".join(_frames(fault)))
+    return UnexpectedError(
+        f"{name} while {doing}: a fault of this package or of a library below it; its traceback is in the log"
+    )
+
+
+def as_ours(error: Exception, doing: str) -> AigcError:
+    """The error itself if it is one of ours; else the one that stands for it."""
+    return error if isinstance(error, AigcError) else unexpected(error, doing)
+
+
+def _frames(fault: BaseException) -> Iterator[str]:
+    """The traceback as Python prints it, the causes first, each exception by its class alone."""
+    before = fault.__cause__ or (None if fault.__suppress_context__ else fault.__context__)
+    if before is not None:
+        yield from _frames(before)
+        yield "\n"
+    yield from traceback.format_tb(fault.__traceback__)
+    yield f"{type(fault).__module__}.{type(fault).__qualname__}\n"
