@@ -39,6 +39,7 @@ INTERRUPTED: Final = 130
 _MARGIN_S: Final = 6.5
 """Counted from the intent, a create's slot outlives the longest task by this much, as the real minutes do: its process
 may be stopped or find its disk full (`deck`) for seconds between an intent and its create, and be killed then."""
+_log: Final = logging.getLogger("batch")
 _IN_DOUBT: Final = "mps_aigc_async.creates.UNKNOWN_SLOT_S"
 _PROBE: Final = "mps_aigc_async.limits.slots.PROBE_S"
 
@@ -173,6 +174,8 @@ async def _outcomes(client: AigcClient, orders: Orders) -> None:
     try:
         async for outcome in client.run(chains(orders.name, orders.chains), save_to=Path(orders.out)):
             _tell(_told(outcome))
+            if outcome.error is not None:
+                _log.info("%s: %s: %s", outcome.job_id, type(outcome.error).__name__, outcome.error)
     except AigcError as error:
         stopped = stopped_by(error)
     for job in await client.unknown():
