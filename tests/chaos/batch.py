@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from unittest.mock import patch
 
 from mps_aigc_async import AigcClient, AigcError, Config, ImageRequest, ImageToVideo, LedgerError, Outcome, VideoRequest
 from mps_aigc_async.assembly import BatchItem
-from mps_aigc_async.cli.interrupts import Interrupted, Interrupts
+from mps_aigc_async.cli.interrupts import SIGNALS, Interrupted, Interrupts
 from mps_aigc_async.creates import UNKNOWN_SLOT_S
 from mps_aigc_async.limits import PROBE_S
 from mps_aigc_async.results import steps_made
@@ -155,9 +156,9 @@ async def main(orders: Orders, machine: Machine) -> None:
     # The tasks are as many times shorter than the real ones: so is the time for which a create in doubt keeps its slot,
     # and that until a full service is tried again.
     scaled = {kind: seconds / SPEED + _MARGIN_S for kind, seconds in UNKNOWN_SLOT_S.items()}
-    with Interrupts() as interrupts, patch.dict(_IN_DOUBT, scaled), patch(_PROBE, PROBE_S / SPEED):
-        _say("begun")
-        try:
+    try:
+        with Interrupts() as interrupts, patch.dict(_IN_DOUBT, scaled), patch(_PROBE, PROBE_S / SPEED):
+            _say("begun")
             async with client:
                 _say("open")
                 try:
@@ -165,8 +166,11 @@ async def main(orders: Orders, machine: Machine) -> None:
                         await interrupts.stoppable(_outcomes(client, orders))
                 finally:
                     _say("closing")
-        except AigcError as error:
-            _tell(stopped_by(error))
+    except AigcError as error:
+        _tell(stopped_by(error))
+    finally:
+        for number in SIGNALS:  # all is done: one that comes now would only look like a crash
+            signal.signal(number, signal.SIG_IGN)
 
 
 async def _outcomes(client: AigcClient, orders: Orders) -> None:
@@ -210,7 +214,7 @@ def _run() -> int:
     machine.wait_for_go()
     try:
         asyncio.run(main(orders, machine))
-    except (Interrupted, KeyboardInterrupt):  # the second one: of a second signal, when the first had ended it all
+    except Interrupted:
         return INTERRUPTED
     return 0
 

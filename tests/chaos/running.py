@@ -61,7 +61,7 @@ _MAY_END: Final = {
     Ending.KILL_CLOSING: _KILLED | {INTERRUPTED},
     Ending.TERMINATE: frozenset({INTERRUPTED}),
     Ending.INTERRUPT: frozenset({INTERRUPTED}),
-    Ending.LEAVE: frozenset({INTERRUPTED, -signal.SIGINT}),  # the second one may come as the interpreter ends
+    Ending.LEAVE: frozenset({INTERRUPTED}),
 }
 
 
