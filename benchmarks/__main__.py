@@ -13,6 +13,7 @@ BENCHMARKS: Final[Mapping[str, str]] = {
     "crashes": "200 kills of batches of chains: what was lost, or made twice?",
     "detection": "how long after a task's end its result is there, by fixed and adaptive polls",
     "durability": "what the ledger in a file costs",
+    "first_create": "how long after `run` begins the first create leaves, whatever the caps",
     "makespan": "300 chains, beside a bound that no schedule can beat",
     "overhead": "the CPU of one create, beside bare aiohttp and the official SDK; the time of the import",
     "pacing": "how much of the documented rates is used and refused, beside other limiters",
@@ -27,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog="\n".join(f"{name:12}{what}" for name, what in BENCHMARKS.items()),
+        epilog="\n".join(f"{name:14}{what}" for name, what in BENCHMARKS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="+", choices=BENCHMARKS, metavar="NAME")

@@ -33,6 +33,7 @@ from tencentcloud.mps.v20190612.mps_client_async import MpsClient as AsyncMpsCli
 import mps_aigc_async
 from mps_aigc_async import AigcClient, Config, Credentials, ImageRequest
 from mps_aigc_async.calls import Calls
+from mps_aigc_async.clock import ServiceClock
 from mps_aigc_async.keyring import KeyRing
 from mps_aigc_async.limits import AccountLimits
 from mps_aigc_async.transport import AiohttpTransport, parse_endpoint
@@ -106,7 +107,8 @@ async def _calls(url: str, opened: AsyncExitStack) -> Create:
     transport = AiohttpTransport(endpoint)
     opened.push_async_callback(transport.close)
     keys = KeyRing(Credentials(KEYS[0], SecretStr(KEYS[1])), time.time)
-    calls = Calls(dialect, transport, keys, AccountLimits({ACTION: UNLIMITED}, UNLIMITED, {}), wall=time.time)
+    clock = ServiceClock(time.time, time.monotonic)
+    calls = Calls(dialect, transport, keys, AccountLimits({ACTION: UNLIMITED}, UNLIMITED, {}), clock=clock)
     request = ImageRequest(prompt=PROMPT)
     return lambda: calls.call(dialect.create(request, None))
 

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, cast
 from yarl import URL
 
 from .calls import Calls
+from .clock import ServiceClock
 from .config import Config
 from .credentials import Credentials, CredentialSource
 from .downloads import Downloads, prepare_folder
@@ -111,7 +112,8 @@ class Parts:
     """The parts of an open client."""
 
     def __init__(self, settings: Settings) -> None:
-        config, wall = settings.config, settings.wall
+        config = settings.config
+        self.clock = ServiceClock(settings.wall, asyncio.get_running_loop().time)
         self._settings = settings
         self.capacities = {
             Kind.IMAGE: config.concurrency.max_image_tasks,
@@ -132,8 +134,10 @@ class Parts:
         """What closing waits for: creates whose answer may be a paid task."""
         self.transport = settings.transport()
         self.downloads = Downloads(settings.timeouts)
-        self.keys = KeyRing(settings.credentials, wall)
-        self.calls = Calls(self.dialect, self.transport, self.keys, self.limits, wall=wall, policy=settings.retry)
+        self.keys = KeyRing(settings.credentials, self.clock.now)
+        self.calls = Calls(
+            self.dialect, self.transport, self.keys, self.limits, clock=self.clock, policy=settings.retry
+        )
         self.poller = Poller(
             self.calls,
             self.dialect,
@@ -141,7 +145,7 @@ class Parts:
             self.work,
             tempo=self.limits.tempo if config.concurrency.poll_strategy == "adaptive" else Fixed(),
             interval_s=config.concurrency.poll_interval_ms / 1000,
-            wall=wall,
+            wall=self.clock.now,
         )
         life_s = self.dialect.url_life_s
         self._ahead = {kind: Ahead(kind, self.limits.slots, life_s) for kind in USUAL_S}
@@ -193,7 +197,7 @@ class Parts:
             downloads=self.downloads,
             owner=self.exchanges,
             listeners=settings.events,
-            wall=settings.wall,
+            wall=self.clock.now,
             store=settings.store,
             deadlines_s={
                 Kind.IMAGE: timeouts.image_seconds,
@@ -203,7 +207,7 @@ class Parts:
             save_s=timeouts.save_seconds or inf,
         )
         await jobs.resume()
-        return Pipelines(jobs, settings.defaults, settings.check, self._ahead, settings.wall)
+        return Pipelines(jobs, settings.defaults, settings.check, self._ahead, self.clock.now)
 
     def statistics(self) -> Statistics:
         return Statistics(

@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
+from .clock import ServiceClock
 from .credentials import Credentials
 from .errors import AigcError, ClientClosed, ServiceError, Throttled
+from .faults import unexpected
 from .keyring import KeyRing
 from .limits import AccountLimits, SendTime
 from .policy import RetryPolicy, clock_is_off, keys_are_refused, may_repeat
@@ -46,7 +48,7 @@ class Calls:
         keys: KeyRing,
         limits: AccountLimits,
         *,
-        wall: Callable[[], float],
+        clock: ServiceClock,
         policy: RetryPolicy | None = None,
         uniform: Callable[[], float] = random.random,
     ) -> None:
@@ -54,10 +56,9 @@ class Calls:
         self._transport = transport
         self._keys = keys
         self._limits = limits
-        self._wall = wall
+        self._clock = clock
         self.policy: Final = policy or RetryPolicy()
         self._uniform = uniform
-        self._clock_offset_s = 0.0
         self._stopping = asyncio.Event()
         self._refused: dict[str, tuple[ServiceError, float]] = {}
         """By action: how the account was refused, and until when (on the loop's clock) that is taken to hold."""
@@ -79,28 +80,42 @@ class Calls:
         return self._limits.pace(action).reserve()
 
     async def once(self, call: Call[T], send_time: SendTime) -> T:
-        """One attempt at its send time. Raises ServiceError or TransportError."""
+        """One attempt at its send time. Raises ServiceError, TransportError or UnexpectedError."""
         try:
             credentials = await self._keys.current()
-            request = self._dialect.sign(call, credentials, int(self._wall() + self._clock_offset_s))
+            request = self._dialect.sign(call, credentials, int(self._clock.now()))
             answer = await self._transport.exchange(request, send_time.reach, send_time.sent)
             return self._decoded(call, answer, credentials, send_time)
         except AigcError as error:
             error.about(action=call.action)
             raise
+        except Exception as fault:  # noqa: BLE001 — any: after the first byte a create may have been accepted
+            failure = unexpected(fault, f"calling {call.action}")
+        # Not sent, it would meet the same fault again.
+        failure.ending = Ending.UNKNOWN if send_time.has_come else Ending.REFUSED
+        # Raised out here, so that the foreign exception is in no chain: its text may hold the request.
+        raise failure.about(action=call.action)
 
     def _decoded(self, call: Call[T], answer: HttpAnswer, credentials: Credentials, send_time: SendTime) -> T:
         """What the answer says. A refusal for the rate, the time or the keys mends what it was refused for."""
         try:
-            return call.decode(answer)
+            value = call.decode(answer)
         except AigcError as error:
+            if _is_the_services(error):
+                self._hear_time(answer, send_time)
             if isinstance(error, Throttled):
                 send_time.refused()
-            if clock_is_off(error):
-                self._correct_clock(answer)
             if keys_are_refused(error) and self._keys.refused(credentials):
                 error.ending = Ending.REFUSED_FOR_NOW  # with other keys it may be accepted
             raise
+        self._hear_time(answer, send_time)
+        return value
+
+    def _hear_time(self, answer: HttpAnswer, send_time: SendTime) -> None:
+        """Go by the service's clock: it judges our timestamps, ours only measures."""
+        date = server_time(answer)
+        if date is not None:
+            self._clock.hear(date, send_time.age_s or 0.0)
 
     async def call(self, call: Call[T]) -> T:
         """A call with its retries. Raises what its last attempt raised."""
@@ -153,8 +168,8 @@ class Calls:
                 return max(delay, asked_for or 0.0)
         raise error
 
-    def _correct_clock(self, answer: HttpAnswer) -> None:
-        """Go by the service's clock from now on: it judges our timestamps, ours only measures."""
-        theirs = server_time(answer)
-        if theirs is not None:
-            self._clock_offset_s = theirs - self._wall()
+
+def _is_the_services(error: AigcError) -> bool:
+    """Whether the service itself has answered so, and not a gateway with a page of its own: the relay's dialect names
+    an answer without a code by its status."""
+    return isinstance(error, ServiceError) and not error.code.startswith("HTTP ")

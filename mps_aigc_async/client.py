@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar, cast, overload
@@ -17,6 +18,7 @@ from .ledger import JobRecord, Ledger
 from .names import Names
 from .official import AnyCredentials, recognised
 from .policy import RetryPolicy
+from .poller import Watch
 from .requests import AudioRequest, ImageRequest, ImageToVideo, Request, Step, VideoRequest, VideoToAudio
 from .results import (
     AudioResult,
@@ -57,8 +59,8 @@ class AigcClient:
     `endpoint` replaces the service's URL (plain http only towards loopback). `ledger` is a file that survives the
     process; without it the latest 10,000 jobs that ended are remembered, as long as the client. `credentials` in place
     of the config's are `Credentials`, an `async def` that gets new ones before their `expires_at`, or an object of the
-    official SDK's credential classes. `transport` makes another transport than HTTP and `wall` tells another time (Unix
-    seconds): both are for tests.
+    official SDK's credential classes. `transport` makes another transport than HTTP, and `wall` tells the time (Unix
+    seconds) until the service has told its own: both are for tests.
 
     Clients of one account in one process and loop share its limits. Raises ConfigError for unusable keys or URLs.
     """
@@ -158,7 +160,7 @@ class AigcClient:
         folder = await folder_for(save_to)
         pipelines = await parts.pipelines(self._ledger)
         work = parts.work.serve(pipelines.outcome(request, name, folder), f"request {name}")
-        outcome = await _within(timeout, work, job_id=name)
+        outcome = await _within(timeout, work, lambda: parts.poller.of_request(name), job_id=name)
         if outcome.error is not None:
             outcome.error.partial = outcome.partial
             raise outcome.error
@@ -201,7 +203,7 @@ class AigcClient:
         parts, name = self._opened(), self._names.name(as_request(request))
         pipelines = await parts.pipelines(self._ledger)
         job = await parts.work.serve(pipelines.submit(request, name), f"request {name}")
-        return Task(self, job.kind, job.task_id or "", job.request_id, lambda: pipelines.finish(job))
+        return Task(self, job.kind, job.task_id or "", job.request_id, lambda: pipelines.finish(job), self._watch_of)
 
     def attach(self, kind: str | Kind, task_id: str) -> "AnyTask":
         """A task that exists already, by its TaskId, wherever and whenever it was created."""
@@ -213,7 +215,7 @@ class AigcClient:
         async def finish() -> JobRecord:
             return await (await self._opened().pipelines(self._ledger)).attach(known, task_id)
 
-        return Task(self, known, task_id, None, finish)
+        return Task(self, known, task_id, None, finish, self._watch_of)
 
     async def status(self, kind: Kind, task_id: str) -> TaskStatus:
         """One poll of any task. Raises ServiceError or TransportError."""
@@ -286,6 +288,10 @@ class AigcClient:
             raise ClientClosed("the client is not open: use it inside `async with AigcClient(…) as client:`")
         return self._parts
 
+    def _watch_of(self, task_id: str) -> Watch | None:
+        """What is known of a task while it is polled."""
+        return None if self._parts is None else self._parts.poller.of_task(task_id)
+
     async def _opened_ledger(self, path: str | Path | None) -> Ledger:
         return await self._opened().ledger(self._ledger if path is None else absolute(path))
 
@@ -300,9 +306,11 @@ class Task(Generic[ResultT]):
         task_id: str,
         request_id: str | None,
         finish: Callable[[], Awaitable[JobRecord]],
+        watch: Callable[[str], Watch | None],
     ) -> None:
         self._client = client
         self._finish = finish
+        self._watch = watch
         self.kind = kind
         self.task_id = task_id
         self.request_id = request_id
@@ -317,7 +325,7 @@ class Task(Generic[ResultT]):
 
     async def wait(self, timeout: float | None = None) -> ResultT:
         """The task's result. Raises TaskFailed, or TaskTimeout after `timeout` seconds: the task itself goes on."""
-        job = await _within(timeout, self._finish(), task_id=self.task_id)
+        job = await _within(timeout, self._finish(), partial(self._watch, self.task_id), task_id=self.task_id)
         return cast("ResultT", job.result())
 
 
@@ -325,8 +333,14 @@ AnyTask = Task[ImageResult] | Task[VideoResult] | Task[AudioResult]
 
 
 async def _within(
-    timeout: float | None, work: Awaitable[T], *, job_id: str | None = None, task_id: str | None = None
+    timeout: float | None,
+    work: Awaitable[T],
+    watch: Callable[[], Watch | None],
+    *,
+    job_id: str | None = None,
+    task_id: str | None = None,
 ) -> T:
+    """Wait for `work`. Raises TaskTimeout with what the task's `watch` has heard by then."""
     deadline = asyncio.timeout(timeout)
     try:
         async with deadline:
@@ -335,11 +349,13 @@ async def _within(
         if not deadline.expired():
             raise
     again = f"id={job_id!r}" if job_id else f"TaskId {task_id!r}"
-    raise TaskTimeout(
+    error = TaskTimeout(
         f"not finished within {timeout:g} s: only the waiting ended; ask again by its {again}",
         job_id=job_id,
         task_id=task_id,
     )
+    known = watch()
+    raise error if known is None else known.timed_out(error)
 
 
 def _account_of(keys: Credentials | CredentialSource) -> str:

@@ -17,8 +17,8 @@ from pydantic.alias_generators import to_camel
 
 from .catalog import Strictness
 from .credentials import Credentials
+from .deadlines import TASK_DEADLINE_S
 from .errors import ConfigError
-from .jobs import TASK_DEADLINE_S
 from .keyfiles import is_placeholder, profile_keys, profiles, stripped, warn_of_readers
 from .limits import DEFAULT_JITTER_S
 from .pipelines import AudioDefaults, Defaults, ImageDefaults, VideoDefaults
@@ -136,7 +136,8 @@ class TaskTimeouts(Section):
     """Seconds until our waiting ends; the job stays in the ledger and can be gone on with."""
 
     image_seconds: Seconds = TASK_DEADLINE_S[Kind.IMAGE]
-    """From acceptance until an image's task is given up."""
+    """From when an image's task was first seen running until it is given up. In the service's queue it is waited for
+    12 hours, or as long as this if it is more."""
     video_seconds: Seconds = TASK_DEADLINE_S[Kind.VIDEO]
     """The same for a video's; 48 hours at the least for one that waits for off-peak hours."""
     audio_seconds: Seconds = TASK_DEADLINE_S[Kind.AUDIO]

@@ -27,6 +27,7 @@ import aiohttp
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
+from .connections import QuietConnector
 from .errors import ConfigError, DownloadError
 from .states import Kind
 from .transport import Timeouts, proxy_for
@@ -252,6 +253,7 @@ class Downloads:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
+                connector=QuietConnector(),  # a job must not get another's image
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.read
                 ),

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from .results import Partial
 
 
+MOST_SAID: Final = 300
+"""Characters of the service's message that a text of ours holds; the whole of it is beside it."""
+
+
 class AigcError(Exception):
     """The root. `ending` says how the exchange behind it ended, where there was one."""
 
@@ -168,6 +172,19 @@ class TaskFailed(AigcError):
 
 class TaskTimeout(AigcError, TimeoutError):
     """Our waiting ended; the task goes on at the service and can be waited for again by its TaskId."""
+
+    last_status = ""
+    """The service's latest word on the task, if a poll was answered."""
+    last_message = ""
+    """What the service said beside it."""
+
+    def after(self, status: str, message: str) -> Self:
+        """Add what the latest poll was answered with, to the text as well."""
+        self.last_status, self.last_message = status, message
+        said = "".join(char for char in message if char.isprintable())[:MOST_SAID]
+        if status or said:
+            self.message += f" (the service's latest word: {' '.join(filter(None, (status, said and repr(said))))})"
+        return self
 
 
 class ResultExpired(AigcError):

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from . import events
 from .calls import Calls
 from .creates import UNKNOWN_SLOT_S, Creates, Order, in_doubt
+from .deadlines import TASK_DEADLINE_S, Patience
 from .downloads import Downloads, all_exist
 from .errors import (
     AigcError,
@@ -35,13 +36,6 @@ from .states import JobState, Kind, TaskState
 from .wire.dialect import Dialect, TaskRequest, TaskStatus
 
 _log: Final = logging.getLogger("mps_aigc_async")
-
-TASK_DEADLINE_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 1800.0, Kind.VIDEO: 1800.0, Kind.AUDIO: 1800.0}
-"""Seconds from acceptance until a task is given up: the guide of 2026-05-29 waits 30 minutes for an image or a video.
-No document names a time for audio: as long."""
-
-OFF_PEAK_S: Final = 48 * 3600.0
-"""The same for a video that may wait for off-peak hours (Vidu's OffPeak, MPS API documents of 2026-10)."""
 
 NEAR_END_S: Final = 3600.0
 """Seconds before its URL's end from which on a result that is not saved yet is warned of."""
@@ -98,9 +92,10 @@ class Jobs:
         async for job in self.ledger.in_state(JobState.SUBMITTED):
             self._watch(job)
         async for job in self.ledger.in_state(JobState.UNKNOWN):
-            left = (job.ended_at or 0.0) + UNKNOWN_SLOT_S[job.kind] - self._wall()
-            if left > 0:
-                self._limits.slots[job.kind].keep_for(in_doubt(job), left)
+            life = UNKNOWN_SLOT_S[job.kind]
+            left = (job.ended_at or 0.0) + life - self._wall()
+            if left > 0:  # at most its life: the clock may have been ahead back then
+                self._limits.slots[job.kind].keep_for(in_doubt(job), min(left, life))
 
     def stop_creating(self) -> None:
         """End the creates that are prepared and not sent: their jobs are *planned* again. What is sent goes on."""
@@ -311,8 +306,7 @@ class Jobs:
                 task_id=job.task_id,
                 sort=job.sort(),
                 accepted_at=job.submitted_at,
-                # A job resumed past its deadline is looked at once more before it is given up again.
-                deadline=job.slot_until or self._wall() + self._deadline_s(job),
+                patience=self._patience(job),
                 remembered=self.ledger.durable and job.submitted_at is not None,
             )
         )
@@ -378,13 +372,18 @@ class Jobs:
 
     async def _holder(self, task_id: str) -> JobRecord | None:
         """The job that a task is of: in this client, whatever the ledger, or in the ledger."""
-        return self._poller.job_of(task_id) or await self.ledger.of_task(task_id)
+        watch = self._poller.of_task(task_id)
+        return watch.job if watch is not None else await self.ledger.of_task(task_id)
 
     # --- small parts --------------------------------------------------------------------------------------------------
 
+    def _patience(self, job: JobRecord) -> Patience:
+        """How long its task is waited for, from now on: a resumed job gets all of it again."""
+        return Patience.of(self._deadlines_s[job.kind], off_peak=bool(job.sent().get("off_peak")))
+
     def _deadline_s(self, job: JobRecord) -> float:
-        """Seconds from the job's acceptance until its task is given up."""
-        return max(self._deadlines_s[job.kind], OFF_PEAK_S if job.sent().get("off_peak") else 0.0)
+        """Seconds that the job's task would hold its slot if nobody polled it."""
+        return self._patience(job).running_s
 
     def _lock(self, job_id: str) -> asyncio.Lock:
         """Two callers of one id do its work once, one after the other."""

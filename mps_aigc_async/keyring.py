@@ -3,8 +3,8 @@
 Nothing runs on a timer: a call that finds the present ones near their end starts the refresh, and goes on with them.
 There is one refresh at a time, and it belongs to the key ring: whichever caller is cancelled, it goes on.
 
-Ends are judged by this machine's clock. Where that is wrong, or an end is not told, the service's refusal does the same
-work: what it refuses for its keys was certainly not accepted, and is sent again with fresh ones.
+Ends are judged by the service's time (`clock`). Where that is not known yet, or an end is not told, the service's
+refusal does the same work: what it refuses for its keys was certainly not accepted, and is sent again with fresh ones.
 """
 
 import asyncio
@@ -61,7 +61,9 @@ class KeyRing:
         self._owner = Owner()
         self._refreshing: asyncio.Task[None] | None = None
         self._refresh_at = -inf
-        """When the present ones are to be refreshed (Unix seconds)."""
+        """When the present ones are to be refreshed (Unix seconds), if they tell their end."""
+        self._ask_again_at = inf
+        """The same (on the loop's clock) of those that do not: a wait, whatever the time is put right to meanwhile."""
         self._ends_at = inf
         """From when on they sign nothing more (Unix seconds)."""
         self._refused = False
@@ -116,7 +118,9 @@ class KeyRing:
         return self._present is not None and not self._refused and self._wall() < self._ends_at
 
     def _is_due(self) -> bool:
-        return self._source is not None and (self._refused or self._wall() >= self._refresh_at)
+        now = asyncio.get_running_loop().time()
+        due = self._refused or self._wall() >= self._refresh_at or now >= self._ask_again_at
+        return self._source is not None and due
 
     def _state(self, verb: str = "end") -> str:
         """Without a look at the clock: a repr may be asked for where there is none."""
@@ -173,8 +177,10 @@ class KeyRing:
     def _keep(self, fresh: Credentials) -> None:
         now = self._wall()
         if fresh.expires_at is None:
-            self._refresh_at, self._ends_at = now + UNKNOWN_END_S, inf
+            self._refresh_at, self._ends_at = inf, inf
+            self._ask_again_at = asyncio.get_running_loop().time() + UNKNOWN_END_S
         else:
+            self._ask_again_at = inf
             ends = fresh.expires_at.timestamp()
             self._refresh_at = ends - min(MARGIN_S, (ends - now) / 2)
             self._ends_at = ends - min(EARLY_S, (ends - now) / 10)

@@ -9,16 +9,19 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Final, Protocol
 
 from .calls import Calls
-from .errors import AigcError, ClientClosed, TaskNotFound, TaskTimeout, Throttled
+from .deadlines import EMPTY_GRACE_S, Deadline, Patience
+from .errors import AigcError, ClientClosed, TaskNotFound, TaskTimeout, Throttled, TransportError, UnexpectedError
+from .faults import as_ours
 from .ledger import JobRecord
+from .ledger.record import request_of
 from .limits import AccountLimits, SendTime, Slot
 from .ownership import Owner
-from .states import Kind, TaskState
+from .states import Ending, Kind, TaskState
 from .tempo import Tempo
 from .wire.dialect import Dialect, TaskStatus
 
@@ -31,6 +34,21 @@ BACKOFF_MOST_S: Final = 60.0
 NOT_FOUND_MOST: Final = 3
 """Polls in a row that say TaskNotFound before it is believed: a create's answer may be ahead of the service's readers,
 and a paid task must not be lost to that."""
+
+UNEXPECTED_MOST: Final = 10
+"""Polls in a row that met a fault of this package before who waits is told of it: some six minutes at growing
+intervals. Odd answers may pass; a fault that stays would be waited out until the deadline, which is hours."""
+
+POLL_MOST_S: Final = 600.0
+"""Seconds that one poll may take before it is sent anew. The transport gives an exchange a tenth of that; one of a
+user's own may have no bound."""
+
+LAST_POLL_S: Final = 30.0
+"""Seconds that the poll at the deadline may take: as long as the transport waits between two pieces of an answer."""
+
+ANSWER_GRACE_S: Final = 1.0
+"""Seconds for an answer that lies in the socket already when a poll's time is over: a process that stood still
+(SIGSTOP, a blocked loop) finds its timer due before it has read anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +87,7 @@ class Watch:
     """What it has in common with tasks that last about as long."""
     accepted_at: float | None
     """When it began to age (Unix seconds), if that is known."""
-    deadline: float
-    """When to give up (Unix seconds)."""
+    patience: Patience
     remembered: bool
     """Whether a ledger will know the task when the client is closed."""
     unfinished_at: float | None = field(init=False)
@@ -83,6 +100,14 @@ class Watch:
     """Polls failed in a row."""
     not_found: int = 0
     """Polls in a row that the service answered with TaskNotFound."""
+    unexpected: int = 0
+    """Polls in a row that met a fault of this package."""
+    word: str = ""
+    """The service's latest word on it."""
+    message: str = ""
+    """What the service said beside it."""
+    empty_since: float | None = None
+    """When it was first seen DONE without a URL and with a reason (on the loop's clock), if it still is."""
     odd_word: str | None = None
     """The latest status that no document knows: told once, not at every poll."""
     begun: float | None = field(default=None, init=False)
@@ -92,12 +117,19 @@ class Watch:
     """Its age when it was last known not to have ended."""
     due: float = field(default=0.0, init=False)
     """When the tempo would have it asked about next."""
+    deadline: Deadline = field(init=False)
+    """When to give up (on the loop's clock)."""
     slot: Slot = field(init=False, repr=False)
     _how: Ended | Exception | None = field(default=None, init=False, repr=False)
     _waiters: tuple[asyncio.Future[Ended], ...] = field(default=(), init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.unfinished_at = self.accepted_at
+        self.deadline = Deadline(self.patience, asyncio.get_running_loop().time())
+
+    def timed_out(self, error: TaskTimeout) -> TaskTimeout:
+        """The error with what is known of the task that the waiting for has ended."""
+        return error.about(task_id=self.task_id).after(self.word, self.message)
 
     def end(self) -> asyncio.Future[Ended]:
         """The task's end, for one who waits for it: to cancel this is nobody else's affair."""
@@ -153,10 +185,14 @@ class Poller:
     def __len__(self) -> int:
         return len(self._watches)
 
-    def job_of(self, task_id: str) -> JobRecord | None:
-        """The job whose task this is, if it is being polled."""
-        watch = self._watches.get(task_id)
-        return None if watch is None else watch.job
+    def of_task(self, task_id: str) -> Watch | None:
+        """The watch of a task, while it is polled."""
+        return self._watches.get(task_id)
+
+    def of_request(self, name: str) -> Watch | None:
+        """The watch of a request's latest step, while it is polled."""
+        steps = {watch.kind: watch for watch in self._watches.values() if request_of(watch.job.job_id) == name}
+        return next((steps[kind] for kind in reversed(Kind) if kind in steps), None)
 
     def watch(self, watch: Watch) -> Watch:
         """Poll a task from now on. One that is watched already keeps its watch, which is returned instead."""
@@ -168,11 +204,11 @@ class Poller:
         if self._closed:
             self._let_go(watch)
             return watch
-        due_in = 0.0  # one of which nothing is known is asked about at once
+        now, due_in = asyncio.get_running_loop().time(), 0.0  # one of which nothing is known is asked about at once
         if watch.accepted_at is not None:
-            watch.begun = asyncio.get_running_loop().time() - max(0.0, self._wall() - watch.accepted_at)
+            watch.begun = now - max(0.0, self._wall() - watch.accepted_at)
             due_in = self._due_in(watch)
-        self._queue(watch.kind).add(watch, min(due_in, watch.deadline - self._wall()))
+        self._queue(watch.kind).add(watch, min(due_in, watch.deadline.at - now))
         return watch
 
     def _due_in(self, watch: Watch) -> float:
@@ -214,71 +250,99 @@ class Poller:
     async def _poll(self, watch: Watch, send_time: SendTime) -> None:
         try:
             await self._ask(watch, send_time)
-        except Exception as bug:  # whoever waits must hear of it, or waits for ever
-            self._tell(watch, bug)
-            raise
+        except Exception as fault:  # noqa: BLE001 — any: who waits must hear of it, or waits for ever
+            self._leave(watch, as_ours(fault, f"polling {watch.task_id}"))
 
     async def _ask(self, watch: Watch, send_time: SendTime) -> None:
         loop = asyncio.get_running_loop()
-        asked, asked_at = loop.time(), self._wall()
-        left = watch.deadline - asked_at
+        asked = loop.time()
         try:
-            # A poll that hangs holds no slot beyond the deadline; one that a resumed job has after it takes its time.
-            async with asyncio.timeout(left if left > 0 else None):
-                status = await self._calls.once(self._dialect.describe(watch.kind, watch.task_id), send_time)
-        except TimeoutError:
-            self._again(watch, 0.0)
-            return
+            status = await self._answer(watch, send_time)
         except AigcError as error:
-            await self._poll_failed(watch, error)
+            await self._poll_failed(watch, error, asked)
             return
-        watch.failures = watch.not_found = 0
+        answered, now = loop.time(), self._wall()
+        asked_at = now - (answered - asked)  # the answer may have put the clock right
+        self._heard(watch, status, answered)
+        if watch.empty_since is not None and answered - watch.empty_since >= EMPTY_GRACE_S:
+            status = replace(status, state=TaskState.FAILED)
+        if status.has_ended:
+            await self._end(watch, Ended(status, now, watch.unfinished_at, watch.running_at))
+            self._learn(watch, asked, answered)
+            return
+        watch.unfinished_at = asked_at
+        if watch.begun is not None:
+            watch.known_age = asked - watch.begun
+        watch.waited = watch.waited or status.state is TaskState.WAITING
+        if watch.waited and watch.running_at is None and status.state is TaskState.RUNNING:
+            watch.running_at = asked_at
+        due_in = self._due_in(watch)
+        if watch.empty_since is not None:
+            due_in = min(due_in, watch.empty_since + EMPTY_GRACE_S - answered)
+        self._again(watch, due_in, asked)
+
+    async def _answer(self, watch: Watch, send_time: SendTime) -> TaskStatus:
+        """One poll's answer. A poll that hangs ends at the deadline, or soon after it if it was sent then; but an
+        answer that is there is read first."""
+        loop = asyncio.get_running_loop()
+        left = watch.deadline.at - loop.time()
+        limit = asyncio.timeout(None)
+        over = loop.call_later(
+            min(left, POLL_MOST_S) if left > 0 else LAST_POLL_S,
+            lambda: limit.reschedule(loop.time() + ANSWER_GRACE_S),
+        )
+        try:
+            async with limit:
+                return await self._calls.once(self._dialect.describe(watch.kind, watch.task_id), send_time)
+        except TimeoutError:
+            raise TransportError("the poll was not answered in time", ending=Ending.UNKNOWN) from None
+        finally:
+            over.cancel()
+
+    def _heard(self, watch: Watch, status: TaskStatus, now: float) -> None:
+        """Note what the service says of a task, and tell who follows it."""
+        watch.failures = watch.not_found = watch.unexpected = 0
+        watch.word, watch.message = status.word, status.message
+        watch.deadline.polled(status.state, now)
+        if not status.explains_no_result:
+            watch.empty_since = None
+        elif watch.empty_since is None:
+            watch.empty_since = now
         if not status.known and status.word != watch.odd_word:
             watch.odd_word = status.word
             _log.warning(
                 "task %s has the unknown status %r: polled on, within its deadline", watch.task_id, status.word
             )
         watch.follower.polled(watch.job, status)
-        if status.has_ended:
-            answered = loop.time()
-            await self._end(watch, Ended(status, self._wall(), watch.unfinished_at, watch.running_at))
-            self._learn(watch, asked, answered)
-        else:
-            watch.unfinished_at = asked_at
-            if watch.begun is not None:
-                watch.known_age = asked - watch.begun
-            watch.waited = watch.waited or status.state is TaskState.WAITING
-            if watch.waited and watch.running_at is None and status.state is TaskState.RUNNING:
-                watch.running_at = asked_at
-            self._again(watch, self._due_in(watch))
 
-    async def _poll_failed(self, watch: Watch, error: AigcError) -> None:
+    async def _poll_failed(self, watch: Watch, error: AigcError, asked: float) -> None:
         """Poll on, whatever the refusal: the task is paid for, and its deadline bounds it. Only a task that the service
         does not know, time and again, has no result to wait for: a create's answer may be ahead of its readers."""
         watch.failures += not isinstance(error, Throttled)  # for those the pace has slowed down already
         watch.not_found = watch.not_found + 1 if isinstance(error, TaskNotFound) else 0
-        if watch.not_found < NOT_FOUND_MOST:
+        watch.unexpected = watch.unexpected + 1 if isinstance(error, UnexpectedError) else 0
+        if watch.unexpected >= UNEXPECTED_MOST:  # no word of the service's: the job stays submitted
+            self._leave(watch, error)
+        elif watch.not_found >= NOT_FOUND_MOST:
+            await self._end(watch, error.about(task_id=watch.task_id))
+        else:
             _log.info("poll %d of task %s in a row failed: %s", watch.failures, watch.task_id, error)
             backoff_s = min(BACKOFF_MOST_S, self._interval_s * 2.0 ** min(max(watch.failures - 1, 0), 10))
             asked_for = error.retry_after_s if isinstance(error, Throttled) else None
-            self._again(watch, max(backoff_s, asked_for or 0.0))
-        else:
-            await self._end(watch, error.about(task_id=watch.task_id))
+            self._again(watch, max(backoff_s, asked_for or 0.0), asked)
 
-    def _again(self, watch: Watch, delay_s: float) -> None:
-        left = watch.deadline - self._wall()
-        if left > 0:
+    def _again(self, watch: Watch, delay_s: float, asked: float) -> None:
+        """Poll once more, or give up after a poll that was sent at the deadline: one sent before may be long ago."""
+        if asked < watch.deadline.at:
+            left = max(0.0, watch.deadline.at - asyncio.get_running_loop().time())
             self._queues[watch.kind].add(watch, min(delay_s, left))
             return
         _log.warning("task %s is past its deadline: its slot is given back though it may still run", watch.task_id)
-        self._tell(
-            watch,
-            TaskTimeout(
-                "the task has not ended by its deadline; it may still: wait for it again by its TaskId",
-                task_id=watch.task_id,
-                action=self._dialect.describe_action(watch.kind),
-            ),
+        timeout = TaskTimeout(
+            "the task has not ended by its deadline; it may still: wait for it again by its TaskId",
+            action=self._dialect.describe_action(watch.kind),
         )
+        self._tell(watch, watch.timed_out(timeout))
 
     async def _end(self, watch: Watch, how: Ended | AigcError) -> None:
         try:
@@ -303,12 +367,15 @@ class Poller:
             self._let_go(watch)
 
     def _let_go(self, watch: Watch) -> None:
-        """The task runs on at the service, so its slot stays taken until its deadline."""
-        del self._watches[watch.task_id]
         self.left.append(watch)
-        watch.slot.keep_for(max(0.0, watch.deadline - self._wall()))
         closed = "the client was closed; the task runs on at the service and can be waited for again by its TaskId"
-        watch.tell(ClientClosed(closed, task_id=watch.task_id))
+        self._leave(watch, ClientClosed(closed))
+
+    def _leave(self, watch: Watch, why: AigcError) -> None:
+        """Poll a task no more that runs on at the service: its slot stays taken for as long as it may run."""
+        if self._watches.pop(watch.task_id, None) is not None:
+            watch.slot.keep_for(watch.deadline.held_s(asyncio.get_running_loop().time()))
+            watch.tell(why.about(task_id=watch.task_id))
 
 
 class _DueQueue:

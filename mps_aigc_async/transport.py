@@ -5,8 +5,9 @@ handshake or a queue below the pace would bunch sends that were paced apart. The
 apart: before it nothing was delivered; after it, without an answer, the outcome is unknown.
 """
 
-import asyncio
 import ipaddress
+import logging
+import traceback
 import urllib.request
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -20,7 +21,9 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from yarl import URL
 
-from .errors import ConfigError, TransportError
+from .connections import QuietConnector, handed_over, require_usable
+from .deadline import AnswerDeadline
+from .errors import AigcError, ConfigError, TransportError
 from .states import Ending
 from .wire.dialect import HttpAnswer, HttpRequest
 
@@ -30,6 +33,8 @@ MAX_ANSWER_BYTES: Final = 10 * 1024 * 1024
 KEEPALIVE_S: Final = 30.0
 """Idle connections are dropped by us before a usual gateway (60 to 75 s) does: one that the server closes just as a
 create goes out makes an outcome unknown."""
+
+_log: Final = logging.getLogger("mps_aigc_async")
 
 Gate = Callable[[], Awaitable[None]]
 Sent = Callable[[], None]
@@ -100,43 +105,76 @@ def proxy_for(endpoint: URL) -> str | None:
     return urllib.request.getproxies_environment().get(endpoint.scheme)
 
 
-_gate: ContextVar[Gate] = ContextVar("gate")
-
-
-class _ClosedBeforeSending(aiohttp.ClientConnectionError):
-    """A kept-alive connection that the server closed while its send time was awaited: nothing was written."""
+NETWORK: Final = (aiohttp.ClientError, OSError, EOFError)
+"""What ordinary faults of a network raise; TimeoutError is an OSError."""
+BUGS: Final = (AssertionError, AttributeError, LookupError, RecursionError, TypeError)
+"""Faults of a program, ours or aiohttp's: sending the same again cannot cure one."""
 
 
 class _SentBefore(aiohttp.ClientConnectionError):
     """aiohttp would send a GET again whose connection broke: it has had its send time."""
 
 
-class _GatedConnector(aiohttp.TCPConnector):
+class _Exchange:
+    """How far one exchange has come."""
+
+    def __init__(self, gate: Gate, sent: Sent, deadline: AnswerDeadline, *, has_body: bool) -> None:
+        self.gate: Final = gate
+        self.deadline: Final = deadline
+        self._sent = sent
+        self._has_body = has_body
+        self.delivered = False
+        """Whether it has a connection to be written on: from then on bytes may have gone out."""
+        self._began = False
+        """Whether a body, and with it the first byte, was written. A request without a body does not tell."""
+
+    def deliver(self) -> None:
+        self.delivered = True
+        self.deadline.begin()
+
+    def write(self) -> None:
+        self._began = True
+        self._sent()
+
+    def ending_with(self, error: Exception) -> Ending:
+        """How it ended, as a foreign exception says."""
+        if isinstance(error, NETWORK):
+            return Ending.UNKNOWN if self.delivered else Ending.NEVER_DELIVERED
+        if isinstance(error, ValueError) and not self._began:
+            # Headers that cannot be sent, such as a key with its line's end: the next attempt may have other keys.
+            return Ending.NEVER_DELIVERED
+        if self.delivered and (self._began or not self._has_body):
+            return Ending.UNKNOWN
+        return Ending.REFUSED if isinstance(error, BUGS) else Ending.NEVER_DELIVERED
+
+
+_exchange: ContextVar[_Exchange] = ContextVar("exchange")
+
+
+class _GatedConnector(QuietConnector):
     """A connector that hands a connection over only when its request's send time has come."""
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
-        connection = await super().connect(req, traces, timeout)
+        exchange = _exchange.get()
+        if exchange.delivered:
+            raise _SentBefore
+        connection = await self.quiet_connection(req, traces, timeout)
         try:
-            await _gate.get()()
+            await exchange.gate()
         except BaseException:
             connection.release()
             raise
-        if connection.protocol is None or not connection.protocol.is_connected():
-            connection.close()
-            raise _ClosedBeforeSending
-        return connection
+        await require_usable(connection)  # the wait for the send time may have spoilt it
+        exchange.deliver()
+        return handed_over(connection, exchange.deadline.heard)
 
 
 class _Body(aiohttp.BytesPayload):
     """A request's body that tells when it is written, headers and all. A trace would tell it too, but has aiohttp go
     through every one of its signals for each request."""
 
-    def __init__(self, body: bytes, sent: Sent) -> None:
-        super().__init__(body)
-        self._sent = sent
-
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        self._sent()
+        _exchange.get().write()
         await super().write_with_length(writer, content_length)
 
 
@@ -148,6 +186,7 @@ class AiohttpTransport:
         self._origin = str(endpoint.origin())
         self._timeouts = timeouts or Timeouts()
         self._proxy = proxy_for(endpoint)
+        self._logged: set[type[Exception]] = set()
         self._session = aiohttp.ClientSession(
             # limit=0: nothing may queue below the pace (after a 4 s hiccup aiohttp's default of 100 connections let
             # 146 calls arrive in one second).
@@ -157,7 +196,8 @@ class AiohttpTransport:
                 # `sock_connect` covers neither DNS nor a proxy that never answers.
                 connect=2 * self._timeouts.connect,
                 sock_connect=self._timeouts.connect,
-                sock_read=self._timeouts.read,
+                # An answer's time is ours to keep: see `deadline`.
+                sock_read=None,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             # A compressed answer could unpack to any size; API answers are small.
@@ -169,42 +209,35 @@ class AiohttpTransport:
         await self._session.close()
 
     async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
-        delivered, began = False, False
-
-        async def pass_gate() -> None:
-            nonlocal delivered
-            if delivered:
-                raise _SentBefore
-            await gate()
-            deadline.reschedule(asyncio.get_running_loop().time() + self._timeouts.total)
-            delivered = True
-
-        def written() -> None:
-            nonlocal began
-            began = True
-            sent()
-
-        reset = _gate.set(pass_gate)
+        deadline = AnswerDeadline(read_s=self._timeouts.read, total_s=self._timeouts.total)
+        exchange = _Exchange(gate, sent, deadline, has_body=bool(request.body))
+        token = _exchange.set(exchange)
         try:
-            async with asyncio.timeout(None) as deadline:  # it begins at the gate
-                return await self._send(request, written)
-        except (aiohttp.ClientError, OSError, TimeoutError, EOFError, ValueError) as error:
-            # A plain ValueError: aiohttp's word for headers that cannot be sent, such as a key with its line's end.
-            unwritable = isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError) and not began
-            if unwritable or isinstance(error, _ClosedBeforeSending):
-                delivered = False
-            ending = Ending.UNKNOWN if delivered else Ending.NEVER_DELIVERED
-            failure = TransportError(self._describe(error, ending), ending=ending)
+            async with deadline:
+                return await self._send(request)
+        except AigcError:
+            raise
+        except Exception as error:  # noqa: BLE001 - mapped, every one: one that escapes would leave a job in *intent*
+            failure = self._mapped(error, exchange)
         finally:
-            _gate.reset(reset)
+            _exchange.reset(token)
         # Raised out here, so that the foreign exception is in no chain: some keep the request's headers.
         raise failure
 
-    async def _send(self, request: HttpRequest, sent: Sent) -> HttpAnswer:
+    def _mapped(self, error: Exception, exchange: _Exchange) -> TransportError:
+        ending = exchange.ending_with(error)
+        if not isinstance(error, (*NETWORK, ValueError)) and type(error) not in self._logged:
+            self._logged.add(type(error))
+            # Not the exception itself: messages and arguments of foreign ones may hold the request's headers.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("an unforeseen %s in an exchange (%s):\n%s", type(error).__name__, ending.name, where)
+        return TransportError(self._describe(error, ending), ending=ending)
+
+    async def _send(self, request: HttpRequest) -> HttpAnswer:
         async with self._session.request(
             request.method,
             URL(self._origin + request.path, encoded=True),  # yarl knows the last ones: cheaper than `with_path`
-            data=_Body(request.body, sent) if request.body else None,
+            data=_Body(request.body) if request.body else None,
             headers=request.headers,
             allow_redirects=False,
             proxy=self._proxy,
@@ -223,8 +256,10 @@ class AiohttpTransport:
 
     def _describe(self, error: Exception, ending: Ending) -> str:
         """One line without headers or bodies: what foreign exceptions carry is not ours to print."""
-        what = type(error).__name__
         reason = error.strerror if isinstance(error, OSError) and error.strerror else ""
+        what = f"{type(error).__name__} {reason}".rstrip()
+        if ending is Ending.REFUSED:
+            return f"cannot send this to {self._endpoint.authority}: {what}; the log has the place"
         if ending is Ending.NEVER_DELIVERED:
-            return f"cannot reach {self._endpoint.authority}: {what} {reason}".rstrip()
-        return f"no answer from {self._endpoint.authority} after the request was sent: {what} {reason}".rstrip()
+            return f"cannot reach {self._endpoint.authority}: {what}"
+        return f"no answer from {self._endpoint.authority} after the request was sent: {what}"

@@ -473,18 +473,17 @@ def test_a_timeout_ends_the_waiting_and_not_the_task() -> None:
 
 def test_a_task_past_its_deadline_gives_its_slot_back_and_can_be_resumed(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        service = in_memory(image_seconds=(3000, 3000))
+        service = in_memory(image_seconds=(3000, 3000))  # of which it waits 300
         async with client_of(service, configured(images=1)) as client:
             loop = asyncio.get_running_loop()
             before = loop.time()
             with caplog.at_level(logging.WARNING), pytest.raises(TaskTimeout):
                 await client.generate(CAT)
-            assert loop.time() - before == pytest.approx(1800, abs=10)
+            assert loop.time() - before == pytest.approx(300 + 1800, abs=10)
             assert "deadline" in caplog.text
             assert client.statistics().slots[Kind.IMAGE].running == 0
             assert await client.counts() == {JobState.SUBMITTED: 1}
-            await asyncio.sleep(1300)
-            assert (await client.generate(CAT)).urls
+            assert (await client.generate(CAT)).urls  # with all of the patience again
         assert accepted(service, "CreateAigcImageTask") == 1
 
     run(main())
@@ -768,9 +767,10 @@ def test_a_poll_that_hangs_holds_no_slot_beyond_the_deadline() -> None:
             began = wall()
             await asyncio.sleep(90)
             service.faults.add(action="DescribeAigcImageTask", fault="hang", times=None)
-            with pytest.raises(TaskTimeout):
+            with pytest.raises(TaskTimeout, match="latest word: RUN"):
                 await task.wait()
-            assert wall() - began == pytest.approx(100, abs=0.5)
+            # Seen running after 30 to 35 s; asked once more at the deadline, for as long as the transport waits.
+            assert 130 < wall() - began < 135 + 1 + 31
             assert client.statistics().slots[Kind.IMAGE].running == 0
 
     run(main())

@@ -282,6 +282,22 @@ def test_after_a_failure_the_source_is_left_alone_for_a_while() -> None:
     run(main())
 
 
+def test_keys_without_an_end_are_asked_for_again_whatever_the_time_is_put_right_to() -> None:
+    async def main() -> None:
+        step_s = 86_400.0
+        sts = Sts(tells_end=False)
+        ring = KeyRing(sts, lambda: wall() + step_s)
+        await ring.current()
+        step_s = 0.0  # the service has told its time
+        await asyncio.sleep(keyring.UNKNOWN_END_S + 1)
+        await ring.current()
+        await asyncio.sleep(1)
+        assert len(sts.asked_at) == 2
+        await ring.close()
+
+    run(main())
+
+
 # --- a refused signature ----------------------------------------------------------------------------------------------
 
 

@@ -1,25 +1,39 @@
 """Polling: one poll per interval and task, earliest due first, on while the task runs and no longer."""
 
 import asyncio
+import json
 import time
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
-from mps_aigc_async import AigcClient, ImageRequest, JobState, Kind, TaskNotFound, TaskStatus, VideoRequest
+from mps_aigc_async import (
+    AigcClient,
+    ImageRequest,
+    JobState,
+    Kind,
+    TaskFailed,
+    TaskNotFound,
+    TaskStatus,
+    TaskTimeout,
+    UnexpectedError,
+    VideoRequest,
+)
 from mps_aigc_async.calls import Calls
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.limits import AccountLimits
 from mps_aigc_async.ownership import Owner
-from mps_aigc_async.poller import Poller
+from mps_aigc_async.poller import UNEXPECTED_MOST, Poller
 from mps_aigc_async.tempo import Fixed
-from mps_aigc_async.testing import InMemoryTransport, run, wall
+from mps_aigc_async.testing import InMemoryTransport, VirtualTimeLoop, run, wall
 from mps_aigc_async.transport import Gate, Sent, unheard
+from mps_aigc_async.wire import mps
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 from mps_aigc_async.wire.mps import Mps
 from mps_aigc_async.wire.vod import Vod
@@ -199,9 +213,38 @@ def test_a_bug_in_decoding_reaches_whoever_waits(monkeypatch: pytest.MonkeyPatch
     async def main() -> None:
         service = in_memory()
         async with client_of(service) as client:
-            with pytest.raises(ZeroDivisionError):
-                await client.generate(ImageRequest(prompt="x"))
+            with pytest.raises(UnexpectedError, match="ZeroDivisionError") as caught:
+                await client.generate(ImageRequest(id="x", prompt="x"))
+            assert caught.value.task_id is not None
             assert client.statistics().slots[Kind.IMAGE].running == 0
+            # It is no word of the service's: the task is paid for, and asked about again.
+            assert await client.counts() == {JobState.SUBMITTED: 1}
+            monkeypatch.undo()
+            assert (await client.generate(ImageRequest(id="x", prompt="x"))).urls
+
+    run(main())
+
+
+def test_a_few_odd_answers_to_polls_lose_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    left, decode = UNEXPECTED_MOST - 1, mps._decode_status
+
+    def broken(*args: Any) -> TaskStatus:  # noqa: ANN401 — handed through
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise AttributeError("".join(("sec", "ret")))
+        return decode(*args)
+
+    monkeypatch.setattr("mps_aigc_async.wire.mps._decode_status", broken)
+
+    async def main() -> None:
+        async with client_of(in_memory()) as client:
+            assert (await client.generate(ImageRequest(prompt="x"))).urls
+        assert caplog.text.count("AttributeError is a fault") == 1
+        assert "in broken" in caplog.text
+        assert "secret" not in caplog.text
 
     run(main())
 
@@ -234,5 +277,250 @@ def test_a_task_done_while_nobody_waited_is_in_the_ledger() -> None:
             await asyncio.sleep(300)
             assert client.statistics().polling == 0
             assert await client.counts() == {JobState.DONE: 1}
+
+    run(main())
+
+
+# --- deadlines --------------------------------------------------------------------------------------------------------
+
+
+class Scripted(InMemoryTransport):
+    """Polls are answered with fields of the test's own, by the virtual time since the first one."""
+
+    def __init__(self, service: Service, script: Callable[[float], Mapping[str, object]]) -> None:
+        super().__init__(service, wall, latency_s=0.02)
+        self._script = script
+        self.first: float | None = None
+
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+        answer = await super().exchange(request, gate, sent)
+        if not request.headers["X-TC-Action"].startswith("Describe"):
+            return answer
+        now = asyncio.get_running_loop().time()
+        self.first = now if self.first is None else self.first
+        fields = {"RequestId": "r-1", **self._script(now - self.first)}
+        return replace(answer, body=json.dumps({"Response": fields}).encode())
+
+
+DONE = {"Status": "DONE", "ImageUrls": ["http://127.0.0.1/1.png"]}
+
+
+def by_script(script: Callable[[float], Mapping[str, object]], **config: Any) -> tuple[TaskTimeout | None, float]:  # noqa: ANN401 — a config's
+    """How the waiting for one image ended, and after how many seconds."""
+
+    async def main() -> tuple[TaskTimeout | None, float]:
+        transport = Scripted(service := in_memory(), script)
+        async with client_of(service, configured(images=1, **config), transport=lambda: transport) as client:
+            began, timeout = wall(), None
+            try:
+                await client.generate(ImageRequest(prompt="x"))
+            except TaskTimeout as error:
+                timeout = error
+            assert client.statistics().slots[Kind.IMAGE].running == 0
+            return timeout, wall() - began
+
+    return run(main())
+
+
+def test_a_task_that_waits_for_hours_in_the_services_queue_is_waited_for() -> None:
+    waits_s = 11.5 * 3600
+    assert by_script(lambda age: {"Status": "WAIT"} if age < waits_s else DONE)[0] is None
+
+
+def test_a_queue_that_never_moves_is_given_up_after_twelve_hours() -> None:
+    timeout, seconds = by_script(lambda _: {"Status": "WAIT", "Message": "queued"})
+    assert timeout is not None
+    assert (timeout.last_status, timeout.last_message) == ("WAIT", "queued")
+    assert "latest word: WAIT 'queued'" in str(timeout)
+    assert timeout.task_id is not None
+    assert seconds == pytest.approx(12 * 3600, abs=10)
+
+
+def test_the_runs_deadline_counts_from_when_it_was_first_seen_running() -> None:
+    timeout, seconds = by_script(lambda age: {"Status": "WAIT" if age < 7200 else "RUN"})
+    assert timeout is not None
+    assert seconds == pytest.approx(7200 + 1800, abs=20)
+
+
+def test_a_task_that_goes_back_to_the_queue_is_not_waited_for_without_end() -> None:
+    timeout, seconds = by_script(lambda age: {"Status": "RUN" if 100 < age < 200 else "WAIT"})
+    assert timeout is not None
+    assert seconds == pytest.approx(100 + 1800, abs=20)
+
+
+def test_a_task_that_runs_in_every_poll_is_given_up_after_half_an_hour() -> None:
+    timeout, seconds = by_script(lambda _: {"Status": "RUN"})
+    assert timeout is not None
+    assert seconds == pytest.approx(1800, abs=10)
+
+
+@pytest.mark.parametrize(("image_s", "waits_s"), [(100, 12 * 3600), (50_000, 50_000)])
+def test_a_larger_setting_counts_for_the_queue_as_well(image_s: float, waits_s: float) -> None:
+    timeout, seconds = by_script(lambda _: {"Status": "WAIT"}, timeouts={"imageSeconds": image_s})
+    assert timeout is not None
+    assert seconds == pytest.approx(waits_s, abs=10)
+
+
+def test_a_resumed_task_is_waited_for_as_long_as_a_new_one(tmp_path: Path) -> None:
+    """A day after it was created: beyond what was to be its time, and it ends an hour after it was gone on with."""
+
+    async def main() -> None:
+        ledger, service = tmp_path / "jobs.db", in_memory(image_seconds=(25 * 3600, 25 * 3600))
+        request = ImageRequest(id="x", prompt="x")
+        config = configured(images=1, timeouts={"imageSeconds": 4000})
+        async with client_of(service, config, ledger=ledger) as client:
+            await client.submit(request)
+        await asyncio.sleep(24 * 3600)
+        async with client_of(service, config, ledger=ledger) as client:
+            assert client.statistics().slots[Kind.IMAGE].running == 1
+            assert (await client.generate(request)).urls
+        assert service.statistics(wall()).created["image"] == 1
+
+    run(main())
+
+
+def test_a_client_that_closes_holds_a_waiting_tasks_slot_no_longer_than_a_running_ones() -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(100_000, 100_000))
+        async with client_of(service, configured(images=1)) as client:
+            await client.submit(ImageRequest(prompt="x"))
+            await asyncio.sleep(100)
+        async with client_of(service, configured(images=1)) as other:
+            assert other.statistics().slots[Kind.IMAGE].running == 1
+            await asyncio.sleep(1801)
+            assert other.statistics().slots[Kind.IMAGE].running == 0
+
+    run(main())
+
+
+class NeverAnswering(InMemoryTransport):
+    """Polls hang for ever, as a transport of a user's own may; counted."""
+
+    polls = 0
+
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+        if request.headers["X-TC-Action"].startswith("Describe"):
+            await gate()
+            NeverAnswering.polls += 1
+            await asyncio.Event().wait()
+        return await super().exchange(request, gate, sent)
+
+
+def test_polls_that_hang_for_ever_are_sent_anew_and_end_with_the_deadline() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, transport=lambda: NeverAnswering(service, wall)) as client:
+            began = wall()
+            with pytest.raises(TaskTimeout):
+                await client.generate(ImageRequest(prompt="x"))
+            assert wall() - began == pytest.approx(12 * 3600, abs=60)
+            assert NeverAnswering.polls > 60
+
+    run(main())
+
+
+def test_an_answer_that_came_while_the_process_stood_still_is_read_before_giving_up() -> None:
+    """The loop is blocked past the deadline while the answer arrives: its timer and its bytes are due in one turn."""
+
+    class Standing(InMemoryTransport):
+        """The first poll's answer is there when the clock has jumped past the deadline, and not before."""
+
+        blocked = False
+
+        async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+            answer = await super().exchange(request, gate, sent)
+            if request.headers["X-TC-Action"].startswith("Describe") and not self.blocked:
+                self.blocked = True
+                loop = asyncio.get_running_loop()
+                assert isinstance(loop, VirtualTimeLoop)
+                arrived = asyncio.Event()
+                loop._jumping.now += 13 * 3600
+                # As a socket's bytes are found in the turn in which the standstill has made the timers due.
+                loop.call_at(loop.time(), arrived.set)
+                await arrived.wait()
+                return replace(answer, body=json.dumps({"Response": DONE}).encode())
+            assert not self.blocked, "its answer was thrown away, and it was asked about again"
+            return answer
+
+    async def main() -> None:
+        service = in_memory()
+        config = configured(timeouts={"imageSeconds": 1800})
+        async with client_of(service, config, transport=lambda: Standing(service, wall)) as client:
+            assert (await client.generate(ImageRequest(prompt="x"))).urls
+
+    run(main())
+
+
+# --- DONE without a result --------------------------------------------------------------------------------------------
+
+
+def outcome_of(script: Callable[[float], Mapping[str, object]]) -> tuple[str, float]:
+    """The failure's text and its time."""
+
+    async def main() -> tuple[str, float]:
+        transport = Scripted(service := in_memory(), script)
+        async with client_of(service, configured(images=1), transport=lambda: transport) as client:
+            began = wall()
+            with pytest.raises(TaskFailed) as caught:
+                await client.generate(ImageRequest(id="x", prompt="x"))
+            assert await client.counts() == {JobState.FAILED: 1}
+            return caught.value.message, wall() - began
+
+    return run(main())
+
+
+def test_done_without_a_url_and_with_a_reason_fails_soon_and_with_the_reason() -> None:
+    message, seconds = outcome_of(lambda _: {"Status": "DONE", "ImageUrls": [], "Message": "blocked by review"})
+    assert message == "blocked by review"
+    assert 60 <= seconds < 80
+
+
+def test_a_result_that_comes_within_the_grace_is_no_failure() -> None:
+    late = {"Status": "DONE", "ImageUrls": [], "Message": "uploading"}
+    assert by_script(lambda age: late if age < 50 else DONE)[0] is None
+
+
+def test_the_grace_counts_anew_when_the_task_runs_again() -> None:
+    late = {"Status": "DONE", "ImageUrls": [], "Message": "uploading"}
+    timeout, _ = by_script(
+        lambda age: late if age < 50 or 100 < age < 150 else {"Status": "RUN"} if age < 200 else DONE
+    )
+    assert timeout is None
+
+
+@pytest.mark.parametrize("message", ["ok", "OK", "success", "Success.", ""])
+def test_done_without_a_url_and_without_a_reason_is_polled_on(message: str) -> None:
+    timeout, seconds = by_script(lambda _: {"Status": "DONE", "ImageUrls": None, "Message": message})
+    assert timeout is not None
+    assert (timeout.last_status, timeout.last_message) == ("DONE", message)
+    assert seconds == pytest.approx(1800, abs=10)
+
+
+# --- what a timeout tells ---------------------------------------------------------------------------------------------
+
+
+def test_a_callers_timeout_tells_the_services_latest_word_and_the_task() -> None:
+    async def main() -> None:
+        transport = Scripted(service := in_memory(), lambda _: {"Status": "RUN", "Message": "step 1\x1b[31m of 9"})
+        async with client_of(service, transport=lambda: transport) as client:
+            with pytest.raises(TaskTimeout, match=r"latest word: RUN 'step 1\[31m of 9'") as generated:
+                await client.generate(ImageRequest(id="x", prompt="x"), timeout=60)
+            task_id = generated.value.task_id
+            assert task_id is not None
+            assert (generated.value.last_status, generated.value.job_id) == ("RUN", "x")
+            with pytest.raises(TaskTimeout, match="latest word: RUN") as waited:
+                await client.attach("image", task_id).wait(timeout=60)
+            assert waited.value.task_id == task_id
+
+    run(main())
+
+
+def test_a_callers_timeout_before_the_first_poll_tells_the_task_alone() -> None:
+    async def main() -> None:
+        async with client_of(in_memory()) as client:
+            with pytest.raises(TaskTimeout) as caught:
+                await client.generate(ImageRequest(id="x", prompt="x"), timeout=1)
+            assert caught.value.task_id is not None
+            assert "latest word" not in str(caught.value)
 
     run(main())

@@ -19,6 +19,7 @@ from mps_aigc_async import (
     ImageRequest,
     ImageToVideo,
     RetryPolicy,
+    UnexpectedError,
     VideoRequest,
     report,
 )
@@ -138,7 +139,7 @@ def test_a_bugs_traceback_shows_no_key_among_the_variables() -> None:
         async with AigcClient(config, transport=lambda: Buggy(service, wall), wall=wall) as client:
             await client.generate(ImageRequest(prompt=PROMPT))
 
-    with pytest.raises(RuntimeError) as raised:
+    with pytest.raises(UnexpectedError) as raised:
         run(main())
     text = shown(raised.value)
     assert "request = HttpRequest(" in text  # variables are shown, this one with its signed headers
@@ -174,7 +175,7 @@ def test_keys_that_are_refreshed_leave_no_trace_either(everything_logged: pytest
 
     errors = run(main())
     assert [type(error).__name__ for error in errors[:2]] == ["AccountError", "AccountError"]
-    assert type(errors[3]) is RuntimeError
+    assert type(errors[3]) is UnexpectedError
     text = "".join(shown(error) for error in errors) + everything_logged.text
     for secret in SECRETS:
         assert secret not in text

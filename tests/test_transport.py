@@ -27,7 +27,7 @@ from yarl import URL
 
 from mps_aigc_async import transport as transport_module
 from mps_aigc_async.credentials import Credentials
-from mps_aigc_async.errors import ClientClosed, ConfigError, TransportError
+from mps_aigc_async.errors import ClientClosed, ConfigError, InvalidRequest, TransportError
 from mps_aigc_async.requests import ImageRequest
 from mps_aigc_async.states import Ending
 from mps_aigc_async.transport import (
@@ -500,7 +500,7 @@ async def test_no_answer_in_time_is_of_unknown_outcome() -> None:
     async with serving(raw) as url, transport_to(url, QUICK) as transport:
         error = await failing(transport)
     assert error.ending is Ending.UNKNOWN
-    assert "SocketTimeoutError" in str(error)
+    assert "TimeoutError" in str(error)
 
 
 async def test_an_answer_that_drips_is_cut_off_by_the_total() -> None:
@@ -895,7 +895,10 @@ async def test_a_foreign_exception_ends_by_whether_the_gate_was_passed(foreign: 
 
     async def fail(*_: object, **__: object) -> None:
         if gate_passed:
-            await transport_module._gate.get()()
+            exchange = transport_module._exchange.get()
+            await exchange.gate()
+            exchange.deliver()
+            exchange.write()
         raise foreign
 
     async with transport_to(MPS) as transport:
@@ -904,6 +907,80 @@ async def test_a_foreign_exception_ends_by_whether_the_gate_was_passed(foreign: 
             error = await failing(transport)
     assert error.ending is (Ending.UNKNOWN if gate_passed else Ending.NEVER_DELIVERED)
     assert type(foreign).__name__ in str(error)
+
+
+NOT_CURED: list[type[Exception]] = [AssertionError, AttributeError, KeyError, RecursionError, TypeError]
+"""Of a program's faults."""
+PERHAPS_CURED: list[type[Exception]] = [RuntimeError, MemoryError, ArithmeticError, ReferenceError]
+
+
+@pytest.mark.parametrize("foreign", NOT_CURED + PERHAPS_CURED)
+@pytest.mark.parametrize("came_to", ["the gate", "a connection", "the first byte"])
+async def test_an_exception_of_any_class_is_mapped(
+    foreign: type[Exception], came_to: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After the first byte its outcome is unknown. Before that, a fault of a program fails the job, and what may pass
+    is tried again."""
+
+    async def fail(*_: object, **__: object) -> None:
+        exchange = transport_module._exchange.get()
+        await exchange.gate()
+        if came_to != "the gate":
+            exchange.deliver()
+        if came_to == "the first byte":
+            exchange.write()
+        raise foreign("header-secret")
+
+    async with transport_to(MPS) as transport:
+        with aioresponses() as answers:
+            answers.post(MPS, callback=fail, repeat=True)
+            error = await failing(transport)
+            await failing(transport)
+    before = Ending.REFUSED if foreign in NOT_CURED else Ending.NEVER_DELIVERED
+    assert error.ending is (Ending.UNKNOWN if came_to == "the first byte" else before)
+    (record,) = caplog.records  # once, and with its place
+    assert foreign.__name__ in record.getMessage()
+    assert "raise foreign(" in record.getMessage()
+    assert "\nheader-secret" not in record.getMessage()
+    assert record.exc_info is None
+
+
+@pytest.mark.parametrize("foreign", [AssertionError, RuntimeError, RecursionError])
+async def test_an_exception_of_any_class_after_the_first_byte_is_of_unknown_outcome(
+    foreign: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a real socket: the fault is in reading the answer."""
+
+    async def fail(*_: object) -> bytes:
+        await asyncio.sleep(0)
+        raise foreign("answer-secret")
+
+    raw = raw_answering(OK)
+    async with serving(raw) as url, transport_to(url) as transport:
+        monkeypatch.setattr(aiohttp.StreamReader, "readany", fail)
+        error = await failing(transport)
+    assert error.ending is Ending.UNKNOWN
+    assert raw.received.endswith(BODY)
+
+
+async def test_an_error_of_ours_passes_as_it_is() -> None:
+    """Even one that is a ValueError too."""
+    ours = InvalidRequest("not now")
+
+    async def refuse() -> None:
+        raise ours
+
+    async with serving(raw_keeping_alive()) as url, transport_to(url) as transport:
+        with pytest.raises(InvalidRequest) as raised:
+            await transport.exchange(REQUEST, refuse)
+    assert raised.value is ours
+
+
+async def test_a_closed_transport_delivers_nothing() -> None:
+    async with transport_to(MPS) as transport:
+        await transport.close()
+        error = await failing(transport)
+    assert error.ending is Ending.NEVER_DELIVERED
 
 
 async def test_a_mocked_answer_is_decoded_like_a_real_one() -> None:

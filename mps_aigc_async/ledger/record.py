@@ -81,7 +81,7 @@ class JobRecord:
     task_id: str | None = None
     submitted_at: float | None = None
     slot_until: float | None = None
-    """Until when the task may hold its slot at most."""
+    """Until when the task would hold its slot if nobody polled it."""
     request_id: str | None = None
     """Of the create while submitted; of the answer that ended the task afterwards."""
     urls: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from ..credentials import Credentials
 from ..requests import CosStore, Step
 from ..states import Kind, TaskState
+from .answers import is_no_reason
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -87,6 +88,11 @@ class TaskStatus:
     """Whether the word is a documented one."""
     file_ids: tuple[str, ...] = ()
     """VOD's ids of the results, where they are kept there."""
+
+    @property
+    def explains_no_result(self) -> bool:
+        """Whether it is DONE without a URL, and its message reads like the reason."""
+        return self.state is TaskState.DONE and not self.has_ended and not is_no_reason(self.message)
 
     @property
     def has_ended(self) -> bool:

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from pydantic_core import from_json, to_json
 
 from ..credentials import Credentials
 from ..errors import ServiceError, TransportError
 from ..states import Ending
+from .answers import as_text, text
 from .dialect import Call, HttpAnswer, HttpRequest
 from .tc3 import Signer
 
@@ -49,7 +51,7 @@ def unwrap(answer: HttpAnswer, action: str, errors: ErrorTable) -> dict[str, obj
         )
     if error is not None:
         request_id = text(response.get("RequestId")) or None
-        raise service_error(text(error.get("Code")), text(error.get("Message")), request_id, errors).about(
+        raise service_error(text(error.get("Code")).strip(), as_text(error.get("Message")), request_id, errors).about(
             action=action
         )
     return response
@@ -72,21 +74,24 @@ def inside(envelope: Mapping[str, object]) -> dict[str, object] | None:
     return response if isinstance(response, dict) else None
 
 
-def text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
 def body(params: Mapping[str, object]) -> bytes:
     return to_json(params)
 
 
 def server_time(answer: HttpAnswer) -> float | None:
-    """The answer's `Date` in Unix seconds: what AuthFailure.SignatureExpire is corrected by."""
+    """The answer's `Date` in Unix seconds; None where there is none, or a cache has kept the answer for a while."""
+    if "age" in answer.headers:  # RFC 9111: only a cache adds it, and its `Date` is the one of back then
+        return None
+    return _unix(answer.headers.get("date", ""))
+
+
+@lru_cache(maxsize=4)  # an answer a millisecond has the same `Date` as the one before it
+def _unix(header: str) -> float | None:
     try:
-        date = parsedate_to_datetime(answer.headers["date"])
+        date = parsedate_to_datetime(header)
         # A zone that is not named, or is `-0000`, is UTC in an HTTP date; `timestamp` would take it for the local one.
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (KeyError, ValueError, OverflowError):
+    except (ValueError, OverflowError, IndexError, TypeError):  # the last two: faults of the parser's own
         return None
 
 

@@ -16,13 +16,13 @@ from ..errors import (
     TaskNotFound,
     Throttled,
     TooManyTasks,
-    TransportError,
 )
 from ..requests import CosStore, ImageSource, ReferenceImage, ReferenceVideo, Subject
 from ..states import Ending, Kind, TaskState
-from . import envelope, fields
+from . import answers, envelope, fields
+from .answers import text
 from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
-from .envelope import ErrorRow, Tc3, by_code, text
+from .envelope import ErrorRow, Tc3, by_code
 from .fields import FieldRow, as_is, as_json, each, only_set, url_of
 
 HOST: Final = "mps.tencentcloudapi.com"
@@ -205,22 +205,12 @@ def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
 
 def _decode_created(action: str, answer: HttpAnswer) -> Created:
     response = unwrap(answer, action)
-    task_id = text(response.get("TaskId"))
-    if not task_id:
-        raise TransportError("the answer to the create has no TaskId", ending=Ending.UNKNOWN, action=action)
-    return Created(task_id, text(response.get("RequestId")))
-
-
-def _urls(found: object) -> tuple[str, ...]:
-    """The URLs of a list of them, or of objects that have one as their `Url`."""
-    entries = found if isinstance(found, list) else []
-    urls = (entry.get("Url") if isinstance(entry, dict) else entry for entry in entries)
-    return tuple(url for url in urls if isinstance(url, str) and url)
+    return Created(answers.created_id(response, action), text(response.get("RequestId")))
 
 
 def _duration(*found: object) -> float | None:
     """The `Duration` of the first object in these lists that has one."""
-    for entry in (entry for entries in found if isinstance(entries, list) for entry in entries):
+    for entry in (entry for entries in found for entry in answers.entries(entries)):
         length = entry.get("Duration") if isinstance(entry, dict) else None
         if isinstance(length, int | float) and not isinstance(length, bool) and 0 < length < _ENDLESS:
             return length
@@ -230,19 +220,18 @@ def _duration(*found: object) -> float | None:
 def _decode_status(actions: _Actions, answer: HttpAnswer) -> TaskStatus:
     response = unwrap(answer, actions.describe)
     word = text(response.get("Status"))
-    # A word that the documents do not know is polled on: the deadline bounds it, and guessing could lose a result.
-    state = TASK_STATES.get(word, TaskState.RUNNING)
+    state, known = answers.state_of(TASK_STATES, word)
     found, videos = response.get(actions.urls), response.get(actions.videos)
     return TaskStatus(
         state=state,
         word=word,
         request_id=text(response.get("RequestId")),
-        message=text(response.get("Message")),
-        urls=_urls(found),
+        message=answers.reason(response) or text(response.get("Message")),
+        urls=answers.urls(found),
         resolution=text(response.get("Resolution")) or None,
         duration=_duration(found, videos),
-        videos=_urls(videos),
-        known=word in TASK_STATES,
+        videos=answers.urls(videos),
+        known=known,
     )
 
 

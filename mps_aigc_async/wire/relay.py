@@ -17,9 +17,10 @@ from ..credentials import Credentials
 from ..errors import AccountError, InvalidRequest, ServiceError, TaskNotFound, Throttled, TransportError
 from ..requests import AudioRequest, CosStore, ImageRequest, ReferenceImage
 from ..states import Ending, Kind, TaskState
-from . import envelope, fields, vod
+from . import answers, envelope, fields, vod
+from .answers import as_text, text
 from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
-from .envelope import decoded, inside, text
+from .envelope import decoded, inside
 from .fields import FieldRow
 
 BASE_URL: Final = "https://api.quickrouter.ai"
@@ -135,23 +136,18 @@ def _told(body: Mapping[str, object]) -> tuple[str, str, str | None]:
     response = inside(body) or {}
     error = response.get("Error")
     if isinstance(error, dict):
-        return text(error.get("Code")), text(error.get("Message")), text(response.get("RequestId")) or None
+        return as_text(error.get("Code")), as_text(error.get("Message")), text(response.get("RequestId")) or None
     flat = body.get("error")
     if isinstance(flat, dict):
-        return _code(flat.get("code")) or text(flat.get("type")), text(flat.get("message")), None
+        return as_text(flat.get("code")) or text(flat.get("type")), as_text(flat.get("message")), None
     if flat is not None:
-        return "", str(flat), None
-    code = _code(body.get("code"))
-    return ("", "", None) if code in _GOOD else (code, text(body.get("message")), None)
+        return "", as_text(flat) or answers.quoted(flat), None
+    code = as_text(body.get("code"))
+    return ("", "", None) if code.casefold() in _GOOD else (code, as_text(body.get("message")), None)
 
 
 _GOOD: Final = ("", "success", "ok", "0", "200")
 """Codes of a body that tells of no error."""
-
-
-def _code(value: object) -> str:
-    """Some write numbers."""
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 def _by_status(answer: HttpAnswer, code: str, message: str) -> ServiceError | None:
@@ -184,15 +180,15 @@ def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:
     found = body.get("data")
     wrapped = found if isinstance(found, dict) else {}
     word = text(wrapped.get("status"))
-    state = STATES.get(word, TaskState.RUNNING)
+    state, known = answers.state_of(STATES, word)
     inner = wrapped.get("data")
     inner = (inside(inner) or inner) if isinstance(inner, dict) else {}
     if state is TaskState.DONE and inner:
         return vod.detail(inner, kind)
-    reason = text(wrapped.get("fail_reason"))
-    if state is TaskState.FAILED and not reason and inner:
-        reason = vod.detail(inner, kind).message
-    return TaskStatus(state=state, word=word, request_id="", message=reason, known=word in STATES)
+    reason = as_text(wrapped.get("fail_reason"))
+    if state is TaskState.FAILED and not reason:
+        reason = (vod.detail(inner, kind).message if inner else "") or answers.reason(wrapped) or answers.reason(body)
+    return TaskStatus(state=state, word=word, request_id="", message=reason, known=known)
 
 
 # --- the dialect ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .answers import task_id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
@@ -78,6 +80,10 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _id(value: object) -> str:
+    return _text(value) or task_id(value)
+
+
 def _integer(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
@@ -108,7 +114,7 @@ FILTER: Final[Mapping[str, str]] = {
     "model_tier": "ModelTier",
 }
 _TASK: Final[tuple[Row, ...]] = (
-    ("task_id", "TaskId", _text),
+    ("task_id", "TaskId", _id),
     ("task_type", "TaskType", _text),
     ("status", "TaskStatus", _text),
     ("stage", "Stage", _text),

@@ -16,13 +16,13 @@ from ..errors import (
     ServiceError,
     TaskNotFound,
     Throttled,
-    TransportError,
 )
 from ..requests import CosStore, ImageRequest, ImageSource, ReferenceImage, ReferenceVideo, Subject, VodFile
 from ..states import Ending, Kind, TaskState
-from . import envelope, fields
+from . import answers, envelope, fields
+from .answers import REASON_KEYS, text
 from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
-from .envelope import ErrorRow, Tc3, by_code, text
+from .envelope import ErrorRow, Tc3, by_code
 from .fields import FieldRow, as_is, each, only_set, url_of
 
 HOST: Final = "vod.tencentcloudapi.com"
@@ -246,10 +246,7 @@ def error_of(code: str, message: str, request_id: str | None = None) -> ServiceE
 
 
 def created(response: Mapping[str, object], action: str) -> Created:
-    task_id = text(response.get("TaskId"))
-    if not task_id:
-        raise TransportError("the answer to the create has no TaskId", ending=Ending.UNKNOWN, action=action)
-    return Created(task_id, text(response.get("RequestId")))
+    return Created(answers.created_id(response, action), text(response.get("RequestId")))
 
 
 def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:
@@ -263,38 +260,39 @@ def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:
         raise TaskNotFound(
             "InvalidParameterValue.TaskId", f"this is no {kind} task, but {task_type}", ending=Ending.REFUSED
         )
-    found = response.get(MEMBERS[kind])
-    task = found if isinstance(found, dict) else {}
-    fault, infos = _fault(task), _infos(task)
-    state = TASK_STATES.get(word, TaskState.RUNNING)
+    member = response.get(MEMBERS[kind])
+    task = member if isinstance(member, dict) else {}
+    fault, found = _fault(task), _output(task)
+    infos = [info for info in answers.entries(found) if isinstance(info, dict)]
+    state, known = answers.state_of(TASK_STATES, word)
     if state is TaskState.DONE:
         # The outer word may be ahead of the inner one.
-        inner = TASK_STATES.get(text(task.get("Status")), TaskState.RUNNING) if task.get("Status") else state
-        state = TaskState.FAILED if fault else inner
+        inner = text(task.get("Status"))
+        state = TaskState.FAILED if fault else answers.state_of(TASK_STATES, inner)[0] if inner else state
     return TaskStatus(
         state=state,
         word=word,
         request_id=text(response.get("RequestId")),
-        message=fault or text(task.get("Message")),
-        urls=tuple(url for info in infos if (url := text(info.get("FileUrl")))),
+        message=fault or answers.reason(task) or answers.reason(response) or text(task.get("Message")),
+        urls=answers.urls(found),
         resolution=_resolution(infos) if kind is Kind.VIDEO else None,
-        known=word in TASK_STATES,
-        file_ids=tuple(file_id for info in infos if (file_id := text(info.get("FileId")))),
+        known=known,
+        file_ids=tuple(file_id for info in infos if (file_id := answers.as_text(info.get("FileId")))),
     )
 
 
 def _fault(task: Mapping[str, object]) -> str:
     """Why the task failed; empty if it did not."""
     code, extended = task.get("ErrCode"), task.get("ErrCodeExt")
-    if code in (None, 0) and extended in (None, "", "0"):
+    if code in (None, 0, "", "0") and extended in (None, 0, "", "0"):
         return ""
-    return f"{extended or code}: {text(task.get('Message')) or 'the service gives no reason'}"
+    shown = answers.as_text(extended) or answers.as_text(code) or answers.quoted(extended or code)
+    return f"{shown}: {answers.reason(task, REASON_KEYS) or 'the service gives no reason'}"
 
 
-def _infos(task: Mapping[str, object]) -> list[dict[str, object]]:
+def _output(task: Mapping[str, object]) -> object:
     output = task.get("Output")
-    found = output.get("FileInfos") if isinstance(output, dict) else None
-    return [info for info in found if isinstance(info, dict)] if isinstance(found, list) else []
+    return output.get("FileInfos") if isinstance(output, dict) else None
 
 
 def _resolution(infos: list[dict[str, object]]) -> str | None:
@@ -314,7 +312,7 @@ def _page(answer: HttpAnswer) -> TaskPage:
     response = unwrap(answer, "DescribeTasks")
     found = response.get("TaskSet")
     tasks = [task for task in found if isinstance(task, dict)] if isinstance(found, list) else []
-    known = ((text(task.get("SessionId")), text(task.get("TaskId"))) for task in tasks)
+    known = ((text(task.get("SessionId")), answers.task_id(task.get("TaskId"))) for task in tasks)
     by_session = {session_id: task_id for session_id, task_id in known if session_id and task_id}
     return TaskPage(by_session, text(response.get("ScrollToken")))
 

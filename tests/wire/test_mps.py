@@ -415,7 +415,7 @@ def test_any_call_answers_with_the_inside_of_its_envelope() -> None:
     assert ANY.decode(answered(inside)) == inside
 
 
-@pytest.mark.parametrize("task", [{}, {"TaskId": ""}, {"TaskId": None}, {"TaskId": 5}, {"TaskId": ["4-1"]}])
+@pytest.mark.parametrize("task", [{}, {"TaskId": ""}, {"TaskId": None}, {"TaskId": 0}, {"TaskId": ["4-1"]}])
 def test_a_create_without_a_task_id_is_of_unknown_outcome(task: dict[str, object]) -> None:
     with pytest.raises(TransportError, match="TaskId") as unknown:
         CREATE.decode(answered({"RequestId": "r-1", **task}))
@@ -556,7 +556,7 @@ def test_the_body_of_an_answer_is_not_in_the_errors_text() -> None:
         ("DONE", TaskState.DONE, True),
         ("FAIL", TaskState.FAILED, True),
         ("PAUSED", TaskState.RUNNING, False),
-        ("done", TaskState.RUNNING, False),
+        ("done", TaskState.DONE, True),
         ("", TaskState.RUNNING, False),
     ],
 )
@@ -566,7 +566,7 @@ def test_the_services_words(word: str, state: TaskState, ended: bool) -> None:
     assert (status.state, status.word, status.has_ended, status.request_id) == (state, word, ended, "r-1")
 
 
-@pytest.mark.parametrize("found", [[], None, "https://a/1.png", [""], [None], {}, 5])
+@pytest.mark.parametrize("found", [[], None, "in preparation", [""], [None], {}, 5])
 def test_done_without_a_url_has_not_ended(found: object) -> None:
     status = DESCRIBE_IMAGE.decode(answered({"Status": "DONE", "ImageUrls": found}))
     assert (status.state, status.urls, status.has_ended) == (TaskState.DONE, (), False)
@@ -631,7 +631,7 @@ def test_a_length_that_is_none_tells_nothing(length: object) -> None:
     assert (status.urls, status.duration, status.has_ended) == (("https://a/1.mp3",), None, True)
 
 
-@pytest.mark.parametrize("found", [[], None, "https://a/1.mp3", [{}], [{"Url": ""}], [{"Url": 5}], {}, 5, [[]]])
+@pytest.mark.parametrize("found", [[], None, "in preparation", [{}], [{"Url": ""}], [{"Url": 5}], {}, 5, [[]]])
 def test_an_audio_without_a_url_has_not_ended(found: object) -> None:
     status = DESCRIBE_AUDIO.decode(answered({"Status": "DONE", "AudioInfos": found, "VideoInfos": found}))
     assert (status.urls, status.videos, status.has_ended) == ((), (), False)

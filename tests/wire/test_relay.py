@@ -387,7 +387,7 @@ def test_a_create_answers_with_its_task() -> None:
     assert CREATE.decode(answered({"Response": {"TaskId": "5", "RequestId": "r-1"}})) == Created("5", "r-1")
 
 
-@pytest.mark.parametrize("body", [{"Response": {}}, {"Response": {"TaskId": 5}}, {"status": "x"}, {"Response": None}])
+@pytest.mark.parametrize("body", [{"Response": {}}, {"Response": {"TaskId": 1.5}}, {"status": "x"}, {"Response": None}])
 def test_a_create_without_a_task_id_is_of_unknown_outcome(body: object) -> None:
     with pytest.raises(TransportError) as raised:
         CREATE.decode(answered(body))
@@ -463,7 +463,7 @@ def test_an_inner_answer_is_judged_by_its_own_words(wrap: Callable[[object], obj
         ("the relay's word", detail(ErrCode=1, Message="no"), "the relay's word"),
         ("", detail(ErrCode=1, Message="no"), "1: no"),
         (None, {"Response": detail(ErrCodeExt="InternalError")}, "InternalError: the service gives no reason"),
-        (5, None, ""),
+        (5, None, "5"),
     ],
 )
 def test_a_failures_reason_is_the_relays_or_vods(reason: object, inner: object, message: str) -> None:

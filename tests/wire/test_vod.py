@@ -386,7 +386,7 @@ def test_a_create_answers_with_its_task() -> None:
     assert CREATE.decode(answered({"TaskId": "5-AigcImage-1", "RequestId": "r-1"})) == Created("5-AigcImage-1", "r-1")
 
 
-@pytest.mark.parametrize("task", [{}, {"TaskId": ""}, {"TaskId": None}, {"TaskId": 5}])
+@pytest.mark.parametrize("task", [{}, {"TaskId": ""}, {"TaskId": None}, {"TaskId": False}])
 def test_a_create_without_a_task_id_is_of_unknown_outcome(task: dict[str, object]) -> None:
     with pytest.raises(TransportError, match="TaskId") as unknown:
         CREATE.decode(answered({"RequestId": "r-1", **task}))
@@ -528,7 +528,7 @@ def test_a_page_of_tasks_tells_them_by_their_sessions() -> None:
         "7",
     ]
     page = list_tasks().decode(answered({"TaskSet": tasks, "ScrollToken": "next"}))
-    assert page == TaskPage({"a": "1"}, "next")
+    assert page == TaskPage({"a": "1", "c": "5"}, "next")
 
 
 @pytest.mark.parametrize("found", [None, [], {}, "x", [None]])

@@ -1,0 +1,139 @@
+"""Connections on which an answer can only be the answer to its own request.
+
+HTTP/1.1 has no number that ties an answer to its request: the next bytes on a connection are the answer. A server or a
+gateway that repeats an answer, or announces a time-out (408), on an idle connection gives the next request an answer
+that is not its own, and aiohttp hands such a connection out (measured with 3.14). So bytes that arrive while nothing is
+asked are never parsed: they close their connection, and a connection is looked at once more right before it is used.
+"""
+
+import asyncio
+import select
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+
+OnPiece = Callable[[], None]
+
+
+def ignore() -> None:
+    """The default for callers that do not ask when a piece of an answer arrives."""
+
+
+class UnusableConnection(aiohttp.ClientConnectionError):
+    """A connection that was closed, or spoilt by bytes that nobody asked for, before anything was written on it.
+
+    aiohttp repeats a GET after some of its own connection errors; this class is none of those.
+    """
+
+
+class _Line(ResponseHandler):
+    """A connection that knows whether an answer is due. Until its first rest aiohttp may ask a proxy for a tunnel."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.rests = False
+        self._on_piece: OnPiece = ignore
+
+    def rest(self) -> None:
+        """Nothing is asked from now on."""
+        self.rests = True
+        self._on_piece = ignore
+
+    def ask(self, on_piece: OnPiece) -> None:
+        """A request is about to be written. `on_piece` is called for each piece of its answer."""
+        self.rests = False
+        self._on_piece = on_piece
+
+    def data_received(self, data: bytes) -> None:
+        if data and self.rests:
+            self.force_close()
+            if self.transport is not None:
+                self.transport.close()
+            return
+        if data:  # aiohttp passes none to itself as it goes on reading
+            self._on_piece()
+        super().data_received(data)
+
+
+class QuietConnector(aiohttp.TCPConnector):
+    """Hands out only connections on which nothing has arrived unasked."""
+
+    def __init__(self, *, limit: int = 100, keepalive_timeout: float = 15.0) -> None:
+        super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
+        loop = asyncio.get_running_loop()
+        # Private, and the only way in: `should_close`, which aiohttp has for the purpose, misses a stray answer of
+        # which only a part has arrived. tests/test_connections.py fails if aiohttp stops using it.
+        make: type[ResponseHandler] = _Line
+        self._factory = partial(make, loop)
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
+        connection = await self.quiet_connection(req, traces, timeout)
+        return handed_over(connection)
+
+    async def quiet_connection(
+        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        """A usable connection, at rest. Spoilt idle ones are closed on the way; a spoilt fresh one raises
+        UnusableConnection, since the next one of a server that speaks first would be no better."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            line = connection.protocol
+            is_fresh = not (isinstance(line, _Line) and line.rests)
+            if isinstance(line, _Line):
+                line.rest()
+            try:
+                await require_usable(connection)
+            except UnusableConnection:
+                if is_fresh:
+                    raise
+            else:
+                return connection
+
+
+async def require_usable(connection: Connection) -> None:
+    """Raise UnusableConnection, and close the connection, if anything has arrived on it or it has ended."""
+    try:
+        unread = _has_unread(connection)
+        if unread:
+            # In its first turn the loop finds the socket readable, and queues its reader behind this task; in the
+            # second one the reader has run. (On Windows' proactor and uvloop the bytes come in the first turn.)
+            # A TLS connection may turn out to be usable: session tickets are no bytes of an answer.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            unread = _has_unread(connection)  # by a transport whose reading is paused
+    except BaseException:
+        connection.close()
+        raise
+    protocol = connection.protocol
+    if unread or protocol is None or not protocol.is_connected() or protocol.should_close:
+        connection.close()
+        raise UnusableConnection
+
+
+def handed_over(connection: Connection, on_piece: OnPiece = ignore) -> Connection:
+    """The connection, for one request: the next bytes on it are the answer, until aiohttp has the whole of it."""
+    line = connection.protocol
+    if isinstance(line, _Line):
+        line.ask(on_piece)
+        connection.add_callback(line.rest)
+    return connection
+
+
+def _has_unread(connection: Connection) -> bool:
+    """Whether the kernel has something for a connection that the loop has not read yet: the loop may have been blocked
+    while it arrived. A look costs 2 µs; two turns cost 15 µs, and make a request late if the loop is busy."""
+    transport = connection.transport
+    sock = None if transport is None else transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return True  # closed; over TLS the protocol hears of it a turn later
+    if sys.platform == "win32":
+        return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()  # unlike select.select it takes descriptors above 1023
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))

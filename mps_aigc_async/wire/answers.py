@@ -1,0 +1,143 @@
+"""Values out of a decoded answer, whatever JSON they come as.
+
+The documents name one field and one type for each value. What a service sends may differ in letter case, in the key or
+in the type: a paid task must not be lost to that. Anything else reads as empty.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ..errors import TransportError
+from ..states import Ending, TaskState
+
+MOST_DIGITS: Final = 64
+"""Digits of a number that is read as text: no id or code has as many, and Python refuses to write more than 4300."""
+
+EXACT_BELOW: Final = 2**53
+"""Whole floats from here on may have lost digits (IEEE 754), so that they name no task."""
+
+MOST_QUOTED: Final = 200
+"""Characters of an unreadable value that an error quotes: a TaskId is some 40."""
+
+URL_KEYS: Final = ("FileUrl", "Url", "url", "ImageUrl", "VideoUrl", "AudioUrl")
+"""Where an entry of a list of results has its URL: VOD's FileInfos, MPS's audio and video infos, and the names that
+both services use for inputs (official SDK 3.1.194, 2026-10)."""
+
+REASON_KEYS: Final = (
+    "Message", "ErrMsg", "ErrorMessage", "ErrorMsg", "Msg", "TaskResultMsg", "FailReason", "Reason",
+    "message", "err_msg", "error_message", "error_msg", "msg", "fail_reason", "reason",
+)  # fmt: skip
+"""Where a failed task may have its reason, the documented key first: `Message` to `TaskResultMsg` are those of the two
+services' other actions (official SDK 3.1.194, 2026-10), and the relay's family writes snake_case."""
+
+CODE_KEYS: Final = ("ErrCodeExt", "ErrCode", "ErrorCode", "TaskResultCode")
+"""Where its code may be (same source): less than a reason, and better than nothing."""
+
+NO_REASON: Final = frozenset(
+    {"", "0", "200", "ok", "success", "succeed", "succeeded", "successful", "done", "finish", "finished", "complete",
+     "completed", "none", "null", "nil", "-"}
+)  # fmt: skip
+"""Messages that tell of no fault: MPS writes `ok` and `success` on good tasks (guide of 2026-05-29)."""
+
+
+def text(value: object) -> str:
+    """The text as it came; empty for anything else."""
+    return value if isinstance(value, str) else ""
+
+
+def as_text(value: object) -> str:
+    """Text or a number, as text without surrounding blanks.
+
+    >>> as_text(" 4-1 "), as_text(404), as_text(True), as_text(None)
+    ('4-1', '404', '', '')
+    """
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return str(value) if abs(value) < 10**MOST_DIGITS else ""  # neither infinity nor NaN is
+
+
+def task_id(value: object) -> str:
+    """A task's id, which may come as a number; empty for what names no task: zero and less, a fraction, true.
+
+    >>> task_id("4-1\\n"), task_id(123456789), task_id(123456789.0), task_id(1.5), task_id(True), task_id(0)
+    ('4-1', '123456789', '123456789', '', '', '')
+    """
+    if isinstance(value, bool):
+        return ""
+    if isinstance(value, float):
+        value = int(value) if abs(value) < EXACT_BELOW and value.is_integer() else 0
+    if isinstance(value, int) and value <= 0:
+        return ""
+    return as_text(value)
+
+
+def created_id(response: Mapping[str, object], action: str) -> str:
+    """The TaskId in a create's answer. Raises TransportError with what stands in its place: the task is paid for, and
+    whoever reads the error may recognise its id."""
+    found = task_id(response.get("TaskId"))
+    if not found:
+        has = "no readable TaskId" if "TaskId" in response else "no TaskId"
+        instead = quoted(response["TaskId"]) if "TaskId" in response else f"fields {quoted(sorted(response))}"
+        what = f"{has}, but {instead}"
+        raise TransportError(f"the answer to the create has {what}", ending=Ending.UNKNOWN, action=action)
+    return found
+
+
+def quoted(value: object) -> str:
+    """A stranger's value for one line of a message: bounded, without control characters."""
+    try:
+        shown = repr(value)
+    except (ValueError, RecursionError):  # a number of more than 4300 digits; nested too deep
+        return f"a {type(value).__name__}"
+    shown = "".join(char for char in shown if char.isprintable())
+    return shown if len(shown) <= MOST_QUOTED else f"{shown[:MOST_QUOTED]}…"
+
+
+def state_of(words: Mapping[str, TaskState], word: str) -> tuple[TaskState, bool]:
+    """The state that a status word means, whatever its case and surrounding blanks, and whether it is documented.
+
+    A word that no document knows is polled on as RUNNING: the deadline bounds it, and guessing could lose a result.
+    """
+    state = words.get(word.strip().upper())
+    return (TaskState.RUNNING, False) if state is None else (state, True)
+
+
+def urls(found: object) -> tuple[str, ...]:
+    """The URLs of a list of texts or of objects; a text or an object alone is a list of one.
+
+    >>> urls([{"ImageUrl": "https://a/1.png"}, "https://a/2.png"]), urls("https://a/3.png"), urls("in preparation")
+    (('https://a/1.png', 'https://a/2.png'), ('https://a/3.png',), ())
+    """
+    if isinstance(found, str):  # alone, a text may be something else as well
+        return (found.strip(),) if "://" in found else ()
+    return tuple(url for entry in entries(found) if (url := _url(entry)))
+
+
+def entries(found: object) -> list[object]:
+    """A list as it came; an object or a text alone is a list of one."""
+    if isinstance(found, list):
+        return found
+    return [found] if isinstance(found, dict | str) else []
+
+
+def _url(entry: object) -> str:
+    if isinstance(entry, dict):
+        return next((url for key in URL_KEYS if (url := text(entry.get(key)).strip())), "")
+    return text(entry).strip()
+
+
+def reason(response: Mapping[str, object], keys: Sequence[str] = (*REASON_KEYS, *CODE_KEYS)) -> str:
+    """Why a task failed, under the first of the keys that tells of a fault; else empty."""
+    found = (as_text(response.get(key)) for key in keys)
+    return next((said for said in found if not is_no_reason(said)), "")
+
+
+def is_no_reason(message: str) -> bool:
+    """Whether a message tells of no fault.
+
+    >>> is_no_reason("OK."), is_no_reason("Success"), is_no_reason("the prompt was blocked")
+    (True, True, False)
+    """
+    return message.strip().rstrip(".!。").casefold() in NO_REASON
