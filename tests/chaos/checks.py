@@ -196,7 +196,7 @@ def _last_lines(log: str) -> str:
 
 
 def damaged(facts: Facts) -> list[str]:
-    """Ledgers that SQLite finds damaged."""
+    """Ledgers that SQLite finds damaged, or that can't be read."""
     return [f"{batch.name}: {batch.damage}" for batch in facts.batches if batch.damage]
 
 

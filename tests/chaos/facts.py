@@ -71,7 +71,7 @@ class Batch:
     rows: Sequence[JobRecord]
     """The ledger's."""
     damage: str
-    """What SQLite finds damaged in it; empty if nothing is."""
+    """What SQLite finds damaged in it, or why it can't be read; empty if all is well."""
     files: Mapping[str, bytes]
     """What is saved, by path."""
 

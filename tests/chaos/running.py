@@ -4,12 +4,14 @@ import asyncio
 import signal
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, get_args
 from unittest.mock import patch
 
+from mps_aigc_async import JobRecord, LedgerError
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.emulator.actions import MPS
 from mps_aigc_async.emulator.storage import Piece
@@ -171,8 +173,7 @@ class _Batch:
         # The next batch's ledger does not know of this one's unknown jobs.
         while self._world.running(self._name):  # noqa: ASYNC110 — a time, no event
             await asyncio.sleep(0.05)
-        with reading(self._ledger.path) as moment:
-            rows, damage = [job for _, jobs in moment.requests() for job in jobs], moment.fault()
+        rows, damage = _read(self._ledger.path)
         return Batch(self._name, self._chains, self._runs, rows, damage, _files(self._out))
 
     def _orders(self, ledger: Path, *, only_open: bool = False) -> Orders:
@@ -296,10 +297,20 @@ class _Batch:
             happened.let_in.append(f"{self._name}: {how}" + ("" if ended else " (and did not end)"))
 
 
+def _read(ledger: Path) -> tuple[Sequence[JobRecord], str]:
+    """The rows, and what is damaged."""
+    try:
+        with reading(ledger) as moment:
+            return [job for _, jobs in moment.requests() for job in jobs], moment.fault()
+    except LedgerError as error:
+        return [], str(error)
+
+
 def _has_ledger(process: BatchProcess) -> bool:
     return process.has_ledger and not process.has_ended
 
 
 def _files(folder: Path) -> dict[str, bytes]:
     """What has its final name. Parts that a kill left are hidden."""
-    return {str(file): file.read_bytes() for file in folder.iterdir() if not file.name.startswith(".")}
+    files = folder.iterdir() if folder.exists() else ()
+    return {str(file): file.read_bytes() for file in files if not file.name.startswith(".")}
