@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -79,8 +80,10 @@ class BatchProcess:
             await self._process.stdin.drain()
 
     def send(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            self._process.send_signal(number)
+        # Not by asyncio's `send_signal`: that may reap a process that has just ended, whose exit code is lost then.
+        if not self.has_ended:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
 
     async def ended_within(self, seconds: float) -> bool:
         """Whether it ends by itself in this time."""
