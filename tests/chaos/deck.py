@@ -55,12 +55,12 @@ STOP_S: Final = (0.5, 4.0)
 CLOCK_STEPS_S: Final = (-90.0, 90.0, -600.0, 600.0, -2000.0, 2000.0, -7200.0, 7200.0, -86_400.0, 86_400.0)
 DISK_FULL_S: Final = (0.3, 1.5)
 REFUSED_S: Final = 0.3
-OPENING_S: Final = (0.0, 0.1)
+OPENING_S: Final = (0.0, 0.06)
 CLOSING_S: Final = (0.0, 0.3)
 
 _ENDINGS: Final = (
     *(Ending.KILL,) * 4,
-    *(Ending.KILL_OPENING,) * 3,
+    Ending.KILL_OPENING,
     Ending.KILL_CLOSING,
     Ending.TERMINATE,
     Ending.INTERRUPT,
@@ -109,10 +109,14 @@ class Deck:
         self._endings = self._dealt(_ENDINGS)
         self._troubles = self._dealt(_TROUBLES)
 
+    def first_plan(self) -> Plan:
+        """A new batch's: killed while its ledger is made."""
+        return Plan((), Ending.KILL_OPENING, self._random.uniform(*OPENING_S), 0.0)
+
     def plan(self) -> Plan:
         ending = next(self._endings)
         if ending is Ending.KILL_OPENING:
-            return Plan((), ending, self._random.uniform(*OPENING_S), 0.0)
+            return self.first_plan()
         events = [self._event() for _ in range(self._random.choice((1, 1, 2, 2, 3)))]
         return Plan(events, ending, self._random.uniform(0.2, 1.0), self._random.uniform(*CLOSING_S))
 

@@ -28,7 +28,7 @@ from .process import BatchProcess
 CHAINS: Final = 40
 """A batch's: more than its troubled runs get done."""
 TROUBLED_RUNS: Final = 6
-"""A batch's, unless it is done before."""
+"""A batch's after its first one, unless it is done before."""
 PAUSE_S: Final = 1.1
 """From one process's end to the next one's beginning: each knows only what it sent itself, and the limits count any
 one second."""
@@ -162,6 +162,7 @@ class _Batch:
     async def carried_out(self, deck: Deck, until: float) -> Batch:
         """Through troubled runs, until the monotonic time `until` at most, and then a calm one."""
         self._world.trouble()
+        await self._run(deck.first_plan())
         for _ in range(TROUBLED_RUNS):
             if time.monotonic() >= until:
                 break
