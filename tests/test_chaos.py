@@ -15,9 +15,9 @@ from .chaos.door import Arrival, Taken, Unasked
 from .chaos.facts import Batch, Facts, Happened, Loss, Run, job_of
 from .chaos.running import chaos
 
-LASTS_S = 24.0
+LASTS_S = 22.0
 """And then the last batch's end."""
-SEED = 173
+SEED = 310
 """Its plan has a bit of each sort in so short a time."""
 
 

@@ -55,7 +55,7 @@ STOP_S: Final = (0.5, 4.0)
 CLOCK_STEPS_S: Final = (-90.0, 90.0, -600.0, 600.0, -2000.0, 2000.0, -7200.0, 7200.0, -86_400.0, 86_400.0)
 DISK_FULL_S: Final = (0.3, 1.5)
 REFUSED_S: Final = 0.3
-OPENING_S: Final = (0.0, 0.06)
+OPENING_S: Final = (0.0, 0.03)
 CLOSING_S: Final = (0.0, 0.3)
 
 _ENDINGS: Final = (
