@@ -15,10 +15,11 @@ from .calls import Calls
 from .clock import ServiceClock
 from .config import Config
 from .credentials import Credentials, CredentialSource
-from .downloads import Downloads, prepare_folder
+from .downloads import Downloads
 from .errors import AccountError, InvalidRequest, LedgerError
 from .events import Events
 from .faults import as_ours
+from .folders import Folder, absolute, prepare_folder
 from .jobs import Jobs
 from .keyring import KeyRing
 from .ledger import Ledger, MemoryLedger, SqliteLedger
@@ -273,7 +274,7 @@ class BatchRun:
         self._save_to = save_to
         self._names = names
         self._read = 0
-        self._folder: Path | None = None
+        self._folder: Folder | None = None
         self._pipelines: Pipelines | None = None
 
     async def prepare(self) -> None:
@@ -307,14 +308,8 @@ def as_request(item: BatchItem) -> Request:
     return request
 
 
-async def folder_for(save_to: str | Path | None) -> Path | None:
+async def folder_for(save_to: str | Path | None) -> Folder | None:
     if save_to is None:
         return None
-    folder = absolute(save_to)  # what the ledger keeps of its files is true wherever the process moves to
-    await asyncio.to_thread(prepare_folder, folder)
-    return folder
-
-
-def absolute(path: str | Path) -> Path:
-    """One name for one file, wherever the process moves to afterwards."""
-    return Path(path).absolute()
+    # The ledger's paths stay true wherever the process moves to, and whatever becomes of a link on the way.
+    return await asyncio.to_thread(lambda: prepare_folder(absolute(save_to)))

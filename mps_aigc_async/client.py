@@ -8,12 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar, cast, overload
 
-from .assembly import BatchItem, BatchRun, Parts, Settings, Statistics, absolute, as_request, folder_for
+from .assembly import BatchItem, BatchRun, Parts, Settings, Statistics, as_request, folder_for
 from .backends import check_limits, dialect_of, endpoint_of
 from .config import Config
 from .credentials import Credentials, CredentialSource
 from .errors import ClientClosed, ConfigError, InvalidRequest, TaskTimeout
 from .events import Callback, Events
+from .folders import absolute
 from .ledger import JobRecord, Ledger
 from .names import Names
 from .official import AnyCredentials, recognised

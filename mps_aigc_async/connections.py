@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
@@ -64,8 +65,10 @@ class _Line(ResponseHandler):
 class QuietConnector(aiohttp.TCPConnector):
     """Hands out only connections on which nothing has arrived unasked."""
 
-    def __init__(self, *, limit: int = 100, keepalive_timeout: float = 15.0) -> None:
-        super().__init__(limit=limit, keepalive_timeout=keepalive_timeout)
+    def __init__(
+        self, *, limit: int = 100, keepalive_timeout: float = 15.0, resolver: AbstractResolver | None = None
+    ) -> None:
+        super().__init__(limit=limit, keepalive_timeout=keepalive_timeout, resolver=resolver)
         loop = asyncio.get_running_loop()
         # Private, and the only way in: `should_close`, which aiohttp has for the purpose, misses a stray answer of
         # which only a part has arrived. tests/test_connections.py fails if aiohttp stops using it.

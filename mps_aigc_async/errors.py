@@ -194,6 +194,9 @@ class ResultExpired(AigcError):
 class DownloadError(AigcError):
     """A result could not be fetched or written. It stays at its URL until it expires."""
 
+    refused = False
+    """Whether every URL that is missing was refused by who serves it (403, 404, 410 …)."""
+
 
 class LedgerError(AigcError):
     """The ledger cannot be opened, written, or belongs to something else; nothing was overwritten."""

@@ -14,16 +14,21 @@ _log: Final = logging.getLogger("mps_aigc_async")
 
 
 def unexpected(fault: Exception, doing: str) -> UnexpectedError:
-    """Write the fault's traceback to the log, and return the error that stands for it.
+    """Report the fault, and return the error that stands for it.
 
     >>> unexpected(KeyError("a secret"), "reading an answer").message
     'KeyError while reading an answer: a fault of this package or of a library below it; its traceback is in the log'
     """
-    name = type(fault).__name__
-    _log.error("%s while %s\n%s", name, doing, "".join(_frames(fault)))
+    report(fault, doing)
     return UnexpectedError(
-        f"{name} while {doing}: a fault of this package or of a library below it; its traceback is in the log"
+        f"{type(fault).__name__} while {doing}: a fault of this package or of a library below it; its traceback is in "
+        "the log"
     )
+
+
+def report(fault: Exception, doing: str) -> None:
+    """Write the fault's traceback to the log."""
+    _log.error("%s while %s\n%s", type(fault).__name__, doing, "".join(_frames(fault)))
 
 
 def as_ours(error: Exception, doing: str) -> AigcError:

@@ -16,13 +16,11 @@ from . import events
 from .calls import Calls
 from .creates import UNKNOWN_SLOT_S, Creates, Order, in_doubt
 from .deadlines import TASK_DEADLINE_S, Patience
-from .downloads import Downloads, all_exist
+from .downloads import Downloads
 from .errors import (
     AigcError,
-    DownloadError,
     InvalidRequest,
     JobDropped,
-    ResultExpired,
     TaskFailed,
     to_record,
 )
@@ -31,14 +29,12 @@ from .limits import AccountLimits
 from .ownership import Owner
 from .poller import Ended, Poller, Watch
 from .requests import CosStore, content
+from .saving import Saver
 from .settlement import Attach, CreateAgain, Drop, Settlement
 from .states import JobState, Kind, TaskState
 from .wire.dialect import Dialect, TaskRequest, TaskStatus
 
 _log: Final = logging.getLogger("mps_aigc_async")
-
-NEAR_END_S: Final = 3600.0
-"""Seconds before its URL's end from which on a result that is not saved yet is warned of."""
 
 
 class Jobs:
@@ -65,11 +61,9 @@ class Jobs:
         self._dialect = dialect
         self._limits = limits
         self._poller = poller
-        self._downloads = downloads
         self._listeners = listeners
         self._wall = wall
         self._deadlines_s = deadlines_s
-        self._save_s = save_s
         self._creates = Creates(
             ledger=ledger,
             calls=calls,
@@ -83,6 +77,7 @@ class Jobs:
             holder=self._holder,
             emit=self._emit,
         )
+        self._saver = Saver(ledger, downloads, url_life_s=dialect.url_life_s, wall=wall, emit=self._emit, save_s=save_s)
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def resume(self) -> None:
@@ -143,47 +138,7 @@ class Jobs:
         Raises ResultExpired or DownloadError.
         """
         async with self._lock(job.job_id):  # two callers of one id must not write one file
-            return await self._save(await self.ledger.get(job.job_id) or job, folder, stem)
-
-    async def _save(self, job: JobRecord, folder: Path, stem: str) -> JobRecord:
-        saved_before = await asyncio.to_thread(all_exist, job.files)
-        if saved_before:
-            return job
-        left_s = self._dialect.url_life_s if job.expires_at is None else job.expires_at - self._wall()
-        if left_s <= 0:
-            raise ResultExpired(
-                f"the result's URLs have outlived their {self._dialect.url_life_s / 3600:g} hours before it was saved",
-                job_id=job.job_id,
-                task_id=job.task_id,
-            )
-        until = asyncio.get_running_loop().time() + min(left_s, self._save_s)
-        files: list[Path] = []
-        try:
-            # A plus, which no stem holds: a chain's video has the stem itself.
-            for urls, name, kind in ((job.urls, stem, job.kind), (job.videos, f"{stem}+sound", Kind.VIDEO)):
-                files += await self._downloads.save(
-                    urls,
-                    folder,
-                    name,
-                    kind,
-                    within_s=until - asyncio.get_running_loop().time(),
-                    on_retry=lambda error, delay_s: self._fetched_again(job, error, delay_s),
-                )
-        except AigcError as error:
-            error.about(job_id=job.job_id, task_id=job.task_id)
-            raise
-        saved = job.moved(JobState.SAVED, files=tuple(str(file) for file in files), saved_at=self._wall())
-        await self.ledger.put(saved)
-        self._emit(events.Saved, saved, task_id=saved.task_id or "", files=saved.files)
-        return saved
-
-    def _fetched_again(self, job: JobRecord, error: DownloadError, delay_s: float) -> None:
-        """A result could not be fetched, and will be tried again; near its end that is a warning."""
-        error.about(job_id=job.job_id, task_id=job.task_id)
-        left_s = inf if job.expires_at is None else job.expires_at - self._wall()
-        if left_s < NEAR_END_S:
-            _log.warning("%s; its URL ends in %.0f minutes", error, left_s / 60)
-        self._emit(events.Retried, job, error=error, delay_s=delay_s)
+            return await self._saver.save(await self.ledger.get(job.job_id) or job, folder, stem)
 
     async def attach(self, kind: Kind, task_id: str) -> JobRecord:
         """Wait for a task that was created elsewhere. It gets a slot here and no row: its own ledger has one."""

@@ -6,14 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from .catalog import Strictness, judge
 from .creates import Order, ignore
-from .downloads import stem_of
 from .errors import AigcError, InvalidRequest, ResultExpired
 from .faults import as_ours
+from .folders import Folder
 from .jobs import Jobs
 from .ledger import JobRecord
 from .limits import Slot, Slots
@@ -198,7 +197,7 @@ class Pipelines:
         self._wall = wall
 
     async def outcome(
-        self, request: RequestT, name: str, save_to: Path | None, begun: Callable[[], None] = ignore
+        self, request: RequestT, name: str, save_to: Folder | None, begun: Callable[[], None] = ignore
     ) -> Outcome[RequestT]:
         """How the request ends. Raises no error, of whatever class: it is part of the outcome. `begun` is called when
         its first step no longer waits to be created."""
@@ -241,21 +240,21 @@ class Pipelines:
         self._jobs.stop_creating()
 
     async def _single(
-        self, request: TaskRequest, name: str, save_to: Path | None, begun: Callable[[], None]
+        self, request: TaskRequest, name: str, save_to: Folder | None, begun: Callable[[], None]
     ) -> StepResult:
         """Make a request of one step. Thousands may wait here at once: it keeps nothing that it does not need."""
         await self._check_new(request, name)
         order = Order(partial(self._defaults.apply, request), begun)
         job = await self._jobs.finish(await self._plan(request, name), order)
         if save_to is not None:
-            job = await self._jobs.save(job, save_to, stem_of(name))
+            job = await self._jobs.save(job, save_to.path, save_to.stem_of(name))
         return job.result()
 
     async def _chain(
         self,
         request: Request,
         name: str,
-        save_to: Path | None,
+        save_to: Folder | None,
         made: list[StepResult],
         begun: Callable[[], None],
     ) -> Result:
@@ -275,7 +274,7 @@ class Pipelines:
                     made.append(job.result())
                     if save_to is None:
                         continue
-                    save = self._jobs.save(job, save_to, stem_of(name))
+                    save = self._jobs.save(job, save_to.path, save_to.stem_of(name))
                     if step is steps[-1]:
                         made[-1] = (await save).result()
                     else:

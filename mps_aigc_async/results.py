@@ -24,7 +24,13 @@ class TaskResult:
     file_ids: tuple[str, ...] = ()
     """VOD's ids of the results, where they are kept there (`VodOptions(storage_mode="Permanent")`)."""
     files: tuple[Path, ...] = ()
-    """Where the results were saved, in the URLs' order; empty without `save_to`."""
+    """Where the results were saved, in the URLs' order; empty without `save_to`. While some could not be saved, only
+    those that were: `is_saved` tells."""
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether every result was saved."""
+        return bool(self.files) and len(self.files) == len(self.urls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +58,11 @@ class AudioResult(TaskResult):
     """Seconds, of the first; None if the service did not tell."""
     videos: tuple[str, ...] = ()
     """URLs of the given video with the sound on it, where the model makes one. Their files stand last in `files`."""
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether every result was saved."""
+        return bool(self.files) and len(self.files) == len(self.urls) + len(self.videos)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

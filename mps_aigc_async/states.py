@@ -42,7 +42,8 @@ MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.PLANNED: frozenset({JobState.INTENT, JobState.FAILED}),
     JobState.INTENT: frozenset({JobState.SUBMITTED, JobState.PLANNED, JobState.FAILED, JobState.UNKNOWN}),
     JobState.SUBMITTED: frozenset({JobState.DONE, JobState.FAILED}),
-    JobState.DONE: frozenset({JobState.SAVED}),
+    # Several results are saved one by one: those that are there are kept while another is missing still.
+    JobState.DONE: frozenset({JobState.DONE, JobState.SAVED}),
     # A file that was deleted may be fetched again while its URL lives: saved again, with the new paths.
     JobState.SAVED: frozenset({JobState.SAVED}),
     # By the user's word alone: try again; a task that the service did not know is only asked about again.

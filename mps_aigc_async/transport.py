@@ -6,8 +6,6 @@ apart: before it nothing was delivered; after it, without an answer, the outcome
 """
 
 import ipaddress
-import logging
-import traceback
 import urllib.request
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -21,9 +19,10 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from yarl import URL
 
+from .answer_deadline import AnswerDeadline
 from .connections import QuietConnector, handed_over, require_usable
-from .deadline import AnswerDeadline
 from .errors import AigcError, ConfigError, TransportError
+from .faults import report
 from .states import Ending
 from .wire.dialect import HttpAnswer, HttpRequest
 
@@ -33,8 +32,6 @@ MAX_ANSWER_BYTES: Final = 10 * 1024 * 1024
 KEEPALIVE_S: Final = 30.0
 """Idle connections are dropped by us before a usual gateway (60 to 75 s) does: one that the server closes just as a
 create goes out makes an outcome unknown."""
-
-_log: Final = logging.getLogger("mps_aigc_async")
 
 Gate = Callable[[], Awaitable[None]]
 Sent = Callable[[], None]
@@ -186,7 +183,6 @@ class AiohttpTransport:
         self._origin = str(endpoint.origin())
         self._timeouts = timeouts or Timeouts()
         self._proxy = proxy_for(endpoint)
-        self._logged: set[type[Exception]] = set()
         self._session = aiohttp.ClientSession(
             # limit=0: nothing may queue below the pace (after a 4 s hiccup aiohttp's default of 100 connections let
             # 146 calls arrive in one second).
@@ -196,7 +192,7 @@ class AiohttpTransport:
                 # `sock_connect` covers neither DNS nor a proxy that never answers.
                 connect=2 * self._timeouts.connect,
                 sock_connect=self._timeouts.connect,
-                # An answer's time is ours to keep: see `deadline`.
+                # An answer's time is ours to keep: see `answer_deadline`.
                 sock_read=None,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -226,11 +222,8 @@ class AiohttpTransport:
 
     def _mapped(self, error: Exception, exchange: _Exchange) -> TransportError:
         ending = exchange.ending_with(error)
-        if not isinstance(error, (*NETWORK, ValueError)) and type(error) not in self._logged:
-            self._logged.add(type(error))
-            # Not the exception itself: messages and arguments of foreign ones may hold the request's headers.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            _log.error("an unforeseen %s in an exchange (%s):\n%s", type(error).__name__, ending.name, where)
+        if not isinstance(error, (*NETWORK, ValueError)):
+            report(error, "exchanging a request for its answer")
         return TransportError(self._describe(error, ending), ending=ending)
 
     async def _send(self, request: HttpRequest) -> HttpAnswer:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,12 +32,12 @@ from mps_aigc_async import (
     VideoResult,
     VideoToAudio,
     VideoToAudioResult,
-    downloads,
 )
 from mps_aigc_async.assembly import BatchItem
 from mps_aigc_async.downloads import Downloads
 from mps_aigc_async.emulator import Emulator, Service
 from mps_aigc_async.ledger import SqliteLedger
+from mps_aigc_async.media import USUAL_SUFFIX
 from mps_aigc_async.results import steps_made
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.transport import Gate, Sent, unheard
@@ -335,18 +335,10 @@ async def test_every_step_is_saved_and_a_file_that_is_missing_is_fetched_again(t
 class FromNowhere(Downloads):
     """Writes a file for each URL, without a network."""
 
-    async def save(
-        self,
-        urls: Sequence[str],
-        folder: Path,
-        stem: str,
-        kind: Kind,
-        **_: Any,  # noqa: ANN401 — times and callbacks, which nothing here needs
-    ) -> list[Path]:
-        files = [folder / f"{stem}{downloads._USUAL_SUFFIX[kind]}" for _ in urls]
-        for file, url in zip(files, urls, strict=True):
-            file.write_text(url)
-        return files
+    async def save(self, url: str, target: Path, kind: Kind, **_: Any) -> Path:  # noqa: ANN401 — nothing here needs them
+        file = target.with_name(f"{target.name}{USUAL_SUFFIX[kind]}")
+        file.write_text(url)
+        return file
 
 
 @pytest.mark.parametrize("song", [[], [{"Url": "https://a/song.mp3", "Duration": 9}]], ids=["film", "both"])

@@ -9,9 +9,12 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 
-from mps_aigc_async import AigcClient, ImageRequest, ImageToVideo, JobState, Kind, VideoRequest, downloads, limits
+from mps_aigc_async import AigcClient, ImageRequest, ImageToVideo, JobState, Kind, VideoRequest, limits
 from mps_aigc_async.downloads import Downloads
 from mps_aigc_async.emulator import Emulator, Service
+from mps_aigc_async.folders import Folder
+from mps_aigc_async.partfile import Part, opened, sync
+from mps_aigc_async.places import LeastSpeed
 from mps_aigc_async.requests import Request
 from mps_aigc_async.testing import run, wall
 
@@ -52,12 +55,12 @@ class At(Generic[T]):
 class FromNowhere(Downloads):
     """Fetches without a network; all else is as it is: places, the part file, its name."""
 
-    async def _fetch(self, url: str, part: downloads._Part, kind: Kind) -> str:
+    async def _fetch(self, url: str, part: Part, kind: Kind, speed: LeastSpeed) -> str:  # noqa: ARG002 — as overridden
         await asyncio.sleep(0.3)
-        file = await downloads._opened(part)
+        file = await opened(part)
         try:
             part.size += await asyncio.to_thread(file.write, url.encode())
-            await asyncio.to_thread(downloads._sync, file)
+            await asyncio.to_thread(sync, file)
         finally:
             file.close()
         return ".png" if kind is Kind.IMAGE else ".mp4"
@@ -72,7 +75,7 @@ async def at(client: AigcClient, number: int, folder: Path, do: Callable[[asynci
     """Make a chain, and do something to its task at its suspension of this number; whether it had one."""
     pipelines = await client._opened().pipelines(client._ledger)
     tasks: list[asyncio.Task[object]] = []
-    work = At(pipelines.outcome(CHAIN, "shot", folder), number, lambda: do(tasks[0]))
+    work = At(pipelines.outcome(CHAIN, "shot", Folder(folder)), number, lambda: do(tasks[0]))
 
     async def caller() -> object:
         return await work

@@ -25,7 +25,8 @@ from mps_aigc_async import (
 from mps_aigc_async.assembly import BatchItem
 from mps_aigc_async.client import SAVING
 from mps_aigc_async.emulator import Emulator
-from mps_aigc_async.events import Event
+from mps_aigc_async.events import Event, Submitted
+from mps_aigc_async.results import steps_made
 
 from .support import configured
 
@@ -104,6 +105,30 @@ async def test_a_second_run_creates_nothing_and_fetches_a_file_that_is_missing(t
             assert all(outcome.ok for outcome in outcomes)
             files[1].unlink()
         assert emulator.statistics().created["image"] == 3
+
+
+async def test_a_link_that_is_set_anew_in_mid_run_parts_no_files_from_their_ledger(tmp_path: Path) -> None:
+    one, other, link = tmp_path / "one", tmp_path / "other", tmp_path / "link"
+    one.mkdir()
+    other.mkdir()
+    link.symlink_to(one)
+
+    def set_anew(event: Event) -> None:
+        if isinstance(event, Submitted):
+            link.unlink()
+            link.symlink_to(other)
+
+    async with (
+        Emulator(speed=1000) as emulator,
+        AigcClient(config_for(emulator), ledger=link / "ledger.db") as client,
+    ):
+        client.on_event(set_anew)
+        outcomes = [outcome async for outcome in client.run(prompts(3), save_to=link)]
+        saved = [file for outcome in outcomes for step in steps_made(outcome.result) for file in step.files]
+    assert len(saved) == 3
+    assert {file.parent for file in saved} == {one}
+    assert (one / "ledger.db").is_file()
+    assert list(other.iterdir()) == []
 
 
 async def test_bad_items_are_outcomes_and_the_batch_goes_on() -> None:

@@ -589,7 +589,7 @@ async def test_every_result_is_its_own_though_each_comes_again(tmp_path: Path) -
         downloads = Downloads()
         try:
             for name in names:
-                (file,) = await downloads.save([service._result(name)], tmp_path, name, Kind.IMAGE, within_s=30)
+                file = await downloads.save(service._result(name), tmp_path / name, Kind.IMAGE, within_s=30)
                 assert file.read_text() == f"image of {name}"
                 service.repeat()
         finally:

@@ -32,7 +32,6 @@ from mps_aigc_async import (
     TaskTimeout,
     TransportError,
     VideoRequest,
-    downloads,
     events,
 )
 from mps_aigc_async.assembly import BatchItem
@@ -47,6 +46,7 @@ from mps_aigc_async.settlement import Settlement
 from mps_aigc_async.states import Ending
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.transport import Gate, Sent, unheard
+from mps_aigc_async.trials import Fault
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 from .support import Heard, accepted, client_of, configured, in_memory
@@ -506,11 +506,11 @@ class Unfetchable(Downloads):
 
     times = 10**6
 
-    async def _attempt(self, url: str, part: object, target: Path, kind: object) -> Path:  # noqa: ARG002 — as overridden
+    async def _attempt(self, url: str, part: object, target: Path, *_: object) -> Path:  # noqa: ARG002 — as overridden
         await asyncio.sleep(1)
         self.times -= 1
         if self.times >= 0:
-            raise downloads._Fault(f"cannot fetch {url.partition('?')[0]}: HTTP 503")
+            raise Fault(f"cannot fetch {url.partition('?')[0]}: HTTP 503")
         target.touch()
         return target
 

@@ -70,7 +70,7 @@ async def failures(client: AigcClient, proxy: FaultProxy, folder: Path) -> list[
     for fault in FAULTS:
         proxy.add(fault, action="CreateAigcImageTask")
         await failing(ImageRequest(prompt=PROMPT))
-    proxy.add("wrong_type", action="Media", times=None)
+    proxy.add("html", action="Media", times=None)
     await failing(ImageRequest(prompt=PROMPT))
     await failing(ImageRequest(prompt=f"{PROMPT} forbidden-content"))
     await failing(ImageRequest(prompt=f"{PROMPT} fail-later"))

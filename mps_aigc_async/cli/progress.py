@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -16,7 +15,7 @@ from rich.text import Text
 from ..assembly import BatchItem, Statistics
 from ..errors import AccountError
 from ..results import AudioResult, Outcome, StepResult, steps_made
-from .screen import complain, console, printable, say
+from .screen import complain, console, from_here, printable, say
 from .tally import Tally, Word, word_for
 
 TICK_S: Final = 0.2
@@ -179,11 +178,10 @@ def line_for(outcome: Outcome[BatchItem]) -> str:
 
 
 def places_of(result: StepResult) -> list[str]:
-    """Where a result is: its files, as one names them from here, or the URLs it was left at."""
-    here = Path.cwd()
-    files = [file.relative_to(here) if file.is_relative_to(here) else file for file in result.files]
+    """Where a result is: its files, as one names them from here, or the URLs where it was left, all or in part."""
+    files = [str(from_here(file)) for file in result.files]
     urls = (*result.urls, *result.videos) if isinstance(result, AudioResult) else result.urls
-    return [str(file) for file in files] or list(urls)
+    return files if result.is_saved else [*files, *urls]
 
 
 def _counted(tally: Tally, words: tuple[Word, ...]) -> str:

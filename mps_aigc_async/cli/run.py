@@ -13,15 +13,15 @@ import typer
 
 from ..client import AigcClient
 from ..config import Config
-from ..downloads import prepare_folder
 from ..errors import AccountError, AigcError
+from ..folders import absolute, prepare_folder
 from ..ledger.reading import IN_FOLDER, reading
 from .batch import Batch, as_file, check_batch
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
 from .progress import TICK_S, Display, display_for
 from .report import tell_page
-from .screen import Exit, complain, printable, program, warnings_as_notes
+from .screen import Exit, complain, from_here, printable, program, warnings_as_notes
 from .summary import in_flight, tell_reasons, tell_results
 from .tally import Tally
 
@@ -80,6 +80,7 @@ def carry_out(
 
     `on_again` says how to go on after an interruption. Raises AigcError for what is wrong before anything is sent.
     """
+    out = absolute(out)  # once: a link that is set anew in mid-run must not part the ledger from the files
     ledger = out / IN_FOLDER
     client = client_for(config, ledger)
     with warnings_as_notes():
@@ -91,10 +92,10 @@ def carry_out(
         error = asyncio.run(_run(client, _Work(checked, out, retry_failed), tally, before_leaving))
     except Interrupted:
         interrupted = True
-    tell_results(tally, time.monotonic() - began, out)
+    tell_results(tally, time.monotonic() - began, from_here(out))
     tell_reasons(tally)
     code = _ending(ledger, tally, error, interrupted=interrupted, on_again=on_again)
-    tell_page(out)  # last: whatever becomes of it, how to go on has been said
+    tell_page(from_here(out))  # last: whatever becomes of it, how to go on has been said
     return code
 
 

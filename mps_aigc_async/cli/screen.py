@@ -120,3 +120,9 @@ def warnings_as_notes() -> Iterator[None]:
         finally:
             if told > MOST_NOTES:
                 complain(f"note: {told - MOST_NOTES} more such notes")
+
+
+def from_here(path: Path) -> Path:
+    """A path as one names it from the working directory."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -112,7 +112,7 @@ def _said_by(outcome: Outcome[BatchItem]) -> Iterator[tuple[Kind, Word]]:
     """What an outcome says of its jobs."""
     for one in steps_made(outcome.result or outcome.partial):
         yield one.kind, Word.DONE
-        if one.files:
+        if one.is_saved:
             yield one.kind, Word.SAVED
     if outcome.error is not None and (word := word_for(outcome.error)) is not None:
         step = (outcome.error.job_id or "").removeprefix(f"{outcome.job_id}/")

@@ -101,6 +101,7 @@ class JobRecord:
     expires_at: float | None = None
     saved_at: float | None = None
     files: tuple[str, ...] = ()
+    """Where its results are, those of `urls` and then those of `videos`; empty for one that is not saved yet."""
     error: dict[str, str] = field(default_factory=dict)
     """`errors.to_record` of what ended it."""
 
@@ -162,7 +163,7 @@ class JobRecord:
             "urls": self.urls,
             "file_ids": self.file_ids,
             "expires_at": None if self.expires_at is None else datetime.fromtimestamp(self.expires_at, UTC),
-            "files": tuple(Path(file) for file in self.files),
+            "files": tuple(Path(file) for file in self.files if file),
         }
         match self.kind:
             case Kind.IMAGE:

@@ -95,9 +95,10 @@ def _step(job: JobRecord, before: JobRecord | None, find: Find, now: float) -> S
     sent: dict[str, JsonValue] = {**job.filled_in, **json.loads(job.content)}
     own = len(job.files) - len(job.videos)
     files, films = (
-        [place for file in some if (place := find(file)) is not None] for some in (job.files[:own], job.files[own:])
+        [place for file in some if file and (place := find(file)) is not None]
+        for some in (job.files[:own], job.files[own:])
     )
-    gone = len(files) + len(films) < len(job.files)
+    gone = len(files) + len(films) < sum(map(bool, job.files))
     standing, word, reason, error = _how_it_stands(job, before, gone, now)
     return Step(
         kind=job.kind,
@@ -126,7 +127,8 @@ def _how_it_stands(
             error = job.recorded_error()
             return Standing(job.state.value), job.state.value, clean(error.reason), error
         case JobState.DONE | JobState.SAVED if job.state is JobState.DONE or gone:
-            return _not_here(job, "its file is gone" if gone else "not saved", now)
+            not_saved = "not all saved" if any(job.files) else "not saved"
+            return _not_here(job, "its file is gone" if gone else not_saved, now)
         case JobState.SAVED:
             return Standing.DONE, "saved", "", None
         case JobState.SUBMITTED:

@@ -76,6 +76,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(lambda _: outside.__exit__(None, None, None))
         return future
 
+    async def shutdown_default_executor(self, *timeout: Any) -> None:  # noqa: ANN401 — a number, since Python 3.12
+        with self.real_time():  # or the clock would jump to the timeout while the threads end
+            await super().shutdown_default_executor(*timeout)
+
     @contextmanager
     def real_time(self) -> Iterator[None]:
         """While this is held, something outside the loop works: the clock waits for it instead of jumping."""

@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_written(shell: Shell, emulator: Emulator) -> No
     Path("made").write_text("a file")
     result = shell.call("run", shell.batch(image("a")), "--out", "made")
     assert result.exit_code == 2
-    assert "cannot write into made: " in result.stderr
+    assert f"cannot write into {shell.folder / 'made'}: " in result.stderr
 
 
 def test_a_ledger_that_is_none(shell: Shell, emulator: Emulator) -> None:

@@ -54,6 +54,25 @@ def rows(stdout: str) -> dict[str, list[int]]:
     }
 
 
+def test_a_link_that_is_set_anew_in_mid_run_parts_no_files_from_their_ledger(shell: Shell, emulator: Emulator) -> None:
+    caps: dict[str, Json] = {"maxImageTasks": 1, "pollIntervalMs": 100}
+    shell.configure(emulator.url, concurrency=caps)
+    one, other, link = (shell.folder / name for name in ("one", "other", "link"))
+    one.mkdir()
+    other.mkdir()
+    link.symlink_to(one)
+    with shell.start("run", shell.batch(*(image(name) for name in "abc")), "--out", "link") as process:
+        assert process.stdout is not None
+        assert "a: done: one/a.png" in process.stdout.readline()
+        link.unlink()
+        link.symlink_to(other)
+        stdout, stderr = process.communicate(timeout=20)
+    assert process.returncode == 0, stderr
+    assert {"a.png", "b.png", "c.png", "ledger.db", "index.html"} <= {path.name for path in one.iterdir()}
+    assert list(other.iterdir()) == []
+    assert "to look at: one/index.html" in stdout
+
+
 def test_a_batch_from_stdin(shell: Shell, emulator: Emulator) -> None:
     shell.configure(emulator.url)
     result = shell.call("run", "-", "--out", "made", stdin=json.dumps(image("b")) + "\n")

@@ -1,7 +1,11 @@
 """Counts: what an event told is not told again by its outcome, and what no event told is."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from mps_aigc_async import events
 from mps_aigc_async.assembly import BatchItem
+from mps_aigc_async.cli.progress import places_of
 from mps_aigc_async.cli.tally import MOST_IDS, MOST_REASONS, Tally, Word
 from mps_aigc_async.errors import AigcError, DownloadError, TaskFailed, TaskTimeout
 from mps_aigc_async.requests import ImageRequest, ImageToVideo, VideoRequest
@@ -62,6 +66,20 @@ def test_what_can_go_on_is_open_and_what_was_not_fetched_is_done() -> None:
     assert counted.counts[Word.FAILED].total() == 0
     assert counted.counts[Word.DONE] == {Kind.IMAGE: 1}
     assert counted.not_well == 2
+
+
+def test_results_of_which_some_are_missing_are_not_saved() -> None:
+    counted = tally()
+    some = replace(IMAGE, urls=("u", "v"), files=(Path("a.png"),))
+    counted.on_outcome(outcome("a", DownloadError("disk", job_id="a/image"), some))
+    counted.on_outcome(outcome("b", DownloadError("disk", job_id="b/video"), replace(some, urls=("u",))))
+    assert counted.counts[Word.SAVED] == {Kind.IMAGE: 1}
+
+
+def test_what_is_missing_is_shown_by_its_urls() -> None:
+    some = replace(IMAGE, urls=("u", "v"), files=(Path.cwd() / "a.png",))
+    assert places_of(some) == ["a.png", "u", "v"]
+    assert places_of(replace(some, urls=("u",))) == ["a.png"]
 
 
 def test_reasons_are_bounded() -> None:

@@ -55,6 +55,15 @@ def test_a_file_that_is_gone_can_be_fetched_while_its_url_lives() -> None:
     assert shot(job, there=False, now=NOW + 86_400).standing is Standing.FAILED
 
 
+def test_results_of_which_some_are_saved_are_shown_and_the_others_can_be_fetched() -> None:
+    urls = ("https://r.example/1", "https://r.example/2", "https://r.example/3")
+    job = replace(image_done(), urls=urls).moved(JobState.DONE, files=("a.png", "", "a+3.png"))
+    (step,) = shot(job).steps
+    assert (step.standing, step.word, step.files) == (Standing.OPEN, "not all saved", ["a.png", "a+3.png"])
+    (step,) = shot(job, there=False).steps
+    assert (step.standing, step.word) == (Standing.OPEN, "its file is gone")
+
+
 def test_the_worst_of_its_jobs_counts() -> None:
     image = saved(image_done(), Path("a.png"))
     assert shot(image, VIDEO).standing is Standing.OPEN

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from yarl import URL
 
-from mps_aigc_async.deadline import GRACE_S, LATE_S, AnswerDeadline
+from mps_aigc_async.answer_deadline import GRACE_S, LATE_S, AnswerDeadline
 from mps_aigc_async.errors import TransportError
 from mps_aigc_async.states import Ending
 from mps_aigc_async.testing import run

@@ -1,0 +1,114 @@
+"""Where a result may be fetched from: URLs as they are sent, and which hosts a redirect may lead to.
+
+Pure. A signed URL is signed byte for byte, so nothing is quoted or unquoted again. A redirect comes from outside: one
+from a public host must not make this machine ask its own network (cloud metadata at 169.254.169.254, a router, a
+database on loopback) and save the answer as a picture.
+"""
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+from yarl import URL
+
+_UNSENDABLE: Final = re.compile(r"[\s\0-\x20\x7f-\xa0]")
+_NOT_ASCII: Final = re.compile(r"[^\0-\x7f]+")
+_LEGACY: Final = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}\.?", re.IGNORECASE)
+_NAT64: Final = ip_network("64:ff9b::/96")
+"""RFC 6052: an IPv4 address in its last 32 bits."""
+_COMPATIBLE: Final = ip_network("::/96")
+"""RFC 4291, deprecated: the same."""
+
+
+def sendable(url: str) -> URL:
+    """The URL as it goes out: every ASCII byte as it was given, others percent-encoded as UTF-8.
+
+    Raises ValueError, with a text without the URL, for one that cannot be sent.
+
+    >>> sendable("https://r.example/a%28b%29/图.png?sig=x%2Fy%2Bz%3D").raw_path_qs
+    '/a%28b%29/%E5%9B%BE.png?sig=x%2Fy%2Bz%3D'
+    """
+    if _UNSENDABLE.search(url):
+        raise ValueError("its URL has blanks or control characters")
+    try:
+        parts = urlsplit(url)
+        origin = URL(f"{parts.scheme}://{parts.netloc}")
+    except (ValueError, IndexError):  # yarl's and urllib's words for what is no URL; the second for odd brackets
+        parts, origin = urlsplit(""), URL()
+    if not origin.raw_host or parts.scheme not in ("http", "https"):
+        raise ValueError("its URL is no http or https URL with a host")
+    if "@" in parts.netloc:
+        raise ValueError("its URL has a user name in it")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return URL(str(origin.origin()) + _NOT_ASCII.sub(_quoted, target), encoded=True)
+
+
+def redirected(url: URL, location: str) -> str:
+    """The URL that a `Location` header means, byte for byte but for blanks, which some servers write as they are."""
+    return urljoin(str(url), location.strip(" \t").replace(" ", "%20"))
+
+
+def _quoted(text: re.Match[str]) -> str:
+    # Surrogates are raw bytes of a header, as aiohttp hands them on.
+    return "".join(f"%{byte:02X}" for byte in text[0].encode(errors="surrogateescape"))
+
+
+def is_global(address: str) -> bool:
+    """Whether an address literal is one of the public Internet; false for what is no address.
+
+    >>> [is_global(address) for address in ("43.152.0.1", "169.254.169.254", "::ffff:10.0.0.1", "2130706433")]
+    [True, False, False, False]
+    """
+    literal = _literal(address)
+    return literal is not None and _is_global(literal)
+
+
+def may_be_public(host: str) -> bool:
+    """Whether a URL's host can be public, by its name alone: a name may be, until it is resolved."""
+    name = host.strip("[]").rstrip(".").lower()
+    literal = _literal(name)
+    if literal is not None:
+        return _is_global(literal)
+    return name != "localhost" and not name.endswith(".localhost")  # RFC 6761
+
+
+def _is_global(address: IPv4Address | IPv6Address) -> bool:
+    if isinstance(address, IPv6Address) and (inside := _inside(address)) is not None:
+        return _is_global(inside)
+    return address.is_global and not address.is_multicast
+
+
+def _inside(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that an IPv6 one leads to."""
+    if address in _NAT64 or address in _COMPATIBLE:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+
+
+def _literal(host: str) -> IPv4Address | IPv6Address | None:
+    host = host.strip("[]").partition("%")[0]
+    try:
+        return ip_address(host)
+    except ValueError:
+        return _legacy(host)
+
+
+def _legacy(host: str) -> IPv4Address | None:
+    """The address that `inet_aton` reads in `2130706433`, `0x7f.1` or `127.1`: resolvers take these for names."""
+    if not _LEGACY.fullmatch(host):
+        return None
+    try:
+        *firsts, last = [_number(part) for part in host.rstrip(".").split(".")]
+        shifts = range(24, 24 - 8 * len(firsts), -8)
+        if any(first > 0xFF for first in firsts) or last >= 1 << (32 - 8 * len(firsts)):
+            return None
+        return IPv4Address(sum(first << shift for first, shift in zip(firsts, shifts, strict=True)) + last)
+    except ValueError:
+        return None
+
+
+def _number(text: str) -> int:
+    if text.lower().startswith("0x"):
+        return int(text[2:] or "0", 16)
+    return int(text, 8 if text.startswith("0") else 10)

@@ -1,0 +1,79 @@
+"""Names of files for requests' ids: readable, never a way out of the folder, and never one name for two ids.
+
+Pure. An id holds any character; a file system takes fewer, and may take two names for one: Windows and macOS ignore
+letter case, macOS ignores Unicode's normal forms, Windows drops a trailing dot and keeps names such as CON to itself
+(https://learn.microsoft.com/windows/win32/fileio/naming-a-file, 2026-11).
+"""
+
+import hashlib
+import re
+import unicodedata
+from typing import Final
+
+MAX_NAME_BYTES: Final = 200
+"""Of a file's name without its suffix: file systems take 255, and `.part` and a number come on top."""
+
+_DIGEST: Final = 12
+"""Hex digits that tell two names apart: 48 bits, for the ids of one folder."""
+
+_CUT: Final = re.compile(rf".+-[0-9a-f]{{{_DIGEST}}}", re.DOTALL)
+_RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?:\.|$)", re.IGNORECASE)
+_ESCAPE: Final = re.compile(r"%[0-9A-F]{2}")
+
+
+def stem_of(request_id: str, *, encoding: str = "utf-8", folds_case: bool = False) -> str:
+    """A file's name, without suffix, for a request's id.
+
+    Letters and digits of any script that `encoding` has stay; everything else becomes `%` and its hex, so that two ids
+    never meet. Where the file system folds letter case, a name that folding would change gets a digest of its id.
+
+    >>> stem_of("shot-001"), stem_of("../镜头 1"), stem_of("镜", encoding="latin-1"), stem_of("con.1")
+    ('shot-001', '%2E.%2F镜头%201', '%E9%95%9C', '%63on.1')
+    >>> stem_of("A1", folds_case=True), stem_of("a1", folds_case=True)
+    ('A1~16a36e86f6fe', 'a1')
+    """
+    name = "".join(char if _stays(char, encoding) else _hex(char) for char in request_id)
+    if name.startswith(".") or _RESERVED.match(name):  # hidden, the folder above, or Windows' own
+        name = _hex(name[0]) + name[1:]
+    if name.endswith("."):
+        name = name[:-1] + _hex(".")
+    if folds_case and _folded(name) != _lowered(name):
+        return _marked(name, request_id, "~")  # which no other name holds
+    if len(name.encode()) > MAX_NAME_BYTES or _looks_cut(name):
+        return _marked(name, request_id, "-")
+    return name
+
+
+def _stays(char: str, encoding: str) -> bool:
+    if char.isascii():
+        return char.isalnum() or char in "-_."
+    try:
+        char.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return char.isalnum()
+
+
+def _hex(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode(errors="surrogatepass"))
+
+
+def _lowered(name: str) -> str:
+    """The name with its escapes in lower case: all names have them in upper case, so they tell no two apart."""
+    return _ESCAPE.sub(lambda escape: escape[0].lower(), name)
+
+
+def _folded(name: str) -> str:
+    """The name as a file system that folds may see it: by lower case or by upper case, composed."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).upper().casefold())
+
+
+def _looks_cut(name: str) -> bool:
+    """Whether a name could be that of a longer id, cut: a name cut within a letter lacks up to 3 bytes."""
+    return len(name.encode()) > MAX_NAME_BYTES - 4 and _CUT.fullmatch(name) is not None
+
+
+def _marked(name: str, request_id: str, mark: str) -> str:
+    digest = hashlib.sha256(request_id.encode(errors="surrogatepass")).hexdigest()[:_DIGEST]
+    cut = name.encode()[: MAX_NAME_BYTES - _DIGEST - 1].decode(errors="ignore")
+    return f"{cut}{mark}{digest}"

@@ -1,0 +1,147 @@
+"""The file that a result is written to before it has its name: `.part` → fsync → link.
+
+What blocks runs in a thread. What is cancelled leaves no file behind, whoever of the thread and the loop comes last.
+"""
+
+import asyncio
+import filecmp
+import os
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
+
+from .media import HEAD_BYTES
+from .states import Kind
+
+
+@dataclass(slots=True)
+class Part:
+    """A part file, and what it holds by now."""
+
+    path: Path
+    size: int = 0
+    tag: str = ""
+    """The strong ETag of what it holds: only with that can it be gone on with."""
+    head: bytes = b""
+    """The first bytes, which tell what it is."""
+
+    @classmethod
+    def of(cls, target: Path, kind: Kind) -> "Part":
+        """A part of its own: other clients and ledgers may save under the same name at the same time."""
+        return cls(target.with_name(f".{target.name}.{kind}.{token()}.part"))
+
+    def begin(self, tag: str) -> None:
+        """Hold nothing; what comes from now on has this ETag."""
+        self.size, self.tag, self.head = 0, tag, b""
+
+    def grow(self, chunk: bytes) -> None:
+        """Count a chunk that was written."""
+        self.size += len(chunk)
+        if len(self.head) < HEAD_BYTES:
+            self.head += chunk[: HEAD_BYTES - len(self.head)]
+
+
+def token() -> str:
+    return secrets.token_hex(4)
+
+
+def are_there(files: Sequence[str]) -> list[bool]:
+    """Which of the files are there still. Blocking: run it in a thread."""
+    return [bool(file) and _is_file(file) for file in files]
+
+
+def _is_file(file: str) -> bool:
+    try:
+        return Path(file).is_file()
+    except ValueError:  # saved under a locale that could write its name
+        return False
+
+
+async def opened(part: Part) -> BinaryIO:
+    """The part file, opened in a thread."""
+    opening = _Opening(part)
+    try:
+        return await asyncio.to_thread(opening.run)
+    except asyncio.CancelledError:
+        opening.give_up()
+        raise
+
+
+class _Opening:
+    """Opens a part file. Given up meanwhile, the file is closed and removed by whoever comes last, the thread or its
+    caller: the loop may be gone before the thread is done, so that no callback of the loop's could do it."""
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+        self._one_at_a_time = Lock()
+        self._file: BinaryIO | None = None
+        self._given_up = False
+
+    def run(self) -> BinaryIO:
+        file = self._part.path.open("ab" if self._part.size else "wb")
+        with self._one_at_a_time:
+            self._file = file
+            if self._given_up:
+                self._remove(file)
+        return file
+
+    def give_up(self) -> None:
+        with self._one_at_a_time:
+            self._given_up = True
+            if self._file is not None:
+                self._remove(self._file)
+
+    def _remove(self, file: BinaryIO) -> None:
+        file.close()
+        _unlink(self._part.path)
+
+
+@asynccontextmanager
+async def removed(part: Part) -> AsyncIterator[None]:
+    """Leave no part file behind, whatever happens: cancelled as well, so that this must not wait for a thread."""
+    try:
+        yield
+    finally:
+        _unlink(part.path)
+
+
+def _unlink(path: Path) -> None:
+    with suppress(OSError, ValueError):  # ValueError: a name that the file system's encoding lacks
+        path.unlink()
+
+
+def write(file: BinaryIO, chunk: bytes) -> None:
+    """Write a chunk, and leave nothing of it to the closing of the file. Blocking: run it in a thread."""
+    file.write(chunk)
+    file.flush()
+
+
+def sync(file: BinaryIO) -> None:
+    """Bring what was written to the disk. Blocking: run it in a thread."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def put_in_place(part: Path, target: Path) -> Path:
+    """Give the finished file its name; never over a file of other content. Blocking: run it in a thread."""
+    try:
+        target.hardlink_to(part)  # unlike a rename, it never replaces what is there
+    except FileExistsError:
+        if not filecmp.cmp(part, target, shallow=False):
+            raise FileExistsError(None, f"{target.name} exists with other content: move it away") from None
+        return target
+    except OSError:  # a file system without links
+        if target.exists():
+            raise
+        part.rename(target)
+    if hasattr(os, "O_DIRECTORY"):  # a rename is durable when its folder is
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    return target
