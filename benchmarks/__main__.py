@@ -8,6 +8,7 @@ from typing import Final
 
 BENCHMARKS: Final[Mapping[str, str]] = {
     "batch": "100 images over HTTP, beside two computed makespans",
+    "chaos": "kills, stops, clock steps, lost ledgers, spoilt answers, all at once: what was lost, or made twice?",
     "compare": "the same and 30 chains, beside what a user would write without this package",
     "crashes": "200 kills of batches of chains: what was lost, or made twice?",
     "detection": "how long after a task's end its result is there, by fixed and adaptive polls",
@@ -31,12 +32,16 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="+", choices=BENCHMARKS, metavar="NAME")
-    for name in parser.parse_args().names:
+    parser.add_argument("--seed", type=int, help="of chaos: whose plan to follow")
+    parser.add_argument("--minutes", type=float, help="of chaos: how long it takes, but for the last batch's end")
+    options = vars(parser.parse_args())
+    for name in options.pop("names"):
         try:
             benchmark = import_module(f"{__package__}.{name}")
         except ModuleNotFoundError as missing:
             parser.exit(1, f"{missing}: `make bench` installs what {name} needs\n")
-        asyncio.run(benchmark.main())
+        given = {option: value for option, value in options.items() if value is not None}
+        asyncio.run(benchmark.main(**given) if name == "chaos" else benchmark.main())
 
 
 if __name__ == "__main__":
