@@ -244,9 +244,9 @@ class Jobs:
         job = await self.ledger.get(job.job_id) or job
         if job.state is JobState.INTENT:
             job = await self._creates.left_behind(job)
-        if job.state is JobState.PLANNED or self._creates.may_ask_again(job):
+        if job.state is JobState.PLANNED or self._creates.sessions.may_send_again(job):
             job = await self._creates.create(job, order)
-        elif self._creates.may_look_for(job):
+        elif self._creates.sessions.may_have_task(job):
             job = await self._creates.look_for(job)
         if job.state in (JobState.FAILED, JobState.UNKNOWN):
             raise job.recorded_error()
