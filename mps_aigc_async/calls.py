@@ -89,6 +89,10 @@ class Calls:
         except AigcError as error:
             error.about(action=call.action)
             raise
+        except asyncio.CancelledError as fault:
+            if _is_being_cancelled():
+                raise
+            failure = unexpected(fault, f"calling {call.action}")
         except Exception as fault:  # noqa: BLE001 — any: after the first byte a create may have been accepted
             failure = unexpected(fault, f"calling {call.action}")
         # Not sent, it would meet the same fault again.
@@ -167,6 +171,13 @@ class Calls:
                 asked_for = error.retry_after_s if isinstance(error, Throttled) else None
                 return max(delay, asked_for or 0.0)
         raise error
+
+
+def _is_being_cancelled() -> bool:
+    """Whether somebody cancels this task. A CancelledError without that is a fault like any other: something that a
+    transport or a library waited for was cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _is_the_services(error: AigcError) -> bool:

@@ -75,7 +75,7 @@ class Jobs:
             store=store,
             deadline_s=self._deadline_s,
             watch=self._watch,
-            holder=self._holder,
+            other_holder=self._other_holder,
             emit=self._emit,
         )
         self._saver = Saver(ledger, downloads, url_life_s=dialect.url_life_s, wall=wall, emit=self._emit, save_s=save_s)
@@ -347,10 +347,15 @@ class Jobs:
             error=to_record(failure),
         )
 
-    async def _holder(self, task_id: str) -> JobRecord | None:
-        """The job that a task is of: in this client, whatever the ledger, or in the ledger."""
+    async def _other_holder(self, task_id: str, job_id: str) -> str:
+        """The job other than this one that a task is of: in this client, whatever the ledger, or in the ledger. Empty
+        if there is none."""
         watch = self._poller.of_task(task_id)
-        return watch.job if watch is not None else await self.ledger.of_task(task_id)
+        # In another ledger the other job may have the same id. A task that was attached to is no job's yet.
+        if watch is not None and watch.job.submitted_at is not None:
+            return watch.job.job_id
+        held = await self.ledger.of_task(task_id)
+        return "" if held is None or held.job_id == job_id else held.job_id
 
     # --- small parts --------------------------------------------------------------------------------------------------
 

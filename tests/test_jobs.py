@@ -619,6 +619,23 @@ def test_the_task_of_an_unknown_job_is_attached_and_polled_to_its_end() -> None:
     run(main())
 
 
+def test_a_task_that_is_waited_for_already_leaks_no_slot_when_its_job_gets_it() -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(100, 100))
+        async with client_of(service) as client:
+            await lost(client, service)
+            (task_id,) = [arrival.task_id for arrival in service.arrivals if arrival.action == "CreateAigcImageTask"]
+            assert task_id is not None
+            waiting = asyncio.create_task(client.attach("image", task_id).wait())
+            await asyncio.sleep(1)
+            await client.settle("cat/image", Attach(task_id))
+            assert client.statistics().slots[Kind.IMAGE].running == 1
+            assert (await client.generate(CAT)).urls == (await waiting).urls
+            assert client.statistics().slots[Kind.IMAGE].running == 0
+
+    run(main())
+
+
 def test_a_dropped_job_has_failed_and_stays_so() -> None:
     async def main() -> None:
         service = in_memory()
