@@ -83,9 +83,10 @@ class Calls:
         """One attempt at its send time. Raises ServiceError, TransportError or UnexpectedError."""
         try:
             credentials = await self._keys.current()
-            request = self._dialect.sign(call, credentials, int(self._clock.now()))
+            signed_at = int(self._clock.now())
+            request = self._dialect.sign(call, credentials, signed_at)
             answer = await self._transport.exchange(request, send_time.reach, send_time.sent)
-            return self._decoded(call, answer, credentials, send_time)
+            return self._decoded(call, answer, credentials, send_time, signed_at)
         except AigcError as error:
             error.about(action=call.action)
             raise
@@ -100,12 +101,17 @@ class Calls:
         # Raised out here, so that the foreign exception is in no chain: its text may hold the request.
         raise failure.about(action=call.action)
 
-    def _decoded(self, call: Call[T], answer: HttpAnswer, credentials: Credentials, send_time: SendTime) -> T:
+    def _decoded(
+        self, call: Call[T], answer: HttpAnswer, credentials: Credentials, send_time: SendTime, signed_at: float
+    ) -> T:
         """What the answer says. A refusal for the rate, the time or the keys mends what it was refused for."""
         try:
             value = call.decode(answer)
         except AigcError as error:
-            if _is_the_services(error):
+            date = server_time(answer)
+            if date is not None and clock_is_off(error):
+                self._clock.refused(signed_at, date, send_time.age_s or 0.0)
+            elif _is_the_services(error):
                 self._hear_time(answer, send_time)
             if isinstance(error, Throttled):
                 send_time.refused()
