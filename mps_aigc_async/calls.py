@@ -131,6 +131,12 @@ class Calls:
         """A call with its retries. Raises what its last attempt raised."""
         return await self.repeat(call, lambda send_time: self.once(call, send_time))
 
+    async def learn_time(self, read: Call[object]) -> None:
+        """Make a read if the service has not told its time yet: any answer of its own tells it."""
+        if self._clock.is_the_machines:
+            with suppress(AigcError):  # the machine's clock counts then
+                await self.call(read)
+
     async def repeat(self, call: Call[object], attempt: Attempt[T], on_retry: OnRetry = _say_nothing) -> T:
         """Make attempts of a call, each at a pace of its own, until one succeeds or the policy gives up."""
         loop = asyncio.get_running_loop()

@@ -54,6 +54,11 @@ class ServiceClock:
         """Unix seconds."""
         return self._wall() if self._offset_s is None else self._monotonic() + self._offset_s
 
+    @property
+    def is_the_machines(self) -> bool:
+        """Whether it goes by the machine's clock, and an answer could correct it."""
+        return self._hears and self._offset_s is None
+
     def hear(self, date: float, took_s: float) -> None:
         """Take in the `Date` (Unix seconds) of an answer that has just come, `took_s` after its request was sent."""
         if not self._hears:

@@ -144,6 +144,11 @@ class Jobs:
         async with self._lock(job.job_id):  # two callers of one id must not write one file
             return await self._saver.save(await self.ledger.get(job.job_id) or job, folder, stem)
 
+    async def learn_time(self, job: JobRecord) -> None:
+        """Have the service tell its time, if it has not yet, by a poll of this job's task."""
+        if job.task_id is not None:
+            await self._calls.learn_time(self._dialect.describe(job.kind, job.task_id))
+
     async def attach(self, kind: Kind, task_id: str) -> JobRecord:
         """Wait for a task that was created elsewhere. It gets a slot here and no row: its own ledger has one."""
         job = JobRecord(

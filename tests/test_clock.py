@@ -255,6 +255,24 @@ def test_vod_and_the_relay_tell_the_time_as_well(backend: str) -> None:
     run(main())
 
 
+def test_a_chain_resumed_on_a_machine_whose_clock_is_ahead_goes_on_from_its_image(tmp_path: Path) -> None:
+    """Nothing has told the service's time yet when the image's age is judged."""
+    chain = ImageToVideo(id="c", image=ImageRequest(prompt="x"), video=VideoRequest(prompt="y"))
+
+    async def main() -> None:
+        service, ledger = in_memory(), tmp_path / "jobs.db"
+        service.faults.add(action="CreateAigcVideoTask", fault="error", code="AuthFailure.UnauthorizedOperation")
+        for machine in (Machine(), Machine(DAY_S)):
+            async with machine.client(service, configured(), ledger) as client:
+                with suppress(ServiceError):
+                    await client.generate(chain)
+        async with Machine().client(service, configured(), ledger) as client:
+            assert await client.counts() == {JobState.DONE: 2}
+        assert service.statistics(wall()).created["image"] == 1
+
+    run(main())
+
+
 # --- whose word it is -------------------------------------------------------------------------------------------------
 
 
