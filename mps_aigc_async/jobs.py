@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from . import events
 from .calls import Calls
-from .creates import UNKNOWN_SLOT_S, Creates, Order, in_doubt
+from .creates import UNKNOWN_SLOT_S, Creates, Order, ignore, in_doubt
 from .deadlines import TASK_DEADLINE_S, Patience
 from .downloads import Downloads
 from .errors import (
@@ -108,10 +108,18 @@ class Jobs:
     async def exists(self, job_id: str) -> bool:
         return await self.ledger.get(job_id) is not None
 
-    async def plan(self, job_id: str, kind: Kind, request: TaskRequest) -> JobRecord:
-        """The job of this id, new or as the ledger has it. Raises InvalidRequest if that has other content."""
+    async def plan(
+        self, job_id: str, kind: Kind, request: TaskRequest, begun: Callable[[], None] = ignore
+    ) -> JobRecord:
+        """The job of this id, new or as the ledger has it. Raises InvalidRequest if that has other content.
+
+        `begun` is called if another caller makes the job: this one waits for that, and not to be created.
+        """
         new = JobRecord(job_id=job_id, kind=kind, content=content(request), planned_at=self._wall())
-        async with self._lock(job_id):
+        lock = self._lock(job_id)
+        if lock.locked():
+            begun()
+        async with lock:
             job = await self.ledger.plan(new)
         if job is new:
             self._emit(events.Planned, job)
@@ -127,7 +135,10 @@ class Jobs:
 
     async def finish(self, job: JobRecord, order: Order) -> JobRecord:
         """Bring the job to where its task has ended well. Raises the error that ended it otherwise."""
-        async with self._lock(job.job_id):
+        lock = self._lock(job.job_id)
+        if lock.locked():  # as in `plan`
+            order.begun()
+        async with lock:
             job = await self._submit(job, order)
             order.begun()  # a job that an earlier run has created may still run for long
             if job.state is JobState.SUBMITTED:

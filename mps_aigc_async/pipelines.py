@@ -245,7 +245,7 @@ class Pipelines:
         """Make a request of one step. Thousands may wait here at once: it keeps nothing that it does not need."""
         await self._check_new(request, name)
         order = Order(partial(self._defaults.apply, request), begun)
-        job = await self._jobs.finish(await self._plan(request, name), order)
+        job = await self._jobs.finish(await self._plan(request, name, begun), order)
         if save_to is not None:
             job = await self._jobs.save(job, save_to.path, save_to.stem_of(name))
         return job.result()
@@ -261,7 +261,7 @@ class Pipelines:
         """Make each step from the one before it. What is made by then is in `made`, whatever happens."""
         await self._check_new(request, name)
         steps = steps_of(request)
-        jobs = [await self._plan(step, name) for step in steps]
+        jobs = [await self._plan(step, name, begun) for step in steps]
         saving: list[asyncio.Task[JobRecord]] = []
         failure: AigcError | None = None
         async with AsyncExitStack() as stack:
@@ -343,8 +343,8 @@ class Pipelines:
                     f"the id is taken: the ledger has it with {other}; give the new request another id"
                 )
 
-    async def _plan(self, request: TaskRequest, name: str) -> JobRecord:
-        return await self._jobs.plan(f"{name}/{request.kind}", request.kind, request)
+    async def _plan(self, request: TaskRequest, name: str, begun: Callable[[], None] = ignore) -> JobRecord:
+        return await self._jobs.plan(f"{name}/{request.kind}", request.kind, request, begun)
 
 
 @asynccontextmanager

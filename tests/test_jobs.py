@@ -299,6 +299,20 @@ def test_few_requests_are_read_before_the_first_create_whatever_the_caps(tmp_pat
     run(main())
 
 
+def test_requests_of_one_id_do_not_stop_the_reading_while_one_of_them_is_made() -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(60, 60), video_seconds=(600, 600))
+        same = [VideoRequest(id="same", prompt="a film")] * (2 * READ_AHEAD)
+        others = [ImageRequest(prompt=str(number)) for number in range(2)]
+        async with client_of(service) as client:
+            outcomes = [outcome async for outcome in client.run([*same, *others])]
+            assert all(outcome.error is None for outcome in outcomes)
+            assert {type(outcome.request) for outcome in outcomes[: len(others)]} == {ImageRequest}
+        assert accepted(service, "CreateAigcVideoTask") == 1
+
+    run(main())
+
+
 def test_an_account_refused_stops_creation_and_goes_on_polling() -> None:
     async def main() -> None:
         service = in_memory()
