@@ -272,7 +272,7 @@ class Jobs:
 
     def _watch(self, job: JobRecord) -> Watch:
         """Have the poller watch a submitted job's task, in the slot it runs in. Raises DamagedRow."""
-        if job.task_id is None:
+        if not job.task_id:
             raise DamagedRow(
                 f"the ledger's row of this job is damaged: it is submitted, without a TaskId; {DamagedRow.REMEDY}",
                 job_id=job.job_id,
