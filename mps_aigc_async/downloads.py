@@ -25,7 +25,7 @@ from .addresses import is_global, may_be_public, redirected, sendable
 from .connections import QuietConnector
 from .errors import DownloadError
 from .media import medium_of, suffix_for
-from .partfile import Part, opened, put_in_place, removed, sync, write
+from .partfile import Part, PartLost, opened, put_in_place, removed, sync, write
 from .places import WINDOW_S, LeastSpeed, MadeRoom, Places
 from .states import Kind
 from .transport import Timeouts, proxy_for
@@ -121,6 +121,8 @@ class Downloads:
                 return await _on_disk(put_in_place, part.path, target.with_name(f"{target.name}{suffix}"))
             except Exception as error:  # noqa: BLE001 — whatever it is, it is this URL's fault alone
                 fault = _fault_of(error, url, target)
+                if isinstance(error, PartLost):
+                    part.tag = ""  # from the beginning, next time
             if fault.hope is Hope.AT_ONCE and (not part.tag or part.size <= before):
                 speed.widen()  # what came is lost
         # Raised out here: aiohttp's errors quote the URL, and with it its signature.
@@ -186,7 +188,7 @@ async def _receive(response: aiohttp.ClientResponse, part: Part, kind: Kind, spe
             await _on_disk(write, file, chunk)
             part.grow(chunk)
             _check_size(part.size, kind)
-        await _on_disk(sync, file)
+        await _on_disk(sync, file, part.size)
     finally:
         with suppress(OSError):  # all is written, or was refused and told
             file.close()
@@ -341,6 +343,8 @@ def _foreign(error: Exception) -> Fault:
     match error:
         case MadeRoom():
             return Fault("it is slow, and made room for others", Hope.AT_ONCE)
+        case PartLost():
+            return Fault("its part file was changed or removed by somebody else")
         case aiohttp.ClientPayloadError():
             return Fault("the connection ended before the file did")
         case aiohttp.ClientConnectorDNSError(os_error=_LeadsInside()):

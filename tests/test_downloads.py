@@ -444,6 +444,60 @@ async def test_a_server_that_stumbles_costs_nothing_of_what_is_there(tmp_path: P
     assert 0 not in server.starts[1:]
 
 
+def _remove(part: Path) -> None:
+    part.unlink()
+
+
+def _cut(part: Path) -> None:
+    os.truncate(part, 100)
+
+
+def _replace_the_folder(part: Path) -> None:
+    part.parent.rename(part.parent.with_name("before"))
+    part.parent.mkdir()
+
+
+@pytest.mark.usefixtures("token")
+@pytest.mark.parametrize("change", [_remove, _cut, _replace_the_folder])
+async def test_a_rest_is_never_taken_for_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
+) -> None:
+    """Somebody clears the folder between two attempts: the file must not begin in the middle."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    part, sleep = folder / FILM_PART, asyncio.sleep
+    waited = []
+
+    async def meanwhile(delay: float) -> None:
+        if delay > 0:
+            waited.append(delay)
+            if len(waited) == 1:
+                change(part)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", meanwhile)
+    server = Interrupted(part, FILM, 3 * CHUNK, '"v1"')
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if len(site.requests) < 3:
+            return await server(request)
+        return web.Response(body=FILM, content_type="video/mp4")
+
+    told: list[str] = []
+    async with site_of(handler) as site, saving() as saver:
+        file = await saver.save(
+            site.url("/a"),
+            folder / "film",
+            Kind.VIDEO,
+            within_s=LONG,
+            on_retry=lambda error, _: told.append(str(error)),
+        )
+    assert file.read_bytes() == FILM
+    assert server.starts[1] > 0
+    assert "its part file was changed or removed by somebody else" in told[1]
+    assert names_in(folder) == ["film.mp4"]
+
+
 @pytest.mark.usefixtures("waits", "token")
 @pytest.mark.parametrize("tag", ['"v1"', '"v2"', ""])
 async def test_a_rest_is_whole_and_of_the_same_file_or_it_is_not_taken(tmp_path: Path, tag: str) -> None:
