@@ -38,6 +38,11 @@ class Part:
         """A part of its own: other clients and ledgers may save under the same name at the same time."""
         return cls(target.with_name(f".{target.name}.{kind}.{token()}.part"))
 
+    @property
+    def is_tagged(self) -> bool:
+        """Whether it holds something that can be gone on with."""
+        return bool(self.size and self.tag)
+
     def begin(self, tag: str) -> None:
         """Hold nothing; what comes from now on has this ETag."""
         self.size, self.tag, self.head = 0, tag, b""
