@@ -26,6 +26,7 @@ from .errors import (
     to_record,
 )
 from .ledger import JobRecord, Ledger
+from .ledger.damage import damaged_row, shared_task
 from .limits import AccountLimits
 from .ownership import Owner
 from .poller import Ended, Poller, Watch
@@ -257,10 +258,7 @@ class Jobs:
     def _watch(self, job: JobRecord) -> Watch:
         """Have the poller watch a submitted job's task, in the slot it runs in. Raises DamagedRow."""
         if job.task_id is None:
-            raise DamagedRow(
-                f"the ledger's row of this job is damaged: it is submitted, without a TaskId; {DamagedRow.REMEDY}",
-                job_id=job.job_id,
-            )
+            raise damaged_row(job.job_id, "its state is submitted, but it has no TaskId")
         watch = self._poller.watch(
             Watch(
                 job=job,
@@ -276,12 +274,7 @@ class Jobs:
         # A task that was attached to has a job without a row, and may have one with a row as well.
         has_twin = watch.follower is self and watch.job.job_id != job.job_id
         if has_twin and watch.job.submitted_at is not None and job.submitted_at is not None:
-            raise DamagedRow(
-                f"the ledger has task {job.task_id} twice, for {watch.job.job_id} and for this job: compare both with "
-                f"the service's console; {DamagedRow.REMEDY}",
-                job_id=job.job_id,
-                task_id=job.task_id,
-            )
+            raise shared_task(job.task_id, watch.job.job_id, job.job_id)
         return watch
 
     @property

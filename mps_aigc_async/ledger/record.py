@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from ..errors import AigcError, DamagedRow, InvalidRequest, LedgerError, from_record
 from ..results import AudioResult, ImageResult, StepResult, VideoResult
 from ..states import MOVES, JobState, Kind
+from .damage import damaged_row
 
 
 def request_of(job_id: str) -> str:
@@ -140,8 +141,7 @@ class JobRecord:
         try:
             return {**json.loads(self.content), **self.filled_in}
         except (ValueError, TypeError, RecursionError):
-            message = f"the ledger's row of this job is damaged: `content` is no request; {DamagedRow.REMEDY}"
-            raise DamagedRow(message, job_id=self.job_id, task_id=self.task_id) from None
+            raise damaged_row(self.job_id, "`content` cannot be read", task_id=self.task_id) from None
 
     def sort(self) -> Hashable:
         """What it has in common with jobs whose tasks last about as long."""
