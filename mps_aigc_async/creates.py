@@ -8,7 +8,6 @@ it is accepted now, or the refusal proves that it was.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -100,7 +99,7 @@ class Creates:
         store: CosStore | None,
         deadline_s: Callable[[JobRecord], float],
         watch: Callable[[JobRecord], object],
-        holder: Callable[[str], Awaitable[JobRecord | None]],
+        other_holder: Callable[[str, str], Awaitable[str]],
         emit: Emit,
     ) -> None:
         self._ledger = ledger
@@ -112,7 +111,7 @@ class Creates:
         self._store = store
         self._deadline_s = deadline_s
         self._watch = watch
-        self._holder = holder
+        self._other_holder = other_holder
         self._emit = emit
         self._answered: dict[str, str] = {}
         """The job whose create was answered with a TaskId first, until the ledger knows."""
@@ -264,13 +263,14 @@ class Creates:
         twice, and tells nothing of this one. Otherwise the task is taken to be this job's from now on."""
         other = self._answered.setdefault(task_id, job_id)
         if other == job_id:
-            held = None
-            with suppress(LedgerError):  # one that can't be read now must not cost a TaskId
-                held = await self._holder(task_id)
-            if held is None or held.job_id == job_id:
+            try:
+                other = await self._other_holder(task_id, job_id)
+            except Exception as error:  # noqa: BLE001 — of whatever class: a look that fails must not cost a TaskId
+                as_ours(error, "looking for a task's job")
+                return
+            if not other:
                 return
             del self._answered[task_id]
-            other = held.job_id
         raise TransportError(f"it was answered with task {task_id}, which is {other}'s", ending=Ending.UNKNOWN)
 
     async def _out_of_place(self, error: LedgerError) -> LedgerError:

@@ -13,7 +13,7 @@ from .errors import AigcError, UnexpectedError
 _log: Final = logging.getLogger("mps_aigc_async")
 
 
-def unexpected(fault: Exception, doing: str) -> UnexpectedError:
+def unexpected(fault: BaseException, doing: str) -> UnexpectedError:
     """Report the fault, and return the error that stands for it.
 
     >>> unexpected(KeyError("a secret"), "reading an answer").message
@@ -26,7 +26,7 @@ def unexpected(fault: Exception, doing: str) -> UnexpectedError:
     )
 
 
-def report(fault: Exception, doing: str) -> None:
+def report(fault: BaseException, doing: str) -> None:
     """Write the fault's traceback to the log."""
     _log.error("%s while %s\n%s", type(fault).__name__, doing, "".join(_frames(fault)))
 

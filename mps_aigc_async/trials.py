@@ -16,7 +16,7 @@ DOUBTFUL_S: Final = 300.0
 """Seconds for which an answer that is no result (empty, a text page, a fault that nobody foresaw) is tried again: a
 gateway's error page passes in a few minutes, and one that stays will not turn into a picture by waiting."""
 
-_USER: Final = re.compile(r"//[^/]*@")
+_USER: Final = re.compile(r"^((?:[a-z][a-z0-9+.-]*:(?=[/\\]))?[/\\]*)[^/\\]*@", re.IGNORECASE)
 
 
 class Hope(Enum):
@@ -86,6 +86,6 @@ class Trials:
 
 
 def shown(url: str) -> str:
-    """A URL without its query, where its signature stands, and without a user's password."""
-    shown = _USER.sub("//", url.partition("?")[0])
+    """A URL without its query and fragment, where signatures stand, and without a user's password."""
+    shown = _USER.sub(r"\1", re.split(r"[?#]", url, maxsplit=1)[0])
     return "".join(char if char.isprintable() else "?" for char in shown)
