@@ -1,6 +1,5 @@
 """What the page says of one request: its jobs' rows, in words."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from ..advice import advice_for
-from ..errors import AigcError, CreateOutcomeUnknown, DownloadError, ResultExpired
+from ..errors import AigcError, CreateOutcomeUnknown, DamagedRow, DownloadError, ResultExpired
 from ..ledger import JobRecord
 from ..states import JobState, Kind
 
@@ -92,7 +91,7 @@ def shot_of(number: int, name: str, jobs: Sequence[JobRecord], *, find: Find, no
 
 
 def _step(job: JobRecord, before: JobRecord | None, find: Find, now: float) -> Step:
-    sent: dict[str, JsonValue] = {**job.filled_in, **json.loads(job.content)}
+    sent = _sent(job)
     own = len(job.files) - len(job.videos)
     files, films = (
         [place for file in some if file and (place := find(file)) is not None]
@@ -115,6 +114,14 @@ def _step(job: JobRecord, before: JobRecord | None, find: Find, now: float) -> S
         advice=advice_for(error) if error is not None else "",
         error=error,
     )
+
+
+def _sent(job: JobRecord) -> dict[str, JsonValue]:
+    """The request's fields; none of a damaged row, which must not cost the page."""
+    try:
+        return {**job.filled_in, **job.sent()}
+    except DamagedRow:
+        return {}
 
 
 def _how_it_stands(

@@ -48,6 +48,12 @@ def test_each_state_has_its_words(job: JobRecord, standing: Standing, word: str,
     assert bool(step.advice) is bool(advice)
 
 
+def test_a_damaged_row_costs_its_settings_and_not_the_page() -> None:
+    job = replace(saved(image_done(), Path("a.png")), content="{oops")
+    (step,) = shot(job).steps
+    assert (step.standing, step.word, step.prompt, step.settings) == (Standing.DONE, "saved", "", ())
+
+
 def test_a_file_that_is_gone_can_be_fetched_while_its_url_lives() -> None:
     job = saved(image_done(), Path("a.png"))
     (step,) = shot(job, there=False).steps
