@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from socket import AddressFamily
 from typing import Final, TypeVar
@@ -84,17 +85,19 @@ class Downloads:
         kind: Kind,
         *,
         within_s: float,
+        begin_within_s: float = inf,
         new_for_s: float = 0.0,
         on_retry: OnRetry = ignore,
     ) -> Path:
         """Save a result as `target` with the suffix of its content; return the file.
 
-        What may pass is tried again for `within_s` seconds, and a URL that is refused for `new_for_s`. Raises
-        DownloadError.
+        After `within_s` seconds all ends. What may pass is tried again for `begin_within_s`, and a URL that is refused
+        for `new_for_s`: an attempt that has begun by then goes on, since storages judge a URL when they are asked.
+        Raises DownloadError.
         """
         loop = asyncio.get_running_loop()
         part, speed = Part.of(target, kind), LeastSpeed(self._places, self._window_s)
-        trials = Trials(url, loop.time(), new_for_s)
+        trials = Trials(url, loop.time(), new_for_s, begin_within_s)
         deadline = asyncio.timeout_at(loop.time() + within_s)
         try:
             async with removed(part), deadline:

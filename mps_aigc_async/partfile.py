@@ -156,19 +156,30 @@ def put_in_place(part: Path, target: Path) -> Path:
     Raises PartLost.
     """
     try:
-        target.hardlink_to(part)  # unlike a rename, it never replaces what is there
+        _name(part, target)
     except FileExistsError:
         if not filecmp.cmp(part, target, shallow=False):
             raise FileExistsError(None, f"{target.name} exists with other content: move it away") from None
         return target
+    _sync_folder(target.parent)
+    return target
+
+
+def _name(part: Path, target: Path) -> None:
+    """Raises FileExistsError and PartLost."""
+    try:
+        target.hardlink_to(part)  # unlike a rename, it never replaces what is there
+    except FileExistsError:
+        raise
     except OSError:  # a file system without links
         if not part.exists():
             raise PartLost from None
-        if target.exists():
+        target.touch(exist_ok=False)  # the name is ours from here on, whoever else would take it
+        try:
+            part.replace(target)
+        except OSError:
+            target.unlink(missing_ok=True)
             raise
-        part.rename(target)
-    _sync_folder(target.parent)
-    return target
 
 
 def _sync_folder(folder: Path) -> None:

@@ -33,8 +33,12 @@ NEW_S: Final = 60.0
 copies catch up within seconds, and a minute more costs a result that is really gone nothing."""
 
 LEAST_S: Final = 60.0
-"""Seconds for which a result is fetched though its URL has ended by our clock: that may be wrong, and only a refusal
-proves the end."""
+"""Seconds for which a result's fetching is begun though its URL has ended by our clock: that may be wrong, and only a
+refusal proves the end."""
+
+TO_THE_END_S: Final = 3600.0
+"""Seconds beyond its URL's life in which a result's fetching may end, or have waited for its place: a storage judges a
+URL when it is asked. In an hour 100 MB come at 28 kB/s; one that comes by the byte must not keep a batch for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +107,15 @@ class Saver:
     async def _fetch(self, row: "_Row", number: int, result: _Result, folder: Path) -> DownloadError | None:
         """Save one result and keep it in the ledger; return the error of one that cannot be had."""
         job = row.job
+        left_s = max(self._left_s(job), LEAST_S)
         age_s = inf if job.ended_at is None else self._wall() - job.ended_at
         try:
             file = await self._downloads.save(
                 result.url,
                 folder / result.name,
                 result.kind,
-                within_s=min(max(self._left_s(job), LEAST_S), self._save_s),
+                within_s=min(left_s + TO_THE_END_S, self._save_s),
+                begin_within_s=left_s,
                 new_for_s=min(max(NEW_S - age_s, 0.0), NEW_S),
                 on_retry=lambda error, delay_s: self._fetched_again(job, error, delay_s),
             )

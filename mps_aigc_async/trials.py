@@ -45,7 +45,8 @@ class Fault(Exception):
 class Trials:
     """One result's faults, and whether to try again."""
 
-    def __init__(self, url: str, now: float, new_for_s: float) -> None:
+    def __init__(self, url: str, now: float, new_for_s: float, begin_within_s: float = inf) -> None:
+        self._begins_until = now + begin_within_s
         self._latest = Fault(f"cannot fetch {shown(url)}: it took too long")
         self._new_until = now + new_for_s
         self._failures = 0
@@ -61,10 +62,10 @@ class Trials:
         elif self._doubtful_since is None:
             self._doubtful_since = now
             _log.warning("%s; it is tried again for %.0f minutes%s", fault, DOUBTFUL_S / 60, fault.frames)
-        if now >= self._ends(fault.hope, now):
+        if now >= min(self._ends(fault.hope, now), self._begins_until):
             return None
         self._failures += 1
-        return min(BACKOFF_MOST_S, BACKOFF_S * 2.0 ** min(self._failures, 30))
+        return min(BACKOFF_MOST_S, BACKOFF_S * 2.0 ** min(self._failures, 30), self._begins_until - now)
 
     def _ends(self, hope: Hope, now: float) -> float:
         """When there is no more sense in trying."""

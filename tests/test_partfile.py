@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,49 @@ def test_a_file_system_without_links_gets_a_rename(tmp_path: Path, monkeypatch: 
     part.write_bytes(b"x")
     assert put_in_place(part, target).read_bytes() == b"x"
     part.write_bytes(b"x")
-    with pytest.raises(PermissionError):
+    assert put_in_place(part, target) == target
+    part.write_bytes(b"y")
+    with pytest.raises(FileExistsError, match="exists with other content"):
         put_in_place(part, target)
+    assert target.read_bytes() == b"x"
+
+
+def test_without_links_two_that_save_at_once_never_replace_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one's file appears between our look and our rename."""
+
+    def no_links(target: Path, _: Path) -> None:
+        monkeypatch.undo()
+        monkeypatch.setattr(Path, "exists", appears(target))
+        raise PermissionError
+
+    def appears(target: Path) -> Callable[[Path], bool]:
+        def exists(path: Path) -> bool:
+            there = path.is_file()
+            target.write_bytes(b"other")
+            return there
+
+        return exists
+
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    part, target = tmp_path / "part", tmp_path / "target"
+    part.write_bytes(b"ours")
+    with pytest.raises(FileExistsError, match="exists with other content"):
+        put_in_place(part, target)
+    assert target.read_bytes() == b"other"
+
+
+def test_without_links_a_rename_that_fails_leaves_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "hardlink_to", no)
+    monkeypatch.setattr(Path, "replace", no)
+    (tmp_path / "part").write_bytes(b"x")
+    with pytest.raises(PermissionError):
+        put_in_place(tmp_path / "part", tmp_path / "target")
+    assert not (tmp_path / "target").exists()
 
 
 @pytest.mark.parametrize("left", [0, 3, 9])

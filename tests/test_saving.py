@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,11 +30,15 @@ class Storage:
     def __init__(self) -> None:
         self.answers: dict[str, bytes | int] = {}
         self.asked: list[str] = []
+        self.slow: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
+        """Answers everything, if there is one."""
         self.opens_at = 0.0
         """The loop's time until which everything is refused as not there."""
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path)
+        if self.slow is not None:
+            return await self.slow(request)
         if asyncio.get_running_loop().time() < self.opens_at:
             return web.Response(status=404)
         answer = self.answers.get(request.path, 404)
@@ -307,6 +311,31 @@ def test_a_url_is_asked_though_our_clock_says_that_it_has_ended(tmp_path: Path) 
             await bench.done("/1")
             bench.clock = 0.0
             assert (await bench.save()).state is JobState.SAVED
+
+    run(main())
+
+
+@pytest.mark.parametrize("left_s", [-LIFE_S, 30.0])
+def test_what_is_being_fetched_as_its_url_ends_is_fetched_to_the_end(tmp_path: Path, left_s: float) -> None:
+    """A storage judges a URL when it is asked: what it then serves may take longer than the URL lives."""
+    size, pieces = 1000, 10
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(len(MP4) + pieces * size)})
+        await response.prepare(request)
+        await response.write(MP4)
+        for _ in range(pieces):
+            await asyncio.sleep(20)
+            await response.write(bytes(size))
+        return response
+
+    async def main() -> None:
+        async with bench_in(tmp_path) as bench:
+            bench.storage.slow = slow
+            await bench.done("/slow", kind=Kind.VIDEO)
+            later(bench, LIFE_S - left_s)
+            assert (await bench.save()).state is JobState.SAVED
+            assert len(bench.storage.asked) == 1
 
     run(main())
 
