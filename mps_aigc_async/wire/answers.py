@@ -79,8 +79,7 @@ def created_id(response: Mapping[str, object], action: str) -> str:
     found = task_id(response.get("TaskId"))
     if not found:
         has = "no readable TaskId" if "TaskId" in response else "no TaskId"
-        instead = quoted(response["TaskId"]) if "TaskId" in response else f"fields {quoted(sorted(response))}"
-        what = f"{has}, but {instead}"
+        what = f"{has}, but {quoted(response.get('TaskId', response))}"
         raise TransportError(f"the answer to the create has {what}", ending=Ending.UNKNOWN, action=action)
     return found
 
