@@ -1,6 +1,7 @@
 """One writer per ledger: a lock on the ledger's own inode, which the operating system takes back when its process dies.
 
 On the inode, so that neither a removed lock file nor a second name (a symlink, a hard link) lets a second writer in.
+A ledger with several names is not opened at all: by each of them SQLite would make another `-wal`.
 Closing ANY descriptor of a file drops all POSIX locks that the process has on it, SQLite's among them: another process
 could then delete the `-wal` of an open ledger. So the lock's descriptor is opened before SQLite's connection and closed
 after it, and a file that this process has open is recognised by `stat`, before anything is opened.
@@ -29,7 +30,8 @@ _HELD_BY_ANOTHER: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
 """How a file system says that it has no locks."""
 
-_guard = threading.Lock()
+_guard = threading.RLock()
+"""Held by a fork as well, so that no child gets a descriptor that `_held` does not have yet."""
 _held: dict[Inode, list[int]] = {}
 """The ledgers that this process has open, with the descriptors that are closed when it lets them go."""
 _inherited: set[Inode] = set()
@@ -92,6 +94,7 @@ class WriterLock:
             _lock(self._file)
             if inode != self.inode or inode_of(self._ledger) != inode:
                 raise replaced_error(self._ledger)
+            self._refuse_names(opened.st_nlink)
         except OSError as error:
             os.close(self._file)
             raise self._refused(error) from error
@@ -99,6 +102,13 @@ class WriterLock:
             os.close(self._file)
             raise
         _held[inode] = [self._file]
+
+    def _refuse_names(self, names: int) -> None:
+        if names > 1:
+            raise LedgerError(
+                f"the ledger {self._ledger} has {names} names (hard links), and SQLite keeps the latest jobs in a -wal "
+                "beside the one it was opened by: keep the name with a -wal (or any, if none has), and remove the rest"
+            )
 
     def _refused(self, error: OSError) -> LedgerError:
         if error.errno in _HELD_BY_ANOTHER:
@@ -111,6 +121,11 @@ class WriterLock:
                 "keep the ledger on a local disk"
             )
         return LedgerError(f"cannot lock the ledger {self._ledger}: {error.strerror}")
+
+    def require(self, file: Path) -> None:
+        """Raise LedgerError unless a file is the one that is locked. Raises OSError."""
+        if inode_of(file) != self.inode:
+            raise replaced_error(self._ledger)
 
     def renew(self) -> None:
         """Hold the lock where examining the file may have dropped it. Call it once SQLite's connection has its own."""
@@ -138,17 +153,16 @@ def _writer_of(ledger: Path) -> str:
 
 def _forget_after_fork() -> None:
     """A child is no writer: its copies of the descriptors would keep the lock after its parent's end."""
-    global _guard  # noqa: PLW0603 — a thread that the child does not have may hold it
-    _guard = threading.Lock()
     for files in _held.values():
         for file in files:
             os.close(file)
     _inherited.update(_held)
     _held.clear()
+    _guard.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_after_fork)
+    os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_forget_after_fork)
 
 
 if sys.platform == "win32":  # pragma: no cover — the same lock by the other system's call

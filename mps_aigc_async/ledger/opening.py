@@ -4,6 +4,7 @@ A new ledger is made under a temporary name and linked to its own when all of it
 or half made was never ours, and a process that is killed at any moment leaves a ledger that can be opened, or none.
 """
 
+import errno
 import os
 import secrets
 import sqlite3
@@ -19,6 +20,9 @@ from .reading import reading
 
 STALE_S: Final = 3600.0
 """Seconds after which a temporary file is a killed process's: making a ledger takes milliseconds."""
+
+_NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
+"""How a file system says that it syncs no folders."""
 
 
 def wal_of(ledger: Path) -> Path:
@@ -107,12 +111,16 @@ def _remove_stale(ledger: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the ledger's name durable, where folders can be synced: Windows has no such call."""
+    """Make the ledger's name durable, where folders can be synced: Windows has no such call, and some file systems of
+    virtual machines and networks refuse it (SQLite takes no notice of that either)."""
     if os.name == "nt":  # pragma: no cover
         return
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(opened)
 

@@ -91,6 +91,7 @@ class SqliteLedger:
         file = await asyncio.to_thread(put_in_place, path, belongs_to)
         lock = WriterLock(path)
         try:
+            lock.require(file)  # `path` may be a symlink that leads elsewhere by now, and SQLite opens `file`
             await asyncio.to_thread(examine, path, belongs_to)
             # mode=rw: SQLite must not make a file where one was removed this very moment.
             ledger = cls(
@@ -98,7 +99,7 @@ class SqliteLedger:
             )
         except BaseException as error:
             lock.release()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error | OSError):
                 raise LedgerError(f"cannot open the ledger {path}: {error}") from error
             raise
         try:

@@ -1,10 +1,12 @@
 """A ledger comes into being whole or not at all."""
 
 import asyncio
+import errno
 import json
 import os
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -155,3 +157,18 @@ async def test_killed_at_every_step_of_its_making_it_can_be_opened_afterwards(tm
     assert set(found) == {"none", "temporary", "whole"}
     assert all(found.values())
     assert sum(found.values()) > 60
+
+
+@pytest.mark.parametrize("refusal", [errno.EINVAL, errno.ENOTSUP])
+async def test_a_file_system_that_syncs_no_folders_may_hold_a_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    sync = os.fsync
+
+    def refuse_folders(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(refusal, os.strerror(refusal))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    await (await SqliteLedger.open(tmp_path / "jobs.db", OWNER)).close()
