@@ -86,11 +86,11 @@ class Calls:
         except AigcError as error:
             error.about(action=call.action)
             raise
-        except Exception as fault:  # noqa: BLE001 — any: after the first byte a create may have been accepted
+        except Exception as fault:  # noqa: BLE001 — of any class: after the first byte a create may have been accepted
             failure = unexpected(fault, f"calling {call.action}")
-        # Not sent, it would meet the same fault again.
+        # A call that was not sent would meet the same fault again.
         failure.ending = Ending.UNKNOWN if send_time.has_come else Ending.REFUSED
-        # Raised out here, so that the foreign exception is in no chain: its text may hold the request.
+        # Raised outside the `except` block, so that the foreign exception, which may quote the request, is in no chain.
         raise failure.about(action=call.action)
 
     def _decoded(self, call: Call[T], answer: HttpAnswer, credentials: Credentials, send_time: SendTime) -> T:
@@ -109,7 +109,7 @@ class Calls:
         return value
 
     def _hear_time(self, answer: HttpAnswer, send_time: SendTime) -> None:
-        """Go by the service's clock: it judges our timestamps, ours only measures."""
+        """Adjust our clock to the service's, which checks our timestamps."""
         date = server_time(answer)
         if date is not None:
             self._clock.hear(date, send_time.age_s or 0.0)
@@ -167,6 +167,6 @@ class Calls:
 
 
 def _is_the_services(error: AigcError) -> bool:
-    """Whether the service itself has answered so, and not a gateway with a page of its own: the relay's dialect names
-    an answer without a code by its status."""
+    """Whether the error came from the service itself and not from a gateway: the relay's dialect makes the code of an
+    answer without one from its HTTP status."""
     return isinstance(error, ServiceError) and not error.code.startswith("HTTP ")

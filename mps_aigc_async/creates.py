@@ -42,7 +42,7 @@ SESSION_LIFE_S: Final = 3 * 24 * 3600.0 - 3600.0
 less an hour for clocks that differ."""
 
 MOST_TOLD: Final = 100
-"""TaskIds named when their ledger is gone."""
+"""Most TaskIds to name when their ledger is gone."""
 
 FIND_PAGES: Final = 10
 """Pages of 100 tasks looked through for a session's task: the newest thousand in each state."""
@@ -50,13 +50,13 @@ FIND_PAGES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How a job's create comes to its request."""
+    """How to make the request of a job's create."""
 
     resolve: Callable[[], TaskRequest]
-    """Makes the request to send. Called when the job has its slot, and again for a create in another session, so that
-    it sees what is true then (a URL's age)."""
+    """Makes the request to send. Called when the job has its slot, and again for a create in another session, because
+    the answer may change (a URL's age)."""
     begun: Callable[[], None] = ignore
-    """Called when the job no longer waits to be created: its create goes out, or is not needed."""
+    """Called when the job no longer waits to be created: its create is sent, or not needed."""
 
 
 class Emit(Protocol):
@@ -124,11 +124,11 @@ class Creates:
         self._holder = holder
         self._emit = emit
         self._answered: dict[str, str] = {}
-        """The job whose create was answered with a TaskId first, until the ledger knows."""
+        """The first job that got each TaskId, until the ledger has the TaskId."""
         self._exchanges: dict[str, asyncio.Task[JobRecord]] = {}
         self._to_send: dict[asyncio.Task[JobRecord], SendTime] = {}
         self._lost = ""
-        """What is told of a ledger that has left its place; empty as long as it has not."""
+        """The message about a ledger that is out of place; empty while it is in place."""
 
     def stop(self) -> None:
         """End the creates that are prepared and not sent: their jobs are *planned* again. What is sent goes on."""
@@ -280,12 +280,12 @@ class Creates:
         return await self._accepted(self._sent(intent, send_time), created, creation.slot)
 
     async def _require_own_task(self, task_id: str, job_id: str) -> None:
-        """Raise TransportError for a create that was answered with another job's task: the answer was that job's, given
-        twice, and tells nothing of this one. Otherwise the task is taken to be this job's from now on."""
+        """Raise TransportError if the create was answered with another job's task: that job's answer was delivered
+        twice, and says nothing about this create. Otherwise the task belongs to this job from now on."""
         other = self._answered.setdefault(task_id, job_id)
         if other == job_id:
             held = None
-            with suppress(LedgerError):  # one that can't be read now must not cost a TaskId
+            with suppress(LedgerError):  # a ledger that can't be read now must not cost the TaskId
                 held = await self._holder(task_id)
             if held is None or held.job_id == job_id:
                 return
@@ -296,8 +296,8 @@ class Creates:
         )
 
     async def _out_of_place(self, error: LedgerError) -> LedgerError:
-        """The error for a ledger that is not in its place any more, with the TaskIds that no other process will find.
-        They are logged once."""
+        """The error for a ledger that is out of place, with the TaskIds that no other process will find; it is logged
+        once."""
         if not self._lost:
             running = [job.task_id or "" async for job in self._ledger.in_state(JobState.SUBMITTED)]
             told = ", ".join(running[:MOST_TOLD]) + (", …" if len(running) > MOST_TOLD else "")
@@ -326,7 +326,7 @@ class Creates:
             slot.name(created.task_id)
         try:
             await self._ledger.put(submitted)
-        except Exception as error:  # noqa: BLE001 — of whatever class: the TaskId must be told
+        except Exception as error:  # noqa: BLE001 — after an exception of any class the TaskId must be reported
             _log.error(
                 "the service accepted %s as task %s, which the ledger could not keep", intent.job_id, created.task_id
             )

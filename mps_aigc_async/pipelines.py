@@ -200,15 +200,15 @@ class Pipelines:
     async def outcome(
         self, request: RequestT, name: str, save_to: Folder | None, begun: Callable[[], None] = ignore
     ) -> Outcome[RequestT]:
-        """How the request ends. Raises no error, of whatever class: it is part of the outcome. `begun` is called when
-        its first step no longer waits to be created."""
+        """How the request ends. An exception of any class becomes part of the outcome. `begun` is called when the first
+        step no longer waits to be created."""
         made: list[StepResult] = []
         try:
             if isinstance(request, Step):
                 result: Result = await self._single(request, name, save_to, begun)
             else:
                 result = await self._chain(request, name, save_to, made, begun)
-        except Exception as error:  # noqa: BLE001 — one job's trouble is its own: it must not end the batch
+        except Exception as error:  # noqa: BLE001 — one job's exception must not end the batch
             before_last = made[: len(steps_of(request)) - 1]
             ours = as_ours(error, f"making {name}").about(job_id=name)
             return Outcome(job_id=name, request=request, error=ours, partial=_partial(before_last))
@@ -280,7 +280,7 @@ class Pipelines:
                         made[-1] = (await save).result()
                     else:
                         saving.append(await stack.enter_async_context(_beside(save)))
-            except Exception as error:  # noqa: BLE001 — what is made by now is saved, whatever the trouble is
+            except Exception as error:  # noqa: BLE001 — the finished steps are saved after an exception of any class
                 failure = as_ours(error, f"making {name}")
                 for place in places.values():  # saving may take hours, and must not hold up other chains
                     place.release()
@@ -288,7 +288,7 @@ class Pipelines:
             for number, save_of_it in enumerate(saving):
                 try:
                     made[number] = (await save_of_it).result()
-                except Exception as error:  # noqa: BLE001 — the others are saved all the same
+                except Exception as error:  # noqa: BLE001 — the other steps are still saved
                     failure = failure or as_ours(error, f"saving {name}")
         if failure is not None:
             raise failure
@@ -315,7 +315,7 @@ class Pipelines:
         return await self._jobs.finish(job, order)
 
     def _request_of(self, step: TaskRequest, before: JobRecord | None) -> TaskRequest:
-        """A chain's step as it is sent: from the step before it, if that one's URL lives long enough to be fetched."""
+        """A chain's step as it is sent: with the URL of the step before it, if that lives long enough to be fetched."""
         if before is None:
             return self._defaults.apply(step)
         if before.expires_at is None or self._wall() > before.expires_at - NEAR_END_S:

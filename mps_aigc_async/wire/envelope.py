@@ -79,19 +79,19 @@ def body(params: Mapping[str, object]) -> bytes:
 
 
 def server_time(answer: HttpAnswer) -> float | None:
-    """The answer's `Date` in Unix seconds; None where there is none, or a cache has kept the answer for a while."""
-    if "age" in answer.headers:  # RFC 9111: only a cache adds it, and its `Date` is the one of back then
+    """The answer's `Date` in Unix seconds; None if there is none, or if a cache sent the answer."""
+    if "age" in answer.headers:  # RFC 9111: only a cache adds `Age`, and the `Date` is then an old one
         return None
     return _unix(answer.headers.get("date", ""))
 
 
-@lru_cache(maxsize=4)  # an answer a millisecond has the same `Date` as the one before it
+@lru_cache(maxsize=4)  # all answers of one second have the same `Date`
 def _unix(header: str) -> float | None:
     try:
         date = parsedate_to_datetime(header)
         # A zone that is not named, or is `-0000`, is UTC in an HTTP date; `timestamp` would take it for the local one.
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError, IndexError, TypeError):  # the last two: faults of the parser's own
+    except (ValueError, OverflowError, IndexError, TypeError):  # the last two: bugs of the parser
         return None
 
 

@@ -42,7 +42,7 @@ def test_each_way_of_leaving_is_named(files: tuple[Path, Path], change: Callable
     place = Place(ledger, wal, inode_of(ledger))
     assert place.fault() == ""
     change(wal)
-    assert place.fault() == (f"lost its jobs.db-wal: that {fault}" if fault else "")
+    assert place.fault() == (f"lost its jobs.db-wal, which {fault}" if fault else "")
     change(ledger)
     assert place.fault() == fault
 
