@@ -44,7 +44,7 @@ def sendable(url: str) -> URL:
     return URL(str(origin.origin()) + _NOT_ASCII.sub(_quoted, target), encoded=True)
 
 
-def redirected(url: URL, location: str) -> str:
+def redirect_target(url: URL, location: str) -> str:
     """The URL that a `Location` header names, byte for byte, but with blanks encoded: some servers leave them."""
     return urljoin(str(url), location.strip(" \t").replace(" ", "%20"))
 

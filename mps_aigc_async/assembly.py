@@ -18,7 +18,7 @@ from .credentials import Credentials, CredentialSource
 from .downloads import Downloads
 from .errors import AccountError, DamagedRow, InvalidRequest, LedgerError
 from .events import Events
-from .faults import as_ours
+from .faults import as_aigc_error
 from .folders import Folder, absolute, prepare_folder
 from .jobs import Jobs
 from .keyring import KeyRing
@@ -297,7 +297,9 @@ class BatchRun:
             request = as_request(item)
             name = self._names.name(request)
         except Exception as error:  # noqa: BLE001 — an item may be any object, and its attributes may raise anything
-            return Outcome(job_id=number, request=item, error=as_ours(error, f"reading {number}").about(job_id=number))
+            return Outcome(
+                job_id=number, request=item, error=as_aigc_error(error, f"reading {number}").about(job_id=number)
+            )
         assert self._pipelines is not None  # noqa: S101 — prepared before the first item
         outcome = await self._pipelines.outcome(request, name, self._folder, begun)
         return replace(cast("Outcome[BatchItem]", outcome), request=item)

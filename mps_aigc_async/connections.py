@@ -75,7 +75,7 @@ class QuietConnector(aiohttp.TCPConnector):
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         connection = await self.quiet_connection(req, traces, timeout)
-        return handed_over(connection)
+        return lend(connection)
 
     async def quiet_connection(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
@@ -119,7 +119,7 @@ async def require_usable(connection: Connection) -> None:
         raise UnusableConnection
 
 
-def handed_over(connection: Connection, on_piece: OnPiece = ignore) -> Connection:
+def lend(connection: Connection, on_piece: OnPiece = ignore) -> Connection:
     """Lend the connection to one request: its next bytes are the answer, until aiohttp has the whole answer."""
     line = connection.protocol
     if isinstance(line, _Line):

@@ -21,7 +21,7 @@ from . import events
 from .callbacks import ignore
 from .calls import Calls
 from .errors import AigcError, CreateOutcomeUnknown, LedgerError, Throttled, TooManyTasks, TransportError, to_record
-from .faults import as_ours
+from .faults import as_aigc_error
 from .ledger import JobRecord, Ledger
 from .limits import PROBE_S, AccountLimits, SendTime, Slot
 from .ownership import Owner
@@ -265,7 +265,7 @@ class Creates:
         except LedgerError as error:  # raised before the first byte: the next process would not know of this create
             creation.job = intent.moved(not_sent)
             await self._ledger.put(creation.job)
-            raise await self._out_of_place(error) from error
+            raise await self._out_of_place_error(error) from error
         except AigcError as error:
             return await self._refused(creation, self._sent(intent, send_time), error, may_exist=may_exist)
         except asyncio.CancelledError:
@@ -295,7 +295,7 @@ class Creates:
             f"the create was answered with task {task_id}, which belongs to {other}", ending=Ending.UNKNOWN
         )
 
-    async def _out_of_place(self, error: LedgerError) -> LedgerError:
+    async def _out_of_place_error(self, error: LedgerError) -> LedgerError:
         """The error for a ledger that is out of place, with the TaskIds that no other process will find; it is logged
         once."""
         if not self._lost:
@@ -330,7 +330,9 @@ class Creates:
             _log.error(
                 "the service accepted %s as task %s, which the ledger could not keep", intent.job_id, created.task_id
             )
-            raise as_ours(error, "keeping a TaskId").about(job_id=intent.job_id, task_id=created.task_id) from None
+            raise as_aigc_error(error, "keeping a TaskId").about(
+                job_id=intent.job_id, task_id=created.task_id
+            ) from None
         finally:
             self._answered.pop(created.task_id, None)
             self._watch(submitted)

@@ -64,6 +64,6 @@ class Deadline:
             self.seen_running = True
             self.at = now + self._patience.running_s
 
-    def held_s(self, now: float) -> float:
+    def slot_hold_s(self, now: float) -> float:
         """Seconds to keep the task's slot taken if its polling stops now: the task may start to run at any moment."""
         return max(0.0, min(self.at - now, self._patience.running_s))

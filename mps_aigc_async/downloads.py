@@ -20,14 +20,14 @@ from aiohttp.connector import Connection
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
-from .addresses import is_global, may_be_public, redirected, sendable
+from .addresses import is_global, may_be_public, redirect_target, sendable
 from .callbacks import ignore
 from .connections import QuietConnector
 from .errors import DownloadError
 from .faults import frames_of
 from .media import medium_of, suffix_for
 from .partfile import Part, opened, put_in_place, removed, sync, write
-from .places import WINDOW_S, LeastSpeed, MadeRoom, Places
+from .places import WINDOW_S, LeastSpeed, Places, TooSlow
 from .states import Kind
 from .transport import Timeouts, proxy_for
 from .trials import Fault, Hope, Trials, shown
@@ -139,7 +139,7 @@ class Downloads:
                     await _receive(response, part, kind, speed)
                     return _suffix(part, response.content_type, url, kind)
                 guarded = guarded or _came_from_outside(response, place, proxy)
-            place = _sendable(redirected(place, location))
+            place = _sendable(redirect_target(place, location))
             if guarded and not may_be_public(place.host or ""):
                 raise Fault(_LEADS_INSIDE, Hope.NONE)
         raise Fault(f"more than {MAX_REDIRECTS} redirects", Hope.NONE)
@@ -336,7 +336,7 @@ def _foreign(error: Exception) -> Fault:
     """Map a foreign exception by its class only: its text may quote the URL."""
     name = type(error).__name__
     match error:
-        case MadeRoom():
+        case TooSlow():
             return Fault("it is slow, and gave its place to another download", Hope.AT_ONCE)
         case aiohttp.ClientPayloadError():
             return Fault("the connection closed before the file was complete")

@@ -31,7 +31,7 @@ def report(fault: Exception, doing: str) -> None:
     _log.error("%s while %s\n%s", type(fault).__name__, doing, frames_of(fault))
 
 
-def as_ours(error: Exception, doing: str) -> AigcError:
+def as_aigc_error(error: Exception, doing: str) -> AigcError:
     """The error itself if it is an AigcError; else log it, and return the error that represents it."""
     return error if isinstance(error, AigcError) else unexpected(error, doing)
 

@@ -38,9 +38,9 @@ def stem_of(request_id: str, *, encoding: str = "utf-8", folds_case: bool = Fals
     if name.endswith("."):
         name = name[:-1] + _hex(".")
     if folds_case and _folded(name) != _lowered(name):
-        return _marked(name, request_id, "~")  # no other name contains a tilde
-    if len(name.encode()) > MAX_NAME_BYTES or _looks_cut(name):
-        return _marked(name, request_id, "-")
+        return _with_digest(name, request_id, "~")  # no other name contains a tilde
+    if len(name.encode()) > MAX_NAME_BYTES or _looks_shortened(name):
+        return _with_digest(name, request_id, "-")
     return name
 
 
@@ -68,12 +68,12 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).upper().casefold())
 
 
-def _looks_cut(name: str) -> bool:
+def _looks_shortened(name: str) -> bool:
     """Whether a name could be the shortened name of a longer id: cutting within a letter removes up to 3 more bytes."""
     return len(name.encode()) > MAX_NAME_BYTES - 4 and _CUT.fullmatch(name) is not None
 
 
-def _marked(name: str, request_id: str, mark: str) -> str:
+def _with_digest(name: str, request_id: str, mark: str) -> str:
     digest = hashlib.sha256(request_id.encode(errors="surrogatepass")).hexdigest()[:_DIGEST]
     cut = name.encode()[: MAX_NAME_BYTES - _DIGEST - 1].decode(errors="ignore")
     return f"{cut}{mark}{digest}"

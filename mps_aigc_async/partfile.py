@@ -49,7 +49,7 @@ def token() -> str:
     return secrets.token_hex(4)
 
 
-def are_there(files: Sequence[str]) -> list[bool]:
+def which_exist(files: Sequence[str]) -> list[bool]:
     """Whether each of the files still exists. Blocking: run it in a thread."""
     return [bool(file) and _is_file(file) for file in files]
 

@@ -12,7 +12,7 @@ from .callbacks import ignore
 from .catalog import Strictness, judge
 from .creates import Order
 from .errors import AigcError, InvalidRequest, ResultExpired
-from .faults import as_ours
+from .faults import as_aigc_error
 from .folders import Folder
 from .jobs import Jobs
 from .ledger import JobRecord
@@ -210,7 +210,7 @@ class Pipelines:
                 result = await self._chain(request, name, save_to, made, begun)
         except Exception as error:  # noqa: BLE001 — one job's exception must not end the batch
             before_last = made[: len(steps_of(request)) - 1]
-            ours = as_ours(error, f"making {name}").about(job_id=name)
+            ours = as_aigc_error(error, f"making {name}").about(job_id=name)
             return Outcome(job_id=name, request=request, error=ours, partial=_partial(before_last))
         return Outcome(job_id=name, request=request, result=result)
 
@@ -281,7 +281,7 @@ class Pipelines:
                     else:
                         saving.append(await stack.enter_async_context(_beside(save)))
             except Exception as error:  # noqa: BLE001 — the finished steps are saved after an exception of any class
-                failure = as_ours(error, f"making {name}")
+                failure = as_aigc_error(error, f"making {name}")
                 for place in places.values():  # saving may take hours, and must not hold up other chains
                     place.release()
             # What was made is paid for, whatever became of the rest: it is saved before we say so.
@@ -289,7 +289,7 @@ class Pipelines:
                 try:
                     made[number] = (await save_of_it).result()
                 except Exception as error:  # noqa: BLE001 — the other steps are still saved
-                    failure = failure or as_ours(error, f"saving {name}")
+                    failure = failure or as_aigc_error(error, f"saving {name}")
         if failure is not None:
             raise failure
         return _whole(made)

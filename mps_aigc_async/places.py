@@ -35,7 +35,7 @@ class Places:
             self._free.release()
 
 
-class MadeRoom(Exception):
+class TooSlow(Exception):
     """The download was too slow, and others waited."""
 
 
@@ -63,7 +63,7 @@ class LeastSpeed:
 
     @asynccontextmanager
     async def network(self) -> AsyncIterator[None]:
-        """Bound the network waits inside the block, and only those. Raises MadeRoom."""
+        """Bound the network waits inside the block, and only those. Raises TooSlow."""
         slow = asyncio.timeout(None)
         self._wait_for_end(slow)
         try:
@@ -76,7 +76,7 @@ class LeastSpeed:
             return
         finally:
             self._timer.cancel()
-        raise MadeRoom
+        raise TooSlow
 
     def _wait_for_end(self, slow: asyncio.Timeout) -> None:
         self._timer = asyncio.get_running_loop().call_at(self._ends, self._at_end, slow)

@@ -17,7 +17,7 @@ from .answer_deadline import GRACE_S
 from .calls import Calls
 from .deadlines import EMPTY_GRACE_S, Deadline, Patience
 from .errors import AigcError, ClientClosed, TaskNotFound, TaskTimeout, Throttled, TransportError, UnexpectedError
-from .faults import as_ours
+from .faults import as_aigc_error
 from .ledger import JobRecord
 from .ledger.record import request_of
 from .limits import AccountLimits, SendTime, Slot
@@ -253,7 +253,7 @@ class Poller:
         try:
             await self._ask(watch, send_time)
         except Exception as fault:  # noqa: BLE001 — a caller that is not told would wait for ever
-            self._leave(watch, as_ours(fault, f"polling {watch.task_id}"))
+            self._leave(watch, as_aigc_error(fault, f"polling {watch.task_id}"))
 
     async def _ask(self, watch: Watch, send_time: SendTime) -> None:
         loop = asyncio.get_running_loop()
@@ -376,7 +376,7 @@ class Poller:
     def _leave(self, watch: Watch, why: AigcError) -> None:
         """Stop polling a task that still runs at the service: its slot stays taken for as long as it may run."""
         if self._watches.pop(watch.task_id, None) is not None:
-            watch.slot.keep_for(watch.deadline.held_s(asyncio.get_running_loop().time()))
+            watch.slot.keep_for(watch.deadline.slot_hold_s(asyncio.get_running_loop().time()))
             watch.tell(why.about(task_id=watch.task_id))
 
 

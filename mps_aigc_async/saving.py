@@ -16,7 +16,7 @@ from . import events
 from .downloads import Downloads
 from .errors import AigcError, DownloadError, ResultExpired
 from .ledger import JobRecord, Ledger
-from .partfile import are_there
+from .partfile import which_exist
 from .states import JobState, Kind
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class Saver:
         """
         results = _results(job, stem)
         files = list(job.files) if len(job.files) == len(results) else [""] * len(results)
-        there = await asyncio.to_thread(are_there, files)
+        there = await asyncio.to_thread(which_exist, files)
         if job.state is JobState.SAVED and files and all(there):
             return job
         if job.state is JobState.DONE:
@@ -92,7 +92,7 @@ class Saver:
         missing = {number for number, is_there in enumerate(there) if not is_there}
         row = _Row(self._ledger, job, files, set(missing))
         fetches = [self._fetch(row, number, results[number], folder) for number in sorted(missing)]
-        faults = [error for error in await _together(fetches) if error is not None]
+        faults = [error for error in await _run_all(fetches) if error is not None]
         if faults:
             raise self._error(job, faults, len(results))
         saved = job.moved(JobState.SAVED, files=tuple(row.files), saved_at=self._wall())
@@ -111,7 +111,7 @@ class Saver:
                 result.kind,
                 within_s=min(max(self._left_s(job), LEAST_S), self._save_s),
                 new_for_s=min(max(NEW_S - age_s, 0.0), NEW_S),
-                on_retry=lambda error, delay_s: self._fetched_again(job, error, delay_s),
+                on_retry=lambda error, delay_s: self._emit_retry(job, error, delay_s),
             )
         except DownloadError as error:
             return error
@@ -122,7 +122,7 @@ class Saver:
         """Seconds until the URLs expire; their full life if the ledger has no expiry."""
         return self._url_life_s if job.expires_at is None else job.expires_at - self._wall()
 
-    def _fetched_again(self, job: JobRecord, error: DownloadError, delay_s: float) -> None:
+    def _emit_retry(self, job: JobRecord, error: DownloadError, delay_s: float) -> None:
         """Emit the retry of a failed download, and log a warning if the URL expires soon."""
         error.about(job_id=job.job_id, task_id=job.task_id)
         left_s = inf if job.expires_at is None else self._left_s(job)
@@ -164,7 +164,7 @@ class _Row:
                 await self._ledger.put(self.job.moved(self.job.state, files=tuple(self.files)))
 
 
-async def _together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+async def _run_all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """Run all at once. If this is cancelled, or one of them raises, cancel the others."""
     if len(work) < 2:  # most jobs have one result, which needs no task of its own
         return [await one for one in work]

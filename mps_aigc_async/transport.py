@@ -21,7 +21,7 @@ from yarl import URL
 
 from .answer_deadline import AnswerDeadline
 from .callbacks import ignore
-from .connections import QuietConnector, handed_over, require_usable
+from .connections import QuietConnector, lend, require_usable
 from .errors import AigcError, ConfigError, TransportError
 from .faults import report
 from .states import Ending
@@ -160,7 +160,7 @@ class _GatedConnector(QuietConnector):
             raise
         await require_usable(connection)  # it may have become unusable during the wait for the send time
         exchange.deliver()
-        return handed_over(connection, exchange.deadline.heard)
+        return lend(connection, exchange.deadline.heard)
 
 
 class _Body(aiohttp.BytesPayload):

@@ -951,7 +951,7 @@ def test_a_url_that_stays_refused_is_given_up_after_that(tmp_path: Path, status:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html><h1>Maintenance"])
-def test_what_is_no_result_is_given_up_after_some_minutes_and_told_at_once(
+def test_an_answer_that_is_no_result_is_warned_of_at_once_and_given_up_after_minutes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, body: bytes
 ) -> None:
     async def main() -> float:

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async.media import HEAD_BYTES
-from mps_aigc_async.partfile import Part, are_there, put_in_place, removed
+from mps_aigc_async.partfile import Part, put_in_place, removed, which_exist
 from mps_aigc_async.states import Kind
 
 
 def test_each_file_is_looked_for_by_itself(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     here, gone = str(tmp_path / "a"), str(tmp_path / "b")
-    assert are_there([here, gone, "", str(tmp_path), "a\0b", here]) == [True, False, False, False, False, True]
-    assert are_there([]) == []
+    assert which_exist([here, gone, "", str(tmp_path), "a\0b", here]) == [True, False, False, False, False, True]
+    assert which_exist([]) == []
 
 
 def test_the_head_of_a_part_is_its_first_bytes_however_they_come() -> None:

@@ -58,12 +58,12 @@ _UNWRITABLE: Final = (TypeError, ValueError, OverflowError)
 """Exceptions with which Python refuses a value before SQLite sees it."""
 
 
-def can_pass(error: Exception) -> bool:
+def is_temporary(error: Exception) -> bool:
     """Whether the same commit may succeed later: the disk is full, or another process has the lock."""
     return isinstance(error, sqlite3.Error) and _code(error) in _CAN_PASS
 
 
-def is_the_rows_own(error: Exception) -> bool:
+def is_fault_of_row(error: Exception) -> bool:
     """Whether the fault is in one row: it has a value that SQLite cannot bind or the table refuses."""
     if not isinstance(error, sqlite3.Error):
         return isinstance(error, _UNWRITABLE)
@@ -150,7 +150,7 @@ class Commits:
             try:
                 refused = await self._write(self._writing)
             except Exception as error:  # noqa: BLE001 — a caller that is not told would wait for ever
-                if can_pass(error) and asyncio.get_running_loop().time() < self._give_up_at:
+                if is_temporary(error) and asyncio.get_running_loop().time() < self._give_up_at:
                     self._put_back(waiters)
                     await self._pause(error)
                 else:
@@ -228,7 +228,7 @@ class Commits:
             try:
                 await self._database.executemany(_PUT, rows.values())
             except (sqlite3.Error, *_UNWRITABLE) as error:
-                if not is_the_rows_own(error):
+                if not is_fault_of_row(error):
                     raise
                 await self._database.execute("ROLLBACK")
                 await self._database.execute("BEGIN IMMEDIATE")
@@ -246,7 +246,7 @@ class Commits:
             try:
                 await self._database.execute(_PUT, row)
             except (sqlite3.Error, *_UNWRITABLE) as error:
-                if not is_the_rows_own(error):
+                if not is_fault_of_row(error):
                     raise
                 refused[job_id] = error
         return refused

@@ -73,7 +73,7 @@ def task_id(value: object) -> str:
     return as_text(value)
 
 
-def created_id(response: Mapping[str, object], action: str) -> str:
+def new_task_id(response: Mapping[str, object], action: str) -> str:
     """The TaskId in a create's answer. Raises TransportError that quotes an unreadable value: the task is paid for, and
     the reader may recognise its id."""
     found = task_id(response.get("TaskId"))

@@ -155,7 +155,7 @@ def test_the_last_try_succeeds_where_it_can(tmp_path: Path) -> None:
 
 
 def test_once_it_is_to_close_a_failing_commit_is_given_up_and_a_good_one_is_not(tmp_path: Path) -> None:
-    """What closing cancels writes its rows then, and closing waits for it."""
+    """Tasks that closing cancels still write their rows, and closing waits for them."""
 
     async def main() -> None:
         async with opened(tmp_path / "jobs.db") as ledger:

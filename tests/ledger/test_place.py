@@ -47,13 +47,13 @@ def test_each_way_of_leaving_is_named(files: tuple[Path, Path], change: Callable
     assert place.fault() == fault
 
 
-def test_what_the_lock_is_not_on_is_no_place(files: tuple[Path, Path]) -> None:
+def test_a_file_without_the_lock_is_refused(files: tuple[Path, Path]) -> None:
     ledger, wal = files
     with pytest.raises(LedgerError, match="was replaced while it was opened"):
         Place(ledger, wal, inode_of(wal))
 
 
-def test_what_cannot_be_looked_at_is_not_in_its_place(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_examined_is_not_in_place(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "jobs.db").touch()
