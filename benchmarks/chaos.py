@@ -66,6 +66,9 @@ def _figures(facts: Facts) -> Sequence[tuple[str, object]]:
         ("ledgers that kills in their opening left", dict(facts.happened.opening)),
         ("most running at once", ", ".join(f"{kind} {running[kind]} of {cap}" for kind, cap in facts.caps.items())),
         ("certainly over the rate", sum(certain_excesses(facts).values())),
-        ("calls that may have crossed unasked bytes", sum(not taken.in_good_time for taken in facts.taken)),
+        (
+            "calls that may have crossed unasked bytes, and were reset",
+            sum(not taken.in_good_time for taken in facts.taken),
+        ),
         ("longest that the door did not look", f"{facts.blind_s * 1000:.0f} ms"),
     ]

@@ -18,7 +18,11 @@ _LEGACY: Final = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))
 _NAT64: Final = ip_network("64:ff9b::/96")
 """RFC 6052: an IPv4 address in its last 32 bits."""
 _COMPATIBLE: Final = ip_network("::/96")
-"""RFC 4291, deprecated: an IPv4 address in its last 32 bits."""
+"""RFC 4291, deprecated: the same."""
+_TRANSLATED: Final = ip_network("::ffff:0:0:0/96")
+"""RFC 2765: the same."""
+_LOCAL_NAT64: Final = ip_network("64:ff9b:1::/48")
+"""RFC 8215: a translation of the site's own. Python counts it as global before 3.12.4."""
 
 
 def sendable(url: str) -> URL:
@@ -45,8 +49,14 @@ def sendable(url: str) -> URL:
 
 
 def redirect_target(url: URL, location: str) -> str:
-    """The URL that a `Location` header names, byte for byte, but with blanks encoded: some servers leave them."""
-    return urljoin(str(url), location.strip(" \t").replace(" ", "%20"))
+    """The URL that a `Location` header means, byte for byte but for blanks, which some servers write as they are.
+
+    Raises ValueError, with a text without the URL.
+    """
+    try:
+        return urljoin(str(url), location.strip(" \t").replace(" ", "%20"))
+    except ValueError:  # brackets that enclose no address
+        raise ValueError("a redirect leads to what is no URL") from None
 
 
 def _quoted(text: re.Match[str]) -> str:
@@ -76,12 +86,14 @@ def may_be_public(host: str) -> bool:
 def _is_global(address: IPv4Address | IPv6Address) -> bool:
     if isinstance(address, IPv6Address) and (inside := _inside(address)) is not None:
         return _is_global(inside)
+    if isinstance(address, IPv6Address) and (address.is_site_local or address in _LOCAL_NAT64):
+        return False
     return address.is_global and not address.is_multicast
 
 
 def _inside(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that is embedded in an IPv6 address, if there is one."""
-    if address in _NAT64 or address in _COMPATIBLE:
+    """The IPv4 address that an IPv6 one leads to."""
+    if address in _NAT64 or address in _COMPATIBLE or address in _TRANSLATED:
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
 

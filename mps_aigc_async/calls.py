@@ -80,25 +80,35 @@ class Calls:
         """One attempt at its send time. Raises ServiceError, TransportError or UnexpectedError."""
         try:
             credentials = await self._keys.current()
-            request = self._dialect.sign(call, credentials, int(self._clock.now()))
+            signed_at = int(self._clock.now())
+            request = self._dialect.sign(call, credentials, signed_at)
             answer = await self._transport.exchange(request, send_time.reach, send_time.sent)
-            return self._decoded(call, answer, credentials, send_time)
+            return self._decoded(call, answer, credentials, send_time, signed_at)
         except AigcError as error:
             error.about(action=call.action)
             raise
-        except Exception as fault:  # noqa: BLE001 — of any class: after the first byte a create may have been accepted
+        except asyncio.CancelledError as fault:
+            if _is_being_cancelled():
+                raise
+            failure = unexpected(fault, f"calling {call.action}")
+        except Exception as fault:  # noqa: BLE001 — any: after the first byte a create may have been accepted
             failure = unexpected(fault, f"calling {call.action}")
         # A call that was not sent would meet the same fault again.
         failure.ending = Ending.UNKNOWN if send_time.has_come else Ending.REFUSED
         # Raised outside the `except` block, so that the foreign exception, which may quote the request, is in no chain.
         raise failure.about(action=call.action)
 
-    def _decoded(self, call: Call[T], answer: HttpAnswer, credentials: Credentials, send_time: SendTime) -> T:
+    def _decoded(
+        self, call: Call[T], answer: HttpAnswer, credentials: Credentials, send_time: SendTime, signed_at: float
+    ) -> T:
         """What the answer says. A refusal for the rate, the time or the keys mends what it was refused for."""
         try:
             value = call.decode(answer)
         except AigcError as error:
-            if _is_the_services(error):
+            date = server_time(answer)
+            if date is not None and clock_is_off(error):
+                self._clock.refused(signed_at, date, send_time.age_s or 0.0)
+            elif _is_the_services(error):
                 self._hear_time(answer, send_time)
             if isinstance(error, Throttled):
                 send_time.refused()
@@ -117,6 +127,12 @@ class Calls:
     async def call(self, call: Call[T]) -> T:
         """A call with its retries. Raises what its last attempt raised."""
         return await self.repeat(call, lambda send_time: self.once(call, send_time))
+
+    async def learn_time(self, read: Call[object]) -> None:
+        """Make a read if the service has not told its time yet: any answer of its own tells it."""
+        if self._clock.is_the_machines:
+            with suppress(AigcError):  # the machine's clock counts then
+                await self.call(read)
 
     async def repeat(self, call: Call[object], attempt: Attempt[T], on_retry: OnRetry = ignore) -> T:
         """Make attempts of a call, each at a pace of its own, until one succeeds or the policy gives up."""
@@ -164,6 +180,13 @@ class Calls:
                 asked_for = error.retry_after_s if isinstance(error, Throttled) else None
                 return max(delay, asked_for or 0.0)
         raise error
+
+
+def _is_being_cancelled() -> bool:
+    """Whether somebody cancels this task. A CancelledError without that is a fault like any other: something that a
+    transport or a library waited for was cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _is_the_services(error: AigcError) -> bool:

@@ -11,6 +11,7 @@ import select
 import sys
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -43,6 +44,8 @@ class _Line(ResponseHandler):
         """Become idle: no answer is due from now on."""
         self.rests = True
         self._on_piece = ignore
+        if self._parser is not None and _has_begun_another(self._parser):
+            self.force_close()
 
     def ask(self, on_piece: OnPiece) -> None:
         """Expect an answer: a request is about to be written. `on_piece` is called for each piece of its answer."""
@@ -58,6 +61,22 @@ class _Line(ResponseHandler):
         if data:  # aiohttp calls this without data when it resumes reading
             self._on_piece()
         super().data_received(data)
+
+
+class _Parser(Protocol):
+    """What is used of aiohttp's parsers: one is made for each request."""
+
+    def feed_eof(self) -> object: ...
+
+
+def _has_begun_another(parser: _Parser) -> bool:
+    """Whether the beginning of another answer came in one piece with the last one. Only the parser saw those bytes. To
+    end its input does no harm: the next request has another parser."""
+    try:
+        # The parser in Python, used where aiohttp has no compiled one, tells nothing of a half line.
+        return bool(getattr(parser, "_tail", b"")) or parser.feed_eof() is not None
+    except Exception:  # noqa: BLE001 — of whatever class: what has begun is not whole
+        return True
 
 
 class QuietConnector(aiohttp.TCPConnector):

@@ -7,9 +7,7 @@ it is accepted now, or the refusal proves that it was.
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -27,7 +25,8 @@ from .limits import PROBE_S, AccountLimits, SendTime, Slot
 from .ownership import Owner
 from .policy import AFTER, clock_is_off
 from .requests import CosStore, beyond
-from .states import Ending, JobState, Kind, TaskState
+from .sessions import Sessions
+from .states import Ending, JobState, Kind
 from .wire.dialect import Call, Created, Dialect, TaskRequest
 
 _log: Final = logging.getLogger("mps_aigc_async")
@@ -37,15 +36,8 @@ UNKNOWN_SLOT_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 180.0, Kind.VIDEO: 30
 that the guide of 2026-05-29 calls usual: images 1 to 3 minutes, videos 3 to 5; audio, of which it is silent, as a
 video."""
 
-SESSION_LIFE_S: Final = 3 * 24 * 3600.0 - 3600.0
-"""Seconds for which a session that was sent may be sent again: the service remembers it for 3 days (VOD's SessionId),
-less an hour for clocks that differ."""
-
 MOST_TOLD: Final = 100
 """Most TaskIds to name when their ledger is gone."""
-
-FIND_PAGES: Final = 10
-"""Pages of 100 tasks looked through for a session's task: the newest thousand in each state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +69,6 @@ def in_doubt(job: JobRecord) -> str:
     return f"{job.job_id} {job.intent_at}"
 
 
-def _is_accepted(job: JobRecord) -> bool:
-    error = job.recorded_error()
-    return isinstance(error, CreateOutcomeUnknown) and error.accepted
-
-
 @dataclass(slots=True)
 class _Creation:
     """What the attempts of one create share."""
@@ -109,7 +96,7 @@ class Creates:
         store: CosStore | None,
         deadline_s: Callable[[JobRecord], float],
         watch: Callable[[JobRecord], object],
-        holder: Callable[[str], Awaitable[JobRecord | None]],
+        other_holder: Callable[[str, str], Awaitable[str]],
         emit: Emit,
     ) -> None:
         self._ledger = ledger
@@ -121,10 +108,11 @@ class Creates:
         self._store = store
         self._deadline_s = deadline_s
         self._watch = watch
-        self._holder = holder
+        self._other_holder = other_holder
         self._emit = emit
         self._answered: dict[str, str] = {}
-        """The first job that got each TaskId, until the ledger has the TaskId."""
+        """The job whose create was answered with a TaskId first, until the ledger knows."""
+        self.sessions = Sessions(calls, dialect, wall)
         self._exchanges: dict[str, asyncio.Task[JobRecord]] = {}
         self._to_send: dict[asyncio.Task[JobRecord], SendTime] = {}
         self._lost = ""
@@ -136,21 +124,9 @@ class Creates:
             if not send_time.has_come:
                 exchange.cancel()
 
-    def may_ask_again(self, job: JobRecord) -> bool:
-        """Whether a create in doubt may be sent again: the service refuses a second one of its session, or takes the
-        first."""
-        if job.state is not JobState.UNKNOWN or not job.session_id:
-            return False
-        age_s = self._wall() - (job.intent_at or 0.0)  # below 0: a clock that was wrong tells nothing
-        return not _is_accepted(job) and 0 <= age_s < SESSION_LIFE_S
-
-    def may_look_for(self, job: JobRecord) -> bool:
-        """Whether a job is known to have been accepted, and its task may be in the account's list."""
-        return job.state is JobState.UNKNOWN and bool(job.session_id) and _is_accepted(job)
-
     async def look_for(self, job: JobRecord) -> JobRecord:
         """The job with its task, if that is found by its session."""
-        task_id = await self._find(job)
+        task_id = await self.sessions.find_task(job)
         if not task_id:
             return job
         slot = self._limits.slots[job.kind].named.get(in_doubt(job))
@@ -211,7 +187,7 @@ class Creates:
 
     def _prepared(self, job: JobRecord, order: Order, slot: Slot) -> _Creation:
         request = order.resolve()
-        job = self._in_session(job)
+        job = self.sessions.begin(job)
         return _Creation(job, beyond(request, job.content), order, self._call(request, job), slot)
 
     def _call(self, request: TaskRequest, job: JobRecord) -> Call[Created]:
@@ -222,13 +198,13 @@ class Creates:
         job = creation.job
         self._calls.check_account(self._dialect.create_action(job.kind))
         if job.state is JobState.UNKNOWN:
-            if not self.may_ask_again(job):  # it has waited too long for this
+            if not self.sessions.may_send_again(job):  # it has waited too long for this
                 raise job.recorded_error()
             if not creation.slot.take_back():
                 raise _NoRoom
         if creation.slot.is_too_many:
             raise _NoRoom
-        if job.session_id != (job := self._in_session(job)).session_id:
+        if job.session_id != (job := self.sessions.begin(job)).session_id:
             creation.job, creation.call = job, self._call(creation.order.resolve(), job)
         creation.order.begun()
         exchange = self._owner.start(self._exchange(creation, send_time), f"create of {job.job_id}")
@@ -284,13 +260,14 @@ class Creates:
         twice, and says nothing about this create. Otherwise the task belongs to this job from now on."""
         other = self._answered.setdefault(task_id, job_id)
         if other == job_id:
-            held = None
-            with suppress(LedgerError):  # a ledger that can't be read now must not cost the TaskId
-                held = await self._holder(task_id)
-            if held is None or held.job_id == job_id:
+            try:
+                other = await self._other_holder(task_id, job_id)
+            except Exception as error:  # noqa: BLE001 — of whatever class: a look that fails must not cost a TaskId
+                as_aigc_error(error, "looking for a task's job")
+                return
+            if not other:
                 return
             del self._answered[task_id]
-            other = held.job_id
         raise TransportError(
             f"the create was answered with task {task_id}, which belongs to {other}", ending=Ending.UNKNOWN
         )
@@ -378,24 +355,6 @@ class Creates:
             raise error from proof
         return found
 
-    async def _find(self, intent: JobRecord) -> str:
-        """The TaskId of the job's session; empty where it cannot be found."""
-        for state in (TaskState.WAITING, TaskState.RUNNING, TaskState.DONE):  # the way that a task goes meanwhile
-            page, pages = "", 0
-            while pages == 0 or (page and pages < FIND_PAGES):
-                call = self._dialect.tasks(state, page)
-                if call is None:
-                    return ""
-                try:
-                    found = await self._calls.call(call)
-                except AigcError as error:
-                    _log.warning("the task of %s cannot be looked for: %s", intent.job_id, error)
-                    return ""
-                if task_id := found.task_ids.get(intent.session_id, ""):
-                    return task_id
-                page, pages = found.next_page, pages + 1
-        return ""
-
     async def _unknown(
         self, creation: _Creation | None, intent: JobRecord, reason: str, *, accepted: bool = False
     ) -> CreateOutcomeUnknown:
@@ -424,15 +383,6 @@ class Creates:
             exchange.add_done_callback(lambda _: self._give_back(slot, job_id))
         elif not slot.handed_on:
             slot.release()
-
-    def _in_session(self, job: JobRecord) -> JobRecord:
-        """The job with a session for its next create, where the service takes one.
-
-        Long and random: on a relay's shared account it must meet nobody else's. At most 50 characters.
-        """
-        if job.session_id or not self._dialect.takes_sessions:
-            return job
-        return replace(job, session_id=f"mps-aigc-{secrets.token_hex(20)}")
 
     def _retried(self, job: JobRecord, error: AigcError, delay_s: float) -> None:
         self._emit(events.Retried, job, error=error, delay_s=delay_s)

@@ -26,7 +26,7 @@ from .connections import QuietConnector
 from .errors import DownloadError
 from .faults import frames_of
 from .media import medium_of, suffix_for
-from .partfile import Part, opened, put_in_place, removed, sync, write
+from .partfile import Part, PartLost, opened, put_in_place, removed, sync, write
 from .places import WINDOW_S, LeastSpeed, Places, TooSlow
 from .states import Kind
 from .transport import Timeouts, proxy_for
@@ -50,9 +50,12 @@ sound need. A larger answer is a fault, and must not fill a disk."""
 
 _PART: Final = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<whole>\d+)")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_MAY_PASS: Final = frozenset({408, 416, 425, 429})
-"""The 4xx codes that a retry may cure: too slow, another part of the file, too early, too many. The others are refusals
-of the URL."""
+_MAY_PASS: Final = frozenset({407, 408, 416, 421, 425, 429})
+"""Of the 4xx: the proxy's own refusal, too slow, another part of the file, another server's, too early, too many. All
+others are refusals of the URL."""
+_AS_STORED: Final = frozenset({"", "identity", "aws-chunked"})
+"""Content codings of a body that is the result itself. The third is how S3's clients uploaded it: some storages tell
+it to whoever fetches it, and have unpacked it."""
 
 OnRetry = Callable[[DownloadError, float], None]
 """Told of each retry before its wait: what happened, and how many seconds it will wait."""
@@ -115,17 +118,19 @@ class Downloads:
             speed.begin()
             try:
                 suffix = await self._fetch(url, part, kind, speed)
-                return await _on_disk(put_in_place, part.path, target.with_name(f"{target.name}{suffix}"))
-            except Exception as error:  # noqa: BLE001 — an exception of any class fails this URL only
+                return await _on_disk(put_in_place, part.path, _named(target, suffix, kind))
+            except Exception as error:  # noqa: BLE001 — whatever it is, it is this URL's fault alone
                 fault = _fault_of(error, url, target)
+                if isinstance(error, PartLost):
+                    part.tag = ""  # from the beginning, next time
             if fault.hope is Hope.AT_ONCE and (not part.tag or part.size <= before):
                 speed.widen()  # the received bytes are lost
         # Raised outside the `except` block: aiohttp's errors, which quote the signed URL, must not be in its chain.
         raise fault
 
     async def _fetch(self, url: str, part: Part, kind: Kind, speed: LeastSpeed) -> str:
-        """Complete `part` and sync it to disk; return the suffix of its content."""
-        rest = {"Range": f"bytes={part.size}-", "If-Range": part.tag} if part.size and part.tag else {}
+        """Bring `part` to the whole result, synced to disk; return the suffix that its content calls for."""
+        rest = {"Range": f"bytes={part.size}-", "If-Range": part.tag} if part.is_tagged else {}
         place, guarded = _sendable(url), False
         for _ in range(MAX_REDIRECTS + 1):
             proxy = proxy_for(place)
@@ -139,7 +144,7 @@ class Downloads:
                     await _receive(response, part, kind, speed)
                     return _suffix(part, response.content_type, url, kind)
                 guarded = guarded or _came_from_outside(response, place, proxy)
-            place = _sendable(redirect_target(place, location))
+            place = _redirected(place, location)
             if guarded and not may_be_public(place.host or ""):
                 raise Fault(_LEADS_INSIDE, Hope.NONE)
         raise Fault(f"more than {MAX_REDIRECTS} redirects", Hope.NONE)
@@ -183,7 +188,7 @@ async def _receive(response: aiohttp.ClientResponse, part: Part, kind: Kind, spe
             await _on_disk(write, file, chunk)
             part.grow(chunk)
             _check_size(part.size, kind)
-        await _on_disk(sync, file)
+        await _on_disk(sync, file, part.size)
     finally:
         with suppress(OSError):  # every chunk was written, or its failure has been raised
             file.close()
@@ -197,23 +202,30 @@ def _judge(response: aiohttp.ClientResponse, part: Part, kind: Kind) -> int | No
     enclosed = _PART.fullmatch(response.headers.get("Content-Range", "")) if response.status == 206 else None
     tag = response.headers.get("ETag", "")
     tag = "" if tag.startswith("W/") else tag
-    if response.status == 206 and (enclosed is None or int(enclosed["start"]) != part.size or tag != part.tag):
-        part.tag = ""  # start from the beginning next time
-        raise Fault("the server sent another part of the file than the one requested")
-    if enclosed is None:
+    if not part.is_tagged or enclosed is None:  # some caches answer in parts though the whole was asked for
         part.begin(tag)
-    if (encoding := response.headers.get("Content-Encoding", "identity")) != "identity":
-        raise Fault(f"the server sent it compressed ({encoding}), which was not requested")
+    if response.status == 206 and (enclosed is None or int(enclosed["start"]) != part.size or tag != part.tag):
+        part.tag = ""  # from the beginning, next time
+        raise Fault("another part of the file came than the one asked for")
+    packed = [coding for coding in _codings(response) if coding not in _AS_STORED]
+    if packed:
+        raise Fault(f"the server sent it compressed ({', '.join(packed)}), which was not requested", Hope.MINUTES)
     size = response.content_length if enclosed is None else int(enclosed["whole"])
     _check_size(size or 0, kind)
     return size
 
 
+def _codings(response: aiohttp.ClientResponse) -> list[str]:
+    return [coding.strip().lower() for coding in ",".join(response.headers.getall("Content-Encoding", [])).split(",")]
+
+
 def _check_status(response: aiohttp.ClientResponse, part: Part) -> None:
     status = response.status
-    if status in (200, 206):
+    if status in (200, 203, 206):  # 203: as a proxy hands it on
         return
-    if status == 416:  # the file is now shorter than our part of it
+    if status in (204, 205):
+        raise Fault(f"HTTP {status}: there is no content", Hope.MINUTES)
+    if status == 416:  # there is less than there was
         part.tag = ""
     expired = " (its URL may have expired)" if status in (403, 404) else ""
     refused = 400 <= status < 500 and status not in _MAY_PASS
@@ -231,6 +243,12 @@ def _hope_after(refusal: int) -> Hope:
 def _check_size(size: int, kind: Kind) -> None:
     if size > MAX_BYTES[kind]:
         raise Fault(f"it is larger than {MAX_BYTES[kind] >> 20} MiB", Hope.NONE)
+
+
+def _named(target: Path, suffix: str, kind: Kind) -> Path:
+    """The file's name. A chain's steps share all but the suffix: one that came as another's medium gets its kind."""
+    mark = "" if medium_of(suffix, kind) is kind else f"+{kind}"
+    return target.with_name(f"{target.name}{mark}{suffix}")
 
 
 def _suffix(part: Part, content_type: str, url: str, kind: Kind) -> str:
@@ -291,8 +309,16 @@ def _came_from_outside(response: aiohttp.ClientResponse, url: URL, proxy: str | 
 
 
 def _sendable(url: str) -> URL:
+    return _judged(lambda: sendable(url))
+
+
+def _redirected(url: URL, location: str) -> URL:
+    return _judged(lambda: sendable(redirect_target(url, location)))
+
+
+def _judged(url: Callable[[], URL]) -> URL:
     try:
-        return sendable(url)
+        return url()
     except ValueError as error:
         fault = Fault(str(error), Hope.NONE)
     raise fault
@@ -337,7 +363,9 @@ def _foreign(error: Exception) -> Fault:
     name = type(error).__name__
     match error:
         case TooSlow():
-            return Fault("it is slow, and gave its place to another download", Hope.AT_ONCE)
+            return Fault("it is slow, and made room for others", Hope.AT_ONCE)
+        case PartLost():
+            return Fault("its part file was changed or removed by somebody else")
         case aiohttp.ClientPayloadError():
             return Fault("the connection closed before the file was complete")
         case aiohttp.ClientConnectorDNSError(os_error=_LeadsInside()):

@@ -13,8 +13,8 @@ from .errors import AigcError, UnexpectedError
 _log: Final = logging.getLogger("mps_aigc_async")
 
 
-def unexpected(fault: Exception, doing: str) -> UnexpectedError:
-    """Log the fault, and return the error that represents it.
+def unexpected(fault: BaseException, doing: str) -> UnexpectedError:
+    """Report the fault, and return the error that stands for it.
 
     >>> unexpected(KeyError("a secret"), "reading an answer").message
     'KeyError while reading an answer: a fault of this package or of a library it uses; the traceback is in the log'
@@ -26,8 +26,8 @@ def unexpected(fault: Exception, doing: str) -> UnexpectedError:
     )
 
 
-def report(fault: Exception, doing: str) -> None:
-    """Log the fault's traceback."""
+def report(fault: BaseException, doing: str) -> None:
+    """Write the fault's traceback to the log."""
     _log.error("%s while %s\n%s", type(fault).__name__, doing, frames_of(fault))
 
 

@@ -77,7 +77,7 @@ def _is_found_otherwise(folder: Path, name: str) -> bool:
 def _remove_stale_parts(folder: Path) -> None:
     """Remove the part files of killed processes; a running process has written to its own since yesterday."""
     for file in folder.glob(".*.part"):
-        with suppress(FileNotFoundError):  # another process removes them too
+        with suppress(OSError):  # another process clears as well, or it is another user's
             if _OURS.search(file.name) and file.stat().st_mtime < time.time() - STALE_S:
                 file.unlink(missing_ok=True)
 

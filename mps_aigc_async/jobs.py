@@ -13,6 +13,7 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from . import events
+from .callbacks import ignore
 from .calls import Calls
 from .creates import UNKNOWN_SLOT_S, Creates, Order, in_doubt
 from .deadlines import TASK_DEADLINE_S, Patience
@@ -76,7 +77,7 @@ class Jobs:
             store=store,
             deadline_s=self._deadline_s,
             watch=self._watch,
-            holder=self._holder,
+            other_holder=self._other_holder,
             emit=self._emit,
         )
         self._saver = Saver(ledger, downloads, url_life_s=dialect.url_life_s, wall=wall, emit=self._emit, save_s=save_s)
@@ -109,10 +110,18 @@ class Jobs:
     async def exists(self, job_id: str) -> bool:
         return await self.ledger.get(job_id) is not None
 
-    async def plan(self, job_id: str, kind: Kind, request: TaskRequest) -> JobRecord:
-        """The job of this id, new or as the ledger has it. Raises InvalidRequest if that has other content."""
+    async def plan(
+        self, job_id: str, kind: Kind, request: TaskRequest, begun: Callable[[], None] = ignore
+    ) -> JobRecord:
+        """The job of this id, new or as the ledger has it. Raises InvalidRequest if that has other content.
+
+        `begun` is called if another caller makes the job: this one waits for that, and not to be created.
+        """
         new = JobRecord(job_id=job_id, kind=kind, content=content(request), planned_at=self._wall())
-        async with self._lock(job_id):
+        lock = self._lock(job_id)
+        if lock.locked():
+            begun()
+        async with lock:
             job = await self.ledger.plan(new)
         if job is new:
             self._emit(events.Planned, job)
@@ -128,7 +137,10 @@ class Jobs:
 
     async def finish(self, job: JobRecord, order: Order) -> JobRecord:
         """Bring the job to where its task has ended well. Raises the error that ended it otherwise."""
-        async with self._lock(job.job_id):
+        lock = self._lock(job.job_id)
+        if lock.locked():  # as in `plan`
+            order.begun()
+        async with lock:
             job = await self._submit(job, order)
             order.begun()  # a job that an earlier run has created may still run for long
             if job.state is JobState.SUBMITTED:
@@ -144,6 +156,11 @@ class Jobs:
         """
         async with self._lock(job.job_id):  # two callers of one id must not write one file
             return await self._saver.save(await self.ledger.get(job.job_id) or job, folder, stem)
+
+    async def learn_time(self, job: JobRecord) -> None:
+        """Have the service tell its time, if it has not yet, by a poll of this job's task."""
+        if job.task_id is not None:
+            await self._calls.learn_time(self._dialect.describe(job.kind, job.task_id))
 
     async def attach(self, kind: Kind, task_id: str) -> JobRecord:
         """Wait for a task that was created elsewhere. It gets a slot here and no row: its own ledger has one."""
@@ -245,9 +262,9 @@ class Jobs:
         job = await self.ledger.get(job.job_id) or job
         if job.state is JobState.INTENT:
             job = await self._creates.left_behind(job)
-        if job.state is JobState.PLANNED or self._creates.may_ask_again(job):
+        if job.state is JobState.PLANNED or self._creates.sessions.may_send_again(job):
             job = await self._creates.create(job, order)
-        elif self._creates.may_look_for(job):
+        elif self._creates.sessions.may_have_task(job):
             job = await self._creates.look_for(job)
         if job.state in (JobState.FAILED, JobState.UNKNOWN):
             raise job.recorded_error()
@@ -256,8 +273,8 @@ class Jobs:
     # --- submitted → done ---------------------------------------------------------------------------------------------
 
     def _watch(self, job: JobRecord) -> Watch:
-        """Let the poller watch a submitted job's task, in the task's slot. Raises DamagedRow."""
-        if job.task_id is None:
+        """Have the poller watch a submitted job's task, in the slot it runs in. Raises DamagedRow."""
+        if not job.task_id:
             raise damaged_row(job.job_id, "its state is submitted, but it has no TaskId")
         watch = self._poller.watch(
             Watch(
@@ -340,10 +357,15 @@ class Jobs:
             error=to_record(failure),
         )
 
-    async def _holder(self, task_id: str) -> JobRecord | None:
-        """The job that a task belongs to: one that is polled now, in any ledger, or one in this ledger."""
+    async def _other_holder(self, task_id: str, job_id: str) -> str:
+        """The job other than this one that a task is of: in this client, whatever the ledger, or in the ledger. Empty
+        if there is none."""
         watch = self._poller.of_task(task_id)
-        return watch.job if watch is not None else await self.ledger.of_task(task_id)
+        # In another ledger the other job may have the same id. A task that was attached to is no job's yet.
+        if watch is not None and watch.job.submitted_at is not None:
+            return watch.job.job_id
+        held = await self.ledger.of_task(task_id)
+        return "" if held is None or held.job_id == job_id else held.job_id
 
     # --- small parts --------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,9 @@ and a gateway may serve its error page as `image/png`. The signatures come from 
 https://mimesniff.spec.whatwg.org/ (2026-11); a row from another source cites it.
 """
 
+import codecs
 import re
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -18,7 +20,8 @@ _MP4: Final = (".mp4", ".m4a", ".m4v")
 _SIGNATURES: Final[tuple[tuple[re.Pattern[bytes], tuple[str, ...]], ...]] = tuple(
     (re.compile(pattern, re.DOTALL), suffixes)
     for pattern, suffixes in (
-        # If several suffixes share a signature, the content type or the path chooses; the first is the default.
+        # Where several suffixes share a signature, the content type or the path chooses, then the kind that was asked
+        # for, else it is the first.
         (rb"\x89PNG\r\n\x1a\n", (".png",)),
         (rb"\xff\xd8\xff", (".jpg",)),
         (rb"GIF8[79]a", (".gif",)),
@@ -34,8 +37,8 @@ _SIGNATURES: Final[tuple[tuple[re.Pattern[bytes], tuple[str, ...]], ...]] = tupl
         (rb".{4}ftypM4V ", (".m4v", ".mp4")),
         (rb".{4}ftypqt  |.{4}(?:moov|mdat|wide|skip|free)", (".mov", ".mp4")),  # Apple's QuickTime File Format
         (rb".{4}ftyp", _MP4),
-        (rb"\x1a\x45\xdf\xa3.{0,60}?webm", (".webm",)),
-        (rb"\x1a\x45\xdf\xa3", (".mkv",)),
+        (rb"\x1a\x45\xdf\xa3.{0,60}?webm", (".webm", ".weba")),
+        (rb"\x1a\x45\xdf\xa3", (".mkv", ".mka")),
         (rb"FLV\x01", (".flv",)),
         (rb"ID3[\x02-\x04]", (".mp3", ".aac", ".flac")),  # id3.org: a tag that may stand before any of them
         (rb"\xff[\xf0\xf1\xf8\xf9]", (".aac",)),  # ADTS, ISO/IEC 13818-7: layer 0
@@ -73,6 +76,7 @@ CONTENT_TYPES: Final = {
     "video/quicktime": ".mov",
     "video/webm": ".webm",
     "video/x-matroska": ".mkv",
+    "audio/x-matroska": ".mka",
     "video/x-msvideo": ".avi",
     "video/x-flv": ".flv",
     "video/ogg": ".ogv",
@@ -94,7 +98,7 @@ CONTENT_TYPES: Final = {
     "audio/aiff": ".aiff",
     "audio/x-aiff": ".aiff",
     "audio/amr": ".amr",
-    "audio/webm": ".webm",
+    "audio/webm": ".weba",
     "model/gltf-binary": ".glb",
     "model/gltf+json": ".gltf",
     "model/obj": ".obj",
@@ -121,8 +125,16 @@ _IN_PATH: Final = re.compile(r"\.[a-z0-9]{2,5}$")
 _TEXT_TYPE: Final = re.compile(r"text/.*|application/(.+\+)?(xml|json|html)")
 """Content types of pages that gateways, captive portals and storages send instead of a result."""
 _MARKUP: Final = re.compile(r"[\s\ufeff]*[<{\[]")
-_SVG: Final = re.compile(r"[\s\ufeff]*<(?!!doctype html|html)(?:(?!<html).)*?<?svg[\s>]", re.DOTALL | re.IGNORECASE)
+_SVG: Final = re.compile(
+    r"[\s\ufeff]*(?>(?:<\?.*?\?>|<!--.*?-->|<!doctype\s+svg[^\[>]*(?:\[.*?\]\s*)?>)\s*)*+<(?:[\w.-]+:)?svg[\s>/]",
+    re.DOTALL | re.IGNORECASE,
+)
+"""The first element is `svg`: an HTML page may hold one, and an error's text may speak of one."""
 _BINARY: Final = re.compile(r"[\0-\x08\x0e-\x1a]")
+_UNREADABLE: Final = re.compile(r"[\0-\x08\x0e-\x1a\x7f\ufffd]")
+"""In no text of UTF-8. A page of markup may be in another encoding."""
+_TEXT_SUFFIXES: Final = frozenset({".obj", ".gltf", ".stl"})
+"""3D formats that are text; a PLY has a signature."""
 
 
 def suffix_for(head: bytes, content_type: str, url: str, kind: Kind) -> str | None:
@@ -137,8 +149,10 @@ def suffix_for(head: bytes, content_type: str, url: str, kind: Kind) -> str | No
     named = [suffix for suffix in (CONTENT_TYPES.get(content_type), _in_path(url)) if suffix is not None]
     by_content = _by_content(head)
     if by_content:
-        return next((suffix for suffix in named if suffix in by_content), by_content[0])
-    if _is_page(head, content_type):
+        chosen = [suffix for suffix in named if suffix in by_content]
+        own = [suffix for suffix in by_content if _MEDIA.get(suffix) is kind]
+        return [*chosen, *own, *by_content][0]
+    if _is_page(head, content_type, named):
         return None
     return named[0] if named else USUAL_SUFFIX[kind]
 
@@ -153,18 +167,25 @@ def _by_content(head: bytes) -> tuple[str, ...]:
     return found or ((".svg",) if _SVG.match(_text(head)) else ())
 
 
-def _is_page(head: bytes, content_type: str) -> bool:
-    """Whether bytes without a known signature are a page: markup, or any bytes with a text content type."""
+def _is_page(head: bytes, content_type: str, named: Sequence[str]) -> bool:
+    """Whether bytes of no known signature are a page: called text, or text whatever they are called. No picture, film
+    or sound is all text, and `404 page not found` may come as image/png."""
     if content_type.startswith("model/"):  # some 3D formats are text
         return False
     text = _text(head)
-    markup = _MARKUP.match(text) is not None and not _BINARY.search(text)
-    return markup or _TEXT_TYPE.fullmatch(content_type) is not None
+    if _TEXT_TYPE.fullmatch(content_type) is not None or _is_markup(text):
+        return True
+    return _UNREADABLE.search(text) is None and not (named and named[0] in _TEXT_SUFFIXES)
+
+
+def _is_markup(text: str) -> bool:
+    return _MARKUP.match(text) is not None and not _BINARY.search(text)
 
 
 def _text(head: bytes) -> str:
     utf_16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
-    return head.decode("utf-16" if utf_16 else "utf-8", errors="replace")
+    # Incremental: the head may end within a letter.
+    return codecs.getincrementaldecoder("utf-16" if utf_16 else "utf-8")(errors="replace").decode(head)
 
 
 def _in_path(url: str) -> str | None:

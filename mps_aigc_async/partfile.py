@@ -4,6 +4,7 @@ Blocking calls run in a thread. A cancelled download leaves no file behind, whet
 """
 
 import asyncio
+import errno
 import filecmp
 import os
 import secrets
@@ -12,10 +13,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from .media import HEAD_BYTES
 from .states import Kind
+
+_NOT_SYNCED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""How file systems say that a folder cannot be synced there."""
 
 
 @dataclass(slots=True)
@@ -34,6 +38,11 @@ class Part:
         """A part file with a unique name: other clients and ledgers may save the same target at the same time."""
         return cls(target.with_name(f".{target.name}.{kind}.{token()}.part"))
 
+    @property
+    def is_tagged(self) -> bool:
+        """Whether it holds something that can be gone on with."""
+        return bool(self.size and self.tag)
+
     def begin(self, tag: str) -> None:
         """Start from zero bytes; the bytes that follow belong to this ETag."""
         self.size, self.tag, self.head = 0, tag, b""
@@ -43,6 +52,10 @@ class Part:
         self.size += len(chunk)
         if len(self.head) < HEAD_BYTES:
             self.head += chunk[: HEAD_BYTES - len(self.head)]
+
+
+class PartLost(Exception):
+    """The part file no longer holds what was written to it: somebody removed or changed it."""
 
 
 def token() -> str:
@@ -57,7 +70,7 @@ def which_exist(files: Sequence[str]) -> list[bool]:
 def _is_file(file: str) -> bool:
     try:
         return Path(file).is_file()
-    except ValueError:  # this locale cannot write the name; the one it was saved under could
+    except (OSError, ValueError):  # out of this user's reach, or saved under a locale that could write its name
         return False
 
 
@@ -83,6 +96,11 @@ class _Opening:
 
     def run(self) -> BinaryIO:
         file = self._part.path.open("ab" if self._part.size else "wb")
+        try:
+            _require_whole(file, self._part.size)
+        except BaseException:
+            file.close()
+            raise
         with self._one_at_a_time:
             self._file = file
             if self._given_up:
@@ -120,14 +138,23 @@ def write(file: BinaryIO, chunk: bytes) -> None:
     file.flush()
 
 
-def sync(file: BinaryIO) -> None:
-    """Sync the file to disk. Blocking: run it in a thread."""
+def sync(file: BinaryIO, size: int) -> None:
+    """Bring what was written, `size` bytes in all, to the disk. Blocking: run it in a thread. Raises PartLost."""
     file.flush()
     os.fsync(file.fileno())
+    _require_whole(file, size)
+
+
+def _require_whole(file: BinaryIO, size: int) -> None:
+    if os.fstat(file.fileno()).st_size != size:
+        raise PartLost
 
 
 def put_in_place(part: Path, target: Path) -> Path:
-    """Give the finished file its name; never replace a file with other content. Blocking: run it in a thread."""
+    """Give the finished file its name; never over a file of other content. Blocking: run it in a thread.
+
+    Raises PartLost.
+    """
     try:
         target.hardlink_to(part)  # unlike a rename, a link never replaces an existing file
     except FileExistsError:
@@ -135,13 +162,28 @@ def put_in_place(part: Path, target: Path) -> Path:
             raise FileExistsError(None, f"{target.name} exists with other content: move it away") from None
         return target
     except OSError:  # a file system without links
+        if not part.exists():
+            raise PartLost from None
         if target.exists():
             raise
         part.rename(target)
-    if hasattr(os, "O_DIRECTORY"):  # a rename is durable when its folder is
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    _sync_folder(target.parent)
     return target
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name durable, where that can be done: a folder that may be written but not read cannot be opened, and
+    some file systems (FUSE, SMB) sync no folders. The file itself is there and on the disk by then."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    try:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in _NOT_SYNCED:
+            raise
+    finally:
+        os.close(opened)

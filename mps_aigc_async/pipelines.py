@@ -246,7 +246,7 @@ class Pipelines:
         """Make a request of one step. Thousands may wait here at once: it keeps nothing that it does not need."""
         await self._check_new(request, name)
         order = Order(partial(self._defaults.apply, request), begun)
-        job = await self._jobs.finish(await self._plan(request, name), order)
+        job = await self._jobs.finish(await self._plan(request, name, begun), order)
         if save_to is not None:
             job = await self._jobs.save(job, save_to.path, save_to.stem_of(name))
         return job.result()
@@ -262,7 +262,7 @@ class Pipelines:
         """Make each step from the one before it. What is made by then is in `made`, whatever happens."""
         await self._check_new(request, name)
         steps = steps_of(request)
-        jobs = [await self._plan(step, name) for step in steps]
+        jobs = [await self._plan(step, name, begun) for step in steps]
         saving: list[asyncio.Task[JobRecord]] = []
         failure: AigcError | None = None
         async with AsyncExitStack() as stack:
@@ -271,6 +271,8 @@ class Pipelines:
             try:
                 for step, planned in zip(steps, jobs, strict=True):
                     order = Order(partial(self._request_of, step, before), begun)
+                    if before is not None and self._is_near_end(before):
+                        await self._jobs.learn_time(before)  # right after the start our clock may be wrong
                     before = job = await self._made(planned, order, places.get(step.kind))
                     made.append(job.result())
                     if save_to is None:
@@ -318,13 +320,16 @@ class Pipelines:
         """A chain's step as it is sent: with the URL of the step before it, if that lives long enough to be fetched."""
         if before is None:
             return self._defaults.apply(step)
-        if before.expires_at is None or self._wall() > before.expires_at - NEAR_END_S:
+        if self._is_near_end(before):
             raise ResultExpired(
                 f"the {before.kind}'s URL ends at {_clock(before.expires_at)}, too soon for the {step.kind} that goes "
                 f"on from it; the {step.kind} was not created (nothing was paid for it)",
                 task_id=before.task_id,
             )
         return self._defaults.apply(step.model_copy(update=_GOES_ON[step.kind](before.urls[0])))
+
+    def _is_near_end(self, before: JobRecord) -> bool:
+        return before.expires_at is None or self._wall() > before.expires_at - NEAR_END_S
 
     async def _check_new(self, request: Request, name: str) -> None:
         """Judge what has not begun; what has is paid for, and gone on with whatever the config says by now."""
@@ -339,8 +344,8 @@ class Pipelines:
                     f"the id is taken: the ledger has it with {other}; give the new request another id"
                 )
 
-    async def _plan(self, request: TaskRequest, name: str) -> JobRecord:
-        return await self._jobs.plan(f"{name}/{request.kind}", request.kind, request)
+    async def _plan(self, request: TaskRequest, name: str, begun: Callable[[], None] = ignore) -> JobRecord:
+        return await self._jobs.plan(f"{name}/{request.kind}", request.kind, request, begun)
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ DOUBTFUL_S: Final = 300.0
 """Seconds to retry after an empty file, a text page or an unexpected fault: a gateway's error page goes away within
 minutes, and a page that stays will never become a picture."""
 
-_USER: Final = re.compile(r"//[^/]*@")
+_USER: Final = re.compile(r"^((?:[a-z][a-z0-9+.-]*:(?=[/\\]))?[/\\]*)[^/\\]*@", re.IGNORECASE)
 
 
 class Hope(Enum):
@@ -86,6 +86,6 @@ class Trials:
 
 
 def shown(url: str) -> str:
-    """A URL without its query, which holds the signature, and without a user's password."""
-    shown = _USER.sub("//", url.partition("?")[0])
+    """A URL without its query and fragment, where signatures stand, and without a user's password."""
+    shown = _USER.sub(r"\1", re.split(r"[?#]", url, maxsplit=1)[0])
     return "".join(char if char.isprintable() else "?" for char in shown)

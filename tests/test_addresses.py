@@ -92,14 +92,31 @@ def test_a_redirect_leads_on_byte_for_byte(location: str, leads_to: str) -> None
     assert redirect_target(sendable("https://r.example/a/b?s=1"), location) == leads_to
 
 
+@pytest.mark.parametrize("location", ["http://[x/?sign=secret", "//me:secret@[/", "https://me:secret@\u2100/"])
+def test_a_redirect_that_means_no_url_is_told_plainly(location: str) -> None:
+    with pytest.raises(ValueError, match=r"^(its URL is no|a redirect leads to what is no|its URL has a)") as odd:
+        sendable(redirect_target(sendable("https://r.example/a"), location))
+    assert "secret" not in str(odd.value)
+
+
 PRIVATE = [
     "127.0.0.1", "127.8.9.1", "0.0.0.1", "10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.169.254", "100.100.100.200",
     "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0",
     "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1",
-    "64:ff9b::7f00:1", "64:ff9b::10.0.0.1", "2002:7f00:1::", "2130706433", "0x7f000001", "0x7f.1", "127.1",
+    "64:ff9b::7f00:1", "64:ff9b::10.0.0.1", "2002:7f00:1::", "fec0::1", "64:ff9b:1::8.8.8.8", "::ffff:0:127.0.0.1",
+    "2130706433", "0x7f000001", "0x7f.1", "127.1",
     "017700000001", "0177.0.0.1", "10.1", "0",
 ]  # fmt: skip
-PUBLIC = ["43.152.0.1", "8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "134744072", "8.8"]
+PUBLIC = [
+    "43.152.0.1",
+    "8.8.8.8",
+    "2606:4700::1111",
+    "::ffff:8.8.8.8",
+    "::ffff:0:8.8.8.8",
+    "64:ff9b::808:808",
+    "134744072",
+    "8.8",
+]
 
 
 @pytest.mark.parametrize("address", PRIVATE)

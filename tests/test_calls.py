@@ -104,6 +104,37 @@ def test_a_fault_in_decoding_a_creates_answer_leaves_it_in_doubt(monkeypatch: py
     run(main())
 
 
+class Cancelling(InMemoryTransport):
+    """Ends the second call of an action as if it had been cancelled, which nobody has done."""
+
+    def __init__(self, service: Service, action: str) -> None:
+        super().__init__(service, wall)
+        self._action = action
+        self._calls = 0
+
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
+        answer = await super().exchange(request, gate, sent)
+        self._calls += request.headers["X-TC-Action"] == self._action
+        if self._calls == 2:
+            self._calls += 1
+            raise asyncio.CancelledError
+        return answer
+
+
+@pytest.mark.parametrize(("action", "unknown"), [("CreateAigcImageTask", 1), ("DescribeAigcImageTask", 0)])
+def test_a_cancellation_that_nobody_asked_for_is_one_jobs_trouble(action: str, unknown: int) -> None:
+    async def main() -> None:
+        service = in_memory()
+        requests = [ImageRequest(prompt=str(number)) for number in range(6)]
+        async with client_of(service, transport=lambda: Cancelling(service, action)) as client, asyncio.timeout(7200):
+            outcomes = [outcome async for outcome in client.run(requests)]
+            errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+            assert [type(error) for error in errors] == [CreateOutcomeUnknown] * unknown
+            assert len(outcomes) == len(requests)
+
+    run(main())
+
+
 def test_a_cancelled_call_is_cancelled_and_no_error_of_ours() -> None:
     class Slow(InMemoryTransport):
         async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:

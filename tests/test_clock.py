@@ -256,6 +256,24 @@ def test_vod_and_the_relay_tell_the_time_as_well(backend: str) -> None:
     run(main())
 
 
+def test_a_chain_resumed_on_a_machine_whose_clock_is_ahead_goes_on_from_its_image(tmp_path: Path) -> None:
+    """Nothing has told the service's time yet when the image's age is judged."""
+    chain = ImageToVideo(id="c", image=ImageRequest(prompt="x"), video=VideoRequest(prompt="y"))
+
+    async def main() -> None:
+        service, ledger = in_memory(), tmp_path / "jobs.db"
+        service.faults.add(action="CreateAigcVideoTask", fault="error", code="AuthFailure.UnauthorizedOperation")
+        for machine in (Machine(), Machine(DAY_S)):
+            async with machine.client(service, configured(), ledger) as client:
+                with suppress(ServiceError):
+                    await client.generate(chain)
+        async with Machine().client(service, configured(), ledger) as client:
+            assert await client.counts() == {JobState.DONE: 2}
+        assert service.statistics(wall()).created["image"] == 1
+
+    run(main())
+
+
 # --- whose word it is -------------------------------------------------------------------------------------------------
 
 
@@ -295,6 +313,40 @@ def test_only_the_services_own_answers_tell_the_time(change: Callable[[HttpAnswe
             assert year_2015 is heard
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    "date",
+    [PAST, "Thu, 01 Jan 1970 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 GMT", "Thu, 01 Jan 2099 00:00:00 GMT",
+     "Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 -2300"],
+)  # fmt: skip
+def test_a_gateway_that_writes_the_date_by_a_clock_of_its_own_costs_nothing(date: str) -> None:
+    """The service goes on to judge signatures by its own clock, and this machine's is right."""
+
+    async def main() -> None:
+        service = in_memory()
+
+        def dated(answer: HttpAnswer) -> HttpAnswer:
+            return replace(answer, headers={"date": date})
+
+        async with AigcClient(configured(images=4), transport=lambda: Dated(service, dated), wall=wall) as client:
+            requests = [ImageRequest(prompt=str(number)) for number in range(12)]
+            outcomes = [outcome async for outcome in client.run(requests)]
+            assert [outcome.error for outcome in outcomes if outcome.error is not None] == []
+            assert await client.counts() == {JobState.DONE: 12}
+
+    run(main())
+
+
+def test_the_services_time_is_heard_again_where_the_machines_is_refused_as_well() -> None:
+    clocks = Clocks()
+    clocks.clock.hear(500.0, 0.0)
+    clocks.clock.refused(500.0, 500.0, 0.0)
+    assert clocks.clock.now() == 10_000.0
+    clocks.clock.refused(500.0, 501.0, 0.0)  # one that was under way
+    assert clocks.clock.now() == 10_000.0
+    clocks.clock.refused(10_000.0, 20_000.0, 0.0)
+    assert clocks.clock.now() == pytest.approx(20_000.0, abs=SLACK_S)
 
 
 async def test_the_time_is_heard_over_a_real_connection() -> None:

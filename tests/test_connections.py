@@ -411,6 +411,24 @@ async def test_half_an_answer_behind_an_answer_reaches_no_other_request() -> Non
     assert len(server.requests) == 4
 
 
+@pytest.mark.parametrize("cut", [1, 12, 20, 60, 75])
+async def test_half_an_answer_behind_an_answer_closes_the_connection_before_the_next_request(cut: int) -> None:
+    """The other half comes only with the next answer: nothing arrives at rest."""
+    halves: dict[Connection, bytes] = {}
+
+    async def talk(_: Server, connection: Connection, request: bytes) -> None:
+        await asyncio.sleep(0)
+        whole = answer(request.partition(b"\r\n\r\n")[2])
+        connection.write(halves.pop(connection, b"") + whole + whole[:cut])
+        halves[connection] = whole[cut:]
+
+    async with serving(Server(talk)) as server, transport_to(server) as transport:
+        for number in range(3):
+            answered = await transport.exchange(numbered(number), at_once)
+            assert json.loads(answered.body) == {"number": number}
+    assert len(server.connections) == 3
+
+
 # --- over TLS ---------------------------------------------------------------------------------------------------------
 
 LOCALHOST = Path(__file__).parent / "localhost.pem"

@@ -91,14 +91,29 @@ def test_a_task_of_an_earlier_process_is_known_too(tmp_path: Path) -> None:
     run(main())
 
 
+def test_a_job_of_the_same_id_in_another_ledger_keeps_its_task(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(100, 100))
+        async with client_of(service, transport=repeating(service, at_once=False)) as client:
+            first = asyncio.create_task(client.generate(ImageRequest(id="same", prompt="first")))
+            await asyncio.sleep(1)
+            run_there = client.run([ImageRequest(id="same", prompt="stale")], ledger=tmp_path / "jobs.db")
+            (outcome,) = [outcome async for outcome in run_there]
+            assert isinstance(outcome.error, CreateOutcomeUnknown)
+            assert (await first).task_id in str(outcome.error)
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", [LedgerError, RuntimeError])
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_a_ledger_that_cannot_be_read_costs_no_task_id(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_disk: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_disk: bool, error: type[Exception]
 ) -> None:
-    async def unreadable(_jobs: object, task_id: str) -> None:
-        raise LedgerError(f"cannot look for {task_id}")
+    async def unreadable(_jobs: object, task_id: str, _job_id: str) -> None:
+        raise error(f"cannot look for {task_id}")
 
-    monkeypatch.setattr(Jobs, "_holder", unreadable)
+    monkeypatch.setattr(Jobs, "_other_holder", unreadable)
 
     async def main() -> None:
         service = in_memory()

@@ -120,7 +120,7 @@ def link_of(file: Path) -> str:
         (Kind.IMAGE, "/a", "image/png", ".png"),
         (Kind.IMAGE, "/a.jpg", "image/jpeg", ".png"),
         (Kind.IMAGE, "/a.php", "text/plain", ".png"),
-        (Kind.VIDEO, "/a.mp4", "video/mp4", ".png"),
+        (Kind.VIDEO, "/a.mp4", "video/mp4", "+video.png"),
     ],
 )
 async def test_a_result_is_saved_with_the_suffix_of_its_content(
@@ -135,15 +135,15 @@ async def test_a_result_is_saved_with_the_suffix_of_its_content(
 
 async def test_a_chains_image_and_video_are_saved_at_once_under_one_name(tmp_path: Path) -> None:
     async def handler(request: web.Request) -> web.Response:
-        return web.Response(body=request.path.encode(), content_type="application/octet-stream")
+        return web.Response(body=b"\0" + request.path.encode(), content_type="application/octet-stream")
 
     async with site_of(handler) as site, saving() as saver:
         image, video = await asyncio.gather(
             saver.save(site.url("/image"), tmp_path / "shot", Kind.IMAGE, within_s=LONG),
             saver.save(site.url("/video"), tmp_path / "shot", Kind.VIDEO, within_s=LONG),
         )
-    assert (image.name, image.read_bytes()) == ("shot.png", b"/image")
-    assert (video.name, video.read_bytes()) == ("shot.mp4", b"/video")
+    assert (image.name, image.read_bytes()) == ("shot.png", b"\0/image")
+    assert (video.name, video.read_bytes()) == ("shot.mp4", b"\0/video")
 
 
 @pytest.mark.parametrize("size", [1, CHUNK, 3 * CHUNK + 1])
@@ -225,7 +225,7 @@ async def test_two_savers_of_one_name_never_meet_in_one_part(tmp_path: Path) -> 
         response = web.StreamResponse(headers={"Content-Type": "image/png"})
         await response.prepare(request)
         for _ in range(20):
-            await response.write(request.path.encode() * 1000)
+            await response.write(b"\0%b" % request.path.encode() * 1000)
             await asyncio.sleep(0)
         return response
 
@@ -237,7 +237,7 @@ async def test_two_savers_of_one_name_never_meet_in_one_part(tmp_path: Path) -> 
         )
     (error,) = [end for end in ends if isinstance(end, DownloadError)]
     assert "exists with other content" in str(error)
-    name = b"/blue" if isinstance(ends[0], DownloadError) else b"/red"
+    name = b"\0/blue" if isinstance(ends[0], DownloadError) else b"\0/red"
     assert (tmp_path / "shot.png").read_bytes() == name * 20_000
     assert names_in(tmp_path) == ["shot.png"]
 
@@ -314,7 +314,7 @@ async def test_an_answer_that_is_no_http_is_fetched_again(tmp_path: Path) -> Non
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        whole = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 3\r\nConnection: close\r\n\r\nPNG"
+        whole = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 4\r\nConnection: close\r\n\r\n\x89PNG"
         writer.write(answers.pop() if answers else whole)
         writer.close()
         await writer.wait_closed()
@@ -326,7 +326,7 @@ async def test_an_answer_that_is_no_http_is_fetched_again(tmp_path: Path) -> Non
             patch.setattr(trials, "BACKOFF_S", 0.0)
             file = await saver.save(url, tmp_path / "shot", Kind.IMAGE, within_s=LONG)
     assert answers == []
-    assert file.read_bytes() == b"PNG"
+    assert file.read_bytes() == b"\x89PNG"
 
 
 async def test_a_closed_server_is_asked_again_until_the_time_is_over(tmp_path: Path, waits: list[float]) -> None:
@@ -446,6 +446,60 @@ async def test_a_server_that_stumbles_costs_nothing_of_what_is_there(tmp_path: P
     assert 0 not in server.starts[1:]
 
 
+def _remove(part: Path) -> None:
+    part.unlink()
+
+
+def _cut(part: Path) -> None:
+    os.truncate(part, 100)
+
+
+def _replace_the_folder(part: Path) -> None:
+    part.parent.rename(part.parent.with_name("before"))
+    part.parent.mkdir()
+
+
+@pytest.mark.usefixtures("token")
+@pytest.mark.parametrize("change", [_remove, _cut, _replace_the_folder])
+async def test_a_rest_is_never_taken_for_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
+) -> None:
+    """Somebody clears the folder between two attempts: the file must not begin in the middle."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    part, sleep = folder / FILM_PART, asyncio.sleep
+    waited = []
+
+    async def meanwhile(delay: float) -> None:
+        if delay > 0:
+            waited.append(delay)
+            if len(waited) == 1:
+                change(part)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", meanwhile)
+    server = Interrupted(part, FILM, 3 * CHUNK, '"v1"')
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if len(site.requests) < 3:
+            return await server(request)
+        return web.Response(body=FILM, content_type="video/mp4")
+
+    told: list[str] = []
+    async with site_of(handler) as site, saving() as saver:
+        file = await saver.save(
+            site.url("/a"),
+            folder / "film",
+            Kind.VIDEO,
+            within_s=LONG,
+            on_retry=lambda error, _: told.append(str(error)),
+        )
+    assert file.read_bytes() == FILM
+    assert server.starts[1] > 0
+    assert "its part file was changed or removed by somebody else" in told[1]
+    assert names_in(folder) == ["film.mp4"]
+
+
 @pytest.mark.usefixtures("waits", "token")
 @pytest.mark.parametrize("tag", ['"v1"', '"v2"', ""])
 async def test_a_rest_is_whole_and_of_the_same_file_or_it_is_not_taken(tmp_path: Path, tag: str) -> None:
@@ -554,13 +608,29 @@ async def test_a_good_status_alone_is_no_result(tmp_path: Path, status: int, bod
     assert file.read_bytes() == PNG
 
 
-async def test_an_identity_encoding_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("coding", ["identity", "Identity", "", "aws-chunked", "identity, aws-chunked"])
+async def test_an_identity_encoding_is_none(tmp_path: Path, waits: list[float], coding: str) -> None:
     async def handler(_: web.Request) -> web.Response:
-        return web.Response(body=PNG, headers={"Content-Type": "image/png", "Content-Encoding": "identity"})
+        return web.Response(body=PNG, headers={"Content-Type": "image/png", "Content-Encoding": coding})
 
     async with site_of(handler) as site, saving() as saver:
         file = await saver.save(site.url("/a"), tmp_path / "shot", Kind.IMAGE, within_s=LONG)
     assert file.read_bytes() == PNG
+    assert waits == []
+
+
+@pytest.mark.parametrize(("status", "tag"), [(203, ""), (206, ""), (206, '"v1"'), (206, 'W/"v1"')])
+async def test_a_whole_is_taken_under_another_status(tmp_path: Path, waits: list[float], status: int, tag: str) -> None:
+    """Proxies hand on with 203, and some caches answer in parts though the whole was asked for."""
+
+    async def handler(_: web.Request) -> web.Response:
+        headers = {"Content-Range": f"bytes 0-{len(PNG) - 1}/{len(PNG)}"} if status == 206 else {}
+        return web.Response(status=status, body=PNG, headers=headers | ({"ETag": tag} if tag else {}))
+
+    async with site_of(handler) as site, saving() as saver:
+        file = await saver.save(site.url("/a"), tmp_path / "shot", Kind.IMAGE, within_s=LONG)
+    assert file.read_bytes() == PNG
+    assert waits == []
 
 
 async def test_another_medium_than_asked_for_is_kept_as_what_it_is(
@@ -569,7 +639,7 @@ async def test_another_medium_than_asked_for_is_kept_as_what_it_is(
     """Some scenes make something else than their kind; it is paid for."""
     async with site_of(serving(content_type="image/png")) as site, saving() as saver:
         file = await saver.save(site.url("/a"), tmp_path / "shot", Kind.VIDEO, within_s=LONG)
-    assert file.name == "shot.png"
+    assert file.name == "shot+video.png"
     assert "a video came as .png" in caplog.text
 
 

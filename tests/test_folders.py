@@ -33,6 +33,14 @@ def test_a_folder_that_cannot_be_made_is_a_config_error(tmp_path: Path) -> None:
             prepare_folder(folder)
 
 
+def test_a_part_that_cannot_be_removed_bars_no_folder(tmp_path: Path) -> None:
+    """Such as another user's, in a folder like /tmp."""
+    part = tmp_path / ".shot.image.deadbeef.part"
+    part.mkdir()
+    os.utime(part, (0, 0))
+    assert prepare_folder(tmp_path).path == tmp_path
+
+
 def test_parts_of_yesterday_are_removed_and_nothing_else(tmp_path: Path) -> None:
     names = [PART, ".film.video.0123abcd.part", ".Probe.Probe.0123abcd.part", ".notes.part", "shot.png"]
     for name in names:

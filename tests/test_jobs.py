@@ -300,6 +300,20 @@ def test_few_requests_are_read_before_the_first_create_whatever_the_caps(tmp_pat
     run(main())
 
 
+def test_requests_of_one_id_do_not_stop_the_reading_while_one_of_them_is_made() -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(60, 60), video_seconds=(600, 600))
+        same = [VideoRequest(id="same", prompt="a film")] * (2 * READ_AHEAD)
+        others = [ImageRequest(prompt=str(number)) for number in range(2)]
+        async with client_of(service) as client:
+            outcomes = [outcome async for outcome in client.run([*same, *others])]
+            assert all(outcome.error is None for outcome in outcomes)
+            assert {type(outcome.request) for outcome in outcomes[: len(others)]} == {ImageRequest}
+        assert accepted(service, "CreateAigcVideoTask") == 1
+
+    run(main())
+
+
 def test_an_account_refused_stops_creation_and_goes_on_polling() -> None:
     async def main() -> None:
         service = in_memory()
@@ -616,6 +630,23 @@ def test_the_task_of_an_unknown_job_is_attached_and_polled_to_its_end() -> None:
             await asyncio.sleep(400)  # the slot of the create in doubt is back as well
             assert client.statistics().slots[Kind.IMAGE].running == 0
         assert accepted(service, "CreateAigcImageTask") == 1
+
+    run(main())
+
+
+def test_a_task_that_is_waited_for_already_leaks_no_slot_when_its_job_gets_it() -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(100, 100))
+        async with client_of(service) as client:
+            await lost(client, service)
+            (task_id,) = [arrival.task_id for arrival in service.arrivals if arrival.action == "CreateAigcImageTask"]
+            assert task_id is not None
+            waiting = asyncio.create_task(client.attach("image", task_id).wait())
+            await asyncio.sleep(1)
+            await client.settle("cat/image", Attach(task_id))
+            assert client.statistics().slots[Kind.IMAGE].running == 1
+            assert (await client.generate(CAT)).urls == (await waiting).urls
+            assert client.statistics().slots[Kind.IMAGE].running == 0
 
     run(main())
 

@@ -1,9 +1,12 @@
 """The ledger is removed, moved, replaced or cut in mid-run: nothing more is created, and what runs is not lost."""
 
+import asyncio
 import logging
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 from mps_aigc_async import AigcClient, ImageRequest, JobState, LedgerError, limits
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.events import Event, Paced
+from mps_aigc_async.ledger.commits import CHECKPOINT_S
 from mps_aigc_async.testing import run
 
 from .support import accepted, client_of, configured, in_memory
@@ -47,6 +51,20 @@ def rename_the_folder_and_make_another(ledger: Path) -> None:
     ledger.parent.mkdir()
     with closing(sqlite3.connect(ledger)) as database:
         database.execute("CREATE TABLE jobs (job_id)")
+
+
+def copy_over(source: Path, target: Path) -> None:
+    """Into the same file, in another process: to close a descriptor of a ledger here would drop SQLite's locks."""
+    code = "import shutil, sys; shutil.copyfile(*sys.argv[1:])"
+    subprocess.run([sys.executable, "-c", code, source, target], check=True)
+
+
+def cut_in_two(ledger: Path, _copy: Path) -> None:
+    os.truncate(ledger, ledger.stat().st_size // 2)
+
+
+def put_an_older_copy_over(ledger: Path, copy: Path) -> None:
+    copy_over(copy, ledger)
 
 
 WAYS: list[tuple[Callable[[Path], None], str]] = [
@@ -98,6 +116,30 @@ def test_a_ledger_cut_to_nothing_while_it_is_open(ledger: Path) -> None:
             with pytest.raises(LedgerError, match=r"was cut short|malformed"):
                 await client.submit(ImageRequest(id="a", prompt="a lake"))
         assert not service.arrivals
+
+    run(main())
+
+
+@pytest.mark.parametrize("change", [cut_in_two, put_an_older_copy_over], ids=lambda change: change.__name__)
+def test_a_ledger_that_has_grown_and_is_cut_to_no_less_than_it_was_at_its_opening(
+    ledger: Path, change: Callable[[Path, Path], None]
+) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, configured(images=300), ledger=ledger) as client:
+            opened, copy = ledger.stat().st_size, ledger.with_name("copy")
+            for number in range(200):
+                await client.submit(ImageRequest(id=f"{number}", prompt="a lake" * 100))
+                if number == 100:
+                    await asyncio.sleep(2 * CHECKPOINT_S)
+                    copy_over(ledger, copy)
+            await asyncio.sleep(2 * CHECKPOINT_S)
+            await client.submit(ImageRequest(id="last", prompt="a lake"))
+            change(ledger, copy)
+            assert ledger.stat().st_size > opened
+            with pytest.raises(LedgerError, match="was cut short while it was open: nothing more is created"):
+                await client.submit(ImageRequest(id="next", prompt="a lake"))
+            assert accepted(service, CREATE) == 201
 
     run(main())
 

@@ -34,6 +34,8 @@ URL = "https://r.example/a?sign=x.exe"
         (b"\0\0\x0a\x20moov\0\0", ".mov"),
         (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x84webm", ".webm"),
         (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x88matroska", ".mkv"),
+        (b'<?xml version="1.0"?>\n<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" [<!ENTITY a "b">]>\n<svg>', ".svg"),
+        (b"<svg:svg xmlns:svg='http://www.w3.org/2000/svg'>", ".svg"),
         (b"ID3\x03\0\0\0\0\0\0", ".mp3"),
         (b"\xff\xfb\x90\x64", ".mp3"),
         (b"\xff\xf3\x40\xc4", ".mp3"),
@@ -63,17 +65,18 @@ def test_the_first_bytes_come_first(head: bytes, suffix: str, content_type: str)
         (b"OggS", "audio/opus", "/a", ".opus"),
         (b"PK\x03\x04", VAGUE, "/model.usdz", ".usdz"),
         # Bytes of no known signature: the content type, then the path, from a list of media alone.
-        (b"?", "image/png", "/a.jpg", ".png"),
-        (b"?", "IMAGE/JPG", "/a", ".jpg"),
-        (b"?", "image/pjpeg", "/a", ".jpg"),
-        (b"?", VAGUE, "/a.JPEG", ".jpeg"),
-        (b"?", "binary/octet-stream", "/a.b/c", ".png"),
-        (b"?", VAGUE, "/a.exe", ".png"),
-        (b"?", VAGUE, "/a.php", ".png"),
-        (b"?", VAGUE, "/%2E%2E%2Fa.%2Fsh", ".png"),
-        (b"?", VAGUE, "/a%2Ewebp", ".webp"),
-        (b"?", "", "/a", ".png"),
+        (b"\x90", "image/png", "/a.jpg", ".png"),
+        (b"\x90", "IMAGE/JPG", "/a", ".jpg"),
+        (b"\x90", "image/pjpeg", "/a", ".jpg"),
+        (b"\x90", VAGUE, "/a.JPEG", ".jpeg"),
+        (b"\x90", "binary/octet-stream", "/a.b/c", ".png"),
+        (b"\x90", VAGUE, "/a.exe", ".png"),
+        (b"\x90", VAGUE, "/a.php", ".png"),
+        (b"\x90", VAGUE, "/%2E%2E%2Fa.%2Fsh", ".png"),
+        (b"\x90", VAGUE, "/a%2Ewebp", ".webp"),
+        (b"\x90", "", "/a", ".png"),
         (b"# made by x\nv 0 0 0\n", VAGUE, "/model.obj", ".obj"),
+        (b"solid made by x\n", VAGUE, "/model.stl", ".stl"),
         (b'{"asset": {"version": "2.0"}}', "model/gltf+json", "/a", ".gltf"),
     ],
 )
@@ -94,10 +97,23 @@ def test_the_type_and_then_the_path_decide_if_the_first_bytes_do_not(
         b"\xef\xbb\xbf[1, 2]",
         "<html>".encode("utf-16"),
         b'{"message": "\xe5\x9b\xbe"}',
+        b'{"message": "\xe5\x9b',
+        "<p>服务不可用".encode("gbk"),
+        # Pages that hold an SVG, or speak of one.
+        b'<?xml version="1.0"?><Error><Message>no object logo.svg here</Message></Error>',
+        b'<div class="error"><svg width="1"></svg></div>',
+        b"<head><title>svg </title>",
+        b"<?xml version='1.0'?><!-- <svg > --><html>",
+        # Text that is no markup.
+        b"404 page not found\n",
+        b"upstream connect error or disconnect/reset before headers",
+        b'"expired"',
+        b"event: error\ndata: x\n",
+        "图片不存在".encode()[:-1],
     ],
 )
 @pytest.mark.parametrize("content_type", ["image/png", "image/svg+xml", VAGUE, "text/html", "video/mp4", ""])
-def test_markup_is_a_page_whatever_it_is_called(head: bytes, content_type: str) -> None:
+def test_text_is_a_page_whatever_it_is_called(head: bytes, content_type: str) -> None:
     assert suffix_for(head, content_type, URL, Kind.IMAGE) is None
 
 
@@ -106,6 +122,29 @@ def test_markup_is_a_page_whatever_it_is_called(head: bytes, content_type: str) 
 )
 def test_bytes_that_are_called_text_are_a_page(content_type: str) -> None:
     assert suffix_for(b"service unavailable", content_type, URL, Kind.VIDEO) is None
+
+
+@pytest.mark.parametrize("piece", [b"<!---->", b"<??>", b"<!doctype svg []>"])
+def test_a_page_of_many_comments_is_judged_at_once(piece: bytes) -> None:
+    """Nothing is tried in all its ways: that would take longer than the universe has lasted."""
+    head = (piece * HEAD_BYTES)[:HEAD_BYTES]
+    assert suffix_for(head, "image/svg+xml", URL, Kind.IMAGE) is None
+
+
+@pytest.mark.parametrize(
+    ("head", "suffixes"),
+    [
+        (b"\0\0\0\x18ftypisom\0\0\0\0isom", [".mp4", ".mp4", ".m4a"]),
+        (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x84webm", [".webm", ".webm", ".weba"]),
+        (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x88matroska", [".mkv", ".mkv", ".mka"]),
+        (b"OggS\0\x02", [".ogg", ".ogv", ".ogg"]),
+    ],
+)
+def test_a_container_that_nothing_else_tells_of_holds_the_kind_asked_for(head: bytes, suffixes: list[str]) -> None:
+    """A chain's video and its sound are files of one name, so that their suffixes must differ."""
+    assert [suffix_for(head, VAGUE, URL, kind) for kind in Kind] == suffixes
+    assert medium_of(suffixes[1], Kind.IMAGE) is Kind.VIDEO
+    assert medium_of(suffixes[2], Kind.IMAGE) is Kind.AUDIO
 
 
 def test_binary_that_begins_like_markup_is_no_page() -> None:

@@ -1,11 +1,13 @@
 """The file that a result is written to, and what is there of a job's files."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from mps_aigc_async.media import HEAD_BYTES
-from mps_aigc_async.partfile import Part, put_in_place, removed, which_exist
+from mps_aigc_async.partfile import Part, PartLost, opened, put_in_place, removed, sync, which_exist, write
 from mps_aigc_async.states import Kind
 
 
@@ -49,3 +51,62 @@ def test_a_file_system_without_links_gets_a_rename(tmp_path: Path, monkeypatch: 
     part.write_bytes(b"x")
     with pytest.raises(PermissionError):
         put_in_place(part, target)
+
+
+@pytest.mark.parametrize("left", [0, 3, 9])
+async def test_a_part_that_somebody_changed_is_not_gone_on_with(tmp_path: Path, left: int) -> None:
+    part = Part(tmp_path / "part", size=5, tag='"v1"')
+    part.path.write_bytes(b"x" * left)
+    with pytest.raises(PartLost):
+        await opened(part)
+
+
+def test_a_part_that_is_not_whole_is_not_synced_as_if_it_were(tmp_path: Path) -> None:
+    with (tmp_path / "part").open("wb") as file:
+        write(file, b"abc")
+        sync(file, 3)
+        os.truncate(tmp_path / "part", 1)
+        with pytest.raises(PartLost):
+            sync(file, 3)
+
+
+def test_a_part_that_is_gone_gets_no_name(tmp_path: Path) -> None:
+    with pytest.raises(PartLost):
+        put_in_place(tmp_path / "part", tmp_path / "target")
+
+
+def test_a_file_out_of_reach_is_not_there() -> None:
+    assert which_exist(["x" * 5000]) == [False]
+
+
+@pytest.mark.parametrize("reason", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+def test_a_folder_that_cannot_be_synced_holds_the_file_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def no_sync(_: int) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, "fsync", no_sync)
+    (tmp_path / "part").write_bytes(b"x")
+    assert put_in_place(tmp_path / "part", tmp_path / "target").read_bytes() == b"x"
+
+
+def test_a_folder_that_may_not_be_read_holds_the_file_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_reading(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "open", no_reading)  # the superuser, as whom tests may run, reads any folder
+    (tmp_path / "part").write_bytes(b"x")
+    assert put_in_place(tmp_path / "part", tmp_path / "target").read_bytes() == b"x"
+
+
+def test_a_folder_whose_syncing_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    (tmp_path / "part").write_bytes(b"x")
+    with pytest.raises(OSError, match="Input/output"):
+        put_in_place(tmp_path / "part", tmp_path / "target")

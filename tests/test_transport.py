@@ -935,10 +935,9 @@ async def test_an_exception_of_any_class_is_mapped(
         with aioresponses() as answers:
             answers.post(MPS, callback=fail, repeat=True)
             error = await failing(transport)
-            await failing(transport)
     before = Ending.REFUSED if foreign in NOT_CURED else Ending.NEVER_DELIVERED
     assert error.ending is (Ending.UNKNOWN if came_to == "the first byte" else before)
-    (record,) = caplog.records  # once, and with its place
+    (record,) = caplog.records  # with its place
     assert foreign.__name__ in record.getMessage()
     assert "raise foreign(" in record.getMessage()
     assert "\nheader-secret" not in record.getMessage()

@@ -37,6 +37,13 @@ def test_the_latest_fault_is_told() -> None:
     [
         ("https://r.example/a?sign=x?y", "https://r.example/a"),
         ("https://me:secret@r.example/a@b", "https://r.example/a@b"),
+        ("https://r.example/a#sign=x", "https://r.example/a"),
+        ("https:me:secret@r.example/a", "r.example/a"),
+        ("https:/me:secret@r.example/a", "https:/r.example/a"),
+        ("https:\\\\me:secret@r.example\\a", "https:\\\\r.example\\a"),
+        ("me:secret@r.example/a", "r.example/a"),
+        ("//me:secret@r.example/a", "//r.example/a"),
+        ("HTTPS://r.example:8443/a@b:c", "HTTPS://r.example:8443/a@b:c"),
         ("https://r.example/\n\x1b[2Ja", "https://r.example/??[2Ja"),
         ("", ""),
     ],

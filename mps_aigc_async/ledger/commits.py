@@ -118,9 +118,13 @@ class Commits:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending[job.job_id] = job
         self._waiters.setdefault(job.job_id, []).append(waiter)
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="ledger commits")
+        self._begin()
         return waiter
+
+    def _begin(self) -> asyncio.Task[None]:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="ledger commits")
+        return self._task
 
     def hurry(self) -> None:
         """Retry a failing commit for a few more seconds only: the ledger is closing."""
@@ -132,10 +136,12 @@ class Commits:
         """Finish the writing, or give it up after LAST_TRY_S. The caller closes the connection."""
         self.hurry()
         try:
-            while self._task is not None:
-                await asyncio.wait({self._task})
+            while self._pending or self._writing:  # a loop that ends cancels its tasks, and this one's with them
+                await asyncio.wait({self._begin()})
         finally:
             self._closed = True
+            if self._task is None or self._task.done():
+                self._fail(self._pending, self._waiters, asyncio.CancelledError("cancelled while it was closed"))
             if self._checkpoint is not None:
                 self._checkpoint.cancel()
                 await asyncio.wait({self._checkpoint})
@@ -143,25 +149,33 @@ class Commits:
     # --- commits ------------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        """Commit until no row waits."""
-        while self._pending:
-            self._writing, self._pending = self._pending, {}
-            waiters, self._waiters = self._waiters, {}
-            try:
-                refused = await self._write(self._writing)
-            except Exception as error:  # noqa: BLE001 — a caller that is not told would wait for ever
-                if is_temporary(error) and asyncio.get_running_loop().time() < self._give_up_at:
-                    self._put_back(waiters)
-                    await self._pause(error)
-                else:
-                    self._fail(self._writing, waiters, error)
-            else:
-                self._written()
-                for job_id, reason in refused.items():
-                    self._fail({job_id: self._writing[job_id]}, {job_id: waiters.pop(job_id)}, reason)
-                _end(waiter for group in waiters.values() for waiter in group)
+        """Commit until nothing waits. Cancelled, it leaves its rows to the next one."""
+        try:
+            while self._pending:
+                await self._commit()
+        finally:
             self._writing = {}
-        self._task = None
+
+    async def _commit(self) -> None:
+        self._writing, self._pending = self._pending, {}
+        waiters, self._waiters = self._waiters, {}
+        try:
+            refused = await self._write(self._writing)
+        except asyncio.CancelledError:
+            self._put_back(waiters)
+            raise
+        except Exception as error:  # noqa: BLE001 — whoever waits must hear of it, or waits for ever
+            if is_temporary(error) and asyncio.get_running_loop().time() < self._give_up_at:
+                self._put_back(waiters)
+                await self._pause(error)
+            else:
+                self._fail(self._writing, waiters, error)
+        else:
+            self._written()
+            for job_id, reason in refused.items():
+                self._fail({job_id: self._writing[job_id]}, {job_id: waiters.pop(job_id)}, reason)
+            _end(waiter for group in waiters.values() for waiter in group)
+        self._writing = {}
 
     def _put_back(self, waiters: Mapping[str, list[asyncio.Future[None]]]) -> None:
         """Put the rows back for the next try, except those that a newer row has replaced."""
@@ -193,14 +207,14 @@ class Commits:
             self._failures = 0
             _log.warning("the ledger %s can be written again; nothing was lost", self._ledger)
         self._uncopied = True
-        if self._checkpoint is None:
+        if self._checkpoint is None or self._checkpoint.done():
             self._checkpoint = asyncio.create_task(self._checkpoint_later(), name="ledger checkpoint")
 
     def _fail(
         self,
         jobs: Mapping[str, JobRecord],
         waiters: Mapping[str, list[asyncio.Future[None]]],
-        error: Exception,
+        error: BaseException,
     ) -> None:
         """Fail the callers that wait for these rows, and log the TaskIds, which may be in no ledger now."""
         reason = f"cannot write the ledger {self._ledger}: {error}"
@@ -266,7 +280,6 @@ class Commits:
                 self._uncopied = True
             else:  # incomplete if a reader still needs the old pages
                 self._uncopied = self._uncopied or bool(busy) or copied < pages
-        self._checkpoint = None
 
 
 def _end(waiters: Iterable[asyncio.Future[None]]) -> None:

@@ -141,12 +141,18 @@ class JobRecord:
         try:
             return {**json.loads(self.content), **self.filled_in}
         except (ValueError, TypeError, RecursionError):
-            raise damaged_row(self.job_id, "`content` cannot be read", task_id=self.task_id) from None
+            raise self._damaged("`content` cannot be read") from None
+
+    def _damaged(self, fault: str) -> DamagedRow:
+        return damaged_row(self.job_id, fault, task_id=self.task_id)
 
     def sort(self) -> Hashable:
-        """What it has in common with jobs whose tasks last about as long."""
+        """What it has in common with jobs whose tasks last about as long. Raises DamagedRow."""
         sent = self.sent()
-        return self.kind, *(sent.get(name) for name in ("model_name", "model_version", "duration", "off_peak"))
+        values = [sent.get(name) for name in ("model_name", "model_version", "duration", "off_peak")]
+        if any(isinstance(value, list | dict) for value in values):
+            raise self._damaged("`content` or `filled_in` is no request")
+        return self.kind, *values
 
     @property
     def prompt(self) -> str:
@@ -161,9 +167,11 @@ class JobRecord:
         return from_record(self.error, job_id=self.job_id, task_id=self.task_id)
 
     def result(self) -> StepResult:
-        """What came out. Raises LedgerError before the task is done."""
-        if self.state not in (JobState.DONE, JobState.SAVED) or self.task_id is None:
+        """What came out. Raises LedgerError before the task is done, and DamagedRow."""
+        if self.state not in (JobState.DONE, JobState.SAVED):
             raise LedgerError(f"the job is {self.state}, it has no result", job_id=self.job_id)
+        if not self.task_id:
+            raise self._damaged(f"it is {self.state}, without a TaskId")
         common: _Common = {
             "task_id": self.task_id,
             "request_id": self.request_id or "",

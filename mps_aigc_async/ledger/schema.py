@@ -93,6 +93,15 @@ _TYPES: Final = tuple(
 )
 """The Python types allowed in each column: SQLite itself stores any type in any column."""
 
+_TIMES: Final = tuple((COLUMNS.index(name), name) for name in COLUMNS if name in _NUMBERS - {"attempts", "slot_until"})
+"""The clock's readings, by their place in a row. A slot may be held without an end."""
+
+LAST_TIME: Final = 253402300800.0
+"""Unix seconds at which the year 10000 begins: Python has no date from there on."""
+
+_MOST_ATTEMPTS: Final = 2**31
+"""More creates than any job has had: a greater number might be one that SQLite cannot store again."""
+
 _Texts = tuple[str, ...]
 
 
@@ -101,6 +110,9 @@ def from_row(row: Row) -> JobRecord:
     for value, types, name in zip(row, _TYPES, COLUMNS, strict=True):
         if type(value) not in types:
             raise damaged_row(str(row[0]), f"`{name}` has a value of type {type(value).__name__}")
+    for place, name in _TIMES:
+        if (value := row[place]) is not None and not 0 <= float(value) < LAST_TIME:
+            raise damaged_row(str(row[0]), f"`{name}` has no time")
     values = dict(zip(COLUMNS, row, strict=True))
     column = "kind"
     try:
@@ -120,7 +132,9 @@ def from_row(row: Row) -> JobRecord:
         filled_in = _object(_decoded(values[column] or "{}"))
         column = "file_ids"
         file_ids = _texts(_decoded(values[column] or "[]"))
-    except (ValueError, TypeError, KeyError, RecursionError):
+        column = "attempts"
+        attempts = range(_MOST_ATTEMPTS).index(int(values[column] or 0))
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         # No cause: its text may quote a URL, whose query is a signature.
         raise damaged_row(str(row[0]), f"`{column}` cannot be read") from None
     return JobRecord(
@@ -134,7 +148,7 @@ def from_row(row: Row) -> JobRecord:
             "files": files,
             "error": error,
             "filled_in": filled_in,
-            "attempts": int(values["attempts"] or 0),
+            "attempts": attempts,
             "session_id": str(values["session_id"] or ""),
             "file_ids": file_ids,
         }

@@ -47,6 +47,10 @@ class Slot:
 
     def name(self, task_id: str) -> None:
         """Hand it on to a task that runs in it. `Slots.adopt` finds it again by the TaskId."""
+        other = self._slots.named.get(task_id)
+        if other is not None and other is not self:  # attached to before its job had it: one task runs in one slot
+            self.release()
+            return
         self._hand_on()
         self._stop_timer()
         self._call(task_id)

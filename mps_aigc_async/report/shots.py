@@ -1,8 +1,8 @@
 """What the page says of one request: its jobs' rows, in words."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from ..advice import advice_for
-from ..errors import AigcError, CreateOutcomeUnknown, DownloadError, ResultExpired
+from ..errors import AigcError, CreateOutcomeUnknown, DamagedRow, DownloadError, ResultExpired
 from ..ledger import JobRecord
 from ..states import JobState, Kind
 
@@ -92,7 +92,7 @@ def shot_of(number: int, name: str, jobs: Sequence[JobRecord], *, find: Find, no
 
 
 def _step(job: JobRecord, before: JobRecord | None, find: Find, now: float) -> Step:
-    sent: dict[str, JsonValue] = {**job.filled_in, **json.loads(job.content)}
+    sent = _sent(job)
     own = len(job.files) - len(job.videos)
     files, films = (
         [place for file in some if file and (place := find(file)) is not None]
@@ -115,6 +115,13 @@ def _step(job: JobRecord, before: JobRecord | None, find: Find, now: float) -> S
         advice=advice_for(error) if error is not None else "",
         error=error,
     )
+
+
+def _sent(job: JobRecord) -> dict[str, JsonValue]:
+    """The request's fields, as far as they can be read: one damaged row must not cost the page."""
+    with suppress(DamagedRow):
+        return {**job.filled_in, **job.sent()}
+    return job.filled_in
 
 
 def _how_it_stands(

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from typing import Final
 
 from pydantic_core import from_json, to_json
 
@@ -78,9 +79,16 @@ def body(params: Mapping[str, object]) -> bytes:
     return to_json(params)
 
 
+EARLIEST_S: Final = 946_684_800.0
+LATEST_S: Final = 4_102_444_800.0
+"""Unix seconds of 2000 and 2100: a clock that tells another time was never set (1970), or tells none that a signature
+or a result's end can be computed from (9999)."""
+
+
 def server_time(answer: HttpAnswer) -> float | None:
-    """The answer's `Date` in Unix seconds; None if there is none, or if a cache sent the answer."""
-    if "age" in answer.headers:  # RFC 9111: only a cache adds `Age`, and the `Date` is then an old one
+    """The answer's `Date` in Unix seconds; None where there is none or an impossible one, or where a cache has kept the
+    answer for a while."""
+    if "age" in answer.headers:  # RFC 9111: only a cache adds it, and its `Date` is the one of back then
         return None
     return _unix(answer.headers.get("date", ""))
 
@@ -90,9 +98,10 @@ def _unix(header: str) -> float | None:
     try:
         date = parsedate_to_datetime(header)
         # A zone that is not named, or is `-0000`, is UTC in an HTTP date; `timestamp` would take it for the local one.
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError, IndexError, TypeError):  # the last two: bugs of the parser
+        told = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, IndexError, TypeError):  # the last two: faults of the parser's own
         return None
+    return told if EARLIEST_S <= told < LATEST_S else None
 
 
 class Tc3:

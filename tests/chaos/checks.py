@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from mps_aigc_async import JobRecord, JobState, Kind
@@ -37,40 +38,59 @@ def lost(facts: Facts) -> list[str]:
 
 
 def swapped(facts: Facts) -> list[str]:
-    """Rows with another job's task, files with another job's picture, videos of another chain's image."""
-    wrong = [
-        f"{job.job_id} has task {job.task_id} of {_owner(facts, job.task_id)}"
-        for job in facts.rows
-        if job.task_id is not None and _owner(facts, job.task_id) != job.job_id
-    ]
-    return wrong + [f for batch in facts.batches for f in _wrong_files(batch)] + _wrong_frames(facts)
+    """Rows with another job's task, files with another job's picture, videos of another chain's image. Not those that
+    came of unasked bytes which crossed a request on the way: no client can tell them from its answer."""
+    crossed = [taken.written for taken in facts.taken if not taken.in_good_time]
+    return [swap.text for swap in _swaps(facts) if not any(swap.came_of(written) for written in crossed)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    text: str
+    marks: Sequence[bytes]
+    """The other job's TaskIds and picture: one of them is in the answer that it came of."""
+
+    def came_of(self, answer: bytes) -> bool:
+        return any(mark in answer for mark in self.marks)
+
+
+def _swaps(facts: Facts) -> Iterator[_Swap]:
+    for job in facts.rows:
+        if job.task_id is not None and _owner(facts, job.task_id) != job.job_id:
+            yield _Swap(f"{job.job_id} has task {job.task_id} of {_owner(facts, job.task_id)}", [job.task_id.encode()])
+    for batch in facts.batches:
+        yield from _wrong_files(facts, batch)
+    yield from _wrong_frames(facts)
 
 
 def _owner(facts: Facts, task_id: str) -> str:
     return job_of(facts.tasks[task_id]) if task_id in facts.tasks else "nobody"
 
 
-def _wrong_files(batch: Batch) -> Iterator[str]:
+def _wrong_files(facts: Facts, batch: Batch) -> Iterator[_Swap]:
     prompts = batch.prompts
     for job in batch.rows:
         for file in job.files:
-            if batch.files.get(file) != picture(prompts[job.job_id], _CONTENT_TYPES[job.kind]):
-                yield f"{job.job_id}: {file} is {_content(batch.files.get(file))}"
+            content = batch.files.get(file, b"")
+            if content != picture(prompts[job.job_id], _CONTENT_TYPES[job.kind]):
+                shown = f"{content[16:60]!r}, {len(content)} bytes" if content else "not there"
+                yield _Swap(f"{job.job_id}: {file} is {shown}", _marks(facts, content))
 
 
-def _content(file: bytes | None) -> str:
-    return "not there" if file is None else f"{file[16:60]!r}, {len(file)} bytes"
+def _marks(facts: Facts, content: bytes) -> list[bytes]:
+    """A picture and the TaskIds that it may be of."""
+    tasks = [task_id.encode() for task_id, task in facts.tasks.items() if f"|{task.order.prompt}|".encode() in content]
+    return [*tasks, content] if content else []
 
 
-def _wrong_frames(facts: Facts) -> list[str]:
+def _wrong_frames(facts: Facts) -> Iterator[_Swap]:
     images = {job.job_id: job.task_id or "" for job in facts.rows if job.kind is Kind.IMAGE}
-    wrong = []
     for task in facts.tasks.values():
         url = getattr(task.order, "first_url", "")
         image = images.get(f"{request_of(job_of(task))}/{Kind.IMAGE}", "")
         if url and f"/media/{image}/" not in url:
-            wrong.append(f"{job_of(task)} begins with {url.partition('?')[0]}, not with task {image}")
-    return wrong
+            path = url.partition("?")[0]
+            yield _Swap(f"{job_of(task)} begins with {path}, not with task {image}", [path.split("/")[-2].encode()])
 
 
 def over_the_rate(facts: Facts) -> list[str]:

@@ -13,7 +13,7 @@ import select
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 from typing import Final, Self
@@ -64,9 +64,9 @@ class Taken:
 
     action: str
     unasked: Unasked
-    at: float
     after_s: float
-    """How long they had been lying there."""
+    """How long they had been lying there, at the least: below 0 if the request may have come first."""
+    written: bytes = field(repr=False)
 
     @property
     def in_good_time(self) -> bool:
@@ -80,6 +80,7 @@ class _State:
 
     written: Unasked | None = None
     written_at: float = 0.0
+    unasked: bytes = b""
     action: str = ""
     """The latest request's action."""
     answer: bytes = b""
@@ -149,7 +150,9 @@ class Door:
         state = _State()
         try:
             while (request := await self._next_request(client, state)) is not None:
-                self._note(request, state)
+                if self._note(request, state):
+                    client.reset()
+                    return
                 if to_service is None:
                     service, to_service = await asyncio.open_connection(self._behind.hostname, self._behind.port)
                 to_service.write(request.encode())
@@ -168,12 +171,15 @@ class Door:
             with suppress(OSError):
                 await client.writer.wait_closed()
 
-    def _note(self, request: Message, state: _State) -> None:
+    def _note(self, request: Message, state: _State) -> bool:
+        """Note an arrival; whether it may have crossed unasked bytes on the way. It goes no further then: whatever came
+        of it, and of those after it on this connection, would be the door's doing and not the client's."""
         action, now = _action(request.head), self._now()
         self.arrivals.append(Arrival(action, _job(action, request.body), now, self._looked[0]))
         state.action = action
         if state.written is not None:
-            self.taken.append(Taken(action, state.written, now, now - state.written_at))
+            self.taken.append(Taken(action, state.written, self._looked[0] - state.written_at, state.unasked))
+        return state.written is not None and not self.taken[-1].in_good_time
 
     def _remember(self, answer: bytes, state: _State) -> None:
         if answer.startswith(b"HTTP/1.1 200 ") and len(answer) < _PIECE:
@@ -213,7 +219,7 @@ class Door:
         else:
             unasked = state.answer
         client.writer.write(unasked)
-        state.written, state.written_at = what, self._now()
+        state.written, state.written_at, state.unasked = what, self._now(), unasked
         self.unasked[what] += 1
 
 

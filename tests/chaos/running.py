@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Final, get_args
 from unittest.mock import patch
@@ -109,9 +110,10 @@ class _World:
         self.proxy.clear()
 
 
-async def chaos(folder: Path, *, seed: int, seconds: float, chains: int = CHAINS) -> Facts:
-    """Trouble batches for so many seconds, with their ledgers and files in `folder`, and let the last one end."""
-    begun, deck, batches = time.monotonic(), Deck(seed), list[Batch]()
+async def chaos(folder: Path, *, seed: int, seconds: float = inf, batches: float = inf) -> Facts:
+    """Trouble so many batches, or as many as begin in so many seconds, with their ledgers and files in `folder`, and
+    let the last one end."""
+    begun, deck, ended = time.monotonic(), Deck(seed), list[Batch]()
     async with AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(
             Emulator(speed=SPEED, seed=seed, fetch_frames=False, log_size=1_000_000)
@@ -121,11 +123,10 @@ async def chaos(folder: Path, *, seed: int, seconds: float, chains: int = CHAINS
         door = await stack.enter_async_context(Door(proxy.url, emulator._now, seed))
         emulator.service.storage.base_url = door.url
         world = _World(emulator, proxy, door, folder, Happened())
-        while not batches or time.monotonic() - begun < seconds:
-            ends_at = begun + seconds
-            batches.append(await _Batch(world, f"batch{len(batches):02}", chains).carried_out(deck, ends_at))
+        while len(ended) < batches and time.monotonic() - begun < seconds:
+            ended.append(await _Batch(world, f"batch{len(ended):02}", CHAINS).carried_out(deck, begun + seconds))
         return Facts(
-            batches=batches,
+            batches=ended,
             happened=world.happened,
             tasks=dict(emulator.service._tasks),
             arrivals=door.arrivals,

@@ -244,3 +244,57 @@ def test_a_reader_that_keeps_the_file_as_it_was_only_puts_it_off(tmp_path: Path)
 
     run(main())
     assert rows_in(tmp_path / "alone.db") == ["before", "paid"]
+
+
+def test_a_loop_that_ends_cancels_every_task_and_the_ledger_still_keeps_its_rows(tmp_path: Path) -> None:
+    """A second Ctrl-C, and the usual recipe to shut down: `for task in all_tasks(): task.cancel()`."""
+
+    async def main() -> None:
+        path = tmp_path / "jobs.db"
+        async with opened(path) as ledger:
+            with locked(path):
+                put = asyncio.create_task(ledger.put(submitted("paid", "4-1")))
+                await asyncio.sleep(1.0)
+                await cancel_all_others()
+                assert put.cancelled()
+        assert rows_in(path) == ["paid"]
+
+    run(main())
+
+
+def test_a_commit_that_is_cancelled_before_it_begins_is_made_by_the_next_put(tmp_path: Path) -> None:
+    async def main() -> None:
+        path = tmp_path / "jobs.db"
+        async with opened(path) as ledger:
+            ledger._commits.add(submitted("paid", "4-1"))
+            await cancel_all_others()
+            await ledger.put(job("next"))
+            with closing(sqlite3.connect(path)) as other:
+                assert other.execute("SELECT count(*) FROM jobs").fetchone() == (2,)
+
+    run(main())
+
+
+def test_cancelled_again_while_it_closes_a_ledger_tells_which_tasks_it_could_not_keep(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        path = tmp_path / "jobs.db"
+        async with opened(path) as ledger:
+            with locked(path):
+                waiter = ledger._commits.add(submitted("paid", "4-1"))
+                closing_task = asyncio.create_task(ledger.close())
+                await asyncio.sleep(1.0)
+                await cancel_all_others()
+                assert closing_task.cancelled()
+                assert isinstance(waiter.exception(), LedgerError)
+
+    run(main())
+    assert any("4-1 (paid)" in record.message for record in caplog.records if record.levelno == logging.ERROR)
+
+
+async def cancel_all_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.wait(others)

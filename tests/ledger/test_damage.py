@@ -30,8 +30,22 @@ DAMAGES = {
     "a text for a time": "planned_at = 'yesterday'",
     "a blob for a text": "request_id = x'00ff'",
     "no UTF-8": "request_id = CAST(x'ff41' AS TEXT)",
+    "a time without an end": "submitted_at = 9e999",
+    "a time that is no date": "expires_at = 1e300",
+    "a time before all": "planned_at = -9e999",
+    "creates without an end": "attempts = 9e999",
+    "more creates than can be": "attempts = 1e300",
     "JSON too deep": f"filled_in = '{'[' * 100_000}'",
 }
+
+OF_A_TASK = (
+    "task_id = NULL",
+    "task_id = ''",
+    "state = 'done', task_id = NULL",
+    "state = 'saved', task_id = NULL",
+    "filled_in = '{\"model_name\": [1]}'",
+    "filled_in = '{\"duration\": {}}'",
+)
 
 
 def job(job_id: str, state: JobState = JobState.PLANNED) -> JobRecord:
@@ -117,7 +131,7 @@ def b_fails_alone(path: Path, damage: str) -> DamagedRow:
     return errors[0]
 
 
-@pytest.mark.parametrize("damage", [*DAMAGES.values(), "task_id = NULL"], ids=[*DAMAGES, "no TaskId"])
+@pytest.mark.parametrize("damage", [*DAMAGES.values(), *OF_A_TASK], ids=[*DAMAGES, *OF_A_TASK])
 def test_a_batch_goes_on_without_the_damaged_job(tmp_path: Path, damage: str) -> None:
     assert is_plain(b_fails_alone(tmp_path / "jobs.db", damage), "b/image")
 

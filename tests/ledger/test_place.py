@@ -47,7 +47,18 @@ def test_each_way_of_leaving_is_named(files: tuple[Path, Path], change: Callable
     assert place.fault() == fault
 
 
-def test_a_file_without_the_lock_is_refused(files: tuple[Path, Path]) -> None:
+def test_one_that_has_grown_is_cut_short_though_it_is_longer_than_when_it_was_opened(files: tuple[Path, Path]) -> None:
+    ledger, wal = files
+    place = Place(ledger, wal, inode_of(ledger))
+    for file, fault in ((wal, "lost its jobs.db-wal, which was cut short"), (ledger, "was cut short")):
+        grow(file)
+        assert place.fault() == ""
+        os.truncate(file, 6)
+        assert place.fault() == fault
+        grow(file)
+
+
+def test_what_the_lock_is_not_on_is_no_place(files: tuple[Path, Path]) -> None:
     ledger, wal = files
     with pytest.raises(LedgerError, match="was replaced while it was opened"):
         Place(ledger, wal, inode_of(wal))

@@ -95,6 +95,19 @@ def test_an_adopted_slot_is_no_longer_the_timers() -> None:
     run(main())
 
 
+def test_a_task_that_runs_in_a_slot_already_takes_no_second_one() -> None:
+    async def main() -> None:
+        slots = Slots(2)
+        watched = slots.adopt("task")
+        (await slots.acquire()).name("task")
+        assert slots.adopt("task") is watched
+        assert (slots.running, slots.occupied) == (1, 1)
+        watched.release()
+        assert (slots.running, slots.occupied, slots.named) == (0, 0, {})
+
+    run(main())
+
+
 def test_giving_back_twice_counts_once() -> None:
     async def main() -> None:
         slots = Slots(2)

@@ -48,6 +48,12 @@ def test_each_state_has_its_words(job: JobRecord, standing: Standing, word: str,
     assert bool(step.advice) is bool(advice)
 
 
+@pytest.mark.parametrize("content", ["[1]", "1", "{", '"text"', "null"])
+def test_a_damaged_request_costs_no_page(content: str) -> None:
+    (step,) = shot(replace(submitted(IMAGE, START), content=content, filled_in={"model_name": "Hunyuan"})).steps
+    assert (step.word, step.model, step.prompt) == ("at the service", "Hunyuan", "")
+
+
 def test_a_file_that_is_gone_can_be_fetched_while_its_url_lives() -> None:
     job = saved(image_done(), Path("a.png"))
     (step,) = shot(job, there=False).steps
