@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async.media import HEAD_BYTES
-from mps_aigc_async.partfile import Part, PartLost, are_there, opened, put_in_place, removed, sync, write
+from mps_aigc_async.partfile import Part, PartLost, opened, put_in_place, removed, sync, which_exist, write
 from mps_aigc_async.states import Kind
 
 
 def test_each_file_is_looked_for_by_itself(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     here, gone = str(tmp_path / "a"), str(tmp_path / "b")
-    assert are_there([here, gone, "", str(tmp_path), "a\0b", here]) == [True, False, False, False, False, True]
-    assert are_there([]) == []
+    assert which_exist([here, gone, "", str(tmp_path), "a\0b", here]) == [True, False, False, False, False, True]
+    assert which_exist([]) == []
 
 
 def test_the_head_of_a_part_is_its_first_bytes_however_they_come() -> None:
@@ -118,7 +118,7 @@ def test_a_part_that_is_gone_gets_no_name(tmp_path: Path) -> None:
 
 
 def test_a_file_out_of_reach_is_not_there() -> None:
-    assert are_there(["x" * 5000]) == [False]
+    assert which_exist(["x" * 5000]) == [False]
 
 
 @pytest.mark.parametrize("reason", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])

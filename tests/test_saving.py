@@ -347,7 +347,7 @@ def test_a_url_that_refuses_after_its_end_has_expired(tmp_path: Path, status: in
             bench.storage.answers = {"/1": status, "/2": PNG}
             await bench.done("/1", "/2")
             later(bench, 2 * LIFE_S)
-            with pytest.raises(ResultExpired, match=rf"outlived their 12 hours .*1 of 2 .*/1: HTTP {status}"):
+            with pytest.raises(ResultExpired, match=rf"expired after 12 hours, .*1 of 2 .*/1: HTTP {status}"):
                 await bench.save()
             assert len(bench.storage.asked) == 2
             assert bench.files() == ["shot+2.png"]
@@ -418,7 +418,7 @@ def test_trouble_near_the_end_is_a_warning(tmp_path: Path, caplog: pytest.LogCap
 
     with caplog.at_level(logging.WARNING):
         run(main())
-    assert "HTTP 503 [job shot/image, task 4-1]; its URL ends in 30 minutes" in caplog.text
+    assert "HTTP 503 [job shot/image, task 4-1]; its URL expires in 30 minutes" in caplog.text
 
 
 def test_a_result_that_was_never_saved_has_no_files() -> None:

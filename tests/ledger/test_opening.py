@@ -79,7 +79,7 @@ async def test_a_ledger_cut_to_nothing_is_not_taken_for_a_new_one(tmp_path: Path
     await refused(folder / "jobs.db", "it is empty|cannot be read as a ledger")
 
 
-async def test_what_an_older_version_left_half_made_is_refused_with_the_way_out(tmp_path: Path) -> None:
+async def test_a_half_made_file_of_an_older_version_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "jobs.db")) as database:
         database.execute("PRAGMA journal_mode = WAL")
     await refused(tmp_path / "jobs.db", "it is empty")
@@ -117,7 +117,7 @@ async def test_a_ledger_by_a_symlink_lies_where_that_leads(tmp_path: Path) -> No
         assert await ledger.get("a") == job("a")
 
 
-async def test_what_killed_processes_left_is_removed_once_it_is_old(tmp_path: Path) -> None:
+async def test_old_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
     async with opened(path):
         pass

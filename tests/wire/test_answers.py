@@ -65,7 +65,7 @@ def test_a_task_is_created_whatever_its_id_is_written_as(backend: str, given_as:
 
 @pytest.mark.parametrize("backend", CREATES)
 @pytest.mark.parametrize("given_as", ["", "  ", None, True, False, 0, -1, 1.5, 1e300, float("inf"), [], {}, ["4-1"]])
-def test_what_names_no_task_is_of_unknown_outcome_and_quoted(backend: str, given_as: object) -> None:
+def test_an_unusable_task_id_is_quoted_and_the_outcome_is_unknown(backend: str, given_as: object) -> None:
     with pytest.raises(TransportError) as raised:
         CREATES[backend].decode(answered({"Response": {"TaskId": given_as}}))
     assert f"no readable TaskId, but {given_as!r}" in str(raised.value)
