@@ -14,9 +14,10 @@ from statistics import fmean
 from typing import Final
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageResult, VideoRequest, VideoResult
+from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.emulator.window import Meter
 from mps_aigc_async.testing import run, wall
-from mps_aigc_async.transport import Gate, Sent, unheard
+from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 from .inspection import Durations, best
@@ -166,7 +167,7 @@ class Service:
         self._meter = Meter()
         self.ends: dict[str, float] = {}
 
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         await gate()
         sent()
         creates = request.headers["X-TC-Action"].startswith("Create")

@@ -21,11 +21,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, JobState, Kind
+from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.ledger.schema import COLUMNS, to_row
 from mps_aigc_async.requests import content
 from mps_aigc_async.testing import run, wall
-from mps_aigc_async.transport import Gate, Sent, unheard
+from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 from .memory import resident_mib
@@ -79,7 +80,7 @@ class Service:
         self.first_poll_at = 0.0
         """On the real clock."""
 
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         await gate()
         sent()
         return HttpAnswer(200, {}, self.answer(request.headers["X-TC-Action"], request.body))

@@ -41,7 +41,7 @@ def sendable(url: str) -> URL:
     except (ValueError, IndexError):  # yarl's and urllib's words for what is no URL; the second for odd brackets
         parts, origin = urlsplit(""), URL()
     if not origin.raw_host or parts.scheme not in ("http", "https"):
-        raise ValueError("its URL is no http or https URL with a host")
+        raise ValueError("its URL is not an http or https URL with a host")
     if "@" in parts.netloc:
         raise ValueError("its URL has a user name in it")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -7,9 +7,11 @@ from .errors import (
     AigcError,
     ContentViolation,
     CreateOutcomeUnknown,
+    DamagedRow,
     DownloadError,
     InvalidRequest,
     JobDropped,
+    LedgerError,
     ResultExpired,
     ServiceError,
     TaskFailed,
@@ -26,13 +28,19 @@ _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
         "console's task list, and decide with `mps-aigc settle DIR`",
     ),
     (ContentViolation, "change the prompt or the input, and give the request another id"),
-    (InvalidRequest, "mend the request and run the batch again"),
-    (DownloadError, "the same command again fetches them, as long as their URLs live"),
+    (InvalidRequest, "fix the request and run the batch again"),
+    (DamagedRow, "correct or restore these rows as the message says, then run the same command again"),
+    (LedgerError, "fix the ledger as the message says before you run the same command again"),
+    (
+        DownloadError,
+        "the same command again fetches them while their URLs live; if the URLs are refused for good, give the request "
+        "another id to make it again (billed again)",
+    ),
     (ResultExpired, "to make it anew, give the request another id"),
     (JobDropped, "to make it anew, give the request another id"),
     (
         UnexpectedError,
-        "a fault of this package, or of a library below it: please report it with the traceback in the log",
+        "a fault of this package or of a library it uses: please report it with the traceback in the log",
     ),
     (TaskFailed, "to try again (billed if it succeeds), add --retry-failed to the same command"),
 )
@@ -45,7 +53,7 @@ def advice_for(error: AigcError) -> str:
             return advice
     if isinstance(error, ServiceError) and not may_repeat(error, reads=False):
         return (
-            "mend what the message names: in the config, then add --retry-failed to the same command; in the request, "
+            "fix what the message names: in the config, then add --retry-failed to the same command; in the request, "
             "then give it another id"
         )
     return "the same command again goes on with them"

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
+from .callbacks import ignore
 from .clock import ServiceClock
 from .credentials import Credentials
 from .errors import AigcError, ClientClosed, ServiceError, Throttled
@@ -32,10 +33,6 @@ Attempt = Callable[[SendTime], Awaitable[T]]
 
 OnRetry = Callable[[AigcError, float], None]
 """Told of each retry before its wait: what happened, and how many seconds it will wait."""
-
-
-def _say_nothing(error: AigcError, delay_s: float) -> None:
-    """The default for callers that do not report retries."""
 
 
 class Calls:
@@ -137,7 +134,7 @@ class Calls:
             with suppress(AigcError):  # the machine's clock counts then
                 await self.call(read)
 
-    async def repeat(self, call: Call[object], attempt: Attempt[T], on_retry: OnRetry = _say_nothing) -> T:
+    async def repeat(self, call: Call[object], attempt: Attempt[T], on_retry: OnRetry = ignore) -> T:
         """Make attempts of a call, each at a pace of its own, until one succeeds or the policy gives up."""
         loop = asyncio.get_running_loop()
         attempts, since, clock_corrected = 0, 0.0, False

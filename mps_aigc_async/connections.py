@@ -20,11 +20,9 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
+from .callbacks import ignore
+
 OnPiece = Callable[[], None]
-
-
-def ignore() -> None:
-    """The default for callers that do not ask when a piece of an answer arrives."""
 
 
 class UnusableConnection(aiohttp.ClientConnectionError):

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from pydantic import JsonValue
 
 from . import events
+from .callbacks import ignore
 from .calls import Calls
 from .errors import AigcError, CreateOutcomeUnknown, LedgerError, Throttled, TooManyTasks, TransportError, to_record
 from .faults import as_ours
@@ -37,10 +38,6 @@ video."""
 
 MOST_TOLD: Final = 100
 """TaskIds named when their ledger is gone."""
-
-
-def ignore() -> None:
-    """The default for callers that do not ask when a create goes out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +268,9 @@ class Creates:
             if not other:
                 return
             del self._answered[task_id]
-        raise TransportError(f"it was answered with task {task_id}, which is {other}'s", ending=Ending.UNKNOWN)
+        raise TransportError(
+            f"the create was answered with task {task_id}, which belongs to {other}", ending=Ending.UNKNOWN
+        )
 
     async def _out_of_place(self, error: LedgerError) -> LedgerError:
         """The error for a ledger that is not in its place any more, with the TaskIds that no other process will find.
@@ -280,9 +279,9 @@ class Creates:
             running = [job.task_id or "" async for job in self._ledger.in_state(JobState.SUBMITTED)]
             told = ", ".join(running[:MOST_TOLD]) + (", …" if len(running) > MOST_TOLD else "")
             self._lost = (
-                f"{error.message}: nothing more is created, for the next run would pay for it again. Put the ledger "
-                "back once this process has ended. It polls and saves what runs until then: "
-                f"{told or 'no task runs'}"
+                f"{error.message}: nothing more is created, because the next run would pay for it again. "
+                f"{f'This process still polls and saves the tasks that run: {told}' if told else 'No task runs'}. "
+                "When it has ended, put the ledger back (restore a backup if it was deleted) before the next run"
             )
             _log.error("%s", self._lost)
         return LedgerError(self._lost)

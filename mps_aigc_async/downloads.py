@@ -8,7 +8,6 @@ until the time allowed is over: a result is paid for, and its URL ends.
 import asyncio
 import logging
 import re
-import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,8 +21,10 @@ from aiolimiter import AsyncLimiter
 from yarl import URL
 
 from .addresses import is_global, may_be_public, redirected, sendable
+from .callbacks import ignore
 from .connections import QuietConnector
 from .errors import DownloadError
+from .faults import frames_of
 from .media import medium_of, suffix_for
 from .partfile import Part, PartLost, opened, put_in_place, removed, sync, write
 from .places import WINDOW_S, LeastSpeed, MadeRoom, Places
@@ -60,10 +61,6 @@ OnRetry = Callable[[DownloadError, float], None]
 """Told of each retry before its wait: what happened, and how many seconds it will wait."""
 
 
-def _say_nothing(error: DownloadError, delay_s: float) -> None:
-    """The default for callers that do not report retries."""
-
-
 class Downloads:
     """Saves results, a few at a time."""
 
@@ -88,7 +85,7 @@ class Downloads:
         *,
         within_s: float,
         new_for_s: float = 0.0,
-        on_retry: OnRetry = _say_nothing,
+        on_retry: OnRetry = ignore,
     ) -> Path:
         """Save a result as `target` with the suffix of its content; return the file.
 
@@ -380,5 +377,5 @@ def _foreign(error: Exception) -> Fault:
             return Fault(name)
         case _:
             fault = Fault(name, Hope.MINUTES)
-            fault.frames = "\n" + "".join(traceback.format_tb(error.__traceback__))
+            fault.frames = "\n" + frames_of(error)
             return fault

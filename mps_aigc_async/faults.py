@@ -28,7 +28,7 @@ def unexpected(fault: BaseException, doing: str) -> UnexpectedError:
 
 def report(fault: BaseException, doing: str) -> None:
     """Write the fault's traceback to the log."""
-    _log.error("%s while %s\n%s", type(fault).__name__, doing, "".join(_frames(fault)))
+    _log.error("%s while %s\n%s", type(fault).__name__, doing, frames_of(fault))
 
 
 def as_ours(error: Exception, doing: str) -> AigcError:
@@ -36,8 +36,12 @@ def as_ours(error: Exception, doing: str) -> AigcError:
     return error if isinstance(error, AigcError) else unexpected(error, doing)
 
 
+def frames_of(fault: BaseException) -> str:
+    """The traceback as Python prints it, the causes first, but of each exception its class alone."""
+    return "".join(_frames(fault))
+
+
 def _frames(fault: BaseException) -> Iterator[str]:
-    """The traceback as Python prints it, the causes first, each exception by its class alone."""
     before = fault.__cause__ or (None if fault.__suppress_context__ else fault.__context__)
     if before is not None:
         yield from _frames(before)

@@ -13,8 +13,9 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from . import events
+from .callbacks import ignore
 from .calls import Calls
-from .creates import UNKNOWN_SLOT_S, Creates, Order, ignore, in_doubt
+from .creates import UNKNOWN_SLOT_S, Creates, Order, in_doubt
 from .deadlines import TASK_DEADLINE_S, Patience
 from .downloads import Downloads
 from .errors import (
@@ -26,6 +27,7 @@ from .errors import (
     to_record,
 )
 from .ledger import JobRecord, Ledger
+from .ledger.damage import damaged_row, shared_task
 from .limits import AccountLimits
 from .ownership import Owner
 from .poller import Ended, Poller, Watch
@@ -273,10 +275,7 @@ class Jobs:
     def _watch(self, job: JobRecord) -> Watch:
         """Have the poller watch a submitted job's task, in the slot it runs in. Raises DamagedRow."""
         if not job.task_id:
-            raise DamagedRow(
-                f"the ledger's row of this job is damaged: it is submitted, without a TaskId; {DamagedRow.REMEDY}",
-                job_id=job.job_id,
-            )
+            raise damaged_row(job.job_id, "its state is submitted, but it has no TaskId")
         watch = self._poller.watch(
             Watch(
                 job=job,
@@ -292,12 +291,7 @@ class Jobs:
         # A task that was attached to has a job without a row, and may have one with a row as well.
         has_twin = watch.follower is self and watch.job.job_id != job.job_id
         if has_twin and watch.job.submitted_at is not None and job.submitted_at is not None:
-            raise DamagedRow(
-                f"the ledger has task {job.task_id} twice, for {watch.job.job_id} and for this job: compare both with "
-                f"the service's console; {DamagedRow.REMEDY}",
-                job_id=job.job_id,
-                task_id=job.task_id,
-            )
+            raise shared_task(job.task_id, watch.job.job_id, job.job_id)
         return watch
 
     @property

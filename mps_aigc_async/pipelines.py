@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from .callbacks import ignore
 from .catalog import Strictness, judge
-from .creates import Order, ignore
+from .creates import Order
 from .errors import AigcError, InvalidRequest, ResultExpired
 from .faults import as_ours
 from .folders import Folder

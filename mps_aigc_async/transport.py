@@ -20,6 +20,7 @@ from aiohttp.tracing import Trace
 from yarl import URL
 
 from .answer_deadline import AnswerDeadline
+from .callbacks import ignore
 from .connections import QuietConnector, handed_over, require_usable
 from .errors import AigcError, ConfigError, TransportError
 from .faults import report
@@ -37,10 +38,6 @@ Gate = Callable[[], Awaitable[None]]
 Sent = Callable[[], None]
 
 
-def unheard() -> None:
-    """The default for callers that do not ask when the first byte went out."""
-
-
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds. `read` is between two pieces of an answer, or of a result being fetched. `total` is for a call alone,
@@ -54,7 +51,7 @@ class Timeouts:
 class Transport(Protocol):
     """What a second backend has to offer."""
 
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         """Open a connection, pass the gate, send, and return the answer. Raises TransportError.
 
         `sent` is called as a body is written: a busy loop can put a while between the gate and that.
@@ -204,7 +201,7 @@ class AiohttpTransport:
     async def close(self) -> None:
         await self._session.close()
 
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         deadline = AnswerDeadline(read_s=self._timeouts.read, total_s=self._timeouts.total)
         exchange = _Exchange(gate, sent, deadline, has_body=bool(request.body))
         token = _exchange.set(exchange)

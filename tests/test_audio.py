@@ -34,13 +34,14 @@ from mps_aigc_async import (
     VideoToAudioResult,
 )
 from mps_aigc_async.assembly import BatchItem
+from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.downloads import Downloads
 from mps_aigc_async.emulator import Emulator, Service
 from mps_aigc_async.ledger import SqliteLedger
 from mps_aigc_async.media import USUAL_SUFFIX
 from mps_aigc_async.results import steps_made
 from mps_aigc_async.testing import InMemoryTransport, run, wall
-from mps_aigc_async.transport import Gate, Sent, unheard
+from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 from .support import accepted, client_of, configured, in_memory, statistics
@@ -71,7 +72,7 @@ class Overheard(InMemoryTransport):
         self.instead = instead or {}
         self.bodies: list[tuple[str, dict[str, Any]]] = []
 
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         action = request.headers["X-TC-Action"]
         if not action.endswith("Task") or action.startswith("Create"):
             self.bodies.append((action, json.loads(request.body)))

@@ -15,10 +15,11 @@ from mps_aigc_async import (
     TransportError,
     UnexpectedError,
 )
+from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.states import Ending
 from mps_aigc_async.testing import InMemoryTransport, run, wall
-from mps_aigc_async.transport import Gate, Sent, unheard
+from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 from .support import accepted, client_of, configured, in_memory
@@ -35,7 +36,7 @@ class Faulty(InMemoryTransport):
         self._bug = bug
         self._sends = sends
 
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         if not request.headers["X-TC-Action"].startswith("Create"):
             return await super().exchange(request, gate, sent)
         if self._sends:
@@ -111,7 +112,7 @@ class Cancelling(InMemoryTransport):
         self._action = action
         self._calls = 0
 
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         answer = await super().exchange(request, gate, sent)
         self._calls += request.headers["X-TC-Action"] == self._action
         if self._calls == 2:
@@ -136,7 +137,7 @@ def test_a_cancellation_that_nobody_asked_for_is_one_jobs_trouble(action: str, u
 
 def test_a_cancelled_call_is_cancelled_and_no_error_of_ours() -> None:
     class Slow(InMemoryTransport):
-        async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+        async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
             await asyncio.sleep(100)
             return await super().exchange(request, gate, sent)
 
@@ -169,7 +170,7 @@ def test_the_signatures_time_is_the_services_from_the_second_call_on() -> None:
 
 def test_a_create_whose_id_cannot_be_read_tells_what_stood_there() -> None:
     class Odd(InMemoryTransport):
-        async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+        async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
             await super().exchange(request, gate, sent)
             return HttpAnswer(200, {}, b'{"Response": {"TaskId": {"Id": "4-Aigc-7"}}}')
 

@@ -60,7 +60,7 @@ class FromNowhere(Downloads):
         file = await opened(part)
         try:
             part.size += await asyncio.to_thread(file.write, url.encode())
-            await asyncio.to_thread(sync, file)
+            await asyncio.to_thread(sync, file, part.size)
         finally:
             file.close()
         return ".png" if kind is Kind.IMAGE else ".mp4"

@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, JobState, Kind, TransportError, VideoRequest
+from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.clock import SLACK_S, ServiceClock, corrected
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.errors import ServiceError
 from mps_aigc_async.testing import InMemoryTransport, run, wall
-from mps_aigc_async.transport import Gate, Sent, unheard
+from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 from .support import KEYS, configured, in_memory
@@ -283,7 +284,7 @@ class Dated(InMemoryTransport):
         super().__init__(service, wall)
         self._change = change
 
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         return self._change(await super().exchange(request, gate, sent))
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async import AigcClient, Attach, CreateOutcomeUnknown, ImageRequest, JobState, LedgerError
+from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.jobs import Jobs
 from mps_aigc_async.ledger import SqliteLedger
 from mps_aigc_async.testing import InMemoryTransport, run, wall
-from mps_aigc_async.transport import Gate, Sent, Transport, unheard
+from mps_aigc_async.transport import Gate, Sent, Transport
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 from .support import client_of, in_memory
@@ -28,7 +29,7 @@ class Repeating(InMemoryTransport):
         if not at_once:
             self._repeated.set()
 
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         answer = await super().exchange(request, gate, sent)
         if not request.headers["X-TC-Action"].startswith("Create"):
             return answer
@@ -53,7 +54,7 @@ async def create_two(client: AigcClient, *, at_once: bool) -> None:
     if not at_once:
         await first
     await asyncio.sleep(1)
-    with pytest.raises(CreateOutcomeUnknown, match="which is first/image's") as caught:
+    with pytest.raises(CreateOutcomeUnknown, match="which belongs to first/image") as caught:
         await client.generate(ImageRequest(id="second", prompt="stale"))
     assert caught.value.job_id == "second/image"
     assert (await first).task_id in str(caught.value)
@@ -84,7 +85,7 @@ def test_a_task_of_an_earlier_process_is_known_too(tmp_path: Path) -> None:
         async with client_of(service, ledger=tmp_path / "jobs.db", transport=lambda: transport) as client:
             await client.generate(ImageRequest(id="first", prompt="first"))
         async with client_of(service, ledger=tmp_path / "jobs.db", transport=lambda: transport) as client:
-            with pytest.raises(CreateOutcomeUnknown, match="which is first/image's"):
+            with pytest.raises(CreateOutcomeUnknown, match="which belongs to first/image"):
                 await client.generate(ImageRequest(id="second", prompt="stale"))
 
     run(main())

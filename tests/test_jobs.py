@@ -35,6 +35,7 @@ from mps_aigc_async import (
     events,
 )
 from mps_aigc_async.assembly import BatchItem
+from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.client import READ_AHEAD
 from mps_aigc_async.downloads import Downloads
 from mps_aigc_async.emulator import Service
@@ -45,7 +46,7 @@ from mps_aigc_async.requests import content
 from mps_aigc_async.settlement import Settlement
 from mps_aigc_async.states import Ending
 from mps_aigc_async.testing import InMemoryTransport, run, wall
-from mps_aigc_async.transport import Gate, Sent, unheard
+from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.trials import Fault
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
@@ -173,7 +174,7 @@ class Unreachable(InMemoryTransport):
         super().__init__(service, wall)
         self._left = times
 
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         if self._left > 0:
             self._left -= 1
             raise TransportError("connection refused", ending=Ending.NEVER_DELIVERED)
@@ -1011,7 +1012,7 @@ def test_a_refusal_of_the_account_holds_a_minute_and_for_its_action_alone() -> N
 class NeverConnected(InMemoryTransport):
     """No connection is ever opened: the gate is not reached."""
 
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         await asyncio.Event().wait()
         return await super().exchange(request, gate, sent)
 

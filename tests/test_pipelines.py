@@ -24,9 +24,10 @@ from mps_aigc_async import (
     VideoRequest,
     limits,
 )
+from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.pipelines import Defaults, ImageDefaults, VideoDefaults, chains_ahead
 from mps_aigc_async.testing import InMemoryTransport, run, wall
-from mps_aigc_async.transport import Gate, Sent, unheard
+from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 from .support import accepted, client_of, configured, in_memory
@@ -214,7 +215,7 @@ def test_a_real_bucket_is_named_in_every_create_of_a_chain() -> None:
     bodies: list[dict[str, Any]] = []
 
     class Overheard(InMemoryTransport):
-        async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+        async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
             if request.headers["X-TC-Action"].startswith("Create"):
                 bodies.append(json.loads(request.body))
             return await super().exchange(request, gate, sent)

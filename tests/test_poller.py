@@ -25,6 +25,7 @@ from mps_aigc_async import (
     UnexpectedError,
     VideoRequest,
 )
+from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.calls import Calls
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.limits import AccountLimits
@@ -32,7 +33,7 @@ from mps_aigc_async.ownership import Owner
 from mps_aigc_async.poller import UNEXPECTED_MOST, Poller
 from mps_aigc_async.tempo import Fixed
 from mps_aigc_async.testing import InMemoryTransport, VirtualTimeLoop, run, wall
-from mps_aigc_async.transport import Gate, Sent, unheard
+from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire import mps
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 from mps_aigc_async.wire.mps import Mps
@@ -188,7 +189,7 @@ def test_a_status_that_no_document_knows_is_polled_on_and_told_once(caplog: pyte
 
         left = 10
 
-        async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+        async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
             answer = await super().exchange(request, gate, sent)
             if request.headers["X-TC-Action"].startswith("Describe") and self.left:
                 self.left -= 1
@@ -292,7 +293,7 @@ class Scripted(InMemoryTransport):
         self._script = script
         self.first: float | None = None
 
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         answer = await super().exchange(request, gate, sent)
         if not request.headers["X-TC-Action"].startswith("Describe"):
             return answer
@@ -398,7 +399,7 @@ class NeverAnswering(InMemoryTransport):
 
     polls = 0
 
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         if request.headers["X-TC-Action"].startswith("Describe"):
             await gate()
             NeverAnswering.polls += 1
@@ -427,7 +428,7 @@ def test_an_answer_that_came_while_the_process_stood_still_is_read_before_giving
 
         blocked = False
 
-        async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+        async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
             answer = await super().exchange(request, gate, sent)
             if request.headers["X-TC-Action"].startswith("Describe") and not self.blocked:
                 self.blocked = True

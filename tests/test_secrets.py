@@ -24,10 +24,11 @@ from mps_aigc_async import (
     report,
 )
 from mps_aigc_async.assembly import BatchItem
+from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.emulator import Emulator, Service
 from mps_aigc_async.events import Event
 from mps_aigc_async.testing import FaultProxy, InMemoryTransport, ProxyFault, run, wall
-from mps_aigc_async.transport import Gate, Sent, Timeouts, unheard
+from mps_aigc_async.transport import Gate, Sent, Timeouts
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 KEY, TOKEN, PROMPT = "THE-SECRET-KEY-OF-THE-TEST", "THE-SESSION-TOKEN-OF-THE-TEST", "a prompt that is nobody's business"
@@ -126,7 +127,7 @@ async def test_no_secret_is_in_anything_that_is_kept_shown_or_logged(
 
 
 class Buggy(InMemoryTransport):
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:  # noqa: ARG002 — as overridden
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:  # noqa: ARG002 — as overridden
         raise RuntimeError("a bug")
 
 

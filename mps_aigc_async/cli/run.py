@@ -106,7 +106,7 @@ def _ending(ledger: Path, tally: Tally, error: AigcError | None, *, interrupted:
             complain(f"interrupted; {in_flight(kept.census())}\n{on_again}")
         return Exit.INTERRUPTED
     if error is not None:
-        complain(f"error: {printable(str(error))}\nwhen that is mended, {on_again}")
+        complain(f"error: {printable(str(error))}\nwhen that is fixed, {on_again}")
         return Exit.ACCOUNT_REFUSED if isinstance(error, AccountError) else Exit.FAILED
     return Exit.FAILED if tally.not_well else Exit.WELL
 

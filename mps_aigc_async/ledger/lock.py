@@ -41,6 +41,11 @@ def writer_name() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
+def replaced_error(ledger: Path) -> LedgerError:
+    """The error for a path that led to two files while it was opened."""
+    return LedgerError(f"the ledger {ledger} was replaced while it was opened: try again")
+
+
 def inode_of(file: Path) -> Inode:
     """The file that a path leads to. Raises OSError."""
     known = file.stat()
@@ -82,11 +87,11 @@ class WriterLock:
         inode = opened.st_dev, opened.st_ino
         if inode in _held:  # moved here this very moment: to close this descriptor would drop SQLite's locks
             _held[inode].append(self._file)
-            raise self._replaced()
+            raise replaced_error(self._ledger)
         try:
             _lock(self._file)
             if inode != self.inode or inode_of(self._ledger) != inode:
-                raise self._replaced()
+                raise replaced_error(self._ledger)
         except OSError as error:
             os.close(self._file)
             raise self._refused(error) from error
@@ -94,9 +99,6 @@ class WriterLock:
             os.close(self._file)
             raise
         _held[inode] = [self._file]
-
-    def _replaced(self) -> LedgerError:
-        return LedgerError(f"the ledger {self._ledger} was replaced while it was opened: do it again")
 
     def _refused(self, error: OSError) -> LedgerError:
         if error.errno in _HELD_BY_ANOTHER:

@@ -52,8 +52,9 @@ def _refuse_leftovers(ledger: Path) -> None:
         left = ledger.with_name(f"{ledger.name}{suffix}")
         if left.exists():
             raise LedgerError(
-                f"there is no ledger {ledger}, and a {left.name} that belongs to one: put the ledger back beside it, "
-                "for it holds the latest jobs; or, if that ledger is not needed any more, remove it"
+                f"there is no ledger {ledger}, but its {left.name} is there, which holds its latest jobs: put that "
+                f"ledger back beside it; if the ledger is lost, move {left.name} away, and restore a backup or start "
+                "a new ledger (the next run pays again for every job that it does not know)"
             )
 
 
@@ -124,7 +125,7 @@ def examine(path: Path, belongs_to: Mapping[str, str]) -> None:
     with reading(path) as snapshot:
         if fault := snapshot.fault():
             raise LedgerError(
-                f"{path} is damaged ({fault}); nothing was changed: keep a copy, and recover what it holds with "
+                f"the ledger {path} is damaged ({fault}), and was not changed: keep a copy, and recover its rows with "
                 f"`sqlite3 {path} .recover`"
             )
         owner = snapshot.owner()
@@ -132,7 +133,9 @@ def examine(path: Path, belongs_to: Mapping[str, str]) -> None:
         if not others or not snapshot.has_sent():
             return
     what = others[0]
-    same = ' (the same account under a new key? set "account" in the config to the former)' if what == "account" else ""
+    same = (
+        ' (the same account with a new key? set "account" in the config to the old name)' if what == "account" else ""
+    )
     raise LedgerError(
         f"{path} belongs to {what} {owner.get(what)!r}, and this client is of {what} {belongs_to[what]!r}: "
         f"its tasks cannot be polled from here; use another ledger, or the other configuration{same}"

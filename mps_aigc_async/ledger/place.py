@@ -3,8 +3,7 @@
 import os
 from pathlib import Path
 
-from ..errors import LedgerError
-from .lock import Inode
+from .lock import Inode, replaced_error
 
 
 class Place:
@@ -20,7 +19,7 @@ class Place:
         self._ledger = ledger
         self._files = {file: file.stat() for file in (ledger, wal)}
         if (self._files[ledger].st_dev, self._files[ledger].st_ino) != inode:
-            raise LedgerError(f"the ledger {ledger} was replaced while it was opened: do it again")
+            raise replaced_error(ledger)
 
     def fault(self) -> str:
         """How a file is gone: "was removed" and the like. Empty where both are in place."""

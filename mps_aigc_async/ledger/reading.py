@@ -11,8 +11,9 @@ from typing import Final
 
 from ..errors import DamagedRow, LedgerError
 from ..states import JobState, Kind
+from .damage import damaged_row
 from .record import JobRecord, request_of
-from .schema import APPLICATION_ID, COLUMNS, VERSION, WRITER, Row, damaged, from_row, text_or_bytes
+from .schema import APPLICATION_ID, COLUMNS, VERSION, WRITER, Row, from_row, text_or_bytes
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -50,7 +51,7 @@ class Reading:
     def fault(self) -> str:
         """What is damaged; empty if nothing is (100,000 jobs: 0.1 s, measured 2026-11)."""
         found = str(self._database.execute("PRAGMA quick_check(1)").fetchone()[0])
-        return "" if found == "ok" else found
+        return "" if found == "ok" else " ".join(found.removeprefix("*** in database main ***").split())
 
     def has_sent(self) -> bool:
         """Whether a create was ever sent from it."""
@@ -64,7 +65,7 @@ class Reading:
             try:
                 census[Kind(kind), JobState(state)] = int(count)
             except ValueError:
-                _log.error("%s", damaged(first, f"`kind` or `state` is no word of ours (of {count} jobs)"))
+                _log.error("%s", damaged_row(str(first), f"`kind` or `state` has an unknown value ({count} such jobs)"))
         return census
 
     def unsaved(self) -> tuple[int, float | None]:
@@ -117,7 +118,9 @@ def reading(ledger: Path) -> Iterator[Reading]:
             yield Reading(database)
     except sqlite3.Error as error:
         _check_undisturbed(ledger, before)
-        raise LedgerError(f"{ledger} cannot be read as a ledger: {error}") from error
+        raise LedgerError(
+            f"{ledger} cannot be read as a ledger: {error}; restore it from a backup, or give the ledger another name"
+        ) from error
     _check_undisturbed(ledger, before)
 
 
@@ -133,7 +136,7 @@ def _stamp(ledger: Path) -> tuple[int, int]:
 def _check_undisturbed(ledger: Path, before: tuple[int, int] | None) -> None:
     """An immutable file is read without a lock: SQLite takes our word for it that nobody writes."""
     if before is not None and _stamp(ledger) != before:
-        raise LedgerChanged(f"{ledger} was written while it was read: do it again")
+        raise LedgerChanged(f"{ledger} was written while it was read: try again")
 
 
 def _check(ledger: Path, database: sqlite3.Connection) -> None:
@@ -141,15 +144,17 @@ def _check(ledger: Path, database: sqlite3.Connection) -> None:
     if application_id == version == 0 and not _has_tables(database):
         raise _empty(ledger)
     if application_id != APPLICATION_ID:
-        raise LedgerError(f"{ledger} cannot be read as a ledger: it is an SQLite file of something else")
+        raise LedgerError(
+            f"{ledger} cannot be read as a ledger: it is an SQLite file of another program; use another name"
+        )
     if version > VERSION:
         raise LedgerError(f"{ledger} was written by a newer version (schema {version}): upgrade mps-aigc-async")
 
 
 def _empty(ledger: Path) -> LedgerError:
     return LedgerError(
-        f"{ledger} cannot be read as a ledger: it is empty. If it was one, restore it from a backup, for the next run "
-        "would pay for its jobs again; if it never was, remove it or give the ledger another name"
+        f"{ledger} cannot be read as a ledger: it is empty. If it was a ledger, restore it from a backup, because a "
+        "new one would pay for its jobs again; if it never was, remove it or give the ledger another name"
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from ..errors import AigcError, DamagedRow, InvalidRequest, LedgerError, from_record
 from ..results import AudioResult, ImageResult, StepResult, VideoResult
 from ..states import MOVES, JobState, Kind
+from .damage import damaged_row
 
 
 def request_of(job_id: str) -> str:
@@ -140,11 +141,10 @@ class JobRecord:
         try:
             return {**json.loads(self.content), **self.filled_in}
         except (ValueError, TypeError, RecursionError):
-            raise self._damaged("`content` is no request") from None
+            raise self._damaged("`content` cannot be read") from None
 
     def _damaged(self, fault: str) -> DamagedRow:
-        message = f"the ledger's row of this job is damaged: {fault}; {DamagedRow.REMEDY}"
-        return DamagedRow(message, job_id=self.job_id, task_id=self.task_id)
+        return damaged_row(self.job_id, fault, task_id=self.task_id)
 
     def sort(self) -> Hashable:
         """What it has in common with jobs whose tasks last about as long. Raises DamagedRow."""

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from ..errors import DamagedRow
 from ..states import JobState, Kind
+from .damage import damaged_row
 from .record import JobRecord
 
 VERSION: Final = 4
@@ -109,10 +109,10 @@ def from_row(row: Row) -> JobRecord:
     """A row of COLUMNS. What an older version did not keep is NULL in it. Raises DamagedRow."""
     for value, types, name in zip(row, _TYPES, COLUMNS, strict=True):
         if type(value) not in types:
-            raise damaged(row[0], f"`{name}` is {type(value).__name__}")
+            raise damaged_row(str(row[0]), f"`{name}` has a value of type {type(value).__name__}")
     for place, name in _TIMES:
         if (value := row[place]) is not None and not 0 <= float(value) < LAST_TIME:
-            raise damaged(row[0], f"`{name}` is no time")
+            raise damaged_row(str(row[0]), f"`{name}` has no time")
     values = dict(zip(COLUMNS, row, strict=True))
     column = "kind"
     try:
@@ -135,8 +135,8 @@ def from_row(row: Row) -> JobRecord:
         column = "attempts"
         attempts = range(_MOST_ATTEMPTS).index(int(values[column] or 0))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        # Without the cause, whose text may be a URL's: its query is a signature.
-        raise damaged(row[0], f"`{column}` cannot be read") from None
+        # No cause: its text may quote a URL, whose query is a signature.
+        raise damaged_row(str(row[0]), f"`{column}` cannot be read") from None
     return JobRecord(
         **values  # type: ignore[arg-type] # the schema gives each column its type
         | {
@@ -161,11 +161,6 @@ def text_or_bytes(stored: bytes) -> str | bytes:
         return stored.decode()
     except UnicodeDecodeError:
         return stored
-
-
-def damaged(job_id: object, fault: str) -> DamagedRow:
-    """The error for a row that cannot be used."""
-    return DamagedRow(f"the ledger's row of this job is damaged: {fault}; {DamagedRow.REMEDY}", job_id=str(job_id))
 
 
 def _decoded(text: str | float | None) -> Any:  # noqa: ANN401 — what it holds is from_row's to know

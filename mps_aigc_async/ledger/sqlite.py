@@ -19,12 +19,13 @@ from ..errors import CreateOutcomeUnknown, DamagedRow, LedgerError, to_record
 from ..states import JobState
 from . import schema
 from .commits import Commits
+from .damage import damaged_row, shared_task
 from .lock import WriterLock, writer_name
 from .opening import examine, put_in_place, wal_of
 from .place import Place
 from .reading import readable
 from .record import JobRecord
-from .schema import COLUMNS, damaged, from_row, text_or_bytes
+from .schema import COLUMNS, from_row, text_or_bytes
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -136,14 +137,9 @@ class SqliteLedger:
         await self._database.execute("COMMIT")
 
     async def _find_damage(self) -> None:
-        """Say what no state's list would show: TaskIds of two jobs, and states that are no word of ours."""
+        """Log the damage that no list of a state would show: a TaskId that two jobs have, and unknown states."""
         self._twins = {
-            str(job_id): DamagedRow(
-                f"the ledger has task {task_id} twice, for {first} and for this job: compare both with the service's "
-                f"console; {DamagedRow.REMEDY}",
-                job_id=str(job_id),
-                task_id=str(task_id),
-            )
+            str(job_id): shared_task(str(task_id), str(first), str(job_id))
             for job_id, task_id, first in await self._rows(_TWINS)
         }
         for error in self._twins.values():
@@ -151,7 +147,7 @@ class SqliteLedger:
         for (state,) in await self._rows("SELECT DISTINCT state FROM jobs"):  # by the index: few milliseconds
             if state not in _STATES:
                 for row in await self._rows("SELECT job_id FROM jobs WHERE state IS ?", state):
-                    _log.error("%s", damaged(row[0], "`state` is no word of ours"))
+                    _log.error("%s", damaged_row(str(row[0]), "`state` has an unknown value"))
 
     async def _intents_become_unknown(self) -> None:
         async for job in self.in_state(JobState.INTENT):

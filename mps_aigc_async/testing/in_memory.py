@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
+from ..callbacks import ignore
 from ..emulator import Conduct, Service
 from ..errors import TransportError
 from ..states import Ending
-from ..transport import Gate, Sent, Timeouts, unheard
+from ..transport import Gate, Sent, Timeouts
 from ..wire.dialect import HttpAnswer, HttpRequest
 
 
@@ -21,7 +22,7 @@ class InMemoryTransport:
         self._wall = wall
         self._latency_s = latency_s
 
-    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = unheard) -> HttpAnswer:
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         await gate()
         sent()
         await asyncio.sleep(self._latency_s / 2)

@@ -393,7 +393,7 @@ async def test_a_foreign_sqlite_file_is_refused_and_untouched(tmp_path: Path, st
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(statement)
         connection.commit()
-    await refused(path, "SQLite file of something else")
+    await refused(path, "SQLite file of another program")
 
 
 @pytest.mark.parametrize("text", ["my notes\n", "my notes\n" * 1000], ids=len)

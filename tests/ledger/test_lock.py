@@ -203,7 +203,7 @@ async def test_a_ledger_that_is_replaced_while_it_is_locked_is_not_taken(
 
     take = lock._lock
     monkeypatch.setattr(lock, "_lock", replace_first)
-    with pytest.raises(LedgerError, match="was replaced while it was opened: do it again"):
+    with pytest.raises(LedgerError, match="was replaced while it was opened: try again"):
         await SqliteLedger.open(path, OWNER)
     async with opened(path):
         pass

@@ -62,7 +62,7 @@ async def test_a_new_ledger_is_whole_when_its_name_is_there(tmp_path: Path) -> N
 
 async def test_an_empty_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "jobs.db").touch()
-    await refused(tmp_path / "jobs.db", "it is empty. If it was one, restore it from a backup")
+    await refused(tmp_path / "jobs.db", "it is empty. If it was a ledger, restore it from a backup")
 
 
 @pytest.mark.parametrize("with_its_wal", [True, False])
@@ -86,7 +86,10 @@ async def test_what_an_older_version_left_half_made_is_refused_with_the_way_out(
 @pytest.mark.parametrize("suffix", ["-wal", "-journal"])
 async def test_the_log_of_a_lost_ledger_is_not_played_into_a_new_one(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"jobs.db{suffix}").write_bytes(b"the last jobs")
-    await refused(tmp_path / "jobs.db", f"a jobs.db{suffix} that belongs to one: put the ledger back beside it")
+    await refused(
+        tmp_path / "jobs.db",
+        f"its jobs.db{suffix} is there, which holds its latest jobs: put that ledger back beside it",
+    )
 
 
 async def test_where_there_are_no_hard_links_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,7 +147,7 @@ async def test_a_ledger_of_the_first_version_and_another_owner_stays_as_it_is(tm
     ("statement", "says"),
     [
         ("PRAGMA user_version = 99", r"newer version \(schema 99\): upgrade"),
-        ("PRAGMA application_id = 5", "SQLite file of something else"),
+        ("PRAGMA application_id = 5", "SQLite file of another program"),
     ],
 )
 async def test_what_cannot_be_read_is_refused(tmp_path: Path, statement: str, says: str) -> None:

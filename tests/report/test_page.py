@@ -129,7 +129,7 @@ def test_a_folder_without_a_ledger_and_one_that_is_none(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "ledger.db") as database:
         database.execute("CREATE TABLE notes (text)")
     database.close()
-    with pytest.raises(LedgerError, match="SQLite file of something else"):
+    with pytest.raises(LedgerError, match="SQLite file of another program"):
         write(tmp_path)
 
 
