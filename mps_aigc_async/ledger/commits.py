@@ -141,10 +141,18 @@ class Commits:
         finally:
             self._closed = True
             if self._task is None or self._task.done():
-                self._fail(self._pending, self._waiters, asyncio.CancelledError("cancelled while it was closed"))
+                self._give_up()
+            else:  # it is being cancelled as well, and puts its rows back first
+                self._task.add_done_callback(lambda _: self._give_up())
             if self._checkpoint is not None:
                 self._checkpoint.cancel()
                 await asyncio.wait({self._checkpoint})
+
+    def _give_up(self) -> None:
+        """Fail the callers of the rows that no commit will write."""
+        pending, self._pending = self._pending, {}
+        waiters, self._waiters = self._waiters, {}
+        self._fail(pending, waiters, asyncio.CancelledError("cancelled while it was closed"))
 
     # --- commits ------------------------------------------------------------------------------------------------------
 
