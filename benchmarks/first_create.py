@@ -37,7 +37,7 @@ class First:
     read_at_last: int
     """The same when the last of `CREATES` was answered."""
     grown_mib: float
-    """What resident memory grew by meanwhile."""
+    """The growth of resident memory during the run."""
 
 
 async def main() -> None:

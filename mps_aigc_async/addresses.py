@@ -1,7 +1,7 @@
-"""Where a result may be fetched from: URLs as they are sent, and which hosts a redirect may lead to.
+"""Where a result may be fetched from: the URL as it is sent, and the hosts that a redirect may lead to.
 
-Pure. A signed URL is signed byte for byte, so nothing is quoted or unquoted again. A redirect comes from outside: one
-from a public host must not make this machine ask its own network (cloud metadata at 169.254.169.254, a router, a
+Pure. A signature covers each byte of a URL, so nothing is quoted or unquoted again. A redirect comes from outside: a
+public host must not be able to make this machine read its own network (cloud metadata at 169.254.169.254, a router, a
 database on loopback) and save the answer as a picture.
 """
 
@@ -26,9 +26,9 @@ _LOCAL_NAT64: Final = ip_network("64:ff9b:1::/48")
 
 
 def sendable(url: str) -> URL:
-    """The URL as it goes out: every ASCII byte as it was given, others percent-encoded as UTF-8.
+    """The URL to send: ASCII bytes unchanged, other characters percent-encoded as UTF-8.
 
-    Raises ValueError, with a text without the URL, for one that cannot be sent.
+    Raises ValueError for a URL that cannot be sent; the error's text does not quote the URL.
 
     >>> sendable("https://r.example/a%28b%29/图.png?sig=x%2Fy%2Bz%3D").raw_path_qs
     '/a%28b%29/%E5%9B%BE.png?sig=x%2Fy%2Bz%3D'
@@ -38,7 +38,7 @@ def sendable(url: str) -> URL:
     try:
         parts = urlsplit(url)
         origin = URL(f"{parts.scheme}://{parts.netloc}")
-    except (ValueError, IndexError):  # yarl's and urllib's words for what is no URL; the second for odd brackets
+    except (ValueError, IndexError):  # raised by yarl and urllib for a text that is no URL; IndexError for odd brackets
         parts, origin = urlsplit(""), URL()
     if not origin.raw_host or parts.scheme not in ("http", "https"):
         raise ValueError("its URL is not an http or https URL with a host")
@@ -48,7 +48,7 @@ def sendable(url: str) -> URL:
     return URL(str(origin.origin()) + _NOT_ASCII.sub(_quoted, target), encoded=True)
 
 
-def redirected(url: URL, location: str) -> str:
+def redirect_target(url: URL, location: str) -> str:
     """The URL that a `Location` header means, byte for byte but for blanks, which some servers write as they are.
 
     Raises ValueError, with a text without the URL.
@@ -60,12 +60,12 @@ def redirected(url: URL, location: str) -> str:
 
 
 def _quoted(text: re.Match[str]) -> str:
-    # Surrogates are raw bytes of a header, as aiohttp hands them on.
+    # aiohttp decodes the raw bytes of a header as surrogates.
     return "".join(f"%{byte:02X}" for byte in text[0].encode(errors="surrogateescape"))
 
 
 def is_global(address: str) -> bool:
-    """Whether an address literal is one of the public Internet; false for what is no address.
+    """Whether a text is an address of the public Internet; false for a text that is no address.
 
     >>> [is_global(address) for address in ("43.152.0.1", "169.254.169.254", "::ffff:10.0.0.1", "2130706433")]
     [True, False, False, False]
@@ -75,7 +75,7 @@ def is_global(address: str) -> bool:
 
 
 def may_be_public(host: str) -> bool:
-    """Whether a URL's host can be public, by its name alone: a name may be, until it is resolved."""
+    """Whether a URL's host may be public, judged before its name is resolved."""
     name = host.strip("[]").rstrip(".").lower()
     literal = _literal(name)
     if literal is not None:
@@ -107,7 +107,7 @@ def _literal(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _legacy(host: str) -> IPv4Address | None:
-    """The address that `inet_aton` reads in `2130706433`, `0x7f.1` or `127.1`: resolvers take these for names."""
+    """The address of a text such as `2130706433`, `0x7f.1` or `127.1`: resolvers read these as `inet_aton` does."""
     if not _LEGACY.fullmatch(host):
         return None
     try:

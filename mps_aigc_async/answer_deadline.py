@@ -1,9 +1,9 @@
-"""How long an answer is waited for.
+"""How long to wait for an answer.
 
-A timer alone would give up answers that are here. After a stall (a blocked loop, a stopped process, a laptop asleep) a
-deadline that passed meanwhile and a socket that can be read are handled in one turn of the loop, and a task that is
-cancelled in that turn loses the answer: 8 of 120 creates did so after 66 s (2026-11, aiohttp's `sock_read`). On uvloop
-timers even come first.
+A plain timer can give up an answer that has already arrived. After a stall (a blocked loop, a stopped process, a laptop
+asleep) the loop handles the expired deadline and the readable socket in one turn, and a task that is cancelled in that
+turn loses the answer: 8 of 120 creates lost theirs after 66 s (2026-11, aiohttp's `sock_read`). uvloop even runs timers
+first.
 """
 
 import asyncio
@@ -12,16 +12,16 @@ from types import TracebackType
 from typing import Final, Self
 
 LATE_S: Final = 0.1
-"""Seconds after which a timer fires late: a loop that runs fires it within a few milliseconds."""
+"""A timer that fires this many seconds late proves a stall: a running loop is late by a few milliseconds."""
 GRACE_S: Final = 1.0
-"""Seconds that an answer gets, once, when its deadline passed in a stall: enough for the loop to read the sockets, and
-for a network that slept with the machine to deliver what it holds."""
+"""Extra seconds for an answer, once, when its deadline passed in a stall: the loop reads its sockets, and a network
+that slept with the machine delivers its packets."""
 
 
 class AnswerDeadline:
-    """Raises TimeoutError out of its `async with` block when an answer, or its next piece, does not come in time.
+    """Raises TimeoutError out of its `async with` block if an answer, or its next piece, does not arrive in time.
 
-    `read_s` is between two pieces, `total_s` for the whole answer; both count from `begin`.
+    `read_s` bounds the wait for each piece, `total_s` the whole answer; both count from `begin`.
     """
 
     def __init__(self, *, read_s: float, total_s: float) -> None:
@@ -46,13 +46,13 @@ class AnswerDeadline:
         await self._scope.__aexit__(kind, error, trace)
 
     def begin(self) -> None:
-        """The first byte of the request goes out now."""
+        """Start counting: the first byte of the request goes out now."""
         self._heard_at = self._loop.time()
         self._ends_at = self._heard_at + self._total_s
         self._look_at(self._due())
 
     def heard(self) -> None:
-        """A piece of the answer has arrived. Called for each: it only notes the time."""
+        """Note that a piece of the answer has arrived. Called for every piece, so it only stores the time."""
         self._heard_at = self._loop.time()
 
     def _due(self) -> float:
@@ -63,7 +63,7 @@ class AnswerDeadline:
 
     def _look(self, planned: float) -> None:
         now = self._loop.time()
-        if now < self._due():  # a piece has come meanwhile
+        if now < self._due():  # a piece has arrived since
             self._look_at(self._due())
         elif now - planned > LATE_S and not self._had_grace:
             self._had_grace = True

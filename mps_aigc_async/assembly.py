@@ -18,7 +18,7 @@ from .credentials import Credentials, CredentialSource
 from .downloads import Downloads
 from .errors import AccountError, DamagedRow, InvalidRequest, LedgerError
 from .events import Events
-from .faults import as_ours
+from .faults import as_aigc_error
 from .folders import Folder, absolute, prepare_folder
 from .jobs import Jobs
 from .keyring import KeyRing
@@ -230,7 +230,7 @@ class Parts:
             parts.push_async_callback(self.downloads.close)
             parts.push_async_callback(self.keys.close)  # after the exchanges: one may wait for keys to sign with
             parts.push_async_callback(self.exchanges.close, CLOSE_GRACE_S)
-            parts.callback(self._hurry_ledgers)  # or an exchange would wait for a disk that is full, and we for it
+            parts.callback(self._hurry_ledgers)  # before the exchanges, which may be waiting for a full disk
             parts.callback(self._stop_creating)
             parts.callback(self.calls.stop_creating)
             parts.callback(self.poller.close)  # before the last exchanges end: what they submit is resumed later
@@ -296,8 +296,10 @@ class BatchRun:
         try:
             request = as_request(item)
             name = self._names.name(request)
-        except Exception as error:  # noqa: BLE001 — an item may be any object, and raise anything when it is looked at
-            return Outcome(job_id=number, request=item, error=as_ours(error, f"reading {number}").about(job_id=number))
+        except Exception as error:  # noqa: BLE001 — an item may be any object, and its attributes may raise anything
+            return Outcome(
+                job_id=number, request=item, error=as_aigc_error(error, f"reading {number}").about(job_id=number)
+            )
         assert self._pipelines is not None  # noqa: S101 — prepared before the first item
         outcome = await self._pipelines.outcome(request, name, self._folder, begun)
         return replace(cast("Outcome[BatchItem]", outcome), request=item)
@@ -322,5 +324,5 @@ def as_request(item: BatchItem) -> Request:
 async def folder_for(save_to: str | Path | None) -> Folder | None:
     if save_to is None:
         return None
-    # The ledger's paths stay true wherever the process moves to, and whatever becomes of a link on the way.
+    # The ledger's paths stay valid when the working directory or a symlink changes.
     return await asyncio.to_thread(lambda: prepare_folder(absolute(save_to)))

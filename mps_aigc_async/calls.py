@@ -93,9 +93,9 @@ class Calls:
             failure = unexpected(fault, f"calling {call.action}")
         except Exception as fault:  # noqa: BLE001 — any: after the first byte a create may have been accepted
             failure = unexpected(fault, f"calling {call.action}")
-        # Not sent, it would meet the same fault again.
+        # A call that was not sent would meet the same fault again.
         failure.ending = Ending.UNKNOWN if send_time.has_come else Ending.REFUSED
-        # Raised out here, so that the foreign exception is in no chain: its text may hold the request.
+        # Raised outside the `except` block, so that the foreign exception, which may quote the request, is in no chain.
         raise failure.about(action=call.action)
 
     def _decoded(
@@ -119,7 +119,7 @@ class Calls:
         return value
 
     def _hear_time(self, answer: HttpAnswer, send_time: SendTime) -> None:
-        """Go by the service's clock: it judges our timestamps, ours only measures."""
+        """Adjust our clock to the service's, which checks our timestamps."""
         date = server_time(answer)
         if date is not None:
             self._clock.hear(date, send_time.age_s or 0.0)
@@ -190,6 +190,6 @@ def _is_being_cancelled() -> bool:
 
 
 def _is_the_services(error: AigcError) -> bool:
-    """Whether the service itself has answered so, and not a gateway with a page of its own: the relay's dialect names
-    an answer without a code by its status."""
+    """Whether the error came from the service itself and not from a gateway: the relay's dialect makes the code of an
+    answer without one from its HTTP status."""
     return isinstance(error, ServiceError) and not error.code.startswith("HTTP ")

@@ -42,11 +42,11 @@ ResultT = TypeVar("ResultT", ImageResult, VideoResult, AudioResult)
 
 
 READ_AHEAD: Final = 40
-"""Requests of a batch that are read and wait to be created, at most: as many as all kinds' limits let out in a second,
-so that no send time waits for the reading, and the first create does not wait for thousands to be read."""
+"""Most requests of a batch that are read and wait to be created: as many as the limits of all kinds allow in a second.
+So no send time waits for the reading, and the first create does not wait until thousands are read."""
 
 SAVING: Final = 100
-"""Requests of a batch that may be under way beyond those that can run: being saved, or waiting to be created."""
+"""Requests of a batch that may be in progress beyond those that can run: they are saved, or wait to be created."""
 
 
 class AigcClient:
@@ -290,7 +290,7 @@ class AigcClient:
         return self._parts
 
     def _watch_of(self, task_id: str) -> Watch | None:
-        """What is known of a task while it is polled."""
+        """The watch of a task, while it is polled."""
         return None if self._parts is None else self._parts.poller.of_task(task_id)
 
     async def _opened_ledger(self, path: str | Path | None) -> Ledger:
@@ -341,7 +341,7 @@ async def _within(
     job_id: str | None = None,
     task_id: str | None = None,
 ) -> T:
-    """Wait for `work`. Raises TaskTimeout with what the task's `watch` has heard by then."""
+    """Wait for `work`. Raises TaskTimeout with the latest status that the task's `watch` has."""
     deadline = asyncio.timeout(timeout)
     try:
         async with deadline:

@@ -1,8 +1,8 @@
-"""The service's Unix time, whatever becomes of this machine's clock.
+"""The service's Unix time, independent of this machine's clock.
 
-The service judges signatures and ends URLs by its own clock, and a machine's wall clock may be off by a day or be put
-right in mid-run. So the machine's clock is believed until the service first tells its time. From then on the time is
-the service's, carried on by the loop's monotonic clock, which nobody sets.
+The service checks signatures and expires URLs by its own clock, while a machine's clock may be off by a day or be
+corrected in mid-run. So this clock follows the machine's until the first answer with a `Date`. Then it follows the
+service's, and the loop's monotonic clock, which nobody sets, counts the seconds between two answers.
 
 An answer's `Date` is in whole seconds and was written at some moment of the exchange. So it tells an interval: at the
 receipt the service's time is at least the `Date`, and at most a second (the part that is cut off) and the exchange's
@@ -19,9 +19,9 @@ from typing import Final
 _log: Final = logging.getLogger("mps_aigc_async")
 
 SLACK_S: Final = 1.0
-"""How far outside an answer's interval our time may lie before it is corrected. The servers behind one name keep their
-clocks within a second of each other, and would else pull ours to and fro. All that is judged by this time (signatures
-300 s, keys 5 s before their end, URLs for hours) bears such an error."""
+"""Seconds that our time may lie outside an answer's interval before it is corrected. The servers behind one name differ
+by up to a second, and would otherwise move our clock back and forth. Every use of this time tolerates such an error:
+signatures live 300 s, keys are dropped 5 s before they expire, URLs live for hours."""
 
 AGREES_S: Final = 240.0
 """How close a call's timestamp and the `Date` that refused it must be to prove that another clock wrote the `Date`: the
@@ -29,7 +29,7 @@ service takes timestamps up to 300 s off (TC3), less a minute for slow requests.
 
 
 class ServiceClock:
-    """The service's time by the `Date` of its answers.
+    """The service's time, taken from the `Date` of its answers.
 
     >>> clock = ServiceClock(wall=lambda: 5000.0, monotonic=lambda: 7.0)
     >>> clock.now()
@@ -79,7 +79,7 @@ class ServiceClock:
 
 
 def corrected(known: float, date: float, took_s: float) -> float:
-    """Our time as it is if an answer's `Date` allows it, else the middle of the interval that the answer tells.
+    """Our time, unchanged if an answer's `Date` allows it, else the middle of the answer's interval.
 
     >>> corrected(100.9, date=100.0, took_s=0.1), corrected(98.9, date=100.0, took_s=0.0)
     (100.9, 100.5)

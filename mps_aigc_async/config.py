@@ -136,8 +136,8 @@ class TaskTimeouts(Section):
     """Seconds until our waiting ends; the job stays in the ledger and can be gone on with."""
 
     image_seconds: Seconds = TASK_DEADLINE_S[Kind.IMAGE]
-    """From when an image's task was first seen running until it is given up. In the service's queue it is waited for
-    12 hours, or as long as this if it is more."""
+    """Seconds after an image's task was first seen running when it is given up. It may wait in the service's queue for
+    12 hours, or for this time if it is longer."""
     video_seconds: Seconds = TASK_DEADLINE_S[Kind.VIDEO]
     """The same for a video's; 48 hours at the least for one that waits for off-peak hours."""
     audio_seconds: Seconds = TASK_DEADLINE_S[Kind.AUDIO]

@@ -1,9 +1,9 @@
-"""Connections on which an answer can only be the answer to its own request.
+"""Connections that never deliver another request's answer.
 
-HTTP/1.1 has no number that ties an answer to its request: the next bytes on a connection are the answer. A server or a
-gateway that repeats an answer, or announces a time-out (408), on an idle connection gives the next request an answer
-that is not its own, and aiohttp hands such a connection out (measured with 3.14). So bytes that arrive while nothing is
-asked are never parsed: they close their connection, and a connection is looked at once more right before it is used.
+HTTP/1.1 has no number that ties an answer to its request: the next bytes on a connection are the answer. If a server or
+gateway repeats an answer, or sends a time-out (408), on an idle connection, the next request reads those bytes as its
+own answer; aiohttp reuses such a connection (measured with 3.14). So bytes that arrive on an idle connection are never
+parsed: they close it. Each connection is also checked once more right before it is used.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ OnPiece = Callable[[], None]
 
 
 class UnusableConnection(aiohttp.ClientConnectionError):
-    """A connection that was closed, or spoilt by bytes that nobody asked for, before anything was written on it.
+    """The connection was closed, or received unrequested bytes, before anything was written on it.
 
-    aiohttp repeats a GET after some of its own connection errors; this class is none of those.
+    aiohttp repeats a GET after some of its own connection errors, but not after this one.
     """
 
 
 class _Line(ResponseHandler):
-    """A connection that knows whether an answer is due. Until its first rest aiohttp may ask a proxy for a tunnel."""
+    """A connection that knows whether an answer is due. A new one is not idle: aiohttp may ask a proxy for a tunnel."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -41,14 +41,14 @@ class _Line(ResponseHandler):
         self._on_piece: OnPiece = ignore
 
     def rest(self) -> None:
-        """Nothing is asked from now on."""
+        """Become idle: no answer is due from now on."""
         self.rests = True
         self._on_piece = ignore
         if self._parser is not None and _has_begun_another(self._parser):
             self.force_close()
 
     def ask(self, on_piece: OnPiece) -> None:
-        """A request is about to be written. `on_piece` is called for each piece of its answer."""
+        """Expect an answer: a request is about to be written. `on_piece` is called for each piece of its answer."""
         self.rests = False
         self._on_piece = on_piece
 
@@ -58,7 +58,7 @@ class _Line(ResponseHandler):
             if self.transport is not None:
                 self.transport.close()
             return
-        if data:  # aiohttp passes none to itself as it goes on reading
+        if data:  # aiohttp calls this without data when it resumes reading
             self._on_piece()
         super().data_received(data)
 
@@ -80,27 +80,29 @@ def _has_begun_another(parser: _Parser) -> bool:
 
 
 class QuietConnector(aiohttp.TCPConnector):
-    """Hands out only connections on which nothing has arrived unasked."""
+    """Hands out only connections that have received no unrequested bytes."""
 
     def __init__(
         self, *, limit: int = 100, keepalive_timeout: float = 15.0, resolver: AbstractResolver | None = None
     ) -> None:
         super().__init__(limit=limit, keepalive_timeout=keepalive_timeout, resolver=resolver)
         loop = asyncio.get_running_loop()
-        # Private, and the only way in: `should_close`, which aiohttp has for the purpose, misses a stray answer of
-        # which only a part has arrived. tests/test_connections.py fails if aiohttp stops using it.
+        # Private, and the only way in: aiohttp's own check, `should_close`, misses a stray answer that has arrived
+        # only in part. tests/test_connections.py fails if aiohttp stops using `_factory`.
         make: type[ResponseHandler] = _Line
         self._factory = partial(make, loop)
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         connection = await self.quiet_connection(req, traces, timeout)
-        return handed_over(connection)
+        return lend(connection)
 
     async def quiet_connection(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> Connection:
-        """A usable connection, at rest. Spoilt idle ones are closed on the way; a spoilt fresh one raises
-        UnusableConnection, since the next one of a server that speaks first would be no better."""
+        """Return a usable idle connection, and close the unusable idle ones it meets.
+
+        Raises UnusableConnection if a new connection is unusable: a server that speaks first would spoil the next one
+        as well."""
         while True:
             connection = await super().connect(req, traces, timeout)
             line = connection.protocol
@@ -117,16 +119,16 @@ class QuietConnector(aiohttp.TCPConnector):
 
 
 async def require_usable(connection: Connection) -> None:
-    """Raise UnusableConnection, and close the connection, if anything has arrived on it or it has ended."""
+    """Raise UnusableConnection, and close the connection, if it has received bytes or has ended."""
     try:
         unread = _has_unread(connection)
         if unread:
-            # In its first turn the loop finds the socket readable, and queues its reader behind this task; in the
-            # second one the reader has run. (On Windows' proactor and uvloop the bytes come in the first turn.)
-            # A TLS connection may turn out to be usable: session tickets are no bytes of an answer.
+            # In the first turn the loop finds the socket readable and queues its reader behind this task; by the second
+            # turn the reader has run. (Windows' proactor and uvloop deliver the bytes in the first turn.)
+            # A TLS connection may turn out to be usable: a session ticket is not part of an answer.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            unread = _has_unread(connection)  # by a transport whose reading is paused
+            unread = _has_unread(connection)  # still true if the transport has paused reading
     except BaseException:
         connection.close()
         raise
@@ -136,8 +138,8 @@ async def require_usable(connection: Connection) -> None:
         raise UnusableConnection
 
 
-def handed_over(connection: Connection, on_piece: OnPiece = ignore) -> Connection:
-    """The connection, for one request: the next bytes on it are the answer, until aiohttp has the whole of it."""
+def lend(connection: Connection, on_piece: OnPiece = ignore) -> Connection:
+    """Lend the connection to one request: its next bytes are the answer, until aiohttp has the whole answer."""
     line = connection.protocol
     if isinstance(line, _Line):
         line.ask(on_piece)
@@ -146,14 +148,14 @@ def handed_over(connection: Connection, on_piece: OnPiece = ignore) -> Connectio
 
 
 def _has_unread(connection: Connection) -> bool:
-    """Whether the kernel has something for a connection that the loop has not read yet: the loop may have been blocked
-    while it arrived. A look costs 2 µs; two turns cost 15 µs, and make a request late if the loop is busy."""
+    """Whether the kernel holds bytes that the loop has not read yet: they may have arrived while the loop was blocked.
+    This check costs 2 µs; two turns of the loop cost 15 µs, and delay the request if the loop is busy."""
     transport = connection.transport
     sock = None if transport is None else transport.get_extra_info("socket")
     if sock is None or sock.fileno() < 0:
-        return True  # closed; over TLS the protocol hears of it a turn later
+        return True  # closed; over TLS the protocol learns this one turn later
     if sys.platform == "win32":
         return bool(select.select([sock], [], [], 0)[0])
-    poll = select.poll()  # unlike select.select it takes descriptors above 1023
+    poll = select.poll()  # unlike select.select, it accepts descriptors above 1023
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))

@@ -19,7 +19,7 @@ from . import events
 from .callbacks import ignore
 from .calls import Calls
 from .errors import AigcError, CreateOutcomeUnknown, LedgerError, Throttled, TooManyTasks, TransportError, to_record
-from .faults import as_ours
+from .faults import as_aigc_error
 from .ledger import JobRecord, Ledger
 from .limits import PROBE_S, AccountLimits, SendTime, Slot
 from .ownership import Owner
@@ -37,18 +37,18 @@ that the guide of 2026-05-29 calls usual: images 1 to 3 minutes, videos 3 to 5; 
 video."""
 
 MOST_TOLD: Final = 100
-"""TaskIds named when their ledger is gone."""
+"""Most TaskIds to name when their ledger is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How a job's create comes to its request."""
+    """How to make the request of a job's create."""
 
     resolve: Callable[[], TaskRequest]
-    """Makes the request to send. Called when the job has its slot, and again for a create in another session, so that
-    it sees what is true then (a URL's age)."""
+    """Makes the request to send. Called when the job has its slot, and again for a create in another session, because
+    the answer may change (a URL's age)."""
     begun: Callable[[], None] = ignore
-    """Called when the job no longer waits to be created: its create goes out, or is not needed."""
+    """Called when the job no longer waits to be created: its create is sent, or not needed."""
 
 
 class Emit(Protocol):
@@ -116,7 +116,7 @@ class Creates:
         self._exchanges: dict[str, asyncio.Task[JobRecord]] = {}
         self._to_send: dict[asyncio.Task[JobRecord], SendTime] = {}
         self._lost = ""
-        """What is told of a ledger that has left its place; empty as long as it has not."""
+        """The message about a ledger that is out of place; empty while it is in place."""
 
     def stop(self) -> None:
         """End the creates that are prepared and not sent: their jobs are *planned* again. What is sent goes on."""
@@ -241,7 +241,7 @@ class Creates:
         except LedgerError as error:  # raised before the first byte: the next process would not know of this create
             creation.job = intent.moved(not_sent)
             await self._ledger.put(creation.job)
-            raise await self._out_of_place(error) from error
+            raise await self._out_of_place_error(error) from error
         except AigcError as error:
             return await self._refused(creation, self._sent(intent, send_time), error, may_exist=may_exist)
         except asyncio.CancelledError:
@@ -256,14 +256,14 @@ class Creates:
         return await self._accepted(self._sent(intent, send_time), created, creation.slot)
 
     async def _require_own_task(self, task_id: str, job_id: str) -> None:
-        """Raise TransportError for a create that was answered with another job's task: the answer was that job's, given
-        twice, and tells nothing of this one. Otherwise the task is taken to be this job's from now on."""
+        """Raise TransportError if the create was answered with another job's task: that job's answer was delivered
+        twice, and says nothing about this create. Otherwise the task belongs to this job from now on."""
         other = self._answered.setdefault(task_id, job_id)
         if other == job_id:
             try:
                 other = await self._other_holder(task_id, job_id)
             except Exception as error:  # noqa: BLE001 — of whatever class: a look that fails must not cost a TaskId
-                as_ours(error, "looking for a task's job")
+                as_aigc_error(error, "looking for a task's job")
                 return
             if not other:
                 return
@@ -272,9 +272,9 @@ class Creates:
             f"the create was answered with task {task_id}, which belongs to {other}", ending=Ending.UNKNOWN
         )
 
-    async def _out_of_place(self, error: LedgerError) -> LedgerError:
-        """The error for a ledger that is not in its place any more, with the TaskIds that no other process will find.
-        They are logged once."""
+    async def _out_of_place_error(self, error: LedgerError) -> LedgerError:
+        """The error for a ledger that is out of place, with the TaskIds that no other process will find; it is logged
+        once."""
         if not self._lost:
             running = [job.task_id or "" async for job in self._ledger.in_state(JobState.SUBMITTED)]
             told = ", ".join(running[:MOST_TOLD]) + (", …" if len(running) > MOST_TOLD else "")
@@ -303,11 +303,13 @@ class Creates:
             slot.name(created.task_id)
         try:
             await self._ledger.put(submitted)
-        except Exception as error:  # noqa: BLE001 — of whatever class: the TaskId must be told
+        except Exception as error:  # noqa: BLE001 — after an exception of any class the TaskId must be reported
             _log.error(
                 "the service accepted %s as task %s, which the ledger could not keep", intent.job_id, created.task_id
             )
-            raise as_ours(error, "keeping a TaskId").about(job_id=intent.job_id, task_id=created.task_id) from None
+            raise as_aigc_error(error, "keeping a TaskId").about(
+                job_id=intent.job_id, task_id=created.task_id
+            ) from None
         finally:
             self._answered.pop(created.task_id, None)
             self._watch(submitted)

@@ -1,8 +1,7 @@
-"""How long a task is waited for, on a clock that nobody sets: decisions without effects.
+"""How long to wait for a task, on the loop's monotonic clock. Pure decisions.
 
-A task that waits in the service's queue is as good as one that runs, and may wait for hours there. So each has a
-deadline of its own: the queue's counts from when the watching began, the run's from when a poll first found the task
-running.
+A task may wait in the service's queue for hours before it runs. So the queue and the run have separate deadlines: the
+queue's counts from the first moment the task is watched, the run's from the first poll that finds the task running.
 """
 
 from collections.abc import Mapping
@@ -12,31 +11,31 @@ from typing import Final
 from .states import Kind, TaskState
 
 TASK_DEADLINE_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 1800.0, Kind.VIDEO: 1800.0, Kind.AUDIO: 1800.0}
-"""Seconds from when a task was first seen running until it is given up: the guide of 2026-05-29 waits 30 minutes for an
-image or a video. No document names a time for audio: as long."""
+"""Seconds after a task was first seen running when it is given up: the guide of 2026-05-29 waits 30 minutes for an
+image or a video. No document names a time for audio, so audio gets the same."""
 
 OFF_PEAK_S: Final = 48 * 3600.0
-"""The same for a video that may wait for off-peak hours (Vidu's OffPeak, MPS API documents of 2026-10)."""
+"""The same deadline for a video that may wait for off-peak hours (Vidu's OffPeak, MPS API documents of 2026-10)."""
 
 QUEUE_S: Final = 12 * 3600.0
-"""Seconds that a task may wait in the service's queue. No document bounds it. As long as a result's URL lives (guide of
-2026-05-29): a chain's input that was created as late as this could not be fetched any more."""
+"""Seconds that a task may wait in the service's queue. No document names a bound. This is the life of a result's URL
+(guide of 2026-05-29): after it, a video's first frame can no longer be fetched."""
 
 EMPTY_GRACE_S: Final = 60.0
-"""Seconds that a task may be DONE without a URL, with a message that reads like a fault, before it counts as failed: a
-service whose result comes right after its word is given time, and who waits hears the reason while it is of use."""
+"""Seconds that a task may be DONE with an error message and no URL before it counts as failed. The URL may arrive a
+moment after the status; a longer wait would only delay the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds that one task is waited for."""
+    """How long to wait for one task, in seconds."""
 
     running_s: float
     queued_s: float
 
     @classmethod
     def of(cls, running_s: float, *, off_peak: bool = False) -> "Patience":
-        """The patience with a task by its kind's deadline; a larger setting of the user's counts for the queue too.
+        """Derive both waits from the running deadline; a deadline above QUEUE_S applies to the queue too.
 
         >>> Patience.of(1800.0), Patience.of(1800.0, off_peak=True).queued_s / 3600
         (Patience(running_s=1800.0, queued_s=43200.0), 48.0)
@@ -46,7 +45,7 @@ class Patience:
 
 
 class Deadline:
-    """When to give one task up, by what its polls have told. Times are the loop's."""
+    """When to give up one task, updated by its polls. Times are the loop's."""
 
     __slots__ = ("_patience", "at", "seen_running")
 
@@ -59,12 +58,12 @@ class Deadline:
         return f"<Deadline at {self.at:.3f}, {'running' if self.seen_running else 'queued'}>"
 
     def polled(self, state: TaskState, now: float) -> None:
-        """A poll found the task in this state. What runs once is not taken for waiting again: a service that puts a
-        task back would be waited for without end."""
+        """Take in the state that a poll found. A task that has run stays *running* here: a service that put tasks back
+        into its queue could otherwise extend the deadline for ever."""
         if state is not TaskState.WAITING and not self.seen_running:
             self.seen_running = True
             self.at = now + self._patience.running_s
 
-    def held_s(self, now: float) -> float:
-        """Seconds that the task keeps its slot if nobody polls it from now on: it may begin to run at once."""
+    def slot_hold_s(self, now: float) -> float:
+        """Seconds to keep the task's slot taken if its polling stops now: the task may start to run at any moment."""
         return max(0.0, min(self.at - now, self._patience.running_s))

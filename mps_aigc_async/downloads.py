@@ -1,8 +1,8 @@
-"""Results from their URLs to disk: one URL, tried again until its file is there or there is no hope.
+"""Download one result from its URL to a file, with retries.
 
-A session of its own, so that a download never takes a connection or a cookie from the API, and sends none of its
-headers: result URLs are signed by themselves. What breaks off is gone on with where it stopped (RFC 9110, section 14),
-until the time allowed is over: a result is paid for, and its URL ends.
+Downloads have sessions of their own: they never use a connection, cookie or header of the API, because result URLs
+carry their own signature. An interrupted download resumes where it stopped (RFC 9110, section 14) until the time
+allowed is over: the result is paid for, and its URL expires.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from socket import AddressFamily
 from typing import Final, TypeVar
@@ -20,14 +21,14 @@ from aiohttp.connector import Connection
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
-from .addresses import is_global, may_be_public, redirected, sendable
+from .addresses import is_global, may_be_public, redirect_target, sendable
 from .callbacks import ignore
 from .connections import QuietConnector
 from .errors import DownloadError
 from .faults import frames_of
 from .media import medium_of, suffix_for
 from .partfile import Part, PartLost, opened, put_in_place, removed, sync, write
-from .places import WINDOW_S, LeastSpeed, MadeRoom, Places
+from .places import WINDOW_S, LeastSpeed, Places, TooSlow
 from .states import Kind
 from .transport import Timeouts, proxy_for
 from .trials import Fault, Hope, Trials, shown
@@ -37,7 +38,7 @@ T = TypeVar("T")
 _log: Final = logging.getLogger("mps_aigc_async")
 
 PARALLEL: Final = 16
-"""Downloads at once: enough to fill a line, few enough to leave the loop to the polls."""
+"""Downloads at once: enough to fill a line, few enough to leave the loop free for the polls."""
 STARTS: Final = (PARALLEL, 0.2)
 """Downloads may start in bursts of PARALLEL, and then at 80 a second: more than the 30 tasks that can end in one, or a
 saturated batch would wait for its files."""
@@ -45,8 +46,8 @@ MAX_REDIRECTS: Final = 3
 CHUNK: Final = 1 << 18
 
 MAX_BYTES: Final = {Kind.IMAGE: 1 << 28, Kind.VIDEO: 1 << 32, Kind.AUDIO: 1 << 30}
-"""Of one result: 256 MiB, 4 GiB and 1 GiB, far above what 4K, 16 s and ten minutes of sound come to. More is a fault,
-and must not fill a disk."""
+"""Most bytes of one result: 256 MiB, 4 GiB and 1 GiB, far more than a 4K image, a video of 16 s and ten minutes of
+sound need. A larger answer is a fault, and must not fill a disk."""
 
 _PART: Final = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<whole>\d+)")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -84,17 +85,19 @@ class Downloads:
         kind: Kind,
         *,
         within_s: float,
+        begin_within_s: float = inf,
         new_for_s: float = 0.0,
         on_retry: OnRetry = ignore,
     ) -> Path:
         """Save a result as `target` with the suffix of its content; return the file.
 
-        What may pass is tried again for `within_s` seconds, and a URL that is refused for `new_for_s`. Raises
+        Temporary faults are retried for `begin_within_s` seconds, a refused URL for `new_for_s`. An attempt that has
+        begun by then goes on, because storages judge a URL when it is asked for; `within_s` ends it. Raises
         DownloadError.
         """
         loop = asyncio.get_running_loop()
         part, speed = Part.of(target, kind), LeastSpeed(self._places, self._window_s)
-        trials = Trials(url, loop.time(), new_for_s)
+        trials = Trials(url, loop.time(), new_for_s, begin_within_s)
         deadline = asyncio.timeout_at(loop.time() + within_s)
         try:
             async with removed(part), deadline:
@@ -125,8 +128,8 @@ class Downloads:
                 if isinstance(error, PartLost):
                     part.tag = ""  # from the beginning, next time
             if fault.hope is Hope.AT_ONCE and (not part.tag or part.size <= before):
-                speed.widen()  # what came is lost
-        # Raised out here: aiohttp's errors quote the URL, and with it its signature.
+                speed.widen()  # the received bytes are lost
+        # Raised outside the `except` block: aiohttp's errors, which quote the signed URL, must not be in its chain.
         raise fault
 
     async def _fetch(self, url: str, part: Part, kind: Kind, speed: LeastSpeed) -> str:
@@ -136,7 +139,7 @@ class Downloads:
         for _ in range(MAX_REDIRECTS + 1):
             proxy = proxy_for(place)
             async with speed.network():
-                # A proxy resolves names by itself, and may be in a private network itself.
+                # A proxy resolves names itself, and may itself be in a private network.
                 session = self._open(guarded=guarded and proxy is None)
                 response = await session.get(place, headers=rest, allow_redirects=False, proxy=proxy)
             async with response:
@@ -151,7 +154,7 @@ class Downloads:
         raise Fault(f"more than {MAX_REDIRECTS} redirects", Hope.NONE)
 
     def _open(self, *, guarded: bool = False) -> aiohttp.ClientSession:
-        """The session for URLs of the service, or the one for where a public host redirects to."""
+        """The session for the service's URLs, or the guarded one for redirects from a public host."""
         if guarded:
             self._guarded = self._guarded or self._session_of(QuietConnector(resolver=_PublicOnly()))
             return self._guarded
@@ -176,7 +179,7 @@ class Downloads:
 
 
 async def _receive(response: aiohttp.ClientResponse, part: Part, kind: Kind, speed: LeastSpeed) -> None:
-    """Write what comes to `part`, and sync it. Raises Fault."""
+    """Write the answer's body to `part`, and sync it. Raises Fault."""
     size = _judge(response, part, kind)
     file = await _disk_work(opened(part))
     try:
@@ -191,14 +194,14 @@ async def _receive(response: aiohttp.ClientResponse, part: Part, kind: Kind, spe
             _check_size(part.size, kind)
         await _on_disk(sync, file, part.size)
     finally:
-        with suppress(OSError):  # all is written, or was refused and told
+        with suppress(OSError):  # every chunk was written, or its failure has been raised
             file.close()
     if size is not None and part.size != size:
-        raise aiohttp.ClientPayloadError(f"{part.size} of {size} bytes came")
+        raise aiohttp.ClientPayloadError(f"received {part.size} of {size} bytes")
 
 
 def _judge(response: aiohttp.ClientResponse, part: Part, kind: Kind) -> int | None:
-    """The result's whole size, if that is told, and `part` as it is to be gone on with. Raises Fault."""
+    """Check the answer's headers and prepare `part`; return the result's whole size if it is known. Raises Fault."""
     _check_status(response, part)
     enclosed = _PART.fullmatch(response.headers.get("Content-Range", "")) if response.status == 206 else None
     tag = response.headers.get("ETag", "")
@@ -210,7 +213,7 @@ def _judge(response: aiohttp.ClientResponse, part: Part, kind: Kind) -> int | No
         raise Fault("another part of the file came than the one asked for")
     packed = [coding for coding in _codings(response) if coding not in _AS_STORED]
     if packed:
-        raise Fault(f"it came packed ({', '.join(packed)}), which was not asked for", Hope.MINUTES)
+        raise Fault(f"the server sent it compressed ({', '.join(packed)}), which was not requested", Hope.MINUTES)
     size = response.content_length if enclosed is None else int(enclosed["whole"])
     _check_size(size or 0, kind)
     return size
@@ -236,8 +239,8 @@ def _check_status(response: aiohttp.ClientResponse, part: Part) -> None:
 
 
 def _hope_after(refusal: int) -> Hope:
-    """A URL that is new may be refused for a moment: the object is not copied to where it is asked for (404, and 403
-    from storages that tell nobody what they do not have), or the signing clock is ahead of the storage's (403)."""
+    """A new URL may be refused for a moment: the object has not been copied to this storage node (404, or 403 from
+    storages that hide missing objects), or the signer's clock is ahead of the storage's (403)."""
     return Hope.WHILE_NEW if refusal in (403, 404) else Hope.NONE
 
 
@@ -253,14 +256,14 @@ def _named(target: Path, suffix: str, kind: Kind) -> Path:
 
 
 def _suffix(part: Part, content_type: str, url: str, kind: Kind) -> str:
-    """The suffix of what came. Raises Fault for what is no result."""
+    """The suffix of the content. Raises Fault if the content is not a result."""
     suffix = suffix_for(part.head, content_type, url, kind) if part.size else None
     if suffix is None:
-        part.tag = ""  # from the beginning, next time
-        came = f"a text page ({content_type})" if part.size else "an empty file"
-        raise Fault(f"{came} came in place of the {kind}", Hope.MINUTES)
+        part.tag = ""  # start from the beginning next time
+        content = f"a text page ({content_type})" if part.size else "an empty file"
+        raise Fault(f"the server sent {content} instead of the {kind}", Hope.MINUTES)
     if medium_of(suffix, kind) is not kind:
-        # Some scenes make something else than their kind (Hunyuan's 3d_scene): it is paid for, so it is kept.
+        # Some scenes make another medium than their kind (Hunyuan's 3d_scene): it is paid for, so it is kept.
         _log.warning("a %s came as %s", kind, suffix)
     return suffix
 
@@ -269,7 +272,7 @@ def _suffix(part: Part, content_type: str, url: str, kind: Kind) -> str:
 
 
 class _Response(aiohttp.ClientResponse):
-    """Remembers its peer: the connection may be another's by the time one asks."""
+    """Remembers its peer: its connection may serve another request later."""
 
     peer: str | None = None
 
@@ -280,7 +283,7 @@ class _Response(aiohttp.ClientResponse):
 
 
 class _LeadsInside(OSError):
-    """A name that a redirect names has no public address."""
+    """The host of a redirect has no public address."""
 
 
 class _PublicOnly(AbstractResolver):
@@ -303,7 +306,7 @@ class _PublicOnly(AbstractResolver):
 
 
 def _came_from_outside(response: aiohttp.ClientResponse, url: URL, proxy: str | None) -> bool:
-    """Whether a public host answered; through a proxy, as far as its name tells."""
+    """Whether a public host answered; through a proxy, judged by its name."""
     if proxy is None and isinstance(response, _Response) and response.peer is not None:
         return is_global(response.peer)
     return may_be_public(url.host or "")
@@ -314,7 +317,7 @@ def _sendable(url: str) -> URL:
 
 
 def _redirected(url: URL, location: str) -> URL:
-    return _judged(lambda: sendable(redirected(url, location)))
+    return _judged(lambda: sendable(redirect_target(url, location)))
 
 
 def _judged(url: Callable[[], URL]) -> URL:
@@ -329,7 +332,7 @@ def _judged(url: Callable[[], URL]) -> URL:
 
 
 class _DiskError(Exception):
-    """Something could not be written."""
+    """A file could not be written."""
 
 
 _LEADS_INSIDE: Final = "a redirect leads from a public host into a private network"
@@ -340,7 +343,7 @@ async def _disk_work(work: Awaitable[T]) -> T:
         return await work
     except OSError as error:
         reason = error.strerror or type(error).__name__
-    except ValueError as error:  # a name that the file system's encoding lacks
+    except ValueError as error:  # the file system's encoding cannot write the name
         reason = type(error).__name__
     raise _DiskError(reason)
 
@@ -360,15 +363,15 @@ def _fault_of(error: Exception, url: str, target: Path) -> Fault:
 
 
 def _foreign(error: Exception) -> Fault:
-    """Map an exception that is not ours by its class: its text may quote the URL."""
+    """Map a foreign exception by its class only: its text may quote the URL."""
     name = type(error).__name__
     match error:
-        case MadeRoom():
+        case TooSlow():
             return Fault("it is slow, and made room for others", Hope.AT_ONCE)
         case PartLost():
             return Fault("its part file was changed or removed by somebody else")
         case aiohttp.ClientPayloadError():
-            return Fault("the connection ended before the file did")
+            return Fault("the connection closed before the file was complete")
         case aiohttp.ClientConnectorDNSError(os_error=_LeadsInside()):
             return Fault(_LEADS_INSIDE, Hope.NONE)
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():

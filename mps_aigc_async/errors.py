@@ -19,7 +19,7 @@
     ├── LedgerError             the ledger cannot be used or does not fit
     │   └── DamagedRow          one job's row in it cannot be used; the other jobs can
     ├── ClientClosed            the client was closed, or never opened
-    └── UnexpectedError         a fault of this package or a library below it
+    └── UnexpectedError         a fault of this package or of a library it uses
 
 Each carries what it knows of `job_id`, `task_id`, `request_id` and `action`, so that one can go on from its text.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 MOST_SAID: Final = 300
-"""Characters of the service's message that a text of ours holds; the whole of it is beside it."""
+"""Most characters of the service's message in an error's text; `last_message` has all of it."""
 
 
 class AigcError(Exception):
@@ -175,16 +175,16 @@ class TaskTimeout(AigcError, TimeoutError):
     """Our waiting ended; the task goes on at the service and can be waited for again by its TaskId."""
 
     last_status = ""
-    """The service's latest word on the task, if a poll was answered."""
+    """The task's latest status word, if a poll was answered."""
     last_message = ""
-    """What the service said beside it."""
+    """The message beside that status."""
 
     def after(self, status: str, message: str) -> Self:
-        """Add what the latest poll was answered with, to the text as well."""
+        """Add the status and message of the latest poll, also to the text."""
         self.last_status, self.last_message = status, message
         said = "".join(char for char in message if char.isprintable())[:MOST_SAID]
         if status or said:
-            self.message += f" (the service's latest word: {' '.join(filter(None, (status, said and repr(said))))})"
+            self.message += f" (the service's latest status: {' '.join(filter(None, (status, said and repr(said))))})"
         return self
 
 
@@ -196,7 +196,7 @@ class DownloadError(AigcError):
     """A result could not be fetched or written. It stays at its URL until it expires."""
 
     refused = False
-    """Whether every URL that is missing was refused by who serves it (403, 404, 410 …)."""
+    """Whether the server refused the URL of every missing result (403, 404, 410 …)."""
 
 
 class LedgerError(AigcError):
@@ -218,7 +218,7 @@ class ClientClosed(AigcError):
 
 
 class UnexpectedError(AigcError):
-    """A fault of this package or a library below it; the traceback is in the log. Please report it."""
+    """A fault of this package or of a library it uses; the traceback is in the log. Please report it."""
 
 
 RECORDED: Final[dict[str, type[AigcError]]] = {

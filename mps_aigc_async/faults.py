@@ -1,6 +1,6 @@
-"""A fault that nobody foresaw, of this package or of a library below it, as an error of ours.
+"""Unexpected exceptions, of this package or of a library it uses, as errors of ours.
 
-The log gets its traceback: class names and frames, and no messages, since those quote headers and signed URLs.
+The log gets the traceback: class names and frames, but no messages, because messages quote headers and signed URLs.
 """
 
 import logging
@@ -17,11 +17,11 @@ def unexpected(fault: BaseException, doing: str) -> UnexpectedError:
     """Report the fault, and return the error that stands for it.
 
     >>> unexpected(KeyError("a secret"), "reading an answer").message
-    'KeyError while reading an answer: a fault of this package or of a library below it; its traceback is in the log'
+    'KeyError while reading an answer: a fault of this package or of a library it uses; the traceback is in the log'
     """
     report(fault, doing)
     return UnexpectedError(
-        f"{type(fault).__name__} while {doing}: a fault of this package or of a library below it; its traceback is in "
+        f"{type(fault).__name__} while {doing}: a fault of this package or of a library it uses; the traceback is in "
         "the log"
     )
 
@@ -31,13 +31,13 @@ def report(fault: BaseException, doing: str) -> None:
     _log.error("%s while %s\n%s", type(fault).__name__, doing, frames_of(fault))
 
 
-def as_ours(error: Exception, doing: str) -> AigcError:
-    """The error itself if it is one of ours; else the one that stands for it."""
+def as_aigc_error(error: Exception, doing: str) -> AigcError:
+    """The error itself if it is an AigcError; else log it, and return the error that represents it."""
     return error if isinstance(error, AigcError) else unexpected(error, doing)
 
 
 def frames_of(fault: BaseException) -> str:
-    """The traceback as Python prints it, the causes first, but of each exception its class alone."""
+    """The traceback as Python prints it, causes first, but with only the class of each exception."""
     return "".join(_frames(fault))
 
 

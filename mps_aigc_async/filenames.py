@@ -1,7 +1,7 @@
-"""Names of files for requests' ids: readable, never a way out of the folder, and never one name for two ids.
+"""File names for requests' ids: readable, always inside the folder, and never one name for two ids.
 
-Pure. An id holds any character; a file system takes fewer, and may take two names for one: Windows and macOS ignore
-letter case, macOS ignores Unicode's normal forms, Windows drops a trailing dot and keeps names such as CON to itself
+Pure. An id may hold any character. A file system allows fewer, and may treat two names as one: Windows and macOS ignore
+letter case, macOS ignores Unicode's normal forms, Windows drops a trailing dot and reserves names such as CON
 (https://learn.microsoft.com/windows/win32/fileio/naming-a-file, 2026-11).
 """
 
@@ -11,7 +11,7 @@ import unicodedata
 from typing import Final
 
 MAX_NAME_BYTES: Final = 200
-"""Of a file's name without its suffix: file systems take 255, and `.part` and a number come on top."""
+"""Bytes of a file name without its suffix: file systems allow 255, and `.part` and a number are added."""
 
 _DIGEST: Final = 12
 """Hex digits that tell two names apart: 48 bits, for the ids of one folder."""
@@ -22,10 +22,10 @@ _ESCAPE: Final = re.compile(r"%[0-9A-F]{2}")
 
 
 def stem_of(request_id: str, *, encoding: str = "utf-8", folds_case: bool = False) -> str:
-    """A file's name, without suffix, for a request's id.
+    """The file name, without suffix, for a request's id.
 
-    Letters and digits of any script that `encoding` has stay; everything else becomes `%` and its hex, so that two ids
-    never meet. Where the file system folds letter case, a name that folding would change gets a digest of its id.
+    Letters and digits that `encoding` has are kept; everything else becomes `%` and its hex, so that two ids never
+    share a name. If the file system folds letter case, a name that folding would change gets a digest of its id.
 
     >>> stem_of("shot-001"), stem_of("../镜头 1"), stem_of("镜", encoding="latin-1"), stem_of("con.1")
     ('shot-001', '%2E.%2F镜头%201', '%E9%95%9C', '%63on.1')
@@ -38,9 +38,9 @@ def stem_of(request_id: str, *, encoding: str = "utf-8", folds_case: bool = Fals
     if name.endswith("."):
         name = name[:-1] + _hex(".")
     if folds_case and _folded(name) != _lowered(name):
-        return _marked(name, request_id, "~")  # which no other name holds
-    if len(name.encode()) > MAX_NAME_BYTES or _looks_cut(name):
-        return _marked(name, request_id, "-")
+        return _with_digest(name, request_id, "~")  # no other name contains a tilde
+    if len(name.encode()) > MAX_NAME_BYTES or _looks_shortened(name):
+        return _with_digest(name, request_id, "-")
     return name
 
 
@@ -59,21 +59,21 @@ def _hex(char: str) -> str:
 
 
 def _lowered(name: str) -> str:
-    """The name with its escapes in lower case: all names have them in upper case, so they tell no two apart."""
+    """The name with its escapes in lower case: every name has them in upper case, so their case means nothing."""
     return _ESCAPE.sub(lambda escape: escape[0].lower(), name)
 
 
 def _folded(name: str) -> str:
-    """The name as a file system that folds may see it: by lower case or by upper case, composed."""
+    """The name as a case-folding file system may compare it: in lower or upper case, composed."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).upper().casefold())
 
 
-def _looks_cut(name: str) -> bool:
-    """Whether a name could be that of a longer id, cut: a name cut within a letter lacks up to 3 bytes."""
+def _looks_shortened(name: str) -> bool:
+    """Whether a name could be the shortened name of a longer id: cutting within a letter removes up to 3 more bytes."""
     return len(name.encode()) > MAX_NAME_BYTES - 4 and _CUT.fullmatch(name) is not None
 
 
-def _marked(name: str, request_id: str, mark: str) -> str:
+def _with_digest(name: str, request_id: str, mark: str) -> str:
     digest = hashlib.sha256(request_id.encode(errors="surrogatepass")).hexdigest()[:_DIGEST]
     cut = name.encode()[: MAX_NAME_BYTES - _DIGEST - 1].decode(errors="ignore")
     return f"{cut}{mark}{digest}"

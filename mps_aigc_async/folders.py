@@ -1,4 +1,4 @@
-"""The folder that results are saved into: made, proven writable, and asked how it treats names."""
+"""The folder for results: create it, check that it is writable, and find out how it treats names."""
 
 import re
 import sys
@@ -15,7 +15,7 @@ from .filenames import stem_of
 from .partfile import token
 
 STALE_S: Final = 24 * 3600.0
-"""Seconds after which a part file is taken to be of a killed process: one that still saves writes to its parts."""
+"""Age in seconds at which a part file counts as left by a killed process: a running one keeps writing to its parts."""
 
 _OURS: Final = re.compile(r"\.(image|video|audio|Probe)\.[0-9a-f]{8}\.part$")
 
@@ -26,26 +26,25 @@ class Folder:
 
     path: Path
     folds_case: bool = False
-    """Whether the file system takes names for one that differ in letter case or Unicode normal form only."""
+    """Whether the file system treats names as equal that differ only in letter case or Unicode normal form."""
     encoding: str = "utf-8"
     """The file system's, by this process's locale."""
 
     def stem_of(self, request_id: str) -> str:
-        """A file's name here, without suffix, for a request's id."""
+        """The file name in this folder, without suffix, for a request's id."""
         return stem_of(request_id, encoding=self.encoding, folds_case=self.folds_case)
 
 
 def absolute(path: str | Path) -> Path:
-    """One name for one file, whatever becomes of the links on the way and of the working directory. Raises
-    ConfigError."""
+    """The path without symlinks: it stays valid when a link or the working directory changes. Raises ConfigError."""
     try:
         return Path(path).resolve()
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links, until Python 3.13
-        raise ConfigError(f"{_shown(path)} is no usable path: {_why(error)}; choose another") from error
+        raise ConfigError(f"{_shown(path)} is not a usable path: {_why(error)}; choose another") from error
 
 
 def prepare_folder(folder: Path) -> Folder:
-    """Make the folder and prove that it can be written, before anything is paid for. Raises ConfigError."""
+    """Create the folder and check that it is writable, before anything is paid for. Raises ConfigError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -60,12 +59,12 @@ def _examined(folder: Path) -> Folder:
     folds_case = _is_found_otherwise(folder, "Probe")
     try:
         return Folder(folder, _is_found_otherwise(folder, "Probé") or folds_case, sys.getfilesystemencoding())
-    except (OSError, ValueError):  # the file system, or the locale, writes plain ASCII only
+    except (OSError, ValueError):  # the file system or the locale can write only ASCII
         return Folder(folder, folds_case, "ascii")
 
 
 def _is_found_otherwise(folder: Path, name: str) -> bool:
-    """Whether a file is found under another letter case, or another normal form, of its name."""
+    """Whether a file can be opened under its name in another letter case or normal form."""
     probe = folder / f".{name}.Probe.{token()}.part"
     others = {probe.name.swapcase(), unicodedata.normalize("NFD", probe.name)} - {probe.name}
     probe.touch(exist_ok=False)
@@ -76,7 +75,7 @@ def _is_found_otherwise(folder: Path, name: str) -> bool:
 
 
 def _remove_stale_parts(folder: Path) -> None:
-    """Remove what a killed process left; one that still saves has written to its parts since yesterday."""
+    """Remove the part files of killed processes; a running process has written to its own since yesterday."""
     for file in folder.glob(".*.part"):
         with suppress(OSError):  # another process clears as well, or it is another user's
             if _OURS.search(file.name) and file.stat().st_mtime < time.time() - STALE_S:
@@ -90,5 +89,5 @@ def _why(error: Exception) -> str:
 
 
 def _shown(path: str | Path) -> str:
-    """A path as any terminal can show it: of an odd locale it may hold half characters."""
+    """A path that any terminal can show: with some locales a path holds surrogates."""
     return str(path).encode(errors="backslashreplace").decode()

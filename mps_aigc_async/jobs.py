@@ -90,12 +90,12 @@ class Jobs:
         async for job in self.ledger.in_state(JobState.SUBMITTED):
             try:
                 self._watch(job)
-            except DamagedRow as error:  # whoever asks for this job is told; the others go on
+            except DamagedRow as error:  # a request for this job gets the error; the other jobs go on
                 _log.error("%s", error)
         async for job in self.ledger.in_state(JobState.UNKNOWN):
             life = UNKNOWN_SLOT_S[job.kind]
             left = (job.ended_at or 0.0) + life - self._wall()
-            if left > 0:  # at most its life: the clock may have been ahead back then
+            if left > 0:  # at most `life`: the clock may have been ahead at that time
                 self._limits.slots[job.kind].keep_for(in_doubt(job), min(left, life))
 
     def stop_creating(self) -> None:
@@ -288,7 +288,7 @@ class Jobs:
                 remembered=self.ledger.durable and job.submitted_at is not None,
             )
         )
-        # A task that was attached to has a job without a row, and may have one with a row as well.
+        # An attached task has a job without a row, and may also have a job with a row.
         has_twin = watch.follower is self and watch.job.job_id != job.job_id
         if has_twin and watch.job.submitted_at is not None and job.submitted_at is not None:
             raise shared_task(job.task_id, watch.job.job_id, job.job_id)
@@ -370,11 +370,11 @@ class Jobs:
     # --- small parts --------------------------------------------------------------------------------------------------
 
     def _patience(self, job: JobRecord) -> Patience:
-        """How long its task is waited for, from now on: a resumed job gets all of it again."""
+        """How long to wait for the job's task from now on: a resumed job gets the full time again."""
         return Patience.of(self._deadlines_s[job.kind], off_peak=bool(job.sent().get("off_peak")))
 
     def _deadline_s(self, job: JobRecord) -> float:
-        """Seconds that the job's task would hold its slot if nobody polled it."""
+        """Seconds that the job's task holds its slot if nobody polls it."""
         return self._patience(job).running_s
 
     def _lock(self, job_id: str) -> asyncio.Lock:

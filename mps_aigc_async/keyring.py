@@ -61,9 +61,10 @@ class KeyRing:
         self._owner = Owner()
         self._refreshing: asyncio.Task[None] | None = None
         self._refresh_at = -inf
-        """When the present ones are to be refreshed (Unix seconds), if they tell their end."""
+        """When to refresh the present keys (Unix seconds), if they have an expiry."""
         self._ask_again_at = inf
-        """The same (on the loop's clock) of those that do not: a wait, whatever the time is put right to meanwhile."""
+        """The same for keys without an expiry, on the loop's clock, so that no correction of the time lengthens the
+        wait."""
         self._ends_at = inf
         """From when on they sign nothing more (Unix seconds)."""
         self._refused = False

@@ -1,8 +1,8 @@
-"""A result's bytes, told by their beginning: is it a result at all, and which suffix its file gets.
+"""Whether downloaded bytes are a result, and the suffix of their file.
 
-Pure. The first bytes decide, then the content type, and last the URL's path: a storage may call a picture
-`text/plain`, and a gateway's error page `image/png`. The signatures are those of the IANA media type registrations and
-of https://mimesniff.spec.whatwg.org/ (2026-11); what those do not have is cited in its row.
+Pure. The first bytes decide, then the content type, then the URL's path: a storage may serve a picture as `text/plain`,
+and a gateway may serve its error page as `image/png`. The signatures come from the IANA media type registrations and
+https://mimesniff.spec.whatwg.org/ (2026-11); a row from another source cites it.
 """
 
 import codecs
@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from .states import Kind
 
 HEAD_BYTES: Final = 1024
-"""Bytes of a result that are looked at: the signatures are within 262, an SVG may begin with a comment."""
+"""Bytes of a result that are examined: the signatures lie within 262, but an SVG may begin with a comment."""
 
 _MP4: Final = (".mp4", ".m4a", ".m4v")
 _SIGNATURES: Final[tuple[tuple[re.Pattern[bytes], tuple[str, ...]], ...]] = tuple(
@@ -108,10 +108,10 @@ CONTENT_TYPES: Final = {
     "application/zip": ".zip",
     "application/x-zip-compressed": ".zip",
 }
-"""Media types and their suffixes: IANA's registry, and the unregistered names that storages use (2026-11)."""
+"""Suffixes by media type: IANA's registry, and unregistered names that storages use (2026-11)."""
 
 SUFFIXES: Final = frozenset({*CONTENT_TYPES.values(), ".jpeg", ".tif", ".fbx"})
-"""Suffixes that a result may have. A URL's path may name others (`.php`, `.exe`): those are never used."""
+"""Suffixes that a result may have. A URL's path may have others (`.php`, `.exe`): they are ignored."""
 
 USUAL_SUFFIX: Final = {Kind.IMAGE: ".png", Kind.VIDEO: ".mp4", Kind.AUDIO: ".mp3"}
 
@@ -123,7 +123,7 @@ _MEDIA: Final = {
 
 _IN_PATH: Final = re.compile(r"\.[a-z0-9]{2,5}$")
 _TEXT_TYPE: Final = re.compile(r"text/.*|application/(.+\+)?(xml|json|html)")
-"""Content types of the pages that gateways, captive portals and storages send in place of a result."""
+"""Content types of pages that gateways, captive portals and storages send instead of a result."""
 _MARKUP: Final = re.compile(r"[\s\ufeff]*[<{\[]")
 _SVG: Final = re.compile(
     r"[\s\ufeff]*(?>(?:<\?.*?\?>|<!--.*?-->|<!doctype\s+svg[^\[>]*(?:\[.*?\]\s*)?>)\s*)*+<(?:[\w.-]+:)?svg[\s>/]",
@@ -138,7 +138,7 @@ _TEXT_SUFFIXES: Final = frozenset({".obj", ".gltf", ".stl"})
 
 
 def suffix_for(head: bytes, content_type: str, url: str, kind: Kind) -> str | None:
-    """The suffix of a result that begins with `head`; None for a text page, which is no result.
+    """The suffix of a result that begins with `head`; None for a text page, which is not a result.
 
     >>> suffix_for(b"RIFF....WEBPVP8 ", "image/png", "https://r.example/a.php?sign=x", Kind.IMAGE)
     '.webp'
@@ -158,7 +158,7 @@ def suffix_for(head: bytes, content_type: str, url: str, kind: Kind) -> str | No
 
 
 def medium_of(suffix: str, otherwise: Kind) -> Kind:
-    """The kind that a suffix belongs to; `otherwise` for 3D models, archives and what has no kind of its own."""
+    """The kind that a suffix belongs to; `otherwise` for 3D models, archives and other suffixes without a kind."""
     return _MEDIA.get(suffix, otherwise)
 
 
@@ -191,6 +191,6 @@ def _text(head: bytes) -> str:
 def _in_path(url: str) -> str | None:
     try:
         found = _IN_PATH.search(unquote(urlsplit(url).path).lower())
-    except ValueError:  # brackets that enclose no address
+    except ValueError:  # brackets without an address
         return None
     return found[0] if found and found[0] in SUFFIXES else None

@@ -1,6 +1,6 @@
-"""The file that a result is written to before it has its name: `.part` → fsync → link.
+"""The temporary file that a result is written to: `.part` → fsync → link under its final name.
 
-What blocks runs in a thread. What is cancelled leaves no file behind, whoever of the thread and the loop comes last.
+Blocking calls run in a thread. A cancelled download leaves no file behind, whether the thread or the loop ends last.
 """
 
 import asyncio
@@ -24,18 +24,18 @@ _NOT_SYNCED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, e
 
 @dataclass(slots=True)
 class Part:
-    """A part file, and what it holds by now."""
+    """A part file, and its present contents."""
 
     path: Path
     size: int = 0
     tag: str = ""
-    """The strong ETag of what it holds: only with that can it be gone on with."""
+    """The strong ETag of the contents; without one the download cannot be resumed."""
     head: bytes = b""
-    """The first bytes, which tell what it is."""
+    """The first bytes, by which the media type is recognised."""
 
     @classmethod
     def of(cls, target: Path, kind: Kind) -> "Part":
-        """A part of its own: other clients and ledgers may save under the same name at the same time."""
+        """A part file with a unique name: other clients and ledgers may save the same target at the same time."""
         return cls(target.with_name(f".{target.name}.{kind}.{token()}.part"))
 
     @property
@@ -44,11 +44,11 @@ class Part:
         return bool(self.size and self.tag)
 
     def begin(self, tag: str) -> None:
-        """Hold nothing; what comes from now on has this ETag."""
+        """Start from zero bytes; the bytes that follow belong to this ETag."""
         self.size, self.tag, self.head = 0, tag, b""
 
     def grow(self, chunk: bytes) -> None:
-        """Count a chunk that was written."""
+        """Count a chunk that has been written."""
         self.size += len(chunk)
         if len(self.head) < HEAD_BYTES:
             self.head += chunk[: HEAD_BYTES - len(self.head)]
@@ -62,8 +62,8 @@ def token() -> str:
     return secrets.token_hex(4)
 
 
-def are_there(files: Sequence[str]) -> list[bool]:
-    """Which of the files are there still. Blocking: run it in a thread."""
+def which_exist(files: Sequence[str]) -> list[bool]:
+    """Whether each of the files still exists. Blocking: run it in a thread."""
     return [bool(file) and _is_file(file) for file in files]
 
 
@@ -85,8 +85,8 @@ async def opened(part: Part) -> BinaryIO:
 
 
 class _Opening:
-    """Opens a part file. Given up meanwhile, the file is closed and removed by whoever comes last, the thread or its
-    caller: the loop may be gone before the thread is done, so that no callback of the loop's could do it."""
+    """Opens a part file in a thread. If the caller is cancelled, the later of the two, thread or caller, closes and
+    removes the file: a callback could not, because the loop may end before the thread does."""
 
     def __init__(self, part: Part) -> None:
         self._part = part
@@ -120,7 +120,7 @@ class _Opening:
 
 @asynccontextmanager
 async def removed(part: Part) -> AsyncIterator[None]:
-    """Leave no part file behind, whatever happens: cancelled as well, so that this must not wait for a thread."""
+    """Remove the part file at the end of the block. No thread is awaited, so this works in a cancelled task too."""
     try:
         yield
     finally:
@@ -128,12 +128,12 @@ async def removed(part: Part) -> AsyncIterator[None]:
 
 
 def _unlink(path: Path) -> None:
-    with suppress(OSError, ValueError):  # ValueError: a name that the file system's encoding lacks
+    with suppress(OSError, ValueError):  # ValueError: the file system's encoding cannot write the name
         path.unlink()
 
 
 def write(file: BinaryIO, chunk: bytes) -> None:
-    """Write a chunk, and leave nothing of it to the closing of the file. Blocking: run it in a thread."""
+    """Write a chunk and flush it, so that closing the file writes nothing. Blocking: run it in a thread."""
     file.write(chunk)
     file.flush()
 
@@ -156,19 +156,30 @@ def put_in_place(part: Path, target: Path) -> Path:
     Raises PartLost.
     """
     try:
-        target.hardlink_to(part)  # unlike a rename, it never replaces what is there
+        _name(part, target)
     except FileExistsError:
         if not filecmp.cmp(part, target, shallow=False):
             raise FileExistsError(None, f"{target.name} exists with other content: move it away") from None
         return target
+    _sync_folder(target.parent)
+    return target
+
+
+def _name(part: Path, target: Path) -> None:
+    """Raises FileExistsError and PartLost."""
+    try:
+        target.hardlink_to(part)  # unlike a rename, it never replaces what is there
+    except FileExistsError:
+        raise
     except OSError:  # a file system without links
         if not part.exists():
             raise PartLost from None
-        if target.exists():
+        target.touch(exist_ok=False)  # the name is ours from here on, whoever else would take it
+        try:
+            part.replace(target)
+        except OSError:
+            target.unlink(missing_ok=True)
             raise
-        part.rename(target)
-    _sync_folder(target.parent)
-    return target
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from .callbacks import ignore
 from .catalog import Strictness, judge
 from .creates import Order
 from .errors import AigcError, InvalidRequest, ResultExpired
-from .faults import as_ours
+from .faults import as_aigc_error
 from .folders import Folder
 from .jobs import Jobs
 from .ledger import JobRecord
@@ -200,17 +200,17 @@ class Pipelines:
     async def outcome(
         self, request: RequestT, name: str, save_to: Folder | None, begun: Callable[[], None] = ignore
     ) -> Outcome[RequestT]:
-        """How the request ends. Raises no error, of whatever class: it is part of the outcome. `begun` is called when
-        its first step no longer waits to be created."""
+        """How the request ends. An exception of any class becomes part of the outcome. `begun` is called when the first
+        step no longer waits to be created."""
         made: list[StepResult] = []
         try:
             if isinstance(request, Step):
                 result: Result = await self._single(request, name, save_to, begun)
             else:
                 result = await self._chain(request, name, save_to, made, begun)
-        except Exception as error:  # noqa: BLE001 — one job's trouble is its own: it must not end the batch
+        except Exception as error:  # noqa: BLE001 — one job's exception must not end the batch
             before_last = made[: len(steps_of(request)) - 1]
-            ours = as_ours(error, f"making {name}").about(job_id=name)
+            ours = as_aigc_error(error, f"making {name}").about(job_id=name)
             return Outcome(job_id=name, request=request, error=ours, partial=_partial(before_last))
         return Outcome(job_id=name, request=request, result=result)
 
@@ -282,16 +282,16 @@ class Pipelines:
                         made[-1] = (await save).result()
                     else:
                         saving.append(await stack.enter_async_context(_beside(save)))
-            except Exception as error:  # noqa: BLE001 — what is made by now is saved, whatever the trouble is
-                failure = as_ours(error, f"making {name}")
+            except Exception as error:  # noqa: BLE001 — the finished steps are saved after an exception of any class
+                failure = as_aigc_error(error, f"making {name}")
                 for place in places.values():  # saving may take hours, and must not hold up other chains
                     place.release()
             # What was made is paid for, whatever became of the rest: it is saved before we say so.
             for number, save_of_it in enumerate(saving):
                 try:
                     made[number] = (await save_of_it).result()
-                except Exception as error:  # noqa: BLE001 — the others are saved all the same
-                    failure = failure or as_ours(error, f"saving {name}")
+                except Exception as error:  # noqa: BLE001 — the other steps are still saved
+                    failure = failure or as_aigc_error(error, f"saving {name}")
         if failure is not None:
             raise failure
         return _whole(made)
@@ -317,7 +317,7 @@ class Pipelines:
         return await self._jobs.finish(job, order)
 
     def _request_of(self, step: TaskRequest, before: JobRecord | None) -> TaskRequest:
-        """A chain's step as it is sent: from the step before it, if that one's URL lives long enough to be fetched."""
+        """A chain's step as it is sent: with the URL of the step before it, if that lives long enough to be fetched."""
         if before is None:
             return self._defaults.apply(step)
         if self._is_near_end(before):

@@ -1,4 +1,4 @@
-"""Places for downloads at once, and when a slow one makes room for those that wait."""
+"""A bounded number of places for downloads; a slow download gives its place up if others wait."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 LEAST_BYTES_S: Final = 16 * 1024
-"""Bytes a second below which a download makes room: at 16 places a line of 2 Mbit/s, and a picture of 2 MB takes two
-minutes."""
+"""Bytes a second below which a download gives up its place: 16 such downloads use 2 Mbit/s, and at this speed a picture
+of 2 MB takes two minutes."""
 WINDOW_S: Final = 10.0
-"""Seconds over which the speed is taken: a storage's usual pauses are shorter, and nobody waits longer."""
+"""Seconds over which the speed is measured: longer than a storage's usual pauses, and the most that others wait."""
 
 
 class Places:
-    """So many may hold a place at once; the others wait in their order."""
+    """At most `capacity` holders at once; others wait in order of arrival."""
 
     def __init__(self, capacity: int) -> None:
         self._free = asyncio.Semaphore(capacity)
@@ -35,13 +35,13 @@ class Places:
             self._free.release()
 
 
-class MadeRoom(Exception):
-    """The download was too slow while others waited."""
+class TooSlow(Exception):
+    """The download was too slow, and others waited."""
 
 
 class LeastSpeed:
-    """How long one result may be slow while others wait. Where nothing that came can be kept, longer with each time:
-    a result that always begins again ends some day as well."""
+    """Ends a slow attempt at one result while others wait for a place. A result that cannot be resumed gets a longer
+    window after each such end, so that it is complete some day as well."""
 
     def __init__(self, places: Places, window_s: float = WINDOW_S) -> None:
         self._places = places
@@ -50,20 +50,20 @@ class LeastSpeed:
         self._ends = 0.0
 
     def begin(self) -> None:
-        """Begin an attempt."""
+        """Begin a window: count from zero bytes."""
         self._bytes, self._ends = 0, asyncio.get_running_loop().time() + self._window_s
 
     def came(self, size: int) -> None:
-        """Count what has come."""
+        """Count received bytes."""
         self._bytes += size
 
     def widen(self) -> None:
-        """Be patient for twice as long from now on."""
+        """Double the window."""
         self._window_s *= 2
 
     @asynccontextmanager
     async def network(self) -> AsyncIterator[None]:
-        """Around what waits for the network, and for nothing else. Raises MadeRoom."""
+        """Bound the network waits inside the block, and only those. Raises TooSlow."""
         slow = asyncio.timeout(None)
         self._wait_for_end(slow)
         try:
@@ -76,7 +76,7 @@ class LeastSpeed:
             return
         finally:
             self._timer.cancel()
-        raise MadeRoom
+        raise TooSlow
 
     def _wait_for_end(self, slow: asyncio.Timeout) -> None:
         self._timer = asyncio.get_running_loop().call_at(self._ends, self._at_end, slow)

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Final, Protocol
 
+from .answer_deadline import GRACE_S
 from .calls import Calls
 from .deadlines import EMPTY_GRACE_S, Deadline, Patience
 from .errors import AigcError, ClientClosed, TaskNotFound, TaskTimeout, Throttled, TransportError, UnexpectedError
-from .faults import as_ours
+from .faults import as_aigc_error
 from .ledger import JobRecord
 from .ledger.record import request_of
 from .limits import AccountLimits, SendTime, Slot
@@ -36,19 +37,15 @@ NOT_FOUND_MOST: Final = 3
 and a paid task must not be lost to that."""
 
 UNEXPECTED_MOST: Final = 10
-"""Polls in a row that met a fault of this package before who waits is told of it: some six minutes at growing
-intervals. Odd answers may pass; a fault that stays would be waited out until the deadline, which is hours."""
+"""Unexpected faults in a row after which the waiting caller gets the error: some six minutes at growing intervals. An
+odd answer may be a single one; a permanent fault would otherwise last until the deadline, for hours."""
 
 POLL_MOST_S: Final = 600.0
-"""Seconds that one poll may take before it is sent anew. The transport gives an exchange a tenth of that; one of a
-user's own may have no bound."""
+"""Seconds that one poll may take before it is sent again. The transport allows an exchange a tenth of that; a user's
+own transport may have no bound."""
 
 LAST_POLL_S: Final = 30.0
-"""Seconds that the poll at the deadline may take: as long as the transport waits between two pieces of an answer."""
-
-ANSWER_GRACE_S: Final = 1.0
-"""Seconds for an answer that lies in the socket already when a poll's time is over: a process that stood still
-(SIGSTOP, a blocked loop) finds its timer due before it has read anything."""
+"""Seconds that the poll at the deadline may take: as long as the transport waits for each piece of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +103,13 @@ class Watch:
     not_found: int = 0
     """Polls in a row that the service answered with TaskNotFound."""
     unexpected: int = 0
-    """Polls in a row that met a fault of this package."""
+    """Polls in a row that ended with UnexpectedError."""
     word: str = ""
-    """The service's latest word on it."""
+    """The task's latest status word."""
     message: str = ""
-    """What the service said beside it."""
+    """The message beside that status."""
     empty_since: float | None = None
-    """When it was first seen DONE without a URL and with a reason (on the loop's clock), if it still is."""
+    """When a poll first found it DONE without a URL and with a reason (on the loop's clock), if it is so still."""
     odd_word: str | None = None
     """The latest status that no document knows: told once, not at every poll."""
     begun: float | None = field(default=None, init=False)
@@ -133,7 +130,7 @@ class Watch:
         self.deadline = Deadline(self.patience, asyncio.get_running_loop().time())
 
     def timed_out(self, error: TaskTimeout) -> TaskTimeout:
-        """The error with what is known of the task that the waiting for has ended."""
+        """The error, with the TaskId and the task's latest status."""
         return error.about(task_id=self.task_id).after(self.word, self.message)
 
     def end(self) -> asyncio.Future[Ended]:
@@ -209,7 +206,7 @@ class Poller:
         if self._closed:
             self._let_go(watch)
             return watch
-        now, due_in = asyncio.get_running_loop().time(), 0.0  # one of which nothing is known is asked about at once
+        now, due_in = asyncio.get_running_loop().time(), 0.0  # a task of unknown age is polled at once
         if watch.accepted_at is not None:
             watch.begun = now - max(0.0, self._wall() - watch.accepted_at)
             due_in = self._due_in(watch)
@@ -255,8 +252,8 @@ class Poller:
     async def _poll(self, watch: Watch, send_time: SendTime) -> None:
         try:
             await self._ask(watch, send_time)
-        except Exception as fault:  # noqa: BLE001 — any: who waits must hear of it, or waits for ever
-            self._leave(watch, as_ours(fault, f"polling {watch.task_id}"))
+        except Exception as fault:  # noqa: BLE001 — a caller that is not told would wait for ever
+            self._leave(watch, as_aigc_error(fault, f"polling {watch.task_id}"))
 
     async def _ask(self, watch: Watch, send_time: SendTime) -> None:
         loop = asyncio.get_running_loop()
@@ -267,7 +264,7 @@ class Poller:
             await self._poll_failed(watch, error, asked)
             return
         answered, now = loop.time(), self._wall()
-        asked_at = now - (answered - asked)  # the answer may have put the clock right
+        asked_at = now - (answered - asked)  # the answer may have corrected the clock
         self._heard(watch, status, answered)
         if watch.empty_since is not None and answered - watch.empty_since >= EMPTY_GRACE_S:
             status = replace(status, state=TaskState.FAILED)
@@ -287,14 +284,14 @@ class Poller:
         self._again(watch, due_in, asked)
 
     async def _answer(self, watch: Watch, send_time: SendTime) -> TaskStatus:
-        """One poll's answer. A poll that hangs ends at the deadline, or soon after it if it was sent then; but an
-        answer that is there is read first."""
+        """One poll's answer. A poll that hangs ends at the deadline, or soon after if it was sent at the deadline; an
+        answer that has already arrived is read first."""
         loop = asyncio.get_running_loop()
         left = watch.deadline.at - loop.time()
         limit = asyncio.timeout(None)
         over = loop.call_later(
             min(left, POLL_MOST_S) if left > 0 else LAST_POLL_S,
-            lambda: limit.reschedule(loop.time() + ANSWER_GRACE_S),
+            lambda: limit.reschedule(loop.time() + GRACE_S),
         )
         try:
             async with limit:
@@ -305,7 +302,7 @@ class Poller:
             over.cancel()
 
     def _heard(self, watch: Watch, status: TaskStatus, now: float) -> None:
-        """Note what the service says of a task, and tell who follows it."""
+        """Record a poll's answer, and notify the follower."""
         watch.failures = watch.not_found = watch.unexpected = 0
         watch.word, watch.message = status.word, status.message
         watch.deadline.polled(status.state, now)
@@ -326,7 +323,7 @@ class Poller:
         watch.failures += not isinstance(error, Throttled)  # for those the pace has slowed down already
         watch.not_found = watch.not_found + 1 if isinstance(error, TaskNotFound) else 0
         watch.unexpected = watch.unexpected + 1 if isinstance(error, UnexpectedError) else 0
-        if watch.unexpected >= UNEXPECTED_MOST:  # no word of the service's: the job stays submitted
+        if watch.unexpected >= UNEXPECTED_MOST:  # the fault is not the task's: the job stays submitted
             self._leave(watch, error)
         elif watch.not_found >= NOT_FOUND_MOST:
             await self._end(watch, error.about(task_id=watch.task_id))
@@ -337,7 +334,7 @@ class Poller:
             self._again(watch, max(backoff_s, asked_for or 0.0), asked)
 
     def _again(self, watch: Watch, delay_s: float, asked: float) -> None:
-        """Poll once more, or give up after a poll that was sent at the deadline: one sent before may be long ago."""
+        """Schedule the next poll, or give up if the latest was sent at the deadline or after."""
         if asked < watch.deadline.at:
             left = max(0.0, watch.deadline.at - asyncio.get_running_loop().time())
             self._queues[watch.kind].add(watch, min(delay_s, left))
@@ -377,9 +374,9 @@ class Poller:
         self._leave(watch, ClientClosed(closed))
 
     def _leave(self, watch: Watch, why: AigcError) -> None:
-        """Poll a task no more that runs on at the service: its slot stays taken for as long as it may run."""
+        """Stop polling a task that still runs at the service: its slot stays taken for as long as it may run."""
         if self._watches.pop(watch.task_id, None) is not None:
-            watch.slot.keep_for(watch.deadline.held_s(asyncio.get_running_loop().time()))
+            watch.slot.keep_for(watch.deadline.slot_hold_s(asyncio.get_running_loop().time()))
             watch.tell(why.about(task_id=watch.task_id))
 
 

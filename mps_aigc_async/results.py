@@ -24,8 +24,8 @@ class TaskResult:
     file_ids: tuple[str, ...] = ()
     """VOD's ids of the results, where they are kept there (`VodOptions(storage_mode="Permanent")`)."""
     files: tuple[Path, ...] = ()
-    """Where the results were saved, in the URLs' order; empty without `save_to`. While some could not be saved, only
-    those that were: `is_saved` tells."""
+    """The saved results in the URLs' order; empty without `save_to`. If some could not be saved, only the saved ones:
+    see `is_saved`."""
 
     @property
     def is_saved(self) -> bool:

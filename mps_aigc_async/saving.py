@@ -1,7 +1,7 @@
-"""One job's results, from their URLs into files, each in the ledger as soon as it is there.
+"""Save one job's results as files, and record each file in the ledger as soon as it is complete.
 
-done → done (some of the files) → saved (all of them): a dead URL keeps no other result from being saved, and the next
-run fetches only what is missing.
+done → done (some files) → saved (all files): a dead URL does not stop the other results, and the next run fetches only
+the missing ones.
 """
 
 import asyncio
@@ -16,30 +16,34 @@ from . import events
 from .downloads import Downloads
 from .errors import AigcError, DownloadError, ResultExpired
 from .ledger import JobRecord, Ledger
-from .partfile import are_there
+from .partfile import which_exist
 from .states import JobState, Kind
 
 T = TypeVar("T")
 Emit = Callable[..., None]
-"""Takes an event's class, its job, and the fields of its own."""
+"""Takes an event's class, its job, and the event's own fields."""
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
 NEAR_END_S: Final = 3600.0
-"""Seconds before its URL's end from which on a result that is not saved yet is warned of."""
+"""Warn of each failed attempt when the result's URL expires within this many seconds."""
 
 NEW_S: Final = 60.0
-"""Seconds after its task's end in which a URL that is refused is asked again. No document names a time; a storage's
-copies catch up within seconds, and a minute more costs a result that is really gone nothing."""
+"""Seconds after its task's end in which a refused URL is tried again. No document names a time. A storage's copies
+catch up within seconds, and if the result is really gone, the extra minute costs nothing."""
 
 LEAST_S: Final = 60.0
-"""Seconds for which a result is fetched though its URL has ended by our clock: that may be wrong, and only a refusal
-proves the end."""
+"""Seconds in which a fetch may begin although the result's URL has expired by our clock: the clock may be wrong, and
+only a refusal proves the expiry."""
+
+TO_THE_END_S: Final = 3600.0
+"""Seconds beyond its URL's life in which a fetch may end: a storage judges a URL when it is asked for. An hour suffices
+for 100 MB at 28 kB/s, and bounds a result that comes byte by byte."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """One of a job's results, and the name of its file without suffix."""
+    """One result of a job, and its file name without suffix."""
 
     url: str
     name: str
@@ -47,8 +51,8 @@ class _Result:
 
 
 def _results(job: JobRecord, stem: str) -> list[_Result]:
-    """A job's results in the order of its files: `stem`, `stem+2` …, and last the video that a sound was put on."""
-    # A plus, which no stem holds: `shot-2` may be a request of its own, and a chain's video has the stem itself.
+    """A job's results in the order of its files: `stem`, `stem+2` …, and last the video that the sound was put on."""
+    # No stem contains a plus, unlike a hyphen: `shot-2` may be another request. A chain's video has the stem itself.
     kinds = ((job.urls, stem, job.kind), (job.videos, f"{stem}+sound", Kind.VIDEO))
     return [
         _Result(url, name if number == 1 else f"{name}+{number}", kind)
@@ -58,7 +62,7 @@ def _results(job: JobRecord, stem: str) -> list[_Result]:
 
 
 class Saver:
-    """Saves jobs' results. `save_s` are the seconds that the user allows for it."""
+    """Saves jobs' results, each within `save_s` seconds, the user's setting."""
 
     def __init__(
         self,
@@ -78,13 +82,13 @@ class Saver:
         self._save_s = save_s
 
     async def save(self, job: JobRecord, folder: Path, stem: str) -> JobRecord:
-        """Save a done job's results as `folder/stem.*`; files that are there already are left as they are.
+        """Save a done job's results as `folder/stem.*`; existing files are left as they are.
 
-        Raises ResultExpired or DownloadError, once everything is saved that could be.
+        Raises ResultExpired or DownloadError after every result that can be saved has been saved.
         """
         results = _results(job, stem)
         files = list(job.files) if len(job.files) == len(results) else [""] * len(results)
-        there = await asyncio.to_thread(are_there, files)
+        there = await asyncio.to_thread(which_exist, files)
         if job.state is JobState.SAVED and files and all(there):
             return job
         if job.state is JobState.DONE:
@@ -92,7 +96,7 @@ class Saver:
         missing = {number for number, is_there in enumerate(there) if not is_there}
         row = _Row(self._ledger, job, files, set(missing))
         fetches = [self._fetch(row, number, results[number], folder) for number in sorted(missing)]
-        faults = [error for error in await _together(fetches) if error is not None]
+        faults = [error for error in await _run_all(fetches) if error is not None]
         if faults:
             raise self._error(job, faults, len(results))
         saved = job.moved(JobState.SAVED, files=tuple(row.files), saved_at=self._wall())
@@ -101,17 +105,19 @@ class Saver:
         return saved
 
     async def _fetch(self, row: "_Row", number: int, result: _Result, folder: Path) -> DownloadError | None:
-        """Save one result and keep it in the ledger; return the error of one that cannot be had."""
+        """Save one result and record it in the ledger, or return the error that prevented it."""
         job = row.job
+        left_s = max(self._left_s(job), LEAST_S)
         age_s = inf if job.ended_at is None else self._wall() - job.ended_at
         try:
             file = await self._downloads.save(
                 result.url,
                 folder / result.name,
                 result.kind,
-                within_s=min(max(self._left_s(job), LEAST_S), self._save_s),
+                within_s=min(left_s + TO_THE_END_S, self._save_s),
+                begin_within_s=left_s,
                 new_for_s=min(max(NEW_S - age_s, 0.0), NEW_S),
-                on_retry=lambda error, delay_s: self._fetched_again(job, error, delay_s),
+                on_retry=lambda error, delay_s: self._emit_retry(job, error, delay_s),
             )
         except DownloadError as error:
             return error
@@ -119,26 +125,26 @@ class Saver:
         return None
 
     def _left_s(self, job: JobRecord) -> float:
-        """Seconds that the URLs live by what we know."""
+        """Seconds until the URLs expire; their full life if the ledger has no expiry."""
         return self._url_life_s if job.expires_at is None else job.expires_at - self._wall()
 
-    def _fetched_again(self, job: JobRecord, error: DownloadError, delay_s: float) -> None:
-        """A result could not be fetched, and will be tried again; near its end that is a warning."""
+    def _emit_retry(self, job: JobRecord, error: DownloadError, delay_s: float) -> None:
+        """Emit the retry of a failed download, and log a warning if the URL expires soon."""
         error.about(job_id=job.job_id, task_id=job.task_id)
         left_s = inf if job.expires_at is None else self._left_s(job)
         if left_s < NEAR_END_S:
-            _log.warning("%s; its URL ends in %.0f minutes", error, left_s / 60)
+            _log.warning("%s; its URL expires in %.0f minutes", error, left_s / 60)
         self._emit(events.Retried, job, error=error, delay_s=delay_s)
 
     def _error(self, job: JobRecord, faults: Sequence[DownloadError], results: int) -> AigcError:
-        """One error for all results that are missing."""
+        """Combine the faults of all missing results in one error."""
         reasons = "; ".join(fault.message for fault in faults)
         text = reasons if results == 1 else f"{len(faults)} of {results} results are not saved: {reasons}"
         refused = all(fault.refused for fault in faults)
         error: AigcError
         if refused and self._left_s(job) <= 0:
             life = f"{self._url_life_s / 3600:g} hours"
-            error = ResultExpired(f"the result's URLs have outlived their {life} before it was saved: {text}")
+            error = ResultExpired(f"the result's URLs expired after {life}, before it was saved: {text}")
         else:
             error = download = DownloadError(text)
             download.refused = refused
@@ -146,7 +152,7 @@ class Saver:
 
 
 class _Row:
-    """A job's row while its results come, in any order."""
+    """A job's row while its results arrive, in any order."""
 
     def __init__(self, ledger: Ledger, job: JobRecord, files: list[str], missing: set[int]) -> None:
         self._ledger = ledger
@@ -156,7 +162,7 @@ class _Row:
         self.files = files
 
     async def keep(self, number: int, file: Path) -> None:
-        """Write that a file is there; the last one is left to the row that says *saved*."""
+        """Record a file in the ledger; the last file is recorded by the move to *saved*."""
         async with self._one_at_a_time:
             self.files[number] = str(file)
             self._missing.discard(number)
@@ -164,9 +170,9 @@ class _Row:
                 await self._ledger.put(self.job.moved(self.job.state, files=tuple(self.files)))
 
 
-async def _together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all; cancelled, or when one of them raises, none goes on."""
-    if len(work) < 2:  # most jobs have one result: a task of its own would cost and help nobody
+async def _run_all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run all at once. If this is cancelled, or one of them raises, cancel the others."""
+    if len(work) < 2:  # most jobs have one result, which needs no task of its own
         return [await one for one in work]
     tasks = [asyncio.create_task(one) for one in work]
     try:

@@ -15,21 +15,21 @@ Item = TypeVar("Item")
 Out = TypeVar("Out")
 
 Begun = Callable[[], None]
-"""Called by an item's work when it no longer waits to begin. Calling it again does nothing."""
+"""An item's work calls this when it no longer waits to begin. Further calls do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many items a fan-out reads."""
+    """How far a fan-out reads ahead."""
 
     under_way: int
-    """Items read whose outcome is not taken yet: a slow consumer stops the reading, never the work."""
+    """Most items that are read and whose outcome is not taken: a slow consumer stops the reading, never the work."""
     waiting: int
-    """Items read whose work has not begun: memory and the first item's delay follow this, however many may run."""
+    """Most items that are read and whose work has not begun: this bounds memory and the first item's delay."""
 
 
 class _Start:
-    """One item's place among those that wait to begin, given back once."""
+    """One item's place among those that wait to begin, released once."""
 
     __slots__ = ("_places",)
 

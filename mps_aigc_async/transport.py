@@ -21,7 +21,7 @@ from yarl import URL
 
 from .answer_deadline import AnswerDeadline
 from .callbacks import ignore
-from .connections import QuietConnector, handed_over, require_usable
+from .connections import QuietConnector, lend, require_usable
 from .errors import AigcError, ConfigError, TransportError
 from .faults import report
 from .states import Ending
@@ -100,9 +100,9 @@ def proxy_for(endpoint: URL) -> str | None:
 
 
 NETWORK: Final = (aiohttp.ClientError, OSError, EOFError)
-"""What ordinary faults of a network raise; TimeoutError is an OSError."""
+"""The classes of ordinary network faults; TimeoutError is an OSError."""
 BUGS: Final = (AssertionError, AttributeError, LookupError, RecursionError, TypeError)
-"""Faults of a program, ours or aiohttp's: sending the same again cannot cure one."""
+"""The classes of program faults, ours or aiohttp's: sending the same request again cannot cure them."""
 
 
 class _SentBefore(aiohttp.ClientConnectionError):
@@ -110,7 +110,7 @@ class _SentBefore(aiohttp.ClientConnectionError):
 
 
 class _Exchange:
-    """How far one exchange has come."""
+    """The progress of one exchange."""
 
     def __init__(self, gate: Gate, sent: Sent, deadline: AnswerDeadline, *, has_body: bool) -> None:
         self.gate: Final = gate
@@ -118,9 +118,9 @@ class _Exchange:
         self._sent = sent
         self._has_body = has_body
         self.delivered = False
-        """Whether it has a connection to be written on: from then on bytes may have gone out."""
+        """Whether aiohttp has been given a connection: from then on bytes may have been sent."""
         self._began = False
-        """Whether a body, and with it the first byte, was written. A request without a body does not tell."""
+        """Whether the body, and so the first byte, was written. It stays False for a request without a body."""
 
     def deliver(self) -> None:
         self.delivered = True
@@ -131,11 +131,11 @@ class _Exchange:
         self._sent()
 
     def ending_with(self, error: Exception) -> Ending:
-        """How it ended, as a foreign exception says."""
+        """How an exchange ended that raised this foreign exception."""
         if isinstance(error, NETWORK):
             return Ending.UNKNOWN if self.delivered else Ending.NEVER_DELIVERED
         if isinstance(error, ValueError) and not self._began:
-            # Headers that cannot be sent, such as a key with its line's end: the next attempt may have other keys.
+            # Headers that cannot be sent, such as a key with a line break: the next attempt may have other keys.
             return Ending.NEVER_DELIVERED
         if self.delivered and (self._began or not self._has_body):
             return Ending.UNKNOWN
@@ -158,9 +158,9 @@ class _GatedConnector(QuietConnector):
         except BaseException:
             connection.release()
             raise
-        await require_usable(connection)  # the wait for the send time may have spoilt it
+        await require_usable(connection)  # it may have become unusable during the wait for the send time
         exchange.deliver()
-        return handed_over(connection, exchange.deadline.heard)
+        return lend(connection, exchange.deadline.heard)
 
 
 class _Body(aiohttp.BytesPayload):
@@ -189,7 +189,7 @@ class AiohttpTransport:
                 # `sock_connect` covers neither DNS nor a proxy that never answers.
                 connect=2 * self._timeouts.connect,
                 sock_connect=self._timeouts.connect,
-                # An answer's time is ours to keep: see `answer_deadline`.
+                # `answer_deadline` bounds the wait for an answer.
                 sock_read=None,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -210,7 +210,7 @@ class AiohttpTransport:
                 return await self._send(request)
         except AigcError:
             raise
-        except Exception as error:  # noqa: BLE001 - mapped, every one: one that escapes would leave a job in *intent*
+        except Exception as error:  # noqa: BLE001 - of any class: one that escapes would leave a job in *intent*
             failure = self._mapped(error, exchange)
         finally:
             _exchange.reset(token)
@@ -249,7 +249,7 @@ class AiohttpTransport:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else ""
         what = f"{type(error).__name__} {reason}".rstrip()
         if ending is Ending.REFUSED:
-            return f"cannot send this to {self._endpoint.authority}: {what}; the log has the place"
+            return f"cannot send this to {self._endpoint.authority}: {what}; the traceback is in the log"
         if ending is Ending.NEVER_DELIVERED:
             return f"cannot reach {self._endpoint.authority}: {what}"
         return f"no answer from {self._endpoint.authority} after the request was sent: {what}"

@@ -1,4 +1,4 @@
-"""One result's faults: how long each is worth trying again, and what is told of them."""
+"""One result's faults: how long to retry after each, and how to report them."""
 
 import logging
 import re
@@ -13,29 +13,29 @@ _log: Final = logging.getLogger("mps_aigc_async")
 BACKOFF_S: Final = 0.5
 BACKOFF_MOST_S: Final = 60.0
 DOUBTFUL_S: Final = 300.0
-"""Seconds for which an answer that is no result (empty, a text page, a fault that nobody foresaw) is tried again: a
-gateway's error page passes in a few minutes, and one that stays will not turn into a picture by waiting."""
+"""Seconds to retry after an empty file, a text page or an unexpected fault: a gateway's error page goes away within
+minutes, and a page that stays will never become a picture."""
 
 _USER: Final = re.compile(r"^((?:[a-z][a-z0-9+.-]*:(?=[/\\]))?[/\\]*)[^/\\]*@", re.IGNORECASE)
 
 
 class Hope(Enum):
-    """How long a fault is worth trying again."""
+    """How long to retry after a fault."""
 
-    NONE = "it will not change"
-    WHILE_NEW = "while the result is new: storage may lag behind the service"
-    MINUTES = "for DOUBTFUL_S"
-    ALWAYS = "as long as there is time"
-    AT_ONCE = "without a wait: it made room for others"
+    NONE = "do not retry: the fault is permanent"
+    WHILE_NEW = "retry while the result is new: storage may lag behind the service"
+    MINUTES = "retry for DOUBTFUL_S"
+    ALWAYS = "retry until the time allowed is over"
+    AT_ONCE = "retry without a wait: the download gave up its place"
 
 
 class Fault(Exception):
-    """Why an attempt brought no file."""
+    """The reason why an attempt produced no file."""
 
     refused = False
-    """Whether the URL itself was refused by who serves it."""
+    """Whether the server refused the URL itself."""
     frames = ""
-    """Where an exception came from that nobody foresaw: without its text, which may quote the URL."""
+    """The traceback of an unexpected exception, without its text, which may quote the URL."""
 
     def __init__(self, reason: str, hope: Hope = Hope.ALWAYS) -> None:
         super().__init__(reason)
@@ -43,16 +43,17 @@ class Fault(Exception):
 
 
 class Trials:
-    """One result's faults, and whether to try again."""
+    """Counts one result's faults and decides whether to retry."""
 
-    def __init__(self, url: str, now: float, new_for_s: float) -> None:
+    def __init__(self, url: str, now: float, new_for_s: float, begin_within_s: float = inf) -> None:
+        self._begins_until = now + begin_within_s
         self._latest = Fault(f"cannot fetch {shown(url)}: it took too long")
         self._new_until = now + new_for_s
         self._failures = 0
         self._doubtful_since: float | None = None
 
     def delay_after(self, fault: Fault, now: float) -> float | None:
-        """Seconds to wait before the next attempt; None if there is to be none."""
+        """Seconds to wait before the next attempt; None to stop."""
         self._latest = fault
         if fault.hope is Hope.AT_ONCE:
             return 0.0
@@ -60,14 +61,14 @@ class Trials:
             self._doubtful_since = None
         elif self._doubtful_since is None:
             self._doubtful_since = now
-            _log.warning("%s; it is tried again for %.0f minutes%s", fault, DOUBTFUL_S / 60, fault.frames)
-        if now >= self._ends(fault.hope, now):
+            _log.warning("%s; retrying for %.0f minutes%s", fault, DOUBTFUL_S / 60, fault.frames)
+        if now >= min(self._ends(fault.hope, now), self._begins_until):
             return None
         self._failures += 1
-        return min(BACKOFF_MOST_S, BACKOFF_S * 2.0 ** min(self._failures, 30))
+        return min(BACKOFF_MOST_S, BACKOFF_S * 2.0 ** min(self._failures, 30), self._begins_until - now)
 
     def _ends(self, hope: Hope, now: float) -> float:
-        """When there is no more sense in trying."""
+        """When to stop retrying (on the loop's clock)."""
         match hope:
             case Hope.NONE:
                 return now
@@ -79,7 +80,7 @@ class Trials:
                 return inf
 
     def error(self) -> DownloadError:
-        """The latest fault, for the caller."""
+        """The latest fault as an error for the caller."""
         error = DownloadError(str(self._latest))
         error.refused = self._latest.refused
         return error

@@ -44,7 +44,7 @@ PATIENCE_S: Final = 120.0
 
 
 class Found(StrEnum):
-    """What a kill found of the ledger."""
+    """The state of the ledger at a kill."""
 
     NONE = "no ledger"
     TEMPORARY = "a temporary file"
@@ -58,7 +58,7 @@ class Kill:
     intents: frozenset[str]
     """The jobs that the ledger file held in *intent* just after it."""
     found: Found
-    """What lay in the ledger's place just after it."""
+    """The state of the ledger file just after the kill."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.addresses import is_global, may_be_public, redirected, sendable
+from mps_aigc_async.addresses import is_global, may_be_public, redirect_target, sendable
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_host_and_a_port_stay() -> None:
         ("http://@host/a", "a user name"),
     ],
 )
-def test_what_cannot_be_sent_is_told_plainly(url: str, says: str) -> None:
+def test_an_unsendable_url_is_refused_with_a_plain_message(url: str, says: str) -> None:
     with pytest.raises(ValueError, match=says) as refused:
         sendable(url)
     assert "secret" not in str(refused.value)
@@ -89,13 +89,13 @@ def test_any_text_can_be_sent_or_is_a_value_error(url: str) -> None:
     ],
 )
 def test_a_redirect_leads_on_byte_for_byte(location: str, leads_to: str) -> None:
-    assert redirected(sendable("https://r.example/a/b?s=1"), location) == leads_to
+    assert redirect_target(sendable("https://r.example/a/b?s=1"), location) == leads_to
 
 
 @pytest.mark.parametrize("location", ["http://[x/?sign=secret", "//me:secret@[/", "https://me:secret@\u2100/"])
 def test_a_redirect_that_means_no_url_is_told_plainly(location: str) -> None:
     with pytest.raises(ValueError, match=r"^(its URL is no|a redirect leads to what is no|its URL has a)") as odd:
-        sendable(redirected(sendable("https://r.example/a"), location))
+        sendable(redirect_target(sendable("https://r.example/a"), location))
     assert "secret" not in str(odd.value)
 
 

@@ -1,4 +1,4 @@
-"""What a user is told to do about an error."""
+"""The advice to a user about each error."""
 
 import pytest
 

@@ -616,7 +616,7 @@ async def test_every_result_is_its_own_though_each_comes_again(tmp_path: Path) -
 
 
 async def test_downloads_and_calls_use_a_connection_again() -> None:
-    """What guards them must not cost a connection for each request."""
+    """The guard must not cost a new connection for each request."""
     service = Service()
     service.tasks = {"task-0": "image"}
     async with serving(service.server) as server:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async import AigcClient, Attach, CreateOutcomeUnknown, ImageRequest, JobState, LedgerError
+from mps_aigc_async import AigcClient, Attach, ClientClosed, CreateOutcomeUnknown, ImageRequest, JobState, LedgerError
 from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.jobs import Jobs
@@ -139,7 +139,8 @@ def test_cancelled_while_the_holder_is_looked_for_a_task_id_is_kept(
         async with client_of(service, ledger=tmp_path / "jobs.db") as client:
             caller = asyncio.create_task(client.generate(ImageRequest(id="x", prompt="x")))
             await looking.wait()
-        await asyncio.wait({caller})
+        with pytest.raises(ClientClosed):
+            await caller
         async with client_of(service, ledger=tmp_path / "jobs.db") as client:
             assert (await client.counts()) == {JobState.SUBMITTED: 1}
             assert (await client.generate(ImageRequest(id="x", prompt="x"))).task_id

@@ -42,7 +42,7 @@ def test_the_runs_deadline_counts_from_the_first_poll_that_found_it_running(stat
     assert "running" in repr(deadline)
 
 
-def test_one_that_begins_to_run_late_is_still_waited_for() -> None:
+def test_a_task_that_starts_late_still_gets_its_running_time() -> None:
     deadline = Deadline(PATIENCE, now=0.0)
     deadline.polled(TaskState.RUNNING, QUEUE_S - 1)
     assert deadline.at == QUEUE_S - 1 + 1800.0
@@ -60,5 +60,5 @@ def test_a_slot_is_held_no_longer_than_the_deadline_nor_than_a_run(
     deadline = Deadline(patience, now=0.0)
     for state, at in sorted(polls, key=lambda poll: poll[1]):
         deadline.polled(state, at)
-    assert 0.0 <= deadline.held_s(now) <= running_s
-    assert now + deadline.held_s(now) <= max(now, deadline.at) + 1e-6
+    assert 0.0 <= deadline.slot_hold_s(now) <= running_s
+    assert now + deadline.slot_hold_s(now) <= max(now, deadline.at) + 1e-6

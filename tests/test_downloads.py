@@ -275,7 +275,9 @@ async def half(request: web.Request) -> web.StreamResponse:
 async def test_half_a_result_is_fetched_again_until_the_time_is_over(tmp_path: Path) -> None:
     told: list[tuple[str, float]] = []
     async with site_of(half) as site, saving() as saver:
-        with pytest.raises(DownloadError, match=r"cannot fetch http.*/a: the connection ended before the file did"):
+        with pytest.raises(
+            DownloadError, match=r"cannot fetch http.*/a: the connection closed before the file was complete"
+        ):
             await saver.save(
                 site.url("/a"),
                 tmp_path / "shot",
@@ -284,7 +286,7 @@ async def test_half_a_result_is_fetched_again_until_the_time_is_over(tmp_path: P
                 on_retry=lambda error, delay: told.append((str(error), delay)),
             )
     assert len(told) >= 2
-    assert {text.rpartition(": ")[2] for text, _ in told} == {"the connection ended before the file did"}
+    assert {text.rpartition(": ")[2] for text, _ in told} == {"the connection closed before the file was complete"}
     assert [delay for _, delay in told][:9] == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0][: len(told)]
     assert names_in(tmp_path) == []
 
@@ -425,7 +427,7 @@ async def test_what_has_changed_meanwhile_is_fetched_from_the_beginning(tmp_path
 async def test_without_a_strong_tag_nothing_is_pieced_together(tmp_path: Path, tag: str) -> None:
     server = Interrupted(tmp_path / FILM_PART, FILM, 4 * CHUNK, tag)
     async with site_of(server) as site, saving() as saver:
-        with pytest.raises(DownloadError, match="the connection ended"):
+        with pytest.raises(DownloadError, match="the connection closed"):
             await saver.save(site.url("/a"), tmp_path / "film", Kind.VIDEO, within_s=0.3)
     assert len(server.starts) >= 2
     assert set(server.starts) == {0}
@@ -565,12 +567,12 @@ async def test_an_odd_answer_to_a_range_begins_anew(
 @pytest.mark.parametrize(
     ("headers", "says"),
     [
-        ({"Content-Type": "text/html; charset=utf-8"}, r"a text page \(text/html\) came in place of the image"),
-        ({"Content-Type": "application/xml"}, r"a text page \(application/xml\) came"),
-        ({"Content-Type": "text/plain"}, r"a text page \(text/plain\) came"),
-        ({"Content-Type": "application/problem+json"}, "json\\) came"),
-        ({"Content-Type": "image/png"}, r"a text page \(image/png\) came"),
-        ({"Content-Type": "image/png", "Content-Encoding": "gzip"}, r"packed \(gzip\)"),
+        ({"Content-Type": "text/html; charset=utf-8"}, r"a text page \(text/html\) instead of the image"),
+        ({"Content-Type": "application/xml"}, r"a text page \(application/xml\) instead"),
+        ({"Content-Type": "text/plain"}, r"a text page \(text/plain\) instead"),
+        ({"Content-Type": "application/problem+json"}, "json\\) instead"),
+        ({"Content-Type": "image/png"}, r"a text page \(image/png\) instead"),
+        ({"Content-Type": "image/png", "Content-Encoding": "gzip"}, r"compressed \(gzip\)"),
     ],
 )
 async def test_what_a_gateway_says_in_its_place_is_not_kept(tmp_path: Path, headers: dict[str, str], says: str) -> None:
@@ -1019,13 +1021,13 @@ def test_a_url_that_stays_refused_is_given_up_after_that(tmp_path: Path, status:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html><h1>Maintenance"])
-def test_what_is_no_result_is_given_up_after_some_minutes_and_told_at_once(
+def test_an_answer_that_is_no_result_is_warned_of_at_once_and_given_up_after_minutes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, body: bytes
 ) -> None:
     async def main() -> float:
         began = asyncio.get_running_loop().time()
         async with site_of(serving(body)) as site, saving() as saver:
-            with pytest.raises(DownloadError, match="came in place of the image") as doubtful:
+            with pytest.raises(DownloadError, match="instead of the image") as doubtful:
                 await saver.save(
                     site.url("/a?sign=url-secret"), tmp_path / "a", Kind.IMAGE, within_s=12 * 3600, on_retry=told
                 )
@@ -1033,10 +1035,10 @@ def test_what_is_no_result_is_given_up_after_some_minutes_and_told_at_once(
         return asyncio.get_running_loop().time() - began
 
     def told(_: DownloadError, __: float) -> None:
-        assert "came in place of the image; it is tried again for 5 minutes" in caplog.text
+        assert "instead of the image; retrying for 5 minutes" in caplog.text
 
     assert DOUBTFUL_S <= run(main()) < DOUBTFUL_S + 90
-    assert caplog.text.count("tried again for 5 minutes") == 1
+    assert caplog.text.count("retrying for 5 minutes") == 1
     assert "url-secret" not in caplog.text
 
 

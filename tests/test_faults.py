@@ -1,4 +1,4 @@
-"""What nobody foresaw becomes one job's outcome: the others go on, and the log tells where it happened."""
+"""An unexpected exception becomes one job's outcome: the others go on, and the log has its traceback."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ from mps_aigc_async import (
     VideoRequest,
 )
 from mps_aigc_async.assembly import BatchItem
-from mps_aigc_async.faults import as_ours, unexpected
+from mps_aigc_async.faults import as_aigc_error, unexpected
 from mps_aigc_async.jobs import Jobs
 from mps_aigc_async.testing import run
 
@@ -29,12 +29,12 @@ SECRET = "https://host.example/x.png?sign=s3cret"
 
 
 class Odd(Exception):
-    """Of a class that no list of ours has."""
+    """An exception of a class in none of our lists."""
 
 
 def test_an_error_of_ours_stands_for_itself() -> None:
     ours = ContentViolation("InvalidParameter.ViolationContent", "no")
-    assert as_ours(ours, "trying") is ours
+    assert as_aigc_error(ours, "trying") is ours
 
 
 def test_the_log_has_classes_and_frames_and_no_message(caplog: pytest.LogCaptureFixture) -> None:

@@ -20,7 +20,7 @@ ids = (
 
 
 def seen(name: str) -> set[str]:
-    """What file systems that fold may take a name for: by lower or upper case, composed or not."""
+    """The forms in which a case-folding file system may compare a name: lower or upper case, composed or not."""
     return {
         unicodedata.normalize(form, fold(name))
         for form in ("NFC", "NFD")
@@ -115,6 +115,6 @@ def test_a_name_that_folding_leaves_as_it_is_stays() -> None:
         assert stem_of(request_id, folds_case=True) == stem_of(request_id)
 
 
-def test_what_an_encoding_lacks_is_written_in_hex() -> None:
+def test_characters_outside_the_encoding_become_hex() -> None:
     assert stem_of("é镜", encoding="latin-1") == "é%E9%95%9C"
     assert stem_of("é镜", encoding="ascii") == "%C3%A9%E9%95%9C"

@@ -84,7 +84,7 @@ def test_a_path_is_resolved_once(tmp_path: Path) -> None:
 
 
 def test_a_path_that_cannot_be_resolved_is_a_config_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is no usable path"):
+    with pytest.raises(ConfigError, match="is not a usable path"):
         absolute("a\0b")
     (tmp_path / "loop").symlink_to("loop")
     try:

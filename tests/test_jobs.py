@@ -543,8 +543,8 @@ def test_a_result_is_tried_to_be_saved_as_long_as_its_url_lives(
             done = next(event.at for event in heard.events if isinstance(event, events.Done))
             assert wall() - done == pytest.approx(12 * 3600, abs=70)
             assert heard.names("cat/image").count("Retried") > 600  # at most a minute apart
-            assert "its URL ends in 58 minutes" in caplog.text  # in good time, and not before
-            assert "its URL ends in 62 minutes" not in caplog.text
+            assert "its URL expires in 58 minutes" in caplog.text  # in good time, and not before
+            assert "its URL expires in 62 minutes" not in caplog.text
 
     run(main())
 
@@ -799,7 +799,7 @@ def test_a_poll_that_hangs_holds_no_slot_beyond_the_deadline() -> None:
             began = wall()
             await asyncio.sleep(90)
             service.faults.add(action="DescribeAigcImageTask", fault="hang", times=None)
-            with pytest.raises(TaskTimeout, match="latest word: RUN"):
+            with pytest.raises(TaskTimeout, match="latest status: RUN"):
                 await task.wait()
             # Seen running after 30 to 35 s; asked once more at the deadline, for as long as the transport waits.
             assert 130 < wall() - began < 135 + 1 + 31

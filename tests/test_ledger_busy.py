@@ -77,7 +77,7 @@ def test_a_client_is_closed_though_its_ledger_cannot_be_written(
     run(main())
 
 
-def test_what_waits_for_its_intent_when_the_client_closes_was_never_sent(tmp_path: Path) -> None:
+def test_a_create_that_waits_for_its_intent_at_closing_is_never_sent(tmp_path: Path) -> None:
     async def main() -> None:
         service, ledger = in_memory(), tmp_path / "jobs.db"
         async with client_of(service, ledger=ledger) as client:

@@ -69,9 +69,9 @@ def put_an_older_copy_over(ledger: Path, copy: Path) -> None:
 
 WAYS: list[tuple[Callable[[Path], None], str]] = [
     (remove, "was removed while it was open"),
-    (remove_the_wal, "lost its jobs.db-wal: that was removed"),
+    (remove_the_wal, "lost its jobs.db-wal, which was removed"),
     (replace_by_a_copy, "was replaced by another file"),
-    (replace_the_wal, "lost its jobs.db-wal: that was replaced"),
+    (replace_the_wal, "lost its jobs.db-wal, which was replaced"),
     (rename_the_folder, "was removed"),
     (rename_the_folder_and_make_another, "was replaced by another file"),
 ]

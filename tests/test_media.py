@@ -1,4 +1,4 @@
-"""What bytes are, by their beginning, their content type and their URL."""
+"""The suffix of bytes, by their beginning, their content type and their URL."""
 
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def test_the_first_bytes_come_first(head: bytes, suffix: str, content_type: str)
         (b'{"asset": {"version": "2.0"}}', "model/gltf+json", "/a", ".gltf"),
     ],
 )
-def test_what_the_first_bytes_leave_open_is_told_by_the_type_and_then_the_path(
+def test_the_type_and_then_the_path_decide_if_the_first_bytes_do_not(
     head: bytes, content_type: str, path: str, suffix: str
 ) -> None:
     assert suffix_for(head, content_type, f"https://r.example{path}?sign=x.exe", Kind.IMAGE) == suffix

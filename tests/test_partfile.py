@@ -2,20 +2,21 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mps_aigc_async.media import HEAD_BYTES
-from mps_aigc_async.partfile import Part, PartLost, are_there, opened, put_in_place, removed, sync, write
+from mps_aigc_async.partfile import Part, PartLost, opened, put_in_place, removed, sync, which_exist, write
 from mps_aigc_async.states import Kind
 
 
 def test_each_file_is_looked_for_by_itself(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     here, gone = str(tmp_path / "a"), str(tmp_path / "b")
-    assert are_there([here, gone, "", str(tmp_path), "a\0b", here]) == [True, False, False, False, False, True]
-    assert are_there([]) == []
+    assert which_exist([here, gone, "", str(tmp_path), "a\0b", here]) == [True, False, False, False, False, True]
+    assert which_exist([]) == []
 
 
 def test_the_head_of_a_part_is_its_first_bytes_however_they_come() -> None:
@@ -49,8 +50,49 @@ def test_a_file_system_without_links_gets_a_rename(tmp_path: Path, monkeypatch: 
     part.write_bytes(b"x")
     assert put_in_place(part, target).read_bytes() == b"x"
     part.write_bytes(b"x")
-    with pytest.raises(PermissionError):
+    assert put_in_place(part, target) == target
+    part.write_bytes(b"y")
+    with pytest.raises(FileExistsError, match="exists with other content"):
         put_in_place(part, target)
+    assert target.read_bytes() == b"x"
+
+
+def test_without_links_two_that_save_at_once_never_replace_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one's file appears between our look and our rename."""
+
+    def no_links(target: Path, _: Path) -> None:
+        monkeypatch.undo()
+        monkeypatch.setattr(Path, "exists", appears(target))
+        raise PermissionError
+
+    def appears(target: Path) -> Callable[[Path], bool]:
+        def exists(path: Path) -> bool:
+            there = path.is_file()
+            target.write_bytes(b"other")
+            return there
+
+        return exists
+
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    part, target = tmp_path / "part", tmp_path / "target"
+    part.write_bytes(b"ours")
+    with pytest.raises(FileExistsError, match="exists with other content"):
+        put_in_place(part, target)
+    assert target.read_bytes() == b"other"
+
+
+def test_without_links_a_rename_that_fails_leaves_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "hardlink_to", no)
+    monkeypatch.setattr(Path, "replace", no)
+    (tmp_path / "part").write_bytes(b"x")
+    with pytest.raises(PermissionError):
+        put_in_place(tmp_path / "part", tmp_path / "target")
+    assert not (tmp_path / "target").exists()
 
 
 @pytest.mark.parametrize("left", [0, 3, 9])
@@ -76,7 +118,7 @@ def test_a_part_that_is_gone_gets_no_name(tmp_path: Path) -> None:
 
 
 def test_a_file_out_of_reach_is_not_there() -> None:
-    assert are_there(["x" * 5000]) == [False]
+    assert which_exist(["x" * 5000]) == [False]
 
 
 @pytest.mark.parametrize("reason", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])

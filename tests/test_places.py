@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async.downloads import PARALLEL, Downloads
-from mps_aigc_async.places import LEAST_BYTES_S, WINDOW_S, LeastSpeed, MadeRoom, Places
+from mps_aigc_async.places import LEAST_BYTES_S, WINDOW_S, LeastSpeed, Places, TooSlow
 from mps_aigc_async.states import Kind
 from mps_aigc_async.testing import run
 
@@ -33,7 +33,7 @@ def test_a_slow_one_makes_room_only_while_others_wait() -> None:
             waiting = asyncio.create_task(hold(places))
             await asyncio.sleep(0)
             assert places.waiting == 1
-            with pytest.raises(MadeRoom):
+            with pytest.raises(TooSlow):
                 async with speed.network():
                     await asyncio.sleep(HOUR_S)
             assert loop.time() - began == pytest.approx(10 * WINDOW_S, abs=0.01)
@@ -44,7 +44,7 @@ def test_a_slow_one_makes_room_only_while_others_wait() -> None:
     run(main())
 
 
-def test_one_that_is_fast_enough_keeps_its_place() -> None:
+def test_a_fast_download_keeps_its_place() -> None:
     async def main() -> None:
         places = Places(1)
         speed = LeastSpeed(places)
@@ -64,7 +64,7 @@ def test_one_that_is_fast_enough_keeps_its_place() -> None:
     run(main())
 
 
-def test_who_cannot_keep_what_came_is_patient_for_twice_as_long() -> None:
+def test_a_download_that_cannot_resume_gets_a_window_twice_as_long() -> None:
     async def main() -> None:
         loop, places = asyncio.get_running_loop(), Places(1)
         speed, waits = LeastSpeed(places), list[float]()
@@ -73,7 +73,7 @@ def test_who_cannot_keep_what_came_is_patient_for_twice_as_long() -> None:
             for _ in range(4):
                 began = loop.time()
                 speed.begin()
-                with pytest.raises(MadeRoom):
+                with pytest.raises(TooSlow):
                     async with speed.network():
                         await asyncio.sleep(HOUR_S)
                 waits.append(round(loop.time() - began))

@@ -332,7 +332,7 @@ def test_a_queue_that_never_moves_is_given_up_after_twelve_hours() -> None:
     timeout, seconds = by_script(lambda _: {"Status": "WAIT", "Message": "queued"})
     assert timeout is not None
     assert (timeout.last_status, timeout.last_message) == ("WAIT", "queued")
-    assert "latest word: WAIT 'queued'" in str(timeout)
+    assert "latest status: WAIT 'queued'" in str(timeout)
     assert timeout.task_id is not None
     assert seconds == pytest.approx(12 * 3600, abs=10)
 
@@ -504,12 +504,12 @@ def test_a_callers_timeout_tells_the_services_latest_word_and_the_task() -> None
     async def main() -> None:
         transport = Scripted(service := in_memory(), lambda _: {"Status": "RUN", "Message": "step 1\x1b[31m of 9"})
         async with client_of(service, transport=lambda: transport) as client:
-            with pytest.raises(TaskTimeout, match=r"latest word: RUN 'step 1\[31m of 9'") as generated:
+            with pytest.raises(TaskTimeout, match=r"latest status: RUN 'step 1\[31m of 9'") as generated:
                 await client.generate(ImageRequest(id="x", prompt="x"), timeout=60)
             task_id = generated.value.task_id
             assert task_id is not None
             assert (generated.value.last_status, generated.value.job_id) == ("RUN", "x")
-            with pytest.raises(TaskTimeout, match="latest word: RUN") as waited:
+            with pytest.raises(TaskTimeout, match="latest status: RUN") as waited:
                 await client.attach("image", task_id).wait(timeout=60)
             assert waited.value.task_id == task_id
 
@@ -522,6 +522,6 @@ def test_a_callers_timeout_before_the_first_poll_tells_the_task_alone() -> None:
             with pytest.raises(TaskTimeout) as caught:
                 await client.generate(ImageRequest(id="x", prompt="x"), timeout=1)
             assert caught.value.task_id is not None
-            assert "latest word" not in str(caught.value)
+            assert "latest status" not in str(caught.value)
 
     run(main())

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,11 +30,15 @@ class Storage:
     def __init__(self) -> None:
         self.answers: dict[str, bytes | int] = {}
         self.asked: list[str] = []
+        self.slow: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
+        """Answers everything, if there is one."""
         self.opens_at = 0.0
         """The loop's time until which everything is refused as not there."""
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path)
+        if self.slow is not None:
+            return await self.slow(request)
         if asyncio.get_running_loop().time() < self.opens_at:
             return web.Response(status=404)
         answer = self.answers.get(request.path, 404)
@@ -311,6 +315,31 @@ def test_a_url_is_asked_though_our_clock_says_that_it_has_ended(tmp_path: Path) 
     run(main())
 
 
+@pytest.mark.parametrize("left_s", [-LIFE_S, 30.0])
+def test_what_is_being_fetched_as_its_url_ends_is_fetched_to_the_end(tmp_path: Path, left_s: float) -> None:
+    """A storage judges a URL when it is asked: what it then serves may take longer than the URL lives."""
+    size, pieces = 1000, 10
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(len(MP4) + pieces * size)})
+        await response.prepare(request)
+        await response.write(MP4)
+        for _ in range(pieces):
+            await asyncio.sleep(20)
+            await response.write(bytes(size))
+        return response
+
+    async def main() -> None:
+        async with bench_in(tmp_path) as bench:
+            bench.storage.slow = slow
+            await bench.done("/slow", kind=Kind.VIDEO)
+            later(bench, LIFE_S - left_s)
+            assert (await bench.save()).state is JobState.SAVED
+            assert len(bench.storage.asked) == 1
+
+    run(main())
+
+
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_a_url_that_refuses_after_its_end_has_expired(tmp_path: Path, status: int) -> None:
     async def main() -> None:
@@ -318,7 +347,7 @@ def test_a_url_that_refuses_after_its_end_has_expired(tmp_path: Path, status: in
             bench.storage.answers = {"/1": status, "/2": PNG}
             await bench.done("/1", "/2")
             later(bench, 2 * LIFE_S)
-            with pytest.raises(ResultExpired, match=rf"outlived their 12 hours .*1 of 2 .*/1: HTTP {status}"):
+            with pytest.raises(ResultExpired, match=rf"expired after 12 hours, .*1 of 2 .*/1: HTTP {status}"):
                 await bench.save()
             assert len(bench.storage.asked) == 2
             assert bench.files() == ["shot+2.png"]
@@ -389,7 +418,7 @@ def test_trouble_near_the_end_is_a_warning(tmp_path: Path, caplog: pytest.LogCap
 
     with caplog.at_level(logging.WARNING):
         run(main())
-    assert "HTTP 503 [job shot/image, task 4-1]; its URL ends in 30 minutes" in caplog.text
+    assert "HTTP 503 [job shot/image, task 4-1]; its URL expires in 30 minutes" in caplog.text
 
 
 def test_a_result_that_was_never_saved_has_no_files() -> None:

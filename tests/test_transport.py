@@ -910,7 +910,7 @@ async def test_a_foreign_exception_ends_by_whether_the_gate_was_passed(foreign: 
 
 
 NOT_CURED: list[type[Exception]] = [AssertionError, AttributeError, KeyError, RecursionError, TypeError]
-"""Of a program's faults."""
+"""The classes of program faults."""
 PERHAPS_CURED: list[type[Exception]] = [RuntimeError, MemoryError, ArithmeticError, ReferenceError]
 
 

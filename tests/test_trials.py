@@ -17,6 +17,12 @@ def test_each_fault_is_tried_again_for_its_time(hope: Hope, seconds: float) -> N
     assert seconds <= now - 100 <= seconds + (0 if hope is Hope.NONE else 600)
 
 
+def test_the_last_attempt_is_when_the_time_for_beginning_ends() -> None:
+    trials = Trials("https://r.example/a", 100.0, 0.0, 10.0)
+    delays = [trials.delay_after(Fault("no"), now) for now in (100.0, 101.0, 109.5, 110.0, 500.0)]
+    assert delays == [1.0, 2.0, 0.5, None, None]
+
+
 def test_waits_grow_to_a_minute_and_making_room_is_none_of_them() -> None:
     trials = Trials("https://r.example/a", 0.0, 0.0)
     hopes = [Hope.ALWAYS, Hope.AT_ONCE, *[Hope.ALWAYS] * 7]

@@ -178,7 +178,7 @@ def line_for(outcome: Outcome[BatchItem]) -> str:
 
 
 def places_of(result: StepResult) -> list[str]:
-    """Where a result is: its files, as one names them from here, or the URLs where it was left, all or in part."""
+    """Where a result is: its files relative to the working directory, and its URLs if any result is not saved."""
     files = [str(from_here(file)) for file in result.files]
     urls = (*result.urls, *result.videos) if isinstance(result, AudioResult) else result.urls
     return files if result.is_saved else [*files, *urls]

@@ -80,7 +80,7 @@ def carry_out(
 
     `on_again` says how to go on after an interruption. Raises AigcError for what is wrong before anything is sent.
     """
-    out = absolute(out)  # once: a link that is set anew in mid-run must not part the ledger from the files
+    out = absolute(out)  # once: a symlink that is re-pointed in mid-run must not separate the ledger from the files
     ledger = out / IN_FOLDER
     client = client_for(config, ledger)
     with warnings_as_notes():
@@ -95,7 +95,7 @@ def carry_out(
     tell_results(tally, time.monotonic() - began, from_here(out))
     tell_reasons(tally)
     code = _ending(ledger, tally, error, interrupted=interrupted, on_again=on_again)
-    tell_page(from_here(out))  # last: whatever becomes of it, how to go on has been said
+    tell_page(from_here(out))  # last, so that its failure hides nothing
     return code
 
 

@@ -123,6 +123,6 @@ def warnings_as_notes() -> Iterator[None]:
 
 
 def from_here(path: Path) -> Path:
-    """A path as one names it from the working directory."""
+    """A path relative to the working directory, if it is inside."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

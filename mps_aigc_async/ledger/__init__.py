@@ -25,12 +25,12 @@ class Ledger(Protocol):
 
     @property
     def in_place(self) -> bool:
-        """Whether the next process will find it under its name; once it is closed, whether it was so then."""
+        """Whether the next process will find the ledger under its path; after closing, the answer at that moment."""
         ...
 
     def confirm(self) -> None:
-        """Raise LedgerError if the ledger is not in its place any more: the next process would not know of a create
-        that is sent now. Quick enough to be called right before the first byte."""
+        """Raise LedgerError if the ledger is no longer in place: the next process would not know of a create that is
+        sent now. Fast enough to be called right before the first byte."""
         ...
 
     async def plan(self, job: JobRecord) -> JobRecord:
@@ -38,8 +38,8 @@ class Ledger(Protocol):
         ...
 
     async def put(self, job: JobRecord) -> None:
-        """Keep the job's new state. Waits for as long as it cannot be written, until the ledger is closed; raises
-        LedgerError then, and at once where waiting cannot help."""
+        """Write the job's new state. If it cannot be written now, wait, and raise LedgerError when the ledger closes;
+        raise it at once if waiting cannot help."""
         ...
 
     async def get(self, job_id: str) -> JobRecord | None:
@@ -51,7 +51,7 @@ class Ledger(Protocol):
         ...
 
     def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
-        """All jobs in one state, the oldest first, each once; a damaged row is logged and passed over.
+        """All jobs in one state, the oldest first, each once; a damaged row is logged and skipped.
         What comes into the state or leaves it meanwhile may be among them or not: of a file, which is read in portions,
         the loop turns between them."""
         ...
@@ -61,7 +61,7 @@ class Ledger(Protocol):
         ...
 
     def hurry(self) -> None:
-        """The ledger will be closed: what cannot be written within a few seconds from now on is given up."""
+        """Prepare for closing: give up rows that cannot be written within a few seconds from now."""
         ...
 
     async def close(self) -> None: ...

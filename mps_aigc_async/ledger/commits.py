@@ -1,7 +1,7 @@
-"""Rows on their way to the disk: each commit takes all that wait for one (group commit).
+"""Group commit: each commit writes all rows that are waiting.
 
-A commit that fails is tried again until the ledger closes, and who waits for it waits: a TaskId that the service has
-answered with must not be lost to a disk that is full for a minute. Newer rows of a job replace older ones meanwhile.
+A failed commit is retried until the ledger closes, and its callers wait: a disk that is full for a minute must not cost
+the TaskId of an accepted create. Meanwhile a job's newer row replaces its older one.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ _PUT: Final = (
 
 RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 5.0
-"""Seconds between two tries of a commit: twice as many after each failure, up to the second of the two."""
+"""Seconds between two tries of a commit: doubled after each failure, from the first value to the second."""
 
 WARN_EVERY_S: Final = 60.0
 """Seconds between two warnings while commits fail."""
 
 LAST_TRY_S: Final = 3.0
-"""Seconds for which a failing commit is still tried once the ledger is to close: the user waits for it."""
+"""Seconds for which a failing commit is retried once the ledger is closing: the user waits for it."""
 
 CHECKPOINT_S: Final = 2.5
-"""Seconds from a commit until its rows are copied from the `-wal` into the ledger file: so much is lost with a lost
-`-wal`. At one checkpoint in 2.5 s its two syncs cost 1% of a disk that syncs in 10 ms."""
+"""Seconds from a commit until its rows are copied from the `-wal` into the ledger file: losing the `-wal` loses no more
+than this. A checkpoint has two syncs; every 2.5 s they cost 1% of a disk that syncs in 10 ms."""
 
 _CAN_PASS: Final = frozenset(
     {
@@ -47,24 +47,24 @@ _CAN_PASS: Final = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )  # fmt: skip
-"""SQLite's result codes that another try can escape (sqlite.org/rescode.html, 2026-11)."""
+"""SQLite's result codes that a retry may cure (sqlite.org/rescode.html, 2026-11)."""
 
 _ONE_ROWS: Final = frozenset(
     {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}
 )
-"""Result codes that concern the row being written, and no other."""
+"""Result codes that concern only the row being written."""
 
 _UNWRITABLE: Final = (TypeError, ValueError, OverflowError)
-"""How Python refuses a value before SQLite sees it."""
+"""Exceptions with which Python refuses a value before SQLite sees it."""
 
 
-def can_pass(error: Exception) -> bool:
-    """Whether the same commit may succeed later: the disk is full, or somebody else has the lock."""
+def is_temporary(error: Exception) -> bool:
+    """Whether the same commit may succeed later: the disk is full, or another process has the lock."""
     return isinstance(error, sqlite3.Error) and _code(error) in _CAN_PASS
 
 
-def is_the_rows_own(error: Exception) -> bool:
-    """Whether a row cannot be written for its own sake: a value that SQLite cannot bind, or that the table refuses."""
+def is_fault_of_row(error: Exception) -> bool:
+    """Whether the fault is in one row: it has a value that SQLite cannot bind or the table refuses."""
     if not isinstance(error, sqlite3.Error):
         return isinstance(error, _UNWRITABLE)
     code = _code(error)
@@ -91,18 +91,18 @@ class Commits:
         self._uncopied = False
         """Whether the `-wal` has commits that the ledger file does not have."""
         self._give_up_at = inf
-        """When a failing commit is not tried again (on the loop's clock)."""
+        """When to stop retrying a failing commit (on the loop's clock)."""
         self._hurried = asyncio.Event()
         self._warn_at = 0.0
         self._failures = 0
         self._closed = False
 
     def latest(self, job_id: str) -> JobRecord | None:
-        """The job's row, if one is on its way."""
+        """The job's row, if one is waiting or being written."""
         return self._pending.get(job_id) or self._writing.get(job_id)
 
     def of_task(self, task_id: str) -> JobRecord | None:
-        """The job of a task, if its row is on its way."""
+        """The job of a task, if its row is waiting or being written."""
         for job in (*self._pending.values(), *self._writing.values()):
             if job.task_id == task_id and self.latest(job.job_id) is job:
                 return job
@@ -111,7 +111,7 @@ class Commits:
     def add(self, job: JobRecord) -> asyncio.Future[None]:
         """Write a row with the next commit; the future ends when this row, or a newer one of the job, is on the disk.
 
-        It ends with LedgerError where that is certain not to happen. To cancel it takes back no row.
+        It ends with LedgerError if the row cannot be written. Cancelling the future does not take the row back.
         """
         if self._closed:
             raise LedgerError(f"cannot write the ledger {self._ledger}: it is closed")
@@ -127,13 +127,13 @@ class Commits:
         return self._task
 
     def hurry(self) -> None:
-        """Try a failing commit for a few seconds more, and no longer: the ledger is to be closed."""
+        """Retry a failing commit for a few more seconds only: the ledger is closing."""
         if self._give_up_at == inf:
             self._give_up_at = asyncio.get_running_loop().time() + LAST_TRY_S
             self._hurried.set()
 
     async def close(self) -> None:
-        """Finish what is being written, or give it up after LAST_TRY_S. The connection is the caller's to close."""
+        """Finish the writing, or give it up after LAST_TRY_S. The caller closes the connection."""
         self.hurry()
         try:
             while self._pending or self._writing:  # a loop that ends cancels its tasks, and this one's with them
@@ -165,7 +165,7 @@ class Commits:
             self._put_back(waiters)
             raise
         except Exception as error:  # noqa: BLE001 — whoever waits must hear of it, or waits for ever
-            if can_pass(error) and asyncio.get_running_loop().time() < self._give_up_at:
+            if is_temporary(error) and asyncio.get_running_loop().time() < self._give_up_at:
                 self._put_back(waiters)
                 await self._pause(error)
             else:
@@ -178,7 +178,7 @@ class Commits:
         self._writing = {}
 
     def _put_back(self, waiters: Mapping[str, list[asyncio.Future[None]]]) -> None:
-        """Let the rows wait for the next try, but for those that have a newer one by now."""
+        """Put the rows back for the next try, except those that a newer row has replaced."""
         self._pending = {**self._writing, **self._pending}
         for job_id, earlier in waiters.items():
             self._waiters[job_id] = [*earlier, *self._waiters.get(job_id, ())]
@@ -188,7 +188,7 @@ class Commits:
         if not self._failures or now >= self._warn_at:
             self._warn_at = now + WARN_EVERY_S
             _log.warning(
-                "cannot write the ledger %s: %s; %d jobs wait for it, and it is tried again until it can be written",
+                "cannot write the ledger %s: %s; %d jobs wait until it can be written again (retrying)",
                 self._ledger,
                 error,
                 len(self._pending),
@@ -216,20 +216,20 @@ class Commits:
         waiters: Mapping[str, list[asyncio.Future[None]]],
         error: BaseException,
     ) -> None:
-        """Tell who waits for these rows that they are not kept, and the log of the tasks that only it knows now."""
+        """Fail the callers that wait for these rows, and log the TaskIds, which may be in no ledger now."""
         reason = f"cannot write the ledger {self._ledger}: {error}"
         if tasks := [f"{job.task_id} ({job.job_id})" for job in jobs.values() if job.task_id is not None]:
-            _log.error("%s; the ledger may not know these tasks as they are now: %s", reason, ", ".join(tasks))
+            _log.error("%s; the ledger may lack the latest state of these tasks: %s", reason, ", ".join(tasks))
         for group in waiters.values():
             for waiter in group:
                 if not waiter.done():
-                    waiter.set_exception(LedgerError(reason))  # one for each caller: each adds its own ids
-                    waiter.exception()  # looked at, should its caller be cancelled in this very moment
+                    waiter.set_exception(LedgerError(reason))  # one error a caller: each adds its own ids
+                    waiter.exception()  # marks it as retrieved, in case its caller is being cancelled
 
     async def _write(self, jobs: Mapping[str, JobRecord]) -> Mapping[str, Exception]:
-        """Commit the rows, and return those that cannot be written for their own sake, with their errors.
+        """Commit the rows; return the errors of those that are themselves at fault.
 
-        Raises what concerns all of them.
+        Raises an error that concerns all rows.
         """
         rows, refused = dict[str, Row](), dict[str, Exception]()
         for job_id, job in jobs.items():
@@ -242,14 +242,14 @@ class Commits:
             try:
                 await self._database.executemany(_PUT, rows.values())
             except (sqlite3.Error, *_UNWRITABLE) as error:
-                if not is_the_rows_own(error):
+                if not is_fault_of_row(error):
                     raise
                 await self._database.execute("ROLLBACK")
                 await self._database.execute("BEGIN IMMEDIATE")
                 refused |= await self._write_each(rows)
             await self._database.execute("COMMIT")
         except BaseException:
-            with suppress(sqlite3.Error, ValueError):  # SQLite itself has ended some that fail
+            with suppress(sqlite3.Error, ValueError):  # after some errors SQLite has rolled back already
                 await self._database.execute("ROLLBACK")
             raise
         return refused
@@ -260,7 +260,7 @@ class Commits:
             try:
                 await self._database.execute(_PUT, row)
             except (sqlite3.Error, *_UNWRITABLE) as error:
-                if not is_the_rows_own(error):
+                if not is_fault_of_row(error):
                     raise
                 refused[job_id] = error
         return refused
@@ -268,17 +268,17 @@ class Commits:
     # --- checkpoints --------------------------------------------------------------------------------------------------
 
     async def _checkpoint_later(self) -> None:
-        """Copy the `-wal` into the ledger file a few seconds after the first commit that is only there."""
+        """Copy the `-wal` into the ledger file a few seconds after the first commit that only the `-wal` has."""
         while self._uncopied:
             await asyncio.sleep(CHECKPOINT_S)
-            self._uncopied = False  # a commit from now on may miss this one
+            self._uncopied = False  # a commit from now on may come too late for this checkpoint
             try:
                 rows = await self._database.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
                 busy, pages, copied = (int(number) for number in next(iter(rows)))
             except sqlite3.Error as error:
                 _log.info("the -wal of the ledger %s cannot be copied yet: %s", self._ledger, error)
                 self._uncopied = True
-            else:  # a reader may still need the file as it was
+            else:  # incomplete if a reader still needs the old pages
                 self._uncopied = self._uncopied or bool(busy) or copied < pages
 
 

@@ -1,9 +1,10 @@
-"""One writer per ledger: a lock on the ledger's own inode, which the operating system takes back when its process dies.
+"""One writer per ledger: a lock on the ledger's own inode, which the operating system releases when the process dies.
 
-On the inode, so that neither a removed lock file nor a second name (a symlink, a hard link) lets a second writer in.
-Closing ANY descriptor of a file drops all POSIX locks that the process has on it, SQLite's among them: another process
+The lock is on the inode, so neither a removed lock file nor a second name (symlink, hard link) admits a second writer.
+A ledger with several hard links is refused: SQLite would make another `-wal` for each of its names.
+Closing ANY descriptor of a file drops all POSIX locks of the process on that file, including SQLite's: another process
 could then delete the `-wal` of an open ledger. So the lock's descriptor is opened before SQLite's connection and closed
-after it, and a file that this process has open is recognised by `stat`, before anything is opened.
+after it, and `stat` tells whether this process has the file open before anything opens it.
 """
 
 import errno
@@ -18,26 +19,27 @@ from ..errors import LedgerError
 from .reading import reading
 
 Inode = tuple[int, int]
-"""What tells one file from all others on this machine: `st_dev` and `st_ino`."""
+"""`st_dev` and `st_ino`, which identify a file on this machine."""
 
 _BEYOND_SQLITE: Final = 0x40000000 + 1024
-"""The byte that is locked where a lock has a range. SQLite locks the 512 bytes from 0x40000000 on, and neither reads
-nor writes the page around them (file format, "The Lock-Byte Page"): a mandatory lock there, as Windows has, hinders
-nobody."""
+"""The byte to lock on systems where a lock has a range. SQLite locks the 512 bytes from 0x40000000 on, and neither
+reads nor writes the page around them (file format, "The Lock-Byte Page"), so that even a mandatory lock (Windows)
+disturbs no reader."""
 
 _HELD_BY_ANOTHER: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
-"""How a file system says that it has no locks."""
+"""The errors of a file system without locks."""
 
-_guard = threading.Lock()
+_guard = threading.RLock()
+"""Held by a fork as well, so that no child gets a descriptor that `_held` does not have yet."""
 _held: dict[Inode, list[int]] = {}
-"""The ledgers that this process has open, with the descriptors that are closed when it lets them go."""
+"""The ledgers that this process has open, with the descriptors to close on release."""
 _inherited: set[Inode] = set()
-"""The ledgers that the parent had open when this process was forked. SQLite believes that it still has their locks."""
+"""The ledgers that the parent had open when this process was forked. SQLite assumes that it still has their locks."""
 
 
 def writer_name() -> str:
-    """This process, as a refused one is told of it."""
+    """This process, as the error of a refused process names it."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
@@ -47,7 +49,7 @@ def replaced_error(ledger: Path) -> LedgerError:
 
 
 def inode_of(file: Path) -> Inode:
-    """The file that a path leads to. Raises OSError."""
+    """The inode that a path leads to. Raises OSError."""
     known = file.stat()
     return known.st_dev, known.st_ino
 
@@ -85,13 +87,14 @@ class WriterLock:
     def _take(self) -> None:
         opened = os.fstat(self._file)
         inode = opened.st_dev, opened.st_ino
-        if inode in _held:  # moved here this very moment: to close this descriptor would drop SQLite's locks
+        if inode in _held:  # it was just moved here: closing this descriptor would drop SQLite's locks
             _held[inode].append(self._file)
             raise replaced_error(self._ledger)
         try:
             _lock(self._file)
             if inode != self.inode or inode_of(self._ledger) != inode:
                 raise replaced_error(self._ledger)
+            self._refuse_names(opened.st_nlink)
         except OSError as error:
             os.close(self._file)
             raise self._refused(error) from error
@@ -99,6 +102,13 @@ class WriterLock:
             os.close(self._file)
             raise
         _held[inode] = [self._file]
+
+    def _refuse_names(self, names: int) -> None:
+        if names > 1:
+            raise LedgerError(
+                f"the ledger {self._ledger} has {names} names (hard links), and SQLite keeps the latest jobs in a -wal "
+                "beside the one it was opened by: keep the name with a -wal (or any, if none has), and remove the rest"
+            )
 
     def _refused(self, error: OSError) -> LedgerError:
         if error.errno in _HELD_BY_ANOTHER:
@@ -112,8 +122,13 @@ class WriterLock:
             )
         return LedgerError(f"cannot lock the ledger {self._ledger}: {error.strerror}")
 
+    def require(self, file: Path) -> None:
+        """Raise LedgerError unless a file is the one that is locked. Raises OSError."""
+        if inode_of(file) != self.inode:
+            raise replaced_error(self._ledger)
+
     def renew(self) -> None:
-        """Hold the lock where examining the file may have dropped it. Call it once SQLite's connection has its own."""
+        """Take the lock again if examining the file has dropped it. Call this once SQLite's connection is open."""
         try:
             _lock_again(self._file)
         except OSError as error:
@@ -132,26 +147,25 @@ def _writer_of(ledger: Path) -> str:
     try:
         with reading(ledger) as snapshot:
             return snapshot.writer() or "another process"
-    except LedgerError:  # it has only begun
+    except LedgerError:  # that process has not written its name yet
         return "another process"
 
 
 def _forget_after_fork() -> None:
-    """A child is no writer: its copies of the descriptors would keep the lock after its parent's end."""
-    global _guard  # noqa: PLW0603 — a thread that the child does not have may hold it
-    _guard = threading.Lock()
+    """Close a forked child's copies of the descriptors: they would keep the lock after the parent's end."""
     for files in _held.values():
         for file in files:
             os.close(file)
     _inherited.update(_held)
     _held.clear()
+    _guard.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_after_fork)
+    os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_forget_after_fork)
 
 
-if sys.platform == "win32":  # pragma: no cover — the same lock by the other system's call
+if sys.platform == "win32":  # pragma: no cover — the same lock by Windows' call
     import msvcrt
 
     def _lock(file: int) -> None:
@@ -159,7 +173,7 @@ if sys.platform == "win32":  # pragma: no cover — the same lock by the other s
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
 
     def _lock_again(file: int) -> None:
-        """Nothing drops it."""
+        """Do nothing: Windows does not drop the lock."""
 else:
     import fcntl
 

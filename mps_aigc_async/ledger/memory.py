@@ -25,7 +25,7 @@ class MemoryLedger:
         """The ids of those that have ended, the first one first. Not a plain dict: that finds its first key by passing
         over all that were deleted before it."""
         self._tasks: dict[str, str] = {}
-        """Jobs by their TaskIds. An entry may be older than its job's row."""
+        """Job ids by TaskId. An entry may be older than its job's row."""
         self._forgotten: Counter[JobState] = Counter()
 
     def __repr__(self) -> str:
@@ -66,10 +66,10 @@ class MemoryLedger:
         return self._forgotten + Counter(job.state for job in self._jobs.values())
 
     def confirm(self) -> None:
-        """Nothing can happen to it."""
+        """Do nothing: memory stays in place."""
 
     def hurry(self) -> None:
-        """Nothing is ever late."""
+        """Do nothing: no write ever waits."""
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -1,9 +1,10 @@
-"""A ledger file before it is opened for writing: made and put in place whole, or examined.
+"""Prepare a ledger file before it is opened for writing: create a new one, or examine an existing one.
 
-A new ledger is made under a temporary name and linked to its own when all of it is on the disk. So a file that is empty
-or half made was never ours, and a process that is killed at any moment leaves a ledger that can be opened, or none.
+A new ledger is written under a temporary name and linked to its own name once all of it is on the disk. So a process
+that is killed at any moment leaves a usable ledger or none, and an empty or half-made file cannot be one of ours.
 """
 
+import errno
 import os
 import secrets
 import sqlite3
@@ -18,16 +19,19 @@ from . import schema
 from .reading import reading
 
 STALE_S: Final = 3600.0
-"""Seconds after which a temporary file is a killed process's: making a ledger takes milliseconds."""
+"""Age in seconds at which a temporary file counts as left by a killed process: making a ledger takes milliseconds."""
+
+_NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
+"""How a file system says that it syncs no folders."""
 
 
 def wal_of(ledger: Path) -> Path:
-    """The write-ahead log of a ledger whose path has no symlink."""
+    """The write-ahead log of a ledger. The ledger's path must not contain a symlink."""
     return ledger.with_name(f"{ledger.name}-wal")
 
 
 def put_in_place(path: Path, belongs_to: Mapping[str, str]) -> Path:
-    """Make the ledger if there is none, and return its path without symlinks. Blocking: run it in a thread."""
+    """Create the ledger if it does not exist; return its path without symlinks. Blocking: run it in a thread."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -47,7 +51,7 @@ def put_in_place(path: Path, belongs_to: Mapping[str, str]) -> Path:
 
 
 def _refuse_leftovers(ledger: Path) -> None:
-    """SQLite would play a lost ledger's log into the new one."""
+    """Raise LedgerError if the log of a lost ledger exists: SQLite would replay it into the new one."""
     for suffix in ("-wal", "-journal"):
         left = ledger.with_name(f"{ledger.name}{suffix}")
         if left.exists():
@@ -69,9 +73,9 @@ def _make(ledger: Path, belongs_to: Mapping[str, str]) -> None:
 
 
 def _write(file: Path, belongs_to: Mapping[str, str]) -> None:
-    """All tables and the owner, on the disk when this returns."""
+    """Write all tables and the owner, and sync them to disk."""
     with closing(sqlite3.connect(file, isolation_level=None)) as database:
-        database.execute("PRAGMA journal_mode = MEMORY")  # what is half made is never used, so nothing rolls it back
+        database.execute("PRAGMA journal_mode = MEMORY")  # a half-made file is never used, so it needs no rollback
         database.execute("BEGIN")
         for statement in (*schema.CREATE, *(one for step in schema.MIGRATIONS.values() for one in step)):
             database.execute(statement)
@@ -82,7 +86,7 @@ def _write(file: Path, belongs_to: Mapping[str, str]) -> None:
 
 
 def _publish(temporary: Path, ledger: Path) -> None:
-    """Put the file under its name, unless another process has put one there."""
+    """Give the file its name, unless another process has just made the ledger."""
     try:
         ledger.hardlink_to(temporary)
     except FileExistsError:
@@ -93,7 +97,7 @@ def _publish(temporary: Path, ledger: Path) -> None:
 
 
 def _remove_stale(ledger: Path) -> None:
-    """Remove what killed processes left: their temporary files, and a second name of the ledger itself."""
+    """Remove the temporary files of killed processes, and a second name of the ledger itself."""
     with os.scandir(ledger.parent) as entries:
         temporary = [
             Path(entry.path)
@@ -107,20 +111,24 @@ def _remove_stale(ledger: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the ledger's name durable, where folders can be synced: Windows has no such call."""
+    """Make the ledger's name durable, where folders can be synced: Windows has no such call, and some file systems of
+    virtual machines and networks refuse it (SQLite takes no notice of that either)."""
     if os.name == "nt":  # pragma: no cover
         return
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(opened)
 
 
 def examine(path: Path, belongs_to: Mapping[str, str]) -> None:
-    """Raise LedgerError for a file that is not to be written: damaged, another's, of a newer version.
+    """Raise LedgerError for a file that must not be written: damaged, another owner's, or of a newer version.
 
-    Read-only, so that it stays as it is, with what a killed process left beside it. Blocking: run it in a thread.
+    Opens it read-only, so that it and the `-wal` of a killed process stay unchanged. Blocking: run it in a thread.
     """
     with reading(path) as snapshot:
         if fault := snapshot.fault():

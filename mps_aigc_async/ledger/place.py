@@ -1,4 +1,4 @@
-"""Whether the names of an open ledger still hold the files that were opened."""
+"""Check that the paths of an open ledger still lead to the files that were opened."""
 
 import os
 from pathlib import Path
@@ -9,13 +9,13 @@ from .lock import Inode, replaced_error
 class Place:
     """The files of an open ledger, as they were when they were last looked at.
 
-    Two `stat` calls a check (some 10 µs on a local disk, measured 2026-11), so that it can be made on the loop, right
-    before a create goes out.
+    A check is two `stat` calls (some 10 µs on a local disk, measured 2026-11): cheap enough to run on the loop, right
+    before a create is sent.
     """
 
     def __init__(self, ledger: Path, wal: Path, inode: Inode) -> None:
-        """Raises OSError where one of them is not there, and LedgerError where the ledger is not that inode any more:
-        SQLite has opened a path, and the lock is on a file."""
+        """Raises OSError if a file is missing, and LedgerError if the ledger's path now leads to another inode: SQLite
+        opened the path, but the lock is on the inode."""
         self._ledger = ledger
         self._files = {file: file.stat() for file in (ledger, wal)}
         if (self._files[ledger].st_dev, self._files[ledger].st_ino) != inode:
@@ -34,7 +34,7 @@ class Place:
                 fault = _difference(before, now)
                 self._files[file] = now
             if fault:
-                return fault if file == self._ledger else f"lost its {file.name}: that {fault}"
+                return fault if file == self._ledger else f"lost its {file.name}, which {fault}"
         return ""
 
 

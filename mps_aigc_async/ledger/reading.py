@@ -44,21 +44,21 @@ class Reading:
         return {str(what): str(whom) for what, whom in rows}
 
     def writer(self) -> str:
-        """The process that has it open for writing, or had it last; empty if none is known."""
+        """The process that last opened the ledger for writing; empty if none is recorded."""
         row = self._database.execute("SELECT is_for FROM belongs_to WHERE what = ?", (WRITER,)).fetchone()
         return "" if row is None else str(row[0])
 
     def fault(self) -> str:
-        """What is damaged; empty if nothing is (100,000 jobs: 0.1 s, measured 2026-11)."""
+        """SQLite's report of damage on one line; empty if there is none (100,000 jobs: 0.1 s, measured 2026-11)."""
         found = str(self._database.execute("PRAGMA quick_check(1)").fetchone()[0])
         return "" if found == "ok" else " ".join(found.removeprefix("*** in database main ***").split())
 
     def has_sent(self) -> bool:
-        """Whether a create was ever sent from it."""
+        """Whether any create was ever sent for one of its jobs."""
         return bool(self._database.execute("SELECT 1 FROM jobs WHERE state != 'planned' LIMIT 1").fetchone())
 
     def census(self) -> Census:
-        """How many jobs of each kind are in each state; damaged rows are logged and left out."""
+        """The number of jobs of each kind in each state; damaged rows are logged and skipped."""
         census: dict[tuple[Kind, JobState], int] = {}
         rows = self._database.execute("SELECT kind, state, count(*), min(job_id) FROM jobs GROUP BY kind, state")
         for kind, state, count, first in rows:
@@ -89,7 +89,7 @@ class Reading:
 
 
 def readable(rows: Iterable[Row]) -> Iterator[JobRecord]:
-    """The jobs of these rows; one damaged row must not make the others unusable."""
+    """The jobs of these rows; damaged rows are logged and skipped."""
     for row in rows:
         try:
             yield from_row(row)
@@ -106,7 +106,7 @@ def reading(ledger: Path) -> Iterator[Reading]:
     # could not read from a folder that is read-only.
     # SQLite keeps it beside the file itself, not beside a symlink to it.
     file = Path(os.path.realpath(ledger))
-    if file.stat().st_size == 0:  # asked of it, SQLite would remove the -wal that may hold the last jobs
+    if file.stat().st_size == 0:  # SQLite would remove its -wal, which may hold the last jobs
         raise _empty(ledger)
     being_written = file.with_name(f"{file.name}-wal").exists()
     how, before = ("mode=ro", None) if being_written else ("mode=ro&immutable=1", _stamp(ledger))
@@ -125,7 +125,7 @@ def reading(ledger: Path) -> Iterator[Reading]:
 
 
 class LedgerChanged(LedgerError):
-    """Somebody began to write while it was read: what was read is not of one moment. Read it again."""
+    """Another process began to write during the reading, so the values may be inconsistent. Read it again."""
 
 
 def _stamp(ledger: Path) -> tuple[int, int]:
@@ -134,7 +134,7 @@ def _stamp(ledger: Path) -> tuple[int, int]:
 
 
 def _check_undisturbed(ledger: Path, before: tuple[int, int] | None) -> None:
-    """An immutable file is read without a lock: SQLite takes our word for it that nobody writes."""
+    """Raise LedgerChanged if the file has changed: with `immutable` SQLite takes no lock against writers."""
     if before is not None and _stamp(ledger) != before:
         raise LedgerChanged(f"{ledger} was written while it was read: try again")
 

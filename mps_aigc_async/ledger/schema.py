@@ -49,7 +49,7 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
 """By the version that each leads to; each is one transaction."""
 
 WRITER: Final = "writer"
-"""The row of `belongs_to` that names the process which has, or had, the ledger open for writing."""
+"""The row of `belongs_to` that names the process that last opened the ledger for writing."""
 
 COLUMNS: Final = (
     "job_id", "kind", "content", "planned_at", "state", "intent_at", "task_id", "submitted_at", "slot_until",
@@ -91,7 +91,7 @@ _NEVER_NULL: Final = frozenset({"job_id", "kind", "content", "planned_at", "stat
 _TYPES: Final = tuple(
     ({int, float} if name in _NUMBERS else {str}) | (set() if name in _NEVER_NULL else {type(None)}) for name in COLUMNS
 )
-"""By column, what SQLite may hand out for it. It keeps any value in any column, whatever the table says."""
+"""The Python types allowed in each column: SQLite itself stores any type in any column."""
 
 _TIMES: Final = tuple((COLUMNS.index(name), name) for name in COLUMNS if name in _NUMBERS - {"attempts", "slot_until"})
 """The clock's readings, by their place in a row. A slot may be held without an end."""
@@ -106,7 +106,7 @@ _Texts = tuple[str, ...]
 
 
 def from_row(row: Row) -> JobRecord:
-    """A row of COLUMNS. What an older version did not keep is NULL in it. Raises DamagedRow."""
+    """The job in a row of COLUMNS. Columns that an older version did not have are NULL. Raises DamagedRow."""
     for value, types, name in zip(row, _TYPES, COLUMNS, strict=True):
         if type(value) not in types:
             raise damaged_row(str(row[0]), f"`{name}` has a value of type {type(value).__name__}")
@@ -156,7 +156,7 @@ def from_row(row: Row) -> JobRecord:
 
 
 def text_or_bytes(stored: bytes) -> str | bytes:
-    """A connection's `text_factory`: damaged text is its row's affair, and no error of the whole query."""
+    """A connection's `text_factory`: undecodable text must damage its row only, not fail the whole query."""
     try:
         return stored.decode()
     except UnicodeDecodeError:

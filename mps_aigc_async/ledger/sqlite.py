@@ -32,14 +32,14 @@ _log: Final = logging.getLogger("mps_aigc_async")
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM jobs"  # noqa: S608 — our own column names
 
 PORTION: Final = 500
-"""Jobs of one state that are read before the loop turns again: 20 ms where they are resumed (measured 2026-11), well
-under the 100 ms from which asyncio's debug mode tells of a slow callback."""
+"""Jobs of one state to read before the loop turns again: resuming as many takes 20 ms (measured 2026-11), well under
+the 100 ms at which asyncio's debug mode reports a slow callback."""
 
 _NEXT: Final = (
     f"SELECT {', '.join(COLUMNS)}, rowid FROM jobs "  # noqa: S608 — our own names
     "WHERE state = ? AND (planned_at, rowid) > (?, ?) ORDER BY planned_at, rowid LIMIT ?"
 )
-"""The first ones after a place. No move changes a job's place, so that none is passed over or comes twice."""
+"""The next jobs after a position. No move changes a job's position, so that none is skipped or read twice."""
 
 _TWINS: Final = """
     SELECT jobs.job_id, jobs.task_id, first.job_id FROM jobs
@@ -49,14 +49,14 @@ _TWINS: Final = """
     ) AS twins ON twins.task_id = jobs.task_id AND jobs.rowid > twins.row
     JOIN jobs AS first ON first.rowid = twins.row
 """
-"""Jobs whose TaskId an earlier job has as well, with that job."""
+"""Jobs whose TaskId an earlier job also has, with that earlier job."""
 
 _PLANNED_AT: Final = COLUMNS.index("planned_at")
 _STATES: Final = frozenset(JobState)
 
 BUSY_TIMEOUT_MS: Final = 2000
-"""How long SQLite waits for another connection's lock before a statement fails. Who writes the file from outside is
-done in milliseconds; a commit is tried again, and meanwhile the ledger can be read."""
+"""How long SQLite waits for another connection's lock before a statement fails. A tool that writes the file needs
+milliseconds; a failed commit is retried, and the ledger can be read in between."""
 
 
 class SqliteLedger:
@@ -72,10 +72,10 @@ class SqliteLedger:
         self._planning = asyncio.Lock()
         self._place: Place | None = None
         self._gone = ""
-        """How the file has left its place; empty as long as it has not been seen to."""
+        """What has happened to the file; empty while no check has found a fault."""
         self._closed = False
         self._twins: Mapping[str, DamagedRow] = {}
-        """Jobs whose TaskId is an earlier job's: which of the two it is of is not known."""
+        """Errors for the jobs whose TaskId an earlier job also has; the task's true owner is unknown."""
 
     def __repr__(self) -> str:
         return f"<SqliteLedger {self._path}>"
@@ -91,14 +91,15 @@ class SqliteLedger:
         file = await asyncio.to_thread(put_in_place, path, belongs_to)
         lock = WriterLock(path)
         try:
+            lock.require(file)  # `path` may be a symlink that leads elsewhere by now, and SQLite opens `file`
             await asyncio.to_thread(examine, path, belongs_to)
-            # mode=rw: SQLite must not make a file where one was removed this very moment.
+            # mode=rw: SQLite must not create a new file if the ledger has just been removed.
             ledger = cls(
                 path, lock, await aiosqlite.connect(f"{file.as_uri()}?mode=rw", uri=True, isolation_level=None)
             )
         except BaseException as error:
             lock.release()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error | OSError):
                 raise LedgerError(f"cannot open the ledger {path}: {error}") from error
             raise
         try:
@@ -120,7 +121,7 @@ class SqliteLedger:
             )
         await database.execute("PRAGMA synchronous = FULL")
         version = int(await self._value("PRAGMA user_version"))
-        # It is this owner's, or nothing was ever sent (by a mistyped key perhaps), and it becomes this one's.
+        # The ledger is this owner's, or nothing was ever sent from it (a mistyped key?), and it becomes this owner's.
         owner = {**belongs_to, schema.WRITER: writer_name()}
         await self._transaction(("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item) for item in owner.items())
         self._lock.renew()
@@ -152,13 +153,13 @@ class SqliteLedger:
     async def _intents_become_unknown(self) -> None:
         async for job in self.in_state(JobState.INTENT):
             error = CreateOutcomeUnknown("the process ended while the create was under way")
-            # Not later than the truth: whether its process lived on for a while, nobody knows.
+            # The earliest possible moment: nobody knows how long the process lived on.
             await self.put(
                 job.moved(JobState.UNKNOWN, ended_at=job.intent_at or job.planned_at, error=to_record(error))
             )
 
     async def plan(self, job: JobRecord) -> JobRecord:
-        async with self._planning:  # looked up and taken in one step; the commit is shared with the next ones
+        async with self._planning:  # one look-up and entry at a time; the commit is shared
             known = await self.get(job.job_id)
             if known is not None:
                 return known.same_as(job)
@@ -170,7 +171,8 @@ class SqliteLedger:
         await self._commits.add(job)
 
     def confirm(self) -> None:
-        """Once gone, it stays so for this process: what was written meanwhile may be in neither file."""
+        """A ledger that was out of place once stays so for this process: the old and the new file may both lack rows
+        that were written in between."""
         if self._gone or not self.in_place:
             raise LedgerError(f"the ledger {self._path} {self._gone} while it was open")
 
@@ -191,7 +193,7 @@ class SqliteLedger:
         return None
 
     def _submitted_twin(self, job: JobRecord) -> DamagedRow | None:
-        """The error for a job that would be given another's result. One that has its results keeps them."""
+        """The error for a job that would receive another job's result; a job that has its results keeps them."""
         return self._twins.get(job.job_id) if job.state is JobState.SUBMITTED else None
 
     async def of_task(self, task_id: str) -> JobRecord | None:
@@ -228,7 +230,7 @@ class SqliteLedger:
         try:
             await self._commits.close()
         finally:
-            _ = self.in_place  # while the file is open no other one can have its inode
+            _ = self.in_place  # check while the file is open: no other file can have its inode yet
             self._closed = True
             try:
                 await self._database.close()
@@ -237,7 +239,7 @@ class SqliteLedger:
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:
-        """SQLite's errors, and aiosqlite's ValueError for a closed connection, as ours."""
+        """Map SQLite's errors, and aiosqlite's ValueError for a closed connection, to LedgerError."""
         try:
             yield
         except (sqlite3.Error, ValueError) as error:
@@ -254,5 +256,5 @@ class SqliteLedger:
         return ""
 
     async def _rows(self, query: str, *values: str | float) -> Iterable[sqlite3.Row]:
-        """In one step of the thread: a cursor that a cancelled caller left behind would keep the file open."""
+        """Fetch in one step of the thread: a cursor left behind by a cancelled caller would keep the file open."""
         return await self._database.execute_fetchall(query, values)

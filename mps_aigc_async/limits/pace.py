@@ -108,8 +108,8 @@ class SendTime:
         self._confirm: Callable[[], None] | None = None
 
     def confirm_with(self, confirm: Callable[[], None]) -> None:
-        """Call `confirm` when the time has come, with nothing between it and the first byte. `reach` raises what it
-        raises, and the time then counts as not come."""
+        """Call `confirm` at the send time, immediately before the first byte. If it raises, `reach` raises the same,
+        and nothing counts as sent."""
         self._confirm = confirm
 
     @property

@@ -16,6 +16,7 @@ from ..backends import creates_per_s
 from ..errors import ConfigError
 from ..ledger import JobRecord
 from ..ledger.reading import IN_FOLDER, LedgerChanged, Reading, reading
+from ..partfile import which_exist
 from .overview import Overview
 from .shots import Shot, Standing, clock, rate, seconds, shot_of
 from .timeline import LEFT, WIDTH, draw
@@ -82,7 +83,7 @@ def _shots(folder: Path, ledger: Reading, now: float) -> Iterator[tuple[Shot, Se
     def find(file: str) -> str | None:
         """In the folder, wherever it was moved to since; else where it was saved."""
         for path in (folder / Path(file).name, Path(file)):
-            if path.is_file():
+            if which_exist([str(path)])[0]:
                 return quote(os.fsencode(os.path.relpath(path, folder).replace(os.sep, "/")))
         return None
 

@@ -77,7 +77,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return future
 
     async def shutdown_default_executor(self, *args: Any) -> None:  # noqa: ANN401 — Python 3.12 added a timeout
-        """Join the executor's threads in real time: the clock would jump to the end of the timeout at once."""
+        """Join the executor's threads in real time: virtual time would jump to the end of the timeout at once."""
         with self.real_time():
             await super().shutdown_default_executor(*args)
 

@@ -1,7 +1,7 @@
-"""Values out of a decoded answer, whatever JSON they come as.
+"""Read values from a decoded answer, in each JSON form that services use.
 
-The documents name one field and one type for each value. What a service sends may differ in letter case, in the key or
-in the type: a paid task must not be lost to that. Anything else reads as empty.
+The documents name one field and one type for each value. A service may send another letter case, key or type, and that
+must not lose a paid task. Any other form reads as empty.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,37 +11,37 @@ from ..errors import TransportError
 from ..states import Ending, TaskState
 
 MOST_DIGITS: Final = 64
-"""Digits of a number that is read as text: no id or code has as many, and Python refuses to write more than 4300."""
+"""Most digits of a number to read as text: no id or code has as many, and Python refuses to print more than 4300."""
 
 EXACT_BELOW: Final = 2**53
-"""Whole floats from here on may have lost digits (IEEE 754), so that they name no task."""
+"""Whole floats from here on may have lost digits (IEEE 754), so that they are no task's id."""
 
 MOST_QUOTED: Final = 200
-"""Characters of an unreadable value that an error quotes: a TaskId is some 40."""
+"""Most characters of an unreadable value that an error quotes: a TaskId has about 40."""
 
 URL_KEYS: Final = ("FileUrl", "Url", "url", "ImageUrl", "VideoUrl", "AudioUrl")
-"""Where an entry of a list of results has its URL: VOD's FileInfos, MPS's audio and video infos, and the names that
-both services use for inputs (official SDK 3.1.194, 2026-10)."""
+"""Keys of the URL in an entry of a list of results: those of VOD's FileInfos, of MPS's audio and video infos, and of
+both services' inputs (official SDK 3.1.194, 2026-10)."""
 
 REASON_KEYS: Final = (
     "Message", "ErrMsg", "ErrorMessage", "ErrorMsg", "Msg", "TaskResultMsg", "FailReason", "Reason",
     "message", "err_msg", "error_message", "error_msg", "msg", "fail_reason", "reason",
 )  # fmt: skip
-"""Where a failed task may have its reason, the documented key first: `Message` to `TaskResultMsg` are those of the two
-services' other actions (official SDK 3.1.194, 2026-10), and the relay's family writes snake_case."""
+"""Keys of a failed task's reason, the documented key first: `Message` to `TaskResultMsg` are those of the two services'
+other actions (official SDK 3.1.194, 2026-10); relays write snake_case."""
 
 CODE_KEYS: Final = ("ErrCodeExt", "ErrCode", "ErrorCode", "TaskResultCode")
-"""Where its code may be (same source): less than a reason, and better than nothing."""
+"""Keys of its error code (same source), used if there is no reason."""
 
 NO_REASON: Final = frozenset(
     {"", "0", "200", "ok", "success", "succeed", "succeeded", "successful", "done", "finish", "finished", "complete",
      "completed", "none", "null", "nil", "-"}
 )  # fmt: skip
-"""Messages that tell of no fault: MPS writes `ok` and `success` on good tasks (guide of 2026-05-29)."""
+"""Messages that report no fault: MPS writes `ok` and `success` on good tasks (guide of 2026-05-29)."""
 
 
 def text(value: object) -> str:
-    """The text as it came; empty for anything else."""
+    """The value if it is text, else empty."""
     return value if isinstance(value, str) else ""
 
 
@@ -59,7 +59,7 @@ def as_text(value: object) -> str:
 
 
 def task_id(value: object) -> str:
-    """A task's id, which may come as a number; empty for what names no task: zero and less, a fraction, true.
+    """A task's id, which may be a number; empty for a value that cannot be an id: zero or less, a fraction, true.
 
     >>> task_id("4-1\\n"), task_id(123456789), task_id(123456789.0), task_id(1.5), task_id(True), task_id(0)
     ('4-1', '123456789', '123456789', '', '', '')
@@ -73,20 +73,19 @@ def task_id(value: object) -> str:
     return as_text(value)
 
 
-def created_id(response: Mapping[str, object], action: str) -> str:
-    """The TaskId in a create's answer. Raises TransportError with what stands in its place: the task is paid for, and
-    whoever reads the error may recognise its id."""
+def new_task_id(response: Mapping[str, object], action: str) -> str:
+    """The TaskId in a create's answer. Raises TransportError that quotes an unreadable value: the task is paid for, and
+    the reader may recognise its id."""
     found = task_id(response.get("TaskId"))
     if not found:
         has = "no readable TaskId" if "TaskId" in response else "no TaskId"
-        instead = quoted(response["TaskId"]) if "TaskId" in response else f"fields {quoted(sorted(response))}"
-        what = f"{has}, but {instead}"
+        what = f"{has}, but {quoted(response.get('TaskId', response))}"
         raise TransportError(f"the answer to the create has {what}", ending=Ending.UNKNOWN, action=action)
     return found
 
 
 def quoted(value: object) -> str:
-    """A stranger's value for one line of a message: bounded, without control characters."""
+    """An untrusted value, for one line of a message: bounded, without control characters."""
     try:
         shown = repr(value)
     except (ValueError, RecursionError):  # a number of more than 4300 digits; nested too deep
@@ -96,9 +95,9 @@ def quoted(value: object) -> str:
 
 
 def state_of(words: Mapping[str, TaskState], word: str) -> tuple[TaskState, bool]:
-    """The state that a status word means, whatever its case and surrounding blanks, and whether it is documented.
+    """The state of a status word, ignoring case and surrounding blanks, and whether the word is documented.
 
-    A word that no document knows is polled on as RUNNING: the deadline bounds it, and guessing could lose a result.
+    An undocumented word counts as RUNNING: the deadline bounds the polling, and a wrong guess could lose a result.
     """
     state = words.get(word.strip().upper())
     return (TaskState.RUNNING, False) if state is None else (state, True)
@@ -110,13 +109,13 @@ def urls(found: object) -> tuple[str, ...]:
     >>> urls([{"ImageUrl": "https://a/1.png"}, "https://a/2.png"]), urls("https://a/3.png"), urls("in preparation")
     (('https://a/1.png', 'https://a/2.png'), ('https://a/3.png',), ())
     """
-    if isinstance(found, str):  # alone, a text may be something else as well
+    if isinstance(found, str):  # a single text may be something other than a URL
         return (found.strip(),) if "://" in found else ()
     return tuple(url for entry in entries(found) if (url := _url(entry)))
 
 
 def entries(found: object) -> list[object]:
-    """A list as it came; an object or a text alone is a list of one."""
+    """A list unchanged; a single object or text becomes a list of one."""
     if isinstance(found, list):
         return found
     return [found] if isinstance(found, dict | str) else []
@@ -129,13 +128,13 @@ def _url(entry: object) -> str:
 
 
 def reason(response: Mapping[str, object], keys: Sequence[str] = (*REASON_KEYS, *CODE_KEYS)) -> str:
-    """Why a task failed, under the first of the keys that tells of a fault; else empty."""
+    """Why a task failed: the value of the first key that reports a fault; else empty."""
     found = (as_text(response.get(key)) for key in keys)
     return next((said for said in found if not is_no_reason(said)), "")
 
 
 def is_no_reason(message: str) -> bool:
-    """Whether a message tells of no fault.
+    """Whether a message reports no fault.
 
     >>> is_no_reason("OK."), is_no_reason("Success"), is_no_reason("the prompt was blocked")
     (True, True, False)

@@ -91,7 +91,7 @@ class TaskStatus:
 
     @property
     def explains_no_result(self) -> bool:
-        """Whether it is DONE without a URL, and its message reads like the reason."""
+        """Whether the task is DONE without a URL, and its message reads like the reason."""
         return self.state is TaskState.DONE and not self.has_ended and not is_no_reason(self.message)
 
     @property

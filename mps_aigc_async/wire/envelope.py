@@ -93,7 +93,7 @@ def server_time(answer: HttpAnswer) -> float | None:
     return _unix(answer.headers.get("date", ""))
 
 
-@lru_cache(maxsize=4)  # an answer a millisecond has the same `Date` as the one before it
+@lru_cache(maxsize=4)  # all answers of one second have the same `Date`
 def _unix(header: str) -> float | None:
     try:
         date = parsedate_to_datetime(header)

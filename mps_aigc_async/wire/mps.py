@@ -205,7 +205,7 @@ def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
 
 def _decode_created(action: str, answer: HttpAnswer) -> Created:
     response = unwrap(answer, action)
-    return Created(answers.created_id(response, action), text(response.get("RequestId")))
+    return Created(answers.new_task_id(response, action), text(response.get("RequestId")))
 
 
 def _duration(*found: object) -> float | None:

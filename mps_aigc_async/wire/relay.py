@@ -219,7 +219,8 @@ class Relay:
         session = fields.only_set(session_id=session_id)
 
         def decode(answer: HttpAnswer) -> Created:
-            return vod.created(inside(unwrap(answer, action)) or {}, action)
+            body = unwrap(answer, action)
+            return vod.created(inside(body) or body, action)
 
         return Call(
             action,

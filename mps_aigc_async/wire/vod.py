@@ -246,7 +246,7 @@ def error_of(code: str, message: str, request_id: str | None = None) -> ServiceE
 
 
 def created(response: Mapping[str, object], action: str) -> Created:
-    return Created(answers.created_id(response, action), text(response.get("RequestId")))
+    return Created(answers.new_task_id(response, action), text(response.get("RequestId")))
 
 
 def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:

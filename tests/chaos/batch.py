@@ -34,7 +34,7 @@ SPEED: Final = 150.0
 TIMEOUTS: Final = Timeouts(connect=3.0, read=2.0, total=4.0)
 """Short: a call that hangs is one trouble of many, and must not outlast the others."""
 JITTER_MS: Final = 100
-"""What may lie between a send and its arrival: a machine busy with tests takes tens of milliseconds."""
+"""The most seconds between a send and its arrival: a machine busy with tests takes tens of milliseconds."""
 INTERRUPTED: Final = 130
 
 _MARGIN_S: Final = 6.5
@@ -50,7 +50,7 @@ _SPOILT: Final = {13: ("image", "fail-later"), 26: ("video", "fail-later"), 39: 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What one run of a batch is told to do."""
+    """The instructions for one run of a batch."""
 
     url: str
     ledger: str

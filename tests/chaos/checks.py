@@ -1,4 +1,4 @@
-"""What must not be, each a function that returns what contradicts it: nothing, if all is well."""
+"""The rules that must hold; each function returns the facts that violate its rule, or nothing."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -155,7 +155,7 @@ def _may_stay(job: JobRecord, batch: Batch) -> bool:
 
 
 def untrue(facts: Facts) -> list[str]:
-    """What the calm run told otherwise than the ledger has it, and what it should have told, once, and did not."""
+    """Outcomes of the calm run that differ from the ledger, and those that it failed to report exactly once."""
     wrong = []
     for batch in facts.batches:
         rows = {job.job_id: job for job in batch.rows}

@@ -35,7 +35,7 @@ _REPEATS: Final = 32
 
 
 class Unasked(StrEnum):
-    """What is written on a connection while nothing is asked."""
+    """Bytes that are written on an idle connection."""
 
     REPEATED = "an earlier answer again"
     TIMEOUT = "408"
@@ -52,7 +52,7 @@ class Arrival:
 
     action: str
     job: str
-    """Of a create: the first word of its prompt."""
+    """The first word of a create's prompt."""
     at: float
     not_before: float
     """This loop noted it at `at`; it lay there since `not_before` at the earliest, as the loop had looked then."""
@@ -82,7 +82,7 @@ class _State:
     written_at: float = 0.0
     unasked: bytes = b""
     action: str = ""
-    """Of the latest request."""
+    """The latest request's action."""
     answer: bytes = b""
     """The latest one, if it can be repeated."""
 

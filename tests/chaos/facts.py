@@ -1,4 +1,4 @@
-"""What is known when all is over, as values: what happened, what the service saw, what the ledgers hold."""
+"""The facts at the end, as values: events, requests that the service saw, and rows of the ledgers."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ _MAGIC: Final = {"image/png": b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR", "video/m
 
 
 def picture(prompt: str, content_type: str) -> bytes:
-    """What the service gives as a task's result: no other prompt's, so that a file tells whose it is."""
+    """The service's result for a prompt, unique to it, so that a file shows which prompt it belongs to."""
     return _MAGIC[content_type] + (f"|{prompt}|".encode() * (PICTURE_BYTES // (len(prompt) + 2) + 1))[:PICTURE_BYTES]
 
 
@@ -71,9 +71,9 @@ class Batch:
     rows: Sequence[JobRecord]
     """The ledger's."""
     damage: str
-    """What SQLite finds damaged in it, or why it can't be read; empty if all is well."""
+    """The damage that SQLite finds, or why the file can't be read; empty if all is well."""
     files: Mapping[str, bytes]
-    """What is saved, by path."""
+    """Saved files by path."""
 
     @property
     def last(self) -> Run:
@@ -103,7 +103,7 @@ class Happened:
     second_logs: list[str] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     opening: Counter[str] = field(default_factory=Counter)
-    """What a kill while the ledger was opened found in its place."""
+    """The state of the ledger file when a kill came during its opening."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class Ledger:
             shutil.rmtree(link.parent)
 
     def found(self) -> str:
-        """What stands in its place, for the count of what a kill in its opening leaves."""
+        """The state of the ledger file, to count the states that kills during its opening leave."""
         if not self.path.exists():
             return "temporary file" if any(LEDGER in file.name for file in self.folder.iterdir()) else "no file"
         return "whole file" if self.path.stat().st_size else "empty file"

@@ -20,7 +20,7 @@ _START_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a process wrote until its end."""
+    """The output of a process until its end."""
 
     told: Sequence[Told]
     listed: Sequence[Listed]

@@ -70,7 +70,7 @@ _MAY_END: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _World:
-    """What all batches share."""
+    """State that all batches share."""
 
     emulator: Emulator
     proxy: FaultProxy
@@ -313,6 +313,6 @@ def _has_ledger(process: BatchProcess) -> bool:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    """What has its final name. Parts that a kill left are hidden."""
+    """Files under their final names; part files that a kill left are hidden."""
     files = folder.iterdir() if folder.exists() else ()
     return {str(file): file.read_bytes() for file in files if not file.name.startswith(".")}

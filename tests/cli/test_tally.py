@@ -76,7 +76,7 @@ def test_results_of_which_some_are_missing_are_not_saved() -> None:
     assert counted.counts[Word.SAVED] == {Kind.IMAGE: 1}
 
 
-def test_what_is_missing_is_shown_by_its_urls() -> None:
+def test_unsaved_results_are_shown_by_their_urls() -> None:
     some = replace(IMAGE, urls=("u", "v"), files=(Path.cwd() / "a.png",))
     assert places_of(some) == ["a.png", "u", "v"]
     assert places_of(replace(some, urls=("u",))) == ["a.png"]

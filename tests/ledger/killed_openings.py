@@ -24,7 +24,7 @@ from mps_aigc_async.states import Kind
 OWNER = {"account": "AKID…1"}
 KILLED = 9
 INSTRUCTIONS = 20
-"""Of SQLite's machine, between two steps within a statement."""
+"""Instructions of SQLite's virtual machine between two kill points within a statement."""
 
 
 async def _use(path: Path) -> None:

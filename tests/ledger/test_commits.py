@@ -74,7 +74,7 @@ def test_on_a_full_disk_a_commit_waits_until_there_is_room(tmp_path: Path, caplo
             assert not put.done()
             warned = [record.message for record in caplog.records if record.levelno == logging.WARNING]
             assert len(warned) == 3  # at once, after a minute, after two
-            assert "database or disk is full; 1 jobs wait for it" in warned[0]
+            assert "database or disk is full; 1 jobs wait until" in warned[0]
             assert await ledger.get("paid") == submitted("paid", "4-1", LARGE)
             assert await ledger.of_task("4-1") == submitted("paid", "4-1", LARGE)
             await limit_pages(ledger, 1000)
@@ -155,7 +155,7 @@ def test_the_last_try_succeeds_where_it_can(tmp_path: Path) -> None:
 
 
 def test_once_it_is_to_close_a_failing_commit_is_given_up_and_a_good_one_is_not(tmp_path: Path) -> None:
-    """What closing cancels writes its rows then, and closing waits for it."""
+    """Tasks that closing cancels still write their rows, and closing waits for them."""
 
     async def main() -> None:
         async with opened(tmp_path / "jobs.db") as ledger:

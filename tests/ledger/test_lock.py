@@ -7,15 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from mps_aigc_async.errors import LedgerError
-from mps_aigc_async.ledger import JobRecord, SqliteLedger, lock
+from mps_aigc_async.ledger import JobRecord, SqliteLedger, lock, sqlite
 from mps_aigc_async.ledger.lock import WriterLock
+from mps_aigc_async.ledger.opening import put_in_place
 from mps_aigc_async.ledger.reading import reading
 from mps_aigc_async.states import JobState, Kind
 
@@ -57,8 +58,48 @@ async def test_a_second_process_is_refused_and_told_the_first(tmp_path: Path, wa
                 assert ME in told
             await ledger.put(job("a"))
             ledger.confirm()
+    if way == "a hard link":
+        path.unlink()
     with other_process() as other:
         assert other.ask(f"open {second}") == "opened"
+
+
+async def test_a_ledger_of_two_names_is_refused_for_the_rows_would_be_in_the_log_of_one(tmp_path: Path) -> None:
+    path, second = tmp_path / "jobs.db", tmp_path / "hard.db"
+    with other_process() as other:
+        other.ask(f"open {path}")
+        other.ask("put paid")
+        other.die()
+    second.hardlink_to(path)
+    for name in (second, path):
+        with pytest.raises(LedgerError, match=r"has 2 names \(hard links\).*keep the name with a -wal"):
+            await SqliteLedger.open(name, OWNER)
+    second.unlink()
+    async with opened(path) as ledger:
+        assert await ledger.get("paid") is not None
+
+
+async def test_a_symlink_that_is_set_anew_while_its_ledger_is_opened_does_not_part_the_lock_from_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, files = tmp_path / "link.db", [tmp_path / "a.db", tmp_path / "b.db"]
+    for file in files:
+        async with opened(file):
+            pass
+    link.symlink_to(files[0])
+
+    def set_anew_afterwards(path: Path, belongs_to: Mapping[str, str]) -> Path:
+        file = put_in_place(path, belongs_to)
+        link.unlink()
+        link.symlink_to(files[1])
+        return file
+
+    monkeypatch.setattr(sqlite, "put_in_place", set_anew_afterwards)
+    with pytest.raises(LedgerError, match="was replaced while it was opened: do it again"):
+        await SqliteLedger.open(link, OWNER)
+    monkeypatch.undo()
+    async with opened(link):
+        pass
 
 
 async def test_a_process_that_holds_a_ledger_is_named_here(tmp_path: Path) -> None:
@@ -87,6 +128,58 @@ async def test_a_forked_child_does_not_keep_the_lock_of_its_dead_parent(tmp_path
                 await ledger.put(job("a"))
         finally:
             os.kill(child, signal.SIGKILL)  # it lived until now, or this fails
+
+
+FORKS_WHILE_IT_OPENS = f"""
+import asyncio, os, signal, sys, threading
+from pathlib import Path
+from mps_aigc_async.ledger import SqliteLedger, lock
+
+OWNER = {OWNER!r}
+
+forks, take = threading.Event(), lock._lock
+os.register_at_fork(before=forks.set)  # the last one that is registered is called first
+
+def fork():
+    child = os.fork()
+    if child == 0:
+        signal.pause()  # until the test ends it
+    print(child, flush=True)
+
+def take_while_another_thread_forks(file):
+    threading.Thread(target=fork).start()
+    forks.wait()
+    take(file)
+
+async def main():
+    lock._lock, lock._lock_again = take_while_another_thread_forks, take
+    await SqliteLedger.open(Path(sys.argv[1]), OWNER)
+    sys.stdin.readline()
+    os._exit(9)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_that_another_thread_forks_in_the_moment_of_locking_does_not_keep_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    command = [sys.executable, "-W", "ignore", "-c", FORKS_WHILE_IT_OPENS, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        process.stdin.close()
+        try:
+            assert process.wait() == 9
+            asyncio.run(open_and_close(path))
+        finally:
+            os.kill(child, signal.SIGKILL)  # it lived until now, or this fails
+
+
+async def open_and_close(path: Path) -> None:
+    async with opened(path):
+        pass
 
 
 FORKED = """

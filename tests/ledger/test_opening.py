@@ -1,10 +1,12 @@
 """A ledger comes into being whole or not at all."""
 
 import asyncio
+import errno
 import json
 import os
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -77,7 +79,7 @@ async def test_a_ledger_cut_to_nothing_is_not_taken_for_a_new_one(tmp_path: Path
     await refused(folder / "jobs.db", "it is empty|cannot be read as a ledger")
 
 
-async def test_what_an_older_version_left_half_made_is_refused_with_the_way_out(tmp_path: Path) -> None:
+async def test_a_half_made_file_of_an_older_version_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "jobs.db")) as database:
         database.execute("PRAGMA journal_mode = WAL")
     await refused(tmp_path / "jobs.db", "it is empty")
@@ -115,7 +117,7 @@ async def test_a_ledger_by_a_symlink_lies_where_that_leads(tmp_path: Path) -> No
         assert await ledger.get("a") == job("a")
 
 
-async def test_what_killed_processes_left_is_removed_once_it_is_old(tmp_path: Path) -> None:
+async def test_old_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
     async with opened(path):
         pass
@@ -155,3 +157,18 @@ async def test_killed_at_every_step_of_its_making_it_can_be_opened_afterwards(tm
     assert set(found) == {"none", "temporary", "whole"}
     assert all(found.values())
     assert sum(found.values()) > 60
+
+
+@pytest.mark.parametrize("refusal", [errno.EINVAL, errno.ENOTSUP])
+async def test_a_file_system_that_syncs_no_folders_may_hold_a_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    sync = os.fsync
+
+    def refuse_folders(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(refusal, os.strerror(refusal))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    await (await SqliteLedger.open(tmp_path / "jobs.db", OWNER)).close()

@@ -42,7 +42,7 @@ def test_each_way_of_leaving_is_named(files: tuple[Path, Path], change: Callable
     place = Place(ledger, wal, inode_of(ledger))
     assert place.fault() == ""
     change(wal)
-    assert place.fault() == (f"lost its jobs.db-wal: that {fault}" if fault else "")
+    assert place.fault() == (f"lost its jobs.db-wal, which {fault}" if fault else "")
     change(ledger)
     assert place.fault() == fault
 
@@ -50,7 +50,7 @@ def test_each_way_of_leaving_is_named(files: tuple[Path, Path], change: Callable
 def test_one_that_has_grown_is_cut_short_though_it_is_longer_than_when_it_was_opened(files: tuple[Path, Path]) -> None:
     ledger, wal = files
     place = Place(ledger, wal, inode_of(ledger))
-    for file, fault in ((wal, "lost its jobs.db-wal: that was cut short"), (ledger, "was cut short")):
+    for file, fault in ((wal, "lost its jobs.db-wal, which was cut short"), (ledger, "was cut short")):
         grow(file)
         assert place.fault() == ""
         os.truncate(file, 6)
@@ -64,7 +64,7 @@ def test_what_the_lock_is_not_on_is_no_place(files: tuple[Path, Path]) -> None:
         Place(ledger, wal, inode_of(wal))
 
 
-def test_what_cannot_be_looked_at_is_not_in_its_place(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_examined_is_not_in_place(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "jobs.db").touch()

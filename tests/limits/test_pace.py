@@ -267,7 +267,7 @@ def test_its_repr_tells_the_rate_and_the_queue() -> None:
     assert run(main()) == "<Pace 20/s, 0 waiting>"
 
 
-def test_what_confirms_a_send_is_asked_when_its_time_has_come_and_may_stop_it() -> None:
+def test_confirm_is_called_at_the_send_time_and_may_stop_the_send() -> None:
     asked: list[float] = []
 
     def refuse() -> None:

@@ -76,6 +76,13 @@ def test_files_are_found_where_the_folder_is_now(tmp_path: Path) -> None:
     assert [unquote(source) for source in sources] == [name, "../elsewhere.png"]
 
 
+def test_a_file_out_of_reach_is_gone_and_costs_no_page(tmp_path: Path) -> None:
+    """Its folder may not be searched, or its name is longer than this file system's."""
+    lost = saved(done(submitted(planned("a", Kind.IMAGE), NOW - 900)), tmp_path / ("x" * 300))
+    write_ledger(tmp_path, [lost])
+    assert "its file is gone" in written(tmp_path)
+
+
 def test_it_is_written_again_but_never_over_a_page_of_the_users(tmp_path: Path) -> None:
     write_ledger(tmp_path, chain(0, tmp_path))
     assert written(tmp_path) == written(tmp_path)

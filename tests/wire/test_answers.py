@@ -65,7 +65,7 @@ def test_a_task_is_created_whatever_its_id_is_written_as(backend: str, given_as:
 
 @pytest.mark.parametrize("backend", CREATES)
 @pytest.mark.parametrize("given_as", ["", "  ", None, True, False, 0, -1, 1.5, 1e300, float("inf"), [], {}, ["4-1"]])
-def test_what_names_no_task_is_of_unknown_outcome_and_quoted(backend: str, given_as: object) -> None:
+def test_an_unusable_task_id_is_quoted_and_the_outcome_is_unknown(backend: str, given_as: object) -> None:
     with pytest.raises(TransportError) as raised:
         CREATES[backend].decode(answered({"Response": {"TaskId": given_as}}))
     assert f"no readable TaskId, but {given_as!r}" in str(raised.value)
@@ -80,9 +80,15 @@ def test_an_unreadable_id_is_quoted_in_bounds_and_without_control_characters() -
     assert len(text) < 400
 
 
-def test_an_answer_without_an_id_tells_its_fields() -> None:
-    with pytest.raises(TransportError, match=r"no TaskId, but fields \['JobId', 'RequestId'\]"):
+def test_an_answer_without_an_id_is_quoted() -> None:
+    """Its id may stand under another name."""
+    with pytest.raises(TransportError, match=r"no TaskId, but {'JobId': '4-1', 'RequestId': 'r-1'}"):
         CREATES["vod"].decode(answered({"Response": {"JobId": "4-1", "RequestId": "r-1"}}))
+
+
+def test_a_relays_answer_without_vods_envelope_is_quoted() -> None:
+    with pytest.raises(TransportError, match=r"no TaskId, but {'task_id': '4-1'}"):
+        CREATES["relay"].decode(answered({"task_id": "4-1"}))
 
 
 def test_a_session_finds_its_task_whatever_the_id_is_written_as() -> None:
