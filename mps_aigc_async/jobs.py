@@ -6,7 +6,8 @@ does what is left to do and never creates what could exist already.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +39,15 @@ from .states import JobState, Kind, TaskState
 from .wire.dialect import Dialect, TaskRequest, TaskStatus
 
 _log: Final = logging.getLogger("mps_aigc_async")
+
+CLOCK_ERROR_S: Final = 26 * 3600.0
+"""Seconds by which a machine's clock is taken to be wrong at most: a day, or a time zone that was taken for another."""
+
+TIME_ANSWER_S: Final = 5.0
+"""Seconds that opening a ledger waits for the service's time."""
+
+NO_TASK: Final = "0"
+"""A TaskId that no task has: the refusal tells the time as well as any other answer."""
 
 
 class Jobs:
@@ -92,11 +102,22 @@ class Jobs:
                 self._watch(job)
             except DamagedRow as error:  # a request for this job gets the error; the other jobs go on
                 _log.error("%s", error)
-        async for job in self.ledger.in_state(JobState.UNKNOWN):
+        unknown = [job async for job in self.ledger.in_state(JobState.UNKNOWN)]
+        await self._date(unknown)
+        for job in unknown:
             life = UNKNOWN_SLOT_S[job.kind]
             left = (job.ended_at or 0.0) + life - self._wall()
             if left > 0:  # at most `life`: the clock may have been ahead at that time
                 self._limits.slots[job.kind].keep_for(in_doubt(job), min(left, life))
+
+    async def _date(self, unknown: Sequence[JobRecord]) -> None:
+        """Have the service tell its time where the age of a create in doubt depends on it: by a machine's clock that is
+        ahead, a young one would be old, and its slot would be given to another task while its own may be running."""
+        recent = [job for job in unknown if abs(self._wall() - (job.ended_at or 0.0)) < CLOCK_ERROR_S]
+        if recent:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TIME_ANSWER_S):  # without a network the machine's clock has to do
+                    await self._calls.learn_time(self._dialect.describe(recent[0].kind, NO_TASK))
 
     def stop_creating(self) -> None:
         """End the creates that are prepared and not sent: their jobs are *planned* again. What is sent goes on."""

@@ -13,7 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, JobState, Kind, TransportError, VideoRequest
+from mps_aigc_async import (
+    AigcClient,
+    Config,
+    CreateOutcomeUnknown,
+    ImageRequest,
+    ImageToVideo,
+    JobState,
+    Kind,
+    TransportError,
+    VideoRequest,
+)
 from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.clock import SLACK_S, ServiceClock, corrected
 from mps_aigc_async.emulator import Service
@@ -373,3 +383,26 @@ async def test_the_time_is_heard_over_a_real_connection() -> None:
             assert (await client.status(Kind.IMAGE, "4-1")).word == "RUN"
     assert abs(timestamps[0] - time.time()) < 60
     assert ahead - 1 <= timestamps[1] <= ahead + 60
+
+
+@pytest.mark.parametrize("ahead_s", [0.0, 100.0, 600.0, 86_400.0])
+def test_a_create_in_doubt_keeps_its_slot_after_a_restart_on_a_machine_whose_clock_is_ahead(
+    tmp_path: Path, ahead_s: float
+) -> None:
+    service = in_memory()
+    service.faults.add(action="CreateAigcImageTask", fault="reset_after")
+
+    async def generate(name: str, ahead_s: float) -> None:
+        transport = InMemoryTransport(service, wall)
+        async with AigcClient(
+            configured(images=1),
+            ledger=tmp_path / "jobs.db",
+            transport=lambda: transport,
+            wall=lambda: wall() + ahead_s,
+        ) as client:
+            with suppress(CreateOutcomeUnknown):
+                await client.generate(ImageRequest(id=name, prompt=name))
+        assert service.statistics(wall()).most_running["image"] == 1
+
+    run(generate("in doubt", 0.0))
+    run(generate("next", ahead_s))  # another process: another loop has limits of its own
