@@ -96,8 +96,8 @@ _TYPES: Final = tuple(
 _TIMES: Final = tuple((COLUMNS.index(name), name) for name in COLUMNS if name in _NUMBERS - {"attempts", "slot_until"})
 """The clock's readings, by their place in a row. A slot may be held without an end."""
 
-LAST_TIME: Final = 253402300800.0
-"""Unix seconds at which the year 10000 begins: Python has no date from there on."""
+DATES: Final = (-62135596800.0, 253402300800.0)
+"""Unix seconds from which, and up to which, Python has a date: the years 1 to 9999."""
 
 _MOST_ATTEMPTS: Final = 2**31
 """More creates than any job has had: a greater number might be one that SQLite cannot store again."""
@@ -111,7 +111,7 @@ def from_row(row: Row) -> JobRecord:
         if type(value) not in types:
             raise damaged_row(str(row[0]), f"`{name}` has a value of type {type(value).__name__}")
     for place, name in _TIMES:
-        if (value := row[place]) is not None and not 0 <= float(value) < LAST_TIME:
+        if (value := row[place]) is not None and not DATES[0] <= float(value) < DATES[1]:
             raise damaged_row(str(row[0]), f"`{name}` has no time")
     values = dict(zip(COLUMNS, row, strict=True))
     column = "kind"

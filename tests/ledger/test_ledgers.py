@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from mps_aigc_async.errors import ContentViolation, CreateOutcomeUnknown, InvalidRequest, LedgerError, to_record
 from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, SqliteLedger, memory, sqlite
+from mps_aigc_async.ledger.schema import DATES
 from mps_aigc_async.states import JobState, Kind
 
 OWNER = {"account": "AKID…PLE#9dd11ba2", "backend": "mps", "endpoint": "https://mps.tencentcloudapi.com/"}
@@ -293,6 +294,9 @@ async def test_a_ledger_survives_closing(tmp_path: Path) -> None:
         assert await ledger.plan(job()) == kept
 
 
+TIMES = st.floats(DATES[0], DATES[1], exclude_max=True)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     records=st.lists(
@@ -301,13 +305,13 @@ async def test_a_ledger_survives_closing(tmp_path: Path) -> None:
             job_id=st.text(min_size=1, max_size=8),
             kind=st.sampled_from(Kind),
             content=st.text(max_size=8),
-            planned_at=st.floats(allow_nan=False),
+            planned_at=TIMES,
             state=st.sampled_from([state for state in JobState if state is not JobState.INTENT]),
             task_id=st.none() | st.text(max_size=5),
-            submitted_at=st.none() | st.floats(allow_nan=False),
+            submitted_at=st.none() | TIMES,
             urls=st.lists(st.text(max_size=5), max_size=2).map(tuple),
             resolution=st.none() | st.text(max_size=5),
-            expires_at=st.none() | st.floats(allow_nan=False),
+            expires_at=st.none() | TIMES,
             files=st.lists(st.text(max_size=5), max_size=2).map(tuple),
             error=st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=2),
         ),
