@@ -325,11 +325,11 @@ def by_script(script: Callable[[float], Mapping[str, object]], **config: Any) ->
 
 def test_a_task_that_waits_for_hours_in_the_services_queue_is_waited_for() -> None:
     waits_s = 11.5 * 3600
-    assert by_script(lambda age: {"Status": "WAIT"} if age < waits_s else DONE)[0] is None
+    assert by_script(lambda age: {"Status": "WAIT"} if age < waits_s else DONE, poll_ms=60_000)[0] is None
 
 
 def test_a_queue_that_never_moves_is_given_up_after_twelve_hours() -> None:
-    timeout, seconds = by_script(lambda _: {"Status": "WAIT", "Message": "queued"})
+    timeout, seconds = by_script(lambda _: {"Status": "WAIT", "Message": "queued"}, poll_ms=60_000)
     assert timeout is not None
     assert (timeout.last_status, timeout.last_message) == ("WAIT", "queued")
     assert "latest status: WAIT 'queued'" in str(timeout)
@@ -357,7 +357,7 @@ def test_a_task_that_runs_in_every_poll_is_given_up_after_half_an_hour() -> None
 
 @pytest.mark.parametrize(("image_s", "waits_s"), [(100, 12 * 3600), (50_000, 50_000)])
 def test_a_larger_setting_counts_for_the_queue_as_well(image_s: float, waits_s: float) -> None:
-    timeout, seconds = by_script(lambda _: {"Status": "WAIT"}, timeouts={"imageSeconds": image_s})
+    timeout, seconds = by_script(lambda _: {"Status": "WAIT"}, poll_ms=60_000, timeouts={"imageSeconds": image_s})
     assert timeout is not None
     assert seconds == pytest.approx(waits_s, abs=10)
 
