@@ -516,6 +516,11 @@ async def test_a_tunnel_through_a_proxy_is_used_again_until_bytes_come_unasked(t
 # --- whole jobs -------------------------------------------------------------------------------------------------------
 
 
+def picture(text: str) -> bytes:
+    """Bytes that begin as a picture does, and tell whose it is."""
+    return b"\x89PNG\r\n\x1a\n" + text.encode()
+
+
 class Service:
     """MPS, VOD or the relay on one socket: creates, polls and results."""
 
@@ -537,7 +542,7 @@ class Service:
         line = request.partition(b"\r\n")[0].decode()
         body = request.partition(b"\r\n\r\n")[2]
         if result := re.match(r"GET /result/(\S+)\.png", line):
-            return answer(self.tasks[result[1]].encode(), "image/png")
+            return answer(picture(self.tasks[result[1]]), "image/png")
         if query := re.match(r"GET \S*/query/(\S+) ", line):
             return answer(json.dumps(self._vod_status(query[1])).encode())
         asked = json.loads(body)
@@ -595,7 +600,7 @@ async def test_every_job_has_its_own_task_and_image_though_each_answer_comes_aga
             request = ImageRequest(prompt=prompt, model_name="GEM", model_version="2.5")
             result = await client.generate(request, save_to=tmp_path)
             assert service.tasks[result.task_id] == prompt
-            assert result.files[0].read_text() == prompt
+            assert result.files[0].read_bytes() == picture(prompt)
     assert service.prompts == prompts, "each created once"
 
 
@@ -608,7 +613,7 @@ async def test_every_result_is_its_own_though_each_comes_again(tmp_path: Path) -
         try:
             for name in names:
                 file = await downloads.save(service._result(name), tmp_path / name, Kind.IMAGE, within_s=30)
-                assert file.read_text() == f"image of {name}"
+                assert file.read_bytes() == picture(f"image of {name}")
                 service.repeat()
         finally:
             await downloads.close()
