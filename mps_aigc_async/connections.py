@@ -64,7 +64,7 @@ class _Line(ResponseHandler):
 
 
 class _Parser(Protocol):
-    """What is used of aiohttp's parsers: one is made for each request."""
+    """The part of aiohttp's parsers that is used here; aiohttp makes one for each request."""
 
     def feed_eof(self) -> object: ...
 

@@ -52,8 +52,8 @@ class Ledger(Protocol):
 
     def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
         """All jobs in one state, the oldest first, each once; a damaged row is logged and skipped.
-        What comes into the state or leaves it meanwhile may be among them or not: of a file, which is read in portions,
-        the loop turns between them."""
+        A job that enters or leaves the state meanwhile may be among them or not: a file is read in portions, and the
+        loop turns between them."""
         ...
 
     async def counts(self) -> Mapping[JobState, int]:

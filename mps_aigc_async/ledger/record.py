@@ -147,7 +147,7 @@ class JobRecord:
         return damaged_row(self.job_id, fault, task_id=self.task_id)
 
     def sort(self) -> Hashable:
-        """What it has in common with jobs whose tasks last about as long. Raises DamagedRow."""
+        """The key it shares with jobs whose tasks last about as long. Raises DamagedRow."""
         sent = self.sent()
         values = [sent.get(name) for name in ("model_name", "model_version", "duration", "off_peak")]
         if any(isinstance(value, list | dict) for value in values):

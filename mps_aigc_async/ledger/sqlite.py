@@ -72,7 +72,7 @@ class SqliteLedger:
         self._planning = asyncio.Lock()
         self._place: Place | None = None
         self._gone = ""
-        """What has happened to the file; empty while no check has found a fault."""
+        """The fault that a check has found in the file's place; empty while there is none."""
         self._closed = False
         self._twins: Mapping[str, DamagedRow] = {}
         """Errors for the jobs whose TaskId an earlier job also has; the task's true owner is unknown."""

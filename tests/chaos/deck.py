@@ -28,7 +28,7 @@ class Ending(StrEnum):
 
 
 LOSSES: Final = frozenset({Ending.FILES_GONE, Ending.WAL_GONE, Ending.REPLACED, Ending.FOLDER_GONE})
-"""Those that take the ledger from a batch that runs on."""
+"""The endings that take the ledger from a batch that runs on."""
 
 
 class Trouble(StrEnum):
