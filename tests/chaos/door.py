@@ -2,7 +2,7 @@
 
     the batch → Door → FaultProxy → Emulator
 
-The door changes nothing that passes. When an answer has passed, whole, and nothing is under way on its connection, the door may
+The door changes nothing that passes. When a whole answer has passed and its connection is idle, the door may
 send an earlier answer once more, or a 408 as gateways do; on a new connection, too, before the first request. A client
 that takes such bytes for an answer has mixed up its jobs.
 """

@@ -45,7 +45,7 @@ class Ledger:
                     self._part(part).unlink(missing_ok=True)
 
     def put_back(self, how: Ending) -> None:
-        """As it was before `take`, once the batch has ended. These files hold the rows that the batch wrote meanwhile."""
+        """As it was before `take`, once the batch has ended: with the rows that the batch wrote meanwhile."""
         if how is Ending.FOLDER_GONE:
             shutil.rmtree(self.folder)
             self._aside.rename(self.folder)
