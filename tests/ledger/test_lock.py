@@ -95,7 +95,7 @@ async def test_a_symlink_that_is_set_anew_while_its_ledger_is_opened_does_not_pa
         return file
 
     monkeypatch.setattr(sqlite, "put_in_place", set_anew_afterwards)
-    with pytest.raises(LedgerError, match="was replaced while it was opened: do it again"):
+    with pytest.raises(LedgerError, match="was replaced while it was opened: try again"):
         await SqliteLedger.open(link, OWNER)
     monkeypatch.undo()
     async with opened(link):
