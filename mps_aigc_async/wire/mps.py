@@ -9,21 +9,14 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from ..credentials import Credentials
-from ..errors import (
-    AccountError,
-    ContentViolation,
-    ServiceError,
-    TaskNotFound,
-    Throttled,
-    TooManyTasks,
-)
 from ..requests import CosStore, ImageSource, ReferenceImage, ReferenceVideo, Subject
-from ..states import Ending, Kind, TaskState
+from ..states import Kind, TaskState
 from . import answers, envelope, fields
 from .answers import text
 from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
-from .envelope import ErrorRow, Tc3, by_code
+from .envelope import Tc3
 from .fields import FieldRow, as_is, as_json, each, only_set, url_of
+from .mps_errors import BY_CODE
 
 HOST: Final = "mps.tencentcloudapi.com"
 VERSION: Final = "2019-06-12"
@@ -70,43 +63,6 @@ _ACTIONS: Final = {
     Kind.VIDEO: _Actions("CreateAigcVideoTask", "DescribeAigcVideoTask", "VideoUrls"),
     Kind.AUDIO: _Actions("CreateAigcAudioTask", "DescribeAigcAudioTask", "AudioInfos", "VideoInfos"),
 }
-
-
-# --- errors -----------------------------------------------------------------------------------------------------------
-
-ERRORS: Final[tuple[ErrorRow, ...]] = (
-    # MPS error codes, 2026-10.
-    ("RequestLimitExceeded", Throttled, Ending.REFUSED_FOR_NOW),
-    ("LimitExceeded.CreateTask", TooManyTasks, Ending.REFUSED_FOR_NOW),
-    ("ResourceInsufficient", ServiceError, Ending.REFUSED_FOR_NOW),
-    ("ResourceUnavailable", ServiceError, Ending.REFUSED_FOR_NOW),
-    ("ServiceUnavailable", ServiceError, Ending.REFUSED_FOR_NOW),
-    # These two say that something broke, not that nothing was accepted.
-    ("InternalError", ServiceError, Ending.UNKNOWN),
-    ("FailedOperation.CreateAIGCTaskFailed", ServiceError, Ending.UNKNOWN),
-    ("FailedOperation.QueryAIGCTaskFailed", ServiceError, Ending.UNKNOWN),
-    ("AuthFailure", AccountError, Ending.ACCOUNT_REFUSED),
-    ("UnauthorizedOperation", AccountError, Ending.ACCOUNT_REFUSED),
-    ("FailedOperation.UserArrears", AccountError, Ending.ACCOUNT_REFUSED),
-    ("FailedOperation.InvalidMpsUser", AccountError, Ending.ACCOUNT_REFUSED),
-    ("InvalidParameterValue.UserUnRegister", AccountError, Ending.ACCOUNT_REFUSED),
-    ("IpInBlacklist", AccountError, Ending.ACCOUNT_REFUSED),
-    ("IpNotInWhitelist", AccountError, Ending.ACCOUNT_REFUSED),
-    ("InvalidParameter.ViolationContent", ContentViolation, Ending.REFUSED),
-    ("FailedOperation.TaskNotFound", TaskNotFound, Ending.REFUSED),
-    ("ResourceNotFound.TaskNotFound", TaskNotFound, Ending.REFUSED),
-    ("InvalidParameterValue.TaskId", TaskNotFound, Ending.REFUSED),
-    ("InvalidParameter", ServiceError, Ending.REFUSED),
-    ("InvalidParameterValue", ServiceError, Ending.REFUSED),
-    ("MissingParameter", ServiceError, Ending.REFUSED),
-    ("UnknownParameter", ServiceError, Ending.REFUSED),
-    ("UnsupportedOperation", ServiceError, Ending.REFUSED),
-    ("RequestSizeLimitExceeded", ServiceError, Ending.REFUSED),
-    # Not about AIGC, but certain refusals of the API's own gateway.
-    ("InvalidAction", ServiceError, Ending.REFUSED),
-    ("NoSuchVersion", ServiceError, Ending.REFUSED),
-)
-_BY_CODE: Final = by_code(ERRORS)
 
 
 # --- requests → bodies ------------------------------------------------------------------------------------------------
@@ -200,7 +156,7 @@ _ENDLESS: Final = 1e9
 
 def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
     """The inside of the `Response` envelope. Raises ServiceError, or TransportError for anything else."""
-    return envelope.unwrap(answer, action, _BY_CODE)
+    return envelope.unwrap(answer, action, BY_CODE)
 
 
 def _decode_created(action: str, answer: HttpAnswer) -> Created:

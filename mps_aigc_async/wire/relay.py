@@ -17,7 +17,7 @@ from ..credentials import Credentials
 from ..errors import AccountError, InvalidRequest, ServiceError, TaskNotFound, Throttled, TransportError
 from ..requests import AudioRequest, CosStore, ImageRequest, ReferenceImage
 from ..states import Ending, Kind, TaskState
-from . import answers, envelope, fields, vod
+from . import answers, envelope, fields, vod, vod_errors, vod_tasks
 from .answers import as_text, text
 from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
 from .envelope import decoded, inside
@@ -125,7 +125,7 @@ def _error(answer: HttpAnswer, body: Mapping[str, object]) -> ServiceError | Non
     code, message, request_id = _told(body)
     if answer.status == 200 and not code and not message:
         return None
-    known = vod.error_of(code, message, request_id)
+    known = vod_errors.error_of(code, message, request_id)
     if isinstance(known, Throttled):
         known.retry_after_s = _retry_after(answer)
     return known if known.ending is not Ending.UNKNOWN else _by_status(answer, code, message)
@@ -173,10 +173,10 @@ def _retry_after(answer: HttpAnswer) -> float | None:
 
 def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:
     """Either envelope of the query: VOD's own answer, or that one wrapped once more."""
-    body = unwrap(answer, vod.DESCRIBE)
+    body = unwrap(answer, vod_tasks.DESCRIBE)
     response = inside(body)
     if response is not None:
-        return vod.detail(response, kind)
+        return vod_tasks.detail(response, kind)
     found = body.get("data")
     wrapped = found if isinstance(found, dict) else {}
     word = text(wrapped.get("status"))
@@ -184,10 +184,12 @@ def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:
     inner = wrapped.get("data")
     inner = (inside(inner) or inner) if isinstance(inner, dict) else {}
     if state is TaskState.DONE and inner:
-        return vod.detail(inner, kind)
+        return vod_tasks.detail(inner, kind)
     reason = as_text(wrapped.get("fail_reason"))
     if state is TaskState.FAILED and not reason:
-        reason = (vod.detail(inner, kind).message if inner else "") or answers.reason(wrapped) or answers.reason(body)
+        reason = (
+            (vod_tasks.detail(inner, kind).message if inner else "") or answers.reason(wrapped) or answers.reason(body)
+        )
     return TaskStatus(state=state, word=word, request_id="", message=reason, known=known)
 
 
@@ -208,10 +210,10 @@ class Relay:
         self._query_path = query_path
 
     def create_action(self, kind: Kind) -> str:
-        return vod.CREATES[vod.of_images_or_videos(kind, "the relay")]
+        return vod_tasks.CREATES[vod_tasks.of_images_or_videos(kind, "the relay")]
 
     def describe_action(self, _kind: Kind, /) -> str:
-        return vod.DESCRIBE
+        return vod_tasks.DESCRIBE
 
     def create(self, request: TaskRequest, _store: CosStore | None, session_id: str = "", /) -> Call[Created]:
         kind = request.kind
@@ -231,9 +233,9 @@ class Relay:
         )
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
-        kind = vod.of_images_or_videos(kind, "the relay")
+        kind = vod_tasks.of_images_or_videos(kind, "the relay")
         path = self._query_path.replace("{task_id}", quote(task_id, safe=""))
-        return Call(vod.DESCRIBE, b"", lambda answer: status_of(answer, kind), path=path, method="GET")
+        return Call(vod_tasks.DESCRIBE, b"", lambda answer: status_of(answer, kind), path=path, method="GET")
 
     def call(self, action: str, _params: Mapping[str, object], /) -> Call[dict[str, object]]:
         raise InvalidRequest(f"{action}: the relay has no other actions than creating and asking")

@@ -9,21 +9,16 @@ from functools import partial
 from typing import Final
 
 from ..credentials import Credentials
-from ..errors import (
-    AccountError,
-    ContentViolation,
-    InvalidRequest,
-    ServiceError,
-    TaskNotFound,
-    Throttled,
-)
+from ..errors import InvalidRequest
 from ..requests import CosStore, ImageRequest, ImageSource, ReferenceImage, ReferenceVideo, Subject, VodFile
-from ..states import Ending, Kind, TaskState
+from ..states import Kind, TaskState
 from . import answers, envelope, fields
-from .answers import REASON_KEYS, text
+from .answers import text
 from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
-from .envelope import ErrorRow, Tc3, by_code
+from .envelope import Tc3
 from .fields import FieldRow, as_is, each, only_set, url_of
+from .vod_errors import BY_CODE
+from .vod_tasks import CREATES, DESCRIBE, TASK_STATES, detail, of_images_or_videos
 
 HOST: Final = "vod.tencentcloudapi.com"
 VERSION: Final = "2018-07-17"
@@ -44,61 +39,6 @@ URL_LIFE_S: Final = 7 * 24 * 3600.0
 
 MAX_BASE64_BYTES: Final = 7 * 1024 * 1024
 """Of all files together, before Base64: with more the request would pass the API's 10 MB."""
-
-ERRORS: Final[tuple[ErrorRow, ...]] = (
-    # VOD error codes, 2026-10, and the API's common ones.
-    ("RequestLimitExceeded", Throttled, Ending.REFUSED_FOR_NOW),
-    ("LimitExceeded", ServiceError, Ending.REFUSED_FOR_NOW),
-    ("ResourceInsufficient", ServiceError, Ending.REFUSED_FOR_NOW),
-    ("ResourceUnavailable", ServiceError, Ending.REFUSED_FOR_NOW),
-    ("ServiceUnavailable", ServiceError, Ending.REFUSED_FOR_NOW),
-    ("InternalError", ServiceError, Ending.UNKNOWN),
-    ("FailedOperation", ServiceError, Ending.UNKNOWN),
-    ("AuthFailure", AccountError, Ending.ACCOUNT_REFUSED),
-    ("UnauthorizedOperation", AccountError, Ending.ACCOUNT_REFUSED),
-    ("FailedOperation.InvalidVodUser", AccountError, Ending.ACCOUNT_REFUSED),
-    ("FailedOperation.UserArrears", AccountError, Ending.ACCOUNT_REFUSED),
-    ("ResourceNotFound.UserNotExist", AccountError, Ending.ACCOUNT_REFUSED),
-    ("InvalidParameterValue.SubAppId", AccountError, Ending.ACCOUNT_REFUSED),
-    ("IpInBlacklist", AccountError, Ending.ACCOUNT_REFUSED),
-    ("IpNotInWhitelist", AccountError, Ending.ACCOUNT_REFUSED),
-    # The session id of a create that was accepted before: proof of that, and no TaskId.
-    ("InvalidParameterValue.SessionId", ServiceError, Ending.ACCEPTED_BEFORE),
-    # VOD spells it so.
-    ("InvalidParameter.VoilationContent", ContentViolation, Ending.REFUSED),
-    ("InvalidParameter.ViolationContent", ContentViolation, Ending.REFUSED),
-    ("InvalidParameterValue.TaskId", TaskNotFound, Ending.REFUSED),
-    ("ResourceNotFound", ServiceError, Ending.REFUSED),
-    ("InvalidParameter", ServiceError, Ending.REFUSED),
-    ("InvalidParameterValue", ServiceError, Ending.REFUSED),
-    ("MissingParameter", ServiceError, Ending.REFUSED),
-    ("UnknownParameter", ServiceError, Ending.REFUSED),
-    ("UnsupportedOperation", ServiceError, Ending.REFUSED),
-    ("RequestSizeLimitExceeded", ServiceError, Ending.REFUSED),
-    ("InvalidAction", ServiceError, Ending.REFUSED),
-    ("NoSuchVersion", ServiceError, Ending.REFUSED),
-)
-_BY_CODE: Final = by_code(ERRORS)
-
-CREATES: Final = {Kind.IMAGE: "CreateAigcImageTask", Kind.VIDEO: "CreateAigcVideoTask"}
-DESCRIBE: Final = "DescribeTaskDetail"
-MEMBERS: Final = {Kind.IMAGE: "AigcImageTask", Kind.VIDEO: "AigcVideoTask"}
-"""The answer's member that tells of a task, named by its type."""
-
-TASK_STATES: Final[Mapping[str, TaskState]] = {
-    "WAITING": TaskState.WAITING,
-    "PROCESSING": TaskState.RUNNING,
-    "FINISH": TaskState.DONE,
-    "ABORTED": TaskState.FAILED,
-}
-
-
-def of_images_or_videos(kind: Kind, service: str) -> Kind:
-    """Raises InvalidRequest for a kind that this service's creates do not make."""
-    if kind not in CREATES:
-        raise InvalidRequest(f"{kind}: {service} makes images and videos only; use the mps backend")
-    return kind
-
 
 # --- requests → bodies ------------------------------------------------------------------------------------------------
 
@@ -238,74 +178,11 @@ def written(params: dict[str, object]) -> dict[str, object]:
 
 def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
     """The inside of the `Response` envelope. Raises ServiceError, or TransportError for anything else."""
-    return envelope.unwrap(answer, action, _BY_CODE)
-
-
-def error_of(code: str, message: str, request_id: str | None = None) -> ServiceError:
-    return envelope.service_error(code, message, request_id, _BY_CODE)
+    return envelope.unwrap(answer, action, BY_CODE)
 
 
 def created(response: Mapping[str, object], action: str) -> Created:
     return Created(answers.new_task_id(response, action), text(response.get("RequestId")))
-
-
-def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:
-    """DescribeTaskDetail's answer as a status. FINISH alone is no success: the member named by the task's type tells.
-
-    Raises TaskNotFound for a task of another type.
-    """
-    kind = of_images_or_videos(kind, "VOD")
-    task_type, word = text(response.get("TaskType")), text(response.get("Status"))
-    if task_type and task_type != MEMBERS[kind]:
-        raise TaskNotFound(
-            "InvalidParameterValue.TaskId", f"this is no {kind} task, but {task_type}", ending=Ending.REFUSED
-        )
-    member = response.get(MEMBERS[kind])
-    task = member if isinstance(member, dict) else {}
-    fault, found = _fault(task), _output(task)
-    infos = [info for info in answers.entries(found) if isinstance(info, dict)]
-    state, known = answers.state_of(TASK_STATES, word)
-    if state is TaskState.DONE:
-        # The outer word may be ahead of the inner one.
-        inner = text(task.get("Status"))
-        state = TaskState.FAILED if fault else answers.state_of(TASK_STATES, inner)[0] if inner else state
-    return TaskStatus(
-        state=state,
-        word=word,
-        request_id=text(response.get("RequestId")),
-        message=fault or answers.reason(task) or answers.reason(response) or text(task.get("Message")),
-        urls=answers.urls(found),
-        resolution=_resolution(infos) if kind is Kind.VIDEO else None,
-        known=known,
-        file_ids=tuple(file_id for info in infos if (file_id := answers.as_text(info.get("FileId")))),
-    )
-
-
-def _fault(task: Mapping[str, object]) -> str:
-    """Why the task failed; empty if it did not."""
-    code, extended = task.get("ErrCode"), task.get("ErrCodeExt")
-    if code in (None, 0, "", "0") and extended in (None, 0, "", "0"):
-        return ""
-    shown = answers.as_text(extended) or answers.as_text(code) or answers.quoted(extended or code)
-    return f"{shown}: {answers.reason(task, REASON_KEYS) or 'the service gives no reason'}"
-
-
-def _output(task: Mapping[str, object]) -> object:
-    output = task.get("Output")
-    return output.get("FileInfos") if isinstance(output, dict) else None
-
-
-def _resolution(infos: list[dict[str, object]]) -> str | None:
-    for info in infos:
-        meta = info.get("MetaData")
-        if isinstance(meta, dict) and (width := _pixels(meta.get("Width"))) and (height := _pixels(meta.get("Height"))):
-            return f"{width}x{height}"
-    return None
-
-
-def _pixels(value: object) -> int:
-    """0 for what is no size."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def _page(answer: HttpAnswer) -> TaskPage:

@@ -36,7 +36,8 @@ from mps_aigc_async.results import ImageResult, VideoResult
 from mps_aigc_async.states import Ending, Kind, TaskState
 from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskRequest, TaskStatus
 from mps_aigc_async.wire.envelope import server_time
-from mps_aigc_async.wire.mps import ERRORS, LIMITS, Mps, encode
+from mps_aigc_async.wire.mps import LIMITS, Mps, encode
+from mps_aigc_async.wire.mps_errors import ERRORS
 
 from .oracles import (
     AUDIO_FIELDS,

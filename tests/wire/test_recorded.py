@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from mps_aigc_async.errors import AigcError, ServiceError, Throttled
 from mps_aigc_async.requests import AudioRequest, ImageRequest, VideoRequest
 from mps_aigc_async.states import Kind, TaskState
-from mps_aigc_async.wire import mps, relay, vod
+from mps_aigc_async.wire import mps, mps_errors, relay, vod, vod_errors, vod_tasks
 from mps_aigc_async.wire.dialect import Call, Created, Dialect, HttpAnswer, TaskPage, TaskRequest, TaskStatus
 from mps_aigc_async.wire.envelope import ErrorRow, server_time
 
@@ -121,7 +121,9 @@ def row_of(code: str, rows: tuple[ErrorRow, ...]) -> str:
     return max((row for row, _, _ in rows if f"{code}.".startswith(f"{row}.")), key=len, default="")
 
 
-@pytest.mark.parametrize(("service", "rows"), [("mps", mps.ERRORS), ("vod", vod.ERRORS)], ids=["mps", "vod"])
+@pytest.mark.parametrize(
+    ("service", "rows"), [("mps", mps_errors.ERRORS), ("vod", vod_errors.ERRORS)], ids=["mps", "vod"]
+)
 def test_every_row_of_an_error_table_is_recorded(service: str, rows: tuple[ErrorRow, ...]) -> None:
     codes = [recording.expect["code"] for recording in of(service).values() if "code" in recording.expect]
     recorded = {row_of(code, rows) for code in codes}
@@ -132,8 +134,8 @@ def test_every_row_of_an_error_table_is_recorded(service: str, rows: tuple[Error
     ("service", "call", "words"),
     [
         *(("mps", f"describe-{kind}", mps.TASK_STATES) for kind in Kind),
-        *(("vod", f"describe-{kind}", vod.TASK_STATES) for kind in vod.CREATES),
-        ("relay", "describe-image", {**vod.TASK_STATES, **relay.STATES}),
+        *(("vod", f"describe-{kind}", vod_tasks.TASK_STATES) for kind in vod_tasks.CREATES),
+        ("relay", "describe-image", {**vod_tasks.TASK_STATES, **relay.STATES}),
     ],
 )
 def test_every_word_of_a_state_table_is_recorded(service: str, call: str, words: Mapping[str, TaskState]) -> None:

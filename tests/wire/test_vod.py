@@ -32,7 +32,9 @@ from mps_aigc_async.requests import (
 )
 from mps_aigc_async.states import Ending, Kind, TaskState
 from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskPage, TaskStatus
-from mps_aigc_async.wire.vod import ERRORS, MAX_BASE64_BYTES, TASK_STATES, Vod, encode
+from mps_aigc_async.wire.vod import MAX_BASE64_BYTES, Vod, encode
+from mps_aigc_async.wire.vod_errors import ERRORS
+from mps_aigc_async.wire.vod_tasks import TASK_STATES
 
 from .oracles import (
     NOT_OF_VOD,
