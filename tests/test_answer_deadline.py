@@ -15,6 +15,8 @@ from mps_aigc_async.testing import run
 from mps_aigc_async.transport import AiohttpTransport, Timeouts
 from mps_aigc_async.wire.dialect import HttpRequest
 
+from .listening import listening
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 REQUEST = HttpRequest("/", {"X-TC-Action": "X"}, b"{}")
 
@@ -95,12 +97,9 @@ class Server:
         self.url = URL()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await reader.readuntil(b"\r\n\r\n{}")
-            self.asked.append(writer)
-            await reader.read()
-        finally:
-            writer.close()
+        await reader.readuntil(b"\r\n\r\n{}")
+        self.asked.append(writer)
+        await reader.read()
 
     async def was_asked(self, times: int) -> None:
         while len(self.asked) < times:  # noqa: ASYNC110 - the server's side of a request, in this same loop
@@ -119,15 +118,8 @@ STALL_S = 0.8
 @asynccontextmanager
 async def serving() -> AsyncIterator[Server]:
     server = Server()
-    listening = await asyncio.start_server(server.talk, "127.0.0.1", 0, backlog=256)
-    async with listening:
-        host, port = listening.sockets[0].getsockname()
-        server.url = URL(f"http://{host}:{port}/")
+    async with listening(server.talk) as server.url:
         yield server
-        for writer in server.asked:
-            writer.transport.abort()
-        for _ in range(4):  # until its side has closed
-            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("timeouts", [Timeouts(read=0.5, total=9.0), Timeouts(read=9.0, total=0.5)])

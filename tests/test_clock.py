@@ -32,6 +32,7 @@ from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
+from .listening import listening
 from .support import KEYS, configured, in_memory
 
 DAY_S = 24 * 3600.0
@@ -365,20 +366,16 @@ async def test_the_time_is_heard_over_a_real_connection() -> None:
     timestamps: list[int] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-                fields = dict(line.split(": ", 1) for line in head.splitlines()[1:] if line)
-                await reader.readexactly(int(fields["content-length"]))
-                timestamps.append(int(fields["x-tc-timestamp"]))
-                body = b'{"Response": {"Status": "RUN", "RequestId": "r-1"}}'
-                date = formatdate(ahead, usegmt=True)
-                writer.write(f"HTTP/1.1 200 OK\r\nDATE: {date}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-        writer.close()
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            fields = dict(line.split(": ", 1) for line in head.splitlines()[1:] if line)
+            await reader.readexactly(int(fields["content-length"]))
+            timestamps.append(int(fields["x-tc-timestamp"]))
+            body = b'{"Response": {"Status": "RUN", "RequestId": "r-1"}}'
+            date = formatdate(ahead, usegmt=True)
+            writer.write(f"HTTP/1.1 200 OK\r\nDATE: {date}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server, AigcClient(configured(), endpoint=f"http://127.0.0.1:{port}") as client:
+    async with listening(serve) as url, AigcClient(configured(), endpoint=str(url)) as client:
         for _ in range(2):
             assert (await client.status(Kind.IMAGE, "4-1")).word == "RUN"
     assert abs(timestamps[0] - time.time()) < 60

@@ -24,6 +24,7 @@ from mps_aigc_async.states import Ending, Kind
 from mps_aigc_async.transport import AiohttpTransport, Timeouts
 from mps_aigc_async.wire.dialect import HttpRequest
 
+from .listening import listening
 from .support import KEYS
 
 TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -101,10 +102,7 @@ class Server:
 
 @asynccontextmanager
 async def serving(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
-    async with listening:
-        host, port = listening.sockets[0].getsockname()
-        server.url = URL(f"{'https' if tls else 'http'}://{host}:{port}/")
+    async with listening(server.serve, tls=tls) as server.url:
         yield server
         await turns()
         for connection in server.connections:
@@ -497,9 +495,12 @@ class Proxy:
 
 async def test_a_tunnel_through_a_proxy_is_used_again_until_bytes_come_unasked(tls: ssl.SSLContext) -> None:
     proxy = Proxy()
-    listening = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    async with listening, serving(Server(echo), tls) as server, transport_to(server) as transport:
-        transport._proxy = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    async with (
+        listening(proxy.serve) as url,
+        serving(Server(echo), tls) as server,
+        transport_to(server) as transport,
+    ):
+        transport._proxy = str(url)
         for number in range(4):
             answered = await transport.exchange(numbered(number), at_once)
             assert json.loads(answered.body) == {"number": number}

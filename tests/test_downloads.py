@@ -13,7 +13,6 @@ from typing import IO
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from mps_aigc_async import downloads, partfile, trials
@@ -24,6 +23,8 @@ from mps_aigc_async.partfile import Part, opened
 from mps_aigc_async.states import Kind
 from mps_aigc_async.testing import run
 from mps_aigc_async.trials import DOUBTFUL_S
+
+from .listening import AppServer, listening
 
 PART = ".shot.image.deadbeef.part"
 """Where the first image of `shot` is written before it has its name, in tests that know its token."""
@@ -46,7 +47,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Site:
     """A server of results, and what it was asked."""
 
-    def __init__(self, server: TestServer) -> None:
+    def __init__(self, server: AppServer) -> None:
         self._server = server
         self.requests: list[web.Request] = []
 
@@ -62,7 +63,7 @@ async def site_of(handler: Handler) -> AsyncIterator[Site]:
 
     application = web.Application()
     application.router.add_get("/{path:.*}", remembered)
-    server = TestServer(application)
+    server = AppServer(application)
     site = Site(server)
     async with server:
         yield site
@@ -319,12 +320,10 @@ async def test_an_answer_that_is_no_http_is_fetched_again(tmp_path: Path) -> Non
         writer.close()
         await writer.wait_closed()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    async with server, saving() as saver:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a"
+    async with listening(handle) as url, saving() as saver:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(trials, "BACKOFF_S", 0.0)
-            file = await saver.save(url, tmp_path / "shot", Kind.IMAGE, within_s=LONG)
+            file = await saver.save(f"{url}a", tmp_path / "shot", Kind.IMAGE, within_s=LONG)
     assert answers == []
     assert file.read_bytes() == b"\x89PNG"
 
@@ -851,9 +850,8 @@ async def raw_site(answers: dict[str, bytes]) -> AsyncIterator[tuple[str, list[s
         with suppress(ConnectionError):
             await writer.wait_closed()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", targets
+    async with listening(handle) as url:
+        yield str(url.origin()), targets
 
 
 def whole(body: bytes, status: str = "200 OK", **headers: str) -> bytes:

@@ -12,6 +12,8 @@ from mps_aigc_async.places import LEAST_BYTES_S, WINDOW_S, LeastSpeed, Places, T
 from mps_aigc_async.states import Kind
 from mps_aigc_async.testing import run
 
+from .listening import listening
+
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(22)
 HOUR_S = 3600.0
 
@@ -120,11 +122,8 @@ class Trickle:
 
 @asynccontextmanager
 async def serving(handler: Trickle) -> AsyncIterator[str]:
-    server = await asyncio.start_server(handler, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
+    async with listening(handler) as url:
+        yield str(url.origin())
 
 
 @pytest.mark.parametrize("tag", ['"v1"', ""], ids=["by ranges", "without a tag"])

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from mps_aigc_async import AudioResult, ImageResult, events
 from mps_aigc_async.downloads import Downloads
@@ -18,6 +17,8 @@ from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, SqliteLedger
 from mps_aigc_async.saving import LEAST_S, NEW_S, Saver
 from mps_aigc_async.states import JobState, Kind
 from mps_aigc_async.testing import run
+
+from .listening import AppServer
 
 PNG, MP4, MP3 = b"\x89PNG\r\n\x1a\n", b"\0\0\0\x18ftypisom\0\0\0\0", b"ID3\x04\0\0"
 LIFE_S = 12 * 3600.0
@@ -103,7 +104,7 @@ class Bench:
 async def bench_in(folder: Path, ledger: Ledger | None = None) -> AsyncIterator[Bench]:
     storage, application = Storage(), web.Application()
     application.router.add_get("/{path:.*}", storage.answer)
-    async with TestServer(application) as server:
+    async with AppServer(application) as server:
         yield Bench(ledger or MemoryLedger(), storage, str(server.make_url("/")).rstrip("/"), folder)
 
 

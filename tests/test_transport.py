@@ -18,7 +18,6 @@ import aiohttp
 import aiohttp.client_exceptions
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from aioresponses import aioresponses
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,6 +41,8 @@ from mps_aigc_async.transport import (
 from mps_aigc_async.wire.dialect import HttpRequest
 from mps_aigc_async.wire.mps import Mps
 
+from .listening import AppServer, Talk, listening
+
 BODY = b'{"Prompt":"body-secret"}'
 REQUEST = HttpRequest(
     "/", {"Authorization": "TC3 header-secret", "X-TC-Token": "token-secret", "X-TC-Action": "X"}, BODY
@@ -49,8 +50,6 @@ REQUEST = HttpRequest(
 QUICK = Timeouts(connect=0.05, read=0.05, total=5.0)
 LONG = Timeouts(connect=5.0, read=5.0, total=5.0)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
-
-Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def at_once() -> None:
@@ -69,10 +68,7 @@ class Raw:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.writers.append(writer)
-        try:
-            await self._talk(reader, writer)
-        finally:
-            writer.close()
+        await self._talk(reader, writer)
 
     async def read_request(self, reader: asyncio.StreamReader) -> None:
         """One whole request of ours."""
@@ -84,13 +80,8 @@ class Raw:
 
 @asynccontextmanager
 async def serving(raw: Raw) -> AsyncIterator[URL]:
-    server = await asyncio.start_server(raw.serve, "127.0.0.1", 0)
-    async with server:
-        host, port = server.sockets[0].getsockname()
-        yield URL(f"http://{host}:{port}/")
-        for writer in raw.writers:
-            writer.close()
-        await asyncio.sleep(0)
+    async with listening(raw.serve) as url:
+        yield url
 
 
 @asynccontextmanager
@@ -103,10 +94,10 @@ async def transport_to(endpoint: URL, timeouts: Timeouts = LONG) -> AsyncIterato
 
 
 @asynccontextmanager
-async def app(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[TestServer]:
+async def app(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[AppServer]:
     application = web.Application(client_max_size=1 << 26)
     application.router.add_route("*", "/{path:.*}", handler)
-    server = TestServer(application)
+    server = AppServer(application)
     async with server:
         yield server
 

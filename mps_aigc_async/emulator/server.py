@@ -18,6 +18,7 @@ from .faults import Faults
 from .frames import USER_AGENT, FrameError, fetch
 from .gallery import Gallery, UnreadableImageError
 from .gateway import MAX_BODY
+from .listening import stop_accepting
 from .records import Arrival, Statistics
 from .reply import Conduct, Frames, Reply
 from .service import Service
@@ -129,9 +130,11 @@ class Emulator:
             )
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
-            await web.TCPSite(runner, HOST, self._port).start()
+            listening = socket.create_server((HOST, self._port))
+            stack.push_async_callback(stop_accepting, [listening])
+            await web.SockSite(runner, listening).start()
             stack.callback(self._closing.set)
-            self._port = int(runner.addresses[0][1])
+            self._port = int(listening.getsockname()[1])
             self.service.storage.base_url = self.url
             self._stack = stack.pop_all()
         return self

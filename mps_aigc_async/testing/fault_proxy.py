@@ -14,6 +14,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from ..emulator import Emulator
+from ..emulator.listening import stop_accepting
 from .http_messages import HEAD_END, Head, Message
 from .proxy_faults import NOT_FORWARDED, OVERSIZED, ProxyFault, ProxyFaults, ProxyRule, action_of, spoilt, stand_in
 
@@ -86,6 +87,7 @@ class FaultProxy:
         if self._server is None:
             return
         server, self._server = self._server, None
+        await stop_accepting(server.sockets)
         server.close()
         connections = list(self._connections)
         for connection in connections:

@@ -19,6 +19,7 @@ from random import Random
 from typing import Final, Self
 from urllib.parse import urlsplit
 
+from mps_aigc_async.emulator.listening import stop_accepting
 from mps_aigc_async.testing.fault_proxy import HOST, _Connection
 from mps_aigc_async.testing.http_messages import HEAD_END, Head, Message, message
 
@@ -121,6 +122,7 @@ class Door:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         assert self._beating is not None
+        await stop_accepting(self._server.sockets)
         self._server.close()
         self._beating.cancel()
         connections = list(self._connections)
