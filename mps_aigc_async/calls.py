@@ -5,6 +5,7 @@ the credentials of that moment, and all of an account's retries share one budget
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -13,7 +14,7 @@ from typing import Final, TypeVar
 from .callbacks import ignore
 from .clock import ServiceClock
 from .credentials import Credentials
-from .errors import AigcError, ClientClosed, ServiceError, Throttled
+from .errors import AigcError, ClientClosed, Redirected, ServiceError, Throttled
 from .faults import unexpected
 from .keyring import KeyRing
 from .limits import AccountLimits, SendTime
@@ -24,6 +25,8 @@ from .wire.dialect import Call, Dialect, HttpAnswer
 from .wire.envelope import server_time
 
 T = TypeVar("T")
+
+_log: Final = logging.getLogger("mps_aigc_async")
 
 REFUSAL_HOLDS_S: Final = 60.0
 """A refusal of the account holds this long, then one call may try again: a server goes on after arrears are paid."""
@@ -59,6 +62,7 @@ class Calls:
         self._stopping = asyncio.Event()
         self._refused: dict[str, tuple[ServiceError, float]] = {}
         """By action: how the account was refused, and until when (on the loop's clock) that is taken to hold."""
+        self._redirect_told = False
 
     def stop_creating(self) -> None:
         """Make no further attempt of anything but reads. What is sent is waited for by whoever sent it."""
@@ -112,11 +116,26 @@ class Calls:
                 self._hear_time(answer, send_time)
             if isinstance(error, Throttled):
                 send_time.refused()
+            if isinstance(error, Redirected):
+                self._redirected(call, error)
             if keys_are_refused(error) and self._keys.refused(credentials):
                 error.ending = Ending.REFUSED_FOR_NOW  # with other keys it may be accepted
             raise
         self._hear_time(answer, send_time)
         return value
+
+    def _redirected(self, call: Call[object], error: Redirected) -> None:
+        """Stop creating, even if its own create stays unknown ("303 See Other"). Polls go on, so that a redirect of one
+        is logged, once: nobody would see why they fail."""
+        if not call.reads:
+            self._hold(call.action, error)
+        elif not self._redirect_told:
+            self._redirect_told = True
+            _log.warning("%s", error)
+
+    def _hold(self, action: str, error: ServiceError) -> None:
+        """Take an account's refusal to hold for a while: nothing is sent for this action meanwhile."""
+        self._refused[action] = (error, asyncio.get_running_loop().time() + REFUSAL_HOLDS_S)
 
     def _hear_time(self, answer: HttpAnswer, send_time: SendTime) -> None:
         """Adjust our clock to the service's, which checks our timestamps."""
@@ -173,7 +192,7 @@ class Calls:
     def _delay(self, call: Call[object], error: AigcError, attempts: int, elapsed: float) -> float:
         """Seconds before the next attempt; raises the error where there must be none."""
         if isinstance(error, ServiceError) and error.ending is Ending.ACCOUNT_REFUSED and not call.reads:
-            self._refused[call.action] = (error, asyncio.get_running_loop().time() + REFUSAL_HOLDS_S)
+            self._hold(call.action, error)
         if may_repeat(error, reads=call.reads or call.deduplicated):
             delay = self.policy.delay(error, attempts, elapsed, self._uniform)
             if delay is not None:

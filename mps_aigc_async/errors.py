@@ -6,10 +6,12 @@
     ├── ServiceError            the service answered with an error: .code, .message
     │   ├── Throttled           RequestLimitExceeded: over the calls per second
     │   ├── TooManyTasks        LimitExceeded.CreateTask: over the tasks running at once
-    │   ├── AccountError        signature, key, arrears, not authorised: no other create will fare better
+    │   ├── AccountError        signature, key, arrears, bucket, not authorised: no other create will fare better
+    │   │   └── Redirected      the service's address leads to another one (also a ConfigError)
     │   ├── ContentViolation    the prompt or an input was blocked by review
     │   └── TaskNotFound        no such task (or one too old)
     ├── TransportError          no usable answer: connection, timeout, an answer that is not the service's
+    │   └── NoTaskId            a create was answered, and no TaskId could be read: it may be accepted (and billed)
     ├── CreateOutcomeUnknown    a create was sent and no answer told whether it was accepted (and billed)
     ├── JobDropped              the user gave up a job whose create was never answered
     ├── TaskFailed              the service accepted the task and failed it
@@ -96,6 +98,9 @@ class ServiceError(AigcError):
     `code` is stable and documented; `message` is for people and may change (never parse it).
     """
 
+    retry_after_s: float | None = None
+    """Seconds after which the service asks to try again, where it says so."""
+
     def __init__(
         self, code: str, message: str, *, ending: Ending = Ending.REFUSED, request_id: str | None = None
     ) -> None:
@@ -122,7 +127,6 @@ class Throttled(ServiceError):
     ) -> None:
         super().__init__(code, message, ending=ending, request_id=request_id)
         self.retry_after_s = retry_after_s
-        """Seconds after which the service asks to try again, where it says so."""
 
 
 class TooManyTasks(ServiceError):
@@ -130,7 +134,15 @@ class TooManyTasks(ServiceError):
 
 
 class AccountError(ServiceError):
-    """The account as a whole was refused: check keys, clock, arrears, authorisation."""
+    """The account as a whole was refused: its keys, clock, payment, authorisation, or the bucket for its results."""
+
+
+class Redirected(AccountError, ConfigError):
+    """The service's address answered with a redirect, which is not followed: correct the address in the config.
+
+    `code` is `HTTP` and the status. A read, and a create that may have been processed ("303 See Other"), have the
+    ending UNKNOWN.
+    """
 
 
 class ContentViolation(ServiceError):
@@ -147,6 +159,11 @@ class TransportError(AigcError):
     def __init__(self, message: str, *, ending: Ending, action: str | None = None) -> None:
         super().__init__(message, action=action)
         self.ending = ending
+
+
+class NoTaskId(TransportError):
+    """A create was answered with HTTP 2xx, and its answer has no readable TaskId. The service processed it, so that
+    nothing is sent again for it, with a session or without."""
 
 
 class CreateOutcomeUnknown(AigcError):
@@ -229,8 +246,11 @@ RECORDED: Final[dict[str, type[AigcError]]] = {
     )
 }  # fmt: skip
 SERVICE: Final[dict[str, type[ServiceError]]] = {
-    cls.__name__: cls for cls in (ServiceError, Throttled, TooManyTasks, AccountError, ContentViolation, TaskNotFound)
+    cls.__name__: cls
+    for cls in (ServiceError, Throttled, TooManyTasks, AccountError, Redirected, ContentViolation, TaskNotFound)
 }
+
+TRANSPORT: Final[dict[str, type[TransportError]]] = {cls.__name__: cls for cls in (TransportError, NoTaskId)}
 
 
 def to_record(error: AigcError) -> dict[str, str]:
@@ -256,8 +276,8 @@ def from_record(record: dict[str, str], *, job_id: str, task_id: str | None) -> 
     error: AigcError
     if name in SERVICE:
         error = SERVICE[name](record.get("code", ""), message, ending=ending, request_id=request_id)
-    elif name == "TransportError":
-        error = TransportError(message, ending=ending)
+    elif name in TRANSPORT:
+        error = TRANSPORT[name](message, ending=ending)
     else:
         error = RECORDED.get(name, AigcError)(message, request_id=request_id)
         if isinstance(error, UnexpectedError) and "ending" in record:

@@ -2,8 +2,10 @@
 
 import pytest
 
-from mps_aigc_async import AigcError, DamagedRow, DownloadError, LedgerError
+from mps_aigc_async import AccountError, AigcError, DamagedRow, DownloadError, LedgerError, Redirected
 from mps_aigc_async.advice import advice_for
+from mps_aigc_async.states import Ending
+from mps_aigc_async.wire import mps_errors, vod_errors
 
 
 @pytest.mark.parametrize(
@@ -16,3 +18,38 @@ from mps_aigc_async.advice import advice_for
 )
 def test_advice_never_leads_to_a_loop_or_a_second_payment(error: AigcError, advice: str) -> None:
     assert advice in advice_for(error)
+
+
+OF_THE_ACCOUNT = [
+    ("FailedOperation.UserArrears", "pay what is owed"),
+    ("FailedOperation.UserStatusInavlid", "pay what is owed"),
+    ("ResourceNotFound.CosBucketNotExist", "name a bucket that is your own"),
+    ("ResourceNotFound.CosBucketNameInvalid", "`cosOutput`"),
+    ("FailedOperation.CosStatusInavlid", "`cosOutput`"),
+    ("LimitExceeded.Quota", "have the quota raised"),
+    ("LimitExceeded.TooMuchTemplate", "delete templates"),
+    ("AuthFailure.SecretIdNotFound", "check the keys"),
+    ("AuthFailure.UnauthorizedOperation", "allow these keys"),
+    ("FailedOperation.NoPrivileges", "allow these keys"),
+    ("ResourceNotFound.ServiceNotExist", "activate the service"),
+    ("InvalidParameterValue.SubAppId", "`vod.subAppId`"),
+    ("UnsupportedRegion", "`tencentCloud.region`"),
+    ("insufficient_user_quota", "fix what the message names"),
+]
+
+
+@pytest.mark.parametrize(("code", "advice"), OF_THE_ACCOUNT)
+def test_a_refusal_of_the_account_says_what_to_do_about_it(code: str, advice: str) -> None:
+    said = advice_for(AccountError(code, "why", ending=Ending.ACCOUNT_REFUSED))
+    assert advice in said
+    assert "--retry-failed" not in said, "its jobs are planned, and none is failed"
+
+
+def test_every_row_of_the_tables_that_refuses_the_account_has_its_own_advice() -> None:
+    codes = {code for code, cls, _ in (*mps_errors.ERRORS, *vod_errors.ERRORS) if cls is AccountError}
+    vague = {code for code in codes if "fix what the message names" in advice_for(AccountError(code, "why"))}
+    assert vague == set()
+
+
+def test_a_redirect_leads_to_the_address() -> None:
+    assert "the service's address" in advice_for(Redirected("HTTP 302", "set relay.baseUrl to the right address"))

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from ..advice import advice_for
 from ..client import AigcClient
 from ..config import Config
 from ..errors import AccountError, AigcError
@@ -106,7 +107,9 @@ def _ending(ledger: Path, tally: Tally, error: AigcError | None, *, interrupted:
             complain(f"interrupted; {in_flight(kept.census())}\n{on_again}")
         return Exit.INTERRUPTED
     if error is not None:
-        complain(f"error: {printable(str(error))}\nwhen that is fixed, {on_again}")
+        # An account's refusal is told here alone, since it ends the batch.
+        advice = f"{advice_for(error)}\n" if isinstance(error, AccountError) else ""
+        complain(f"error: {printable(str(error))}\n{advice}when that is fixed, {on_again}")
         return Exit.ACCOUNT_REFUSED if isinstance(error, AccountError) else Exit.FAILED
     return Exit.FAILED if tally.not_well else Exit.WELL
 

@@ -7,11 +7,14 @@ must not lose a paid task. Any other form reads as empty.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ..errors import TransportError
+from ..errors import NoTaskId
 from ..states import Ending, TaskState
 
 MOST_DIGITS: Final = 64
 """Most digits of a number to read as text: no id or code has as many, and Python refuses to print more than 4300."""
+
+NO_IDS: Final = frozenset({"", "0", "null", "none", "nil", "undefined", "-"})
+"""Texts that a program writes for an id it does not have."""
 
 EXACT_BELOW: Final = 2**53
 """Whole floats from here on may have lost digits (IEEE 754), so that they are no task's id."""
@@ -59,7 +62,7 @@ def as_text(value: object) -> str:
 
 
 def task_id(value: object) -> str:
-    """A task's id, which may be a number; empty for a value that cannot be an id: zero or less, a fraction, true.
+    """A task's id, which may be a number; empty for a value that cannot be an id, as zero, a fraction, true or "null".
 
     >>> task_id("4-1\\n"), task_id(123456789), task_id(123456789.0), task_id(1.5), task_id(True), task_id(0)
     ('4-1', '123456789', '123456789', '', '', '')
@@ -70,17 +73,18 @@ def task_id(value: object) -> str:
         value = int(value) if abs(value) < EXACT_BELOW and value.is_integer() else 0
     if isinstance(value, int) and value <= 0:
         return ""
-    return as_text(value)
+    found = as_text(value)
+    return "" if found.lower() in NO_IDS else found
 
 
 def new_task_id(response: Mapping[str, object], action: str) -> str:
-    """The TaskId in a create's answer. Raises TransportError that quotes an unreadable value: the task is paid for, and
-    the reader may recognise its id."""
+    """The TaskId in a create's answer. Raises NoTaskId that quotes an unreadable value: the task is paid for, and the
+    reader may recognise its id."""
     found = task_id(response.get("TaskId"))
     if not found:
         has = "no readable TaskId" if "TaskId" in response else "no TaskId"
         what = f"{has}, but {quoted(response.get('TaskId', response))}"
-        raise TransportError(f"the answer to the create has {what}", ending=Ending.UNKNOWN, action=action)
+        raise NoTaskId(f"the answer to the create has {what}", ending=Ending.UNKNOWN, action=action)
     return found
 
 

@@ -42,6 +42,11 @@ class HttpAnswer:
     body: bytes
 
 
+def is_read(action: str) -> bool:
+    """Whether an action only reads: Tencent's are named Describe… and List…."""
+    return action.startswith(("Describe", "List"))
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T_co]):
     """One API call before it is signed: each attempt signs it anew."""
@@ -57,8 +62,8 @@ class Call(Generic[T_co]):
 
     @property
     def reads(self) -> bool:
-        """Whether sending it again can cost nothing: Tencent's read-only actions are named Describe… and List…."""
-        return self.action.startswith(("Describe", "List"))
+        """Whether sending it again can cost nothing."""
+        return is_read(self.action)
 
 
 @dataclass(frozen=True, slots=True)

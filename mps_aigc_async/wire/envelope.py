@@ -13,48 +13,78 @@ from typing import Final
 from pydantic_core import from_json, to_json
 
 from ..credentials import Credentials
-from ..errors import ServiceError, TransportError
+from ..errors import ServiceError, TaskNotFound
 from ..states import Ending
-from .answers import as_text, text
-from .dialect import Call, HttpAnswer, HttpRequest
+from .answers import as_text, task_id, text
+from .code_words import Meaning, says_that_something_broke, words
+from .concurrency import by_concurrency
+from .dialect import Call, HttpAnswer, HttpRequest, is_read
+from .statuses import Verdict, redirected, uncertain, unreadable, verdict_of
 from .tc3 import Signer
 
 ErrorRow = tuple[str, type[ServiceError], Ending]
-"""A code (or its prefix up to a dot; the longest match wins), and what it means."""
-ErrorTable = Mapping[str, tuple[type[ServiceError], Ending]]
+"""A code, or a family of codes (their first part or parts), and what it means. The longest match wins."""
+ErrorTable = Mapping[str, Meaning]
 
 
 def by_code(rows: Sequence[ErrorRow]) -> ErrorTable:
     return {code: (cls, ending) for code, cls, ending in rows}
 
 
-def service_error(code: str, message: str, request_id: str | None, errors: ErrorTable) -> ServiceError:
-    """The error of a documented code. A code that no row knows tells nothing of what happened: UNKNOWN."""
+def row_of(code: str, errors: ErrorTable) -> Meaning | None:
+    """What a code means by its own row, else by its family's; None for one of no documented family."""
     known = code
     while known and known not in errors:
         known = known.rpartition(".")[0]
-    cls, ending = errors.get(known, (ServiceError, Ending.UNKNOWN))
-    return cls(code, message, ending=ending, request_id=request_id)
+    return errors.get(known)
+
+
+def service_error(code: str, message: str, request_id: str | None, errors: ErrorTable, action: str) -> ServiceError:
+    """The error that the service answered a call with.
+
+    A code of no documented family is a refusal like all others, unless its words say that something broke. An error
+    without a code tells nothing.
+    """
+    cls, ending = row_of(code, errors) or (ServiceError, _unfamiliar(code))
+    if code == "ResourceNotFound" and is_read(action) and action.endswith(("Task", "TaskDetail")):
+        cls = TaskNotFound  # MPS answers so to a poll of another kind's task (reported as tested, 2026-08)
+    return by_concurrency(cls(code, message, ending=ending, request_id=request_id), action)
+
+
+def _unfamiliar(code: str) -> Ending:
+    return Ending.REFUSED if words(code) and not says_that_something_broke(code) else Ending.UNKNOWN
+
+
+CONFIG_KEY: Final = "tencentCloud.endpoint"
+"""The config's key for the address of the service."""
 
 
 def unwrap(answer: HttpAnswer, action: str, errors: ErrorTable) -> dict[str, object]:
     """The inside of the `Response` envelope. Raises ServiceError, or TransportError for anything else.
 
-    The service answers 200 to whatever it processed, a failed signature included; another status is the network's.
+    The service answers 200 to whatever it processed, a failed signature included, so that another status is a
+    gateway's. A 4xx with the envelope is judged by its code; one without it stays unknown, since the documents name no
+    status by which a gateway tells that the service has not seen the request.
+
+    A TaskId is the proof that a task was made, whatever stands beside it, a status of 5xx included: a task that is
+    known can be polled, and its end tells what the rest of the answer was worth.
     """
-    response = inside(decoded(answer.body)) if answer.status == 200 else None
+    response = inside(decoded(answer.body))
+    if response is not None and not is_read(action) and task_id(response.get("TaskId")):
+        return response
+    verdict = verdict_of(answer.status)
+    if verdict is Verdict.REDIRECTED:
+        raise redirected(answer, action, CONFIG_KEY)
     error = response.get("Error") if response else None
-    if response is None or not isinstance(error, dict | None):
-        raise TransportError(
-            f"HTTP {answer.status} with {len(answer.body)} bytes that are not the service's envelope",
-            ending=Ending.UNKNOWN,
-            action=action,
-        )
-    if error is not None:
-        request_id = text(response.get("RequestId")) or None
-        raise service_error(text(error.get("Code")).strip(), as_text(error.get("Message")), request_id, errors).about(
-            action=action
-        )
+    if isinstance(error, dict):
+        code, message = text(error.get("Code")).strip(), as_text(error.get("Message"))
+        if verdict is Verdict.UNCERTAIN:
+            raise uncertain(answer, action, f"{code}: {message}")
+        request_id = text(response.get("RequestId")) or None if response else None
+        raise service_error(code, message, request_id, errors, action).about(action=action)
+    if response is None or error is not None or verdict is not Verdict.GOOD:
+        what = f"HTTP {answer.status} with {len(answer.body)} bytes that are not the service's envelope"
+        raise unreadable(what, answer, action)
     return response
 
 

@@ -10,18 +10,31 @@ No limits are published: the defaults are VOD's.
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 
 from ..credentials import Credentials
-from ..errors import AccountError, InvalidRequest, ServiceError, TaskNotFound, Throttled, TransportError
+from ..errors import (
+    AccountError,
+    AigcError,
+    ContentViolation,
+    InvalidRequest,
+    NoTaskId,
+    ServiceError,
+    TaskNotFound,
+    Throttled,
+)
 from ..requests import AudioRequest, CosStore, ImageRequest, ReferenceImage
 from ..states import Ending, Kind, TaskState
-from . import answers, envelope, fields, vod, vod_errors, vod_tasks
+from . import answers, create_answers, envelope, fields, statuses, vod, vod_errors, vod_tasks
 from .answers import as_text, text
+from .code_words import is_about_payment, refusal_of
+from .concurrency import by_concurrency
 from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
 from .envelope import decoded, inside
 from .fields import FieldRow
+from .statuses import Verdict, verdict_of
 
 BASE_URL: Final = "https://api.quickrouter.ai"
 QUERY_PATH: Final = "/tencent-vod/v1/query/{task_id}"
@@ -40,6 +53,11 @@ IMAGE_FIELDS: Final[tuple[FieldRow, ...]] = tuple(row for row in vod.IMAGE_FIELD
 VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = vod.VIDEO_FIELDS
 _FILE_KNOWS: Final = frozenset({"file_id", "url", "text", "base64"})
 """The same of an image's file, but for `base64`, which is refused for videos as well."""
+CONFIG_KEY: Final = "relay.baseUrl"
+"""The config's key for the address of the relay."""
+TOO_MANY_REQUESTS: Final = 429
+OF_THE_ACCOUNT: Final = frozenset({401, 402, 403})
+"""Statuses that refuse the key, its payment or its rights (401 is documented by the relay; RFC 9110 for the others)."""
 MOST_RETRY_AFTER_S: Final = 600.0
 """A header must not stop a batch for a day."""
 REQUIRED: Final = ("model_name", "model_version", "prompt")
@@ -108,27 +126,53 @@ def in_snake_case(name: str) -> str:
 def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
     """The JSON object of a good answer. Raises ServiceError, or TransportError for what is no answer of the relay."""
     body = decoded(answer.body)
-    error = _error(answer, body)
+    error = _error(answer, body, action)
     if error is not None:
         raise error.about(action=action)
-    if answer.status != 200 or not body:
-        raise TransportError(
-            f"HTTP {answer.status} with {len(answer.body)} bytes that are no answer of the relay",
-            ending=Ending.UNKNOWN,
-            action=action,
-        )
+    if verdict_of(answer.status) is not Verdict.GOOD or not body:
+        what = f"HTTP {answer.status} with {len(answer.body)} bytes that are no answer of the relay"
+        raise statuses.unreadable(what, answer, action)
     return body
 
 
-def _error(answer: HttpAnswer, body: Mapping[str, object]) -> ServiceError | None:
-    """The error of an answer, by its code where VOD knows it, else by its status; None for a good one."""
+def created(answer: HttpAnswer, action: str) -> Created:
+    """The task of a create's answer. A TaskId is the proof that one was made, whatever status, code or words stand
+    beside it: a task that is known can be polled. Raises what `unwrap` does, and NoTaskId where there is none behind
+    2xx: the relay has processed the create, and no refusal is certain."""
+    body = decoded(answer.body)
+    code, message, _ = _told(body)
+    good = verdict_of(answer.status) is Verdict.GOOD and not code and not message
+    found = create_answers.created(body, tells_of_error=not good)
+    if found is not None:
+        return found
+    try:
+        body = unwrap(answer, action)
+    except ServiceError as error:
+        if verdict_of(answer.status) is not Verdict.GOOD or error.ending is not Ending.UNKNOWN:
+            raise
+        raise NoTaskId(
+            f"the answer to the create has no TaskId, but {error.reason}", ending=Ending.UNKNOWN, action=action
+        ) from None
+    return vod.created(inside(body) or body, action)
+
+
+def _error(answer: HttpAnswer, body: Mapping[str, object], action: str) -> AigcError | None:
+    """The error of an answer; None for a good one. The status decides whether a code counts at all; then VOD's codes
+    mean what VOD means by them, and the relay's own are judged by status and words."""
+    verdict = verdict_of(answer.status)
+    if verdict is Verdict.REDIRECTED:
+        return statuses.redirected(answer, action, CONFIG_KEY)
     code, message, request_id = _told(body)
-    if answer.status == 200 and not code and not message:
+    if verdict is Verdict.UNCERTAIN:
+        return statuses.uncertain(answer, action, ": ".join(filter(None, (code, message))))
+    if verdict is Verdict.GOOD and not code and not message:
         return None
-    known = vod_errors.error_of(code, message, request_id)
-    if isinstance(known, Throttled):
-        known.retry_after_s = _retry_after(answer)
-    return known if known.ending is not Ending.UNKNOWN else _by_status(answer, code, message)
+    if envelope.row_of(code, vod_errors.BY_CODE) is not None:
+        known = envelope.service_error(code, message, request_id, vod_errors.BY_CODE, action)
+        if known.ending is Ending.REFUSED_FOR_NOW:
+            known.retry_after_s = _retry_after(answer)
+        return known
+    return _own_error(answer, code, message, action)
 
 
 def _told(body: Mapping[str, object]) -> tuple[str, str, str | None]:
@@ -140,29 +184,32 @@ def _told(body: Mapping[str, object]) -> tuple[str, str, str | None]:
     flat = body.get("error")
     if isinstance(flat, dict):
         return as_text(flat.get("code")) or text(flat.get("type")), as_text(flat.get("message")), None
-    if flat is not None:
+    if flat:
         return "", as_text(flat) or answers.quoted(flat), None
     code = as_text(body.get("code"))
     return ("", "", None) if code.casefold() in _GOOD else (code, as_text(body.get("message")), None)
 
 
-_GOOD: Final = ("", "success", "ok", "0", "200")
+_GOOD: Final = answers.NO_REASON
 """Codes of a body that tells of no error."""
 
 
-def _by_status(answer: HttpAnswer, code: str, message: str) -> ServiceError | None:
-    status = answer.status
-    code = code or f"HTTP {status}"
-    if status in (401, 402, 403) or "quota" in code or "balance" in code:
-        return AccountError(code, message, ending=Ending.ACCOUNT_REFUSED)
-    if status == 429:
-        return Throttled(code, message, ending=Ending.REFUSED_FOR_NOW, retry_after_s=_retry_after(answer))
+def _own_error(answer: HttpAnswer, code: str, message: str, action: str) -> ServiceError:
+    """The error of a code that is the relay's own, or of none."""
+    status, code = answer.status, code or f"HTTP {answer.status}"
     if code == "task_not_exist":
         return TaskNotFound(code, message, ending=Ending.REFUSED)
-    if 400 <= status < 500:
-        return ServiceError(code, message, ending=Ending.REFUSED)
-    # A code behind 200 or 5xx says that something broke, and not that nothing was accepted.
-    return ServiceError(code, message, ending=Ending.UNKNOWN) if message else None
+    if verdict_of(status) is Verdict.GOOD:
+        # The relay has processed the request, so that only a code which certainly refuses it is no unknown outcome.
+        cls, ending = refusal_of(code) or (ServiceError, Ending.UNKNOWN)
+        return cls(code, message, ending=ending)
+    if status == TOO_MANY_REQUESTS and not is_about_payment(code):
+        slower = Throttled(code, message, ending=Ending.REFUSED_FOR_NOW, retry_after_s=_retry_after(answer))
+        return by_concurrency(slower, action)
+    cls, ending = refusal_of(code) or (ServiceError, Ending.REFUSED)
+    if cls is not ContentViolation and (status in OF_THE_ACCOUNT or is_about_payment(code)):
+        cls, ending = AccountError, Ending.ACCOUNT_REFUSED
+    return cls(code, message, ending=ending)
 
 
 def _retry_after(answer: HttpAnswer) -> float | None:
@@ -219,15 +266,10 @@ class Relay:
         kind = request.kind
         action = self.create_action(kind)
         session = fields.only_set(session_id=session_id)
-
-        def decode(answer: HttpAnswer) -> Created:
-            body = unwrap(answer, action)
-            return vod.created(inside(body) or body, action)
-
         return Call(
             action,
             envelope.body({**encode(request), **session}),
-            decode,
+            partial(created, action=action),
             path=PATHS[kind],
             deduplicated=bool(session_id),
         )

@@ -87,8 +87,8 @@ def test_an_answer_without_an_id_is_quoted() -> None:
 
 
 def test_a_relays_answer_without_vods_envelope_is_quoted() -> None:
-    with pytest.raises(TransportError, match=r"no TaskId, but {'task_id': '4-1'}"):
-        CREATES["relay"].decode(answered({"task_id": "4-1"}))
+    with pytest.raises(TransportError, match=r"no TaskId, but {'task_name': '4-1'}"):
+        CREATES["relay"].decode(answered({"task_name": "4-1"}))
 
 
 def test_a_session_finds_its_task_whatever_the_id_is_written_as() -> None:

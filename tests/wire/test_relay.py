@@ -15,6 +15,8 @@ from mps_aigc_async.errors import (
     AccountError,
     ContentViolation,
     InvalidRequest,
+    NoTaskId,
+    Redirected,
     ServiceError,
     TaskNotFound,
     Throttled,
@@ -297,6 +299,8 @@ ERRORS: list[tuple[int, object, type[ServiceError], Ending, str]] = [
     (200, of_vod("RequestLimitExceeded"), Throttled, Ending.REFUSED_FOR_NOW, "RequestLimitExceeded"),
     (200, of_vod("InternalError"), ServiceError, Ending.UNKNOWN, "InternalError"),
     (200, of_vod("SomethingNew"), ServiceError, Ending.UNKNOWN, "SomethingNew"),
+    (200, of_vod("FailedOperation.SomethingNew"), ServiceError, Ending.REFUSED, "FailedOperation.SomethingNew"),
+    (200, of_vod("LimitExceeded.Quota"), AccountError, Ending.ACCOUNT_REFUSED, "LimitExceeded.Quota"),
     (200, of_vod("AuthFailure.X"), AccountError, Ending.ACCOUNT_REFUSED, "AuthFailure.X"),
     (
         200,
@@ -317,7 +321,14 @@ ERRORS: list[tuple[int, object, type[ServiceError], Ending, str]] = [
     (401, of_openai(None), AccountError, Ending.ACCOUNT_REFUSED, "new_api_error"),
     (403, of_openai("insufficient_user_quota"), AccountError, Ending.ACCOUNT_REFUSED, "insufficient_user_quota"),
     (402, flat("pay"), AccountError, Ending.ACCOUNT_REFUSED, "pay"),
-    (500, of_openai("insufficient_balance"), AccountError, Ending.ACCOUNT_REFUSED, "insufficient_balance"),
+    (400, of_openai("insufficient_balance"), AccountError, Ending.ACCOUNT_REFUSED, "insufficient_balance"),
+    (400, of_openai("quota-not-enough"), AccountError, Ending.ACCOUNT_REFUSED, "quota-not-enough"),
+    (429, of_openai("insufficient_quota"), AccountError, Ending.ACCOUNT_REFUSED, "insufficient_quota"),
+    (400, of_openai("unquotable_prompt"), ServiceError, Ending.REFUSED, "unquotable_prompt"),
+    (400, of_openai("unbalanced_brackets"), ServiceError, Ending.REFUSED, "unbalanced_brackets"),
+    (400, of_openai("invalid_api_key"), AccountError, Ending.ACCOUNT_REFUSED, "invalid_api_key"),
+    (403, of_openai("content_policy_violation"), ContentViolation, Ending.REFUSED, "content_policy_violation"),
+    (400, of_openai("sensitive_words_detected"), ContentViolation, Ending.REFUSED, "sensitive_words_detected"),
     (429, of_openai("slow_down"), Throttled, Ending.REFUSED_FOR_NOW, "slow_down"),
     (429, flat("busy"), Throttled, Ending.REFUSED_FOR_NOW, "busy"),
     (400, of_openai("bad"), ServiceError, Ending.REFUSED, "bad"),
@@ -325,8 +336,19 @@ ERRORS: list[tuple[int, object, type[ServiceError], Ending, str]] = [
     (400, flat("task_not_exist"), TaskNotFound, Ending.REFUSED, "task_not_exist"),
     (200, flat("task_not_exist"), TaskNotFound, Ending.REFUSED, "task_not_exist"),
     (200, flat("get_channel_failed"), ServiceError, Ending.UNKNOWN, "get_channel_failed"),
-    (500, of_openai("do_request_failed"), ServiceError, Ending.UNKNOWN, "do_request_failed"),
-    (503, flat("model_not_found"), ServiceError, Ending.UNKNOWN, "model_not_found"),
+    # Behind 200 only a code that certainly refuses: the relay has processed the request.
+    (200, of_openai("invalid_model"), ServiceError, Ending.REFUSED, "invalid_model"),
+    (200, of_openai("InvalidModel"), ServiceError, Ending.REFUSED, "InvalidModel"),
+    (200, of_openai(None, kind="invalid_request_error"), ServiceError, Ending.REFUSED, "invalid_request_error"),
+    (200, flat("model_not_found"), ServiceError, Ending.REFUSED, "model_not_found"),
+    (201, flat("unsupported-model"), ServiceError, Ending.REFUSED, "unsupported-model"),
+    (200, flat("invalid_api_key"), AccountError, Ending.ACCOUNT_REFUSED, "invalid_api_key"),
+    (200, flat("prompt_blocked"), ContentViolation, Ending.REFUSED, "prompt_blocked"),
+    (200, flat("invalid_upstream_response"), ServiceError, Ending.UNKNOWN, "invalid_upstream_response"),
+    (200, flat("insufficient_user_quota"), ServiceError, Ending.UNKNOWN, "insufficient_user_quota"),
+    (200, flat("500"), ServiceError, Ending.UNKNOWN, "500"),
+    (200, of_openai(None, kind=""), ServiceError, Ending.UNKNOWN, "HTTP 200"),
+    (200, {"error": "why"}, ServiceError, Ending.UNKNOWN, "HTTP 200"),
 ]
 
 
@@ -335,11 +357,36 @@ ERRORS: list[tuple[int, object, type[ServiceError], Ending, str]] = [
 def test_each_error_body_is_its_class_and_ending(
     call: Call[object], status: int, body: object, cls: type[ServiceError], ending: Ending, code: str
 ) -> None:
+    if call is CREATE and ending is Ending.UNKNOWN:  # the relay has processed it, so that it is not sent again
+        with pytest.raises(NoTaskId, match=f"{code}: why"):
+            call.decode(answered(body, status))
+        return
     with pytest.raises(ServiceError) as raised:
         call.decode(answered(body, status))
     error = raised.value
     assert (type(error), error.ending, error.code) == (cls, ending, code)
     assert (error.message, error.action) == ("why", call.action)
+
+
+BODIES: list[object] = [
+    of_openai("update_quota_failed"),
+    of_openai("insufficient_balance"),
+    of_openai("invalid_model"),
+    flat("task_not_exist"),
+    of_vod("RequestLimitExceeded"),
+    of_vod("AuthFailure.SignatureExpire"),
+    of_vod("InvalidParameterValue.SessionId"),
+]
+
+
+@pytest.mark.parametrize("status", [304, 408, 409, 425, 460, 499, 500, 502, 503, 504, 520])
+@pytest.mark.parametrize("call", [CREATE, DESCRIBE], ids=["create", "ask"])
+def test_behind_an_uncertain_status_no_code_counts(call: Call[object], status: int) -> None:
+    for body in BODIES:
+        with pytest.raises(TransportError, match=f"HTTP {status}") as raised:
+            call.decode(answered(body, status))
+        assert (raised.value.ending, raised.value.action) == (Ending.UNKNOWN, call.action)
+        assert "why" in str(raised.value), "it is told all the same"
 
 
 @pytest.mark.parametrize(
@@ -351,8 +398,15 @@ def test_each_error_body_is_its_class_and_ending(
         (404, ServiceError, Ending.REFUSED),
         (500, TransportError, Ending.UNKNOWN),
         (502, TransportError, Ending.UNKNOWN),
-        (302, TransportError, Ending.UNKNOWN),
-        (200, TransportError, Ending.UNKNOWN),
+        (302, Redirected, Ending.ACCOUNT_REFUSED),
+        (303, Redirected, Ending.UNKNOWN),
+        (304, TransportError, Ending.UNKNOWN),
+        (408, TransportError, Ending.UNKNOWN),
+        (409, TransportError, Ending.UNKNOWN),
+        (425, TransportError, Ending.UNKNOWN),
+        (499, TransportError, Ending.UNKNOWN),
+        (204, NoTaskId, Ending.UNKNOWN),
+        (200, NoTaskId, Ending.UNKNOWN),
     ],
 )
 @pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"[]", b"\xff", b"[" * 100_000])
@@ -387,9 +441,12 @@ def test_a_create_answers_with_its_task() -> None:
     assert CREATE.decode(answered({"Response": {"TaskId": "5", "RequestId": "r-1"}})) == Created("5", "r-1")
 
 
-@pytest.mark.parametrize("body", [{"Response": {}}, {"Response": {"TaskId": 1.5}}, {"status": "x"}, {"Response": None}])
+@pytest.mark.parametrize(
+    "body",
+    [{"Response": {}}, {"Response": {"TaskId": 1.5}}, {"status": "x"}, {"Response": None}, {"message": "queued"}],
+)
 def test_a_create_without_a_task_id_is_of_unknown_outcome(body: object) -> None:
-    with pytest.raises(TransportError) as raised:
+    with pytest.raises(NoTaskId) as raised:
         CREATE.decode(answered(body))
     assert (raised.value.ending, raised.value.action) == (Ending.UNKNOWN, "CreateAigcImageTask")
 
@@ -519,6 +576,7 @@ def test_any_answer_is_a_value_or_one_of_our_errors(
         ended: object = error.ending
     else:
         ended = None
-        assert status == 200
+        # Another status is a good answer only with a TaskId, the proof that a task was made.
+        assert 200 <= status < 300 or value is Created
         assert type(decoded) is value
     assert ended is None or isinstance(ended, Ending)

@@ -1,0 +1,37 @@
+"""Tell a refusal for the tasks running at once from one for the calls per second, where both have one code.
+
+MPS (Hailuo H3) and VOD send RequestLimitExceeded for both, and VOD's message then says that the task reached the
+maximum concurrency (reported as tested, 2026-08; ErrCodeExt in the SDK 3.1.194: "调用超出并发限制"). Messages are for
+people and may change. One that is missed is paced as a rate, and one that is taken wrongly waits for a task to end:
+neither loses or repeats anything.
+"""
+
+import re
+from typing import Final
+
+from ..errors import ServiceError, TooManyTasks
+from ..states import Ending
+from .dialect import is_read
+
+SIGNS: Final = re.compile(
+    r"concurren|并发|並發|並行任務|并行任务"
+    r"|too many (?:\w+ ){0,3}(?:tasks|jobs)\b"
+    r"|(?:maximum|max|limit|number) (?:number )?of (?:\w+ ){0,3}(?:tasks|jobs)\b"
+    r"|\b(?:running|processing|pending|queued|waiting) (?:tasks|jobs)\b"
+    r"|(?:tasks|jobs) (?:\w+ ){0,2}(?:running|processing|in progress|queued|waiting)\b"
+    r"|任务数|任務數|任务过多|任务太多|任务堆积|排队",
+    re.IGNORECASE,
+)
+"""Words of a code or message that speak of tasks at once. The message about the rate has none of them ("Your current
+request times equals to 21 in a second, which exceeds the frequency limit 20 for a second")."""
+
+
+def by_concurrency(error: ServiceError, action: str) -> ServiceError:
+    """The refusal as TooManyTasks if it speaks of concurrency. A read runs no task: its refusal is the rate's."""
+    if error.ending is not Ending.REFUSED_FOR_NOW or isinstance(error, TooManyTasks) or is_read(action):
+        return error
+    if not SIGNS.search(f"{error.code} {error.message}"):
+        return error
+    busy = TooManyTasks(error.code, error.message, ending=error.ending, request_id=error.request_id)
+    busy.retry_after_s = error.retry_after_s
+    return busy

@@ -1,0 +1,78 @@
+"""Find the TaskId in a relay's answer to a create, in either of its envelopes.
+
+`{"Response": {"TaskId"}}` is documented; relays of the family also answer `{"code": "success", "data": {"task_id"}}`,
+the same without an envelope, and other spellings of the key. A TaskId that is missed is a task that was paid for and is
+lost; another field taken for one is a task that is polled in vain and paid for again. So the key's spelling may vary
+and the place may not: an id inside `error`, a request's id or a session's is none.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from .answers import as_text, entries, task_id
+from .dialect import Created
+
+ENVELOPES: Final = ("response", "data", "result", "output", "task")
+"""Keys of the objects that an answer may be inside, in lower case, the documented one first."""
+
+NAMED_BY_ID: Final = frozenset({"data", "task"})
+"""Envelopes whose plain `id` is the task's, where the answer tells of no error."""
+
+MOST_ENVELOPES: Final = 3
+"""Most envelopes around a TaskId."""
+
+_OF_VOD: Final = re.compile(r"\d+-\w*Aigc\w*-[\w-]+", re.IGNORECASE)
+"""VOD's TaskIds, as `251000000-AigcImage-0123abcdt`. A bare text is taken for a TaskId only if it is written so."""
+
+
+def created(body: Mapping[str, object], *, tells_of_error: bool) -> Created | None:
+    """The task that a create's answer names, the outermost name first: a relay is asked about it by its own id, and not
+    by that of the service behind it. None if the answer names no task, or several in one list."""
+    places = list(_places(body))
+    found = next((ids for _, levels in places if (ids := _distinct(map(_named, levels)))), set())
+    if not found and not tells_of_error:
+        found = next(
+            (ids for name, levels in places if (ids := _distinct(_by_id(name, level) for level in levels))), found
+        )
+    if len(found) != 1:
+        return None
+    every = (level for _, levels in places for level in levels)
+    return Created(found.pop(), next((request for level in every if (request := _request_id(level))), ""))
+
+
+def _distinct(ids: Iterable[str]) -> set[str]:
+    return {found for found in ids if found}
+
+
+def _places(body: Mapping[str, object], name: str = "", depth: int = 0) -> Iterator[tuple[str, list[object]]]:
+    """The answer and the envelopes inside it, each with its key; a list is one place with several levels."""
+    yield name, [body]
+    if depth == MOST_ENVELOPES:
+        return
+    for key in sorted((key for key in body if key.lower() in ENVELOPES), key=lambda key: ENVELOPES.index(key.lower())):
+        levels = entries(body[key])
+        yield key.lower(), levels
+        if len(levels) == 1 and isinstance(levels[0], dict):
+            yield from _places(levels[0], key.lower(), depth + 1)
+
+
+def _named(level: object) -> str:
+    """The value of `TaskId`, however the key is spelt."""
+    if not isinstance(level, dict):
+        return ""
+    ids = (task_id(value) for key, value in level.items() if key.replace("_", "").lower() == "taskid")
+    return next(filter(None, ids), "")
+
+
+def _by_id(name: str, level: object) -> str:
+    if name not in NAMED_BY_ID:
+        return ""
+    if isinstance(level, dict):
+        return task_id(level.get("id"))
+    found = as_text(level)
+    return found if _OF_VOD.fullmatch(found) else ""
+
+
+def _request_id(level: object) -> str:
+    return (as_text(level.get("RequestId")) or as_text(level.get("request_id"))) if isinstance(level, dict) else ""
