@@ -5,7 +5,7 @@
     ├── InvalidRequest          a request that cannot be served as written; nothing was sent (also a ValueError)
     ├── ServiceError            the service answered with an error: .code, .message
     │   ├── Throttled           RequestLimitExceeded: over the calls per second
-    │   ├── TooManyTasks        LimitExceeded.CreateTask: over the tasks running at once
+    │   ├── TooManyTasks        over the tasks running at once, of the account or of one model
     │   ├── AccountError        signature, key, arrears, not authorised: no other create will fare better
     │   ├── ContentViolation    the prompt or an input was blocked by review
     │   └── TaskNotFound        no such task (or one too old)
@@ -96,6 +96,9 @@ class ServiceError(AigcError):
     `code` is stable and documented; `message` is for people and may change (never parse it).
     """
 
+    retry_after_s: float | None = None
+    """Seconds after which the service asks to try again, where it says so."""
+
     def __init__(
         self, code: str, message: str, *, ending: Ending = Ending.REFUSED, request_id: str | None = None
     ) -> None:
@@ -122,11 +125,11 @@ class Throttled(ServiceError):
     ) -> None:
         super().__init__(code, message, ending=ending, request_id=request_id)
         self.retry_after_s = retry_after_s
-        """Seconds after which the service asks to try again, where it says so."""
 
 
 class TooManyTasks(ServiceError):
-    """Over the service's own, unpublished cap on tasks running at once; refused, not accepted."""
+    """Over the service's own, unpublished cap on tasks running at once, of the account or of one model; refused, not
+    accepted. The code is LimitExceeded.CreateTask, or RequestLimitExceeded where that is not about the rate."""
 
 
 class AccountError(ServiceError):

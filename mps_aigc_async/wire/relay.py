@@ -22,6 +22,7 @@ from .answers import as_text, text
 from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
 from .envelope import decoded, inside
 from .fields import FieldRow
+from .retry_after import retry_after_s as _retry_after
 
 BASE_URL: Final = "https://api.quickrouter.ai"
 QUERY_PATH: Final = "/tencent-vod/v1/query/{task_id}"
@@ -40,8 +41,6 @@ IMAGE_FIELDS: Final[tuple[FieldRow, ...]] = tuple(row for row in vod.IMAGE_FIELD
 VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = vod.VIDEO_FIELDS
 _FILE_KNOWS: Final = frozenset({"file_id", "url", "text", "base64"})
 """The same of an image's file, but for `base64`, which is refused for videos as well."""
-MOST_RETRY_AFTER_S: Final = 600.0
-"""A header must not stop a batch for a day."""
 REQUIRED: Final = ("model_name", "model_version", "prompt")
 
 STATES: Final[Mapping[str, TaskState]] = {
@@ -165,12 +164,6 @@ def _by_status(answer: HttpAnswer, code: str, message: str) -> ServiceError | No
     return ServiceError(code, message, ending=Ending.UNKNOWN) if message else None
 
 
-def _retry_after(answer: HttpAnswer) -> float | None:
-    """Seconds, at most ten minutes; the other form of the header, a date, is not used by APIs."""
-    given = answer.headers.get("retry-after", "")
-    return min(float(given), MOST_RETRY_AFTER_S) if given.isdecimal() else None
-
-
 def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:
     """Either envelope of the query: VOD's own answer, or that one wrapped once more."""
     body = unwrap(answer, vod_tasks.DESCRIBE)
@@ -201,6 +194,7 @@ class Relay:
 
     backend = "relay"
     limits = vod.LIMITS
+    limits_region = ""
     default_limit = vod.DEFAULT_LIMIT
     url_life_s = vod.URL_LIFE_S
     takes_sessions = True
