@@ -178,12 +178,21 @@ class Creates:
                     others = slots.occupied - (in_doubt(job) in slots.named)
                     give_up_at = inf if others else min(give_up_at, now + self._calls.policy.busy_seconds)
                     if now >= give_up_at:
-                        raise self._told(job, no_room.refusal) from None
+                        raise await self._without_room(job, no_room.refusal) from None
                     self._retried(job, no_room.refusal, PROBE_S)
                     if isinstance(no_room.refusal, Throttled):  # its slot is free again at once
                         await self._limits.retries.acquire()
             slot = await self._slot(job, order, again=slot)
             job = await self._ledger.get(job.job_id) or job
+
+    async def _without_room(self, job: JobRecord, refusal: ServiceError) -> AigcError:
+        """The error of a job for which the service has had no room for long. One in doubt stays so."""
+        job = await self._ledger.get(job.job_id) or job
+        if job.state is not JobState.UNKNOWN:
+            return refusal.about(job_id=job.job_id)
+        doubt = job.recorded_error()
+        self._emit(events.Unknown, job, error=doubt)
+        return doubt
 
     async def _slot(self, job: JobRecord, order: Order, again: Slot | None = None) -> Slot:
         slots = self._limits.slots[job.kind]
@@ -209,19 +218,13 @@ class Creates:
                 raise _NoRoom(error) from None
             if not isinstance(error, AigcError):
                 raise
-            raise self._told(left, error) from error.__cause__
-
-    def _told(self, left: JobRecord, error: AigcError) -> AigcError:
-        """What the caller hears of a create that did not succeed. Whatever ended the asking, it is the doubt of a job
-        in doubt, and only now: its session was asked again."""
-        error.about(job_id=left.job_id)
-        if left.state is not JobState.UNKNOWN or not self._dialect.takes_sessions:
-            return error
-        doubt = error if isinstance(error, CreateOutcomeUnknown) else left.recorded_error()
-        self._emit(events.Unknown, left, error=doubt)
-        if doubt is not error:
-            doubt.__cause__ = error
-        return doubt
+            error.about(job_id=job.job_id)
+            if left.state is not JobState.UNKNOWN or not self._dialect.takes_sessions:
+                raise
+            # Whatever ended the asking, what is to be told is that it is in doubt, and only now: it was asked again.
+            doubt = error if isinstance(error, CreateOutcomeUnknown) else left.recorded_error()
+            self._emit(events.Unknown, left, error=doubt)
+            raise doubt from error
 
     def _prepared(self, job: JobRecord, order: Order, slot: Slot) -> _Creation:
         request = order.resolve()

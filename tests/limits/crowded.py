@@ -31,6 +31,8 @@ class Crowded:
     task_s: float = 60.0
     message: str = SILENT
     code: str = "RequestLimitExceeded"
+    retry_after: str = ""
+    """Stands beside each refusal."""
     accepted: list[tuple[float, str]] = field(default_factory=list)
     """When, and the model."""
     refused: list[tuple[float, str]] = field(default_factory=list)
@@ -90,7 +92,8 @@ class CrowdedTransport:
         await asyncio.sleep(self._latency_s / 2)
         told = self._service.answer(request.headers["X-TC-Action"], json.loads(request.body))
         await asyncio.sleep(self._latency_s / 2)
-        return HttpAnswer(200, {}, json.dumps({"Response": {**told, "RequestId": "r-1"}}).encode())
+        headers = {"retry-after": self._service.retry_after} if "Error" in told else {}
+        return HttpAnswer(200, headers, json.dumps({"Response": {**told, "RequestId": "r-1"}}).encode())
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -35,14 +35,18 @@ def open_client(service: Crowded, videos: int) -> AigcClient:
     return AigcClient(configured(videos=videos), transport=lambda: CrowdedTransport(service), wall=wall)
 
 
-@pytest.fixture(params=["silent", "telling"])
-def service_of_ten(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """How the service words that a model runs ten tasks. The dialect's reading of a message stands in a row here."""
-    if request.param == "silent":
-        return {"message": SILENT}
+@pytest.fixture
+def telling(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """How a service words that too many tasks run, if it tells. A row stands for the dialect's reading of a message."""
     code = "RequestLimitExceeded.Concurrency"
     monkeypatch.setitem(mps_errors.BY_CODE, code, (TooManyTasks, Ending.REFUSED_FOR_NOW))
     return {"message": TELLING, "code": code}
+
+
+@pytest.fixture(params=["silent", "telling"])
+def service_of_ten(request: pytest.FixtureRequest, telling: dict[str, str]) -> dict[str, str]:
+    """How the service words that a model runs ten tasks."""
+    return telling if request.param == "telling" else {"message": SILENT}
 
 
 def test_forty_creates_of_a_model_that_runs_ten_are_all_done(service_of_ten: dict[str, str]) -> None:
@@ -91,6 +95,20 @@ def test_creates_of_other_models_go_on_at_the_full_rate(service_of_ten: dict[str
         # While they are created, their rate is the whole one.
         assert (len(times) - 1) / (times[-1] - times[0]) > 9
         assert service.over_rate == 0
+
+    run(main())
+
+
+def test_a_time_named_beside_concurrency_holds_back_that_model_alone(telling: dict[str, str]) -> None:
+    async def main() -> None:
+        service = Crowded(wall, {H3: 2}, task_s=10.0, retry_after="45", **telling)  # type: ignore[arg-type]
+        async with open_client(service, videos=40) as client:
+            mixed = chain.from_iterable(zip(requests(H3, 6), requests(KLING, 6), strict=True))
+            outcomes = await _all(client, list(mixed))
+            assert all(outcome.ok for outcome in outcomes)
+        first = service.refused[0][0]
+        assert [at for at, model in service.accepted if model == H3 and first + 1 < at < first + 45] == []
+        assert max(at for at, model in service.accepted if model == KLING) - first < 3
 
     run(main())
 
