@@ -35,7 +35,7 @@ from mps_aigc_async import AigcClient, Config, Credentials, ImageRequest
 from mps_aigc_async.calls import Calls
 from mps_aigc_async.clock import ServiceClock
 from mps_aigc_async.keyring import KeyRing
-from mps_aigc_async.limits import AccountLimits
+from mps_aigc_async.limits import AccountLimits, Rates
 from mps_aigc_async.transport import AiohttpTransport, parse_endpoint
 from mps_aigc_async.wire.mps import Mps
 
@@ -108,7 +108,7 @@ async def _calls(url: str, opened: AsyncExitStack) -> Create:
     opened.push_async_callback(transport.close)
     keys = KeyRing(Credentials(KEYS[0], SecretStr(KEYS[1])), time.time)
     clock = ServiceClock(time.time, time.monotonic)
-    calls = Calls(dialect, transport, keys, AccountLimits({ACTION: UNLIMITED}, UNLIMITED, {}), clock=clock)
+    calls = Calls(dialect, transport, keys, AccountLimits(Rates(UNLIMITED), {}), clock=clock)
     request = ImageRequest(prompt=PROMPT)
     return lambda: calls.call(dialect.create(request, None))
 

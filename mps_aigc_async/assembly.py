@@ -23,7 +23,7 @@ from .folders import Folder, absolute, prepare_folder
 from .jobs import Jobs
 from .keyring import KeyRing
 from .ledger import Ledger, MemoryLedger, SqliteLedger
-from .limits import shared
+from .limits import AccountLimits, LimitsKey, Rates
 from .names import Names
 from .ownership import Owner
 from .pipelines import USUAL_S, Ahead, Defaults, Pipelines, ensure_sendable
@@ -84,7 +84,10 @@ class SlotStatistics:
     waiting: int
     most_running: int
     learnt: int | None
-    """The service's own cap, where it has refused creates for it (LimitExceeded.CreateTask); else None."""
+    """The service's own cap on tasks of all models, where it has refused creates for it (LimitExceeded.CreateTask);
+    else None."""
+    learnt_of_models: Mapping[str, int] = field(default_factory=dict)
+    """The same of single models ("Hailuo H3"), for those of which it has refused creates for what runs already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +125,14 @@ class Parts:
             Kind.AUDIO: config.concurrency.max_audio_tasks,
         }
         self.dialect = settings.dialect
-        self.limits = shared(
-            (settings.account, str(settings.endpoint), config.tencent_cloud.region),
-            {**self.dialect.limits, **config.limits},
-            self.dialect.default_limit,
+        self.limits = AccountLimits(
+            Rates(
+                default=self.dialect.default_limit,
+                by_action={**self.dialect.limits, **config.limits},
+                jitter_s=config.pacing.jitter_ms / 1000,
+            ),
             self.capacities,
-            config.pacing.jitter_ms / 1000,
+            key=LimitsKey(self.dialect.backend, str(settings.endpoint), settings.account, self.dialect.limits_region),
         )
         self.work = Owner()
         """What closing cancels at once: batches and polls."""
@@ -213,7 +218,14 @@ class Parts:
     def statistics(self) -> Statistics:
         return Statistics(
             slots={
-                kind: SlotStatistics(slots.running, slots.capacity, slots.waiting, slots.most_running, slots.learnt)
+                kind: SlotStatistics(
+                    slots.running,
+                    slots.capacity,
+                    slots.waiting,
+                    slots.most_running,
+                    slots.learnt,
+                    slots.learnt_of_models,
+                )
                 for kind, slots in self.limits.slots.items()
             },
             paces={action: PaceStatistics(pace.rate, pace.waiting) for action, pace in self.limits.paces.items()},
@@ -224,6 +236,7 @@ class Parts:
     async def close(self) -> None:
         """Every part is closed, whatever happens to the ones before it: a second Ctrl-C must leave no thread behind."""
         async with AsyncExitStack() as parts:  # the last one pushed is closed first
+            parts.callback(self.limits.leave)
             parts.callback(self._say_what_is_left)
             parts.push_async_callback(self._close_ledgers)
             parts.push_async_callback(self.transport.close)

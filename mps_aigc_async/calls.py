@@ -14,15 +14,16 @@ from typing import Final, TypeVar
 from .callbacks import ignore
 from .clock import ServiceClock
 from .credentials import Credentials
-from .errors import AigcError, ClientClosed, Redirected, ServiceError, Throttled
+from .errors import AigcError, ClientClosed, Redirected, ServiceError, Throttled, TooManyTasks
 from .faults import unexpected
 from .keyring import KeyRing
-from .limits import AccountLimits, SendTime
+from .limits import AccountLimits, HeldBack, SendTime
 from .policy import RetryPolicy, clock_is_off, keys_are_refused, may_repeat
 from .states import Ending
 from .transport import Transport
 from .wire.dialect import Call, Dialect, HttpAnswer
 from .wire.envelope import server_time
+from .wire.retry_after import retry_after_s
 
 T = TypeVar("T")
 
@@ -36,6 +37,15 @@ Attempt = Callable[[SendTime], Awaitable[T]]
 
 OnRetry = Callable[[AigcError, float], None]
 """Told of each retry before its wait: what happened, and how many seconds it will wait."""
+
+Judge = Callable[[SendTime, Throttled], ServiceError]
+"""Says what a refusal for the rate comes to, and slows the pace if it is one."""
+
+
+def slow_down(send_time: SendTime, refusal: Throttled) -> ServiceError:
+    """Take the refusal at its word: those to come go slower."""
+    send_time.refused()
+    return refusal
 
 
 class Calls:
@@ -76,18 +86,18 @@ class Calls:
                 refused.code, refused.message, ending=Ending.ACCOUNT_REFUSED, request_id=refused.request_id
             )
 
-    def reserve(self, action: str) -> Awaitable[SendTime]:
-        """Wait for leave to send one call of an action."""
-        return self._limits.pace(action).reserve()
+    def reserve(self, action: str, require: Callable[[], None] = ignore) -> Awaitable[SendTime]:
+        """Wait for leave to send one call of an action; what `require` raises when its turn comes leaves the queue."""
+        return self._limits.pace(action).reserve(require)
 
-    async def once(self, call: Call[T], send_time: SendTime) -> T:
+    async def once(self, call: Call[T], send_time: SendTime, judge: Judge = slow_down) -> T:
         """One attempt at its send time. Raises ServiceError, TransportError or UnexpectedError."""
         try:
             credentials = await self._keys.current()
             signed_at = int(self._clock.now())
             request = self._dialect.sign(call, credentials, signed_at)
             answer = await self._transport.exchange(request, send_time.reach, send_time.sent)
-            return self._decoded(call, answer, credentials, send_time, signed_at)
+            return self._decoded(call, answer, credentials, send_time, signed_at, judge)
         except AigcError as error:
             error.about(action=call.action)
             raise
@@ -103,7 +113,13 @@ class Calls:
         raise failure.about(action=call.action)
 
     def _decoded(
-        self, call: Call[T], answer: HttpAnswer, credentials: Credentials, send_time: SendTime, signed_at: float
+        self,
+        call: Call[T],
+        answer: HttpAnswer,
+        credentials: Credentials,
+        send_time: SendTime,
+        signed_at: float,
+        judge: Judge,
     ) -> T:
         """What the answer says. A refusal for the rate, the time or the keys mends what it was refused for."""
         try:
@@ -114,12 +130,13 @@ class Calls:
                 self._clock.refused(signed_at, date, send_time.age_s or 0.0)
             elif _is_the_services(error):
                 self._hear_time(answer, send_time)
-            if isinstance(error, Throttled):
-                send_time.refused()
             if isinstance(error, Redirected):
                 self._redirected(call, error)
             if keys_are_refused(error) and self._keys.refused(credentials):
                 error.ending = Ending.REFUSED_FOR_NOW  # with other keys it may be accepted
+            self._hold_back(call, answer, error)
+            if isinstance(error, Throttled):
+                raise judge(send_time, error) from None
             raise
         self._hear_time(answer, send_time)
         return value
@@ -137,6 +154,19 @@ class Calls:
         """Take an account's refusal to hold for a while: nothing is sent for this action meanwhile."""
         self._refused[action] = (error, asyncio.get_running_loop().time() + REFUSAL_HOLDS_S)
 
+    def _hold_back(self, call: Call[object], answer: HttpAnswer, error: AigcError) -> None:
+        """Let no call of the action go out for as long as the service asks (Retry-After), whatever became of this one.
+        Only a refusal of a concurrency holds back those alone that it is about (`limits.judging`)."""
+        if error.ending not in (Ending.REFUSED_FOR_NOW, Ending.UNKNOWN):
+            return
+        wait_s = retry_after_s(answer, self._clock.now())
+        if wait_s is None:
+            return
+        if isinstance(error, ServiceError):
+            error.retry_after_s = wait_s
+        if not isinstance(error, TooManyTasks) or call.reads:
+            self._limits.pace(call.action).hold(wait_s)
+
     def _hear_time(self, answer: HttpAnswer, send_time: SendTime) -> None:
         """Adjust our clock to the service's, which checks our timestamps."""
         date = server_time(answer)
@@ -153,27 +183,40 @@ class Calls:
             with suppress(AigcError):  # the machine's clock counts then
                 await self.call(read)
 
-    async def repeat(self, call: Call[object], attempt: Attempt[T], on_retry: OnRetry = ignore) -> T:
-        """Make attempts of a call, each at a pace of its own, until one succeeds or the policy gives up."""
+    async def repeat(
+        self,
+        call: Call[object],
+        attempt: Attempt[T],
+        on_retry: OnRetry = ignore,
+        require: Callable[[], None] = ignore,
+    ) -> T:
+        """Make attempts of a call, each at a pace of its own, until one succeeds or the policy gives up. What `require`
+        raises before an attempt takes its send time ends them."""
         loop = asyncio.get_running_loop()
         attempts, since, clock_corrected = 0, 0.0, False
         while True:
             if self._stopping.is_set() and not call.reads:
                 raise ClientClosed("the client was closed before this was sent")
             await self._have_keys(call.action)
-            send_time = await self.reserve(call.action)
+            send_time = await self.reserve(call.action, require)
             if not attempts:  # waiting for the first pace is not held against the call
                 since = send_time.due
             attempts += 1
             try:
                 return await attempt(send_time)
+            except HeldBack:  # nothing was sent, so nothing is repeated
+                attempts -= 1
+                continue
             except AigcError as error:
+                held_s = self._limits.pace(call.action).held_s
                 if clock_is_off(error) and not clock_corrected:
                     clock_corrected, delay = True, 0.0
                 else:
                     delay = self._delay(call, error, attempts, loop.time() - since)
-                on_retry(error, delay)
+                since += held_s  # the service asked for this wait: it is not held against the call
+                on_retry(error, max(delay, held_s))
             await self._pause(delay)
+            require()
             await self._limits.retries.acquire()
 
     async def _pause(self, seconds: float) -> None:
@@ -196,7 +239,7 @@ class Calls:
         if may_repeat(error, reads=call.reads or call.deduplicated):
             delay = self.policy.delay(error, attempts, elapsed, self._uniform)
             if delay is not None:
-                asked_for = error.retry_after_s if isinstance(error, Throttled) else None
+                asked_for = error.retry_after_s if isinstance(error, ServiceError) else None
                 return max(delay, asked_for or 0.0)
         raise error
 

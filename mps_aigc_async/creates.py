@@ -18,10 +18,19 @@ from pydantic import JsonValue
 from . import events
 from .callbacks import ignore
 from .calls import Calls
-from .errors import AigcError, CreateOutcomeUnknown, LedgerError, Throttled, TooManyTasks, TransportError, to_record
+from .errors import (
+    AigcError,
+    CreateOutcomeUnknown,
+    LedgerError,
+    ServiceError,
+    Throttled,
+    TooManyTasks,
+    TransportError,
+    to_record,
+)
 from .faults import as_aigc_error
 from .ledger import JobRecord, Ledger
-from .limits import PROBE_S, AccountLimits, SendTime, Slot
+from .limits import PROBE_S, AccountLimits, SendTime, Slot, judged, learn_cap
 from .ownership import Owner
 from .policy import AFTER, clock_is_off
 from .requests import CosStore, beyond
@@ -48,7 +57,10 @@ class Order:
     """Makes the request to send. Called when the job has its slot, and again for a create in another session, because
     the answer may change (a URL's age)."""
     begun: Callable[[], None] = ignore
-    """Called when the job no longer waits to be created: its create is sent, or not needed."""
+    """Called when the job no longer waits to be created, or holds up no other job by it: its create is sent, or not
+    needed, or waits for room for its model alone."""
+    model: str = ""
+    """The model that is asked for, by name and version: some have a cap of their own on tasks running at once."""
 
 
 class Emit(Protocol):
@@ -60,13 +72,19 @@ class Emit(Protocol):
 class _NoRoom(Exception):
     """The service has no room for the task: its create was refused for that (`refusal`), or need not be sent."""
 
-    def __init__(self, refusal: TooManyTasks | None = None) -> None:
+    def __init__(self, refusal: ServiceError | None = None) -> None:
         self.refusal = refusal
 
 
 def in_doubt(job: JobRecord) -> str:
     """The name of the slot that a create in doubt keeps: one for each, in any ledger."""
     return f"{job.job_id} {job.intent_at}"
+
+
+def _require_room(slot: Slot) -> None:
+    """Raise _NoRoom if the service is known to have no room for the create in a slot."""
+    if slot.is_too_many:
+        raise _NoRoom
 
 
 @dataclass(slots=True)
@@ -148,33 +166,56 @@ class Creates:
         self._calls.check_account(self._dialect.create_action(job.kind))
         slots, give_up_at = self._limits.slots[job.kind], inf
         kept = slots.named.get(in_doubt(job))  # the one that it is in doubt in
-        slot = kept if kept is not None and kept.take_back() else await slots.acquire()
+        slot = kept if kept is not None and kept.take_back() else await self._slot(job, order)
         while True:
             try:
                 return await self._create_in(slot, job, order)
             except _NoRoom as no_room:
+                job = await self._ledger.get(job.job_id) or job
                 if no_room.refusal is not None:
                     now = asyncio.get_running_loop().time()
-                    # While one of ours runs, there is an end to wait for.
-                    give_up_at = inf if slots.occupied else min(give_up_at, now + self._calls.policy.busy_seconds)
+                    # While another one of ours runs, there is an end to wait for.
+                    others = slots.occupied - (in_doubt(job) in slots.named)
+                    give_up_at = inf if others else min(give_up_at, now + self._calls.policy.busy_seconds)
                     if now >= give_up_at:
-                        raise no_room.refusal.about(job_id=job.job_id) from None
+                        raise await self._without_room(job, no_room.refusal) from None
                     self._retried(job, no_room.refusal, PROBE_S)
-            slot = await slots.acquire(again=slot)
+                    if isinstance(no_room.refusal, Throttled):  # its slot is free again at once
+                        await self._limits.retries.acquire()
+            slot = await self._slot(job, order, again=slot)
             job = await self._ledger.get(job.job_id) or job
+
+    async def _without_room(self, job: JobRecord, refusal: ServiceError) -> AigcError:
+        """The error of a job for which the service has had no room for long. One in doubt stays so."""
+        job = await self._ledger.get(job.job_id) or job
+        if job.state is not JobState.UNKNOWN:
+            return refusal.about(job_id=job.job_id)
+        doubt = job.recorded_error()
+        self._emit(events.Unknown, job, error=doubt)
+        return doubt
+
+    async def _slot(self, job: JobRecord, order: Order, again: Slot | None = None) -> Slot:
+        slots = self._limits.slots[job.kind]
+        return await slots.acquire(again, model=order.model, held_up=order.begun)
 
     async def _create_in(self, slot: Slot, job: JobRecord, order: Order) -> JobRecord:
         creation: _Creation | None = None
         try:
             creation = self._prepared(job, order, slot)
             return await self._calls.repeat(
-                creation.call, partial(self._attempt, creation), partial(self._retried, creation.job)
+                creation.call,
+                partial(self._attempt, creation),
+                partial(self._retried, creation.job),
+                partial(_require_room, slot),
             )
         except BaseException as error:
             left = creation.job if creation is not None else job
-            if left.state is JobState.UNKNOWN and not slot.handed_on:  # its task may be running
+            held = in_doubt(left) in self._limits.slots[job.kind].named
+            if left.state is JobState.UNKNOWN and not slot.handed_on and not held:  # its task may be running
                 slot.keep_for(UNKNOWN_SLOT_S[job.kind], in_doubt(left))
             self._give_back(slot, job.job_id)
+            if isinstance(error, Throttled):  # as often as the policy allows; while tasks run it may be patient
+                raise _NoRoom(error) from None
             if not isinstance(error, AigcError):
                 raise
             error.about(job_id=job.job_id)
@@ -202,8 +243,7 @@ class Creates:
                 raise job.recorded_error()
             if not creation.slot.take_back():
                 raise _NoRoom
-        if creation.slot.is_too_many:
-            raise _NoRoom
+        _require_room(creation.slot)
         if job.session_id != (job := self.sessions.begin(job)).session_id:
             creation.job, creation.call = job, self._call(creation.order.resolve(), job)
         creation.order.begun()
@@ -236,7 +276,7 @@ class Creates:
         created: Created | None = None
         send_time.confirm_with(self._ledger.confirm)
         try:
-            created = await self._calls.once(creation.call, send_time)
+            created = await self._calls.once(creation.call, send_time, partial(judged, creation.slot))
             await self._require_own_task(created.task_id, intent.job_id)
         except LedgerError as error:  # raised before the first byte: the next process would not know of this create
             creation.job = intent.moved(not_sent)
@@ -325,7 +365,7 @@ class Creates:
         """Keep what an unsuccessful exchange means for the job, by `policy.AFTER`. Raises the error it comes to."""
         after = AFTER[error.ending or Ending.REFUSED]
         if isinstance(error, TooManyTasks):
-            self._limits.slots[intent.kind].refused()
+            learn_cap(creation.slot, error)
         if error.ending is Ending.ACCEPTED_BEFORE:
             return await self._accepted_before(creation, intent, error)
         if after.create_again or after.stops_creating or clock_is_off(error):

@@ -5,7 +5,7 @@
     ├── InvalidRequest          a request that cannot be served as written; nothing was sent (also a ValueError)
     ├── ServiceError            the service answered with an error: .code, .message
     │   ├── Throttled           RequestLimitExceeded: over the calls per second
-    │   ├── TooManyTasks        LimitExceeded.CreateTask: over the tasks running at once
+    │   ├── TooManyTasks        over the tasks running at once, of the account or of one model
     │   ├── AccountError        signature, key, arrears, bucket, not authorised: no other create will fare better
     │   │   └── Redirected      the service's address leads to another one (also a ConfigError)
     │   ├── ContentViolation    the prompt or an input was blocked by review
@@ -130,7 +130,8 @@ class Throttled(ServiceError):
 
 
 class TooManyTasks(ServiceError):
-    """Over the service's own, unpublished cap on tasks running at once; refused, not accepted."""
+    """Over the service's own, unpublished cap on tasks running at once, of the account or of one model; refused, not
+    accepted. The code is LimitExceeded.CreateTask, or RequestLimitExceeded where that is not about the rate."""
 
 
 class AccountError(ServiceError):

@@ -108,7 +108,7 @@ class Jobs:
             life = UNKNOWN_SLOT_S[job.kind]
             left = (job.ended_at or 0.0) + life - self._wall()
             if left > 0:  # at most `life`: the clock may have been ahead at that time
-                self._limits.slots[job.kind].keep_for(in_doubt(job), min(left, life))
+                self._limits.slots[job.kind].keep_for(in_doubt(job), min(left, life), job.model)
 
     async def _date(self, unknown: Sequence[JobRecord]) -> None:
         """Have the service tell its time where the age of a create in doubt depends on it: by a machine's clock that is

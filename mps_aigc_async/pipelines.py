@@ -17,7 +17,7 @@ from .folders import Folder
 from .jobs import Jobs
 from .ledger import JobRecord
 from .limits import Slot, Slots
-from .requests import CosStore, Request, Step, check, steps_of
+from .requests import CosStore, Request, Step, check, model_label, steps_of
 from .results import (
     AudioResult,
     ImageResult,
@@ -218,7 +218,7 @@ class Pipelines:
         """The job of a single request, accepted by the service (or further, if it was there already)."""
         await self._check_new(request, name)
         job = await self._plan(request, name)
-        return await self._jobs.submit(job, Order(partial(self._defaults.apply, request)))
+        return await self._jobs.submit(job, self._order(request, partial(self._defaults.apply, request)))
 
     async def finish(self, job: JobRecord) -> JobRecord:
         """A submitted job, brought to its end."""
@@ -245,7 +245,7 @@ class Pipelines:
     ) -> StepResult:
         """Make a request of one step. Thousands may wait here at once: it keeps nothing that it does not need."""
         await self._check_new(request, name)
-        order = Order(partial(self._defaults.apply, request), begun)
+        order = self._order(request, partial(self._defaults.apply, request), begun)
         job = await self._jobs.finish(await self._plan(request, name, begun), order)
         if save_to is not None:
             job = await self._jobs.save(job, save_to.path, save_to.stem_of(name))
@@ -270,7 +270,7 @@ class Pipelines:
             before: JobRecord | None = None
             try:
                 for step, planned in zip(steps, jobs, strict=True):
-                    order = Order(partial(self._request_of, step, before), begun)
+                    order = self._order(step, partial(self._request_of, step, before), begun)
                     if before is not None and self._is_near_end(before):
                         await self._jobs.learn_time(before)  # right after the start our clock may be wrong
                     before = job = await self._made(planned, order, places.get(step.kind))
@@ -330,6 +330,12 @@ class Pipelines:
 
     def _is_near_end(self, before: JobRecord) -> bool:
         return before.expires_at is None or self._wall() > before.expires_at - NEAR_END_S
+
+    def _order(
+        self, request: TaskRequest, resolve: Callable[[], TaskRequest], begun: Callable[[], None] = ignore
+    ) -> Order:
+        sent = self._defaults.apply(request)
+        return Order(resolve, begun, model_label(sent.model_name, sent.model_version))
 
     async def _check_new(self, request: Request, name: str) -> None:
         """Judge what has not begun; what has is paid for, and gone on with whatever the config says by now."""

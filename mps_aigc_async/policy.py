@@ -72,17 +72,19 @@ class RetryPolicy:
     base_s: float = 0.5
     cap_s: float = 20.0
     busy_seconds: float = 1800.0
-    """For LimitExceeded.CreateTask instead of `attempts` and `seconds`: a running task has to end first, which takes
-    minutes. As long as the guide of 2026-05-29 waits for one task."""
+    """For TooManyTasks instead of `attempts` and `seconds`: a running task has to end first, which takes minutes. As
+    long as the guide of 2026-05-29 waits for one task."""
 
     def delay(self, error: AigcError, attempt: int, elapsed: float, uniform: Callable[[], float]) -> float | None:
         """Seconds to wait before send number `attempt` + 1, or None to give up.
 
-        `uniform` returns a number in [0, 1). A refusal for the rate waits little: its pace has slowed down already.
+        `uniform` returns a number in [0, 1). A refusal for the rate waits little, since its pace has slowed down
+        already; by default long enough that three sends take more than a window of the limit, which tells whether
+        calls per second are the reason at all (`limits.refusals`).
         """
         busy = isinstance(error, TooManyTasks)
         if elapsed >= (self.busy_seconds if busy else self.seconds) or (attempt >= self.attempts and not busy):
             return None
         if isinstance(error, Throttled):
-            return self.base_s * uniform()
+            return self.base_s * (1.0 + uniform())
         return min(self.cap_s, self.base_s * 2.0 ** min(attempt, 30)) * uniform()

@@ -201,7 +201,7 @@ class Poller:
         known = self._watches.get(watch.task_id)
         if known is not None:
             return known
-        watch.slot = self._limits.slots[watch.kind].adopt(watch.task_id)
+        watch.slot = self._limits.slots[watch.kind].adopt(watch.task_id, watch.job.model)
         self._watches[watch.task_id] = watch
         if self._closed:
             self._let_go(watch)

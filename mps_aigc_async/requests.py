@@ -391,6 +391,15 @@ def _written(request: Value) -> dict[str, JsonValue]:
     return request.model_dump(mode="json", exclude_unset=True, exclude={"id"})
 
 
+def model_label(name: object, version: object) -> str:
+    """A model by its name and version, as it is counted and shown; empty for the service's own default.
+
+    >>> model_label("Hailuo", "H3"), model_label("Vidu", None)
+    ('Hailuo H3', 'Vidu')
+    """
+    return " ".join(str(part) for part in (name, version) if part)
+
+
 def digest(request: Request) -> str:
     """A short name for a request's content, the same in every run and on every machine.
 

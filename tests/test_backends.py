@@ -334,7 +334,7 @@ def test_whatever_ends_the_asking_the_caller_hears_of_the_doubt(code: str) -> No
     async def main() -> None:
         service = in_memory()
         service.faults.add(action=CREATES["vod"][0], fault="reset_after")
-        service.faults.add(action=CREATES["vod"][0], fault="error", code=code, times=20)
+        service.faults.add(action=CREATES["vod"][0], fault="error", code=code, times=200)  # more than half an hour's
         async with client_of(service, config_of("vod")) as client:
             heard = Heard(client)
             with pytest.raises(CreateOutcomeUnknown):

@@ -100,7 +100,7 @@ def test_a_delay_is_within_its_bounds_and_given_only_within_the_policys(
         assert (delay is None) == (elapsed >= policy.busy_seconds)
     else:
         assert (delay is None) == (elapsed >= policy.seconds or attempt >= policy.attempts)
-    bound = policy.base_s if error is THROTTLED else policy.cap_s
+    bound = 2 * policy.base_s if error is THROTTLED else policy.cap_s
     assert delay is None or 0 <= delay <= bound
 
 
@@ -113,7 +113,11 @@ def test_delays_grow_by_doubling_up_to_the_cap() -> None:
 
 def test_a_refusal_for_the_rate_waits_little_however_often() -> None:
     policy = RetryPolicy()
-    assert [policy.delay(THROTTLED, attempt, 0.0, lambda: 1.0) for attempt in (1, 5)] == [0.5, 0.5]
+    assert [policy.delay(THROTTLED, attempt, 0.0, lambda: 1.0) for attempt in (1, 5)] == [1.0, 1.0]
+
+
+def test_three_sends_refused_for_the_rate_take_more_than_a_window() -> None:
+    assert 2 * (RetryPolicy().delay(THROTTLED, 1, 0.0, lambda: 0.0) or 0.0) >= 1.0
 
 
 def test_the_defaults_give_up_after_six_sends_or_two_minutes() -> None:

@@ -28,7 +28,7 @@ from mps_aigc_async import (
 from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.calls import Calls
 from mps_aigc_async.emulator import Service
-from mps_aigc_async.limits import AccountLimits
+from mps_aigc_async.limits import AccountLimits, Rates
 from mps_aigc_async.ownership import Owner
 from mps_aigc_async.poller import UNEXPECTED_MOST, Poller
 from mps_aigc_async.tempo import Fixed
@@ -123,7 +123,7 @@ def test_tasks_that_ended_before_they_were_resumed_teach_no_tempo(tmp_path: Path
 
 async def test_kinds_that_share_an_action_share_its_rate() -> None:
     """VOD asks about images and videos by one action: the tasks of both count for how far apart their polls must be."""
-    limits = AccountLimits({}, 20, {Kind.IMAGE: 30, Kind.VIDEO: 30})
+    limits = AccountLimits(Rates(20), {Kind.IMAGE: 30, Kind.VIDEO: 30})
     for kind in (Kind.IMAGE, Kind.VIDEO):
         for number in range(30):
             limits.slots[kind].adopt(f"{kind} {number}")

@@ -10,6 +10,7 @@ from typing import TypedDict, Unpack
 from pydantic import JsonValue
 
 from ..errors import AigcError, DamagedRow, InvalidRequest, LedgerError, from_record
+from ..requests import model_label
 from ..results import AudioResult, ImageResult, StepResult, VideoResult
 from ..states import MOVES, JobState, Kind
 from .damage import damaged_row
@@ -153,6 +154,15 @@ class JobRecord:
         if any(isinstance(value, list | dict) for value in values):
             raise self._damaged("`content` or `filled_in` is no request")
         return self.kind, *values
+
+    @property
+    def model(self) -> str:
+        """The model that is asked for, by name and version; empty in a damaged row."""
+        try:
+            sent = self.sent()
+        except DamagedRow:
+            return ""
+        return model_label(sent.get("model_name"), sent.get("model_version"))
 
     @property
     def prompt(self) -> str:

@@ -1,11 +1,12 @@
 """The limits of one account in one process and loop: calls per second by action, tasks running by kind.
 
-All clients of an account in one loop share one `AccountLimits`: a web app that makes a client per request must not
-double its rate, and a client made right after another was closed must not forget what that one sent.
+All clients of an account in one loop share them: a web app that makes a client per request must not double its rate,
+and a client made right after another was closed must not forget what that one sent.
 """
 
 import asyncio
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -13,59 +14,84 @@ from aiolimiter import AsyncLimiter
 
 from ..states import Kind
 from ..tempo import Adaptive
-from .pace import DEFAULT_JITTER_S, LEAD_S, Pace, SendTime, Stream
-from .slots import PROBE_S, Slot, Slots
+from .caps import PROBE_S
+from .judging import judged, learn_cap
+from .pace import DEFAULT_JITTER_S, LEAD_S, HeldBack, Pace, SendTime, Stream
+from .paces import Paces, Rates
+from .slots import Slot, Slots
 
 __all__ = [
     "DEFAULT_JITTER_S", "LEAD_S", "PROBE_S",
-    "AccountLimits", "Pace", "SendTime", "Slot", "Slots", "Stream", "shared",
+    "AccountLimits", "HeldBack", "LimitsKey", "Pace", "Rates", "SendTime", "Slot", "Slots", "Stream",
+    "judged", "learn_cap",
 ]  # fmt: skip
 
 RETRY_BUDGET: Final = (20, 10.0)
 """Retries of one account: 20 at once, then 2 a second. An outage must not be amplified by its own retries."""
 
 
-class AccountLimits:
-    """Paces by action, slots by kind, the retry budget, and what its tasks have taught of when they end."""
+@dataclass(frozen=True, slots=True)
+class LimitsKey:
+    """Whose limits they are."""
 
-    def __init__(
-        self,
-        rates: Mapping[str, float],
-        default_rate: float,
-        capacities: Mapping[Kind, int],
-        jitter_s: float = DEFAULT_JITTER_S,
-    ) -> None:
-        self._rates = dict(rates)
-        self._default_rate = default_rate
-        self._jitter_s = jitter_s
-        self.paces: dict[str, Pace] = {}
-        self.slots = {kind: Slots(capacity) for kind, capacity in capacities.items()}
+    backend: str
+    """A proxy or the emulator serves several on one endpoint, each with limits of its own."""
+    endpoint: str
+    account: str
+    region: str = ""
+    """The access region, where the service counts calls by it (`Dialect.limits_region`)."""
+
+
+class _Account:
+    """What an account shares whatever the region: slots by kind, the retry budget, and what its tasks have taught of
+    when they end."""
+
+    def __init__(self, kinds: Mapping[Kind, int]) -> None:
+        self.slots = {kind: Slots(capacity) for kind, capacity in kinds.items()}
         self.retries = AsyncLimiter(*RETRY_BUDGET)
         self.tempo = Adaptive()
+        self.regions: dict[str, Paces] = {}
+
+
+class AccountLimits:
+    """One client's part in the limits of its account: the paces of its region, and what the account shares."""
+
+    def __init__(self, rates: Rates, capacities: Mapping[Kind, int], *, key: LimitsKey | None = None) -> None:
+        """Limits of its own, or those of `key` in this loop.
+
+        Clients that disagree about a rate or its jitter keep the more careful one while they are open; capacities,
+        which a user tunes, are those of the newest client.
+        """
+        account = _Account(capacities) if key is None else _account(key, capacities)
+        self.slots = account.slots
+        self.retries = account.retries
+        self.tempo = account.tempo
+        self._paces = account.regions.setdefault("" if key is None else key.region, Paces())
+        self._leave = self._paces.join(rates)
+        for kind, capacity in capacities.items():
+            self.slots[kind].resize(capacity)
+
+    @property
+    def paces(self) -> Mapping[str, Pace]:
+        """By action, for those called so far."""
+        return self._paces.by_action
 
     def pace(self, action: str) -> Pace:
-        if action not in self.paces:
-            self.paces[action] = Pace(Stream(self._rates.get(action, self._default_rate), self._jitter_s))
-        return self.paces[action]
+        return self._paces.pace(action)
+
+    def leave(self) -> None:
+        """The client is closed: its rates no longer count. What it has sent does."""
+        self._leave()
 
 
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, AccountLimits]] = WeakKeyDictionary()
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[LimitsKey, _Account]] = WeakKeyDictionary()
 
 
-def shared(
-    key: Hashable,
-    rates: Mapping[str, float],
-    default_rate: float,
-    capacities: Mapping[Kind, int],
-    jitter_s: float = DEFAULT_JITTER_S,
-) -> AccountLimits:
-    """This loop's limits of the account that `key` names, for as long as the loop lives.
-
-    The rates are those of its first client; the capacities, which a user tunes, those of its newest.
-    """
+def _account(key: LimitsKey, capacities: Mapping[Kind, int]) -> _Account:
+    """This loop's account that `key` names, for as long as the loop lives. Tasks that run at once are counted without
+    the region: no document says that they are by it."""
     known = _shared.setdefault(asyncio.get_running_loop(), {})
-    if key not in known:
-        known[key] = AccountLimits(rates, default_rate, capacities, jitter_s)
-    for kind, capacity in capacities.items():
-        known[key].slots[kind].resize(capacity)
-    return known[key]
+    anywhere = LimitsKey(key.backend, key.endpoint, key.account)
+    if anywhere not in known:
+        known[anywhere] = _Account(capacities)
+    return known[anywhere]

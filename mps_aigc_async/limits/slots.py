@@ -9,28 +9,30 @@ A slot is taken before the create and given back when the task ENDS at the servi
 
 A slot is found again by the TaskId of what runs in it, or by the name of the create that is in doubt.
 
-The service has a cap of its own, which it does not publish (LimitExceeded.CreateTask). What ran here when it refused
-one more is that cap as far as we can know, and from then on it is the one in force. A create goes when one of ours has
-ended, and otherwise, since others may share the account, one more is tried every `PROBE_S`.
+The service may take fewer tasks than our capacity, of a kind or of a single model (`caps`). A create goes when there is
+room for both its kind and its model: one that waits for its model's room alone lets those of other models pass.
 """
 
 import asyncio
 import heapq
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import count
-from typing import Final
 
-PROBE_S: Final = 20.0
-"""Seconds without a place after which one create more is tried: a task runs for minutes, and a refusal is free."""
+from ..callbacks import ignore
+from .caps import Cap
 
 
 class Slot:
     """One of the tasks that may run. Giving it back twice does nothing."""
 
-    __slots__ = ("_held", "_slots", "_timer", "handed_on", "known_as", "ticket")
+    __slots__ = ("_held", "_slots", "_timer", "handed_on", "known_as", "model", "ticket")
 
-    def __init__(self, slots: "Slots", ticket: int) -> None:
+    def __init__(self, slots: "Slots", ticket: int, model: str) -> None:
         self._slots = slots
+        self.model = model
+        """The model whose task is to run in it."""
         self._held = True
         self._timer: asyncio.TimerHandle | None = None
         self.ticket = ticket
@@ -43,7 +45,16 @@ class Slot:
     def is_too_many(self) -> bool:
         """Whether more slots are out than there is room for by now: one whose create is not sent yet is to be given
         back."""
-        return self._slots.running > self._slots.in_force
+        return any(cap.is_too_small for cap in self._slots.caps(self.model))
+
+    @property
+    def cap(self) -> Cap:
+        """How many tasks of its model may run."""
+        return self._slots.cap(self.model)
+
+    def refused(self, *, of_one_model: bool, wait_s: float = 0.0) -> None:
+        """The service had no room for the create in it: none of its model's, or none of any."""
+        self._slots.refused(self.model if of_one_model else None, wait_s)
 
     def name(self, task_id: str) -> None:
         """Hand it on to a task that runs in it. `Slots.adopt` finds it again by the TaskId."""
@@ -54,7 +65,8 @@ class Slot:
         self._hand_on()
         self._stop_timer()
         self._call(task_id)
-        self._slots.found_room()
+        for cap in self._slots.caps(self.model):
+            cap.found_room()
 
     def keep_for(self, seconds: float, name: str | None = None) -> None:
         """Hand it on to a timer: a task may be running that nobody asks about."""
@@ -69,7 +81,8 @@ class Slot:
         self._stop_timer()
         if self._held and self.handed_on:
             self.handed_on = False
-            self._slots.occupied -= 1
+            for cap in self._slots.caps(self.model):
+                cap.left()
         return self._held
 
     def _call(self, name: str) -> None:
@@ -81,8 +94,8 @@ class Slot:
     def _hand_on(self) -> None:
         if not self.handed_on:
             self.handed_on = True
-            self._slots.occupied += 1
-            self._slots.most_occupied = max(self._slots.most_occupied, self._slots.occupied)
+            for cap in self._slots.caps(self.model):
+                cap.entered()
 
     def adopted(self) -> "Slot":
         """Its task is asked about again: the timer no longer decides."""
@@ -101,122 +114,188 @@ class Slot:
             self._timer = None
 
 
+@dataclass(order=True, slots=True)
+class _Waiter:
+    """Who waits for a slot, in the order of the tickets."""
+
+    ticket: int
+    slot: asyncio.Future[Slot] = field(compare=False)
+    held_up: Callable[[], None] = field(compare=False)
+
+
 class Slots:
-    """The slots of one kind: first come, first served.
+    """The slots of one kind: first come, first served, among those for whose model there is room.
 
     Who goes next is decided in one synchronous step (`_give_next`), so that no cancellation finds it half done: after
-    it either nobody waits or there is no room.
+    it nobody waits for whom there is room.
     """
 
     def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.learnt: int | None = None
-        """The service's own cap, where its refusals have told one below the capacity."""
-        self.running = 0
-        """Slots that are out."""
-        self.occupied = 0
-        """Those of them in which a task runs, or may run."""
-        self.most_running = 0
-        self.most_occupied = 0
+        self._kind = Cap(capacity, self._give_next)
+        self._models: dict[str, Cap] = {}
+        """The caps of the models of which something runs, waits or is known."""
         self.named: dict[str, Slot] = {}
         self._tickets = count()
-        self._waiters: list[tuple[int, asyncio.Future[Slot]]] = []
-        self._probing = False
-        self._probe_timer: asyncio.TimerHandle | None = None
+        self._queues: dict[str, list[_Waiter]] = {}
+        """Who waits, by model: a heap each, none of them empty."""
 
     def __repr__(self) -> str:
         return f"<Slots {self.running}/{self.in_force}, {self.waiting} waiting>"
 
     @property
     def waiting(self) -> int:
-        return len(self._waiters)
+        return sum(map(len, self._queues.values()))
+
+    @property
+    def capacity(self) -> int:
+        return self._kind.capacity
+
+    @property
+    def running(self) -> int:
+        """Slots that are out."""
+        return self._kind.running
+
+    @property
+    def occupied(self) -> int:
+        """Those of them in which a task runs, or may run."""
+        return self._kind.occupied
+
+    @property
+    def most_running(self) -> int:
+        return self._kind.most_running
+
+    @property
+    def most_occupied(self) -> int:
+        return self._kind.most_occupied
+
+    @property
+    def learnt(self) -> int | None:
+        """The service's own cap on all models' tasks, where its refusals have told one below the capacity."""
+        return self._kind.learnt
+
+    @property
+    def learnt_of_models(self) -> dict[str, int]:
+        """The same of single models, for those of which it was refused."""
+        return {model: cap.learnt for model, cap in self._models.items() if cap.learnt is not None}
 
     @property
     def in_force(self) -> int:
         """How many may be out: the capacity, or what the service has been found to take."""
-        return self.capacity if self.learnt is None else min(self.capacity, self.learnt)
+        return self._kind.in_force
 
     @property
     def proven(self) -> int:
         """How many the service is known to take at once: what it has taken, or has been found not to take more than."""
         return max(1, min(self.in_force, self.most_occupied))
 
-    async def acquire(self, again: Slot | None = None) -> Slot:
+    def cap(self, model: str) -> Cap:
+        """How many of a model's tasks may run."""
+        if model not in self._models:
+            self._models[model] = Cap(self.capacity, self._give_next)
+        return self._models[model]
+
+    def caps(self, model: str) -> tuple[Cap, Cap]:
+        """What bounds a model's tasks: the kind's cap and the model's own."""
+        return self._kind, self.cap(model)
+
+    async def acquire(
+        self, again: Slot | None = None, *, model: str = "", held_up: Callable[[], None] = ignore
+    ) -> Slot:
         """Wait for a free slot; for one given back for want of room (`again`), with the place in the queue that it
-        had."""
+        had.
+
+        `held_up` is called if the wait may be one for the model's room alone: others may pass then.
+        """
         ticket = next(self._tickets) if again is None else again.ticket
-        if self.running < self.in_force:  # then nobody waits
-            return self._take(ticket)
-        waiter: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiters, (ticket, waiter))
+        if self._has_room(model):  # then nobody waits for the same
+            return self._take(ticket, model)
+        waiter = _Waiter(ticket, asyncio.get_running_loop().create_future(), held_up)
+        heapq.heappush(self._queues.setdefault(model, []), waiter)
+        if self.cap(model).learnt is not None:
+            held_up()
         try:
-            return await waiter
+            return await waiter.slot
         except asyncio.CancelledError:
-            if waiter.cancelled():
-                with suppress(ValueError):  # a slot freed in the same turn has taken it out already
-                    self._waiters.remove((ticket, waiter))
-                    heapq.heapify(self._waiters)
+            if waiter.slot.cancelled():
+                self._leave(model, waiter)
             else:  # handed over and cancelled in the same turn of the loop: pass it on
-                waiter.result().release()
+                waiter.slot.result().release()
             raise
 
-    def adopt(self, task_id: str) -> Slot:
+    def adopt(self, task_id: str, model: str = "") -> Slot:
         """The slot of a task that runs already (resumed, attached): at once, over the capacity if need be."""
         known = self.named.get(task_id)
         if known is not None:
             return known.adopted()
-        slot = self._take(next(self._tickets))
+        slot = self._take(next(self._tickets), model)
         slot.name(task_id)
         return slot
 
-    def keep_for(self, name: str, seconds: float) -> None:
+    def keep_for(self, name: str, seconds: float, model: str = "") -> None:
         """One slot is taken for this long, over the capacity if need be: an earlier process's create in doubt. Once,
         however many clients find it."""
         if name not in self.named:
-            self._take(next(self._tickets)).keep_for(seconds, name)
+            self._take(next(self._tickets), model).keep_for(seconds, name)
 
     def resize(self, capacity: int) -> None:
-        self.capacity = capacity
+        for cap in (self._kind, *self._models.values()):
+            cap.capacity = capacity
         self._give_next()
 
-    def refused(self) -> None:
-        """The service had no room for one task more than what runs here."""
-        self._probing = False
-        self._learn(self.occupied)
-        if self._probe_timer is not None:
-            self._probe_timer.cancel()
-        self._probe_timer = asyncio.get_running_loop().call_later(PROBE_S, self._probe)
-
-    def _probe(self) -> None:
-        """Let one more be tried, and further ones as long as they are accepted: `refused` ends it."""
-        self._probe_timer = None
-        self._probing = True
-        self._learn((self.learnt or 0) + 1)
-
-    def found_room(self) -> None:
-        """A task more runs than before: the service takes as many, at the least."""
-        if self.learnt is not None:
-            self._learn(max(self.learnt, self.occupied + self._probing))
-
-    def _learn(self, cap: int) -> None:
-        self.learnt = cap if cap < self.capacity else None
-        self._give_next()
+    def refused(self, model: str | None = None, wait_s: float = 0.0) -> None:
+        """The service had no room for one task more than what runs here: of this model, or of any (None). It asked not
+        to be asked again for `wait_s`."""
+        if model is None:
+            self._kind.refused(wait_s)
+            return
+        self.cap(model).refused(wait_s)
+        for waiter in tuple(self._queues.get(model, ())):
+            waiter.held_up()
 
     def returned(self, slot: Slot) -> None:
         """A slot's own `release` calls this, once."""
         if slot.known_as is not None and self.named.get(slot.known_as) is slot:
             del self.named[slot.known_as]
-        self.running -= 1
-        self.occupied -= slot.handed_on
+        for cap in self.caps(slot.model):
+            cap.returned()
+            if slot.handed_on:
+                cap.left()
         self._give_next()
+        self._forget(slot.model)
 
-    def _take(self, ticket: int) -> Slot:
-        self.running += 1
-        self.most_running = max(self.most_running, self.running)
-        return Slot(self, ticket)
+    def _has_room(self, model: str) -> bool:
+        return all(cap.has_room for cap in self.caps(model))
+
+    def _take(self, ticket: int, model: str) -> Slot:
+        for cap in self.caps(model):
+            cap.taken()
+        return Slot(self, ticket, model)
 
     def _give_next(self) -> None:
-        while self._waiters and self.running < self.in_force:
-            ticket, waiter = heapq.heappop(self._waiters)
-            if not waiter.cancelled():
-                waiter.set_result(self._take(ticket))
+        while (model := self._next_model()) is not None:
+            waiter = heapq.heappop(self._queues[model])
+            if not self._queues[model]:
+                del self._queues[model]
+            if not waiter.slot.cancelled():
+                waiter.slot.set_result(self._take(waiter.ticket, model))
+
+    def _next_model(self) -> str | None:
+        """The model of the first in the queues for whom there is room."""
+        if not self._kind.has_room:
+            return None
+        with_room = (model for model in self._queues if self.cap(model).has_room)
+        return min(with_room, key=lambda model: self._queues[model][0], default=None)
+
+    def _leave(self, model: str, waiter: _Waiter) -> None:
+        queue = self._queues.get(model, [])
+        with suppress(ValueError):  # a slot freed in the same turn has taken it out already
+            queue.remove(waiter)
+            heapq.heapify(queue)
+        if not queue:
+            self._queues.pop(model, None)
+            self._forget(model)
+
+    def _forget(self, model: str) -> None:
+        """Models come and go; what is known of one that is idle would be known of a new one."""
+        if model not in self._queues and self.cap(model).is_idle:
+            del self._models[model]

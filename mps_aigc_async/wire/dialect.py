@@ -133,6 +133,12 @@ class Dialect(Protocol):
         ...
 
     @property
+    def limits_region(self) -> str:
+        """The access region that its calls per second are counted in; empty where the service does not say that it
+        counts them by region."""
+        ...
+
+    @property
     def default_limit(self) -> float:
         """Calls per second of an action that `limits` does not name."""
         ...

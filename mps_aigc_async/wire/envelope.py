@@ -120,11 +120,12 @@ def server_time(answer: HttpAnswer) -> float | None:
     answer for a while."""
     if "age" in answer.headers:  # RFC 9111: only a cache adds it, and its `Date` is the one of back then
         return None
-    return _unix(answer.headers.get("date", ""))
+    return unix_time(answer.headers.get("date", ""))
 
 
 @lru_cache(maxsize=4)  # all answers of one second have the same `Date`
-def _unix(header: str) -> float | None:
+def unix_time(header: str) -> float | None:
+    """An HTTP date in Unix seconds; None for anything else, and for an impossible one."""
     try:
         date = parsedate_to_datetime(header)
         # A zone that is not named, or is `-0000`, is UTC in an HTTP date; `timestamp` would take it for the local one.

@@ -205,6 +205,9 @@ class Mps:
 
     def __init__(self, *, host: str = HOST, region: str | None = None, language: str = "en-US") -> None:
         self._tc3 = Tc3(SERVICE, VERSION, host=host, region=region, language=language)
+        # Each page counts by sub-account, access region and action. No document names the region of calls that
+        # name none, so these are counted by themselves.
+        self.limits_region = region or ""
 
     def create_action(self, kind: Kind) -> str:
         return _ACTIONS[kind].create

@@ -58,8 +58,6 @@ CONFIG_KEY: Final = "relay.baseUrl"
 TOO_MANY_REQUESTS: Final = 429
 OF_THE_ACCOUNT: Final = frozenset({401, 402, 403})
 """Statuses that refuse the key, its payment or its rights (401 is documented by the relay; RFC 9110 for the others)."""
-MOST_RETRY_AFTER_S: Final = 600.0
-"""A header must not stop a batch for a day."""
 REQUIRED: Final = ("model_name", "model_version", "prompt")
 
 STATES: Final[Mapping[str, TaskState]] = {
@@ -168,10 +166,7 @@ def _error(answer: HttpAnswer, body: Mapping[str, object], action: str) -> AigcE
     if verdict is Verdict.GOOD and not code and not message:
         return None
     if envelope.row_of(code, vod_errors.BY_CODE) is not None:
-        known = envelope.service_error(code, message, request_id, vod_errors.BY_CODE, action)
-        if known.ending is Ending.REFUSED_FOR_NOW:
-            known.retry_after_s = _retry_after(answer)
-        return known
+        return envelope.service_error(code, message, request_id, vod_errors.BY_CODE, action)
     return _own_error(answer, code, message, action)
 
 
@@ -204,18 +199,12 @@ def _own_error(answer: HttpAnswer, code: str, message: str, action: str) -> Serv
         cls, ending = refusal_of(code) or (ServiceError, Ending.UNKNOWN)
         return cls(code, message, ending=ending)
     if status == TOO_MANY_REQUESTS and not is_about_payment(code):
-        slower = Throttled(code, message, ending=Ending.REFUSED_FOR_NOW, retry_after_s=_retry_after(answer))
+        slower = Throttled(code, message, ending=Ending.REFUSED_FOR_NOW)
         return by_concurrency(slower, action)
     cls, ending = refusal_of(code) or (ServiceError, Ending.REFUSED)
     if cls is not ContentViolation and (status in OF_THE_ACCOUNT or is_about_payment(code)):
         cls, ending = AccountError, Ending.ACCOUNT_REFUSED
     return cls(code, message, ending=ending)
-
-
-def _retry_after(answer: HttpAnswer) -> float | None:
-    """Seconds, at most ten minutes; the other form of the header, a date, is not used by APIs."""
-    given = answer.headers.get("retry-after", "")
-    return min(float(given), MOST_RETRY_AFTER_S) if given.isdecimal() else None
 
 
 def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:
@@ -248,6 +237,7 @@ class Relay:
 
     backend = "relay"
     limits = vod.LIMITS
+    limits_region = ""
     default_limit = vod.DEFAULT_LIMIT
     url_life_s = vod.URL_LIFE_S
     takes_sessions = True

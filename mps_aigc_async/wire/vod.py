@@ -202,6 +202,7 @@ class Vod:
 
     backend = "vod"
     limits = LIMITS
+    limits_region = ""  # its pages count by account and action, and name no region (2026-10)
     default_limit = DEFAULT_LIMIT
     url_life_s = URL_LIFE_S
     takes_sessions = True

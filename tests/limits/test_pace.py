@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.limits import LEAD_S, Pace, Stream
+from mps_aigc_async.limits import LEAD_S, HeldBack, Pace, Stream
 from mps_aigc_async.limits.pace import LATE_S, Send
+from mps_aigc_async.states import Ending
 from mps_aigc_async.testing import run
 
 RATES = st.sampled_from([1, 2, 3, 10, 20, 50])
@@ -285,3 +286,102 @@ def test_confirm_is_called_at_the_send_time_and_may_stop_the_send() -> None:
         assert not send_time.has_come
 
     run(main())
+
+
+# --- what the service asks for ----------------------------------------------------------------------------------------
+
+
+def test_nothing_goes_out_before_the_time_that_the_service_names() -> None:
+    async def main() -> None:
+        loop, pace, sent = asyncio.get_running_loop(), Pace(Stream(20)), list[float]()
+
+        async def send() -> None:
+            send_time = await pace.reserve()
+            await send_time.reach()
+            sent.append(loop.time())
+
+        tasks = [asyncio.create_task(send()) for _ in range(40)]
+        await asyncio.sleep(0.5)  # some are sent, some have a send time, the others wait for one
+        before, held = len(sent), loop.time()
+        pace.hold(7.0)
+        assert pace.held_s == pytest.approx(7.0)
+        await asyncio.wait(tasks)
+        assert before > 0
+        assert min(sent[before:]) >= held + 7.0
+        assert most_in_a_window(sent) <= 20  # it goes on as a stream and not as a burst
+        assert max(sent) - (held + 7.0) < 40 / 19
+
+    run(main())
+
+
+def test_a_shorter_wait_does_not_end_a_longer_one() -> None:
+    async def main() -> None:
+        pace = Pace(Stream(20))
+        pace.hold(7.0)
+        pace.hold(1.0)
+        assert pace.held_s == pytest.approx(7.0)
+
+    run(main())
+
+
+def test_what_has_an_intent_on_disk_is_put_back_and_not_kept_waiting() -> None:
+    async def main() -> None:
+        pace = Pace(Stream(20))
+        await pace.reserve()
+        send_time = await pace.reserve()
+        send_time.confirm_with(lambda: None)
+        pace.hold(7.0)
+        with pytest.raises(HeldBack) as raised:
+            await send_time.reach()
+        assert raised.value.ending is Ending.NEVER_DELIVERED
+        assert not send_time.has_come
+
+    run(main())
+
+
+def test_who_needs_no_send_time_any_more_leaves_it_to_the_next() -> None:
+    async def main() -> float:
+        loop, pace = asyncio.get_running_loop(), Pace(Stream(1))
+
+        def refuse() -> None:
+            raise LookupError
+
+        await pace.reserve()
+        tasks = [asyncio.create_task(pace.reserve(refuse)) for _ in range(20)]
+        await asyncio.sleep(0)
+        send_time = await pace.reserve()
+        assert all(isinstance(task.exception(), LookupError) for task in tasks)
+        return send_time.due - loop.time()
+
+    assert run(main()) < 1.1
+
+
+def test_a_lower_limit_counts_from_the_next_send_on() -> None:
+    stream = Stream(10)
+    times = [stream.take(0.0).due for _ in range(10)]
+    stream.limit_to(2, 0.025)
+    times += [stream.take(0.0).due for _ in range(6)]
+    assert all(most_in_a_window(times[index:]) <= 2 for index in range(10, 16))
+    assert times[10] >= times[8] + 1.0
+    stream.limit_to(10, 0.025)
+    times += [stream.take(0.0).due for _ in range(30)]
+    assert most_in_a_window(times) <= 10
+    with pytest.raises(ValueError, match="above 0"):
+        stream.limit_to(0, 0.025)
+
+
+def test_a_send_had_room_if_few_went_out_in_its_window() -> None:
+    busy, quiet = Stream(10), Stream(10)
+    assert [busy.take(0.0).had_room for _ in range(12)] == [True] * 5 + [False] * 7
+    assert all(quiet.take(0.25 * number).had_room for number in range(20))
+    assert not any(Stream(1).take(0.0).had_room for _ in range(3))
+
+
+def test_refusals_that_were_not_of_the_rate_give_back_what_they_took() -> None:
+    stream = Stream(20)
+    undo = stream.undo_point()
+    for second in range(5):
+        stream.refused(stream.take(1.2 * second), 1.2 * second)
+    assert stream.share(5.0) < 0.7
+    undo()
+    assert stream.share(5.0) == 1.0

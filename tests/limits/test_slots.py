@@ -279,3 +279,159 @@ def test_whatever_the_services_cap_everything_gets_its_turn_and_refusals_are_few
         assert took <= strangers + PROBE_S + 60 * (jobs / min(capacity, 6) + 2) + 10
 
     run(main())
+
+
+# --- models with caps of their own ------------------------------------------------------------------------------------
+
+
+def test_one_that_waits_for_its_models_room_lets_other_models_pass() -> None:
+    async def main() -> None:
+        slots = Slots(10)
+        (running := await slots.acquire(model="A")).name("task-1")
+        slots.refused("A")
+        assert (slots.learnt_of_models, slots.learnt) == ({"A": 1}, None)
+        waiting = [asyncio.create_task(slots.acquire(model="A")) for _ in range(2)]
+        await asyncio.sleep(0)
+        other = await slots.acquire(model="B")
+        assert not any(task.done() for task in waiting)
+        assert not other.is_too_many
+        running.release()
+        await asyncio.sleep(0)
+        assert [task.done() for task in waiting] == [True, False]  # who asked first is first
+        (await waiting[0]).release()
+        (await waiting[1]).release()
+        other.release()
+        assert (slots.running, slots.waiting) == (0, 0)
+
+    run(main())
+
+
+def test_with_room_for_all_the_first_in_the_queue_goes_whatever_its_model() -> None:
+    async def main() -> None:
+        slots = Slots(1)
+        (one := await slots.acquire(model="A")).name("task-1")
+        slots.refused("A")
+        early, late = (asyncio.create_task(slots.acquire(model=model)) for model in "AB")
+        await asyncio.sleep(0)
+        one.release()
+        await asyncio.sleep(0)
+        assert (early.done(), late.done()) == (True, False)
+        (await early).release()
+        (await late).release()
+
+    run(main())
+
+
+def test_a_create_that_is_prepared_when_its_models_cap_is_learnt_is_one_too_many() -> None:
+    async def main() -> None:
+        slots = Slots(10)
+        (await slots.acquire(model="A")).name("task-1")
+        refused, prepared, other = [await slots.acquire(model=model) for model in "AAB"]
+        refused.refused(of_one_model=True)
+        assert (prepared.is_too_many, other.is_too_many) == (True, False)
+
+    run(main())
+
+
+def test_who_waits_for_a_models_room_alone_is_told() -> None:
+    async def main() -> None:
+        slots, told = Slots(2), list[str]()
+        (await slots.acquire(model="A")).name("task-1")
+        (await slots.acquire(model="A")).name("task-2")
+        tasks = [
+            asyncio.create_task(slots.acquire(model="A", held_up=lambda: told.append("before"))),
+            asyncio.create_task(slots.acquire(model="B", held_up=lambda: told.append("other"))),
+        ]
+        await asyncio.sleep(0)
+        assert told == []
+        slots.cap("A").occupied = 1  # the service takes one
+        slots.refused("A")
+        assert told == ["before"]
+        tasks.append(asyncio.create_task(slots.acquire(model="A", held_up=lambda: told.append("after"))))
+        await asyncio.sleep(0)
+        assert told == ["before", "after"]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert slots.waiting == 0
+
+    run(main())
+
+
+def test_a_models_cap_is_forgotten_as_more_of_its_creates_are_accepted() -> None:
+    async def main() -> None:
+        slots, loop = Slots(3), asyncio.get_running_loop()
+        (await slots.acquire(model="A")).name("task-1")
+        slots.refused("A")
+        began = loop.time()
+        for number in (2, 3):
+            (await slots.acquire(model="A")).name(f"task-{number}")
+        assert loop.time() - began == pytest.approx(PROBE_S, abs=0.01)
+        assert slots.learnt_of_models == {}
+
+    run(main())
+
+
+def test_a_models_creates_wait_as_long_as_the_service_asks() -> None:
+    """Retry-After beside a refusal of concurrency: even if one of the model's tasks ends before."""
+
+    async def main() -> None:
+        slots, loop = Slots(10), asyncio.get_running_loop()
+        (running := await slots.acquire(model="A")).name("task-1")
+        began = loop.time()
+        slots.refused("A", wait_s=7.0)
+        running.release()
+        await slots.acquire(model="B")
+        assert loop.time() - began < 0.1
+        await slots.acquire(model="A")
+        assert loop.time() - began == pytest.approx(7.0, abs=0.01)
+
+    run(main())
+
+
+def test_nothing_is_kept_of_a_model_that_is_gone() -> None:
+    async def main() -> None:
+        slots = Slots(1)
+        for number in range(50):
+            (await slots.acquire(model=f"model {number}")).release()
+        waiter = asyncio.create_task(slots.acquire(model="waits"))
+        slot = await slots.acquire(model="runs") if not waiter.done() else await waiter
+        slot.release()
+        (await waiter).release()
+        assert slots._models == {}
+
+    run(main())
+
+
+@given(
+    jobs=st.lists(st.tuples(st.sampled_from("ABC"), st.floats(0.1, 3), st.floats(0, 20)), max_size=25),
+    refusals=st.lists(st.tuples(st.sampled_from(["A", "B", None]), st.floats(0, 10)), max_size=6),
+    capacity=st.integers(1, 4),
+)
+def test_with_models_no_slot_is_lost_and_nobody_waits_beside_room(
+    jobs: list[tuple[str, float, float]], refusals: list[tuple[str | None, float]], capacity: int
+) -> None:
+    """Whoever is cancelled whenever: 0.1 to 3 s of work each, some cancelled on the way."""
+
+    async def main() -> None:
+        slots, loop = Slots(capacity), asyncio.get_running_loop()
+
+        async def work(model: str, seconds: float) -> None:
+            slot = await slots.acquire(model=model)
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                slot.release()
+            assert not any(slots._has_room(model) for model in slots._queues)
+
+        tasks = [asyncio.create_task(work(model, seconds)) for model, seconds, _ in jobs]
+        for task, (_, _, cancel_at) in zip(tasks, jobs, strict=True):
+            loop.call_later(cancel_at, task.cancel)
+        for model, at in refusals:
+            loop.call_later(at, slots.refused, model)
+        if tasks:
+            done, _ = await asyncio.wait(tasks)
+            assert all(task.cancelled() or task.exception() is None for task in done)
+        assert (slots.running, slots.occupied, slots.waiting, slots._queues) == (0, 0, 0, {})
+
+    run(main())

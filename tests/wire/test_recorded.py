@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from mps_aigc_async.errors import AigcError, ServiceError, Throttled
+from mps_aigc_async.errors import AigcError, ServiceError
 from mps_aigc_async.requests import AudioRequest, ImageRequest, VideoRequest
 from mps_aigc_async.states import Kind, TaskState
 from mps_aigc_async.wire import mps, mps_errors, relay, vod, vod_errors, vod_tasks
@@ -88,8 +88,6 @@ def told_of(error: AigcError) -> dict[str, Any]:
     plain: dict[str, Any] = {"error": type(error).__name__, "ending": error.ending.name, "request_id": error.request_id}
     if isinstance(error, ServiceError):  # a TransportError's text is ours, not the answer's
         plain |= {"code": error.code, "message": error.message}
-    if isinstance(error, Throttled):
-        plain["retry_after_s"] = error.retry_after_s
     return {name: own for name, own in plain.items() if own is not None}
 
 

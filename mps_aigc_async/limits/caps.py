@@ -1,0 +1,113 @@
+"""The service's own cap on tasks running at once, as its refusals tell it.
+
+The service does not publish the cap. What ran here when it refused one more is that cap as far as we can know, and from
+then on it is the one in force. A create goes when one of ours has ended, and otherwise, since others may share the
+account, one more is tried every `PROBE_S`. So a cap that was learnt by mistake costs time, and is forgotten again.
+
+There is a cap for all tasks of a kind (LimitExceeded.CreateTask is documented per account), and one for the tasks of a
+single model: Hailuo H3 and VOD's models say RequestLimitExceeded of theirs (reported, 2026-08).
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from .refusals import Streak
+
+PROBE_S: Final = 20.0
+"""Seconds without a place after which one create more is tried: a task runs for minutes, and a refusal is free. Hailuo
+H3's refusals are reported to pass after some 20 s, too."""
+
+
+class Cap:
+    """The tasks of one sort that run here, and how many of them may.
+
+    `changed` is called when there may be more room than before. Who counts a slot in and out is `slots.Slots`.
+    """
+
+    def __init__(self, capacity: int, changed: Callable[[], None]) -> None:
+        self.capacity = capacity
+        self.learnt: int | None = None
+        """The service's own cap, where its refusals have told one below the capacity."""
+        self.running = 0
+        """Slots that are out."""
+        self.occupied = 0
+        """Those of them in which a task runs, or may run."""
+        self.most_running = 0
+        self.most_occupied = 0
+        self.streak: Streak | None = None
+        """The refusals for the rate since the latest accepted create, while they do not tell of a cap."""
+        self._changed = changed
+        self._probing = False
+        self._probe_timer: asyncio.TimerHandle | None = None
+        self._shut_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def in_force(self) -> int:
+        """How many may be out: the capacity, or what the service has been found to take."""
+        return self.capacity if self.learnt is None else min(self.capacity, self.learnt)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may be out."""
+        return self._shut_timer is None and self.running < self.in_force
+
+    @property
+    def is_too_small(self) -> bool:
+        """Whether more are out than may be by now: a create that is not sent yet would be refused."""
+        return self._shut_timer is not None or self.running > self.in_force
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is known of it that a new one would not know."""
+        timers = (self._probe_timer, self._shut_timer)
+        return not self.running and self.learnt is None and self.streak is None and timers == (None, None)
+
+    def taken(self) -> None:
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+
+    def returned(self) -> None:
+        self.running -= 1
+
+    def entered(self) -> None:
+        """A task runs, or may run, in a slot that is out."""
+        self.occupied += 1
+        self.most_occupied = max(self.most_occupied, self.occupied)
+
+    def left(self) -> None:
+        """Nothing runs any more in a slot that a task was in."""
+        self.occupied -= 1
+
+    def refused(self, wait_s: float = 0.0) -> None:
+        """The service had no room for one task more than what runs here, and asked not to be asked for `wait_s`."""
+        loop = asyncio.get_running_loop()
+        self._probing, self.streak = False, None
+        if wait_s > 0:
+            if self._shut_timer is not None:
+                self._shut_timer.cancel()
+            self._shut_timer = loop.call_later(wait_s, self._open)
+        if self._probe_timer is not None:
+            self._probe_timer.cancel()
+        self._probe_timer = loop.call_later(max(PROBE_S, wait_s), self._probe)
+        self._learn(self.occupied)
+
+    def found_room(self) -> None:
+        """A task more runs than before: the service takes as many, at the least."""
+        self.streak = None
+        if self.learnt is not None:
+            self._learn(max(self.learnt, self.occupied + self._probing))
+
+    def _open(self) -> None:
+        self._shut_timer = None
+        self._changed()
+
+    def _probe(self) -> None:
+        """Let one more be tried, and further ones as long as they are accepted: `refused` ends it."""
+        self._probe_timer = None
+        self._probing = True
+        self._learn((self.learnt or 0) + 1)
+
+    def _learn(self, cap: int) -> None:
+        self.learnt = cap if cap < self.capacity else None
+        self._changed()

@@ -1,0 +1,76 @@
+"""Whether RequestLimitExceeded is of the rate or of concurrency: the signs, one by one."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mps_aigc_async.callbacks import ignore
+from mps_aigc_async.errors import ServiceError, Throttled, TooManyTasks
+from mps_aigc_async.limits.refusals import (
+    APART_S,
+    PROOF,
+    Evidence,
+    as_concurrency,
+    is_of_concurrency,
+    is_of_one_model,
+    streak_with,
+)
+
+REFUSAL = Throttled("RequestLimitExceeded", "too fast", request_id="r-1")
+SATURATED = Evidence(had_room=False, running=5, has_cap=False, refusals=1, windows=0.0)
+"""The first refusal of a stream that uses all of its rate: by all that is known, of the rate."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "of_concurrency"),
+    [
+        ({}, False),
+        ({"refusals": 30, "windows": 0.9}, False),  # a burst of another process filled one window
+        ({"refusals": PROOF - 1, "windows": 5.0}, False),
+        ({"refusals": PROOF, "windows": 1.0}, True),
+        ({"has_cap": True}, True),
+        ({"had_room": True}, True),
+        ({"had_room": True, "running": 0}, False),  # nothing of ours to wait for: another process may use the rate
+        ({"had_room": True, "running": 0, "refusals": PROOF, "windows": 1.0}, True),
+    ],
+)
+def test_the_signs_of_concurrency(changes: dict[str, Any], of_concurrency: bool) -> None:
+    assert is_of_concurrency(REFUSAL, replace(SATURATED, **changes)) is of_concurrency
+
+
+def test_a_time_that_the_service_names_speaks_for_the_rate_until_it_persists() -> None:
+    told = Throttled("RequestLimitExceeded", "", retry_after_s=7.0)
+    room = replace(SATURATED, had_room=True)
+    assert not is_of_concurrency(told, room)
+    assert is_of_concurrency(told, replace(room, refusals=PROOF, windows=1.0))
+
+
+@pytest.mark.parametrize(
+    ("code", "of_one_model"),
+    [
+        ("LimitExceeded.CreateTask", False),
+        ("LimitExceeded", False),
+        ("RequestLimitExceeded", True),
+        ("RequestLimitExceeded.Concurrency", True),
+        ("ResourceInsufficient", True),
+        ("HTTP 429", True),
+    ],
+)
+def test_only_a_documented_cap_is_the_accounts(code: str, of_one_model: bool) -> None:
+    assert is_of_one_model(ServiceError(code, "")) is of_one_model
+
+
+def test_a_refusal_of_concurrency_keeps_what_the_service_said() -> None:
+    busy = as_concurrency(Throttled("RequestLimitExceeded", "too fast", request_id="r-1", retry_after_s=3.0))
+    assert (type(busy), busy.code, busy.message, busy.request_id) == (
+        TooManyTasks, "RequestLimitExceeded", "too fast", "r-1",
+    )  # fmt: skip
+    assert (busy.ending, busy.retry_after_s) == (REFUSAL.ending, 3.0)
+
+
+def test_refusals_are_in_a_row_unless_they_are_far_apart() -> None:
+    first = streak_with(None, 10.0, ignore)
+    second = streak_with(first, 11.5, ignore)
+    assert (second.refusals, second.began, second.latest) == (2, 10.0, 11.5)
+    assert streak_with(second, 11.5 + APART_S + 1, ignore).refusals == 1
