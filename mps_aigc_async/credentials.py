@@ -29,6 +29,11 @@ class Credentials:
             raise ConfigError("expires_at names no time zone: write it as datetime.fromtimestamp(seconds, UTC)")
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be quoted: the SecretId too, which is half of a pair."""
+        return (self.secret_id, *(secret.get_secret_value() for secret in (self.secret_key, self.token) if secret))
+
+    @property
     def account(self) -> str:
         """A name for the account of this key that may be written down: enough to tell two apart, not enough to use.
 

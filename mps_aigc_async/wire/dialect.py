@@ -41,6 +41,9 @@ class HttpAnswer:
     headers: Mapping[str, str]
     body: bytes
 
+    def __repr__(self) -> str:
+        return f"HttpAnswer({self.status}, {len(self.body)} bytes)"  # it may quote the request's headers
+
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T_co]):
