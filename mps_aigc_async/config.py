@@ -7,19 +7,21 @@ unknown key is refused by name: a misspelt limit must not silently be no limit.
 import hashlib
 import json
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import unquote
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
 from .catalog import Strictness
-from .credentials import Credentials
+from .credentials import Credentials, fault_in, stripped, without_scheme
 from .deadlines import TASK_DEADLINE_S
 from .errors import ConfigError
-from .keyfiles import is_placeholder, profile_keys, profiles, stripped, warn_of_readers
+from .keyfiles import is_placeholder, profile_keys, profiles, warn_of_readers
 from .limits import DEFAULT_JITTER_S
 from .pipelines import AudioDefaults, Defaults, ImageDefaults, VideoDefaults
 from .requests import CosStore
@@ -40,15 +42,71 @@ ENVIRONMENT: Final = {
 }
 """Environment variables that win over the file, and the key each stands for."""
 
-Tasks = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
+Tasks = Annotated[int, Field(ge=1, le=1_000_000)]
+Seconds = Annotated[float, Field(gt=0, le=30 * 24 * 3600)]
+"""At most 30 days: VOD tells of a task for 3, and no result's URL is documented to live as long."""
+Rate = Annotated[float, Field(ge=0.001, le=10_000)]
+"""Calls per second. The highest documented limit is 100: a larger number than the bound would be no limit at all, and a
+smaller one than the other a batch that never ends."""
+Milliseconds = Annotated[int, Field(ge=100, le=3_600_000)]
+Length = Annotated[int, Field(ge=1, le=3600)]
+
+
+def _line(text: str) -> str:
+    """The text without blanks around it."""
+    text = text.strip()
+    if not text.isprintable():
+        raise ValueError("has a line end or another control character in it")
+    return text
+
+
+def _account(name: str) -> str:
+    if not name.strip() or not name.isprintable():  # as it is: ledgers know it
+        raise ValueError("is empty, or has a line end or another control character in it: give it any name that stays")
+    return name
+
+
+def _region(region: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9-]*", region := region.strip()):
+        raise ValueError("is no region's name, such as ap-guangzhou: it has letters, digits and hyphens only")
+    return region
+
+
+def _bucket(bucket: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9.-]*", bucket := bucket.strip()):
+        raise ValueError("is no bucket's name, such as results-1250000000: it has letters, digits and hyphens only")
+    return bucket
+
+
+def _query_path(path: str) -> str:
+    """A path and perhaps a query, which are sent as they are."""
+    path = path.strip()
+    left = path.replace("{task_id}", "")
+    if not path.startswith("/"):
+        raise ValueError("begins with / and has no host: that is relay.baseUrl's")
+    if left == path or "{" in left or "}" in left:
+        raise ValueError("must hold {task_id} where the TaskId belongs, and nothing else in braces")
+    if not re.fullmatch(r"[!-~]*", left) or re.search(r'[#"<>\\^`|]|%(?![0-9A-Fa-f]{2})', left):
+        raise ValueError("has a blank, a # or another character that no URL's path can hold: write it as %XX")
+    parts = unquote(path.partition("?")[0]).split("/")[1:]
+    if "" in parts[:-1] or {".", ".."} & set(parts):
+        raise ValueError("has an empty part, . or .. in it, which servers resolve to another path")
+    return path
+
+
+Line = Annotated[str, AfterValidator(_line)]
+Region = Annotated[str, AfterValidator(_region)]
 
 
 class Section(BaseModel):
-    """A part of the config file: camelCase there, snake_case here."""
+    """A part of the config file: camelCase there, snake_case here.
+
+    Values have their JSON type: neither `true` nor `"8"` is a number, and `"no"` is not false.
+    """
 
     model_config = ConfigDict(
         frozen=True,
+        strict=True,
         extra="forbid",
         alias_generator=to_camel,
         protected_namespaces=(),
@@ -64,17 +122,17 @@ class TencentCloud(Section):
     secret_key: SecretStr = SecretStr("")
     token: SecretStr | None = None
     """Session token of temporary credentials."""
-    region: str | None = None
-    endpoint: str | None = None
+    region: Region | None = None
+    endpoint: Line | None = None
     """Another base URL than the service's own; plain http only towards loopback."""
 
 
 class CosOutput(Section):
     """Where the service stores results in COS; sent as StoreCosParam. The guide's example bucket counts as unset."""
 
-    bucket: str = ""
-    region: str = ""
-    output_dir: str | None = None
+    bucket: Annotated[str, AfterValidator(_bucket)] = ""
+    region: Region = ""
+    output_dir: Line | None = None
 
 
 class ImageGeneration(Section):
@@ -91,7 +149,7 @@ class VideoGeneration(Section):
     enabled: bool = True
     model_name: str | None = None
     model_version: str | None = None
-    duration: int | None = Field(default=None, ge=1)
+    duration: Length | None = None
     enable_audio: bool | None = None
 
 
@@ -118,7 +176,7 @@ class Concurrency(Section):
     max_video_tasks: Tasks = 1
     max_audio_tasks: Tasks = 1
     """Ours, its default too: the documents name no cap on audio tasks."""
-    poll_interval_ms: Annotated[int, Field(ge=100)] = 5000
+    poll_interval_ms: Milliseconds = 5000
     """Between two polls of a task, on average over its life."""
     poll_strategy: Literal["fixed", "adaptive"] = "adaptive"
     """`fixed`: every interval. `adaptive`: about as often, at the ages at which tasks of the model have been seen to
@@ -149,17 +207,18 @@ class TaskTimeouts(Section):
 class Vod(Section):
     """What only the vod backend needs."""
 
-    sub_app_id: int | None = None
+    sub_app_id: Annotated[int, Field(ge=1, lt=1 << 63)] | None = None
     """The application's id: VOD requires it of accounts since 2023-12-25."""
 
 
 class Relay(Section):
     """What only the relay backend needs. Its key is better kept in $MPS_AIGC_RELAY_KEY."""
 
-    base_url: str = BASE_URL
+    base_url: Line = BASE_URL
     api_key: SecretStr = SecretStr("")
-    query_path: str = Field(default=QUERY_PATH, pattern=r"^/.*\{task_id\}")
-    """Where a task is asked about. Not documented by the relay: taken from others of its family."""
+    query_path: Annotated[str, AfterValidator(_query_path)] = QUERY_PATH
+    """Where a task is asked about; a query may follow the path. Not documented by the relay: taken from others of its
+    family."""
 
 
 class Config(Section):
@@ -177,13 +236,13 @@ class Config(Section):
     """The service that makes the images and videos: MPS, VOD, or the relay that hands on to VOD."""
     vod: Vod = Field(default_factory=Vod)
     relay: Relay = Field(default_factory=Relay)
-    account: str | None = Field(default=None, min_length=1)
+    account: Annotated[str, AfterValidator(_account)] | None = None
     """Whose limits and ledger rows these are; by default derived from the SecretId. Required where keys change."""
     tencent_cloud: TencentCloud = Field(default_factory=TencentCloud)
     cos_output: CosOutput = Field(default_factory=CosOutput)
     mps: Generation = Field(default_factory=Generation)
     concurrency: Concurrency = Field(default_factory=Concurrency)
-    limits: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    limits: dict[str, Rate] = Field(default_factory=dict)
     """Calls per second by action, where the account's differ from the documented ones."""
     pacing: Pacing = Field(default_factory=Pacing)
     timeouts: TaskTimeouts = Field(default_factory=TaskTimeouts)
@@ -230,11 +289,8 @@ class Config(Section):
             raise ConfigError(f"{source}: {fault}")
         config._source = source  # noqa: SLF001 — of our own class
         if config.tencent_cloud.endpoint:
-            try:
-                parse_endpoint(config.tencent_cloud.endpoint)
-            except ConfigError as error:
-                where = f"{source}: tencentCloud.endpoint (or $MPS_AIGC_ENDPOINT)"
-                raise ConfigError(f"{where}: {error.message}") from None
+            _check_url(config.tencent_cloud.endpoint, f"{source}: {_key_of(('tencentCloud', 'endpoint'))}")
+        _check_url(config.relay.base_url, f"{source}: relay.baseUrl")
         return config
 
     def credentials(self, home: Path | None = None) -> Credentials:
@@ -262,13 +318,22 @@ class Config(Section):
                     f"{self._source}: tencentCloud.{name} is {what}: put your key there, or set ${variable}{places} "
                     "(keys: https://console.cloud.tencent.com/cam/capi)"
                 )
-        return Credentials(secret_id.get_secret_value(), secret_key, stripped(keys.token or SecretStr("")) or None)
+        token = stripped(keys.token or SecretStr(""))
+        self._check_key("tencentCloud", "secretId", secret_id)
+        self._check_key("tencentCloud", "secretKey", secret_key)
+        self._check_key("tencentCloud", "token", token)
+        return Credentials(secret_id.get_secret_value(), secret_key, token or None)
+
+    def _check_key(self, section: str, name: str, value: SecretStr) -> None:
+        if fault := fault_in(value):
+            raise ConfigError(f"{self._source}: {_key_of((section, name))} {fault}")
 
     def _relay_key(self) -> Credentials:
-        key = stripped(self.relay.api_key)
+        key = without_scheme(self.relay.api_key)
         if is_placeholder(key):
             what = "still a placeholder" if key else "missing"
             raise ConfigError(f"{self._source}: relay.apiKey is {what}: put your key there, or set $MPS_AIGC_RELAY_KEY")
+        self._check_key("relay", "apiKey", key)
         # A bearer has no id: its digest tells one account from another, and is of no use to anybody.
         known = hashlib.sha256(key.get_secret_value().encode()).hexdigest()[:16]
         return Credentials(f"relay-{known}", key)
@@ -335,10 +400,35 @@ def _section(data: Mapping[str, Any], section: str, file: Path) -> dict[str, Any
 def _explain(error: ValidationError) -> str:
     """Each fault by its key, without the value: it may be a secret."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in detail['loc'])}: "
-        + (_unknown_key(detail["loc"]) if detail["type"] == "extra_forbidden" else detail["msg"])
+        f"{_key_of(detail['loc'])}: "
+        + (
+            _unknown_key(detail["loc"])
+            if detail["type"] == "extra_forbidden"
+            else detail["msg"].removeprefix("Value error, ")
+        )
         for detail in error.errors(include_url=False, include_input=False)
     )
+
+
+_VARIABLES: Final = {key: variable for variable, key in ENVIRONMENT.items()}
+
+
+def _key_of(where: tuple[int | str, ...]) -> str:
+    """The key, and the environment variable that may stand for it."""
+    key = ".".join(str(part) for part in where)
+    variable = _VARIABLES.get((str(where[0]), str(where[-1]))) if len(where) == 2 else None
+    return f"{key} (or ${variable})" if variable else key
+
+
+def _check_url(url: str, where: str) -> None:
+    """Raise ConfigError that names the key, and shows no more of the URL than its host: it may hold a password."""
+    try:
+        parse_endpoint(url)
+    except ConfigError as error:
+        fault = error.message
+    else:
+        return
+    raise ConfigError(f"{where}: {fault}")
 
 
 def _unknown_key(where: tuple[int | str, ...]) -> str:

@@ -14,7 +14,7 @@ from typing import Final, Protocol, cast
 
 from pydantic import SecretStr
 
-from .credentials import Credentials, CredentialSource
+from .credentials import Credentials, CredentialSource, stripped
 from .errors import ConfigError
 
 
@@ -46,6 +46,8 @@ _KEYS: Final = ("secret_key", "secretKey")
 def recognised(given: AnyCredentials) -> Credentials | CredentialSource:
     """Keys that stay, or a source of keys that change. Raises ConfigError for anything else."""
     if isinstance(given, Credentials):
+        if not given.secret_id or not given.secret_key:
+            raise ConfigError("credentials: these Credentials lack the secret_id or the secret_key")
         return given
     if isinstance(given, type):  # it would pass for a function, and for an object with properties
         raise ConfigError(f"credentials: {given.__name__} is a class: give an object made from it")
@@ -128,4 +130,4 @@ def _credentials(secret_id: object, secret_key: object, token: object) -> Creden
 
 
 def _text(value: object) -> str:
-    return value.strip() if isinstance(value, str) else ""
+    return stripped(SecretStr(value)).get_secret_value() if isinstance(value, str) else ""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mps_aigc_async import AigcError, DamagedRow, DownloadError, LedgerError
+from mps_aigc_async import AigcError, ConfigError, DamagedRow, DownloadError, LedgerError
 from mps_aigc_async.advice import advice_for
 
 
@@ -11,6 +11,7 @@ from mps_aigc_async.advice import advice_for
     [
         (LedgerError("the ledger jobs.db was removed"), "fix the ledger as the message says before"),
         (DamagedRow("`urls` cannot be read"), "correct or restore these rows"),
+        (ConfigError("relay.apiKey has a blank in it"), "fix the config or the key that the message names"),
         (DownloadError("HTTP 410"), "if the URLs are refused for good, give the request another id"),
     ],
 )

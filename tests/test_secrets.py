@@ -240,7 +240,7 @@ async def told_of(echo: Echo, folder: Path, logs: pytest.LogCaptureFixture) -> t
     await asyncio.to_thread(report.write, folder)
     told = [heard_status, *(f"{error!r} {error} {vars(error)}" for error in errors), *map(repr, outcomes)]
     told += [shown(error) for error in errors] + [f"{event!r}" for event in heard]
-    told += [shown(error) for event in heard if isinstance(error := getattr(event, "error", None), AigcError)]
+    told += [shown(told_error) for event in heard if isinstance(told_error := getattr(event, "error", None), AigcError)]
     told += [record.getMessage() for record in logs.records]
     for command in (["status", str(folder)], ["settle", str(folder)]):
         told.append((await asyncio.to_thread(CliRunner().invoke, app, command)).output)
