@@ -7,17 +7,16 @@ unknown key is refused by name: a misspelt limit must not silently be no limit.
 import hashlib
 import json
 import os
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import unquote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
 from .catalog import Strictness
+from .config_values import Account, Bucket, Id, Length, Line, Milliseconds, QueryPath, Rate, Region, Seconds, Tasks
 from .credentials import Credentials, fault_in, stripped, without_scheme
 from .deadlines import TASK_DEADLINE_S
 from .errors import ConfigError
@@ -41,61 +40,6 @@ ENVIRONMENT: Final = {
     "MPS_AIGC_RELAY_KEY": ("relay", "apiKey"),
 }
 """Environment variables that win over the file, and the key each stands for."""
-
-Tasks = Annotated[int, Field(ge=1, le=1_000_000)]
-Seconds = Annotated[float, Field(gt=0, le=30 * 24 * 3600)]
-"""At most 30 days: VOD tells of a task for 3, and no result's URL is documented to live as long."""
-Rate = Annotated[float, Field(ge=0.001, le=10_000)]
-"""Calls per second. The highest documented limit is 100: a larger number than the bound would be no limit at all, and a
-smaller one than the other a batch that never ends."""
-Milliseconds = Annotated[int, Field(ge=100, le=3_600_000)]
-Length = Annotated[int, Field(ge=1, le=3600)]
-
-
-def _line(text: str) -> str:
-    """The text without blanks around it."""
-    text = text.strip()
-    if not text.isprintable():
-        raise ValueError("has a line end or another control character in it")
-    return text
-
-
-def _account(name: str) -> str:
-    if not name.strip() or not name.isprintable():  # as it is: ledgers know it
-        raise ValueError("is empty, or has a line end or another control character in it: give it any name that stays")
-    return name
-
-
-def _region(region: str) -> str:
-    if not re.fullmatch("[A-Za-z0-9-]*", region := region.strip()):
-        raise ValueError("is no region's name, such as ap-guangzhou: it has letters, digits and hyphens only")
-    return region
-
-
-def _bucket(bucket: str) -> str:
-    if not re.fullmatch("[A-Za-z0-9.-]*", bucket := bucket.strip()):
-        raise ValueError("is no bucket's name, such as results-1250000000: it has letters, digits and hyphens only")
-    return bucket
-
-
-def _query_path(path: str) -> str:
-    """A path and perhaps a query, which are sent as they are."""
-    path = path.strip()
-    left = path.replace("{task_id}", "")
-    if not path.startswith("/"):
-        raise ValueError("begins with / and has no host: that is relay.baseUrl's")
-    if left == path or "{" in left or "}" in left:
-        raise ValueError("must hold {task_id} where the TaskId belongs, and nothing else in braces")
-    if not re.fullmatch(r"[!-~]*", left) or re.search(r'[#"<>\\^`|]|%(?![0-9A-Fa-f]{2})', left):
-        raise ValueError("has a blank, a # or another character that no URL's path can hold: write it as %XX")
-    parts = unquote(path.partition("?")[0]).split("/")[1:]
-    if "" in parts[:-1] or {".", ".."} & set(parts):
-        raise ValueError("has an empty part, . or .. in it, which servers resolve to another path")
-    return path
-
-
-Line = Annotated[str, AfterValidator(_line)]
-Region = Annotated[str, AfterValidator(_region)]
 
 
 class Section(BaseModel):
@@ -130,7 +74,7 @@ class TencentCloud(Section):
 class CosOutput(Section):
     """Where the service stores results in COS; sent as StoreCosParam. The guide's example bucket counts as unset."""
 
-    bucket: Annotated[str, AfterValidator(_bucket)] = ""
+    bucket: Bucket = ""
     region: Region = ""
     output_dir: Line | None = None
 
@@ -207,7 +151,7 @@ class TaskTimeouts(Section):
 class Vod(Section):
     """What only the vod backend needs."""
 
-    sub_app_id: Annotated[int, Field(ge=1, lt=1 << 63)] | None = None
+    sub_app_id: Id | None = None
     """The application's id: VOD requires it of accounts since 2023-12-25."""
 
 
@@ -216,7 +160,7 @@ class Relay(Section):
 
     base_url: Line = BASE_URL
     api_key: SecretStr = SecretStr("")
-    query_path: Annotated[str, AfterValidator(_query_path)] = QUERY_PATH
+    query_path: QueryPath = QUERY_PATH
     """Where a task is asked about; a query may follow the path. Not documented by the relay: taken from others of its
     family."""
 
@@ -236,7 +180,7 @@ class Config(Section):
     """The service that makes the images and videos: MPS, VOD, or the relay that hands on to VOD."""
     vod: Vod = Field(default_factory=Vod)
     relay: Relay = Field(default_factory=Relay)
-    account: Annotated[str, AfterValidator(_account)] | None = None
+    account: Account | None = None
     """Whose limits and ledger rows these are; by default derived from the SecretId. Required where keys change."""
     tencent_cloud: TencentCloud = Field(default_factory=TencentCloud)
     cos_output: CosOutput = Field(default_factory=CosOutput)

@@ -54,7 +54,13 @@ def recognised(given: AnyCredentials) -> Credentials | CredentialSource:
     if _has(given, _IDS) and _has(given, _KEYS):
         if _computes(given):
             return OfficialSource(given)
-        keys = _keys_of(given)
+        keys, fault = Credentials("", SecretStr("")), ""
+        try:
+            keys = _keys_of(given)
+        except ConfigError as error:
+            fault = error.message
+        if fault:  # raised out here: the frames below have the keys in their variables
+            raise ConfigError(f"credentials: {fault}")
         if not keys.secret_id or not keys.secret_key:
             raise ConfigError(f"credentials: this {type(given).__name__} has no keys")
         return keys

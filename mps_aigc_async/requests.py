@@ -12,6 +12,7 @@ import json
 import re
 from binascii import a2b_base64
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Self
 
@@ -119,10 +120,9 @@ class VodFile(Value):
         if not value:
             return value
         encoded = "".join(_DATA_URL.sub("", value, count=1).split())
-        try:
+        content: bytes | None = None
+        with suppress(ValueError):
             content = a2b_base64(encoded, strict_mode=True)
-        except ValueError:
-            content = None
         if content is None or len(encoded) % 4:  # Python lets one = too many pass
             raise ValueError("is not Base64: A-Z, a-z, 0-9, + and /, padded with =")
         if not content:

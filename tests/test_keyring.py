@@ -538,3 +538,17 @@ def test_a_sources_own_words_are_masked_too(caplog: pytest.LogCaptureFixture) ->
         assert SECRET not in caplog.text
 
     run(main())
+
+
+def test_a_source_whose_key_no_header_can_carry_is_told_by_the_keys_name(caplog: pytest.LogCaptureFixture) -> None:
+    async def source() -> Credentials:
+        return Credentials("AKIDTEMPORARY", SecretStr(f"{SECRET}\nhalf"))
+
+    async def main() -> None:
+        ring = KeyRing(source, wall)
+        with pytest.raises(AccountError, match="secret_key has a line end in it") as caught:
+            await ring.current()
+        await ring.close()
+        assert SECRET not in ended(caught.value) + caplog.text
+
+    run(main())
