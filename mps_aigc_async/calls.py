@@ -8,6 +8,8 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 from .callbacks import ignore
@@ -88,7 +90,8 @@ class Calls:
             signed_at = int(self._clock.now())
             request = self._dialect.sign(call, credentials, signed_at)
             answer = await self._transport.exchange(request, send_time.reach, send_time.sent)
-            return self._masked(self._decoded(call, answer, credentials, send_time, signed_at), request)
+            masking = replace(call, decode=partial(self._read, call.decode, request))
+            return self._decoded(masking, answer, credentials, send_time, signed_at)
         except AigcError as error:
             failure = error
         except asyncio.CancelledError as fault:
@@ -120,10 +123,15 @@ class Calls:
         self._hear_time(answer, send_time)
         return value
 
-    def _masked(self, value: T, request: HttpRequest) -> T:
-        """The decoded answer, masked. Raises TransportError for a create's whose TaskId had to be masked: there is a
+    def _read(self, decode: Callable[[HttpAnswer], T], request: HttpRequest, answer: HttpAnswer) -> T:
+        """What the answer says, masked. Raises TransportError for a create's whose TaskId had to be masked: there is a
         task, and this text is not its name."""
-        masked = self._keys.mask.value(value, _signature_in(request))
+        mask = self._keys.mask
+        try:
+            value = decode(answer)
+        except AigcError as error:
+            raise mask.error(error, _signature_in(request)) from None
+        masked = mask.value(value, _signature_in(request))
         if isinstance(value, Created) and isinstance(masked, Created) and value.task_id != masked.task_id:
             raise TransportError(
                 "the answer to the create has a TaskId that quotes this client's credentials or has control "
