@@ -6,6 +6,7 @@ from typing import Final
 from .errors import (
     AccountError,
     AigcError,
+    ConfigError,
     ContentViolation,
     CreateOutcomeUnknown,
     DamagedRow,
@@ -30,6 +31,7 @@ _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
     ),
     (ContentViolation, "change the prompt or the input, and give the request another id"),
     (InvalidRequest, "fix the request and run the batch again"),
+    (ConfigError, "fix the config or the key that the message names, then run the same command again"),
     (DamagedRow, "correct or restore these rows as the message says, then run the same command again"),
     (LedgerError, "fix the ledger as the message says before you run the same command again"),
     (

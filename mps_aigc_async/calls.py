@@ -9,19 +9,22 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 from .callbacks import ignore
 from .clock import ServiceClock
 from .credentials import Credentials
-from .errors import AigcError, ClientClosed, Redirected, ServiceError, Throttled, TooManyTasks
+from .errors import AigcError, ClientClosed, Redirected, ServiceError, Throttled, TooManyTasks, TransportError
 from .faults import unexpected
 from .keyring import KeyRing
 from .limits import AccountLimits, HeldBack, SendTime
 from .policy import RetryPolicy, clock_is_off, keys_are_refused, may_repeat
 from .states import Ending
 from .transport import Transport
-from .wire.dialect import Call, Dialect, HttpAnswer
+from .wire.answers import quoted
+from .wire.dialect import Call, Created, Dialect, HttpAnswer, HttpRequest
 from .wire.envelope import server_time
 from .wire.retry_after import retry_after_s
 
@@ -91,26 +94,28 @@ class Calls:
         return self._limits.pace(action).reserve(require)
 
     async def once(self, call: Call[T], send_time: SendTime, judge: Judge = slow_down) -> T:
-        """One attempt at its send time. Raises ServiceError, TransportError or UnexpectedError."""
+        """One attempt at its send time. Raises ServiceError, TransportError or UnexpectedError.
+
+        The only door for texts from outside: every value and every error that leaves here is masked.
+        """
+        request: HttpRequest | None = None
         try:
             credentials = await self._keys.current()
             signed_at = int(self._clock.now())
             request = self._dialect.sign(call, credentials, signed_at)
             answer = await self._transport.exchange(request, send_time.reach, send_time.sent)
-            return self._decoded(call, answer, credentials, send_time, signed_at, judge)
+            masking = replace(call, decode=partial(self._read, call.decode, request))
+            return self._decoded(masking, answer, credentials, send_time, signed_at, judge)
         except AigcError as error:
-            error.about(action=call.action)
-            raise
+            failure = error
         except asyncio.CancelledError as fault:
             if _is_being_cancelled():
                 raise
-            failure = unexpected(fault, f"calling {call.action}")
+            failure = _fault(fault, call, send_time)
         except Exception as fault:  # noqa: BLE001 — any: after the first byte a create may have been accepted
-            failure = unexpected(fault, f"calling {call.action}")
-        # A call that was not sent would meet the same fault again.
-        failure.ending = Ending.UNKNOWN if send_time.has_come else Ending.REFUSED
+            failure = _fault(fault, call, send_time)
         # Raised outside the `except` block, so that the foreign exception, which may quote the request, is in no chain.
-        raise failure.about(action=call.action)
+        raise self._keys.mask.error(failure, _signature_in(request)).about(action=call.action)
 
     def _decoded(
         self,
@@ -166,6 +171,23 @@ class Calls:
             error.retry_after_s = wait_s
         if not isinstance(error, TooManyTasks) or call.reads:
             self._limits.pace(call.action).hold(wait_s)
+
+    def _read(self, decode: Callable[[HttpAnswer], T], request: HttpRequest, answer: HttpAnswer) -> T:
+        """What the answer says, masked. Raises TransportError for a create's whose TaskId had to be masked: there is a
+        task, and this text is not its name."""
+        mask = self._keys.mask
+        try:
+            value = decode(answer)
+        except AigcError as error:
+            raise mask.error(error, _signature_in(request)) from None
+        masked = mask.value(value, _signature_in(request))
+        if isinstance(value, Created) and isinstance(masked, Created) and value.task_id != masked.task_id:
+            raise TransportError(
+                "the answer to the create has a TaskId that quotes this client's credentials or has control "
+                f"characters: {quoted(masked.task_id)}",
+                ending=Ending.ACCEPTED_BEFORE,
+            )
+        return masked
 
     def _hear_time(self, answer: HttpAnswer, send_time: SendTime) -> None:
         """Adjust our clock to the service's, which checks our timestamps."""
@@ -242,6 +264,21 @@ class Calls:
                 asked_for = error.retry_after_s if isinstance(error, ServiceError) else None
                 return max(delay, asked_for or 0.0)
         raise error
+
+
+def _fault(fault: BaseException, call: Call[object], send_time: SendTime) -> AigcError:
+    failure = unexpected(fault, f"calling {call.action}")
+    # A call that was not sent would meet the same fault again.
+    failure.ending = Ending.UNKNOWN if send_time.has_come else Ending.REFUSED
+    return failure
+
+
+def _signature_in(request: HttpRequest | None) -> str:
+    """The signature of a signed request; empty for one that carries a key itself.
+
+    No frame that an error leaves may have it in a variable, since many a tool shows those."""
+    _, signed, signature = (request.headers.get("Authorization", "") if request else "").rpartition("Signature=")
+    return signature if signed else ""
 
 
 def _is_being_cancelled() -> bool:

@@ -229,7 +229,7 @@ class AigcClient:
         A read is repeated after a failure; anything else only where it certainly was not accepted.
         """
         parts = self._opened()
-        if not action.isidentifier():
+        if not (action.isidentifier() and action.isascii()):  # it goes into a header
             raise InvalidRequest(f"{action!r} is no action's name: write it as in the API's documents")
         call = parts.dialect.call(action, params)
         # Closing waits a while for what may cost something, and ends what only reads.
@@ -238,7 +238,8 @@ class AigcClient:
     async def task_list(self, page: int = 1, page_size: int = 20, *, only: TaskFilter | None = None) -> TaskList:
         """One page of the account's tasks of other AIGC scenes (redraw, drama, documents to videos), on MPS.
 
-        What `generate` and its like create is not among them: the service lists it nowhere.
+        What `generate` and its like create is not among them: the service lists it nowhere. Raises InvalidRequest on
+        another backend.
         """
         return task_list(await self.call("DescribeAigcTaskList", list_params(page, page_size, only)))
 

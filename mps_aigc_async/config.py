@@ -16,10 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, Valid
 from pydantic.alias_generators import to_camel
 
 from .catalog import Strictness
-from .credentials import Credentials
+from .config_values import Account, Bucket, Id, Length, Line, Milliseconds, QueryPath, Rate, Region, Seconds, Tasks
+from .credentials import Credentials, fault_in, stripped, without_scheme
 from .deadlines import TASK_DEADLINE_S
 from .errors import ConfigError
-from .keyfiles import is_placeholder, profile_keys, profiles, stripped, warn_of_readers
+from .keyfiles import is_placeholder, profile_keys, profiles, warn_of_readers
 from .limits import DEFAULT_JITTER_S
 from .pipelines import AudioDefaults, Defaults, ImageDefaults, VideoDefaults
 from .requests import CosStore
@@ -40,15 +41,16 @@ ENVIRONMENT: Final = {
 }
 """Environment variables that win over the file, and the key each stands for."""
 
-Tasks = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
-
 
 class Section(BaseModel):
-    """A part of the config file: camelCase there, snake_case here."""
+    """A part of the config file: camelCase there, snake_case here.
+
+    Values have their JSON type: neither `true` nor `"8"` is a number, and `"no"` is not false.
+    """
 
     model_config = ConfigDict(
         frozen=True,
+        strict=True,
         extra="forbid",
         alias_generator=to_camel,
         protected_namespaces=(),
@@ -64,17 +66,17 @@ class TencentCloud(Section):
     secret_key: SecretStr = SecretStr("")
     token: SecretStr | None = None
     """Session token of temporary credentials."""
-    region: str | None = None
-    endpoint: str | None = None
+    region: Region | None = None
+    endpoint: Line | None = None
     """Another base URL than the service's own; plain http only towards loopback."""
 
 
 class CosOutput(Section):
     """Where the service stores results in COS; sent as StoreCosParam. The guide's example bucket counts as unset."""
 
-    bucket: str = ""
-    region: str = ""
-    output_dir: str | None = None
+    bucket: Bucket = ""
+    region: Region = ""
+    output_dir: Line | None = None
 
 
 class ImageGeneration(Section):
@@ -91,7 +93,7 @@ class VideoGeneration(Section):
     enabled: bool = True
     model_name: str | None = None
     model_version: str | None = None
-    duration: int | None = Field(default=None, ge=1)
+    duration: Length | None = None
     enable_audio: bool | None = None
 
 
@@ -118,7 +120,7 @@ class Concurrency(Section):
     max_video_tasks: Tasks = 1
     max_audio_tasks: Tasks = 1
     """Ours, its default too: the documents name no cap on audio tasks."""
-    poll_interval_ms: Annotated[int, Field(ge=100)] = 5000
+    poll_interval_ms: Milliseconds = 5000
     """Between two polls of a task, on average over its life."""
     poll_strategy: Literal["fixed", "adaptive"] = "adaptive"
     """`fixed`: every interval. `adaptive`: about as often, at the ages at which tasks of the model have been seen to
@@ -149,17 +151,18 @@ class TaskTimeouts(Section):
 class Vod(Section):
     """What only the vod backend needs."""
 
-    sub_app_id: int | None = None
+    sub_app_id: Id | None = None
     """The application's id: VOD requires it of accounts since 2023-12-25."""
 
 
 class Relay(Section):
     """What only the relay backend needs. Its key is better kept in $MPS_AIGC_RELAY_KEY."""
 
-    base_url: str = BASE_URL
+    base_url: Line = BASE_URL
     api_key: SecretStr = SecretStr("")
-    query_path: str = Field(default=QUERY_PATH, pattern=r"^/.*\{task_id\}")
-    """Where a task is asked about. Not documented by the relay: taken from others of its family."""
+    query_path: QueryPath = QUERY_PATH
+    """Where a task is asked about; a query may follow the path. Not documented by the relay: taken from others of its
+    family."""
 
 
 class Config(Section):
@@ -177,13 +180,13 @@ class Config(Section):
     """The service that makes the images and videos: MPS, VOD, or the relay that hands on to VOD."""
     vod: Vod = Field(default_factory=Vod)
     relay: Relay = Field(default_factory=Relay)
-    account: str | None = Field(default=None, min_length=1)
+    account: Account | None = None
     """Whose limits and ledger rows these are; by default derived from the SecretId. Required where keys change."""
     tencent_cloud: TencentCloud = Field(default_factory=TencentCloud)
     cos_output: CosOutput = Field(default_factory=CosOutput)
     mps: Generation = Field(default_factory=Generation)
     concurrency: Concurrency = Field(default_factory=Concurrency)
-    limits: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    limits: dict[str, Rate] = Field(default_factory=dict)
     """Calls per second by action, where the account's differ from the documented ones."""
     pacing: Pacing = Field(default_factory=Pacing)
     timeouts: TaskTimeouts = Field(default_factory=TaskTimeouts)
@@ -230,11 +233,8 @@ class Config(Section):
             raise ConfigError(f"{source}: {fault}")
         config._source = source  # noqa: SLF001 — of our own class
         if config.tencent_cloud.endpoint:
-            try:
-                parse_endpoint(config.tencent_cloud.endpoint)
-            except ConfigError as error:
-                where = f"{source}: tencentCloud.endpoint (or $MPS_AIGC_ENDPOINT)"
-                raise ConfigError(f"{where}: {error.message}") from None
+            _check_url(config.tencent_cloud.endpoint, f"{source}: {_key_of(('tencentCloud', 'endpoint'))}")
+        _check_url(config.relay.base_url, f"{source}: relay.baseUrl")
         return config
 
     def credentials(self, home: Path | None = None) -> Credentials:
@@ -262,13 +262,22 @@ class Config(Section):
                     f"{self._source}: tencentCloud.{name} is {what}: put your key there, or set ${variable}{places} "
                     "(keys: https://console.cloud.tencent.com/cam/capi)"
                 )
-        return Credentials(secret_id.get_secret_value(), secret_key, stripped(keys.token or SecretStr("")) or None)
+        token = stripped(keys.token or SecretStr(""))
+        self._check_key("tencentCloud", "secretId", secret_id)
+        self._check_key("tencentCloud", "secretKey", secret_key)
+        self._check_key("tencentCloud", "token", token)
+        return Credentials(secret_id.get_secret_value(), secret_key, token or None)
+
+    def _check_key(self, section: str, name: str, value: SecretStr) -> None:
+        if fault := fault_in(value):
+            raise ConfigError(f"{self._source}: {_key_of((section, name))} {fault}")
 
     def _relay_key(self) -> Credentials:
-        key = stripped(self.relay.api_key)
+        key = without_scheme(self.relay.api_key)
         if is_placeholder(key):
             what = "still a placeholder" if key else "missing"
             raise ConfigError(f"{self._source}: relay.apiKey is {what}: put your key there, or set $MPS_AIGC_RELAY_KEY")
+        self._check_key("relay", "apiKey", key)
         # A bearer has no id: its digest tells one account from another, and is of no use to anybody.
         known = hashlib.sha256(key.get_secret_value().encode()).hexdigest()[:16]
         return Credentials(f"relay-{known}", key)
@@ -335,10 +344,35 @@ def _section(data: Mapping[str, Any], section: str, file: Path) -> dict[str, Any
 def _explain(error: ValidationError) -> str:
     """Each fault by its key, without the value: it may be a secret."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in detail['loc'])}: "
-        + (_unknown_key(detail["loc"]) if detail["type"] == "extra_forbidden" else detail["msg"])
+        f"{_key_of(detail['loc'])}: "
+        + (
+            _unknown_key(detail["loc"])
+            if detail["type"] == "extra_forbidden"
+            else detail["msg"].removeprefix("Value error, ")
+        )
         for detail in error.errors(include_url=False, include_input=False)
     )
+
+
+_VARIABLES: Final = {key: variable for variable, key in ENVIRONMENT.items()}
+
+
+def _key_of(where: tuple[int | str, ...]) -> str:
+    """The key, and the environment variable that may stand for it."""
+    key = ".".join(str(part) for part in where)
+    variable = _VARIABLES.get((str(where[0]), str(where[-1]))) if len(where) == 2 else None
+    return f"{key} (or ${variable})" if variable else key
+
+
+def _check_url(url: str, where: str) -> None:
+    """Raise ConfigError that names the key, and shows no more of the URL than its host: it may hold a password."""
+    try:
+        parse_endpoint(url)
+    except ConfigError as error:
+        fault = error.message
+    else:
+        return
+    raise ConfigError(f"{where}: {fault}")
 
 
 def _unknown_key(where: tuple[int | str, ...]) -> str:

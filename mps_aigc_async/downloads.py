@@ -26,6 +26,7 @@ from .callbacks import ignore
 from .connections import QuietConnector
 from .errors import DownloadError
 from .faults import frames_of
+from .masking import one_line
 from .media import medium_of, suffix_for
 from .partfile import Part, PartLost, opened, put_in_place, removed, sync, write
 from .places import WINDOW_S, LeastSpeed, Places, TooSlow
@@ -213,7 +214,9 @@ def _judge(response: aiohttp.ClientResponse, part: Part, kind: Kind) -> int | No
         raise Fault("another part of the file came than the one asked for")
     packed = [coding for coding in _codings(response) if coding not in _AS_STORED]
     if packed:
-        raise Fault(f"the server sent it compressed ({', '.join(packed)}), which was not requested", Hope.MINUTES)
+        raise Fault(
+            f"the server sent it compressed ({one_line(', '.join(packed))}), which was not requested", Hope.MINUTES
+        )
     size = response.content_length if enclosed is None else int(enclosed["whole"])
     _check_size(size or 0, kind)
     return size
@@ -260,7 +263,7 @@ def _suffix(part: Part, content_type: str, url: str, kind: Kind) -> str:
     suffix = suffix_for(part.head, content_type, url, kind) if part.size else None
     if suffix is None:
         part.tag = ""  # start from the beginning next time
-        content = f"a text page ({content_type})" if part.size else "an empty file"
+        content = f"a text page ({one_line(content_type)})" if part.size else "an empty file"
         raise Fault(f"the server sent {content} instead of the {kind}", Hope.MINUTES)
     if medium_of(suffix, kind) is not kind:
         # Some scenes make another medium than their kind (Hunyuan's 3d_scene): it is paid for, so it is kept.

@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from .credentials import Credentials
+from .credentials import Credentials, fault_in, stripped
 from .errors import ConfigError
 
 _PLACEHOLDER: Final = re.compile(r"^\s*$|^您的|^your[-_ ]|^<.*>$", re.IGNORECASE)
@@ -21,11 +21,6 @@ PROFILE: Final = Path(".tencentcloud", "credentials")
 """In the user's home, and below /etc without its dot: where the official SDK's ProfileCredential looks (3.1.194,
 2026-10). It takes the first of the two that exists, reads its section [default], and knows no variable for another."""
 SYSTEM_PROFILE: Final = Path("/etc/tencentcloud/credentials")
-
-
-def stripped(secret: SecretStr) -> SecretStr:
-    """Without blanks around it: a container's secret file often ends with a line's end, which no header can carry."""
-    return SecretStr(secret.get_secret_value().strip())
 
 
 def is_placeholder(secret: SecretStr) -> bool:
@@ -63,6 +58,9 @@ def profile_keys(home: Path | None, stacklevel: int = 1) -> Credentials | None:
     warn_of_readers(file, (secret_key, token), stacklevel + 1)
     if is_placeholder(secret_id) or is_placeholder(secret_key):
         return None
+    for name, secret in (("secret_id", secret_id), ("secret_key", secret_key), ("token", token)):
+        if fault := fault_in(secret):
+            raise ConfigError(f"{file}: {name} {fault}")
     return Credentials(secret_id.get_secret_value(), secret_key, token or None)
 
 

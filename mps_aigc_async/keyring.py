@@ -15,6 +15,7 @@ from typing import Final
 
 from .credentials import Credentials, CredentialSource
 from .errors import AccountError, AigcError
+from .masking import Mask
 from .ownership import Owner
 from .states import Ending
 
@@ -43,6 +44,9 @@ AGAIN_MOST_S: Final = 60.0
 REFUSED_AGAIN_S: Final = 60.0
 """Keys that the service refuses are refreshed at most this often: refused again, it is the account that is refused."""
 
+MASKED: Final = 8
+"""Latest credentials that are masked in texts from outside. A call lasts a minute, and keys live for at least one."""
+
 CODE: Final = "ClientError.CredentialRefresh"
 """Of the error raised for keys that have ended: not the service's, so of the form of the official SDK's own."""
 
@@ -53,8 +57,12 @@ class KeyRing:
     def __init__(self, given: Credentials | CredentialSource, wall: Callable[[], float]) -> None:
         self._source: CredentialSource | None = None
         self._present: Credentials | None = None
+        self._latest: tuple[Credentials, ...] = ()
+        self.mask = Mask(())
+        """Hides the present credentials and the latest former ones in texts from outside: a call that is under way was
+        signed with some of them, and its answer may quote them."""
         if isinstance(given, Credentials):
-            self._present = given  # for good, whatever their end: the service judges
+            self._use(given)  # for good, whatever their end: the service judges
         else:
             self._source = given
         self._wall = wall
@@ -156,7 +164,7 @@ class KeyRing:
             fault = "CancelledError"
         except Exception as error:  # noqa: BLE001 — whatever a user's code raises
             # Named, not shown, nor chained: the text of a stranger's exception may hold what it got.
-            fault = error.message if isinstance(error, AigcError) else type(error).__name__
+            fault = self.mask.text(error.message) if isinstance(error, AigcError) else type(error).__name__
             if deadline.expired():
                 fault = f"it took more than {REFRESH_S:g} s"
         else:
@@ -185,8 +193,16 @@ class KeyRing:
             ends = fresh.expires_at.timestamp()
             self._refresh_at = ends - min(MARGIN_S, (ends - now) / 2)
             self._ends_at = ends - min(EARLY_S, (ends - now) / 10)
-        self._present, self._refused = fresh, False
+        self._refused = False
+        self._use(fresh)
         self._fault, self._failures, self._again_at = "", 0, -inf
+
+    def _use(self, credentials: Credentials) -> None:
+        if credentials != self._present:
+            others = tuple(former for former in self._latest if former != credentials)
+            self._latest = (credentials, *others)[:MASKED]
+            self.mask = Mask(secret for latest in self._latest for secret in latest.secrets)
+        self._present = credentials
 
     def _failed(self, fault: str) -> None:
         delay_s = min(AGAIN_MOST_S, AGAIN_S * 2.0 ** min(self._failures, 10))

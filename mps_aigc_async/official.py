@@ -14,7 +14,7 @@ from typing import Final, Protocol, cast
 
 from pydantic import SecretStr
 
-from .credentials import Credentials, CredentialSource
+from .credentials import Credentials, CredentialSource, stripped
 from .errors import ConfigError
 
 
@@ -46,13 +46,21 @@ _KEYS: Final = ("secret_key", "secretKey")
 def recognised(given: AnyCredentials) -> Credentials | CredentialSource:
     """Keys that stay, or a source of keys that change. Raises ConfigError for anything else."""
     if isinstance(given, Credentials):
+        if not given.secret_id or not given.secret_key:
+            raise ConfigError("credentials: these Credentials lack the secret_id or the secret_key")
         return given
     if isinstance(given, type):  # it would pass for a function, and for an object with properties
         raise ConfigError(f"credentials: {given.__name__} is a class: give an object made from it")
     if _has(given, _IDS) and _has(given, _KEYS):
         if _computes(given):
             return OfficialSource(given)
-        keys = _keys_of(given)
+        keys, fault = Credentials("", SecretStr("")), ""
+        try:
+            keys = _keys_of(given)
+        except ConfigError as error:
+            fault = error.message
+        if fault:  # raised out here: the frames below have the keys in their variables
+            raise ConfigError(f"credentials: {fault}")
         if not keys.secret_id or not keys.secret_key:
             raise ConfigError(f"credentials: this {type(given).__name__} has no keys")
         return keys
@@ -128,4 +136,4 @@ def _credentials(secret_id: object, secret_key: object, token: object) -> Creden
 
 
 def _text(value: object) -> str:
-    return value.strip() if isinstance(value, str) else ""
+    return stripped(SecretStr(value)).get_secret_value() if isinstance(value, str) else ""

@@ -9,7 +9,10 @@ SDK 3.1.194 of 2026-10, and the AIGC guide of 2026-05-29.
 
 import hashlib
 import json
+import re
+from binascii import a2b_base64
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Self
 
@@ -21,6 +24,7 @@ from pydantic import (
     JsonValue,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -35,6 +39,9 @@ VideoSource = str | VideoResult
 """A public URL, or the result of a video request."""
 
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+_DATA_URL: Final = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
 
 
 class Value(BaseModel):
@@ -93,7 +100,9 @@ class VodFile(Value):
     file_id: str | None = None
     url: str | None = None
     base64: str | None = Field(default=None, repr=False)
-    """The file's bytes in Base64, without a `data:` prefix; all files of a request together at most 7 MB."""
+    """The file's bytes in Base64; all files of a request together at most 7 MiB before Base64.
+
+    A `data:` prefix and line ends are left out, since the service takes neither."""
     text: str | None = None
     """What the image shows (GEM), or a name for it in the prompt (PixVerse)."""
     category: str | None = None
@@ -104,6 +113,21 @@ class VodFile(Value):
     object_id: str | None = None
     voice_id: str | None = None
     keep_original_sound: bool | None = None
+
+    @field_validator("base64")
+    @classmethod
+    def _as_the_service_takes_it(cls, value: str | None) -> str | None:
+        if not value:
+            return value
+        encoded = "".join(_DATA_URL.sub("", value, count=1).split())
+        content: bytes | None = None
+        with suppress(ValueError):
+            content = a2b_base64(encoded, strict_mode=True)
+        if content is None or len(encoded) % 4:  # Python lets one = too many pass
+            raise ValueError("is not Base64: A-Z, a-z, 0-9, + and /, padded with =")
+        if not content:
+            raise ValueError("is the Base64 of no bytes")
+        return encoded
 
     @model_validator(mode="after")
     def _is_one_file(self) -> Self:

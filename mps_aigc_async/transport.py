@@ -63,15 +63,19 @@ class Transport(Protocol):
 
 def parse_endpoint(url: str) -> URL:
     """A service's base URL, checked. Raises ConfigError: plain http only towards loopback, no path, no user info."""
+    url = url.strip()
     try:
-        parsed = URL(url)
+        parsed = URL(url if url.isprintable() and " " not in url else "")  # URLs' parsers drop line ends in silence
     except (ValueError, IndexError):  # yarl's words for what is no URL; the second for some odd brackets
         parsed = URL()
     if not parsed.host or parsed.scheme not in ("https", "http"):
         # Not shown: what was typed may hold a password.
         raise ConfigError("the endpoint is not a URL: write it as https://HOST or http://127.0.0.1:PORT")
     if parsed.user or parsed.password or parsed.query_string or parsed.fragment or parsed.path not in ("", "/"):
-        raise ConfigError(f"the endpoint at {parsed.host} must be scheme, host and port only")
+        raise ConfigError(
+            f"the endpoint at {parsed.host} must be scheme, host and port only: write it without a path (such as /v1), "
+            "query or user name"
+        )
     if parsed.scheme == "http" and not is_loopback(parsed.host):
         raise ConfigError(
             f"the endpoint http://{parsed.host} is plain http: signed requests and prompts would cross the network "

@@ -405,3 +405,31 @@ def test_a_create_in_doubt_that_is_asked_about_again_holds_one_slot() -> None:
             assert client.statistics().slots[Kind.IMAGE].running == 0
 
     run(main())
+
+
+@pytest.mark.parametrize("backend", ["vod", "relay"])
+def test_what_only_mps_lists_is_refused_on_other_backends_before_it_is_sent(backend: str) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, config_of(backend)) as client:
+            for asking in (
+                client.task_list(),
+                client.task_details("4-1"),
+                client.call("DescribeAigcTaskList", {}),
+                client.call("DescribeAigcImageTask", {"TaskId": "4-1"}),
+            ):
+                with pytest.raises(InvalidRequest, match="only MPS has: use the mps backend"):
+                    await asking
+        assert len(service.arrivals) == 0
+
+    run(main())
+
+
+def test_an_action_that_no_header_can_carry_is_refused() -> None:
+    async def main() -> None:
+        async with client_of(in_memory()) as client:
+            for action in ("Describé", "Describe\nTasks", "Describe Tasks", "", "图"):
+                with pytest.raises(InvalidRequest, match="is no action's name"):
+                    await client.call(action, {})
+
+    run(main())

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from mps_aigc_async import AigcClient
+from mps_aigc_async.backends import endpoint_of
 from mps_aigc_async.config import ENVIRONMENT, PLACEHOLDER_BUCKET, Config
 from mps_aigc_async.credentials import Credentials
 from mps_aigc_async.errors import ConfigError
@@ -506,3 +508,175 @@ def test_a_key_that_everybody_can_read_is_warned_of(
     assert [text for text in said if SECRET in text] == []
     assert bool(said) is warns
     assert all(f"chmod 600 {file}" in text for text in said)
+
+
+# --- what is pasted into it -------------------------------------------------------------------------------------------
+
+KEY = "sk-Abc+/=_-0123456789"
+
+
+@pytest.mark.parametrize(
+    "pasted", [f"Bearer {KEY}", f"bearer\t{KEY}\n", f'"{KEY}"', f"\ufeff{KEY}\u200b", f"“Bearer {KEY}”\r\n"]
+)
+def test_a_relays_key_is_cured_of_what_was_copied_with_it(pasted: str) -> None:
+    plain = Config.parse({"backend": "relay", "relay": {"apiKey": KEY}}).credentials()
+    for config in (
+        Config.parse({"backend": "relay", "relay": {"apiKey": pasted}}),
+        Config.load(None, {"MPS_AIGC_RELAY_KEY": pasted}).model_copy(update={"backend": "relay"}),
+    ):
+        assert config.credentials() == plain
+    assert plain.secret_key.get_secret_value() == KEY
+
+
+def test_a_bearer_without_its_key_is_missing() -> None:
+    with pytest.raises(ConfigError, match=r"relay\.apiKey is missing"):
+        Config.parse({"backend": "relay", "relay": {"apiKey": "Bearer "}}).credentials()
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "variable"),
+    [
+        ("tencentCloud", "secretId", "TENCENTCLOUD_SECRET_ID"),
+        ("tencentCloud", "secretKey", "TENCENTCLOUD_SECRET_KEY"),
+        ("tencentCloud", "token", "TENCENTCLOUD_TOKEN"),
+        ("relay", "apiKey", "MPS_AIGC_RELAY_KEY"),
+    ],
+)
+@pytest.mark.parametrize("odd", ["\n", " ", "\u200b", "é", "\x00", "钥"])
+def test_a_key_that_no_header_can_carry_is_refused_by_its_name(section: str, key: str, variable: str, odd: str) -> None:
+    keys = {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE"}
+    data: dict[str, Any] = {"backend": "relay" if section == "relay" else "mps", "tencentCloud": keys}
+    value = f"first-half{odd}second-half"
+    for config in (
+        Config.parse({**data, section: {**data.get(section, {}), key: value}}),
+        Config.load(
+            None, {"TENCENTCLOUD_SECRET_ID": "id", "TENCENTCLOUD_SECRET_KEY": "key", variable: value}
+        ).model_copy(update={"backend": data["backend"]}),
+    ):
+        with pytest.raises(ConfigError, match=rf"{section}\.{key} \(or \${variable}\) has .* in it") as caught:
+            AigcClient(config)
+        assert "half" not in str(caught.value)
+
+
+def test_a_profiles_key_is_cured_or_refused_by_its_file(tmp_path: Path) -> None:
+    profile = tmp_path / ".tencentcloud" / "credentials"
+    profile.parent.mkdir()
+    profile.write_text('[default]\nsecret_id = "AKIDEXAMPLE"\nsecret_key = \u200bKEYEXAMPLE\n', encoding="utf-8")
+    profile.chmod(0o600)
+    assert Config.parse({}).credentials(tmp_path) == Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"))
+    profile.write_text("[default]\nsecret_id = AKIDEXAMPLE\nsecret_key = KEY EXAMPLE\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"credentials: secret_key has a blank in it"):
+        Config.parse({}).credentials(tmp_path)
+
+
+def test_credentials_without_keys_are_refused_before_anything_is_sent() -> None:
+    for keys in (Credentials("", SecretStr("KEYEXAMPLE")), Credentials("AKIDEXAMPLE", SecretStr(""))):
+        with pytest.raises(ConfigError, match="lack the secret_id or the secret_key"):
+            AigcClient(Config.parse({}), credentials=keys)
+
+
+# --- where to ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tencent-vod/v1/query/{task_id}", "/v1/tasks/{task_id}/status", "/v1/query?task={task_id}&x=1",
+        "/v1/a%20b/{task_id}", " /v1/{task_id}\n",
+    ],
+)  # fmt: skip
+def test_a_query_path_is_a_path_that_holds_the_task_id(path: str) -> None:
+    assert Config.parse({"relay": {"queryPath": path}}).relay.query_path == path.strip()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "", " ", "v1/{task_id}", "/v1/query", "/v1/{id}", "/v1/{task_id}/{id}", "/v1/{task_id}}", "/v1/{taskId}",
+        "https://relay.example/v1/{task_id}", "/v1/a b/{task_id}", "/v1/\n{task_id}", "/v1/\r\nX-Evil: 1/{task_id}",
+        "/v1/查询/{task_id}", "/v1/../{task_id}", "/v1/./{task_id}", "/v1/%2e%2E/{task_id}", "//evil.example/{task_id}",
+        "/v1//{task_id}", "/v1/{task_id}#x", "/v1\\{task_id}", "/v1/%zz/{task_id}", "/v1/\u200b{task_id}",
+        "/v1/{task_id}/..",
+    ],
+)  # fmt: skip
+def test_a_query_path_that_cannot_be_sent_as_it_is_is_refused_by_its_name(path: str) -> None:
+    error = refused({"relay": {"queryPath": path}}, r"^config: relay\.queryPath: ")
+    assert str(error).isprintable()
+
+
+@pytest.mark.parametrize("url", ["https://relay.example", "https://relay.example/", " https://relay.example:8443\n"])
+def test_a_relays_url_is_scheme_host_and_port(url: str) -> None:
+    config = Config.parse({"backend": "relay", "relay": {"baseUrl": url}})
+    assert str(endpoint_of(config, None)) == url.strip().rstrip("/") + "/"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://relay.example/v1", "https://relay.example/v1/", "http://relay.example", "relay.example", "",
+        "https://me:PASSWORD@relay.example", "https://relay.example?key=PASSWORD", "ftp://relay.example",
+        "https://relay.exa\nmple", "https://relay example", "https://",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("key", ["relay.baseUrl", "tencentCloud.endpoint"])
+def test_a_url_that_is_not_scheme_host_and_port_is_refused_by_its_key(url: str, key: str) -> None:
+    section, _, name = key.partition(".")
+    if not url and section == "tencentCloud":
+        return  # unset
+    variable = r" \(or \$MPS_AIGC_ENDPOINT\)" if section == "tencentCloud" else ""
+    error = refused({section: {name: url}}, rf"^config: {key}{variable}: .*(https://|https$|without a path|control)")
+    assert "PASSWORD" not in "".join(traceback.format_exception(error))
+
+
+# --- values of another kind -------------------------------------------------------------------------------------------
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("vod.subAppId", [0, -1, True, False, "123", "", 1.0, 1.5, float("nan"), 1 << 63, HUGE, [1]]),
+        ("concurrency.maxImageTasks", [True, "8", 2.0, HUGE, 1_000_001, float("inf"), None]),
+        ("concurrency.pollIntervalMs", [True, "5000", 5000.0, 3_600_001, HUGE]),
+        ("pacing.jitterMs", [True, "25", HUGE]),
+        ("timeouts.videoSeconds", [True, "60", -1, 1e9, HUGE, float("inf")]),
+        ("timeouts.saveSeconds", [True, 0, 1e9]),
+        ("limits.CreateAigcImageTask", [True, "5", 0, 1e-9, 1e9, HUGE, None]),
+        ("mps.imageGeneration.enabled", [1, 0, "true", "no", "off"]),
+        ("mps.videoGeneration.enableAudio", [1, "false"]),
+        ("mps.videoGeneration.duration", [True, "5", 5.0, 3601, HUGE]),
+        ("tencentCloud.region", [5, True, "ap guangzhou", "ap-guang\nzhou", "ap-guangzhou\r\nX-Evil: 1", "广州"]),
+        ("cosOutput.region", [5, "ap guangzhou", "广州"]),
+        ("cosOutput.bucket", [5, "my bucket", "out/a", "https://out.cos.example", "桶"]),
+        ("cosOutput.outputDir", [5, "/a\n/b", "/\u202eb"]),
+        ("account", [5, True, "", "  ", "a\nb", "a\x1b[31mb", "\u202eb", "a\ud83c"]),
+        ("catalog", [True, "Strict"]),
+        ("backend", [True, "MPS", None]),
+    ],
+)
+def test_a_value_of_another_kind_or_out_of_bounds_is_refused_by_its_key(key: str, values: list[Any]) -> None:
+    variable = r"( \(or \$[A-Z_]+\))?"
+    for value in values:
+        data: Any = value
+        for part in reversed(key.split(".")):
+            data = {part: data}
+        error = refused(data, rf"^config: {key}{variable}: ")
+        assert str(error).isprintable()
+
+
+def test_blanks_around_a_value_are_left_out() -> None:
+    cos = {"bucket": " out-1250000000\n", "region": "ap-guangzhou ", "outputDir": " /aigc/ "}
+    cloud = {"region": "ap-beijing\n", "endpoint": " https://mps.tencentcloudapi.com\n"}
+    config = Config.parse({"cosOutput": cos, "tencentCloud": cloud})
+    assert config.store() == CosStore(bucket="out-1250000000", region="ap-guangzhou", path="/aigc/")
+    assert (config.tencent_cloud.region, str(endpoint_of(config, None))) == (
+        "ap-beijing",
+        "https://mps.tencentcloudapi.com/",
+    )
+
+
+@pytest.mark.parametrize("value", ["ap-guang\nzhou", "ap guangzhou", "ap-\udcff"])
+def test_a_fault_in_the_environment_names_its_variable(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"tencentCloud\.region \(or \$TENCENTCLOUD_REGION\): is no region's name"):
+        Config.load(None, {"TENCENTCLOUD_REGION": value})

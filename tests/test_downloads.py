@@ -1079,3 +1079,20 @@ def test_a_fault_of_any_class_is_one_of_its_url_alone(
     assert caplog.text.count("in odd\n") == 1  # where it came from
     assert "url-secret" not in caplog.text
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({"Content_Encoding": "\u202egz\u200bip"}, r"sent it compressed \(gzip\)"),
+        ({"Content_Type": "text/\u202ehtml; charset=utf-8"}, r"the server sent a text page \([a-z/-]*\)"),
+    ],
+)
+async def test_a_servers_words_are_shown_without_control_characters(
+    headers: dict[str, str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "DOUBTFUL_S", 0.0)
+    async with raw_site({"/a": whole(b"<html>no</html>", **headers)}) as (url, _), saving() as saver:
+        with pytest.raises(DownloadError, match=says) as caught:
+            await saver.save(url + "/a", tmp_path / "a", Kind.IMAGE, within_s=LONG)
+    assert str(caught.value).isprintable()

@@ -495,3 +495,60 @@ def test_a_key_rings_repr_tells_their_end_and_no_key() -> None:
         await ring.close()
 
     run(main())
+
+
+def test_former_keys_are_masked_while_calls_signed_with_them_may_be_answered() -> None:
+    async def main() -> None:
+        async def source() -> Credentials:
+            number = f"{len(issued) + 1:08}"
+            end = datetime.fromtimestamp(wall() + 60, UTC)
+            return Credentials(f"AKID{number}", SecretStr(f"{number}KEY"), SecretStr(f"{number}token"), end)
+
+        ring = KeyRing(source, wall)
+        issued: list[Credentials] = []
+        for _ in range(keyring.MASKED):
+            issued.append(await ring.current())
+            told = [ring.mask.text(" ".join(credentials.secrets)) for credentials in issued]
+            assert told == ["*** *** ***"] * len(issued)
+            await asyncio.sleep(60.0)
+        await ring.close()
+        assert len({credentials.secret_id for credentials in issued}) == keyring.MASKED
+
+    run(main())
+
+
+def test_a_sources_own_words_are_masked_too(caplog: pytest.LogCaptureFixture) -> None:
+    tries = 0
+
+    async def source() -> Credentials:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            return Credentials("AKIDTEMPORARY", SecretStr(SECRET), expires_at=datetime.fromtimestamp(wall() + 10, UTC))
+        raise ConfigError(f"the vault at https://vault.example/keys?sig=abc\nrefused {SECRET}")
+
+    async def main() -> None:
+        ring = KeyRing(source, wall)
+        await ring.current()
+        await asyncio.sleep(11)
+        with pytest.raises(AccountError) as caught:
+            await ring.current()
+        await ring.close()
+        assert "the vault at https://vault.example/keys?*** refused ***" in str(caught.value)
+        assert SECRET not in caplog.text
+
+    run(main())
+
+
+def test_a_source_whose_key_no_header_can_carry_is_told_by_the_keys_name(caplog: pytest.LogCaptureFixture) -> None:
+    async def source() -> Credentials:
+        return Credentials("AKIDTEMPORARY", SecretStr(f"{SECRET}\nhalf"))
+
+    async def main() -> None:
+        ring = KeyRing(source, wall)
+        with pytest.raises(AccountError, match="secret_key has a line end in it") as caught:
+            await ring.current()
+        await ring.close()
+        assert SECRET not in ended(caught.value) + caplog.text
+
+    run(main())

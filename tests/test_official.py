@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import traceback
 from collections.abc import Callable
 
 import pytest
@@ -198,3 +199,27 @@ def test_an_object_without_keys_is_refused() -> None:
     given.secret_key = " "
     with pytest.raises(ConfigError, match="this Credential has no keys"):
         recognised(given)
+
+
+class Attributes:
+    """An object of the official SDK's shape that checks nothing."""
+
+    def __init__(self, secret_id: str, secret_key: str, token: str) -> None:
+        self.secret_id, self.secret_key, self.token = secret_id, secret_key, token
+
+
+@pytest.mark.parametrize("name", ["secret_id", "secret_key", "token"])
+def test_an_objects_key_that_no_header_can_carry_is_refused_and_not_shown(name: str) -> None:
+    keys = {"secret_id": "AKIDEXAMPLE", "secret_key": "KEYEXAMPLE", "token": "TOKEN"} | {name: "first-half second-half"}
+    given = Attributes(**keys)
+    with pytest.raises(ConfigError, match=f"^credentials: {name} has a blank in it") as caught:
+        recognised(given)
+    keys.clear()
+    assert caught.value.__traceback__ is not None
+    ours = caught.value.with_traceback(caught.value.__traceback__.tb_next)
+    assert "half" not in "".join(traceback.TracebackException.from_exception(ours, capture_locals=True).format())
+
+
+def test_an_objects_keys_are_cured_of_what_was_copied_with_them() -> None:
+    keys = recognised(Attributes(' "AKIDEXAMPLE"\n', "\ufeffKEYEXAMPLE\u200b", "'TOKEN'"))
+    assert keys == Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"), SecretStr("TOKEN"))

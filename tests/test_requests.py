@@ -1,6 +1,7 @@
 """What users write: refused early, by field and in one line, or kept exactly as it was written."""
 
 import json
+from base64 import b64decode, b64encode, encodebytes
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from mps_aigc_async.requests import (
     Value,
     VideoRequest,
     VideoToAudio,
+    VodFile,
     check,
     content,
     digest,
@@ -400,3 +402,42 @@ def test_a_result_as_first_frame_is_the_same_content_each_time() -> None:
 
 def test_a_path_is_the_text_it_stands_for() -> None:
     assert digest(VideoRequest(first_frame=Path("a/b.png"))) == digest(VideoRequest(first_frame="a/b.png"))
+
+
+# --- Base64 -----------------------------------------------------------------------------------------------------------
+
+PIXEL = b64encode(b"\x89PNG\r\n\x1a\n+/\xfb\xff").decode()
+
+
+@pytest.mark.parametrize(
+    "given_text",
+    [
+        PIXEL, f"data:image/png;base64,{PIXEL}", f"DATA:image/png;name=a.png;Base64,{PIXEL}", f"data:;base64,{PIXEL}",
+        f" {PIXEL}\n", f"{PIXEL[:8]}\r\n{PIXEL[8:]}", encodebytes(b64decode(PIXEL) * 20).decode()[:-1],
+        f" data:image/png;base64,\n{PIXEL}",
+    ],
+)  # fmt: skip
+def test_base64_is_sent_without_prefix_and_line_ends(given_text: str) -> None:
+    sent = VodFile(base64=given_text).base64
+    assert sent is not None
+    assert b64decode(sent, validate=True).startswith(b64decode(PIXEL))
+    assert VodFile(base64=sent).base64 == sent
+
+
+@pytest.mark.parametrize(
+    "given_text",
+    [
+        PIXEL[:-1], "abc", "a", "====", "abc=def=", "ab==cd", f"{PIXEL}=", PIXEL.translate({43: "-", 47: "_"}),
+        "https://a.example/1.png", "data:image/png,abcd", "图片", "data:image/png;base64,", "  ", "\ud83c", "ab\x00cd",
+    ],
+)  # fmt: skip
+def test_what_is_no_base64_is_refused_and_not_shown(given_text: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^VodFile: base64: is (not Base64|the Base64 of no bytes)") as caught:
+        VodFile(base64=given_text)
+    assert given_text.strip() in ("", "a", "abc") or given_text not in str(caught.value)
+
+
+def test_a_line_names_the_base64_that_it_refuses() -> None:
+    line = {"image": {"prompt": "x", "vod": {"files": [{"base64": "not base64!"}]}}}
+    with pytest.raises(InvalidRequest, match=r"^image\.vod\.files\.0\.base64: is not Base64"):
+        parse(line)

@@ -1,35 +1,51 @@
 """The secret's whole way: through every failure, and into nothing that is kept, shown or logged."""
 
 import asyncio
+import html
 import logging
 import traceback
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
 from mps_aigc_async import (
     AigcClient,
     AigcError,
     Config,
+    CreateOutcomeUnknown,
     Credentials,
     ImageRequest,
     ImageToVideo,
+    JobState,
+    Kind,
     RetryPolicy,
+    TransportError,
     UnexpectedError,
     VideoRequest,
     report,
 )
 from mps_aigc_async.assembly import BatchItem
 from mps_aigc_async.callbacks import ignore
+from mps_aigc_async.cli import app
 from mps_aigc_async.emulator import Emulator, Service
 from mps_aigc_async.events import Event
+from mps_aigc_async.ledger.reading import IN_FOLDER as LEDGER_FILE
+from mps_aigc_async.ledger.reading import reading
+from mps_aigc_async.states import Ending
 from mps_aigc_async.testing import FaultProxy, InMemoryTransport, ProxyFault, run, wall
 from mps_aigc_async.transport import Gate, Sent, Timeouts
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
+
+from . import echoing
+from .echoing import Echo
 
 KEY, TOKEN, PROMPT = "THE-SECRET-KEY-OF-THE-TEST", "THE-SESSION-TOKEN-OF-THE-TEST", "a prompt that is nobody's business"
 SECRETS = (KEY, TOKEN, "Signature=")
@@ -178,5 +194,147 @@ def test_keys_that_are_refreshed_leave_no_trace_either(everything_logged: pytest
     assert [type(error).__name__ for error in errors[:2]] == ["AccountError", "AccountError"]
     assert type(errors[3]) is UnexpectedError
     text = "".join(shown(error) for error in errors) + everything_logged.text
+    for secret in SECRETS:
+        assert secret not in text
+
+
+# --- a service that quotes its requests back --------------------------------------------------------------------------
+
+
+def echo_config(backend: str, url: str) -> Config:
+    sections: dict[str, Any] = {
+        "backend": backend,
+        "tencentCloud": {"secretId": echoing.SECRET_ID, "secretKey": echoing.KEY, "token": TOKEN, "endpoint": url},
+        "relay": {"baseUrl": url, "apiKey": echoing.KEY},
+        "concurrency": {"pollIntervalMs": 100},
+    }
+    return Config.parse(sections)
+
+
+async def told_of(echo: Echo, folder: Path, logs: pytest.LogCaptureFixture) -> tuple[str, str]:
+    """All that a user can see of one request to a service that quotes it back, and all that is kept of it."""
+    heard: list[Event] = []
+    request = ImageRequest(id="cat", prompt=PROMPT, model_name="Hunyuan", model_version="3.0")
+    async with echoing.serving(echo) as url:
+        client = AigcClient(
+            echo_config(echo.backend, url),
+            ledger=folder / LEDGER_FILE,
+            retry=RetryPolicy(attempts=2, base_s=0.001),
+        )
+        client.on_event(heard.append)
+        async with client:
+            errors: list[BaseException] = []
+            outcomes = []
+            try:
+                outcomes = [outcome async for outcome in client.run([request], save_to=folder)]
+                errors += [outcome.error for outcome in outcomes if outcome.error is not None]
+            except AigcError as error:
+                errors.append(error)
+            try:
+                status = await client.status(Kind.IMAGE, "4-1")
+                heard_status = f"{status} {status!r}"
+            except AigcError as error:
+                errors.append(error)
+                heard_status = ""
+    assert errors
+    await asyncio.to_thread(report.write, folder)
+    told = [heard_status, *(f"{error!r} {error} {vars(error)}" for error in errors), *map(repr, outcomes)]
+    told += [shown(error) for error in errors] + [f"{event!r}" for event in heard]
+    told += [shown(told_error) for event in heard if isinstance(told_error := getattr(event, "error", None), AigcError)]
+    told += [record.getMessage() for record in logs.records]
+    for command in (["status", str(folder)], ["settle", str(folder)]):
+        told.append((await asyncio.to_thread(CliRunner().invoke, app, command)).output)
+    kept = [path.read_bytes().decode(errors="replace") for path in folder.rglob("*") if path.is_file()]
+    return "\n".join(told), "\n".join(kept)
+
+
+def require_no_secret(told: str, kept: str, echo: Echo) -> None:
+    """None of the secrets, nor any 12 characters of one, in any letter case, escape or Base64."""
+    plain = unquote(html.unescape(told + kept)).lower()
+    encoded = {b64encode(bytes(at) + echoing.KEY.encode()).decode()[4:-4] for at in range(3)}
+    secrets = {echoing.KEY, *encoded, *echo.signatures} | ({TOKEN} if echo.backend != "relay" else set())
+    for secret in secrets:
+        for at in range(len(secret) - 11):
+            piece = secret[at : at + 12].lower()
+            assert piece not in plain, plain[plain.index(piece) - 300 :][:400]
+    assert "signature=" not in plain
+    assert not set("\x1b\u202e\u200b\x00") & set(told)
+    assert "\u202e" not in kept
+
+
+@pytest.mark.parametrize("place", echoing.PLACES)
+@pytest.mark.parametrize("backend", echoing.BACKENDS)
+async def test_a_service_that_quotes_its_requests_back_puts_no_secret_anywhere(
+    backend: str, place: str, tmp_path: Path, everything_logged: pytest.LogCaptureFixture
+) -> None:
+    echo = Echo(backend, place)
+    require_no_secret(*await told_of(echo, tmp_path, everything_logged), echo)
+
+
+@pytest.mark.parametrize("quotation", echoing.QUOTATIONS)
+@pytest.mark.parametrize("backend", ["mps", "relay"])
+async def test_a_quotation_is_found_in_each_form(
+    backend: str, quotation: str, tmp_path: Path, everything_logged: pytest.LogCaptureFixture
+) -> None:
+    for place in ("message", "reason"):
+        folder = tmp_path / place
+        folder.mkdir()
+        echo = Echo(backend, place, quotation)
+        require_no_secret(*await told_of(echo, folder, everything_logged), echo)
+
+
+async def test_a_task_that_is_named_by_a_quotation_is_in_doubt_and_is_not_made_again(
+    tmp_path: Path, everything_logged: pytest.LogCaptureFixture
+) -> None:
+    """The service has accepted it, so that a second create would be paid for."""
+    for backend in echoing.BACKENDS:
+        folder = tmp_path / backend
+        folder.mkdir()
+        echo = Echo(backend, "task id")
+        await told_of(echo, folder, everything_logged)
+        assert (backend, echo.creates) == (backend, 1)
+        with reading(folder / LEDGER_FILE) as kept:
+            assert [(state, count) for (_, state), count in kept.census().items()] == [(JobState.UNKNOWN, 1)]
+
+
+async def test_a_raw_answer_is_the_users_and_comes_as_it_is() -> None:
+    echo = Echo("mps", "reason")
+    async with echoing.serving(echo) as url, AigcClient(echo_config("mps", url)) as client:
+        answer = await client.call("DescribeTasks", {})
+    assert echoing.TOKEN in str(answer["Message"])
+
+
+class Quoting(InMemoryTransport):
+    """A user's own transport, whose error quotes the request, as does the one that it comes from."""
+
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
+        await gate()
+        sent()
+        quoted = "\n".join(f"{name}: {value}" for name, value in request.headers.items())
+        error = TransportError(f"no answer to {quoted}", ending=Ending.UNKNOWN)
+        error.add_note(quoted)
+        raise error from OSError(quoted)
+
+
+def test_a_transport_of_the_users_own_that_quotes_the_request_shows_no_secret(
+    everything_logged: pytest.LogCaptureFixture,
+) -> None:
+    config = Config.parse({"tencentCloud": {"secretId": "AKIDEXAMPLE", "secretKey": KEY, "token": TOKEN}})
+    service = Service()
+
+    async def main() -> list[BaseException]:
+        errors: list[BaseException] = []
+        async with AigcClient(config, transport=lambda: Quoting(service, wall), wall=wall) as client:
+            for work in (client.generate(ImageRequest(prompt=PROMPT)), client.status(Kind.IMAGE, "4-1")):
+                try:
+                    await work
+                except AigcError as error:
+                    errors.append(error)
+        return errors
+
+    errors = run(main())
+    assert [type(error) for error in errors] == [CreateOutcomeUnknown, TransportError]
+    text = "".join(shown(error) for error in errors) + everything_logged.text
+    assert "no answer to Authorization: ***" in text
     for secret in SECRETS:
         assert secret not in text

@@ -41,6 +41,9 @@ class HttpAnswer:
     headers: Mapping[str, str]
     body: bytes
 
+    def __repr__(self) -> str:
+        return f"HttpAnswer({self.status}, {len(self.body)} bytes)"  # it may quote the request's headers
+
 
 def is_read(action: str) -> bool:
     """Whether an action only reads: Tencent's are named Describe… and List…."""

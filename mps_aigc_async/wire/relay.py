@@ -270,6 +270,7 @@ class Relay:
         return Call(vod_tasks.DESCRIBE, b"", lambda answer: status_of(answer, kind), path=path, method="GET")
 
     def call(self, action: str, _params: Mapping[str, object], /) -> Call[dict[str, object]]:
+        vod.require_other_than_mps(action, "the relay")
         raise InvalidRequest(f"{action}: the relay has no other actions than creating and asking")
 
     def tasks(self, _state: TaskState, _page: str, /) -> Call[TaskPage] | None:

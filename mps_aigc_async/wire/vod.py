@@ -40,6 +40,19 @@ URL_LIFE_S: Final = 7 * 24 * 3600.0
 MAX_BASE64_BYTES: Final = 7 * 1024 * 1024
 """Of all files together, before Base64: with more the request would pass the API's 10 MB."""
 
+MPS_ONLY: Final = frozenset(
+    {"DescribeAigcImageTask", "DescribeAigcVideoTask", "DescribeAigcAudioTask", "DescribeAigcTaskList",
+     "DescribeAigcTaskStatus"}
+)  # fmt: skip
+"""AIGC actions of MPS that VOD has not (official SDK 3.1.194, 2026-10): it would answer that they do not exist."""
+
+
+def require_other_than_mps(action: str, service: str) -> None:
+    """Raise InvalidRequest for an action that only MPS has."""
+    if action in MPS_ONLY:
+        raise InvalidRequest(f"{action}: {service} has no such action, only MPS has: use the mps backend")
+
+
 # --- requests → bodies ------------------------------------------------------------------------------------------------
 
 
@@ -82,9 +95,14 @@ def _vod_file(file: VodFile) -> dict[str, object]:
     )
 
 
+def _size(base64: str) -> int:
+    """Bytes that a padded Base64 text stands for."""
+    return len(base64) // 4 * 3 - base64[-2:].count("=")
+
+
 def _files(files: tuple[VodFile, ...]) -> list[object]:
-    if sum(len(file.base64 or "") * 3 // 4 for file in files) > MAX_BASE64_BYTES:
-        raise InvalidRequest("the base64 files are larger than 7 MB together: give their URLs")
+    if sum(_size(file.base64 or "") for file in files) > MAX_BASE64_BYTES:
+        raise InvalidRequest("the base64 files are larger than 7 MiB together: give their URLs")
     return [_vod_file(file) for file in files]
 
 
@@ -238,6 +256,7 @@ class Vod:
         )
 
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
+        require_other_than_mps(action, "VOD")
         return Call(action, envelope.body({**self._sub_app, **params}), partial(unwrap, action=action))
 
     def tasks(self, state: TaskState, page: str, /) -> Call[TaskPage] | None:

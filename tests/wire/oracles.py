@@ -1,6 +1,7 @@
 """What the wire's tests share: generated requests, and how the official SDK is told the same content."""
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,8 @@ from mps_aigc_async.wire.dialect import HttpRequest
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 texts = st.text(min_size=1, max_size=12)
+keys = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40)
+"""What an HTTP header can carry."""
 urls = st.builds("https://{}".format, st.text("abcdef/.-", min_size=1, max_size=12))
 results = st.builds(
     ImageResult,
@@ -116,7 +119,11 @@ VOD_VIDEO_FILE = VOD_FILE | {
     "voice_id": texts,
     "keep_original_sound": st.booleans(),
 }
-VOD_CONTENTS = {"file_id": texts, "url": urls, "base64": st.text("abcd0123", min_size=1)}
+VOD_CONTENTS = {
+    "file_id": texts,
+    "url": urls,
+    "base64": st.binary(min_size=1, max_size=20).map(lambda data: b64encode(data).decode()),
+}
 VOD_OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "storage_mode": texts,
     "media_name": texts,

@@ -47,10 +47,10 @@ from .oracles import (
     check_signature,
     filled,
     if_any,
+    keys,
     prompts,
     some_of,
     stores,
-    texts,
     url_of,
     urls,
 )
@@ -338,7 +338,7 @@ def test_only_describe_and_list_actions_are_reads(action: str, reads: bool) -> N
     prompt=prompts,
     timestamp=st.integers(0, 4_000_000_000),
     secret_id=st.text("ABCDabcd0123", min_size=1),
-    secret_key=texts,
+    secret_key=keys,
     host=st.sampled_from(["mps.tencentcloudapi.com", "127.0.0.1:8080"]),
 )
 def test_a_signed_request_is_what_the_official_signer_signs(

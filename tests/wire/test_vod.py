@@ -1,6 +1,7 @@
 """VOD as values: bodies against the official SDK's models, signatures against its signer, answers of every shape."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,7 +33,7 @@ from mps_aigc_async.requests import (
 )
 from mps_aigc_async.states import Ending, Kind, TaskState
 from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskPage, TaskStatus
-from mps_aigc_async.wire.vod import MAX_BASE64_BYTES, Vod, encode
+from mps_aigc_async.wire.vod import MAX_BASE64_BYTES, MPS_ONLY, Vod, encode
 from mps_aigc_async.wire.vod_errors import ERRORS
 from mps_aigc_async.wire.vod_tasks import TASK_STATES
 
@@ -48,6 +49,7 @@ from .oracles import (
     check_signature,
     filled,
     if_any,
+    keys,
     prompts,
     some_of,
     texts,
@@ -256,8 +258,8 @@ REFUSED: list[tuple[str, ImageRequest | VideoRequest]] = [
             "category": "Image", "usage": "Reference", "object_id": "5", "voice_id": "5", "keep_original_sound": False
         }.items()
     ),
-    ("vod.files", ImageRequest(vod=VodOptions(files=(VodFile(base64="a" * (MAX_BASE64_BYTES * 4 // 3 + 8)),)))),
-    ("vod.files", VideoRequest(vod=VodOptions(files=(VodFile(base64="a" * (MAX_BASE64_BYTES * 2 // 3 + 8)),) * 2))),
+    ("vod.files", ImageRequest(vod=VodOptions(files=(VodFile(base64="aaaa" * (MAX_BASE64_BYTES // 3 + 2)),)))),
+    ("vod.files", VideoRequest(vod=VodOptions(files=(VodFile(base64="aaaa" * (MAX_BASE64_BYTES // 6 + 2)),) * 2))),
     ("vod.files", ImageRequest(vod=VodOptions(files=(VodFile(url="frame.png"),)))),
     ("images", ImageRequest(images=("frame.png",))),
     ("first_frame", VideoRequest(first_frame="frame.png")),
@@ -293,7 +295,7 @@ def test_audio_is_of_another_backend() -> None:
     prompt=prompts,
     timestamp=st.integers(0, 4_000_000_000),
     secret_id=st.text("ABCDabcd0123", min_size=1),
-    secret_key=texts,
+    secret_key=keys,
     host=st.sampled_from(["vod.tencentcloudapi.com", "127.0.0.1:8080"]),
 )
 def test_a_signed_request_is_what_the_official_signer_signs(
@@ -609,3 +611,25 @@ def test_a_member_nested_deep_is_no_other_exception(member: str, depth: int) -> 
     except TransportError as error:  # too deep to be read at all
         decoded = error
     assert isinstance(decoded, TaskStatus | TransportError)
+
+
+def files_of(*sizes: int) -> ImageRequest:
+    files = tuple(VodFile(base64=b64encode(bytes(size)).decode()) for size in sizes)
+    return ImageRequest(prompt="x", vod=VodOptions(files=files))
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 5])
+def test_the_bound_of_base64_counts_the_files_bytes(parts: int) -> None:
+    """Not those of their padding: files of exactly 7 MiB are sent."""
+    sizes = [MAX_BASE64_BYTES // parts] * (parts - 1)
+    sizes.append(MAX_BASE64_BYTES - sum(sizes))
+    assert encode(files_of(*sizes))["FileInfos"]
+    with pytest.raises(InvalidRequest, match=r"vod\.files: .*7 MiB"):
+        encode(files_of(*sizes[:-1], sizes[-1] + 1))
+
+
+def test_the_actions_that_only_mps_has_are_those_of_the_official_sdk() -> None:
+    from tencentcloud.mps.v20190612.mps_client import MpsClient
+    from tencentcloud.vod.v20180717.vod_client import VodClient
+
+    assert {name for name in dir(MpsClient) if "Aigc" in name and not hasattr(VodClient, name)} == MPS_ONLY
