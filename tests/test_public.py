@@ -23,11 +23,11 @@ PROMISED = {
     "ClientClosed", "Config", "ConfigError", "ContentViolation", "CosStore", "CreateAgain", "CreateOutcomeUnknown",
     "CredentialSource", "Credentials", "DamagedRow", "DownloadError", "Drop", "Event", "ImageRequest", "ImageResult",
     "ImageToVideo", "ImageToVideoResult", "InvalidRequest", "JobDropped", "JobRecord", "JobState", "Kind",
-    "LedgerError", "ListedTask", "Outcome", "PaceStatistics", "ReferenceImage", "ReferenceVideo", "ResultExpired",
-    "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics", "Subject", "Task", "TaskDetails",
-    "TaskFailed", "TaskFilter", "TaskList", "TaskNotFound", "TaskState", "TaskStatus", "TaskTimeout", "Throttled",
-    "Timeouts", "TooManyTasks", "TransportError", "UnexpectedError", "VideoRequest", "VideoResult", "VideoToAudio",
-    "VideoToAudioResult", "VodFile", "VodOptions", "catalog", "events",
+    "LedgerError", "ListedTask", "NoTaskId", "Outcome", "PaceStatistics", "ReferenceImage", "ReferenceVideo",
+    "ResultExpired", "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics", "Subject", "Task",
+    "TaskDetails", "TaskFailed", "TaskFilter", "TaskList", "TaskNotFound", "TaskState", "TaskStatus", "TaskTimeout",
+    "Throttled", "Timeouts", "TooManyTasks", "TransportError", "UnexpectedError", "VideoRequest", "VideoResult",
+    "VideoToAudio", "VideoToAudioResult", "VodFile", "VodOptions", "catalog", "events",
 }  # fmt: skip
 
 

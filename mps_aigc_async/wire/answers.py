@@ -7,7 +7,7 @@ must not lose a paid task. Any other form reads as empty.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ..errors import TransportError
+from ..errors import NoTaskId
 from ..states import Ending, TaskState
 
 MOST_DIGITS: Final = 64
@@ -74,13 +74,13 @@ def task_id(value: object) -> str:
 
 
 def new_task_id(response: Mapping[str, object], action: str) -> str:
-    """The TaskId in a create's answer. Raises TransportError that quotes an unreadable value: the task is paid for, and
-    the reader may recognise its id."""
+    """The TaskId in a create's answer. Raises NoTaskId that quotes an unreadable value: the task is paid for, and the
+    reader may recognise its id."""
     found = task_id(response.get("TaskId"))
     if not found:
         has = "no readable TaskId" if "TaskId" in response else "no TaskId"
         what = f"{has}, but {quoted(response.get('TaskId', response))}"
-        raise TransportError(f"the answer to the create has {what}", ending=Ending.UNKNOWN, action=action)
+        raise NoTaskId(f"the answer to the create has {what}", ending=Ending.UNKNOWN, action=action)
     return found
 
 

@@ -10,6 +10,7 @@ No limits are published: the defaults are VOD's.
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from ..requests import AudioRequest, CosStore, ImageRequest, ReferenceImage
 from ..states import Ending, Kind, TaskState
 from . import answers, envelope, fields, vod, vod_errors, vod_tasks
 from .answers import as_text, text
-from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
+from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskRequest, TaskStatus
 from .envelope import decoded, inside
 from .fields import FieldRow
 
@@ -203,11 +204,15 @@ class Relay:
     limits = vod.LIMITS
     default_limit = vod.DEFAULT_LIMIT
     url_life_s = vod.URL_LIFE_S
-    takes_sessions = True
+    signs_time = False
+    scope: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, *, host: str, query_path: str = QUERY_PATH) -> None:
+    def __init__(
+        self, *, host: str, query_path: str = QUERY_PATH, sessions: SessionRule = SessionRule.UNPROVEN
+    ) -> None:
         self._host = host
         self._query_path = query_path
+        self.sessions: Final = sessions
 
     def create_action(self, kind: Kind) -> str:
         return vod_tasks.CREATES[vod_tasks.of_images_or_videos(kind, "the relay")]
@@ -229,7 +234,6 @@ class Relay:
             envelope.body({**encode(request), **session}),
             decode,
             path=PATHS[kind],
-            deduplicated=bool(session_id),
         )
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
