@@ -223,6 +223,8 @@ class Jobs:
         slot = self._limits.slots[job.kind].named.get(in_doubt(job))
         if slot is not None and settled.state is JobState.PLANNED:  # it was not accepted: nothing runs there
             slot.release()
+        if settled.state is not JobState.PLANNED:
+            self._creates.sessions.end(job)
         if settled.state is JobState.SUBMITTED:
             if slot is not None:
                 slot.name(settled.task_id or "")

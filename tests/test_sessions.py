@@ -1,6 +1,7 @@
 """A create in doubt is sent again only where a second one of its session is refused: nothing is paid for twice."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
 
 from mps_aigc_async import (
     AigcClient,
@@ -17,10 +19,14 @@ from mps_aigc_async import (
     ImageRequest,
     ImageResult,
     JobRecord,
+    Kind,
     NoTaskId,
     RetryPolicy,
+    VideoRequest,
 )
 from mps_aigc_async.errors import AigcError, ServiceError, TransportError
+from mps_aigc_async.ledger.reading import reading
+from mps_aigc_async.requests import beyond, content, step_of
 from mps_aigc_async.sessions import LIST_LAG_S, UNDATED, as_create
 from mps_aigc_async.states import Ending
 from mps_aigc_async.testing import run, wall
@@ -28,6 +34,7 @@ from mps_aigc_async.wire.dialect import Call, HttpAnswer
 
 from .session_services import SESSION_TAKEN, RelayService, Sessioned, VodService, serving
 from .support import KEYS, Heard
+from .wire.oracles import VOD_VIDEO_FIELDS, some_of
 
 DAY_S = 24 * 3600.0
 REQUEST = ImageRequest(id="a", prompt="a cat")
@@ -305,6 +312,42 @@ def test_a_ledger_of_one_application_is_not_opened_for_another(tmp_path: Path) -
                 async with client_of(service, vod_config(sub_app_id=other), ledger):
                     pass
         assert len(service.bodies) == 6
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("config", "scope"),
+    [
+        (vod_config(sub_app_id=7), {"subAppId": "7"}),
+        (vod_config(sub_app_id=None), {"subAppId": "none"}),
+        (relay_config(), {}),
+    ],
+    ids=["vod", "vod-none", "relay"],
+)
+def test_only_vods_ledgers_belong_to_an_application(tmp_path: Path, config: Config, scope: dict[str, str]) -> None:
+    async def main() -> None:
+        async with client_of(VodService(), config, tmp_path / "jobs.db"):
+            pass
+        with reading(tmp_path / "jobs.db") as ledger:
+            owner = dict(ledger.owner())
+        assert {name: owner.pop(name) for name in scope} == scope
+        assert set(owner) == {"account", "backend", "endpoint"}
+
+    run(main())
+
+
+@pytest.mark.parametrize("backend", ["vod", "relay"])
+def test_a_task_is_asked_about_and_attached_to_in_any_application(tmp_path: Path, backend: str) -> None:
+    async def main() -> None:
+        service = VodService() if backend == "vod" else RelayService()
+        config = vod_config() if backend == "vod" else relay_config()
+        async with client_of(service, config, tmp_path / "jobs.db") as client:
+            made = await client.generate(REQUEST)
+        other = vod_config(sub_app_id=2) if backend == "vod" else relay_config("trusted")
+        async with client_of(service, other) as client:
+            assert (await client.status(Kind.IMAGE, made.task_id)).urls == made.urls
+            assert (await client.attach(Kind.IMAGE, made.task_id).wait()).urls == made.urls
 
     run(main())
 
@@ -595,6 +638,15 @@ def test_a_session_carries_the_request_that_was_first_sent_in_it(
         assert "model_name 'A', now 'B'" in caplog.text
 
     run(main())
+
+
+@given(asked=some_of(VOD_VIDEO_FIELDS), filled_in=some_of(VOD_VIDEO_FIELDS))
+def test_the_row_of_a_job_tells_the_request_that_was_sent(asked: dict[str, Any], filled_in: dict[str, Any]) -> None:
+    """Whatever was filled in, also in place of what the user wrote."""
+    written, sent = VideoRequest(prompt="x", **asked), VideoRequest(**{"prompt": "x", **asked, **filled_in})
+    row = json.loads(json.dumps({**json.loads(content(written)), **beyond(sent, content(written))}))
+    restored = step_of(Kind.VIDEO, row)
+    assert content(restored) == content(sent)
 
 
 def test_a_create_in_doubt_that_cannot_be_read_is_not_sent_again(
