@@ -80,6 +80,17 @@ class _InDoubt(Exception):
         self.doubt = doubt
 
 
+def _not_accepted(creation: "_Creation", intent: JobRecord) -> JobRecord:
+    """The job after an attempt that certainly was not accepted, sent or not.
+
+    Whether the service remembers the session of a create that it refused is not documented, so the next one has
+    another. One in doubt keeps the session that tells what became of it, and so does one that the user makes again.
+    """
+    if creation.job.state is JobState.UNKNOWN:
+        return intent.moved(JobState.UNKNOWN)
+    return intent.moved(JobState.PLANNED, session_id=creation.kept_session)
+
+
 def in_doubt(job: JobRecord) -> str:
     """The name of the slot that a create in doubt keeps: one for each, in any ledger."""
     return f"{job.job_id} {job.intent_at}"
@@ -253,7 +264,12 @@ class Creates:
         """However the attempts ended, the job is in doubt. It is looked for, unless it may be sent again; if it is not
         found, the doubt is raised."""
         if not self.sessions.may_repeat(job):
-            job = await self.look_for(job)
+            try:
+                job = await self.look_for(job)
+            except asyncio.CancelledError:
+                if not is_told:
+                    self._emit(events.Unknown, job, error=job.recorded_error())
+                raise
             if job.state is JobState.SUBMITTED:
                 return job
         is_doubt = isinstance(ended, CreateOutcomeUnknown)
@@ -343,11 +359,11 @@ class Creates:
             intent_at=creation.job.intent_at if may_exist or creation.kept_session else self._wall(),
             sent_at=None,
         )
-        not_sent = JobState.UNKNOWN if may_exist else JobState.PLANNED
+        not_sent = _not_accepted(creation, intent)
         try:
             await self._ledger.put(intent)
         except asyncio.CancelledError:  # closed meanwhile; the intent reaches the disk all the same
-            await self._ledger.put(intent.moved(not_sent))
+            await self._ledger.put(not_sent)
             raise
         self._emit(events.Paced, intent)
         created: Created | None = None
@@ -356,8 +372,8 @@ class Creates:
             created = await self._calls.once(creation.call, send_time)
             await self._require_own_task(created.task_id, intent.job_id)
         except LedgerError as error:  # raised before the first byte: the next process would not know of this create
-            creation.job = intent.moved(not_sent)
-            await self._ledger.put(creation.job)
+            creation.job = not_sent
+            await self._ledger.put(not_sent)
             raise await self._out_of_place_error(error) from error
         except AigcError as error:
             return await self._refused(creation, self._sent(intent, send_time), error, may_exist=may_exist)
@@ -368,7 +384,7 @@ class Creates:
             elif send_time.has_come:
                 await self._unknown(creation, sent, "the client was closed before the create was answered")
             else:
-                await self._ledger.put(intent.moved(not_sent))
+                await self._ledger.put(not_sent)
             raise
         return await self._accepted(self._sent(intent, send_time), created, creation.slot)
 
@@ -449,13 +465,8 @@ class Creates:
                 await self.sessions.trust.prove(intent)
             raise await self._unknown(creation, intent, str(error), _ACCEPTED) from error
         if after.create_again or after.stops_creating or clock_is_off(error):
-            # Certainly not accepted. Whether the service remembers its session all the same is not documented, so the
-            # next one has another; but one in doubt keeps the session that tells what became of it.
-            creation.job = (
-                intent.moved(JobState.UNKNOWN)
-                if may_exist
-                else intent.moved(JobState.PLANNED, session_id=creation.kept_session)
-            )
+            # Certainly not accepted.
+            creation.job = _not_accepted(creation, intent)
             await self._ledger.put(creation.job)
             raise error
         if error.ending is Ending.UNKNOWN:
@@ -481,11 +492,13 @@ class Creates:
         if creation is not None:
             creation.job = unknown
         await self._ledger.put(unknown)
-        goes_on = self.sessions.may_repeat(unknown) or self.sessions.may_have_task(unknown)
+        may_repeat = self.sessions.may_repeat(unknown)
+        goes_on = may_repeat or self.sessions.may_have_task(unknown)
         if creation is None or creation.is_left or not goes_on:
             self._emit(events.Unknown, intent, error=error)
-            if creation is not None:
-                creation.is_told = True
+        if creation is not None:
+            creation.is_told = creation.is_left or not goes_on
+            creation.is_final = creation.is_final or not may_repeat
         return error
 
     def _doubt(self, intent: JobRecord, reason: str, how: _Doubt) -> CreateOutcomeUnknown:

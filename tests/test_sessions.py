@@ -249,7 +249,9 @@ def test_nothing_is_sent_again_after_an_answer_without_a_task_id(tmp_path: Path,
         service, ledger = RelayService(fates=[fate], honours=False), tmp_path / "jobs.db"
         for _ in range(2):
             async with client_of(service, relay_config("trusted"), ledger) as client:
+                heard = Heard(client)
                 error = await doubt_of(client)
+                assert "Retried" not in heard.names("a/image")
                 assert not error.repeatable
                 assert not error.accepted
                 assert "it is not sent again: look for it in the console" in error.message
@@ -647,6 +649,30 @@ def test_the_row_of_a_job_tells_the_request_that_was_sent(asked: dict[str, Any],
     row = json.loads(json.dumps({**json.loads(content(written)), **beyond(sent, content(written))}))
     restored = step_of(Kind.VIDEO, row)
     assert content(restored) == content(sent)
+
+
+def test_a_create_that_was_never_sent_is_sent_as_the_config_says_now(tmp_path: Path) -> None:
+    """The client is closed while its create waits for its send time: its session has gone nowhere."""
+
+    async def main() -> None:
+        service, ledger = VodService(), tmp_path / "jobs.db"
+        async with client_of(service, vod_config(model="A"), ledger) as client:
+            paced = asyncio.Event()
+            client.on_event(
+                lambda event: paced.set() if type(event).__name__ == "Paced" and event.job_id == "a/image" else None
+            )
+            first = asyncio.create_task(client.generate(ImageRequest(id="first", prompt="a dog")))
+            second = asyncio.create_task(client.generate(REQUEST))
+            await paced.wait()
+        await asyncio.gather(first, second, return_exceptions=True)
+        with closing(sqlite3.connect(ledger)) as rows:
+            found = rows.execute("SELECT state, session_id FROM jobs WHERE job_id = 'a/image'").fetchall()
+        assert found == [("planned", "")]
+        async with client_of(service, vod_config(model="B"), ledger) as client:
+            await client.generate(REQUEST)
+        assert [body["ModelName"] for body in service.bodies if body["Prompt"] == "a cat"] == ["B"]
+
+    run(main())
 
 
 def test_a_create_in_doubt_that_cannot_be_read_is_not_sent_again(
