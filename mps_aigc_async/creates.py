@@ -17,10 +17,10 @@ from . import events
 from .callbacks import ignore
 from .calls import Calls
 from .clock import Mark, ServiceClock
+from .doubts import Doubt, as_first_sent
 from .errors import (
     AigcError,
     CreateOutcomeUnknown,
-    InvalidRequest,
     LedgerError,
     NoTaskId,
     Throttled,
@@ -33,8 +33,8 @@ from .ledger import JobRecord, Ledger
 from .limits import PROBE_S, AccountLimits, SendTime, Slot
 from .ownership import Owner
 from .policy import AFTER, clock_is_off
-from .requests import CosStore, beyond, step_of
-from .sessions import Sessions, as_create, differences
+from .requests import CosStore, beyond
+from .sessions import Sessions, as_create
 from .states import Ending, JobState, Kind
 from .wire.dialect import Call, Created, Dialect, SessionRule, TaskRequest
 
@@ -94,24 +94,6 @@ def _not_accepted(creation: "_Creation", intent: JobRecord) -> JobRecord:
 def in_doubt(job: JobRecord) -> str:
     """The name of the slot that a create in doubt keeps: one for each, in any ledger."""
     return f"{job.job_id} {job.intent_at}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Doubt:
-    """Why a create is in doubt, for its error's text."""
-
-    what: str
-    then: str = ""
-    """What follows, if that does not depend on the session."""
-
-
-_UNANSWERED: Final = _Doubt("the create was sent and nothing told whether it was accepted")
-_ANSWERED: Final = _Doubt(
-    "the create was answered, and as which task is not known", "it is not sent again: look for it in the console"
-)
-_ACCEPTED: Final = _Doubt(
-    "the service has accepted the create, and as which task is not known", "look for it in the console"
-)
 
 
 @dataclass(slots=True)
@@ -280,31 +262,15 @@ class Creates:
 
     async def _prepared(self, job: JobRecord, order: Order, slot: Slot) -> _Creation:
         request = order.resolve()
-        first = self._as_first_sent(job, request) if job.session_id else None
+        first = as_first_sent(job, request) if job.session_id else None
+        if first is None and job.state is JobState.UNKNOWN:
+            raise _InDoubt(job.recorded_error())
         if first is not None:
             kept = job.session_id if job.state is JobState.PLANNED else ""
             return _Creation(job, order, self._call(first, job), slot, kept_session=kept)
         begun = self._clock.mark()
         job = await self.sessions.begin(replace(job, session_id="", filled_in=beyond(request, job.content)))
         return _Creation(job, order, self._call(request, job), slot, begun=begun)
-
-    def _as_first_sent(self, job: JobRecord, now: TaskRequest) -> TaskRequest | None:
-        """The request as it was sent first in the job's session: its task, if it was accepted, is of this one, whatever
-        the config says by now. None if the user wants it created again and it cannot be read. Raises _InDoubt if it
-        cannot be read and may have been accepted: with other content it would be another request."""
-        try:
-            first = step_of(job.kind, job.sent())
-        except (InvalidRequest, LedgerError) as error:
-            _log.warning("%s cannot be sent again as it was sent first: %s", job.job_id, error)
-            if job.state is JobState.UNKNOWN:
-                raise _InDoubt(job.recorded_error()) from error
-            return None
-        changed = differences(job.filled_in, beyond(now, job.content))
-        if changed:
-            _log.warning(
-                "%s is sent again as it was sent first, since it may have been accepted: %s", job.job_id, changed
-            )
-        return first
 
     def _call(self, request: TaskRequest, job: JobRecord) -> Call[Created]:
         call = self._dialect.create(request, self._store, job.session_id)
@@ -463,14 +429,14 @@ class Creates:
         if error.ending is Ending.ACCEPTED_BEFORE:
             if may_exist or creation.kept_session:  # of a session that nobody has sent before it proves nothing
                 await self.sessions.trust.prove(intent)
-            raise await self._unknown(creation, intent, str(error), _ACCEPTED) from error
+            raise await self._unknown(creation, intent, str(error), Doubt.ACCEPTED) from error
         if after.create_again or after.stops_creating or clock_is_off(error):
             # Certainly not accepted.
             creation.job = _not_accepted(creation, intent)
             await self._ledger.put(creation.job)
             raise error
         if error.ending is Ending.UNKNOWN:
-            how = _ANSWERED if isinstance(error, NoTaskId) else _UNANSWERED
+            how = Doubt.ANSWERED if isinstance(error, NoTaskId) else Doubt.UNANSWERED
             raise await self._unknown(creation, intent, str(error), how) from error
         if may_exist:  # that this one was refused says nothing of the first, and a third would fare no better
             creation.is_final = True
@@ -480,14 +446,14 @@ class Creates:
         raise error
 
     async def _unknown(
-        self, creation: _Creation | None, intent: JobRecord, reason: str, how: _Doubt = _UNANSWERED
+        self, creation: _Creation | None, intent: JobRecord, reason: str, how: Doubt = Doubt.UNANSWERED
     ) -> CreateOutcomeUnknown:
         """Keep the job as one in doubt; return its error. Listeners are told now, unless more is to be tried."""
         if creation is not None:
             creation.slot.keep_for(UNKNOWN_SLOT_S[intent.kind], in_doubt(intent))
             if creation.begun is not None:
                 self.sessions.doubt(intent, creation.begun)
-        error = self._doubt(intent, reason, how)
+        error = how.error(reason, self.sessions.what_follows(intent)).about(job_id=intent.job_id)
         unknown = intent.moved(JobState.UNKNOWN, ended_at=self._wall(), error=to_record(error))
         if creation is not None:
             creation.job = unknown
@@ -500,13 +466,6 @@ class Creates:
             creation.is_told = creation.is_left or not goes_on
             creation.is_final = creation.is_final or not may_repeat
         return error
-
-    def _doubt(self, intent: JobRecord, reason: str, how: _Doubt) -> CreateOutcomeUnknown:
-        then = how.then or self.sessions.what_follows(intent)
-        error = CreateOutcomeUnknown(f"{how.what} ({reason}); {then}", job_id=intent.job_id)
-        if how is _ACCEPTED:
-            return error.as_accepted()
-        return error.as_not_repeatable() if how is _ANSWERED else error
 
     def _give_back(self, slot: Slot, job_id: str) -> None:
         """The create did not succeed, or its caller left: nobody is in the slot, once that is certain."""

@@ -12,7 +12,6 @@ counts by what this process has seen itself, or by a time that the relay has jus
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -217,25 +216,3 @@ def as_create(call: Call[T], *, signs_time: bool) -> Call[T]:
             raise NoTaskId(error.reason, ending=Ending.UNKNOWN, action=error.action) from error
 
     return replace(call, decode=decode)
-
-
-def differences(first: Mapping[str, object], now: Mapping[str, object]) -> str:
-    """How a request that was sent differs from the one that would be sent now, for a message. Long values, and those
-    of other types than text and numbers, are not shown: a URL may hold a signature.
-
-    >>> differences({"model_name": "Kling", "duration": 5}, {"model_name": "Hailuo", "duration": 5})
-    "model_name 'Kling', now 'Hailuo'"
-    """
-    changed = [name for name in {**first, **now} if first.get(name) != now.get(name)]
-    return "; ".join(f"{name} {_shown(first.get(name))}, now {_shown(now.get(name))}" for name in changed)
-
-
-MOST_SHOWN: Final = 40
-"""Most characters of a value that a message about a difference shows: a model's name has about 20."""
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "unset"
-    is_short = isinstance(value, str | int | float) and len(str(value)) <= MOST_SHOWN and "://" not in str(value)
-    return repr(value) if is_short else "other"
