@@ -19,8 +19,8 @@ from .wire.dialect import SessionRule
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
-IGNORED: Final = "sessions ignored"
-"""The fact that one session had two tasks."""
+IGNORED: Final = "session ignored: "
+"""How a fact's name begins that tells of a session with two tasks; the job and both TaskIds follow."""
 
 REFUSED: Final = "session refused: "
 """How a fact's name begins that tells of a proof; the kind and the model follow."""
@@ -43,7 +43,7 @@ class SessionTrust:
         """Take in what earlier processes have seen of this endpoint."""
         facts = [name for name, endpoint in (await self._ledger.facts()).items() if endpoint == self._endpoint]
         self._proofs.update(name for name in facts if name.startswith(REFUSED))
-        self._is_contradicted = self._is_contradicted or IGNORED in facts
+        self._is_contradicted = self._is_contradicted or any(name.startswith(IGNORED) for name in facts)
 
     def holds_for(self, job: JobRecord) -> bool:
         """Whether a second create of the job's session would be refused."""
@@ -81,7 +81,7 @@ class SessionTrust:
             second,
         )
         self._is_contradicted = True
-        await self._keep(IGNORED)
+        await self._keep(f"{IGNORED}{job.job_id}, {first}, {second}")
 
     async def _keep(self, name: str) -> None:
         try:

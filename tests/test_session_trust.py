@@ -58,6 +58,7 @@ async def test_two_tasks_of_one_session_end_it_whatever_it_rests_on(
     await trust.prove(job())
     await trust.contradict(job(), "task-1", "task-2")
     assert "task-1 and task-2" in caplog.text
+    assert any(name.endswith("a/image, task-1, task-2") for name in await ledger.facts())
     later = SessionTrust(rule, HERE, ledger)
     await later.load()
     for one in (trust, later):
