@@ -26,8 +26,8 @@ _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
     # accident.
     (
         CreateOutcomeUnknown,
-        "the service may have made (and billed) these: they are not sent again by themselves; look for them in the "
-        "console's task list, and decide with `mps-aigc settle DIR`",
+        "the service may have made (and billed) these: they are sent again by themselves only if their message says "
+        "so; look for the others in the console's task list, and decide with `mps-aigc settle DIR`",
     ),
     (ContentViolation, "change the prompt or the input, and give the request another id"),
     (InvalidRequest, "fix the request and run the batch again"),

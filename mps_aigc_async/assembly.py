@@ -32,6 +32,8 @@ from .poller import Poller
 from .requests import CosStore, Request, parse
 from .results import Outcome
 from .scheduler import Begun
+from .session_trust import SessionTrust
+from .sessions import Sessions
 from .states import Kind
 from .tempo import Fixed
 from .transport import Timeouts, Transport
@@ -189,13 +191,16 @@ class Parts:
             "account": settings.account,
             "backend": settings.dialect.backend,
             "endpoint": str(settings.endpoint),
+            **settings.dialect.scope,
         }
         return await SqliteLedger.open(path, belongs_to)
 
     async def _open_pipelines(self, path: Path | None) -> Pipelines:
         settings, timeouts = self._settings, self._settings.config.timeouts
+        ledger = await self.ledger(path)
+        trust = SessionTrust(self.dialect.sessions, str(settings.endpoint), ledger)
         jobs = Jobs(
-            ledger=await self.ledger(path),
+            ledger=ledger,
             calls=self.calls,
             dialect=self.dialect,
             limits=self.limits,
@@ -203,7 +208,8 @@ class Parts:
             downloads=self.downloads,
             owner=self.exchanges,
             listeners=settings.events,
-            wall=self.clock.now,
+            clock=self.clock,
+            sessions=Sessions(self.calls, self.dialect, self.clock, trust),
             store=settings.store,
             deadlines_s={
                 Kind.IMAGE: timeouts.image_seconds,

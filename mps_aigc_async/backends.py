@@ -14,7 +14,7 @@ from .errors import ConfigError
 from .states import Kind
 from .transport import parse_endpoint
 from .wire import mps, relay, vod
-from .wire.dialect import Dialect
+from .wire.dialect import Dialect, SessionRule
 
 LIMITS: Final[Mapping[str, Mapping[str, float]]] = {"mps": mps.LIMITS, "vod": vod.LIMITS, "relay": vod.LIMITS}
 """Documented calls per second, by backend and action. The relay publishes none: VOD's, whose actions it hands on."""
@@ -43,7 +43,8 @@ def dialect_of(config: Config, endpoint: URL) -> Dialect:
         case "vod":
             return vod.Vod(host=_host(endpoint), region=region, sub_app_id=config.vod.sub_app_id)
         case "relay":
-            return relay.Relay(host=_host(endpoint), query_path=config.relay.query_path)
+            rule = SessionRule(config.relay.sessions)
+            return relay.Relay(host=_host(endpoint), query_path=config.relay.query_path, sessions=rule)
 
 
 def check_limits(config: Config) -> None:

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from .callbacks import ignore
 from .clock import ServiceClock
 from .credentials import Credentials
-from .errors import AigcError, ClientClosed, Redirected, ServiceError, Throttled, TooManyTasks, TransportError
+from .errors import AigcError, ClientClosed, NoTaskId, Redirected, ServiceError, Throttled, TooManyTasks
 from .faults import unexpected
 from .keyring import KeyRing
 from .limits import AccountLimits, HeldBack, SendTime
@@ -173,7 +173,7 @@ class Calls:
             self._limits.pace(call.action).hold(wait_s)
 
     def _read(self, decode: Callable[[HttpAnswer], T], request: HttpRequest, answer: HttpAnswer) -> T:
-        """What the answer says, masked. Raises TransportError for a create's whose TaskId had to be masked: there is a
+        """What the answer says, masked. Raises NoTaskId for a create's whose TaskId had to be masked: there is a
         task, and this text is not its name."""
         mask = self._keys.mask
         try:
@@ -182,10 +182,10 @@ class Calls:
             raise mask.error(error, _signature_in(request)) from None
         masked = mask.value(value, _signature_in(request))
         if isinstance(value, Created) and isinstance(masked, Created) and value.task_id != masked.task_id:
-            raise TransportError(
+            raise NoTaskId(
                 "the answer to the create has a TaskId that quotes this client's credentials or has control "
                 f"characters: {quoted(masked.task_id)}",
-                ending=Ending.ACCEPTED_BEFORE,
+                ending=Ending.UNKNOWN,
             )
         return masked
 

@@ -14,6 +14,7 @@ with it: their `Date` is no longer heard, and the machine's clock is believed ag
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 _log: Final = logging.getLogger("mps_aigc_async")
@@ -26,6 +27,18 @@ signatures live 300 s, keys are dropped 5 s before they expire, URLs live for ho
 AGREES_S: Final = 240.0
 """How close a call's timestamp and the `Date` that refused it must be to prove that another clock wrote the `Date`: the
 service takes timestamps up to 300 s off (TC3), less a minute for slow requests."""
+
+AGREE_S: Final = 60.0
+"""Seconds by which the machine's two clocks may part before a time that was heard earlier no longer counts: the
+monotonic one stands still while the machine sleeps, and the wall clock can be set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment by both of the machine's clocks, to count from."""
+
+    wall: float
+    monotonic: float
 
 
 class ServiceClock:
@@ -44,6 +57,8 @@ class ServiceClock:
         self._monotonic = monotonic
         self._offset_s: float | None = None
         """Service time less monotonic time; None until the service has told its time."""
+        self._heard: Mark | None = None
+        """When the service last told its time."""
         self._hears = True
         """Whether the `Date` of answers is taken for the service's."""
 
@@ -59,10 +74,27 @@ class ServiceClock:
         """Whether it goes by the machine's clock, and an answer could correct it."""
         return self._hears and self._offset_s is None
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether the service has told its time, and the machine has not slept or been set since."""
+        if self._heard is None or not self._hears:
+            return False
+        wall, monotonic = self._wall() - self._heard.wall, self._monotonic() - self._heard.monotonic
+        return abs(wall - monotonic) < AGREE_S
+
+    def mark(self) -> Mark:
+        """This moment, for `since`."""
+        return Mark(self._wall(), self._monotonic())
+
+    def since(self, mark: Mark) -> float:
+        """Seconds since then, by the clock of the machine that went further: never too few after a sleep."""
+        return max(self._wall() - mark.wall, self._monotonic() - mark.monotonic)
+
     def hear(self, date: float, took_s: float) -> None:
         """Take in the `Date` (Unix seconds) of an answer that has just come, `took_s` after its request was sent."""
         if not self._hears:
             return
+        self._heard = self.mark()
         known = self.now()
         told = corrected(known, date, took_s)
         if self._offset_s is None or told != known:

@@ -163,6 +163,10 @@ class Relay(Section):
     query_path: QueryPath = QUERY_PATH
     """Where a task is asked about; a query may follow the path. Not documented by the relay: taken from others of its
     family."""
+    sessions: Literal["unproven", "trusted"] = "unproven"
+    """Whether the relay refuses a second create of one `session_id`. `trusted`: by your word it does, for 3 days, so
+    that a create that was not answered is sent again with its session. `unproven`: such a create is not sent again by
+    itself, until the relay has refused a session that was sent before (noted in the ledger, for its base URL)."""
 
 
 class Config(Section):

@@ -1,8 +1,8 @@
 """A job's create: planned → intent → submitted, in the five ways that it can end (`policy.AFTER`).
 
 The exchange belongs to the client and not to its caller: who is cancelled leaves it, and its answer is still kept.
-Where the service refuses a second create of one session (VOD, the relay), one in doubt is sent again with its session:
-it is accepted now, or the refusal proves that it was.
+Where the service is known to refuse a second create of one session, one in doubt is sent again with its session, as it
+was sent first: it is accepted now, or the refusal proves that it was.
 """
 
 import asyncio
@@ -13,15 +13,16 @@ from functools import partial
 from math import inf
 from typing import Any, Final, Protocol
 
-from pydantic import JsonValue
-
 from . import events
 from .callbacks import ignore
 from .calls import Calls
+from .clock import Mark, ServiceClock
+from .doubts import Doubt, as_first_sent
 from .errors import (
     AigcError,
     CreateOutcomeUnknown,
     LedgerError,
+    NoTaskId,
     ServiceError,
     Throttled,
     TooManyTasks,
@@ -34,9 +35,9 @@ from .limits import PROBE_S, AccountLimits, SendTime, Slot, judged, learn_cap
 from .ownership import Owner
 from .policy import AFTER, clock_is_off
 from .requests import CosStore, beyond
-from .sessions import Sessions
+from .sessions import Sessions, as_create
 from .states import Ending, JobState, Kind
-from .wire.dialect import Call, Created, Dialect, TaskRequest
+from .wire.dialect import Call, Created, Dialect, SessionRule, TaskRequest
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -76,6 +77,24 @@ class _NoRoom(Exception):
         self.refusal = refusal
 
 
+class _InDoubt(Exception):
+    """Nothing more is sent for a create in doubt."""
+
+    def __init__(self, doubt: AigcError) -> None:
+        self.doubt = doubt
+
+
+def _not_accepted(creation: "_Creation", intent: JobRecord) -> JobRecord:
+    """The job after an attempt that certainly was not accepted, sent or not.
+
+    Whether the service remembers the session of a create that it refused is not documented, so the next one has
+    another. One in doubt keeps the session that tells what became of it, and so does one that the user makes again.
+    """
+    if creation.job.state is JobState.UNKNOWN:
+        return intent.moved(JobState.UNKNOWN)
+    return intent.moved(JobState.PLANNED, session_id=creation.kept_session)
+
+
 def in_doubt(job: JobRecord) -> str:
     """The name of the slot that a create in doubt keeps: one for each, in any ledger."""
     return f"{job.job_id} {job.intent_at}"
@@ -92,11 +111,21 @@ class _Creation:
     """What the attempts of one create share."""
 
     job: JobRecord
-    """As the latest attempt left it: *unknown* if one of them may have been accepted."""
-    filled_in: dict[str, JsonValue]
+    """As the latest attempt left it, with what its request has beyond its content: *unknown* if one of them may have
+    been accepted."""
     order: Order
     call: Call[Created]
     slot: Slot
+    begun: Mark | None = None
+    """When its session was begun; None for one that an earlier create has begun."""
+    kept_session: str = ""
+    """The session of an earlier create that the user has made again."""
+    is_final: bool = False
+    """Whether another attempt would fare no better."""
+    is_left: bool = False
+    """Whether its caller was cancelled."""
+    is_told: bool = False
+    """Whether listeners know that it is in doubt."""
 
 
 class Creates:
@@ -110,7 +139,8 @@ class Creates:
         dialect: Dialect,
         limits: AccountLimits,
         owner: Owner,
-        wall: Callable[[], float],
+        clock: ServiceClock,
+        sessions: Sessions,
         store: CosStore | None,
         deadline_s: Callable[[JobRecord], float],
         watch: Callable[[JobRecord], object],
@@ -122,7 +152,9 @@ class Creates:
         self._dialect = dialect
         self._limits = limits
         self._owner = owner
-        self._wall = wall
+        self._clock = clock
+        self._wall = clock.now
+        self.sessions = sessions
         self._store = store
         self._deadline_s = deadline_s
         self._watch = watch
@@ -130,7 +162,6 @@ class Creates:
         self._emit = emit
         self._answered: dict[str, str] = {}
         """The job whose create was answered with a TaskId first, until the ledger knows."""
-        self.sessions = Sessions(calls, dialect, wall)
         self._exchanges: dict[str, asyncio.Task[JobRecord]] = {}
         self._to_send: dict[asyncio.Task[JobRecord], SendTime] = {}
         self._lost = ""
@@ -144,6 +175,8 @@ class Creates:
 
     async def look_for(self, job: JobRecord) -> JobRecord:
         """The job with its task, if that is found by its session."""
+        if not self.sessions.may_have_task(job):
+            return job
         task_id = await self.sessions.find_task(job)
         if not task_id:
             return job
@@ -201,7 +234,7 @@ class Creates:
     async def _create_in(self, slot: Slot, job: JobRecord, order: Order) -> JobRecord:
         creation: _Creation | None = None
         try:
-            creation = self._prepared(job, order, slot)
+            creation = await self._prepared(job, order, slot)
             return await self._calls.repeat(
                 creation.call,
                 partial(self._attempt, creation),
@@ -214,38 +247,81 @@ class Creates:
             if left.state is JobState.UNKNOWN and not slot.handed_on and not held:  # its task may be running
                 slot.keep_for(UNKNOWN_SLOT_S[job.kind], in_doubt(left))
             self._give_back(slot, job.job_id)
-            if isinstance(error, Throttled):  # as often as the policy allows; while tasks run it may be patient
-                raise _NoRoom(error) from None
-            if not isinstance(error, AigcError):
+            ended = error.doubt if isinstance(error, _InDoubt) else error
+            if isinstance(ended, Throttled):  # as often as the policy allows; while tasks run it may be patient
+                raise _NoRoom(ended) from None
+            if not isinstance(ended, AigcError):
+                if isinstance(error, asyncio.CancelledError) and creation is not None:
+                    self._tell_of_doubt(creation)  # nobody asks again now
                 raise
-            error.about(job_id=job.job_id)
-            if left.state is not JobState.UNKNOWN or not self._dialect.takes_sessions:
+            ended.about(job_id=job.job_id)
+            if left.state is not JobState.UNKNOWN:
                 raise
-            # Whatever ended the asking, what is to be told is that it is in doubt, and only now: it was asked again.
-            doubt = error if isinstance(error, CreateOutcomeUnknown) else left.recorded_error()
-            self._emit(events.Unknown, left, error=doubt)
-            raise doubt from error
+        return await self._left_in_doubt(left, ended, is_told=creation is not None and creation.is_told)
 
-    def _prepared(self, job: JobRecord, order: Order, slot: Slot) -> _Creation:
+    def _tell_of_doubt(self, creation: _Creation) -> None:
+        """Tell listeners of a create in doubt, if none is under way that could end the doubt."""
+        job = creation.job
+        if job.state is JobState.UNKNOWN and job.job_id not in self._exchanges and not creation.is_told:
+            creation.is_told = True
+            self._emit(events.Unknown, job, error=job.recorded_error())
+
+    async def _left_in_doubt(self, job: JobRecord, ended: AigcError, *, is_told: bool) -> JobRecord:
+        """However the attempts ended, the job is in doubt. It is looked for, unless it may be sent again; if it is not
+        found, the doubt is raised."""
+        if not self.sessions.may_repeat(job):
+            try:
+                job = await self.look_for(job)
+            except asyncio.CancelledError:
+                if not is_told:
+                    self._emit(events.Unknown, job, error=job.recorded_error())
+                raise
+            if job.state is JobState.SUBMITTED:
+                return job
+        is_doubt = isinstance(ended, CreateOutcomeUnknown)
+        doubt = ended if is_doubt else job.recorded_error()
+        if not is_told:
+            self._emit(events.Unknown, job, error=doubt)
+        raise doubt from (ended.__cause__ if is_doubt else ended)
+
+    async def _prepared(self, job: JobRecord, order: Order, slot: Slot) -> _Creation:
         request = order.resolve()
-        job = self.sessions.begin(job)
-        return _Creation(job, beyond(request, job.content), order, self._call(request, job), slot)
+        first = as_first_sent(job, request) if job.session_id else None
+        if first is None and job.state is JobState.UNKNOWN:
+            raise _InDoubt(job.recorded_error())
+        if first is not None:
+            kept = job.session_id if job.state is JobState.PLANNED else ""
+            return _Creation(job, order, self._call(first, job), slot, kept_session=kept)
+        begun = self._clock.mark()
+        job = await self.sessions.begin(replace(job, session_id="", filled_in=beyond(request, job.content)))
+        return _Creation(job, order, self._call(request, job), slot, begun=begun)
 
     def _call(self, request: TaskRequest, job: JobRecord) -> Call[Created]:
-        return self._dialect.create(request, self._store, job.session_id)
+        call = self._dialect.create(request, self._store, job.session_id)
+        honoured = bool(job.session_id) and self.sessions.trust.holds_for(job)
+        return replace(as_create(call, signs_time=self._dialect.signs_time), deduplicated=honoured)
+
+    async def _begin_session(self, creation: _Creation) -> None:
+        """Give the next attempt a session of its own, if the latest has lost its one to a refusal."""
+        if creation.job.session_id or self._dialect.sessions is SessionRule.NONE:
+            return
+        request = creation.order.resolve()
+        job = replace(creation.job, filled_in=beyond(request, creation.job.content))
+        creation.begun = self._clock.mark()
+        creation.job = await self.sessions.begin(job)
+        creation.call = self._call(request, creation.job)
 
     async def _attempt(self, creation: _Creation, send_time: SendTime) -> JobRecord:
         """The exchange belongs to the client: a caller that is cancelled leaves it, and its answer is still kept."""
         job = creation.job
         self._calls.check_account(self._dialect.create_action(job.kind))
         if job.state is JobState.UNKNOWN:
-            if not self.sessions.may_send_again(job):  # it has waited too long for this
-                raise job.recorded_error()
+            if not await self.sessions.may_send_again(job):  # too old by now, by the time that a refusal has told
+                raise _InDoubt(job.recorded_error())
             if not creation.slot.take_back():
                 raise _NoRoom
         _require_room(creation.slot)
-        if job.session_id != (job := self.sessions.begin(job)).session_id:
-            creation.job, creation.call = job, self._call(creation.order.resolve(), job)
+        await self._begin_session(creation)
         creation.order.begun()
         exchange = self._owner.start(self._exchange(creation, send_time), f"create of {job.job_id}")
         self._exchanges[job.job_id] = exchange
@@ -254,23 +330,29 @@ class Creates:
         exchange.add_done_callback(self._to_send.pop)
         try:
             return await asyncio.shield(exchange)
+        except asyncio.CancelledError:
+            creation.is_left = True
+            raise
         except TooManyTasks as error:
             raise _NoRoom(error) from None
+        except CreateOutcomeUnknown as error:
+            if creation.is_final:
+                raise _InDoubt(error) from error.__cause__
+            raise
 
     async def _exchange(self, creation: _Creation, send_time: SendTime) -> JobRecord:
         may_exist = creation.job.state is JobState.UNKNOWN
         intent = creation.job.moved(
             JobState.INTENT,
-            filled_in=creation.filled_in,
             # A session's life is counted from its first create.
-            intent_at=creation.job.intent_at if may_exist else self._wall(),
+            intent_at=creation.job.intent_at if may_exist or creation.kept_session else self._wall(),
             sent_at=None,
         )
-        not_sent = JobState.UNKNOWN if may_exist else JobState.PLANNED
+        not_sent = _not_accepted(creation, intent)
         try:
             await self._ledger.put(intent)
         except asyncio.CancelledError:  # closed meanwhile; the intent reaches the disk all the same
-            await self._ledger.put(intent.moved(not_sent))
+            await self._ledger.put(not_sent)
             raise
         self._emit(events.Paced, intent)
         created: Created | None = None
@@ -279,8 +361,8 @@ class Creates:
             created = await self._calls.once(creation.call, send_time, partial(judged, creation.slot))
             await self._require_own_task(created.task_id, intent.job_id)
         except LedgerError as error:  # raised before the first byte: the next process would not know of this create
-            creation.job = intent.moved(not_sent)
-            await self._ledger.put(creation.job)
+            creation.job = not_sent
+            await self._ledger.put(not_sent)
             raise await self._out_of_place_error(error) from error
         except AigcError as error:
             return await self._refused(creation, self._sent(intent, send_time), error, may_exist=may_exist)
@@ -291,7 +373,7 @@ class Creates:
             elif send_time.has_come:
                 await self._unknown(creation, sent, "the client was closed before the create was answered")
             else:
-                await self._ledger.put(intent.moved(not_sent))
+                await self._ledger.put(not_sent)
             raise
         return await self._accepted(self._sent(intent, send_time), created, creation.slot)
 
@@ -351,6 +433,7 @@ class Creates:
                 job_id=intent.job_id, task_id=created.task_id
             ) from None
         finally:
+            self.sessions.end(submitted)
             self._answered.pop(created.task_id, None)
             self._watch(submitted)
         self._emit(events.Submitted, submitted, task_id=created.task_id)
@@ -367,53 +450,44 @@ class Creates:
         if isinstance(error, TooManyTasks):
             learn_cap(creation.slot, error)
         if error.ending is Ending.ACCEPTED_BEFORE:
-            return await self._accepted_before(creation, intent, error)
+            if may_exist or creation.kept_session:  # of a session that nobody has sent before it proves nothing
+                await self.sessions.trust.prove(intent)
+            raise await self._unknown(creation, intent, str(error), Doubt.ACCEPTED) from error
         if after.create_again or after.stops_creating or clock_is_off(error):
-            # Certainly not accepted. Whether the service remembers its session all the same is not documented, so the
-            # next one has another; but one in doubt keeps the session that tells what became of it.
-            creation.job = (
-                intent.moved(JobState.UNKNOWN) if may_exist else intent.moved(JobState.PLANNED, session_id="")
-            )
+            # Certainly not accepted.
+            creation.job = _not_accepted(creation, intent)
             await self._ledger.put(creation.job)
             raise error
         if error.ending is Ending.UNKNOWN:
-            raise await self._unknown(creation, intent, str(error)) from error
-        if may_exist:  # that this one was refused says nothing of the first
-            doubt = await self._unknown(creation, intent, f"sent again, it was refused: {error}")
-            doubt.ending = Ending.REFUSED  # and a third would fare no better
-            raise doubt from error
+            how = Doubt.ANSWERED if isinstance(error, NoTaskId) else Doubt.UNANSWERED
+            raise await self._unknown(creation, intent, str(error), how) from error
+        if may_exist:  # that this one was refused says nothing of the first, and a third would fare no better
+            creation.is_final = True
+            raise await self._unknown(creation, intent, f"sent again, it was refused: {error}") from error
         await self._ledger.put(intent.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(error)))
         self._emit(events.Failed, intent, error=error)
         raise error
 
-    async def _accepted_before(self, creation: _Creation, intent: JobRecord, proof: AigcError) -> JobRecord:
-        """Its session was refused: the task is there. It is looked for in the account's list, where there is one; what
-        is known is written down first."""
-        error = await self._unknown(creation, intent, str(proof), accepted=True)
-        found = await self.look_for(creation.job)
-        if found.state is not JobState.SUBMITTED:
-            raise error from proof
-        return found
-
     async def _unknown(
-        self, creation: _Creation | None, intent: JobRecord, reason: str, *, accepted: bool = False
+        self, creation: _Creation | None, intent: JobRecord, reason: str, how: Doubt = Doubt.UNANSWERED
     ) -> CreateOutcomeUnknown:
+        """Keep the job as one in doubt; return its error. Listeners are told now, unless more is to be tried."""
         if creation is not None:
             creation.slot.keep_for(UNKNOWN_SLOT_S[intent.kind], in_doubt(intent))
-        what, then = (
-            ("the service has accepted the create, and as which task is not known", "look for it in the console")
-            if accepted
-            else ("the create was sent and nothing told whether it was accepted", "it is not sent again by itself")
-        )
-        error = CreateOutcomeUnknown(f"{what} ({reason}); {then}", job_id=intent.job_id)
-        if accepted:
-            error.as_accepted()
+            if creation.begun is not None:
+                self.sessions.doubt(intent, creation.begun)
+        error = how.error(reason, self.sessions.what_follows(intent)).about(job_id=intent.job_id)
         unknown = intent.moved(JobState.UNKNOWN, ended_at=self._wall(), error=to_record(error))
         if creation is not None:
             creation.job = unknown
         await self._ledger.put(unknown)
-        if not self._dialect.takes_sessions:
+        may_repeat = self.sessions.may_repeat(unknown)
+        goes_on = may_repeat or self.sessions.may_have_task(unknown)
+        if creation is None or creation.is_left or not goes_on:
             self._emit(events.Unknown, intent, error=error)
+        if creation is not None:
+            creation.is_told = creation.is_left or not goes_on
+            creation.is_final = creation.is_final or not may_repeat
         return error
 
     def _give_back(self, slot: Slot, job_id: str) -> None:

@@ -169,15 +169,24 @@ class NoTaskId(TransportError):
 
 class CreateOutcomeUnknown(AigcError):
     """A create was sent and nothing told whether it was accepted, or as which task. It is never sent again by itself,
-    unless the service refuses a second one of its session (VOD, the relay)."""
+    unless the service is known to refuse a second create of one session: VOD, and a relay that the config trusts
+    (`relay.sessions`) or that has refused one."""
 
     ending = Ending.UNKNOWN
     accepted = False
     """Whether it is known to have been accepted: its task is there, and its TaskId is not known."""
+    repeatable = True
+    """Whether it may be sent again with its session, where the service refuses a second one. False after an answer
+    without a TaskId, and for a session that may be another application's (VOD's SubAppId)."""
 
     def as_accepted(self) -> Self:
         """It is known to have been accepted, so that it is not sent again, session or none."""
-        self.accepted, self.ending = True, Ending.ACCEPTED_BEFORE
+        self.accepted, self.repeatable, self.ending = True, False, Ending.ACCEPTED_BEFORE
+        return self
+
+    def as_not_repeatable(self) -> Self:
+        """It may have been accepted, and a second create would not be refused for certain."""
+        self.repeatable = False
         return self
 
 
@@ -265,8 +274,11 @@ def to_record(error: AigcError) -> dict[str, str]:
         record["request_id"] = error.request_id
     if error.action:
         record["action"] = error.action
-    if isinstance(error, CreateOutcomeUnknown) and error.accepted:
-        record["accepted"] = "yes"
+    if isinstance(error, CreateOutcomeUnknown):
+        if error.accepted:
+            record["accepted"] = "yes"
+        if not error.repeatable:
+            record["repeatable"] = "no"
     return record
 
 
@@ -283,6 +295,9 @@ def from_record(record: dict[str, str], *, job_id: str, task_id: str | None) -> 
         error = RECORDED.get(name, AigcError)(message, request_id=request_id)
         if isinstance(error, UnexpectedError) and "ending" in record:
             error.ending = ending
-        if isinstance(error, CreateOutcomeUnknown) and "accepted" in record:
-            error.as_accepted()
+        if isinstance(error, CreateOutcomeUnknown):
+            if "repeatable" in record:
+                error.as_not_repeatable()
+            if "accepted" in record:
+                error.as_accepted()
     return error.about(job_id=job_id, task_id=task_id, action=record.get("action"))

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 from . import events
 from .callbacks import ignore
 from .calls import Calls
+from .clock import ServiceClock
 from .creates import UNKNOWN_SLOT_S, Creates, Order, in_doubt
 from .deadlines import TASK_DEADLINE_S, Patience
 from .downloads import Downloads
@@ -34,6 +35,7 @@ from .ownership import Owner
 from .poller import Ended, Poller, Watch
 from .requests import CosStore, content
 from .saving import Saver
+from .sessions import NO_TASK, TIME_ANSWER_S, Sessions
 from .settlement import Attach, CreateAgain, Drop, Settlement
 from .states import JobState, Kind, TaskState
 from .wire.dialect import Dialect, TaskRequest, TaskStatus
@@ -42,12 +44,6 @@ _log: Final = logging.getLogger("mps_aigc_async")
 
 CLOCK_ERROR_S: Final = 26 * 3600.0
 """Seconds by which a machine's clock is taken to be wrong at most: a day, or a time zone that was taken for another."""
-
-TIME_ANSWER_S: Final = 5.0
-"""Seconds that opening a ledger waits for the service's time."""
-
-NO_TASK: Final = "0"
-"""A TaskId that no task has: the refusal tells the time as well as any other answer."""
 
 
 class Jobs:
@@ -64,7 +60,8 @@ class Jobs:
         downloads: Downloads,
         owner: Owner,
         listeners: events.Events,
-        wall: Callable[[], float],
+        clock: ServiceClock,
+        sessions: Sessions,
         store: CosStore | None = None,
         deadlines_s: Mapping[Kind, float] = TASK_DEADLINE_S,
         save_s: float = inf,
@@ -75,7 +72,7 @@ class Jobs:
         self._limits = limits
         self._poller = poller
         self._listeners = listeners
-        self._wall = wall
+        self._wall = clock.now
         self._deadlines_s = deadlines_s
         self._creates = Creates(
             ledger=ledger,
@@ -83,20 +80,24 @@ class Jobs:
             dialect=dialect,
             limits=limits,
             owner=owner,
-            wall=wall,
+            clock=clock,
+            sessions=sessions,
             store=store,
             deadline_s=self._deadline_s,
             watch=self._watch,
             other_holder=self._other_holder,
             emit=self._emit,
         )
-        self._saver = Saver(ledger, downloads, url_life_s=dialect.url_life_s, wall=wall, emit=self._emit, save_s=save_s)
+        self._saver = Saver(
+            ledger, downloads, url_life_s=dialect.url_life_s, wall=clock.now, emit=self._emit, save_s=save_s
+        )
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def resume(self) -> None:
         """Take the slots of what an earlier process left running, before anything new takes them: every task that is
         known is polled to its end, asked for again or not, and a young create in doubt may be running too. The first
         ones are polled while the rest is still being read."""
+        await self._creates.sessions.trust.load()
         async for job in self.ledger.in_state(JobState.SUBMITTED):
             try:
                 self._watch(job)
@@ -212,7 +213,7 @@ class Jobs:
                 raise InvalidRequest(f"the job {state}: only one of unknown outcome can be settled", job_id=job_id)
             match how:
                 case CreateAgain():
-                    settled = job.anew()
+                    settled = self._creates.sessions.planned_again(job)
                 case Attach(task_id):
                     settled = await self._attached(job, task_id)
                 case Drop():
@@ -222,6 +223,8 @@ class Jobs:
         slot = self._limits.slots[job.kind].named.get(in_doubt(job))
         if slot is not None and settled.state is JobState.PLANNED:  # it was not accepted: nothing runs there
             slot.release()
+        if settled.state is not JobState.PLANNED:
+            self._creates.sessions.end(job)
         if settled.state is JobState.SUBMITTED:
             if slot is not None:
                 slot.name(settled.task_id or "")
@@ -283,9 +286,9 @@ class Jobs:
         job = await self.ledger.get(job.job_id) or job
         if job.state is JobState.INTENT:
             job = await self._creates.left_behind(job)
-        if job.state is JobState.PLANNED or self._creates.sessions.may_send_again(job):
+        if job.state is JobState.PLANNED or await self._creates.sessions.may_send_again(job):
             job = await self._creates.create(job, order)
-        elif self._creates.sessions.may_have_task(job):
+        else:
             job = await self._creates.look_for(job)
         if job.state in (JobState.FAILED, JobState.UNKNOWN):
             raise job.recorded_error()

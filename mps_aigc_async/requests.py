@@ -408,7 +408,19 @@ def beyond(request: Value, written: str) -> dict[str, JsonValue]:
     {'model_name': 'Hunyuan'}
     """
     known = json.loads(written)
-    return {name: value for name, value in _written(request).items() if name not in known}
+    return {name: value for name, value in _written(request).items() if name not in known or known[name] != value}
+
+
+def step_of(kind: Kind, fields: Mapping[str, Any]) -> Step:
+    """A request for one task, from its fields as `content` and `beyond` have them. Raises InvalidRequest.
+
+    >>> step_of(Kind.IMAGE, {"prompt": "a cat", "model_name": "Hunyuan"}) == ImageRequest(
+    ...     prompt="a cat", model_name="Hunyuan"
+    ... )
+    True
+    """
+    (step,) = steps_of(_of_steps({}, {kind.value: fields}))
+    return step
 
 
 def _written(request: Value) -> dict[str, JsonValue]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CreateAgain:
-    """It was not accepted: the next run creates it. If it was accepted all the same, it is paid for twice."""
+    """It was not accepted: the next run creates it. If it was accepted all the same, it is paid for twice, unless the
+    service refuses a second create of its session, which it keeps (VOD, some relays)."""
 
 
 @dataclass(frozen=True, slots=True)

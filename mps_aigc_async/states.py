@@ -34,7 +34,8 @@ class JobState(StrEnum):
     FAILED = "failed"
     """Refused for good, or failed at the service. Stays so until the user asks to retry."""
     UNKNOWN = "unknown"
-    """The create was sent and no answer told whether it was accepted. Never sent again by itself."""
+    """The create was sent and no answer told whether it was accepted. Sent again by itself only with a session of which
+    the service is known to refuse a second create."""
 
 
 MOVES: dict[JobState, frozenset[JobState]] = {
@@ -48,8 +49,8 @@ MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.SAVED: frozenset({JobState.SAVED}),
     # By the user's word alone: try again; a task that the service did not know is only asked about again.
     JobState.FAILED: frozenset({JobState.PLANNED, JobState.SUBMITTED}),
-    # By the user's word alone: create again, this is its task, drop it. But for a create with a session id, of which
-    # the service itself refuses a second one: that is sent again.
+    # By the user's word alone: create again, this is its task, drop it. The exception is a create with a session, where
+    # the service is known to refuse a second one of it: that is sent again.
     JobState.UNKNOWN: frozenset({JobState.PLANNED, JobState.SUBMITTED, JobState.FAILED, JobState.INTENT}),
 }
 """Every move a job may make; any other raises in `JobRecord.moved`."""

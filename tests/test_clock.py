@@ -126,6 +126,27 @@ def test_a_correction_is_within_the_answers_interval_and_is_none_the_second_time
     assert told == known or abs(told - known) > SLACK_S  # it never jitters by less than the slack
 
 
+def test_it_is_certain_from_an_answer_until_the_machine_sleeps_or_is_set() -> None:
+    clocks = Clocks()
+    assert not clocks.clock.is_certain
+    clocks.answered()
+    clocks.go_on(DAY_S)
+    assert clocks.clock.is_certain
+    clocks.wall += 7200  # it slept: the monotonic clock stood still
+    assert not clocks.clock.is_certain
+    clocks.answered()
+    assert clocks.clock.is_certain
+
+
+@pytest.mark.parametrize(("wall_s", "monotonic_s"), [(5.0, 5.0), (7200.0, 5.0), (-7200.0, 5.0)])
+def test_since_a_mark_the_clock_counts_that_went_further(wall_s: float, monotonic_s: float) -> None:
+    clocks = Clocks()
+    mark = clocks.clock.mark()
+    clocks.wall += wall_s
+    clocks.monotonic += monotonic_s
+    assert clocks.clock.since(mark) == max(wall_s, monotonic_s)
+
+
 # --- in a run ---------------------------------------------------------------------------------------------------------
 
 

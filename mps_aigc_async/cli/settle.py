@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..client import AigcClient
-from ..errors import AigcError, InvalidRequest
+from ..errors import AigcError, CreateOutcomeUnknown, InvalidRequest
 from ..ledger import JobRecord
 from ..ledger.reading import IN_FOLDER, reading
 from ..settlement import Attach, CreateAgain, Drop, Settlement
@@ -77,9 +77,14 @@ def _list(folder: Path, unknown: Sequence[JobRecord]) -> Exit:
         return Exit.WELL
     for job in unknown:
         sent = datetime.fromtimestamp(job.sent_at or job.intent_at or job.planned_at).astimezone()
-        say(f"{printable(job.job_id)}  sent {sent:%Y-%m-%d %H:%M:%S %z}  {printable(job.prompt)}")
+        say(f"{printable(job.job_id)}  sent {sent:%Y-%m-%d %H:%M:%S %z}{_known_of(job)}  {printable(job.prompt)}")
     say(f"\nto decide: {program()} settle {folder} JOB --create-again | --attach TASK_ID | --drop")
     return Exit.FAILED
+
+
+def _known_of(job: JobRecord) -> str:
+    error = job.recorded_error()
+    return ", accepted" if isinstance(error, CreateOutcomeUnknown) and error.accepted else ""
 
 
 async def _settle(client: AigcClient, job_ids: Sequence[str], decision: Settlement) -> Exit:

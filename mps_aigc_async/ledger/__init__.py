@@ -56,6 +56,14 @@ class Ledger(Protocol):
         loop turns between them."""
         ...
 
+    async def facts(self) -> Mapping[str, str]:
+        """What was learnt about the service, by name."""
+        ...
+
+    async def keep_fact(self, name: str, value: str) -> None:
+        """Keep what was learnt about the service. Raises LedgerError if it cannot be written."""
+        ...
+
     async def counts(self) -> Mapping[JobState, int]:
         """Jobs by state; states without jobs are left out."""
         ...

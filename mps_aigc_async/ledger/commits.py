@@ -86,6 +86,8 @@ class Commits:
         self._pending: dict[str, JobRecord] = {}
         self._writing: dict[str, JobRecord] = {}
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
+        self._turn = asyncio.Lock()
+        """Held by a transaction: the connection has one at a time."""
         self._task: asyncio.Task[None] | None = None
         self._checkpoint: asyncio.Task[None] | None = None
         self._uncopied = False
@@ -120,6 +122,16 @@ class Commits:
         self._waiters.setdefault(job.job_id, []).append(waiter)
         self._begin()
         return waiter
+
+    async def execute(self, statement: str, values: tuple[str, ...]) -> None:
+        """A statement of its own, between two commits; on the disk when this returns. Raises LedgerError."""
+        if self._closed:
+            raise LedgerError(f"cannot write the ledger {self._ledger}: it is closed")
+        async with self._turn:
+            try:
+                await self._database.execute(statement, values)
+            except (sqlite3.Error, *_UNWRITABLE) as error:
+                raise LedgerError(f"cannot write the ledger {self._ledger}: {error}") from error
 
     def _begin(self) -> asyncio.Task[None]:
         if self._task is None or self._task.done():
@@ -168,7 +180,8 @@ class Commits:
         self._writing, self._pending = self._pending, {}
         waiters, self._waiters = self._waiters, {}
         try:
-            refused = await self._write(self._writing)
+            async with self._turn:
+                refused = await self._write(self._writing)
         except asyncio.CancelledError:
             self._put_back(waiters)
             raise

@@ -27,6 +27,7 @@ class MemoryLedger:
         self._tasks: dict[str, str] = {}
         """Job ids by TaskId. An entry may be older than its job's row."""
         self._forgotten: Counter[JobState] = Counter()
+        self._facts: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"<MemoryLedger of {len(self._jobs)} jobs>"
@@ -61,6 +62,12 @@ class MemoryLedger:
     async def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
         for job in sorted((job for job in self._jobs.values() if job.state is state), key=lambda job: job.planned_at):
             yield job
+
+    async def facts(self) -> Mapping[str, str]:
+        return dict(self._facts)
+
+    async def keep_fact(self, name: str, value: str) -> None:
+        self._facts[name] = value
 
     async def counts(self) -> Mapping[JobState, int]:
         return self._forgotten + Counter(job.state for job in self._jobs.values())

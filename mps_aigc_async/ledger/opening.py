@@ -21,6 +21,9 @@ from .reading import reading
 STALE_S: Final = 3600.0
 """Age in seconds at which a temporary file counts as left by a killed process: making a ledger takes milliseconds."""
 
+ADDED_LATER: Final = frozenset({"subAppId"})
+"""What a ledger belongs to that earlier versions did not write down: VOD's application, since 2026-11."""
+
 _NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
 """How a file system says that it syncs no folders."""
 
@@ -137,7 +140,9 @@ def examine(path: Path, belongs_to: Mapping[str, str]) -> None:
                 f"`sqlite3 {path} .recover`"
             )
         owner = snapshot.owner()
-        others = [what for what, whom in belongs_to.items() if owner.get(what) != whom]
+        others = [
+            what for what, whom in belongs_to.items() if owner.get(what) != whom and not _is_unwritten(what, owner)
+        ]
         if not others or not snapshot.has_sent():
             return
     what = others[0]
@@ -148,3 +153,13 @@ def examine(path: Path, belongs_to: Mapping[str, str]) -> None:
         f"{path} belongs to {what} {owner.get(what)!r}, and this client is of {what} {belongs_to[what]!r}: "
         f"its tasks cannot be polled from here; use another ledger, or the other configuration{same}"
     )
+
+
+def _is_unwritten(what: str, owner: Mapping[str, str]) -> bool:
+    """Whether an earlier version has not written this part of the owner down."""
+    return what in ADDED_LATER and what not in owner
+
+
+def unwritten(belongs_to: Mapping[str, str], owner: Mapping[str, str]) -> Mapping[str, str]:
+    """The parts of the owner that an earlier version has not written down: they become the client's."""
+    return {what: whom for what, whom in belongs_to.items() if _is_unwritten(what, owner)}

@@ -13,7 +13,7 @@ from ..errors import DamagedRow, LedgerError
 from ..states import JobState, Kind
 from .damage import damaged_row
 from .record import JobRecord, request_of
-from .schema import APPLICATION_ID, COLUMNS, VERSION, WRITER, Row, from_row, text_or_bytes
+from .schema import APPLICATION_ID, COLUMNS, FACT, VERSION, WRITER, Row, from_row, text_or_bytes
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -39,9 +39,9 @@ class Reading:
         self._database = database
 
     def owner(self) -> Mapping[str, str]:
-        """The account, backend and endpoint that it belongs to."""
+        """The account, backend and endpoint that it belongs to, and on VOD the application."""
         rows = self._database.execute("SELECT what, is_for FROM belongs_to WHERE what != ?", (WRITER,))
-        return {str(what): str(whom) for what, whom in rows}
+        return {str(what): str(whom) for what, whom in rows if not str(what).startswith(FACT)}
 
     def writer(self) -> str:
         """The process that last opened the ledger for writing; empty if none is recorded."""

@@ -79,7 +79,8 @@ class JobRecord:
     sent_at: float | None = None
     """When the latest create went out."""
     session_id: str = ""
-    """What its creates carry, where the service refuses a second one of the same session (VOD, the relay)."""
+    """What its creates carry, where the service takes session ids (VOD, the relay). All creates of one session send the
+    same request."""
     task_id: str | None = None
     submitted_at: float | None = None
     slot_until: float | None = None

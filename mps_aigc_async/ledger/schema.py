@@ -51,6 +51,9 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
 WRITER: Final = "writer"
 """The row of `belongs_to` that names the process that last opened the ledger for writing."""
 
+FACT: Final = "fact: "
+"""How the names of the rows of `belongs_to` begin that keep what was learnt about the service."""
+
 COLUMNS: Final = (
     "job_id", "kind", "content", "planned_at", "state", "intent_at", "task_id", "submitted_at", "slot_until",
     "request_id", "urls", "resolution", "ended_at", "expires_at", "saved_at", "files", "error",

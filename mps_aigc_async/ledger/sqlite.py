@@ -9,6 +9,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Final
@@ -21,11 +22,11 @@ from . import schema
 from .commits import Commits
 from .damage import damaged_row, shared_task
 from .lock import WriterLock, writer_name
-from .opening import examine, put_in_place, wal_of
+from .opening import examine, put_in_place, unwritten, wal_of
 from .place import Place
 from .reading import readable
 from .record import JobRecord
-from .schema import COLUMNS, from_row, text_or_bytes
+from .schema import COLUMNS, FACT, from_row, text_or_bytes
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -82,7 +83,8 @@ class SqliteLedger:
 
     @classmethod
     async def open(cls, path: Path, belongs_to: Mapping[str, str]) -> "SqliteLedger":
-        """Open or make the ledger of an account, backend and endpoint (`belongs_to`, by these names).
+        """Open or make the ledger of an account, backend and endpoint, and whatever else its TaskIds are valid in
+        (`belongs_to`, by these names).
 
         A job found in *intent* is one whose create was under way when its process died: it becomes *unknown*.
         Raises LedgerError, and changes nothing, for a file that is no ledger, is of a newer version or of another
@@ -121,8 +123,11 @@ class SqliteLedger:
             )
         await database.execute("PRAGMA synchronous = FULL")
         version = int(await self._value("PRAGMA user_version"))
+        written = await self._rows("SELECT what, is_for FROM belongs_to")
+        added = unwritten(belongs_to, {str(what): str(whom) for what, whom in written})
         # The ledger is this owner's, or nothing was ever sent from it (a mistyped key?), and it becomes this owner's.
-        owner = {**belongs_to, schema.WRITER: writer_name()}
+        owner = {what: whom for what, whom in belongs_to.items() if what not in added}
+        owner[schema.WRITER] = writer_name()
         await self._transaction(("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item) for item in owner.items())
         self._lock.renew()
         self._place = await asyncio.to_thread(Place, self._path, wal, self._lock.inode)
@@ -130,6 +135,8 @@ class SqliteLedger:
             await self._transaction((statement, ()) for statement in schema.MIGRATIONS[later])
         await self._find_damage()
         await self._intents_become_unknown()
+        if added:
+            await self._adopt(added)
 
     async def _transaction(self, statements: Iterable[tuple[str, tuple[str, ...]]]) -> None:
         await self._database.execute("BEGIN IMMEDIATE")
@@ -157,6 +164,28 @@ class SqliteLedger:
             await self.put(
                 job.moved(JobState.UNKNOWN, ended_at=job.intent_at or job.planned_at, error=to_record(error))
             )
+
+    async def _adopt(self, added: Mapping[str, str]) -> None:
+        """Take over a ledger that does not say in which application it was written.
+
+        It is taken for the config's: an upgrade seldom changes that as well, and to refuse would stop every ledger. But
+        if it was another one, the creates in doubt would be accepted again there, and paid for twice: they are not sent
+        again by themselves. They can be settled, and polls in a wrong application cost nothing.
+        """
+        doubtful = [job async for job in self.in_state(JobState.UNKNOWN) if job.session_id]
+        for job in doubtful:
+            await self.put(replace(job, error={**job.error, "repeatable": "no"}))
+        if await self._value("SELECT 1 FROM jobs WHERE state != 'planned' LIMIT 1"):
+            _log.warning(
+                "the ledger %s of an earlier version does not name its %s: it is taken for the config's, %s. If it was "
+                "written with another one, stop and correct the config. %d of its jobs are in doubt, and are not sent "
+                "again by themselves: settle them",
+                self._path,
+                ", ".join(added),
+                ", ".join(added.values()),
+                len(doubtful),
+            )
+        await self._transaction(("INSERT INTO belongs_to VALUES (?, ?)", item) for item in added.items())
 
     async def plan(self, job: JobRecord) -> JobRecord:
         async with self._planning:  # one look-up and entry at a time; the commit is shared
@@ -216,6 +245,14 @@ class SqliteLedger:
             if len(rows) < PORTION:
                 return
             after = (rows[-1][_PLANNED_AT], rows[-1][-1])
+
+    async def facts(self) -> Mapping[str, str]:
+        with self._failing("cannot read"):
+            rows = await self._rows("SELECT what, is_for FROM belongs_to")
+        return {str(what)[len(FACT) :]: str(value) for what, value in rows if str(what).startswith(FACT)}
+
+    async def keep_fact(self, name: str, value: str) -> None:
+        await self._commits.execute("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", (FACT + name, value))
 
     async def counts(self) -> Mapping[JobState, int]:
         with self._failing("cannot read"):

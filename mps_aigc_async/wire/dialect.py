@@ -5,7 +5,8 @@ A dialect turns a request into a `Call`, a `Call` into an `HttpRequest` (signed,
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
 from ..credentials import Credentials
@@ -61,7 +62,8 @@ class Call(Generic[T_co]):
     path: str = "/"
     method: str = "POST"
     deduplicated: bool = False
-    """Whether the service itself refuses it when it is sent a second time: an ambiguous one may then be sent again."""
+    """Whether the service is known to refuse it when it is sent a second time: an ambiguous one may then be sent again.
+    Set by the caller: a dialect does not know whether a relay honours the session ids that it takes."""
 
     @property
     def reads(self) -> bool:
@@ -108,13 +110,30 @@ class TaskStatus:
         return self.state is TaskState.FAILED or (self.state is TaskState.DONE and bool(self.urls or self.videos))
 
 
+class SessionRule(StrEnum):
+    """What is known of a service's answer to a second create of one session."""
+
+    NONE = "none"
+    """A create carries no session."""
+    UNPROVEN = "unproven"
+    """A create carries one. Nothing says that the service refuses a second: several accounts that stand behind relays
+    ignore it."""
+    TRUSTED = "trusted"
+    """It refuses a second one, by the user's word."""
+    DOCUMENTED = "documented"
+    """It refuses a second one, by its documents."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """Some of the account's tasks: their TaskIds by the session that they were created in."""
+    """Some of the account's tasks."""
 
     task_ids: Mapping[str, str]
+    """TaskIds by the session that they were created in; of two tasks of one session the one that comes later."""
     next_page: str
     """Empty for the last one."""
+    twins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """All TaskIds of a session that more than one task has: the service did not refuse its second create."""
 
 
 class Dialect(Protocol):
@@ -126,8 +145,19 @@ class Dialect(Protocol):
         ...
 
     @property
-    def takes_sessions(self) -> bool:
-        """Whether a create can carry a session id, by which the service refuses a second one."""
+    def sessions(self) -> SessionRule:
+        """Whether a create carries a session id, and whether the service refuses a second one by it."""
+        ...
+
+    @property
+    def signs_time(self) -> bool:
+        """Whether each call carries its time, which the service checks: a call by a wrong clock is refused then."""
+        ...
+
+    @property
+    def scope(self) -> Mapping[str, str]:
+        """What else than the account and the endpoint its TaskIds and sessions are valid in, by the config's names: a
+        ledger belongs to it as well."""
         ...
 
     @property

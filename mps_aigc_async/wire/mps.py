@@ -6,6 +6,7 @@ version 2019-06-12, as of the official SDK 3.1.194 (2026-10); "AIGC creation gui
 
 from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ..credentials import Credentials
@@ -13,7 +14,7 @@ from ..requests import CosStore, ImageSource, ReferenceImage, ReferenceVideo, Su
 from ..states import Kind, TaskState
 from . import answers, envelope, fields
 from .answers import text
-from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
+from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskRequest, TaskStatus
 from .envelope import Tc3
 from .fields import FieldRow, as_is, as_json, each, only_set, url_of
 from .mps_errors import BY_CODE
@@ -201,7 +202,9 @@ class Mps:
     limits = LIMITS
     default_limit = DEFAULT_LIMIT
     url_life_s = URL_LIFE_S
-    takes_sessions = False
+    sessions = SessionRule.NONE
+    signs_time = True
+    scope: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, *, host: str = HOST, region: str | None = None, language: str = "en-US") -> None:
         self._tc3 = Tc3(SERVICE, VERSION, host=host, region=region, language=language)

@@ -11,6 +11,7 @@ No limits are published: the defaults are VOD's.
 import re
 from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
@@ -31,7 +32,7 @@ from . import answers, create_answers, envelope, fields, statuses, vod, vod_erro
 from .answers import as_text, text
 from .code_words import is_about_payment, refusal_of
 from .concurrency import by_concurrency
-from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
+from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskRequest, TaskStatus
 from .envelope import decoded, inside
 from .fields import FieldRow
 from .statuses import Verdict, verdict_of
@@ -240,11 +241,15 @@ class Relay:
     limits_region = ""
     default_limit = vod.DEFAULT_LIMIT
     url_life_s = vod.URL_LIFE_S
-    takes_sessions = True
+    signs_time = False
+    scope: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, *, host: str, query_path: str = QUERY_PATH) -> None:
+    def __init__(
+        self, *, host: str, query_path: str = QUERY_PATH, sessions: SessionRule = SessionRule.UNPROVEN
+    ) -> None:
         self._host = host
         self._query_path = query_path
+        self.sessions: Final = sessions
 
     def create_action(self, kind: Kind) -> str:
         return vod_tasks.CREATES[vod_tasks.of_images_or_videos(kind, "the relay")]
@@ -261,7 +266,6 @@ class Relay:
             envelope.body({**encode(request), **session}),
             partial(created, action=action),
             path=PATHS[kind],
-            deduplicated=bool(session_id),
         )
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:

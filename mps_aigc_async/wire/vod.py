@@ -14,7 +14,7 @@ from ..requests import CosStore, ImageRequest, ImageSource, ReferenceImage, Refe
 from ..states import Kind, TaskState
 from . import answers, envelope, fields
 from .answers import text
-from .dialect import Call, Created, HttpAnswer, HttpRequest, TaskPage, TaskRequest, TaskStatus
+from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskRequest, TaskStatus
 from .envelope import Tc3
 from .fields import FieldRow, as_is, each, only_set, url_of
 from .vod_errors import BY_CODE
@@ -39,6 +39,11 @@ URL_LIFE_S: Final = 7 * 24 * 3600.0
 
 MAX_BASE64_BYTES: Final = 7 * 1024 * 1024
 """Of all files together, before Base64: with more the request would pass the API's 10 MB."""
+
+SUB_APP_ID: Final = "subAppId"
+NO_SUB_APP: Final = "none"
+"""How a ledger names the application that its tasks and sessions are of: TaskIds and sessions of one are unknown in the
+others."""
 
 MPS_ONLY: Final = frozenset(
     {"DescribeAigcImageTask", "DescribeAigcVideoTask", "DescribeAigcAudioTask", "DescribeAigcTaskList",
@@ -207,9 +212,16 @@ def _page(answer: HttpAnswer) -> TaskPage:
     response = unwrap(answer, "DescribeTasks")
     found = response.get("TaskSet")
     tasks = [task for task in found if isinstance(task, dict)] if isinstance(found, list) else []
-    known = ((text(task.get("SessionId")), answers.task_id(task.get("TaskId"))) for task in tasks)
-    by_session = {session_id: task_id for session_id, task_id in known if session_id and task_id}
-    return TaskPage(by_session, text(response.get("ScrollToken")))
+    by_session: dict[str, tuple[str, ...]] = {}
+    for task in tasks:
+        session_id, task_id = text(task.get("SessionId")), answers.task_id(task.get("TaskId"))
+        if session_id and task_id and task_id not in by_session.get(session_id, ()):
+            by_session[session_id] = (*by_session.get(session_id, ()), task_id)
+    return TaskPage(
+        {session_id: task_ids[-1] for session_id, task_ids in by_session.items()},
+        text(response.get("ScrollToken")),
+        {session_id: task_ids for session_id, task_ids in by_session.items() if len(task_ids) > 1},
+    )
 
 
 # --- the dialect ------------------------------------------------------------------------------------------------------
@@ -223,13 +235,15 @@ class Vod:
     limits_region = ""  # its pages count by account and action, and name no region (2026-10)
     default_limit = DEFAULT_LIMIT
     url_life_s = URL_LIFE_S
-    takes_sessions = True
+    sessions = SessionRule.DOCUMENTED
+    signs_time = True
 
     def __init__(
         self, *, host: str = HOST, region: str | None = None, sub_app_id: int | None = None, language: str = "en-US"
     ) -> None:
         self._tc3 = Tc3(SERVICE, VERSION, host=host, region=region, language=language)
         self._sub_app = {} if sub_app_id is None else {"SubAppId": sub_app_id}
+        self.scope: Final = {SUB_APP_ID: NO_SUB_APP if sub_app_id is None else str(sub_app_id)}
 
     def create_action(self, kind: Kind) -> str:
         return CREATES[of_images_or_videos(kind, "VOD")]
@@ -244,7 +258,6 @@ class Vod:
             action,
             envelope.body({**self._sub_app, **encode(request), **session}),
             lambda answer: created(unwrap(answer, action), action),
-            deduplicated=bool(session_id),
         )
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:

@@ -1,5 +1,7 @@
 """`settle`: what was sent and never answered, told and decided."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,16 @@ def test_the_list_needs_no_keys_and_tells_how_to_decide(shell: Shell) -> None:
     first = next(line for line in listed.stdout.splitlines() if line.startswith("a/image  sent 20"))
     assert first.endswith("  a lake 湖")
     assert "settle made JOB --create-again | --attach TASK_ID | --drop" in listed.stdout
+
+
+@pytest.mark.usefixtures("lost")
+def test_a_job_that_is_known_to_be_accepted_is_listed_so(shell: Shell) -> None:
+    """A second task is paid for certainly then."""
+    with closing(sqlite3.connect("made/ledger.db")) as rows, rows:
+        rows.execute("""UPDATE jobs SET error = json_set(error, '$.accepted', 'yes') WHERE job_id = 'a/image'""")
+    listed = shell.call("settle", "made").stdout.splitlines()
+    assert ", accepted  a lake 湖" in next(line for line in listed if line.startswith("a/image"))
+    assert ", accepted" not in next(line for line in listed if line.startswith("b/image"))
 
 
 def test_each_decision_is_carried_out_by_the_next_run(shell: Shell, emulator: Emulator, lost: list[str]) -> None:

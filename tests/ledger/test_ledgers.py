@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from mps_aigc_async.errors import ContentViolation, CreateOutcomeUnknown, InvalidRequest, LedgerError, to_record
 from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, SqliteLedger, memory, sqlite
+from mps_aigc_async.ledger import reading as snapshots
 from mps_aigc_async.ledger.schema import DATES
 from mps_aigc_async.states import JobState, Kind
 
@@ -70,6 +71,27 @@ async def test_a_planned_job_is_kept_and_handed_back_as_it_is(ledger: Ledger) ->
     new = job()
     assert await ledger.plan(new) is new
     assert await ledger.get("a/image") == new
+
+
+async def test_facts_of_the_service_are_kept_by_name(ledger: Ledger) -> None:
+    assert await ledger.facts() == {}
+    rows = [ledger.put(done(job(f"{number}/image"))) for number in range(50)]  # a fact between commits is in none
+    await asyncio.gather(*rows, ledger.keep_fact("a", "1"), ledger.keep_fact("b", "2"))
+    await ledger.keep_fact("a", "3")
+    assert await ledger.facts() == {"a": "3", "b": "2"}
+    assert await ledger.counts() == {JobState.DONE: 50}
+
+
+async def test_facts_survive_the_process_and_are_no_owners(tmp_path: Path) -> None:
+    for facts in ({}, {"a": "1"}):
+        ledger = await SqliteLedger.open(tmp_path / "jobs.db", OWNER)
+        assert await ledger.facts() == facts
+        await ledger.keep_fact("a", "1")
+        await ledger.close()
+        with pytest.raises(LedgerError, match="it is closed"):
+            await ledger.keep_fact("a", "2")
+    with snapshots.reading(tmp_path / "jobs.db") as snapshot:
+        assert snapshot.owner() == OWNER
 
 
 async def test_planned_again_it_is_the_one_kept_with_all_it_knows(ledger: Ledger) -> None:

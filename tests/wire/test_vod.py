@@ -192,7 +192,6 @@ def check_body(request: ImageRequest | VideoRequest, sub_app_id: int | None, ses
 
     check_ext_info(request, body.pop("ExtInfo", None))
     assert body == expected._serialize()
-    assert call.deduplicated is bool(session_id)
 
 
 def check_ext_info(request: ImageRequest | VideoRequest, sent: str | None) -> None:
