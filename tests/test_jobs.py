@@ -122,7 +122,7 @@ def test_a_chains_first_frame_is_among_what_was_filled_in() -> None:
         ({"fault": "not_json", "accepted": True}, CreateOutcomeUnknown),
         ({"fault": "error", "code": "InternalError", "accepted": True}, CreateOutcomeUnknown),
         ({"fault": "error", "code": "FailedOperation.CreateAIGCTaskFailed"}, CreateOutcomeUnknown),
-        ({"fault": "error", "code": "SomethingNew.NobodyKnows"}, CreateOutcomeUnknown),
+        ({"fault": "error", "code": "SomethingNew.NobodyKnows"}, ServiceError),
         ({"fault": "error", "code": "InvalidParameterValue"}, ServiceError),
         ({"fault": "error", "code": "InvalidParameter.ViolationContent"}, ContentViolation),
         ({"fault": "error", "code": "FailedOperation.UserArrears"}, AccountError),

@@ -45,7 +45,11 @@ def service_error(code: str, message: str, request_id: str | None, errors: Error
     A code of no documented family is a refusal like all others, unless its words say that something broke. An error
     without a code tells nothing.
     """
-    cls, ending = row_of(code, errors) or (ServiceError, _unfamiliar(code))
+    known = row_of(code, errors)
+    cls, ending = known or (ServiceError, _unfamiliar(code))
+    vague = known is None or code.partition(".")[0] == "FailedOperation"
+    if vague and is_read(action) and (cls, ending) == (ServiceError, Ending.REFUSED):
+        ending = Ending.UNKNOWN  # it may pass (DBError, NetWorkError), and to read again costs nothing
     if code == "ResourceNotFound" and is_read(action) and action.endswith(("Task", "TaskDetail")):
         cls = TaskNotFound  # MPS answers so to a poll of another kind's task (reported as tested, 2026-08)
     return by_concurrency(cls(code, message, ending=ending, request_id=request_id), action)

@@ -299,7 +299,6 @@ ERRORS: list[tuple[int, object, type[ServiceError], Ending, str]] = [
     (200, of_vod("RequestLimitExceeded"), Throttled, Ending.REFUSED_FOR_NOW, "RequestLimitExceeded"),
     (200, of_vod("InternalError"), ServiceError, Ending.UNKNOWN, "InternalError"),
     (200, of_vod("SomethingNew"), ServiceError, Ending.UNKNOWN, "SomethingNew"),
-    (200, of_vod("FailedOperation.SomethingNew"), ServiceError, Ending.REFUSED, "FailedOperation.SomethingNew"),
     (200, of_vod("LimitExceeded.Quota"), AccountError, Ending.ACCOUNT_REFUSED, "LimitExceeded.Quota"),
     (200, of_vod("AuthFailure.X"), AccountError, Ending.ACCOUNT_REFUSED, "AuthFailure.X"),
     (
@@ -366,6 +365,13 @@ def test_each_error_body_is_its_class_and_ending(
     error = raised.value
     assert (type(error), error.ending, error.code) == (cls, ending, code)
     assert (error.message, error.action) == ("why", call.action)
+
+
+@pytest.mark.parametrize(("call", "ending"), [(CREATE, Ending.REFUSED), (DESCRIBE, Ending.UNKNOWN)])
+def test_a_failed_operation_refuses_a_create_and_lets_a_read_be_made_again(call: Call[object], ending: Ending) -> None:
+    with pytest.raises(ServiceError) as raised:
+        call.decode(answered(of_vod("FailedOperation.SomethingNew")))
+    assert raised.value.ending is ending
 
 
 BODIES: list[object] = [
