@@ -150,10 +150,13 @@ def _how_it_stands(
 
 
 def _not_here(job: JobRecord, word: str, now: float) -> tuple[Standing, str, str, AigcError | None]:
-    if job.expires_at is not None and now < job.expires_at:
+    if job.expires_at is None:
+        lives = "does not expire" if job.never_expires else "ends at a time that is not known"
+        return Standing.OPEN, word, f"{word}; its URL {lives}", DownloadError(word)
+    if now < job.expires_at:
         return Standing.OPEN, word, f"{word}; its URL lives until {clock(job.expires_at)}", DownloadError(word)
-    ended = "at a time that is not known" if job.expires_at is None else f"at {clock(job.expires_at)}"
-    return Standing.FAILED, word, f"{word}, and its URL ended {ended}", ResultExpired(f"{word}, and its URL has ended")
+    error = ResultExpired(f"{word}, and its URL has ended")
+    return Standing.FAILED, word, f"{word}, and its URL ended at {clock(job.expires_at)}", error
 
 
 def _not_created(job: JobRecord, before: JobRecord | None, now: float) -> tuple[Standing, str, str, AigcError | None]:
@@ -162,7 +165,8 @@ def _not_created(job: JobRecord, before: JobRecord | None, now: float) -> tuple[
         how = _GOES_ON[job.kind]
         if before.state in (JobState.FAILED, JobState.UNKNOWN):
             return Standing.OPEN, "not created", f"it {how} the {before.kind}, which there is not", None
-        if before.state in (JobState.DONE, JobState.SAVED) and now >= (before.expires_at or 0.0):
+        is_made = before.state in (JobState.DONE, JobState.SAVED)
+        if is_made and before.expires_at is not None and now >= before.expires_at:
             error = ResultExpired(f"not created: the URL of the {before.kind} that it {how} has ended")
             return Standing.FAILED, "not created", error.reason, error
     return Standing.OPEN, "not created", "nothing was paid for it yet; the same command again creates it", None
