@@ -291,6 +291,7 @@ class Jobs:
                 tried = job.moved(JobState.SUBMITTED, slot_until=self._wall() + self._deadline_s(job), error={})
             else:
                 tried = job.anew()
+                _warn_of_results(job)
             await self.ledger.put(tried)
         if tried.state is JobState.SUBMITTED:
             self._watch(tried)
@@ -448,3 +449,15 @@ class Jobs:
     def _emit(self, event: type[events.Event], job: JobRecord, **details: Any) -> None:  # noqa: ANN401 — each class has its own fields
         if self._listeners.heard:
             self._listeners.emit(event(at=self._wall(), job_id=job.job_id, kind=job.kind, **details))
+
+
+def _warn_of_results(failed: JobRecord) -> None:
+    """Log what a failed task has made before its row forgets it: it may have been billed."""
+    if failed.urls or failed.file_ids:
+        _log.warning(
+            "%s is made again, although its task %s, which failed, left results: %d URLs, VOD files %s",
+            failed.job_id,
+            failed.task_id,
+            len(failed.urls),
+            ", ".join(failed.file_ids) or "none",
+        )

@@ -268,6 +268,37 @@ def test_progress_usage_and_times_are_in_the_status_the_result_the_events_and_th
     run(main())
 
 
+def test_what_a_failed_task_has_made_is_told_before_it_is_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        vod = Vod(infos={"FileUrl": "set"}, fails=Kind.IMAGE)
+        async with client_on(vod, ledger=tmp_path / "ledger.db") as client:
+            with pytest.raises(TaskFailed):
+                await client.generate(ImageRequest(id="a", prompt="a lake"))
+            await client.retry_failed()
+        assert "a/image is made again, although its task task-0, which failed, left results" in caplog.text
+        assert "VOD files file-0" in caplog.text
+        assert "secret" not in caplog.text
+
+    run(main())
+
+
+def test_a_task_that_had_ended_when_it_was_attached_to_expires_by_the_time_that_it_began() -> None:
+    async def main() -> None:
+        vod = Vod(infos={"FileUrl": "set"}, outer={"BeginProcessTime": "2026-01-01T00:00:05Z"}, polls=1)
+        vod.created.append((Kind.IMAGE, {}))
+        async with client_on(vod) as client:
+            result = await client.attach("image", "task-0").wait()
+            assert result.expires_at is None  # "began" after it ended cannot be true
+            await asyncio.sleep(3600)
+            vod.polls = 1
+            result = await client.attach("image", "task-0").wait()
+            assert result.expires_at == datetime(2026, 1, 8, 0, 0, 5, tzinfo=UTC)
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("infos", "never", "days"),
     [

@@ -7,6 +7,7 @@ import pytest
 
 from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.report.shots import Shot, Standing, shot_of
+from mps_aigc_async.results import Usage
 from mps_aigc_async.states import JobState, Kind
 
 from .batches import NOW, done, failed, planned, saved, sounding, submitted, unknown
@@ -81,6 +82,20 @@ def test_results_of_which_some_are_saved_are_shown_and_the_others_can_be_fetched
     assert (step.standing, step.word, step.files) == (Standing.OPEN, "not all saved", ["a.png", "a+3.png"])
     (step,) = shot(job, there=False).steps
     assert (step.standing, step.word) == (Standing.OPEN, "its file is gone")
+
+
+def test_a_failed_task_that_has_made_something_says_so() -> None:
+    job = replace(failed(submitted(IMAGE, START)), urls=("https://r.example/1?sign=secret",), file_ids=("7", "8"))
+    (step,) = shot(job).steps
+    assert step.reason.endswith("(it left 2 results, which the ledger keeps)")
+    assert "secret" not in step.reason
+    assert [value for name, value in step.ids if name == "file"] == ["7", "8"]
+
+
+def test_the_services_own_times_and_usage_are_told() -> None:
+    job = replace(image_done(), begun_at=START, finished_at=START + 65, usage=Usage(output_seconds=5))
+    (step,) = shot(job).steps
+    assert {("worked on for", "65 s"), ("billed output", "5 s")} <= set(step.timings)
 
 
 @pytest.mark.parametrize("never", [True, False])
