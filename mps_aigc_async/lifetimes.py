@@ -3,9 +3,13 @@
 A result that does not expire and a result whose end nobody knows both have no time. `Expiry.never` tells them apart.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+
+_NUMBER: Final = re.compile(r"-[0-9]{5,}")
+"""How an account's number (APPID) ends a bucket's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +92,19 @@ def made_after(unfinished_at: float | None, begun_at: float | None, seen_at: flo
 def is_stored_in(bucket: str, urls: Sequence[str]) -> bool:
     """Whether all URLs lead into the user's own bucket: then the service does not delete what they name.
 
-    The bucket stands in the host (`bucket.cos.region.myqcloud.com`) or in the path; a query is only a signature.
+    The bucket is the first part of the host (`bucket.cos.region.myqcloud.com`) or of the path; a query is only a
+    signature. A bucket's whole name ends with the account's number, which a user may leave out.
 
     >>> is_stored_in("shots-1250000000", ["https://shots-1250000000.cos.ap-guangzhou.myqcloud.com/a.png"])
     True
     >>> is_stored_in("shots-1250000000", ["https://mps-1.cos.ap-guangzhou.myqcloud.com/a.png?x=shots-1250000000"])
     False
     """
-    return bool(bucket and urls) and all(bucket in url.partition("?")[0] for url in urls)
+    return bool(bucket and urls) and all(_leads_into(bucket, url) for url in urls)
+
+
+def _leads_into(bucket: str, url: str) -> bool:
+    host, _, path = url.partition("://")[2].partition("?")[0].partition("/")
+    places = (host.partition(".")[0].casefold(), path.partition("/")[0].casefold())
+    own = bucket.casefold()
+    return any(place == own or _NUMBER.fullmatch(place.removeprefix(own)) for place in places if place.startswith(own))

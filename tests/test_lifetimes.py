@@ -38,17 +38,24 @@ def test_without_any_time_nobody_knows_and_that_is_not_never() -> None:
 TIMES = st.floats(0, 1e9)
 
 
-@given(unfinished=st.none() | TIMES, made=TIMES, seen_later=st.floats(0, 1e6), begun=st.none() | TIMES, own=TIMES)
+@given(
+    unfinished=st.none() | TIMES,
+    made=TIMES,
+    seen_later=st.floats(0, 1e6),
+    begun=st.none() | TIMES,
+    own=st.floats(0, WEEK_S) | st.none(),
+)
 def test_an_expiry_is_never_later_than_the_truth(
-    unfinished: float | None, made: float, seen_later: float, begun: float | None, own: float
+    unfinished: float | None, made: float, seen_later: float, begun: float | None, own: float | None
 ) -> None:
-    """A task that makes a temporary result at `made`; its file is deleted after `own` seconds, if that is earlier."""
+    """A task that makes a temporary result at `made`. Its ExpireTime is `own` seconds later, within the URL's life; or
+    it is the file's alone, long after that."""
     seen_at = made + seen_later
     before = [at for at in (unfinished, begun) if at is not None and at > made]
     if any(at <= seen_at for at in before):  # no true story: unfinished or not begun after the result was made
         return
-    truth = min(made + WEEK_S, made + own)
-    told = Lifetime(ends_at=made + own)
+    truth = made + (WEEK_S if own is None else own)
+    told = Lifetime(ends_at=seen_at + 2 * WEEK_S if own is None else made + own)
     after = made_after(None if unfinished is None or unfinished > made else unfinished, begun, seen_at)
     found = expiry(told, made_after=after, seen_at=seen_at, url_life_s=WEEK_S)
     assert not found.never
@@ -83,6 +90,12 @@ BUCKET = "shots-1250000000"
         (BUCKET, [f"https://cos.ap-guangzhou.myqcloud.com/{BUCKET}/1.png"], True),
         (BUCKET, [f"https://{BUCKET}.cos.ap-guangzhou.myqcloud.com/1.png", "https://mps.example/2.png"], False),
         (BUCKET, [f"https://mps.example/1.png?from={BUCKET}"], False),
+        ("shots", [f"https://{BUCKET}.cos.ap-guangzhou.myqcloud.com/1.png"], True),
+        ("SHOTS-1250000000", [f"https://{BUCKET}.cos.ap-guangzhou.myqcloud.com/1.png"], True),
+        ("s", [f"https://{BUCKET}.cos.ap-guangzhou.myqcloud.com/1.png"], False),
+        ("cos", [f"https://{BUCKET}.cos.ap-guangzhou.myqcloud.com/1.png"], False),
+        ("1.png", ["https://mps.example/a/1.png"], False),
+        (BUCKET, ["in preparation"], False),
         (BUCKET, [], False),
         ("", ["https://mps.example/1.png"], False),
     ],
