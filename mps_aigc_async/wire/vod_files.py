@@ -47,7 +47,8 @@ class Files:
         """The files in a task's member, whatever else is there."""
         output = task.get("Output")
         found = output.get("FileInfos") if isinstance(output, dict) else None
-        return cls(tuple(info for info in answers.entries(found) if isinstance(info, dict)))
+        infos = (_as_info(entry) for entry in answers.entries(found))
+        return cls(tuple(info for info in infos if info is not None))
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -75,6 +76,13 @@ class Files:
             if all(size):
                 return f"{size[0]}x{size[1]}"
         return None
+
+
+def _as_info(entry: object) -> dict[str, object] | None:
+    """An entry of FileInfos. A URL alone is a file too."""
+    if isinstance(entry, dict):
+        return entry
+    return {"FileUrl": entry} if isinstance(entry, str) and "://" in entry else None
 
 
 def _lifetime(info: Mapping[str, object]) -> Lifetime:
