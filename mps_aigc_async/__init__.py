@@ -46,7 +46,7 @@ from .requests import (
     VodFile,
     VodOptions,
 )
-from .results import AudioResult, ImageResult, ImageToVideoResult, Outcome, VideoResult, VideoToAudioResult
+from .results import AudioResult, ImageResult, ImageToVideoResult, Outcome, Usage, VideoResult, VideoToAudioResult
 from .scheduler import Run
 from .settlement import Attach, CreateAgain, Drop
 from .states import JobState, Kind, TaskState
@@ -113,6 +113,7 @@ __all__ = [
     "TooManyTasks",
     "TransportError",
     "UnexpectedError",
+    "Usage",
     "VideoRequest",
     "VideoResult",
     "VideoToAudio",

@@ -26,7 +26,7 @@ from .ledger import Ledger, MemoryLedger, SqliteLedger
 from .limits import AccountLimits, LimitsKey, Rates
 from .names import Names
 from .ownership import Owner
-from .pipelines import USUAL_S, Ahead, Defaults, Pipelines, ensure_sendable
+from .pipelines import Defaults, Lookahead, Pipelines, ensure_sendable
 from .policy import RetryPolicy
 from .poller import Poller
 from .requests import CosStore, Request, parse
@@ -155,8 +155,9 @@ class Parts:
             interval_s=config.concurrency.poll_interval_ms / 1000,
             wall=self.clock.now,
         )
-        life_s = self.dialect.url_life_s
-        self._ahead = {kind: Ahead(kind, self.limits.slots, life_s) for kind in USUAL_S}
+        self._ahead = Lookahead.of(
+            self.limits.slots, self.dialect.url_life_s, lambda step: self.dialect.keeps(step, settings.store)
+        )
         self._ledgers: dict[Path | None, asyncio.Task[Ledger]] = {}
         self._pipelines: dict[Path | None, asyncio.Task[Pipelines]] = {}
 

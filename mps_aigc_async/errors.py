@@ -197,6 +197,11 @@ class JobDropped(AigcError):
 class TaskFailed(AigcError):
     """The service accepted the task and then failed it; the message is the service's own."""
 
+    urls: tuple[str, ...] = ()
+    """What the task made all the same, where its answer told: the ledger keeps it."""
+    file_ids: tuple[str, ...] = ()
+    """The same by VOD's ids."""
+
 
 class TaskTimeout(AigcError, TimeoutError):
     """Our waiting ended; the task goes on at the service and can be waited for again by its TaskId."""

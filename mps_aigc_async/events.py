@@ -45,6 +45,8 @@ class Polled(Event):
     task_id: str
     status: str
     """The service's own word."""
+    progress: int | None = None
+    """Per cent, where the service tells (VOD, the relay)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,8 @@ from .errors import (
 )
 from .ledger import JobRecord, Ledger
 from .ledger.damage import damaged_row, shared_task
+from .ledger.record import Changes
+from .lifetimes import Lifetime, expiry, is_stored_in, made_after
 from .limits import AccountLimits
 from .ownership import Owner
 from .poller import Ended, Poller, Watch
@@ -38,7 +40,7 @@ from .saving import Saver
 from .sessions import NO_TASK, TIME_ANSWER_S, Sessions
 from .settlement import Attach, CreateAgain, Drop, Settlement
 from .states import JobState, Kind, TaskState
-from .wire.dialect import Dialect, TaskRequest, TaskStatus
+from .wire.dialect import FILES_AT_ONCE, Dialect, TaskRequest, TaskStatus
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -74,6 +76,7 @@ class Jobs:
         self._listeners = listeners
         self._wall = clock.now
         self._deadlines_s = deadlines_s
+        self._store = store
         self._creates = Creates(
             ledger=ledger,
             calls=calls,
@@ -89,7 +92,13 @@ class Jobs:
             emit=self._emit,
         )
         self._saver = Saver(
-            ledger, downloads, url_life_s=dialect.url_life_s, wall=clock.now, emit=self._emit, save_s=save_s
+            ledger,
+            downloads,
+            url_life_s=dialect.url_life_s,
+            wall=clock.now,
+            emit=self._emit,
+            locate=self._locate,
+            save_s=save_s,
         )
         self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -178,6 +187,16 @@ class Jobs:
         """
         async with self._lock(job.job_id):  # two callers of one id must not write one file
             return await self._saver.save(await self.ledger.get(job.job_id) or job, folder, stem)
+
+    async def _locate(self, file_ids: Sequence[str]) -> Mapping[str, str] | None:
+        """The URLs of files that the service keeps, by their ids; None where it tells of none."""
+        urls: dict[str, str] = {}
+        for first in range(0, len(file_ids), FILES_AT_ONCE):
+            call = self._dialect.media_urls(file_ids[first : first + FILES_AT_ONCE])
+            if call is None:
+                return None
+            urls |= await self._calls.call(call)
+        return urls
 
     async def learn_time(self, job: JobRecord) -> None:
         """Have the service tell its time, if it has not yet, by a poll of this job's task."""
@@ -273,6 +292,7 @@ class Jobs:
                 tried = job.moved(JobState.SUBMITTED, slot_until=self._wall() + self._deadline_s(job), error={})
             else:
                 tried = job.anew()
+                _warn_of_results(job)
             await self.ledger.put(tried)
         if tried.state is JobState.SUBMITTED:
             self._watch(tried)
@@ -324,7 +344,7 @@ class Jobs:
 
     def polled(self, job: JobRecord, status: TaskStatus) -> None:
         """The poller's word on a job's task that it has asked about."""
-        self._emit(events.Polled, job, task_id=job.task_id or "", status=status.word)
+        self._emit(events.Polled, job, task_id=job.task_id or "", status=status.word, progress=status.progress)
 
     async def ended(self, job: JobRecord, how: Ended | AigcError) -> None:
         """The poller's word on a job's task that has ended."""
@@ -352,34 +372,56 @@ class Jobs:
 
     def _finished(self, job: JobRecord, ended: Ended) -> JobRecord:
         """The job as its task's end leaves it: the same value for the ledger and for whoever waits."""
-        status = ended.status
+        status, left = ended.status, self._left_by(job, ended)
         if status.state is TaskState.DONE:
-            return job.moved(
-                JobState.DONE,
-                urls=status.urls,
-                file_ids=status.file_ids,
-                resolution=status.resolution,
-                duration=status.duration,
-                videos=status.videos,
-                request_id=status.request_id,
-                running_at=ended.running_at,
-                unfinished_at=ended.unfinished_at,
-                ended_at=ended.seen_at,
-                expires_at=None if ended.unfinished_at is None else ended.unfinished_at + self._dialect.url_life_s,
-            )
+            return job.moved(JobState.DONE, **left)
         failure = TaskFailed(
             status.message or "the service gives no reason",
             request_id=status.request_id,
             action=self._dialect.describe_action(job.kind),
         )
-        return job.moved(
-            JobState.FAILED,
-            request_id=status.request_id,
-            running_at=ended.running_at,
-            unfinished_at=ended.unfinished_at,
-            ended_at=ended.seen_at,
-            error=to_record(failure),
+        left["error"] = to_record(failure)
+        return job.moved(JobState.FAILED, **left)
+
+    def _left_by(self, job: JobRecord, ended: Ended) -> Changes:
+        """What a task's end leaves in its job's row. A failed task may have made something too, and that is kept."""
+        status = ended.status
+        lifetime = status.lifetime
+        bucket = self._bucket(job)
+        if bucket and is_stored_in(bucket, (*status.urls, *status.videos)):
+            lifetime = Lifetime(permanent=True, endless=True)
+        expires = expiry(
+            lifetime,
+            made_after=made_after(ended.unfinished_at, status.begun_at, ended.seen_at),
+            seen_at=ended.seen_at,
+            url_life_s=self._dialect.url_life_s,
         )
+        return {
+            "urls": status.urls,
+            "file_ids": status.file_ids,
+            "bare_file_ids": status.bare_file_ids,
+            "resolution": status.resolution,
+            "duration": status.duration,
+            "videos": status.videos,
+            "request_id": status.request_id,
+            "running_at": ended.running_at,
+            "unfinished_at": ended.unfinished_at,
+            "ended_at": ended.seen_at,
+            "expires_at": expires.at if status.has_results else None,
+            "never_expires": expires.never and status.has_results,
+            "progress": status.progress,
+            "usage": status.usage,
+            "begun_at": status.begun_at,
+            "finished_at": status.finished_at,
+        }
+
+    def _bucket(self, job: JobRecord) -> str:
+        """The user's own bucket that the job's results should be in: the request's, else the config's; empty if none.
+        The URLs tell whether they are."""
+        own = job.sent().get("store")
+        if isinstance(own, dict):
+            return str(own.get("bucket") or "")
+        return self._store.bucket if self._store is not None else ""
 
     async def _other_holder(self, task_id: str, job_id: str) -> str:
         """The job other than this one that a task is of: in this client, whatever the ledger, or in the ledger. Empty
@@ -408,3 +450,15 @@ class Jobs:
     def _emit(self, event: type[events.Event], job: JobRecord, **details: Any) -> None:  # noqa: ANN401 — each class has its own fields
         if self._listeners.heard:
             self._listeners.emit(event(at=self._wall(), job_id=job.job_id, kind=job.kind, **details))
+
+
+def _warn_of_results(failed: JobRecord) -> None:
+    """Log what a failed task has made before its row forgets it: it may have been billed."""
+    if failed.urls or failed.file_ids:
+        _log.warning(
+            "%s is made again, although its task %s, which failed, left results: %d URLs, VOD files %s",
+            failed.job_id,
+            failed.task_id,
+            len(failed.urls),
+            ", ".join(failed.file_ids) or "none",
+        )

@@ -6,6 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import pairwise
+from math import inf
 from typing import Any, Final, TypeVar
 
 from .callbacks import ignore
@@ -43,10 +45,10 @@ the service before it is fetched."""
 USUAL_S: Final[Mapping[Kind, float]] = {Kind.VIDEO: 300.0, Kind.AUDIO: 300.0}
 """The longest that the guide of 2026-05-29 calls usual for a video (3 to 5 minutes). No document tells an audio's."""
 
-_GOES_ON: Final[Mapping[Kind, Callable[[str], dict[str, object]]]] = {
-    # What a chain's step takes from the one before it, by its URL.
-    Kind.VIDEO: lambda url: {"first_frame": url},
-    Kind.AUDIO: lambda url: {"videos": (url,)},
+_GOES_ON: Final[Mapping[Kind, Callable[[object], dict[str, object]]]] = {
+    # What a chain's step takes from the one before it: a URL, or a result that VOD tells by its id alone.
+    Kind.VIDEO: lambda made: {"first_frame": made},
+    Kind.AUDIO: lambda made: {"videos": (made,)},
 }
 
 
@@ -152,11 +154,13 @@ def chains_ahead(kind: Kind, slots: Mapping[Kind, int], proven: int, url_life_s:
     3
     >>> chains_ahead(Kind.VIDEO, {Kind.IMAGE: 1000, Kind.VIDEO: 100, Kind.AUDIO: 1}, proven=1, url_life_s=12 * 3600)
     71
+    >>> chains_ahead(Kind.VIDEO, {Kind.IMAGE: 1000, Kind.VIDEO: 100, Kind.AUDIO: 1}, proven=1, url_life_s=inf)
+    1100
     """
-    usable = int(proven * (url_life_s - NEAR_END_S) / USUAL_S[kind] / 2)
+    usable = proven * (url_life_s - NEAR_END_S) / USUAL_S[kind] / 2
     kinds = list(Kind)
     busy = sum(slots[one] for one in kinds[: kinds.index(kind) + 1])
-    return max(1, min(busy, usable))
+    return max(1, int(min(busy, usable)))
 
 
 class Ahead:
@@ -180,6 +184,25 @@ class Ahead:
         self._places.resize(chains_ahead(self._kind, in_force, proven, self._url_life_s))
 
 
+@dataclass(frozen=True, slots=True)
+class Lookahead:
+    """How far chains may run ahead of a step, by whether what the step goes on from expires."""
+
+    expiring: Mapping[Kind, Ahead]
+    lasting: Mapping[Kind, Ahead]
+    is_kept: Callable[[Step], bool]
+    """Whether a request's results are stored without an end."""
+
+    @classmethod
+    def of(cls, slots: Mapping[Kind, Slots], url_life_s: float, is_kept: Callable[[Step], bool]) -> "Lookahead":
+        expiring, lasting = ({kind: Ahead(kind, slots, life_s) for kind in USUAL_S} for life_s in (url_life_s, inf))
+        return cls(expiring, lasting, is_kept)
+
+    def over(self, before: Step, kind: Kind) -> Ahead:
+        """The chains that may have `before` made and their step of this kind not created yet."""
+        return (self.lasting if self.is_kept(before) else self.expiring)[kind]
+
+
 class Pipelines:
     """Runs requests to their outcomes, in one ledger."""
 
@@ -188,7 +211,7 @@ class Pipelines:
         jobs: Jobs,
         defaults: Defaults,
         check: Callable[[Request], None],
-        ahead: Mapping[Kind, Ahead],
+        ahead: Lookahead,
         wall: Callable[[], float],
     ) -> None:
         self._jobs = jobs
@@ -266,14 +289,15 @@ class Pipelines:
         saving: list[asyncio.Task[JobRecord]] = []
         failure: AigcError | None = None
         async with AsyncExitStack() as stack:
-            places = await self._places(jobs, stack)
+            ahead = {step.kind: self._ahead.over(made_from, step.kind) for made_from, step in pairwise(steps)}
+            places = await self._places(jobs, ahead, stack)
             before: JobRecord | None = None
             try:
                 for step, planned in zip(steps, jobs, strict=True):
                     order = self._order(step, partial(self._request_of, step, before), begun)
                     if before is not None and self._is_near_end(before):
                         await self._jobs.learn_time(before)  # right after the start our clock may be wrong
-                    before = job = await self._made(planned, order, places.get(step.kind))
+                    before = job = await self._made(planned, order, places.get(step.kind), ahead.get(step.kind))
                     made.append(job.result())
                     if save_to is None:
                         continue
@@ -296,7 +320,9 @@ class Pipelines:
             raise failure
         return _whole(made)
 
-    async def _places(self, jobs: Sequence[JobRecord], stack: AsyncExitStack) -> dict[Kind, Slot]:
+    async def _places(
+        self, jobs: Sequence[JobRecord], ahead: Mapping[Kind, Ahead], stack: AsyncExitStack
+    ) -> dict[Kind, Slot]:
         """For each step that goes on from another, a place among those that may be ahead of its kind's tasks.
 
         All of them before the first step, and the last one first: whoever holds places waits for earlier ones alone.
@@ -304,15 +330,16 @@ class Pipelines:
         places: dict[Kind, Slot] = {}
         for job in reversed(jobs[1:]):
             if job.state is JobState.PLANNED:
-                places[job.kind] = place = await self._ahead[job.kind].acquire()
+                places[job.kind] = place = await ahead[job.kind].acquire()
                 stack.callback(place.release)
         return places
 
-    async def _made(self, job: JobRecord, order: Order, place: Slot | None) -> JobRecord:
+    async def _made(self, job: JobRecord, order: Order, place: Slot | None, ahead: Ahead | None) -> JobRecord:
         """One step's job, its task ended well."""
         if place is not None:
             job = await self._jobs.submit(job, order)
-            self._ahead[job.kind].look()
+            if ahead is not None:
+                ahead.look()
             place.release()
         return await self._jobs.finish(job, order)
 
@@ -326,10 +353,11 @@ class Pipelines:
                 f"on from it; the {step.kind} was not created (nothing was paid for it)",
                 task_id=before.task_id,
             )
-        return self._defaults.apply(step.model_copy(update=_GOES_ON[step.kind](before.urls[0])))
+        return self._defaults.apply(step.model_copy(update=_GOES_ON[step.kind](_handed_on(before))))
 
     def _is_near_end(self, before: JobRecord) -> bool:
-        return before.expires_at is None or self._wall() > before.expires_at - NEAR_END_S
+        # Without a time it never expires, or nobody knows when: the service's own fetch decides, and costs nothing.
+        return before.expires_at is not None and self._wall() > before.expires_at - NEAR_END_S
 
     def _order(
         self, request: TaskRequest, resolve: Callable[[], TaskRequest], begun: Callable[[], None] = ignore
@@ -387,6 +415,11 @@ def _partial(made: Sequence[StepResult]) -> Partial | None:
             return one
         case _:
             return None
+
+
+def _handed_on(before: JobRecord) -> object:
+    """What a step goes on from: the first URL of the one before it, or its result, if that has an id alone."""
+    return before.urls[0] if before.urls else before.result()
 
 
 def _clock(at: float | None) -> str:

@@ -10,6 +10,19 @@ from .states import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a task used and made, as the service counts it for its bill (VOD's videos). None is not told."""
+
+    output_seconds: float | None = None
+    """Seconds of the video that was made: told for every model."""
+    input_seconds: float | None = None
+    total_seconds: float | None = None
+    input_images: float | None = None
+    input_tokens: float | None = None
+    thought_tokens: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
     """What every finished task has."""
 
@@ -18,19 +31,31 @@ class TaskResult:
     request_id: str
     """The RequestId of the answer that said DONE: what the service's support asks for."""
     urls: tuple[str, ...]
+    """Empty where VOD keeps the results and tells their ids alone: see `file_ids`."""
     expires_at: datetime | None
-    """When the URLs stop working (UTC), never later than the truth. None for a task that was attached to when it had
-    ended already: nobody here knows when."""
+    """When the results can no longer be fetched (UTC), never later than the truth. None if they never expire
+    (`never_expires`), and for a task that was attached to when it had ended already: nobody here knows when."""
+    never_expires: bool = False
+    """Whether they are kept without an end: on VOD by `VodOptions(storage_mode="Permanent")`, on MPS in a bucket of
+    your own."""
     file_ids: tuple[str, ...] = ()
     """VOD's ids of the results, where they are kept there (`VodOptions(storage_mode="Permanent")`)."""
+    bare_file_ids: tuple[str, ...] = ()
+    """Those of `file_ids` whose result has no URL. Saving asks VOD for one."""
     files: tuple[Path, ...] = ()
-    """The saved results in the URLs' order; empty without `save_to`. If some could not be saved, only the saved ones:
-    see `is_saved`."""
+    """The saved results in the URLs' order, then those of `bare_file_ids`; empty without `save_to`. If some could not
+    be saved, only the saved ones: see `is_saved`."""
+    usage: Usage | None = None
+    """What the service counts for its bill, where it tells (VOD's videos)."""
+    begun_at: datetime | None = None
+    """When the service began to work on the task (UTC), where it tells (VOD)."""
+    finished_at: datetime | None = None
+    """When the task ended at the service (UTC), where it tells (VOD)."""
 
     @property
     def is_saved(self) -> bool:
         """Whether every result was saved."""
-        return bool(self.files) and len(self.files) == len(self.urls)
+        return bool(self.files) and len(self.files) == len(self.urls) + len(self.bare_file_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +87,7 @@ class AudioResult(TaskResult):
     @property
     def is_saved(self) -> bool:
         """Whether every result was saved."""
-        return bool(self.files) and len(self.files) == len(self.urls) + len(self.videos)
+        return bool(self.files) and len(self.files) == len(self.urls) + len(self.bare_file_ids) + len(self.videos)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

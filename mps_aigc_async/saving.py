@@ -6,8 +6,9 @@ the missing ones.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -41,24 +42,44 @@ TO_THE_END_S: Final = 3600.0
 for 100 MB at 28 kB/s, and bounds a result that comes byte by byte."""
 
 
+LOCATE_S: Final = 5.0
+"""Seconds between two questions for the URL of a file that is new and has none yet."""
+
+TELLS_NO_URL: Final = (
+    "this service tells no URLs of the files that it keeps; the file is there, under that id: fetch it by VOD's own "
+    "means, or ask for StorageMode Temporary, which gives a URL"
+)
+"""Why a file cannot be saved here although it was made."""
+
+Locate = Callable[[Sequence[str]], Awaitable[Mapping[str, str] | None]]
+"""Tells the URLs of files that the service keeps, by their ids; None where it tells of none."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Result:
     """One result of a job, and its file name without suffix."""
 
     url: str
+    """Empty for a file that the service keeps and tells by its id."""
     name: str
     kind: Kind
+    file_id: str = ""
 
 
 def _results(job: JobRecord, stem: str) -> list[_Result]:
     """A job's results in the order of its files: `stem`, `stem+2` …, and last the video that the sound was put on."""
     # No stem contains a plus, unlike a hyphen: `shot-2` may be another request. A chain's video has the stem itself.
-    kinds = ((job.urls, stem, job.kind), (job.videos, f"{stem}+sound", Kind.VIDEO))
+    own = [(url, "", job.kind) for url in job.urls] + [("", file_id, job.kind) for file_id in job.bare_file_ids]
+    sounding = [(url, "", Kind.VIDEO) for url in job.videos]
     return [
-        _Result(url, name if number == 1 else f"{name}+{number}", kind)
-        for urls, name, kind in kinds
-        for number, url in enumerate(urls, 1)
+        _Result(url, name if number == 1 else f"{name}+{number}", kind, file_id)
+        for some, name in ((own, stem), (sounding, f"{stem}+sound"))
+        for number, (url, file_id, kind) in enumerate(some, 1)
     ]
+
+
+async def _nowhere(_file_ids: Sequence[str]) -> None:
+    """The service tells no URL of a file."""
 
 
 class Saver:
@@ -72,8 +93,10 @@ class Saver:
         url_life_s: float,
         wall: Callable[[], float],
         emit: Emit,
+        locate: Locate = _nowhere,
         save_s: float = inf,
     ) -> None:
+        self._locate = locate
         self._ledger = ledger
         self._downloads = downloads
         self._url_life_s = url_life_s
@@ -95,8 +118,11 @@ class Saver:
             files = [file if is_there else "" for file, is_there in zip(files, there, strict=True)]
         missing = {number for number, is_there in enumerate(there) if not is_there}
         row = _Row(self._ledger, job, files, set(missing))
-        fetches = [self._fetch(row, number, results[number], folder) for number in sorted(missing)]
-        faults = [error for error in await _run_all(fetches) if error is not None]
+        bare = {number: results[number] for number in sorted(missing) if results[number].file_id}
+        fetches = [self._fetch(row, number, results[number], folder) for number in sorted(missing - set(bare))]
+        if bare:
+            fetches.append(self._fetch_bare(row, bare, folder))
+        faults = [error for errors in await _run_all(fetches) for error in errors]
         if faults:
             raise self._error(job, faults, len(results))
         saved = job.moved(JobState.SAVED, files=tuple(row.files), saved_at=self._wall())
@@ -104,11 +130,44 @@ class Saver:
         self._emit(events.Saved, saved, task_id=saved.task_id or "", files=saved.files)
         return saved
 
-    async def _fetch(self, row: "_Row", number: int, result: _Result, folder: Path) -> DownloadError | None:
+    async def _fetch_bare(self, row: "_Row", results: Mapping[int, _Result], folder: Path) -> list[DownloadError]:
+        """Save the results that the service told by their ids alone; return the errors of those not saved."""
+        urls, why = await self._urls_of(row.job, [result.file_id for result in results.values()])
+        fetches = [
+            self._fetch(row, number, replace(result, url=url), folder)
+            for number, result in results.items()
+            if (url := urls.get(result.file_id))
+        ]
+        lost = [
+            DownloadError(f"there is no URL for file {result.file_id}: {why}")
+            for result in results.values()
+            if not urls.get(result.file_id)
+        ]
+        return lost + [error for errors in await _run_all(fetches) for error in errors]
+
+    async def _urls_of(self, job: JobRecord, file_ids: Sequence[str]) -> tuple[Mapping[str, str], str]:
+        """The URLs of files by their ids, and why there is none for the others. A new file is asked about repeatedly,
+        because the service's readers may lag behind its task."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._new_for_s(job)
+        try:
+            async with asyncio.timeout(min(self._save_s, TO_THE_END_S)):
+                while True:
+                    urls = await self._locate(file_ids)
+                    if urls is None:
+                        return {}, TELLS_NO_URL
+                    if set(file_ids) <= urls.keys() or loop.time() >= until:
+                        return urls, "the service does not have it, or does not tell its URL"
+                    await asyncio.sleep(LOCATE_S)
+        except TimeoutError:
+            return {}, "the service did not tell it in time"
+        except AigcError as error:
+            return {}, f"the service refused to tell it ({error})"
+
+    async def _fetch(self, row: "_Row", number: int, result: _Result, folder: Path) -> list[DownloadError]:
         """Save one result and record it in the ledger, or return the error that prevented it."""
         job = row.job
         left_s = max(self._left_s(job), LEAST_S)
-        age_s = inf if job.ended_at is None else self._wall() - job.ended_at
         try:
             file = await self._downloads.save(
                 result.url,
@@ -116,16 +175,22 @@ class Saver:
                 result.kind,
                 within_s=min(left_s + TO_THE_END_S, self._save_s),
                 begin_within_s=left_s,
-                new_for_s=min(max(NEW_S - age_s, 0.0), NEW_S),
+                new_for_s=self._new_for_s(job),
                 on_retry=lambda error, delay_s: self._emit_retry(job, error, delay_s),
             )
         except DownloadError as error:
-            return error
+            return [error]
         await row.keep(number, file)
-        return None
+        return []
+
+    def _new_for_s(self, job: JobRecord) -> float:
+        """Seconds for which the job's results are still new."""
+        age_s = inf if job.ended_at is None else self._wall() - job.ended_at
+        return min(max(NEW_S - age_s, 0.0), NEW_S)
 
     def _left_s(self, job: JobRecord) -> float:
-        """Seconds until the URLs expire; their full life if the ledger has no expiry."""
+        """Seconds until the URLs expire; a URL's full life where they never do, or where nobody knows when: a fetch
+        needs an end of its own, and the next run may fetch again."""
         return self._url_life_s if job.expires_at is None else job.expires_at - self._wall()
 
     def _emit_retry(self, job: JobRecord, error: DownloadError, delay_s: float) -> None:
@@ -143,12 +208,15 @@ class Saver:
         refused = all(fault.refused for fault in faults)
         error: AigcError
         if refused and self._left_s(job) <= 0:
-            life = f"{self._url_life_s / 3600:g} hours"
-            error = ResultExpired(f"the result's URLs expired after {life}, before it was saved: {text}")
+            error = ResultExpired(f"the result's URLs expired at {_clock(job.expires_at)}, before it was saved: {text}")
         else:
             error = download = DownloadError(text)
             download.refused = refused
         return error.about(job_id=job.job_id, task_id=job.task_id)
+
+
+def _clock(at: float | None) -> str:
+    return "an unknown time" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 class _Row:

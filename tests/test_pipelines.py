@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,16 @@ from mps_aigc_async import (
     ResultExpired,
     TaskFailed,
     VideoRequest,
+    VodOptions,
     limits,
 )
 from mps_aigc_async.callbacks import ignore
-from mps_aigc_async.pipelines import Defaults, ImageDefaults, VideoDefaults, chains_ahead
+from mps_aigc_async.limits import Slots
+from mps_aigc_async.pipelines import Defaults, ImageDefaults, Lookahead, VideoDefaults, chains_ahead
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
+from mps_aigc_async.wire.vod import Vod
 
 from .support import accepted, client_of, configured, in_memory
 
@@ -78,6 +82,24 @@ def test_no_more_runs_ahead_than_its_urls_live(images: int, videos: int, audios:
             ahead = chains_ahead(kind, slots, proven, 12 * 3600)
             assert 1 <= ahead <= busy
             assert ahead == 1 or ahead * 300 / proven <= 12 * 3600 / 2
+
+
+@given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 500))
+def test_what_never_expires_may_run_ahead_as_far_as_slots_are_busy(images: int, videos: int, proven: int) -> None:
+    slots = {Kind.IMAGE: images, Kind.VIDEO: videos, Kind.AUDIO: 1}
+    assert chains_ahead(Kind.VIDEO, slots, proven, inf) >= min(images + videos, proven)
+    assert chains_ahead(Kind.VIDEO, slots, 1, inf) == images + videos
+
+
+def test_a_chain_whose_image_is_kept_counts_among_those_that_do_not_expire() -> None:
+    slots = {kind: Slots(10) for kind in Kind}
+    vod = Vod()
+    ahead = Lookahead.of(slots, 3600.0, lambda step: vod.keeps(step, None))
+    kept = ImageRequest(prompt="x", vod=VodOptions(storage_mode="Permanent"))
+    assert ahead.over(kept, Kind.VIDEO) is ahead.lasting[Kind.VIDEO]
+    assert ahead.over(ImageRequest(prompt="x"), Kind.VIDEO) is ahead.expiring[Kind.VIDEO]
+    ending = ImageRequest(prompt="x", vod=VodOptions(storage_mode="Permanent", expire_time="2026-10-01T10:00:00Z"))
+    assert ahead.over(ending, Kind.VIDEO) is ahead.expiring[Kind.VIDEO]
 
 
 def test_a_chain_becomes_an_image_and_the_video_that_begins_with_it() -> None:

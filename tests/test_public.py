@@ -26,8 +26,8 @@ PROMISED = {
     "LedgerError", "ListedTask", "NoTaskId", "Outcome", "PaceStatistics", "Redirected", "ReferenceImage",
     "ReferenceVideo", "ResultExpired", "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics", "Subject",
     "Task", "TaskDetails", "TaskFailed", "TaskFilter", "TaskList", "TaskNotFound", "TaskState", "TaskStatus",
-    "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks", "TransportError", "UnexpectedError", "VideoRequest",
-    "VideoResult", "VideoToAudio", "VideoToAudioResult", "VodFile", "VodOptions", "catalog", "events",
+    "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks", "TransportError", "UnexpectedError", "Usage",
+    "VideoRequest", "VideoResult", "VideoToAudio", "VideoToAudioResult", "VodFile", "VodOptions", "catalog", "events",
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from aiohttp import web
 
 from mps_aigc_async import AudioResult, ImageResult, events
 from mps_aigc_async.downloads import Downloads
-from mps_aigc_async.errors import DownloadError, LedgerError, ResultExpired
+from mps_aigc_async.errors import AigcError, DownloadError, LedgerError, ResultExpired, ServiceError
 from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, SqliteLedger
 from mps_aigc_async.saving import LEAST_S, NEW_S, Saver
 from mps_aigc_async.states import JobState, Kind
@@ -57,6 +57,20 @@ class Bench:
         """Seconds that the wall clock is off."""
         self.heard: list[type[events.Event]] = []
         self._base = base
+        self.kept: dict[str, str] | AigcError | None = {}
+        """The paths of the files that the service keeps, by their ids; or how it refuses, or None: it tells none."""
+        self.located: list[list[str]] = []
+        """The ids that it was asked for."""
+        self.kept_from = 0.0
+        """The loop's time from which it knows its files."""
+
+    async def _locate(self, file_ids: Sequence[str]) -> Mapping[str, str] | None:
+        self.located.append(list(file_ids))
+        if isinstance(self.kept, AigcError):
+            raise self.kept
+        if self.kept is None or asyncio.get_running_loop().time() < self.kept_from:
+            return None if self.kept is None else {}
+        return {file_id: f"{self._base}{path}" for file_id, path in self.kept.items() if file_id in file_ids}
 
     def wall(self) -> float:
         return START + asyncio.get_running_loop().time() + self.clock
@@ -64,7 +78,9 @@ class Bench:
     def emit(self, event: type[events.Event], _: JobRecord, **__: object) -> None:
         self.heard.append(event)
 
-    async def done(self, *paths: str, videos: tuple[str, ...] = (), kind: Kind = Kind.IMAGE) -> JobRecord:
+    async def done(
+        self, *paths: str, videos: tuple[str, ...] = (), kind: Kind = Kind.IMAGE, kept: tuple[str, ...] = ()
+    ) -> JobRecord:
         """A job that is done now, with results at these paths."""
         planned = JobRecord(job_id=f"shot/{kind}", kind=kind, content='{"prompt":"x"}', planned_at=START)
         intent = planned.moved(JobState.INTENT, intent_at=START)
@@ -72,6 +88,8 @@ class Bench:
             JobState.DONE,
             urls=tuple(f"{self._base}{path}?sign=url-secret" for path in paths),
             videos=tuple(f"{self._base}{path}" for path in videos),
+            file_ids=kept,
+            bare_file_ids=kept,
             request_id="r-1",
             ended_at=self.wall(),
             expires_at=self.wall() + LIFE_S,
@@ -82,7 +100,15 @@ class Bench:
     async def save(self, save_s: float = float("inf")) -> JobRecord:
         """The job of the ledger, saved."""
         downloads = Downloads()
-        saver = Saver(self.ledger, downloads, url_life_s=LIFE_S, wall=self.wall, emit=self.emit, save_s=save_s)
+        saver = Saver(
+            self.ledger,
+            downloads,
+            url_life_s=LIFE_S,
+            wall=self.wall,
+            emit=self.emit,
+            locate=self._locate,
+            save_s=save_s,
+        )
         try:
             for kind in Kind:
                 if job := await self.ledger.get(f"shot/{kind}"):
@@ -174,6 +200,103 @@ def test_the_video_that_a_sound_was_put_on_is_fetched_whatever_became_of_the_sou
             assert (result.files, result.is_saved) == ((tmp_path / "shot+sound.mp4",), False)
             bench.storage.answers["/song"] = MP3
             assert (await bench.save()).files == (str(tmp_path / "shot.mp3"), str(tmp_path / "shot+sound.mp4"))
+
+    run(main())
+
+
+def test_files_that_the_service_keeps_are_saved_by_the_urls_that_it_tells(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with bench_in(tmp_path) as bench:
+            bench.storage.answers = {"/1": PNG, "/kept": PNG + b"k", "/also": PNG + b"a"}
+            bench.kept = {"7": "/kept", "8": "/also"}
+            await bench.done("/1", kept=("7", "8"))
+            saved = await bench.save()
+            assert bench.located == [["7", "8"]]
+            assert [Path(file).name for file in saved.files] == ["shot.png", "shot+2.png", "shot+3.png"]
+            assert (tmp_path / "shot+2.png").read_bytes() == PNG + b"k"
+            assert saved.state is JobState.SAVED
+            assert saved.result().is_saved
+            (tmp_path / "shot.png").unlink()
+            await bench.save()
+            assert bench.located == [["7", "8"]]  # those are there
+
+    run(main())
+
+
+def test_a_kept_file_without_a_url_costs_no_other_result_and_the_next_run_asks_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with bench_in(tmp_path) as bench:
+            bench.storage.answers = {"/1": PNG, "/kept": PNG, "/also": PNG}
+            bench.kept = {"7": "/kept"}
+            await bench.done("/1", kept=("7", "8"))
+            later(bench)
+            with pytest.raises(
+                DownloadError, match=r"1 of 3 .*no URL for file 8: the service does not have it"
+            ) as lost:
+                await bench.save()
+            assert not lost.value.refused
+            assert bench.files() == ["shot+2.png", "shot.png"]
+            bench.kept = {"7": "/kept", "8": "/also"}
+            assert (await bench.save()).state is JobState.SAVED
+            assert bench.located == [["7", "8"], ["8"]]
+
+    run(main())
+
+
+def test_a_new_file_that_the_service_does_not_know_yet_is_asked_for_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with bench_in(tmp_path) as bench:
+            bench.storage.answers, bench.kept = {"/kept": PNG}, {"7": "/kept"}
+            await bench.done(kept=("7",))
+            bench.kept_from = asyncio.get_running_loop().time() + NEW_S / 2
+            assert (await bench.save()).state is JobState.SAVED
+            assert 2 < len(bench.located) < 20
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("kept", "reason"),
+    [
+        (None, "this service tells no URLs of the files that it keeps"),
+        (ServiceError("UnauthorizedOperation", "not yours"), r"refused to tell it \(UnauthorizedOperation: not yours"),
+    ],
+)
+def test_a_service_that_tells_no_url_is_named_plainly(tmp_path: Path, kept: AigcError | None, reason: str) -> None:
+    async def main() -> None:
+        async with bench_in(tmp_path) as bench:
+            bench.kept = kept
+            await bench.done(kept=("7",))
+            with pytest.raises(DownloadError, match=f"^there is no URL for file 7: .*{reason}"):
+                await bench.save()
+            assert (await bench.row()).state is JobState.DONE
+            assert len(bench.located) == 1
+
+    run(main())
+
+
+def test_a_service_that_never_answers_ends_with_the_users_patience(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with bench_in(tmp_path) as bench:
+            bench.storage.answers, bench.kept = {"/1": PNG}, {}
+            await bench.done("/1", kept=("7",))
+            with pytest.raises(DownloadError, match="did not tell it in time"):
+                await bench.save(save_s=12.0)
+            assert bench.files() == ["shot.png"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("never", [True, False])
+def test_a_result_without_an_end_is_never_called_expired(tmp_path: Path, never: bool) -> None:
+    async def main() -> None:
+        async with bench_in(tmp_path) as bench:
+            job = await bench.done("/gone")
+            await bench.ledger.put(replace(job, expires_at=None, never_expires=never))
+            later(bench, 1000 * LIFE_S)
+            with pytest.raises(DownloadError) as lost:
+                await bench.save()
+            assert type(lost.value) is DownloadError
 
     run(main())
 
@@ -348,7 +471,9 @@ def test_a_url_that_refuses_after_its_end_has_expired(tmp_path: Path, status: in
             bench.storage.answers = {"/1": status, "/2": PNG}
             await bench.done("/1", "/2")
             later(bench, 2 * LIFE_S)
-            with pytest.raises(ResultExpired, match=rf"expired after 12 hours, .*1 of 2 .*/1: HTTP {status}"):
+            with pytest.raises(
+                ResultExpired, match=rf"expired at 1970-.* UTC, before it was saved: .*1 of 2 .*/1: HTTP {status}"
+            ):
                 await bench.save()
             assert len(bench.storage.asked) == 2
             assert bench.files() == ["shot+2.png"]

@@ -178,10 +178,11 @@ def line_for(outcome: Outcome[BatchItem]) -> str:
 
 
 def places_of(result: StepResult) -> list[str]:
-    """Where a result is: its files relative to the working directory, and its URLs if any result is not saved."""
+    """Where a result is: its files relative to the working directory, and its URLs and VOD's ids if any result is not
+    saved."""
     files = [str(from_here(file)) for file in result.files]
     urls = (*result.urls, *result.videos) if isinstance(result, AudioResult) else result.urls
-    return files if result.is_saved else [*files, *urls]
+    return files if result.is_saved else [*files, *urls, *(f"VOD file {one}" for one in result.bare_file_ids)]
 
 
 def _counted(tally: Tally, words: tuple[Word, ...]) -> str:

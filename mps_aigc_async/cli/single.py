@@ -202,7 +202,7 @@ class _Follower:
         if self._task_id:
             return (
                 f"the task goes on at the service: ask for it with  mps-aigc status {self._kind} {self._task_id}\n"
-                "(its URLs live 12 hours)"
+                "(its URLs live for hours or days, and not for ever)"
             )
         if self._unknown:
             return "the create was sent and not answered: the service may be making it; look in the console's task list"

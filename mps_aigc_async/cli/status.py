@@ -1,6 +1,8 @@
 """`status`: one task at the service, or all jobs of a ledger."""
 
 import asyncio
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -68,9 +70,22 @@ def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:
         answer = asyncio.run(poll())
     except Interrupted:
         return Exit.INTERRUPTED
-    say(f"{task_id}: {printable(answer.word)} ({answer.state})")
-    for text in (answer.message, answer.resolution, *answer.urls, *answer.videos):
+    progress = "" if answer.progress is None else f", {answer.progress}%"
+    say(f"{task_id}: {printable(answer.word)} ({answer.state}{progress})")
+    kept = [f"VOD file {file_id}" for file_id in answer.file_ids]
+    for text in (answer.message, answer.resolution, *answer.urls, *answer.videos, *kept, *_facts_of(answer)):
         if text:
             say(f"  {printable(text)}")
     say(f"  request {printable(answer.request_id)}")
     return Exit.FAILED if answer.state is TaskState.FAILED else Exit.WELL
+
+
+def _facts_of(answer: TaskStatus) -> Iterator[str]:
+    """What the service tells beside a task's results."""
+    times = {"began": answer.begun_at, "ended": answer.finished_at, "kept until": answer.lifetime.ends_at}
+    for what, at in times.items():
+        if at is not None:
+            yield f"{what} {datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S %z}"
+    if answer.usage is not None:
+        used = ((name.replace("_", " "), told) for name, told in asdict(answer.usage).items() if told is not None)
+        yield f"used {', '.join(f'{told:g} {name}' for name, told in used)}"

@@ -9,9 +9,9 @@ from typing import TypedDict, Unpack
 
 from pydantic import JsonValue
 
-from ..errors import AigcError, DamagedRow, InvalidRequest, LedgerError, from_record
+from ..errors import AigcError, DamagedRow, InvalidRequest, LedgerError, TaskFailed, from_record
 from ..requests import model_label
-from ..results import AudioResult, ImageResult, StepResult, VideoResult
+from ..results import AudioResult, ImageResult, StepResult, Usage, VideoResult
 from ..states import MOVES, JobState, Kind
 from .damage import damaged_row
 
@@ -32,8 +32,13 @@ class _Common(TypedDict):
     request_id: str
     urls: tuple[str, ...]
     file_ids: tuple[str, ...]
+    bare_file_ids: tuple[str, ...]
     expires_at: datetime | None
+    never_expires: bool
     files: tuple[Path, ...]
+    usage: Usage | None
+    begun_at: datetime | None
+    finished_at: datetime | None
 
 
 class Changes(TypedDict, total=False):
@@ -49,6 +54,11 @@ class Changes(TypedDict, total=False):
     request_id: str
     urls: tuple[str, ...]
     file_ids: tuple[str, ...]
+    bare_file_ids: tuple[str, ...]
+    progress: int | None
+    usage: Usage | None
+    begun_at: float | None
+    finished_at: float | None
     resolution: str | None
     duration: float | None
     videos: tuple[str, ...]
@@ -56,6 +66,7 @@ class Changes(TypedDict, total=False):
     unfinished_at: float | None
     ended_at: float
     expires_at: float | None
+    never_expires: bool
     saved_at: float
     files: tuple[str, ...]
     error: dict[str, str]
@@ -88,8 +99,11 @@ class JobRecord:
     request_id: str | None = None
     """Of the create while submitted; of the answer that ended the task afterwards."""
     urls: tuple[str, ...] = ()
+    """Of a *failed* job too: a task that failed may have made something all the same."""
     file_ids: tuple[str, ...] = ()
     """VOD's ids of the results, where they are kept there."""
+    bare_file_ids: tuple[str, ...] = ()
+    """Those of `file_ids` whose result has no URL."""
     resolution: str | None = None
     duration: float | None = None
     """Seconds, of an audio."""
@@ -102,9 +116,20 @@ class JobRecord:
     ended_at: float | None = None
     """When we learnt that it had ended."""
     expires_at: float | None = None
+    """When its results can no longer be fetched; None if they never expire, or if nobody knows when."""
+    never_expires: bool = False
+    """Whether its results are kept without an end."""
+    progress: int | None = None
+    """Per cent at the task's end, where the service told: how far a failed one came."""
+    usage: Usage | None = None
+    """What the service counted for its bill, where it told."""
+    begun_at: float | None = None
+    """When the service began to work on the task, by the service's own word."""
+    finished_at: float | None = None
+    """When the task ended, by the service's own word."""
     saved_at: float | None = None
     files: tuple[str, ...] = ()
-    """Where its results are, those of `urls` and then those of `videos`; empty for one that is not saved yet."""
+    """Where its results are: those of `urls`, `bare_file_ids` and `videos`; empty for one that is not saved yet."""
     error: dict[str, str] = field(default_factory=dict)
     """`errors.to_record` of what ended it."""
 
@@ -174,8 +199,11 @@ class JobRecord:
             return ""
 
     def recorded_error(self) -> AigcError:
-        """The error that ended it."""
-        return from_record(self.error, job_id=self.job_id, task_id=self.task_id)
+        """The error that ended it. A failed task's has the results that it left."""
+        error = from_record(self.error, job_id=self.job_id, task_id=self.task_id)
+        if isinstance(error, TaskFailed):
+            error.urls, error.file_ids = self.urls, self.file_ids
+        return error
 
     def result(self) -> StepResult:
         """What came out. Raises LedgerError before the task is done, and DamagedRow."""
@@ -188,8 +216,13 @@ class JobRecord:
             "request_id": self.request_id or "",
             "urls": self.urls,
             "file_ids": self.file_ids,
-            "expires_at": None if self.expires_at is None else datetime.fromtimestamp(self.expires_at, UTC),
+            "bare_file_ids": self.bare_file_ids,
+            "expires_at": _date(self.expires_at),
+            "never_expires": self.never_expires,
             "files": tuple(Path(file) for file in self.files if file),
+            "usage": self.usage,
+            "begun_at": _date(self.begun_at),
+            "finished_at": _date(self.finished_at),
         }
         match self.kind:
             case Kind.IMAGE:
@@ -198,6 +231,10 @@ class JobRecord:
                 return VideoResult(**common, resolution=self.resolution)
             case Kind.AUDIO:
                 return AudioResult(**common, duration=self.duration, videos=self.videos)
+
+
+def _date(at: float | None) -> datetime | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC)
 
 
 def _shortened(text: str, most: int = 80) -> str:

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final, cast
 
+from ..results import Usage
 from ..states import JobState, Kind
 from .damage import damaged_row
 from .record import JobRecord
 
-VERSION: Final = 4
+VERSION: Final = 5
 APPLICATION_ID: Final = 0x4D505341
 """`MPSA`: tells our files from other SQLite files."""
 
@@ -45,6 +47,16 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
         "CREATE INDEX jobs_by_task ON jobs (task_id) WHERE task_id IS NOT NULL",
         "PRAGMA user_version = 4",
     ),
+    5: (
+        "ALTER TABLE jobs ADD COLUMN bare_file_ids TEXT",
+        # `expires_at` is NULL for a result that never expires and for one whose end nobody knows.
+        "ALTER TABLE jobs ADD COLUMN never_expires INTEGER",
+        "ALTER TABLE jobs ADD COLUMN progress INTEGER",
+        "ALTER TABLE jobs ADD COLUMN usage TEXT",
+        "ALTER TABLE jobs ADD COLUMN begun_at REAL",
+        "ALTER TABLE jobs ADD COLUMN finished_at REAL",
+        "PRAGMA user_version = 5",
+    ),
 }
 """By the version that each leads to; each is one transaction."""
 
@@ -59,6 +71,7 @@ COLUMNS: Final = (
     "request_id", "urls", "resolution", "ended_at", "expires_at", "saved_at", "files", "error",
     "filled_in", "attempts", "sent_at", "running_at", "unfinished_at",
     "session_id", "file_ids",
+    "bare_file_ids", "never_expires", "progress", "usage", "begun_at", "finished_at",
 )  # fmt: skip
 
 Row = tuple[str | float | None, ...]
@@ -71,6 +84,8 @@ def to_row(job: JobRecord) -> Row:
         job.expires_at, job.saved_at, json.dumps(job.files), json.dumps(job.error, ensure_ascii=False),
         json.dumps(job.filled_in, ensure_ascii=False), job.attempts, job.sent_at, job.running_at, job.unfinished_at,
         job.session_id, json.dumps(job.file_ids),
+        json.dumps(job.bare_file_ids), int(job.never_expires), job.progress, _used(job.usage), job.begun_at,
+        job.finished_at,
     )  # fmt: skip
     return tuple(_storable(value) if isinstance(value, str) else value for value in values)
 
@@ -81,6 +96,19 @@ def _made(job: JobRecord) -> str:
     return json.dumps({"urls": job.urls, **more} if any(more.values()) else job.urls)
 
 
+def _used(usage: Usage | None) -> str | None:
+    """The column `usage`: what the service told, by our names."""
+    if usage is None:
+        return None
+    return json.dumps({name: told for name, told in asdict(usage).items() if told is not None})
+
+
+def _usage(told: dict[str, Any]) -> Usage | None:
+    """A newer version of the same schema may know more of it: that is left out here."""
+    known = {name: _number(told[name]) for name in Usage.__dataclass_fields__ if name in told}
+    return Usage(**known) if known else None
+
+
 def _storable(text: str) -> str:
     """A service's text may be cut in the middle of a character: no reason to lose the row of a paid task."""
     return text.encode("utf-8", "replace").decode()
@@ -88,7 +116,7 @@ def _storable(text: str) -> str:
 
 _NUMBERS: Final = frozenset({
     "planned_at", "intent_at", "submitted_at", "slot_until", "ended_at", "expires_at", "saved_at", "attempts",
-    "sent_at", "running_at", "unfinished_at",
+    "sent_at", "running_at", "unfinished_at", "never_expires", "progress", "begun_at", "finished_at",
 })  # fmt: skip
 _NEVER_NULL: Final = frozenset({"job_id", "kind", "content", "planned_at", "state", "urls", "files", "error"})
 _TYPES: Final = tuple(
@@ -96,7 +124,8 @@ _TYPES: Final = tuple(
 )
 """The Python types allowed in each column: SQLite itself stores any type in any column."""
 
-_TIMES: Final = tuple((COLUMNS.index(name), name) for name in COLUMNS if name in _NUMBERS - {"attempts", "slot_until"})
+_NO_TIMES: Final = frozenset({"attempts", "slot_until", "never_expires", "progress"})
+_TIMES: Final = tuple((COLUMNS.index(name), name) for name in COLUMNS if name in _NUMBERS - _NO_TIMES)
 """The clock's readings, by their place in a row. A slot may be held without an end."""
 
 DATES: Final = (-62135596800.0, 253402300800.0)
@@ -135,6 +164,12 @@ def from_row(row: Row) -> JobRecord:
         filled_in = _object(_decoded(values[column] or "{}"))
         column = "file_ids"
         file_ids = _texts(_decoded(values[column] or "[]"))
+        column = "bare_file_ids"
+        bare_file_ids = _texts(_decoded(values[column] or "[]"))
+        column = "usage"
+        usage = _usage(_object(_decoded(values[column] or "{}")))
+        column = "progress"
+        progress = None if values[column] is None else range(101).index(int(values[column] or 0))
         column = "attempts"
         attempts = range(_MOST_ATTEMPTS).index(int(values[column] or 0))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
@@ -154,6 +189,10 @@ def from_row(row: Row) -> JobRecord:
             "attempts": attempts,
             "session_id": str(values["session_id"] or ""),
             "file_ids": file_ids,
+            "bare_file_ids": bare_file_ids,
+            "never_expires": bool(values["never_expires"]),
+            "progress": progress,
+            "usage": usage,
         }
     )
 

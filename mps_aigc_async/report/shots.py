@@ -108,13 +108,19 @@ def _step(job: JobRecord, before: JobRecord | None, find: Find, now: float) -> S
         model=" ".join(str(sent[name]) for name in ("model_name", "model_version") if sent.get(name)),
         settings=tuple(_settings(sent if job.duration is None else {**sent, "duration": job.duration})),
         timings=tuple(_timings(job)),
-        ids=tuple((name, value) for name, value in (("task", job.task_id), ("request", job.request_id)) if value),
+        ids=tuple(_ids(job)),
         files=files,
         films=films,
         reason=reason,
         advice=advice_for(error) if error is not None else "",
         error=error,
     )
+
+
+def _ids(job: JobRecord) -> Iterator[tuple[str, str]]:
+    """By what it is known at the service."""
+    known = (("task", job.task_id), ("request", job.request_id), *(("file", file_id) for file_id in job.file_ids))
+    return ((name, value) for name, value in known if value)
 
 
 def _sent(job: JobRecord) -> dict[str, JsonValue]:
@@ -132,7 +138,7 @@ def _how_it_stands(
     match job.state:
         case JobState.FAILED | JobState.UNKNOWN:
             error = job.recorded_error()
-            return Standing(job.state.value), job.state.value, clean(error.reason), error
+            return Standing(job.state.value), job.state.value, f"{clean(error.reason)}{_left_by(job)}", error
         case JobState.DONE | JobState.SAVED if job.state is JobState.DONE or gone:
             not_saved = "not all saved" if any(job.files) else "not saved"
             return _not_here(job, "its file is gone" if gone else not_saved, now)
@@ -149,11 +155,20 @@ def _how_it_stands(
             return _not_created(job, before, now)
 
 
+def _left_by(job: JobRecord) -> str:
+    """What a failed task has made all the same: worth a look before it is made again."""
+    made = max(len(job.urls) + len(job.bare_file_ids), len(job.file_ids))
+    return f" (it left {made} {'result' if made == 1 else 'results'}, which the ledger keeps)" if made else ""
+
+
 def _not_here(job: JobRecord, word: str, now: float) -> tuple[Standing, str, str, AigcError | None]:
-    if job.expires_at is not None and now < job.expires_at:
+    if job.expires_at is None:
+        lives = "does not expire" if job.never_expires else "ends at a time that is not known"
+        return Standing.OPEN, word, f"{word}; its URL {lives}", DownloadError(word)
+    if now < job.expires_at:
         return Standing.OPEN, word, f"{word}; its URL lives until {clock(job.expires_at)}", DownloadError(word)
-    ended = "at a time that is not known" if job.expires_at is None else f"at {clock(job.expires_at)}"
-    return Standing.FAILED, word, f"{word}, and its URL ended {ended}", ResultExpired(f"{word}, and its URL has ended")
+    error = ResultExpired(f"{word}, and its URL has ended")
+    return Standing.FAILED, word, f"{word}, and its URL ended at {clock(job.expires_at)}", error
 
 
 def _not_created(job: JobRecord, before: JobRecord | None, now: float) -> tuple[Standing, str, str, AigcError | None]:
@@ -162,7 +177,8 @@ def _not_created(job: JobRecord, before: JobRecord | None, now: float) -> tuple[
         how = _GOES_ON[job.kind]
         if before.state in (JobState.FAILED, JobState.UNKNOWN):
             return Standing.OPEN, "not created", f"it {how} the {before.kind}, which there is not", None
-        if before.state in (JobState.DONE, JobState.SAVED) and now >= (before.expires_at or 0.0):
+        is_made = before.state in (JobState.DONE, JobState.SAVED)
+        if is_made and before.expires_at is not None and now >= before.expires_at:
             error = ResultExpired(f"not created: the URL of the {before.kind} that it {how} has ended")
             return Standing.FAILED, "not created", error.reason, error
     return Standing.OPEN, "not created", "nothing was paid for it yet; the same command again creates it", None
@@ -196,6 +212,10 @@ def _timings(job: JobRecord) -> Iterator[tuple[str, str]]:
     if job.ended_at is None:
         return
     yield "at the service", seconds(job.ended_at - job.submitted_at)
+    if job.begun_at is not None and job.finished_at is not None:
+        yield "worked on for", seconds(job.finished_at - job.begun_at)
+    if job.usage is not None and job.usage.output_seconds is not None:
+        yield "billed output", f"{job.usage.output_seconds:g} s"
     if job.unfinished_at is not None:
         yield "noticed within", seconds(job.ended_at - job.unfinished_at)
     if job.saved_at is not None:

@@ -4,15 +4,20 @@ A dialect turns a request into a `Call`, a `Call` into an `HttpRequest` (signed,
 `HttpAnswer` into a typed value or one of our errors. It sees no socket and no clock.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from ..credentials import Credentials
+from ..lifetimes import UNSTATED, Lifetime
 from ..requests import CosStore, Step
+from ..results import Usage
 from ..states import Kind, TaskState
 from .answers import is_no_reason
+
+FILES_AT_ONCE: Final = 20
+"""Most files that one call asks about: DescribeMediaInfos numbers its FileIds from 0 to 19 (VOD SDK 3.1.194)."""
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -98,16 +103,33 @@ class TaskStatus:
     """Whether the word is a documented one."""
     file_ids: tuple[str, ...] = ()
     """VOD's ids of the results, where they are kept there."""
+    bare_file_ids: tuple[str, ...] = ()
+    """Those of `file_ids` whose result has no URL."""
+    lifetime: Lifetime = UNSTATED
+    """How long the results live, as far as the service says."""
+    progress: int | None = None
+    """Per cent, where the service tells (VOD, the relay)."""
+    usage: Usage | None = None
+    """What the service counts for its bill, where it tells (VOD's videos)."""
+    begun_at: float | None = None
+    """When the service began to work on the task (Unix seconds), where it tells (VOD)."""
+    finished_at: float | None = None
+    """When the task ended at the service (Unix seconds), where it tells (VOD)."""
+
+    @property
+    def has_results(self) -> bool:
+        """Whether anything is there to fetch: a URL, or a file that is kept at the service."""
+        return bool(self.urls or self.videos or self.file_ids)
 
     @property
     def explains_no_result(self) -> bool:
-        """Whether the task is DONE without a URL, and its message reads like the reason."""
+        """Whether the task is DONE without a result, and its message reads like the reason."""
         return self.state is TaskState.DONE and not self.has_ended and not is_no_reason(self.message)
 
     @property
     def has_ended(self) -> bool:
-        """DONE without a URL has not: a result that is not there yet is polled on, within the deadline."""
-        return self.state is TaskState.FAILED or (self.state is TaskState.DONE and bool(self.urls or self.videos))
+        """DONE without a result has not: a result that is not there yet is polled on, within the deadline."""
+        return self.state is TaskState.FAILED or (self.state is TaskState.DONE and self.has_results)
 
 
 class SessionRule(StrEnum):
@@ -178,7 +200,11 @@ class Dialect(Protocol):
 
     @property
     def url_life_s(self) -> float:
-        """Seconds that a result's URL lives."""
+        """Seconds that a temporary result's URL lives."""
+        ...
+
+    def keeps(self, request: TaskRequest, store: CosStore | None, /) -> bool:
+        """Whether the request's results are stored without an end. `store` is as for `create`."""
         ...
 
     def create_action(self, kind: Kind) -> str: ...
@@ -193,6 +219,10 @@ class Dialect(Protocol):
         ...
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]: ...
+
+    def media_urls(self, file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:
+        """The URLs of files that the service keeps, by their ids; at most FILES_AT_ONCE. None where no action tells."""
+        ...
 
     def call(self, action: str, params: Mapping[str, object], /) -> Call[dict[str, object]]:
         """Any action of the service; decoded to the inside of its envelope."""

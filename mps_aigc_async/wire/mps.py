@@ -4,7 +4,7 @@ Sources: CreateAigcImageTask, DescribeAigcImageTask, CreateAigcVideoTask and Des
 version 2019-06-12, as of the official SDK 3.1.194 (2026-10); "AIGC creation guide" (MPS, 2026-05-29).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -225,6 +225,12 @@ class Mps:
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
         actions = _ACTIONS[kind]
         return Call(actions.describe, envelope.body({"TaskId": task_id}), partial(_decode_status, actions))
+
+    def keeps(self, request: TaskRequest, store: CosStore | None, /) -> bool:
+        return bool(request.store or store)  # in the user's own bucket
+
+    def media_urls(self, _file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:
+        return None
 
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
         return Call(action, envelope.body(params), partial(unwrap, action=action))

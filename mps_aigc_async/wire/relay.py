@@ -9,7 +9,8 @@ No limits are published: the defaults are VOD's.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -36,6 +37,7 @@ from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPa
 from .envelope import decoded, inside
 from .fields import FieldRow
 from .statuses import Verdict, verdict_of
+from .vod_files import percent
 
 BASE_URL: Final = "https://api.quickrouter.ai"
 QUERY_PATH: Final = "/tencent-vod/v1/query/{task_id}"
@@ -220,14 +222,26 @@ def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:
     state, known = answers.state_of(STATES, word)
     inner = wrapped.get("data")
     inner = (inside(inner) or inner) if isinstance(inner, dict) else {}
+    told = _progress_told(vod_tasks.detail(inner, kind) if inner else None, wrapped)
     if state is TaskState.DONE and inner:
-        return vod_tasks.detail(inner, kind)
+        return told
     reason = as_text(wrapped.get("fail_reason"))
+    if state is TaskState.FAILED and inner and answers.is_no_reason(reason) and _has_made(told):
+        return told
     if state is TaskState.FAILED and not reason:
-        reason = (
-            (vod_tasks.detail(inner, kind).message if inner else "") or answers.reason(wrapped) or answers.reason(body)
-        )
-    return TaskStatus(state=state, word=word, request_id="", message=reason, known=known)
+        reason = told.message or answers.reason(wrapped) or answers.reason(body)
+    return replace(told, state=state, word=word, request_id="", message=reason, known=known)
+
+
+def _progress_told(inner: TaskStatus | None, wrapped: Mapping[str, object]) -> TaskStatus:
+    """The wrapped answer's status, with the progress that the wrapping tells (`37%`) where it tells none itself."""
+    status = inner or TaskStatus(state=TaskState.RUNNING, word="", request_id="")
+    return status if status.progress is not None else replace(status, progress=percent(wrapped.get("progress")))
+
+
+def _has_made(status: TaskStatus) -> bool:
+    """Whether a task that the relay calls failed, without a reason, has ended well at VOD: its files are billed."""
+    return status.state is TaskState.DONE and status.has_ended
 
 
 # --- the dialect ------------------------------------------------------------------------------------------------------
@@ -272,6 +286,12 @@ class Relay:
         kind = vod_tasks.of_images_or_videos(kind, "the relay")
         path = self._query_path.replace("{task_id}", quote(task_id, safe=""))
         return Call(vod_tasks.DESCRIBE, b"", lambda answer: status_of(answer, kind), path=path, method="GET")
+
+    def keeps(self, request: TaskRequest, _store: CosStore | None, /) -> bool:
+        return vod.is_kept(request)
+
+    def media_urls(self, _file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:
+        return None
 
     def call(self, action: str, _params: Mapping[str, object], /) -> Call[dict[str, object]]:
         vod.require_other_than_mps(action, "the relay")

@@ -4,13 +4,23 @@ Sources: CreateAigcImageTask, CreateAigcVideoTask, DescribeTaskDetail and Descri
 of the official SDK 3.1.194 (2026-10).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from ..credentials import Credentials
 from ..errors import InvalidRequest
-from ..requests import CosStore, ImageRequest, ImageSource, ReferenceImage, ReferenceVideo, Subject, VodFile
+from ..requests import (
+    AudioRequest,
+    CosStore,
+    ImageRequest,
+    ImageSource,
+    ReferenceImage,
+    ReferenceVideo,
+    Subject,
+    VodFile,
+)
+from ..results import ImageResult
 from ..states import Kind, TaskState
 from . import answers, envelope, fields
 from .answers import text
@@ -33,6 +43,8 @@ LIMITS: Final[Mapping[str, float]] = {
     "DescribeTasks": 20,
 }
 DEFAULT_LIMIT: Final = 20.0
+DESCRIBE_MEDIA: Final = "DescribeMediaInfos"
+"""Tells the URL of a file that VOD keeps. The SDK's documents name no limit of its own, so that the default holds."""
 
 URL_LIFE_S: Final = 7 * 24 * 3600.0
 """A temporary result's URL lives 7 days (OutputConfig.StorageMode)."""
@@ -69,10 +81,17 @@ def _file(**given: object) -> dict[str, object]:
     return only_set(Type="Url", **given)
 
 
+def _image(image: ImageSource, **more: object) -> dict[str, object]:
+    """An image by its URL; the result of an image request without a URL by its id at VOD."""
+    if isinstance(image, ImageResult) and not image.urls and image.file_ids:
+        return only_set(Type="File", FileId=image.file_ids[0], **more)
+    return _file(Url=url_of(image), **more)
+
+
 def _reference(image: ImageSource | ReferenceImage, **more: object) -> dict[str, object]:
     if isinstance(image, ReferenceImage):
-        return _file(Url=url_of(image.image), ReferenceType=image.reference_type, **more)
-    return _file(Url=url_of(image), **more)
+        return _image(image.image, ReferenceType=image.reference_type, **more)
+    return _image(image, **more)
 
 
 def _reference_video(video: str | ReferenceVideo) -> dict[str, object]:
@@ -191,6 +210,12 @@ def encode(request: TaskRequest) -> dict[str, object]:
     return written(fields.encode(rows, request, "VOD"))
 
 
+def is_kept(request: TaskRequest) -> bool:
+    """Whether a request's results are stored without an end: StorageMode Permanent, and no ExpireTime."""
+    options = None if isinstance(request, AudioRequest) else request.vod
+    return options is not None and options.storage_mode == "Permanent" and not options.expire_time
+
+
 def written(params: dict[str, object]) -> dict[str, object]:
     """With ExtInfo, which is a JSON document in a string, as that."""
     return params | {"ExtInfo": fields.as_json(params["ExtInfo"])} if "ExtInfo" in params else params
@@ -206,6 +231,18 @@ def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
 
 def created(response: Mapping[str, object], action: str) -> Created:
     return Created(answers.new_task_id(response, action), text(response.get("RequestId")))
+
+
+def _media_urls(answer: HttpAnswer) -> dict[str, str]:
+    """The URLs of DescribeMediaInfos, by file id; a file that does not exist, or has none, is left out."""
+    found = unwrap(answer, DESCRIBE_MEDIA).get("MediaInfoSet")
+    urls: dict[str, str] = {}
+    for media in found if isinstance(found, list) else []:
+        basic = media.get("BasicInfo") if isinstance(media, dict) else None
+        url = text(basic.get("MediaUrl")).strip() if isinstance(basic, dict) else ""
+        if url and (file_id := answers.as_text(media.get("FileId"))):
+            urls[file_id] = url
+    return urls
 
 
 def _page(answer: HttpAnswer) -> TaskPage:
@@ -267,6 +304,13 @@ class Vod:
             envelope.body({**self._sub_app, "TaskId": task_id}),
             lambda answer: detail(unwrap(answer, DESCRIBE), kind),
         )
+
+    def keeps(self, request: TaskRequest, _store: CosStore | None, /) -> bool:
+        return is_kept(request)
+
+    def media_urls(self, file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:
+        asked = {"FileIds": list(file_ids), "Filters": ["basicInfo"]}
+        return Call(DESCRIBE_MEDIA, envelope.body({**self._sub_app, **asked}), _media_urls)
 
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
         require_other_than_mps(action, "VOD")

@@ -8,11 +8,40 @@ from ..states import Ending, Kind, TaskState
 from . import answers
 from .answers import REASON_KEYS, text
 from .dialect import TaskStatus
+from .vod_files import Files, moment, percent, usage
 
 CREATES: Final = {Kind.IMAGE: "CreateAigcImageTask", Kind.VIDEO: "CreateAigcVideoTask"}
 DESCRIBE: Final = "DescribeTaskDetail"
 MEMBERS: Final = {Kind.IMAGE: "AigcImageTask", Kind.VIDEO: "AigcVideoTask"}
 """The answer's member that tells of a task, named by its type."""
+
+KIND_OF_TYPE: Final[Mapping[str, Kind]] = {
+    "AigcImageTask": Kind.IMAGE,
+    "SceneAigcImageTask": Kind.IMAGE,
+    "AigcVideoTask": Kind.VIDEO,
+    "SceneAigcVideoTask": Kind.VIDEO,
+    "AigcAudioTask": Kind.AUDIO,
+}
+"""What the documented types of AIGC tasks make. A type's member has the type's name."""
+
+OTHER_TYPES: Final = frozenset({
+    "Procedure", "EditMedia", "SplitMedia", "ComposeMedia", "WechatPublish", "WechatMiniProgramPublish", "PullUpload",
+    "FastClipMedia", "RemoveWatermarkTask", "DescribeFileAttributesTask", "RebuildMedia", "ReviewAudioVideo",
+    "ExtractTraceWatermark", "ExtractCopyRightWatermark", "QualityInspect", "QualityEnhance",
+    "ComplexAdaptiveDynamicStreaming", "ProcessMediaByMPS", "ImportMediaKnowledge", "ExtractBlindWatermark",
+    "CreateAigcAdvancedCustomElement", "CreateAigcCustomVoice", "CreateAigcSubject", "CreateAigcAudioClone",
+    "DescribeAigcFaceInfoAsync", "WandAsrTask", "DesignVoiceAsync", "CloneVoiceAsync", "TextToSpeechAsync",
+    "VideoDubbingAsync", "VideoDepthEstimation",
+})  # fmt: skip
+"""Documented types that no create of ours makes (DescribeTaskDetailResponse.TaskType, SDK 3.1.194, 2026-10). A type
+that is in neither table is new, and may be ours: it is read."""
+
+FAILURES: Final = frozenset({
+    "RequestLimitExceeded", "InvalidParameter", "InvalidParameterValue", "FailedOperation", "InternalError",
+    "ContentModerationFailed", "ResourceInsufficient", "ModelGenerateFailed", "ResourceNotFound", "OperationCanceled",
+    "TaskTimeout",
+})  # fmt: skip
+"""Families of the documented values of ErrCodeExt (AigcImageTask and AigcVideoTask, SDK 3.1.194, 2026-10)."""
 
 TASK_STATES: Final[Mapping[str, TaskState]] = {
     "WAITING": TaskState.WAITING,
@@ -32,18 +61,14 @@ def of_images_or_videos(kind: Kind, service: str) -> Kind:
 def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:
     """DescribeTaskDetail's answer as a status. FINISH alone is no success: the member named by the task's type tells.
 
-    Raises TaskNotFound for a task of another type.
+    Raises TaskNotFound for a task of another kind.
     """
     kind = of_images_or_videos(kind, "VOD")
-    task_type, word = text(response.get("TaskType")), text(response.get("Status"))
-    if task_type and task_type != MEMBERS[kind]:
-        raise TaskNotFound(
-            "InvalidParameterValue.TaskId", f"this is no {kind} task, but {task_type}", ending=Ending.REFUSED
-        )
-    member = response.get(MEMBERS[kind])
-    task = member if isinstance(member, dict) else {}
-    fault, found = _fault(task), _output(task)
-    infos = [info for info in answers.entries(found) if isinstance(info, dict)]
+    word = text(response.get("Status"))
+    task = _member(response, kind)
+    files = Files.of(task)
+    has_files = bool(files.urls or files.file_ids)
+    fault = _fault(task, has_files=has_files)
     state, known = answers.state_of(TASK_STATES, word)
     if state is TaskState.DONE:
         # The outer word may be ahead of the inner one.
@@ -54,35 +79,73 @@ def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:
         word=word,
         request_id=text(response.get("RequestId")),
         message=fault or answers.reason(task) or answers.reason(response) or text(task.get("Message")),
-        urls=answers.urls(found),
-        resolution=_resolution(infos) if kind is Kind.VIDEO else None,
+        urls=files.urls,
+        resolution=files.resolution if kind is Kind.VIDEO else None,
         known=known,
-        file_ids=tuple(file_id for info in infos if (file_id := answers.as_text(info.get("FileId")))),
+        file_ids=files.file_ids,
+        bare_file_ids=files.bare_file_ids,
+        lifetime=files.lifetime,
+        progress=percent(task.get("Progress")),
+        usage=usage(task),
+        begun_at=moment(response.get("BeginProcessTime")),
+        finished_at=moment(response.get("FinishTime")),
     )
 
 
-def _fault(task: Mapping[str, object]) -> str:
-    """Why the task failed; empty if it did not."""
+def _member(response: Mapping[str, object], kind: Kind) -> Mapping[str, object]:
+    """The object that tells of the task: the one named by the kind or by the answer's TaskType, else any that tells of
+    files or of an end, since new types appear. Empty if none does yet. Raises TaskNotFound for another kind's."""
+    task_type = text(response.get("TaskType"))
+    if task_type in OTHER_TYPES or KIND_OF_TYPE.get(task_type, kind) is not kind:
+        raise _other(kind, task_type)
+    objects = {name: value for name, value in response.items() if isinstance(value, dict)}
+    for name in (MEMBERS[kind], task_type, *(name for name, made in KIND_OF_TYPE.items() if made is kind)):
+        if name in objects:
+            return objects[name]
+    if others := [name for name in objects if name in KIND_OF_TYPE]:
+        raise _other(kind, others[0])
+    if isinstance(response.get("Output"), dict):  # not wrapped in a member at all
+        return response
+    return max((value for value in objects.values() if _tells(value)), key=_tells, default={})
+
+
+def _tells(task: Mapping[str, object]) -> int:
+    """How much an object tells of a task: 2 for files, 1 for a status or an error code, 0 for nothing."""
+    return 2 if Files.of(task).infos else 1 if not {"Output", "Status", "ErrCode"}.isdisjoint(task) else 0
+
+
+def _other(kind: Kind, task_type: str) -> TaskNotFound:
+    return TaskNotFound(
+        "InvalidParameterValue.TaskId", f"this is no {kind} task, but {task_type}", ending=Ending.REFUSED
+    )
+
+
+def _fault(task: Mapping[str, object], *, has_files: bool = False) -> str:
+    """Why the task failed; empty if it did not.
+
+    Evidence first: a task without an error code has not failed, whatever word of success stands in ErrCodeExt. Files
+    are evidence too, since the service bills what it has made: beside them a word that is no documented failure is no
+    failure either. To call such a task failed would have it paid for again.
+    """
     code, extended = task.get("ErrCode"), task.get("ErrCodeExt")
-    if code in (None, 0, "", "0") and extended in (None, 0, "", "0"):
+    if _says_success(code) and (_says_success(extended) or (has_files and not _is_failure(extended))):
         return ""
-    shown = answers.as_text(extended) or answers.as_text(code) or answers.quoted(extended or code)
+    told = [value for value in (extended, code) if not _says_success(value)]
+    shown = next((said for value in told if (said := answers.as_text(value))), "") or answers.quoted(told[0])
     return f"{shown}: {answers.reason(task, REASON_KEYS) or 'the service gives no reason'}"
 
 
-def _output(task: Mapping[str, object]) -> object:
-    output = task.get("Output")
-    return output.get("FileInfos") if isinstance(output, dict) else None
+def _says_success(code: object) -> bool:
+    """
+    >>> [_says_success(code) for code in (None, 0, "0", "", "SUCCESS", "ok", False, 1, "InternalError", {})]
+    [True, True, True, True, True, True, True, False, False, True]
+    """
+    if isinstance(code, str):
+        return answers.is_no_reason(code)
+    said = answers.as_text(code)
+    return not code or (bool(said) and answers.is_no_reason(said))
 
 
-def _resolution(infos: list[dict[str, object]]) -> str | None:
-    for info in infos:
-        meta = info.get("MetaData")
-        if isinstance(meta, dict) and (width := _pixels(meta.get("Width"))) and (height := _pixels(meta.get("Height"))):
-            return f"{width}x{height}"
-    return None
-
-
-def _pixels(value: object) -> int:
-    """0 for what is no size."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+def _is_failure(extended: object) -> bool:
+    """Whether ErrCodeExt is a documented failure, or a sub-code of one."""
+    return answers.as_text(extended).partition(".")[0] in FAILURES

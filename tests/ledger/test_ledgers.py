@@ -20,6 +20,7 @@ from mps_aigc_async.errors import ContentViolation, CreateOutcomeUnknown, Invali
 from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, SqliteLedger, memory, sqlite
 from mps_aigc_async.ledger import reading as snapshots
 from mps_aigc_async.ledger.schema import DATES
+from mps_aigc_async.results import Usage
 from mps_aigc_async.states import JobState, Kind
 
 OWNER = {"account": "AKID…PLE#9dd11ba2", "backend": "mps", "endpoint": "https://mps.tencentcloudapi.com/"}
@@ -49,6 +50,12 @@ def done(planned: JobRecord) -> JobRecord:
             unfinished_at=55.25,
             ended_at=60.25,
             expires_at=43200.125,
+            file_ids=("7", "8"),
+            bare_file_ids=("8",),
+            progress=100,
+            usage=Usage(output_seconds=5, input_tokens=12),
+            begun_at=4.5,
+            finished_at=59.5,
         )
     )
 
@@ -334,6 +341,13 @@ TIMES = st.floats(DATES[0], DATES[1], exclude_max=True)
             urls=st.lists(st.text(max_size=5), max_size=2).map(tuple),
             resolution=st.none() | st.text(max_size=5),
             expires_at=st.none() | TIMES,
+            never_expires=st.booleans(),
+            file_ids=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+            bare_file_ids=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+            progress=st.none() | st.integers(0, 100),
+            usage=st.none() | st.builds(Usage, output_seconds=st.integers(0, 10**12)),
+            begun_at=st.none() | TIMES,
+            finished_at=st.none() | TIMES,
             files=st.lists(st.text(max_size=5), max_size=2).map(tuple),
             error=st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=2),
         ),

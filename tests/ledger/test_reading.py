@@ -1,7 +1,7 @@
 """A ledger read by who does not write it: one moment, by request, of any version up to ours."""
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,8 @@ import pytest
 from mps_aigc_async.errors import LedgerError
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
 from mps_aigc_async.ledger.reading import LedgerChanged, Reading, of_state, reading
-from mps_aigc_async.ledger.schema import COLUMNS, CREATE, to_row
+from mps_aigc_async.ledger.schema import COLUMNS, CREATE, MIGRATIONS, VERSION, to_row
+from mps_aigc_async.results import Usage
 from mps_aigc_async.states import JobState, Kind
 
 OWNER = {"account": "AKID…1", "backend": "mps", "endpoint": "https://mps.tencentcloudapi.com/"}
@@ -103,13 +104,23 @@ async def test_a_writer_that_comes_while_a_still_ledger_is_read_is_told(tmp_path
         assert [name for name, _ in kept.requests()] == ["a", "b"]
 
 
+FIRST_NEW: Mapping[int, str] = {1: "filled_in", 2: "session_id", 3: "bare_file_ids", 4: "bare_file_ids"}
+"""By an older version: the first of the columns that it did not have."""
+
+
 def first_version(path: Path, *jobs: JobRecord) -> None:
     """A ledger as version 1 left it."""
+    older_version(1, path, *jobs)
+
+
+def older_version(version: int, path: Path, *jobs: JobRecord) -> None:
+    """A ledger as an older version left it."""
     with closing(sqlite3.connect(path)) as database:
-        for statement in CREATE:
+        statements = [statement for step in range(2, version + 1) for statement in MIGRATIONS[step]]
+        for statement in (*CREATE, *statements):
             database.execute(statement)
         database.executemany("INSERT INTO belongs_to VALUES (?, ?)", OWNER.items())
-        columns = COLUMNS[: COLUMNS.index("filled_in")]
+        columns = COLUMNS[: COLUMNS.index(FIRST_NEW[version])]
         marks = ", ".join("?" * len(columns))
         rows = [to_row(row)[: len(columns)] for row in jobs]
         database.executemany(f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({marks})", rows)  # noqa: S608 — our own names
@@ -128,6 +139,35 @@ async def test_a_ledger_of_the_first_version_is_read_as_it_is_and_written_as_a_c
         assert await ledger.get("a/image") == before
         later = replace(before, attempts=2, filled_in={"model_name": "Kling"}, sent_at=2.5, running_at=4.0)
         await ledger.put(later)
+    with reading(path) as kept:
+        assert list(kept.requests()) == [("a", [later])]
+
+
+@pytest.mark.parametrize("version", FIRST_NEW)
+async def test_a_ledger_of_an_older_version_is_read_and_becomes_a_current_one(tmp_path: Path, version: int) -> None:
+    assert max(FIRST_NEW) + 1 == VERSION
+    path = tmp_path / "ledger.db"
+    before = job("a").moved(JobState.INTENT, intent_at=2.0).moved(JobState.SUBMITTED, task_id="4-1", submitted_at=3.0)
+    if version >= 3:
+        before = replace(before, session_id="s", file_ids=("7",))
+    older_version(version, path, before)
+    with reading(path) as kept:
+        assert list(kept.requests()) == [("a", [before])]
+    async with written(path) as ledger:
+        assert await ledger.get("a/image") == before
+        later = before.moved(
+            JobState.DONE,
+            file_ids=("7", "8"),
+            bare_file_ids=("8",),
+            never_expires=True,
+            progress=100,
+            usage=Usage(output_seconds=5, input_images=1),
+            begun_at=4.0,
+            finished_at=5.5,
+        )
+        await ledger.put(later)
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (VERSION,)
     with reading(path) as kept:
         assert list(kept.requests()) == [("a", [later])]
 

@@ -1,7 +1,7 @@
 """One row: it moves as the table allows, and is the same request for as long as it lives."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.errors import ContentViolation, InvalidRequest, LedgerError, to_record
+from mps_aigc_async.errors import ContentViolation, InvalidRequest, LedgerError, TaskFailed, to_record
 from mps_aigc_async.ledger import JobRecord
-from mps_aigc_async.results import AudioResult, ImageResult, VideoResult
+from mps_aigc_async.results import AudioResult, ImageResult, Usage, VideoResult
 from mps_aigc_async.states import MOVES, JobState, Kind
 
 
@@ -127,6 +127,38 @@ def test_an_audios_result() -> None:
     assert job.result() == AudioResult(
         task_id="4-1", request_id="r-1", urls=URLS, expires_at=EXPIRES, duration=12.0, videos=("https://a/3",)
     )
+
+
+def test_a_result_that_is_kept_has_ids_no_end_and_the_services_times() -> None:
+    kept = replace(
+        done(Kind.VIDEO),
+        urls=("https://a/1",),
+        file_ids=("7", "8"),
+        bare_file_ids=("8",),
+        expires_at=None,
+        never_expires=True,
+        usage=Usage(output_seconds=5),
+        begun_at=1_767_225_600.0,
+        finished_at=1_767_225_660.0,
+        files=("/out/a.mp4",),
+    )
+    result = kept.result()
+    assert isinstance(result, VideoResult)
+    assert (result.expires_at, result.never_expires, result.usage) == (None, True, Usage(output_seconds=5))
+    assert (result.file_ids, result.bare_file_ids) == (("7", "8"), ("8",))
+    assert (result.begun_at, result.finished_at) == (EXPIRES, EXPIRES + timedelta(minutes=1))
+    assert not result.is_saved
+    assert replace(kept, files=("/out/a.mp4", "/out/a+2.mp4")).result().is_saved
+
+
+def test_a_failed_tasks_error_has_what_the_task_left() -> None:
+    failed = job(JobState.SUBMITTED).moved(
+        JobState.FAILED, urls=URLS, file_ids=("7",), error=to_record(TaskFailed("blocked")), task_id="4-1"
+    )
+    error = failed.recorded_error()
+    assert isinstance(error, TaskFailed)
+    assert (error.urls, error.file_ids) == (URLS, ("7",))
+    assert "https" not in f"{error} {error!r}"  # a URL's query is a signature
 
 
 def test_a_saved_result_has_its_files() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.report.shots import Shot, Standing, shot_of
+from mps_aigc_async.results import Usage
 from mps_aigc_async.states import JobState, Kind
 
 from .batches import NOW, done, failed, planned, saved, sounding, submitted, unknown
@@ -32,7 +33,20 @@ def image_done(at: float = START) -> JobRecord:
         (submitted(IMAGE, START), Standing.OPEN, "at the service", "polls it to its end", ""),
         (image_done(), Standing.OPEN, "not saved", "its URL lives until", "same command again fetches"),
         (image_done(NOW - 50_000), Standing.FAILED, "not saved", "its URL ended at 20", "another id"),
-        (replace(image_done(), expires_at=None), Standing.FAILED, "not saved", "a time that is not known", "another"),
+        (
+            replace(image_done(), expires_at=None),
+            Standing.OPEN,
+            "not saved",
+            "a time that is not known",
+            "same command",
+        ),
+        (
+            replace(image_done(), expires_at=None, never_expires=True),
+            Standing.OPEN,
+            "not saved",
+            "does not expire",
+            "s",
+        ),
         (saved(image_done(), Path("a.png")), Standing.DONE, "saved", "", ""),
         (failed(submitted(IMAGE, START)), Standing.FAILED, "failed", "The model could not do it.", "--retry-failed"),
         (unknown(IMAGE, START), Standing.UNKNOWN, "unknown", "nothing told whether", "not sent again by themselves"),
@@ -68,6 +82,28 @@ def test_results_of_which_some_are_saved_are_shown_and_the_others_can_be_fetched
     assert (step.standing, step.word, step.files) == (Standing.OPEN, "not all saved", ["a.png", "a+3.png"])
     (step,) = shot(job, there=False).steps
     assert (step.standing, step.word) == (Standing.OPEN, "its file is gone")
+
+
+def test_a_failed_task_that_has_made_something_says_so() -> None:
+    job = replace(failed(submitted(IMAGE, START)), urls=("https://r.example/1?sign=secret",), file_ids=("7", "8"))
+    (step,) = shot(job).steps
+    assert step.reason.endswith("(it left 2 results, which the ledger keeps)")
+    assert "secret" not in step.reason
+    assert [value for name, value in step.ids if name == "file"] == ["7", "8"]
+
+
+def test_the_services_own_times_and_usage_are_told() -> None:
+    job = replace(image_done(), begun_at=START, finished_at=START + 65, usage=Usage(output_seconds=5))
+    (step,) = shot(job).steps
+    assert {("worked on for", "65 s"), ("billed output", "5 s")} <= set(step.timings)
+
+
+@pytest.mark.parametrize("never", [True, False])
+def test_a_step_after_a_result_without_an_end_can_still_be_created(never: bool) -> None:
+    image = replace(image_done(), expires_at=None, never_expires=never)
+    step = shot(image, VIDEO, now=NOW + 1_000_000).steps[1]
+    assert (step.standing, step.word) == (Standing.OPEN, "not created")
+    assert "nothing was paid" in step.reason
 
 
 def test_the_worst_of_its_jobs_counts() -> None:

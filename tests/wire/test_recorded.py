@@ -6,7 +6,7 @@ Nothing is mocked; a row of an error table or a word of a state table without a 
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from mps_aigc_async.errors import AigcError, ServiceError
+from mps_aigc_async.lifetimes import Lifetime
 from mps_aigc_async.requests import AudioRequest, ImageRequest, VideoRequest
+from mps_aigc_async.results import Usage
 from mps_aigc_async.states import Kind, TaskState
 from mps_aigc_async.wire import mps, mps_errors, relay, vod, vod_errors, vod_tasks
 from mps_aigc_async.wire.dialect import Call, Created, Dialect, HttpAnswer, TaskPage, TaskRequest, TaskStatus
@@ -80,7 +82,14 @@ def told(value: object) -> dict[str, Any]:
     known = {field.name: (getattr(value, field.name), field.default) for field in fields(value)}
     plain = {name: own for name, (own, default) in known.items() if default is MISSING or own != default}
     ended = {"has_ended": value.has_ended} if isinstance(value, TaskStatus) else {}
-    return {name: list(own) if isinstance(own, tuple) else own for name, own in plain.items()} | ended
+    return {name: written(own) for name, own in plain.items()} | ended
+
+
+def written(value: object) -> object:
+    """A field's value as JSON has it."""
+    if isinstance(value, Lifetime | Usage):
+        return {name: own for name, own in asdict(value).items() if own is not None}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def told_of(error: AigcError) -> dict[str, Any]:

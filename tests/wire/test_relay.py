@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from mps_aigc_async.requests import (
     VodFile,
     VodOptions,
 )
+from mps_aigc_async.results import ImageResult
 from mps_aigc_async.states import Ending, Kind, TaskState
 from mps_aigc_async.wire import vod
 from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskStatus
@@ -469,7 +471,8 @@ def wrapped(word: object, inner: object = None, reason: object = "") -> dict[str
     ],
 )
 def test_each_envelope_is_the_same_status(body: object) -> None:
-    assert DESCRIBE_VIDEO.decode(answered(body)) == TaskStatus(
+    status = replace(DESCRIBE_VIDEO.decode(answered(body)), progress=None)  # told by the wrapping alone
+    assert status == TaskStatus(
         state=TaskState.DONE,
         word="FINISH",
         request_id="r-1",
@@ -519,6 +522,48 @@ def test_an_inner_answer_is_judged_by_its_own_words(wrap: Callable[[object], obj
 def test_a_failures_reason_is_the_relays_or_vods(reason: object, inner: object, message: str) -> None:
     status = DESCRIBE.decode(answered(wrapped("FAILURE", inner, reason)))
     assert (status.state, status.message, status.has_ended) == (TaskState.FAILED, message, True)
+
+
+@pytest.mark.parametrize("reason", ["the relay's word", "", "SUCCESS"])
+def test_what_a_failed_task_has_made_is_told(reason: str) -> None:
+    status = DESCRIBE.decode(answered(wrapped("FAILURE", detail(ErrCode=1, Message="no"), reason)))
+    assert (status.state, status.urls, status.file_ids) == (TaskState.FAILED, (URL,), ("7",))
+    status = DESCRIBE.decode(answered({"Response": detail(word="ABORTED")}))
+    assert (status.state, status.urls, status.file_ids) == (TaskState.FAILED, (URL,), ("7",))
+
+
+def test_a_failure_without_a_reason_is_a_success_if_vod_says_so_and_has_made_files() -> None:
+    """The files are billed: to call the task failed would have it paid for again."""
+    for reason in ("", "SUCCESS", None):
+        status = DESCRIBE.decode(answered(wrapped("FAILURE", detail(ErrCodeExt="SUCCESS"), reason)))
+        assert (status.state, status.urls) == (TaskState.DONE, (URL,))
+    status = DESCRIBE.decode(answered(wrapped("FAILURE", detail(), "blocked by the relay")))
+    assert (status.state, status.message, status.urls) == (TaskState.FAILED, "blocked by the relay", (URL,))
+    nothing = detail(Output={"FileInfos": []})
+    assert DESCRIBE.decode(answered(wrapped("FAILURE", nothing))).state is TaskState.FAILED
+
+
+@pytest.mark.parametrize("word", ["NOT_START", "QUEUED", "IN_PROGRESS", "FAILURE", "PAUSED"])
+@pytest.mark.parametrize("inner", [None, {"TaskType": "AigcImageTask", "AigcImageTask": None}])
+def test_the_wrappings_progress_is_told(word: str, inner: object) -> None:
+    assert DESCRIBE.decode(answered(wrapped(word, inner))).progress == 37
+
+
+def test_vods_own_progress_goes_before_the_wrappings() -> None:
+    inner = detail(word="PROCESSING", Progress=80)
+    assert DESCRIBE.decode(answered(wrapped("IN_PROGRESS", inner))).progress == 80
+
+
+def test_the_relay_tells_no_urls_of_kept_files() -> None:
+    assert RELAY.media_urls(["7"]) is None
+
+
+def test_a_result_without_a_url_is_handed_on_by_its_id() -> None:
+    kept = ImageResult(task_id="5", request_id="r", urls=(), expires_at=None, file_ids=("7",), bare_file_ids=("7",))
+    assert encode(VideoRequest(prompt="x", first_frame=kept, **MODEL))["file_infos"] == [
+        {"type": "file", "file_id": "7", "category": "Image", "usage": "FirstFrame"}
+    ]
+    assert encode(ImageRequest(prompt="x", images=(kept,), **MODEL))["file_infos"] == [{"type": "file", "file_id": "7"}]
 
 
 @pytest.mark.parametrize("wrap", [lambda inner: {"Response": inner}, lambda inner: wrapped("SUCCESS", inner)])
