@@ -20,6 +20,7 @@ from .errors import (
     LedgerError,
     ResultExpired,
     ServiceError,
+    TaskBlocked,
     TaskFailed,
     TaskNotFound,
     TaskTimeout,
@@ -47,7 +48,7 @@ from .requests import (
 from .results import AudioResult, ImageResult, ImageToVideoResult, Outcome, VideoResult, VideoToAudioResult
 from .scheduler import Run
 from .settlement import Attach, CreateAgain, Drop
-from .states import JobState, Kind, TaskState
+from .states import JobState, Kind, TaskFault, TaskState
 from .transport import Timeouts
 from .wire.dialect import TaskStatus
 from .wire.scenes import ListedTask, TaskDetails, TaskFilter, TaskList
@@ -96,8 +97,10 @@ __all__ = [
     "Statistics",
     "Subject",
     "Task",
+    "TaskBlocked",
     "TaskDetails",
     "TaskFailed",
+    "TaskFault",
     "TaskFilter",
     "TaskList",
     "TaskNotFound",

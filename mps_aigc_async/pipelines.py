@@ -220,9 +220,9 @@ class Pipelines:
         job = await self._plan(request, name)
         return await self._jobs.submit(job, Order(partial(self._defaults.apply, request)))
 
-    async def finish(self, job: JobRecord) -> JobRecord:
+    async def finish(self, job: JobRecord, request: TaskRequest) -> JobRecord:
         """A submitted job, brought to its end."""
-        return await self._jobs.finish(job, Order(_never))
+        return await self._jobs.finish_accepted(job, Order(partial(self._defaults.apply, request)))
 
     async def attach(self, kind: Kind, task_id: str) -> JobRecord:
         """A task of another ledger or none, waited for to its end."""
@@ -385,7 +385,3 @@ def _partial(made: Sequence[StepResult]) -> Partial | None:
 
 def _clock(at: float | None) -> str:
     return "an unknown time" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _never() -> TaskRequest:
-    raise InvalidRequest("the job was planned again meanwhile (retry_failed, settle): ask for its request again")

@@ -24,10 +24,10 @@ PROMISED = {
     "CredentialSource", "Credentials", "DamagedRow", "DownloadError", "Drop", "Event", "ImageRequest", "ImageResult",
     "ImageToVideo", "ImageToVideoResult", "InvalidRequest", "JobDropped", "JobRecord", "JobState", "Kind",
     "LedgerError", "ListedTask", "Outcome", "PaceStatistics", "ReferenceImage", "ReferenceVideo", "ResultExpired",
-    "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics", "Subject", "Task", "TaskDetails",
-    "TaskFailed", "TaskFilter", "TaskList", "TaskNotFound", "TaskState", "TaskStatus", "TaskTimeout", "Throttled",
-    "Timeouts", "TooManyTasks", "TransportError", "UnexpectedError", "VideoRequest", "VideoResult", "VideoToAudio",
-    "VideoToAudioResult", "VodFile", "VodOptions", "catalog", "events",
+    "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics", "Subject", "Task", "TaskBlocked",
+    "TaskDetails", "TaskFailed", "TaskFault", "TaskFilter", "TaskList", "TaskNotFound", "TaskState", "TaskStatus",
+    "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks", "TransportError", "UnexpectedError", "VideoRequest",
+    "VideoResult", "VideoToAudio", "VideoToAudioResult", "VodFile", "VodOptions", "catalog", "events",
 }  # fmt: skip
 
 

@@ -23,6 +23,13 @@ from typing import Final
 PROBE_S: Final = 20.0
 """Seconds without a place after which one create more is tried: a task runs for minutes, and a refusal is free."""
 
+LATE_PROBE_S: Final = 300.0
+"""The same where the service accepts every create and refuses inside the task (`refused_within`): each try costs a task
+and its job's patience. As long as a usual video runs (guide of 2026-05-29)."""
+
+HEARD_S: Final = 60.0
+"""Seconds after which a task that such a try has made is taken to have found room: some polls after its create."""
+
 
 class Slot:
     """One of the tasks that may run. Giving it back twice does nothing."""
@@ -123,6 +130,7 @@ class Slots:
         self._waiters: list[tuple[int, asyncio.Future[Slot]]] = []
         self._probing = False
         self._probe_timer: asyncio.TimerHandle | None = None
+        self._refuses_within = False
 
     def __repr__(self) -> str:
         return f"<Slots {self.running}/{self.in_force}, {self.waiting} waiting>"
@@ -183,15 +191,26 @@ class Slots:
         """The service had no room for one task more than what runs here."""
         self._probing = False
         self._learn(self.occupied)
+        self._probe_in(LATE_PROBE_S if self._refuses_within and self.occupied else PROBE_S)
+
+    def refused_within(self) -> None:
+        """The service accepted a task and then ended it for want of room beside what runs here: from now on a create
+        that is accepted proves no room, so that only one more is tried at a time."""
+        self._refuses_within = True
+        self.refused()
+
+    def _probe_in(self, seconds: float) -> None:
         if self._probe_timer is not None:
             self._probe_timer.cancel()
-        self._probe_timer = asyncio.get_running_loop().call_later(PROBE_S, self._probe)
+        self._probe_timer = asyncio.get_running_loop().call_later(seconds, self._probe)
 
     def _probe(self) -> None:
         """Let one more be tried, and further ones as long as they are accepted: `refused` ends it."""
         self._probe_timer = None
-        self._probing = True
+        self._probing = not self._refuses_within
         self._learn((self.learnt or 0) + 1)
+        if self._refuses_within and self.learnt is not None:
+            self._probe_in(HEARD_S)
 
     def found_room(self) -> None:
         """A task more runs than before: the service takes as many, at the least."""

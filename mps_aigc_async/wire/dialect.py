@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 from ..credentials import Credentials
 from ..requests import CosStore, Step
-from ..states import Kind, TaskState
+from ..states import Kind, TaskFault, TaskState
 from .answers import is_no_reason
 
 T = TypeVar("T")
@@ -88,6 +88,17 @@ class TaskStatus:
     """Whether the word is a documented one."""
     file_ids: tuple[str, ...] = ()
     """VOD's ids of the results, where they are kept there."""
+    fault_code: str = ""
+    """The service's code of a failed task's fault; empty where there is none (MPS)."""
+    fault: TaskFault | None = None
+    """What that code means."""
+    made_nothing: bool = False
+    """Whether the answer shows that a failed task made nothing and is not billed (`vod_faults.made_nothing`)."""
+
+    @property
+    def ended_failed(self) -> bool:
+        """Whether the service says that the task failed."""
+        return self.state is TaskState.FAILED
 
     @property
     def explains_no_result(self) -> bool:

@@ -10,6 +10,7 @@ No limits are published: the defaults are VOD's.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
@@ -172,8 +173,14 @@ def _retry_after(answer: HttpAnswer) -> float | None:
 
 
 def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:
-    """Either envelope of the query: VOD's own answer, or that one wrapped once more."""
-    body = unwrap(answer, vod_tasks.DESCRIBE)
+    """Either envelope of the query: VOD's own answer, or that one wrapped once more.
+
+    VOD's answer may show that nothing was made; that the relay bills nothing then is in no document.
+    """
+    return replace(_status(unwrap(answer, vod_tasks.DESCRIBE), kind), made_nothing=False)
+
+
+def _status(body: Mapping[str, object], kind: Kind) -> TaskStatus:
     response = inside(body)
     if response is not None:
         return vod_tasks.detail(response, kind)
@@ -183,14 +190,18 @@ def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:
     state, known = answers.state_of(STATES, word)
     inner = wrapped.get("data")
     inner = (inside(inner) or inner) if isinstance(inner, dict) else {}
-    if state is TaskState.DONE and inner:
-        return vod_tasks.detail(inner, kind)
+    told = vod_tasks.detail(inner, kind) if inner else None  # raises for a task of another kind
+    if state is TaskState.DONE and told is not None:
+        return told
+    if state is TaskState.RUNNING and told is not None and told.state is TaskState.WAITING:
+        state = told.state  # the relay has handed it on, and it has not begun
     reason = as_text(wrapped.get("fail_reason"))
     if state is TaskState.FAILED and not reason:
-        reason = (
-            (vod_tasks.detail(inner, kind).message if inner else "") or answers.reason(wrapped) or answers.reason(body)
-        )
-    return TaskStatus(state=state, word=word, request_id="", message=reason, known=known)
+        reason = (told.message if told is not None else "") or answers.reason(wrapped) or answers.reason(body)
+    status = TaskStatus(state=state, word=word, request_id="", message=reason, known=known)
+    if state is TaskState.FAILED and told is not None:
+        status = replace(status, fault_code=told.fault_code, fault=told.fault)
+    return status
 
 
 # --- the dialect ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from ..states import Ending, Kind, TaskState
 from . import answers
 from .answers import REASON_KEYS, text
 from .dialect import TaskStatus
+from .vod_faults import code_of, fault_of, made_nothing
 
 CREATES: Final = {Kind.IMAGE: "CreateAigcImageTask", Kind.VIDEO: "CreateAigcVideoTask"}
 DESCRIBE: Final = "DescribeTaskDetail"
@@ -49,6 +50,10 @@ def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:
         # The outer word may be ahead of the inner one.
         inner = text(task.get("Status"))
         state = TaskState.FAILED if fault else answers.state_of(TASK_STATES, inner)[0] if inner else state
+    elif state is TaskState.RUNNING and known:  # as it may be of a task that has not begun
+        waits = answers.state_of(TASK_STATES, text(task.get("Status")))[0] is TaskState.WAITING
+        state = TaskState.WAITING if waits else state
+    code, reason = (code_of(task), answers.reason(task, REASON_KEYS)) if fault else ("", "")
     return TaskStatus(
         state=state,
         word=word,
@@ -58,6 +63,9 @@ def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:
         resolution=_resolution(infos) if kind is Kind.VIDEO else None,
         known=known,
         file_ids=tuple(file_id for info in infos if (file_id := answers.as_text(info.get("FileId")))),
+        fault_code=code,
+        fault=fault_of(code, reason) if fault else None,
+        made_nothing=bool(fault) and made_nothing(word, task),
     )
 
 
@@ -66,8 +74,7 @@ def _fault(task: Mapping[str, object]) -> str:
     code, extended = task.get("ErrCode"), task.get("ErrCodeExt")
     if code in (None, 0, "", "0") and extended in (None, 0, "", "0"):
         return ""
-    shown = answers.as_text(extended) or answers.as_text(code) or answers.quoted(extended or code)
-    return f"{shown}: {answers.reason(task, REASON_KEYS) or 'the service gives no reason'}"
+    return f"{code_of(task)}: {answers.reason(task, REASON_KEYS) or 'the service gives no reason'}"
 
 
 def _output(task: Mapping[str, object]) -> object:
