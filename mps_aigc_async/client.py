@@ -271,6 +271,9 @@ class AigcClient:
     async def retry_failed(self, *, ledger: str | Path | None = None) -> list[JobRecord]:
         """Let what failed be tried again: these jobs are *planned* from now on, and the next run creates them.
 
+        A task that the service did not know, or called done without a result, was accepted: it is asked about once
+        more before its job is created again.
+
         Of a chain only the failed step is repeated, with the image that it has while its URL lives. Jobs that were
         dropped (`settle`) stay so: nobody knows whether they were paid for.
         """
@@ -333,7 +336,11 @@ class Task(Generic[ResultT]):
         return await self._client.status(self.kind, self.task_id)
 
     async def wait(self, timeout: float | None = None) -> ResultT:
-        """The task's result. Raises TaskFailed, or TaskTimeout after `timeout` seconds: the task itself goes on."""
+        """The task's result. Raises TaskFailed, or TaskTimeout after `timeout` seconds: the task itself goes on.
+
+        Where the model has refused a task of `submit` for want of room, and made nothing, its request is created again:
+        the result's `task_id` is then another.
+        """
         job = await _within(
             timeout, self._finish(), partial(self._watch, self.kind, self.task_id), task_id=self.task_id
         )

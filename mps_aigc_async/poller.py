@@ -292,7 +292,8 @@ class Poller:
         was_empty = watch.empty_since is not None and answered - watch.empty_since >= EMPTY_GRACE_S
         if status.has_ended or was_empty:
             await self._end(watch, Ended(status, now, watch.unfinished_at, watch.running_at))
-            self._learn(watch, asked, answered)
+            if not status.made_nothing:  # how soon the model refuses says nothing of how long a task lasts
+                self._learn(watch, asked, answered)
             return
         watch.unfinished_at = asked_at
         if watch.begun is not None:
