@@ -388,8 +388,7 @@ class Poller:
         if self._watches.pop((watch.kind, watch.task_id), None) is None:
             return
         if isinstance(how, Ended) and how.status.fault is TaskFault.CONCURRENCY:
-            watch.slot.take_back()  # nothing runs in it: the room that the service has is that of the others
-            self._limits.slots[watch.kind].refused_within()
+            watch.slot.refused_within()
         watch.slot.release()
         watch.tell(how)
 

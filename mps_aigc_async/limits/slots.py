@@ -79,6 +79,12 @@ class Slot:
             self._slots.occupied -= 1
         return self._held
 
+    def refused_within(self) -> None:
+        """The service accepted its task and then ended it for want of room. Call it before `release`: nothing runs in
+        it, so that the room which the service has is that of the others."""
+        self.take_back()
+        self._slots.refused_within()
+
     def _call(self, name: str) -> None:
         if self.known_as is not None:
             self._slots.named.pop(self.known_as, None)

@@ -233,7 +233,7 @@ class Vod:
         return Call(
             DESCRIBE,
             envelope.body({**self._sub_app, "TaskId": task_id}),
-            lambda answer: detail(unwrap(answer, DESCRIBE), kind),
+            lambda answer: detail(unwrap(answer, DESCRIBE), kind, task_id),
         )
 
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:

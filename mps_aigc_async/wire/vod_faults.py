@@ -50,16 +50,18 @@ def fault_of(code: str, message: str) -> TaskFault:
     return fault
 
 
-def made_nothing(word: str, task: Mapping[str, object]) -> bool:
+def made_nothing(task_id: str, word: str, task: Mapping[str, object]) -> bool:
     """Whether a failed task's answer shows that nothing was made, and so nothing billed: VOD bills what is generated,
     and reports it as files and as usage. Only then may its job be created again without the user's word.
 
-    The evidence, all of it: the outer word is FINISH and the task's own is too, so that nothing is under way; there is
-    no error in reading the output (it is absent or an object); it lists no file, not even one without a URL or an id;
-    no usage other than zeros; and no procedure that went on from a result. What the fault means is `fault_of`'s, and
-    must be a refusal by the model beside this.
+    The evidence, all of it: the answer names the task that was asked about; the outer word is FINISH and the task's own
+    is too, so that nothing is under way; the output can be read (it is absent or an object); it lists no file, not even
+    one without a URL or an id; no usage other than zeros; and no procedure that went on from a result. What the fault
+    means is `fault_of`'s, and must be a refusal by the model beside this.
     """
     output = task.get("Output")
+    if not task_id or answers.task_id(task.get("TaskId")) != task_id:
+        return False
     if word.strip().upper() != "FINISH" or text(task.get("Status")).strip().upper() != "FINISH":
         return False
     if output is None:

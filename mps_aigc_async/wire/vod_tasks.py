@@ -30,8 +30,9 @@ def of_images_or_videos(kind: Kind, service: str) -> Kind:
     return kind
 
 
-def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:
+def detail(response: Mapping[str, object], kind: Kind, task_id: str = "") -> TaskStatus:
     """DescribeTaskDetail's answer as a status. FINISH alone is no success: the member named by the task's type tells.
+    `task_id` is the task that was asked about.
 
     Raises TaskNotFound for a task of another type.
     """
@@ -65,7 +66,7 @@ def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:
         file_ids=tuple(file_id for info in infos if (file_id := answers.as_text(info.get("FileId")))),
         fault_code=code,
         fault=fault_of(code, reason) if fault else None,
-        made_nothing=bool(fault) and made_nothing(word, task),
+        made_nothing=bool(fault) and made_nothing(task_id, word, task),
     )
 
 

@@ -240,8 +240,7 @@ def test_where_tasks_are_refused_after_their_create_an_accepted_one_proves_no_ro
         assert slots.running == 4
         await asyncio.sleep(2)
         assert slots.running == 5  # the one before has found room
-        slots.named["task-5"].take_back()
-        slots.refused_within()
+        slots.named["task-5"].refused_within()
         slots.named["task-5"].release()
         await asyncio.sleep(LATE_PROBE_S - 2)
         assert slots.running == 4

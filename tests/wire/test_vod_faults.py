@@ -109,6 +109,11 @@ def test_a_task_that_may_be_under_way_is_no_evidence(inner: object) -> None:
     assert not status(finish(Status=inner)).made_nothing
 
 
+@pytest.mark.parametrize("named", ["6", "", None])
+def test_an_answer_that_names_another_task_or_none_is_no_evidence(named: object) -> None:
+    assert not status(finish(TaskId=named)).made_nothing
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -124,8 +129,9 @@ JSON = st.recursive(
 def test_evidence_never_stands_beside_anything_that_was_made(
     files: object, usage: object, more: object, word: str, inner: object
 ) -> None:
-    task = {"Status": inner, "Output": {"FileInfos": files, "Usage": usage, "ProcedureTaskIds": more}}
-    if made_nothing(word, task):
+    task = {"TaskId": "5", "Status": inner, "Output": {"FileInfos": files, "Usage": usage, "ProcedureTaskIds": more}}
+    assert not made_nothing("6", word, task)
+    if made_nothing("5", word, task):
         assert (word, str(inner).upper()) == ("FINISH", "FINISH")
         assert "https" not in json.dumps([files, usage, more])
         assert not (isinstance(files, list) and files)
