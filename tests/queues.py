@@ -50,7 +50,7 @@ class Queues:
         self.refused_polls: dict[str, Any] = {}
         """Answered to every poll of a task that waits, if it is set."""
 
-    def config(self, videos: int = 5, poll_ms: int = 15000, **sections: Any) -> Config:  # noqa: ANN401 — JSON
+    def config(self, videos: int = 5, poll_ms: int = 30000, **sections: Any) -> Config:  # noqa: ANN401 — JSON
         given: dict[str, Any] = {
             "backend": self.backend,
             "tencentCloud": {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE"},

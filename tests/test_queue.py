@@ -38,7 +38,7 @@ def test_twelve_tasks_are_all_waited_for_where_the_service_works_on_one_at_a_tim
 
     async def main() -> None:
         service, most = Queues(template.backend, run_s=1200, word=template.word), 0
-        caps = {"maxVideoTasks": 5, "pollIntervalMs": 20000, "pollStrategy": strategy}
+        caps = {"maxVideoTasks": 5, "pollIntervalMs": 60000, "pollStrategy": strategy}
         async with opened(service, service.config(concurrency=caps)) as client:
             async for outcome in client.run(videos(12)):
                 assert outcome.ok, outcome.error

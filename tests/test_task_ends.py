@@ -100,7 +100,7 @@ def test_only_a_task_that_was_not_said_to_have_failed_may_still_have_a_result() 
 def opened(service: Full, ledger: Path | None = None, videos: int = 10, retry: RetryPolicy | None = None) -> AigcClient:
     """A client of the stand-in."""
     return AigcClient(
-        service.config(videos, 5000),
+        service.config(videos, 15000),
         endpoint="http://127.0.0.1:80",
         ledger=ledger,
         transport=lambda: service,
