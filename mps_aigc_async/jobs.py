@@ -299,7 +299,12 @@ class Jobs:
                 return None
             has_failed = isinstance(error, TaskFailed) and not error.may_have_result
             if job.task_id is not None and not has_failed:
-                tried = job.moved(JobState.SUBMITTED, slot_until=self._wall() + self._deadline_s(job), error={})
+                tried = job.moved(
+                    JobState.SUBMITTED,
+                    slot_until=self._wall() + self._deadline_s(job),
+                    # Kept where a result was missing: if it is missing again, it does not come.
+                    error=job.error if isinstance(error, TaskFailed) else {},
+                )
             else:
                 tried = job.anew()
             await self.ledger.put(tried)
@@ -415,10 +420,10 @@ class Jobs:
                 unfinished_at=ended.unfinished_at,
                 ended_at=ended.seen_at,
                 expires_at=None if ended.unfinished_at is None else ended.unfinished_at + self._dialect.url_life_s,
+                error={},
             )
-        # A job that had ended before was asked about again by the user's word.
-        confirmed = job.ended_at is not None
-        failure = task_ends.failure_of(status, self._dialect.describe_action(job.kind), confirmed=confirmed)
+        # A submitted job has an error only if its task was asked about again for that (`_retry`).
+        failure = task_ends.failure_of(status, self._dialect.describe_action(job.kind), confirmed=bool(job.error))
         return job.moved(
             JobState.FAILED,
             request_id=status.request_id,

@@ -20,8 +20,6 @@ from .errors import (
     AigcError,
     ClientClosed,
     InvalidRequest,
-    ServiceError,
-    TaskNotFound,
     TaskTimeout,
     Throttled,
     TransportError,
@@ -33,6 +31,7 @@ from .ledger.record import request_of
 from .limits import AccountLimits, SendTime, Slot
 from .ownership import Owner
 from .states import Ending, Kind, TaskFault, TaskState
+from .task_ends import NOT_FOUND_MOST, not_found, says_no_task
 from .tempo import Tempo
 from .wire.dialect import Dialect, TaskStatus
 
@@ -41,14 +40,6 @@ _log: Final = logging.getLogger("mps_aigc_async")
 BACKOFF_MOST_S: Final = 60.0
 """Polls that keep failing come at growing intervals, up to this one: an outage is not helped by asking."""
 
-
-NOT_FOUND_MOST: Final = 3
-"""Polls in a row that say that there is no such task before it is believed: a create's answer may be ahead of the
-service's readers, and a paid task must not be lost to that."""
-
-NO_SUCH_TASK: Final = "ResourceNotFound"
-"""The code with which MPS answers a poll by another kind's action (reported as tested on the live service, 2026-08), as
-it stands: its sub-codes name other resources, and beside a create the code has other meanings."""
 
 UNEXPECTED_MOST: Final = 10
 """Unexpected faults in a row after which the waiting caller gets the error: some six minutes at growing intervals. An
@@ -411,21 +402,6 @@ class Poller:
 
 
 _STILL_MAY: Final = "; it may still: wait for it again by its TaskId"
-
-
-def says_no_task(error: AigcError) -> bool:
-    """Whether the service answered a poll that it has no such task."""
-    return isinstance(error, TaskNotFound) or (isinstance(error, ServiceError) and error.code == NO_SUCH_TASK)
-
-
-def not_found(error: AigcError, kind: Kind) -> TaskNotFound:
-    """The error for a task that the service does not know, with what may be the reason. Call it for `says_no_task`."""
-    assert isinstance(error, ServiceError)  # noqa: S101 — as above
-    reason = (
-        f"{error.message or 'no such task'} (polled {NOT_FOUND_MOST} times as a task of kind {kind}: check that kind, "
-        "and that account, region and vod.subAppId are those that it was created with; VOD knows a task for 3 days)"
-    )
-    return TaskNotFound(error.code, reason, request_id=error.request_id).about(action=error.action)
 
 
 class _DueQueue:

@@ -1,4 +1,4 @@
-"""What follows for a job when the service has ended its task without a result. Pure decisions.
+"""What follows when the service has ended a task without a result, or does not know it. Pure decisions.
 
 Nothing may be paid for twice, so that a task's failure alone sends nothing: the user decides (`retry_failed`). The one
 exception is a task that the model refused for want of room, and its evidence is named in `is_planned_again`.
@@ -6,9 +6,17 @@ exception is a task that the model refused for want of room, and its evidence is
 
 from typing import Final
 
-from .errors import TaskBlocked, TaskFailed
-from .states import TaskFault
+from .errors import AigcError, ServiceError, TaskBlocked, TaskFailed, TaskNotFound
+from .states import Kind, TaskFault
 from .wire.dialect import TaskStatus
+
+NOT_FOUND_MOST: Final = 3
+"""Polls in a row that say that there is no such task before it is believed: a create's answer may be ahead of the
+service's readers, and a paid task must not be lost to that."""
+
+NO_SUCH_TASK: Final = "ResourceNotFound"
+"""The code with which MPS answers a poll by another kind's action (reported as tested on the live service, 2026-08), as
+it stands: its sub-codes name other resources, and beside a create the code has other meanings."""
 
 NO_ROOM: Final = frozenset({TaskFault.CONCURRENCY, TaskFault.BUSY})
 
@@ -25,8 +33,8 @@ MOST_DELAY_S: Final = 640.0
 
 
 def failure_of(status: TaskStatus, action: str, *, confirmed: bool) -> TaskFailed:
-    """The error of a task that has ended without a result. `confirmed` says that a result was given time to come: the
-    job had ended in the same way before, and its task was asked about again."""
+    """The error of a task that has ended without a result. `confirmed` says that it had ended so before, and was asked
+    about again: the result was given its time."""
     message = status.message or "the service gives no reason"
     if status.fault is TaskFault.REVIEW:
         blocked = TaskBlocked(
@@ -60,3 +68,18 @@ def delay_s(creates: int) -> float:
     [20.0, 40.0, 80.0, 640.0]
     """
     return min(MOST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(max(creates - 1, 0), 10))
+
+
+def says_no_task(error: AigcError) -> bool:
+    """Whether the service answered a poll that it has no such task."""
+    return isinstance(error, TaskNotFound) or (isinstance(error, ServiceError) and error.code == NO_SUCH_TASK)
+
+
+def not_found(error: AigcError, kind: Kind) -> TaskNotFound:
+    """The error for a task that the service does not know, with what may be the reason. Call it for `says_no_task`."""
+    assert isinstance(error, ServiceError)  # noqa: S101 — as above
+    reason = (
+        f"{error.message or 'no such task'} (polled {NOT_FOUND_MOST} times as a task of kind {kind}: check that kind, "
+        "and that account, region and vod.subAppId are those that it was created with; VOD knows a task for 3 days)"
+    )
+    return TaskNotFound(error.code, reason, request_id=error.request_id).about(action=error.action)

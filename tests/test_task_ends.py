@@ -442,6 +442,9 @@ def test_a_task_called_done_without_a_result_is_asked_about_again_before_it_is_p
             assert job.state is JobState.SUBMITTED
             assert (await client.generate(video())).task_id == job.task_id
         assert len(service.tasks) == 1
+        with sqlite3.connect(ledger) as found:
+            assert found.execute("SELECT state, error FROM jobs").fetchall() == [("done", "{}")]
+        found.close()
 
     run(main())
 
