@@ -22,6 +22,7 @@ from .errors import (
     Redirected,
     ResultExpired,
     ServiceError,
+    TaskBlocked,
     TaskFailed,
     TaskNotFound,
     TaskTimeout,
@@ -49,7 +50,7 @@ from .requests import (
 from .results import AudioResult, ImageResult, ImageToVideoResult, Outcome, Usage, VideoResult, VideoToAudioResult
 from .scheduler import Run
 from .settlement import Attach, CreateAgain, Drop
-from .states import JobState, Kind, TaskState
+from .states import JobState, Kind, TaskFault, TaskState
 from .transport import Timeouts
 from .wire.dialect import TaskStatus
 from .wire.scenes import ListedTask, TaskDetails, TaskFilter, TaskList
@@ -100,8 +101,10 @@ __all__ = [
     "Statistics",
     "Subject",
     "Task",
+    "TaskBlocked",
     "TaskDetails",
     "TaskFailed",
+    "TaskFault",
     "TaskFilter",
     "TaskList",
     "TaskNotFound",

@@ -217,6 +217,7 @@ class Parts:
                 Kind.VIDEO: timeouts.video_seconds,
                 Kind.AUDIO: timeouts.audio_seconds,
             },
+            queue_s=timeouts.queue_seconds,
             save_s=timeouts.save_seconds or inf,
         )
         await jobs.resume()

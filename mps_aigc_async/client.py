@@ -204,24 +204,32 @@ class AigcClient:
         parts, name = self._opened(), self._names.name(as_request(request))
         pipelines = await parts.pipelines(self._ledger)
         job = await parts.work.serve(pipelines.submit(request, name), f"request {name}")
-        return Task(self, job.kind, job.task_id or "", job.request_id, lambda: pipelines.finish(job), self._watch_of)
+        return Task(
+            self, job.kind, job.task_id or "", job.request_id, lambda: pipelines.finish(job, request), self._watch_of
+        )
 
     def attach(self, kind: str | Kind, task_id: str) -> "AnyTask":
-        """A task that exists already, by its TaskId, wherever and whenever it was created."""
-        try:
-            known = Kind(kind)
-        except ValueError:
-            raise InvalidRequest(f"{kind!r} is no kind of task: image, video or audio") from None
+        """A task that exists already, by its TaskId, wherever and whenever it was created.
+
+        Raises InvalidRequest at once for a kind that the backend does not make. Waiting for it raises InvalidRequest if
+        the ledger has the task as one of another kind.
+        """
+        known = _kind(kind)
+        if not task_id.strip():
+            raise InvalidRequest(f"{task_id!r} is no TaskId")
+        self._settings.dialect.describe(known, task_id)
 
         async def finish() -> JobRecord:
             return await (await self._opened().pipelines(self._ledger)).attach(known, task_id)
 
         return Task(self, known, task_id, None, finish, self._watch_of)
 
-    async def status(self, kind: Kind, task_id: str) -> TaskStatus:
-        """One poll of any task. Raises ServiceError or TransportError."""
+    async def status(self, kind: str | Kind, task_id: str) -> TaskStatus:
+        """One poll of any task. Raises ServiceError, TransportError, or InvalidRequest for a kind that the backend does
+        not make."""
         parts = self._opened()
-        return await parts.work.serve(parts.calls.call(parts.dialect.describe(kind, task_id)), f"poll of {task_id}")
+        call = parts.dialect.describe(_kind(kind), task_id)
+        return await parts.work.serve(parts.calls.call(call), f"poll of {task_id}")
 
     async def call(self, action: str, params: Mapping[str, object]) -> dict[str, object]:
         """Any action of the service, signed and paced (its documented limit, else 20/s): the inside of `Response`.
@@ -264,6 +272,9 @@ class AigcClient:
     async def retry_failed(self, *, ledger: str | Path | None = None) -> list[JobRecord]:
         """Let what failed be tried again: these jobs are *planned* from now on, and the next run creates them.
 
+        A task that the service did not know, or called done without a result, was accepted: it is asked about once
+        more before its job is created again.
+
         Of a chain only the failed step is repeated, with the image that it has while its URL lives. Jobs that were
         dropped (`settle`) stay so: nobody knows whether they were paid for.
         """
@@ -290,9 +301,9 @@ class AigcClient:
             raise ClientClosed("the client is not open: use it inside `async with AigcClient(…) as client:`")
         return self._parts
 
-    def _watch_of(self, task_id: str) -> Watch | None:
+    def _watch_of(self, kind: Kind, task_id: str) -> Watch | None:
         """The watch of a task, while it is polled."""
-        return None if self._parts is None else self._parts.poller.of_task(task_id)
+        return None if self._parts is None else self._parts.poller.of_task(kind, task_id)
 
     async def _opened_ledger(self, path: str | Path | None) -> Ledger:
         return await self._opened().ledger(self._ledger if path is None else absolute(path))
@@ -308,7 +319,7 @@ class Task(Generic[ResultT]):
         task_id: str,
         request_id: str | None,
         finish: Callable[[], Awaitable[JobRecord]],
-        watch: Callable[[str], Watch | None],
+        watch: Callable[[Kind, str], Watch | None],
     ) -> None:
         self._client = client
         self._finish = finish
@@ -326,8 +337,14 @@ class Task(Generic[ResultT]):
         return await self._client.status(self.kind, self.task_id)
 
     async def wait(self, timeout: float | None = None) -> ResultT:
-        """The task's result. Raises TaskFailed, or TaskTimeout after `timeout` seconds: the task itself goes on."""
-        job = await _within(timeout, self._finish(), partial(self._watch, self.task_id), task_id=self.task_id)
+        """The task's result. Raises TaskFailed, or TaskTimeout after `timeout` seconds: the task itself goes on.
+
+        Where the model has refused a task of `submit` for want of room, and made nothing, its request is created again:
+        the result's `task_id` is then another.
+        """
+        job = await _within(
+            timeout, self._finish(), partial(self._watch, self.kind, self.task_id), task_id=self.task_id
+        )
         return cast("ResultT", job.result())
 
 
@@ -358,6 +375,14 @@ async def _within(
     )
     known = watch()
     raise error if known is None else known.timed_out(error)
+
+
+def _kind(kind: str | Kind) -> Kind:
+    """Raises InvalidRequest for anything that is no kind."""
+    try:
+        return Kind(kind)
+    except ValueError:
+        raise InvalidRequest(f"{kind!r} is no kind of task: image, video or audio") from None
 
 
 def _account_of(keys: Credentials | CredentialSource) -> str:

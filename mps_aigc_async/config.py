@@ -138,12 +138,15 @@ class TaskTimeouts(Section):
     """Seconds until our waiting ends; the job stays in the ledger and can be gone on with."""
 
     image_seconds: Seconds = TASK_DEADLINE_S[Kind.IMAGE]
-    """Seconds after an image's task was first seen running when it is given up. It may wait in the service's queue for
-    12 hours, or for this time if it is longer."""
+    """Seconds after an image's task was first seen running when it is given up. Its wait in the service's queue has a
+    deadline of its own, `queue_seconds`."""
     video_seconds: Seconds = TASK_DEADLINE_S[Kind.VIDEO]
     """The same for a video's; 48 hours at the least for one that waits for off-peak hours."""
     audio_seconds: Seconds = TASK_DEADLINE_S[Kind.AUDIO]
     """The same for an audio's."""
+    queue_seconds: Seconds | None = None
+    """Seconds that a task of any kind may wait in the service's queue before it was seen running: by default 12 hours,
+    or the kind's own time above if that is longer. 48 hours at the least for a video that waits for off-peak hours."""
     save_seconds: Seconds | None = None
     """For fetching one result, all attempts together. By default as long as its URL lives: it is paid for."""
 

@@ -18,8 +18,10 @@ OFF_PEAK_S: Final = 48 * 3600.0
 """The same deadline for a video that may wait for off-peak hours (Vidu's OffPeak, MPS API documents of 2026-10)."""
 
 QUEUE_S: Final = 12 * 3600.0
-"""Seconds that a task may wait in the service's queue. No document names a bound. This is the life of a result's URL
-(guide of 2026-05-29): after it, a video's first frame can no longer be fetched."""
+"""Seconds that a task may wait in the service's queue, unless the config says otherwise (`timeouts.queueSeconds`). No
+document names a bound, and VOD works on one task at a time by default, so that a queue of ours alone may take hours.
+This is the life of a result's URL on MPS (guide of 2026-05-29): after it, a video's first frame can no longer be
+fetched."""
 
 EMPTY_GRACE_S: Final = 60.0
 """Seconds that a task may be DONE with an error message and no URL before it counts as failed. The URL may arrive a
@@ -34,14 +36,16 @@ class Patience:
     queued_s: float
 
     @classmethod
-    def of(cls, running_s: float, *, off_peak: bool = False) -> "Patience":
-        """Derive both waits from the running deadline; a deadline above QUEUE_S applies to the queue too.
+    def of(cls, running_s: float, queue_s: float | None = None, *, off_peak: bool = False) -> "Patience":
+        """Derive both waits from the deadlines of the config. Without a queue's, it is QUEUE_S, or the running deadline
+        if that is longer. An off-peak video may wait for OFF_PEAK_S, whatever the config says.
 
         >>> Patience.of(1800.0), Patience.of(1800.0, off_peak=True).queued_s / 3600
         (Patience(running_s=1800.0, queued_s=43200.0), 48.0)
         """
-        running_s = max(running_s, OFF_PEAK_S if off_peak else 0.0)
-        return cls(running_s, max(running_s, QUEUE_S))
+        least_s = OFF_PEAK_S if off_peak else 0.0
+        running_s = max(running_s, least_s)
+        return cls(running_s, max(running_s, QUEUE_S) if queue_s is None else max(queue_s, least_s))
 
 
 class Deadline:
@@ -59,11 +63,13 @@ class Deadline:
 
     def polled(self, state: TaskState, now: float) -> None:
         """Take in the state that a poll found. A task that has run stays *running* here: a service that put tasks back
-        into its queue could otherwise extend the deadline for ever."""
+        into its queue could otherwise extend the deadline for ever. A status that no document knows is none of these
+        states, and is not told here: it may be another word for the queue."""
         if state is not TaskState.WAITING and not self.seen_running:
             self.seen_running = True
             self.at = now + self._patience.running_s
 
     def slot_hold_s(self, now: float) -> float:
-        """Seconds to keep the task's slot taken if its polling stops now: the task may start to run at any moment."""
-        return max(0.0, min(self.at - now, self._patience.running_s))
+        """Seconds to keep the task's slot taken if its polling stops now. A task that was never seen running may start
+        at any moment, and then runs for as long as a run may take: also one that is given up in the queue."""
+        return max(0.0, self.at - now) if self.seen_running else self._patience.running_s

@@ -9,6 +9,7 @@
     │   ├── AccountError        signature, key, arrears, bucket, not authorised: no other create will fare better
     │   │   └── Redirected      the service's address leads to another one (also a ConfigError)
     │   ├── ContentViolation    the prompt or an input was blocked by review
+    │   │   └── TaskBlocked     by the review of a task that the service had accepted (also a TaskFailed)
     │   └── TaskNotFound        no such task (or one too old)
     ├── TransportError          no usable answer: connection, timeout, an answer that is not the service's
     │   └── NoTaskId            a create was answered, and no TaskId could be read: it may be accepted (and billed)
@@ -195,12 +196,42 @@ class JobDropped(AigcError):
 
 
 class TaskFailed(AigcError):
-    """The service accepted the task and then failed it; the message is the service's own."""
+    """The service accepted the task and then failed it; the message is the service's own.
+
+    `code` is the service's code of the fault, as `RequestLimitExceeded` or `ModelGenerateFailed`; empty where it gives
+    none (MPS).
+    """
 
     urls: tuple[str, ...] = ()
     """What the task made all the same, where its answer told: the ledger keeps it."""
     file_ids: tuple[str, ...] = ()
     """The same by VOD's ids."""
+
+    may_have_result = False
+    """Whether the service called the task done, with a reason and without a result: one may still come, so that
+    `retry_failed` asks about the task once more before it creates another."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        job_id: str | None = None,
+        task_id: str | None = None,
+        request_id: str | None = None,
+        action: str | None = None,
+    ) -> None:
+        super().__init__(message, job_id=job_id, task_id=task_id, request_id=request_id, action=action)
+        self.code = code
+
+    def as_without_result(self) -> Self:
+        """The service called the task done, and no result has come."""
+        self.may_have_result = True
+        return self
+
+
+class TaskBlocked(ContentViolation, TaskFailed):
+    """The service accepted the task and then failed it in content review: change the prompt or the input."""
 
 
 class TaskTimeout(AigcError, TimeoutError):
@@ -262,8 +293,10 @@ RECORDED: Final[dict[str, type[AigcError]]] = {
 }  # fmt: skip
 SERVICE: Final[dict[str, type[ServiceError]]] = {
     cls.__name__: cls
-    for cls in (ServiceError, Throttled, TooManyTasks, AccountError, Redirected, ContentViolation, TaskNotFound)
-}
+    for cls in (
+        ServiceError, Throttled, TooManyTasks, AccountError, Redirected, ContentViolation, TaskBlocked, TaskNotFound,
+    )
+}  # fmt: skip
 
 TRANSPORT: Final[dict[str, type[TransportError]]] = {cls.__name__: cls for cls in (TransportError, NoTaskId)}
 
@@ -271,7 +304,7 @@ TRANSPORT: Final[dict[str, type[TransportError]]] = {cls.__name__: cls for cls i
 def to_record(error: AigcError) -> dict[str, str]:
     """What the ledger keeps of an error: its class, texts and ids (no traceback, no cause, no secret)."""
     record = {"type": type(error).__name__, "message": error.message}
-    if isinstance(error, ServiceError):
+    if isinstance(error, ServiceError | TaskFailed) and error.code:
         record["code"] = error.code
     if error.ending is not None:
         record["ending"] = error.ending.name
@@ -284,6 +317,8 @@ def to_record(error: AigcError) -> dict[str, str]:
             record["accepted"] = "yes"
         if not error.repeatable:
             record["repeatable"] = "no"
+    if isinstance(error, TaskFailed) and error.may_have_result:
+        record["may_have_result"] = "yes"
     return record
 
 
@@ -298,6 +333,10 @@ def from_record(record: dict[str, str], *, job_id: str, task_id: str | None) -> 
         error = TRANSPORT[name](message, ending=ending)
     else:
         error = RECORDED.get(name, AigcError)(message, request_id=request_id)
+        if isinstance(error, TaskFailed):
+            error.code = record.get("code", "")
+            if "may_have_result" in record:
+                error.as_without_result()
         if isinstance(error, UnexpectedError) and "ending" in record:
             error.ending = ending
         if isinstance(error, CreateOutcomeUnknown):

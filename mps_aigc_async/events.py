@@ -52,7 +52,10 @@ class Polled(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried(Event):
     """A create will be sent again, or a result fetched again, after `delay_s` seconds. A create that waits for a place
-    at the service goes when one of ours has ended; one of all those that wait is tried after that time."""
+    at the service goes when one of ours has ended; one of all those that wait is tried after that time.
+
+    With a TaskFailed as its error, the model had no room for the task that the error names: it made nothing, and the
+    job gets another."""
 
     error: AigcError
     delay_s: float

@@ -8,12 +8,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from . import events
+from . import events, task_ends
 from .callbacks import ignore
 from .calls import Calls
 from .clock import ServiceClock
@@ -66,6 +67,7 @@ class Jobs:
         sessions: Sessions,
         store: CosStore | None = None,
         deadlines_s: Mapping[Kind, float] = TASK_DEADLINE_S,
+        queue_s: float | None = None,
         save_s: float = inf,
     ) -> None:
         self.ledger = ledger
@@ -77,6 +79,7 @@ class Jobs:
         self._wall = clock.now
         self._deadlines_s = deadlines_s
         self._store = store
+        self._queue_s = queue_s
         self._creates = Creates(
             ledger=ledger,
             calls=calls,
@@ -172,13 +175,28 @@ class Jobs:
         if lock.locked():  # as in `plan`
             order.begun()
         async with lock:
-            job = await self._submit(job, order)
-            order.begun()  # a job that an earlier run has created may still run for long
-            if job.state is JobState.SUBMITTED:
-                job = await self._wait(job)
+            while True:
+                job = await self._submit(job, order)
+                order.begun()  # a job that an earlier run has created may still run for long
+                if job.state is JobState.SUBMITTED:
+                    job = await self._wait(job)
+                if job.state is not JobState.PLANNED:
+                    break
+                await asyncio.sleep(task_ends.delay_s(job.attempts))
             if job.state is JobState.FAILED:
                 raise job.recorded_error()
             return job
+
+    async def finish_accepted(self, job: JobRecord, order: Order) -> JobRecord:
+        """Bring a job to its end that the service had accepted. Raises InvalidRequest if the user has decided since
+        then that it is to be made again: whoever asks for that has its request."""
+        now = await self.ledger.get(job.job_id)
+        if now is not None and now.state is JobState.PLANNED and not now.error:
+            raise InvalidRequest(
+                "the job was planned again meanwhile (retry_failed, settle): ask for its request again",
+                job_id=job.job_id,
+            )
+        return await self.finish(job, order)
 
     async def save(self, job: JobRecord, folder: Path, stem: str) -> JobRecord:
         """Save a done job's results as `folder/stem.*`; files that are there already are left as they are.
@@ -204,7 +222,17 @@ class Jobs:
             await self._calls.learn_time(self._dialect.describe(job.kind, job.task_id))
 
     async def attach(self, kind: Kind, task_id: str) -> JobRecord:
-        """Wait for a task that was created elsewhere. It gets a slot here and no row: its own ledger has one."""
+        """Wait for a task that was created elsewhere. It gets a slot here and no row: its own ledger has one.
+
+        Raises InvalidRequest for a kind that this service does not make, and for a task that this ledger knows as one
+        of another kind.
+        """
+        self._dialect.describe(kind, task_id)
+        known = await self.ledger.of_task(task_id)
+        if known is not None and known.kind is not kind:
+            raise InvalidRequest(
+                f"task {task_id} is no {kind}: the ledger has it as the {known.kind} of {known.job_id}", task_id=task_id
+            )
         job = JobRecord(
             job_id=task_id,
             kind=kind,
@@ -275,9 +303,9 @@ class Jobs:
     async def retry_failed(self) -> list[JobRecord]:
         """Let the failed jobs be tried again, by the user's word; return them as they are then.
 
-        They are planned, but for one whose task the service did not know when it was asked: that was accepted, and is
-        asked about again. Not those that the user dropped: what became of their creates is unknown, and they may have
-        been paid for.
+        They are planned, but for two whose tasks were accepted and may have a result by now, and which are asked about
+        again: one that the service did not know when it was asked, and one that it called done without a result. Not
+        those that the user dropped: what became of their creates is unknown, and they may have been paid for.
         """
         failed = [job.job_id async for job in self.ledger.in_state(JobState.FAILED)]
         tried = await asyncio.gather(*(self._retry(job_id) for job_id in failed))  # they share their commits
@@ -286,10 +314,19 @@ class Jobs:
     async def _retry(self, job_id: str) -> JobRecord | None:
         async with self._lock(job_id):
             job = await self.ledger.get(job_id)
-            if job is None or job.state is not JobState.FAILED or isinstance(job.recorded_error(), JobDropped):
+            if job is None or job.state is not JobState.FAILED:
                 return None
-            if job.task_id is not None and not isinstance(job.recorded_error(), TaskFailed):
-                tried = job.moved(JobState.SUBMITTED, slot_until=self._wall() + self._deadline_s(job), error={})
+            error = job.recorded_error()
+            if isinstance(error, JobDropped):
+                return None
+            has_failed = isinstance(error, TaskFailed) and not error.may_have_result
+            if job.task_id is not None and not has_failed:
+                tried = job.moved(
+                    JobState.SUBMITTED,
+                    slot_until=self._wall() + self._deadline_s(job),
+                    # Kept where a result was missing: if it is missing again, it does not come.
+                    error=job.error if isinstance(error, TaskFailed) else {},
+                )
             else:
                 tried = job.anew()
                 _warn_of_results(job)
@@ -320,7 +357,15 @@ class Jobs:
         """Have the poller watch a submitted job's task, in the slot it runs in. Raises DamagedRow."""
         if not job.task_id:
             raise damaged_row(job.job_id, "its state is submitted, but it has no TaskId")
-        watch = self._poller.watch(
+        other = self._poller.job_of(job.task_id)
+        if (
+            other is not None
+            and other.follower is self
+            and other.job.job_id != job.job_id
+            and job.submitted_at is not None
+        ):
+            raise shared_task(job.task_id, other.job.job_id, job.job_id)
+        return self._poller.watch(
             Watch(
                 job=job,
                 follower=self,
@@ -332,11 +377,6 @@ class Jobs:
                 remembered=self.ledger.durable and job.submitted_at is not None,
             )
         )
-        # An attached task has a job without a row, and may also have a job with a row.
-        has_twin = watch.follower is self and watch.job.job_id != job.job_id
-        if has_twin and watch.job.submitted_at is not None and job.submitted_at is not None:
-            raise shared_task(job.task_id, watch.job.job_id, job.job_id)
-        return watch
 
     @property
     def ledger_in_place(self) -> bool:
@@ -356,30 +396,45 @@ class Jobs:
         kept = await self.ledger.get(job.job_id)
         if kept is not None and kept.state is JobState.SUBMITTED:
             # The task was watched already, by somebody who attached to it and keeps no row.
-            await self._keep_end(job, ended)
+            return await self._keep_end(job, ended)
+        if kept is not None and kept.state is JobState.PLANNED:
+            return kept
         return self._finished(job, ended)
 
-    async def _keep_end(self, job: JobRecord, how: Ended | AigcError) -> None:
+    async def _keep_end(self, job: JobRecord, how: Ended | AigcError) -> JobRecord:
         if isinstance(how, Ended):
             finished = self._finished(job, how)
+            if self._is_planned_again(job, how.status):
+                finished = replace(job.anew(), error=finished.error)
         else:
             finished = job.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(how))
         await self.ledger.put(finished)
         if finished.state is JobState.DONE:
             self._emit(events.Done, finished, task_id=finished.task_id or "")
+        elif finished.state is JobState.PLANNED:
+            self._tell_replanned(job, finished)
         else:
             self._emit(events.Failed, finished, error=finished.recorded_error())
+        return finished
+
+    def _is_planned_again(self, job: JobRecord, status: TaskStatus) -> bool:
+        others_run = self._limits.slots[job.kind].occupied > 1  # its own slot is not given back yet
+        return task_ends.is_planned_again(status, job.attempts, self._calls.policy.attempts, others_run=others_run)
+
+    def _tell_replanned(self, job: JobRecord, planned: JobRecord) -> None:
+        """The row forgets the task, which made nothing: the log and the event keep its TaskId."""
+        error, delay_s = planned.recorded_error().about(task_id=job.task_id), task_ends.delay_s(planned.attempts)
+        _log.warning("the model had no room for a task, its job is created again in %.0f s: %s", delay_s, error)
+        self._emit(events.Retried, planned, error=error, delay_s=delay_s)
 
     def _finished(self, job: JobRecord, ended: Ended) -> JobRecord:
         """The job as its task's end leaves it: the same value for the ledger and for whoever waits."""
         status, left = ended.status, self._left_by(job, ended)
-        if status.state is TaskState.DONE:
+        if status.state is TaskState.DONE and status.has_ended:
+            left["error"] = {}
             return job.moved(JobState.DONE, **left)
-        failure = TaskFailed(
-            status.message or "the service gives no reason",
-            request_id=status.request_id,
-            action=self._dialect.describe_action(job.kind),
-        )
+        # A submitted job has an error only if its task was asked about again for that (`_retry`).
+        failure = task_ends.failure_of(status, self._dialect.describe_action(job.kind), confirmed=bool(job.error))
         left["error"] = to_record(failure)
         return job.moved(JobState.FAILED, **left)
 
@@ -426,9 +481,8 @@ class Jobs:
     async def _other_holder(self, task_id: str, job_id: str) -> str:
         """The job other than this one that a task is of: in this client, whatever the ledger, or in the ledger. Empty
         if there is none."""
-        watch = self._poller.of_task(task_id)
-        # In another ledger the other job may have the same id. A task that was attached to is no job's yet.
-        if watch is not None and watch.job.submitted_at is not None:
+        watch = self._poller.job_of(task_id)
+        if watch is not None:  # in another ledger the other job may have the same id
             return watch.job.job_id
         held = await self.ledger.of_task(task_id)
         return "" if held is None or held.job_id == job_id else held.job_id
@@ -437,7 +491,8 @@ class Jobs:
 
     def _patience(self, job: JobRecord) -> Patience:
         """How long to wait for the job's task from now on: a resumed job gets the full time again."""
-        return Patience.of(self._deadlines_s[job.kind], off_peak=bool(job.sent().get("off_peak")))
+        off_peak = bool(job.sent().get("off_peak"))
+        return Patience.of(self._deadlines_s[job.kind], self._queue_s, off_peak=off_peak)
 
     def _deadline_s(self, job: JobRecord) -> float:
         """Seconds that the job's task holds its slot if nobody polls it."""

@@ -243,9 +243,9 @@ class Pipelines:
         job = await self._plan(request, name)
         return await self._jobs.submit(job, self._order(request, partial(self._defaults.apply, request)))
 
-    async def finish(self, job: JobRecord) -> JobRecord:
+    async def finish(self, job: JobRecord, request: TaskRequest) -> JobRecord:
         """A submitted job, brought to its end."""
-        return await self._jobs.finish(job, Order(_never))
+        return await self._jobs.finish_accepted(job, Order(partial(self._defaults.apply, request)))
 
     async def attach(self, kind: Kind, task_id: str) -> JobRecord:
         """A task of another ledger or none, waited for to its end."""
@@ -424,7 +424,3 @@ def _handed_on(before: JobRecord) -> object:
 
 def _clock(at: float | None) -> str:
     return "an unknown time" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _never() -> TaskRequest:
-    raise InvalidRequest("the job was planned again meanwhile (retry_failed, settle): ask for its request again")

@@ -9,20 +9,29 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Final, Protocol
 
 from .answer_deadline import GRACE_S
 from .calls import Calls
 from .deadlines import EMPTY_GRACE_S, Deadline, Patience
-from .errors import AigcError, ClientClosed, TaskNotFound, TaskTimeout, Throttled, TransportError, UnexpectedError
+from .errors import (
+    AigcError,
+    ClientClosed,
+    InvalidRequest,
+    TaskTimeout,
+    Throttled,
+    TransportError,
+    UnexpectedError,
+)
 from .faults import as_aigc_error
 from .ledger import JobRecord
 from .ledger.record import request_of
 from .limits import AccountLimits, SendTime, Slot
 from .ownership import Owner
-from .states import Ending, Kind, TaskState
+from .states import Ending, Kind, TaskFault, TaskState
+from .task_ends import NOT_FOUND_MOST, not_found, says_no_task
 from .tempo import Tempo
 from .wire.dialect import Dialect, TaskStatus
 
@@ -31,10 +40,6 @@ _log: Final = logging.getLogger("mps_aigc_async")
 BACKOFF_MOST_S: Final = 60.0
 """Polls that keep failing come at growing intervals, up to this one: an outage is not helped by asking."""
 
-
-NOT_FOUND_MOST: Final = 3
-"""Polls in a row that say TaskNotFound before it is believed: a create's answer may be ahead of the service's readers,
-and a paid task must not be lost to that."""
 
 UNEXPECTED_MOST: Final = 10
 """Unexpected faults in a row after which the waiting caller gets the error: some six minutes at growing intervals. An
@@ -53,6 +58,7 @@ class Ended:
     """How a watched task ended. Times are Unix seconds."""
 
     status: TaskStatus
+    """Of a task that was given up because its result has not come, it still says DONE."""
     seen_at: float
     """When the answer that said so came."""
     unfinished_at: float | None
@@ -175,7 +181,9 @@ class Poller:
         self._tempo = tempo
         self._interval_s = interval_s
         self._wall = wall
-        self._watches: dict[str, Watch] = {}
+        self._watches: dict[tuple[Kind, str], Watch] = {}
+        """By kind too: a TaskId that is asked about as an image and as a video is watched twice, because the answer to
+        one is no result of the other."""
         self._queues: dict[Kind, _DueQueue] = {}
         self._closed = False
         self.left: list[Watch] = []
@@ -187,9 +195,14 @@ class Poller:
     def __len__(self) -> int:
         return len(self._watches)
 
-    def of_task(self, task_id: str) -> Watch | None:
-        """The watch of a task, while it is polled."""
-        return self._watches.get(task_id)
+    def of_task(self, kind: Kind, task_id: str) -> Watch | None:
+        """The watch of a task as one of this kind, while it is polled."""
+        return self._watches.get((kind, task_id))
+
+    def job_of(self, task_id: str) -> Watch | None:
+        """The watch that a job with a row has of a task, whatever its kind. An attached task is no job's."""
+        watches = (self._watches.get((kind, task_id)) for kind in Kind)
+        return next((watch for watch in watches if watch is not None and watch.job.submitted_at is not None), None)
 
     def of_request(self, name: str) -> Watch | None:
         """The watch of a request's latest step, while it is polled."""
@@ -197,12 +210,13 @@ class Poller:
         return next((steps[kind] for kind in reversed(Kind) if kind in steps), None)
 
     def watch(self, watch: Watch) -> Watch:
-        """Poll a task from now on. One that is watched already keeps its watch, which is returned instead."""
-        known = self._watches.get(watch.task_id)
+        """Poll a task from now on. One that is watched as the same kind already keeps its watch, which is returned
+        instead."""
+        known = self._watches.get((watch.kind, watch.task_id))
         if known is not None:
             return known
         watch.slot = self._limits.slots[watch.kind].adopt(watch.task_id, watch.job.model)
-        self._watches[watch.task_id] = watch
+        self._watches[watch.kind, watch.task_id] = watch
         if self._closed:
             self._let_go(watch)
             return watch
@@ -266,11 +280,11 @@ class Poller:
         answered, now = loop.time(), self._wall()
         asked_at = now - (answered - asked)  # the answer may have corrected the clock
         self._heard(watch, status, answered)
-        if watch.empty_since is not None and answered - watch.empty_since >= EMPTY_GRACE_S:
-            status = replace(status, state=TaskState.FAILED)
-        if status.has_ended:
+        was_empty = watch.empty_since is not None and answered - watch.empty_since >= EMPTY_GRACE_S
+        if status.has_ended or was_empty:
             await self._end(watch, Ended(status, now, watch.unfinished_at, watch.running_at))
-            self._learn(watch, asked, answered)
+            if not status.made_nothing:  # how soon the model refuses says nothing of how long a task lasts
+                self._learn(watch, asked, answered)
             return
         watch.unfinished_at = asked_at
         if watch.begun is not None:
@@ -305,7 +319,8 @@ class Poller:
         """Record a poll's answer, and notify the follower."""
         watch.failures = watch.not_found = watch.unexpected = 0
         watch.word, watch.message = status.word, status.message
-        watch.deadline.polled(status.state, now)
+        if status.known:
+            watch.deadline.polled(status.state, now)
         if not status.explains_no_result:
             watch.empty_since = None
         elif watch.empty_since is None:
@@ -321,12 +336,13 @@ class Poller:
         """Poll on, whatever the refusal: the task is paid for, and its deadline bounds it. Only a task that the service
         does not know, time and again, has no result to wait for: a create's answer may be ahead of its readers."""
         watch.failures += not isinstance(error, Throttled)  # for those the pace has slowed down already
-        watch.not_found = watch.not_found + 1 if isinstance(error, TaskNotFound) else 0
+        watch.not_found = watch.not_found + 1 if says_no_task(error) else 0
         watch.unexpected = watch.unexpected + 1 if isinstance(error, UnexpectedError) else 0
-        if watch.unexpected >= UNEXPECTED_MOST:  # the fault is not the task's: the job stays submitted
+        # InvalidRequest: this service has no tasks of the kind, now or later. The job stays submitted.
+        if watch.unexpected >= UNEXPECTED_MOST or isinstance(error, InvalidRequest):
             self._leave(watch, error)
         elif watch.not_found >= NOT_FOUND_MOST:
-            await self._end(watch, error.about(task_id=watch.task_id))
+            await self._end(watch, not_found(error, watch.kind).about(task_id=watch.task_id))
         else:
             _log.info("poll %d of task %s in a row failed: %s", watch.failures, watch.task_id, error)
             backoff_s = min(BACKOFF_MOST_S, self._interval_s * 2.0 ** min(max(watch.failures - 1, 0), 10))
@@ -339,12 +355,15 @@ class Poller:
             left = max(0.0, watch.deadline.at - asyncio.get_running_loop().time())
             self._queues[watch.kind].add(watch, min(delay_s, left))
             return
-        _log.warning("task %s is past its deadline: its slot is given back though it may still run", watch.task_id)
-        timeout = TaskTimeout(
-            "the task has not ended by its deadline; it may still: wait for it again by its TaskId",
-            action=self._dialect.describe_action(watch.kind),
-        )
-        self._tell(watch, watch.timed_out(timeout))
+        action, name = self._dialect.describe_action(watch.kind), watch.kind.value
+        if watch.deadline.seen_running:
+            _log.warning("task %s is past its deadline: its slot is given back though it may still run", watch.task_id)
+            late = f"the task has not ended by its deadline (timeouts.{name}Seconds)"
+            self._tell(watch, watch.timed_out(TaskTimeout(f"{late}{_STILL_MAY}", action=action)))
+        else:  # its slot is kept for as long as a run may take
+            _log.warning("task %s was not seen running by the deadline of the service's queue", watch.task_id)
+            late = "the task has not begun by the deadline of the service's queue (timeouts.queueSeconds)"
+            self._leave(watch, watch.timed_out(TaskTimeout(f"{late}{_STILL_MAY}", action=action)))
 
     async def _end(self, watch: Watch, how: Ended | AigcError) -> None:
         try:
@@ -357,8 +376,10 @@ class Poller:
     def _tell(self, watch: Watch, how: Ended | Exception) -> None:
         """Give the slot back and tell who waits, in one step: a watch has its slot for exactly as long as it is here,
         so that whoever adopts the slot later finds either both or none."""
-        if self._watches.pop(watch.task_id, None) is None:
+        if self._watches.pop((watch.kind, watch.task_id), None) is None:
             return
+        if isinstance(how, Ended) and how.status.fault is TaskFault.CONCURRENCY:
+            watch.slot.refused_within()
         watch.slot.release()
         watch.tell(how)
 
@@ -375,9 +396,12 @@ class Poller:
 
     def _leave(self, watch: Watch, why: AigcError) -> None:
         """Stop polling a task that still runs at the service: its slot stays taken for as long as it may run."""
-        if self._watches.pop(watch.task_id, None) is not None:
+        if self._watches.pop((watch.kind, watch.task_id), None) is not None:
             watch.slot.keep_for(watch.deadline.slot_hold_s(asyncio.get_running_loop().time()))
             watch.tell(why.about(task_id=watch.task_id))
+
+
+_STILL_MAY: Final = "; it may still: wait for it again by its TaskId"
 
 
 class _DueQueue:

@@ -3,6 +3,8 @@
     planned → intent → submitted → done → saved
                      ↘ unknown          (also: failed; by the user's word both go back into this row)
 
+A task that the model refused for want of room, and of which the answer shows that nothing was made, is *planned* again.
+
 A *job* is one task's life here; a *task* is the service's side of it. The service's own words (WAIT, RUN, DONE, FAIL)
 are mapped to `TaskState` in the dialect and go no further.
 """
@@ -42,7 +44,8 @@ MOVES: dict[JobState, frozenset[JobState]] = {
     # A refused or undelivered create goes back to planned: the next attempt writes its intent anew.
     JobState.PLANNED: frozenset({JobState.INTENT, JobState.FAILED}),
     JobState.INTENT: frozenset({JobState.SUBMITTED, JobState.PLANNED, JobState.FAILED, JobState.UNKNOWN}),
-    JobState.SUBMITTED: frozenset({JobState.DONE, JobState.FAILED}),
+    # Planned again only when the service has ended the task with nothing made: `task_ends.is_planned_again`.
+    JobState.SUBMITTED: frozenset({JobState.DONE, JobState.FAILED, JobState.PLANNED}),
     # Several results are saved one by one: those that are there are kept while another is missing still.
     JobState.DONE: frozenset({JobState.DONE, JobState.SAVED}),
     # A file that was deleted may be fetched again while its URL lives: saved again, with the new paths.
@@ -63,6 +66,21 @@ class TaskState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+
+
+class TaskFault(StrEnum):
+    """What failed a task that was accepted, where the service says so by a code (VOD, and a relay that hands it on)."""
+
+    CONCURRENCY = "concurrency"
+    """The model took no more tasks of this account."""
+    BUSY = "busy"
+    """The model took no more tasks of anybody."""
+    REVIEW = "review"
+    """The prompt, an input or the result was blocked by content review."""
+    REQUEST = "request"
+    """A parameter or an input of the request."""
+    SERVICE = "service"
+    """Anything else, and what no document lists."""
 
 
 class Ending(Enum):

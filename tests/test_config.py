@@ -294,7 +294,7 @@ def test_a_section_that_is_none_meets_the_environment(tmp_path: Path, section: o
         (("mps", "videoGeneration"), "duration, enableAudio, enabled, modelName, modelVersion"),
         (("concurrency",), "maxAudioTasks, maxImageTasks, maxVideoTasks, pollIntervalMs, pollStrategy"),
         (("pacing",), "jitterMs"),
-        (("timeouts",), "audioSeconds, imageSeconds, saveSeconds, videoSeconds"),
+        (("timeouts",), "audioSeconds, imageSeconds, queueSeconds, saveSeconds, videoSeconds"),
     ],
     ids=lambda where: ".".join(where) if isinstance(where, tuple) else "",
 )

@@ -24,6 +24,17 @@ def test_the_larger_of_two_settings_counts(running_s: float, off_peak: bool, exp
     assert Patience.of(running_s, off_peak=off_peak) == expected
 
 
+@pytest.mark.parametrize(
+    ("queue_s", "off_peak", "expected"),
+    [(600.0, False, 600.0), (1e6, False, 1e6), (600.0, True, 48 * 3600.0), (None, False, QUEUE_S)],
+)
+def test_the_queues_own_setting_counts_for_the_queue_alone(
+    queue_s: float | None, off_peak: bool, expected: float
+) -> None:
+    assert Patience.of(1800.0, queue_s, off_peak=off_peak).queued_s == expected
+    assert Patience.of(1800.0, queue_s).running_s == 1800.0
+
+
 def test_a_task_that_waits_has_the_queues_deadline() -> None:
     deadline = Deadline(PATIENCE, now=100.0)
     assert deadline.at == 100.0 + QUEUE_S
@@ -53,12 +64,14 @@ def test_a_task_that_starts_late_still_gets_its_running_time() -> None:
     polls=st.lists(st.tuples(st.sampled_from(TaskState), st.floats(0, 1e6)), max_size=8),
     now=st.floats(0, 2e6),
 )
-def test_a_slot_is_held_no_longer_than_the_deadline_nor_than_a_run(
+def test_a_slot_is_held_for_a_run_or_to_the_runs_deadline(
     running_s: float, polls: list[tuple[TaskState, float]], now: float
 ) -> None:
     patience = Patience.of(running_s)
     deadline = Deadline(patience, now=0.0)
     for state, at in sorted(polls, key=lambda poll: poll[1]):
         deadline.polled(state, at)
-    assert 0.0 <= deadline.slot_hold_s(now) <= running_s
-    assert now + deadline.slot_hold_s(now) <= max(now, deadline.at) + 1e-6
+    if deadline.seen_running:
+        assert deadline.slot_hold_s(now) == max(0.0, deadline.at - now)
+    else:  # it may start at any moment, also after it was given up
+        assert deadline.slot_hold_s(now) == running_s

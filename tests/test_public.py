@@ -25,9 +25,10 @@ PROMISED = {
     "ImageToVideo", "ImageToVideoResult", "InvalidRequest", "JobDropped", "JobRecord", "JobState", "Kind",
     "LedgerError", "ListedTask", "NoTaskId", "Outcome", "PaceStatistics", "Redirected", "ReferenceImage",
     "ReferenceVideo", "ResultExpired", "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics", "Subject",
-    "Task", "TaskDetails", "TaskFailed", "TaskFilter", "TaskList", "TaskNotFound", "TaskState", "TaskStatus",
-    "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks", "TransportError", "UnexpectedError", "Usage",
-    "VideoRequest", "VideoResult", "VideoToAudio", "VideoToAudioResult", "VodFile", "VodOptions", "catalog", "events",
+    "Task", "TaskBlocked", "TaskDetails", "TaskFailed", "TaskFault", "TaskFilter", "TaskList", "TaskNotFound",
+    "TaskState", "TaskStatus", "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks", "TransportError",
+    "UnexpectedError", "Usage", "VideoRequest", "VideoResult", "VideoToAudio", "VideoToAudioResult", "VodFile",
+    "VodOptions", "catalog", "events",
 }  # fmt: skip
 
 

@@ -20,9 +20,11 @@ def test_every_state_can_be_reached_from_planned() -> None:
 
 
 def test_what_is_paid_for_or_may_be_is_never_sent_again_by_itself() -> None:
-    """Only the user's word leads out of *failed*; out of *unknown* also a create of the same session."""
-    for state in (JobState.SUBMITTED, JobState.DONE, JobState.SAVED):
+    """Only the user's word leads out of *failed*; out of *unknown* also a create of the same session; out of
+    *submitted* also a task that has ended, made nothing and is not billed (`task_ends.is_planned_again`)."""
+    for state in (JobState.DONE, JobState.SAVED):
         assert not MOVES[state] & {JobState.PLANNED, JobState.INTENT}
+    assert MOVES[JobState.SUBMITTED] == {JobState.DONE, JobState.FAILED, JobState.PLANNED}
     assert MOVES[JobState.FAILED] == {JobState.PLANNED, JobState.SUBMITTED}
 
 

@@ -10,6 +10,7 @@ import typer
 
 from .. import events
 from ..client import AigcClient
+from ..errors import TaskFailed
 from ..requests import AudioRequest, ImageRequest, Step, VideoRequest
 from ..results import StepResult
 from ..states import Kind
@@ -195,6 +196,8 @@ class _Follower:
                 complain(f"accepted as task {task_id}; {_USUAL[self._kind]} are usual")
             case events.Retried(error=error, delay_s=delay_s):
                 complain(f"trying again in {delay_s:.0f} s: {printable(error.reason)}")
+                if isinstance(error, TaskFailed):  # the task is over, and made nothing
+                    self._task_id = None
             case events.Unknown():
                 self._unknown = True
 

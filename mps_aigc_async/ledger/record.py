@@ -140,7 +140,8 @@ class JobRecord:
         return replace(self, state=state, **changes)
 
     def anew(self) -> "JobRecord":
-        """The job planned again, by the user's word: of what was tried before it keeps the number of creates.
+        """The job planned again, by the user's word or because its task made nothing (`task_ends`): of what was tried
+        before it keeps the number of creates.
 
         Raises LedgerError where the table has no such move.
         """

@@ -18,6 +18,13 @@ PROBE_S: Final = 20.0
 """Seconds without a place after which one create more is tried: a task runs for minutes, and a refusal is free. Hailuo
 H3's refusals are reported to pass after some 20 s, too."""
 
+LATE_PROBE_S: Final = 300.0
+"""The same where the service accepts every create and refuses inside the task (`refused_within`): each try costs a task
+and its job's patience. As long as a usual video runs (guide of 2026-05-29)."""
+
+HEARD_S: Final = 60.0
+"""Seconds after which a task that such a try has made is taken to have found room: some polls after its create."""
+
 
 class Cap:
     """The tasks of one sort that run here, and how many of them may.
@@ -39,6 +46,8 @@ class Cap:
         """The refusals for the rate since the latest accepted create, while they do not tell of a cap."""
         self._changed = changed
         self._probing = False
+        self._refuses_within = False
+        """Whether the service has accepted a task and then refused it: an accepted create proves no room."""
         self._probe_timer: asyncio.TimerHandle | None = None
         self._shut_timer: asyncio.TimerHandle | None = None
 
@@ -61,7 +70,7 @@ class Cap:
     def is_idle(self) -> bool:
         """Whether nothing is known of it that a new one would not know."""
         timers = (self._probe_timer, self._shut_timer)
-        return not self.running and self.learnt is None and self.streak is None and timers == (None, None)
+        return not (self.running or self.learnt or self.streak or self._refuses_within) and timers == (None, None)
 
     def taken(self) -> None:
         self.running += 1
@@ -87,10 +96,14 @@ class Cap:
             if self._shut_timer is not None:
                 self._shut_timer.cancel()
             self._shut_timer = loop.call_later(wait_s, self._open)
-        if self._probe_timer is not None:
-            self._probe_timer.cancel()
-        self._probe_timer = loop.call_later(max(PROBE_S, wait_s), self._probe)
         self._learn(self.occupied)
+        self._probe_in(max(LATE_PROBE_S if self._refuses_within and self.occupied else PROBE_S, wait_s))
+
+    def refused_within(self) -> None:
+        """The service accepted a task and then ended it for want of room beside what runs here: from now on a create
+        that is accepted proves no room, so that only one more is tried at a time."""
+        self._refuses_within = True
+        self.refused()
 
     def found_room(self) -> None:
         """A task more runs than before: the service takes as many, at the least."""
@@ -105,8 +118,15 @@ class Cap:
     def _probe(self) -> None:
         """Let one more be tried, and further ones as long as they are accepted: `refused` ends it."""
         self._probe_timer = None
-        self._probing = True
+        self._probing = not self._refuses_within
         self._learn((self.learnt or 0) + 1)
+        if self._refuses_within and self.learnt is not None:
+            self._probe_in(HEARD_S)
+
+    def _probe_in(self, seconds: float) -> None:
+        if self._probe_timer is not None:
+            self._probe_timer.cancel()
+        self._probe_timer = asyncio.get_running_loop().call_later(seconds, self._probe)
 
     def _learn(self, cap: int) -> None:
         self.learnt = cap if cap < self.capacity else None

@@ -85,6 +85,12 @@ class Slot:
                 cap.left()
         return self._held
 
+    def refused_within(self) -> None:
+        """The service accepted its task and then ended it for want of room. Call it before `release`: nothing runs in
+        it, so that the room which the service has is that of the others."""
+        self.take_back()
+        self._slots.refused_within(self.model)
+
     def _call(self, name: str) -> None:
         if self.known_as is not None:
             self._slots.named.pop(self.known_as, None)
@@ -249,6 +255,14 @@ class Slots:
             self._kind.refused(wait_s)
             return
         self.cap(model).refused(wait_s)
+        self._hold_up(model)
+
+    def refused_within(self, model: str) -> None:
+        """The service accepted a task of this model and then ended it for want of room."""
+        self.cap(model).refused_within()
+        self._hold_up(model)
+
+    def _hold_up(self, model: str) -> None:
         for waiter in tuple(self._queues.get(model, ())):
             waiter.held_up()
 

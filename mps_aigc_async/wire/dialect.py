@@ -13,7 +13,7 @@ from ..credentials import Credentials
 from ..lifetimes import UNSTATED, Lifetime
 from ..requests import CosStore, Step
 from ..results import Usage
-from ..states import Kind, TaskState
+from ..states import Kind, TaskFault, TaskState
 from .answers import is_no_reason
 
 FILES_AT_ONCE: Final = 20
@@ -115,11 +115,22 @@ class TaskStatus:
     """When the service began to work on the task (Unix seconds), where it tells (VOD)."""
     finished_at: float | None = None
     """When the task ended at the service (Unix seconds), where it tells (VOD)."""
+    fault_code: str = ""
+    """The service's code of a failed task's fault; empty where there is none (MPS)."""
+    fault: TaskFault | None = None
+    """What that code means."""
+    made_nothing: bool = False
+    """Whether the answer shows that a failed task made nothing and is not billed (`vod_faults.made_nothing`)."""
 
     @property
     def has_results(self) -> bool:
         """Whether anything is there to fetch: a URL, or a file that is kept at the service."""
         return bool(self.urls or self.videos or self.file_ids)
+
+    @property
+    def ended_failed(self) -> bool:
+        """Whether the service says that the task failed."""
+        return self.state is TaskState.FAILED
 
     @property
     def explains_no_result(self) -> bool:

@@ -211,8 +211,14 @@ def _own_error(answer: HttpAnswer, code: str, message: str, action: str) -> Serv
 
 
 def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:
-    """Either envelope of the query: VOD's own answer, or that one wrapped once more."""
-    body = unwrap(answer, vod_tasks.DESCRIBE)
+    """Either envelope of the query: VOD's own answer, or that one wrapped once more.
+
+    VOD's answer may show that nothing was made; that the relay bills nothing then is in no document.
+    """
+    return replace(_status(unwrap(answer, vod_tasks.DESCRIBE), kind), made_nothing=False)
+
+
+def _status(body: Mapping[str, object], kind: Kind) -> TaskStatus:
     response = inside(body)
     if response is not None:
         return vod_tasks.detail(response, kind)
@@ -222,9 +228,12 @@ def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:
     state, known = answers.state_of(STATES, word)
     inner = wrapped.get("data")
     inner = (inside(inner) or inner) if isinstance(inner, dict) else {}
+    # Raises for a task of another kind.
     told = _progress_told(vod_tasks.detail(inner, kind) if inner else None, wrapped)
     if state is TaskState.DONE and inner:
         return told
+    if state is TaskState.RUNNING and inner and told.state is TaskState.WAITING:
+        state = told.state  # the relay has handed it on, and it has not begun
     reason = as_text(wrapped.get("fail_reason"))
     if state is TaskState.FAILED and inner and answers.is_no_reason(reason) and _has_made(told):
         return told

@@ -302,7 +302,7 @@ class Vod:
         return Call(
             DESCRIBE,
             envelope.body({**self._sub_app, "TaskId": task_id}),
-            lambda answer: detail(unwrap(answer, DESCRIBE), kind),
+            lambda answer: detail(unwrap(answer, DESCRIBE), kind, task_id),
         )
 
     def keeps(self, request: TaskRequest, _store: CosStore | None, /) -> bool:

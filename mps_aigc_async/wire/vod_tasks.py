@@ -8,6 +8,7 @@ from ..states import Ending, Kind, TaskState
 from . import answers
 from .answers import REASON_KEYS, text
 from .dialect import TaskStatus
+from .vod_faults import FAULTS, code_of, fault_of, made_nothing, says_success
 from .vod_files import Files, moment, percent, usage
 
 CREATES: Final = {Kind.IMAGE: "CreateAigcImageTask", Kind.VIDEO: "CreateAigcVideoTask"}
@@ -36,13 +37,6 @@ OTHER_TYPES: Final = frozenset({
 """Documented types that no create of ours makes (DescribeTaskDetailResponse.TaskType, SDK 3.1.194, 2026-10). A type
 that is in neither table is new, and may be ours: it is read."""
 
-FAILURES: Final = frozenset({
-    "RequestLimitExceeded", "InvalidParameter", "InvalidParameterValue", "FailedOperation", "InternalError",
-    "ContentModerationFailed", "ResourceInsufficient", "ModelGenerateFailed", "ResourceNotFound", "OperationCanceled",
-    "TaskTimeout",
-})  # fmt: skip
-"""Families of the documented values of ErrCodeExt (AigcImageTask and AigcVideoTask, SDK 3.1.194, 2026-10)."""
-
 TASK_STATES: Final[Mapping[str, TaskState]] = {
     "WAITING": TaskState.WAITING,
     "PROCESSING": TaskState.RUNNING,
@@ -58,8 +52,9 @@ def of_images_or_videos(kind: Kind, service: str) -> Kind:
     return kind
 
 
-def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:
+def detail(response: Mapping[str, object], kind: Kind, task_id: str = "") -> TaskStatus:
     """DescribeTaskDetail's answer as a status. FINISH alone is no success: the member named by the task's type tells.
+    `task_id` is the task that was asked about.
 
     Raises TaskNotFound for a task of another kind.
     """
@@ -74,6 +69,10 @@ def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:
         # The outer word may be ahead of the inner one.
         inner = text(task.get("Status"))
         state = TaskState.FAILED if fault else answers.state_of(TASK_STATES, inner)[0] if inner else state
+    elif state is TaskState.RUNNING and known:  # as it may be of a task that has not begun
+        waits = answers.state_of(TASK_STATES, text(task.get("Status")))[0] is TaskState.WAITING
+        state = TaskState.WAITING if waits else state
+    code, reason = (code_of(task), answers.reason(task, REASON_KEYS)) if fault else ("", "")
     return TaskStatus(
         state=state,
         word=word,
@@ -89,6 +88,9 @@ def detail(response: Mapping[str, object], kind: Kind) -> TaskStatus:
         usage=usage(task),
         begun_at=moment(response.get("BeginProcessTime")),
         finished_at=moment(response.get("FinishTime")),
+        fault_code=code,
+        fault=fault_of(code, reason) if fault else None,
+        made_nothing=bool(fault) and made_nothing(task_id, word, task),
     )
 
 
@@ -128,24 +130,12 @@ def _fault(task: Mapping[str, object], *, has_files: bool = False) -> str:
     failure either. To call such a task failed would have it paid for again.
     """
     code, extended = task.get("ErrCode"), task.get("ErrCodeExt")
-    if _says_success(code) and (_says_success(extended) or (has_files and not _is_failure(extended))):
+    if says_success(code) and (says_success(extended) or (has_files and not _is_failure(extended))):
         return ""
-    told = [value for value in (extended, code) if not _says_success(value)]
-    shown = next((said for value in told if (said := answers.as_text(value))), "") or answers.quoted(told[0])
-    return f"{shown}: {answers.reason(task, REASON_KEYS) or 'the service gives no reason'}"
-
-
-def _says_success(code: object) -> bool:
-    """
-    >>> [_says_success(code) for code in (None, 0, "0", "", "SUCCESS", "ok", False, 1, "InternalError", {})]
-    [True, True, True, True, True, True, True, False, False, True]
-    """
-    if isinstance(code, str):
-        return answers.is_no_reason(code)
-    said = answers.as_text(code)
-    return not code or (bool(said) and answers.is_no_reason(said))
+    return f"{code_of(task)}: {answers.reason(task, REASON_KEYS) or 'the service gives no reason'}"
 
 
 def _is_failure(extended: object) -> bool:
     """Whether ErrCodeExt is a documented failure, or a sub-code of one."""
-    return answers.as_text(extended).partition(".")[0] in FAILURES
+    family = answers.as_text(extended).partition(".")[0]
+    return any(family == code.partition(".")[0] for code in FAULTS)

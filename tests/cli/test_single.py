@@ -6,7 +6,10 @@ from pathlib import Path
 import av
 from PIL import Image
 
+from mps_aigc_async import Kind, TaskFailed, Throttled
+from mps_aigc_async.cli.single import _Follower
 from mps_aigc_async.emulator import Emulator
+from mps_aigc_async.events import Retried, Submitted
 
 from .conftest import Shell, chain, image
 
@@ -106,3 +109,11 @@ def test_status_says_what_it_needs(shell: Shell, emulator: Emulator) -> None:
         result = shell.call("status", *target)
         assert result.exit_code == 2
         assert told in result.stderr
+
+
+def test_a_task_that_the_model_had_no_room_for_is_not_named_to_go_on_with() -> None:
+    follower = _Follower(Kind.VIDEO)
+    follower.on_event(Submitted(at=0, job_id="a/video", kind=Kind.VIDEO, task_id="5"))
+    for error, named in ((Throttled("RequestLimitExceeded", "slow down"), True), (TaskFailed("no room"), False)):
+        follower.on_event(Retried(at=0, job_id="a/video", kind=Kind.VIDEO, error=error, delay_s=20))
+        assert ("video 5" in follower.how_to_go_on()) is named

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mps_aigc_async.limits import PROBE_S, Slots
+from mps_aigc_async.limits.caps import HEARD_S, LATE_PROBE_S
 from mps_aigc_async.testing import run
 
 
@@ -213,6 +214,38 @@ def test_without_a_place_one_more_is_tried_now_and_then() -> None:
         (await waiting).release()
         slots.refused()
         assert slots.learnt == 1
+
+    run(main())
+
+
+def test_where_tasks_are_refused_after_their_create_an_accepted_one_proves_no_room() -> None:
+    async def main() -> None:
+        slots, named = Slots(9), 0
+
+        async def accepted() -> None:
+            nonlocal named
+            slot, named = await slots.acquire(model="h3"), named + 1
+            slot.name(f"task-{named}")
+
+        for _ in range(3):
+            await accepted()
+        slots.refused_within("h3")
+        began = asyncio.get_running_loop().time()
+        waiting = [asyncio.create_task(accepted()) for _ in range(6)]
+        await asyncio.sleep(LATE_PROBE_S - 1)
+        assert (slots.running, slots.cap("h3").learnt) == (3, 3)
+        await asyncio.sleep(2)
+        assert (slots.running, slots.cap("h3").learnt) == (4, 4)  # one, and no more because it was accepted
+        await asyncio.sleep(HEARD_S - 2)
+        assert slots.running == 4
+        await asyncio.sleep(2)
+        assert slots.running == 5  # the one before has found room
+        slots.named["task-5"].refused_within()
+        slots.named["task-5"].release()
+        await asyncio.sleep(LATE_PROBE_S - 2)
+        assert slots.running == 4
+        await asyncio.gather(*waiting)
+        assert asyncio.get_running_loop().time() - began < 2 * LATE_PROBE_S + 6 * HEARD_S
 
     run(main())
 
