@@ -170,7 +170,9 @@ async def crash(plan: Plan, folder: Path) -> Facts:
     """Kill batches as often as the plan says, with their ledgers in `folder`, and let each of them end."""
     random = Random(plan.seed)
     batches: list[Batch] = []
-    async with running(plan.backend.partition("-")[0], manners_of(plan)) as standin, _forks() as forks:
+    async with _forks() as forks, running(plan.backend.partition("-")[0], manners_of(plan)) as standin:
+        assert forks.stdout is not None
+        assert await forks.stdout.readline() == b"ready\n"  # it has made its imports while the stand-in made its own
         sections = sections_of(plan.backend, standin.url)
         while not batches or sum(len(batch.kills) for batch in batches) < plan.kills:
             left = plan.kills - sum(len(batch.kills) for batch in batches)
@@ -225,9 +227,7 @@ async def _forks() -> AsyncIterator[asyncio.subprocess.Process]:
     command = [sys.executable, "-m", "tests.crashing_batch"]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe)
     assert process.stdin is not None
-    assert process.stdout is not None
     try:
-        assert await process.stdout.readline() == b"ready\n"
         yield process
     finally:
         process.stdin.close()

@@ -3,6 +3,8 @@
 
 import asyncio
 import json
+import os
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -61,14 +63,22 @@ async def serving(name: str, manners: Manners | None = None) -> AsyncIterator[St
     app.router.add_route("*", "/{path:.*}", partial(_handle, service))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
+    listening = socket.create_server(("127.0.0.1", 0), backlog=256)
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        service.base_url = f"http://{host}:{port}"
+        await web.SockSite(runner, listening).start()
+        service.base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         yield StandIn(service.base_url)
     finally:
+        await _stop_accepting(listening)
         await runner.cleanup()
+
+
+async def _stop_accepting(listening: socket.socket) -> None:
+    """As `mps_aigc_async.emulator.listening`, of which a stand-in knows nothing: a connection accepted in the turn of
+    the close would stay open."""
+    asyncio.get_running_loop().remove_reader(listening)
+    for _ in range(4):
+        await asyncio.sleep(0)
 
 
 async def _handle(service: Service, request: web.Request) -> web.StreamResponse:
@@ -107,7 +117,9 @@ async def running(name: str, manners: Manners | None = None) -> AsyncIterator[St
     """The stand-in of this name, in a process of its own that ends with its standard input."""
     pipe = asyncio.subprocess.PIPE
     command = [sys.executable, "-m", "tests.standins", name, json.dumps(asdict(manners or Manners()))]
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe)
+    # Without Python's development mode, which the code under test is in: it would make the service slow.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDEVMODE"}
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe)
     assert process.stdin is not None
     assert process.stdout is not None
     try:
