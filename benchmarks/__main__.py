@@ -23,6 +23,7 @@ BENCHMARKS: Final[Mapping[str, str]] = {
 }
 """Modules with a coroutine `main`, imported when asked for: the peers of one need not be there for the others."""
 
+BACKENDS: Final = ("mps", "vod", "relay-trusted", "relay-ignoring")
 OPTIONS: Final[Mapping[str, Sequence[str]]] = {
     "chaos": ("seed", "minutes"),
     "crashes": ("backend", "seed", "kills"),
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("names", nargs="+", choices=BENCHMARKS, metavar="NAME")
     parser.add_argument("--seed", type=int, help="of chaos and crashes: whose plan to follow")
     parser.add_argument("--minutes", type=float, help="of chaos: how long it takes, but for the last batch's end")
-    parser.add_argument("--backend", help="of crashes: mps, vod, relay-trusted or relay-ignoring; else all")
+    parser.add_argument("--backend", choices=BACKENDS, help="of crashes: the service; else each in turn")
     parser.add_argument("--kills", type=int, help="of crashes: how many, of as many batches as they take")
     options = vars(parser.parse_args())
     for name in options.pop("names"):

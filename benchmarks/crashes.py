@@ -8,14 +8,13 @@ import time
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
 from mps_aigc_async import JobState
 from tests.crashes import CHECKS, Facts, Found, Plan, crash
 
+from .__main__ import BACKENDS
 from .table import show
 
-BACKENDS: Final = ("mps", "vod", "relay-trusted", "relay-ignoring")
 SEED = 7
 KILLS = 12
 

@@ -117,6 +117,9 @@ async def test_the_relay_speaks_snake_case_in_either_envelope() -> None:
         assert first["Response"]["TaskId"] != second["data"]["task_id"]
         async with session.get(f"/tencent-vod/v1/query/{second['data']['task_id']}") as answer:
             assert (await answer.json())["Response"]["AigcImageTask"]["Status"] == "FINISH"
+        async with session.get(f"/tencent-vod/v1/query/{first['Response']['TaskId']}") as answer:
+            wrapped = (await answer.json())["data"]
+            assert (wrapped["status"], wrapped["data"]["Response"]["Status"]) == ("SUCCESS", "FINISH")
         assert (await post(Prompt="in VOD's words"))["Response"]["Error"]["Code"] == "UnknownParameter"
         async with session.get("/tencent-vod/v1/query/another") as answer:
             assert (answer.status, (await answer.json())["code"]) == (400, "task_not_exist")
