@@ -36,6 +36,9 @@ CAP: Final = 8
 DOUBT_S: Final = 1.5
 """Seconds that a create in doubt keeps its slot, instead of minutes: longer than any task of the stand-ins."""
 
+PATIENCE_S: Final = 120.0
+"""A batch left alone takes a few seconds: one that takes this long hangs."""
+
 _TROUBLE: Final = {3: ("image", FAILING), 6: ("video", FAILING), 9: ("video", FORBIDDEN)}
 """Every tenth chain's: a kill must not confuse failed with unknown either."""
 
@@ -151,9 +154,10 @@ def _forked(orders: Orders) -> int:
     if child == 0:
         os._exit(_exit_code(orders))
     os.close(held)
-    select.select([ended], [], [], orders.kill_after_s)  # readable when the child's end of the pipe is closed
+    moment = PATIENCE_S if orders.kill_after_s is None else orders.kill_after_s
+    has_ended, _, _ = select.select([ended], [], [], moment)  # readable when the child's end of the pipe is closed
     os.close(ended)
-    if orders.kill_after_s is not None:
+    if not has_ended:
         os.kill(child, signal.SIGKILL)  # nobody else has waited for it: its number is still its own
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
