@@ -86,6 +86,8 @@ def sections_of(backend: str, url: str) -> dict[str, object]:
             return {"tencentCloud": keys}
         case "vod":
             return {"backend": "vod", "tencentCloud": keys, "vod": {"subAppId": SUB_APP_ID}}
+        case "relay-trusted":
+            return {"backend": "relay", "relay": {"baseUrl": url, "apiKey": KEY, "sessions": "trusted"}}
         case _:
             return {"backend": "relay", "relay": {"baseUrl": url, "apiKey": KEY}}
 

@@ -55,6 +55,20 @@ async def test_at_vod_a_create_in_doubt_is_repeated_with_its_session(tmp_path: P
     assert facts.seen.refused["InvalidParameterValue.SessionId"] > 0
 
 
+async def test_at_a_relay_that_is_trusted_with_sessions_a_create_in_doubt_is_repeated(tmp_path: Path) -> None:
+    facts = await crash(Plan(backend="relay-trusted", chains=CHAINS, kills=KILLS, seed=SEED), tmp_path)
+    assert contradictions(facts) == {}
+    require_trouble(facts)
+    assert facts.seen.refused["InvalidParameterValue.SessionId"] > 0
+
+
+async def test_at_a_relay_that_ignores_sessions_a_create_in_doubt_is_listed_and_not_repeated(tmp_path: Path) -> None:
+    facts = await crash(Plan(backend="relay-ignoring", chains=CHAINS, kills=KILLS, seed=SEED), tmp_path)
+    assert contradictions(facts) == {}
+    require_trouble(facts)
+    assert facts.unknown & set(facts.made)
+
+
 def test_each_check_finds_what_it_is_for(at_mps: Facts) -> None:
     """True facts, each time falsified in one place."""
     facts, tasks = at_mps, list(at_mps.seen.tasks)
