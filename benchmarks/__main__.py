@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Final
 
@@ -10,7 +10,7 @@ BENCHMARKS: Final[Mapping[str, str]] = {
     "batch": "100 images over HTTP, beside two computed makespans",
     "chaos": "kills, stops, clock steps, lost ledgers, spoilt answers, all at once: what was lost, or made twice?",
     "compare": "the same and 30 chains, beside what a user would write without this package",
-    "crashes": "200 kills of batches of chains: what was lost, or made twice?",
+    "crashes": "50 chains with 12% lost creates and 12 kills at each service: what was lost, or made twice?",
     "detection": "how long after a task's end its result is there, by fixed and adaptive polls",
     "durability": "what the ledger in a file costs",
     "first_create": "how long after `run` begins the first create leaves, whatever the caps",
@@ -23,6 +23,13 @@ BENCHMARKS: Final[Mapping[str, str]] = {
 }
 """Modules with a coroutine `main`, imported when asked for: the peers of one need not be there for the others."""
 
+BACKENDS: Final = ("mps", "vod", "relay-trusted", "relay-ignoring")
+OPTIONS: Final[Mapping[str, Sequence[str]]] = {
+    "chaos": ("seed", "minutes"),
+    "crashes": ("backend", "seed", "kills"),
+}
+"""The options that a benchmark takes."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -32,16 +39,18 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="+", choices=BENCHMARKS, metavar="NAME")
-    parser.add_argument("--seed", type=int, help="of chaos: whose plan to follow")
+    parser.add_argument("--seed", type=int, help="of chaos and crashes: whose plan to follow")
     parser.add_argument("--minutes", type=float, help="of chaos: how long it takes, but for the last batch's end")
+    parser.add_argument("--backend", choices=BACKENDS, help="of crashes: the service; else each in turn")
+    parser.add_argument("--kills", type=int, help="of crashes: how many, of as many batches as they take")
     options = vars(parser.parse_args())
     for name in options.pop("names"):
         try:
             benchmark = import_module(f"{__package__}.{name}")
         except ModuleNotFoundError as missing:
             parser.exit(1, f"{missing}: `make bench` installs what {name} needs\n")
-        given = {option: value for option, value in options.items() if value is not None}
-        asyncio.run(benchmark.main(**given) if name == "chaos" else benchmark.main())
+        given = {option: options[option] for option in OPTIONS.get(name, ()) if options[option] is not None}
+        asyncio.run(benchmark.main(**given))
 
 
 if __name__ == "__main__":

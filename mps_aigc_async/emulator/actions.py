@@ -12,7 +12,7 @@ from . import mps_fields, relay_fields, vod_fields
 from .fields import Table
 from .orders import Kind
 
-Verb: TypeAlias = Literal["create", "describe", "list"]
+Verb: TypeAlias = Literal["create", "describe", "list", "media"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ VOD: Final[Mapping[str, Action]] = {
     "CreateAigcVideoTask": Action("create", "video", vod_fields.CREATE_VIDEO, 20),
     "DescribeTaskDetail": Action("describe", None, vod_fields.DESCRIBE, 100),
     "DescribeTasks": Action("list", None, vod_fields.LIST, 20),
+    "DescribeMediaInfos": Action("media", None, vod_fields.MEDIA, 100),
 }
 
 RELAY: Final[Mapping[str, Action]] = {

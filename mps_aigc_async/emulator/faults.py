@@ -12,6 +12,7 @@
 
 Each comes `seconds` late, if that is set.
 On the relay `error` has HTTP `status`, if that is set, and then the relay's own body and not VOD's envelope.
+The first three have a `Retry-After` header, if `retry_after` is set.
 `accepted=True` on the first three makes them lie: the task exists, the answer says otherwise. That is what
 InternalError and a gateway's 502 can mean, and why a client must not send such a create again by itself.
 """
@@ -96,6 +97,7 @@ class Fault(Rule):
     code: str
     status: int | None
     seconds: float
+    retry_after: str
 
 
 class Faults(Rules[Fault]):
@@ -114,12 +116,14 @@ class Faults(Rules[Fault]):
         code: str = "InternalError",
         status: int | None = None,
         seconds: float = 0.0,
+        retry_after: str = "",
     ) -> None:
         """Arranges for `fault` to befall the next `times` calls of `action` (None: of any action but "Media").
 
         With a `probability`, each call draws (seeded) until it has happened `times` times; pass `times=None` to make
         it a rate of failure. `code` belongs to `error` and `fail_later`, `status` to `http_status` (502 by default) and
-        to the relay's `error`; `seconds` delays any of them.
+        to the relay's `error`; `seconds` delays any of them. `retry_after` is the header's
+        text: seconds, or a date.
         """
         if fault not in get_args(FaultName):
             raise ValueError(f"no such fault: {fault!r}; there are {', '.join(get_args(FaultName))}")
@@ -128,4 +132,4 @@ class Faults(Rules[Fault]):
             raise ValueError("reset_before accepts nothing; use reset_after")
         if fault == "fail_later" and (action is None or not takes_place):
             raise ValueError("fail_later befalls a create that was accepted: name its action")
-        self.rules.append(Fault(action, times, probability, fault, takes_place, code, status, seconds))
+        self.rules.append(Fault(action, times, probability, fault, takes_place, code, status, seconds, retry_after))

@@ -123,6 +123,12 @@ def number_of(fields: Mapping[str, Json], name: str, default: float) -> float:
     return value if isinstance(value, int | float) else default
 
 
+def texts_of(fields: Mapping[str, Json], name: str) -> list[str]:
+    """The list of strings; empty where there is none."""
+    value = fields.get(name)
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
 def tables_of(fields: Mapping[str, Json], name: str) -> list[Mapping[str, Json]]:
     """A checked list of objects; empty where it is not set."""
     value = fields.get(name)

@@ -69,6 +69,7 @@ class Mps:
         most = (self._settings.max_running or {}).get(kind)
         if most is not None and self._workshop.running(kind, call.now, ("mps",)) >= most:
             raise Refused("LimitExceeded.CreateTask", f"At most {most} {kind} tasks may run at once.")
+        self._workshop.require_model(text_of(fields, "ModelName"), call.now, "mps")
         task_id = f"4-Aigc{kind.capitalize()}-{self._ids.getrandbits(128):032x}"
         frames = self._workshop.make("mps", order, task_id, call.now, kind=kind, fails_with=call.fails_with)
         return Answer({"TaskId": task_id}, task_id, frames)
@@ -80,8 +81,11 @@ class Mps:
         if not task_id:
             raise missing("TaskId")
         task = self._workshop.tasks.get(task_id)
-        if task is None or task.origin != "mps" or task.kind != kind:
+        if task is None or task.origin != "mps" or kind is None:
             raise Refused("FailedOperation.TaskNotFound", f"There is no {kind or 'such'} task {task_id}.")
+        if task.kind != kind:
+            # Reported of the live service in 2026-08: it does not say that the task is of another kind.
+            raise Refused("ResourceNotFound", "The resource is not found.")
         return task
 
     def _description(self, task: Task, now: float) -> Answer:

@@ -10,6 +10,7 @@ The query is on no page of quickrouter.ai: it is as the relays of the same famil
 import hmac
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 from typing import Final, Literal, TypeAlias
 
@@ -50,6 +51,7 @@ class Relay:
     ) -> None:
         self._key = settings.relay_key
         self._wraps = settings.relay_envelope == "wrapped"
+        self._wraps_creates = settings.relay_create_envelope == "wrapped"
         self._rates = rates
         self._envelopes = envelopes
         self._account = VodAccount("relay", settings, workshop, storage, ids)
@@ -76,7 +78,8 @@ class Relay:
             raise _Rejected(429, "rate_limit_exceeded", f"Too many requests of {name}.")
         if action.kind is None:
             return self._queried(call)
-        return self._account.create(action.kind, self._fields(call, action), call)
+        created = self._account.create(action.kind, self._fields(call, action), call)
+        return replace(created, content=_record(created)) if self._wraps_creates else created
 
     def _fields(self, call: Call, action: actions.Action) -> Mapping[str, Json]:
         """The request in VOD's words."""
@@ -127,6 +130,10 @@ class Relay:
         if fault.status is None:
             return self._envelopes.error(fault.code, message)
         return _own(fault.status, fault.code, message)
+
+
+def _record(created: Answer) -> Mapping[str, Json]:
+    return {"code": "success", "message": "", "data": {"task_id": created.task_id, "status": "SUBMITTED"}}
 
 
 def _own(status: int, code: str, message: str) -> Reply:

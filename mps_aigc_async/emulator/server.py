@@ -51,6 +51,7 @@ class Emulator:
         audio_seconds: tuple[float, float] = (30.0, 90.0),
         task_seconds: Mapping[str, float] | None = None,
         max_running: Mapping[str, int] | None = None,
+        model_running: Mapping[str, int] | None = None,
         limits: Mapping[str, int | None] | None = None,
         secret_id: str = "AKIDEXAMPLE",  # noqa: S107 - a published placeholder, as the next one
         secret_key: str = "KEYEXAMPLE",  # noqa: S107
@@ -60,9 +61,13 @@ class Emulator:
         log_size: int = 100_000,
         sub_app_id: int | None = None,
         vod_processing: int | None = None,
+        vod_success: str = "",
+        vod_file_urls: bool = True,
         relay_key: str = "RELAYEXAMPLE",
         relay_query: str = "/tencent-vod/v1/query/{task_id}",
         relay_envelope: RelayEnvelope = "detail",
+        relay_create_envelope: RelayEnvelope = "detail",
+        relay_sessions: bool = True,
     ) -> None:
         self.service = Service(
             Settings(
@@ -73,6 +78,7 @@ class Emulator:
                 audio_seconds=audio_seconds,
                 task_seconds=task_seconds,
                 max_running=max_running,
+                model_running=model_running,
                 limits=limits,
                 secret_id=secret_id,
                 secret_key=secret_key,
@@ -82,9 +88,13 @@ class Emulator:
                 log_size=log_size,
                 sub_app_id=sub_app_id,
                 vod_processing=vod_processing,
+                vod_success=vod_success,
+                vod_file_urls=vod_file_urls,
                 relay_key=relay_key,
                 relay_query=relay_query,
                 relay_envelope=relay_envelope,
+                relay_create_envelope=relay_create_envelope,
+                relay_sessions=relay_sessions,
             )
         )
         self._port = port

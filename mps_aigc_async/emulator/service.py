@@ -106,6 +106,8 @@ class Service:
             case "reset_before" | "reset_after" | "hang" | "delay" | "fail_later":
                 spoilt = reply
         spoilt = replace(spoilt, conduct=conduct_of(fault), delay=fault.seconds, frames=reply.frames)
+        if fault.retry_after and fault.fault in ("error", "http_status", "not_json"):
+            spoilt = replace(spoilt, headers={**spoilt.headers, "Retry-After": fault.retry_after})
         return self._dated(spoilt, now)
 
     def _dated(self, reply: Reply, now: float) -> Reply:

@@ -28,6 +28,9 @@ class Settings:
     max_running: Mapping[str, int] | None = None
     """By kind, `{"image": 50, "video": 10}`, of MPS's tasks: beyond it LimitExceeded.CreateTask. A kind left out has no
     cap."""
+    model_running: Mapping[str, int] | None = None
+    """By ModelName, `{"Hailuo": 10}`, how many of its tasks may run at once: beyond it RequestLimitExceeded, the rate's
+    code. Reported of MPS's Hailuo H3 and of VOD in 2026-08."""
     limits: Mapping[str, int | None] | None = None
     """By action (its full name in `actions.ACTIONS`), in place of the documented calls per second; None as a value is
     no limit."""
@@ -47,20 +50,29 @@ class Settings:
     vod_processing: int | None = None
     """Tasks that VOD processes at a time for an account, the others waiting in line; None is no line. An account has 1
     unless it asks for more ("默认限制1个并发处理", CreateAigcImageTask). The relay's account has a line of its own."""
+    vod_success: str = ""
+    """The ErrCodeExt of a task of VOD or the relay that ended well: documented as empty, and reported as `SUCCESS`."""
+    vod_file_urls: bool = True
+    """False leaves a permanent result's FileUrl empty: DescribeMediaInfos tells it by the FileId."""
     relay_key: str = field(default="RELAYEXAMPLE", repr=False)
     """The bearer token of the relay."""
     relay_query: str = "/tencent-vod/v1/query/{task_id}"
     """The path of the relay's query, which its own pages don't document."""
     relay_envelope: RelayEnvelope = "detail"
     """What the query answers: VOD's DescribeTaskDetail, or that wrapped in the family's task record."""
+    relay_create_envelope: RelayEnvelope = "detail"
+    """What a create answers: VOD's Response, or the task's id in the family's task record."""
+    relay_sessions: bool = True
+    """False for a relay that ignores `session_id`: a second create of one session makes a second task."""
 
     def __post_init__(self) -> None:
         _known("limits", self.limits or {}, ACTIONS)
         _known("max_running", self.max_running or {}, KINDS)
         if self.relay_query.count("{task_id}") != 1:
             raise ValueError(f"relay_query holds {{task_id}} once: {self.relay_query!r}")
-        if self.relay_envelope not in get_args(RelayEnvelope):
-            raise ValueError(f"relay_envelope is one of {get_args(RelayEnvelope)}: {self.relay_envelope!r}")
+        for name in ("relay_envelope", "relay_create_envelope"):
+            if getattr(self, name) not in get_args(RelayEnvelope):
+                raise ValueError(f"{name} is one of {get_args(RelayEnvelope)}: {getattr(self, name)!r}")
 
 
 def _known(setting: str, given: Mapping[str, object], names: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from . import actions
 from .auth import Judge
 from .exchange import Answer, Call, Envelopes
 from .faults import Fault
-from .fields import Json, integer_of, text_of
+from .fields import Json, integer_of, text_of, texts_of
 from .gateway import Gateway
 from .orders import missing, within
 from .refusal import Refused
@@ -23,6 +23,9 @@ VERSION = "2018-07-17"
 
 _UNSUPPORTED = ("FileId", "CreateTime", "FinishTime")
 """Filters of DescribeTasks that the emulator refuses rather than get them wrong."""
+
+MAX_FILES = 20
+"""Of one DescribeMediaInfos ("媒体文件 ID 列表，N 从 0 开始取值，最大 19")."""
 
 _NEWEST_FIRST = {"Field": "CreateTime", "Order": "Desc"}
 """The one order in which the emulator lists."""
@@ -52,6 +55,8 @@ class Vod:
                 return self._account.create(kind, fields, call)
             case "list", _:
                 return self._listed(fields, call.now)
+            case "media", _:
+                return self._media(fields, call.now)
             case _:
                 return self._detail(fields, call.now)
 
@@ -72,6 +77,13 @@ class Vod:
         if task is None:
             raise Refused("InvalidParameterValue.TaskId", f"There is no task {task_id}.")
         return Answer(self._account.detail(task, now), task_id)
+
+    def _media(self, fields: Mapping[str, Json], now: float) -> Answer:
+        file_ids = texts_of(fields, "FileIds")
+        if not file_ids:
+            raise missing("FileIds")
+        within("FileIds", len(file_ids), most=MAX_FILES)
+        return Answer(self._account.media(file_ids, now))
 
     def _listed(self, fields: Mapping[str, Json], now: float) -> Answer:
         """The newest first, a page at a time; the token is the TaskId of the next one."""

@@ -69,6 +69,7 @@ class VodAccount:
         order = order_of(kind, fields)
         if self._settings.forbidden_word in order.prompt:
             raise Refused("InvalidParameter.VoilationContent", "The prompt was blocked by content review.")
+        self._workshop.require_model(text_of(fields, "ModelName"), call.now, self._origin)
         asked = self._asked_of(fields)
         self._take_session(asked, call.now)
         task_id = f"251007502-Aigc{kind.capitalize()}-{self._ids.getrandbits(128):032x}t"
@@ -103,6 +104,8 @@ class VodAccount:
     def _take_session(self, asked: _Asked, now: float) -> None:
         """Raises Refused, without the first TaskId: the refusal proves that there is one, and no more."""
         if not asked.session_id:  # "不带或者带空字符串表示不做去重"
+            return
+        if self._origin == "relay" and not self._settings.relay_sessions:
             return
         taken_at = self._sessions.get(asked.session_id)
         if taken_at is not None and now - taken_at < REMEMBERED_S:
@@ -158,7 +161,7 @@ class VodAccount:
             "TaskId": task.task_id,
             "Status": "FINISH" if STATUS[status] == "FINISH" else "PROCESSING",  # it has no WAITING of its own
             "ErrCode": 0 if failure is None else _ERR_CODE.get(failure.code, 70_000),
-            "ErrCodeExt": "" if failure is None else failure.code,
+            "ErrCodeExt": failure.code if failure is not None else self._settings.vod_success if files else "",
             "Message": "" if failure is None else failure.message,
             "Progress": progress(task, now),
             "Input": asked.given,
@@ -166,6 +169,19 @@ class VodAccount:
             "SessionId": asked.session_id,
             "SessionContext": asked.session_context,
         }
+
+    def media(self, file_ids: Sequence[str], now: float) -> Mapping[str, Json]:
+        """DescribeMediaInfos, of permanent results: where each of them is."""
+        urls = {
+            _file_id(task, index): url
+            for task_id, asked in self._asked.items()
+            if asked.permanent and (task := self._workshop.tasks[task_id]).status(now) == "DONE"
+            for index, url in enumerate(self._storage.urls(task))
+        }
+        found: list[Json] = [
+            {"FileId": file_id, "BasicInfo": {"MediaUrl": urls[file_id]}} for file_id in file_ids if file_id in urls
+        ]
+        return {"MediaInfoSet": found, "NotExistFileIdSet": [file_id for file_id in file_ids if file_id not in urls]}
 
     def _files(self, task: Task, permanent: bool) -> Sequence[Json]:
         expires = _NEVER if permanent else _iso(task.expires_at)
@@ -180,9 +196,15 @@ class VodAccount:
                 "MetaData": _meta(task),
             }
             if permanent:
-                file["FileId"] = f"{int(task.task_id[-17:-1], 16):020d}{index:02d}"
+                file["FileId"] = _file_id(task, index)
+                if not self._settings.vod_file_urls:
+                    file["FileUrl"] = ""
             files.append(file)
         return files
+
+
+def _file_id(task: Task, index: int) -> str:
+    return f"{int(task.task_id[-17:-1], 16):020d}{index:02d}"
 
 
 def progress(task: Task, now: float) -> int:

@@ -106,3 +106,5 @@ LIST: Table = {
     "Limit": "integer",
     "ScrollToken": "string",
 }
+
+MEDIA: Table = {"SubAppId": "integer", "FileIds": ListOf("string"), "Filters": ListOf("string")}

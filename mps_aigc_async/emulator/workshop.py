@@ -8,6 +8,7 @@ from typing import Final
 
 from .line import Line
 from .orders import KINDS, Kind, Order, VideoOrder
+from .refusal import Refused
 from .reply import Frames
 from .running import Running
 from .settings import Settings
@@ -106,6 +107,18 @@ class Workshop:
     def running(self, kind: Kind, now: float, origins: Iterable[Origin] = tuple(URL_LIFE_S)) -> int:
         """Tasks that have not ended, those in line included."""
         return sum(self._running[origin, kind].count(now) for origin in origins)
+
+    def require_model(self, model: str, now: float, origin: Origin) -> None:
+        """Raise Refused if as many of the model's tasks as `model_running` allows have not ended."""
+        most = (self._settings.model_running or {}).get(model)
+        if most is None:
+            return
+        running = sum(
+            task.origin == origin and task.order.label.partition(" ")[0] == model and now < task.ends_at
+            for task in self.tasks.values()
+        )
+        if running >= most:
+            raise Refused("RequestLimitExceeded", f"The tasks of {model} have reached the maximum concurrency.")
 
     # What changes a task
 

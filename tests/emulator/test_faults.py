@@ -165,3 +165,11 @@ def test_the_relay_is_befallen_as_the_others_are(fault: FaultName, accepted: boo
     assert "Date" in reply.headers
     assert relay.service.statistics(NOW).created["image"] == int(accepted)
     assert relay.service.arrivals[0].action == "relay:aigc-image"
+
+
+@pytest.mark.parametrize("fault", ["error", "http_status", "not_json"])
+def test_a_refusal_may_say_when_to_try_again(fault: FaultName) -> None:
+    caller = InMemory()
+    caller.service.faults.add(action=CREATE, fault=fault, status=429, retry_after="7")
+    assert caller.send(CREATE, {"Prompt": "x"}).headers["Retry-After"] == "7"
+    assert "Retry-After" not in caller.send(CREATE, {"Prompt": "x"}).headers

@@ -87,7 +87,7 @@ def test_audio_has_its_own_limit_cap_and_counters() -> None:
 
 def test_an_audio_task_is_no_video_and_its_failure_is_told(caller: InMemory) -> None:
     task_id = caller.create({"Prompt": "fail-later"}, "Audio")
-    assert code_of(caller.describe(task_id, "Video")) == "FailedOperation.TaskNotFound"
+    assert code_of(caller.describe(task_id, "Video")) == "ResourceNotFound"
     caller.now += 40
     failed = caller.describe(task_id, "Audio")
     assert (failed["Status"], failed["AudioInfos"]) == ("FAIL", [])
@@ -110,3 +110,13 @@ def test_the_list_of_other_scenes_is_empty_and_they_have_no_status(caller: InMem
     assert code_of(caller.call("DescribeAigcTaskStatus", {"TaskId": image})) == "FailedOperation.TaskNotFound"
     assert code_of(caller.call("DescribeAigcTaskStatus", {})) == "MissingParameter"
     assert [arrival.task_id for arrival in caller.service.arrivals[-4:]] == [None] * 4
+
+
+def test_a_model_may_have_a_cap_under_the_rates_code() -> None:
+    caller = InMemory(Service(Settings(model_running={"Hailuo": 1}, video_seconds=(60, 60))))
+    hailuo: Fields = {"ModelName": "Hailuo", "ModelVersion": "H3", "Prompt": "a lake"}
+    assert code_of(caller.call("CreateAigcVideoTask", hailuo)) is None
+    assert code_of(caller.call("CreateAigcVideoTask", hailuo)) == "RequestLimitExceeded"
+    assert code_of(caller.call("CreateAigcVideoTask", {**hailuo, "ModelName": "Kling"})) is None
+    caller.now += 60
+    assert code_of(caller.call("CreateAigcVideoTask", hailuo)) is None

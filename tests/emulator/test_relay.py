@@ -224,3 +224,22 @@ def test_the_wrapped_envelope_without_a_line() -> None:
     relay = at_relay("wrapped")
     task_id: Json = relay.create()
     assert body_of(relay.send("GET", f"query/{task_id}"))["data"]["status"] == "SUBMITTED"
+
+
+def test_a_create_may_be_answered_in_the_familys_record() -> None:
+    relay = AtTheRelay(Service(Settings(relay_create_envelope="wrapped")))
+    answer = body_of(relay.send("POST", "aigc-image", IMAGE))
+    assert answer["code"] == "success"
+    assert relay.query(answer["data"]["task_id"])["Status"] == "WAITING"
+    refused = body_of(relay.send("POST", "aigc-image", {**IMAGE, "prompt": "forbidden-content"}))
+    assert refused["Response"]["Error"]["Code"] == "InvalidParameter.VoilationContent"
+
+
+def test_a_relay_may_ignore_sessions() -> None:
+    relay = AtTheRelay(Service(Settings(relay_sessions=False)))
+    first, second = relay.create(session_id="s-1"), relay.create(session_id="s-1")
+    assert first != second
+    vod = InMemory(relay.service, api="vod")
+    create: Fields = {"ModelName": "GEM", "ModelVersion": "3.0", "Prompt": "a lake", "SessionId": "s-1"}
+    codes = [code_of(vod.call("CreateAigcImageTask", create)) for _ in range(2)]
+    assert codes == [None, "InvalidParameterValue.SessionId"], "VOD itself honours them all the same"

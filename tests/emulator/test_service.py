@@ -48,7 +48,7 @@ def test_an_unknown_task_and_one_of_the_other_kind() -> None:
     caller = InMemory()
     task_id = caller.create()
     assert code_of(caller.describe("4-AigcImage-0")) == "FailedOperation.TaskNotFound"
-    assert code_of(caller.describe(task_id, "Video")) == "FailedOperation.TaskNotFound"
+    assert code_of(caller.describe(task_id, "Video")) == "ResourceNotFound"
 
 
 def test_durations_are_seeded_within_their_range_and_divided_by_speed() -> None:
@@ -270,6 +270,8 @@ def test_settings_refuse_what_they_do_not_know() -> None:
         Settings(relay_query="/query")
     with pytest.raises(ValueError, match="relay_envelope"):
         Settings(relay_envelope="bare")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="relay_create_envelope"):
+        Settings(relay_create_envelope="bare")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="audio_seconds"):
         Service(Settings(audio_seconds=(3, 2)))
     with pytest.raises(ValueError, match="speed"):

@@ -3,6 +3,7 @@
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -359,3 +360,31 @@ def test_max_running_is_a_cap_of_mps_alone() -> None:
     assert code_of(caller.call("CreateAigcImageTask", {"Prompt": "x"})) is None
     assert code_of(caller.call("CreateAigcImageTask", {"Prompt": "x"})) == "LimitExceeded.CreateTask"
     assert caller.service.statistics(NOW).created == {"image": 3, "video": 0, "audio": 0}
+
+
+def test_an_end_may_be_called_a_success() -> None:
+    caller = InMemory(Service(Settings(image_seconds=(100, 100), vod_success="SUCCESS")), api="vod")
+    good, bad = caller.create(IMAGE), caller.create({**IMAGE, "Prompt": "fail-later"})
+    assert member(detail(caller, good))["ErrCodeExt"] == ""
+    caller.now += 100
+    assert (member(detail(caller, good))["ErrCode"], member(detail(caller, good))["ErrCodeExt"]) == (0, "SUCCESS")
+    assert member(detail(caller, bad))["ErrCodeExt"] == "ModelGenerateFailed"
+
+
+def test_a_permanent_file_may_have_its_url_in_the_library_only() -> None:
+    caller = InMemory(Service(Settings(image_seconds=(100, 100), vod_file_urls=False)), api="vod")
+    task_id = caller.create({**IMAGE, "OutputConfig": {"StorageMode": "Permanent"}})
+    temporary = caller.create(IMAGE)
+    caller.now += 100
+    (file,) = files(detail(caller, task_id))
+    assert (file["FileUrl"], bool(file["FileId"])) == ("", True)
+    assert files(detail(caller, temporary))[0]["FileUrl"]
+    asked: Fields = {"FileIds": [file["FileId"], "another"], "Filters": ["basicInfo"]}
+    found = caller.call("DescribeMediaInfos", asked)
+    assert found["NotExistFileIdSet"] == ["another"]
+    infos: Any = found["MediaInfoSet"]
+    assert [info["FileId"] for info in infos] == [file["FileId"]]
+    path, _, query = infos[0]["BasicInfo"]["MediaUrl"].removeprefix(caller.service.storage.base_url).partition("?")
+    assert isinstance(caller.service.media(path, query, caller.now), Piece)
+    assert code_of(caller.call("DescribeMediaInfos", {})) == "MissingParameter"
+    assert code_of(caller.call("DescribeMediaInfos", {"FileIds": ["x"] * 21})) == "InvalidParameterValue"
