@@ -22,8 +22,10 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
+    WrapSerializer,
     field_validator,
     model_validator,
 )
@@ -32,10 +34,25 @@ from .errors import InvalidRequest
 from .results import ImageResult, VideoResult
 from .states import Kind
 
-ImageSource = str | Path | ImageResult
+ADDED_LATER: Final[Mapping[str, object]] = {
+    "never_expires": False, "bare_file_ids": [], "usage": None, "begun_at": None, "finished_at": None,
+}  # fmt: skip
+"""Fields of results that ledgers of schema 4 and earlier do not have, with their defaults in JSON. They are content
+only where they tell something: a request that goes on from a result would otherwise be another one after an upgrade,
+and be paid for again. A field that is added to results belongs here."""
+
+
+def _written_result(result: object, write: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+    fields: dict[str, JsonValue] = write(result)
+    return {name: value for name, value in fields.items() if name not in ADDED_LATER or value != ADDED_LATER[name]}
+
+
+_AsContent: Final = WrapSerializer(_written_result, when_used="json")
+
+ImageSource = str | Path | Annotated[ImageResult, _AsContent]
 """A public URL, a local file, or the result of an image request (its first image)."""
 
-VideoSource = str | VideoResult
+VideoSource = str | Annotated[VideoResult, _AsContent]
 """A public URL, or the result of a video request."""
 
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode, b64encode, encodebytes
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from mps_aigc_async.errors import InvalidRequest
 from mps_aigc_async.requests import (
+    ADDED_LATER,
     AudioRequest,
     CosStore,
     ImageRequest,
@@ -30,7 +32,7 @@ from mps_aigc_async.requests import (
     parse,
     steps_of,
 )
-from mps_aigc_async.results import ImageResult, VideoResult
+from mps_aigc_async.results import ImageResult, Usage, VideoResult
 from mps_aigc_async.wire.mps import Mps
 
 URL = "https://a/1.png"
@@ -398,6 +400,30 @@ def test_a_result_as_first_frame_is_the_same_content_each_time() -> None:
     assert digest(VideoRequest(first_frame=again())) == digest(VideoRequest(first_frame=IMAGE))
     other = ImageResult(task_id="4-2", request_id="r-1", urls=(URL,), expires_at=None)
     assert digest(VideoRequest(first_frame=other)) != digest(VideoRequest(first_frame=IMAGE))
+
+
+def test_a_result_without_what_later_versions_tell_is_the_content_that_older_ledgers_have() -> None:
+    """Another content is another id: the request would be created, and paid for, a second time."""
+    older = '{"expires_at":null,"file_ids":[],"files":[],"request_id":"r","task_id":"5","urls":["https://a/b"]}'
+    image = ImageResult(task_id="5", request_id="r", urls=("https://a/b",), expires_at=None)
+    video = VideoResult(task_id="5", request_id="r", urls=("https://a/b",), expires_at=None)
+    assert content(VideoRequest(prompt="x", first_frame=image)) == f'{{"first_frame":{older},"prompt":"x"}}'
+    assert digest(VideoRequest(prompt="x", first_frame=image)) == "video-d89903a9a37c"
+    listed = VideoRequest(images=(image, ReferenceImage(image=image)), subjects=(Subject(images=(image,)),))
+    listed_older = f'[{older},{{"image":{older}}}],"subjects":[{{"images":[{older}]}}]'
+    assert content(listed) == f'{{"images":{listed_older}}}'
+    older_video = older.replace('"task_id"', '"resolution":null,"task_id"')
+    assert content(AudioRequest(videos=(video,))) == f'{{"videos":[{older_video}]}}'
+    # The fields that came later are left out by their defaults, and no field comes without being listed there.
+    assert {field.name for field in fields(ImageResult)} - set(json.loads(older)) == ADDED_LATER.keys()
+
+
+def test_what_later_versions_tell_of_a_result_is_content() -> None:
+    kept = replace(IMAGE, bare_file_ids=("7",), file_ids=("7",), never_expires=True, usage=Usage(output_seconds=0.0))
+    request = VideoRequest(prompt="x", first_frame=kept)
+    again = parse({"video": json.loads(content(request))})
+    assert isinstance(again, VideoRequest)
+    assert again.first_frame == kept
 
 
 def test_a_path_is_the_text_it_stands_for() -> None:
