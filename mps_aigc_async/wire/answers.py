@@ -14,7 +14,7 @@ MOST_DIGITS: Final = 64
 """Most digits of a number to read as text: no id or code has as many, and Python refuses to print more than 4300."""
 
 NO_IDS: Final = frozenset({"", "0", "null", "none", "nil", "undefined", "-"})
-"""Texts that a program writes for an id it does not have."""
+"""Texts that a program writes for an id or a URL that it does not have."""
 
 EXACT_BELOW: Final = 2**53
 """Whole floats from here on may have lost digits (IEEE 754), so that they are no task's id."""
@@ -62,7 +62,7 @@ def as_text(value: object) -> str:
 
 
 def task_id(value: object) -> str:
-    """A task's id, which may be a number; empty for a value that cannot be an id, as zero, a fraction, true or "null".
+    """A task's or a file's id, which may be a number; empty for what cannot be an id: zero, a fraction, true, "null".
 
     >>> task_id("4-1\\n"), task_id(123456789), task_id(123456789.0), task_id(1.5), task_id(True), task_id(0)
     ('4-1', '123456789', '123456789', '', '', '')
@@ -127,8 +127,9 @@ def entries(found: object) -> list[object]:
 
 def _url(entry: object) -> str:
     if isinstance(entry, dict):
-        return next((url for key in URL_KEYS if (url := text(entry.get(key)).strip())), "")
-    return text(entry).strip()
+        return next((url for key in URL_KEYS if (url := _url(text(entry.get(key))))), "")
+    found = text(entry).strip()
+    return "" if found.lower() in NO_IDS else found
 
 
 def reason(response: Mapping[str, object], keys: Sequence[str] = (*REASON_KEYS, *CODE_KEYS)) -> str:

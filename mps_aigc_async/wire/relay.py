@@ -235,8 +235,8 @@ def _status(body: Mapping[str, object], kind: Kind) -> TaskStatus:
     if state is TaskState.RUNNING and inner and told.state is TaskState.WAITING:
         state = told.state  # the relay has handed it on, and it has not begun
     reason = as_text(wrapped.get("fail_reason"))
-    if state is TaskState.FAILED and inner and answers.is_no_reason(reason) and _has_made(told):
-        return told
+    if state is TaskState.FAILED and answers.is_no_reason(reason) and _has_made(told):
+        return replace(told, state=TaskState.DONE)
     if state is TaskState.FAILED and not reason:
         reason = told.message or answers.reason(wrapped) or answers.reason(body)
     return replace(told, state=state, word=word, request_id="", message=reason, known=known)
@@ -249,8 +249,9 @@ def _progress_told(inner: TaskStatus | None, wrapped: Mapping[str, object]) -> T
 
 
 def _has_made(status: TaskStatus) -> bool:
-    """Whether a task that the relay calls failed, without a reason, has ended well at VOD: its files are billed."""
-    return status.state is TaskState.DONE and status.has_ended
+    """Whether a task that the relay calls failed, without a reason, has made files at VOD and tells no fault: the files
+    are billed."""
+    return status.has_results and status.fault is None
 
 
 # --- the dialect ------------------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ class Files:
 
     @property
     def file_ids(self) -> tuple[str, ...]:
-        return tuple(file_id for info in self.infos if (file_id := as_text(info.get("FileId"))))
+        return tuple(file_id for info in self.infos if (file_id := _file_id(info)))
 
     @property
     def bare_file_ids(self) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ class Files:
     @property
     def lifetime(self) -> Lifetime:
         """How long they live, by what the service says of those that can be fetched."""
-        return Lifetime.of_all([_lifetime(info) for info in self.infos if answers.urls([info]) or info.get("FileId")])
+        return Lifetime.of_all([_lifetime(info) for info in self.infos if answers.urls([info]) or _file_id(info)])
 
     @property
     def resolution(self) -> str | None:
@@ -83,6 +83,10 @@ def _as_info(entry: object) -> dict[str, object] | None:
     if isinstance(entry, dict):
         return entry
     return {"FileUrl": entry} if isinstance(entry, str) and "://" in entry else None
+
+
+def _file_id(info: Mapping[str, object]) -> str:
+    return answers.task_id(info.get("FileId"))  # an id of the same forms
 
 
 def _lifetime(info: Mapping[str, object]) -> Lifetime:

@@ -72,6 +72,8 @@ def detail(response: Mapping[str, object], kind: Kind, task_id: str = "") -> Tas
     elif state is TaskState.RUNNING and known:  # as it may be of a task that has not begun
         waits = answers.state_of(TASK_STATES, text(task.get("Status")))[0] is TaskState.WAITING
         state = TaskState.WAITING if waits else state
+    if state is TaskState.FAILED and has_files and not fault:  # aborted, and its files are billed all the same
+        state = TaskState.DONE
     code, reason = (code_of(task), answers.reason(task, REASON_KEYS)) if fault else ("", "")
     return TaskStatus(
         state=state,
@@ -101,19 +103,22 @@ def _member(response: Mapping[str, object], kind: Kind) -> Mapping[str, object]:
     if task_type in OTHER_TYPES or KIND_OF_TYPE.get(task_type, kind) is not kind:
         raise _other(kind, task_type)
     objects = {name: value for name, value in response.items() if isinstance(value, dict)}
-    for name in (MEMBERS[kind], task_type, *(name for name, made in KIND_OF_TYPE.items() if made is kind)):
-        if name in objects:
-            return objects[name]
-    if others := [name for name in objects if name in KIND_OF_TYPE]:
+    names = (MEMBERS[kind], task_type, *(name for name, made in KIND_OF_TYPE.items() if made is kind))
+    own = max((objects[name] for name in names if name in objects), key=_tells, default={})
+    if _tells(own):
+        return own
+    # A member without anything in it is how some programs write one that is not there.
+    if others := [name for name, value in objects.items() if name in KIND_OF_TYPE and _tells(value)]:
         raise _other(kind, others[0])
     if isinstance(response.get("Output"), dict):  # not wrapped in a member at all
         return response
-    return max((value for value in objects.values() if _tells(value)), key=_tells, default={})
+    best = max(objects.values(), key=_tells, default={})
+    return best if _tells(best) > bool(own) else own
 
 
 def _tells(task: Mapping[str, object]) -> int:
     """How much an object tells of a task: 2 for files, 1 for a status or an error code, 0 for nothing."""
-    return 2 if Files.of(task).infos else 1 if not {"Output", "Status", "ErrCode"}.isdisjoint(task) else 0
+    return 2 if Files.of(task).infos else 1 if any(task.get(name) for name in ("Output", "Status", "ErrCode")) else 0
 
 
 def _other(kind: Kind, task_type: str) -> TaskNotFound:

@@ -528,7 +528,7 @@ def test_a_failures_reason_is_the_relays_or_vods(reason: object, inner: object, 
 def test_what_a_failed_task_has_made_is_told(reason: str) -> None:
     status = DESCRIBE.decode(answered(wrapped("FAILURE", detail(ErrCode=1, Message="no"), reason)))
     assert (status.state, status.urls, status.file_ids) == (TaskState.FAILED, (URL,), ("7",))
-    status = DESCRIBE.decode(answered({"Response": detail(word="ABORTED")}))
+    status = DESCRIBE.decode(answered({"Response": detail(word="ABORTED", ErrCode=1)}))
     assert (status.state, status.urls, status.file_ids) == (TaskState.FAILED, (URL,), ("7",))
 
 
@@ -539,6 +539,9 @@ def test_a_failure_without_a_reason_is_a_success_if_vod_says_so_and_has_made_fil
         assert (status.state, status.urls) == (TaskState.DONE, (URL,))
     status = DESCRIBE.decode(answered(wrapped("FAILURE", detail(), "blocked by the relay")))
     assert (status.state, status.message, status.urls) == (TaskState.FAILED, "blocked by the relay", (URL,))
+    for word, inner in (("ABORTED", "ABORTED"), ("PROCESSING", "PROCESSING")):
+        status = DESCRIBE.decode(answered(wrapped("FAILURE", detail(word, Status=inner), "")))
+        assert (status.state, status.urls) == (TaskState.DONE, (URL,))
     nothing = detail(Output={"FileInfos": []})
     assert DESCRIBE.decode(answered(wrapped("FAILURE", nothing))).state is TaskState.FAILED
 

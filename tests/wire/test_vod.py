@@ -442,7 +442,7 @@ def detail(kind: Kind = Kind.IMAGE, word: str = "FINISH", infos: object = None, 
         ("WAITING", TaskState.WAITING, False),
         ("PROCESSING", TaskState.RUNNING, False),
         ("FINISH", TaskState.DONE, True),
-        ("ABORTED", TaskState.FAILED, True),
+        ("ABORTED", TaskState.DONE, True),  # by its files: see below
         ("PAUSED", TaskState.RUNNING, False),
         ("", TaskState.RUNNING, False),
     ],
@@ -480,7 +480,23 @@ def test_no_fault_is_no_failure(code: object, extended: object) -> None:
     assert (status.state, status.has_ended, status.urls) == (TaskState.DONE, True, (URL,))
 
 
-@pytest.mark.parametrize("infos", [[], {}, "x", [None], [{}], [{"FileUrl": ""}], [{"FileUrl": 5}], [[URL]]])
+@pytest.mark.parametrize(
+    "infos",
+    [
+        [],
+        {},
+        "x",
+        [None],
+        [{}],
+        [{"FileUrl": ""}],
+        [{"FileUrl": 5}],
+        [[URL]],
+        [{"FileUrl": "null"}],
+        ["null"],
+        [{"FileUrl": " - ", "FileId": 0}],
+        [{"FileId": "null"}],
+    ],
+)
 def test_finish_without_a_url_has_not_ended(infos: object) -> None:
     status = DESCRIBE_IMAGE.decode(detail(infos=infos))
     assert (status.state, status.urls, status.has_ended) == (TaskState.DONE, (), False)
@@ -489,6 +505,17 @@ def test_finish_without_a_url_has_not_ended(infos: object) -> None:
 def test_finish_whose_task_still_runs_has_not_ended() -> None:
     status = DESCRIBE_IMAGE.decode(detail(Status="PROCESSING"))
     assert (status.state, status.has_ended) == (TaskState.RUNNING, False)
+
+
+@pytest.mark.parametrize(("outer", "inner"), [("ABORTED", "FINISH"), ("ABORTED", "PROCESSING"), ("FINISH", "ABORTED")])
+def test_an_aborted_task_has_failed_unless_it_has_made_files_and_tells_no_fault(outer: str, inner: str) -> None:
+    """The files are billed: to call the task failed would have it paid for again."""
+    status = DESCRIBE_IMAGE.decode(detail(word=outer, Status=inner))
+    assert (status.state, status.word, status.has_ended, status.urls) == (TaskState.DONE, outer, True, (URL,))
+    status = DESCRIBE_IMAGE.decode(detail(word=outer, Status=inner, infos=[]))
+    assert (status.state, status.has_ended) == (TaskState.FAILED, True)
+    status = DESCRIBE_IMAGE.decode(detail(word=outer, Status=inner, ErrCodeExt="InternalError"))
+    assert (status.state, status.urls) == (TaskState.FAILED, (URL,))
 
 
 @pytest.mark.parametrize("code", [0, "0", "", None, False, "Success"])
@@ -543,6 +570,8 @@ def typed(task_type: object, **members: object) -> dict[str, object]:
 
 
 FINISHED = {"Status": "FINISH", "ErrCode": 0, "Output": {"FileInfos": [{"FileUrl": URL}]}}
+EMPTY = {"TaskId": "", "Status": "", "ErrCode": 0, "ErrCodeExt": "", "Message": "", "Progress": 0, "Output": None}
+"""How a program with fixed structures writes a member that is not there."""
 
 
 @pytest.mark.parametrize(
@@ -557,6 +586,10 @@ FINISHED = {"Status": "FINISH", "ErrCode": 0, "Output": {"FileInfos": [{"FileUrl
         typed("", AigcImageTask=FINISHED),
         typed(None, Whatever=FINISHED),
         typed(5, SceneAigcImageTask=FINISHED),
+        typed("SceneAigcImageTask", AigcImageTask={}, SceneAigcImageTask=FINISHED),
+        typed("AigcImageTask", AigcImageTask=EMPTY, SceneAigcImageTask=FINISHED, AigcVideoTask=EMPTY),
+        typed("NewAigcImageTask", AigcImageTask=EMPTY, NewAigcImageTask=FINISHED, AigcVideoTask={}),
+        typed("AigcImageTask", AigcImageTask={"TaskId": "5"}, NewAigcImageTask=FINISHED),
     ],
 )
 def test_a_task_is_read_by_the_member_that_is_there(answer: dict[str, object]) -> None:
@@ -573,6 +606,7 @@ def test_a_task_is_read_by_the_member_that_is_there(answer: dict[str, object]) -
         typed("", AigcVideoTask=FINISHED),
         typed("New", SceneAigcVideoTask=FINISHED),
         typed("New", AigcAudioTask=FINISHED, AigcImageTask=None),
+        typed("", AigcVideoTask=FINISHED, AigcImageTask=EMPTY),
     ],
 )
 def test_another_kinds_task_is_not_found(answer: dict[str, object]) -> None:
@@ -582,8 +616,14 @@ def test_another_kinds_task_is_not_found(answer: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("task_type", ["SceneAigcImageTask", "NewAigcImageTask", ""])
 def test_a_task_of_a_new_type_that_tells_nothing_yet_is_polled_on(task_type: str) -> None:
-    answer = {"TaskType": task_type, "Status": "WAITING", task_type or "x": None}
-    assert DESCRIBE_IMAGE.decode(answered(answer)).state is TaskState.WAITING
+    for other in (None, {}, EMPTY):
+        answer = {"TaskType": task_type, "Status": "WAITING", task_type or "x": None, "AigcVideoTask": other}
+        assert DESCRIBE_IMAGE.decode(answered(answer)).state is TaskState.WAITING
+
+
+def test_a_member_that_tells_little_is_read_unless_another_has_files() -> None:
+    answer = typed("AigcImageTask", AigcImageTask={"Progress": 5}, Other={"Status": "FINISH"})
+    assert DESCRIBE_IMAGE.decode(answered(answer)).progress == 5
 
 
 def test_every_documented_type_of_task_is_in_one_table() -> None:

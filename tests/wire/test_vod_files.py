@@ -85,6 +85,15 @@ def test_files_have_urls_or_ids_or_both() -> None:
     assert (files.urls, files.file_ids, files.bare_file_ids) == ((URL, URL), ("1", "2"), ("2",))
 
 
+def test_a_word_for_nothing_is_neither_a_url_nor_an_id() -> None:
+    """A file by such a URL would be done and never saved, though VOD tells the URL of its id."""
+    files = Files.of(
+        {"Output": {"FileInfos": [{"FileId": "7", "FileUrl": "null"}, {"FileId": "null", "FileUrl": URL}]}}
+    )
+    assert (files.urls, files.file_ids, files.bare_file_ids) == ((URL,), ("7",), ("7",))
+    assert Files.of({"Output": {"FileInfos": [{"FileId": 0, "FileUrl": "-"}]}}).lifetime == Lifetime()
+
+
 def test_usage_is_what_the_bill_counts() -> None:
     from tencentcloud.vod.v20180717 import models
 
