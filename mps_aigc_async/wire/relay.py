@@ -213,18 +213,22 @@ def _own_error(answer: HttpAnswer, code: str, message: str, action: str) -> Serv
 def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:
     """Either envelope of the query: VOD's own answer, or that one wrapped once more.
 
-    VOD's answer may show that nothing was made; that the relay bills nothing then is in no document.
+    Its keys may be in snake_case, as those of the creates are. VOD's answer may show that nothing was made; that the
+    relay bills nothing then is in no document.
     """
-    return replace(_status(unwrap(answer, vod_tasks.DESCRIBE), kind), made_nothing=False)
+    body = vod_tasks.in_vods_keys(unwrap(answer, vod_tasks.DESCRIBE))
+    assert isinstance(body, dict)  # noqa: S101 — an object stays one
+    return replace(_status(body, kind), made_nothing=False)
 
 
 def _status(body: Mapping[str, object], kind: Kind) -> TaskStatus:
+    """Of a body in VOD's keys, the wrapping's among them."""
     response = inside(body)
     if response is not None:
         return vod_tasks.detail(response, kind)
     found = body.get("data")
     wrapped = found if isinstance(found, dict) else {}
-    word = text(wrapped.get("status"))
+    word = text(wrapped.get("Status"))
     state, known = answers.state_of(STATES, word)
     inner = wrapped.get("data")
     inner = (inside(inner) or inner) if isinstance(inner, dict) else {}
@@ -245,7 +249,7 @@ def _status(body: Mapping[str, object], kind: Kind) -> TaskStatus:
 def _progress_told(inner: TaskStatus | None, wrapped: Mapping[str, object]) -> TaskStatus:
     """The wrapped answer's status, with the progress that the wrapping tells (`37%`) where it tells none itself."""
     status = inner or TaskStatus(state=TaskState.RUNNING, word="", request_id="")
-    return status if status.progress is not None else replace(status, progress=percent(wrapped.get("progress")))
+    return status if status.progress is not None else replace(status, progress=percent(wrapped.get("Progress")))
 
 
 def _has_made(status: TaskStatus) -> bool:

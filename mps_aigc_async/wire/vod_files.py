@@ -32,6 +32,12 @@ USAGE_KEYS: Final[Mapping[str, str]] = {
     "InputTokens": "input_tokens",
     "ThoughtTokens": "thought_tokens",
 }
+KEYS: Final = (
+    "Output", "FileInfos", *answers.URL_KEYS[:2], "FileId", "StorageMode", "ExpireTime", "MetaData", "Width", "Height",
+    "Usage", *USAGE_KEYS, "ProcedureTaskIds",
+)  # fmt: skip
+"""Keys of the output, as VOD writes them."""
+
 MOST_USED: Final = 10**15
 """No task uses as much of anything: a greater number, or infinity, tells nothing."""
 

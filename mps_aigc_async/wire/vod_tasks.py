@@ -9,7 +9,7 @@ from . import answers
 from .answers import REASON_KEYS, text
 from .dialect import TaskStatus
 from .vod_faults import FAULTS, code_of, fault_of, made_nothing, says_success
-from .vod_files import Files, moment, percent, usage
+from .vod_files import KEYS, Files, moment, percent, usage
 
 CREATES: Final = {Kind.IMAGE: "CreateAigcImageTask", Kind.VIDEO: "CreateAigcVideoTask"}
 DESCRIBE: Final = "DescribeTaskDetail"
@@ -43,6 +43,33 @@ TASK_STATES: Final[Mapping[str, TaskState]] = {
     "FINISH": TaskState.DONE,
     "ABORTED": TaskState.FAILED,
 }
+
+
+_KEYS: Final[Mapping[str, str]] = {
+    key.casefold(): key
+    for key in (
+        "Response", "RequestId", "TaskType", *KIND_OF_TYPE, "TaskId", "Status", "Progress", "BeginProcessTime",
+        "FinishTime", "ErrCode", "ErrCodeExt", "Message", *KEYS,
+    )
+}  # fmt: skip
+MOST_DEPTH: Final = 10
+"""Objects and lists inside each other whose keys are read: an answer has 6, and a relay's wrapping 2 more."""
+
+
+def in_vods_keys(value: object, depth: int = MOST_DEPTH) -> object:
+    """An answer whose keys are spelt as VOD spells them, whatever their letter case and underscores. A key in VOD's own
+    spelling counts before another one.
+
+    >>> in_vods_keys({"aigc_image_task": {"err_code": 0}, "status": "FINISH", "data": [{"fileUrl": "u"}]})
+    {'AigcImageTask': {'ErrCode': 0}, 'Status': 'FINISH', 'data': [{'FileUrl': 'u'}]}
+    """
+    if depth and isinstance(value, list):
+        return [in_vods_keys(item, depth - 1) for item in value]
+    if not depth or not isinstance(value, dict):
+        return value
+    spelt = {_KEYS.get(key.replace("_", "").casefold(), key): inner for key, inner in value.items()}
+    own = {key: inner for key, inner in value.items() if key in spelt}
+    return {key: in_vods_keys(inner, depth - 1) for key, inner in (spelt | own).items()}
 
 
 def of_images_or_videos(kind: Kind, service: str) -> Kind:

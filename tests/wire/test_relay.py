@@ -32,11 +32,12 @@ from mps_aigc_async.requests import (
     VodFile,
     VodOptions,
 )
-from mps_aigc_async.results import ImageResult
+from mps_aigc_async.results import ImageResult, Usage
 from mps_aigc_async.states import Ending, Kind, TaskState
 from mps_aigc_async.wire import vod
 from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskStatus
 from mps_aigc_async.wire.relay import STATES, Relay, encode
+from mps_aigc_async.wire.relay import in_snake_case as snake_case
 
 from .oracles import (
     NOT_OF_VOD,
@@ -460,6 +461,38 @@ def detail(word: str = "FINISH", member: str = "AigcImageTask", **task: object) 
 def wrapped(word: object, inner: object = None, reason: object = "") -> dict[str, object]:
     data = {"task_id": "5", "status": word, "progress": "37%", "fail_reason": reason, "data": inner}
     return {"code": "success", "message": "", "data": data}
+
+
+def respelt(value: object, spell: Callable[[str], str]) -> object:
+    if isinstance(value, list):
+        return [respelt(item, spell) for item in value]
+    return {spell(key): respelt(inner, spell) for key, inner in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("spell", [snake_case, str.lower, lambda name: name[:1].lower() + name[1:]])
+@pytest.mark.parametrize("envelope", ["response", "wrapped", "both"])
+@pytest.mark.parametrize("fault", [{}, {"ErrCodeExt": "ContentModerationFailed", "ErrCode": 1, "Message": "blocked"}])
+def test_an_answer_is_read_in_any_spelling_of_its_keys(
+    spell: Callable[[str], str], envelope: str, fault: dict[str, Any]
+) -> None:
+    """The creates of this family are in snake_case: a result told so must not be polled in vain to its deadline."""
+    inner: dict[str, Any] = detail(member="AigcVideoTask", Progress=100, **fault)
+    inner |= {"BeginProcessTime": "2026-01-01T00:00:05Z"}
+    output = inner["AigcVideoTask"]["Output"]
+    output |= {"Usage": {"OutputSeconds": 5}}
+    output["FileInfos"][0] |= {"StorageMode": "Permanent", "ExpireTime": ""}
+    asked: dict[str, object] = {"Response": inner}
+    body = {"response": asked, "wrapped": wrapped("SUCCESS", inner), "both": wrapped("SUCCESS", asked)}[envelope]
+    expected = DESCRIBE_VIDEO.decode(answered(body))
+    assert (expected.urls, expected.usage, expected.lifetime.endless) == ((URL,), Usage(output_seconds=5), True)
+    assert DESCRIBE_VIDEO.decode(answered(respelt(body, spell))) == expected
+
+
+@pytest.mark.parametrize("depth", [4, 50, 300])
+def test_an_answer_nested_deep_is_no_other_exception(depth: int) -> None:
+    nested = '{"a":[' * depth + "]}" * depth
+    answer = HttpAnswer(200, {}, f'{{"code":"success","data":{{"status":"QUEUED","x":{nested}}}}}'.encode())
+    assert DESCRIBE.decode(answer).state is TaskState.WAITING
 
 
 @pytest.mark.parametrize(
