@@ -47,14 +47,16 @@ class Files:
     """The results of one task."""
 
     infos: tuple[dict[str, object], ...]
+    made_after: float | None = None
+    """When the service had not made them yet, by its own word (Unix seconds)."""
 
     @classmethod
-    def of(cls, task: Mapping[str, object]) -> "Files":
+    def of(cls, task: Mapping[str, object], made_after: float | None = None) -> "Files":
         """The files in a task's member, whatever else is there."""
         output = task.get("Output")
         found = output.get("FileInfos") if isinstance(output, dict) else None
         infos = (_as_info(entry) for entry in answers.entries(found))
-        return cls(tuple(info for info in infos if info is not None))
+        return cls(tuple(info for info in infos if info is not None), made_after)
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -72,7 +74,8 @@ class Files:
     @property
     def lifetime(self) -> Lifetime:
         """How long they live, by what the service says of those that can be fetched."""
-        return Lifetime.of_all([_lifetime(info) for info in self.infos if answers.urls([info]) or _file_id(info)])
+        found = [info for info in self.infos if answers.urls([info]) or _file_id(info)]
+        return Lifetime.of_all([_lifetime(info, self.made_after) for info in found])
 
     @property
     def resolution(self) -> str | None:
@@ -95,12 +98,14 @@ def _file_id(info: Mapping[str, object]) -> str:
     return answers.task_id(info.get("FileId"))  # an id of the same forms
 
 
-def _lifetime(info: Mapping[str, object]) -> Lifetime:
+def _lifetime(info: Mapping[str, object], made_after: float | None) -> Lifetime:
     # Documented of FileId: valid where StorageMode is Permanent. So a file that is told by its id alone is kept.
     mode = as_text(info.get("StorageMode")).casefold()
     permanent = mode == PERMANENT or (not mode and not answers.urls([info]))
     told = as_text(info.get("ExpireTime"))
     ends_at = moment(told)
+    if ends_at is not None and made_after is not None and ends_at <= made_after:
+        ends_at = None  # no file ends before it is made: nothing would go on from it, though its URL can be fetched
     # Documented of ExpireTime: kept for ever by default.
     return Lifetime(permanent, endless=_is_never(told) or (permanent and not told), ends_at=ends_at)
 

@@ -48,8 +48,8 @@ TASK_STATES: Final[Mapping[str, TaskState]] = {
 _KEYS: Final[Mapping[str, str]] = {
     key.casefold(): key
     for key in (
-        "Response", "RequestId", "TaskType", *KIND_OF_TYPE, "TaskId", "Status", "Progress", "BeginProcessTime",
-        "FinishTime", "ErrCode", "ErrCodeExt", "Message", *KEYS,
+        "Response", "RequestId", "TaskType", *KIND_OF_TYPE, "TaskId", "Status", "Progress", "CreateTime",
+        "BeginProcessTime", "FinishTime", "ErrCode", "ErrCodeExt", "Message", *KEYS,
     )
 }  # fmt: skip
 MOST_DEPTH: Final = 10
@@ -88,7 +88,8 @@ def detail(response: Mapping[str, object], kind: Kind, task_id: str = "") -> Tas
     kind = of_images_or_videos(kind, "VOD")
     word = text(response.get("Status"))
     task = _member(response, kind)
-    files = Files.of(task)
+    begun_at = moment(response.get("BeginProcessTime"))
+    files = Files.of(task, begun_at or moment(response.get("CreateTime")))
     has_files = bool(files.urls or files.file_ids)
     fault = _fault(task, has_files=has_files)
     state, known = answers.state_of(TASK_STATES, word)
@@ -115,7 +116,7 @@ def detail(response: Mapping[str, object], kind: Kind, task_id: str = "") -> Tas
         lifetime=files.lifetime,
         progress=percent(task.get("Progress")),
         usage=usage(task),
-        begun_at=moment(response.get("BeginProcessTime")),
+        begun_at=begun_at,
         finished_at=moment(response.get("FinishTime")),
         fault_code=code,
         fault=fault_of(code, reason) if fault else None,

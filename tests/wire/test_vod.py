@@ -565,6 +565,14 @@ def test_progress_usage_and_times_are_read() -> None:
     assert status.usage == Usage(output_seconds=5)
 
 
+@pytest.mark.parametrize("told", ["CreateTime", "BeginProcessTime"])
+def test_no_file_ends_before_its_task_was_made(told: str) -> None:
+    infos = [{"FileUrl": URL, "StorageMode": "Temporary", "ExpireTime": "2026-01-01T00:00:00Z"}]
+    answer = json.loads(detail(infos=infos).body)["Response"]
+    assert DESCRIBE_IMAGE.decode(answered({**answer, told: "2025-12-31T23:59:59Z"})).lifetime.ends_at is not None
+    assert DESCRIBE_IMAGE.decode(answered({**answer, told: "2026-01-01T00:00:00Z"})).lifetime.ends_at is None
+
+
 def typed(task_type: object, **members: object) -> dict[str, object]:
     return {"TaskType": task_type, "Status": "FINISH", "RequestId": "r-1", **members}
 

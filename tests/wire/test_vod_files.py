@@ -80,6 +80,18 @@ def test_storage_mode_and_expire_time_tell_how_long_files_live(
     assert Files.of({"Output": {"FileInfos": infos}}).lifetime == lifetime
 
 
+@pytest.mark.parametrize("mode", ["Temporary", "Permanent"])
+def test_an_end_before_the_files_were_made_tells_nothing(mode: str) -> None:
+    """A chain would never go on from a file that ends before it was made, though its URL can be fetched."""
+    wrong, right = (
+        info(StorageMode=mode, ExpireTime=told) for told in ("2001-01-01T00:00:00Z", "2026-10-01T10:00:00Z")
+    )
+    output = {"Output": {"FileInfos": [wrong, right]}}
+    assert Files.of(output, TEN - 3600).lifetime == Lifetime(permanent=mode == "Permanent", ends_at=TEN)
+    assert Files.of(output, TEN).lifetime == Lifetime(permanent=mode == "Permanent")
+    assert Files.of(output).lifetime.ends_at == datetime(2001, 1, 1, tzinfo=UTC).timestamp()
+
+
 def test_files_have_urls_or_ids_or_both() -> None:
     files = Files.of({"Output": {"FileInfos": [info(FileId="1"), {"FileId": 2, "FileUrl": ""}, info(), "x", {}]}})
     assert (files.urls, files.file_ids, files.bare_file_ids) == ((URL, URL), ("1", "2"), ("2",))
