@@ -259,7 +259,8 @@ class DownloadError(AigcError):
     """A result could not be fetched or written. It stays at its URL until it expires."""
 
     refused = False
-    """Whether the server refused the URL of every missing result (403, 404, 410 …)."""
+    """Whether every missing result was refused: by its URL's server (403, 404, 410 …), or by VOD, which tells no URL of
+    its file."""
 
 
 class LedgerError(AigcError):

@@ -51,6 +51,9 @@ TELLS_NO_URL: Final = (
 )
 """Why a file cannot be saved here although it was made."""
 
+NOT_THERE: Final = "the service does not have it, or does not tell its URL"
+"""Why there is no URL for a file that the service was asked about: as a URL that is refused."""
+
 Locate = Callable[[Sequence[str]], Awaitable[Mapping[str, str] | None]]
 """Tells the URLs of files that the service keeps, by their ids; None where it tells of none."""
 
@@ -143,6 +146,8 @@ class Saver:
             for result in results.values()
             if not urls.get(result.file_id)
         ]
+        for error in lost:
+            error.refused = why == NOT_THERE
         return lost + [error for errors in await _run_all(fetches) for error in errors]
 
     async def _urls_of(self, job: JobRecord, file_ids: Sequence[str]) -> tuple[Mapping[str, str], str]:
@@ -157,7 +162,7 @@ class Saver:
                     if urls is None:
                         return {}, TELLS_NO_URL
                     if set(file_ids) <= urls.keys() or loop.time() >= until:
-                        return urls, "the service does not have it, or does not tell its URL"
+                        return urls, NOT_THERE
                     await asyncio.sleep(LOCATE_S)
         except TimeoutError:
             return {}, "the service did not tell it in time"

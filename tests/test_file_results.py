@@ -25,6 +25,7 @@ from mps_aigc_async import (
     JobRecord,
     JobState,
     Kind,
+    ResultExpired,
     TaskFailed,
     TaskState,
     Usage,
@@ -194,6 +195,23 @@ def test_a_file_that_vod_cannot_find_stays_done_and_is_saved_by_a_later_run(tmp_
             vod.known = True
             (outcome,) = [outcome async for outcome in client.run([request], save_to=tmp_path / "out")]
             assert outcome.ok
+        assert len(vod.created) == 1
+
+    run(main())
+
+
+def test_a_kept_file_that_vod_has_deleted_at_its_end_is_called_expired(tmp_path: Path) -> None:
+    async def main() -> None:
+        end = (datetime.fromtimestamp(wall(), UTC) + timedelta(days=2)).isoformat()
+        vod = Vod(infos={**KEPT, "ExpireTime": end}, known=False)
+        request = ImageRequest(id="a", prompt="a lake", vod=PERMANENT)
+        async with client_on(vod, ledger=tmp_path / "ledger.db") as client:
+            (outcome,) = [outcome async for outcome in client.run([request], save_to=tmp_path / "out")]
+            assert isinstance(outcome.error, DownloadError)
+            await asyncio.sleep(3 * 86_400)
+            (outcome,) = [outcome async for outcome in client.run([request], save_to=tmp_path / "out")]
+            assert isinstance(outcome.error, ResultExpired)
+            assert "no URL for file file-0: the service does not have it" in str(outcome.error)
         assert len(vod.created) == 1
 
     run(main())
