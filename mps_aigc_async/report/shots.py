@@ -162,13 +162,14 @@ def _left_by(job: JobRecord) -> str:
 
 
 def _not_here(job: JobRecord, word: str, now: float) -> tuple[Standing, str, str, AigcError | None]:
+    it = "its URL" if job.urls or job.videos else "its file at VOD"
     if job.expires_at is None:
         lives = "does not expire" if job.never_expires else "ends at a time that is not known"
-        return Standing.OPEN, word, f"{word}; its URL {lives}", DownloadError(word)
+        return Standing.OPEN, word, f"{word}; {it} {lives}", DownloadError(word)
     if now < job.expires_at:
-        return Standing.OPEN, word, f"{word}; its URL lives until {clock(job.expires_at)}", DownloadError(word)
-    error = ResultExpired(f"{word}, and its URL has ended")
-    return Standing.FAILED, word, f"{word}, and its URL ended at {clock(job.expires_at)}", error
+        return Standing.OPEN, word, f"{word}; {it} lives until {clock(job.expires_at)}", DownloadError(word)
+    error = ResultExpired(f"{word}, and {it} has ended")
+    return Standing.FAILED, word, f"{word}, and {it} ended at {clock(job.expires_at)}", error
 
 
 def _not_created(job: JobRecord, before: JobRecord | None, now: float) -> tuple[Standing, str, str, AigcError | None]:
