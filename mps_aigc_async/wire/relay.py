@@ -235,7 +235,8 @@ def _status(body: Mapping[str, object], kind: Kind) -> TaskStatus:
     # Raises for a task of another kind.
     told = _progress_told(vod_tasks.detail(inner, kind) if inner else None, wrapped)
     if state is TaskState.DONE and inner:
-        return told
+        # Where VOD's word is missing or new, the relay's own stands beside the files.
+        return told if told.known or not _has_made(told) else replace(told, state=state, word=word, known=True)
     if state is TaskState.RUNNING and inner and told.state is TaskState.WAITING:
         state = told.state  # the relay has handed it on, and it has not begun
     reason = as_text(wrapped.get("fail_reason"))
@@ -253,8 +254,8 @@ def _progress_told(inner: TaskStatus | None, wrapped: Mapping[str, object]) -> T
 
 
 def _has_made(status: TaskStatus) -> bool:
-    """Whether a task that the relay calls failed, without a reason, has made files at VOD and tells no fault: the files
-    are billed."""
+    """Whether a task has made files at VOD and tells no fault. The files are billed, also where the relay calls the
+    task failed without a reason."""
     return status.has_results and status.fault is None
 
 

@@ -565,6 +565,15 @@ def test_what_a_failed_task_has_made_is_told(reason: str) -> None:
     assert (status.state, status.urls, status.file_ids) == (TaskState.FAILED, (URL,), ("7",))
 
 
+@pytest.mark.parametrize("inner", ["", "SUCCESS", "PUBLISHED"])
+def test_a_success_with_files_has_ended_whatever_word_stands_inside(inner: str) -> None:
+    """Else it is polled to its deadline, and its result is never told."""
+    status = DESCRIBE.decode(answered(wrapped("SUCCESS", detail(inner))))
+    assert (status.state, status.word, status.known, status.urls) == (TaskState.DONE, "SUCCESS", True, (URL,))
+    status = DESCRIBE.decode(answered(wrapped("SUCCESS", detail(inner, Output=None))))
+    assert (status.state, status.known) == (TaskState.RUNNING, False)
+
+
 def test_a_failure_without_a_reason_is_a_success_if_vod_says_so_and_has_made_files() -> None:
     """The files are billed: to call the task failed would have it paid for again."""
     for reason in ("", "SUCCESS", None):
