@@ -51,13 +51,15 @@ def complain(text: str) -> None:
 def program() -> str:
     """This command as it can be typed here: by its name where the PATH knows it, else as it was called.
 
-    After `make demo` it lies in `.venv/bin`, where no PATH looks.
+    After `make demo` it lies in `.venv/bin`, where no PATH looks. A program of another name, such as a test runner,
+    calls the commands as functions: it cannot be typed.
     """
     called = Path(sys.argv[0])
     found = shutil.which("mps-aigc")
-    if called.name == "__main__.py":
+    if called.name == "__main__.py" and called.parent.name == "mps_aigc_async":
         return "python -m mps_aigc_async"
-    return str(called) if called.is_file() and (found is None or not called.samefile(found)) else "mps-aigc"
+    is_elsewhere = called.stem == "mps-aigc" and called.is_file() and (found is None or not called.samefile(found))
+    return str(called) if is_elsewhere else "mps-aigc"
 
 
 def looked_at() -> bool:
