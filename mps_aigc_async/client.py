@@ -91,7 +91,7 @@ class AigcClient:
             timeouts=timeouts or Timeouts(),
             transport=transport or (lambda: AiohttpTransport(base, timeouts)),
             wall=wall,
-            events=Events(),
+            events=Events(_interrupt),
             dialect=dialect_of(config, base),
             defaults=config.defaults(),
         )
@@ -287,7 +287,11 @@ class AigcClient:
         return await (await self._opened_ledger(ledger)).counts()
 
     def on_event(self, callback: Callback) -> Callable[[], None]:
-        """Call `callback` with each event from now on; the function returned ends it."""
+        """Call `callback` with each event from now on; the function returned ends it.
+
+        What it raises is logged and changes nothing; KeyboardInterrupt and SystemExit end the loop, and so the program.
+        Raises TypeError for a coroutine function and for what cannot be called.
+        """
         return self._settings.events.subscribe(callback)
 
     def statistics(self) -> Statistics:
@@ -375,6 +379,16 @@ async def _within(
     )
     known = watch()
     raise error if known is None else known.timed_out(error)
+
+
+def _interrupt(stop: BaseException) -> None:
+    """Raise a listener's KeyboardInterrupt or SystemExit out of the loop, as if it came between two jobs' steps: raised
+    inside a job's step it would leave the job half done."""
+
+    def raise_it() -> None:
+        raise stop
+
+    asyncio.get_running_loop().call_soon(raise_it)
 
 
 def _kind(kind: str | Kind) -> Kind:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from binascii import a2b_base64
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Self
@@ -58,6 +58,18 @@ class Value(BaseModel):
             return
         # Raised out here: pydantic's error, which quotes the input, is in no chain.
         raise refused
+
+    def __hash__(self) -> int:
+        """By content, as requests are compared; a field may hold a dict (`additional_parameters`)."""
+        return hash((type(self), _as_hashable(self.__dict__)))
+
+
+def _as_hashable(value: object) -> Hashable:
+    if isinstance(value, dict):
+        return frozenset((name, _as_hashable(inner)) for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(_as_hashable(inner) for inner in value)
+    return value if isinstance(value, Hashable) else type(value)
 
 
 class CosStore(Value):
