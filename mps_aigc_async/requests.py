@@ -69,7 +69,7 @@ def _as_hashable(value: object) -> Hashable:
         return frozenset((name, _as_hashable(inner)) for name, inner in value.items())
     if isinstance(value, list | tuple):
         return tuple(_as_hashable(inner) for inner in value)
-    return value if isinstance(value, Hashable) else type(value)
+    return value
 
 
 class CosStore(Value):
