@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -69,8 +68,15 @@ def looked_at() -> bool:
 
 
 def console() -> Console:
-    """For tables and bars."""
+    """For tables."""
     return Console(force_terminal=looked_at(), highlight=False, markup=False, emoji=False)
+
+
+def progress_console() -> Console:
+    """For bars: on stderr, since they are no result. A terminal only where both streams are one: the lines of results
+    on stdout would run through them."""
+    both = looked_at() and sys.stderr.isatty()
+    return Console(stderr=True, force_terminal=both, highlight=False, markup=False, emoji=False)
 
 
 def printable(text: str) -> str:
@@ -80,13 +86,6 @@ def printable(text: str) -> str:
     'red: �[31m'
     """
     return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
-
-
-def never_fail_on_a_character() -> None:
-    """A prompt or an id may hold what the terminal's encoding lacks: shown as an escape, it costs no batch."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 MOST_NOTES: Final = 20
