@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -29,7 +29,7 @@ from .ownership import Owner
 from .pipelines import Defaults, Lookahead, Pipelines, ensure_sendable
 from .policy import RetryPolicy
 from .poller import Poller
-from .requests import CosStore, Request, parse
+from .requests import REQUEST_ID, CosStore, Request, Step, parse
 from .results import Outcome
 from .scheduler import Begun
 from .session_trust import SessionTrust
@@ -313,7 +313,7 @@ class BatchRun:
 
     async def work(self, item: BatchItem, begun: Begun) -> Outcome[BatchItem]:
         self._read += 1
-        number = f"item {self._read}"
+        number = _own_id(item) or f"item {self._read}"
         try:
             request = as_request(item)
             name = self._names.name(request)
@@ -340,6 +340,28 @@ def as_request(item: BatchItem) -> Request:
         kinds = "an ImageRequest, a VideoRequest, an AudioRequest"
         raise InvalidRequest(f"{type(item).__name__} is not a request: give {kinds} or a chain of them")
     return request
+
+
+def _own_id(item: object) -> str:
+    """The id that a line gives itself, if it is one; another fault of the line may keep it from being a request."""
+    own = item.get("id") if isinstance(item, Mapping) else None
+    return own if isinstance(own, str) and REQUEST_ID.fullmatch(own) else ""
+
+
+def as_step(item: BatchItem) -> Step:
+    """The request of a single task. Raises InvalidRequest for anything else."""
+    request = as_request(item)
+    if not isinstance(request, Step):
+        raise InvalidRequest(f"{type(request).__name__} is a chain of tasks: `generate` and `run` make it")
+    return request
+
+
+def require_many(requests: object) -> None:
+    """Raise InvalidRequest for what is no iterable of requests, or one that is a single thing."""
+    is_single = isinstance(requests, str | bytes | Mapping | Request)
+    if is_single or not isinstance(requests, Iterable | AsyncIterable):
+        kind = type(requests).__name__
+        raise InvalidRequest(f"`run` takes a list or another iterable of requests, not {kind}; `generate` makes one")
 
 
 async def folder_for(save_to: str | Path | None) -> Folder | None:

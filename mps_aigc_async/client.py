@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar, cast, overload
 
-from .assembly import BatchItem, BatchRun, Parts, Settings, Statistics, as_request, folder_for
+from .assembly import BatchItem, BatchRun, Parts, Settings, Statistics, as_request, as_step, folder_for, require_many
 from .backends import check_limits, dialect_of, endpoint_of
 from .config import Config
 from .credentials import Credentials, CredentialSource
@@ -78,6 +78,9 @@ class AigcClient:
         transport: Callable[[], Transport] | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        if not isinstance(config, Config):
+            kind = type(config).__name__
+            raise ConfigError(f"AigcClient takes a Config and not {kind}: Config.load(PATH) reads a file")
         check_limits(config)
         base = endpoint_of(config, endpoint)
         keys = config.credentials() if credentials is None else recognised(credentials)
@@ -91,7 +94,7 @@ class AigcClient:
             timeouts=timeouts or Timeouts(),
             transport=transport or (lambda: AiohttpTransport(base, timeouts)),
             wall=wall,
-            events=Events(),
+            events=Events(_interrupt),
             dialect=dialect_of(config, base),
             defaults=config.defaults(),
         )
@@ -170,7 +173,7 @@ class AigcClient:
 
     def check(self, request: Request) -> None:
         """Raise InvalidRequest if the request could not be sent as it is. Sends nothing; needs no open client."""
-        self._settings.check(request)
+        self._settings.check(as_request(request))
 
     def run(
         self,
@@ -186,6 +189,7 @@ class AigcClient:
         what had been begun. The same `ledger` again continues where it was left.
         """
         parts = self._opened()
+        require_many(requests)
         path = self._ledger if ledger is None else absolute(ledger)
         # With a durable ledger the same batch again is the same jobs; without one it is new ones.
         names = self._names if path is None else Names()
@@ -200,8 +204,8 @@ class AigcClient:
     @overload
     async def submit(self, request: AudioRequest) -> "Task[AudioResult]": ...
     async def submit(self, request: Step) -> "AnyTask":
-        """Create a task and return as soon as the service has accepted it."""
-        parts, name = self._opened(), self._names.name(as_request(request))
+        """Create a task and return as soon as the service has accepted it. Raises InvalidRequest for a chain."""
+        parts, name = self._opened(), self._names.name(as_step(request))
         pipelines = await parts.pipelines(self._ledger)
         job = await parts.work.serve(pipelines.submit(request, name), f"request {name}")
         return Task(
@@ -287,7 +291,11 @@ class AigcClient:
         return await (await self._opened_ledger(ledger)).counts()
 
     def on_event(self, callback: Callback) -> Callable[[], None]:
-        """Call `callback` with each event from now on; the function returned ends it."""
+        """Call `callback` with each event from now on; the function returned ends it.
+
+        What it raises is logged and changes nothing; KeyboardInterrupt and SystemExit end the loop, and so the program.
+        Raises TypeError for a coroutine function and for what cannot be called.
+        """
         return self._settings.events.subscribe(callback)
 
     def statistics(self) -> Statistics:
@@ -375,6 +383,16 @@ async def _within(
     )
     known = watch()
     raise error if known is None else known.timed_out(error)
+
+
+def _interrupt(stop: BaseException) -> None:
+    """Raise a listener's KeyboardInterrupt or SystemExit out of the loop, as if it came between two jobs' steps: raised
+    inside a job's step it would leave the job half done."""
+
+    def raise_it() -> None:
+        raise stop
+
+    asyncio.get_running_loop().call_soon(raise_it)
 
 
 def _kind(kind: str | Kind) -> Kind:

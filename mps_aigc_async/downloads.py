@@ -24,14 +24,15 @@ from yarl import URL
 from .addresses import is_global, may_be_public, redirect_target, sendable
 from .callbacks import ignore
 from .connections import QuietConnector
-from .errors import DownloadError
+from .errors import ConfigError, DownloadError
 from .faults import frames_of
 from .masking import one_line
 from .media import medium_of, suffix_for
 from .partfile import Part, PartLost, opened, put_in_place, removed, sync, write
 from .places import WINDOW_S, LeastSpeed, Places, TooSlow
+from .proxies import proxy_for
 from .states import Kind
-from .transport import Timeouts, proxy_for
+from .transport import Timeouts
 from .trials import Fault, Hope, Trials, shown
 
 T = TypeVar("T")
@@ -138,7 +139,7 @@ class Downloads:
         rest = {"Range": f"bytes={part.size}-", "If-Range": part.tag} if part.is_tagged else {}
         place, guarded = _sendable(url), False
         for _ in range(MAX_REDIRECTS + 1):
-            proxy = proxy_for(place)
+            proxy = _proxy_for(place)
             async with speed.network():
                 # A proxy resolves names itself, and may itself be in a private network.
                 session = self._open(guarded=guarded and proxy is None)
@@ -306,6 +307,13 @@ class _PublicOnly(AbstractResolver):
 
     async def close(self) -> None:
         await self._resolver.close()
+
+
+def _proxy_for(url: URL) -> str | None:
+    try:
+        return proxy_for(url)
+    except ConfigError as error:
+        raise Fault(error.message, Hope.NONE) from None
 
 
 def _came_from_outside(response: aiohttp.ClientResponse, url: URL, proxy: str | None) -> bool:

@@ -27,6 +27,7 @@
 Each carries what it knows of `job_id`, `task_id`, `request_id` and `action`, so that one can go on from its text.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self
 
 from .states import Ending
@@ -69,6 +70,10 @@ class AigcError(Exception):
         self.action = self.action or action
         return self
 
+    def __reduce__(self) -> tuple[Callable[..., "AigcError"], tuple[object, ...], dict[str, object]]:
+        """Pickle and copy the error with all of its fields, whatever its constructor takes."""
+        return _restore, (type(self), self.args), self.__dict__
+
     @property
     def ids(self) -> dict[str, str]:
         """The identifiers known, by name."""
@@ -83,6 +88,12 @@ class AigcError(Exception):
     def reason(self) -> str:
         """The text without the ids that tell this error from others of its sort."""
         return self.message
+
+
+def _restore(cls: type[AigcError], args: tuple[object, ...]) -> AigcError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    return error
 
 
 class ConfigError(AigcError):

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from itertools import count
 from typing import Final
 
@@ -101,16 +102,29 @@ Callback = Callable[[Event], None]
 
 
 class Events:
-    """Hands each event to every listener. A listener that raises is logged and changes nothing."""
+    """Hands each event to every listener. A listener that raises is logged and changes nothing.
 
-    __slots__ = ("_callbacks", "_numbers")
+    `interrupt` takes the KeyboardInterrupt or SystemExit that a listener raises: it is meant for the program, and not
+    for the job whose event the listener was told of.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_callbacks", "_interrupt", "_numbers")
+
+    def __init__(self, interrupt: Callable[[BaseException], None]) -> None:
         self._callbacks: dict[int, Callback] = {}
+        self._interrupt = interrupt
         self._numbers = count()
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
-        """Listen from now on; the function returned ends it."""
+        """Listen from now on; the function returned ends it. Raises TypeError for a callback that cannot be called, and
+        for a coroutine function: nobody would await what it returns."""
+        if not callable(callback):
+            raise TypeError(f"an event callback must be a function, not {type(callback).__name__}")
+        if iscoroutinefunction(callback) or iscoroutinefunction(getattr(callback, "__call__", None)):  # noqa: B004 — of an object: whether its call is one
+            raise TypeError(
+                "an event callback must be a plain function, not a coroutine function: start a task from it, or put "
+                "the event into an asyncio.Queue"
+            )
         number = next(self._numbers)
         self._callbacks[number] = callback
 
@@ -128,5 +142,7 @@ class Events:
         for callback in tuple(self._callbacks.values()):
             try:
                 callback(event)
-            except Exception:  # noqa: BLE001 — the listener's bug is its own: a progress bar must not cost a paid task
+            except (KeyboardInterrupt, SystemExit) as stop:
+                self._interrupt(stop)
+            except BaseException:  # noqa: BLE001 — the listener's bug is its own: a progress bar must not cost a paid task
                 _log.exception("an event callback failed on %s", type(event).__name__)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from binascii import a2b_base64
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Self
@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar, Final, Self
 from pydantic import (
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -52,9 +53,30 @@ _AsContent: Final = WrapSerializer(_written_result, when_used="json")
 ImageSource = str | Path | Annotated[ImageResult, _AsContent]
 """A public URL, a local file, or the result of an image request (its first image)."""
 
+
+def _source(value: object) -> object:
+    if isinstance(value, str | Path | ImageResult | Mapping):  # the latter: a result as the ledger keeps it
+        return value
+    raise ValueError(f"expected a URL, a path or an ImageResult, got {type(value).__name__}")
+
+
+Frame = Annotated[ImageSource, BeforeValidator(_source)]
+"""An image, by where it is."""
+
+
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"expected a whole number, got {value}")  # noqa: TRY004 — pydantic's word for it
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_boolean)]
+"""A whole number; Python and pydantic take `true` for 1."""
+
 VideoSource = str | Annotated[VideoResult, _AsContent]
 """A public URL, or the result of a video request."""
 
+REQUEST_ID: Final = re.compile(r"[^\x00-\x1f\x7f]{1,120}")
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
@@ -66,7 +88,11 @@ class Value(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
-    def __init__(self, /, **data: Any) -> None:  # noqa: ANN401 — the decoder's edge: pydantic types it from here on
+    def __init__(self, /, *args: object, **data: Any) -> None:  # noqa: ANN401 — the decoder's edge: pydantic types it from here on
+        if args:
+            name = type(self).__name__
+            first = next(field for field in type(self).model_fields if field != "id")
+            raise InvalidRequest(f"{name} takes its fields by name: {name}({first}=…)")
         try:
             super().__init__(**data)
         except ValidationError as error:
@@ -75,6 +101,18 @@ class Value(BaseModel):
             return
         # Raised out here: pydantic's error, which quotes the input, is in no chain.
         raise refused
+
+    def __hash__(self) -> int:
+        """By content, as requests are compared; a field may hold a dict (`additional_parameters`)."""
+        return hash((type(self), _as_hashable(self.__dict__)))
+
+
+def _as_hashable(value: object) -> Hashable:
+    if isinstance(value, dict):
+        return frozenset((name, _as_hashable(inner)) for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(_as_hashable(inner) for inner in value)
+    return value
 
 
 class CosStore(Value):
@@ -88,7 +126,7 @@ class CosStore(Value):
 class ReferenceImage(Value):
     """A reference image with its documented `reference_type` (its meaning depends on the model)."""
 
-    image: ImageSource = Field(validation_alias=AliasChoices("image", "url", "Url", "image_url", "ImageUrl"))
+    image: Frame = Field(validation_alias=AliasChoices("image", "url", "Url", "image_url", "ImageUrl"))
     reference_type: str | None = Field(default=None, validation_alias=AliasChoices("reference_type", "ReferenceType"))
 
 
@@ -163,7 +201,7 @@ class VodOptions(Value):
     storage_mode: str | None = None
     """`Temporary` (the default: the URL lives 7 days) or `Permanent`."""
     media_name: str | None = None
-    class_id: int | None = None
+    class_id: Whole | None = None
     expire_time: str | None = None
     """When a file that is kept is deleted, as ISO 8601."""
     person_generation: str | None = None
@@ -175,10 +213,10 @@ class VodOptions(Value):
     input_region: str | None = None
     """Where the inputs lie: `Mainland`, `Oversea` or `OverseaUSWest`."""
     procedure: str | None = None
-    seed: int | None = None
+    seed: Whole | None = None
     session_context: str | None = Field(default=None, max_length=1000)
     """Handed through to the service's notifications."""
-    tasks_priority: int | None = Field(default=None, ge=-10, le=10)
+    tasks_priority: Whole | None = Field(default=None, ge=-10, le=10)
     ext_info: dict[str, JsonValue] | None = None
     """The service's reserved field, beside `additional_parameters`, which go there as well."""
 
@@ -243,7 +281,7 @@ class ImageRequest(_PictureRequest):
     """
 
     kind = Kind.IMAGE
-    output_count: int | None = Field(default=None, ge=1)
+    output_count: Whole | None = Field(default=None, ge=1)
     output_format: str | None = None
     """`jpeg` or `png`."""
 
@@ -258,14 +296,14 @@ class VideoRequest(_PictureRequest):
     """One video task; with `first_frame` it begins with that image."""
 
     kind = Kind.VIDEO
-    first_frame: ImageSource | None = None
+    first_frame: Frame | None = None
     """jpeg or png, at most 10 MB recommended, publicly reachable by the service."""
-    last_frame: ImageSource | None = None
+    last_frame: Frame | None = None
     videos: tuple[str | ReferenceVideo, ...] = ()
     audios: tuple[str, ...] = ()
     """Public URLs of reference audio."""
     subjects: tuple[Subject, ...] = ()
-    duration: int | None = Field(default=None, ge=1)
+    duration: Whole | None = Field(default=None, ge=1)
     """Seconds. Which values a model takes differs; billed per second generated."""
     enable_audio: bool | None = None
     enable_bgm: bool | None = None

@@ -5,8 +5,6 @@ handshake or a queue below the pace would bunch sends that were paced apart. The
 apart: before it nothing was delivered; after it, without an answer, the outcome is unknown.
 """
 
-import ipaddress
-import urllib.request
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from .callbacks import ignore
 from .connections import QuietConnector, lend, require_usable
 from .errors import AigcError, ConfigError, TransportError
 from .faults import report
+from .proxies import is_loopback, proxy_for
 from .states import Ending
 from .wire.dialect import HttpAnswer, HttpRequest
 
@@ -82,25 +81,6 @@ def parse_endpoint(url: str) -> URL:
             "readable; use https"
         )
     return parsed.with_path("/")
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def proxy_for(endpoint: URL) -> str | None:
-    """The environment's proxy for this endpoint (HTTPS_PROXY, NO_PROXY …), asked once; loopback needs none.
-
-    Not aiohttp's `trust_env`: that reads netrc on every call, which costs more than the call, and a matching entry
-    replaces the signature by Basic credentials (both measured, 2026-11).
-    """
-    host = endpoint.host or ""
-    if is_loopback(host) or urllib.request.proxy_bypass_environment(host):  # type: ignore[attr-defined] # untyped, public
-        return None
-    return urllib.request.getproxies_environment().get(endpoint.scheme)
 
 
 NETWORK: Final = (aiohttp.ClientError, OSError, EOFError)
@@ -251,9 +231,13 @@ class AiohttpTransport:
     def _describe(self, error: Exception, ending: Ending) -> str:
         """One line without headers or bodies: what foreign exceptions carry is not ours to print."""
         reason = error.strerror if isinstance(error, OSError) and error.strerror else ""
+        if isinstance(error, aiohttp.ClientHttpProxyError):  # its text is the proxy's
+            reason = f"HTTP {error.status}"
         what = f"{type(error).__name__} {reason}".rstrip()
         if ending is Ending.REFUSED:
             return f"cannot send this to {self._endpoint.authority}: {what}; the traceback is in the log"
         if ending is Ending.NEVER_DELIVERED:
-            return f"cannot reach {self._endpoint.authority}: {what}"
+            # Without the proxy's user and password.
+            proxy = f" through the proxy {URL(self._proxy).authority.rpartition('@')[2]}" if self._proxy else ""
+            return f"cannot reach {self._endpoint.authority}{proxy}: {what}"
         return f"no answer from {self._endpoint.authority} after the request was sent: {what}"

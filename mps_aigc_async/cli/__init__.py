@@ -9,7 +9,8 @@ import typer
 
 from ..errors import AigcError
 from . import demo, emulator, models, report, run, settle, single, status
-from .screen import Exit, complain, exit_code, never_fail_on_a_character, printable
+from .output import lasting_output
+from .screen import Exit, complain, exit_code, printable
 
 P = ParamSpec("P")
 
@@ -44,15 +45,15 @@ def _telling(command: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(command)
     def told(*args: P.args, **kwargs: P.kwargs) -> None:
-        never_fail_on_a_character()
-        try:
-            command(*args, **kwargs)
-        except AigcError as error:
-            complain(f"error: {printable(str(error))}")
-            raise typer.Exit(exit_code(error)) from None
-        except KeyboardInterrupt:  # where no `Interrupts` listens: before the first call and after the last
-            complain("interrupted")
-            raise typer.Exit(Exit.INTERRUPTED) from None
+        with lasting_output():
+            try:
+                command(*args, **kwargs)
+            except AigcError as error:
+                complain(f"error: {printable(str(error))}")
+                raise typer.Exit(exit_code(error)) from None
+            except KeyboardInterrupt:  # where no `Interrupts` listens: before the first call and after the last
+                complain("interrupted")
+                raise typer.Exit(Exit.INTERRUPTED) from None
 
     return told
 

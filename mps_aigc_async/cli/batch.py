@@ -101,7 +101,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _request(line: bytes) -> Request:
     try:
-        decoded = json.loads(line.decode(), parse_constant=_no_constant)
+        decoded = json.loads(line.decode(), parse_constant=_no_constant, object_pairs_hook=_no_key_twice)
     except UnicodeDecodeError:
         raise InvalidRequest("not UTF-8: save the batch file as UTF-8") from None
     except json.JSONDecodeError as error:
@@ -115,6 +115,19 @@ def _request(line: bytes) -> Request:
 
 def _no_constant(word: str) -> float:
     raise ValueError(f"{word} is no JSON value")
+
+
+MOST_SHOWN: Final = 40
+"""Most characters of a key that a message shows."""
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Python would take the last of two: a prompt that was meant would be lost without a word."""
+    decoded = dict(pairs)
+    if len(decoded) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice[:MOST_SHOWN]!r} stands there twice")
+    return decoded
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 — whatever the JSON decoder made

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one stops the work in good order, the second one leaves at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first one stops the work in good order, the second one leaves at once."""
 
 import asyncio
 import os
@@ -12,7 +12,10 @@ from .screen import Exit
 
 T = TypeVar("T")
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+SIGNALS: Final = tuple(
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__
+)
+"""Ctrl-C, a polite end, and a terminal that has gone; Windows has no SIGHUP."""
 
 
 class Interrupted(Exception):
@@ -20,7 +23,7 @@ class Interrupted(Exception):
 
 
 class Interrupts:
-    """Listens to both signals, from `with` to its end, in a running loop.
+    """Listens to these signals, from `with` to its end, in a running loop.
 
     The work is a task of its own, so that an interrupt cancels it and never the closing of the client around it,
     which waits for creates in flight. `on_first` tells the user so. What has to be put right before leaving at once
@@ -34,20 +37,25 @@ class Interrupts:
         self._before_leaving = tuple(before_leaving)
         self._happened = False
         self._work: asyncio.Task[Any] | None = None
+        self._before: dict[int, Any] = {}
+        """The handlers of the signals that were there before. An ignored signal stays ignored (`nohup`)."""
 
     def __enter__(self) -> Self:
         # Windows has no such handlers; there asyncio.run turns Ctrl-C into a cancellation by itself.
         with suppress(NotImplementedError):
             for number in SIGNALS:
-                asyncio.get_running_loop().add_signal_handler(number, self._interrupt)
+                before = signal.getsignal(number)
+                if before is not signal.SIG_IGN:
+                    asyncio.get_running_loop().add_signal_handler(number, self._interrupt)
+                    self._before[number] = before
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(NotImplementedError):
-            for number in SIGNALS:
-                asyncio.get_running_loop().remove_signal_handler(number)
+        for number, before in self._before.items():
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, before)
 
     async def stoppable(self, work: Coroutine[Any, Any, T]) -> T:
         """The work's result. Raises Interrupted if it was stopped before it had one."""

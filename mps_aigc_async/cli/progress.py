@@ -1,4 +1,7 @@
-"""A batch on the screen while it runs: bars on a terminal, lines everywhere else. Both are drawn from the tally."""
+"""A batch on the screen while it runs: bars on a terminal, lines everywhere else. Both are drawn from the tally.
+
+Progress goes to stderr, and the lines of what has ended to stdout.
+"""
 
 import time
 from collections.abc import Callable
@@ -15,7 +18,7 @@ from rich.text import Text
 from ..assembly import BatchItem, Statistics
 from ..errors import AccountError
 from ..results import AudioResult, Outcome, StepResult, steps_made
-from .screen import complain, console, from_here, printable, say
+from .screen import complain, from_here, printable, progress_console, say
 from .tally import Tally, Word, word_for
 
 TICK_S: Final = 0.2
@@ -62,7 +65,7 @@ class Display(Protocol):
 
 def display_for(tally: Tally) -> Display:
     """Bars where somebody looks, lines where a file or a pipe does."""
-    screen = console()
+    screen = progress_console()
     return Bars(tally, screen) if screen.is_terminal and not screen.is_dumb_terminal else Lines(tally)
 
 
@@ -159,7 +162,7 @@ class Lines(AbstractContextManager["Lines", None]):
         parts = [done, _counted(tally, (Word.SAVED, Word.FAILED, Word.UNKNOWN)), _limits(tally, statistics)]
         if tally.trouble:
             parts.append(f"trying again: {printable(tally.trouble)}")
-        say(f"after {now - self._started:.0f} s: {'; '.join(part for part in parts if part)}")
+        complain(f"after {now - self._started:.0f} s: {'; '.join(part for part in parts if part)}")
 
     def note(self, text: str) -> None:
         complain(text)

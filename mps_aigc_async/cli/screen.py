@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -51,13 +50,15 @@ def complain(text: str) -> None:
 def program() -> str:
     """This command as it can be typed here: by its name where the PATH knows it, else as it was called.
 
-    After `make demo` it lies in `.venv/bin`, where no PATH looks.
+    After `make demo` it lies in `.venv/bin`, where no PATH looks. A program of another name, such as a test runner,
+    calls the commands as functions: it cannot be typed.
     """
     called = Path(sys.argv[0])
     found = shutil.which("mps-aigc")
-    if called.name == "__main__.py":
+    if called.name == "__main__.py" and called.parent.name == "mps_aigc_async":
         return "python -m mps_aigc_async"
-    return str(called) if called.is_file() and (found is None or not called.samefile(found)) else "mps-aigc"
+    is_elsewhere = called.stem == "mps-aigc" and called.is_file() and (found is None or not called.samefile(found))
+    return str(called) if is_elsewhere else "mps-aigc"
 
 
 def looked_at() -> bool:
@@ -67,8 +68,15 @@ def looked_at() -> bool:
 
 
 def console() -> Console:
-    """For tables and bars."""
+    """For tables."""
     return Console(force_terminal=looked_at(), highlight=False, markup=False, emoji=False)
+
+
+def progress_console() -> Console:
+    """For bars: on stderr, since they are no result. A terminal only where both streams are one: the lines of results
+    on stdout would run through them."""
+    both = looked_at() and sys.stderr.isatty()
+    return Console(stderr=True, force_terminal=both, highlight=False, markup=False, emoji=False)
 
 
 def printable(text: str) -> str:
@@ -78,13 +86,6 @@ def printable(text: str) -> str:
     'red: �[31m'
     """
     return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
-
-
-def never_fail_on_a_character() -> None:
-    """A prompt or an id may hold what the terminal's encoding lacks: shown as an escape, it costs no batch."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 MOST_NOTES: Final = 20

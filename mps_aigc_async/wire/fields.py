@@ -88,6 +88,14 @@ def only_set(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value not in (None, "", [], {}, ())}
 
 
+MOST_SHOWN: Final = 80
+"""Most characters of an input that a message quotes: a `data:` URL may have millions."""
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
+
+
 def url_of(source: ImageSource | VideoSource) -> str:
     """The URL of an input. Raises InvalidRequest for a local file and for a result without one."""
     if isinstance(source, TaskResult):
@@ -97,7 +105,7 @@ def url_of(source: ImageSource | VideoSource) -> str:
     text = str(source)
     if not text.lower().startswith(("https://", "http://")):
         raise InvalidRequest(
-            f"{text!r} is not a URL: the service fetches its inputs itself, so put the file where it is publicly "
-            "reachable"
+            f"{shortened(text)!r} is not a URL: the service fetches its inputs itself, so put the file where it is "
+            "publicly reachable"
         )
     return text

@@ -57,7 +57,9 @@ def test_the_emulator_by_itself_serves_a_client_that_goes_by_its_lines(shell: Sh
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=10)
     assert result.exit_code == 0, result.output
-    assert (process.returncode, stderr) == (0, "")
+    # asyncio's debug mode tells of slow callbacks, which a busy machine has.
+    told = [line for line in stderr.splitlines() if not line.startswith("Executing <")]
+    assert (process.returncode, told) == (0, [])
     assert "ended" in stdout
 
 

@@ -24,7 +24,7 @@ def emulator() -> Iterator[Emulator]:
         yield running
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_batch_says_how_to_go_on_and_goes_on(
     shell: Shell, emulator: Emulator, number: signal.Signals
 ) -> None:
