@@ -25,7 +25,6 @@ from mps_aigc_async import (
     JobState,
     RetryPolicy,
     ServiceError,
-    sessions,
 )
 
 QUICK = RetryPolicy(attempts=3, seconds=5.0, base_s=0.001, cap_s=0.001, busy_seconds=0.05)
@@ -340,6 +339,7 @@ class Sessions:
         return self._answer() if self._spoilt >= 0 else accepted(f"task of {request.prompt}")
 
 
+@pytest.mark.usefixtures("list_is_looked_at_once")
 @pytest.mark.parametrize("backend", ["vod", "relay"])
 @pytest.mark.parametrize(
     "reply",
@@ -355,9 +355,8 @@ class Sessions:
     ids=lambda reply: f"{reply.status} {str(reply.body)[:40]}",
 )
 async def test_a_create_whose_answer_was_spoilt_after_it_was_made_is_made_once(
-    backend: str, reply: Reply, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backend: str, reply: Reply, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sessions, "LOOK_AGAIN_S", ())  # its list has no tasks, and the looks take a minute of real time
     service = Sessions(lambda: reply, spoilt=1)
     async with serving(service) as served:
         for _ in range(2):
