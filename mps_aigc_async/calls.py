@@ -35,6 +35,10 @@ _log: Final = logging.getLogger("mps_aigc_async")
 REFUSAL_HOLDS_S: Final = 60.0
 """A refusal of the account holds this long, then one call may try again: a server goes on after arrears are paid."""
 
+REDIRECT_HOLDS_S: Final = 600.0
+"""The same of a redirect that leaves its create unknown: longer than that create keeps its slot (5 minutes), or who
+waits for the slot would send the next one to the same address."""
+
 Attempt = Callable[[SendTime], Awaitable[T]]
 """One attempt of a call whose send time has been reserved."""
 
@@ -150,14 +154,14 @@ class Calls:
         """Stop creating, even if its own create stays unknown ("303 See Other"). Polls go on, so that a redirect of one
         is logged, once: nobody would see why they fail."""
         if not call.reads:
-            self._hold(call.action, error)
+            self._hold(call.action, error, REDIRECT_HOLDS_S if error.ending is Ending.UNKNOWN else REFUSAL_HOLDS_S)
         elif not self._redirect_told:
             self._redirect_told = True
             _log.warning("%s", error)
 
-    def _hold(self, action: str, error: ServiceError) -> None:
+    def _hold(self, action: str, error: ServiceError, seconds: float = REFUSAL_HOLDS_S) -> None:
         """Take an account's refusal to hold for a while: nothing is sent for this action meanwhile."""
-        self._refused[action] = (error, asyncio.get_running_loop().time() + REFUSAL_HOLDS_S)
+        self._refused[action] = (error, asyncio.get_running_loop().time() + seconds)
 
     def _hold_back(self, call: Call[object], answer: HttpAnswer, error: AigcError) -> None:
         """Let no call of the action go out for as long as the service asks (Retry-After), whatever became of this one.

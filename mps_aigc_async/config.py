@@ -83,16 +83,16 @@ class ImageGeneration(Section):
     """Defaults of image requests that name no model of their own."""
 
     enabled: bool = True
-    model_name: str | None = None
-    model_version: str | None = None
+    model_name: Line | None = None
+    model_version: Line | None = None
 
 
 class VideoGeneration(Section):
     """Defaults of video requests that name no model of their own."""
 
     enabled: bool = True
-    model_name: str | None = None
-    model_version: str | None = None
+    model_name: Line | None = None
+    model_version: Line | None = None
     duration: Length | None = None
     enable_audio: bool | None = None
 
@@ -101,8 +101,8 @@ class AudioGeneration(Section):
     """Defaults of audio requests that name no model of their own. Ours: the guide has no such section."""
 
     enabled: bool = True
-    model_name: str | None = None
-    model_version: str | None = None
+    model_name: Line | None = None
+    model_version: Line | None = None
 
 
 class Generation(Section):

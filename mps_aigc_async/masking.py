@@ -26,6 +26,10 @@ WIDTH: Final = 8
 """Characters. A shorter secret is not masked: it is a test's, such as `key`, and would blank out ordinary words. A
 longer one is found by any piece of this length, so that no text shows more than 7 characters of it in a row."""
 
+ID_WIDTH: Final = 16
+"""The same of an id, which names a paid task or its file: masked, it is lost. It may share a word or the account's
+number with a key (`aigc-image`, 10 digits), and one that quotes a key shows more of it."""
+
 MASK: Final = "***"
 
 MOST_KEPT: Final = 4000
@@ -38,13 +42,19 @@ ESCAPED_MOST: Final = 3
 _BLANKS: Final = re.compile(r"[^\S ]+")
 """Line ends, tabs and other blanks that are no plain space."""
 _ESCAPED: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))")
-_QUERY: Final = re.compile(r"(://[!#-&(-;=?-~]*?)[?#][!#-&(-;=?-~]*")
+_URL: Final = re.compile(r"://[!#-&(-;=?-~]*")
+"""A URL from its host on. It is matched whole, and divided then: a pattern that looks for the query itself looks again
+from each `://`, and takes minutes for an answer full of them."""
+_QUERY: Final = re.compile(r"[?#].*")
 """A URL's query and fragment, where signatures stand; its path stays."""
-_USER: Final = re.compile(r"(://)[^/\s@?#]*@")
+_USER: Final = re.compile(r"(://)[^/\s?#]*@")
+"""A URL's user name and password, which may have an `@` in it."""
 _SIGNED: Final = re.compile(r"(?:TC3-HMAC-SHA256\b.{0,400}?)?Signature=[0-9a-f]*", re.IGNORECASE)
 """An Authorization header of the API 3.0, or what is left of one."""
 _URL_FIELD: Final = re.compile(r"urls?$|^videos$")
 """Names of the fields whose texts are URLs: values to fetch from, never changed."""
+_ID_FIELD: Final = re.compile(r"ids?$|^twins$")
+"""Names of the fields whose texts are ids."""
 
 
 def _encoded(secret: str) -> set[str]:
@@ -78,23 +88,28 @@ class Mask:
     'Invalid key: Bearer ***'
     """
 
-    __slots__ = ("_pieces",)
+    __slots__ = ("_id_width", "_pieces")
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        texts = [form for secret in secrets if len(secret) >= WIDTH for form in (secret, *_encoded(secret))]
+        masked = [secret for secret in secrets if len(secret) >= WIDTH]
+        texts = [form for secret in masked for form in (secret, *_encoded(secret))]
         self._pieces = frozenset(piece for text in texts for piece in _pieces_of(text))
+        self._id_width = min([ID_WIDTH, *map(len, masked)])
 
     def __repr__(self) -> str:
         return "<Mask>"
 
     def text(self, text: str, signature: str = "") -> str:
         """A stranger's text, masked. `signature` is the one of the request that it answers."""
-        text = self._hidden(one_line(text), signature)
+        return self._masked(text, signature, WIDTH)
+
+    def _masked(self, text: str, signature: str, width: int) -> str:
+        text = self._hidden(one_line(text), signature, width)
         plain = _unescaped(text)
         # Below its escapes it is for people as well; with the escapes it would still hold the secret.
-        if plain != text and (hidden := self._hidden(plain, signature)) != plain:
+        if plain != text and (hidden := self._hidden(plain, signature, width)) != plain:
             text = hidden
-        return _USER.sub(r"\1", _QUERY.sub(rf"\1?{MASK}", text)) if "://" in text else text
+        return _USER.sub(r"\1", _URL.sub(_without_query, text)) if "://" in text else text
 
     def value(self, value: T, signature: str = "") -> T:
         """A decoded answer with its texts masked, its URLs as they are. A plain dict, which is a raw answer that the
@@ -104,7 +119,8 @@ class Mask:
         changed: dict[str, object] = {}
         for name in _masked_fields(type(value)):
             before: object = getattr(value, name)
-            if before and (after := self._inner(before, signature)) != before:
+            width = self._id_width if _ID_FIELD.search(name) else WIDTH
+            if before and (after := self._inner(before, signature, width)) != before:
                 changed[name] = after
         return cast("T", replace(cast("Any", value), **changed)) if changed else value
 
@@ -122,21 +138,19 @@ class Mask:
         error.__cause__ = error.__context__ = None
         return error.with_traceback(None)
 
-    def _inner(self, value: object, signature: str) -> object:
+    def _inner(self, value: object, signature: str, width: int) -> object:
         if isinstance(value, str):
-            return self.text(value, signature)
+            return self._masked(value, signature, width)
         if isinstance(value, tuple):
-            return tuple(self._inner(item, signature) for item in value)
+            return tuple(self._inner(item, signature, width) for item in value)
         if isinstance(value, dict):
             # An id that had to be masked names nothing any more.
             return {
-                key: self._inner(item, signature)
-                for key, item in value.items()
-                if self._inner((key, item), signature) == (key, item)
+                key: item for key, item in value.items() if self._inner((key, item), signature, width) == (key, item)
             }
         return self.value(value, signature)
 
-    def _hidden(self, text: str, signature: str) -> str:
+    def _hidden(self, text: str, signature: str, width: int) -> str:
         if len(text) < WIDTH:
             return text
         if "=" in text:
@@ -147,7 +161,7 @@ class Mask:
         if any(signature[at : at + WIDTH] in low for at in range(0, len(signature), WIDTH)):
             pieces |= _pieces_of(signature)
         found = [at for at in range(len(low) - WIDTH + 1) if low[at : at + WIDTH] in pieces]
-        return _without(text, found) if found else text
+        return _without(text, _in_runs(found, width)) if found else text
 
 
 @cache
@@ -160,6 +174,15 @@ def _pieces_of(secret: str) -> set[str]:
     return {low[at : at + WIDTH] for at in range(len(low) - WIDTH + 1)}
 
 
+def _in_runs(found: list[int], width: int) -> list[int]:
+    """The places of those pieces that make up at least `width` characters in a row."""
+    if width == WIDTH:
+        return found
+    places = set(found)
+    first = [at for at in found if places.issuperset(range(at, at + width - WIDTH + 1))]
+    return sorted({at + more for at in first for more in range(width - WIDTH + 1)})
+
+
 def _without(text: str, found: list[int]) -> str:
     """The text with MASK in place of the pieces that begin at these places."""
     kept, end = "", 0
@@ -168,6 +191,10 @@ def _without(text: str, found: list[int]) -> str:
             kept += text[end:start] + MASK
         end = start + WIDTH
     return kept + text[end:]
+
+
+def _without_query(url: re.Match[str]) -> str:
+    return _QUERY.sub(f"?{MASK}", url[0])
 
 
 def _lowered(text: str) -> str:

@@ -12,6 +12,7 @@ from mps_aigc_async import (
     ImageRequest,
     JobState,
     Kind,
+    Redirected,
     TransportError,
     UnexpectedError,
 )
@@ -181,5 +182,29 @@ def test_a_create_whose_id_cannot_be_read_tells_what_stood_there() -> None:
                 await client.generate(CAT)
             assert isinstance(caught.value, CreateOutcomeUnknown)
             assert isinstance(caught.value.__cause__, TransportError)
+
+    run(main())
+
+
+def test_a_batch_whose_creates_are_answered_by_see_other_ends_when_their_slots_are_free() -> None:
+    """They may have been accepted, so that their slots stay taken for minutes; nothing is sent to that address then."""
+    creates: list[float] = []
+
+    class Elsewhere(InMemoryTransport):
+        async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:  # noqa: ARG002 — as overridden
+            await gate()
+            sent()
+            creates.append(wall())
+            return HttpAnswer(303, {"location": "https://elsewhere.example/login"}, b"")
+
+    async def main() -> None:
+        service = in_memory()
+        requests = [ImageRequest(prompt=f"cat {number}") for number in range(20)]
+        async with client_of(service, transport=lambda: Elsewhere(service, wall)) as client:
+            with pytest.raises(Redirected):
+                async for _ in client.run(requests):
+                    pass
+            counts = await client.counts()
+        assert (len(creates), counts[JobState.UNKNOWN], set(counts)) == (2, 2, {JobState.UNKNOWN, JobState.PLANNED})
 
     run(main())

@@ -643,6 +643,9 @@ HUGE = 10**400
         ("timeouts.videoSeconds", [True, "60", -1, 1e9, HUGE, float("inf")]),
         ("timeouts.saveSeconds", [True, 0, 1e9]),
         ("limits.CreateAigcImageTask", [True, "5", 0, 1e-9, 1e9, HUGE, None]),
+        ("mps.imageGeneration.modelName", [5, True, "Hun\nyuan", "Hunyuan\x1b[31m", "Hunyuan\ud83c"]),
+        ("mps.videoGeneration.modelVersion", [2.0, "2\n0", "2\ud83c"]),
+        ("mps.audioGeneration.modelName", [5, "\u202eTme", "Tme\ud83c"]),
         ("mps.imageGeneration.enabled", [1, 0, "true", "no", "off"]),
         ("mps.videoGeneration.enableAudio", [1, "false"]),
         ("mps.videoGeneration.duration", [True, "5", 5.0, 3601, HUGE]),
@@ -668,7 +671,9 @@ def test_a_value_of_another_kind_or_out_of_bounds_is_refused_by_its_key(key: str
 def test_blanks_around_a_value_are_left_out() -> None:
     cos = {"bucket": " out-1250000000\n", "region": "ap-guangzhou ", "outputDir": " /aigc/ "}
     cloud = {"region": "ap-beijing\n", "endpoint": " https://mps.tencentcloudapi.com\n"}
-    config = Config.parse({"cosOutput": cos, "tencentCloud": cloud})
+    mps = {"imageGeneration": {"modelName": " Hunyuan\n", "modelVersion": "3.0\r\n"}}
+    config = Config.parse({"cosOutput": cos, "tencentCloud": cloud, "mps": mps})
+    assert (config.defaults().image.model_name, config.defaults().image.model_version) == ("Hunyuan", "3.0")
     assert config.store() == CosStore(bucket="out-1250000000", region="ap-guangzhou", path="/aigc/")
     assert (config.tencent_cloud.region, str(endpoint_of(config, None))) == (
         "ap-beijing",

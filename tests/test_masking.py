@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mps_aigc_async.errors import ServiceError, TransportError
-from mps_aigc_async.masking import MOST_KEPT, WIDTH, Mask, one_line
+from mps_aigc_async.masking import ID_WIDTH, MOST_KEPT, WIDTH, Mask, one_line
 from mps_aigc_async.states import Ending, TaskState
 from mps_aigc_async.wire.dialect import Created, TaskPage, TaskStatus
 
@@ -98,7 +98,7 @@ def test_another_requests_signature_is_hidden_where_it_is_named() -> None:
 
 
 def test_a_urls_query_and_user_are_hidden_and_its_path_is_not() -> None:
-    message = "cannot get https://me:pass@cos.example/in.png?q-sign=abc&t=1，请重试; http://b.example/x#frag (no)"
+    message = "cannot get https://me:p@ss@cos.example/in.png?q-sign=abc&t=1，请重试; http://b.example/x#frag (no)"
     assert MASK.text(message) == "cannot get https://cos.example/in.png?***，请重试; http://b.example/x?*** (no)"
 
 
@@ -130,6 +130,40 @@ def test_a_status_is_masked_but_for_its_urls() -> None:
         ("***", "5-1"),
     )
     assert (masked.urls, masked.videos, masked.state) == (urls, videos, TaskState.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("key", "task_id"),
+    [
+        ("my-aigc-image-key-2026", "251000000-AigcImage-0123abcdef0123t"),
+        ("my-aigcimage-key-2026", "251000000-AigcImage-0123abcdef0123t"),
+        ("1251000000-of-the-relay", "1251000000-AigcVideo-0123abcdef0123t"),
+        ("relay-0123456789abcdef", "relay-01fedcba9876543210"),
+        ("sk-task-20261126-abcdef", "task-20261126-1"),
+    ],
+)
+def test_an_id_that_shares_a_word_with_a_key_stays(key: str, task_id: str) -> None:
+    """Masked, a paid task would be lost."""
+    mask = Mask([key])
+    created = Created(task_id, "r-1")
+    status = TaskStatus(TaskState.DONE, "DONE", "r-1", file_ids=(task_id,), bare_file_ids=(task_id,))
+    page = TaskPage({f"mine {task_id}": task_id}, "", {"mine": (task_id, "4-2")})
+    assert [mask.value(value, SIGNATURE) for value in (created, status, page)] == [created, status, page]
+
+
+@given(
+    key=st.text("abcdef0123456789-AigcTskmVdo", min_size=WIDTH, max_size=80),
+    task_id=st.from_regex(r"(2[0-9]{8,9}-Aigc(Image|Video|Audio)-|[a-z]{0,4}[-_]?)[0-9a-f]{1,15}", fullmatch=True),
+    at=st.integers(0, 80),
+)
+def test_an_id_is_masked_only_for_a_long_piece_of_a_key(key: str, task_id: str, at: int) -> None:
+    shown = Mask([key]).value(Created(task_id, "r"), SIGNATURE).task_id
+    width = min(ID_WIDTH, len(key))
+    quotes = any(piece.lower() in task_id.lower() for piece in pieces(key, width))
+    assert (shown != task_id) == quotes
+    quoted = f"{task_id}-{key[at % len(key) :]}"
+    shown = Mask([key]).value(Created(quoted, "r"), SIGNATURE).task_id
+    assert not any(piece.lower() in shown.lower() for piece in pieces(key, width))
 
 
 def test_a_value_without_secrets_is_the_same_object_and_a_raw_answer_is_the_users() -> None:

@@ -346,6 +346,7 @@ class Sessions:
         return self._answer() if self._spoilt >= 0 else accepted(f"task of {request.prompt}")
 
 
+@pytest.mark.usefixtures("list_is_looked_at_once")
 @pytest.mark.parametrize("backend", ["vod", "relay"])
 @pytest.mark.parametrize(
     "reply",

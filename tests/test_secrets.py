@@ -269,6 +269,7 @@ def require_no_secret(told: str, kept: str, echo: Echo) -> None:
     assert "\u202e" not in kept
 
 
+@pytest.mark.usefixtures("list_is_looked_at_once")
 @pytest.mark.parametrize("place", echoing.PLACES)
 @pytest.mark.parametrize("backend", echoing.BACKENDS)
 async def test_a_service_that_quotes_its_requests_back_puts_no_secret_anywhere(
@@ -290,6 +291,7 @@ async def test_a_quotation_is_found_in_each_form(
         require_no_secret(*await told_of(echo, folder, everything_logged), echo)
 
 
+@pytest.mark.usefixtures("list_is_looked_at_once")
 async def test_a_task_that_is_named_by_a_quotation_is_in_doubt_and_is_not_made_again(
     tmp_path: Path, everything_logged: pytest.LogCaptureFixture
 ) -> None:

@@ -29,10 +29,9 @@ from ..errors import (
 )
 from ..requests import AudioRequest, CosStore, ImageRequest, ReferenceImage
 from ..states import Ending, Kind, TaskState
-from . import answers, create_answers, envelope, fields, statuses, vod, vod_errors, vod_tasks
+from . import answers, concurrency, create_answers, envelope, fields, statuses, vod, vod_errors, vod_tasks
 from .answers import as_text, text
 from .code_words import is_about_payment, refusal_of
-from .concurrency import by_concurrency
 from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskRequest, TaskStatus
 from .envelope import decoded, inside
 from .fields import FieldRow
@@ -201,9 +200,9 @@ def _own_error(answer: HttpAnswer, code: str, message: str, action: str) -> Serv
         # The relay has processed the request, so that only a code which certainly refuses it is no unknown outcome.
         cls, ending = refusal_of(code) or (ServiceError, Ending.UNKNOWN)
         return cls(code, message, ending=ending)
-    if status == TOO_MANY_REQUESTS and not is_about_payment(code):
+    if status == TOO_MANY_REQUESTS and (not is_about_payment(code) or concurrency.SIGNS.search(code)):
         slower = Throttled(code, message, ending=Ending.REFUSED_FOR_NOW)
-        return by_concurrency(slower, action)
+        return concurrency.by_concurrency(slower, action)
     cls, ending = refusal_of(code) or (ServiceError, Ending.REFUSED)
     if cls is not ContentViolation and (status in OF_THE_ACCOUNT or is_about_payment(code)):
         cls, ending = AccountError, Ending.ACCOUNT_REFUSED

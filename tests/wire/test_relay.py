@@ -21,6 +21,7 @@ from mps_aigc_async.errors import (
     ServiceError,
     TaskNotFound,
     Throttled,
+    TooManyTasks,
     TransportError,
 )
 from mps_aigc_async.requests import (
@@ -368,6 +369,15 @@ def test_each_error_body_is_its_class_and_ending(
     error = raised.value
     assert (type(error), error.ending, error.code) == (cls, ending, code)
     assert (error.message, error.action) == ("why", call.action)
+
+
+@pytest.mark.parametrize("code", ["concurrency_quota_exceeded", "ConcurrentQuotaExceeded"])
+@pytest.mark.parametrize(("call", "cls"), [(CREATE, TooManyTasks), (DESCRIBE, Throttled)])
+def test_a_quota_of_tasks_at_once_is_not_the_accounts(call: Call[object], cls: type[ServiceError], code: str) -> None:
+    """It passes as tasks end."""
+    with pytest.raises(ServiceError) as raised:
+        call.decode(answered(of_openai(code), 429))
+    assert (type(raised.value), raised.value.ending) == (cls, Ending.REFUSED_FOR_NOW)
 
 
 @pytest.mark.parametrize(("call", "ending"), [(CREATE, Ending.REFUSED), (DESCRIBE, Ending.UNKNOWN)])
