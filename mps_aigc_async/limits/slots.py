@@ -177,6 +177,7 @@ class Slots:
 
     def __init__(self, capacity: int) -> None:
         self._kind = Cap(capacity, self._give_next)
+        self._capacity_of: Callable[[str], int] | None = None
         self._models: dict[str, Cap] = {}
         """The caps of the models of which something runs, waits or is known."""
         self.named: dict[str, Slot] = {}
@@ -236,7 +237,7 @@ class Slots:
     def cap(self, model: str) -> Cap:
         """How many of a model's tasks may run."""
         if model not in self._models:
-            self._models[model] = Cap(self.capacity, self._give_next)
+            self._models[model] = Cap(self._capacity(model), self._give_next)
         return self._models[model]
 
     def caps(self, model: str) -> tuple[Cap, Cap]:
@@ -282,10 +283,16 @@ class Slots:
         if name not in self.named:
             self._take(next(self._tickets), model).keep_for(seconds, name)
 
-    def resize(self, capacity: int) -> None:
-        for cap in (self._kind, *self._models.values()):
-            cap.capacity = capacity
+    def resize(self, capacity: int, of_model: Callable[[str], int] | None = None) -> None:
+        """Have this capacity from now on; `of_model` tells a model's own, if that is another."""
+        self._kind.capacity = capacity
+        self._capacity_of = of_model
+        for model, cap in self._models.items():
+            cap.capacity = self._capacity(model)
         self._give_next()
+
+    def _capacity(self, model: str) -> int:
+        return self.capacity if self._capacity_of is None else self._capacity_of(model)
 
     def refused(self, model: str | None = None, wait_s: float = 0.0) -> None:
         """The service had no room for one task more than what runs here: of this model, or of any (None). It asked not
@@ -300,6 +307,11 @@ class Slots:
         """The service accepted a task of this model and then ended it for want of room."""
         self.cap(model).refused_within()
         self._hold_up(model)
+
+    def hold_up(self, concerns: Callable[[str], bool]) -> None:
+        """Tell those who wait for the room of a model that this concerns that others may pass."""
+        for model in filter(concerns, tuple(self._queues)):
+            self._hold_up(model)
 
     def _hold_up(self, model: str) -> None:
         for waiter in self._queues.get(model, ()):
