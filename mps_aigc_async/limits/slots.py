@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from ..callbacks import ignore
-from .caps import Cap
+from .caps import FIRST_PROBE_S, Cap
 
 
 class Slot:
@@ -237,7 +237,7 @@ class Slots:
     def cap(self, model: str) -> Cap:
         """How many of a model's tasks may run."""
         if model not in self._models:
-            self._models[model] = Cap(self._capacity(model), self._give_next)
+            self._models[model] = Cap(self._capacity(model), self._give_next, FIRST_PROBE_S)
         return self._models[model]
 
     def caps(self, model: str) -> tuple[Cap, Cap]:

@@ -42,7 +42,7 @@ _MARGIN_S: Final = 6.5
 may be stopped or find its disk full (`deck`) for seconds between an intent and its create, and be killed then."""
 _log: Final = logging.getLogger("batch")
 _IN_DOUBT: Final = "mps_aigc_async.creates.UNKNOWN_SLOT_S"
-_PROBE: Final = "mps_aigc_async.limits.slots.PROBE_S"
+_PROBE: Final = "mps_aigc_async.limits.caps.PROBE_S"
 
 _SPOILT: Final = {13: ("image", "fail-later"), 26: ("video", "fail-later"), 39: ("video", "forbidden-content")}
 """A few chains fail by the service's word: trouble must not confuse failed with unknown."""
