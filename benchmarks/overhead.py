@@ -50,6 +50,8 @@ AT_ONCE: Final = 20
 IMPORTS: Final = 15
 UNLIMITED: Final = 1e6
 """Calls per second: the pace is passed as always, and never has to wait."""
+MOST_CONFIGURED: Final = 10_000
+"""The same where a config names it: the most that it may."""
 
 PROMPT: Final = "a lake by moonlight"
 ACTION: Final = "CreateAigcImageTask"
@@ -118,7 +120,7 @@ async def _client(url: str, opened: AsyncExitStack) -> tuple[Create, Create]:
         {
             "tencentCloud": account(url),
             "concurrency": {"maxImageTasks": 1_000_000, "pollIntervalMs": 3_600_000},
-            "limits": {ACTION: UNLIMITED},
+            "limits": {ACTION: MOST_CONFIGURED},
         }
     )
     client = await opened.enter_async_context(AigcClient(config))

@@ -29,7 +29,7 @@ from mps_aigc_async import (
 )
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.ledger.reading import reading
-from mps_aigc_async.limits import slots
+from mps_aigc_async.limits import caps
 from mps_aigc_async.testing import FaultProxy, ProxyFault
 from mps_aigc_async.transport import Timeouts
 
@@ -98,7 +98,7 @@ async def main() -> None:
         TemporaryDirectory() as name,
         # The service's time runs faster here than these constants of ours know.
         patch.dict(creates.UNKNOWN_SLOT_S, {Kind.IMAGE: 2.0, Kind.VIDEO: 2.0}),
-        patch.object(slots, "PROBE_S", 0.2),
+        patch.object(caps, "PROBE_S", 0.2),
         patch.object(downloads, "STARTS", (RATE, 1.0)),
         # And its oversized results are smaller.
         patch.dict(downloads.MAX_BYTES, {Kind.IMAGE: 10 << 20, Kind.VIDEO: 10 << 20}),

@@ -1,6 +1,7 @@
 """What a request is made of: one job for an image, a video or an audio, two or three linked ones for a chain."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -144,11 +145,11 @@ def ensure_sendable(
 
 
 def chains_ahead(kind: Kind, slots: Mapping[Kind, int], proven: int, url_life_s: float) -> int:
-    """How many chains may have their steps before the one of this kind begun or done, and that one not created yet.
+    """How many chains of the same models may have their steps before the one of this kind begun or done, and that one
+    not created yet.
 
-    Enough to keep all their slots busy, and never more than half of what this kind's can use while the first URL that
-    waits for them lives: with one video slot, 144 five-minute videos outlive a 12-hour URL. What counts are not the
-    config's slots, which the service may not grant, but as many as it is `proven` to run at once.
+    Enough to keep all their slots busy, and no more than are `usable`. What counts are not the config's slots, which
+    the service may not grant, but as many as it is `proven` to run at once.
 
     >>> chains_ahead(Kind.VIDEO, {Kind.IMAGE: 2, Kind.VIDEO: 1, Kind.AUDIO: 1}, proven=1, url_life_s=12 * 3600)
     3
@@ -157,31 +158,63 @@ def chains_ahead(kind: Kind, slots: Mapping[Kind, int], proven: int, url_life_s:
     >>> chains_ahead(Kind.VIDEO, {Kind.IMAGE: 1000, Kind.VIDEO: 100, Kind.AUDIO: 1}, proven=1, url_life_s=inf)
     1100
     """
-    usable = proven * (url_life_s - NEAR_END_S) / USUAL_S[kind] / 2
     kinds = list(Kind)
     busy = sum(slots[one] for one in kinds[: kinds.index(kind) + 1])
-    return max(1, int(min(busy, usable)))
+    return max(1, min(busy, usable(kind, proven, url_life_s)))
+
+
+def usable(kind: Kind, proven: int, url_life_s: float) -> int:
+    """How many chains may be ahead of this kind's step, if `proven` of its tasks run at once: half of what they can use
+    while the first URL that waits for them lives. With one video slot, 144 five-minute videos outlive a 12-hour URL."""
+    if url_life_s == inf:
+        return sys.maxsize
+    return max(1, int(proven * (url_life_s - NEAR_END_S) / USUAL_S[kind] / 2))
 
 
 class Ahead:
-    """How far chains may run ahead of their steps of one kind, by what is known of the slots."""
+    """How far chains may run ahead of their steps of one kind, by what is known of the slots.
+
+    Chains of the same models have places of their own: those that wait for a crowded model's room let others pass. The
+    places of all of them are bounded by the URLs' life.
+    """
 
     def __init__(self, kind: Kind, slots: Mapping[Kind, Slots], url_life_s: float) -> None:
         self._kind = kind
         self._slots = slots
         self._url_life_s = url_life_s
         self._places = Slots(1)
+        self._crowded: frozenset[str] = frozenset()
+        """The models of which the service takes few tasks at once."""
 
-    async def acquire(self) -> Slot:
-        """A place for one chain, from before its first step is begun until its step of this kind is created."""
+    async def acquire(self, models: Sequence[str], held_up: Callable[[], None] = ignore) -> Slot:
+        """A place for one chain of these models, up to the one of this kind, from before its first step is begun until
+        its step of this kind is created.
+
+        `held_up` is called if the wait may be one for a crowded model's chains: others may pass then.
+        """
         self.look()
-        return await self._places.acquire()
+        if not self._crowded.isdisjoint(models):
+            held_up()
+        return await self._places.acquire(model=_BETWEEN.join(models), held_up=held_up)
 
     def look(self) -> None:
         """Go by what is known now: a task that was accepted may prove a place more, a refusal that there are less."""
         in_force = {kind: slots.in_force for kind, slots in self._slots.items()}
-        proven = self._slots[self._kind].proven
-        self._places.resize(chains_ahead(self._kind, in_force, proven, self._url_life_s))
+        proven, learnt = self._slots[self._kind].proven, self._slots[self._kind].learnt_of_models
+
+        def of_same_models(models: str) -> int:
+            of_last = max(1, learnt.get(models.rpartition(_BETWEEN)[2], proven))
+            return chains_ahead(self._kind, in_force, min(proven, of_last), self._url_life_s)
+
+        self._places.resize(usable(self._kind, proven, self._url_life_s), of_same_models)
+        crowded = frozenset(model for slots in self._slots.values() for model in slots.learnt_of_models)
+        if crowded != self._crowded:
+            self._crowded = crowded
+            self._places.hold_up(lambda models: not crowded.isdisjoint(models.split(_BETWEEN)))
+
+
+_BETWEEN: Final = " → "
+"""Stands between the models of a chain in the name of its places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,11 +323,17 @@ class Pipelines:
         failure: AigcError | None = None
         async with AsyncExitStack() as stack:
             ahead = {step.kind: self._ahead.over(made_from, step.kind) for made_from, step in pairwise(steps)}
-            places = await self._places(jobs, ahead, stack)
+            places = await self._places(jobs, [self._model(step) for step in steps], ahead, stack, begun)
+
+            def begun_or_held_up() -> None:
+                begun()
+                for places_ahead in ahead.values():  # a refusal may have told that the model is crowded
+                    places_ahead.look()
+
             before: JobRecord | None = None
             try:
                 for step, planned in zip(steps, jobs, strict=True):
-                    order = self._order(step, partial(self._request_of, step, before), begun)
+                    order = self._order(step, partial(self._request_of, step, before), begun_or_held_up)
                     if before is not None and self._is_near_end(before):
                         await self._jobs.learn_time(before)  # right after the start our clock may be wrong
                     before = job = await self._made(planned, order, places.get(step.kind), ahead.get(step.kind))
@@ -321,16 +360,21 @@ class Pipelines:
         return _whole(made)
 
     async def _places(
-        self, jobs: Sequence[JobRecord], ahead: Mapping[Kind, Ahead], stack: AsyncExitStack
+        self,
+        jobs: Sequence[JobRecord],
+        models: Sequence[str],
+        ahead: Mapping[Kind, Ahead],
+        stack: AsyncExitStack,
+        held_up: Callable[[], None],
     ) -> dict[Kind, Slot]:
         """For each step that goes on from another, a place among those that may be ahead of its kind's tasks.
 
         All of them before the first step, and the last one first: whoever holds places waits for earlier ones alone.
         """
         places: dict[Kind, Slot] = {}
-        for job in reversed(jobs[1:]):
-            if job.state is JobState.PLANNED:
-                places[job.kind] = place = await ahead[job.kind].acquire()
+        for step in reversed(range(1, len(jobs))):
+            if (job := jobs[step]).state is JobState.PLANNED:
+                places[job.kind] = place = await ahead[job.kind].acquire(models[: step + 1], held_up)
                 stack.callback(place.release)
         return places
 
@@ -362,8 +406,12 @@ class Pipelines:
     def _order(
         self, request: TaskRequest, resolve: Callable[[], TaskRequest], begun: Callable[[], None] = ignore
     ) -> Order:
+        return Order(resolve, begun, self._model(request))
+
+    def _model(self, request: TaskRequest) -> str:
+        """The model that is asked for, by name and version."""
         sent = self._defaults.apply(request)
-        return Order(resolve, begun, model_label(sent.model_name, sent.model_version))
+        return model_label(sent.model_name, sent.model_version)
 
     async def _check_new(self, request: Request, name: str) -> None:
         """Judge what has not begun; what has is paid for, and gone on with whatever the config says by now."""

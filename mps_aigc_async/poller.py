@@ -28,7 +28,7 @@ from .errors import (
 from .faults import as_aigc_error
 from .ledger import JobRecord
 from .ledger.record import request_of
-from .limits import AccountLimits, SendTime, Slot
+from .limits import AccountLimits, HeldBack, SendTime, Slot
 from .ownership import Owner
 from .states import Ending, Kind, TaskFault, TaskState
 from .task_ends import NOT_FOUND_MOST, not_found, says_no_task
@@ -274,6 +274,9 @@ class Poller:
         asked = loop.time()
         try:
             status = await self._answer(watch, send_time)
+        except HeldBack:  # nothing was sent, so that the poll is still due
+            self._queue(watch.kind).add(watch, 0.0)
+            return
         except AigcError as error:
             await self._poll_failed(watch, error, asked)
             return

@@ -163,6 +163,35 @@ def test_while_creates_are_held_back_none_is_left_in_intent(tmp_path: Path) -> N
     run(main())
 
 
+@pytest.mark.parametrize("action", ["DescribeAigcImageTask", "DescribeAigcTaskList"])
+def test_calls_that_were_prepared_before_are_signed_at_the_time_when_they_go_out(action: str) -> None:
+    """A signature is refused after 5 minutes: polls, and calls of the user's own."""
+
+    async def main() -> None:
+        ages = list[float]()
+
+        class Signed(Asking):
+            async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
+                async def reached() -> None:
+                    await gate()
+                    ages.append(wall() - int(request.headers["X-TC-Timestamp"]))
+
+                return await super().exchange(request, reached, sent)
+
+        down = ANSWERS["MPS, throttled behind 200"]
+        transport = Signed(in_memory(), lambda number: (*down, "400") if number == 8 else None, action)
+        async with AigcClient(configured(images=30, poll_ms=1000), transport=lambda: transport, wall=wall) as client:
+            batch = [ImageRequest(id=f"{number}", prompt="x") for number in range(30)]
+            asked = [asyncio.create_task(client.call("DescribeAigcTaskList", {"Limit": 1})) for _ in range(30)]
+            assert await _outcomes(client, batch) == [None] * 30
+            await asyncio.gather(*asked, return_exceptions=True)
+        assert transport.asked
+        assert transport.sent[-1] > transport.asked[0] + 400
+        assert max(ages) < 5
+
+    run(main())
+
+
 async def _outcomes(client: AigcClient, batch: list[ImageRequest]) -> list[object]:
     return [outcome.error async for outcome in client.run(batch)]
 

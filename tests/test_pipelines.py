@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mps_aigc_async import (
     AccountError,
+    AigcClient,
     CreateOutcomeUnknown,
     ImageRequest,
     ImageResult,
@@ -28,12 +29,13 @@ from mps_aigc_async import (
 )
 from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.limits import Slots
-from mps_aigc_async.pipelines import Defaults, ImageDefaults, Lookahead, VideoDefaults, chains_ahead
+from mps_aigc_async.pipelines import Ahead, Defaults, ImageDefaults, Lookahead, VideoDefaults, chains_ahead
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 from mps_aigc_async.wire.vod import Vod
 
+from .limits.crowded import Crowded, CrowdedTransport
 from .support import accepted, client_of, configured, in_memory
 
 KLING = Defaults(
@@ -100,6 +102,69 @@ def test_a_chain_whose_image_is_kept_counts_among_those_that_do_not_expire() -> 
     assert ahead.over(ImageRequest(prompt="x"), Kind.VIDEO) is ahead.expiring[Kind.VIDEO]
     ending = ImageRequest(prompt="x", vod=VodOptions(storage_mode="Permanent", expire_time="2026-10-01T10:00:00Z"))
     assert ahead.over(ending, Kind.VIDEO) is ahead.expiring[Kind.VIDEO]
+
+
+@pytest.mark.parametrize(("crowded_kind", "crowded_chains"), [("image", 60), ("video", 60), ("image", 100)])
+def test_chains_that_wait_for_a_crowded_model_let_others_pass(crowded_kind: str, crowded_chains: int) -> None:
+    """30 chains may run ahead, and 40 more are read: neither is filled by chains whose model runs one task at once."""
+
+    def of(crowded: tuple[str, ...], number: int) -> ImageToVideo:
+        models = {kind: "H3" if kind in crowded else "02" for kind in ("image", "video")}
+        return ImageToVideo(
+            id=f"{'crowded' if crowded else 'free'}-{number}",
+            image=ImageRequest(prompt="x", model_name="Hailuo", model_version=models["image"]),
+            video=VideoRequest(prompt="x", model_name="Hailuo", model_version=models["video"]),
+        )
+
+    async def main() -> None:
+        service = Crowded(wall, {"Hailuo H3": 1}, rate=20)
+        config = configured(images=20, videos=10, catalog="off")
+        began, ends = wall(), list[float]()
+        async with AigcClient(config, transport=lambda: CrowdedTransport(service), wall=wall) as client:
+            batch = [*(of((crowded_kind,), n) for n in range(crowded_chains)), *(of((), n) for n in range(20))]
+            async with client.run(batch) as outcomes:
+                async for outcome in outcomes:
+                    assert outcome.ok, outcome.error
+                    ends += [wall() - began] * outcome.job_id.startswith("free")
+                    if len(ends) == 20:
+                        break
+        assert max(ends) < 400  # 20 images and 2 rounds of 10 videos, of a minute each, and one that is in the way
+
+    run(main())
+
+
+def test_chains_of_all_models_together_run_no_further_ahead_than_their_urls_live() -> None:
+    async def main() -> None:
+        slots = {kind: Slots(1000) for kind in Kind}
+        ahead = Ahead(Kind.VIDEO, slots, 12 * 3600.0)
+        chains = [asyncio.create_task(ahead.acquire([f"image {n % 9}", "video"])) for n in range(200)]
+        await asyncio.sleep(1)
+        assert sum(chain.done() for chain in chains) == chains_ahead(Kind.VIDEO, dict.fromkeys(Kind, 1000), 1, 43200)
+        for chain in chains:
+            chain.cancel()
+        await asyncio.wait(chains)
+
+    run(main())
+
+
+def test_chains_run_ahead_of_a_crowded_models_videos_by_what_that_model_takes() -> None:
+    async def main() -> None:
+        slots = {kind: Slots(1000) for kind in Kind}
+        videos = slots[Kind.VIDEO]
+        for number in range(100):
+            videos.adopt(f"{number}", "H3" if number == 0 else "02")
+        videos.refused("H3")
+        ahead = Ahead(Kind.VIDEO, slots, 12 * 3600.0)
+        chains = [asyncio.create_task(ahead.acquire(["image", "H3"])) for _ in range(200)]
+        others = [asyncio.create_task(ahead.acquire(["image", "02"])) for _ in range(200)]
+        await asyncio.sleep(1)
+        assert sum(chain.done() for chain in chains) == chains_ahead(Kind.VIDEO, dict.fromkeys(Kind, 1000), 1, 43200)
+        assert all(chain.done() for chain in others)
+        for chain in chains:
+            chain.cancel()
+        await asyncio.wait(chains)
+
+    run(main())
 
 
 def test_a_chain_becomes_an_image_and_the_video_that_begins_with_it() -> None:

@@ -2,7 +2,8 @@
 
 The service does not publish the cap. What ran here when it refused one more is that cap as far as we can know, and from
 then on it is the one in force. A create goes when one of ours has ended, and otherwise, since others may share the
-account, one more is tried every `PROBE_S`. So a cap that was learnt by mistake costs time, and is forgotten again.
+account, one more is tried every `PROBE_S`; for a model's cap, which may have been learnt by mistake (`refusals`), soon,
+and then less and less often. So a mistake costs little time, and is forgotten again.
 
 There is a cap for all tasks of a kind (LimitExceeded.CreateTask is documented per account), and one for the tasks of a
 single model: Hailuo H3 and VOD's models say RequestLimitExceeded of theirs (reported, 2026-08).
@@ -15,12 +16,17 @@ from typing import Final
 from .refusals import Streak
 
 PROBE_S: Final = 20.0
-"""Seconds without a place after which one create more is tried: a task runs for minutes, and a refusal is free. Hailuo
-H3's refusals are reported to pass after some 20 s, too."""
+"""Most seconds without a place after which one create more is tried: a task runs for minutes, and a refusal is free.
+Hailuo H3's refusals are reported to pass after some 20 s, too."""
+
+FIRST_PROBE_S: Final = 1.25
+"""Seconds until the first such try of a model's after a refusal, and after a try that found room; they double with each
+that finds none. If the refusal was for the rate and taken for one of concurrency, it is over after a window of a
+second. With 20 s each time, a batch took seven times as long where the service's rate was a fifth of ours (2026-11)."""
 
 LATE_PROBE_S: Final = 300.0
-"""The same where the service accepts every create and refuses inside the task (`refused_within`): each try costs a task
-and its job's patience. As long as a usual video runs (guide of 2026-05-29)."""
+"""The same as PROBE_S where the service accepts every create and refuses inside the task (`refused_within`): each try
+costs a task and its job's patience. As long as a usual video runs (guide of 2026-05-29)."""
 
 HEARD_S: Final = 60.0
 """Seconds after which a task that such a try has made is taken to have found room: some polls after its create."""
@@ -32,8 +38,9 @@ class Cap:
     `changed` is called when there may be more room than before. Who counts a slot in and out is `slots.Slots`.
     """
 
-    def __init__(self, capacity: int, changed: Callable[[], None]) -> None:
+    def __init__(self, capacity: int, changed: Callable[[], None], first_probe_s: float = PROBE_S) -> None:
         self.capacity = capacity
+        self._first_probe_s = first_probe_s
         self.learnt: int | None = None
         """The service's own cap, where its refusals have told one below the capacity."""
         self.running = 0
@@ -46,6 +53,9 @@ class Cap:
         """The refusals for the rate since the latest accepted create, while they do not tell of a cap."""
         self._changed = changed
         self._probing = False
+        self._probe_s = first_probe_s
+        self._refused_at = 0
+        """What ran at the latest refusal."""
         self._refuses_within = False
         """Whether the service has accepted a task and then refused it: an accepted create proves no room."""
         self._probe_timer: asyncio.TimerHandle | None = None
@@ -91,13 +101,17 @@ class Cap:
     def refused(self, wait_s: float = 0.0) -> None:
         """The service had no room for one task more than what runs here, and asked not to be asked for `wait_s`."""
         loop = asyncio.get_running_loop()
-        self._probing, self.streak = False, None
+        if self._probing:
+            found_room = self.occupied > self._refused_at
+            self._probe_s = self._first_probe_s if found_room else min(PROBE_S, 2 * self._probe_s)
+        self._probing, self.streak, self._refused_at = False, None, self.occupied
         if wait_s > 0:
             if self._shut_timer is not None:
                 self._shut_timer.cancel()
             self._shut_timer = loop.call_later(wait_s, self._open)
         self._learn(self.occupied)
-        self._probe_in(max(LATE_PROBE_S if self._refuses_within and self.occupied else PROBE_S, wait_s))
+        early_s = min(PROBE_S, self._probe_s)
+        self._probe_in(max(LATE_PROBE_S if self._refuses_within and self.occupied else early_s, wait_s))
 
     def refused_within(self) -> None:
         """The service accepted a task and then ended it for want of room beside what runs here: from now on a create

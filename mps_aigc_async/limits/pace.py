@@ -67,7 +67,7 @@ class Send:
 
 
 class HeldBack(TransportError):
-    """A create was not sent at its send time, because the service has asked for none for a while."""
+    """A call was not sent at its send time, because the service has asked for none of the action for a while."""
 
 
 class Stream:
@@ -124,8 +124,10 @@ class Stream:
         return few > 0 and (len(self._recent) < few or self._recent[-few].went <= due - self.window)
 
     def hold_until(self, time: float) -> None:
-        """Let nothing go out before `time`."""
+        """Let nothing go out before `time`. The stream begins again there: its places must not lag behind, since all
+        that waited would go out in a bunch."""
         self.held_until = max(self.held_until, time)
+        self._next = max(self._next, time)
 
     def share(self, now: float) -> float:
         """The share of the full rate in force: 1 unless the service has refused calls for their rate."""
@@ -193,14 +195,15 @@ class SendTime:
     async def reach(self) -> None:
         """Return when the time has come, and note when that really was. Call it right before the first byte goes.
 
-        Raises HeldBack for a create that the service has asked not to be sent for a while: its intent, which is on
-        disk, must not stay there unsent, since a crash would leave the create in doubt.
+        Raises HeldBack if the service has asked for no call of the action for a while: what was prepared must not wait
+        so long. A create's intent is on disk, where a crash would leave the create in doubt; a signature ends after
+        5 minutes.
         """
         loop = asyncio.get_running_loop()
         while True:
             late, held_s = loop.time() - self._send.due, self._stream.held_until - loop.time()
             if held_s > 0 and self._send.due < self._stream.held_until:
-                if self._confirm is not None and held_s > LEAD_S:
+                if held_s > LEAD_S:
                     raise HeldBack("not sent: the service has asked to wait", ending=Ending.NEVER_DELIVERED)
                 self._send = self._stream.take(loop.time())
             elif late > LATE_S:  # ahead of all waiters: what this send prepared must not grow old

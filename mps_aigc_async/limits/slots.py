@@ -15,13 +15,12 @@ room for both its kind and its model: one that waits for its model's room alone 
 
 import asyncio
 import heapq
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import count
 
 from ..callbacks import ignore
-from .caps import Cap
+from .caps import FIRST_PROBE_S, Cap
 
 
 class Slot:
@@ -120,13 +119,53 @@ class Slot:
             self._timer = None
 
 
-@dataclass(order=True, slots=True)
+@dataclass(eq=False, slots=True)
 class _Waiter:
-    """Who waits for a slot, in the order of the tickets."""
+    """Who waits for a slot."""
 
     ticket: int
-    slot: asyncio.Future[Slot] = field(compare=False)
-    held_up: Callable[[], None] = field(compare=False)
+    slot: asyncio.Future[Slot]
+    held_up: Callable[[], None]
+
+
+class _Queue:
+    """Who waits for the same, in the order of the tickets.
+
+    A heap of tickets beside a map, and not of the waiters: thousands that are cancelled at once (a client that closes)
+    leave it in a moment each, however many wait.
+    """
+
+    def __init__(self) -> None:
+        self._waiters: dict[int, _Waiter] = {}
+        self._tickets: list[int] = []
+        """A heap: the first one waits; further ones may have left."""
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    def __iter__(self) -> Iterator[_Waiter]:
+        return iter(tuple(self._waiters.values()))
+
+    @property
+    def first_ticket(self) -> int:
+        return self._tickets[0]
+
+    def add(self, waiter: _Waiter) -> None:
+        self._waiters[waiter.ticket] = waiter
+        heapq.heappush(self._tickets, waiter.ticket)
+
+    def pop(self) -> _Waiter:
+        waiter = self._waiters[self.first_ticket]
+        self.leave(waiter)
+        return waiter
+
+    def leave(self, waiter: _Waiter) -> None:
+        """Take a waiter out; one that is out already stays so."""
+        self._waiters.pop(waiter.ticket, None)
+        if len(self._tickets) > 2 * len(self._waiters):
+            self._tickets = sorted(self._waiters)
+        while self._tickets and self._tickets[0] not in self._waiters:
+            heapq.heappop(self._tickets)
 
 
 class Slots:
@@ -138,12 +177,13 @@ class Slots:
 
     def __init__(self, capacity: int) -> None:
         self._kind = Cap(capacity, self._give_next)
+        self._capacity_of: Callable[[str], int] | None = None
         self._models: dict[str, Cap] = {}
         """The caps of the models of which something runs, waits or is known."""
         self.named: dict[str, Slot] = {}
         self._tickets = count()
-        self._queues: dict[str, list[_Waiter]] = {}
-        """Who waits, by model: a heap each, none of them empty."""
+        self._queues: dict[str, _Queue] = {}
+        """Who waits, by model: none of them empty."""
 
     def __repr__(self) -> str:
         return f"<Slots {self.running}/{self.in_force}, {self.waiting} waiting>"
@@ -197,7 +237,7 @@ class Slots:
     def cap(self, model: str) -> Cap:
         """How many of a model's tasks may run."""
         if model not in self._models:
-            self._models[model] = Cap(self.capacity, self._give_next)
+            self._models[model] = Cap(self._capacity(model), self._give_next, FIRST_PROBE_S)
         return self._models[model]
 
     def caps(self, model: str) -> tuple[Cap, Cap]:
@@ -216,7 +256,7 @@ class Slots:
         if self._has_room(model):  # then nobody waits for the same
             return self._take(ticket, model)
         waiter = _Waiter(ticket, asyncio.get_running_loop().create_future(), held_up)
-        heapq.heappush(self._queues.setdefault(model, []), waiter)
+        self._queues.setdefault(model, _Queue()).add(waiter)
         if self.cap(model).learnt is not None:
             held_up()
         try:
@@ -243,10 +283,16 @@ class Slots:
         if name not in self.named:
             self._take(next(self._tickets), model).keep_for(seconds, name)
 
-    def resize(self, capacity: int) -> None:
-        for cap in (self._kind, *self._models.values()):
-            cap.capacity = capacity
+    def resize(self, capacity: int, of_model: Callable[[str], int] | None = None) -> None:
+        """Have this capacity from now on; `of_model` tells a model's own, if that is another."""
+        self._kind.capacity = capacity
+        self._capacity_of = of_model
+        for model, cap in self._models.items():
+            cap.capacity = self._capacity(model)
         self._give_next()
+
+    def _capacity(self, model: str) -> int:
+        return self.capacity if self._capacity_of is None else self._capacity_of(model)
 
     def refused(self, model: str | None = None, wait_s: float = 0.0) -> None:
         """The service had no room for one task more than what runs here: of this model, or of any (None). It asked not
@@ -262,8 +308,13 @@ class Slots:
         self.cap(model).refused_within()
         self._hold_up(model)
 
+    def hold_up(self, concerns: Callable[[str], bool]) -> None:
+        """Tell those who wait for the room of a model that this concerns that others may pass."""
+        for model in filter(concerns, tuple(self._queues)):
+            self._hold_up(model)
+
     def _hold_up(self, model: str) -> None:
-        for waiter in tuple(self._queues.get(model, ())):
+        for waiter in self._queues.get(model, ()):
             waiter.held_up()
 
     def returned(self, slot: Slot) -> None:
@@ -287,7 +338,7 @@ class Slots:
 
     def _give_next(self) -> None:
         while (model := self._next_model()) is not None:
-            waiter = heapq.heappop(self._queues[model])
+            waiter = self._queues[model].pop()
             if not self._queues[model]:
                 del self._queues[model]
             if not waiter.slot.cancelled():
@@ -298,16 +349,15 @@ class Slots:
         if not self._kind.has_room:
             return None
         with_room = (model for model in self._queues if self.cap(model).has_room)
-        return min(with_room, key=lambda model: self._queues[model][0], default=None)
+        return min(with_room, key=lambda model: self._queues[model].first_ticket, default=None)
 
     def _leave(self, model: str, waiter: _Waiter) -> None:
-        queue = self._queues.get(model, [])
-        with suppress(ValueError):  # a slot freed in the same turn has taken it out already
-            queue.remove(waiter)
-            heapq.heapify(queue)
-        if not queue:
-            self._queues.pop(model, None)
-            self._forget(model)
+        queue = self._queues.get(model)
+        if queue is not None:  # a slot freed in the same turn may have taken it out already
+            queue.leave(waiter)
+            if not queue:
+                del self._queues[model]
+        self._forget(model)
 
     def _forget(self, model: str) -> None:
         """Models come and go; what is known of one that is idle would be known of a new one."""

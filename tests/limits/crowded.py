@@ -67,7 +67,8 @@ class Crowded:
     def _status(self, task_id: str) -> dict[str, object]:
         if self._ends[task_id][1] > self.clock():
             return {"Status": "RUN"}
-        return {"Status": "DONE", "VideoUrls": [f"https://files.example/{task_id}.mp4"], "Message": "ok"}
+        url = f"https://files.example/{task_id}"
+        return {"Status": "DONE", "VideoUrls": [f"{url}.mp4"], "ImageUrls": [f"{url}.png"], "Message": "ok"}
 
     def open_to_all(self) -> None:
         """Take as many tasks as come."""
