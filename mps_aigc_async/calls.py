@@ -177,8 +177,8 @@ class Calls:
             self._limits.pace(call.action).hold(wait_s)
 
     def _read(self, decode: Callable[[HttpAnswer], T], request: HttpRequest, answer: HttpAnswer) -> T:
-        """What the answer says, masked. Raises NoTaskId for a create's whose TaskId had to be masked: there is a
-        task, and this text is not its name."""
+        """Decode an answer and mask it. Raises NoTaskId if a create's TaskId had to be masked: the task exists, and
+        the masked text does not name it."""
         mask = self._keys.mask
         try:
             value = decode(answer)
@@ -216,8 +216,8 @@ class Calls:
         on_retry: OnRetry = ignore,
         require: Callable[[], None] = ignore,
     ) -> T:
-        """Make attempts of a call, each at a pace of its own, until one succeeds or the policy gives up. What `require`
-        raises before an attempt takes its send time ends them."""
+        """Make attempts of a call, each at a pace of its own, until one succeeds or the policy gives up. An error
+        that `require` raises before an attempt takes its send time ends them."""
         loop = asyncio.get_running_loop()
         attempts, since, clock_corrected = 0, 0.0, False
         while True:

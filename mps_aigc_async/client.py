@@ -250,8 +250,8 @@ class AigcClient:
     async def task_list(self, page: int = 1, page_size: int = 20, *, only: TaskFilter | None = None) -> TaskList:
         """One page of the account's tasks of other AIGC scenes (redraw, drama, documents to videos), on MPS.
 
-        What `generate` and its like create is not among them: the service lists it nowhere. Raises InvalidRequest on
-        another backend.
+        The tasks of `generate` and its like are not among them: the service lists those nowhere. Raises InvalidRequest
+        on another backend.
         """
         return task_list(await self.call("DescribeAigcTaskList", list_params(page, page_size, only)))
 

@@ -97,7 +97,7 @@ class Credentials:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be quoted: the SecretId too, which is half of a pair."""
+        """The texts that must not be quoted: the SecretId too, which is half of a pair."""
         return (self.secret_id, *(secret.get_secret_value() for secret in (self.secret_key, self.token) if secret))
 
     @property

@@ -214,9 +214,9 @@ class TaskFailed(AigcError):
     """
 
     urls: tuple[str, ...] = ()
-    """What the task made all the same, where its answer told: the ledger keeps it."""
+    """The URLs of results that the failed task left, if its answer told; the ledger keeps them."""
     file_ids: tuple[str, ...] = ()
-    """The same by VOD's ids."""
+    """VOD's ids of such results."""
 
     may_have_result = False
     """Whether the service called the task done, with a reason and without a result: one may still come, so that

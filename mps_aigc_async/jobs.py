@@ -257,7 +257,10 @@ class Jobs:
             job = await self.ledger.get(job_id)
             if job is None or job.state is not JobState.UNKNOWN:
                 state = "is not in the ledger" if job is None else f"is {job.state}"
-                raise InvalidRequest(f"the job {state}: only one of unknown outcome can be settled", job_id=job_id)
+                whole = "" if "/" in job_id else f"; name the job with its kind, such as {job_id}/{Kind.IMAGE}"
+                raise InvalidRequest(
+                    f"the job {state}: only one of unknown outcome can be settled{whole}", job_id=job_id
+                )
             match how:
                 case CreateAgain():
                     settled = self._creates.sessions.planned_again(job)
@@ -439,7 +442,7 @@ class Jobs:
         return job.moved(JobState.FAILED, **left)
 
     def _left_by(self, job: JobRecord, ended: Ended) -> Changes:
-        """What a task's end leaves in its job's row. A failed task may have made something too, and that is kept."""
+        """The changes that a task's end makes to its job's row. A failed task's results are kept too."""
         status = ended.status
         lifetime = status.lifetime
         bucket = self._bucket(job)

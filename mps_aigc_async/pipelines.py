@@ -47,7 +47,7 @@ USUAL_S: Final[Mapping[Kind, float]] = {Kind.VIDEO: 300.0, Kind.AUDIO: 300.0}
 """The longest that the guide of 2026-05-29 calls usual for a video (3 to 5 minutes). No document tells an audio's."""
 
 _GOES_ON: Final[Mapping[Kind, Callable[[object], dict[str, object]]]] = {
-    # What a chain's step takes from the one before it: a URL, or a result that VOD tells by its id alone.
+    # The input that a chain's step takes from the one before it: a URL, or a result that VOD tells by its id alone.
     Kind.VIDEO: lambda made: {"first_frame": made},
     Kind.AUDIO: lambda made: {"videos": (made,)},
 }
@@ -466,7 +466,7 @@ def _partial(made: Sequence[StepResult]) -> Partial | None:
 
 
 def _handed_on(before: JobRecord) -> object:
-    """What a step goes on from: the first URL of the one before it, or its result, if that has an id alone."""
+    """The input of the next step: the first URL of the one before it, or its result, if that has an id alone."""
     return before.urls[0] if before.urls else before.result()
 
 

@@ -58,7 +58,7 @@ class Ended:
     """How a watched task ended. Times are Unix seconds."""
 
     status: TaskStatus
-    """Of a task that was given up because its result has not come, it still says DONE."""
+    """It still says DONE for a task that was given up because its result has not come."""
     seen_at: float
     """When the answer that said so came."""
     unfinished_at: float | None
@@ -210,7 +210,7 @@ class Poller:
         return next((steps[kind] for kind in reversed(Kind) if kind in steps), None)
 
     def watch(self, watch: Watch) -> Watch:
-        """Poll a task from now on. One that is watched as the same kind already keeps its watch, which is returned
+        """Poll a task from now on. If the task is watched as the same kind already, its watch is kept and returned
         instead."""
         known = self._watches.get((watch.kind, watch.task_id))
         if known is not None:

@@ -11,7 +11,7 @@ from .states import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a task used and made, as the service counts it for its bill (VOD's videos). None is not told."""
+    """A task's use and output, as the service counts them for its bill (VOD's videos). None is not told."""
 
     output_seconds: float | None = None
     """Seconds of the video that was made: told for every model."""
@@ -41,12 +41,12 @@ class TaskResult:
     file_ids: tuple[str, ...] = ()
     """VOD's ids of the results, where they are kept there (`VodOptions(storage_mode="Permanent")`)."""
     bare_file_ids: tuple[str, ...] = ()
-    """Those of `file_ids` whose result has no URL. Saving asks VOD for one."""
+    """The part of `file_ids` whose results have no URL. Saving asks VOD for one."""
     files: tuple[Path, ...] = ()
     """The saved results in the URLs' order, then those of `bare_file_ids`; empty without `save_to`. If some could not
     be saved, only the saved ones: see `is_saved`."""
     usage: Usage | None = None
-    """What the service counts for its bill, where it tells (VOD's videos)."""
+    """The service's count for its bill, if it tells (VOD's videos)."""
     begun_at: datetime | None = None
     """When the service began to work on the task (UTC), where it tells (VOD)."""
     finished_at: datetime | None = None

@@ -148,7 +148,7 @@ class Sessions:
                 await self._calls.call(self._dialect.describe(kind, NO_TASK))
 
     def what_follows(self, job: JobRecord) -> str:
-        """What becomes of a create that was not answered, for its error's text."""
+        """The fate of a create that was not answered, for its error's text."""
         if job.session_id and self.trust.holds_for(job):
             return (
                 "for 3 days it is sent again with its session only, of which the service refuses a second create: the "

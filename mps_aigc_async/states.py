@@ -69,7 +69,7 @@ class TaskState(StrEnum):
 
 
 class TaskFault(StrEnum):
-    """What failed a task that was accepted, where the service says so by a code (VOD, and a relay that hands it on)."""
+    """The reason why an accepted task failed, if the service gives a code (VOD, and a relay that hands it on)."""
 
     CONCURRENCY = "concurrency"
     """The model took no more tasks of this account."""

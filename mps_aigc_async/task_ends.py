@@ -1,4 +1,4 @@
-"""What follows when the service has ended a task without a result, or does not know it. Pure decisions.
+"""The next step when the service has ended a task without a result, or does not know it. Pure decisions.
 
 Nothing may be paid for twice, so that a task's failure alone sends nothing: the user decides (`retry_failed`). The one
 exception is a task that the model refused for want of room, and its evidence is named in `is_planned_again`.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -380,6 +381,26 @@ def test_an_older_ledger_becomes_the_configs_and_its_doubts_are_not_sent_again(
         with pytest.raises(Exception, match="belongs to subAppId '2'"):
             async with client_of(service, vod_config(sub_app_id=1), ledger):
                 pass
+
+    run(main())
+
+
+def test_a_ledger_that_was_taken_for_a_wrong_application_can_be_corrected_as_the_warning_says(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        service, ledger = VodService(), tmp_path / "jobs.db"
+        async with client_of(service, vod_config(sub_app_id=1), ledger) as client:
+            await client.generate(REQUEST)
+        written_before(ledger)
+        async with client_of(service, vod_config(sub_app_id=2), ledger):
+            pass
+        (statement,) = re.findall(r'sqlite3 LEDGER "(.+?)"', caplog.text)
+        with closing(sqlite3.connect(ledger)) as database, database:
+            database.execute(statement.replace("ID'", "1'", 1))
+        async with client_of(service, vod_config(sub_app_id=1), ledger) as client:
+            assert (await client.generate(REQUEST)).task_id == "task-0"
+        assert len(service.bodies) == 1
 
     run(main())
 

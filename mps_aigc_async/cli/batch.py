@@ -63,7 +63,7 @@ def check_batch(path: Path, check: Callable[[Request], None]) -> Batch:
                 totals.update(step.kind for step in steps_of(request))
     if faults:
         told = "\n".join([*faults, *([f"  and {more} more"] if more else [])])
-        raise BadBatch(f"the batch cannot be run, nothing was sent; mend these lines:\n{told}")
+        raise BadBatch(f"the batch cannot be run, nothing was sent; fix these lines:\n{told}")
     if not totals:
         raise BadBatch('the batch is empty: write one request per line, such as {"image": {"prompt": "a lake"}}')
     return Batch(path, totals)

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, TaskNotFound
 from ..ledger.reading import IN_FOLDER, of_state, reading
 from ..states import JobState, Kind, TaskState
 from ..wire.dialect import TaskStatus
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
-from .screen import Exit, printable, say
+from .screen import Exit, complain, printable, say
 from .summary import tell_census
 
 
@@ -70,6 +70,12 @@ def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:
         answer = asyncio.run(poll())
     except Interrupted:
         return Exit.INTERRUPTED
+    except TaskNotFound:
+        complain(
+            f"the service does not know {printable(task_id)}: check that it is a task of kind {kind}, and that "
+            "account, region and vod.subAppId are those that it was created with"
+        )
+        raise
     progress = "" if answer.progress is None else f", {answer.progress}%"
     say(f"{task_id}: {printable(answer.word)} ({answer.state}{progress})")
     kept = [f"VOD file {file_id}" for file_id in answer.file_ids]
@@ -81,7 +87,7 @@ def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:
 
 
 def _facts_of(answer: TaskStatus) -> Iterator[str]:
-    """What the service tells beside a task's results."""
+    """The service's facts beside a task's results."""
     times = {"began": answer.begun_at, "ended": answer.finished_at, "kept until": answer.lifetime.ends_at}
     for what, at in times.items():
         if at is not None:

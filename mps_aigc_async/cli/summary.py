@@ -28,7 +28,8 @@ def tell_reasons(tally: Tally) -> None:
     """Why requests did not end well, alike ones together, and what can be done."""
     for text, reason in tally.reasons.items():
         ids = ", ".join(reason.ids) + (", …" if reason.count > len(reason.ids) else "")
-        say(f"{reason.count} not well: {printable(text)}\n  {ids}\n  {advice_for(reason.error)}")
+        needs = "needs" if reason.count == 1 else "need"
+        say(f"{reason.count} {needs} attention: {printable(text)}\n  {ids}\n  {advice_for(reason.error)}")
     if tally.other_reasons:
         say(f"{tally.other_reasons} more, for other reasons")
 

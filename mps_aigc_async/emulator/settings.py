@@ -59,9 +59,9 @@ class Settings:
     relay_query: str = "/tencent-vod/v1/query/{task_id}"
     """The path of the relay's query, which its own pages don't document."""
     relay_envelope: RelayEnvelope = "detail"
-    """What the query answers: VOD's DescribeTaskDetail, or that wrapped in the family's task record."""
+    """The answer to a query: VOD's DescribeTaskDetail, or that wrapped in the family's task record."""
     relay_create_envelope: RelayEnvelope = "detail"
-    """What a create answers: VOD's Response, or the task's id in the family's task record."""
+    """The answer to a create: VOD's Response, or the task's id in the family's task record."""
     relay_sessions: bool = True
     """False for a relay that ignores `session_id`: a second create of one session makes a second task."""
 

@@ -25,7 +25,7 @@ _UNSUPPORTED = ("FileId", "CreateTime", "FinishTime")
 """Filters of DescribeTasks that the emulator refuses rather than get them wrong."""
 
 MAX_FILES = 20
-"""Of one DescribeMediaInfos ("媒体文件 ID 列表，N 从 0 开始取值，最大 19")."""
+"""Most files of one DescribeMediaInfos ("媒体文件 ID 列表，N 从 0 开始取值，最大 19")."""
 
 _NEWEST_FIRST = {"Field": "CreateTime", "Order": "Desc"}
 """The one order in which the emulator lists."""

@@ -57,11 +57,11 @@ class Ledger(Protocol):
         ...
 
     async def facts(self) -> Mapping[str, str]:
-        """What was learnt about the service, by name."""
+        """Facts learnt about the service, by name."""
         ...
 
     async def keep_fact(self, name: str, value: str) -> None:
-        """Keep what was learnt about the service. Raises LedgerError if it cannot be written."""
+        """Keep a fact learnt about the service. Raises LedgerError if it cannot be written."""
         ...
 
     async def counts(self) -> Mapping[JobState, int]:

@@ -22,7 +22,7 @@ STALE_S: Final = 3600.0
 """Age in seconds at which a temporary file counts as left by a killed process: making a ledger takes milliseconds."""
 
 ADDED_LATER: Final = frozenset({"subAppId"})
-"""What a ledger belongs to that earlier versions did not write down: VOD's application, since 2026-11."""
+"""Parts of a ledger's owner that earlier versions did not write down: VOD's application, since 2026-11."""
 
 _NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
 """How a file system says that it syncs no folders."""

@@ -90,7 +90,7 @@ class JobRecord:
     sent_at: float | None = None
     """When the latest create went out."""
     session_id: str = ""
-    """What its creates carry, where the service takes session ids (VOD, the relay). All creates of one session send the
+    """The session id of its creates, where the service takes one (VOD, the relay). All creates of one session send the
     same request."""
     task_id: str | None = None
     submitted_at: float | None = None
@@ -99,11 +99,11 @@ class JobRecord:
     request_id: str | None = None
     """Of the create while submitted; of the answer that ended the task afterwards."""
     urls: tuple[str, ...] = ()
-    """Of a *failed* job too: a task that failed may have made something all the same."""
+    """The results; a *failed* job may have some too."""
     file_ids: tuple[str, ...] = ()
     """VOD's ids of the results, where they are kept there."""
     bare_file_ids: tuple[str, ...] = ()
-    """Those of `file_ids` whose result has no URL."""
+    """The part of `file_ids` whose results have no URL."""
     resolution: str | None = None
     duration: float | None = None
     """Seconds, of an audio."""
@@ -122,7 +122,7 @@ class JobRecord:
     progress: int | None = None
     """Per cent at the task's end, where the service told: how far a failed one came."""
     usage: Usage | None = None
-    """What the service counted for its bill, where it told."""
+    """The service's count for its bill, if it told."""
     begun_at: float | None = None
     """When the service began to work on the task, by the service's own word."""
     finished_at: float | None = None

@@ -55,6 +55,10 @@ _TWINS: Final = """
 _PLANNED_AT: Final = COLUMNS.index("planned_at")
 _STATES: Final = frozenset(JobState)
 
+CORRECTION: Final = "sqlite3 LEDGER \"UPDATE belongs_to SET is_for = 'ID' WHERE what = '{what}'\""
+"""The command that gives a ledger another owner: without it, one that was taken for a wrong application opens only for
+that one."""
+
 BUSY_TIMEOUT_MS: Final = 2000
 """How long SQLite waits for another connection's lock before a statement fails. A tool that writes the file needs
 milliseconds; a failed commit is retried, and the ledger can be read in between."""
@@ -178,11 +182,12 @@ class SqliteLedger:
         if await self._value("SELECT 1 FROM jobs WHERE state != 'planned' LIMIT 1"):
             _log.warning(
                 "the ledger %s of an earlier version does not name its %s: it is taken for the config's, %s. If it was "
-                "written with another one, stop and correct the config. %d of its jobs are in doubt, and are not sent "
-                "again by themselves: settle them",
+                "written with another one, stop, correct the config, and write the right one into the ledger: %s. %d "
+                "of its jobs are in doubt, and are not sent again by themselves: settle them",
                 self._path,
                 ", ".join(added),
                 ", ".join(added.values()),
+                "; ".join(CORRECTION.format(what=what) for what in added),
                 len(doubtful),
             )
         await self._transaction(("INSERT INTO belongs_to VALUES (?, ?)", item) for item in added.items())

@@ -43,8 +43,8 @@ class LimitsKey:
 
 
 class _Account:
-    """What an account shares whatever the region: slots by kind, the retry budget, and what its tasks have taught of
-    when they end."""
+    """The limits of an account in all regions: slots by kind, the retry budget, and the tempo, which learns when tasks
+    end."""
 
     def __init__(self, kinds: Mapping[Kind, int]) -> None:
         self.slots = {kind: Slots(capacity) for kind, capacity in kinds.items()}
@@ -80,7 +80,7 @@ class AccountLimits:
         return self._paces.pace(action)
 
     def leave(self) -> None:
-        """The client is closed: its rates no longer count. What it has sent does."""
+        """The client is closed: its rates no longer count, but its sends do."""
         self._leave()
 
 

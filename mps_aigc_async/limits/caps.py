@@ -1,9 +1,9 @@
 """The service's own cap on tasks running at once, as its refusals tell it.
 
-The service does not publish the cap. What ran here when it refused one more is that cap as far as we can know, and from
-then on it is the one in force. A create goes when one of ours has ended, and otherwise, since others may share the
-account, one more is tried every `PROBE_S`; for a model's cap, which may have been learnt by mistake (`refusals`), soon,
-and then less and less often. So a mistake costs little time, and is forgotten again.
+The service does not publish the cap. The number of tasks that ran here at a refusal is the best estimate, and it is in
+force from then on. The next create goes when one of ours has ended. Others may share the account, so one more is tried
+every `PROBE_S` as well; a model's cap, which may have been learnt by mistake (`refusals`), is tried soon, and then less
+and less often. So a mistake costs little time, and is forgotten again.
 
 There is a cap for all tasks of a kind (LimitExceeded.CreateTask is documented per account), and one for the tasks of a
 single model: Hailuo H3 and VOD's models say RequestLimitExceeded of theirs (reported, 2026-08).
@@ -35,7 +35,7 @@ HEARD_S: Final = 60.0
 class Cap:
     """The tasks of one sort that run here, and how many of them may.
 
-    `changed` is called when there may be more room than before. Who counts a slot in and out is `slots.Slots`.
+    `changed` is called when there may be more room than before. `slots.Slots` counts slots in and out.
     """
 
     def __init__(self, capacity: int, changed: Callable[[], None], first_probe_s: float = PROBE_S) -> None:
@@ -46,7 +46,7 @@ class Cap:
         self.running = 0
         """Slots that are out."""
         self.occupied = 0
-        """Those of them in which a task runs, or may run."""
+        """Slots in which a task runs, or may run."""
         self.most_running = 0
         self.most_occupied = 0
         self.streak: Streak | None = None

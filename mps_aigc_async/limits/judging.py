@@ -7,8 +7,8 @@ from .slots import Slot
 
 
 def judged(slot: Slot, send_time: SendTime, refusal: Throttled) -> ServiceError:
-    """What the refusal of a create comes to: itself, and its pace slows down; or TooManyTasks, and the pace gets back
-    what it has lost to such refusals."""
+    """Judge the refusal of a create: it is returned as it is, and its pace slows down; or as TooManyTasks, and the pace
+    gets back the share that it lost to such refusals."""
     cap = slot.cap
     streak = streak_with(cap.streak, send_time.went, send_time.undo_point())
     evidence = Evidence(

@@ -8,7 +8,7 @@ from .pace import DEFAULT_JITTER_S, Pace, Stream
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rates:
-    """What one client knows of the limits: calls per second."""
+    """The limits that one client knows: calls per second."""
 
     default: float
     by_action: Mapping[str, float] = field(default_factory=dict)
@@ -19,13 +19,13 @@ class Rates:
 
 
 class Paces:
-    """The paces, under the most careful of the rates that the open clients know: the service counts them together, and
-    who knows of a lower limit may know better."""
+    """The paces, under the lowest of the rates that the open clients know: the service counts the clients together, and
+    the one with the lower limit may know better."""
 
     def __init__(self) -> None:
         self.by_action: dict[str, Pace] = {}
         self._rates: list[Rates] = []
-        """Of the open clients; of the one that was closed last while there is none."""
+        """The rates of the open clients; of the client that was closed last while none is open."""
         self._open = 0
 
     def join(self, rates: Rates) -> Callable[[], None]:

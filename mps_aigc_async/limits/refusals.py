@@ -35,7 +35,7 @@ class Streak:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known here when a create is refused."""
+    """The facts known here when a create is refused."""
 
     had_room: bool
     """Whether the action's sends in the window that ends with the refused one were few for its rate, or for the share
@@ -45,7 +45,7 @@ class Evidence:
     has_cap: bool
     """Whether the model's refusals have told its cap already, and no accepted create has refuted it."""
     refusals: int
-    """Of this model in a row, this one included."""
+    """Refusals of this model in a row, this one included."""
     windows: float
     """From the first of them to this one, in windows of the limit."""
 
@@ -59,8 +59,8 @@ def is_of_concurrency(refusal: Throttled, evidence: Evidence) -> bool:
     - the service names the time to come again (Retry-After), and the creates of the model are not refused for long
       yet: it is the rate;
     - our own pace had room while tasks of the model ran: what we sent cannot have filled the limit;
-    - the model's creates are refused in a row for longer than a window, though the pace has slowed down meanwhile. Of
-      the rate some would have been accepted; of concurrency none is before a task ends.
+    - the model's creates are refused in a row for longer than a window, though the pace has slowed down meanwhile. A
+      limit of the rate would have let some pass; one of concurrency lets none pass before a task ends.
 
     Each mistake costs time only. Another process fills the rate, and it is taken for concurrency: the model's creates
     wait until one of its tasks ends or a probe is accepted (`caps.PROBE_S`), those of other models go on, and the cap

@@ -121,7 +121,7 @@ class Slot:
 
 @dataclass(eq=False, slots=True)
 class _Waiter:
-    """Who waits for a slot."""
+    """A request for a slot."""
 
     ticket: int
     slot: asyncio.Future[Slot]
@@ -171,8 +171,8 @@ class _Queue:
 class Slots:
     """The slots of one kind: first come, first served, among those for whose model there is room.
 
-    Who goes next is decided in one synchronous step (`_give_next`), so that no cancellation finds it half done: after
-    it nobody waits for whom there is room.
+    One synchronous step (`_give_next`) decides who goes next, so that no cancellation finds it half done: after it
+    no waiter is left for whom there is room.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -183,7 +183,7 @@ class Slots:
         self.named: dict[str, Slot] = {}
         self._tickets = count()
         self._queues: dict[str, _Queue] = {}
-        """Who waits, by model: none of them empty."""
+        """The waiters, by model; no queue is empty."""
 
     def __repr__(self) -> str:
         return f"<Slots {self.running}/{self.in_force}, {self.waiting} waiting>"
@@ -203,7 +203,7 @@ class Slots:
 
     @property
     def occupied(self) -> int:
-        """Those of them in which a task runs, or may run."""
+        """Slots in which a task runs, or may run."""
         return self._kind.occupied
 
     @property
@@ -241,7 +241,7 @@ class Slots:
         return self._models[model]
 
     def caps(self, model: str) -> tuple[Cap, Cap]:
-        """What bounds a model's tasks: the kind's cap and the model's own."""
+        """The caps on a model's tasks: the kind's and the model's own."""
         return self._kind, self.cap(model)
 
     async def acquire(

@@ -156,7 +156,7 @@ def _how_it_stands(
 
 
 def _left_by(job: JobRecord) -> str:
-    """What a failed task has made all the same: worth a look before it is made again."""
+    """Results that a failed task left: worth a look before it is made again."""
     made = max(len(job.urls) + len(job.bare_file_ids), len(job.file_ids))
     return f" (it left {made} {'result' if made == 1 else 'results'}, which the ledger keeps)" if made else ""
 

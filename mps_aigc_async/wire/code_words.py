@@ -75,7 +75,7 @@ def is_about_payment(code: str) -> bool:
 
 
 def refusal_of(code: str) -> Meaning | None:
-    """What a code refuses by its words; None for one that says nothing so certain.
+    """The refusal that a code's words tell of; None for a code that says nothing so certain.
 
     >>> refusal_of("invalid_model")[1].name, refusal_of("invalid_response"), refusal_of("get_channel_failed")
     ('REFUSED', None, None)

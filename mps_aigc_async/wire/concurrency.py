@@ -2,8 +2,8 @@
 
 MPS (Hailuo H3) and VOD send RequestLimitExceeded for both, and VOD's message then says that the task reached the
 maximum concurrency (reported as tested, 2026-08; ErrCodeExt in the SDK 3.1.194: "调用超出并发限制"). Messages are for
-people and may change. One that is missed is paced as a rate, and one that is taken wrongly waits for a task to end:
-neither loses or repeats anything.
+people and may change. A missed one is paced as a rate, and a wrongly taken one waits for a task to end: neither
+loses or repeats anything.
 """
 
 import re

@@ -104,13 +104,13 @@ class TaskStatus:
     file_ids: tuple[str, ...] = ()
     """VOD's ids of the results, where they are kept there."""
     bare_file_ids: tuple[str, ...] = ()
-    """Those of `file_ids` whose result has no URL."""
+    """The part of `file_ids` whose results have no URL."""
     lifetime: Lifetime = UNSTATED
     """How long the results live, as far as the service says."""
     progress: int | None = None
     """Per cent, where the service tells (VOD, the relay)."""
     usage: Usage | None = None
-    """What the service counts for its bill, where it tells (VOD's videos)."""
+    """The service's count for its bill, if it tells (VOD's videos)."""
     begun_at: float | None = None
     """When the service began to work on the task (Unix seconds), where it tells (VOD)."""
     finished_at: float | None = None
@@ -118,7 +118,7 @@ class TaskStatus:
     fault_code: str = ""
     """The service's code of a failed task's fault; empty where there is none (MPS)."""
     fault: TaskFault | None = None
-    """What that code means."""
+    """The meaning of that code."""
     made_nothing: bool = False
     """Whether the answer shows that a failed task made nothing and is not billed (`vod_faults.made_nothing`)."""
 
@@ -144,7 +144,7 @@ class TaskStatus:
 
 
 class SessionRule(StrEnum):
-    """What is known of a service's answer to a second create of one session."""
+    """The evidence for how a service answers a second create of one session."""
 
     NONE = "none"
     """A create carries no session."""
@@ -189,8 +189,8 @@ class Dialect(Protocol):
 
     @property
     def scope(self) -> Mapping[str, str]:
-        """What else than the account and the endpoint its TaskIds and sessions are valid in, by the config's names: a
-        ledger belongs to it as well."""
+        """The further scope of its TaskIds and sessions, beside account and endpoint, by the config's names: a ledger
+        belongs to it as well."""
         ...
 
     @property

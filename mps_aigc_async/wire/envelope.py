@@ -32,7 +32,7 @@ def by_code(rows: Sequence[ErrorRow]) -> ErrorTable:
 
 
 def row_of(code: str, errors: ErrorTable) -> Meaning | None:
-    """What a code means by its own row, else by its family's; None for one of no documented family."""
+    """The meaning of a code by its own row, else by its family's; None for a code of no documented family."""
     known = code
     while known and known not in errors:
         known = known.rpartition(".")[0]

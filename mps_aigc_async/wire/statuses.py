@@ -1,4 +1,4 @@
-"""What an answer's HTTP status tells of its request, before the body is read."""
+"""Judge a request by its answer's HTTP status, before the body is read."""
 
 import re
 from enum import Enum
@@ -25,7 +25,7 @@ _AUTHORITY: Final = re.compile(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]")
 
 
 class Verdict(Enum):
-    """What a status alone decides."""
+    """The judgement by a status alone."""
 
     GOOD = "the request was processed: the body says how it ended"
     REDIRECTED = "the request was sent to a wrong address"

@@ -36,7 +36,7 @@ PILED_UP: Final = ("堆积", "排队", "繁忙", "too many", "queue", "pile", "b
 
 
 def fault_of(code: str, message: str) -> TaskFault:
-    """What failed a task. A code that no document lists tells nothing: SERVICE.
+    """The reason why a task failed. A code that no document lists tells nothing: SERVICE.
 
     `FailedOperation` is documented for tasks that pile up at the model, but elsewhere in the API it says anything: it
     means that here only beside a message that says so.
@@ -56,8 +56,8 @@ def made_nothing(task_id: str, word: str, task: Mapping[str, object]) -> bool:
 
     The evidence, all of it: the answer names the task that was asked about; the outer word is FINISH and the task's own
     is too, so that nothing is under way; the output can be read (it is absent or an object); it lists no file, not even
-    one without a URL or an id; no usage other than zeros; and no procedure that went on from a result. What the fault
-    means is `fault_of`'s, and must be a refusal by the model beside this.
+    one without a URL or an id; no usage other than zeros; and no procedure that went on from a result. `fault_of`
+    judges the fault itself, which must be a refusal by the model as well.
     """
     output = task.get("Output")
     if not task_id or answers.task_id(task.get("TaskId")) != task_id:

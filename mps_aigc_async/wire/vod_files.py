@@ -152,7 +152,7 @@ def percent(value: object) -> int | None:
 
 
 def usage(task: Mapping[str, object]) -> Usage | None:
-    """What the task used and made, as it is billed; None if the answer does not tell."""
+    """The task's use and output, as they are billed; None if the answer does not tell."""
     output = task.get("Output")
     found = output.get("Usage") if isinstance(output, dict) else None
     if not isinstance(found, dict):

@@ -23,7 +23,7 @@ KIND_OF_TYPE: Final[Mapping[str, Kind]] = {
     "SceneAigcVideoTask": Kind.VIDEO,
     "AigcAudioTask": Kind.AUDIO,
 }
-"""What the documented types of AIGC tasks make. A type's member has the type's name."""
+"""The kind that each documented type of AIGC task makes. A type's member has the type's name."""
 
 OTHER_TYPES: Final = frozenset({
     "Procedure", "EditMedia", "SplitMedia", "ComposeMedia", "WechatPublish", "WechatMiniProgramPublish", "PullUpload",

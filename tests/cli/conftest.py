@@ -115,6 +115,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     for name in [name for name in os.environ if name.startswith(("TENCENTCLOUD_", "MPS_AIGC_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys, "argv", ["mps-aigc"])  # messages show the command, and pytest may have any path
     monkeypatch.chdir(tmp_path)
     return Shell(tmp_path, dict(os.environ))
 

@@ -120,9 +120,9 @@ def test_failures_are_grouped_and_exit_1(shell: Shell, emulator: Emulator) -> No
     result = shell.call("run", shell.batch(*blocked, failing, image("good")), "--out", "made")
     assert result.exit_code == 1
     assert rows(result.stdout) == {"images": [9, 2, 2, 7, 0, 0], "videos": [1, 0, 0, 1, 0, 0]}
-    assert "7 not well: InvalidParameter.ViolationContent" in result.stdout
+    assert "7 need attention: InvalidParameter.ViolationContent" in result.stdout
     assert ", …\n  change the prompt" in result.stdout
-    assert "1 not well: The model could not generate" in result.stdout
+    assert "1 needs attention: The model could not generate" in result.stdout
     assert result.stdout.count("bad-0: failed: ") == 1
     # What failed stays failed, and is told again.
     before = created(emulator)
@@ -143,7 +143,8 @@ def test_an_unknown_outcome_is_told_and_exits_1(shell: Shell, emulator: Emulator
     assert result.exit_code == 1
     assert "lost: unknown: " in result.stdout
     assert rows(result.stdout)["images"] == [1, 0, 0, 0, 1, 0]
-    assert "sent again by themselves only if their message says so" in result.stdout
+    assert "it is not sent again by itself" in result.stdout
+    assert "decide with `mps-aigc settle DIR`" in result.stdout
     assert created(emulator) == {"image": 1, "video": 0, "audio": 0}
 
 

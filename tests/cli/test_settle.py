@@ -68,7 +68,7 @@ def test_what_is_dropped_has_failed(shell: Shell, emulator: Emulator, lost: list
     assert (dropped.exit_code, dropped.stdout.count("failed: given up")) == (0, 2)
     finished = shell.call(*lost)
     assert finished.exit_code == 1
-    assert "2 not well: given up" in finished.stdout
+    assert "2 need attention: given up" in finished.stdout
     assert len(tasks(emulator)) == 2
 
 
@@ -80,6 +80,7 @@ def test_what_is_dropped_has_failed(shell: Shell, emulator: Emulator, lost: list
         (["--drop"], "name the jobs, or all of them with --all"),
         (["--all", "--attach", "4-1"], "a TaskId is of one job: name one"),
         (["c/image", "--drop"], "is not in the ledger"),
+        (["a", "--drop"], "name the job with its kind, such as a/image"),  # the request's id, which `run` tells
     ],
 )
 @pytest.mark.usefixtures("lost")

@@ -80,7 +80,8 @@ def test_failures(shell: Shell, emulator: Emulator) -> None:
     assert "FAIL (failed)\n  The model could not" in asked.stdout
     lost = shell.call("status", "video", task_id)
     assert lost.exit_code == 1
-    assert "ResourceNotFound" in lost.stderr
+    assert "error: ResourceNotFound: " in lost.stderr
+    assert "check that it is a task of kind video" in lost.stderr
     assert shell.call("image", " ").exit_code == 2
     config.write_text(config.read_text().replace("AKIDOF", "AKIDNOTOF"))
     assert shell.call("image", "a lake").exit_code == 3
