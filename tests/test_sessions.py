@@ -32,7 +32,7 @@ from mps_aigc_async.states import Ending
 from mps_aigc_async.testing import run, wall
 from mps_aigc_async.wire.dialect import Call, HttpAnswer
 
-from .session_services import SESSION_TAKEN, RelayService, Sessioned, VodService, serving
+from .session_services import FULL, SESSION_TAKEN, RelayService, Sessioned, VodService, serving
 from .support import KEYS, Heard
 from .wire.oracles import VOD_VIDEO_FIELDS, some_of
 
@@ -718,6 +718,38 @@ def test_a_job_in_doubt_for_which_there_is_no_room_stays_in_doubt() -> None:
             heard = Heard(client)
             await doubt_of(client)
             assert heard.names("a/image")[-1] == "Unknown"
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "refusals", [["FailedOperation.UserArrears"], ["LimitExceeded.CreateTask"] * 9], ids=["account", "for now"]
+)
+def test_a_repeat_that_is_refused_leaves_the_first_its_slot(refusals: list[str]) -> None:
+    """The task of the first create may be running, whatever became of the second one."""
+
+    async def main() -> None:
+        service = VodService(fates=["lost", *refusals])
+        async with client_of(service, vod_config()) as client:
+            await doubt_of(client)
+            assert client.statistics().slots[Kind.IMAGE].running == 1
+        assert len(service.bodies) >= 2
+
+    run(main())
+
+
+def test_a_create_in_doubt_that_waits_for_room_keeps_its_slot_and_needs_no_second() -> None:
+    async def main() -> None:
+        service = VodService(fates=["lost"] + [FULL] * 4)
+        async with client_of(service, vod_config()) as client:
+            heard, taken = Heard(client), list[int]()
+            client.on_event(lambda _: taken.append(client.statistics().slots[Kind.IMAGE].running))
+            began = wall()
+            await client.generate(REQUEST)
+            assert heard.names("a/image").count("Retried") == 5
+            assert taken[taken.index(1) : -2] == [1] * (len(taken) - 2 - taken.index(1))
+            assert wall() - began < 120  # a probe of the model's cap every 20 s
+            assert client.statistics().slots[Kind.IMAGE].running == 0
 
     run(main())
 
