@@ -370,16 +370,37 @@ def test_an_older_ledger_becomes_the_configs_and_its_doubts_are_not_sent_again(
         for warned in (True, False):
             async with client_of(service, vod_config(sub_app_id=2), ledger) as client:
                 assert not (await doubt_of(client)).repeatable
+                await client.generate(ImageRequest(id="new", prompt="a bird"))
             told = [record.getMessage() for record in caplog.records if "does not name its subAppId" in record.message]
             assert bool(told) == warned
             assert all(
                 "it is taken for the config's, 2" in text and "1 of its jobs are in doubt" in text for text in told
             )
             caplog.clear()
-        assert len(service.bodies) == 7
+        assert len(service.bodies) == 8
         with pytest.raises(Exception, match="belongs to subAppId '2'"):
             async with client_of(service, vod_config(sub_app_id=1), ledger):
                 pass
+
+    run(main())
+
+
+def test_an_older_ledger_that_was_opened_with_a_wrong_config_is_opened_with_the_corrected_one(tmp_path: Path) -> None:
+    """As its warning asks for: nothing was created meanwhile, so that nothing of it is the other application's."""
+
+    async def main() -> None:
+        service, ledger = VodService(), tmp_path / "jobs.db"
+        async with client_of(service, vod_config(sub_app_id=1), ledger) as client:
+            made = await client.generate(REQUEST)
+        written_before(ledger)
+        async with client_of(service, vod_config(sub_app_id=2), ledger) as client:
+            assert (await client.generate(REQUEST)).task_id == made.task_id
+        async with client_of(service, vod_config(sub_app_id=1), ledger) as client:
+            await client.generate(ImageRequest(id="new", prompt="a bird"))
+        for other in (2, None):
+            with pytest.raises(Exception, match="belongs to subAppId '1'"):
+                async with client_of(service, vod_config(sub_app_id=other), ledger):
+                    pass
 
     run(main())
 

@@ -77,6 +77,8 @@ class SqliteLedger:
         self._closed = False
         self._twins: Mapping[str, DamagedRow] = {}
         """Errors for the jobs whose TaskId an earlier job also has; the task's true owner is unknown."""
+        self._unwritten: Mapping[str, str] = {}
+        """What the ledger of an earlier version is taken to belong to, until the next create makes that true."""
 
     def __repr__(self) -> str:
         return f"<SqliteLedger {self._path}>"
@@ -170,22 +172,23 @@ class SqliteLedger:
 
         It is taken for the config's: an upgrade seldom changes that as well, and to refuse would stop every ledger. But
         if it was another one, the creates in doubt would be accepted again there, and paid for twice: they are not sent
-        again by themselves. They can be settled, and polls in a wrong application cost nothing.
+        again by themselves. They can be settled, and polls in a wrong application cost nothing. So it is written down
+        with the next create only, and a config that was wrong can still be corrected.
         """
+        self._unwritten = added
         doubtful = [job async for job in self.in_state(JobState.UNKNOWN) if job.session_id]
         for job in doubtful:
             await self.put(replace(job, error={**job.error, "repeatable": "no"}))
         if await self._value("SELECT 1 FROM jobs WHERE state != 'planned' LIMIT 1"):
             _log.warning(
                 "the ledger %s of an earlier version does not name its %s: it is taken for the config's, %s. If it was "
-                "written with another one, stop and correct the config. %d of its jobs are in doubt, and are not sent "
-                "again by themselves: settle them",
+                "written with another one, stop and correct the config before anything is created. %d of its jobs are "
+                "in doubt, and are not sent again by themselves: settle them",
                 self._path,
                 ", ".join(added),
                 ", ".join(added.values()),
                 len(doubtful),
             )
-        await self._transaction(("INSERT INTO belongs_to VALUES (?, ?)", item) for item in added.items())
 
     async def plan(self, job: JobRecord) -> JobRecord:
         async with self._planning:  # one look-up and entry at a time; the commit is shared
@@ -197,6 +200,10 @@ class SqliteLedger:
         return job
 
     async def put(self, job: JobRecord) -> None:
+        if self._unwritten and job.state is JobState.INTENT:
+            for item in self._unwritten.items():
+                await self._commits.execute("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item)
+            self._unwritten = {}
         await self._commits.add(job)
 
     def confirm(self) -> None:
