@@ -212,12 +212,23 @@ class Creates:
                     if now >= give_up_at:
                         raise await self._without_room(job, no_room.refusal) from None
                     self._retried(job, no_room.refusal, PROBE_S)
-                    if isinstance(no_room.refusal, Throttled):  # its slot is free again at once
-                        await self._limits.retries.acquire()
+                refusal = no_room.refusal
+            slot = await self._next_slot(slot, job, order, refusal)
+
+    async def _next_slot(self, slot: Slot, job: JobRecord, order: Order, refusal: ServiceError | None) -> Slot:
+        """A slot for the next attempt after one that found no room. A caller that leaves meanwhile leaves nobody who
+        could end a doubt: listeners are told of it."""
+        try:
+            if isinstance(refusal, Throttled):  # its slot is free again at once
+                await self._limits.retries.acquire()
             slot = await self._slot(job, order, again=slot)
-            if kept := self._taken_back(job):  # one task needs one slot
-                slot.release()
-                slot = kept
+        except asyncio.CancelledError:
+            if job.state is JobState.UNKNOWN:
+                self._emit(events.Unknown, job, error=job.recorded_error())
+            raise
+        if kept := self._taken_back(job):  # one task needs one slot
+            slot.release()
+        return kept or slot
 
     def _taken_back(self, job: JobRecord) -> Slot | None:
         """The slot that a create in doubt keeps, held for its next attempt; None if it keeps none by now."""

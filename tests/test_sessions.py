@@ -792,5 +792,21 @@ def test_a_caller_that_left_does_not_keep_the_doubt_from_listeners() -> None:
     run(main())
 
 
+def test_a_caller_that_leaves_while_there_is_no_room_does_not_keep_the_doubt_from_listeners() -> None:
+    async def main() -> None:
+        service = VodService(fates=["lost"] + [FULL] * 9)
+        async with client_of(service, vod_config()) as client:
+            heard, refused = Heard(client), asyncio.Event()
+            client.on_event(lambda _: refused.set() if heard.names("a/image").count("Retried") == 2 else None)
+            caller = asyncio.create_task(client.generate(REQUEST))
+            await refused.wait()
+            caller.cancel()
+            await asyncio.wait({caller})
+            assert heard.names("a/image") == ["Planned", "Paced", "Retried", "Paced", "Retried", "Unknown"]
+            assert client.statistics().slots[Kind.IMAGE].running == 1
+
+    run(main())
+
+
 def test_a_session_taken_is_the_code_of_the_documents() -> None:
     assert SESSION_TAKEN == "InvalidParameterValue.SessionId"
