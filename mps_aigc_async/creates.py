@@ -92,7 +92,7 @@ def _not_accepted(creation: "_Creation", intent: JobRecord) -> JobRecord:
     """
     if creation.job.state is JobState.UNKNOWN:
         return intent.moved(JobState.UNKNOWN)
-    return intent.moved(JobState.PLANNED, session_id=creation.kept_session)
+    return intent.moved(JobState.PLANNED, session_id=creation.kept_session, ended_at=None)
 
 
 def in_doubt(job: JobRecord) -> str:
@@ -365,12 +365,15 @@ class Creates:
             raise
 
     async def _exchange(self, creation: _Creation, send_time: SendTime) -> JobRecord:
-        may_exist = creation.job.state is JobState.UNKNOWN
+        may_exist, now = creation.job.state is JobState.UNKNOWN, self._wall()
+        is_repeat = may_exist or bool(creation.kept_session)
         intent = creation.job.moved(
             JobState.INTENT,
             # A session's life is counted from its first create.
-            intent_at=creation.job.intent_at if may_exist or creation.kept_session else self._wall(),
+            intent_at=creation.job.intent_at if is_repeat else now,
             sent_at=None,
+            # If this process is killed now, the next one has to know how young the latest create is.
+            ended_at=now if is_repeat else None,
         )
         not_sent = _not_accepted(creation, intent)
         try:
@@ -443,6 +446,7 @@ class Creates:
             request_id=created.request_id,
             submitted_at=now if since is None else since,
             slot_until=now + self._deadline_s(intent),
+            ended_at=None,
             error={},
         )
         if slot is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -19,6 +20,7 @@ from mps_aigc_async import (
     ImageRequest,
     ImageResult,
     JobRecord,
+    JobState,
     Kind,
     NoTaskId,
     RetryPolicy,
@@ -773,6 +775,47 @@ def test_a_create_in_doubt_that_waits_for_room_keeps_its_slot_and_needs_no_secon
             assert client.statistics().slots[Kind.IMAGE].running == 0
 
     run(main())
+
+
+def test_a_repeat_that_was_under_way_at_a_kill_has_its_slot_in_the_next_process(tmp_path: Path) -> None:
+    """Its task may be running, however old the first create is."""
+
+    async def main() -> None:
+        service, ledger = VodService(fates=["lost"] * 6), tmp_path / "jobs.db"
+        async with client_of(service, vod_config(), ledger) as client:
+            await doubt_of(client)
+            await asyncio.sleep(3600)
+            client.on_event(lambda event: killed(ledger) if type(event).__name__ == "Paced" else None)
+            await client.generate(REQUEST)
+        async with client_of(service, vod_config(), tmp_path / "killed" / "jobs.db") as client:
+            assert (await only_unknown(client)).job_id == "a/image"
+            assert client.statistics().slots[Kind.IMAGE].running == 1
+
+    run(main())
+
+
+def killed(ledger: Path) -> None:
+    """Keep the ledger as a process leaves it that is killed now."""
+    (ledger.parent / "killed").mkdir()
+    for file in ledger.parent.glob(f"{ledger.name}*"):
+        shutil.copy(file, ledger.parent / "killed")
+
+
+@pytest.mark.parametrize("fate", ["drop", "lost"], ids=["found in the list", "sent again"])
+def test_a_task_whose_create_was_in_doubt_has_not_ended_while_it_runs(tmp_path: Path, fate: str) -> None:
+    async def main() -> None:
+        rows, ledger = list[JobRecord](), tmp_path / "jobs.db"
+        async with client_of(VodService(fates=[fate]), vod_config(), ledger) as client:
+            client.on_event(lambda event: rows.extend(rows_of(ledger)) if type(event).__name__ == "Submitted" else None)
+            await client.generate(REQUEST)
+        assert [(job.state, job.ended_at) for job in rows] == [(JobState.SUBMITTED, None)]
+
+    run(main())
+
+
+def rows_of(ledger: Path) -> list[JobRecord]:
+    with reading(ledger) as moment:
+        return [job for _, jobs in moment.requests() for job in jobs]
 
 
 def test_a_caller_that_left_does_not_keep_the_doubt_from_listeners() -> None:

@@ -163,9 +163,8 @@ class SqliteLedger:
         async for job in self.in_state(JobState.INTENT):
             error = CreateOutcomeUnknown("the process ended while the create was under way")
             # The earliest possible moment: nobody knows how long the process lived on.
-            await self.put(
-                job.moved(JobState.UNKNOWN, ended_at=job.intent_at or job.planned_at, error=to_record(error))
-            )
+            last = max(job.intent_at or job.planned_at, job.ended_at or 0.0)  # the intent may be of an earlier create
+            await self.put(job.moved(JobState.UNKNOWN, ended_at=last, error=to_record(error)))
 
     async def _adopt(self, added: Mapping[str, str]) -> None:
         """Take over a ledger that does not say in which application it was written.
