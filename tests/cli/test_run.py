@@ -143,7 +143,7 @@ def test_an_unknown_outcome_is_told_and_exits_1(shell: Shell, emulator: Emulator
     assert result.exit_code == 1
     assert "lost: unknown: " in result.stdout
     assert rows(result.stdout)["images"] == [1, 0, 0, 0, 1, 0]
-    assert "they are not sent again by themselves" in result.stdout
+    assert "only if their message says so" in result.stdout
     assert created(emulator) == {"image": 1, "video": 0, "audio": 0}
 
 

@@ -29,7 +29,13 @@ def image_done(at: float = START) -> JobRecord:
     [
         (IMAGE, Standing.OPEN, "not created", "nothing was paid", ""),
         (IMAGE.moved(JobState.INTENT, intent_at=NOW - 1), Standing.OPEN, "being created", "under way", ""),
-        (IMAGE.moved(JobState.INTENT, intent_at=START), Standing.UNKNOWN, "unknown", "process ended", "not sent again"),
+        (
+            IMAGE.moved(JobState.INTENT, intent_at=START),
+            Standing.UNKNOWN,
+            "unknown",
+            "process ended",
+            "only if their message",
+        ),
         (submitted(IMAGE, START), Standing.OPEN, "at the service", "polls it to its end", ""),
         (image_done(), Standing.OPEN, "not saved", "its URL lives until", "same command again fetches"),
         (image_done(NOW - 50_000), Standing.FAILED, "not saved", "its URL ended at 20", "another id"),
@@ -49,7 +55,7 @@ def image_done(at: float = START) -> JobRecord:
         ),
         (saved(image_done(), Path("a.png")), Standing.DONE, "saved", "", ""),
         (failed(submitted(IMAGE, START)), Standing.FAILED, "failed", "The model could not do it.", "--retry-failed"),
-        (unknown(IMAGE, START), Standing.UNKNOWN, "unknown", "nothing told whether", "not sent again by themselves"),
+        (unknown(IMAGE, START), Standing.UNKNOWN, "unknown", "nothing told whether", "only if their message"),
     ],
     ids=lambda value: value.state if isinstance(value, JobRecord) else "",
 )
