@@ -92,7 +92,7 @@ def _not_accepted(creation: "_Creation", intent: JobRecord) -> JobRecord:
     """
     if creation.job.state is JobState.UNKNOWN:
         return intent.moved(JobState.UNKNOWN)
-    return intent.moved(JobState.PLANNED, session_id=creation.kept_session)
+    return intent.moved(JobState.PLANNED, session_id=creation.kept_session, ended_at=None)
 
 
 def in_doubt(job: JobRecord) -> str:
@@ -198,8 +198,7 @@ class Creates:
         """Create the job's task in a slot; refused for want of room at the service, wait for another one."""
         self._calls.check_account(self._dialect.create_action(job.kind))
         slots, give_up_at = self._limits.slots[job.kind], inf
-        kept = slots.named.get(in_doubt(job))  # the one that it is in doubt in
-        slot = kept if kept is not None and kept.take_back() else await self._slot(job, order)
+        slot = self._taken_back(job) or await self._slot(job, order)
         while True:
             try:
                 return await self._create_in(slot, job, order)
@@ -213,10 +212,28 @@ class Creates:
                     if now >= give_up_at:
                         raise await self._without_room(job, no_room.refusal) from None
                     self._retried(job, no_room.refusal, PROBE_S)
-                    if isinstance(no_room.refusal, Throttled):  # its slot is free again at once
-                        await self._limits.retries.acquire()
+                refusal = no_room.refusal
+            slot = await self._next_slot(slot, job, order, refusal)
+
+    async def _next_slot(self, slot: Slot, job: JobRecord, order: Order, refusal: ServiceError | None) -> Slot:
+        """A slot for the next attempt after one that found no room. A caller that leaves meanwhile leaves nobody who
+        could end a doubt: listeners are told of it."""
+        try:
+            if isinstance(refusal, Throttled):  # its slot is free again at once
+                await self._limits.retries.acquire()
             slot = await self._slot(job, order, again=slot)
-            job = await self._ledger.get(job.job_id) or job
+        except asyncio.CancelledError:
+            if job.state is JobState.UNKNOWN:
+                self._emit(events.Unknown, job, error=job.recorded_error())
+            raise
+        if kept := self._taken_back(job):  # one task needs one slot
+            slot.release()
+        return kept or slot
+
+    def _taken_back(self, job: JobRecord) -> Slot | None:
+        """The slot that a create in doubt keeps, held for its next attempt; None if it keeps none by now."""
+        kept = self._limits.slots[job.kind].named.get(in_doubt(job))
+        return kept if kept is not None and kept.take_back() else None
 
     async def _without_room(self, job: JobRecord, refusal: ServiceError) -> AigcError:
         """The error of a job for which the service has had no room for long. One in doubt stays so."""
@@ -243,9 +260,8 @@ class Creates:
             )
         except BaseException as error:
             left = creation.job if creation is not None else job
-            held = in_doubt(left) in self._limits.slots[job.kind].named
-            if left.state is JobState.UNKNOWN and not slot.handed_on and not held:  # its task may be running
-                slot.keep_for(UNKNOWN_SLOT_S[job.kind], in_doubt(left))
+            if left.state is JobState.UNKNOWN and not slot.handed_on and self._is_its_only(slot, left):
+                self._keep_slot(slot, left)
             self._give_back(slot, job.job_id)
             ended = error.doubt if isinstance(error, _InDoubt) else error
             if isinstance(ended, Throttled):  # as often as the policy allows; while tasks run it may be patient
@@ -258,6 +274,14 @@ class Creates:
             if left.state is not JobState.UNKNOWN:
                 raise
         return await self._left_in_doubt(left, ended, is_told=creation is not None and creation.is_told)
+
+    def _keep_slot(self, slot: Slot, job: JobRecord) -> None:
+        """Keep the slot of a create in doubt for as long as its task may be running."""
+        slot.keep_for(UNKNOWN_SLOT_S[job.kind], in_doubt(job))
+
+    def _is_its_only(self, slot: Slot, job: JobRecord) -> bool:
+        """Whether no other slot is kept for a create in doubt."""
+        return self._limits.slots[job.kind].named.get(in_doubt(job), slot) is slot
 
     def _tell_of_doubt(self, creation: _Creation) -> None:
         """Tell listeners of a create in doubt, if none is under way that could end the doubt."""
@@ -341,12 +365,15 @@ class Creates:
             raise
 
     async def _exchange(self, creation: _Creation, send_time: SendTime) -> JobRecord:
-        may_exist = creation.job.state is JobState.UNKNOWN
+        may_exist, now = creation.job.state is JobState.UNKNOWN, self._wall()
+        is_repeat = may_exist or bool(creation.kept_session)
         intent = creation.job.moved(
             JobState.INTENT,
             # A session's life is counted from its first create.
-            intent_at=creation.job.intent_at if may_exist or creation.kept_session else self._wall(),
+            intent_at=creation.job.intent_at if is_repeat else now,
             sent_at=None,
+            # If this process is killed now, the next one has to know how young the latest create is.
+            ended_at=now if is_repeat else None,
         )
         not_sent = _not_accepted(creation, intent)
         try:
@@ -419,6 +446,7 @@ class Creates:
             request_id=created.request_id,
             submitted_at=now if since is None else since,
             slot_until=now + self._deadline_s(intent),
+            ended_at=None,
             error={},
         )
         if slot is not None:
@@ -447,6 +475,8 @@ class Creates:
     async def _refused(self, creation: _Creation, intent: JobRecord, error: AigcError, *, may_exist: bool) -> JobRecord:
         """Keep what an unsuccessful exchange means for the job, by `policy.AFTER`. Raises the error it comes to."""
         after = AFTER[error.ending or Ending.REFUSED]
+        if may_exist:  # whatever became of this one, the task of the first may be running
+            self._keep_slot(creation.slot, intent)
         if isinstance(error, TooManyTasks):
             learn_cap(creation.slot, error)
         if error.ending is Ending.ACCEPTED_BEFORE:
@@ -473,7 +503,7 @@ class Creates:
     ) -> CreateOutcomeUnknown:
         """Keep the job as one in doubt; return its error. Listeners are told now, unless more is to be tried."""
         if creation is not None:
-            creation.slot.keep_for(UNKNOWN_SLOT_S[intent.kind], in_doubt(intent))
+            self._keep_slot(creation.slot, intent)
             if creation.begun is not None:
                 self.sessions.doubt(intent, creation.begun)
         error = how.error(reason, self.sessions.what_follows(intent)).about(job_id=intent.job_id)

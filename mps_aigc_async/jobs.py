@@ -300,6 +300,7 @@ class Jobs:
             # The URLs' life is counted from here if the task has ended already: never later than the truth.
             submitted_at=job.sent_at or job.intent_at or job.planned_at,
             slot_until=self._wall() + self._deadline_s(job),
+            ended_at=None,
             error={},
         )
 
@@ -327,6 +328,7 @@ class Jobs:
                 tried = job.moved(
                     JobState.SUBMITTED,
                     slot_until=self._wall() + self._deadline_s(job),
+                    ended_at=None,
                     # Kept where a result was missing: if it is missing again, it does not come.
                     error=job.error if isinstance(error, TaskFailed) else {},
                 )

@@ -134,6 +134,8 @@ def vod_error(code: str, message: str = "refused") -> dict[str, object]:
 
 
 SESSION_TAKEN = "InvalidParameterValue.SessionId"
+FULL = "RequestLimitExceeded: reached the maximum concurrency"
+"""The fate of a create for which the model has no room."""
 
 
 @dataclass
@@ -218,4 +220,4 @@ class VodService(Sessioned):
             case "drop" | "lost":
                 return None
             case _:
-                return 200, vod_error(fate)
+                return 200, vod_error(*fate.split(": "))

@@ -27,13 +27,6 @@ from mps_aigc_async import (
     ServiceError,
 )
 
-
-@pytest.fixture(autouse=True)
-def _looks_follow_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The servers here list no task of VOD's: without this, each job in doubt is looked for a whole minute."""
-    monkeypatch.setattr("mps_aigc_async.sessions.LOOK_AGAIN_S", (0.01,))
-
-
 QUICK = RetryPolicy(attempts=3, seconds=5.0, base_s=0.001, cap_s=0.001, busy_seconds=0.05)
 SECRET = "a-signature-nobody-may-see"
 

@@ -47,13 +47,6 @@ from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 from . import echoing
 from .echoing import Echo
 
-
-@pytest.fixture(autouse=True)
-def _looks_follow_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The servers here list no task of VOD's: without this, each job in doubt is looked for a whole minute."""
-    monkeypatch.setattr("mps_aigc_async.sessions.LOOK_AGAIN_S", (0.01,))
-
-
 KEY, TOKEN, PROMPT = "THE-SECRET-KEY-OF-THE-TEST", "THE-SESSION-TOKEN-OF-THE-TEST", "a prompt that is nobody's business"
 SECRETS = (KEY, TOKEN, "Signature=")
 """What must not be found; the last one stands in the Authorization header."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-import re
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -20,6 +20,7 @@ from mps_aigc_async import (
     ImageRequest,
     ImageResult,
     JobRecord,
+    JobState,
     Kind,
     NoTaskId,
     RetryPolicy,
@@ -33,7 +34,7 @@ from mps_aigc_async.states import Ending
 from mps_aigc_async.testing import run, wall
 from mps_aigc_async.wire.dialect import Call, HttpAnswer
 
-from .session_services import SESSION_TAKEN, RelayService, Sessioned, VodService, serving
+from .session_services import FULL, SESSION_TAKEN, RelayService, Sessioned, VodService, serving
 from .support import KEYS, Heard
 from .wire.oracles import VOD_VIDEO_FIELDS, some_of
 
@@ -371,13 +372,14 @@ def test_an_older_ledger_becomes_the_configs_and_its_doubts_are_not_sent_again(
         for warned in (True, False):
             async with client_of(service, vod_config(sub_app_id=2), ledger) as client:
                 assert not (await doubt_of(client)).repeatable
+                await client.generate(ImageRequest(id="new", prompt="a bird"))
             told = [record.getMessage() for record in caplog.records if "does not name its subAppId" in record.message]
             assert bool(told) == warned
             assert all(
                 "it is taken for the config's, 2" in text and "1 of its jobs are in doubt" in text for text in told
             )
             caplog.clear()
-        assert len(service.bodies) == 7
+        assert len(service.bodies) == 8
         with pytest.raises(Exception, match="belongs to subAppId '2'"):
             async with client_of(service, vod_config(sub_app_id=1), ledger):
                 pass
@@ -385,22 +387,22 @@ def test_an_older_ledger_becomes_the_configs_and_its_doubts_are_not_sent_again(
     run(main())
 
 
-def test_a_ledger_that_was_taken_for_a_wrong_application_can_be_corrected_as_the_warning_says(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_older_ledger_that_was_opened_with_a_wrong_config_is_opened_with_the_corrected_one(tmp_path: Path) -> None:
+    """As its warning asks for: nothing was created meanwhile, so that nothing of it is the other application's."""
+
     async def main() -> None:
         service, ledger = VodService(), tmp_path / "jobs.db"
         async with client_of(service, vod_config(sub_app_id=1), ledger) as client:
-            await client.generate(REQUEST)
+            made = await client.generate(REQUEST)
         written_before(ledger)
-        async with client_of(service, vod_config(sub_app_id=2), ledger):
-            pass
-        (statement,) = re.findall(r'sqlite3 LEDGER "(.+?)"', caplog.text)
-        with closing(sqlite3.connect(ledger)) as database, database:
-            database.execute(statement.replace("ID'", "1'", 1))
+        async with client_of(service, vod_config(sub_app_id=2), ledger) as client:
+            assert (await client.generate(REQUEST)).task_id == made.task_id
         async with client_of(service, vod_config(sub_app_id=1), ledger) as client:
-            assert (await client.generate(REQUEST)).task_id == "task-0"
-        assert len(service.bodies) == 1
+            await client.generate(ImageRequest(id="new", prompt="a bird"))
+        for other in (2, None):
+            with pytest.raises(Exception, match="belongs to subAppId '1'"):
+                async with client_of(service, vod_config(sub_app_id=other), ledger):
+                    pass
 
     run(main())
 
@@ -743,6 +745,79 @@ def test_a_job_in_doubt_for_which_there_is_no_room_stays_in_doubt() -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    "refusals", [["FailedOperation.UserArrears"], ["LimitExceeded.CreateTask"] * 9], ids=["account", "for now"]
+)
+def test_a_repeat_that_is_refused_leaves_the_first_its_slot(refusals: list[str]) -> None:
+    """The task of the first create may be running, whatever became of the second one."""
+
+    async def main() -> None:
+        service = VodService(fates=["lost", *refusals])
+        async with client_of(service, vod_config()) as client:
+            await doubt_of(client)
+            assert client.statistics().slots[Kind.IMAGE].running == 1
+        assert len(service.bodies) >= 2
+
+    run(main())
+
+
+def test_a_create_in_doubt_that_waits_for_room_keeps_its_slot_and_needs_no_second() -> None:
+    async def main() -> None:
+        service = VodService(fates=["lost"] + [FULL] * 4)
+        async with client_of(service, vod_config()) as client:
+            heard, taken = Heard(client), list[int]()
+            client.on_event(lambda _: taken.append(client.statistics().slots[Kind.IMAGE].running))
+            began = wall()
+            await client.generate(REQUEST)
+            assert heard.names("a/image").count("Retried") == 5
+            assert taken[taken.index(1) : -2] == [1] * (len(taken) - 2 - taken.index(1))
+            assert wall() - began < 120  # a probe of the model's cap every 20 s
+            assert client.statistics().slots[Kind.IMAGE].running == 0
+
+    run(main())
+
+
+def test_a_repeat_that_was_under_way_at_a_kill_has_its_slot_in_the_next_process(tmp_path: Path) -> None:
+    """Its task may be running, however old the first create is."""
+
+    async def main() -> None:
+        service, ledger = VodService(fates=["lost"] * 6), tmp_path / "jobs.db"
+        async with client_of(service, vod_config(), ledger) as client:
+            await doubt_of(client)
+            await asyncio.sleep(3600)
+            client.on_event(lambda event: killed(ledger) if type(event).__name__ == "Paced" else None)
+            await client.generate(REQUEST)
+        async with client_of(service, vod_config(), tmp_path / "killed" / "jobs.db") as client:
+            assert (await only_unknown(client)).job_id == "a/image"
+            assert client.statistics().slots[Kind.IMAGE].running == 1
+
+    run(main())
+
+
+def killed(ledger: Path) -> None:
+    """Keep the ledger as a process leaves it that is killed now."""
+    (ledger.parent / "killed").mkdir()
+    for file in ledger.parent.glob(f"{ledger.name}*"):
+        shutil.copy(file, ledger.parent / "killed")
+
+
+@pytest.mark.parametrize("fate", ["drop", "lost"], ids=["found in the list", "sent again"])
+def test_a_task_whose_create_was_in_doubt_has_not_ended_while_it_runs(tmp_path: Path, fate: str) -> None:
+    async def main() -> None:
+        rows, ledger = list[JobRecord](), tmp_path / "jobs.db"
+        async with client_of(VodService(fates=[fate]), vod_config(), ledger) as client:
+            client.on_event(lambda event: rows.extend(rows_of(ledger)) if type(event).__name__ == "Submitted" else None)
+            await client.generate(REQUEST)
+        assert [(job.state, job.ended_at) for job in rows] == [(JobState.SUBMITTED, None)]
+
+    run(main())
+
+
+def rows_of(ledger: Path) -> list[JobRecord]:
+    with reading(ledger) as moment:
+        return [job for _, jobs in moment.requests() for job in jobs]
+
+
 def test_a_caller_that_left_does_not_keep_the_doubt_from_listeners() -> None:
     async def main() -> None:
         service = RelayService(fates=["lost"] * 6)
@@ -756,6 +831,22 @@ def test_a_caller_that_left_does_not_keep_the_doubt_from_listeners() -> None:
             await asyncio.wait_for(told.wait(), 60)
             assert heard.names("a/image") == ["Planned", "Paced", "Unknown"]
         assert len(service.bodies) == 1
+
+    run(main())
+
+
+def test_a_caller_that_leaves_while_there_is_no_room_does_not_keep_the_doubt_from_listeners() -> None:
+    async def main() -> None:
+        service = VodService(fates=["lost"] + [FULL] * 9)
+        async with client_of(service, vod_config()) as client:
+            heard, refused = Heard(client), asyncio.Event()
+            client.on_event(lambda _: refused.set() if heard.names("a/image").count("Retried") == 2 else None)
+            caller = asyncio.create_task(client.generate(REQUEST))
+            await refused.wait()
+            caller.cancel()
+            await asyncio.wait({caller})
+            assert heard.names("a/image") == ["Planned", "Paced", "Retried", "Paced", "Retried", "Unknown"]
+            assert client.statistics().slots[Kind.IMAGE].running == 1
 
     run(main())
 

@@ -64,7 +64,7 @@ class Changes(TypedDict, total=False):
     videos: tuple[str, ...]
     running_at: float | None
     unfinished_at: float | None
-    ended_at: float
+    ended_at: float | None
     expires_at: float | None
     never_expires: bool
     saved_at: float
@@ -114,7 +114,7 @@ class JobRecord:
     unfinished_at: float | None = None
     """When it was last known not to have ended: it ended between this and `ended_at`."""
     ended_at: float | None = None
-    """When we learnt that it had ended."""
+    """When we learnt that it had ended. Of a create in doubt: when it was last sent or heard of."""
     expires_at: float | None = None
     """When its results can no longer be fetched; None if they never expire, or if nobody knows when."""
     never_expires: bool = False

@@ -55,10 +55,6 @@ _TWINS: Final = """
 _PLANNED_AT: Final = COLUMNS.index("planned_at")
 _STATES: Final = frozenset(JobState)
 
-CORRECTION: Final = "sqlite3 LEDGER \"UPDATE belongs_to SET is_for = 'ID' WHERE what = '{what}'\""
-"""The command that gives a ledger another owner: without it, one that was taken for a wrong application opens only for
-that one."""
-
 BUSY_TIMEOUT_MS: Final = 2000
 """How long SQLite waits for another connection's lock before a statement fails. A tool that writes the file needs
 milliseconds; a failed commit is retried, and the ledger can be read in between."""
@@ -81,6 +77,8 @@ class SqliteLedger:
         self._closed = False
         self._twins: Mapping[str, DamagedRow] = {}
         """Errors for the jobs whose TaskId an earlier job also has; the task's true owner is unknown."""
+        self._unwritten: Mapping[str, str] = {}
+        """What the ledger of an earlier version is taken to belong to, until the next create makes that true."""
 
     def __repr__(self) -> str:
         return f"<SqliteLedger {self._path}>"
@@ -165,32 +163,31 @@ class SqliteLedger:
         async for job in self.in_state(JobState.INTENT):
             error = CreateOutcomeUnknown("the process ended while the create was under way")
             # The earliest possible moment: nobody knows how long the process lived on.
-            await self.put(
-                job.moved(JobState.UNKNOWN, ended_at=job.intent_at or job.planned_at, error=to_record(error))
-            )
+            last = max(job.intent_at or job.planned_at, job.ended_at or 0.0)  # the intent may be of an earlier create
+            await self.put(job.moved(JobState.UNKNOWN, ended_at=last, error=to_record(error)))
 
     async def _adopt(self, added: Mapping[str, str]) -> None:
         """Take over a ledger that does not say in which application it was written.
 
         It is taken for the config's: an upgrade seldom changes that as well, and to refuse would stop every ledger. But
         if it was another one, the creates in doubt would be accepted again there, and paid for twice: they are not sent
-        again by themselves. They can be settled, and polls in a wrong application cost nothing.
+        again by themselves. They can be settled, and polls in a wrong application cost nothing. So it is written down
+        with the next create only, and a config that was wrong can still be corrected.
         """
+        self._unwritten = added
         doubtful = [job async for job in self.in_state(JobState.UNKNOWN) if job.session_id]
         for job in doubtful:
             await self.put(replace(job, error={**job.error, "repeatable": "no"}))
         if await self._value("SELECT 1 FROM jobs WHERE state != 'planned' LIMIT 1"):
             _log.warning(
                 "the ledger %s of an earlier version does not name its %s: it is taken for the config's, %s. If it was "
-                "written with another one, stop, correct the config, and write the right one into the ledger: %s. %d "
-                "of its jobs are in doubt, and are not sent again by themselves: settle them",
+                "written with another one, stop and correct the config before anything is created. %d of its jobs are "
+                "in doubt, and are not sent again by themselves: settle them",
                 self._path,
                 ", ".join(added),
                 ", ".join(added.values()),
-                "; ".join(CORRECTION.format(what=what) for what in added),
                 len(doubtful),
             )
-        await self._transaction(("INSERT INTO belongs_to VALUES (?, ?)", item) for item in added.items())
 
     async def plan(self, job: JobRecord) -> JobRecord:
         async with self._planning:  # one look-up and entry at a time; the commit is shared
@@ -202,6 +199,10 @@ class SqliteLedger:
         return job
 
     async def put(self, job: JobRecord) -> None:
+        if self._unwritten and job.state is JobState.INTENT:
+            for item in self._unwritten.items():
+                await self._commits.execute("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item)
+            self._unwritten = {}
         await self._commits.add(job)
 
     def confirm(self) -> None:
