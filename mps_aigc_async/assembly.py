@@ -15,6 +15,7 @@ from .calls import Calls
 from .clock import ServiceClock
 from .config import Config
 from .credentials import Credentials, CredentialSource
+from .defaults import Defaults, ensure_sendable
 from .downloads import Downloads
 from .errors import AccountError, DamagedRow, InvalidRequest, LedgerError
 from .events import Events
@@ -24,9 +25,10 @@ from .jobs import Jobs
 from .keyring import KeyRing
 from .ledger import Ledger, MemoryLedger, SqliteLedger
 from .limits import AccountLimits, LimitsKey, Rates
+from .lookahead import Lookahead
 from .names import Names
 from .ownership import Owner
-from .pipelines import Defaults, Lookahead, Pipelines, ensure_sendable
+from .pipelines import Pipelines
 from .policy import RetryPolicy
 from .poller import Poller
 from .requests import REQUEST_ID, CosStore, Request, Step, parse

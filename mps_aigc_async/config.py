@@ -19,10 +19,10 @@ from .catalog import Strictness
 from .config_values import Account, Bucket, Id, Length, Line, Milliseconds, QueryPath, Rate, Region, Seconds, Tasks
 from .credentials import Credentials, fault_in, stripped, without_scheme
 from .deadlines import TASK_DEADLINE_S
+from .defaults import AudioDefaults, Defaults, ImageDefaults, VideoDefaults
 from .errors import ConfigError
 from .keyfiles import is_placeholder, profile_keys, profiles, warn_of_readers
 from .limits import DEFAULT_JITTER_S
-from .pipelines import AudioDefaults, Defaults, ImageDefaults, VideoDefaults
 from .requests import CosStore
 from .states import Kind
 from .transport import parse_endpoint

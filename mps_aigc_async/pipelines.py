@@ -1,26 +1,24 @@
 """What a request is made of: one job for an image, a video or an audio, two or three linked ones for a chain."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
-from math import inf
 from typing import Any, Final, TypeVar
 
 from .callbacks import ignore
-from .catalog import Strictness, judge
 from .creates import Order
+from .defaults import Defaults
 from .errors import AigcError, InvalidRequest, ResultExpired
 from .faults import as_aigc_error
 from .folders import Folder
 from .jobs import Jobs
 from .ledger import JobRecord
-from .limits import Slot, Slots
-from .requests import CosStore, Request, Step, check, model_label, steps_of
+from .limits import Slot
+from .lookahead import NEAR_END_S, Ahead, Lookahead
+from .requests import Request, Step, model_label, steps_of
 from .results import (
     AudioResult,
     ImageResult,
@@ -34,206 +32,17 @@ from .results import (
 )
 from .settlement import Settlement
 from .states import JobState, Kind
-from .wire.dialect import Dialect, TaskRequest
+from .wire.dialect import TaskRequest
 
 T = TypeVar("T")
 RequestT = TypeVar("RequestT", bound=Request)
 
-NEAR_END_S: Final = 600.0
-"""The URL of a chain's image or video must live this much longer when the next step is created: the task may wait at
-the service before it is fetched."""
-
-USUAL_S: Final[Mapping[Kind, float]] = {Kind.VIDEO: 300.0, Kind.AUDIO: 300.0}
-"""The longest that the guide of 2026-05-29 calls usual for a video (3 to 5 minutes). No document tells an audio's."""
 
 _GOES_ON: Final[Mapping[Kind, Callable[[object], dict[str, object]]]] = {
     # The input that a chain's step takes from the one before it: a URL, or a result that VOD tells by its id alone.
     Kind.VIDEO: lambda made: {"first_frame": made},
     Kind.AUDIO: lambda made: {"videos": (made,)},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ImageDefaults:
-    """What an image request that names no model takes."""
-
-    enabled: bool = True
-    model_name: str | None = None
-    model_version: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VideoDefaults:
-    """What a video request that names no model takes."""
-
-    enabled: bool = True
-    model_name: str | None = None
-    model_version: str | None = None
-    duration: int | None = None
-    enable_audio: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AudioDefaults:
-    """What an audio request that names no model takes."""
-
-    enabled: bool = True
-    model_name: str | None = None
-    model_version: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """The user's defaults for requests."""
-
-    image: ImageDefaults = field(default_factory=ImageDefaults)
-    video: VideoDefaults = field(default_factory=VideoDefaults)
-    audio: AudioDefaults = field(default_factory=AudioDefaults)
-
-    def of(self, kind: Kind) -> ImageDefaults | VideoDefaults | AudioDefaults:
-        match kind:
-            case Kind.IMAGE:
-                return self.image
-            case Kind.VIDEO:
-                return self.video
-            case Kind.AUDIO:
-                return self.audio
-
-    def apply(self, request: TaskRequest) -> TaskRequest:
-        """The request with what it leaves open filled in; one that names its own model takes nothing.
-
-        >>> from mps_aigc_async.requests import VideoRequest
-        >>> Defaults(video=VideoDefaults(model_name="Kling", duration=5)).apply(VideoRequest(prompt="x")).duration
-        5
-        """
-        if request.model_name is not None:
-            return request
-        defaults = self.of(request.kind)
-        missing = {
-            name: value
-            for name in ("model_name", "model_version", "duration", "enable_audio")
-            if (value := getattr(defaults, name, None)) is not None and getattr(request, name, None) is None
-        }
-        return request.model_copy(update=missing)
-
-    def complete(self, request: Request) -> Request:
-        """The request, or all steps of it, with what they leave open filled in."""
-        steps = steps_of(request)
-        if steps == (request,):
-            return self.apply(steps[0])
-        return request.model_copy(update={step.kind.value: self.apply(step) for step in steps})
-
-    def check(self, request: Request) -> None:
-        """Refuse what cannot be served as configured. Raises InvalidRequest."""
-        check(request)
-        for step in steps_of(request):
-            if not self.of(step.kind).enabled:
-                raise InvalidRequest(
-                    f"{step.kind} generation is disabled: set mps.{step.kind}Generation.enabled to true in the config"
-                )
-
-
-def ensure_sendable(
-    request: Request, defaults: Defaults, dialect: Dialect, store: CosStore | None, strictness: Strictness
-) -> None:
-    """Refuse what could not be sent, all steps of it, before the first is paid for. Raises InvalidRequest."""
-    defaults.check(request)
-    asked = defaults.complete(request)
-    for step in steps_of(asked):
-        dialect.create(step, store)
-    judge(asked, strictness)
-
-
-def chains_ahead(kind: Kind, slots: Mapping[Kind, int], proven: int, url_life_s: float) -> int:
-    """How many chains of the same models may have their steps before the one of this kind begun or done, and that one
-    not created yet.
-
-    Enough to keep all their slots busy, and no more than are `usable`. What counts are not the config's slots, which
-    the service may not grant, but as many as it is `proven` to run at once.
-
-    >>> chains_ahead(Kind.VIDEO, {Kind.IMAGE: 2, Kind.VIDEO: 1, Kind.AUDIO: 1}, proven=1, url_life_s=12 * 3600)
-    3
-    >>> chains_ahead(Kind.VIDEO, {Kind.IMAGE: 1000, Kind.VIDEO: 100, Kind.AUDIO: 1}, proven=1, url_life_s=12 * 3600)
-    71
-    >>> chains_ahead(Kind.VIDEO, {Kind.IMAGE: 1000, Kind.VIDEO: 100, Kind.AUDIO: 1}, proven=1, url_life_s=inf)
-    1100
-    """
-    kinds = list(Kind)
-    busy = sum(slots[one] for one in kinds[: kinds.index(kind) + 1])
-    return max(1, min(busy, usable(kind, proven, url_life_s)))
-
-
-def usable(kind: Kind, proven: int, url_life_s: float) -> int:
-    """How many chains may be ahead of this kind's step, if `proven` of its tasks run at once: half of what they can use
-    while the first URL that waits for them lives. With one video slot, 144 five-minute videos outlive a 12-hour URL."""
-    if url_life_s == inf:
-        return sys.maxsize
-    return max(1, int(proven * (url_life_s - NEAR_END_S) / USUAL_S[kind] / 2))
-
-
-class Ahead:
-    """How far chains may run ahead of their steps of one kind, by what is known of the slots.
-
-    Chains of the same models have places of their own: those that wait for a crowded model's room let others pass. The
-    places of all of them are bounded by the URLs' life.
-    """
-
-    def __init__(self, kind: Kind, slots: Mapping[Kind, Slots], url_life_s: float) -> None:
-        self._kind = kind
-        self._slots = slots
-        self._url_life_s = url_life_s
-        self._places = Slots(1)
-        self._crowded: frozenset[str] = frozenset()
-        """The models of which the service takes few tasks at once."""
-
-    async def acquire(self, models: Sequence[str], held_up: Callable[[], None] = ignore) -> Slot:
-        """A place for one chain of these models, up to the one of this kind, from before its first step is begun until
-        its step of this kind is created.
-
-        `held_up` is called if the wait may be one for a crowded model's chains: others may pass then.
-        """
-        self.look()
-        if not self._crowded.isdisjoint(models):
-            held_up()
-        return await self._places.acquire(model=_BETWEEN.join(models), held_up=held_up)
-
-    def look(self) -> None:
-        """Go by what is known now: a task that was accepted may prove a place more, a refusal that there are less."""
-        in_force = {kind: slots.in_force for kind, slots in self._slots.items()}
-        proven, learnt = self._slots[self._kind].proven, self._slots[self._kind].learnt_of_models
-
-        def of_same_models(models: str) -> int:
-            of_last = max(1, learnt.get(models.rpartition(_BETWEEN)[2], proven))
-            return chains_ahead(self._kind, in_force, min(proven, of_last), self._url_life_s)
-
-        self._places.resize(usable(self._kind, proven, self._url_life_s), of_same_models)
-        crowded = frozenset(model for slots in self._slots.values() for model in slots.learnt_of_models)
-        if crowded != self._crowded:
-            self._crowded = crowded
-            self._places.hold_up(lambda models: not crowded.isdisjoint(models.split(_BETWEEN)))
-
-
-_BETWEEN: Final = " → "
-"""Stands between the models of a chain in the name of its places."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lookahead:
-    """How far chains may run ahead of a step, by whether what the step goes on from expires."""
-
-    expiring: Mapping[Kind, Ahead]
-    lasting: Mapping[Kind, Ahead]
-    is_kept: Callable[[Step], bool]
-    """Whether a request's results are stored without an end."""
-
-    @classmethod
-    def of(cls, slots: Mapping[Kind, Slots], url_life_s: float, is_kept: Callable[[Step], bool]) -> "Lookahead":
-        expiring, lasting = ({kind: Ahead(kind, slots, life_s) for kind in USUAL_S} for life_s in (url_life_s, inf))
-        return cls(expiring, lasting, is_kept)
-
-    def over(self, before: Step, kind: Kind) -> Ahead:
-        """The chains that may have `before` made and their step of this kind not created yet."""
-        return (self.lasting if self.is_kept(before) else self.expiring)[kind]
 
 
 class Pipelines:

@@ -16,8 +16,8 @@ from mps_aigc_async import AigcClient
 from mps_aigc_async.backends import endpoint_of
 from mps_aigc_async.config import ENVIRONMENT, PLACEHOLDER_BUCKET, Config
 from mps_aigc_async.credentials import Credentials
+from mps_aigc_async.defaults import AudioDefaults
 from mps_aigc_async.errors import ConfigError
-from mps_aigc_async.pipelines import AudioDefaults
 from mps_aigc_async.requests import CosStore
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.json"

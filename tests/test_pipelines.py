@@ -28,8 +28,9 @@ from mps_aigc_async import (
     limits,
 )
 from mps_aigc_async.callbacks import ignore
+from mps_aigc_async.defaults import Defaults, ImageDefaults, VideoDefaults
 from mps_aigc_async.limits import Slots
-from mps_aigc_async.pipelines import Ahead, Defaults, ImageDefaults, Lookahead, VideoDefaults, chains_ahead
+from mps_aigc_async.lookahead import Ahead, Lookahead, chains_ahead
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
