@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
@@ -315,13 +315,14 @@ class BatchRun:
 
     async def work(self, item: BatchItem, begun: Begun) -> Outcome[BatchItem]:
         self._read += 1
-        number = _own_id(item) or f"item {self._read}"
+        number = f"item {self._read}"
         try:
             request = as_request(item)
             name = self._names.name(request)
         except Exception as error:  # noqa: BLE001 — an item may be any object, and its attributes may raise anything
+            name = _own_id(item) or number
             return Outcome(
-                job_id=number, request=item, error=as_aigc_error(error, f"reading {number}").about(job_id=number)
+                job_id=name, request=item, error=as_aigc_error(error, f"reading {number}").about(job_id=name)
             )
         assert self._pipelines is not None  # noqa: S101 — prepared before the first item
         outcome = await self._pipelines.outcome(request, name, self._folder, begun)
@@ -346,7 +347,9 @@ def as_request(item: BatchItem) -> Request:
 
 def _own_id(item: object) -> str:
     """The id that a line gives itself, if it is one; another fault of the line may keep it from being a request."""
-    own = item.get("id") if isinstance(item, Mapping) else None
+    own = None
+    with suppress(Exception):  # as when the item was read
+        own = item.get("id") if isinstance(item, Mapping) else None
     return own if isinstance(own, str) and REQUEST_ID.fullmatch(own) else ""
 
 

@@ -13,7 +13,7 @@ from mps_aigc_async.emulator import Emulator
 
 from .conftest import SECRET_KEY, Shell, chain, served
 
-SHOTS = 24
+SHOTS = 10
 """So many that a busy machine, which hands a signal over late, has not begun all of them by then."""
 
 
