@@ -19,7 +19,9 @@ help:
 demo: $(VENV)/.run
 	$(BIN)/mps-aigc demo --out $(OUT)
 
-test: system-if-root $(VENV)/.dev lint types layers unit
+# The types are checked while the tests run: they take one core for half a minute.
+test: system-if-root $(VENV)/.dev lint
+	@$(MAKE) --no-print-directory -j2 types layers unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -33,7 +35,7 @@ layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev
-	PYTHONDEVMODE=1 $(BIN)/pytest -n auto --dist loadfile
+	PYTHONDEVMODE=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --group bench

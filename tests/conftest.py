@@ -1,5 +1,7 @@
 """Settings for the whole suite."""
 
+from typing import Final
+
 import pytest
 from hypothesis import settings
 
@@ -8,6 +10,13 @@ from mps_aigc_async import sessions
 # Machines are noisy: how long one example takes says nothing about the code.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+LONGEST: Final = ("test_chaos.py", "test_client.py", "test_opening.py", "test_interrupts.py", "test_commands.py")
+"""The files that one core is at for longest: begun first, they keep no other core waiting at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture
