@@ -34,8 +34,9 @@ types: $(VENV)/.dev
 layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
+# One worker more than cores: some tests wait for a socket or a process most of their time.
 unit: $(VENV)/.dev
-	PYTHONDEVMODE=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+	PYTHONDEVMODE=1 $(BIN)/pytest -n $$(( $$($(BIN)/python -c "import os; print(os.cpu_count())") + 1 )) --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --group bench
