@@ -36,7 +36,7 @@ layers: $(VENV)/.dev
 
 # One worker more than cores: some tests wait for a socket or a process most of their time.
 unit: $(VENV)/.dev
-	PYTHONDEVMODE=1 $(BIN)/pytest -n $$(( $$($(BIN)/python -c "import os; print(os.cpu_count())") + 1 )) --dist loadfile --no-loadscope-reorder
+	PYTHONDEVMODE=1 $(BIN)/pytest -n $$(( $$($(BIN)/python -c "import os; print(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1)") + 1 )) --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --group bench
