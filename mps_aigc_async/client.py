@@ -293,7 +293,7 @@ class AigcClient:
     def on_event(self, callback: Callback) -> Callable[[], None]:
         """Call `callback` with each event from now on; the function returned ends it.
 
-        What it raises is logged and changes nothing; KeyboardInterrupt and SystemExit end the loop, and so the program.
+        Its exceptions are logged and change nothing; KeyboardInterrupt and SystemExit end the loop, and so the program.
         Raises TypeError for a coroutine function and for what cannot be called.
         """
         return self._settings.events.subscribe(callback)

@@ -1,4 +1,4 @@
-"""What requests that name no model take from the config, and whether a request can be sent."""
+"""The config's defaults for requests that name no model, and whether a request can be sent."""
 
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -14,7 +14,7 @@ RequestT = TypeVar("RequestT", bound=Request)
 
 @dataclass(frozen=True, slots=True)
 class ImageDefaults:
-    """What an image request that names no model takes."""
+    """Defaults of image requests that name no model."""
 
     enabled: bool = True
     model_name: str | None = None
@@ -23,7 +23,7 @@ class ImageDefaults:
 
 @dataclass(frozen=True, slots=True)
 class VideoDefaults:
-    """What a video request that names no model takes."""
+    """Defaults of video requests that name no model."""
 
     enabled: bool = True
     model_name: str | None = None
@@ -34,7 +34,7 @@ class VideoDefaults:
 
 @dataclass(frozen=True, slots=True)
 class AudioDefaults:
-    """What an audio request that names no model takes."""
+    """Defaults of audio requests that name no model."""
 
     enabled: bool = True
     model_name: str | None = None

@@ -1,5 +1,5 @@
-"""What lost answers and `kill -9` do to a batch of chains, as the ledger and the service saw it. The tests and the
-benchmark use it.
+"""Lost answers and `kill -9` befall a batch of chains, and nothing is made twice or lost, as the ledger and the service
+saw it. The tests and the benchmark use it.
 
 A batch runs in a process of its own, is killed at a random moment, and started again on the same ledger, until it has
 been killed often enough and is left to finish; one that ends before is followed by the next. The service is a stand-in
@@ -57,7 +57,7 @@ class Found(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is tried."""
+    """One trial."""
 
     backend: str = "mps"
     """`mps`, `vod`, or the relay: `relay-trusted` honours sessions and the user says so, `relay-ignoring` does not and

@@ -32,7 +32,7 @@ class Made:
     asked: Mapping[str, Any]
     """The create's parameters."""
     fault: Mapping[str, Any] = field(default_factory=dict)
-    """What its member says instead of a result."""
+    """The member of its answer, in place of a result."""
 
 
 class Queues:

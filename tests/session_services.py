@@ -37,7 +37,7 @@ class Made:
 
 @dataclass
 class Sessioned:
-    """What both services have: tasks by session, and a script of what becomes of the creates.
+    """The part that both services share: tasks by session, and a script of what becomes of the creates.
 
     Fates: `answer`; `504`, `drop` and `no id`: created, and answered so; `lost`: not created, and not answered.
     """
@@ -121,7 +121,7 @@ async def serving(service: Sessioned) -> AsyncIterator[URL]:
 
 
 def finished(task: Made) -> dict[str, object]:
-    """What VOD answers of a task that has ended."""
+    """VOD's answer about a task that has ended."""
     inner = {
         "TaskId": task.task_id, "Status": "FINISH", "ErrCode": 0, "Message": "", "Progress": 100,
         "Output": {"FileInfos": [{"FileUrl": f"https://files.example/{task.task_id}.png", "FileId": ""}]},

@@ -15,7 +15,7 @@ from mps_aigc_async.errors import ConfigError
 
 
 def keys(least: int = 0) -> st.SearchStrategy[str]:
-    """What an HTTP header can carry."""
+    """Texts that an HTTP header can carry."""
     return st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=least, max_size=40)
 
 

@@ -52,11 +52,11 @@ class Vod:
     """VOD's actions and the relay's routes, with answers written from the documents. A task ends at its second poll."""
 
     infos: dict[str, Any] = field(default_factory=lambda: dict(KEPT))
-    """What each file of a finished task has beside its id."""
+    """Fields of each file of a finished task, beside its id."""
     task: dict[str, Any] = field(default_factory=dict)
-    """What the finished task's member has beside its files."""
+    """Fields of the finished task's member, beside its files."""
     outer: dict[str, Any] = field(default_factory=dict)
-    """What the answer has beside the member."""
+    """Fields of the answer, beside the member."""
     prefix: str = ""
     """Before the member's name: `Scene`."""
     fails: Kind | None = None

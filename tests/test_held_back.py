@@ -229,7 +229,7 @@ async def test_over_a_real_socket_a_relays_429_holds_back_all_creates() -> None:
         async with AigcClient(config_of("relay", **sections, concurrency=concurrency)) as client:
             batch = [ImageRequest(id=f"{number}", prompt="x") for number in range(8)]
             assert await _outcomes(client, batch) == [None] * 8
-    # What was on its way when the client had not heard yet is no fault: half a second for a busy machine.
+    # A call on its way when the client had not heard yet is no fault: half a second for a busy machine.
     assert [at for at in created if asked[0] + 0.5 < at < asked[0] + 1.4] == []
     assert len(created) == 9
 

@@ -1,4 +1,4 @@
-"""What is known of a service's sessions: whose word it is, how far it reaches, and what ends it."""
+"""The trust in a service's sessions: whose word it is, how far it reaches, and what ends it."""
 
 import logging
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What follows when a task has ended without a result: its error, and whether its job is created again."""
+"""A task has ended without a result: its error, and whether its job is created again."""
 
 import asyncio
 import sqlite3

@@ -55,7 +55,8 @@ class Interrupts:
     ) -> None:
         for number, before in self._before.items():
             asyncio.get_running_loop().remove_signal_handler(number)
-            signal.signal(number, before)
+            if before is not None:  # else it was no Python that had set it
+                signal.signal(number, before)
 
     async def stoppable(self, work: Coroutine[Any, Any, T]) -> T:
         """The work's result. Raises Interrupted if it was stopped before it had one."""

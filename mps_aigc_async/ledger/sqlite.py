@@ -78,7 +78,7 @@ class SqliteLedger:
         self._twins: Mapping[str, DamagedRow] = {}
         """Errors for the jobs whose TaskId an earlier job also has; the task's true owner is unknown."""
         self._unwritten: Mapping[str, str] = {}
-        """What the ledger of an earlier version is taken to belong to, until the next create makes that true."""
+        """The owner that an earlier version's ledger is taken to have, until the next create writes it down."""
 
     def __repr__(self) -> str:
         return f"<SqliteLedger {self._path}>"

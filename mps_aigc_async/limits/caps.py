@@ -55,7 +55,7 @@ class Cap:
         self._probing = False
         self._probe_s = first_probe_s
         self._refused_at = 0
-        """What ran at the latest refusal."""
+        """The number of tasks that ran at the latest refusal."""
         self._refuses_within = False
         """Whether the service has accepted a task and then refused it: an accepted create proves no room."""
         self._probe_timer: asyncio.TimerHandle | None = None

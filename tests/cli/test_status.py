@@ -1,4 +1,4 @@
-"""What `status` and the single commands tell of a task beside its state."""
+"""`status` and the single commands tell of a task more than its state."""
 
 from pathlib import Path
 

@@ -60,7 +60,7 @@ def test_forty_creates_of_a_model_that_runs_ten_are_all_done(service_of_ten: dic
         assert service.made == {H3: 40}
         took = service.accepted[-1][0] - service.accepted[0][0]
         assert took < 4 * (60 + 20)
-        # What was under way when the first was refused, the row that tells (a window or two), and a probe each 20 s.
+        # The creates under way when the first was refused, the row that tells (a window or two), and a probe each 20 s.
         assert len(service.refused) <= 25 + took / 20
 
     run(main())

@@ -497,7 +497,7 @@ def test_thousands_that_are_cancelled_at_once_leave_without_a_search_each() -> N
 def test_with_models_no_slot_is_lost_and_nobody_waits_beside_room(
     jobs: list[tuple[str, float, float]], refusals: list[tuple[str | None, float]], capacity: int
 ) -> None:
-    """Whoever is cancelled whenever: 0.1 to 3 s of work each, some cancelled on the way."""
+    """Random cancellations: 0.1 to 3 s of work each, some cancelled on the way."""
 
     async def main() -> None:
         slots, loop = Slots(capacity), asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""What a stand-in does and remembers: its tasks, the creates it lost, its calls in each second."""
+"""A stand-in's manners and memory: its tasks, the creates it lost, its calls in each second."""
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -75,7 +75,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What a stand-in can tell when all is over: the truth that no client may see."""
+    """A stand-in's own account when all is over: the truth that no client may see."""
 
     tasks: Sequence[Task]
     lost_before: Sequence[str]

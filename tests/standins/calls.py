@@ -1,4 +1,4 @@
-"""What passes between a stand-in's socket and its service: the call, the answer, and the two ways to give none."""
+"""The traffic between a stand-in's socket and its service: the call, the answer, and the two ways to give none."""
 
 import json
 from collections.abc import Mapping

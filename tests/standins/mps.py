@@ -1,6 +1,6 @@
 """MPS, from its API documents (2019-06-12) and the AIGC guide of 2026-05-29: no field tells two equal creates apart."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from uuid import uuid4
 
@@ -38,11 +38,7 @@ class Mps:
 
     def answer(self, call: Call) -> Reply:
         """The reply to a call. Raises Lost."""
-        try:
-            return self._answered(call)
-        except Refusal as refusal:
-            self.book.refused(refusal)
-            return sealed({"Error": {"Code": refusal.code, "Message": refusal.message}})
+        return refusing(self.book, self._answered, call)
 
     def _answered(self, call: Call) -> Reply:
         require_signed(call, "mps")
@@ -79,6 +75,15 @@ class Mps:
             f"{task.kind.title()}Urls": urls,
             "Message": {"done": "ok", "failed": "the model failed"}.get(at, ""),
         }
+
+
+def refusing(book: Book, answer: Callable[[Call], Reply], call: Call) -> Reply:
+    """The answer to a call, or the envelope of its refusal, which the book notes. Raises Lost."""
+    try:
+        return answer(call)
+    except Refusal as refusal:
+        book.refused(refusal)
+        return sealed({"Error": {"Code": refusal.code, "Message": refusal.message}})
 
 
 def sealed(content: Mapping[str, Json], delay_s: float = 0.0) -> Reply:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from .book import FORBIDDEN, Book, Manners, Order, Task, stage
 from .calls import Call, Json, Lost, Refusal, Reply, fields_of, first_of, table_of, text_of
-from .mps import media_url, sealed
+from .mps import media_url, refusing, sealed
 from .tc3 import require_signed
 
 SUB_APP_ID: Final = 1500_000_123
@@ -97,11 +97,7 @@ class Vod:
 
     def answer(self, call: Call) -> Reply:
         """The reply to a call. Raises Lost."""
-        try:
-            return self._answered(call)
-        except Refusal as refusal:
-            self.book.refused(refusal)
-            return sealed({"Error": {"Code": refusal.code, "Message": refusal.message}})
+        return refusing(self.book, self._answered, call)
 
     def _answered(self, call: Call) -> Reply:
         require_signed(call, "vod")
@@ -158,7 +154,7 @@ def _of_application(call: Call, names: frozenset[str], required: tuple[str, ...]
 
 
 def summary(task: Task, now: float) -> dict[str, Json]:
-    """What a task's row in the list has, and its detail as well."""
+    """The fields of a task's row in the list, which its detail has as well."""
     word = _WORDS[stage(task, now)]
     return {
         "TaskId": task.task_id,

@@ -17,7 +17,7 @@ from mps_aigc_async.wire.dialect import HttpRequest
 
 texts = st.text(min_size=1, max_size=12)
 keys = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40)
-"""What an HTTP header can carry."""
+"""Texts that an HTTP header can carry."""
 urls = st.builds("https://{}".format, st.text("abcdef/.-", min_size=1, max_size=12))
 results = st.builds(
     ImageResult,

@@ -1,4 +1,4 @@
-"""What an HTTP status alone tells."""
+"""The verdict of an HTTP status alone."""
 
 import pytest
 
