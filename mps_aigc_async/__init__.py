@@ -1,15 +1,15 @@
 """Images, videos and audio through Tencent Cloud MPS's AIGC API: paced, capped, durable, never paid for twice."""
 
 from . import catalog, events
-from .assembly import PaceStatistics, SlotStatistics, Statistics
 from .catalog import CatalogWarning
-from .client import AigcClient, Task
+from .client import AigcClient
 from .config import Config
 from .credentials import Credentials, CredentialSource
 from .errors import (
     AccountError,
     AigcError,
     ClientClosed,
+    ClientError,
     ConfigError,
     ContentViolation,
     CreateOutcomeUnknown,
@@ -51,6 +51,8 @@ from .results import AudioResult, ImageResult, ImageToVideoResult, Outcome, Usag
 from .scheduler import Run
 from .settlement import Attach, CreateAgain, Drop
 from .states import JobState, Kind, TaskFault, TaskState
+from .statistics import PaceStatistics, SlotStatistics, Statistics
+from .task import Task
 from .transport import Timeouts
 from .wire.dialect import TaskStatus
 from .wire.scenes import ListedTask, TaskDetails, TaskFilter, TaskList
@@ -64,6 +66,7 @@ __all__ = [
     "AudioResult",
     "CatalogWarning",
     "ClientClosed",
+    "ClientError",
     "Config",
     "ConfigError",
     "ContentViolation",

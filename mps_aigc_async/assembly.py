@@ -21,9 +21,10 @@ from .errors import AccountError, DamagedRow, InvalidRequest, LedgerError
 from .events import Events
 from .faults import as_aigc_error
 from .folders import Folder, absolute, prepare_folder
+from .home import Home
 from .jobs import Jobs
 from .keyring import KeyRing
-from .ledger import Ledger, MemoryLedger, SqliteLedger
+from .ledger import Ledger, MemoryLedger, SqliteLedger, join
 from .limits import AccountLimits, LimitsKey, Rates
 from .lookahead import Lookahead
 from .names import Names
@@ -31,12 +32,14 @@ from .ownership import Owner
 from .pipelines import Pipelines
 from .policy import RetryPolicy
 from .poller import Poller
+from .registry import registry_of
 from .requests import REQUEST_ID, CosStore, Request, Step, parse
 from .results import Outcome
 from .scheduler import Begun
 from .session_trust import SessionTrust
 from .sessions import Sessions
 from .states import Kind
+from .statistics import Statistics, snapshot
 from .tempo import Fixed
 from .transport import Timeouts, Transport
 from .wire.dialect import Dialect
@@ -77,51 +80,13 @@ class Settings:
         ensure_sendable(request, self.defaults, self.dialect, self.store, self.config.catalog)
 
 
-@dataclass(frozen=True, slots=True)
-class SlotStatistics:
-    """Tasks of one kind at the service."""
-
-    running: int
-    """Slots that are out: tasks that run or may run, and creates under way."""
-    capacity: int
-    """The config's cap."""
-    waiting: int
-    most_running: int
-    learnt: int | None
-    """The service's own cap on tasks of all models, where it has refused creates for it (LimitExceeded.CreateTask);
-    else None."""
-    learnt_of_models: Mapping[str, int] = field(default_factory=dict)
-    """The same of single models ("Hailuo H3"), for those of which it has refused creates for what runs already."""
-
-
-@dataclass(frozen=True, slots=True)
-class PaceStatistics:
-    """Calls of one action."""
-
-    rate: float
-    """Calls per second in force: below the limit for a while after the service refused some."""
-    waiting: int
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """A moment of the client, and of the account's limits, which it shares."""
-
-    slots: Mapping[Kind, SlotStatistics]
-    paces: Mapping[str, PaceStatistics]
-    """By action, for those called so far."""
-    polling: int
-    """Tasks being polled."""
-    creating: int
-    """Creates sent and not yet answered."""
-
-
 class Parts:
     """The parts of an open client."""
 
     def __init__(self, settings: Settings) -> None:
         config = settings.config
-        self.clock = ServiceClock(settings.wall, asyncio.get_running_loop().time)
+        self.home = Home.here()
+        self.clock = ServiceClock(settings.wall, self.home.loop.time)
         self._settings = settings
         self.capacities = {
             Kind.IMAGE: config.concurrency.max_image_tasks,
@@ -162,6 +127,7 @@ class Parts:
         )
         self._ledgers: dict[Path | None, asyncio.Task[Ledger]] = {}
         self._pipelines: dict[Path | None, asyncio.Task[Pipelines]] = {}
+        self._jobs: list[Jobs] = []
 
     async def ledger(self, path: Path | None) -> Ledger:
         """The ledger at a path, opened once; None is the one in memory."""
@@ -196,12 +162,13 @@ class Parts:
             "endpoint": str(settings.endpoint),
             **settings.dialect.scope,
         }
-        return await SqliteLedger.open(path, belongs_to)
+        return await join(path, belongs_to, SqliteLedger.open)
 
     async def _open_pipelines(self, path: Path | None) -> Pipelines:
         settings, timeouts = self._settings, self._settings.config.timeouts
         ledger = await self.ledger(path)
-        trust = SessionTrust(self.dialect.sessions, str(settings.endpoint), ledger)
+        registry = registry_of(ledger)
+        trust = SessionTrust(self.dialect.sessions, str(settings.endpoint), ledger, registry.evidence)
         jobs = Jobs(
             ledger=ledger,
             calls=self.calls,
@@ -210,6 +177,8 @@ class Parts:
             poller=self.poller,
             downloads=self.downloads,
             owner=self.exchanges,
+            work=self.work,
+            registry=registry,
             listeners=settings.events,
             clock=self.clock,
             sessions=Sessions(self.calls, self.dialect, self.clock, trust),
@@ -222,33 +191,24 @@ class Parts:
             queue_s=timeouts.queue_seconds,
             save_s=timeouts.save_seconds or inf,
         )
+        self._jobs.append(jobs)
         await jobs.resume()
         return Pipelines(jobs, settings.defaults, settings.check, self._ahead, self.clock.now)
 
     def statistics(self) -> Statistics:
-        return Statistics(
-            slots={
-                kind: SlotStatistics(
-                    slots.running,
-                    slots.capacity,
-                    slots.waiting,
-                    slots.most_running,
-                    slots.learnt,
-                    slots.learnt_of_models,
-                )
-                for kind, slots in self.limits.slots.items()
-            },
-            paces={action: PaceStatistics(pace.rate, pace.waiting) for action, pace in self.limits.paces.items()},
-            polling=len(self.poller),
-            creating=len(self.exchanges),
-        )
+        """A snapshot, from any thread."""
+        return snapshot(self.limits, self.home.loop.time(), polling=len(self.poller), creating=len(self.exchanges))
 
     async def close(self) -> None:
         """Every part is closed, whatever happens to the ones before it: a second Ctrl-C must leave no thread behind."""
+        if self.home.is_gone:
+            await self._abandon()
+            return
         async with AsyncExitStack() as parts:  # the last one pushed is closed first
             parts.callback(self.limits.leave)
             parts.callback(self._say_what_is_left)
             parts.push_async_callback(self._close_ledgers)
+            parts.callback(self._hand_over)  # after the exchanges: their answers may be tasks
             parts.push_async_callback(self.transport.close)
             parts.push_async_callback(self.downloads.close)
             parts.push_async_callback(self.keys.close)  # after the exchanges: one may wait for keys to sign with
@@ -258,11 +218,30 @@ class Parts:
             parts.callback(self.calls.stop_creating)
             parts.callback(self.poller.close)  # before the last exchanges end: what they submit is resumed later
             parts.push_async_callback(self.work.close)
+            parts.callback(self._leave)
+
+    async def _abandon(self) -> None:
+        """Free what is open though the loop is closed, or runs in the process that this one was forked from."""
+        async with AsyncExitStack() as parts:
+            if not self.home.is_of_another_process:  # there the tasks are polled on
+                parts.callback(self._say_what_is_left)
+            parts.push_async_callback(self._close_ledgers)
+            parts.push_async_callback(self.transport.close)
+            parts.push_async_callback(self.downloads.close)
+            parts.callback(self.poller.abandon)
+            parts.callback(self._leave)
+
+    def _leave(self) -> None:
+        for jobs in self._jobs:
+            jobs.leave()
 
     def _stop_creating(self) -> None:
-        for opened in self._pipelines.values():  # none is being opened any more: `work` has closed
-            if not opened.cancelled() and opened.exception() is None:
-                opened.result().stop_creating()
+        for jobs in self._jobs:
+            jobs.stop_creating()
+
+    def _hand_over(self) -> None:
+        for jobs in self._jobs:
+            jobs.hand_over()
 
     def _say_what_is_left(self) -> None:
         left, unanswered = self.poller.left, self.exchanges.ended_early
@@ -293,7 +272,7 @@ class Parts:
                 ledgers.push_async_callback(ledger.close)
 
     def _open_ledgers(self) -> list[Ledger]:
-        opened = self._ledgers.values()  # none is being opened any more: `work` has closed
+        opened = [one for one in self._ledgers.values() if one.done()]  # a loop that is closed may have left others
         return [one.result() for one in opened if not one.cancelled() and one.exception() is None]
 
 

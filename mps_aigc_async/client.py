@@ -2,17 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Generic, Self, TypeVar, cast, overload
+from typing import Final, Self, overload
 
-from .assembly import BatchItem, BatchRun, Parts, Settings, Statistics, as_request, as_step, folder_for, require_many
+from .assembly import BatchItem, BatchRun, Parts, Settings, as_request, as_step, folder_for, require_many
 from .backends import check_limits, dialect_of, endpoint_of
 from .config import Config
 from .credentials import Credentials, CredentialSource
-from .errors import ClientClosed, ConfigError, InvalidRequest, TaskTimeout
+from .errors import ClientClosed, ConfigError, InvalidRequest
 from .events import Callback, Events
 from .folders import absolute
 from .ledger import JobRecord, Ledger
@@ -33,13 +32,11 @@ from .results import (
 from .scheduler import Bounds, FanOut, Run
 from .settlement import Settlement
 from .states import JobState, Kind
+from .statistics import Statistics
+from .task import AnyTask, Task, within
 from .transport import AiohttpTransport, Timeouts, Transport
 from .wire.dialect import TaskStatus
 from .wire.scenes import TaskDetails, TaskFilter, TaskList, list_params, task_details, task_list
-
-T = TypeVar("T")
-ResultT = TypeVar("ResultT", ImageResult, VideoResult, AudioResult)
-
 
 READ_AHEAD: Final = 40
 """Most requests of a batch that are read and wait to be created: as many as the limits of all kinds allow in a second.
@@ -63,7 +60,9 @@ class AigcClient:
     official SDK's credential classes. `transport` makes another transport than HTTP, and `wall` tells the time (Unix
     seconds) until the service has told its own: both are for tests.
 
-    Clients of one account in one process and loop share its limits. Raises ConfigError for unusable keys or URLs.
+    Clients of one account in one process and loop share its limits and its ledger. A client belongs to the loop that it
+    is opened in: used from another loop, thread or process, it raises ClientError before anything is sent. Raises
+    ConfigError for unusable keys or URLs.
     """
 
     def __init__(
@@ -107,7 +106,10 @@ class AigcClient:
         return f"<AigcClient of {self._settings.account} at {self._settings.endpoint.authority}, {state}>"
 
     async def __aenter__(self) -> Self:
+        while self._parts is not None and self._parts.home.is_gone:  # left open in a loop that has ended
+            await self.aclose()
         if self._parts is not None:
+            self._opened()
             raise ClientClosed("the client is open already: one `async with` at a time")
         self._parts, self._names = Parts(self._settings), Names()
         try:
@@ -123,10 +125,17 @@ class AigcClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop creating, wait at most 10 s for creates in flight, then let go. Tasks at the service run on."""
-        parts, self._parts = self._parts, None
-        if parts is not None:
-            await parts.close()
+        """Stop creating, wait at most 10 s for creates in flight, then let go. Tasks at the service run on.
+
+        From another thread, the client is closed in its own loop while that runs. After that loop, and in a forked
+        child, what is still open is freed from here. Raises ClientError if that loop can do neither: it stands still.
+        """
+        while (parts := self._parts) is not None:
+            if parts.home.is_here or parts.home.is_gone:
+                self._parts = None
+                await parts.close()
+            else:
+                await parts.home.run(self.aclose)
 
     # --- what users ask for -------------------------------------------------------------------------------------------
 
@@ -164,7 +173,7 @@ class AigcClient:
         folder = await folder_for(save_to)
         pipelines = await parts.pipelines(self._ledger)
         work = parts.work.serve(pipelines.outcome(request, name, folder), f"request {name}")
-        outcome = await _within(timeout, work, lambda: parts.poller.of_request(name), job_id=name)
+        outcome = await within(timeout, work, lambda: parts.poller.of_request(name), job_id=name)
         if outcome.error is not None:
             outcome.error.partial = outcome.partial
             raise outcome.error
@@ -198,21 +207,28 @@ class AigcClient:
         return Run(FanOut(requests, batch.work, bounds, parts.work, batch.prepare, batch.stops))
 
     @overload
-    async def submit(self, request: ImageRequest) -> "Task[ImageResult]": ...
+    async def submit(self, request: ImageRequest) -> Task[ImageResult]: ...
     @overload
-    async def submit(self, request: VideoRequest) -> "Task[VideoResult]": ...
+    async def submit(self, request: VideoRequest) -> Task[VideoResult]: ...
     @overload
-    async def submit(self, request: AudioRequest) -> "Task[AudioResult]": ...
-    async def submit(self, request: Step) -> "AnyTask":
+    async def submit(self, request: AudioRequest) -> Task[AudioResult]: ...
+    async def submit(self, request: Step) -> AnyTask:
         """Create a task and return as soon as the service has accepted it. Raises InvalidRequest for a chain."""
         parts, name = self._opened(), self._names.name(as_step(request))
         pipelines = await parts.pipelines(self._ledger)
         job = await parts.work.serve(pipelines.submit(request, name), f"request {name}")
+        task_id = job.task_id or ""
         return Task(
-            self, job.kind, job.task_id or "", job.request_id, lambda: pipelines.finish(job, request), self._watch_of
+            parts.home,
+            job.kind,
+            task_id,
+            job.request_id,
+            poll=lambda: self.status(job.kind, task_id),
+            finish=lambda: pipelines.finish(job, request),
+            watch=lambda: self._watch_of(job.kind, task_id),
         )
 
-    def attach(self, kind: str | Kind, task_id: str) -> "AnyTask":
+    def attach(self, kind: str | Kind, task_id: str) -> AnyTask:
         """A task that exists already, by its TaskId, wherever and whenever it was created.
 
         Raises InvalidRequest at once for a kind that the backend does not make. Waiting for it raises InvalidRequest if
@@ -226,7 +242,15 @@ class AigcClient:
         async def finish() -> JobRecord:
             return await (await self._opened().pipelines(self._ledger)).attach(known, task_id)
 
-        return Task(self, known, task_id, None, finish, self._watch_of)
+        return Task(
+            None,
+            known,
+            task_id,
+            None,
+            poll=lambda: self.status(known, task_id),
+            finish=finish,
+            watch=lambda: self._watch_of(known, task_id),
+        )
 
     async def status(self, kind: str | Kind, task_id: str) -> TaskStatus:
         """One poll of any task. Raises ServiceError, TransportError, or InvalidRequest for a kind that the backend does
@@ -299,15 +323,22 @@ class AigcClient:
         return self._settings.events.subscribe(callback)
 
     def statistics(self) -> Statistics:
-        """A snapshot."""
-        return self._opened().statistics()
+        """A snapshot, from any thread."""
+        return self._require_parts().statistics()
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _opened(self) -> "Parts":
-        if self._parts is None:
+    def _require_parts(self) -> Parts:
+        parts = self._parts
+        if parts is None:
             raise ClientClosed("the client is not open: use it inside `async with AigcClient(…) as client:`")
-        return self._parts
+        return parts
+
+    def _opened(self) -> Parts:
+        """The parts, for use in their own loop. Raises ClientError anywhere else: before anything is sent."""
+        parts = self._require_parts()
+        parts.home.require()
+        return parts
 
     def _watch_of(self, kind: Kind, task_id: str) -> Watch | None:
         """The watch of a task, while it is polled."""
@@ -315,74 +346,6 @@ class AigcClient:
 
     async def _opened_ledger(self, path: str | Path | None) -> Ledger:
         return await self._opened().ledger(self._ledger if path is None else absolute(path))
-
-
-class Task(Generic[ResultT]):
-    """A task at the service, by its TaskId."""
-
-    def __init__(
-        self,
-        client: AigcClient,
-        kind: Kind,
-        task_id: str,
-        request_id: str | None,
-        finish: Callable[[], Awaitable[JobRecord]],
-        watch: Callable[[Kind, str], Watch | None],
-    ) -> None:
-        self._client = client
-        self._finish = finish
-        self._watch = watch
-        self.kind = kind
-        self.task_id = task_id
-        self.request_id = request_id
-        """Of the create; None for a task attached to."""
-
-    def __repr__(self) -> str:
-        return f"<Task {self.kind} {self.task_id}>"
-
-    async def status(self) -> TaskStatus:
-        """One poll, paced like all others. Raises ServiceError or TransportError."""
-        return await self._client.status(self.kind, self.task_id)
-
-    async def wait(self, timeout: float | None = None) -> ResultT:
-        """The task's result. Raises TaskFailed, or TaskTimeout after `timeout` seconds: the task itself goes on.
-
-        Where the model has refused a task of `submit` for want of room, and made nothing, its request is created again:
-        the result's `task_id` is then another.
-        """
-        job = await _within(
-            timeout, self._finish(), partial(self._watch, self.kind, self.task_id), task_id=self.task_id
-        )
-        return cast("ResultT", job.result())
-
-
-AnyTask = Task[ImageResult] | Task[VideoResult] | Task[AudioResult]
-
-
-async def _within(
-    timeout: float | None,
-    work: Awaitable[T],
-    watch: Callable[[], Watch | None],
-    *,
-    job_id: str | None = None,
-    task_id: str | None = None,
-) -> T:
-    """Wait for `work`. Raises TaskTimeout with the latest status that the task's `watch` has."""
-    deadline = asyncio.timeout(timeout)
-    try:
-        async with deadline:
-            return await work
-    except TimeoutError:
-        if not deadline.expired():
-            raise
-    again = f"id={job_id!r}" if job_id else f"TaskId {task_id!r}"
-    error = TaskTimeout(
-        f"not finished within {timeout:g} s: only the waiting ended; ask again by its {again}",
-        job_id=job_id,
-        task_id=task_id,
-    )
-    known = watch()
-    raise error if known is None else known.timed_out(error)
 
 
 def _interrupt(stop: BaseException) -> None:

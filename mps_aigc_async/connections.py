@@ -7,11 +7,15 @@ parsed: they close it. Each connection is also checked once more right before it
 """
 
 import asyncio
+import os
 import select
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Protocol
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -21,6 +25,7 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
 from .callbacks import ignore
+from .home import Home
 
 OnPiece = Callable[[], None]
 
@@ -89,8 +94,21 @@ class QuietConnector(aiohttp.TCPConnector):
         loop = asyncio.get_running_loop()
         # Private, and the only way in: aiohttp's own check, `should_close`, misses a stray answer that has arrived
         # only in part. tests/test_connections.py fails if aiohttp stops using `_factory`.
-        make: type[ResponseHandler] = _Line
-        self._factory = partial(make, loop)
+        self._factory = partial(self._line, loop)
+        self.home = Home.here()
+        self._lines: WeakSet[_Line] = WeakSet()
+
+    def _line(self, loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+        line = _Line(loop)
+        self._lines.add(line)
+        return line
+
+    def drop(self) -> None:
+        """Close the connections without their loop: it is closed, or runs in the process that this one was forked
+        from."""
+        for line in tuple(self._lines):
+            if line.transport is not None:
+                _drop(line.transport, is_inherited=self.home.is_of_another_process)
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         connection = await self.quiet_connection(req, traces, timeout)
@@ -116,6 +134,41 @@ class QuietConnector(aiohttp.TCPConnector):
                     raise
             else:
                 return connection
+
+
+async def close_session(session: aiohttp.ClientSession) -> None:
+    """Close a session that has a QuietConnector, also from elsewhere than its loop, once that can close none."""
+    connector = session.connector
+    if not isinstance(connector, QuietConnector) or connector.home.is_here:
+        await session.close()
+        return
+    connector.drop()
+    with suppress(RuntimeError):  # nothing can be scheduled in that loop
+        await session.close()
+    session.detach()
+
+
+def _drop(transport: asyncio.BaseTransport, *, is_inherited: bool) -> None:
+    """Close a transport's socket without its loop.
+
+    asyncio has no public way: a transport asks its loop for a turn, in which it closes the socket. So that turn's call
+    is made here. Without it the socket would stay open until it is collected, with a ResourceWarning.
+
+    An inherited one is the parent's as well. Its descriptor is made another file's first, which closes the child's copy
+    alone: no TLS farewell is sent in the parent's name, and the selector, which is the parent's too, loses no entry.
+    """
+    shown = transport.get_extra_info("socket")
+    if is_inherited and shown is not None and shown.fileno() >= 0:
+        with Path(os.devnull).open("rb") as nothing:
+            os.dup2(nothing.fileno(), shown.fileno(), inheritable=False)
+    below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None) or transport  # below TLS
+    if isinstance(transport, asyncio.WriteTransport):
+        with suppress(Exception):  # at least RuntimeError, after the transport is marked as closing
+            transport.abort()
+    end = getattr(below, "_call_connection_lost", None)  # a loop of another make closes its sockets with itself
+    if callable(end):
+        with suppress(Exception):  # whatever the protocol does then, the socket is closed
+            end(None)
 
 
 async def require_usable(connection: Connection) -> None:

@@ -29,6 +29,7 @@ from .errors import (
     TransportError,
     to_record,
 )
+from .exchanges import Exchanges
 from .faults import as_aigc_error
 from .ledger import JobRecord, Ledger
 from .limits import PROBE_S, AccountLimits, SendTime, Slot, judged, learn_cap
@@ -141,6 +142,7 @@ class Creates:
         owner: Owner,
         clock: ServiceClock,
         sessions: Sessions,
+        exchanges: Exchanges,
         store: CosStore | None,
         deadline_s: Callable[[JobRecord], float],
         watch: Callable[[JobRecord], object],
@@ -160,12 +162,8 @@ class Creates:
         self._watch = watch
         self._other_holder = other_holder
         self._emit = emit
-        self._answered: dict[str, str] = {}
-        """The job whose create was answered with a TaskId first, until the ledger knows."""
-        self._exchanges: dict[str, asyncio.Task[JobRecord]] = {}
+        self._exchanges = exchanges
         self._to_send: dict[asyncio.Task[JobRecord], SendTime] = {}
-        self._lost = ""
-        """The message about a ledger that is out of place; empty while it is in place."""
 
     def stop(self) -> None:
         """End the creates that are prepared and not sent: their jobs are *planned* again. What is sent goes on."""
@@ -185,12 +183,14 @@ class Creates:
 
     async def left_behind(self, job: JobRecord) -> JobRecord:
         """A job found in *intent*: a cancelled caller left its exchange behind, whose answer is ours as well."""
-        exchange = self._exchanges.get(job.job_id)
+        exchange = self._exchanges.by_job.get(job.job_id)
         if exchange is None:  # it ended, and the ledger could not keep how
             raise await self._unknown(None, job, "the ledger could not keep the answer")
         await asyncio.wait({exchange})
         job = await self._ledger.get(job.job_id) or job
         if job.state is JobState.INTENT:
+            if exchange.cancelled():  # by another client that closed: its caller's end is not ours
+                raise await self._unknown(None, job, "the client was closed before the create was answered")
             exchange.result()  # raises: the ledger could not keep how it ended, and the error knows
         return job
 
@@ -286,7 +286,7 @@ class Creates:
     def _tell_of_doubt(self, creation: _Creation) -> None:
         """Tell listeners of a create in doubt, if none is under way that could end the doubt."""
         job = creation.job
-        if job.state is JobState.UNKNOWN and job.job_id not in self._exchanges and not creation.is_told:
+        if job.state is JobState.UNKNOWN and job.job_id not in self._exchanges.by_job and not creation.is_told:
             creation.is_told = True
             self._emit(events.Unknown, job, error=job.recorded_error())
 
@@ -348,9 +348,9 @@ class Creates:
         await self._begin_session(creation)
         creation.order.begun()
         exchange = self._owner.start(self._exchange(creation, send_time), f"create of {job.job_id}")
-        self._exchanges[job.job_id] = exchange
+        self._exchanges.by_job[job.job_id] = exchange
         self._to_send[exchange] = send_time
-        exchange.add_done_callback(lambda _: self._exchanges.pop(job.job_id, None))
+        exchange.add_done_callback(lambda _: self._exchanges.by_job.pop(job.job_id, None))
         exchange.add_done_callback(self._to_send.pop)
         try:
             return await asyncio.shield(exchange)
@@ -407,7 +407,7 @@ class Creates:
     async def _require_own_task(self, task_id: str, job_id: str) -> None:
         """Raise TransportError if the create was answered with another job's task: that job's answer was delivered
         twice, and says nothing about this create. Otherwise the task belongs to this job from now on."""
-        other = self._answered.setdefault(task_id, job_id)
+        other = self._exchanges.answered.setdefault(task_id, job_id)
         if other == job_id:
             try:
                 other = await self._other_holder(task_id, job_id)
@@ -416,7 +416,7 @@ class Creates:
                 return
             if not other:
                 return
-            del self._answered[task_id]
+            del self._exchanges.answered[task_id]
         raise TransportError(
             f"the create was answered with task {task_id}, which belongs to {other}", ending=Ending.UNKNOWN
         )
@@ -424,16 +424,16 @@ class Creates:
     async def _out_of_place_error(self, error: LedgerError) -> LedgerError:
         """The error for a ledger that is out of place, with the TaskIds that no other process will find; it is logged
         once."""
-        if not self._lost:
+        if not self._exchanges.lost:
             running = [job.task_id or "" async for job in self._ledger.in_state(JobState.SUBMITTED)]
             told = ", ".join(running[:MOST_TOLD]) + (", …" if len(running) > MOST_TOLD else "")
-            self._lost = (
+            self._exchanges.lost = (
                 f"{error.message}: nothing more is created, because the next run would pay for it again. "
                 f"{f'This process still polls and saves the tasks that run: {told}' if told else 'No task runs'}. "
                 "When it has ended, put the ledger back (restore a backup if it was deleted) before the next run"
             )
-            _log.error("%s", self._lost)
-        return LedgerError(self._lost)
+            _log.error("%s", self._exchanges.lost)
+        return LedgerError(self._exchanges.lost)
 
     async def _accepted(
         self, intent: JobRecord, created: Created, slot: Slot | None, since: float | None = None
@@ -462,7 +462,7 @@ class Creates:
             ) from None
         finally:
             self.sessions.end(submitted)
-            self._answered.pop(created.task_id, None)
+            self._exchanges.answered.pop(created.task_id, None)
             self._watch(submitted)
         self._emit(events.Submitted, submitted, task_id=created.task_id)
         return submitted
@@ -522,7 +522,7 @@ class Creates:
 
     def _give_back(self, slot: Slot, job_id: str) -> None:
         """The create did not succeed, or its caller left: nobody is in the slot, once that is certain."""
-        exchange = self._exchanges.get(job_id)
+        exchange = self._exchanges.by_job.get(job_id)
         if exchange is not None:
             exchange.add_done_callback(lambda _: self._give_back(slot, job_id))
         elif not slot.handed_on:

@@ -23,7 +23,7 @@ from yarl import URL
 
 from .addresses import is_global, may_be_public, redirect_target, sendable
 from .callbacks import ignore
-from .connections import QuietConnector
+from .connections import QuietConnector, close_session
 from .errors import ConfigError, DownloadError
 from .faults import frames_of
 from .masking import one_line
@@ -78,7 +78,7 @@ class Downloads:
     async def close(self) -> None:
         for session in (self._session, self._guarded):
             if session is not None:
-                await session.close()
+                await close_session(session)
 
     async def save(
         self,

@@ -21,7 +21,8 @@
     ├── DownloadError           a result could not be fetched or written
     ├── LedgerError             the ledger cannot be used or does not fit
     │   └── DamagedRow          one job's row in it cannot be used; the other jobs can
-    ├── ClientClosed            the client was closed, or never opened
+    ├── ClientError             the client cannot be used from here: another loop, thread or process than its own
+    │   └── ClientClosed        the client was closed, or never opened
     └── UnexpectedError         a fault of this package or of a library it uses
 
 Each carries what it knows of `job_id`, `task_id`, `request_id` and `action`, so that one can go on from its text.
@@ -288,7 +289,12 @@ class DamagedRow(LedgerError):
     )
 
 
-class ClientClosed(AigcError):
+class ClientError(AigcError):
+    """The client cannot be used from here: it belongs to the event loop and process it was opened in. Raised before
+    anything is sent."""
+
+
+class ClientClosed(ClientError):
     """The client is not open: use it inside `async with`."""
 
 
@@ -299,8 +305,8 @@ class UnexpectedError(AigcError):
 RECORDED: Final[dict[str, type[AigcError]]] = {
     cls.__name__: cls
     for cls in (
-        ClientClosed, ConfigError, CreateOutcomeUnknown, DamagedRow, DownloadError, InvalidRequest, JobDropped,
-        LedgerError, ResultExpired, TaskFailed, TaskTimeout, UnexpectedError,
+        ClientClosed, ClientError, ConfigError, CreateOutcomeUnknown, DamagedRow, DownloadError, InvalidRequest,
+        JobDropped, LedgerError, ResultExpired, TaskFailed, TaskTimeout, UnexpectedError,
     )
 }  # fmt: skip
 SERVICE: Final[dict[str, type[ServiceError]]] = {

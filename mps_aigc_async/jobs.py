@@ -12,7 +12,6 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any, Final
-from weakref import WeakValueDictionary
 
 from . import events, task_ends
 from .callbacks import ignore
@@ -23,9 +22,11 @@ from .deadlines import TASK_DEADLINE_S, Patience
 from .downloads import Downloads
 from .errors import (
     AigcError,
+    ClientClosed,
     DamagedRow,
     InvalidRequest,
     JobDropped,
+    LedgerError,
     TaskFailed,
     to_record,
 )
@@ -36,6 +37,7 @@ from .lifetimes import Lifetime, expiry, is_stored_in, made_after
 from .limits import AccountLimits
 from .ownership import Owner
 from .poller import Ended, Poller, Watch
+from .registry import JobRegistry
 from .requests import CosStore, content
 from .saving import Saver
 from .sessions import NO_TASK, TIME_ANSWER_S, Sessions
@@ -62,6 +64,8 @@ class Jobs:
         poller: Poller,
         downloads: Downloads,
         owner: Owner,
+        work: Owner,
+        registry: JobRegistry,
         listeners: events.Events,
         clock: ServiceClock,
         sessions: Sessions,
@@ -88,6 +92,7 @@ class Jobs:
             owner=owner,
             clock=clock,
             sessions=sessions,
+            exchanges=registry.exchanges,
             store=store,
             deadline_s=self._deadline_s,
             watch=self._watch,
@@ -103,13 +108,23 @@ class Jobs:
             locate=self._locate,
             save_s=save_s,
         )
-        self._alone: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._work = work
+        self._registry = registry
 
     async def resume(self) -> None:
         """Take the slots of what an earlier process left running, before anything new takes them: every task that is
         known is polled to its end, asked for again or not, and a young create in doubt may be running too. The first
-        ones are polled while the rest is still being read."""
+        ones are polled while the rest is still being read.
+
+        Only for the first client that opens the ledger: what the others find in it is driven by one of them."""
         await self._creates.sessions.trust.load()
+        async with self._registry.opening:
+            if not self._registry.is_resumed:
+                await self._resume()
+                self._registry.is_resumed = True
+            self._registry.enter(self)
+
+    async def _resume(self) -> None:
         async for job in self.ledger.in_state(JobState.SUBMITTED):
             try:
                 self._watch(job)
@@ -135,6 +150,35 @@ class Jobs:
     def stop_creating(self) -> None:
         """End the creates that are prepared and not sent: their jobs are *planned* again. What is sent goes on."""
         self._creates.stop()
+
+    def leave(self) -> None:
+        """Take no more tasks over from other clients: this one closes."""
+        self._registry.leave(self)
+
+    def hand_over(self) -> None:
+        """Leave the tasks that run on to another client of the ledger."""
+        for watch in self._poller.left:
+            if watch.follower is self and watch.remembered:
+                self._registry.hand_over(watch.job.job_id)
+
+    def take_over(self, job_id: str) -> None:
+        """Poll a job's task that a closed client has left, if nobody else does."""
+        taking = self._work.start(self._take_over(job_id), f"taking over {job_id}")
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if task.cancelled():  # this client closes as well
+                self._registry.hand_over(job_id)
+
+        taking.add_done_callback(ended)
+
+    async def _take_over(self, job_id: str) -> None:
+        try:
+            async with self._lock(job_id):  # a caller may be driving the job to its end
+                job = await self.ledger.get(job_id)
+                if job is not None and job.state is JobState.SUBMITTED:
+                    self._watch(job)
+        except LedgerError as error:  # a request for this job gets it as well
+            _log.error("%s", error)
 
     async def has_begun(self, job_id: str) -> bool:
         """Whether the ledger has the job beyond *planned*: it is then gone on with as it is, and not judged again."""
@@ -242,7 +286,9 @@ class Jobs:
             task_id=task_id,
             slot_until=self._wall() + self._deadlines_s[kind],
         )
-        job = self._finished(job, await self._watch(job).end())
+        while (ended := await self._end(job)) is None:
+            pass
+        job = self._finished(job, ended)
         if job.state is JobState.FAILED:
             raise job.recorded_error()
         return job
@@ -362,14 +408,11 @@ class Jobs:
         """Have the poller watch a submitted job's task, in the slot it runs in. Raises DamagedRow."""
         if not job.task_id:
             raise damaged_row(job.job_id, "its state is submitted, but it has no TaskId")
-        other = self._poller.job_of(job.task_id)
-        if (
-            other is not None
-            and other.follower is self
-            and other.job.job_id != job.job_id
-            and job.submitted_at is not None
-        ):
+        other = self._registry.watch_of(job.task_id) or self.watch_of(job.task_id)
+        if other is not None and job.submitted_at is not None and other.job.job_id != job.job_id:
             raise shared_task(job.task_id, other.job.job_id, job.job_id)
+        if other is not None and other.kind is job.kind:
+            return other
         return self._poller.watch(
             Watch(
                 job=job,
@@ -382,6 +425,20 @@ class Jobs:
                 remembered=self.ledger.durable and job.submitted_at is not None,
             )
         )
+
+    def watch_of(self, task_id: str) -> Watch | None:
+        """The watch of a task, if it is of a job in this ledger."""
+        watch = self._poller.job_of(task_id)
+        return watch if watch is not None and watch.follower is self else None
+
+    async def _end(self, job: JobRecord) -> Ended | None:
+        """How a job's task ends; None if another client of the ledger polled it and was closed: ask again then."""
+        try:
+            return await self._watch(job).end()
+        except ClientClosed:
+            if self._poller.is_closed:
+                raise
+            return None
 
     @property
     def ledger_in_place(self) -> bool:
@@ -397,7 +454,10 @@ class Jobs:
             await self._keep_end(job, how)
 
     async def _wait(self, job: JobRecord) -> JobRecord:
-        ended = await self._watch(job).end()
+        while (ended := await self._end(job)) is None:
+            job = await self.ledger.get(job.job_id) or job
+            if job.state is not JobState.SUBMITTED:
+                return job
         kept = await self.ledger.get(job.job_id)
         if kept is not None and kept.state is JobState.SUBMITTED:
             # The task was watched already, by somebody who attached to it and keeps no row.
@@ -504,8 +564,8 @@ class Jobs:
         return self._patience(job).running_s
 
     def _lock(self, job_id: str) -> asyncio.Lock:
-        """Two callers of one id do its work once, one after the other."""
-        return self._alone.setdefault(job_id, asyncio.Lock())
+        """Two callers of one id do its work once, one after the other, whichever clients they use."""
+        return self._registry.lock(job_id)
 
     def _emit(self, event: type[events.Event], job: JobRecord, **details: Any) -> None:  # noqa: ANN401 — each class has its own fields
         if self._listeners.heard:

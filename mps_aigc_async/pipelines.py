@@ -101,10 +101,6 @@ class Pipelines:
         """The user's word that failed jobs are to be tried again."""
         return await self._jobs.retry_failed()
 
-    def stop_creating(self) -> None:
-        """Send no create that is not sent yet."""
-        self._jobs.stop_creating()
-
     async def _single(
         self, request: TaskRequest, name: str, save_to: Folder | None, begun: Callable[[], None]
     ) -> StepResult:

@@ -185,7 +185,7 @@ class Poller:
         """By kind too: a TaskId that is asked about as an image and as a video is watched twice, because the answer to
         one is no result of the other."""
         self._queues: dict[Kind, _DueQueue] = {}
-        self._closed = False
+        self.is_closed = False
         self.left: list[Watch] = []
         """The tasks that ran on at the service when it was closed."""
 
@@ -217,7 +217,7 @@ class Poller:
             return known
         watch.slot = self._limits.slots[watch.kind].adopt(watch.task_id, watch.job.model)
         self._watches[watch.kind, watch.task_id] = watch
-        if self._closed:
+        if self.is_closed:
             self._let_go(watch)
             return watch
         now, due_in = asyncio.get_running_loop().time(), 0.0  # a task of unknown age is polled at once
@@ -388,9 +388,14 @@ class Poller:
 
     def close(self) -> None:
         """Poll no more, and tell who still waits."""
-        self._closed = True
+        self.is_closed = True
         for watch in list(self._watches.values()):
             self._let_go(watch)
+
+    def abandon(self) -> None:
+        """Forget the tasks: the loop in which they were polled is closed."""
+        self.left += self._watches.values()
+        self._watches.clear()
 
     def _let_go(self, watch: Watch) -> None:
         self.left.append(watch)

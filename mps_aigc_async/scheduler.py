@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from .errors import ClientClosed
+from .home import Home
 from .ownership import Owner
 
 Item = TypeVar("Item")
@@ -161,7 +162,7 @@ class Run(Generic[Item, Out]):
     """
 
     def __init__(self, fan_out: FanOut[Item, Out]) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._home = Home.here()
         self._fan_out = fan_out
         self._ended = False
         self._waiting = 0
@@ -179,6 +180,7 @@ class Run(Generic[Item, Out]):
         return self
 
     async def __anext__(self) -> Out:
+        self._home.require()
         if self._ended:
             raise StopAsyncIteration
         if self._given_up:
@@ -207,6 +209,7 @@ class Run(Generic[Item, Out]):
         return outcome
 
     async def __aenter__(self) -> Self:
+        self._home.require()
         self._fan_out.start()
         return self
 
@@ -216,15 +219,20 @@ class Run(Generic[Item, Out]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop, and return when nothing of it runs any more."""
+        """Stop, and return when nothing of it runs any more. From another thread, while its loop runs, too."""
         self._ended = True
+        if self._home.is_gone:
+            return
+        if not self._home.is_here:
+            await self._home.run(self.aclose)
+            return
         self._fan_out.cancel()
         await self._fan_out.gone()
 
     def __del__(self) -> None:
         # A loop left by `break` drops its iterator without closing it. Thread-safe, as collection may be anywhere.
-        if not self._ended and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._fan_out.cancel)
+        if not self._ended and not self._home.is_gone:
+            self._home.loop.call_soon_threadsafe(self._fan_out.cancel)
 
 
 async def _each(source: Iterable[Item] | AsyncIterable[Item]) -> AsyncGenerator[Item, None]:

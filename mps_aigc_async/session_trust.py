@@ -11,6 +11,7 @@ one session contradict it, whatever it rests on: then nothing is sent again in t
 """
 
 import logging
+from dataclasses import dataclass, field
 from typing import Final
 
 from .errors import LedgerError
@@ -26,34 +27,46 @@ REFUSED: Final = "session refused: "
 """How a fact's name begins that tells of a proof; the kind and the model follow."""
 
 
+@dataclass(slots=True, eq=False)
+class Evidence:
+    """What a service has shown; the clients of one opened ledger share it."""
+
+    proofs: set[str] = field(default_factory=set)
+    """The scopes in which a session was refused."""
+    is_contradicted: bool = False
+
+
 class SessionTrust:
     """One ledger's reasons to send a create in doubt again."""
 
-    def __init__(self, rule: SessionRule, endpoint: str, ledger: Ledger) -> None:
+    def __init__(self, rule: SessionRule, endpoint: str, ledger: Ledger, evidence: Evidence | None = None) -> None:
         self._rule = rule
         self._endpoint = endpoint
         self._ledger = ledger
-        self._proofs: set[str] = set()
-        self._is_contradicted = False
+        self._evidence = evidence or Evidence()
 
     def __repr__(self) -> str:
-        return f"<SessionTrust {self._rule}, {len(self._proofs)} proofs{', contradicted' * self._is_contradicted}>"
+        evidence = self._evidence
+        contradicted = ", contradicted" * evidence.is_contradicted
+        return f"<SessionTrust {self._rule}, {len(evidence.proofs)} proofs{contradicted}>"
 
     async def load(self) -> None:
         """Take in what earlier processes have seen of this endpoint."""
         facts = [name for name, endpoint in (await self._ledger.facts()).items() if endpoint == self._endpoint]
-        self._proofs.update(name for name in facts if name.startswith(REFUSED))
-        self._is_contradicted = self._is_contradicted or any(name.startswith(IGNORED) for name in facts)
+        self._evidence.proofs.update(name for name in facts if name.startswith(REFUSED))
+        self._evidence.is_contradicted = self._evidence.is_contradicted or any(
+            name.startswith(IGNORED) for name in facts
+        )
 
     def holds_for(self, job: JobRecord) -> bool:
         """Whether a second create of the job's session would be refused."""
-        if self._is_contradicted or self._rule is SessionRule.NONE:
+        if self._evidence.is_contradicted or self._rule is SessionRule.NONE:
             return False
-        return self._rule is not SessionRule.UNPROVEN or _scope(job) in self._proofs
+        return self._rule is not SessionRule.UNPROVEN or _scope(job) in self._evidence.proofs
 
     def reason_against(self) -> str:
         """Why a create is not sent again, for a message about one; empty if there is nothing to tell."""
-        if self._is_contradicted:
+        if self._evidence.is_contradicted:
             return "the service has made two tasks of one session"
         if self._rule is SessionRule.UNPROVEN:
             return (
@@ -65,9 +78,9 @@ class SessionTrust:
     async def prove(self, job: JobRecord) -> None:
         """The service has refused the job's session, which had been sent before."""
         scope = _scope(job)
-        if self._rule is SessionRule.NONE or scope in self._proofs:
+        if self._rule is SessionRule.NONE or scope in self._evidence.proofs:
             return
-        self._proofs.add(scope)
+        self._evidence.proofs.add(scope)
         if self._rule is not SessionRule.DOCUMENTED:
             await self._keep(scope)
 
@@ -80,7 +93,7 @@ class SessionTrust:
             first,
             second,
         )
-        self._is_contradicted = True
+        self._evidence.is_contradicted = True
         await self._keep(f"{IGNORED}{job.job_id}, {first}, {second}")
 
     async def _keep(self, name: str) -> None:

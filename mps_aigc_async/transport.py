@@ -19,7 +19,7 @@ from yarl import URL
 
 from .answer_deadline import AnswerDeadline
 from .callbacks import ignore
-from .connections import QuietConnector, lend, require_usable
+from .connections import QuietConnector, close_session, lend, require_usable
 from .errors import AigcError, ConfigError, TransportError
 from .faults import report
 from .proxies import is_loopback, proxy_for
@@ -183,7 +183,7 @@ class AiohttpTransport:
         )
 
     async def close(self) -> None:
-        await self._session.close()
+        await close_session(self._session)
 
     async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         deadline = AnswerDeadline(read_s=self._timeouts.read, total_s=self._timeouts.total)

@@ -20,15 +20,15 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 PROMISED = {
     "AccountError", "AigcClient", "AigcError", "Attach", "AudioRequest", "AudioResult", "CatalogWarning",
-    "ClientClosed", "Config", "ConfigError", "ContentViolation", "CosStore", "CreateAgain", "CreateOutcomeUnknown",
-    "CredentialSource", "Credentials", "DamagedRow", "DownloadError", "Drop", "Event", "ImageRequest", "ImageResult",
-    "ImageToVideo", "ImageToVideoResult", "InvalidRequest", "JobDropped", "JobRecord", "JobState", "Kind",
-    "LedgerError", "ListedTask", "NoTaskId", "Outcome", "PaceStatistics", "Redirected", "ReferenceImage",
-    "ReferenceVideo", "ResultExpired", "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics", "Subject",
-    "Task", "TaskBlocked", "TaskDetails", "TaskFailed", "TaskFault", "TaskFilter", "TaskList", "TaskNotFound",
-    "TaskState", "TaskStatus", "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks", "TransportError",
-    "UnexpectedError", "Usage", "VideoRequest", "VideoResult", "VideoToAudio", "VideoToAudioResult", "VodFile",
-    "VodOptions", "catalog", "events",
+    "ClientClosed", "ClientError", "Config", "ConfigError", "ContentViolation", "CosStore", "CreateAgain",
+    "CreateOutcomeUnknown", "CredentialSource", "Credentials", "DamagedRow", "DownloadError", "Drop", "Event",
+    "ImageRequest", "ImageResult", "ImageToVideo", "ImageToVideoResult", "InvalidRequest", "JobDropped", "JobRecord",
+    "JobState", "Kind", "LedgerError", "ListedTask", "NoTaskId", "Outcome", "PaceStatistics", "Redirected",
+    "ReferenceImage", "ReferenceVideo", "ResultExpired", "RetryPolicy", "Run", "ServiceError", "SlotStatistics",
+    "Statistics", "Subject", "Task", "TaskBlocked", "TaskDetails", "TaskFailed", "TaskFault", "TaskFilter", "TaskList",
+    "TaskNotFound", "TaskState", "TaskStatus", "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks",
+    "TransportError", "UnexpectedError", "Usage", "VideoRequest", "VideoResult", "VideoToAudio", "VideoToAudioResult",
+    "VodFile", "VodOptions", "catalog", "events",
 }  # fmt: skip
 
 

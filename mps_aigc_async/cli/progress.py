@@ -15,9 +15,10 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from ..assembly import BatchItem, Statistics
+from ..assembly import BatchItem
 from ..errors import AccountError
 from ..results import AudioResult, Outcome, StepResult, steps_made
+from ..statistics import Statistics
 from .screen import complain, from_here, printable, progress_console, say
 from .tally import Tally, Word, word_for
 

@@ -1,7 +1,7 @@
 """The ledger: one row per job, written before the money is spent, read to go on.
 
-`MemoryLedger` lasts as long as the client; `SqliteLedger` survives the process. Both keep the same promise: when
-`put` returns, the row is as safe as this ledger can make it.
+`MemoryLedger` lasts as long as the client; `SqliteLedger` survives the process, and the clients of a loop share it
+(`SharedLedger`). All keep the same promise: when `put` returns, the row is as safe as this ledger can make it.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -10,9 +10,10 @@ from typing import Protocol
 from ..states import JobState
 from .memory import MemoryLedger
 from .record import JobRecord
+from .shared import SharedLedger, join
 from .sqlite import SqliteLedger
 
-__all__ = ["JobRecord", "Ledger", "MemoryLedger", "SqliteLedger"]
+__all__ = ["JobRecord", "Ledger", "MemoryLedger", "SharedLedger", "SqliteLedger", "join"]
 
 
 class Ledger(Protocol):

@@ -16,6 +16,7 @@ from typing import Final
 import aiosqlite
 
 from ..errors import LedgerError
+from ..states import JobState
 from .record import JobRecord
 from .schema import COLUMNS, Row, to_row
 
@@ -159,6 +160,24 @@ class Commits:
             if self._checkpoint is not None:
                 self._checkpoint.cancel()
                 await asyncio.wait({self._checkpoint})
+
+    async def close_elsewhere(self) -> None:
+        """Write the rows that a loop has left which ended without closing the ledger. Call this from another loop.
+
+        Not an intent: nobody was told that it is on the disk, so its create was not sent.
+        """
+        rows = {**self._writing, **self._pending}
+        left = {job_id: job for job_id, job in rows.items() if job.state is not JobState.INTENT}
+        self._closed, self._writing, self._pending, self._waiters = True, {}, {}, {}
+        with suppress(sqlite3.Error, ValueError):  # a transaction may be open, and its rows are written again
+            await self._database.execute("ROLLBACK")
+        try:
+            refused = await self._write(left) if left else {}
+        except Exception as error:  # noqa: BLE001 — of any class: the TaskIds must be told
+            self._fail(left, {}, error)
+        else:
+            for job_id, reason in refused.items():
+                self._fail({job_id: left[job_id]}, {}, reason)
 
     def _give_up(self) -> None:
         """Fail the callers of the rows that no commit will write."""

@@ -76,7 +76,7 @@ class WriterLock:
         if self.inode in _held:
             raise LedgerError(
                 f"the ledger {self._ledger} is being written by {writer_name()}, which is this one: "
-                "use the client that has it open"
+                "use the client that has it open, or open this one in the same event loop, where clients share it"
             )
         if self.inode in _inherited:
             raise LedgerError(

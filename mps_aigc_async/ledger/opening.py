@@ -145,11 +145,16 @@ def examine(path: Path, belongs_to: Mapping[str, str]) -> None:
         ]
         if not others or not snapshot.has_sent():
             return
-    what = others[0]
+    raise foreign_error(path, belongs_to, owner)
+
+
+def foreign_error(path: Path, belongs_to: Mapping[str, str], owner: Mapping[str, str]) -> LedgerError:
+    """The error for a client of one owner (`belongs_to`) and the ledger of another."""
+    what = next(what for what, whom in belongs_to.items() if owner.get(what) != whom and not _is_unwritten(what, owner))
     same = (
         ' (the same account with a new key? set "account" in the config to the old name)' if what == "account" else ""
     )
-    raise LedgerError(
+    return LedgerError(
         f"{path} belongs to {what} {owner.get(what)!r}, and this client is of {what} {belongs_to[what]!r}: "
         f"its tasks cannot be polled from here; use another ledger, or the other configuration{same}"
     )

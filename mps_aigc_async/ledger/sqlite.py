@@ -17,6 +17,7 @@ from typing import Final
 import aiosqlite
 
 from ..errors import CreateOutcomeUnknown, DamagedRow, LedgerError, to_record
+from ..home import Home
 from ..states import JobState
 from . import schema
 from .commits import Commits
@@ -59,6 +60,9 @@ BUSY_TIMEOUT_MS: Final = 2000
 """How long SQLite waits for another connection's lock before a statement fails. A tool that writes the file needs
 milliseconds; a failed commit is retried, and the ledger can be read in between."""
 
+_never_closed: Final[list[aiosqlite.Connection]] = []
+"""Connections that a fork has copied: kept, or Python would close them with their last reference."""
+
 
 class SqliteLedger:
     """A ledger file. Open it with `SqliteLedger.open`."""
@@ -66,7 +70,8 @@ class SqliteLedger:
     durable = True
 
     def __init__(self, path: Path, lock: WriterLock, database: aiosqlite.Connection) -> None:
-        self._path = path
+        self.path: Final = path
+        self._home = Home.here()
         self._lock = lock
         self._database = database
         self._commits = Commits(database, path)
@@ -81,7 +86,7 @@ class SqliteLedger:
         """The owner that an earlier version's ledger is taken to have, until the next create writes it down."""
 
     def __repr__(self) -> str:
-        return f"<SqliteLedger {self._path}>"
+        return f"<SqliteLedger {self.path}>"
 
     @classmethod
     async def open(cls, path: Path, belongs_to: Mapping[str, str]) -> "SqliteLedger":
@@ -121,7 +126,7 @@ class SqliteLedger:
         await database.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         if (mode := await self._value("PRAGMA journal_mode = WAL")) != "wal":
             raise LedgerError(
-                f"the file system of {self._path} cannot hold a ledger (journal mode {mode}): keep it on a local disk"
+                f"the file system of {self.path} cannot hold a ledger (journal mode {mode}): keep it on a local disk"
             )
         await database.execute("PRAGMA synchronous = FULL")
         version = int(await self._value("PRAGMA user_version"))
@@ -132,7 +137,7 @@ class SqliteLedger:
         owner[schema.WRITER] = writer_name()
         await self._transaction(("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item) for item in owner.items())
         self._lock.renew()
-        self._place = await asyncio.to_thread(Place, self._path, wal, self._lock.inode)
+        self._place = await asyncio.to_thread(Place, self.path, wal, self._lock.inode)
         for later in range(version + 1, schema.VERSION + 1):
             await self._transaction((statement, ()) for statement in schema.MIGRATIONS[later])
         await self._find_damage()
@@ -183,7 +188,7 @@ class SqliteLedger:
                 "the ledger %s of an earlier version does not name its %s: it is taken for the config's, %s. If it was "
                 "written with another one, stop and correct the config before anything is created. %d of its jobs are "
                 "in doubt, and are not sent again by themselves: settle them",
-                self._path,
+                self.path,
                 ", ".join(added),
                 ", ".join(added.values()),
                 len(doubtful),
@@ -209,7 +214,7 @@ class SqliteLedger:
         """A ledger that was out of place once stays so for this process: the old and the new file may both lack rows
         that were written in between."""
         if self._gone or not self.in_place:
-            raise LedgerError(f"the ledger {self._path} {self._gone} while it was open")
+            raise LedgerError(f"the ledger {self.path} {self._gone} while it was open")
 
     @property
     def in_place(self) -> bool:
@@ -269,9 +274,19 @@ class SqliteLedger:
         self._commits.hurry()
 
     async def close(self) -> None:
-        """Finish what is being written, then close the file."""
+        """Finish what is being written, then close the file. A loop that is closed has left rows: write them from here.
+
+        A forked child lets its copy of the connection be. The parent goes on with the file, and SQLite must not be used
+        across a fork, not even to close it ("How To Corrupt An SQLite Database File", 2.6). The fork has closed the
+        child's copy of the lock's descriptor already (`lock`).
+        """
+        if self._home.is_of_another_process:
+            _never_closed.append(self._database)
+            return
+        if self._closed:
+            return
         try:
-            await self._commits.close()
+            await (self._commits.close() if self._home.is_here else self._commits.close_elsewhere())
         finally:
             _ = self.in_place  # check while the file is open: no other file can have its inode yet
             self._closed = True
@@ -286,7 +301,7 @@ class SqliteLedger:
         try:
             yield
         except (sqlite3.Error, ValueError) as error:
-            raise LedgerError(f"{what} the ledger {self._path}: {error}") from error
+            raise LedgerError(f"{what} the ledger {self.path}: {error}") from error
 
     async def _select(self, query: str, value: str) -> list[JobRecord]:
         with self._failing("cannot read"):

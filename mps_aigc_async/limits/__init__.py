@@ -72,7 +72,7 @@ class AccountLimits:
             self.slots[kind].resize(capacity)
 
     @property
-    def paces(self) -> Mapping[str, Pace]:
+    def paces(self) -> dict[str, Pace]:
         """By action, for those called so far."""
         return self._paces.by_action
 

@@ -290,4 +290,8 @@ class Pace:
     @property
     def rate(self) -> float:
         """Calls per second now allowed, jitter's share not yet taken."""
-        return self._stream.rate * self._stream.share(asyncio.get_running_loop().time())
+        return self.rate_at(asyncio.get_running_loop().time())
+
+    def rate_at(self, now: float) -> float:
+        """The rate at a moment of the loop's clock: a thread without a loop can ask as well."""
+        return self._stream.rate * self._stream.share(now)

@@ -190,7 +190,7 @@ class Slots:
 
     @property
     def waiting(self) -> int:
-        return sum(map(len, self._queues.values()))
+        return sum(map(len, self._queues.copy().values()))  # copied at once: any thread may ask
 
     @property
     def capacity(self) -> int:
@@ -222,7 +222,7 @@ class Slots:
     @property
     def learnt_of_models(self) -> dict[str, int]:
         """The same of single models, for those of which it was refused."""
-        return {model: cap.learnt for model, cap in self._models.items() if cap.learnt is not None}
+        return {model: learnt for model, cap in self._models.copy().items() if (learnt := cap.learnt) is not None}
 
     @property
     def in_force(self) -> int:

@@ -1,0 +1,203 @@
+"""One opened ledger a path for all clients of a loop: opened by the first, closed by the last.
+
+A web application may make a client per request, and a ledger file has one writer. So each client holds a
+`SharedLedger`, its own handle on the opened file: closing the handle disturbs no other client.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from copy import copy
+from math import inf
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
+
+from ..errors import LedgerError
+from ..home import Home
+from ..states import JobState
+from .commits import LAST_TRY_S
+from .opening import foreign_error
+from .record import JobRecord
+from .sqlite import SqliteLedger
+
+T = TypeVar("T")
+
+Open = Callable[[Path, Mapping[str, str]], Coroutine[Any, Any, SqliteLedger]]
+
+
+class SharedLedger:
+    """One client's handle on an opened ledger file. Made by `join`."""
+
+    durable = True
+
+    def __init__(self, file: "_File", opened: SqliteLedger) -> None:
+        self._file = file
+        self.opened: Final = opened
+        self._closed = False
+        self._give_up_at = inf
+        """When this client stops waiting for rows that cannot be written (on the loop's clock)."""
+        self._waits: set[asyncio.Timeout] = set()
+
+    def __repr__(self) -> str:
+        return f"<SharedLedger on {self.opened!r}>"
+
+    @property
+    def in_place(self) -> bool:
+        return self.opened.in_place
+
+    def confirm(self) -> None:
+        self.opened.confirm()
+
+    async def plan(self, job: JobRecord) -> JobRecord:
+        return await self._written(self._usable().plan(job))
+
+    async def put(self, job: JobRecord) -> None:
+        await self._written(self._usable().put(job))
+
+    async def get(self, job_id: str) -> JobRecord | None:
+        return await self._usable().get(job_id)
+
+    async def of_task(self, task_id: str) -> JobRecord | None:
+        return await self._usable().of_task(task_id)
+
+    def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
+        return self._usable().in_state(state)
+
+    async def facts(self) -> Mapping[str, str]:
+        return await self._usable().facts()
+
+    async def keep_fact(self, name: str, value: str) -> None:
+        await self._usable().keep_fact(name, value)
+
+    async def counts(self) -> Mapping[JobState, int]:
+        return await self._usable().counts()
+
+    def hurry(self) -> None:
+        """Stop waiting soon for rows that cannot be written. The rows themselves are kept for as long as another client
+        has the file open: they may still be written."""
+        self._give_up_at = min(self._give_up_at, asyncio.get_running_loop().time() + LAST_TRY_S)
+        for wait in self._waits:
+            wait.reschedule(self._give_up_at)
+
+    async def close(self) -> None:
+        """Let go of the file; the last handle closes it. A file whose loop has ended has no user left: it is closed."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._file.home.is_here:
+            await self._file.leave()
+        else:
+            _forget(self._file)
+            await self.opened.close()
+
+    def _usable(self) -> SqliteLedger:
+        if self._closed:
+            raise LedgerError(f"cannot use the ledger {self.opened.path}: this client has closed it")
+        return self.opened
+
+    async def _written(self, work: Coroutine[Any, Any, T]) -> T:
+        wait = asyncio.timeout_at(None if self._give_up_at == inf else self._give_up_at)
+        self._waits.add(wait)
+        try:
+            async with wait:
+                return await work
+        except TimeoutError:
+            if not wait.expired():
+                raise
+            raise LedgerError(
+                f"cannot write the ledger {self.opened.path}: a row still waited to be written when the client closed"
+            ) from None
+        finally:
+            self._waits.discard(wait)
+
+
+class _File:
+    """A ledger file that is open, or is being opened or closed."""
+
+    def __init__(self, key: str, belongs_to: Mapping[str, str], opening: Coroutine[Any, Any, SqliteLedger]) -> None:
+        self.key = key
+        self.belongs_to = belongs_to
+        self.home = Home.here()
+        self.users = 0
+        """Clients that have a handle, or wait for one."""
+        self.opening = asyncio.create_task(opening, name=f"open {key}")
+        self.opening.add_done_callback(self._opening_ended)
+        self.closing: asyncio.Task[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        opening = self.opening
+        return self.closing is None and opening.done() and not opening.cancelled() and opening.exception() is None
+
+    def _opening_ended(self, opening: asyncio.Task[SqliteLedger]) -> None:
+        if opening.cancelled() or opening.exception() is not None:
+            _forget(self)  # the next client tries again
+
+    async def handle(self) -> SharedLedger:
+        """A handle, once the file is open. The opening is nobody's: whoever is cancelled, the others get theirs."""
+        self.users += 1
+        try:
+            opened = await asyncio.shield(self.opening)
+            opened.confirm()
+        except LedgerError as error:
+            await self.leave()
+            raise copy(error) from error.__cause__  # one error a client: each adds its own ids
+        except BaseException:
+            await self.leave()
+            raise
+        return SharedLedger(self, opened)
+
+    async def leave(self) -> None:
+        """One client has left. The last one closes the file, and hurries if it is cancelled meanwhile."""
+        self.users -= 1
+        if self.users:
+            return
+        self.closing = asyncio.create_task(self._close(), name=f"close {self.key}")
+        try:
+            await asyncio.shield(self.closing)
+        except asyncio.CancelledError:
+            self.closing.cancel()
+            await asyncio.wait({self.closing})
+            raise
+
+    async def _close(self) -> None:
+        try:
+            self.opening.cancel()
+            await asyncio.wait({self.opening})
+            if not self.opening.cancelled() and self.opening.exception() is None:
+                await self.opening.result().close()
+        finally:
+            _forget(self)
+
+
+_files: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _File]] = WeakKeyDictionary()
+"""By loop and by the real path, so that a symlink and a relative path are one file."""
+
+
+def _forget(file: _File) -> None:
+    known = _files.get(file.home.loop, {})
+    if known.get(file.key) is file:
+        del known[file.key]
+
+
+async def join(path: Path, belongs_to: Mapping[str, str], open_it: Open) -> SharedLedger:
+    """A handle on the ledger at a path, which is opened if no client of this loop has it open.
+
+    Raises what `SqliteLedger.open` raises, and LedgerError for a file that another owner's client has open.
+    """
+    key = os.path.normcase(await asyncio.to_thread(os.path.realpath, path))
+    files = _files.setdefault(asyncio.get_running_loop(), {})
+    while True:
+        file = files.get(key)
+        if file is None:
+            file = files[key] = _File(key, belongs_to, open_it(path, belongs_to))
+        elif file.closing is not None:
+            await asyncio.wait({file.closing})
+            continue
+        elif file.belongs_to != belongs_to:
+            await asyncio.wait({file.opening})
+            if file.is_open:
+                raise foreign_error(path, belongs_to, file.belongs_to)
+            continue
+        return await file.handle()
