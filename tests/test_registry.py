@@ -1,28 +1,35 @@
 """Several clients of one loop on one ledger file: a job is created once, polled by one client, and lost by none."""
 
 import asyncio
+import sqlite3
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from mps_aigc_async import (
     AigcClient,
+    AigcError,
     Attach,
     ClientClosed,
     CreateOutcomeUnknown,
     ImageRequest,
     InvalidRequest,
+    JobRecord,
     JobState,
     Kind,
     LedgerError,
     limits,
 )
 from mps_aigc_async.emulator import Service
+from mps_aigc_async.events import Event, Paced
+from mps_aigc_async.ledger import sqlite
+from mps_aigc_async.registry import registry_of
+from mps_aigc_async.session_trust import SessionTrust
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.transport import Gate, Sent
-from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
+from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest, SessionRule
 
 from .support import accepted, client_of, configured, in_memory
 
@@ -161,9 +168,9 @@ def test_what_clients_that_close_together_leave_is_polled_by_the_next(tmp_path: 
         async with AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(client_of(service, ledger=ledger)) for _ in range(5)]
             await clients[0].submit(LAKE)
-            closing = [asyncio.create_task(client.aclose()) for client in clients]
+            ends = [asyncio.create_task(client.aclose()) for client in clients]
             async with client_of(service, ledger=ledger) as late:
-                await asyncio.gather(*closing)
+                await asyncio.gather(*ends)
                 await asyncio.sleep(2 * TASK_S)
                 assert await late.counts() == {JobState.DONE: 1}
                 assert late.statistics().slots[Kind.IMAGE].running == 0
@@ -217,11 +224,11 @@ def test_an_answer_that_comes_while_the_first_closes_is_the_seconds_as_well(tmp_
             one = asyncio.create_task(first.generate(LAKE))
             await deaf.sent.wait()
             two = asyncio.create_task(second.generate(LAKE))
-            closing = asyncio.create_task(first.aclose())
+            end = asyncio.create_task(first.aclose())
             await asyncio.sleep(5.0)
             deaf.go_on.set()
             assert (await two).urls
-            await closing
+            await end
             await asyncio.gather(one, return_exceptions=True)
         assert accepted(service, CREATE) == 1
 
@@ -249,11 +256,11 @@ def test_a_client_that_opens_while_the_last_one_closes(tmp_path: Path, turns: in
         service, ledger = in_memory(image_seconds=(TASK_S, TASK_S)), tmp_path / "jobs.db"
         async with client_of(service, ledger=ledger) as first:
             await first.submit(LAKE)
-            closing = asyncio.create_task(first.aclose())
+            end = asyncio.create_task(first.aclose())
             for _ in range(turns):
                 await asyncio.sleep(0)
             assert await made(service, ledger, LAKE)
-            await closing
+            await end
         assert accepted(service, CREATE) == 1
 
     run(main())
@@ -283,6 +290,62 @@ def test_a_ledger_that_is_removed_is_lost_for_each_client(tmp_path: Path) -> Non
                 async with client_of(service, ledger=ledger):
                     pass
         assert not service.arrivals
+
+    run(main())
+
+
+@pytest.mark.parametrize("has_sent", [True, False], ids=["an answer", "an intent"])
+def test_a_client_closes_though_the_ledger_is_locked_and_its_rows_reach_the_disk_with_anothers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_sent: bool
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 5)
+
+    async def main() -> None:
+        service, ledger = in_memory(image_seconds=(TASK_S, TASK_S)), tmp_path / "jobs.db"
+        async with client_of(service, ledger=ledger) as second, client_of(service, ledger=ledger) as first:
+            with closing(sqlite3.connect(ledger, isolation_level=None)) as other:
+                if has_sent:
+                    first.on_event(lambda event: lock_at(event, other))
+                else:
+                    await first.submit(ImageRequest(id="hill", prompt="a hill"))
+                    other.execute("BEGIN IMMEDIATE")
+                submit = asyncio.create_task(first.submit(LAKE))
+                await asyncio.sleep(60.0)
+                began = asyncio.get_running_loop().time()
+                await first.aclose()
+                assert asyncio.get_running_loop().time() - began < 15.0
+                assert isinstance((await asyncio.gather(submit, return_exceptions=True))[0], AigcError)
+                other.execute("ROLLBACK")
+            assert (await second.generate(LAKE)).urls
+            assert await second.unknown() == []
+            await asyncio.sleep(2 * TASK_S)
+            assert await second.counts() == {JobState.DONE: 1 if has_sent else 2}
+        assert accepted(service, CREATE) == (1 if has_sent else 2)
+
+    run(main())
+
+
+def lock_at(event: Event, other: sqlite3.Connection) -> None:
+    """Take the file's write lock once the first intent is on the disk."""
+    if isinstance(event, Paced) and not other.in_transaction:
+        other.execute("BEGIN IMMEDIATE")
+
+
+def test_what_one_client_sees_of_sessions_counts_for_all(tmp_path: Path) -> None:
+    """Two tasks of one session: whichever client has seen them, none sends a create in doubt again."""
+
+    async def main() -> None:
+        service, ledger = in_memory(), tmp_path / "jobs.db"
+        async with client_of(service, ledger=ledger) as first, client_of(service, ledger=ledger) as second:
+            ours, theirs = [await client._opened().ledger(client._ledger) for client in (first, second)]
+            assert registry_of(ours) is registry_of(theirs)
+            trusts = [
+                SessionTrust(SessionRule.DOCUMENTED, "x", each, registry_of(each).evidence) for each in (ours, theirs)
+            ]
+            job = JobRecord(job_id="a", kind=Kind.IMAGE, content="{}", planned_at=1.0)
+            assert [trust.holds_for(job) for trust in trusts] == [True, True]
+            await trusts[0].contradict(job, "4-1", "4-2")
+            assert [trust.holds_for(job) for trust in trusts] == [False, False]
 
     run(main())
 
