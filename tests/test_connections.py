@@ -1,13 +1,14 @@
 """An answer belongs to its own request: servers and gateways that write on a connection while nothing was asked."""
 
 import asyncio
+import gc
 import json
 import re
 import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from yarl import URL
 
 from mps_aigc_async import AigcClient, Config, RetryPolicy
+from mps_aigc_async.connections import QuietConnector, close_session
 from mps_aigc_async.downloads import Downloads
 from mps_aigc_async.errors import ClientClosed, TransportError
 from mps_aigc_async.requests import ImageRequest
@@ -635,3 +637,53 @@ async def test_downloads_and_calls_use_a_connection_again() -> None:
                 async with session.get(service._result("task-0")) as response:
                     assert await response.read()
     assert [len(connection.requests) for connection in server.connections] == [3, 3]
+
+
+# --- closed without their loop ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "TLS"])
+def test_connections_of_a_closed_loop_are_closed_from_another(is_tls: bool) -> None:
+    """Their sockets end, as the server sees, and nothing is left to warn of."""
+    begun, stop = threading.Event(), asyncio.Event()
+    seen: list[tuple[URL, asyncio.AbstractEventLoop]] = []
+    ended = threading.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer(b"{}"))
+        with suppress(ConnectionError):
+            await reader.read()
+        ended.set()
+
+    async def serve() -> None:
+        tls = None
+        if is_tls:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(LOCALHOST)
+        async with listening(talk, tls=tls) as url:
+            seen.append((url, asyncio.get_running_loop()))
+            begun.set()
+            await stop.wait()
+
+    async def asked(url: URL) -> aiohttp.ClientSession:
+        session = aiohttp.ClientSession(connector=QuietConnector())
+        async with session.get(url, ssl=False) as response:
+            await response.read()
+        return session
+
+    server = threading.Thread(target=asyncio.run, args=(serve(),))
+    server.start()
+    assert begun.wait(10.0)
+    url, loop = seen[0]
+    try:
+        session = asyncio.run(asked(url))
+        assert not ended.is_set()
+        asyncio.run(close_session(session))
+        assert session.closed
+        assert ended.wait(10.0)
+        del session
+        gc.collect()  # a warning would fail this test
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        server.join()

@@ -139,6 +139,8 @@ def test_from_another_loop_nothing_is_sent(emulator: Emulator, tmp_path: Path, d
             assert isinstance(error, ClientError)
             error = await asyncio.to_thread(in_a_thread, lambda: client.run([]))
             assert "no event loop" in str(error)
+            told = await asyncio.to_thread(in_a_thread, lambda: harmless(client))
+            assert told == f"{client!r}"
             after = emulator.statistics().arrivals
             assert after["CreateAigcImageTask"] == before["CreateAigcImageTask"] == 1
             assert set(after) - {"DescribeAigcImageTask"} == {"CreateAigcImageTask"}
@@ -146,6 +148,32 @@ def test_from_another_loop_nothing_is_sent(emulator: Emulator, tmp_path: Path, d
             await run.aclose()
 
     asyncio.run(main())
+
+
+def harmless(client: AigcClient) -> str:
+    """All that is allowed anywhere, also without a loop."""
+    client.check(LAKE)
+    client.on_event(lambda _: None)()
+    assert client.statistics().slots[Kind.IMAGE].capacity
+    return f"{client!r}"
+
+
+def test_another_threads_client_is_refused_the_ledger_by_name(emulator: Emulator, tmp_path: Path) -> None:
+    ledger = tmp_path / "jobs.db"
+
+    async def opened() -> None:
+        async with client_for(emulator, ledger):
+            pass
+
+    async def main() -> None:
+        async with client_for(emulator, ledger) as client:
+            error = await asyncio.to_thread(in_a_thread, lambda: asyncio.run(opened()))
+            assert f"is being written by process {os.getpid()} on" in str(error)
+            assert "in the same event loop" in str(error)
+            await client.submit(LAKE)
+
+    asyncio.run(main())
+    asyncio.run(opened())
 
 
 async def anext_of(run: Any) -> object:  # noqa: ANN401 — a Run of any kind
