@@ -38,7 +38,7 @@ from .session_trust import SessionTrust
 from .sessions import Sessions
 from .states import Kind
 from .tempo import Fixed
-from .transport import Timeouts, Transport
+from .transport import ResultSource, Timeouts, Transport
 from .wire.dialect import Dialect
 
 T = TypeVar("T")
@@ -143,7 +143,9 @@ class Parts:
         self.exchanges = Owner()
         """What closing waits for: creates whose answer may be a paid task."""
         self.transport = settings.transport()
-        self.downloads = Downloads(settings.timeouts)
+        self.downloads = Downloads(
+            settings.timeouts, source=self.transport if isinstance(self.transport, ResultSource) else None
+        )
         self.keys = KeyRing(settings.credentials, self.clock.now)
         self.calls = Calls(
             self.dialect, self.transport, self.keys, self.limits, clock=self.clock, policy=settings.retry

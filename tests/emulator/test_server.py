@@ -309,8 +309,8 @@ async def test_without_the_extra_a_download_says_what_to_install(
     emulator: Emulator, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = await image_url(session, emulator.url)
-    monkeypatch.setitem(sys.modules, "mps_aigc_async.emulator.pictures", None)
-    monkeypatch.delattr("mps_aigc_async.emulator.pictures", raising=False)
+    monkeypatch.setitem(sys.modules, "PIL", None)
     async with session.get(url) as reply:
         assert reply.status == 501
+        assert "pip install 'mps-aigc-async[emulator]'" in (reply.reason or "")
         assert "pip install" in await reply.text()
