@@ -243,7 +243,8 @@ def _check_status(response: ResultAnswer, part: Part) -> None:
     if status in (204, 205):
         raise Fault(f"HTTP {status}: there is no content", Hope.MINUTES)
     if status == 501:  # the server cannot serve this at all (RFC 9110, 15.6.2), and the emulator's says why
-        raise Fault(f"HTTP 501 ({one_line(response.reason or '')})", Hope.NONE)
+        # Cut as a URL is: a server may quote the signed one.
+        raise Fault(f"HTTP 501 ({shown(one_line(response.reason or 'Not Implemented'))})", Hope.NONE)
     if status == 416:  # there is less than there was
         part.tag = ""
     expired = " (its URL may have expired)" if status in (403, 404) else ""
