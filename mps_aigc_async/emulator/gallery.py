@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from .orders import VideoOrder
-from .rendering import fitted, rendered, require_packages
+from .rendering import fit, render, require_packages
 from .storage import Piece
 
 KEPT_BYTES = 64 * 1024 * 1024
@@ -38,8 +38,9 @@ class Gallery:
         """A video's first and last image (empty: none), reduced to its size. Raises UnreadableImageError, and
         MissingExtraError."""
         require_packages()
-        fit = partial(fitted, size=order.size)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: (fit(first), fit(last)))
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, lambda: (fit(first, order.size), fit(last, order.size))
+        )
 
     async def get(self, piece: Piece) -> bytes:
         """The file's bytes. A caller that is cancelled leaves the render to those who ask for it next.
@@ -57,7 +58,7 @@ class Gallery:
         rendering = self._rendering.get(key)
         if rendering is None:
             rendering = asyncio.get_running_loop().run_in_executor(
-                self._executor, rendered, piece.order, piece.index, first, last
+                self._executor, render, piece.order, piece.index, first, last
             )
             self._rendering[key] = rendering
             rendering.add_done_callback(partial(self._keep, key))

@@ -10,8 +10,8 @@ from .reply import Reply
 _RANGE: Final = re.compile(r"bytes=(?P<first>\d*)-(?P<last>\d*)", re.ASCII)
 
 
-def file_reply(body: bytes, content_type: str, asked: Mapping[str, str]) -> Reply:
-    """The answer to a GET whose headers, by lower-case name, are `asked`.
+def file_reply(body: bytes, content_type: str, request: Mapping[str, str]) -> Reply:
+    """The answer to a GET whose headers, by lower-case name, are `request`.
 
     >>> reply = file_reply(b"abcdef", "image/png", {"range": "bytes=2-3"})
     >>> reply.status, reply.body, reply.headers["Content-Range"]
@@ -19,7 +19,7 @@ def file_reply(body: bytes, content_type: str, asked: Mapping[str, str]) -> Repl
     """
     tag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
     headers = {"Content-Type": content_type, "Accept-Ranges": "bytes", "ETag": tag}
-    span = _span(asked["range"], len(body)) if asked.get("if-range", tag) == tag and "range" in asked else None
+    span = _span(request["range"], len(body)) if request.get("if-range", tag) == tag and "range" in request else None
     if span is None:
         return Reply(200, headers, body)
     if not span:

@@ -37,7 +37,7 @@ def require_packages() -> None:
         )
 
 
-def fitted(image: bytes, size: tuple[int, int]) -> bytes:
+def fit(image: bytes, size: tuple[int, int]) -> bytes:
     """An image reduced to a frame of `size`; no bytes for none. Raises UnreadableImageError."""
     if not image:
         return b""
@@ -49,8 +49,8 @@ def fitted(image: bytes, size: tuple[int, int]) -> bytes:
         raise UnreadableImageError(str(error)) from error
 
 
-def rendered(order: Order, index: int, first: bytes, last: bytes) -> bytes:
-    """A result's bytes. `first` and `last` are a film's frames as `fitted` returns them."""
+def render(order: Order, index: int, first: bytes, last: bytes) -> bytes:
+    """A result's bytes. `first` and `last` are a film's frames as `fit` returns them."""
     from . import films, pictures, sounds  # noqa: PLC0415 - as above, and PyAV
 
     with _one_at_a_time:

@@ -208,8 +208,8 @@ class Emulator:
             return _response(not_rendered(str(error)))
         match found.conduct:
             case Conduct.ANSWER:
-                asked = {name.lower(): value for name, value in request.headers.items()}
-                return _response(file_reply(body, found.content_type, asked))
+                headers = {name.lower(): value for name, value in request.headers.items()}
+                return _response(file_reply(body, found.content_type, headers))
             case Conduct.HANG | Conduct.RESET:
                 return await self._broken_off(request, found, body)
 

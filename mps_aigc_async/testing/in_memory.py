@@ -21,7 +21,7 @@ from ..emulator import Conduct, Frames, Piece, Reply, Service
 from ..emulator.gallery import Gallery
 from ..emulator.orders import INLINE
 from ..emulator.ranges import file_reply
-from ..emulator.rendering import MissingExtraError, UnreadableImageError, fitted, missing_packages
+from ..emulator.rendering import MissingExtraError, UnreadableImageError, fit, missing_packages
 from ..emulator.reply import not_rendered
 from ..errors import TransportError
 from ..policy import RetryPolicy
@@ -65,8 +65,8 @@ def in_memory_client(
     nowhere. Inside `testing.run` the time is virtual. A service outlives its clients: give it to another, and that one
     finds the tasks of the first.
     """
-    known, config = service or Service(), config or Config.parse({})
-    settings = known.settings
+    service, config = service or Service(), config or Config.parse({})
+    settings = service.settings
     secret_key = settings.relay_key if config.backend == "relay" else settings.secret_key
     return AigcClient(
         config,
@@ -75,7 +75,7 @@ def in_memory_client(
         credentials=Credentials(settings.secret_id, SecretStr(secret_key)),
         retry=retry,
         timeouts=timeouts,
-        transport=lambda: InMemoryTransport(known, wall, latency_s=latency_s, timeouts=timeouts),
+        transport=lambda: InMemoryTransport(service, wall, latency_s=latency_s, timeouts=timeouts),
         wall=wall,
     )
 
@@ -199,7 +199,7 @@ def _frame(service: Service, url: str, size: tuple[int, int], now: float) -> byt
         if service.settings.media is not None or missing_packages():
             return b""
         try:
-            return fitted(b64decode(url.removeprefix(INLINE)), size)
+            return fit(b64decode(url.removeprefix(INLINE)), size)
         except UnreadableImageError as error:
             raise _FrameRefused(str(error)) from error
     found = service.piece_at(url, now) if url else None
