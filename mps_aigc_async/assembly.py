@@ -41,7 +41,7 @@ from .sessions import Sessions
 from .states import Kind
 from .statistics import Statistics, snapshot
 from .tempo import Fixed
-from .transport import Timeouts, Transport
+from .transport import ResultSource, Timeouts, Transport
 from .wire.dialect import Dialect
 
 T = TypeVar("T")
@@ -108,7 +108,9 @@ class Parts:
         self.exchanges = Owner()
         """What closing waits for: creates whose answer may be a paid task."""
         self.transport = settings.transport()
-        self.downloads = Downloads(settings.timeouts)
+        self.downloads = Downloads(
+            settings.timeouts, source=self.transport if isinstance(self.transport, ResultSource) else None
+        )
         self.keys = KeyRing(settings.credentials, self.clock.now)
         self.calls = Calls(
             self.dialect, self.transport, self.keys, self.limits, clock=self.clock, policy=settings.retry

@@ -8,12 +8,12 @@ allowed is over: the result is paid for, and its URL expires.
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from math import inf
 from pathlib import Path
 from socket import AddressFamily
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -32,7 +32,7 @@ from .partfile import Part, PartLost, opened, put_in_place, removed, sync, write
 from .places import WINDOW_S, LeastSpeed, Places, TooSlow
 from .proxies import proxy_for
 from .states import Kind
-from .transport import Timeouts
+from .transport import ResultAnswer, ResultSource, Timeouts
 from .trials import Fault, Hope, Trials, shown
 
 T = TypeVar("T")
@@ -65,9 +65,12 @@ OnRetry = Callable[[DownloadError, float], None]
 
 
 class Downloads:
-    """Saves results, a few at a time."""
+    """Saves results, a few at a time, over HTTP or from a `source` that stands in for it."""
 
-    def __init__(self, timeouts: Timeouts | None = None, *, window_s: float = WINDOW_S) -> None:
+    def __init__(
+        self, timeouts: Timeouts | None = None, *, window_s: float = WINDOW_S, source: ResultSource | None = None
+    ) -> None:
+        self._source = source
         self._timeouts = timeouts or Timeouts()
         self._window_s = window_s
         self._session: aiohttp.ClientSession | None = None
@@ -139,11 +142,9 @@ class Downloads:
         rest = {"Range": f"bytes={part.size}-", "If-Range": part.tag} if part.is_tagged else {}
         place, guarded = _sendable(url), False
         for _ in range(MAX_REDIRECTS + 1):
-            proxy = _proxy_for(place)
+            proxy = None if self._source else _proxy_for(place)
             async with speed.network():
-                # A proxy resolves names itself, and may itself be in a private network.
-                session = self._open(guarded=guarded and proxy is None)
-                response = await session.get(place, headers=rest, allow_redirects=False, proxy=proxy)
+                response = await self._answer(place, rest, proxy, guarded=guarded)
             async with response:
                 location = (response.headers.get("Location") or None) if response.status in _REDIRECTS else None
                 if location is None:
@@ -154,6 +155,14 @@ class Downloads:
             if guarded and not may_be_public(place.host or ""):
                 raise Fault(_LEADS_INSIDE, Hope.NONE)
         raise Fault(f"more than {MAX_REDIRECTS} redirects", Hope.NONE)
+
+    async def _answer(self, url: URL, headers: Mapping[str, str], proxy: str | None, *, guarded: bool) -> ResultAnswer:
+        if self._source is not None:
+            return await self._source.fetch(url, headers)
+        # A proxy resolves names itself, and may itself be in a private network.
+        session = self._open(guarded=guarded and proxy is None)
+        answer = await session.get(url, headers=headers, allow_redirects=False, proxy=proxy)
+        return cast("ResultAnswer", answer)  # pyright takes aiohttp's cached properties for their descriptors
 
     def _open(self, *, guarded: bool = False) -> aiohttp.ClientSession:
         """The session for the service's URLs, or the guarded one for redirects from a public host."""
@@ -180,7 +189,7 @@ class Downloads:
 # --- one exchange -----------------------------------------------------------------------------------------------------
 
 
-async def _receive(response: aiohttp.ClientResponse, part: Part, kind: Kind, speed: LeastSpeed) -> None:
+async def _receive(response: ResultAnswer, part: Part, kind: Kind, speed: LeastSpeed) -> None:
     """Write the answer's body to `part`, and sync it. Raises Fault."""
     size = _judge(response, part, kind)
     file = await _disk_work(opened(part))
@@ -202,7 +211,7 @@ async def _receive(response: aiohttp.ClientResponse, part: Part, kind: Kind, spe
         raise aiohttp.ClientPayloadError(f"received {part.size} of {size} bytes")
 
 
-def _judge(response: aiohttp.ClientResponse, part: Part, kind: Kind) -> int | None:
+def _judge(response: ResultAnswer, part: Part, kind: Kind) -> int | None:
     """Check the answer's headers and prepare `part`; return the result's whole size if it is known. Raises Fault."""
     _check_status(response, part)
     enclosed = _PART.fullmatch(response.headers.get("Content-Range", "")) if response.status == 206 else None
@@ -223,16 +232,19 @@ def _judge(response: aiohttp.ClientResponse, part: Part, kind: Kind) -> int | No
     return size
 
 
-def _codings(response: aiohttp.ClientResponse) -> list[str]:
+def _codings(response: ResultAnswer) -> list[str]:
     return [coding.strip().lower() for coding in ",".join(response.headers.getall("Content-Encoding", [])).split(",")]
 
 
-def _check_status(response: aiohttp.ClientResponse, part: Part) -> None:
+def _check_status(response: ResultAnswer, part: Part) -> None:
     status = response.status
     if status in (200, 203, 206):  # 203: as a proxy hands it on
         return
     if status in (204, 205):
         raise Fault(f"HTTP {status}: there is no content", Hope.MINUTES)
+    if status == 501:  # the server cannot serve this at all (RFC 9110, 15.6.2), and the emulator's says why
+        # Cut as a URL is: a server may quote the signed one.
+        raise Fault(f"HTTP 501 ({shown(one_line(response.reason or 'Not Implemented'))})", Hope.NONE)
     if status == 416:  # there is less than there was
         part.tag = ""
     expired = " (its URL may have expired)" if status in (403, 404) else ""
@@ -316,7 +328,7 @@ def _proxy_for(url: URL) -> str | None:
         raise Fault(error.message, Hope.NONE) from None
 
 
-def _came_from_outside(response: aiohttp.ClientResponse, url: URL, proxy: str | None) -> bool:
+def _came_from_outside(response: ResultAnswer, url: URL, proxy: str | None) -> bool:
     """Whether a public host answered; through a proxy, judged by its name."""
     if proxy is None and isinstance(response, _Response) and response.peer is not None:
         return is_global(response.peer)

@@ -5,16 +5,18 @@ handshake or a queue below the pace would bunch sends that were paced apart. The
 apart: before it nothing was delivered; after it, without an answer, the outcome is unknown.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Final, Protocol
+from types import TracebackType
+from typing import Final, Protocol, runtime_checkable
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 from .answer_deadline import AnswerDeadline
@@ -58,6 +60,43 @@ class Transport(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class ResultBody(Protocol):
+    """A body that comes in pieces."""
+
+    async def read(self, n: int = -1, /) -> bytes:
+        """At most `n` bytes; none at the end."""
+        ...
+
+
+class ResultAnswer(Protocol):
+    """The answer to a GET of a result, before its body has been read; aiohttp's ClientResponse is one."""
+
+    status: int
+    reason: str | None
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]: ...
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def content_length(self) -> int | None: ...
+    @property
+    def content(self) -> ResultBody: ...
+    async def __aenter__(self) -> object: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+
+@runtime_checkable
+class ResultSource(Protocol):
+    """A transport that also answers the GETs of results: downloads then open no connection of their own."""
+
+    async def fetch(self, url: URL, headers: Mapping[str, str]) -> ResultAnswer:
+        """GET the URL. Follows no redirect."""
+        ...
 
 
 def parse_endpoint(url: str) -> URL:

@@ -68,7 +68,7 @@ def shots(number: int) -> list[ImageToVideo]:
 
 def made(service: Service) -> Counter[str]:
     """How many tasks there are of each prompt."""
-    return Counter(task.order.prompt for task in service._tasks.values())
+    return Counter(task.prompt for task in service.statistics().tasks)
 
 
 @pytest.mark.parametrize(

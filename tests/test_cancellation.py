@@ -9,14 +9,14 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 
-from mps_aigc_async import AigcClient, ImageRequest, ImageToVideo, JobState, Kind, VideoRequest, limits
+from mps_aigc_async import AigcClient, ImageRequest, ImageToVideo, JobState, Kind, VideoRequest
 from mps_aigc_async.downloads import Downloads
 from mps_aigc_async.emulator import Emulator, Service
 from mps_aigc_async.folders import Folder
 from mps_aigc_async.partfile import Part, opened, sync
 from mps_aigc_async.places import LeastSpeed
 from mps_aigc_async.requests import Request
-from mps_aigc_async.testing import run, wall
+from mps_aigc_async.testing import forget_limits, run, wall
 
 from .support import KEYS, client_of, configured, in_memory
 from .test_fault_table import open_in
@@ -126,7 +126,7 @@ def test_a_client_closed_at_any_await_of_a_chain_loses_nothing(tmp_path: Path) -
             await at(client, number, folder, lambda _: closing.append(asyncio.create_task(client.aclose())))
             for closed in closing:
                 await closed
-        limits._shared.clear()  # a new process knows nothing
+        forget_limits()  # a new process knows nothing
         async with client_of(service, ledger=folder / "ledger.db") as client:
             assert JobState.UNKNOWN not in await client.counts()
             await client.generate(CHAIN, save_to=folder)

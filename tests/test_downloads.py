@@ -292,6 +292,17 @@ async def test_half_a_result_is_fetched_again_until_the_time_is_over(tmp_path: P
     assert names_in(tmp_path) == []
 
 
+async def test_what_a_server_cannot_do_at_all_is_told_at_once_in_its_words(tmp_path: Path, waits: list[float]) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(status=501, reason=f"no renderer for {request.path_qs}")
+
+    async with site_of(handler) as site, saving() as saver:
+        with pytest.raises(DownloadError, match=r"HTTP 501 \(no renderer for /a\)$") as told:
+            await saver.save(site.url("/a?sign=secret"), tmp_path / "shot", Kind.IMAGE, within_s=LONG)
+    assert not told.value.refused, "the URL was not refused: a later run asks again"
+    assert (waits, len(site.requests)) == ([], 1)
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
 async def test_what_may_pass_is_fetched_again(tmp_path: Path, waits: list[float], status: int) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:

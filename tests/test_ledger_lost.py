@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async import AigcClient, ImageRequest, JobState, LedgerError, limits
+from mps_aigc_async import AigcClient, ImageRequest, JobState, LedgerError
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.events import Event, Paced
 from mps_aigc_async.ledger.commits import CHECKPOINT_S
-from mps_aigc_async.testing import run
+from mps_aigc_async.testing import forget_limits, run
 
 from .support import accepted, client_of, configured, in_memory
 
@@ -206,7 +206,7 @@ def test_put_back_it_goes_on_where_it_was(ledger: Path) -> None:
     async def main() -> None:
         service = in_memory()
         await first(service)
-        limits._shared.clear()  # a new process knows nothing
+        forget_limits()  # a new process knows nothing
         aside.rename(ledger)
         requests = [ImageRequest(id="a", prompt="a lake"), ImageRequest(id="b", prompt="a hill")]
         async with client_of(service, ledger=ledger) as client:

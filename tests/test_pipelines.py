@@ -25,13 +25,12 @@ from mps_aigc_async import (
     TaskFailed,
     VideoRequest,
     VodOptions,
-    limits,
 )
 from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.defaults import Defaults, ImageDefaults, VideoDefaults
 from mps_aigc_async.limits import Slots
 from mps_aigc_async.lookahead import Ahead, Lookahead, chains_ahead
-from mps_aigc_async.testing import InMemoryTransport, run, wall
+from mps_aigc_async.testing import InMemoryTransport, forget_limits, run, wall
 from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 from mps_aigc_async.wire.vod import Vod
@@ -349,7 +348,7 @@ def test_a_restart_keeps_the_cap_although_new_requests_come_first(tmp_path: Path
         async with client_of(service, configured(images=3), ledger=ledger) as client:
             for request in old:
                 await client.submit(request)
-        limits._shared.clear()  # a new process knows nothing
+        forget_limits()  # a new process knows nothing
         new = [ImageRequest(id=f"new-{n}", prompt="x") for n in range(3)]
         async with client_of(service, configured(images=3), ledger=ledger) as client:
             outcomes = [outcome async for outcome in client.run([*new, *old])]

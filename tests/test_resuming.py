@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async import AigcClient, ImageRequest, JobState, Kind, limits
+from mps_aigc_async import AigcClient, ImageRequest, JobState, Kind
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.ledger import JobRecord, SqliteLedger, sqlite
-from mps_aigc_async.testing import run, wall
+from mps_aigc_async.testing import forget_limits, run, wall
 
 from .support import Heard, accepted, client_of, configured, in_memory
 from .test_fault_table import open_in
@@ -55,7 +55,7 @@ async def left_running(ledger: Path) -> AsyncIterator[Service]:
     async with client_of(service, configured(images=LEFT), ledger=ledger) as client:
         for number in range(LEFT):
             await client.submit(ImageRequest(id=f"{number}", prompt="left"))
-    limits._shared.clear()  # a new process knows nothing
+    forget_limits()  # a new process knows nothing
     yield service
     assert accepted(service, "CreateAigcImageTask") == service.statistics(wall()).created["image"]
 

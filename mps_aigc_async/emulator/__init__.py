@@ -6,14 +6,21 @@ as their documents describe them, at their strictest, with real images, videos a
 
 `actions.ACTIONS` lists what they answer. It judges the client, so it borrows nothing from it but the signature
 (`wire.tc3`, pinned by published vectors).
-Rendering needs the extra `mps-aigc-async[emulator]`; without it everything works but the download of results.
-`Service` is the same without a socket or a clock, for tests in virtual time.
+Rendering needs the extra `mps-aigc-async[emulator]`. Without it everything works but the download of results, which
+is answered with 501 and the extra's name; `media=` makes the bytes in its place.
+`faults` plans what goes wrong, `statistics()` tells what was seen, `arrivals` is the log.
+`Service` is the same without a socket or a clock: `testing.in_memory_client` calls it in virtual time.
 """
 
-from .records import Arrival, Statistics
+from .faults import FaultName, Faults
+from .records import Arrival, CreatedTask, Statistics
 from .reply import Conduct, Frames, Reply
 from .server import Emulator
 from .service import Service
 from .settings import Settings
+from .storage import Piece
 
-__all__ = ["Arrival", "Conduct", "Emulator", "Frames", "Reply", "Service", "Settings", "Statistics"]
+__all__ = [
+    "Arrival", "Conduct", "CreatedTask", "Emulator", "FaultName", "Faults", "Frames", "Piece", "Reply", "Service",
+    "Settings", "Statistics",
+]  # fmt: skip

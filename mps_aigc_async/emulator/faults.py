@@ -17,7 +17,7 @@ The first three have a `Retry-After` header, if `retry_after` is set.
 InternalError and a gateway's 502 can mean, and why a client must not send such a create again by itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Generic, Literal, TypeAlias, TypeVar, get_args
@@ -53,10 +53,14 @@ class Rule:
     times: int | None
     """Counts down; None is for ever."""
     probability: float
+    after: int = field(default=0, kw_only=True)
+    """Counts down: so many calls pass first."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:
             raise ValueError(f"a probability is between 0 and 1: {self.probability}")
+        if self.after < 0:
+            raise ValueError(f"a number of calls is not negative: after={self.after}")
 
     def concerns(self, action: str) -> bool:
         return self.action == action if self.action is not None else action != MEDIA
@@ -79,6 +83,9 @@ class Rules(Generic[RuleT]):
         """The rule that befalls this call, used up."""
         for rule in self.rules:
             if not rule.concerns(action):
+                continue
+            if rule.after > 0:
+                rule.after -= 1
                 continue
             if rule.probability < 1 and self.random.random() >= rule.probability:
                 continue
@@ -103,7 +110,11 @@ class Fault(Rule):
 class Faults(Rules[Fault]):
     """What befalls the calls of one emulator."""
 
-    __slots__ = ()
+    __slots__ = ("_actions",)
+
+    def __init__(self, random: Random, actions: Iterable[str]) -> None:
+        super().__init__(random)
+        self._actions = tuple(actions)
 
     def add(
         self,
@@ -117,9 +128,18 @@ class Faults(Rules[Fault]):
         status: int | None = None,
         seconds: float = 0.0,
         retry_after: str = "",
+        after: int = 0,
     ) -> None:
         """Arranges for `fault` to befall the next `times` calls of `action` (None: of any action but "Media").
 
+            faults.add(action="CreateAigcImageTask", fault="error", code="RequestLimitExceeded", times=2)
+            faults.add(action="CreateAigcVideoTask", fault="reset_after")  # accepted, and the answer is lost
+            faults.add(action="CreateAigcVideoTask", fault="hang")  # accepted, and the answer never comes
+            faults.add(action="CreateAigcImageTask", fault="fail_later", code="ModelGenerateFailed")
+            faults.add(action="DescribeAigcImageTask", fault="http_status", status=500, after=2)  # the third poll
+
+        `after` lets so many calls of the action pass first. Raises ValueError for a fault or an action that there is
+        not.
         With a `probability`, each call draws (seeded) until it has happened `times` times; pass `times=None` to make
         it a rate of failure. `code` belongs to `error` and `fail_later`, `status` to `http_status` (502 by default) and
         to the relay's `error`; `seconds` delays any of them. `retry_after` is the header's
@@ -127,9 +147,12 @@ class Faults(Rules[Fault]):
         """
         if fault not in get_args(FaultName):
             raise ValueError(f"no such fault: {fault!r}; there are {', '.join(get_args(FaultName))}")
+        if action is not None and action != MEDIA and action not in self._actions:
+            raise ValueError(f"no such action: {action!r}; there are {', '.join((*self._actions, MEDIA))}")
         takes_place = _ACCEPTED[fault] if accepted is None else accepted
         if fault == "reset_before" and takes_place:
             raise ValueError("reset_before accepts nothing; use reset_after")
         if fault == "fail_later" and (action is None or not takes_place):
             raise ValueError("fail_later befalls a create that was accepted: name its action")
-        self.rules.append(Fault(action, times, probability, fault, takes_place, code, status, seconds, retry_after))
+        rule = Fault(action, times, probability, fault, takes_place, code, status, seconds, retry_after, after=after)
+        self.rules.append(rule)

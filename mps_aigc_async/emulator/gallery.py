@@ -1,15 +1,17 @@
 """Results as bytes: rendered when first asked for, once, in a thread; the last ones kept.
 
 Rendering is deterministic, so forgetting costs time and never content: what is kept is bounded by bytes. One thread
-renders, one piece after the other: the event loop keeps a core, and the font's face is never in two threads.
+renders, one piece after the other, so that the event loop keeps a core.
 """
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from .orders import AudioOrder, ImageOrder, Order, VideoOrder
+from .orders import VideoOrder
+from .rendering import fit, render, require_packages
 from .storage import Piece
 
 KEPT_BYTES = 64 * 1024 * 1024
@@ -17,50 +19,60 @@ KEPT_BYTES = 64 * 1024 * 1024
 _Key = tuple[str, int]
 
 
-class UnreadableImageError(Exception):
-    """The bytes are not an image that can be read."""
-
-
 class Gallery:
-    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
+    """`media` makes the bytes of a result in place of rendering."""
+
+    def __init__(self, kept_bytes: int = KEPT_BYTES, *, media: Callable[[Piece], bytes] | None = None) -> None:
         self._kept_bytes = kept_bytes
+        self._media = media
         self._kept: OrderedDict[_Key, bytes] = OrderedDict()
         self._size = 0
         self._rendering: dict[_Key, asyncio.Future[bytes]] = {}
-        # For good, about 20 KB for each image: fetched bytes, unlike rendered ones, can't be had again.
-        self._frames: dict[str, tuple[bytes, bytes]] = {}
         # Threads start with the first render: an emulator that serves no media has none.
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mps-aigc-emulator")
 
     def __repr__(self) -> str:
         return f"Gallery(kept={len(self._kept)}, bytes={self._size}, rendering={len(self._rendering)})"
 
-    async def add_frames(self, task_id: str, order: VideoOrder, first: bytes, last: bytes) -> None:
-        """Keeps a video's first and last image (empty: none), reduced to its size. Raises UnreadableImageError."""
-        fit = partial(_fitted, size=order.size)
-        self._frames[task_id] = await asyncio.get_running_loop().run_in_executor(
-            self._executor, lambda: (fit(first), fit(last))
+    async def fit(self, order: VideoOrder, first: bytes, last: bytes) -> tuple[bytes, bytes]:
+        """A video's first and last image (empty: none), reduced to its size. Raises UnreadableImageError, and
+        MissingExtraError."""
+        require_packages()
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, lambda: (fit(first, order.size), fit(last, order.size))
         )
 
     async def get(self, piece: Piece) -> bytes:
-        """The file's bytes. A caller that is cancelled leaves the render to those who ask for it next."""
+        """The file's bytes. A caller that is cancelled leaves the render to those who ask for it next.
+
+        Raises MissingExtraError.
+        """
+        if self._media is not None:
+            return self._media(piece)
         key = (piece.task_id, piece.index)
         if (kept := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)
             return kept
+        require_packages()
+        first, last = [await self._frame(piece, frame) for frame in (piece.first, piece.last)]
         rendering = self._rendering.get(key)
         if rendering is None:
-            first, last = self._frames.get(piece.task_id, (b"", b""))
             rendering = asyncio.get_running_loop().run_in_executor(
-                self._executor, _rendered, piece.order, piece.index, first, last
+                self._executor, render, piece.order, piece.index, first, last
             )
             self._rendering[key] = rendering
             rendering.add_done_callback(partial(self._keep, key))
         return await asyncio.shield(rendering)
 
+    async def _frame(self, piece: Piece, frame: bytes | Piece) -> bytes:
+        """A frame in the film's size. One that was fetched has it already."""
+        if isinstance(frame, bytes) or not isinstance(piece.order, VideoOrder):
+            return b"" if isinstance(frame, Piece) else frame
+        return (await self.fit(piece.order, await self.get(frame), b""))[0]
+
     def _keep(self, key: _Key, rendering: "asyncio.Future[bytes]") -> None:
         del self._rendering[key]
-        if rendering.cancelled() or rendering.exception() is not None:
+        if rendering.cancelled() or rendering.exception() is not None or key in self._kept:
             return
         self._kept[key] = rendering.result()
         self._size += len(self._kept[key])
@@ -74,28 +86,3 @@ class Gallery:
         if self._rendering:
             await asyncio.wait(self._rendering.values())
         self._executor.shutdown(wait=True)
-
-
-def _fitted(image: bytes, size: tuple[int, int]) -> bytes:
-    if not image:
-        return b""
-    from mps_aigc_async.emulator import pictures  # noqa: PLC0415 - Pillow is an extra, and slow to import
-
-    try:
-        return pictures.fitted(image, size)
-    except pictures.UNREADABLE as error:
-        raise UnreadableImageError(str(error)) from error
-
-
-def _rendered(order: Order, index: int, first: bytes, last: bytes) -> bytes:
-    from mps_aigc_async.emulator import films, pictures, sounds  # noqa: PLC0415 - as above, and PyAV
-
-    match order:
-        case ImageOrder():
-            return pictures.image(order, index)
-        case VideoOrder():
-            return films.film(order, first, last)
-        case AudioOrder(film=VideoOrder() as film) if order.formats[index] == "mp4":
-            return films.film(film, b"", b"")
-        case AudioOrder():
-            return sounds.sound(order)

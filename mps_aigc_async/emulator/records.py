@@ -3,7 +3,10 @@
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
+from .orders import Kind
+from .tasks import Origin, Status, Task
 from .window import Meter
 
 
@@ -23,6 +26,39 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class CreatedTask:
+    """A task that the service has accepted, whatever its answer said: an account pays for these. Times are Unix
+    seconds."""
+
+    task_id: str
+    service: Origin
+    kind: Kind
+    prompt: str
+    model: str
+    """Name and version, as "Hunyuan 3.0"."""
+    session_id: str
+    """The SessionId of its create at VOD or the relay; empty for none."""
+    created_at: float
+    ends_at: float | None
+    """None while it is not known: it stands in line, or waits for its frames."""
+    status: Status
+
+    @classmethod
+    def of(cls, task: Task, now: float) -> "CreatedTask":
+        return cls(
+            task_id=task.task_id,
+            service=task.origin,
+            kind=task.kind,
+            prompt=task.order.prompt,
+            model=task.order.label,
+            session_id=task.session_id,
+            created_at=task.created_at,
+            ends_at=task.ends_at if task.ends_at < inf else None,
+            status=task.status(now),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """A snapshot; none of it changes afterwards."""
 
@@ -37,7 +73,10 @@ class Statistics:
     most_per_second: Mapping[str, int]
     """The most that arrived in any half-open second."""
     downloads: int
-    """Requests for results: in part, whole or HEAD, and the emulator's own when a frame is one of its images."""
+    """Requests for results: in part, whole or HEAD. Over HTTP the emulator's own count too, for a video's frame that is
+    one of its images."""
+    tasks: tuple[CreatedTask, ...]
+    """All tasks of all services, the oldest first."""
 
 
 class Records:

@@ -36,12 +36,19 @@ class Reply:
     """Seconds to wait before any of it."""
     frames: Frames | None = None
     """To be fetched from now on, whatever becomes of the answer."""
+    reason: str | None = None
+    """The status line's words; None for the usual ones."""
 
 
 def page(status: int, title: str) -> Reply:
     """An HTML page: what a gateway or a captive portal answers in the service's place."""
     body = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
     return Reply(status, {"Content-Type": HTML}, body.encode())
+
+
+def not_rendered(why: str) -> Reply:
+    """The answer to a GET of a result that cannot be rendered. Its status line tells why: a client shows that line."""
+    return Reply(501, {"Content-Type": "text/plain; charset=utf-8"}, f"{why}\n".encode(), reason=why)
 
 
 def storage_error(status: int, code: str, message: str) -> Reply:

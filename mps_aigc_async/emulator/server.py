@@ -1,11 +1,10 @@
 """The shell: `Service` on a loopback port, by aiohttp. It owns the socket, the clock, the fetches and the thread."""
 
 import asyncio
-import hashlib
 import socket
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from types import TracebackType
@@ -16,11 +15,14 @@ from aiohttp import web
 
 from .faults import Faults
 from .frames import USER_AGENT, FrameError, fetch
-from .gallery import Gallery, UnreadableImageError
+from .gallery import Gallery
 from .gateway import MAX_BODY
 from .listening import stop_accepting
+from .orders import VideoOrder
+from .ranges import file_reply
 from .records import Arrival, Statistics
-from .reply import Conduct, Frames, Reply
+from .rendering import MissingExtraError, UnreadableImageError, missing_packages
+from .reply import Conduct, Frames, Reply, not_rendered
 from .service import Service
 from .settings import RelayEnvelope, Settings
 from .storage import Piece
@@ -58,6 +60,7 @@ class Emulator:
         forbidden_word: str = "forbidden-content",
         failing_word: str = "fail-later",
         fetch_frames: bool = True,
+        media: Callable[[Piece], bytes] | None = None,
         log_size: int = 100_000,
         sub_app_id: int | None = None,
         vod_processing: int | None = None,
@@ -85,6 +88,7 @@ class Emulator:
                 forbidden_word=forbidden_word,
                 failing_word=failing_word,
                 fetch_frames=fetch_frames,
+                media=media,
                 log_size=log_size,
                 sub_app_id=sub_app_id,
                 vod_processing=vod_processing,
@@ -98,7 +102,7 @@ class Emulator:
             )
         )
         self._port = port
-        self._gallery = Gallery()
+        self._gallery = Gallery(media=media)
         self._fetches: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._closing = asyncio.Event()
@@ -115,6 +119,7 @@ class Emulator:
 
     @property
     def faults(self) -> Faults:
+        """What is to go wrong: `emulator.faults.add(action="CreateAigcImageTask", fault="error", …)`."""
         return self.service.faults
 
     @property
@@ -123,9 +128,11 @@ class Emulator:
         return self.service.arrivals
 
     def statistics(self) -> Statistics:
-        return self.service.statistics(self._now())
+        """A snapshot of what has been seen."""
+        return self.service.statistics(self.now())
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """The emulator's time, in Unix seconds."""
         return self._epoch + time.monotonic()
 
     async def __aenter__(self) -> Self:
@@ -165,7 +172,7 @@ class Emulator:
     async def _call(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         # A request has arrived when its last byte has; from here to the verdict nothing is awaited.
-        reply = self.service.handle(request.method, request.path, request.headers, body, self._now())
+        reply = self.service.handle(request.method, request.path, request.headers, body, self.now())
         if reply.frames is not None:
             self._fetch(reply.frames)
         return await self._performed(request, reply)
@@ -182,7 +189,7 @@ class Emulator:
                 _reset(request)
             case Conduct.ANSWER:
                 pass
-        return web.Response(status=reply.status, headers=reply.headers, body=reply.body)
+        return _response(reply)
 
     async def _statistics(self, _request: web.Request) -> web.Response:
         return web.json_response(asdict(self.statistics()))
@@ -190,18 +197,19 @@ class Emulator:
     # Results
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
-        found = self.service.media(request.path, request.query_string, self._now())
+        found = self.service.media(request.path, request.query_string, self.now())
         if isinstance(found, Reply):
             return await self._performed(request, found)
         if found.delay:
             await asyncio.sleep(found.delay)
         try:
             body = await self._gallery.get(found)
-        except ModuleNotFoundError as error:
-            return web.Response(status=501, text=f"{error}: pip install 'mps-aigc-async[emulator]' renders results.\n")
+        except MissingExtraError as error:
+            return _response(not_rendered(str(error)))
         match found.conduct:
             case Conduct.ANSWER:
-                return _file(request, body, found.content_type)
+                headers = {name.lower(): value for name, value in request.headers.items()}
+                return _response(file_reply(body, found.content_type, headers))
             case Conduct.HANG | Conduct.RESET:
                 return await self._broken_off(request, found, body)
 
@@ -224,14 +232,23 @@ class Emulator:
 
     async def _fetched(self, frames: Frames) -> None:
         """Ends by telling the service, whatever happened: its task waits for that."""
+        order = frames.order
         try:
-            first = await fetch(self._session, frames.order.first_url)
-            last = await fetch(self._session, frames.order.last_url)
-            await self._gallery.add_frames(frames.task_id, frames.order, first, last)
-        except (FrameError, UnreadableImageError, ModuleNotFoundError) as error:
-            self.service.frames_failed(frames.task_id, str(error), self._now())
+            first, last = await self._images(order)
+        except (FrameError, UnreadableImageError) as error:
+            self.service.frames_failed(frames.task_id, str(error), self.now())
         else:
-            self.service.frames_ready(frames.task_id, self._now())
+            self.service.frames_ready(frames.task_id, self.now(), first, last)
+
+    async def _images(self, order: VideoOrder) -> tuple[bytes, bytes]:
+        """A film's frames; none where no film can be rendered: they are taken for granted, so that chains work without
+        the extra. Raises FrameError and UnreadableImageError."""
+        renders = self.service.settings.media is None
+        if renders and missing_packages():
+            return b"", b""
+        first = await fetch(self._session, order.first_url)
+        last = await fetch(self._session, order.last_url)
+        return await self._gallery.fit(order, first, last) if renders else (b"", b"")
 
     async def _stop_fetching(self) -> None:
         for task in self._fetches:
@@ -250,19 +267,5 @@ def _reset(request: web.Request) -> None:
     transport.abort()
 
 
-def _file(request: web.Request, body: bytes, content_type: str) -> web.Response:
-    """All of it, or the range asked for (RFC 9110, section 14), HEAD included."""
-    tag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
-    headers = {"Content-Type": content_type, "Accept-Ranges": "bytes", "ETag": tag}
-    if "Range" not in request.headers or request.headers.get("If-Range", tag) != tag:
-        return web.Response(body=body, headers=headers)
-    total = len(body)
-    try:
-        start, stop, _ = request.http_range.indices(total)
-    except ValueError:  # aiohttp's word for a Range it can't read; the RFC says to ignore it
-        return web.Response(body=body, headers=headers)
-    if start >= stop:
-        return web.Response(status=416, headers={**headers, "Content-Range": f"bytes */{total}"})
-    return web.Response(
-        status=206, body=body[start:stop], headers={**headers, "Content-Range": f"bytes {start}-{stop - 1}/{total}"}
-    )
+def _response(reply: Reply) -> web.Response:
+    return web.Response(status=reply.status, reason=reply.reason, headers=reply.headers, body=reply.body)

@@ -21,7 +21,7 @@ from .exchange import Answer, Call, Desk, Envelopes
 from .faults import GATEWAY_STATUS, MEDIA, Fault, Faults
 from .mps import Mps
 from .orders import KINDS
-from .records import Arrival, Records, Statistics
+from .records import Arrival, CreatedTask, Records, Statistics
 from .refusal import Refused
 from .relay import Relay
 from .reply import Reply, conduct_of, page
@@ -39,10 +39,11 @@ class Service:
         limits = self.settings.limits or {}
         # A stream of draws for each purpose: a poll more or a fault less must not change how long a task takes.
         ids = self._stream("ids")
-        self.faults = Faults(self._stream("faults"))
+        self.faults = Faults(self._stream("faults"), ACTIONS)
         self.storage = Storage(self._stream("storage").randbytes(32))
         self._workshop = Workshop(self.settings, self._stream("durations"))
         self._tasks = self._workshop.tasks
+        self._frames: dict[str, tuple[bytes | Piece, bytes | Piece]] = {}
         rates = Rates({name: limits.get(name, action.per_second) for name, action in ACTIONS.items()})
         envelopes = Envelopes(self._stream("request ids"))
         self._mps = Mps(self.settings, self._workshop, self.storage, rates, envelopes, ids)
@@ -123,10 +124,16 @@ class Service:
 
     # What the shell reports and asks
 
-    def frames_ready(self, task_id: str, now: float) -> None:
-        """The frames of `Reply.frames` have been fetched: the task ends when it was due, or now if that has passed."""
+    def frames_ready(self, task_id: str, now: float, first: bytes | Piece = b"", last: bytes | Piece = b"") -> None:
+        """The frames of `Reply.frames` have been fetched: the task ends when it was due, or now if that has passed.
+
+        `first` and `last` are what the film shows (`Piece.first`); without them it begins with a card.
+        """
         self._workshop.move(now)
         self._workshop.frames_ready(task_id, now)
+        if first or last:
+            # For good, about 20 KB for each fetched image: unlike a rendered one, it can't be had again.
+            self._frames[task_id] = (first, last)
 
     def frames_failed(self, task_id: str, reason: str, now: float) -> None:
         """The frames could not be had: the task fails, now, with `reason` in its Message."""
@@ -143,9 +150,22 @@ class Service:
         if isinstance(found, Reply):
             return found
         self._records.downloads += 1
+        found = self._with_frames(found)
         return found if fault is None else replace(found, conduct=conduct_of(fault), delay=fault.seconds)
 
-    def statistics(self, now: float) -> Statistics:
+    def piece_at(self, url: str, now: float) -> Piece | Reply | None:
+        """The service's own look at a result, which no fault befalls and nobody counts; None for another's URL."""
+        self._workshop.move(now)
+        found = self.storage.piece_at(url, now, self._tasks.get)
+        return self._with_frames(found) if isinstance(found, Piece) else found
+
+    def _with_frames(self, piece: Piece) -> Piece:
+        first, last = self._frames.get(piece.task_id, (b"", b""))
+        return replace(piece, first=first, last=last)
+
+    def statistics(self, now: float | None = None) -> Statistics:
+        """What has been seen until `now` (Unix seconds), by default the moment of the latest call."""
+        now = self._latest if now is None else now
         self._workshop.move(now)
         records = self._records
         return Statistics(
@@ -156,6 +176,7 @@ class Service:
             arrivals={action: meter.total for action, meter in records.meters.items()},
             most_per_second={action: meter.most for action, meter in records.meters.items()},
             downloads=records.downloads,
+            tasks=tuple(CreatedTask.of(task, now) for task in self._tasks.values()),
         )
 
     @property

@@ -1,11 +1,12 @@
 """How an emulator behaves, checked when it is made: a test should fail at its own mistake, not three calls later."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from .actions import ACTIONS
 from .orders import KINDS
+from .storage import Piece
 
 RelayEnvelope: TypeAlias = Literal["detail", "wrapped"]
 
@@ -42,7 +43,11 @@ class Settings:
     failing_word: str = "fail-later"
     """A prompt that contains it makes a task that ends FAIL, at VOD in a FINISH with an ErrCodeExt."""
     fetch_frames: bool = True
-    """A video waits for the images it was given until they are reported; False takes them for granted."""
+    """A video waits for the images it was given until they have been fetched; False takes them for granted. In memory
+    the service finds its own results without a network, and takes all other images for granted."""
+    media: Callable[[Piece], bytes] | None = field(default=None, repr=False)
+    """Makes a result's bytes in place of rendering them, `media=lambda piece: b"\\x89PNG\\r\\n\\x1a\\n"`: quick, and
+    without the extra `emulator`."""
     log_size: int = 100_000
     """Arrivals kept in the log. The counters are complete whatever it is."""
     sub_app_id: int | None = None

@@ -7,9 +7,9 @@ that a client that drops or re-encodes the query is found out.
 import hmac
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from .orders import Format, Order
 from .reply import Conduct, Reply, storage_error
@@ -37,6 +37,10 @@ class Piece:
     conduct: Conduct = Conduct.ANSWER
     """RESET comes in the middle of the body: the download began."""
     delay: float = 0.0
+    first: "bytes | Piece" = field(default=b"", repr=False)
+    """A film's first image: its bytes in the film's size, or another result to be rendered. No bytes for none; the same
+    for `last`."""
+    last: "bytes | Piece" = field(default=b"", repr=False)
 
     @property
     def content_type(self) -> str:
@@ -73,6 +77,13 @@ class Storage:
         if now >= task.expires_at:
             return storage_error(403, "AccessDenied", "Request has expired")
         return Piece(task.task_id, int(match["index"]), task.order)
+
+    def piece_at(self, url: str, now: float, task_of: Callable[[str], Task | None]) -> Piece | Reply | None:
+        """As `find`, by the whole URL; None for a URL that leads elsewhere."""
+        if not url.startswith(f"{self.base_url}/"):
+            return None
+        parts = urlsplit(url)
+        return self.find(parts.path, parts.query, now, task_of)
 
     def _sign(self, path: str, expires: str) -> str:
         text = f"{path}?{expires}".encode(errors="replace")

@@ -49,6 +49,8 @@ class Task:
     url_life: float
     """From its end until its URLs expire."""
     failure: Failure | None = None
+    session_id: str = ""
+    """The caller's, by which VOD and the relay refuse a second create; empty for none."""
     broken_at: float = inf
     """When it was found that it can't be done."""
 

@@ -82,6 +82,7 @@ class VodAccount:
             kind=kind,
             fails_with=call.fails_with,
             permanent=asked.permanent,
+            session_id=asked.session_id,
             priority=integer_of(fields, "TasksPriority", 0),
         )
         return Answer({"TaskId": task_id}, task_id, frames)

@@ -67,6 +67,7 @@ class Workshop:
         fails_with: str,
         priority: int = 0,
         permanent: bool = False,
+        session_id: str = "",
     ) -> Frames | None:
         """Begins a task, or lets it join the line; returns the frames to be fetched. `fails_with` is the code of a
         failure that has been asked for; empty for none."""
@@ -87,6 +88,7 @@ class Workshop:
             frames_at=now if frames is None else inf,
             url_life=_KEPT_S if permanent else URL_LIFE_S[origin] / self._settings.speed,
             failure=self._failure(order, fails_with),
+            session_id=session_id,
         )
         self.tasks[task_id] = task
         self._count(task, now)

@@ -23,7 +23,7 @@ from .slots import Slot, Slots
 __all__ = [
     "DEFAULT_JITTER_S", "LEAD_S", "PROBE_S",
     "AccountLimits", "HeldBack", "LimitsKey", "Pace", "Rates", "SendTime", "Slot", "Slots", "Stream",
-    "judged", "learn_cap",
+    "forget", "judged", "learn_cap",
 ]  # fmt: skip
 
 RETRY_BUDGET: Final = (20, 10.0)
@@ -85,6 +85,15 @@ class AccountLimits:
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[LimitsKey, _Account]] = WeakKeyDictionary()
+
+
+def forget() -> None:
+    """Forget the sends, slots and learnt caps of all accounts in this process, in every loop.
+
+    Clients opened later begin anew. Clients that are open keep the limits that they share. For tests alone: the
+    service does not forget.
+    """
+    _shared.clear()
 
 
 def _account(key: LimitsKey, capacities: Mapping[Kind, int]) -> _Account:

@@ -1,39 +1,210 @@
-"""The emulator without a socket: a transport that hands each request to `emulator.Service` in the same loop."""
+"""The emulator without a socket: clients whose calls and downloads are answered by `emulator.Service` in their loop."""
 
 import asyncio
-from collections.abc import Callable
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+from pydantic import SecretStr
+from yarl import URL
 
 from ..callbacks import ignore
-from ..emulator import Conduct, Service
+from ..client import AigcClient
+from ..config import Config
+from ..credentials import Credentials
+from ..emulator import Conduct, Frames, Piece, Reply, Service
+from ..emulator.gallery import Gallery
+from ..emulator.orders import INLINE
+from ..emulator.ranges import file_reply
+from ..emulator.rendering import MissingExtraError, UnreadableImageError, fit, missing_packages
+from ..emulator.reply import not_rendered
 from ..errors import TransportError
+from ..policy import RetryPolicy
 from ..states import Ending
-from ..transport import Gate, Sent, Timeouts
+from ..transport import Gate, ResultAnswer, Sent, Timeouts
+from ..trials import Fault, Hope
 from ..wire.dialect import HttpAnswer, HttpRequest
+from .virtual_time import wall
+
+ENDPOINT: Final = "https://emulator.invalid"
+"""The URL of a service in memory: no name ends in `.invalid` (RFC 6761), so that nothing could be sent there."""
+
+LATENCY_S: Final = 0.02
+"""Seconds of an exchange there and back, as to a service in the same country."""
+
+
+def in_memory_client(
+    service: Service | None = None,
+    config: Config | None = None,
+    *,
+    ledger: str | Path | None = None,
+    retry: RetryPolicy | None = None,
+    timeouts: Timeouts | None = None,
+    latency_s: float = LATENCY_S,
+) -> AigcClient:
+    """A client of the service in memory: no call and no download touches a socket.
+
+    >>> from mps_aigc_async import ImageRequest
+    >>> from mps_aigc_async.emulator import Service
+    >>> from mps_aigc_async.testing import in_memory_client, run
+    >>> service = Service()
+    >>> async def main() -> int:
+    ...     async with in_memory_client(service) as client:
+    ...         return len((await client.generate(ImageRequest(prompt="a lake"))).urls)
+    >>> run(main())
+    1
+    >>> [task.prompt for task in service.statistics().tasks]
+    ['a lake']
+
+    `config` is your app's: its keys are replaced by those that the service accepts, its endpoint by one that leads
+    nowhere. Inside `testing.run` the time is virtual. A service outlives its clients: give it to another, and that one
+    finds the tasks of the first.
+    """
+    service, config = service or Service(), config or Config.parse({})
+    settings = service.settings
+    secret_key = settings.relay_key if config.backend == "relay" else settings.secret_key
+    return AigcClient(
+        config,
+        endpoint=ENDPOINT,
+        ledger=ledger,
+        credentials=Credentials(settings.secret_id, SecretStr(secret_key)),
+        retry=retry,
+        timeouts=timeouts,
+        transport=lambda: InMemoryTransport(service, wall, latency_s=latency_s, timeouts=timeouts),
+        wall=wall,
+    )
 
 
 class InMemoryTransport:
     """Judged by the same rules as over HTTP; with virtual time, hours of batch in milliseconds.
 
-    `latency_s` is spent half on the way there and half on the way back.
+    It answers the downloads too. `latency_s` is spent half on the way there and half on the way back.
     """
 
-    def __init__(self, service: Service, wall: Callable[[], float], *, latency_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        service: Service,
+        wall: Callable[[], float],
+        *,
+        latency_s: float = 0.0,
+        timeouts: Timeouts | None = None,
+    ) -> None:
         self._service = service
         self._wall = wall
         self._latency_s = latency_s
+        self._timeouts = timeouts or Timeouts()
+        self._gallery = Gallery(media=service.settings.media)
 
     async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         await gate()
         sent()
         await asyncio.sleep(self._latency_s / 2)
-        reply = self._service.handle(request.method, request.path, request.headers, request.body, self._wall())
+        now = self._wall()
+        reply = self._service.handle(request.method, request.path, request.headers, request.body, now)
+        if reply.frames is not None:
+            _take_frames(self._service, reply.frames, now)
         await asyncio.sleep(reply.delay + self._latency_s / 2)
         if reply.conduct is Conduct.HANG:
-            await asyncio.sleep(Timeouts().read)
+            await asyncio.sleep(self._timeouts.read)
         if reply.conduct is not Conduct.ANSWER:
             raise TransportError(f"no answer: {reply.conduct.name.lower()}", ending=Ending.UNKNOWN)
         headers = {name.lower(): value for name, value in reply.headers.items()}
         return HttpAnswer(reply.status, headers, reply.body)
 
+    async def fetch(self, url: URL, headers: Mapping[str, str]) -> ResultAnswer:
+        """GET a result of the service. A URL that leads elsewhere is a permanent fault: nothing leaves the process."""
+        base = self._service.storage.base_url
+        if not str(url).startswith(f"{base}/"):
+            raise Fault(f"it is no result of the service in memory, whose results are at {base}", Hope.NONE)
+        await asyncio.sleep(self._latency_s / 2)
+        found = self._service.media(url.raw_path, url.raw_query_string, self._wall())
+        await asyncio.sleep(found.delay + self._latency_s / 2)
+        if isinstance(found, Piece):
+            try:
+                body = await self._gallery.get(found)
+            except MissingExtraError as error:
+                return InMemoryAnswer(not_rendered(str(error)))
+            reply = file_reply(body, found.content_type, {name.lower(): value for name, value in headers.items()})
+            return InMemoryAnswer(reply, conduct=found.conduct, hangs_s=self._timeouts.read)
+        if found.conduct is not Conduct.ANSWER:
+            raise aiohttp.ServerDisconnectedError
+        return InMemoryAnswer(found)
+
     async def close(self) -> None:
+        await self._gallery.close()
+
+
+class InMemoryAnswer:
+    """A result's answer. Unless its conduct is to answer, half of the body comes, and then a reset or nothing."""
+
+    def __init__(self, reply: Reply, *, conduct: Conduct = Conduct.ANSWER, hangs_s: float = 0.0) -> None:
+        self.status = reply.status
+        self.reason = reply.reason
+        self.headers = CIMultiDictProxy(CIMultiDict(reply.headers))
+        self.content_length: int | None = len(reply.body)
+        self.content_type = reply.headers.get("Content-Type", "").partition(";")[0]
+        self.content = _Body(reply.body, conduct, hangs_s)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
         """Nothing to close."""
+
+
+class _Body:
+    def __init__(self, body: bytes, conduct: Conduct, hangs_s: float) -> None:
+        self._bytes = BytesIO(body if conduct is Conduct.ANSWER else body[: len(body) // 2])
+        self._conduct = conduct
+        self._hangs_s = hangs_s
+
+    async def read(self, n: int = -1, /) -> bytes:
+        piece = self._bytes.read(n)
+        if piece or self._conduct is Conduct.ANSWER:
+            return piece
+        if self._conduct is Conduct.HANG:
+            await asyncio.sleep(self._hangs_s)
+            raise aiohttp.SocketTimeoutError
+        raise aiohttp.ClientPayloadError
+
+
+class _FrameRefused(Exception):
+    """An image cannot begin or end a video; the text becomes the task's Message."""
+
+
+def _take_frames(service: Service, frames: Frames, now: float) -> None:
+    """Give a video the images that it asks for: the service's own results, and what came along with the request.
+
+    An image elsewhere is taken for granted, since nothing leaves the process.
+    """
+    order = frames.order
+    try:
+        first, last = (_frame(service, url, order.size, now) for url in (order.first_url, order.last_url))
+    except _FrameRefused as refused:
+        service.frames_failed(frames.task_id, str(refused), now)
+    else:
+        service.frames_ready(frames.task_id, now, first, last)
+
+
+def _frame(service: Service, url: str, size: tuple[int, int], now: float) -> bytes | Piece:
+    """No bytes for an image that is taken for granted. Raises _FrameRefused."""
+    if url.startswith(INLINE):
+        if service.settings.media is not None or missing_packages():
+            return b""
+        try:
+            return fit(b64decode(url.removeprefix(INLINE)), size)
+        except UnreadableImageError as error:
+            raise _FrameRefused(str(error)) from error
+    found = service.piece_at(url, now) if url else None
+    if isinstance(found, Reply):
+        raise _FrameRefused(f"The image could not be downloaded: HTTP {found.status} from {url}")
+    if found is not None and not found.content_type.startswith("image/"):
+        raise _FrameRefused(f"The file is no image: {url}")
+    return found or b""

@@ -9,9 +9,11 @@ turn of the loop: code that compares two moments (aiolimiter does) would spin fo
 
 import asyncio
 import selectors
+import time
+from asyncio import futures
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Executor
-from contextlib import ExitStack, contextmanager, nullcontext
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import wraps
 from typing import Any, Final, TypeVar
 from unittest.mock import patch
@@ -22,7 +24,11 @@ T = TypeVar("T")
 
 CREEP_S: Final = 1e-6
 STUCK_AFTER_S: Final = 10.0
-"""Real seconds without a timer, a ready file or a thread's answer after which the loop is taken to be stuck."""
+"""Real seconds without a timer and a ready file after which the loop is taken to be stuck."""
+
+THREAD_STUCK_AFTER_S: Final = 120.0
+"""Real seconds without a thread's answer after which the loop is taken to be stuck: to render a film of a minute takes
+some ten on a busy machine."""
 
 EPOCH: Final = 1_767_225_600.0
 """2026-01-01 00:00 UTC: where virtual wall time begins."""
@@ -40,7 +46,7 @@ class _JumpingSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self.now += CREEP_S
         if timeout is None or (timeout > 0 and self.outside):
-            ready = super().select(STUCK_AFTER_S)
+            ready = super().select(THREAD_STUCK_AFTER_S if self.outside else STUCK_AFTER_S)
             if not ready:
                 raise RuntimeError("virtual time is stuck: nothing is scheduled and nothing happens")
             return list(ready)
@@ -61,6 +67,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
         self.set_debug(False)
+        self._default: ThreadPoolExecutor | None = None
 
     def time(self) -> float:
         return self._jumping.now
@@ -75,11 +82,28 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         func: Callable[..., T],
         *args: Any,  # noqa: ANN401 — handed through
     ) -> asyncio.Future[T]:
-        outside = self.real_time()
-        outside.__enter__()
-        future = super().run_in_executor(executor, func, *args)
-        future.add_done_callback(lambda _: outside.__exit__(None, None, None))
+        submitted = self._executor(executor).submit(func, *args)
+        future = futures.wrap_future(submitted, loop=self)
+        self._jumping.outside += 1
+        # Counted until the thread itself ends: one whose caller was cancelled still writes. Added after `wrap_future`,
+        # so that the caller goes on before the clock may jump.
+        submitted.add_done_callback(self._thread_ended)
         return future
+
+    def _executor(self, executor: Executor | None) -> Executor:
+        if executor is not None:
+            return executor
+        if self._default is None:
+            self._default = ThreadPoolExecutor(thread_name_prefix="asyncio")
+            self.set_default_executor(self._default)
+        return self._default
+
+    def _thread_ended(self, _submitted: Future[Any]) -> None:
+        with suppress(RuntimeError):  # the loop has closed meanwhile
+            self.call_soon_threadsafe(self._stop_waiting)
+
+    def _stop_waiting(self) -> None:
+        self._jumping.outside -= 1
 
     async def shutdown_default_executor(self, *args: Any) -> None:  # noqa: ANN401 — Python 3.12 added a timeout
         """Join the executor's threads in real time: virtual time would jump to the end of the timeout at once."""
@@ -124,7 +148,6 @@ def _counted(original: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., C
 
 
 def wall() -> float:
-    """The running virtual loop's wall time: what a client in virtual time is given as its clock."""
+    """Unix seconds by the running loop: virtual inside `run`, else the machine's. The clock of a client in a test."""
     loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualTimeLoop)  # noqa: S101 — outside `run` there is no virtual time
-    return loop.wall()
+    return loop.wall() if isinstance(loop, VirtualTimeLoop) else time.time()

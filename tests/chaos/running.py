@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Final, get_args
-from unittest.mock import patch
 
 from mps_aigc_async import JobRecord, LedgerError
 from mps_aigc_async.emulator import Emulator
@@ -79,7 +78,7 @@ class _World:
     happened: Happened
 
     def now(self) -> float:
-        return self.emulator._now()
+        return self.emulator.now()
 
     def running(self, batch: str) -> frozenset[str]:
         """The TaskIds of a batch's tasks that run at the service."""
@@ -116,11 +115,10 @@ async def chaos(folder: Path, *, seed: int, seconds: float = inf, batches: float
     begun, deck, ended = time.monotonic(), Deck(seed), list[Batch]()
     async with AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(
-            Emulator(speed=SPEED, seed=seed, fetch_frames=False, log_size=1_000_000)
+            Emulator(speed=SPEED, seed=seed, fetch_frames=False, media=_picture, log_size=1_000_000)
         )
-        stack.enter_context(patch.object(emulator._gallery, "get", _picture))
         proxy = await stack.enter_async_context(FaultProxy(emulator, seed=seed))
-        door = await stack.enter_async_context(Door(proxy.url, emulator._now, seed))
+        door = await stack.enter_async_context(Door(proxy.url, emulator.now, seed))
         emulator.service.storage.base_url = door.url
         world = _World(emulator, proxy, door, folder, Happened())
         while len(ended) < batches and time.monotonic() - begun < seconds:
@@ -141,7 +139,7 @@ async def chaos(folder: Path, *, seed: int, seconds: float = inf, batches: float
         )
 
 
-async def _picture(piece: Piece) -> bytes:
+def _picture(piece: Piece) -> bytes:
     return picture(piece.order.prompt, piece.content_type)
 
 

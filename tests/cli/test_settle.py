@@ -46,7 +46,7 @@ def test_a_job_that_is_known_to_be_accepted_is_listed_so(shell: Shell) -> None:
 
 
 def test_each_decision_is_carried_out_by_the_next_run(shell: Shell, emulator: Emulator, lost: list[str]) -> None:
-    prompts = {task: emulator.service._tasks[task].order.prompt for task in tasks(emulator)}
+    prompts = {task.task_id: task.prompt for task in emulator.statistics().tasks if task.task_id in tasks(emulator)}
     (of_a,) = [task for task, prompt in prompts.items() if prompt == "a lake 湖"]
 
     attached = shell.call("settle", "made", "a/image", "--attach", of_a)

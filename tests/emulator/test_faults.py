@@ -173,3 +173,21 @@ def test_a_refusal_may_say_when_to_try_again(fault: FaultName) -> None:
     caller.service.faults.add(action=CREATE, fault=fault, status=429, retry_after="7")
     assert caller.send(CREATE, {"Prompt": "x"}).headers["Retry-After"] == "7"
     assert "Retry-After" not in caller.send(CREATE, {"Prompt": "x"}).headers
+
+
+def test_so_many_calls_pass_before_a_fault() -> None:
+    caller = InMemory()
+    caller.service.faults.add(action=CREATE, fault="error", code="InternalError", after=2)
+    codes = [code_of(caller.call(CREATE, {"Prompt": "x"})) for _ in range(4)]
+    assert codes == [None, None, "InternalError", None]
+    caller.service.faults.add(fault="error", code="InternalError", after=1)
+    assert code_of(caller.call("DescribeAigcImageTask", {"TaskId": "4-AigcImage-0"})) == "FailedOperation.TaskNotFound"
+    assert code_of(caller.call(CREATE, {"Prompt": "x"})) == "InternalError", "a rule of all actions counts them all"
+    with pytest.raises(ValueError, match="after=-1"):
+        caller.service.faults.add(fault="error", after=-1)
+
+
+@pytest.mark.parametrize("action", ["CreateAigcImagTask", "media", "vod:CreateAigcAudioTask"])
+def test_a_fault_of_an_action_that_there_is_not_would_never_happen(action: str) -> None:
+    with pytest.raises(ValueError, match=f"no such action: '{action}'; there are CreateAigcImageTask"):
+        InMemory().service.faults.add(action=action, fault="error")

@@ -309,8 +309,17 @@ async def test_without_the_extra_a_download_says_what_to_install(
     emulator: Emulator, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = await image_url(session, emulator.url)
-    monkeypatch.setitem(sys.modules, "mps_aigc_async.emulator.pictures", None)
-    monkeypatch.delattr("mps_aigc_async.emulator.pictures", raising=False)
+    monkeypatch.setitem(sys.modules, "PIL", None)
     async with session.get(url) as reply:
         assert reply.status == 501
+        assert "pip install 'mps-aigc-async[emulator]'" in (reply.reason or "")
         assert "pip install" in await reply.text()
+
+
+async def test_bytes_of_ones_own_stand_in_for_rendered_results(session: aiohttp.ClientSession) -> None:
+    async with Emulator(speed=6000, media=lambda piece: piece.order.prompt.encode()) as emulator:
+        url = await image_url(session, emulator.url)
+        assert await download(session, url) == b"a lake"
+        film = await call(session, emulator.url, "CreateAigcVideoTask", {"Prompt": "wind", "ImageUrl": url})
+        done = await finished(session, emulator.url, "Video", str(film["TaskId"]))
+        assert done["Status"] == "DONE", "a frame of such bytes is taken as it is"

@@ -54,11 +54,9 @@ def test_an_unknown_task_and_one_of_the_other_kind() -> None:
 def test_durations_are_seeded_within_their_range_and_divided_by_speed() -> None:
     def ends(seed: int) -> list[float]:
         caller = InMemory(Service(Settings(seed=seed, speed=10)))
-        ids = []
         for _ in range(20):
-            ids.append(caller.create())
-            caller.describe(ids[-1])  # a poll must not change what is drawn next
-        return [caller.service._tasks[task_id].ends_at - NOW for task_id in ids]
+            caller.describe(caller.create())  # a poll must not change what is drawn next
+        return [task.ends_at - NOW for task in caller.service.statistics().tasks if task.ends_at is not None]
 
     assert ends(1) == ends(1) != ends(2)
     assert all(6 <= end <= 18 for end in ends(1))
@@ -146,8 +144,10 @@ def test_a_prompt_may_be_given_its_duration() -> None:
         )
         for _ in range(created_before):
             caller.create({"Prompt": "a hill"})
-        task_id = caller.create({"Prompt": prompt})
-        return caller.service._tasks[task_id].ends_at - NOW
+        caller.create({"Prompt": prompt})
+        end = caller.service.statistics().tasks[-1].ends_at
+        assert end is not None
+        return end - NOW
 
     assert end("a lake", 0) == end("a lake", 3) == pytest.approx(70)
     assert end("a hill", 0) != end("a hill", 3)
@@ -297,3 +297,22 @@ def test_a_call_is_cheap() -> None:
     for _ in range(500):
         caller.service.handle("POST", "/", headers, body, NOW)
     assert (perf_counter() - began) / 500 < 0.001
+
+
+def test_the_tasks_are_told_as_an_account_pays_for_them() -> None:
+    caller = InMemory(api="vod")
+    request: dict[str, Json] = {
+        "ModelName": "Kling", "ModelVersion": "2.5", "Prompt": "a lake", "SessionId": "mine",
+        "FileInfos": [{"Type": "Url", "Url": "https://pictures.example/lake.png"}],
+    }  # fmt: skip
+    caller.call("CreateAigcVideoTask", request)
+    caller.call("CreateAigcVideoTask", request)
+    seen = caller.service.statistics()
+    assert seen.refused == {"InvalidParameterValue.SessionId": 1}, "of one session there is one task"
+    (task,) = seen.tasks
+    assert (task.service, task.kind, task.prompt, task.model) == ("vod", "video", "a lake", "Kling 2.5")
+    assert (task.session_id, task.created_at, task.ends_at) == ("mine", NOW, None), "it waits for its frame"
+    assert task.status == "WAIT"
+    caller.service.frames_ready(task.task_id, NOW)
+    (task,) = caller.service.statistics(NOW + 1000).tasks
+    assert (task.ends_at, task.status) == (NOW + 180, "DONE")

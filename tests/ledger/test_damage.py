@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async import DamagedRow, ImageRequest, Kind, limits
+from mps_aigc_async import DamagedRow, ImageRequest, Kind
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
 from mps_aigc_async.ledger.reading import reading
 from mps_aigc_async.states import JobState
-from mps_aigc_async.testing import run
+from mps_aigc_async.testing import forget_limits, run
 from tests.support import accepted, client_of, configured, in_memory
 
 from .processes import OWNER
@@ -112,7 +112,7 @@ async def left_running(path: Path) -> AsyncIterator[Service]:
     async with client_of(service, configured(images=3), ledger=path) as client:
         for name in "abc":
             await client.submit(ImageRequest(id=name, prompt="a lake"))
-    limits._shared.clear()  # a new process knows nothing
+    forget_limits()  # a new process knows nothing
     yield service
 
 
