@@ -66,6 +66,8 @@ def test_a_cap_is_learnt_below_the_capacity_only(tasks: int) -> None:
 
 
 def test_the_most_that_were_out_and_that_ran_are_remembered() -> None:
+    cap = running(0)
+    assert (cap.most_running, cap.most_occupied) == (0, 0)
     cap = running(3)
     cap.taken()
     end(cap)
@@ -224,6 +226,23 @@ def test_a_cap_of_which_anything_is_known_is_not_idle(learn: Callable[[Cap], obj
     run(main())
 
 
+@pytest.mark.parametrize("within", [False, True])
+def test_a_try_that_comes_due_once_the_whole_capacity_is_in_use_lowers_nothing(within: bool) -> None:
+    async def main() -> None:
+        cap = running(2, capacity=3)
+        if within:
+            cap.refused_within()
+        else:
+            cap.refused()
+        take(cap)  # its answer was under way
+        await asyncio.sleep(LATE_PROBE_S - 1 if within else 0)
+        assert (cap.learnt, cap.in_force) == (None, 3)
+        await asyncio.sleep(2 * PROBE_S)
+        assert (cap.learnt, cap.in_force) == (None, 3)
+
+    run(main())
+
+
 def test_a_cap_that_waits_for_its_time_alone_is_not_idle() -> None:
     async def main() -> None:
         cap = running(2, capacity=2)
@@ -232,10 +251,21 @@ def test_a_cap_that_waits_for_its_time_alone_is_not_idle() -> None:
         end(cap)
         assert (cap.learnt, cap.running, cap.is_idle) == (None, 0, False)
         await asyncio.sleep(3.01)
-        assert not cap.is_idle  # a try is to come
+        assert not cap.is_idle  # a try was to come
         await asyncio.sleep(PROBE_S)
-        cap.found_room()
-        assert cap.is_idle == (cap.learnt is None)
+        assert (cap.learnt, cap.is_idle) == (None, True)
+
+    run(main())
+
+
+def test_that_a_service_refuses_within_is_remembered() -> None:
+    async def main() -> None:
+        cap = running(2, capacity=2)
+        cap.refused_within()
+        end(cap)
+        end(cap)
+        await asyncio.sleep(2 * LATE_PROBE_S)
+        assert (cap.learnt, cap.is_idle) == (None, False)
 
     run(main())
 
