@@ -361,9 +361,7 @@ def error_of(code: int | None, kind: type[sqlite3.Error] = sqlite3.OperationalEr
         (OSError(), False, False),
     ],
 )
-def test_errors_that_pass_and_errors_of_one_row_are_told_apart(
-    error: Exception, temporary: bool, of_row: bool
-) -> None:
+def test_errors_that_pass_and_errors_of_one_row_are_told_apart(error: Exception, temporary: bool, of_row: bool) -> None:
     assert (is_temporary(error), is_fault_of_row(error)) == (temporary, of_row)
 
 

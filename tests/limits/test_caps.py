@@ -37,6 +37,10 @@ def end(cap: Cap) -> None:
     cap.returned()
 
 
+def refuse_for_the_rate(cap: Cap) -> None:
+    cap.streak = Streak(0.0, 0.0, 1, ignore)
+
+
 def test_a_refusal_leaves_room_for_as_many_as_run_and_no_more() -> None:
     async def main() -> None:
         cap = running(3)
@@ -124,7 +128,9 @@ def test_a_refusal_puts_off_the_try_that_was_to_come() -> None:
 
 
 @given(st.lists(st.booleans(), max_size=12))
-def test_tries_of_a_model_come_at_doubling_intervals_and_soon_again_after_one_that_found_room(found: list[bool]) -> None:
+def test_tries_of_a_model_come_at_doubling_intervals_and_soon_again_after_one_that_found_room(
+    found: list[bool],
+) -> None:
     async def main() -> None:
         cap, expected_s = running(1, 1000, first_s=FIRST_PROBE_S), FIRST_PROBE_S
         cap.refused()
@@ -211,7 +217,7 @@ def test_where_tasks_are_refused_within_and_none_runs_a_try_is_soon() -> None:
         Cap.taken,
         Cap.refused,
         Cap.refused_within,
-        lambda cap: setattr(cap, "streak", Streak(0.0, 0.0, 1, ignore)),
+        refuse_for_the_rate,
         lambda cap: cap.refused(wait_s=1.0),
     ],
     ids=["a slot is out", "refused", "refused within", "a streak", "asked to wait"],
@@ -273,10 +279,10 @@ def test_that_a_service_refuses_within_is_remembered() -> None:
 def test_an_accepted_create_ends_the_streak_of_refusals_and_raises_no_cap_that_is_not_learnt() -> None:
     async def main() -> None:
         cap = running(2)
-        cap.streak = Streak(0.0, 0.0, 1, ignore)
+        refuse_for_the_rate(cap)
         take(cap)
-        assert (cap.streak, cap.learnt) == (None, None)
-        cap.streak = Streak(0.0, 0.0, 1, ignore)
+        assert (cap.is_idle, cap.streak, cap.learnt) == (False, None, None)
+        refuse_for_the_rate(cap)
         cap.refused()
         assert cap.streak is None
 

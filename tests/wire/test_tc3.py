@@ -99,7 +99,12 @@ def test_the_date_signed_is_that_of_utc_wherever_the_machine_is(timestamp: int) 
 def test_the_canonical_request_line_by_line() -> None:
     """`HEADER: value` is signed trimmed ("Signature v3"), the headers in the order named and no others, an action
     alone in lower case."""
-    headers = {"x-tc-action": " DescribeInstances\t", "host": "Mps.Example ", "content-type": "Text/Plain", "other": "x"}
+    headers = {
+        "x-tc-action": " DescribeInstances\t",
+        "host": "Mps.Example ",
+        "content-type": "Text/Plain",
+        "other": "x",
+    }
     canonical = tc3.canonical_request(headers, ["content-type", "host", "x-tc-action"], b"{}")
     assert canonical.split("\n") == [
         "POST",
