@@ -345,6 +345,27 @@ def test_after_a_refresh_that_succeeds_a_failure_is_the_first_again() -> None:
     run(main())
 
 
+def test_a_refresh_that_is_ended_is_not_told_by_an_earlier_fault() -> None:
+    async def main() -> None:
+        sts = Sts(life_s=100.0)
+        sts.do = failing
+        ring = KeyRing(sts, wall)
+        with pytest.raises(AccountError, match="the refresh failed: ConnectionError"):
+            await ring.current()
+        sts.do = at_once
+        await asyncio.sleep(keyring.AGAIN_S)
+        await ring.current()
+        sts.do = hanging
+        await asyncio.sleep(101)
+        waiting = asyncio.create_task(ring.current())
+        await asyncio.sleep(1)
+        await ring.close()
+        with pytest.raises(AccountError, match="the refresh failed: the refresh was ended"):
+            await waiting
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("life_s", "due_s", "last_s"),
     [(900.0, 600.0, 895.0), (600.0, 300.0, 595.0), (400.0, 200.0, 395.0), (20.0, 10.0, 18.0)],
