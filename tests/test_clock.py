@@ -158,6 +158,7 @@ def test_a_call_refused_for_a_time_near_the_answers_own_proves_that_the_date_is_
     off_s: float, believed: bool
 ) -> None:
     clocks = Clocks()
+    clocks.answered()
     clocks.clock.refused(signed_at=5000.0 + off_s, date=5000.0, took_s=0.0)
     assert (abs(clocks.clock.now() - 5000.0) < 2) is believed
     assert clocks.clock.is_certain is believed

@@ -295,7 +295,6 @@ async def test_memory_counts_once_a_job_that_was_forgotten_before_it_was_saved(
 async def test_a_task_that_two_jobs_have_is_the_first_ones(ledger: Ledger) -> None:
     await ledger.put(done(job("first")))
     await ledger.put(done(job("second")))
-    await ledger.put(done(job("first")))
     known = await ledger.of_task("4-1")
     assert known is not None
     assert known.job_id == "first"
