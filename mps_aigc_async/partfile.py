@@ -160,7 +160,7 @@ def put_in_place(part: Path, target: Path) -> Path:
     except FileExistsError:
         if not filecmp.cmp(part, target, shallow=False):
             raise FileExistsError(None, f"{target.name} exists with other content: move it away") from None
-        return target
+    # Another client that has just given it this name may not have brought the name to the disk yet.
     _sync_folder(target.parent)
     return target
 

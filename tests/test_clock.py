@@ -25,7 +25,7 @@ from mps_aigc_async import (
     VideoRequest,
 )
 from mps_aigc_async.callbacks import ignore
-from mps_aigc_async.clock import SLACK_S, ServiceClock, corrected
+from mps_aigc_async.clock import AGREE_S, AGREES_S, SLACK_S, ServiceClock, corrected
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.errors import ServiceError
 from mps_aigc_async.testing import InMemoryTransport, run, wall
@@ -136,6 +136,49 @@ def test_it_is_certain_from_an_answer_until_the_machine_sleeps_or_is_set() -> No
     assert not clocks.clock.is_certain
     clocks.answered()
     assert clocks.clock.is_certain
+
+
+@pytest.mark.parametrize(("slept_s", "certain"), [(AGREE_S - 1, True), (AGREE_S + 1, False), (-AGREE_S - 1, False)])
+def test_clocks_that_part_by_a_minute_make_it_uncertain_in_either_direction(slept_s: float, certain: bool) -> None:
+    clocks = Clocks()
+    clocks.answered()
+    clocks.wall += slept_s
+    assert clocks.clock.is_certain is certain
+
+
+def test_an_answer_can_correct_it_until_one_has() -> None:
+    clocks = Clocks()
+    assert clocks.clock.is_the_machines
+    clocks.answered()
+    assert not clocks.clock.is_the_machines
+
+
+@pytest.mark.parametrize(("off_s", "believed"), [(AGREES_S - 1, False), (1 - AGREES_S, False), (AGREES_S + 1, True)])
+def test_a_call_refused_for_a_time_near_the_answers_own_proves_that_the_date_is_of_another_clock(
+    off_s: float, believed: bool
+) -> None:
+    clocks = Clocks()
+    clocks.answered()
+    clocks.clock.refused(signed_at=5000.0 + off_s, date=5000.0, took_s=0.0)
+    assert (abs(clocks.clock.now() - 5000.0) < 2) is believed
+    assert clocks.clock.is_certain is believed
+    assert not clocks.clock.is_the_machines  # corrected, or beyond correction
+    clocks.clock.hear(7000.0, 0.0)
+    assert (abs(clocks.clock.now() - 7000.0) < 2) is believed
+    assert clocks.clock.is_certain is believed
+    assert (clocks.clock.now() == clocks.wall) is not believed
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        (99.0, 99.0), (98.9, 100.6), (102.2, 102.2), (102.3, 100.6), (100.0, 100.0),
+    ],
+)  # fmt: skip
+def test_a_time_within_a_second_of_an_answers_interval_stays_and_another_becomes_its_middle(
+    known: float, told: float
+) -> None:
+    assert corrected(known, date=100.0, took_s=0.2) == pytest.approx(told)
 
 
 @pytest.mark.parametrize(("wall_s", "monotonic_s"), [(5.0, 5.0), (7200.0, 5.0), (-7200.0, 5.0)])

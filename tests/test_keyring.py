@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import re
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -277,6 +279,120 @@ def test_after_a_failure_the_source_is_left_alone_for_a_while() -> None:
                 await ring.current()
             await asyncio.sleep(0.1)
         assert [round(at) for at in sts.asked_at] == [0, 2, 6, 14, 30, 62, 122, 182]
+        await ring.close()
+
+    run(main())
+
+
+def test_near_their_end_failed_refreshes_are_counted_and_the_keys_are_used_until_they_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        sts = Sts()
+        ring = KeyRing(sts, wall)
+        await ring.current()
+        sts.do = failing
+        while now() < LIFE_S - keyring.EARLY_S - 0.5:
+            assert (await ring.current()).secret_id == "AKID-1"
+            await asyncio.sleep(0.25)
+        due = LIFE_S - keyring.MARGIN_S
+        after = [round(at - due) for at in sts.asked_at[1:]]
+        assert after == [0, 2, 6, 14, 30, 62, 122, 182, 242]
+        await asyncio.sleep(1)
+        with pytest.raises(AccountError):
+            await ring.current()
+        await ring.close()
+
+    with caplog.at_level(logging.WARNING, "mps_aigc_async"):
+        run(main())
+    waits = [re.findall(r"tried again in (\d+) s", record.getMessage())[0] for record in caplog.records]
+    assert waits == ["2", "4", "8", "16", "32", "60", "60", "60", "60"]
+
+
+def test_after_a_refresh_that_succeeds_a_failure_is_the_first_again() -> None:
+    async def main() -> None:
+        sts = Sts(life_s=100.0)
+        ring = KeyRing(sts, wall)
+        await ring.current()
+        sts.do = failing
+        for _ in range(400):
+            with suppress(AccountError):
+                await ring.current()
+            await asyncio.sleep(0.5)
+        failed = len(sts.asked_at) - 1
+        assert failed == 7
+        sts.do = at_once
+        await asyncio.sleep(60)
+        assert (await ring.current()).secret_id == f"AKID-{failed + 2}"
+        sts.do = failing
+        since, again = now(), len(sts.asked_at)
+        for _ in range(200):
+            with suppress(AccountError):
+                await ring.current()
+            await asyncio.sleep(0.5)
+        assert [round(at - since) for at in sts.asked_at[again:]] == [50, 52, 56, 64, 80]
+        with pytest.raises(AccountError, match=r"ended at .*failed: ConnectionError"):
+            await ring.current()
+        sts.do = at_once
+        await asyncio.sleep(60)
+        await ring.current()
+        sts.do = hanging
+        await asyncio.sleep(101)
+        with pytest.raises(AccountError, match="it took more than 60 s"):  # and nothing of the fault before
+            await ring.current()
+        await ring.close()
+
+    run(main())
+
+
+def test_a_refresh_that_is_ended_is_not_told_by_an_earlier_fault() -> None:
+    async def main() -> None:
+        sts = Sts(life_s=100.0)
+        sts.do = failing
+        ring = KeyRing(sts, wall)
+        with pytest.raises(AccountError, match="the refresh failed: ConnectionError"):
+            await ring.current()
+        sts.do = at_once
+        await asyncio.sleep(keyring.AGAIN_S)
+        await ring.current()
+        sts.do = hanging
+        await asyncio.sleep(101)
+        waiting = asyncio.create_task(ring.current())
+        await asyncio.sleep(1)
+        await ring.close()
+        with pytest.raises(AccountError, match="the refresh failed: the refresh was ended"):
+            await waiting
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("life_s", "due_s", "last_s"),
+    [(900.0, 600.0, 895.0), (600.0, 300.0, 595.0), (400.0, 200.0, 395.0), (20.0, 10.0, 18.0)],
+)
+def test_keys_are_refreshed_before_their_end_and_sign_until_shortly_before_it(
+    life_s: float, due_s: float, last_s: float
+) -> None:
+    """Of those that live less than ten minutes, half is left when they are due; a tenth, or 5 s, is never used."""
+
+    async def main() -> None:
+        sts = Sts(life_s=life_s)
+        ring = KeyRing(sts, wall)
+        await ring.current()
+        await asyncio.sleep(due_s - 0.01)
+        await ring.current()
+        assert len(sts.asked_at) == 1
+        sts.do = hanging
+        await asyncio.sleep(0.02)
+        await ring.current()
+        await asyncio.sleep(0)
+        assert len(sts.asked_at) == 2
+        await asyncio.sleep(last_s - due_s - 0.05)
+        sts.do = failing
+        assert (await ring.current()).secret_id == "AKID-1"
+        await asyncio.sleep(0.1)
+        with pytest.raises(AccountError):
+            await ring.current()
         await ring.close()
 
     run(main())

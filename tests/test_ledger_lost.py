@@ -161,6 +161,34 @@ def test_lost_between_the_intent_and_the_first_byte_no_byte_goes_out(ledger: Pat
     run(main())
 
 
+@pytest.mark.parametrize(("lose", "says"), WAYS, ids=[way.__name__ for way, _ in WAYS])
+def test_lost_in_the_last_moment_before_its_send_time_no_byte_goes_out(
+    ledger: Path, lose: Callable[[Path], None], says: str
+) -> None:
+    """Its intent is on the disk, and its send time a tenth of a second and more ahead."""
+
+    async def main() -> None:
+        service, loop = in_memory(), asyncio.get_running_loop()
+        async with client_of(service, configured(images=10, limits={CREATE: 2}), ledger=ledger) as client:
+            first = await client.submit(ImageRequest(id="first", prompt="a lake"))
+            intents: list[float] = []
+
+            def on_event(event: Event) -> None:
+                if isinstance(event, Paced):
+                    intents.append(loop.time())
+                    loop.call_later(0.1, lose, ledger)
+
+            client.on_event(on_event)
+            with pytest.raises(LedgerError, match=f"{says}.*{first.task_id}"):
+                await client.submit(ImageRequest(id="second", prompt="a lake"))
+            assert loop.time() - intents[0] > 0.15  # it waited for its time, and found it out then
+            assert await client.counts() == {JobState.SUBMITTED: 1, JobState.PLANNED: 1}
+            assert client.statistics().slots[first.kind].running == 1
+        assert len([arrival for arrival in service.arrivals if arrival.action == CREATE]) == 1
+
+    run(main())
+
+
 def lose_at_the_third_intent(client: AigcClient, ledger: Path) -> None:
     intents: list[Event] = []
 

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mps_aigc_async.errors import ServiceError, TransportError
-from mps_aigc_async.masking import ID_WIDTH, MOST_KEPT, WIDTH, Mask, one_line
+from mps_aigc_async.masking import ESCAPED_MOST, ID_WIDTH, MOST_KEPT, WIDTH, Mask, one_line
 from mps_aigc_async.states import Ending, TaskState
 from mps_aigc_async.wire.dialect import Created, TaskPage, TaskStatus
 
@@ -202,6 +202,24 @@ def test_an_error_is_masked_whole_and_its_chain_is_cut() -> None:
     assert (masked.__cause__, masked.__context__, masked.__traceback__) == (None, None, None)
     text = "".join(traceback.TracebackException.from_exception(masked, capture_locals=True).format())
     assert KEY not in f"{text} {masked!r} {vars(masked)}"
+
+
+def test_a_masked_error_leads_to_no_frame_that_holds_the_answer() -> None:
+    def judge(answer: str) -> None:
+        raise ServiceError("Odd", answer)
+
+    with pytest.raises(ServiceError) as raised:
+        judge(f"said {KEY}")
+    assert raised.value.__traceback__ is not None
+    assert MASK.error(raised.value).__traceback__ is None
+
+
+@pytest.mark.parametrize("layers", range(1, ESCAPED_MOST + 1))
+def test_a_secret_below_several_layers_of_escapes_is_found(layers: int) -> None:
+    text = KEY
+    for _ in range(layers):
+        text = text.replace("%", "%25") if "%" in text else "".join(f"%{ord(char):02X}" for char in text)
+    assert MASK.text(f"denied: {text} !") == "denied: *** !"
 
 
 def test_an_errors_ids_of_ours_stay() -> None:

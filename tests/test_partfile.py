@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async.media import HEAD_BYTES
-from mps_aigc_async.partfile import Part, PartLost, opened, put_in_place, removed, sync, which_exist, write
+from mps_aigc_async.partfile import Part, PartLost, _Opening, opened, put_in_place, removed, sync, which_exist, write
 from mps_aigc_async.states import Kind
 
 
@@ -21,11 +21,13 @@ def test_each_file_is_looked_for_by_itself(tmp_path: Path) -> None:
 
 def test_the_head_of_a_part_is_its_first_bytes_however_they_come() -> None:
     part = Part(Path("x"))
-    for _ in range(3):
+    for first in (b"ab", b"xy", b"ef"):
         part.begin('"v1"')
-        for chunk in (b"ab", b"", b"c" * HEAD_BYTES, b"d"):
+        assert (part.size, part.head, part.is_tagged) == (0, b"", False)
+        for chunk in (first, b"", b"c" * HEAD_BYTES, b"d"):
             part.grow(chunk)
-        assert part.head == (b"ab" + b"c" * HEAD_BYTES)[:HEAD_BYTES]
+        assert part.head == (first + b"c" * HEAD_BYTES)[:HEAD_BYTES]
+        assert part.is_tagged
         assert (part.size, part.tag) == (HEAD_BYTES + 3, '"v1"')
 
 
@@ -110,6 +112,65 @@ def test_a_part_that_is_not_whole_is_not_synced_as_if_it_were(tmp_path: Path) ->
         os.truncate(tmp_path / "part", 1)
         with pytest.raises(PartLost):
             sync(file, 3)
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "already there"])
+def test_contents_are_on_the_disk_before_their_name_and_the_name_before_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """After a power cut a saved file must be whole and have its name: nothing is fetched again by then."""
+    part, target = tmp_path / "part", tmp_path / "target"
+    synced: list[tuple[str, bool]] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        inode = os.fstat(descriptor).st_ino
+        synced.append(("folder" if inode == tmp_path.stat().st_ino else "part", target.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    with part.open("wb") as file:
+        write(file, b"abc")
+        sync(file, 3)
+    if there:
+        target.write_bytes(b"abc")  # another client that saved it may not have come so far
+    assert put_in_place(part, target) == target
+    assert synced == [("part", False), ("folder", True)]
+
+
+def test_another_file_of_the_same_size_and_time_is_not_replaced_or_taken_for_it(tmp_path: Path) -> None:
+    part, target = tmp_path / "part", tmp_path / "target"
+    for file, content in ((part, b"paid"), (target, b"mine")):
+        file.write_bytes(content)
+        os.utime(file, ns=(10**18, 10**18))
+    with pytest.raises(FileExistsError, match="target exists with other content"):
+        put_in_place(part, target)
+    assert (part.read_bytes(), target.read_bytes()) == (b"paid", b"mine")
+
+
+@pytest.mark.parametrize("first", ["thread", "caller"])
+def test_cancelled_while_it_is_opened_it_is_closed_and_removed_by_the_later_of_the_two(
+    tmp_path: Path, first: str
+) -> None:
+    opening = _Opening(Part(tmp_path / "part"))
+    if first == "thread":
+        file = opening.run()
+        opening.give_up()
+    else:
+        opening.give_up()
+        file = opening.run()
+    assert file.closed
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_part_without_contents_is_begun_anew_and_one_with_contents_is_gone_on_with(tmp_path: Path) -> None:
+    part = Part(tmp_path / "part")
+    for size, content in ((0, b"ab"), (2, b"abab"), (0, b"ab")):
+        part.size = size
+        with await opened(part) as file:
+            write(file, b"ab")
+        assert part.path.read_bytes() == content
+        part.path.write_bytes(b"ab")
 
 
 def test_a_part_that_is_gone_gets_no_name(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
@@ -262,6 +263,70 @@ async def test_two_consumers_share_the_outcomes_and_both_end() -> None:
     batch, one, other = bench.run(bench.numbers(9)), list[int](), list[int]()
     await asyncio.gather(take(batch, one), take(batch, other))
     assert sorted(one + other) == list(range(9))
+
+
+@virtually
+async def test_a_generator_that_somebody_still_holds_is_closed_when_it_is_left() -> None:
+    bench, closed = Bench(), list[bool]()
+
+    def source() -> Iterator[int]:
+        try:
+            yield from range(10**9)
+        finally:
+            closed.append(True)
+
+    held = source()
+    async with bench.run(held) as batch:
+        await anext(batch)
+        assert closed == []
+    assert closed == [True]
+
+
+@virtually
+async def test_closed_by_one_it_ends_for_the_other_as_it_would_at_its_end() -> None:
+    bench = Bench()
+    batch = bench.run(bench.numbers())
+    waiting = asyncio.create_task(take(batch, []))
+    await asyncio.sleep(0.1)
+    await batch.aclose()
+    await waiting
+
+
+@virtually
+async def test_the_error_that_ended_the_reading_is_told_and_not_one_of_its_source_afterwards() -> None:
+    bench = Bench(width=2, stop_at=0)
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            for number in range(10**9):
+                yield number
+        finally:
+            raise OSError("while it was closed")
+
+    with pytest.raises(KeyError):
+        await take(bench.run(source()), [])
+
+
+def test_dropped_after_its_loop_has_closed_it_raises_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", raised.append)
+
+    async def main() -> list[Run[int, int]]:
+        bench = Bench()
+        return [bench.run(bench.numbers())]
+
+    left = run(main())
+    left.clear()
+    gc.collect()
+    assert raised == []
+
+
+@virtually
+async def test_entered_it_works_ahead_of_the_first_wait_for_an_outcome() -> None:
+    bench = Bench()
+    async with bench.run(bench.numbers()):
+        await asyncio.sleep(0.1)
+        assert bench.working == 3
 
 
 @virtually

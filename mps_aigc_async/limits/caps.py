@@ -132,8 +132,10 @@ class Cap:
     def _probe(self) -> None:
         """Let one more be tried, and further ones as long as they are accepted: `refused` ends it."""
         self._probe_timer = None
+        if self.learnt is None:  # as many as our capacity were accepted meanwhile: there is nothing beyond to try
+            return
         self._probing = not self._refuses_within
-        self._learn((self.learnt or 0) + 1)
+        self._learn(self.learnt + 1)
         if self._refuses_within and self.learnt is not None:
             self._probe_in(HEARD_S)
 

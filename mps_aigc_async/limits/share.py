@@ -67,8 +67,8 @@ class Share:
         windows = (sent - self._cut_at) / self._window
         if windows < 1:
             return False
-        not_enough = windows < _SOON
+        not_enough, in_force = windows < _SOON, self.at(now)  # by the curve of the cut before
         self._cut = min(_DEEPEST, 2 * self._cut) if not_enough else _CUT
-        self._flat_at = max(_SLOWEST, self.at(now) * (1.0 if not_enough else 1 - _BELOW))
+        self._flat_at = max(_SLOWEST, in_force * (1.0 if not_enough else 1 - _BELOW))
         self._cut_at = now
         return True

@@ -15,7 +15,13 @@ import pytest
 
 from mps_aigc_async.errors import LedgerError
 from mps_aigc_async.ledger import JobRecord, SqliteLedger, sqlite
-from mps_aigc_async.ledger.commits import CHECKPOINT_S, LAST_TRY_S
+from mps_aigc_async.ledger.commits import (
+    CHECKPOINT_S,
+    LAST_TRY_S,
+    RETRY_MOST_S,
+    is_fault_of_row,
+    is_temporary,
+)
 from mps_aigc_async.states import JobState, Kind
 from mps_aigc_async.testing import run
 
@@ -204,6 +210,159 @@ def test_where_waiting_cannot_help_it_fails_at_once(tmp_path: Path, caplog: pyte
             assert "4-1 (a)" in caplog.text
 
     run(main())
+
+
+def test_a_commit_that_failed_is_rolled_back_and_holds_no_lock(tmp_path: Path) -> None:
+    """Left open, its transaction would lock other tools out, and no later commit could begin."""
+
+    async def main() -> None:
+        path = tmp_path / "jobs.db"
+        async with opened(path) as ledger:
+            await ledger.put(job("before"))
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("ALTER TABLE jobs RENAME TO aside")
+                with pytest.raises(LedgerError, match="no such table"):
+                    await ledger.put(job("lost"))
+                assert not ledger._database.in_transaction
+                other.execute("ALTER TABLE aside RENAME TO jobs")
+            await ledger.put(job("after"))
+
+    run(main())
+    assert rows_in(tmp_path / "jobs.db") == ["after", "before"]
+
+
+def in_order(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as database:
+        return [name for (name,) in database.execute("SELECT job_id FROM jobs ORDER BY rowid")]
+
+
+def test_rows_of_one_commit_are_written_in_the_order_of_their_puts(tmp_path: Path) -> None:
+    """The rows' order is that of planning, in which reports and resumed batches come."""
+    names = [f"{number * 7 % 20}" for number in range(20)]
+
+    async def main() -> None:
+        async with opened(tmp_path / "jobs.db") as ledger:
+            await asyncio.gather(*(ledger.put(job(name)) for name in names))
+            assert in_order(tmp_path / "jobs.db") == names
+
+    run(main())
+
+
+def test_rows_that_waited_for_a_failing_commit_come_before_newer_ones(tmp_path: Path) -> None:
+    async def main() -> None:
+        path = tmp_path / "jobs.db"
+        async with opened(path) as ledger:
+            with locked(path):
+                puts = [asyncio.create_task(ledger.put(job(name))) for name in ("c", "a")]
+                await asyncio.sleep(1.0)
+                puts += [asyncio.create_task(ledger.put(row)) for row in (job("b"), submitted("c", "4-1"))]
+                await asyncio.sleep(1.0)
+            await asyncio.gather(*puts)
+            assert in_order(path) == ["c", "a", "b"]
+            assert await ledger.get("c") == submitted("c", "4-1")
+
+    run(main())
+
+
+def test_while_a_commit_is_under_way_its_rows_and_newer_ones_are_found(tmp_path: Path) -> None:
+    async def main() -> None:
+        path = tmp_path / "jobs.db"
+        async with opened(path) as ledger:
+            await ledger.put(job("a"))
+            with locked(path):
+                writing = ledger._commits.add(submitted("a", "4-1"))
+                await asyncio.sleep(0)  # the commit has begun, and the row waits for no other
+                assert not ledger._commits._pending
+                assert await ledger.get("a") == submitted("a", "4-1")
+                assert await ledger.of_task("4-1") == submitted("a", "4-1")
+                newer = replace(submitted("a", "4-2"), attempts=2)
+                pending = ledger._commits.add(newer)
+                assert await ledger.get("a") == newer
+                assert await ledger.of_task("4-2") == newer
+                assert await ledger.of_task("4-1") is None
+            await asyncio.gather(writing, pending)
+            assert ledger._commits.latest("a") is None
+            assert await ledger.get("a") == newer
+
+    run(main())
+
+
+def test_a_failing_commit_is_tried_at_doubling_intervals_and_at_short_ones_after_a_success(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        path, loop = tmp_path / "jobs.db", asyncio.get_running_loop()
+        tries: list[float] = []
+
+        def note(statement: str) -> None:
+            if statement.startswith("BEGIN"):
+                tries.append(loop.time())
+
+        async with opened(path) as ledger:
+            await ledger._database.set_trace_callback(note)
+            for name in ("a", "b"):
+                tries.clear()
+                with locked(path):
+                    put = asyncio.create_task(ledger.put(job(name)))
+                    await asyncio.sleep(17.0)
+                    assert [round(at - tries[0], 1) for at in tries] == [0, 0.1, 0.3, 0.7, 1.5, 3.1, 6.3, 11.3, 16.3]
+                await put
+                assert tries[-1] - tries[-2] == pytest.approx(RETRY_MOST_S, abs=0.01)
+        warned = [record.message.rpartition("; ")[2] for record in caplog.records if record.levelno == logging.WARNING]
+        assert warned == ["1 jobs wait until it can be written again (retrying)", "nothing was lost"] * 2
+
+    run(main())
+
+
+def test_told_twice_to_hurry_it_gives_up_no_later(tmp_path: Path) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with opened(tmp_path / "jobs.db") as ledger:
+            with locked(tmp_path / "jobs.db"):
+                put = asyncio.create_task(ledger.put(job("a")))
+                await asyncio.sleep(10.0)
+                began = loop.time()
+                ledger.hurry()
+                await asyncio.sleep(LAST_TRY_S - 0.5)
+                assert not put.done()
+                ledger.hurry()
+                with pytest.raises(LedgerError, match="locked"):
+                    await put
+                assert loop.time() - began == pytest.approx(LAST_TRY_S, abs=0.2)
+
+    run(main())
+
+
+def error_of(code: int | None, kind: type[sqlite3.Error] = sqlite3.OperationalError) -> sqlite3.Error:
+    error = kind("of a test")
+    if code is not None:
+        error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "temporary", "of_row"),
+    [
+        (error_of(sqlite3.SQLITE_BUSY), True, False),
+        (error_of(sqlite3.SQLITE_BUSY_SNAPSHOT), True, False),  # an extended code
+        (error_of(sqlite3.SQLITE_IOERR_WRITE), True, False),
+        (error_of(sqlite3.SQLITE_FULL), True, False),
+        (error_of(sqlite3.SQLITE_CORRUPT, sqlite3.DatabaseError), False, False),
+        (error_of(sqlite3.SQLITE_NOTADB, sqlite3.DatabaseError), False, False),
+        (error_of(sqlite3.SQLITE_CONSTRAINT_NOTNULL, sqlite3.IntegrityError), False, True),
+        (error_of(sqlite3.SQLITE_TOOBIG, sqlite3.DataError), False, True),
+        (error_of(sqlite3.SQLITE_ERROR), False, False),
+        (error_of(None), False, False),
+        (error_of(None, sqlite3.ProgrammingError), False, True),
+        (error_of(None, sqlite3.InterfaceError), False, True),
+        (OverflowError(), False, True),
+        (TypeError(), False, True),
+        (ValueError(), False, True),
+        (OSError(), False, False),
+    ],
+)
+def test_errors_that_pass_and_errors_of_one_row_are_told_apart(error: Exception, temporary: bool, of_row: bool) -> None:
+    assert (is_temporary(error), is_fault_of_row(error)) == (temporary, of_row)
 
 
 @pytest.mark.parametrize("busy", [True, False])

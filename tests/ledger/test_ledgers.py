@@ -267,6 +267,53 @@ async def test_memory_forgets_the_oldest_that_ended_and_nothing_else(monkeypatch
     assert await ledger.counts() == {JobState.PLANNED: 1, JobState.UNKNOWN: 1, JobState.SAVED: 3}
 
 
+async def test_memory_keeps_one_that_had_ended_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "KEPT_ENDED", 1)
+    ledger = MemoryLedger()
+    await ledger.put(job("again").moved(JobState.FAILED))
+    await ledger.put(job("again"))
+    for name in ("first", "second"):
+        await ledger.put(replace(done(job(name)), task_id=name))
+    assert await ledger.get("again") == job("again")
+    assert (await ledger.get("first"), await ledger.of_task("first")) == (None, None)
+    assert await ledger.counts() == {JobState.PLANNED: 1, JobState.DONE: 2}
+    assert ledger._tasks == {"second": "second"}  # nor is its TaskId remembered for ever
+
+
+async def test_memory_counts_once_a_job_that_was_forgotten_before_it_was_saved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "KEPT_ENDED", 1)
+    ledger = MemoryLedger()
+    first = done(job("first"))
+    await ledger.put(first)
+    await ledger.put(done(job("second")))
+    await ledger.put(first.moved(JobState.SAVED))
+    assert await ledger.counts() == {JobState.DONE: 1, JobState.SAVED: 1}
+
+
+async def test_a_task_that_two_jobs_have_is_the_first_ones(ledger: Ledger) -> None:
+    await ledger.put(done(job("first")))
+    await ledger.put(done(job("second")))
+    known = await ledger.of_task("4-1")
+    assert known is not None
+    assert known.job_id == "first"
+
+
+async def test_a_jobs_former_task_is_no_longer_its_own(ledger: Ledger) -> None:
+    await ledger.put(done(job()))
+    for other in ("4-2", None):
+        await asyncio.gather(ledger.put(replace(done(job()), task_id=other)), _never(ledger, "4-1"))
+    assert await ledger.of_task("4-2") is None
+
+
+async def _never(ledger: Ledger, task_id: str) -> None:
+    """Neither while the newer row is waiting nor when it is on the disk."""
+    await asyncio.sleep(0)  # the put comes first
+    for _ in range(3):
+        assert await ledger.of_task(task_id) is None
+
+
 # --- on disk ----------------------------------------------------------------------------------------------------------
 
 
@@ -312,6 +359,53 @@ async def test_a_commit_is_on_disk_when_it_returns(tmp_path: Path) -> None:
     async with opened(tmp_path / "jobs.db") as ledger:
         assert await pragma(ledger, "journal_mode") == "wal"
         assert await pragma(ledger, "synchronous") == 2  # FULL: the WAL is synced with each commit
+
+
+async def test_out_of_place_once_a_ledger_is_out_of_place_for_good(tmp_path: Path) -> None:
+    """Rows may have gone to either file meanwhile, so that neither tells of every create."""
+    path, aside = tmp_path / "jobs.db", tmp_path / "aside.db"
+    async with opened(path) as ledger:
+        ledger.confirm()
+        assert ledger.in_place
+        path.rename(aside)
+        with pytest.raises(LedgerError, match=r"jobs\.db was removed while it was open"):
+            ledger.confirm()
+        aside.rename(path)
+        assert not ledger.in_place
+        with pytest.raises(LedgerError, match=r"jobs\.db was removed while it was open"):
+            ledger.confirm()
+
+
+async def test_lost_while_it_is_closed_a_ledger_knows_it_and_later_it_does_not_look(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    lost, kept = await SqliteLedger.open(path, OWNER), await SqliteLedger.open(tmp_path / "kept.db", OWNER)
+    path.unlink()
+    await lost.close()
+    await kept.close()
+    (tmp_path / "kept.db").unlink()
+    assert (lost.in_place, kept.in_place) == (False, True)
+
+
+async def test_a_fact_that_cannot_be_written_is_a_ledgers_error(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:
+            connection.execute("DROP TABLE belongs_to")
+        with pytest.raises(LedgerError, match=r"cannot write the ledger .*no such table"):
+            await ledger.keep_fact("a", "1")
+        await ledger.put(job())
+
+
+@pytest.mark.parametrize(("intent_at", "ended_at", "last"), [(5.0, None, 5.0), (5.0, 9.0, 9.0), (None, None, 1.0)])
+async def test_an_intent_found_again_is_unknown_since_the_latest_create_that_is_known_of(
+    tmp_path: Path, intent_at: float | None, ended_at: float | None, last: float
+) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        await ledger.put(job().moved(JobState.INTENT, intent_at=intent_at, ended_at=ended_at))
+    async with opened(tmp_path / "jobs.db") as ledger:
+        found = await ledger.get("a/image")
+        assert found is not None
+        assert (found.state, found.ended_at) == (JobState.UNKNOWN, last)
+        assert isinstance(found.recorded_error(), CreateOutcomeUnknown)
 
 
 async def test_a_ledger_survives_closing(tmp_path: Path) -> None:

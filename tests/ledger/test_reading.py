@@ -207,3 +207,22 @@ def test_a_file_that_is_not_there_or_no_database(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("my notes\n" * 1000, encoding="utf-8")
     with pytest.raises(LedgerError, match="cannot be read as a ledger"), reading(tmp_path / "notes.txt"):
         pass
+
+
+def test_an_empty_file_is_refused_before_its_log_is_lost(tmp_path: Path) -> None:
+    """SQLite removes the `-wal` of an empty file, and that one may hold the last jobs."""
+    ledger, log = tmp_path / "ledger.db", tmp_path / "ledger.db-wal"
+    ledger.touch()
+    log.write_bytes(b"the last jobs")
+    with pytest.raises(LedgerError, match="it is empty"), reading(ledger):
+        pass
+    assert log.read_bytes() == b"the last jobs"
+
+
+async def test_by_a_symlink_the_rows_that_only_the_log_has_are_read_as_well(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "ledger.db").symlink_to(tmp_path / "kept" / "jobs.db")
+    async with written(tmp_path / "kept" / "jobs.db", job("a")):
+        assert (tmp_path / "kept" / "jobs.db-wal").stat().st_size > 0
+        with reading(tmp_path / "ledger.db") as kept:
+            assert [name for name, _ in kept.requests()] == ["a"]

@@ -173,20 +173,78 @@ def test_a_send_time_comes_ahead_of_time_but_not_too_far() -> None:
 
 
 def test_a_send_prepared_too_slowly_gets_a_new_time_ahead_of_all_waiters() -> None:
-    async def main() -> float:
-        loop, pace = asyncio.get_running_loop(), Pace(Stream(10))
-        slow = await pace.reserve()
-        queue = [asyncio.create_task(pace.reserve()) for _ in range(50)]
-        await asyncio.sleep(2.0)  # a handshake that took two seconds
-        before = loop.time()
-        await slow.reach()
-        waited = loop.time() - before
-        for task in queue:
-            task.cancel()
-        await asyncio.wait(queue)
-        return waited
+    """A time of the stream, and not the moment in which it is ready: others are sent in that one."""
 
-    assert run(main()) < LEAD_S + 0.3
+    async def main() -> None:
+        loop, pace, sent = asyncio.get_running_loop(), Pace(Stream(10)), list[float]()
+
+        async def send() -> None:
+            send_time = await pace.reserve()
+            await send_time.reach()
+            sent.append(send_time.went)
+
+        slow = await pace.reserve()
+        queue = [asyncio.create_task(send()) for _ in range(50)]
+        await asyncio.sleep(2.03)  # a handshake that took two seconds
+        ready, before = loop.time(), slow.due
+        await slow.reach()
+        assert before < ready - LATE_S
+        assert ready < slow.due == pytest.approx(slow.went, abs=1e-4)
+        assert slow.went - ready < LEAD_S + 0.3
+        await asyncio.wait(queue)
+        assert all(later - earlier > 0.1024 for earlier, later in pairwise(sorted([*sent, slow.went])))
+        assert slow.windows_since(ready) == pytest.approx(slow.went - ready)
+
+    run(main())
+
+
+@pytest.mark.parametrize(("late_s", "keeps"), [(0.0, True), (LATE_S - 0.001, True), (LATE_S + 0.001, False)])
+def test_a_late_send_keeps_its_time_up_to_a_quarter_of_a_second(late_s: float, keeps: bool) -> None:
+    async def main() -> None:
+        loop, pace = asyncio.get_running_loop(), Pace(Stream(1))
+        await (await pace.reserve()).reach()
+        send_time = await pace.reserve()
+        due = send_time.due
+        assert due - loop.time() == pytest.approx(LEAD_S, abs=1e-4)
+        await asyncio.sleep(LEAD_S + late_s)
+        ready = loop.time()
+        await send_time.reach()
+        assert (send_time.due == due) is keeps
+        assert (abs(send_time.went - ready) < 1e-3) is keeps
+        assert send_time.went >= send_time.due
+
+    run(main())
+
+
+def test_the_age_of_a_send_counts_from_the_moment_its_bytes_went_out() -> None:
+    async def main() -> None:
+        send_time = await Pace(Stream(1)).reserve()
+        assert (send_time.age_s, send_time.has_come, send_time.went) == (None, False, send_time.due)
+        await asyncio.sleep(0.1)
+        await send_time.reach()
+        await asyncio.sleep(3.0)
+        assert send_time.age_s == pytest.approx(3.0, abs=1e-3)
+        send_time.sent()  # the transport knows better
+        assert send_time.age_s == pytest.approx(0.0, abs=1e-3)
+        assert send_time.has_come
+
+    run(main())
+
+
+def test_bytes_that_went_out_later_than_reached_push_the_send_a_window_later() -> None:
+    async def main() -> float:
+        loop, pace = asyncio.get_running_loop(), Pace(Stream(1))
+        first = await pace.reserve()
+        await first.reach()
+        waiting = asyncio.create_task(pace.reserve())
+        await asyncio.sleep(0.2)
+        first.sent()
+        went = loop.time()
+        second = await waiting
+        await second.reach()
+        return second.went - went
+
+    assert run(main()) == pytest.approx(1.025 - 0.005, abs=1e-3)
 
 
 def test_a_loop_that_blocks_bunches_nothing_beyond_the_limit() -> None:
@@ -386,3 +444,86 @@ def test_refusals_that_were_not_of_the_rate_give_back_what_they_took() -> None:
     assert stream.share(5.0) < 0.7
     undo()
     assert stream.share(5.0) == 1.0
+
+
+def test_a_held_pace_hands_out_times_again_from_the_end_of_the_wait() -> None:
+    async def main() -> None:
+        loop, pace = asyncio.get_running_loop(), Pace(Stream(20))
+        send_time = await pace.reserve()
+        pace.hold(LEAD_S - 0.05)
+        until = loop.time() + LEAD_S - 0.05
+        await send_time.reach()  # so short that what is prepared waits for it
+        assert until <= send_time.went < until + 0.06
+        assert pace.held_s == 0.0
+        pace.hold(7.0)
+        began = loop.time()
+        assert (await pace.reserve()).due - began == pytest.approx(7.0, abs=1e-3)
+
+    run(main())
+
+
+def test_a_refusal_is_told_to_the_pace_and_can_be_taken_back() -> None:
+    async def main() -> None:
+        pace = Pace(Stream(20))
+        send_time = await pace.reserve()
+        undo = send_time.undo_point()
+        await send_time.reach()
+        send_time.refused()
+        assert pace.rate == pytest.approx(20 * 0.98 * 0.94, abs=1e-3)
+        undo()
+        assert pace.rate == 20
+
+    run(main())
+
+
+def test_a_refusal_within_a_window_of_the_last_one_puts_nothing_off() -> None:
+    stream = Stream(20)
+    sends = [stream.take(0.0) for _ in range(3)]
+    stream.refused(sends[0], 0.2)
+    due, share = stream.due(0.2), stream.share(0.2)
+    assert due > 0.2 + 0.05125
+    stream.refused(sends[1], 0.21)
+    assert (stream.due(0.2), stream.share(0.2)) == (due, share)
+
+
+@pytest.mark.parametrize(("rate", "window", "interval"), [(0.5, 2.0, 2.025), (1, 1.0, 1.025), (4, 1.0, 0.25625)])
+def test_the_stream_leaves_an_interval_and_measures_in_windows(rate: float, window: float, interval: float) -> None:
+    stream = Stream(rate)
+    assert stream.window == window
+    assert [stream.take(10.0).due for _ in range(3)] == pytest.approx([10.0, 10.0 + interval, 10.0 + 2 * interval])
+
+
+def test_a_longer_interval_counts_from_the_latest_send_and_a_shorter_one_leaves_it_its_place() -> None:
+    stream = Stream(10)
+    latest = [stream.take(0.0).due for _ in range(3)][-1]
+    stream.limit_to(1, 0.025)
+    assert stream.due(0.0) == pytest.approx(latest + 1.025)
+    stream.limit_to(10, 0.025)
+    assert stream.due(0.0) == pytest.approx(latest + 1.025)  # taken back it would be two in no time
+
+
+@pytest.mark.parametrize("last", ["held", "cancelled"])
+def test_a_turn_that_ends_without_a_send_time_goes_to_the_next(last: str) -> None:
+    async def main() -> None:
+        pace = Pace(Stream(1))
+        await pace.reserve()
+        leave = False
+
+        def require() -> None:
+            if leave:
+                raise LookupError
+
+        first = asyncio.create_task(pace.reserve(require))
+        second = asyncio.create_task(pace.reserve())
+        await asyncio.sleep(0.1)
+        assert pace.waiting == 2
+        if last == "held":
+            leave = True  # found when its turn's wait is over
+        else:
+            first.cancel()
+        await asyncio.wait({first})
+        assert first.cancelled() or isinstance(first.exception(), LookupError)
+        assert (await second).due == pytest.approx(1.025, abs=1e-3)
+        assert pace.waiting == 0
+
+    run(main())

@@ -74,3 +74,18 @@ def test_refusals_are_in_a_row_unless_they_are_far_apart() -> None:
     second = streak_with(first, 11.5, ignore)
     assert (second.refusals, second.began, second.latest) == (2, 10.0, 11.5)
     assert streak_with(second, 11.5 + APART_S + 1, ignore).refusals == 1
+
+
+def test_refusals_told_out_of_order_are_apart_by_the_latest_of_them() -> None:
+    late = streak_with(streak_with(None, 50.0, ignore), 20.0, ignore)
+    assert (late.refusals, late.latest) == (2, 50.0)
+    assert streak_with(late, 50.0 + APART_S, ignore).refusals == 3
+
+
+def test_a_streak_gives_back_what_its_first_refusal_and_those_after_it_took() -> None:
+    undone = list[str]()
+    first = streak_with(None, 10.0, lambda: undone.append("first"))
+    streak_with(first, 11.0, lambda: undone.append("second")).undo()
+    assert undone == ["first"]
+    streak_with(first, 10.0 + APART_S + 1, lambda: undone.append("new")).undo()
+    assert undone == ["first", "new"]

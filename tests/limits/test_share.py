@@ -56,6 +56,47 @@ def test_it_is_flat_below_what_was_refused_and_then_comes_back() -> None:
     assert share.at(103.6 + 60) == 1.0
 
 
+def test_it_comes_back_along_the_curve_slowly_where_it_was_refused() -> None:
+    """RFC 9438's curve: three quarters of a cut's depth are back after 11 s of the flat half minute, seven eighths of
+    it after 15 s, and the rest by its end. What lies beyond is tried from then on, at first hardly."""
+    share = refused_at(100.0)
+    flat = 0.98  # a little below all of the limit
+    assert share.at(100.0) == pytest.approx(0.94 * flat)
+    assert share.at(115.0) == pytest.approx(flat * (1 - 0.06 / 8))
+    assert share.at(130.0) == pytest.approx(flat)
+    assert share.at(135.0) == pytest.approx(flat * (1 + 1 / 64))
+    assert share.at(150.0) == 1.0
+
+
+def test_after_deep_cuts_it_takes_most_of_a_minute_to_double() -> None:
+    share = refused_at(*(100.0 + 1.5 * number for number in range(8)))
+    last = 100.0 + 1.5 * 7
+    flat = share.at(last + 30)
+    assert flat < 0.3
+    assert share.at(last) == pytest.approx(0.75 * flat)  # never deeper than by a quarter
+    assert share.at(last + 40) == pytest.approx(flat * 1.125)
+    assert share.at(last + 50) == pytest.approx(2 * flat)
+
+
+def test_a_refusal_after_a_while_is_a_first_cut_again() -> None:
+    share = refused_at(100.0, 101.5, 103.0)
+    before = share.at(108.0 + 0.05)
+    assert share.refused(sent=108.0, now=108.05)  # 5 windows after the last one: it had sufficed
+    assert share.at(108.05) == pytest.approx(before * 0.98 * 0.94)
+    again = refused_at(100.0, 101.5, 103.0)
+    before = again.at(107.9)
+    assert again.refused(sent=107.9, now=107.9)
+    assert again.at(107.9) == pytest.approx(before * (1 - 0.25))  # it had not: twice as deep, up to a quarter
+
+
+def test_it_never_falls_below_a_tenth_and_comes_back_from_there() -> None:
+    times = [100.0 + 1.5 * number for number in range(40)]
+    share = refused_at(*times)
+    assert share.at(times[-1]) == 0.1
+    assert share.at(times[-1] + 30) == pytest.approx(0.1)
+    assert share.at(times[-1] + 50) == pytest.approx(0.2)
+
+
 @given(st.lists(st.floats(0.01, 40.0), max_size=40))
 def test_it_stays_within_its_bounds_and_grows_between_refusals(gaps: list[float]) -> None:
     share, now = Share(window=1.0), 0.0

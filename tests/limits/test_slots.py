@@ -154,6 +154,99 @@ def test_kept_for_a_while_it_comes_back_by_itself() -> None:
     run(main())
 
 
+def test_taken_back_for_a_create_in_doubt_nothing_counts_as_running_in_it() -> None:
+    async def main() -> None:
+        slots = Slots(3)
+        slot = await slots.acquire(model="A")
+        slot.keep_for(180, "in doubt")
+        assert (slots.running, slots.occupied, slots.cap("A").occupied) == (1, 1, 1)
+        for _ in range(2):
+            assert slot.take_back()
+            assert (slots.running, slots.occupied, slots.cap("A").occupied, slot.handed_on) == (1, 0, 0, False)
+        slots.refused("A")
+        assert slots.cap("A").learnt == 0  # the service has room for no more than runs
+        await asyncio.sleep(200)
+        assert slots.running == 1  # its timer has ended
+        slot.name("task-1")
+        assert (slots.occupied, slots.cap("A").occupied) == (1, 1)
+        slot.release()
+        assert (slots.running, slots.occupied, slots.cap("A").occupied, slots.named) == (0, 0, 0, {})
+
+    run(main())
+
+
+def test_a_slot_that_its_timer_gave_back_is_not_taken_back() -> None:
+    async def main() -> None:
+        slots = Slots(1)
+        slot = await slots.acquire()
+        slot.keep_for(180)
+        await asyncio.sleep(181)
+        assert not slot.take_back()
+        assert (slots.running, slots.occupied) == (0, 0)
+
+    run(main())
+
+
+def test_handed_on_again_it_has_one_timer_and_one_name_and_counts_once() -> None:
+    async def main() -> None:
+        slots = Slots(2)
+        slot = await slots.acquire()
+        slot.keep_for(10, "first")
+        slot.keep_for(60, "second")
+        assert (slots.occupied, slots.named) == (1, {"second": slot})
+        await asyncio.sleep(30)
+        assert slots.running == 1  # the first timer has ended with it
+        slot.name("task-1")
+        await asyncio.sleep(60)
+        assert (slots.running, slots.occupied, slots.named) == (1, 1, {"task-1": slot})
+        slot.release()
+        assert (slots.running, slots.occupied, slots.named) == (0, 0, {})
+
+    run(main())
+
+
+def test_released_before_its_timer_ends_it_comes_back_once() -> None:
+    async def main() -> None:
+        slots = Slots(2)
+        slot, other = await slots.acquire(), await slots.acquire()
+        slot.keep_for(30)
+        slot.release()
+        again = await slots.acquire()
+        await asyncio.sleep(60)
+        assert slots.running == 2
+        other.release()
+        again.release()
+
+    run(main())
+
+
+def test_an_earlier_processs_create_in_doubt_takes_one_slot_however_many_find_it() -> None:
+    async def main() -> None:
+        slots = Slots(1)
+        slots.keep_for("job", 100, model="A")
+        slots.keep_for("job", 500, model="A")
+        slots.keep_for("other", 100)
+        assert (slots.running, slots.occupied, slots.cap("A").running) == (2, 2, 1)
+        await asyncio.sleep(101)
+        assert (slots.running, slots.occupied, slots.named) == (0, 0, {})
+
+    run(main())
+
+
+def test_a_create_refused_within_leaves_its_slot_to_its_taker() -> None:
+    async def main() -> None:
+        slots = Slots(5)
+        first, second = await slots.acquire(model="A"), await slots.acquire(model="A")
+        first.name("task-1")
+        second.name("task-2")
+        second.refused_within()
+        assert (slots.running, slots.occupied, slots.cap("A").learnt) == (2, 1, 1)
+        second.release()
+        assert (slots.running, slots.occupied) == (1, 1)
+
+    run(main())
+
+
 def test_more_capacity_is_used_at_once() -> None:
     async def main() -> None:
         slots = Slots(1)
@@ -329,6 +422,38 @@ def test_whatever_the_services_cap_everything_gets_its_turn_and_refusals_are_few
         assert (slots.running, slots.occupied, slots.waiting) == (0, 0, 0)
         assert refusals <= capacity + took / PROBE_S + 1
         assert took <= strangers + PROBE_S + 60 * (jobs / min(capacity, 6) + 2) + 10
+
+    run(main())
+
+
+def test_what_is_proven_is_what_the_service_has_taken_or_refused_to_pass() -> None:
+    async def main() -> None:
+        slots = Slots(5)
+        assert slots.proven == 1
+        running = [await slots.acquire() for _ in range(4)]
+        for number, slot in enumerate(running[:3]):
+            slot.name(f"task-{number}")
+        assert slots.proven == 3
+        running[0].release()
+        slots.refused()
+        assert (slots.in_force, slots.proven) == (2, 2)
+
+    run(main())
+
+
+def test_a_models_own_capacity_is_kept_and_changed_with_the_kinds() -> None:
+    async def main() -> None:
+        slots = Slots(4)
+        slots.resize(4, {"A": 1, "B": 9}.__getitem__)
+        await slots.acquire(model="A")
+        waiting = [asyncio.create_task(slots.acquire(model=model)) for model in "ABBBB"]
+        await asyncio.sleep(0)
+        assert [task.done() for task in waiting] == [False, True, True, True, False]
+        slots.resize(6, {"A": 2, "B": 9}.__getitem__)
+        await asyncio.sleep(0)
+        assert all(task.done() for task in waiting)
+        slots.resize(7)
+        assert (slots.capacity, slots.cap("A").capacity) == (7, 7)
 
     run(main())
 

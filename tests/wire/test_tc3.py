@@ -1,7 +1,10 @@
 """The signer against every published vector, hash by hash, and against the official SDK's own signer."""
 
 import hashlib
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -73,6 +76,90 @@ def test_published_key_ladder() -> None:
 def test_scope_date_is_utc_up_to_the_last_second_of_the_day() -> None:
     assert tc3.utc_date(1551139199) == "2019-02-25"
     assert tc3.utc_date(1551139200) == "2019-02-26"
+
+
+@pytest.fixture(params=["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def _away_from_utc(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine 14 hours ahead of UTC, and one 11 hours behind: at any moment one of the two has another date."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_away_from_utc")
+@pytest.mark.parametrize("timestamp", [1551052800, TIMESTAMP, 1551139199])
+def test_the_date_signed_is_that_of_utc_wherever_the_machine_is(timestamp: int) -> None:
+    assert tc3.utc_date(timestamp) == "2019-02-25"
+    header = tc3.Signer("cvm").authorization("AKIDEXAMPLE", "key", timestamp, HEADERS, BODY)
+    assert f"Credential=AKIDEXAMPLE/{SCOPE}, " in header
+
+
+def test_the_canonical_request_line_by_line() -> None:
+    """`HEADER: value` is signed trimmed ("Signature v3"), the headers in the order named and no others, an action
+    alone in lower case."""
+    headers = {
+        "x-tc-action": " DescribeInstances\t",
+        "host": "Mps.Example ",
+        "content-type": "Text/Plain",
+        "other": "x",
+    }
+    canonical = tc3.canonical_request(headers, ["content-type", "host", "x-tc-action"], b"{}")
+    assert canonical.split("\n") == [
+        "POST",
+        "/",
+        "",
+        "content-type:Text/Plain",
+        "host:Mps.Example",
+        "x-tc-action:describeinstances",
+        "",
+        "content-type;host;x-tc-action",
+        "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+    ]
+    assert tc3.canonical_request(headers, ["host", "content-type"], b"").split("\n")[3:7] == [
+        "host:Mps.Example",
+        "content-type:Text/Plain",
+        "",
+        "host;content-type",
+    ]
+
+
+def test_a_signed_header_that_is_absent_is_an_error() -> None:
+    with pytest.raises(KeyError, match="x-tc-token"):
+        tc3.canonical_request(HEADERS, ["content-type", "host", "x-tc-token"], BODY)
+
+
+def test_every_header_given_is_signed_in_order_of_its_name() -> None:
+    headers = {"x-tc-token": "T", "host": "h", "x-tc-action": "A", "content-type": "c", "x-tc-region": "R"}
+    names = "content-type;host;x-tc-action;x-tc-region;x-tc-token"
+    header = tc3.Signer("mps").authorization("id", "key", TIMESTAMP, headers, BODY)
+    assert f"SignedHeaders={names}, " in header
+    text = tc3.string_to_sign(
+        TIMESTAMP, "2019-02-25/mps/tc3_request", tc3.canonical_request(headers, names.split(";"), BODY)
+    )
+    assert header.endswith(f"Signature={tc3.signature(tc3.key_ladder('key', '2019-02-25', 'mps')[2], text)}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"secret_key": "other"},
+        {"timestamp": TIMESTAMP + 1},
+        {"body": BODY + b" "},
+        *({"headers": WITH_ACTION | {name: "other"}} for name in WITH_ACTION),
+        {"headers": WITH_ACTION | {"x-tc-token": ""}},
+    ],
+    ids=str,
+)
+def test_the_signature_depends_on_every_part_of_what_is_sent(change: dict[str, Any]) -> None:
+    parts: dict[str, Any] = {"secret_key": "key", "timestamp": TIMESTAMP, "headers": WITH_ACTION, "body": BODY}
+
+    def signed(parts: dict[str, Any]) -> str:
+        return tc3.Signer("cvm").authorization("id", **parts).rpartition("Signature=")[2]
+
+    assert signed(parts | change) != signed(parts)
+    assert tc3.Signer("mps").authorization("id", **parts).rpartition("Signature=")[2] != signed(parts)
 
 
 def test_the_kept_key_follows_the_day_and_the_secret() -> None:

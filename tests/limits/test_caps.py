@@ -1,0 +1,289 @@
+"""One cap: learnt from refusals, tried beyond now and then, and forgotten as the service takes more."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mps_aigc_async.callbacks import ignore
+from mps_aigc_async.limits.caps import FIRST_PROBE_S, HEARD_S, LATE_PROBE_S, PROBE_S, Cap
+from mps_aigc_async.limits.refusals import Streak
+from mps_aigc_async.testing import run
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def running(tasks: int, capacity: int = 10, changed: Callable[[], None] = ignore, first_s: float = PROBE_S) -> Cap:
+    cap = Cap(capacity, changed, first_s)
+    for _ in range(tasks):
+        take(cap)
+    return cap
+
+
+def take(cap: Cap) -> None:
+    """A create was accepted."""
+    cap.taken()
+    cap.entered()
+    cap.found_room()
+
+
+def end(cap: Cap) -> None:
+    """A task has ended."""
+    cap.left()
+    cap.returned()
+
+
+def refuse_for_the_rate(cap: Cap) -> None:
+    cap.streak = Streak(0.0, 0.0, 1, ignore)
+
+
+def test_a_refusal_leaves_room_for_as_many_as_run_and_no_more() -> None:
+    async def main() -> None:
+        cap = running(3)
+        assert (cap.in_force, cap.has_room, cap.is_too_small) == (10, True, False)
+        cap.taken()  # the create that is refused
+        cap.refused()
+        assert (cap.learnt, cap.in_force, cap.has_room, cap.is_too_small) == (3, 3, False, True)
+        cap.returned()
+        assert (cap.has_room, cap.is_too_small) == (False, False)
+        end(cap)
+        assert cap.has_room
+
+    run(main())
+
+
+@pytest.mark.parametrize("tasks", [9, 10, 11])
+def test_a_cap_is_learnt_below_the_capacity_only(tasks: int) -> None:
+    async def main() -> None:
+        cap = running(tasks)
+        cap.refused()
+        assert cap.learnt == (9 if tasks == 9 else None)
+        assert cap.in_force == min(tasks, 10)
+        cap.capacity = 4
+        assert cap.in_force == 4
+
+    run(main())
+
+
+def test_the_most_that_were_out_and_that_ran_are_remembered() -> None:
+    cap = running(0)
+    assert (cap.most_running, cap.most_occupied) == (0, 0)
+    cap = running(3)
+    cap.taken()
+    end(cap)
+    end(cap)
+    take(cap)
+    assert (cap.running, cap.occupied, cap.most_running, cap.most_occupied) == (3, 2, 4, 3)
+
+
+def test_a_learnt_cap_is_tried_beyond_once_it_has_aged_and_forgotten_as_the_service_takes_more() -> None:
+    async def main() -> None:
+        cap = running(3, capacity=6)
+        cap.refused()
+        await asyncio.sleep(PROBE_S - 0.01)
+        assert cap.learnt == 3
+        await asyncio.sleep(0.02)
+        assert cap.learnt == 4
+        await asyncio.sleep(100 * PROBE_S)
+        assert cap.learnt == 4  # one, until its answer has come
+        take(cap)
+        assert cap.learnt == 5  # accepted: the next may go at once
+        take(cap)
+        assert cap.learnt is None
+        cap.refused()
+        assert cap.learnt == 5
+
+    run(main())
+
+
+def test_after_a_refused_try_the_cap_is_what_runs_and_the_next_try_comes_in_time() -> None:
+    async def main() -> None:
+        cap = running(3)
+        cap.refused()
+        for _ in range(3):
+            await asyncio.sleep(PROBE_S + 0.01)
+            assert cap.learnt == 4
+            cap.refused()
+            assert cap.learnt == 3
+
+    run(main())
+
+
+def test_a_refusal_puts_off_the_try_that_was_to_come() -> None:
+    async def main() -> None:
+        cap = running(3)
+        cap.refused()
+        await asyncio.sleep(PROBE_S - 1)
+        cap.refused()
+        await asyncio.sleep(PROBE_S - 1)
+        assert cap.learnt == 3
+        await asyncio.sleep(1.01)
+        assert cap.learnt == 4
+
+    run(main())
+
+
+@given(st.lists(st.booleans(), max_size=12))
+def test_tries_of_a_model_come_at_doubling_intervals_and_soon_again_after_one_that_found_room(
+    found: list[bool],
+) -> None:
+    async def main() -> None:
+        cap, expected_s = running(1, 1000, first_s=FIRST_PROBE_S), FIRST_PROBE_S
+        cap.refused()
+        for room in found:
+            before, began = cap.learnt, now()
+            await asyncio.sleep(expected_s - 0.01)
+            assert cap.learnt == before
+            await asyncio.sleep(0.02)
+            assert cap.learnt == (before or 0) + 1
+            if room:
+                take(cap)
+            cap.refused()  # the one after it
+            expected_s = FIRST_PROBE_S if room else min(PROBE_S, 2 * expected_s)
+            assert now() - began < PROBE_S + 1
+
+    run(main())
+
+
+def test_a_refusal_that_is_of_no_try_leaves_their_intervals_as_they_are() -> None:
+    async def main() -> None:
+        cap = running(3, first_s=FIRST_PROBE_S)
+        for _ in range(5):  # creates that were under way together
+            cap.refused()
+        await asyncio.sleep(FIRST_PROBE_S + 0.01)
+        assert cap.learnt == 4
+
+    run(main())
+
+
+def test_nothing_goes_while_the_service_asks_for_nothing_and_whoever_waits_is_told_when_it_is_over() -> None:
+    async def main() -> None:
+        told = list[float]()
+        cap = running(3, changed=lambda: told.append(round(now(), 2)), first_s=FIRST_PROBE_S)
+        began = round(now(), 2)
+        cap.refused(wait_s=30.0)
+        end(cap)
+        assert (cap.running, cap.in_force, cap.has_room, cap.is_too_small) == (2, 3, False, True)
+        await asyncio.sleep(10.0)
+        cap.refused(wait_s=30.0)  # the latest word counts
+        await asyncio.sleep(29.99)
+        assert (cap.learnt, cap.has_room) == (2, False)
+        assert [at - began for at in told] == [0.0, 10.0]
+        await asyncio.sleep(0.02)
+        assert (cap.learnt, cap.has_room, cap.is_too_small) == (3, True, False)  # time for a try, too
+        assert [at - began for at in told] == [0.0, 10.0, 40.0, 40.0]
+
+    run(main())
+
+
+def test_where_tasks_are_refused_within_a_try_is_late_and_the_next_waits_until_its_task_has_run_a_while() -> None:
+    async def main() -> None:
+        cap = running(3, first_s=FIRST_PROBE_S)
+        cap.refused_within()
+        await asyncio.sleep(LATE_PROBE_S - 0.01)
+        assert cap.learnt == 3
+        await asyncio.sleep(0.02)
+        assert cap.learnt == 4
+        take(cap)
+        assert cap.learnt == 4
+        await asyncio.sleep(HEARD_S - 0.02)
+        assert cap.learnt == 4
+        await asyncio.sleep(0.02)
+        assert cap.learnt == 5
+
+    run(main())
+
+
+def test_where_tasks_are_refused_within_and_none_runs_a_try_is_soon() -> None:
+    """It costs no job its patience beside others: nothing else would ever free a place."""
+
+    async def main() -> None:
+        cap = running(0, first_s=FIRST_PROBE_S)
+        cap.refused_within()
+        assert cap.in_force == 0
+        await asyncio.sleep(FIRST_PROBE_S + 0.01)
+        assert cap.in_force == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "learn",
+    [
+        Cap.taken,
+        Cap.refused,
+        Cap.refused_within,
+        refuse_for_the_rate,
+        lambda cap: cap.refused(wait_s=1.0),
+    ],
+    ids=["a slot is out", "refused", "refused within", "a streak", "asked to wait"],
+)
+def test_a_cap_of_which_anything_is_known_is_not_idle(learn: Callable[[Cap], object]) -> None:
+    async def main() -> None:
+        cap = running(0)
+        assert cap.is_idle
+        learn(cap)
+        assert not cap.is_idle
+
+    run(main())
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_try_that_comes_due_once_the_whole_capacity_is_in_use_lowers_nothing(within: bool) -> None:
+    async def main() -> None:
+        cap = running(2, capacity=3)
+        if within:
+            cap.refused_within()
+        else:
+            cap.refused()
+        take(cap)  # its answer was under way
+        await asyncio.sleep(LATE_PROBE_S - 1 if within else 0)
+        assert (cap.learnt, cap.in_force) == (None, 3)
+        await asyncio.sleep(2 * PROBE_S)
+        assert (cap.learnt, cap.in_force) == (None, 3)
+
+    run(main())
+
+
+def test_a_cap_that_waits_for_its_time_alone_is_not_idle() -> None:
+    async def main() -> None:
+        cap = running(2, capacity=2)
+        cap.refused(wait_s=3.0)
+        end(cap)
+        end(cap)
+        assert (cap.learnt, cap.running, cap.is_idle) == (None, 0, False)
+        await asyncio.sleep(3.01)
+        assert not cap.is_idle  # a try was to come
+        await asyncio.sleep(PROBE_S)
+        assert (cap.learnt, cap.is_idle) == (None, True)
+
+    run(main())
+
+
+def test_that_a_service_refuses_within_is_remembered() -> None:
+    async def main() -> None:
+        cap = running(2, capacity=2)
+        cap.refused_within()
+        end(cap)
+        end(cap)
+        await asyncio.sleep(2 * LATE_PROBE_S)
+        assert (cap.learnt, cap.is_idle) == (None, False)
+
+    run(main())
+
+
+def test_an_accepted_create_ends_the_streak_of_refusals_and_raises_no_cap_that_is_not_learnt() -> None:
+    async def main() -> None:
+        cap = running(2)
+        refuse_for_the_rate(cap)
+        take(cap)
+        assert (cap.is_idle, cap.streak, cap.learnt) == (False, None, None)
+        refuse_for_the_rate(cap)
+        cap.refused()
+        assert cap.streak is None
+
+    run(main())

@@ -1,0 +1,130 @@
+"""A refused create: its pace slows down, or its model's cap is learnt and the pace gets back what it lost."""
+
+import asyncio
+
+import pytest
+
+from mps_aigc_async.errors import ServiceError, Throttled, TooManyTasks
+from mps_aigc_async.limits import Pace, SendTime, Slots, Stream, judged, learn_cap
+from mps_aigc_async.limits.refusals import PROOF
+from mps_aigc_async.states import Ending
+from mps_aigc_async.testing import run
+
+
+def refusal(retry_after_s: float | None = None) -> Throttled:
+    return Throttled("RequestLimitExceeded", "too fast", retry_after_s=retry_after_s)
+
+
+async def sent(pace: Pace, times: int = 1) -> SendTime:
+    """The last of so many sends in a row."""
+    for _ in range(times):
+        send_time = await pace.reserve()
+        await send_time.reach()
+    return send_time
+
+
+def test_refused_while_the_pace_is_full_it_is_of_the_rate_until_that_persists() -> None:
+    async def main() -> None:
+        pace, slots = Pace(Stream(20)), Slots(50)
+        (await slots.acquire(model="A")).name("task-1")
+        slot = await slots.acquire(model="A")
+        for number in range(1, PROOF):
+            throttled = refusal()
+            assert judged(slot, await sent(pace, 12), throttled) is throttled
+            assert slot.cap.streak is not None
+            assert slot.cap.streak.refusals == number
+        assert pace.rate < 0.96 * 20
+        busy = judged(slot, await sent(pace, 22), refusal())
+        assert isinstance(busy, TooManyTasks)
+        assert pace.rate == 20  # all that they took
+        assert slots.learnt_of_models == {}  # learnt by who hears of it
+        learn_cap(slot, busy)
+        assert (slots.learnt_of_models, slot.cap.streak) == ({"A": 1}, None)
+
+    run(main())
+
+
+def test_an_accepted_create_of_the_model_begins_the_row_again_and_another_models_does_not() -> None:
+    async def main() -> None:
+        pace, slots = Pace(Stream(20)), Slots(50)
+        slot, other = await slots.acquire(model="A"), await slots.acquire(model="B")
+        judged(slot, await sent(pace, 12), refusal())
+        other.name("task-1")
+        judged(slot, await sent(pace), refusal())
+        assert slot.cap.streak is not None
+        assert slot.cap.streak.refusals == 2
+        (await slots.acquire(model="A")).name("task-2")
+        judged(slot, await sent(pace), refusal())
+        assert slot.cap.streak.refusals == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("running", "retry_after_s", "of_concurrency"), [(1, None, True), (0, None, False), (1, 3.0, False)]
+)
+def test_refused_with_room_in_the_pace_it_is_of_concurrency_if_anything_of_the_model_runs(
+    running: int, retry_after_s: float | None, of_concurrency: bool
+) -> None:
+    async def main() -> None:
+        pace, slots = Pace(Stream(20)), Slots(50)
+        (await slots.acquire(model="B")).name("other")
+        for number in range(running):
+            (await slots.acquire(model="A")).name(f"task-{number}")
+        slot = await slots.acquire(model="A")
+        error = judged(slot, await sent(pace), refusal(retry_after_s))
+        assert isinstance(error, TooManyTasks) is of_concurrency
+        assert (pace.rate == 20) is of_concurrency
+
+    run(main())
+
+
+def test_beyond_a_learnt_cap_every_refusal_is_of_concurrency() -> None:
+    async def main() -> None:
+        pace, slots = Pace(Stream(20)), Slots(50)
+        slots.refused("A")
+        await asyncio.sleep(30)
+        slot = await slots.acquire(model="A")
+        assert isinstance(judged(slot, await sent(pace, 15), refusal(5.0)), TooManyTasks)
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("code", "kinds", "models"), [("LimitExceeded.CreateTask", 1, {}), ("RequestLimitExceeded", None, {"A": 1})]
+)
+def test_a_cap_is_the_kinds_or_the_models_by_the_code_and_waits_as_long_as_asked(
+    code: str, kinds: int | None, models: dict[str, int]
+) -> None:
+    async def main() -> None:
+        slots, loop = Slots(5), asyncio.get_running_loop()
+        (running := await slots.acquire(model="A")).name("task-1")
+        slot = await slots.acquire(model="A")
+        error = TooManyTasks(code, "", ending=Ending.REFUSED_FOR_NOW)
+        error.retry_after_s = 7.0
+        learn_cap(slot, error)
+        assert (slots.learnt, slots.learnt_of_models) == (kinds, models)
+        slot.release()
+        running.release()
+        began = loop.time()
+        await slots.acquire(model="A")
+        assert loop.time() - began == pytest.approx(7.0, abs=0.01)
+
+    run(main())
+
+
+def test_a_cap_without_a_time_to_wait_lets_the_next_one_go_as_a_task_ends() -> None:
+    async def main() -> None:
+        slots, loop = Slots(5), asyncio.get_running_loop()
+        (running := await slots.acquire(model="A")).name("task-1")
+        slot = await slots.acquire(model="A")
+        error: ServiceError = judged(slot, await sent(Pace(Stream(20))), refusal())
+        assert isinstance(error, TooManyTasks)
+        learn_cap(slot, error)
+        slot.release()
+        running.release()
+        began = loop.time()
+        await slots.acquire(model="A")
+        assert loop.time() - began < 0.01
+
+    run(main())
