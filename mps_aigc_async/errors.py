@@ -12,6 +12,7 @@
     │   │   └── TaskBlocked     by the review of a task that the service had accepted (also a TaskFailed)
     │   └── TaskNotFound        no such task (or one too old)
     ├── TransportError          no usable answer: connection, timeout, an answer that is not the service's
+    │   ├── Unreachable         no connection until somebody corrects the address, the certificate or the proxy
     │   └── NoTaskId            a create was answered, and no TaskId could be read: it may be accepted (and billed)
     ├── CreateOutcomeUnknown    a create was sent and no answer told whether it was accepted (and billed)
     ├── JobDropped              the user gave up a job whose create was never answered
@@ -208,6 +209,11 @@ class TransportError(AigcError):
         self.ending = ending
 
 
+class Unreachable(TransportError):
+    """No connection to the service, and none until somebody corrects the cause that the message names: the address, a
+    certificate, this machine's clock, the proxy. Nothing was sent, and nothing is repeated."""
+
+
 class NoTaskId(TransportError):
     """A create was answered with HTTP 2xx, and its answer has no readable TaskId. The service processed it, so that
     nothing is sent again for it, with a session or without."""
@@ -344,7 +350,9 @@ SERVICE: Final[dict[str, type[ServiceError]]] = {
     )
 }  # fmt: skip
 
-TRANSPORT: Final[dict[str, type[TransportError]]] = {cls.__name__: cls for cls in (TransportError, NoTaskId)}
+TRANSPORT: Final[dict[str, type[TransportError]]] = {
+    cls.__name__: cls for cls in (TransportError, Unreachable, NoTaskId)
+}
 
 
 def to_record(error: AigcError) -> dict[str, str]:

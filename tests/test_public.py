@@ -27,8 +27,8 @@ PROMISED = {
     "ReferenceVideo", "ResultExpired", "RetryPolicy", "Run", "ServiceError", "SlotStatistics", "Statistics", "Subject",
     "Task", "TaskBlocked", "TaskDetails", "TaskFailed", "TaskFault", "TaskFilter", "TaskList", "TaskNotFound",
     "TaskState", "TaskStatus", "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks", "TransportError",
-    "UnexpectedError", "Usage", "VideoRequest", "VideoResult", "VideoToAudio", "VideoToAudioResult", "VodFile",
-    "VodOptions", "catalog", "events",
+    "UnexpectedError", "Unreachable", "Usage", "VideoRequest", "VideoResult", "VideoToAudio", "VideoToAudioResult",
+    "VodFile", "VodOptions", "catalog", "events",
 }  # fmt: skip
 
 
