@@ -35,7 +35,7 @@ _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
     (ConfigError, "fix the config or the key that the message names, then run the same command again"),
     (
         Unreachable,
-        "nothing was sent: fix what the message names; what is still planned is created by the same command again, "
+        "nothing was sent for these: fix what the message names; what is still planned is created by the same command again, "
         "which also goes on with the tasks in flight",
     ),
     (DamagedRow, "correct or restore these rows as the message says, then run the same command again"),

@@ -134,10 +134,13 @@ def permanent_cause(error: BaseException) -> str:
 def proxy_refusal(status: int) -> str:
     """The cause and the way on for a proxy that answers with this status; empty if its fault may pass."""
     if status == 407:
-        return "the proxy refuses the user name or password (HTTP 407): correct them in $https_proxy"
+        return (
+            "the proxy refuses the user name or password (HTTP 407): correct them in the variable that names the proxy "
+            "($https_proxy, $http_proxy or $all_proxy)"
+        )
     if status in _PROXY_MAY_PASS:
         return ""
-    return f"the proxy refuses to connect to this host (HTTP {status}): ask its owner, or name another in $https_proxy"
+    return f"the proxy refuses to connect to this host (HTTP {status}): ask its owner, or name another proxy"
 
 
 def _of_certificate(error: BaseException, host: str) -> str:

@@ -25,7 +25,7 @@ from mps_aigc_async.wire import mps_errors, vod_errors
         (ConfigError("relay.apiKey has a blank in it"), "fix the config or the key that the message names"),
         (
             Unreachable("the certificate of a.example has expired", ending=Ending.UNREACHABLE),
-            "nothing was sent: fix what the message names",
+            "nothing was sent for these: fix what the message names",
         ),
         (DownloadError("HTTP 410"), "if the URLs are refused for good, give the request another id"),
     ],

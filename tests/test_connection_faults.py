@@ -275,7 +275,7 @@ async def test_a_proxy_that_refuses_the_credentials_is_named(monkeypatch: pytest
             await not_fetched("http://r.example/a.png?sign=url-secret", tmp_path),  # it answers such a fetch itself
         ]
     for error in told:
-        assert "the proxy refuses the user name or password (HTTP 407): correct them in $https_proxy" in str(error)
+        assert "the proxy refuses the user name or password (HTTP 407): correct them in the variable" in str(error)
         assert "proxy-secret" not in str(error)
     assert f"through the proxy {proxy.authority}" in str(told[0])
 

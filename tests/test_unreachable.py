@@ -11,6 +11,7 @@ import pytest
 from mps_aigc_async import (
     AigcClient,
     Config,
+    CreateOutcomeUnknown,
     DownloadError,
     ImageRequest,
     JobState,
@@ -31,7 +32,9 @@ from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 from .certificates import EXPIRED, GOOD, OF_ANOTHER_HOST, serving, trust
 from .listening import listening
+from .session_services import RelayService
 from .support import Heard, accepted, client_of, configured, in_memory
+from .test_sessions import relay_config
 
 CAUSE = "cannot reach mps.example:443: the certificate of mps.example has expired"
 SHOTS = [ImageRequest(id=f"shot-{number:02}", prompt="a lake") for number in range(200)]
@@ -153,6 +156,44 @@ def test_tasks_in_flight_are_polled_on_until_the_cause_is_gone(minutes: int, cap
     warned = [record for record in caplog.records if record.levelno == logging.WARNING and "expired" in record.message]
     assert len(warned) == 1
     assert "the tasks in flight are polled on" in warned[0].message
+
+
+class ThenCut:
+    """A relay whose address cannot be reached any more after its first create, for two minutes."""
+
+    def __init__(self, service: RelayService) -> None:
+        self._service = service
+        self._cut_until = 0.0
+
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
+        now = asyncio.get_running_loop().time()
+        if now < self._cut_until:
+            raise Unreachable(CAUSE, ending=Ending.UNREACHABLE)
+        if not self._cut_until and request.body:
+            self._cut_until = now + 120
+        return await self._service.exchange(request, gate, sent)
+
+    async def close(self) -> None: ...
+
+
+def test_a_create_in_doubt_stays_in_doubt_and_is_paid_for_once() -> None:
+    """That the second one cannot be sent says nothing of the first."""
+
+    async def main() -> None:
+        service = RelayService(fates=["504"])
+        client = AigcClient(relay_config("trusted"), transport=lambda: ThenCut(service), wall=wall)
+        async with client:
+            with pytest.raises(CreateOutcomeUnknown):
+                await client.generate(SHOTS[0])
+            assert await client.counts() == {JobState.UNKNOWN: 1}
+            await asyncio.sleep(130)
+            with pytest.raises(CreateOutcomeUnknown) as found:
+                await client.generate(SHOTS[0])
+            assert found.value.accepted
+        assert len(service.tasks) == 1
+        assert len(service.bodies) == 2
+
+    run(main())
 
 
 # --- over real sockets ------------------------------------------------------------------------------------------------
