@@ -35,8 +35,8 @@ _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
     (ConfigError, "fix the config or the key that the message names, then run the same command again"),
     (
         Unreachable,
-        "nothing was sent for these: fix what the message names; what is still planned is created by the same command again, "
-        "which also goes on with the tasks in flight",
+        "nothing was sent for these: fix what the message names; what is still planned is created by the same command "
+        "again, which also goes on with the tasks in flight",
     ),
     (DamagedRow, "correct or restore these rows as the message says, then run the same command again"),
     (LedgerError, "fix the ledger as the message says before you run the same command again"),

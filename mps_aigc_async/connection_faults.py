@@ -107,28 +107,34 @@ def permanent_cause(error: BaseException) -> str:
     ''
     """
     match error:
-        case aiohttp.ClientConnectorCertificateError():
-            return _of_certificate(error.certificate_error, error.host)
-        case aiohttp.ServerFingerprintMismatch():
-            return _BAD_CERTIFICATE.format(host=one_line(error.host), reason="not the pinned one")
-        case aiohttp.ClientSSLError():
-            return _of_handshake(error.os_error, error.host)
         case aiohttp.ClientHttpProxyError():
             return proxy_refusal(error.status)
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return NO_URL
         case UnicodeError():  # Python's IDNA codec, before DNS is asked
             return NO_NAME
+        case aiohttp.ServerFingerprintMismatch():
+            return _BAD_CERTIFICATE.format(host=one_line(error.host), reason="not the pinned one")
+        case OSError():
+            return _of_connecting(error)
+        case _:
+            return ""
+
+
+def _of_connecting(error: OSError) -> str:
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return _of_certificate(error.certificate_error, error.host)
+        case aiohttp.ClientSSLError():
+            return _of_handshake(error.os_error, error.host)
         case aiohttp.ClientConnectorDNSError() | socket.gaierror():  # its number is of getaddrinfo, and no errno
             return ""
         case aiohttp.ClientConnectorError():  # a proxy's has the fault that its host was met with
-            return permanent_cause(error.os_error)
+            return _of_connecting(error.os_error)
         case ssl.SSLError():  # its number is of OpenSSL, and no errno
             return _of_handshake(error, "the host")
-        case OSError():
-            return _ERRNOS.get(error.errno or 0, "")
         case _:
-            return ""
+            return _ERRNOS.get(error.errno or 0, "")
 
 
 def proxy_refusal(status: int) -> str:
