@@ -30,6 +30,7 @@ from .errors import (
     TooManyTasks,
     TransportError,
     UnexpectedError,
+    Unreachable,
 )
 from .events import Event
 from .ledger import JobRecord
@@ -119,6 +120,7 @@ __all__ = [
     "TooManyTasks",
     "TransportError",
     "UnexpectedError",
+    "Unreachable",
     "Usage",
     "VideoRequest",
     "VideoResult",

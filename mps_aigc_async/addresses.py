@@ -25,6 +25,12 @@ _LOCAL_NAT64: Final = ip_network("64:ff9b:1::/48")
 """RFC 8215: a translation of the site's own. Python counts it as global before 3.12.4."""
 
 
+MOST_LABEL: Final = 63
+"""Most characters between two dots of a DNS name (RFC 1035, 2.3.4)."""
+MOST_NAME: Final = 253
+"""Most characters of a DNS name: RFC 1035's 255 bytes without the first length and the root's."""
+
+
 def sendable(url: str) -> URL:
     """The URL to send: ASCII bytes unchanged, other characters percent-encoded as UTF-8.
 
@@ -44,8 +50,27 @@ def sendable(url: str) -> URL:
         raise ValueError("its URL is not an http or https URL with a host")
     if "@" in parts.netloc:
         raise ValueError("its URL has a user name in it")
+    if fault := host_fault(origin):
+        raise ValueError(f"its URL cannot be fetched: {fault}")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return URL(str(origin.origin()) + _NOT_ASCII.sub(_quoted, target), encoded=True)
+
+
+def host_fault(url: URL) -> str:
+    """What is wrong with a URL's host and port, so that nothing can be there; empty if nothing is.
+
+    >>> host_fault(URL("https://mps..example")), host_fault(URL("https://mps.example:443"))
+    ('the host is no DNS name: each part between two dots has 1 to 63 characters, and the whole at most 253', '')
+    """
+    host = url.raw_host or ""
+    name = host.removesuffix(".")
+    is_name = _literal(host) is None
+    if is_name and (len(name) > MOST_NAME or not all(1 <= len(label) <= MOST_LABEL for label in name.split("."))):
+        return (
+            f"the host is no DNS name: each part between two dots has 1 to {MOST_LABEL} characters, and the whole at "
+            f"most {MOST_NAME}"
+        )
+    return "its port is 0, where nothing listens" if url.explicit_port == 0 else ""
 
 
 def redirect_target(url: URL, location: str) -> str:

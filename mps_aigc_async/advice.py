@@ -18,6 +18,7 @@ from .errors import (
     ServiceError,
     TaskFailed,
     UnexpectedError,
+    Unreachable,
 )
 from .policy import may_repeat
 
@@ -32,6 +33,11 @@ _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
     (ContentViolation, "change the prompt or the input, and give the request another id"),
     (InvalidRequest, "fix the request and run the batch again"),
     (ConfigError, "fix the config or the key that the message names, then run the same command again"),
+    (
+        Unreachable,
+        "nothing was sent for these: fix what the message names; what is still planned is created by the same command "
+        "again, which also goes on with the tasks in flight",
+    ),
     (DamagedRow, "correct or restore these rows as the message says, then run the same command again"),
     (LedgerError, "fix the ledger as the message says before you run the same command again"),
     (

@@ -17,7 +17,7 @@ from .config import Config
 from .credentials import Credentials, CredentialSource
 from .defaults import Defaults, ensure_sendable
 from .downloads import Downloads
-from .errors import AccountError, DamagedRow, InvalidRequest, LedgerError
+from .errors import DamagedRow, InvalidRequest, LedgerError
 from .events import Events
 from .faults import as_aigc_error
 from .folders import Folder, absolute, prepare_folder
@@ -30,7 +30,7 @@ from .lookahead import Lookahead
 from .names import Names
 from .ownership import Owner
 from .pipelines import Pipelines
-from .policy import RetryPolicy
+from .policy import RetryPolicy, stops_a_batch
 from .poller import Poller
 from .registry import registry_of
 from .requests import REQUEST_ID, CosStore, Request, Step, parse
@@ -312,9 +312,10 @@ class BatchRun:
     @staticmethod
     def stops(outcome: Outcome[BatchItem]) -> BaseException | None:
         """Errors that no other item would escape."""
-        if isinstance(outcome.error, DamagedRow):
+        error = outcome.error
+        if isinstance(error, DamagedRow):
             return None
-        return outcome.error if isinstance(outcome.error, AccountError | LedgerError) else None
+        return error if isinstance(error, LedgerError) or (error is not None and stops_a_batch(error)) else None
 
 
 def as_request(item: BatchItem) -> Request:

@@ -9,6 +9,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
@@ -20,7 +21,7 @@ from .errors import AigcError, ClientClosed, NoTaskId, Redirected, ServiceError,
 from .faults import unexpected
 from .keyring import KeyRing
 from .limits import AccountLimits, HeldBack, SendTime
-from .policy import RetryPolicy, clock_is_off, keys_are_refused, may_repeat
+from .policy import AFTER, RetryPolicy, clock_is_off, keys_are_refused, may_repeat
 from .states import Ending
 from .transport import Transport
 from .wire.answers import quoted
@@ -77,8 +78,8 @@ class Calls:
         self.policy: Final = policy or RetryPolicy()
         self._uniform = uniform
         self._stopping = asyncio.Event()
-        self._refused: dict[str, tuple[ServiceError, float]] = {}
-        """By action: how the account was refused, and until when (on the loop's clock) that is taken to hold."""
+        self._refused: dict[str, tuple[AigcError, float]] = {}
+        """By action: what stops all creates, and until when (on the loop's clock) that is taken to hold."""
         self._redirect_told = False
 
     def stop_creating(self) -> None:
@@ -86,12 +87,10 @@ class Calls:
         self._stopping.set()
 
     def check_account(self, action: str) -> None:
-        """Raise what the account was refused with for this action, if it was a moment ago: nothing is sent for it."""
+        """Raise what stopped all creates of this action, if it was a moment ago: nothing is sent for it."""
         refused, until = self._refused.get(action, (None, 0.0))
         if refused is not None and asyncio.get_running_loop().time() < until:
-            raise type(refused)(
-                refused.code, refused.message, ending=Ending.ACCOUNT_REFUSED, request_id=refused.request_id
-            )
+            raise _repeated(refused)
 
     def reserve(self, action: str, require: Callable[[], None] = ignore) -> Awaitable[SendTime]:
         """Wait for leave to send one call of an action; what `require` raises when its turn comes leaves the queue."""
@@ -159,8 +158,8 @@ class Calls:
             self._redirect_told = True
             _log.warning("%s", error)
 
-    def _hold(self, action: str, error: ServiceError, seconds: float = REFUSAL_HOLDS_S) -> None:
-        """Take an account's refusal to hold for a while: nothing is sent for this action meanwhile."""
+    def _hold(self, action: str, error: AigcError, seconds: float = REFUSAL_HOLDS_S) -> None:
+        """Take what stops all creates to hold for a while: nothing is sent for this action meanwhile."""
         self._refused[action] = (error, asyncio.get_running_loop().time() + seconds)
 
     def _hold_back(self, call: Call[object], answer: HttpAnswer, error: AigcError) -> None:
@@ -260,7 +259,7 @@ class Calls:
 
     def _delay(self, call: Call[object], error: AigcError, attempts: int, elapsed: float) -> float:
         """Seconds before the next attempt; raises the error where there must be none."""
-        if isinstance(error, ServiceError) and error.ending is Ending.ACCOUNT_REFUSED and not call.reads:
+        if AFTER[error.ending or Ending.REFUSED].stops_creating and not call.reads:
             self._hold(call.action, error)
         if may_repeat(error, reads=call.reads or call.deduplicated):
             delay = self.policy.delay(error, attempts, elapsed, self._uniform)
@@ -268,6 +267,16 @@ class Calls:
                 asked_for = error.retry_after_s if isinstance(error, ServiceError) else None
                 return max(delay, asked_for or 0.0)
         raise error
+
+
+def _repeated(error: AigcError) -> AigcError:
+    """The error for another call that the same cause stops: without the ids of the first, which was sent."""
+    again = copy(error)
+    again.job_id = again.task_id = again.action = None
+    again.partial = None
+    if not AFTER[again.ending or Ending.REFUSED].stops_creating:  # "303 See Other" leaves its own create unknown
+        again.ending = Ending.ACCOUNT_REFUSED
+    return again
 
 
 def _fault(fault: BaseException, call: Call[object], send_time: SendTime) -> AigcError:

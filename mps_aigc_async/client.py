@@ -194,8 +194,8 @@ class AigcClient:
         """Outcomes of any number of requests, as they end; the input is read lazily.
 
         Never raises for one request's failure: a bad item is an outcome as well. What concerns all of them is raised
-        by the iteration: ConfigError for an unusable `save_to`, LedgerError, and AccountError after the outcomes of
-        what had been begun. The same `ledger` again continues where it was left.
+        by the iteration: ConfigError for an unusable `save_to`, LedgerError, and AccountError or Unreachable after the
+        outcomes of what had been begun. The same `ledger` again continues where it was left.
         """
         parts = self._opened()
         require_many(requests)

@@ -23,9 +23,10 @@ from yarl import URL
 
 from .addresses import is_global, may_be_public, redirect_target, sendable
 from .callbacks import ignore
+from .connection_faults import permanent_cause, proxy_refusal
 from .connections import QuietConnector, close_session
 from .errors import ConfigError, DownloadError
-from .faults import frames_of
+from .faults import frames_of, report
 from .masking import one_line
 from .media import medium_of, suffix_for
 from .partfile import Part, PartLost, opened, put_in_place, removed, sync, write
@@ -53,9 +54,10 @@ sound need. A larger answer is a fault, and must not fill a disk."""
 
 _PART: Final = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<whole>\d+)")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_MAY_PASS: Final = frozenset({407, 408, 416, 421, 425, 429})
-"""Of the 4xx: the proxy's own refusal, too slow, another part of the file, another server's, too early, too many. All
-others are refusals of the URL."""
+_MAY_PASS: Final = frozenset({408, 416, 421, 425, 429})
+"""Of the 4xx: too slow, another part of the file, another server's, too early, too many. All others are refusals."""
+_OF_THE_PROXY: Final = 407
+"""The proxy's own refusal of our credentials: the URL may still be good."""
 _AS_STORED: Final = frozenset({"", "identity", "aws-chunked"})
 """Content codings of a body that is the result itself. The third is how S3's clients uploaded it: some storages tell
 it to whoever fetches it, and have unpacked it."""
@@ -161,6 +163,8 @@ class Downloads:
             return await self._source.fetch(url, headers)
         # A proxy resolves names itself, and may itself be in a private network.
         session = self._open(guarded=guarded and proxy is None)
+        if session.closed:
+            raise Fault("the client is closed", Hope.NONE)
         answer = await session.get(url, headers=headers, allow_redirects=False, proxy=proxy)
         return cast("ResultAnswer", answer)  # pyright takes aiohttp's cached properties for their descriptors
 
@@ -245,6 +249,8 @@ def _check_status(response: ResultAnswer, part: Part) -> None:
     if status == 501:  # the server cannot serve this at all (RFC 9110, 15.6.2), and the emulator's says why
         # Cut as a URL is: a server may quote the signed one.
         raise Fault(f"HTTP 501 ({shown(one_line(response.reason or 'Not Implemented'))})", Hope.NONE)
+    if status == _OF_THE_PROXY:
+        raise Fault(proxy_refusal(status), Hope.NONE)
     if status == 416:  # there is less than there was
         part.tag = ""
     expired = " (its URL may have expired)" if status in (403, 404) else ""
@@ -397,7 +403,10 @@ def _foreign(error: Exception) -> Fault:
             return Fault("the connection closed before the file was complete")
         case aiohttp.ClientConnectorDNSError(os_error=_LeadsInside()):
             return Fault(_LEADS_INSIDE, Hope.NONE)
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+        case _ if cause := permanent_cause(error):
+            return Fault(cause, Hope.NONE)
+        case AssertionError():  # aiohttp's, or ours: the same attempt again cannot cure it
+            report(error, "fetching a result")
             return Fault(name, Hope.NONE)
         case aiohttp.ClientError() | OSError() | EOFError():
             return Fault(name)

@@ -12,6 +12,7 @@
     │   │   └── TaskBlocked     by the review of a task that the service had accepted (also a TaskFailed)
     │   └── TaskNotFound        no such task (or one too old)
     ├── TransportError          no usable answer: connection, timeout, an answer that is not the service's
+    │   ├── Unreachable         no connection until somebody corrects the address, the certificate or the proxy
     │   └── NoTaskId            a create was answered, and no TaskId could be read: it may be accepted (and billed)
     ├── CreateOutcomeUnknown    a create was sent and no answer told whether it was accepted (and billed)
     ├── JobDropped              the user gave up a job whose create was never answered
@@ -28,8 +29,8 @@
 Each carries what it knows of `job_id`, `task_id`, `request_id` and `action`, so that one can go on from its text.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Self
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from .states import Ending
 
@@ -101,8 +102,42 @@ class ConfigError(AigcError):
     """The config file, the environment or an argument is not usable; the message names the key and the fix."""
 
 
+class FieldFault(NamedTuple):
+    """One field of a request that cannot be served as written."""
+
+    where: str
+    """The field's path from the request, as `video.duration` or `images.0.url`; empty for the request as a whole."""
+    why: str
+    """The reason, as `Input should be greater than or equal to 1`. One that begins with `is` has the field as its
+    subject: `is empty`."""
+
+    def __str__(self) -> str:
+        separator = " " if self.why.startswith("is ") else ": "
+        return f"{self.where}{separator}{self.why}" if self.where else self.why
+
+
 class InvalidRequest(AigcError, ValueError):
     """A request that cannot be served as written. Raised before anything is sent."""
+
+    faults: tuple[FieldFault, ...] = ()
+    """Every field at fault; empty where the request's fields are not the reason."""
+
+    @classmethod
+    def of_fields(cls, subject: str, faults: Sequence[FieldFault]) -> Self:
+        """The error for these fields of a request, whose class `subject` names; an empty one names none."""
+        error = cls((f"{subject}: " if subject else "") + "; ".join(str(fault) for fault in faults))
+        error.faults = tuple(faults)
+        return error
+
+    @property
+    def where(self) -> str:
+        """The path of the first field at fault, as `video.duration`; empty if no field is."""
+        return self.faults[0].where if self.faults else ""
+
+    @property
+    def why(self) -> str:
+        """The reason for the first field at fault; the whole message if no field is."""
+        return self.faults[0].why if self.faults else self.message
 
 
 class ServiceError(AigcError):
@@ -173,6 +208,11 @@ class TransportError(AigcError):
     def __init__(self, message: str, *, ending: Ending, action: str | None = None) -> None:
         super().__init__(message, action=action)
         self.ending = ending
+
+
+class Unreachable(TransportError):
+    """No connection to the service, and none until somebody corrects the cause that the message names: the address, a
+    certificate, this machine's clock, the proxy. Nothing was sent, and nothing is repeated."""
 
 
 class NoTaskId(TransportError):
@@ -316,7 +356,9 @@ SERVICE: Final[dict[str, type[ServiceError]]] = {
     )
 }  # fmt: skip
 
-TRANSPORT: Final[dict[str, type[TransportError]]] = {cls.__name__: cls for cls in (TransportError, NoTaskId)}
+TRANSPORT: Final[dict[str, type[TransportError]]] = {
+    cls.__name__: cls for cls in (TransportError, Unreachable, NoTaskId)
+}
 
 
 def to_record(error: AigcError) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from .errors import AigcError, ServiceError, Throttled, TooManyTasks
+from .errors import AccountError, AigcError, ServiceError, Throttled, TooManyTasks, Unreachable
 from .states import Ending
 
 
@@ -26,6 +26,8 @@ class After:
 AFTER: Final[dict[Ending, After]] = {
     # DESIGN, "The create, five ways it can end". One row each; nothing else in the package decides this.
     Ending.NEVER_DELIVERED: After(read_again=True, create_again=True),
+    # An address, a certificate or a proxy that has to be corrected: no other call fares better meanwhile.
+    Ending.UNREACHABLE: After(read_again=False, create_again=False, stops_creating=True),
     Ending.REFUSED_FOR_NOW: After(read_again=True, create_again=True),
     Ending.REFUSED: After(read_again=False, create_again=False),
     Ending.ACCOUNT_REFUSED: After(read_again=False, create_again=False, stops_creating=True),
@@ -39,6 +41,11 @@ def may_repeat(error: AigcError, *, reads: bool) -> bool:
     """Whether the call that ended so may be sent again, by the table alone."""
     after = AFTER[error.ending or Ending.REFUSED]
     return after.read_again if reads else after.create_again
+
+
+def stops_a_batch(error: AigcError) -> bool:
+    """Whether no other request of the batch would fare better: it is told once, and nothing new is created."""
+    return isinstance(error, AccountError | Unreachable)
 
 
 def clock_is_off(error: AigcError) -> bool:

@@ -24,6 +24,7 @@ from .errors import (
     Throttled,
     TransportError,
     UnexpectedError,
+    Unreachable,
 )
 from .faults import as_aigc_error
 from .ledger import JobRecord
@@ -186,6 +187,8 @@ class Poller:
         one is no result of the other."""
         self._queues: dict[Kind, _DueQueue] = {}
         self.is_closed = False
+        self._is_cut_off = False
+        """Whether the latest polls could not reach the service for a cause that somebody has to correct."""
         self.left: list[Watch] = []
         """The tasks that ran on at the service when it was closed."""
 
@@ -321,6 +324,7 @@ class Poller:
     def _heard(self, watch: Watch, status: TaskStatus, now: float) -> None:
         """Record a poll's answer, and notify the follower."""
         watch.failures = watch.not_found = watch.unexpected = 0
+        self._is_cut_off = False
         watch.word, watch.message = status.word, status.message
         if status.known:
             watch.deadline.polled(status.state, now)
@@ -347,10 +351,17 @@ class Poller:
         elif watch.not_found >= NOT_FOUND_MOST:
             await self._end(watch, not_found(error, watch.kind).about(task_id=watch.task_id))
         else:
-            _log.info("poll %d of task %s in a row failed: %s", watch.failures, watch.task_id, error)
+            self._tell_of_failure(watch, error)
             backoff_s = min(BACKOFF_MOST_S, self._interval_s * 2.0 ** min(max(watch.failures - 1, 0), 10))
             asked_for = error.retry_after_s if isinstance(error, Throttled) else None
             self._again(watch, max(backoff_s, asked_for or 0.0), asked)
+
+    def _tell_of_failure(self, watch: Watch, error: AigcError) -> None:
+        """Log a poll that failed. A cause that somebody has to correct is a warning, once until a poll is answered."""
+        is_news = isinstance(error, Unreachable) and not self._is_cut_off
+        self._is_cut_off = self._is_cut_off or is_news
+        level, goes_on = (logging.WARNING, "; the tasks in flight are polled on") if is_news else (logging.INFO, "")
+        _log.log(level, "poll %d of task %s in a row failed: %s%s", watch.failures, watch.task_id, error, goes_on)
 
     def _again(self, watch: Watch, delay_s: float, asked: float) -> None:
         """Schedule the next poll, or give up if the latest was sent at the deadline or after."""

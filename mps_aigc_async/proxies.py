@@ -6,6 +6,7 @@ from typing import Final
 
 from yarl import URL
 
+from .addresses import host_fault
 from .errors import ConfigError
 
 SCHEMES: Final = ("http", "https")
@@ -44,7 +45,8 @@ def checked(told: str, variable: str) -> str:
         )
     proxy = told if separator else f"http://{told}"
     try:
-        is_url = bool(URL(proxy).host)
+        url = URL(proxy)
+        is_url = bool(url.host) and not host_fault(url)
     except ValueError:
         is_url = False
     if not is_url:

@@ -11,10 +11,10 @@ import hashlib
 import json
 import re
 from binascii import a2b_base64
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self, TypeVar
 
 from pydantic import (
     AliasChoices,
@@ -30,10 +30,13 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
-from .errors import InvalidRequest
+from .errors import FieldFault, InvalidRequest
 from .results import ImageResult, VideoResult
 from .states import Kind
+
+T = TypeVar("T")
 
 ADDED_LATER: Final[Mapping[str, object]] = {
     "never_expires": False, "bare_file_ids": [], "usage": None, "begun_at": None, "finished_at": None,
@@ -93,18 +96,57 @@ class Value(BaseModel):
             name = type(self).__name__
             first = next(field for field in type(self).model_fields if field != "id")
             raise InvalidRequest(f"{name} takes its fields by name: {name}({first}=…)")
-        try:
-            super().__init__(**data)
-        except ValidationError as error:
-            refused = InvalidRequest(explain(error, type(self).__name__))
-        else:
-            return
-        # Raised out here: pydantic's error, which quotes the input, is in no chain.
-        raise refused
+        _in_our_words(type(self), lambda: super(Value, self).__init__(**data))
+
+    # pydantic would call an `__init__` that is not marked so for every value inside a user's own model, and our error
+    # would hide the path to the field there. The mark is pydantic's own (`BaseModel` and `RootModel` carry it).
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:  # noqa: ANN401 — pydantic's own signature
+        """As pydantic's. Raises InvalidRequest."""
+        return _in_our_words(cls, lambda: super(Value, cls).model_validate(obj, **options))
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:  # noqa: ANN401 — as above
+        """As pydantic's. Raises InvalidRequest."""
+        return _in_our_words(cls, lambda: super(Value, cls).model_validate_json(json_data, **options))
+
+    @classmethod
+    def model_validate_strings(cls, obj: Any, **options: Any) -> Self:  # noqa: ANN401 — as above
+        """As pydantic's. Raises InvalidRequest."""
+        return _in_our_words(cls, lambda: super(Value, cls).model_validate_strings(obj, **options))
 
     def __hash__(self) -> int:
         """By content, as requests are compared; a field may hold a dict (`additional_parameters`)."""
         return hash((type(self), _as_hashable(self.__dict__)))
+
+
+def _in_our_words(cls: type[BaseModel], validate: Callable[[], T]) -> T:
+    """Validate a value of this class by itself. Raises InvalidRequest.
+
+    Inside a model of the user's, pydantic validates without this: its own error then has the path to the field.
+    """
+    try:
+        return validate()
+    except ValidationError as error:
+        refused = InvalidRequest.of_fields(cls.__name__, [_fault_in(detail) for detail in error.errors()])
+    # Raised out here: pydantic's error, which quotes the input, is in no chain.
+    raise refused
+
+
+def _fault_in(detail: Any) -> FieldFault:  # noqa: ANN401 — pydantic's own TypedDict is not exported
+    where = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return FieldFault(where, "unknown field")
+    return FieldFault(where, str(detail["msg"]).removeprefix("Value error, "))
+
+
+def _refusal(path: tuple[str, ...], value: object, why: str) -> ValidationError:
+    """The error of a rule about several fields, at the field that breaks it: pydantic puts the path of the whole value
+    before it, wherever that stands."""
+    reason = PydanticCustomError("value_error", "{why}", {"why": why})
+    return ValidationError.from_exception_data("request", [{"type": reason, "loc": path, "input": value}])
 
 
 def _as_hashable(value: object) -> Hashable:
@@ -288,7 +330,7 @@ class ImageRequest(_PictureRequest):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if not self.prompt.strip() and not self.images and not self._vod_files:
-            raise ValueError("prompt is empty: write one, or give reference `images`")
+            raise _refusal(("prompt",), self.prompt, "is empty: write one, or give reference `images`")
         return self
 
 
@@ -349,9 +391,10 @@ class _Chain(Value):
     def _is_one_request(self) -> Self:
         for step in steps_of(self):
             if step.id is not None:
-                raise ValueError(f"{step.kind}.id: the id belongs to the chain itself, not to its steps")
+                raise _refusal((step.kind, "id"), step.id, "the id belongs to the chain itself, not to its steps")
             if isinstance(step, AudioRequest) and step.videos:
-                raise ValueError("audio.videos is the chain's own video: leave it out, or ask for an AudioRequest")
+                why = "is the chain's own video: leave it out, or ask for an AudioRequest"
+                raise _refusal((step.kind, "videos"), step.videos, why)
         return self
 
 
@@ -365,7 +408,8 @@ class ImageToVideo(_Chain):
     @model_validator(mode="after")
     def _begins_with_its_image(self) -> Self:
         if self.video.first_frame is not None:
-            raise ValueError("video.first_frame is the chain's own image: leave it out, or ask for a VideoRequest")
+            why = "is the chain's own image: leave it out, or ask for a VideoRequest"
+            raise _refusal(("video", "first_frame"), self.video.first_frame, why)
         return self
 
 
@@ -390,7 +434,6 @@ _LINES: Final[Mapping[frozenset[str], type[Request]]] = {
     frozenset({"image", "video", "audio"}): ImageToVideo,
     frozenset({"video", "audio"}): VideoToAudio,
 }
-_CHAINS: Final = frozenset(cls.__name__ for cls in (ImageToVideo, VideoToAudio))
 
 
 def steps_of(request: Value) -> tuple[Step, ...]:
@@ -410,24 +453,39 @@ def parse(line: Mapping[str, Any]) -> Request:
     unknown = sorted(repr(key) for key in line if key not in ("id", *Kind))
     if unknown:
         raise InvalidRequest(f"unknown key {unknown[0]}: a line has `id`, `image`, `video` and `audio`")
+    steps = _steps_in(line)
+    try:
+        return check(_of_steps(line, steps))
+    except InvalidRequest as error:
+        if not error.faults:
+            raise
+        step = next(iter(steps)) if len(steps) == 1 else ""
+        faults = [_in_line(fault, step) for fault in error.faults]
+    raise InvalidRequest.of_fields("", faults)
+
+
+def _in_line(fault: FieldFault, step: str) -> FieldFault:
+    """A fault by its place in the line. A chain's has its step's name already; a line's `id` stands beside its step."""
+    if fault.where == "id":
+        return fault
+    return fault._replace(where=".".join(part for part in (step, fault.where) if part))
+
+
+def _steps_in(line: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The steps of a line, by their kinds. Raises InvalidRequest if there is no request for such steps."""
     steps = {kind.value: line[kind] for kind in Kind if line.get(kind) is not None}
     for name, step in steps.items():
         if not isinstance(step, Mapping):
-            raise InvalidRequest(f"{name}: expected an object with the request's fields, got {type(step).__name__}")
+            expected = f"expected an object with the request's fields, got {type(step).__name__}"
+            raise InvalidRequest.of_fields("", [FieldFault(name, expected)])
         if odd := [key for key in step if not isinstance(key, str)]:
-            raise InvalidRequest(f"{name}: {odd[0]!r} is no field's name")
+            raise InvalidRequest.of_fields("", [FieldFault(name, f"{odd[0]!r} is no field's name")])
     if frozenset(steps) not in _LINES:
         needed = (
             "a `video` between its `image` and its `audio`" if steps else "an `image`, a `video`, an `audio`, or more"
         )
         raise InvalidRequest(f"a line needs {needed}")
-    try:
-        return check(_of_steps(line, steps))
-    except InvalidRequest as error:  # by its place in the line, not by our classes' names
-        what, _, fault = error.message.partition(": ")
-        whole = what in _CHAINS or fault.startswith("id: ")
-        of_a_field = " " not in fault.partition(":")[0] or fault.startswith("prompt ")
-        raise InvalidRequest(fault if whole else f"{next(iter(steps))}{'.' if of_a_field else ': '}{fault}") from None
+    return steps
 
 
 def _of_steps(line: Mapping[str, Any], steps: Mapping[str, Any]) -> Request:
@@ -436,7 +494,7 @@ def _of_steps(line: Mapping[str, Any], steps: Mapping[str, Any]) -> Request:
         return make(id=line.get("id"), **steps)
     (step,) = steps.values()
     if "id" in step:
-        raise InvalidRequest("step: id: it stands beside the step, not inside it")
+        raise InvalidRequest.of_fields("", [FieldFault("id", "it stands beside the step, not inside it")])
     return make(id=line.get("id"), **step)
 
 
@@ -444,10 +502,17 @@ def check(request: Request) -> Request:
     """Refuse what no model can serve. Raises InvalidRequest."""
     first = steps_of(request)[0]  # the others go on from it
     if isinstance(first, VideoRequest) and not first.shows_something:
-        raise InvalidRequest("VideoRequest: prompt is empty: write one, or give a `first_frame`")
+        raise _without_prompt(request, first, "a `first_frame`")
     if isinstance(first, AudioRequest) and not first.says_something:
-        raise InvalidRequest("AudioRequest: prompt is empty: write one, or give `videos` or `audios`")
+        raise _without_prompt(request, first, "`videos` or `audios`")
     return request
+
+
+def _without_prompt(request: Request, step: Step, instead: str) -> InvalidRequest:
+    where = "prompt" if request is step else f"{step.kind}.prompt"
+    return InvalidRequest.of_fields(
+        type(request).__name__, [FieldFault(where, f"is empty: write one, or give {instead}")]
+    )
 
 
 def content(request: Value) -> str:
@@ -501,19 +566,3 @@ def digest(request: Request) -> str:
     """
     kind = request.kind if isinstance(request, Step) else "chain"
     return f"{kind}-{hashlib.sha256(f'{kind}:{content(request)}'.encode()).hexdigest()[:12]}"
-
-
-def explain(error: ValidationError, what: str) -> str:
-    """A pydantic error as one line that names each field and what is wrong with it."""
-    return f"{what}: " + "; ".join(_explain_one(detail) for detail in error.errors(include_url=False))
-
-
-def _explain_one(detail: Any) -> str:  # noqa: ANN401 — pydantic's own TypedDict is not exported
-    where = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        return f"{where}: unknown field"
-    cause = detail.get("ctx", {}).get("error")
-    if isinstance(cause, InvalidRequest):  # a nested model, which has already named itself and its fields
-        return f"{where}.{cause.message.split(': ', 1)[1]}"
-    reason = str(detail["msg"]).removeprefix("Value error, ")
-    return f"{where}: {reason}" if where else reason

@@ -87,6 +87,7 @@ class Ending(Enum):
     """The ways an exchange can end other than well. What follows from each is `policy.AFTER`."""
 
     NEVER_DELIVERED = "never delivered"
+    UNREACHABLE = "never delivered, until somebody corrects the cause"
     REFUSED_FOR_NOW = "refused for now"
     REFUSED = "refused for good, this job"
     ACCOUNT_REFUSED = "refused for good, the account"

@@ -19,10 +19,12 @@ from aiohttp.tracing import Trace
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from .addresses import host_fault
 from .answer_deadline import AnswerDeadline
 from .callbacks import ignore
+from .connection_faults import permanent_cause
 from .connections import QuietConnector, close_session, lend, require_usable
-from .errors import AigcError, ConfigError, TransportError
+from .errors import AigcError, ConfigError, TransportError, Unreachable
 from .faults import report
 from .proxies import is_loopback, proxy_for
 from .states import Ending
@@ -114,6 +116,8 @@ def parse_endpoint(url: str) -> URL:
             f"the endpoint at {parsed.host} must be scheme, host and port only: write it without a path (such as /v1), "
             "query or user name"
         )
+    if fault := host_fault(parsed):
+        raise ConfigError(f"the endpoint is not usable: {fault}")
     if parsed.scheme == "http" and not is_loopback(parsed.host):
         raise ConfigError(
             f"the endpoint http://{parsed.host} is plain http: signed requests and prompts would cross the network "
@@ -241,10 +245,15 @@ class AiohttpTransport:
         raise failure
 
     def _mapped(self, error: Exception, exchange: _Exchange) -> TransportError:
+        if not exchange.delivered and (cause := self._permanent_cause(error)):
+            return Unreachable(f"cannot reach {self._host()}: {cause}", ending=Ending.UNREACHABLE)
         ending = exchange.ending_with(error)
         if not isinstance(error, (*NETWORK, ValueError)):
             report(error, "exchanging a request for its answer")
         return TransportError(self._describe(error, ending), ending=ending)
+
+    def _permanent_cause(self, error: Exception) -> str:
+        return "the client is closed" if self._session.closed else permanent_cause(error)
 
     async def _send(self, request: HttpRequest) -> HttpAnswer:
         async with self._session.request(
@@ -276,7 +285,10 @@ class AiohttpTransport:
         if ending is Ending.REFUSED:
             return f"cannot send this to {self._endpoint.authority}: {what}; the traceback is in the log"
         if ending is Ending.NEVER_DELIVERED:
-            # Without the proxy's user and password.
-            proxy = f" through the proxy {URL(self._proxy).authority.rpartition('@')[2]}" if self._proxy else ""
-            return f"cannot reach {self._endpoint.authority}{proxy}: {what}"
+            return f"cannot reach {self._host()}: {what}"
         return f"no answer from {self._endpoint.authority} after the request was sent: {what}"
+
+    def _host(self) -> str:
+        """The endpoint's host, and the proxy on the way to it without its user and password."""
+        proxy = f" through the proxy {URL(self._proxy).authority.rpartition('@')[2]}" if self._proxy else ""
+        return f"{self._endpoint.authority}{proxy}"

@@ -2,7 +2,16 @@
 
 import pytest
 
-from mps_aigc_async import AccountError, AigcError, ConfigError, DamagedRow, DownloadError, LedgerError, Redirected
+from mps_aigc_async import (
+    AccountError,
+    AigcError,
+    ConfigError,
+    DamagedRow,
+    DownloadError,
+    LedgerError,
+    Redirected,
+    Unreachable,
+)
 from mps_aigc_async.advice import advice_for
 from mps_aigc_async.states import Ending
 from mps_aigc_async.wire import mps_errors, vod_errors
@@ -14,6 +23,10 @@ from mps_aigc_async.wire import mps_errors, vod_errors
         (LedgerError("the ledger jobs.db was removed"), "fix the ledger as the message says before"),
         (DamagedRow("`urls` cannot be read"), "correct or restore these rows"),
         (ConfigError("relay.apiKey has a blank in it"), "fix the config or the key that the message names"),
+        (
+            Unreachable("the certificate of a.example has expired", ending=Ending.UNREACHABLE),
+            "nothing was sent for these: fix what the message names",
+        ),
         (DownloadError("HTTP 410"), "if the URLs are refused for good, give the request another id"),
     ],
 )

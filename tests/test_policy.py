@@ -29,6 +29,7 @@ def test_every_ending_has_its_row() -> None:
     ("ending", "read_again", "create_again", "stops_creating"),
     [
         (Ending.NEVER_DELIVERED, True, True, False),
+        (Ending.UNREACHABLE, False, False, True),
         (Ending.REFUSED_FOR_NOW, True, True, False),
         (Ending.REFUSED, False, False, False),
         (Ending.ACCOUNT_REFUSED, False, False, True),

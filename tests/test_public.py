@@ -27,7 +27,8 @@ PROMISED = {
     "ReferenceImage", "ReferenceVideo", "ResultExpired", "RetryPolicy", "Run", "ServiceError", "SlotStatistics",
     "Statistics", "Subject", "Task", "TaskBlocked", "TaskDetails", "TaskFailed", "TaskFault", "TaskFilter", "TaskList",
     "TaskNotFound", "TaskState", "TaskStatus", "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks",
-    "TransportError", "UnexpectedError", "Usage", "VideoRequest", "VideoResult", "VideoToAudio", "VideoToAudioResult",
+    "TransportError", "UnexpectedError", "Unreachable", "Usage", "VideoRequest", "VideoResult", "VideoToAudio",
+    "VideoToAudioResult",
     "VodFile", "VodOptions", "catalog", "events",
 }  # fmt: skip
 

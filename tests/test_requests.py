@@ -458,12 +458,12 @@ def test_base64_is_sent_without_prefix_and_line_ends(given_text: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_base64_is_refused_and_not_shown(given_text: str) -> None:
-    with pytest.raises(InvalidRequest, match=r"^VodFile: base64: is (not Base64|the Base64 of no bytes)") as caught:
+    with pytest.raises(InvalidRequest, match=r"^VodFile: base64 is (not Base64|the Base64 of no bytes)") as caught:
         VodFile(base64=given_text)
     assert given_text.strip() in ("", "a", "abc") or given_text not in str(caught.value)
 
 
 def test_a_line_names_the_base64_that_it_refuses() -> None:
     line = {"image": {"prompt": "x", "vod": {"files": [{"base64": "not base64!"}]}}}
-    with pytest.raises(InvalidRequest, match=r"^image\.vod\.files\.0\.base64: is not Base64"):
+    with pytest.raises(InvalidRequest, match=r"^image\.vod\.files\.0\.base64 is not Base64"):
         parse(line)

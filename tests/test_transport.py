@@ -25,8 +25,9 @@ from pydantic import SecretStr
 from yarl import URL
 
 from mps_aigc_async import transport as transport_module
+from mps_aigc_async.connection_faults import permanent_cause
 from mps_aigc_async.credentials import Credentials
-from mps_aigc_async.errors import ClientClosed, ConfigError, InvalidRequest, TransportError
+from mps_aigc_async.errors import ClientClosed, ConfigError, InvalidRequest, TransportError, Unreachable
 from mps_aigc_async.proxies import is_loopback
 from mps_aigc_async.requests import ImageRequest
 from mps_aigc_async.states import Ending
@@ -341,11 +342,11 @@ async def test_a_tls_handshake_that_hangs_was_never_delivered() -> None:
     assert error.ending is Ending.NEVER_DELIVERED
 
 
-async def test_a_tls_handshake_that_fails_was_never_delivered() -> None:
-    async def not_tls(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+async def test_a_tls_handshake_that_breaks_off_was_never_delivered() -> None:
+    async def leave(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read(5)
 
-    async with serving(Raw(not_tls)) as url, transport_to(url.with_scheme("https")) as transport:
+    async with serving(Raw(leave)) as url, transport_to(url.with_scheme("https")) as transport:
         error = await failing(transport)
     assert error.ending is Ending.NEVER_DELIVERED
 
@@ -362,7 +363,7 @@ async def test_a_proxy_that_cannot_be_reached_was_never_delivered(monkeypatch: p
 async def test_a_proxy_that_refuses_was_never_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         raw.received += await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
 
     raw = Raw(refuse)
     async with serving(raw) as url:
@@ -371,7 +372,7 @@ async def test_a_proxy_that_refuses_was_never_delivered(monkeypatch: pytest.Monk
             error = await failing(transport)
     assert error.ending is Ending.NEVER_DELIVERED
     assert str(error) == (
-        f"cannot reach mps.example:443 through the proxy {url.authority}: ClientHttpProxyError HTTP 407"
+        f"cannot reach mps.example:443 through the proxy {url.authority}: ClientHttpProxyError HTTP 503"
     )
     assert raw.received.startswith(b"CONNECT mps.example:443 ")
     assert b"secret" not in raw.received
@@ -864,8 +865,11 @@ async def test_a_foreign_exception_ends_by_whether_the_gate_was_passed(foreign: 
         with aioresponses() as answers:
             answers.post(MPS, callback=fail)
             error = await failing(transport)
-    assert error.ending is (Ending.UNKNOWN if gate_passed else Ending.NEVER_DELIVERED)
-    assert type(foreign).__name__ in str(error)
+    cause = "" if gate_passed else permanent_cause(foreign)  # whose table has tests of its own
+    never = Ending.UNREACHABLE if cause else Ending.NEVER_DELIVERED
+    assert error.ending is (Ending.UNKNOWN if gate_passed else never)
+    assert isinstance(error, Unreachable) is bool(cause)
+    assert (cause or type(foreign).__name__) in str(error)
 
 
 NOT_CURED: list[type[Exception]] = [AssertionError, AttributeError, KeyError, RecursionError, TypeError]
@@ -938,7 +942,7 @@ async def test_a_closed_transport_delivers_nothing() -> None:
     async with transport_to(MPS) as transport:
         await transport.close()
         error = await failing(transport)
-    assert error.ending is Ending.NEVER_DELIVERED
+    assert error.ending is Ending.UNREACHABLE
 
 
 async def test_a_mocked_answer_is_decoded_like_a_real_one() -> None:

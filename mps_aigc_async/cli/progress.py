@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from ..assembly import BatchItem
-from ..errors import AccountError
+from ..policy import stops_a_batch
 from ..results import AudioResult, Outcome, StepResult, steps_made
 from ..statistics import Statistics
 from .screen import complain, from_here, printable, progress_console, say
@@ -147,7 +147,9 @@ class Lines(AbstractContextManager["Lines", None]):
         """Nothing to put right."""
 
     def ended(self, outcome: Outcome[BatchItem]) -> None:
-        if isinstance(outcome.error, AccountError):  # the same for all that were about to begin: told once
+        if outcome.error is not None and stops_a_batch(
+            outcome.error
+        ):  # the same for all that were about to begin: told once
             if self._account_told:
                 return
             self._account_told = True

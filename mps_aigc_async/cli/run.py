@@ -17,6 +17,7 @@ from ..config import Config
 from ..errors import AccountError, AigcError
 from ..folders import absolute, prepare_folder
 from ..ledger.reading import IN_FOLDER, reading
+from ..policy import stops_a_batch
 from .batch import Batch, as_file, check_batch
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
@@ -107,8 +108,8 @@ def _ending(ledger: Path, tally: Tally, error: AigcError | None, *, interrupted:
             complain(f"interrupted; {in_flight(kept.census())}\n{on_again}")
         return Exit.INTERRUPTED
     if error is not None:
-        # An account's refusal is told here alone, since it ends the batch.
-        advice = f"{advice_for(error)}\n" if isinstance(error, AccountError) else ""
+        # What ends the batch is told here alone.
+        advice = f"{advice_for(error)}\n" if stops_a_batch(error) else ""
         complain(f"error: {printable(str(error))}\n{advice}when that is fixed, {on_again}")
         return Exit.ACCOUNT_REFUSED if isinstance(error, AccountError) else Exit.FAILED
     return Exit.FAILED if tally.not_well else Exit.WELL

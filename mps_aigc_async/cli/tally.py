@@ -13,7 +13,6 @@ from typing import Final
 from .. import events
 from ..assembly import BatchItem
 from ..errors import (
-    AccountError,
     AigcError,
     ClientClosed,
     CreateOutcomeUnknown,
@@ -22,7 +21,7 @@ from ..errors import (
     LedgerError,
     TaskTimeout,
 )
-from ..policy import AFTER
+from ..policy import AFTER, stops_a_batch
 from ..results import Outcome, steps_made
 from ..states import Ending, Kind
 
@@ -96,7 +95,7 @@ class Tally:
         return self.totals[kind] - sum(self.counts[word][kind] for word in (Word.DONE, Word.FAILED, Word.UNKNOWN))
 
     def _give_reason(self, error: AigcError, request_id: str) -> None:
-        if isinstance(error, AccountError):  # it ends the batch, and is told once at its end
+        if stops_a_batch(error):  # it ends the batch, and is told once at its end
             return
         reason = self.reasons.get(error.reason)
         if reason is None:

@@ -7,10 +7,10 @@ from mps_aigc_async import events
 from mps_aigc_async.assembly import BatchItem
 from mps_aigc_async.cli.progress import places_of
 from mps_aigc_async.cli.tally import MOST_IDS, MOST_REASONS, Tally, Word
-from mps_aigc_async.errors import AigcError, DownloadError, TaskFailed, TaskTimeout
+from mps_aigc_async.errors import AigcError, DownloadError, TaskFailed, TaskTimeout, Unreachable
 from mps_aigc_async.requests import ImageRequest, ImageToVideo, VideoRequest
 from mps_aigc_async.results import AudioResult, ImageResult, ImageToVideoResult, Outcome, Partial, VideoResult
-from mps_aigc_async.states import Kind
+from mps_aigc_async.states import Ending, Kind
 
 CHAIN = ImageToVideo(image=ImageRequest(prompt="a"), video=VideoRequest(prompt="b"))
 IMAGE = ImageResult(task_id="i", request_id="r", urls=("u",), expires_at=None)
@@ -65,6 +65,17 @@ def test_what_can_go_on_is_open_and_what_was_not_fetched_is_done() -> None:
     counted.on_outcome(outcome("b", DownloadError("disk", job_id="b/image"), IMAGE))
     assert counted.counts[Word.FAILED].total() == 0
     assert counted.counts[Word.DONE] == {Kind.IMAGE: 1}
+    assert counted.not_well == 2
+
+
+def test_what_ends_the_batch_is_no_reason_of_its_jobs() -> None:
+    """It is told once, at the end of the batch, and the same command again goes on with them."""
+    counted = tally()
+    for name in ("a", "b"):
+        error = Unreachable("the certificate has expired", ending=Ending.UNREACHABLE).about(job_id=f"{name}/image")
+        counted.on_outcome(outcome(name, error))
+    assert counted.reasons == {}
+    assert counted.counts[Word.FAILED].total() == 0
     assert counted.not_well == 2
 
 
