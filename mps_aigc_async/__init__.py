@@ -1,5 +1,7 @@
 """Images, videos and audio through Tencent Cloud MPS's AIGC API: paced, capped, durable, never paid for twice."""
 
+import logging
+
 from . import catalog, events
 from .assembly import PaceStatistics, SlotStatistics, Statistics
 from .catalog import CatalogWarning
@@ -33,6 +35,7 @@ from .errors import (
 )
 from .events import Event
 from .ledger import JobRecord
+from .log_lines import LOGGER, make_plain
 from .policy import RetryPolicy
 from .requests import (
     AudioRequest,
@@ -54,6 +57,9 @@ from .states import JobState, Kind, TaskFault, TaskState
 from .transport import Timeouts
 from .wire.dialect import TaskStatus
 from .wire.scenes import ListedTask, TaskDetails, TaskFilter, TaskList
+
+# No record of ours steers the terminal that a handler may print it on.
+logging.getLogger(LOGGER).addFilter(make_plain)
 
 __all__ = [
     "AccountError",

@@ -26,6 +26,7 @@ from .callbacks import ignore
 from .connections import QuietConnector
 from .errors import ConfigError, DownloadError
 from .faults import frames_of
+from .log_lines import Lines
 from .masking import one_line
 from .media import medium_of, suffix_for
 from .partfile import Part, PartLost, opened, put_in_place, removed, sync, write
@@ -391,5 +392,5 @@ def _foreign(error: Exception) -> Fault:
             return Fault(name)
         case _:
             fault = Fault(name, Hope.MINUTES)
-            fault.frames = "\n" + frames_of(error)
+            fault.frames = Lines(f"\n{frames_of(error)}")
             return fault

@@ -30,6 +30,19 @@ _BREAKS: Final = re.compile(r"[\r\n\t\v\f\x1c-\x1e\x85\u2028\u2029]+")
 """Everything that Python, terminals or editors take for the end of a line, and tabs."""
 
 
+CUT: Final = "a text was cut in the middle of a character (an unpaired surrogate)"
+"""The fault of a text that no UTF-8 can carry: JSON (`"\\ud83c"`) and Python's file names can hold it."""
+
+
+def is_cut(text: str) -> bool:
+    """Whether a text holds half a character.
+
+    >>> is_cut("shot-\\udcff"), is_cut("镜头")
+    (True, False)
+    """
+    return any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def visible(text: str) -> str:
     """The text with a stand-in for each character that steers a terminal or cannot be seen; line ends and tabs stay.
 

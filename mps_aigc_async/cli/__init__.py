@@ -8,6 +8,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from ..errors import AigcError
+from ..faults import frames_of
 from ..plain_text import visible_line
 from . import demo, emulator, models, report, run, settle, single, status
 from .batch import BadBatch
@@ -58,6 +59,11 @@ def _telling(command: Callable[P, None]) -> Callable[P, None]:
             except AigcError as error:
                 complain(f"error: {visible_line(str(error))}")
                 raise typer.Exit(exit_code(error)) from None
+            except (typer.Exit, typer.Abort):
+                raise
+            except Exception as error:  # noqa: BLE001 — Python would print its text, which may quote a header or a file
+                complain(f"{frames_of(error)}error: {type(error).__name__}: a fault of this program; please report it")
+                raise typer.Exit(Exit.FAILED) from None
             except KeyboardInterrupt:  # where no `Interrupts` listens: before the first call and after the last
                 complain("interrupted")
                 raise typer.Exit(Exit.INTERRUPTED) from None

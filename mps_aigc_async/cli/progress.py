@@ -177,9 +177,9 @@ def line_for(outcome: Outcome[BatchItem]) -> str:
     result = outcome.result
     if result is None:
         assert outcome.error is not None  # noqa: S101 — an outcome has one or the other
-        return f"{visible_line(outcome.job_id)}: {_ENDED_AS[word_for(outcome.error)]}: {visible_line(str(outcome.error))}"
+        return visible_line(f"{outcome.job_id}: {_ENDED_AS[word_for(outcome.error)]}: {outcome.error}")
     places = ", ".join(place for one in steps_made(result) for place in places_of(one))
-    return f"{visible_line(outcome.job_id)}: done: {visible_line(places)}"
+    return visible_line(f"{outcome.job_id}: done: {places}")
 
 
 def places_of(result: StepResult) -> list[str]:

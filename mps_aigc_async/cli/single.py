@@ -204,8 +204,9 @@ class _Follower:
 
     def how_to_go_on(self) -> str:
         if self._task_id:
+            command = visible_line(f"mps-aigc status {self._kind} {self._task_id}")
             return (
-                f"the task goes on at the service: ask for it with  mps-aigc status {self._kind} {visible_line(self._task_id)}\n"
+                f"the task goes on at the service: ask for it with  {command}\n"
                 "(its URLs live for hours or days, and not for ever)"
             )
         if self._unknown:
