@@ -1,5 +1,7 @@
 """Images, videos and audio through Tencent Cloud MPS's AIGC API: paced, capped, durable, never paid for twice."""
 
+import logging
+
 from . import catalog, events
 from .catalog import CatalogWarning
 from .client import AigcClient
@@ -34,6 +36,7 @@ from .errors import (
 )
 from .events import Event
 from .ledger import JobRecord
+from .log_lines import LOGGER, make_plain
 from .policy import RetryPolicy
 from .requests import (
     AudioRequest,
@@ -57,6 +60,9 @@ from .task import Task
 from .transport import Timeouts
 from .wire.dialect import TaskStatus
 from .wire.scenes import ListedTask, TaskDetails, TaskFilter, TaskList
+
+# No record of ours steers the terminal that a handler may print it on.
+logging.getLogger(LOGGER).addFilter(make_plain)
 
 __all__ = [
     "AccountError",

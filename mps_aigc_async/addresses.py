@@ -12,7 +12,10 @@ from urllib.parse import urljoin, urlsplit
 
 from yarl import URL
 
+from .plain_text import visible_line
+
 _UNSENDABLE: Final = re.compile(r"[\s\0-\x20\x7f-\xa0]")
+_BEFORE_HOST: Final = re.compile(r"^([^/@]*//)?.*@", re.DOTALL)
 _NOT_ASCII: Final = re.compile(r"[^\0-\x7f]+")
 _LEGACY: Final = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}\.?", re.IGNORECASE)
 _NAT64: Final = ip_network("64:ff9b::/96")
@@ -71,6 +74,17 @@ def host_fault(url: URL) -> str:
             f"most {MOST_NAME}"
         )
     return "its port is 0, where nothing listens" if url.explicit_port == 0 else ""
+
+
+def without_secrets(url: str) -> str:
+    """A setting's URL to show: without user name and password, query and fragment.
+
+    A path in it may be cut as well: a password may hold a slash, and the text may be no URL at all.
+
+    >>> without_secrets("https://user:pass@r.example/1.png?sign=0123")
+    'https://r.example/1.png'
+    """
+    return visible_line(_BEFORE_HOST.sub(r"\1", re.split(r"[?#]", url, maxsplit=1)[0]))
 
 
 def redirect_target(url: URL, location: str) -> str:

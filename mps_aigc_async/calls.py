@@ -21,6 +21,7 @@ from .errors import AigcError, ClientClosed, NoTaskId, Redirected, ServiceError,
 from .faults import unexpected
 from .keyring import KeyRing
 from .limits import AccountLimits, HeldBack, SendTime
+from .masking import one_line
 from .policy import AFTER, RetryPolicy, clock_is_off, keys_are_refused, may_repeat
 from .states import Ending
 from .transport import Transport
@@ -185,11 +186,7 @@ class Calls:
             raise mask.error(error, _signature_in(request)) from None
         masked = mask.value(value, _signature_in(request))
         if isinstance(value, Created) and isinstance(masked, Created) and value.task_id != masked.task_id:
-            raise NoTaskId(
-                "the answer to the create has a TaskId that quotes this client's credentials or has control "
-                f"characters: {quoted(masked.task_id)}",
-                ending=Ending.UNKNOWN,
-            )
+            raise NoTaskId(_unusable_id(value.task_id, masked.task_id), ending=Ending.UNKNOWN)
         return masked
 
     def _hear_time(self, answer: HttpAnswer, send_time: SendTime) -> None:
@@ -277,6 +274,14 @@ def _repeated(error: AigcError) -> AigcError:
     if not AFTER[again.ending or Ending.REFUSED].stops_creating:  # "303 See Other" leaves its own create unknown
         again.ending = Ending.ACCOUNT_REFUSED
     return again
+
+
+def _unusable_id(task_id: str, masked: str) -> str:
+    """Why a TaskId cannot be used. Without a secret in it, it is told as it came, by escapes: the user may find the
+    task in the console by it."""
+    if masked != one_line(task_id):
+        return f"the answer to the create has a TaskId that quotes this client's credentials: {quoted(masked)}"
+    return f"the answer to the create has a TaskId with characters that no id has, or too many: {quoted(task_id)}"
 
 
 def _fault(fault: BaseException, call: Call[object], send_time: SendTime) -> AigcError:

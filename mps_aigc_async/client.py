@@ -17,6 +17,7 @@ from .folders import absolute
 from .ledger import JobRecord, Ledger
 from .names import Names
 from .official import AnyCredentials, recognised
+from .plain_text import CUT, is_cut
 from .policy import RetryPolicy
 from .poller import Watch
 from .requests import AudioRequest, ImageRequest, ImageToVideo, Request, Step, VideoRequest, VideoToAudio
@@ -34,6 +35,7 @@ from .settlement import Settlement
 from .states import JobState, Kind
 from .statistics import Statistics
 from .task import AnyTask, Task, within
+from .task_ids import require_task_id
 from .transport import AiohttpTransport, Timeouts, Transport
 from .wire.dialect import TaskStatus
 from .wire.scenes import TaskDetails, TaskFilter, TaskList, list_params, task_details, task_list
@@ -235,8 +237,7 @@ class AigcClient:
         the ledger has the task as one of another kind.
         """
         known = _kind(kind)
-        if not task_id.strip():
-            raise InvalidRequest(f"{task_id!r} is no TaskId")
+        require_task_id(task_id)
         self._settings.dialect.describe(known, task_id)
 
         async def finish() -> JobRecord:
@@ -254,9 +255,9 @@ class AigcClient:
 
     async def status(self, kind: str | Kind, task_id: str) -> TaskStatus:
         """One poll of any task. Raises ServiceError, TransportError, or InvalidRequest for a kind that the backend does
-        not make."""
+        not make and for a text that can be no TaskId."""
         parts = self._opened()
-        call = parts.dialect.describe(_kind(kind), task_id)
+        call = parts.dialect.describe(_kind(kind), require_task_id(task_id))
         return await parts.work.serve(parts.calls.call(call), f"poll of {task_id}")
 
     async def call(self, action: str, params: Mapping[str, object]) -> dict[str, object]:
@@ -294,6 +295,8 @@ class AigcClient:
         a task that is another job's, TaskNotFound for one that the service does not know: nothing is changed then.
         """
         parts = self._opened()
+        if is_cut(job_id):
+            raise InvalidRequest(f"{job_id!r} names no job: {CUT}")
         pipelines = await parts.pipelines(self._ledger if ledger is None else absolute(ledger))
         return await parts.work.serve(pipelines.settle(job_id, how), f"settling of {job_id}")
 

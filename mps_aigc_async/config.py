@@ -8,13 +8,14 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
+from .addresses import without_secrets
 from .catalog import Strictness
 from .config_values import Account, Bucket, Id, Length, Line, Milliseconds, QueryPath, Rate, Region, Seconds, Tasks
 from .credentials import Credentials, fault_in, stripped, without_scheme
@@ -23,6 +24,7 @@ from .defaults import AudioDefaults, Defaults, ImageDefaults, VideoDefaults
 from .errors import ConfigError
 from .keyfiles import is_placeholder, profile_keys, profiles, warn_of_readers
 from .limits import DEFAULT_JITTER_S
+from .plain_text import visible_line
 from .requests import CosStore
 from .states import Kind
 from .transport import parse_endpoint
@@ -42,6 +44,10 @@ ENVIRONMENT: Final = {
 """Environment variables that win over the file, and the key each stands for."""
 
 
+_URLS: Final = frozenset({"endpoint", "base_url", "query_path"})
+"""The settings that are URLs, or the end of one."""
+
+
 class Section(BaseModel):
     """A part of the config file: camelCase there, snake_case here.
 
@@ -57,6 +63,11 @@ class Section(BaseModel):
         allow_inf_nan=False,
         hide_input_in_errors=True,
     )
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """URLs without user names and queries, which may be secrets: also of a value that was not checked."""
+        for name, value in super().__repr_args__():
+            yield name, without_secrets(value) if name in _URLS and isinstance(value, str) else value
 
 
 class TencentCloud(Section):
@@ -366,7 +377,7 @@ _VARIABLES: Final = {key: variable for variable, key in ENVIRONMENT.items()}
 
 def _key_of(where: tuple[int | str, ...]) -> str:
     """The key, and the environment variable that may stand for it."""
-    key = ".".join(str(part) for part in where)
+    key = visible_line(".".join(str(part) for part in where))
     variable = _VARIABLES.get((str(where[0]), str(where[-1]))) if len(where) == 2 else None
     return f"{key} (or ${variable})" if variable else key
 

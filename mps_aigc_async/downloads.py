@@ -27,6 +27,7 @@ from .connection_faults import permanent_cause, proxy_refusal
 from .connections import QuietConnector, close_session
 from .errors import ConfigError, DownloadError
 from .faults import frames_of, report
+from .log_lines import Lines
 from .masking import one_line
 from .media import medium_of, suffix_for
 from .partfile import Part, PartLost, opened, put_in_place, removed, sync, write
@@ -412,5 +413,5 @@ def _foreign(error: Exception) -> Fault:
             return Fault(name)
         case _:
             fault = Fault(name, Hope.MINUTES)
-            fault.frames = "\n" + frames_of(error)
+            fault.frames = Lines(f"\n{frames_of(error)}")
             return fault

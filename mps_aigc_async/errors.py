@@ -32,6 +32,7 @@ Each carries what it knows of `job_id`, `task_id`, `request_id` and `action`, so
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
+from .plain_text import visible, visible_line
 from .states import Ending
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class AigcError(Exception):
         request_id: str | None = None,
         action: str | None = None,
     ) -> None:
+        message = visible(message)  # file names, ids and pydantic's words are in it, and loggers print it as it is
         super().__init__(message)
         self.message = message
         self.job_id = job_id
@@ -83,7 +85,7 @@ class AigcError(Exception):
         return {name: value for name, value in known.items() if value}
 
     def __str__(self) -> str:
-        ids = ", ".join(f"{name} {value}" for name, value in self.ids.items())
+        ids = ", ".join(f"{name} {visible_line(value)}" for name, value in self.ids.items())
         return f"{self.reason} [{ids}]" if ids else self.reason
 
     @property
@@ -158,7 +160,7 @@ class ServiceError(AigcError):
 
     @property
     def reason(self) -> str:
-        return f"{self.code}: {self.message}"
+        return f"{visible_line(self.code)}: {self.message}"
 
 
 class Throttled(ServiceError):
@@ -297,7 +299,7 @@ class TaskTimeout(AigcError, TimeoutError):
     def after(self, status: str, message: str) -> Self:
         """Add the status and message of the latest poll, also to the text."""
         self.last_status, self.last_message = status, message
-        said = "".join(char for char in message if char.isprintable())[:MOST_SAID]
+        said = visible_line(message)[:MOST_SAID]
         if status or said:
             self.message += f" (the service's latest status: {' '.join(filter(None, (status, said and repr(said))))})"
         return self

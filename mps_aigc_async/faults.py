@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from .errors import AigcError, UnexpectedError
+from .log_lines import Lines
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -36,9 +37,9 @@ def as_aigc_error(error: Exception, doing: str) -> AigcError:
     return error if isinstance(error, AigcError) else unexpected(error, doing)
 
 
-def frames_of(fault: BaseException) -> str:
+def frames_of(fault: BaseException) -> Lines:
     """The traceback as Python prints it, causes first, but with only the class of each exception."""
-    return "".join(_frames(fault))
+    return Lines("".join(_frames(fault)))
 
 
 def _frames(fault: BaseException) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from .credentials import Credentials, fault_in, stripped
 from .errors import ConfigError
+from .plain_text import visible_line
 
 _PLACEHOLDER: Final = re.compile(r"^\s*$|^您的|^your[-_ ]|^<.*>$", re.IGNORECASE)
 """What stands in examples where a key belongs: 「您的 SecretId」 in the guide."""
@@ -33,8 +34,9 @@ def warn_of_readers(file: Path, secrets: Iterable[SecretStr], stacklevel: int) -
     if all(is_placeholder(secret) for secret in secrets):
         return
     if os.name == "posix" and file.stat().st_mode & stat.S_IROTH:
+        shown = visible_line(str(file))
         warnings.warn(
-            f"{file} holds a key and can be read by everybody on this machine: chmod 600 {file}, or keep the key in "
+            f"{shown} holds a key and can be read by everybody on this machine: chmod 600 {shown}, or keep the key in "
             "$TENCENTCLOUD_SECRET_KEY",
             stacklevel=stacklevel + 1,
         )

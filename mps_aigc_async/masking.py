@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar, cast
 from urllib.parse import unquote
 
 from .errors import AigcError
+from .plain_text import without_invisible
 
 T = TypeVar("T")
 ErrorT = TypeVar("ErrorT", bound=AigcError)
@@ -39,8 +40,6 @@ page of HTML."""
 ESCAPED_MOST: Final = 3
 """Layers of escapes that are looked below: an HTML page in a JSON text in a JSON text has three."""
 
-_BLANKS: Final = re.compile(r"[^\S ]+")
-"""Line ends, tabs and other blanks that are no plain space."""
 _ESCAPED: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))")
 _URL: Final = re.compile(r"://[!#-&(-;=?-~]*")
 """A URL from its host on. It is matched whole, and divided then: a pattern that looks for the query itself looks again
@@ -69,16 +68,14 @@ _BASE64: Final = re.compile(r"[A-Za-z0-9+/_=-]{12,}")
 
 
 def one_line(text: str) -> str:
-    """The text on one line, without control characters and without marks that change the direction of writing.
+    """The text on one line, bounded, without characters that steer a terminal or cannot be seen.
 
     >>> one_line("line\\r\\nfeed \\x1b[31mred \\u202egnp.exe")
     'line feed [31mred gnp.exe'
     """
     if len(text) > MOST_KEPT:
         text = text[: MOST_KEPT - 1] + "…"
-    if text.isprintable():
-        return text
-    return "".join(char for char in _BLANKS.sub(" ", text) if char.isprintable())
+    return without_invisible(text)
 
 
 class Mask:

@@ -47,11 +47,22 @@ def checked(told: str, variable: str) -> str:
     try:
         url = URL(proxy)
         is_url = bool(url.host) and not host_fault(url)
+        can_be_sent = _is_basic(url.user or "", url.password or "")
     except ValueError:
-        is_url = False
+        is_url, can_be_sent = False, True
+    if not can_be_sent:
+        raise ConfigError(
+            f"${variable} (or ${variable.upper()}) has a user name or password that a proxy cannot be told: it has a "
+            "colon in the name, or a character beyond Latin-1"
+        )
     if not is_url:
         raise ConfigError(f"${variable} (or ${variable.upper()}) is no proxy: write it as http://HOST:PORT")
     return proxy
+
+
+def _is_basic(user: str, password: str) -> bool:
+    """Whether aiohttp can send them, as Basic credentials in Latin-1 (RFC 7617, aiohttp 3.14)."""
+    return ":" not in user and all(char <= "\xff" for char in user + password)
 
 
 def is_loopback(host: str) -> bool:

@@ -33,6 +33,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from .errors import FieldFault, InvalidRequest
+from .plain_text import CUT
 from .results import ImageResult, VideoResult
 from .states import Kind
 
@@ -287,7 +288,7 @@ class _TaskRequest(Value):
             self.model_dump_json()
             json.dumps(self.additional_parameters, ensure_ascii=False).encode()  # pydantic mends its keys, we send them
         except ValueError:  # JSON can hold it (`"\ud83c"`), UTF-8 cannot
-            raise ValueError("a text was cut in the middle of a character (an unpaired surrogate)") from None
+            raise ValueError(CUT) from None
         return self
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from .task_ids import require_task_id
+
 
 @dataclass(frozen=True, slots=True)
 class CreateAgain:
@@ -11,9 +13,14 @@ class CreateAgain:
 
 @dataclass(frozen=True, slots=True)
 class Attach:
-    """It was accepted, as this task (found in the console's task list): the next run polls and saves it."""
+    """It was accepted, as this task (found in the console's task list): the next run polls and saves it.
+
+    Raises InvalidRequest for a text that can be no TaskId."""
 
     task_id: str
+
+    def __post_init__(self) -> None:
+        require_task_id(self.task_id)
 
 
 @dataclass(frozen=True, slots=True)

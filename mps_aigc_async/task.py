@@ -7,6 +7,7 @@ from typing import Generic, TypeVar, cast
 from .errors import TaskTimeout
 from .home import Home
 from .ledger import JobRecord
+from .plain_text import visible_line
 from .poller import Watch
 from .results import AudioResult, ImageResult, VideoResult
 from .states import Kind
@@ -41,7 +42,7 @@ class Task(Generic[ResultT]):
         """Of the create; None for a task attached to."""
 
     def __repr__(self) -> str:
-        return f"<Task {self.kind} {self.task_id}>"
+        return f"<Task {self.kind} {visible_line(self.task_id)}>"
 
     async def status(self) -> TaskStatus:
         """One poll, paced like all others. Raises ServiceError or TransportError."""

@@ -111,7 +111,12 @@ def parse_endpoint(url: str) -> URL:
     if not parsed.host or parsed.scheme not in ("https", "http"):
         # Not shown: what was typed may hold a password.
         raise ConfigError("the endpoint is not a URL: write it as https://HOST or http://127.0.0.1:PORT")
-    if parsed.user or parsed.password or parsed.query_string or parsed.fragment or parsed.path not in ("", "/"):
+    if "@" in url:  # a user name, or the rest of one that was cut at its slash: then `host` is a part of the secret
+        raise ConfigError(
+            "the endpoint must be scheme, host and port only: write it without a path, query or user name (it has an @ "
+            "in it)"
+        )
+    if parsed.query_string or parsed.fragment or parsed.path not in ("", "/"):
         raise ConfigError(
             f"the endpoint at {parsed.host} must be scheme, host and port only: write it without a path (such as /v1), "
             "query or user name"

@@ -4,6 +4,7 @@ import warnings
 from typing import Final, Literal
 
 from ..errors import InvalidRequest
+from ..plain_text import visible_line
 from .rules import findings
 
 Strictness = Literal["strict", "warn", "off"]
@@ -26,7 +27,7 @@ def judge(request: object, strictness: Strictness) -> None:
     Where the warning is made an error by a filter of the user's, the request is refused as well: in the middle of a
     batch it concerns this request alone.
     """
-    found = [] if strictness == "off" else [str(finding) for finding in findings(request)]
+    found = [] if strictness == "off" else [visible_line(str(finding)) for finding in findings(request)]
     if found and strictness == "strict":
         raise InvalidRequest(f'{"; ".join(found)}; `"catalog": "warn"` in the config sends it all the same')
     for text in found:

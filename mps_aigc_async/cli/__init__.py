@@ -8,14 +8,19 @@ from typing import Annotated, ParamSpec
 import typer
 
 from ..errors import AigcError
+from ..faults import frames_of
+from ..plain_text import visible_line
 from . import demo, emulator, models, report, run, settle, single, status
+from .batch import BadBatch
 from .output import lasting_output
-from .screen import Exit, complain, exit_code, printable
+from .refusals import Commands
+from .screen import Exit, complain, exit_code
 
 P = ParamSpec("P")
 
 app = typer.Typer(
     name="mps-aigc",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     # A traceback's frames hold keys; and a user's mistake never gets one.
@@ -48,9 +53,17 @@ def _telling(command: Callable[P, None]) -> Callable[P, None]:
         with lasting_output():
             try:
                 command(*args, **kwargs)
-            except AigcError as error:
-                complain(f"error: {printable(str(error))}")
+            except BadBatch as error:  # a line for each faulty line of the file
+                complain(f"error: {error}")
                 raise typer.Exit(exit_code(error)) from None
+            except AigcError as error:
+                complain(f"error: {visible_line(str(error))}")
+                raise typer.Exit(exit_code(error)) from None
+            except (typer.Exit, typer.Abort):
+                raise
+            except Exception as error:  # noqa: BLE001 — Python would print its text, which may quote a header or a file
+                complain(f"{frames_of(error)}error: {type(error).__name__}: a fault of this program; please report it")
+                raise typer.Exit(Exit.FAILED) from None
             except KeyboardInterrupt:  # where no `Interrupts` listens: before the first call and after the last
                 complain("interrupted")
                 raise typer.Exit(Exit.INTERRUPTED) from None

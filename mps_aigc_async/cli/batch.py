@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ConfigError, InvalidRequest
+from ..plain_text import visible_line
 from ..requests import Request, parse, steps_of
 from ..states import Kind
 
@@ -56,7 +57,7 @@ def check_batch(path: Path, check: Callable[[Request], None]) -> Batch:
                 check(request)
             except InvalidRequest as error:
                 if len(faults) < MOST_TOLD:
-                    faults.append(f"  line {number}: {error.message}")
+                    faults.append(f"  line {number}: {visible_line(error.message)}")
                 else:
                     more += 1
             else:

@@ -16,10 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from ..assembly import BatchItem
+from ..plain_text import visible, visible_line
 from ..policy import stops_a_batch
 from ..results import AudioResult, Outcome, StepResult, steps_made
 from ..statistics import Statistics
-from .screen import complain, from_here, printable, progress_console, say
+from .screen import complain, from_here, progress_console, say
 from .tally import Tally, Word, word_for
 
 TICK_S: Final = 0.2
@@ -106,7 +107,7 @@ class Bars(AbstractContextManager["Bars", None]):
         self._live.update(self._picture(statistics), refresh=True)
 
     def note(self, text: str) -> None:
-        self._live.console.print(Text(text))
+        self._live.console.print(Text(visible(text)))
 
     def restore(self) -> None:
         self._live.stop()
@@ -118,7 +119,7 @@ class Bars(AbstractContextManager["Bars", None]):
         if statistics is not None:
             lines.append(_limits(self._tally, statistics))
             if self._tally.trouble:
-                lines.append(f"trying again: {printable(self._tally.trouble)}")
+                lines.append(f"trying again: {visible_line(self._tally.trouble)}")
         return Group(self._bars, *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in lines))
 
 
@@ -164,7 +165,7 @@ class Lines(AbstractContextManager["Lines", None]):
         done = ", ".join(f"{kind}s {tally.counts[Word.DONE][kind]}/{total}" for kind, total in tally.totals.items())
         parts = [done, _counted(tally, (Word.SAVED, Word.FAILED, Word.UNKNOWN)), _limits(tally, statistics)]
         if tally.trouble:
-            parts.append(f"trying again: {printable(tally.trouble)}")
+            parts.append(f"trying again: {visible_line(tally.trouble)}")
         complain(f"after {now - self._started:.0f} s: {'; '.join(part for part in parts if part)}")
 
     def note(self, text: str) -> None:
@@ -179,8 +180,9 @@ def line_for(outcome: Outcome[BatchItem]) -> str:
     result = outcome.result
     if result is None:
         assert outcome.error is not None  # noqa: S101 — an outcome has one or the other
-        return f"{outcome.job_id}: {_ENDED_AS[word_for(outcome.error)]}: {printable(str(outcome.error))}"
-    return f"{outcome.job_id}: done: {', '.join(place for one in steps_made(result) for place in places_of(one))}"
+        return visible_line(f"{outcome.job_id}: {_ENDED_AS[word_for(outcome.error)]}: {outcome.error}")
+    places = ", ".join(place for one in steps_made(result) for place in places_of(one))
+    return visible_line(f"{outcome.job_id}: done: {places}")
 
 
 def places_of(result: StepResult) -> list[str]:

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from ..errors import AigcError
+from ..plain_text import visible_line
 from ..report import write
-from .screen import complain, printable, program, say
+from .screen import complain, program, say
 
 
 def report(
@@ -17,14 +18,14 @@ def report(
 
     `run` and `demo` write it at their end; while they run, this shows how far they are.
     """
-    say(str(write(folder)))
+    say(visible_line(str(write(folder))))
 
 
 def tell_page(folder: Path) -> None:
     """At the end of a batch: write the page and say where it is. That it can't be written changes nothing else."""
     try:
-        say(f"to look at: {write(folder)}")
+        say(f"to look at: {visible_line(str(write(folder)))}")
     except AigcError as error:
-        complain(f"note: there is no report page: {printable(error.reason)}")
+        complain(f"note: there is no report page: {visible_line(error.reason)}")
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 — the batch is over: its exit code is its own
         complain(f"note: there is no report page ({type(error).__name__}); {program()} report {folder} tries again")

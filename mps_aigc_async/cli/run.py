@@ -17,13 +17,14 @@ from ..config import Config
 from ..errors import AccountError, AigcError
 from ..folders import absolute, prepare_folder
 from ..ledger.reading import IN_FOLDER, reading
+from ..plain_text import visible_line
 from ..policy import stops_a_batch
 from .batch import Batch, as_file, check_batch
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
 from .progress import TICK_S, Display, display_for
 from .report import tell_page
-from .screen import Exit, complain, from_here, printable, program, warnings_as_notes
+from .screen import Exit, complain, from_here, program, warnings_as_notes
 from .summary import in_flight, tell_reasons, tell_results
 from .tally import Tally
 
@@ -105,12 +106,12 @@ def _ending(ledger: Path, tally: Tally, error: AigcError | None, *, interrupted:
     """Say how to go on, if there is anything left; the exit code."""
     if interrupted:
         with reading(ledger) as kept:
-            complain(f"interrupted; {in_flight(kept.census())}\n{on_again}")
+            complain(f"interrupted; {in_flight(kept.census())}\n{visible_line(on_again)}")
         return Exit.INTERRUPTED
     if error is not None:
         # What ends the batch is told here alone.
         advice = f"{advice_for(error)}\n" if stops_a_batch(error) else ""
-        complain(f"error: {printable(str(error))}\n{advice}when that is fixed, {on_again}")
+        complain(f"error: {visible_line(str(error))}\n{advice}when that is fixed, {visible_line(on_again)}")
         return Exit.ACCOUNT_REFUSED if isinstance(error, AccountError) else Exit.FAILED
     return Exit.FAILED if tally.not_well else Exit.WELL
 

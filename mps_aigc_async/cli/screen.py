@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from ..errors import AccountError, AigcError, ConfigError, InvalidRequest, LedgerError
+from ..plain_text import visible, visible_line
 
 
 class Exit(IntEnum):
@@ -38,13 +39,13 @@ def exit_code(error: AigcError) -> Exit:
 
 
 def say(text: str) -> None:
-    """A line of result."""
-    typer.echo(text)
+    """Print a result. Whatever text from outside is in it, it steers no terminal."""
+    typer.echo(visible(text))
 
 
 def complain(text: str) -> None:
-    """A line for the person at the screen, not for the next program in the pipe."""
-    typer.echo(text, err=True)
+    """The same for the person at the screen, not for the next program in the pipe."""
+    typer.echo(visible(text), err=True)
 
 
 def program() -> str:
@@ -79,15 +80,6 @@ def progress_console() -> Console:
     return Console(stderr=True, force_terminal=both, highlight=False, markup=False, emoji=False)
 
 
-def printable(text: str) -> str:
-    """Foreign text without what would steer a terminal.
-
-    >>> printable("red: \\x1b[31m")
-    'red: �[31m'
-    """
-    return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
-
-
 MOST_NOTES: Final = 20
 """Notes that are told one by one; more would scroll these away."""
 
@@ -111,7 +103,7 @@ def warnings_as_notes() -> Iterator[None]:
             return
         told += 1
         if told <= MOST_NOTES:
-            complain(f"note: {printable(str(message))}")
+            complain(f"note: {visible_line(str(message))}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)

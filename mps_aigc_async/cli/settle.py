@@ -12,11 +12,12 @@ from ..client import AigcClient
 from ..errors import AigcError, CreateOutcomeUnknown, InvalidRequest
 from ..ledger import JobRecord
 from ..ledger.reading import IN_FOLDER, reading
+from ..plain_text import visible_line
 from ..settlement import Attach, CreateAgain, Drop, Settlement
 from ..states import JobState
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
-from .screen import Exit, complain, exit_code, printable, program, say
+from .screen import Exit, complain, exit_code, program, say
 
 
 def settle(
@@ -77,8 +78,8 @@ def _list(folder: Path, unknown: Sequence[JobRecord]) -> Exit:
         return Exit.WELL
     for job in unknown:
         sent = datetime.fromtimestamp(job.sent_at or job.intent_at or job.planned_at).astimezone()
-        say(f"{printable(job.job_id)}  sent {sent:%Y-%m-%d %H:%M:%S %z}{_known_of(job)}  {printable(job.prompt)}")
-    say(f"\nto decide: {program()} settle {folder} JOB --create-again | --attach TASK_ID | --drop")
+        say(f"{visible_line(job.job_id)}  sent {sent:%Y-%m-%d %H:%M:%S %z}{_known_of(job)}  {visible_line(job.prompt)}")
+    say(f"\nto decide: {program()} settle {visible_line(str(folder))} JOB --create-again | --attach TASK_ID | --drop")
     return Exit.FAILED
 
 
@@ -94,10 +95,10 @@ async def _settle(client: AigcClient, job_ids: Sequence[str], decision: Settleme
             try:
                 job = await client.settle(job_id, decision)
             except AigcError as error:  # the others may be settled all the same
-                complain(f"error: {printable(str(error))}")
+                complain(f"error: {visible_line(str(error))}")
                 code = exit_code(error)
             else:
-                say(f"{printable(job_id)}: {_BECOMES[job.state]}")
+                say(f"{visible_line(job_id)}: {_BECOMES[job.state]}")
         return code
 
     with Interrupts() as interrupts:

@@ -11,13 +11,14 @@ import typer
 from .. import events
 from ..client import AigcClient
 from ..errors import TaskFailed
+from ..plain_text import visible_line
 from ..requests import AudioRequest, ImageRequest, Step, VideoRequest
 from ..results import StepResult
 from ..states import Kind
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
 from .progress import places_of
-from .screen import Exit, complain, printable, say, warnings_as_notes
+from .screen import Exit, complain, say, warnings_as_notes
 
 _USUAL: Final = {Kind.IMAGE: "1 to 3 minutes", Kind.VIDEO: "3 to 5 minutes", Kind.AUDIO: "a few minutes"}
 """As the guide of 2026-05-29 says; of audio no document tells."""
@@ -171,8 +172,8 @@ def _make(client: AigcClient, request: Step, out: Path | None) -> None:
         complain(f"interrupted; {follower.how_to_go_on()}")
         raise typer.Exit(Exit.INTERRUPTED) from None
     for place in places_of(result):
-        say(place)
-    say(f"task {result.task_id}")
+        say(visible_line(place))
+    say(f"task {visible_line(result.task_id)}")
 
 
 async def _generate(client: AigcClient, request: Step, out: Path | None) -> StepResult:
@@ -193,9 +194,9 @@ class _Follower:
         match event:
             case events.Submitted(task_id=task_id):
                 self._task_id = task_id
-                complain(f"accepted as task {task_id}; {_USUAL[self._kind]} are usual")
+                complain(f"accepted as task {visible_line(task_id)}; {_USUAL[self._kind]} are usual")
             case events.Retried(error=error, delay_s=delay_s):
-                complain(f"trying again in {delay_s:.0f} s: {printable(error.reason)}")
+                complain(f"trying again in {delay_s:.0f} s: {visible_line(error.reason)}")
                 if isinstance(error, TaskFailed):  # the task is over, and made nothing
                     self._task_id = None
             case events.Unknown():
@@ -203,8 +204,9 @@ class _Follower:
 
     def how_to_go_on(self) -> str:
         if self._task_id:
+            command = visible_line(f"mps-aigc status {self._kind} {self._task_id}")
             return (
-                f"the task goes on at the service: ask for it with  mps-aigc status {self._kind} {self._task_id}\n"
+                f"the task goes on at the service: ask for it with  {command}\n"
                 "(its URLs live for hours or days, and not for ever)"
             )
         if self._unknown:

@@ -11,11 +11,12 @@ import typer
 
 from ..errors import InvalidRequest, TaskNotFound
 from ..ledger.reading import IN_FOLDER, of_state, reading
+from ..plain_text import visible_line
 from ..states import JobState, Kind, TaskState
 from ..wire.dialect import TaskStatus
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
-from .screen import Exit, complain, printable, say
+from .screen import Exit, complain, say
 from .summary import tell_census
 
 
@@ -72,17 +73,17 @@ def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:
         return Exit.INTERRUPTED
     except TaskNotFound:
         complain(
-            f"the service does not know {printable(task_id)}: check that it is a task of kind {kind}, and that "
+            f"the service does not know {visible_line(task_id)}: check that it is a task of kind {kind}, and that "
             "account, region and vod.subAppId are those that it was created with"
         )
         raise
     progress = "" if answer.progress is None else f", {answer.progress}%"
-    say(f"{task_id}: {printable(answer.word)} ({answer.state}{progress})")
+    say(f"{visible_line(task_id)}: {visible_line(answer.word)} ({answer.state}{progress})")
     kept = [f"VOD file {file_id}" for file_id in answer.file_ids]
     for text in (answer.message, answer.resolution, *answer.urls, *answer.videos, *kept, *_facts_of(answer)):
         if text:
-            say(f"  {printable(text)}")
-    say(f"  request {printable(answer.request_id)}")
+            say(f"  {visible_line(text)}")
+    say(f"  request {visible_line(answer.request_id)}")
     return Exit.FAILED if answer.state is TaskState.FAILED else Exit.WELL
 
 

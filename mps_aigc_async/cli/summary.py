@@ -7,8 +7,9 @@ from rich.table import Table
 
 from ..advice import advice_for
 from ..ledger.reading import Census
+from ..plain_text import visible_line
 from ..states import JobState, Kind
-from .screen import console, printable, say
+from .screen import console, say
 from .tally import Tally, Word
 
 
@@ -21,15 +22,15 @@ def tell_results(tally: Tally, seconds: float, folder: Path) -> None:
     console().print(table)
     if any(tally.open(kind) for kind in tally.totals):
         say("open: not begun, or not ended at the service yet")
-    say(f"{seconds:.1f} s, files in {folder}")
+    say(f"{seconds:.1f} s, files in {visible_line(str(folder))}")
 
 
 def tell_reasons(tally: Tally) -> None:
     """Why requests did not end well, alike ones together, and what can be done."""
     for text, reason in tally.reasons.items():
-        ids = ", ".join(reason.ids) + (", …" if reason.count > len(reason.ids) else "")
+        ids = ", ".join(visible_line(name) for name in reason.ids) + (", …" if reason.count > len(reason.ids) else "")
         needs = "needs" if reason.count == 1 else "need"
-        say(f"{reason.count} {needs} attention: {printable(text)}\n  {ids}\n  {advice_for(reason.error)}")
+        say(f"{reason.count} {needs} attention: {visible_line(text)}\n  {ids}\n  {advice_for(reason.error)}")
     if tally.other_reasons:
         say(f"{tally.other_reasons} more, for other reasons")
 

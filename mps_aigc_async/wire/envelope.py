@@ -13,7 +13,8 @@ from typing import Final
 from pydantic_core import from_json, to_json
 
 from ..credentials import Credentials
-from ..errors import ServiceError, TaskNotFound
+from ..errors import InvalidRequest, ServiceError, TaskNotFound
+from ..plain_text import CUT
 from ..states import Ending
 from .answers import as_text, task_id, text
 from .code_words import Meaning, says_that_something_broke, words
@@ -110,7 +111,12 @@ def inside(envelope: Mapping[str, object]) -> dict[str, object] | None:
 
 
 def body(params: Mapping[str, object]) -> bytes:
-    return to_json(params)
+    """The parameters of a call as JSON. Raises InvalidRequest for half a character, and for what is no JSON value."""
+    try:
+        return to_json(params)
+    except ValueError as error:
+        fault = CUT if "surrogates" in str(error) else "a value among them has no form in JSON"
+    raise InvalidRequest(f"the parameters cannot be sent: {fault}")
 
 
 EARLIEST_S: Final = 946_684_800.0
