@@ -5,12 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo-output
 AXE := axe-core@4.14.1
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14 python3.15 $(wildcard $(shell pyenv root 2>/dev/null)/versions/3.*/bin/python)
+# The order of the files, or a random one: ORDER="--randomly-seed=N" repeats it.
+ORDER ?= -p no:randomly
 
-.PHONY: help demo test lint types layers unit bench picture system clean
+.PHONY: help demo test test-all lint types layers unit bench picture system clean
 
 help:
 	@echo "make demo    a storyboard of 12 shots, images and videos, on the emulator: no keys needed (16 s, and the set-up once)"
 	@echo "make test    set-up, ruff, mypy --strict, pyright, import-linter, pytest"
+	@echo "make test-all  the same, and the tests on every other Python from 3.11 on that this machine has"
 	@echo "make bench   set-up of what \`python -m benchmarks NAME\` needs"
 	@echo "make system  Debian packages that tests need (root)"
 	@echo "make picture README's picture of the report page, from a demo"
@@ -22,6 +26,27 @@ demo: $(VENV)/.run
 # The types are checked while the tests run: they take one core for half a minute.
 test: system-if-root $(VENV)/.dev lint
 	@$(MAKE) --no-print-directory -j2 types layers unit
+
+# The environment's own Python runs `make test`. Each other one has an environment of its own, and runs the tests in
+# a random order. A Python that does not start is passed over (a shim of pyenv's, whose own folder is searched too), and
+# so is one that cannot make environments.
+test-all: $(VENV)/bin/python
+	@own=$$($(BIN)/python -c "$(VERSION)"); tested=$$own; failed=; seed=$$(date +%j%H%M); \
+	$(MAKE) --no-print-directory test || failed=$$own; \
+	for python in $(PYTHONS); do \
+	  version=$$($$python -c "import ensurepip, venv; $(VERSION)" 2>/dev/null) || continue; \
+	  case " $$tested " in *" $$version "*) continue;; esac; \
+	  tested="$$tested $$version"; \
+	  echo "Python $$version: ORDER=--randomly-seed=$$seed"; \
+	  $(MAKE) --no-print-directory VENV=.venv-$$version PYTHON=$$python ORDER=--randomly-seed=$$seed unit || \
+	    failed="$$failed $$version"; \
+	done; \
+	for version in $$tested; do \
+	  case " $$failed " in *" $$version "*) echo "Python $$version: FAILED";; *) echo "Python $$version: passed";; esac; \
+	done; \
+	[ -z "$$failed" ]
+
+VERSION := import sys; sys.version_info < (3, 11) and sys.exit(1); print('%d.%d' % sys.version_info[:2])
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -36,7 +61,7 @@ layers: $(VENV)/.dev
 
 # One worker more than cores: some tests wait for a socket or a process most of their time.
 unit: $(VENV)/.dev
-	PYTHONDEVMODE=1 $(BIN)/pytest -n $$(( $$($(BIN)/python -c "import os; print(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1)") + 1 )) --dist loadfile --no-loadscope-reorder
+	PYTHONDEVMODE=1 $(BIN)/pytest -n $$(( $$($(BIN)/python -c "import os; print(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1)") + 1 )) --dist loadfile --no-loadscope-reorder $(ORDER)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --group bench
@@ -76,4 +101,4 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.run
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(OUT)
+	rm -rf $(VENV) .venv-3.* $(OUT)

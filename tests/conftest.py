@@ -1,11 +1,14 @@
 """Settings for the whole suite."""
 
+from collections.abc import Generator
 from typing import Final
 
 import pytest
 from hypothesis import settings
 
 from mps_aigc_async import sessions
+
+from . import real_sleeps
 
 # Machines are noisy: how long one example takes says nothing about the code.
 settings.register_profile("suite", deadline=None)
@@ -17,6 +20,14 @@ LONGEST: Final = ("test_chaos.py", "test_client.py", "test_opening.py", "test_in
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    with real_sleeps.recorded() as sleepers:
+        yield
+    if sleepers:
+        raise real_sleeps.RealSleep(f"sleeps on real time, in {', '.join(dict.fromkeys(sleepers))}: wait for an event")
 
 
 @pytest.fixture

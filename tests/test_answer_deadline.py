@@ -1,7 +1,6 @@
 """How long an answer is waited for: in virtual time, and over a real socket while the loop stands still."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -92,7 +91,8 @@ def test_a_cancelled_block_is_cancelled_and_no_timeout() -> None:
 class Server:
     """Reads requests, and answers all of them when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: "StallingClock") -> None:
+        self._clock = clock
         self.asked: list[asyncio.StreamWriter] = []
         self.url = URL()
 
@@ -109,21 +109,41 @@ class Server:
         """The answers come while the loop is blocked, for longer than they are waited for."""
         for writer in self.asked:
             writer.write(OK)
-        time.sleep(STALL_S)
+        self._clock.stall(STALL_S)
 
 
 STALL_S = 0.8
 
 
+class StallingClock:
+    """The running loop's clock. A stall puts it forward: the loop then finds all that was due at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._real, self._stalled_s = self._loop.time, 0.0
+        monkeypatch.setattr(self._loop, "time", self.time)
+
+    def time(self) -> float:
+        return self._real() + self._stalled_s
+
+    def stall(self, seconds: float) -> None:
+        self._stalled_s += seconds
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> StallingClock:
+    return StallingClock(monkeypatch)
+
+
 @asynccontextmanager
-async def serving() -> AsyncIterator[Server]:
-    server = Server()
+async def serving(clock: StallingClock) -> AsyncIterator[Server]:
+    server = Server(clock)
     async with listening(server.talk) as server.url:
         yield server
 
 
 @pytest.mark.parametrize("timeouts", [Timeouts(read=0.5, total=9.0), Timeouts(read=9.0, total=0.5)])
-async def test_answers_that_came_while_the_loop_stood_still_are_read(timeouts: Timeouts) -> None:
+async def test_answers_that_came_while_the_loop_stood_still_are_read(timeouts: Timeouts, clock: StallingClock) -> None:
     calls, waiting, send = 60, list[int](), asyncio.Event()
 
     async def gate() -> None:  # all connections are open before the first deadline begins
@@ -132,7 +152,7 @@ async def test_answers_that_came_while_the_loop_stood_still_are_read(timeouts: T
             send.set()
         await send.wait()
 
-    async with serving() as server:
+    async with serving(clock) as server:
         transport = AiohttpTransport(server.url, timeouts)
         try:
             exchanges = [asyncio.create_task(transport.exchange(REQUEST, gate)) for _ in range(calls)]
@@ -145,16 +165,16 @@ async def test_answers_that_came_while_the_loop_stood_still_are_read(timeouts: T
 
 
 @pytest.mark.parametrize("stall_s", [0.0, 2 * LATE_S])
-async def test_a_server_that_never_answers_is_given_up(stall_s: float) -> None:
+async def test_a_server_that_never_answers_is_given_up(stall_s: float, clock: StallingClock) -> None:
     """After a stall, when the grace is over."""
     loop = asyncio.get_running_loop()
-    async with serving() as server:
+    async with serving(clock) as server:
         transport = AiohttpTransport(server.url, Timeouts(read=0.05, total=5.0))
         began = loop.time()
         try:
             exchange = asyncio.create_task(transport.exchange(REQUEST, at_once))
             await server.was_asked(1)
-            loop.call_soon(time.sleep, stall_s)
+            loop.call_soon(clock.stall, stall_s)
             with pytest.raises(TransportError) as raised:
                 await exchange
         finally:

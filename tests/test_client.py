@@ -184,14 +184,15 @@ async def test_a_second_interruption_while_closing_still_closes_everything(tmp_p
             async with AigcClient(config_for(emulator), ledger=ledger) as client:
                 creating = asyncio.create_task(client.generate(ImageRequest(prompt="x")))
                 while not emulator.arrivals:  # noqa: ASYNC110 - what is prepared and not sent would be taken back
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0)
                 opened.set()
                 await creating
 
         running = asyncio.create_task(program())
         await opened.wait()
         running.cancel()
-        await asyncio.sleep(0.1)
+        for _ in range(20):  # turns of the loop, in which closing begins and waits for the create
+            await asyncio.sleep(0)
         running.cancel()
         await asyncio.wait({running})
         async with AigcClient(config_for(emulator), ledger=ledger) as client:  # the first one's lock is gone

@@ -442,8 +442,8 @@ async def test_the_time_is_heard_over_a_real_connection() -> None:
     async with listening(serve) as url, AigcClient(configured(), endpoint=str(url)) as client:
         for _ in range(2):
             assert (await client.status(Kind.IMAGE, "4-1")).word == "RUN"
-    assert abs(timestamps[0] - time.time()) < 60
-    assert ahead - 1 <= timestamps[1] <= ahead + 60
+    assert ahead - 86_400 <= timestamps[0] < ahead - 1
+    assert ahead - 1 <= timestamps[1]
 
 
 @pytest.mark.parametrize("ahead_s", [0.0, 100.0, 600.0, 86_400.0])

@@ -8,11 +8,11 @@ turn of the loop: code that compares two moments (aiolimiter does) would spin fo
 """
 
 import asyncio
+import concurrent.futures
 import selectors
 import time
-from asyncio import futures
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import wraps
 from typing import Any, Final, TypeVar
@@ -24,11 +24,10 @@ T = TypeVar("T")
 
 CREEP_S: Final = 1e-6
 STUCK_AFTER_S: Final = 10.0
-"""Real seconds without a timer and a ready file after which the loop is taken to be stuck."""
+"""Real seconds without a timer, a ready file or a working thread after which the loop is taken to be stuck."""
 
-THREAD_STUCK_AFTER_S: Final = 120.0
-"""Real seconds without a thread's answer after which the loop is taken to be stuck: to render a film of a minute takes
-some ten on a busy machine."""
+THREAD_STUCK_AFTER_S: Final = 300.0
+"""Real seconds that a working thread may be silent: `asyncio.Runner` of Python 3.12 joins threads for as long."""
 
 EPOCH: Final = 1_767_225_600.0
 """2026-01-01 00:00 UTC: where virtual wall time begins."""
@@ -46,13 +45,20 @@ class _JumpingSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self.now += CREEP_S
         if timeout is None or (timeout > 0 and self.outside):
-            ready = super().select(THREAD_STUCK_AFTER_S if self.outside else STUCK_AFTER_S)
-            if not ready:
-                raise RuntimeError("virtual time is stuck: nothing is scheduled and nothing happens")
-            return list(ready)
+            return self._wait()
         ready = super().select(0)
         if not ready:
             self.now += max(0.0, timeout)
+        return list(ready)
+
+    def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(THREAD_STUCK_AFTER_S if self.outside else STUCK_AFTER_S)
+        if not ready and self.outside:
+            raise RuntimeError(
+                "virtual time is stuck: a thread still works; one that waits for a timer of this loop never ends"
+            )
+        if not ready:
+            raise RuntimeError("virtual time is stuck: nothing is scheduled and nothing happens")
         return list(ready)
 
 
@@ -67,7 +73,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
         self.set_debug(False)
-        self._default: ThreadPoolExecutor | None = None
+        self.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
 
     def time(self) -> float:
         return self._jumping.now
@@ -76,34 +82,35 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Virtual Unix seconds."""
         return EPOCH + self.time()
 
+    def set_default_executor(self, executor: ThreadPoolExecutor) -> None:  # type: ignore[override] # as asyncio's loops
+        super().set_default_executor(executor)
+        self._threads = executor
+
     def run_in_executor(  # type: ignore[override] # typeshed's variadic generics; the meaning is the same
         self,
         executor: Executor | None,
         func: Callable[..., T],
         *args: Any,  # noqa: ANN401 — handed through
     ) -> asyncio.Future[T]:
-        submitted = self._executor(executor).submit(func, *args)
-        future = futures.wrap_future(submitted, loop=self)
-        self._jumping.outside += 1
-        # Counted until the thread itself ends: one whose caller was cancelled still writes. Added after `wrap_future`,
-        # so that the caller goes on before the clock may jump.
-        submitted.add_done_callback(self._thread_ended)
+        work = (executor or self._threads).submit(func, *args)
+        future = asyncio.wrap_future(work, loop=self)
+        self.hold_for(work)
         return future
 
-    def _executor(self, executor: Executor | None) -> Executor:
-        if executor is not None:
-            return executor
-        if self._default is None:
-            self._default = ThreadPoolExecutor(thread_name_prefix="asyncio")
-            self.set_default_executor(self._default)
-        return self._default
+    def hold_for(self, work: concurrent.futures.Future[T]) -> None:
+        """Hold the clock until the work ends, which a cancelled caller does not change.
 
-    def _thread_ended(self, _submitted: Future[Any]) -> None:
-        with suppress(RuntimeError):  # the loop has closed meanwhile
-            self.call_soon_threadsafe(self._stop_waiting)
+        Call this after `wrap_future`: its callback is then first, so that the result is in the loop before the clock
+        may jump again.
+        """
+        outside = self.real_time()
+        outside.__enter__()
 
-    def _stop_waiting(self) -> None:
-        self._jumping.outside -= 1
+        def ended(_: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed: an executor of the user's own may outlive it
+                self.call_soon_threadsafe(outside.__exit__, None, None, None)
+
+        work.add_done_callback(ended)
 
     async def shutdown_default_executor(self, *args: Any) -> None:  # noqa: ANN401 — Python 3.12 added a timeout
         """Join the executor's threads in real time: virtual time would jump to the end of the timeout at once."""
@@ -131,9 +138,9 @@ def _sqlite_in_real_time() -> Iterator[None]:
     """aiosqlite has a thread of its own, which the loop does not know: without this the clock would run away from a
     commit by hours. Everything that it does passes one of these methods."""
     with ExitStack() as patches:
-        for name in ("_connect", "_execute", "close"):
-            counted = _counted(getattr(aiosqlite.Connection, name))
-            patches.enter_context(patch.object(aiosqlite.Connection, name, counted))
+        for name, counted in (("_connect", _counted), ("_execute", _held), ("close", _counted)):
+            original = getattr(aiosqlite.Connection, name)
+            patches.enter_context(patch.object(aiosqlite.Connection, name, counted(original)))
         yield
 
 
@@ -145,6 +152,35 @@ def _counted(original: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., C
             return await original(*args, **kwargs)
 
     return counted
+
+
+def _held(original: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
+    """As `_counted`, and the clock waits for the statement's end when its caller has been cancelled."""
+    counted = _counted(original)
+
+    @wraps(original)
+    async def held(connection: aiosqlite.Connection, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 — handed through
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, VirtualTimeLoop):
+            return await counted(connection, function, *args, **kwargs)
+        work = concurrent.futures.Future[None]()
+        loop.hold_for(work)
+
+        def worked(*args: Any, **kwargs: Any) -> T:  # noqa: ANN401 — handed through
+            try:
+                return function(*args, **kwargs)
+            finally:
+                work.set_result(None)
+
+        try:
+            return await counted(connection, worked, *args, **kwargs)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            work.cancel()  # the connection was closed: nothing was begun
+            raise
+
+    return held
 
 
 def wall() -> float:

@@ -4,12 +4,13 @@ import os
 import pty
 import re
 import signal
-import time
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
 from mps_aigc_async.emulator import Emulator
+from mps_aigc_async.emulator.reply import Reply
 
 from .conftest import SECRET_KEY, Shell, chain, served
 
@@ -26,13 +27,13 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_batch_says_how_to_go_on_and_goes_on(
-    shell: Shell, emulator: Emulator, number: signal.Signals
+    shell: Shell, emulator: Emulator, calls: "Calls", number: signal.Signals
 ) -> None:
     shell.configure(emulator.url)
     shots = [chain(f"shot-{number}") for number in range(SHOTS)]
     command = ["run", shell.batch(*shots), "--out", "made"]
     with shell.start(*command) as process:
-        until(lambda: emulator.statistics().created["video"])
+        calls.until(lambda: emulator.statistics().created["video"])
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=20)
     assert process.returncode == 130, stderr
@@ -49,7 +50,9 @@ def test_an_interrupted_batch_says_how_to_go_on_and_goes_on(
     assert dict(emulator.statistics().created) == {"image": SHOTS, "video": SHOTS, "audio": 0}
 
 
-def test_a_second_interrupt_leaves_at_once_and_gives_the_terminal_back(shell: Shell, emulator: Emulator) -> None:
+def test_a_second_interrupt_leaves_at_once_and_gives_the_terminal_back(
+    shell: Shell, emulator: Emulator, calls: "Calls"
+) -> None:
     shell.configure(emulator.url)
     emulator.faults.add(action="CreateAigcImageTask", fault="hang", times=None)
     ours, theirs = pty.openpty()
@@ -57,13 +60,11 @@ def test_a_second_interrupt_leaves_at_once_and_gives_the_terminal_back(shell: Sh
         "run", shell.batch(chain("a")), "--out", "made", stdout=theirs, environment={"TERM": "xterm"}
     ) as process:
         os.close(theirs)
-        until(lambda: emulator.statistics().arrivals.get("CreateAigcImageTask"))
+        calls.until(lambda: emulator.statistics().arrivals.get("CreateAigcImageTask"))
         process.send_signal(signal.SIGINT)
         shown = read_until(ours, b"Ctrl-C again leaves at once")
-        began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=5)
-        assert time.monotonic() - began < 2
+        process.wait(timeout=5)  # the first one alone waits 10 s for the create that hangs
         shown += read_to_end(ours)
     assert process.returncode == 130
     assert b"images" in shown
@@ -93,7 +94,8 @@ def test_an_interrupted_video_names_its_task(shell: Shell, emulator: Emulator) -
     shell.configure(emulator.url)
     with shell.start("video", "rain", "--duration", "1") as process:
         assert process.stderr is not None
-        accepted = process.stderr.readline()
+        # Not simply the first line: on a busy machine, development mode tells of slow callbacks before it.
+        accepted = next(line for line in process.stderr if "4-AigcVideo-" in line)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=20)
     assert process.returncode == 130
@@ -113,11 +115,29 @@ def test_an_interrupt_while_the_batch_is_read(shell: Shell, emulator: Emulator) 
     assert stderr == "interrupted\n"
 
 
-def until(happened: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+class Calls:
+    """The calls that reach the emulator, which another thread serves."""
+
+    def __init__(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._handle = emulator.service.handle
+        self._answered = threading.Condition()
+        monkeypatch.setattr(emulator.service, "handle", self._told)
+
+    def _told(self, method: str, path: str, headers: Mapping[str, str], body: bytes, now: float) -> Reply:
+        with self._answered:
+            reply = self._handle(method, path, headers, body, now)
+            self._answered.notify_all()
+        return reply
+
+    def until(self, happened: Callable[[], object]) -> None:
+        """Wait until a call has made it true."""
+        with self._answered:
+            assert self._answered.wait_for(happened, timeout=30)
+
+
+@pytest.fixture
+def calls(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Calls:
+    return Calls(emulator, monkeypatch)
 
 
 def read_until(terminal: int, text: bytes) -> bytes:

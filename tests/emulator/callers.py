@@ -112,4 +112,9 @@ async def finished(session: aiohttp.ClientSession, url: str, kind: str, task_id:
         response = await call(session, url, f"DescribeAigc{kind}Task", {"TaskId": task_id})
         if response["Status"] in {"DONE", "FAIL"}:
             return response
-        await asyncio.sleep(0.02)
+        await pause()
+
+
+async def pause() -> None:
+    """Between two polls of a served task: the service answers 50 in a second."""
+    await asyncio.sleep(0.02)
