@@ -320,7 +320,8 @@ def polled_with(words: Sequence[str]) -> tuple[AigcError | None, list[float]]:
 
     async def main() -> tuple[AigcError | None, list[float]]:
         transport = Told(service := in_memory(), words)
-        async with client_of(service, configured(poll_strategy="fixed"), transport=lambda: transport) as client:
+        config = configured(poll_strategy="fixed", timeouts={"imageSeconds": 100_000})
+        async with client_of(service, config, transport=lambda: transport) as client:
             error = None
             try:
                 await client.generate(ImageRequest(prompt="x"))
