@@ -326,6 +326,54 @@ async def test_two_consumers_share_the_outcomes_and_both_end() -> None:
 
 
 @virtually
+async def test_it_tells_how_many_items_are_under_way() -> None:
+    bench = Bench(width=3)
+    async with bench.run(bench.numbers()) as batch:
+        await asyncio.sleep(1)
+        assert batch.in_flight == bench.working == 3
+
+
+@virtually
+async def test_closing_waits_until_the_source_is_closed() -> None:
+    bench, closed = Bench(), list[bool]()
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            while True:
+                await asyncio.sleep(1)
+                yield 0
+        finally:
+            await asyncio.sleep(100)
+            closed.append(True)
+
+    async with bench.run(source()) as batch:
+        await anext(batch)
+        await asyncio.sleep(100)  # nothing is under way but the reading
+    assert closed == [True]
+
+
+@virtually
+async def test_closing_by_one_consumer_is_an_end_and_no_error_for_another() -> None:
+    bench, outcomes = Bench(), list[int]()
+    batch = bench.run(bench.numbers())
+    other = asyncio.create_task(take(batch, outcomes))
+    await asyncio.sleep(1)
+    await batch.aclose()
+    await other
+    assert outcomes == []
+
+
+def test_a_run_that_was_never_begun_may_be_dropped_after_its_loop() -> None:
+    async def main() -> Run[int, int]:
+        bench = Bench()
+        return bench.run(bench.numbers())
+
+    batch = run(main())
+    del batch
+    gc.collect()  # an exception in a finalizer fails this test as a warning
+
+
+@virtually
 async def test_an_ended_run_stays_ended() -> None:
     bench = Bench()
     batch = bench.run(bench.numbers(1))
