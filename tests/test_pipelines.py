@@ -339,6 +339,17 @@ def test_whichever_saves_fail_the_others_are_saved_and_the_first_failure_is_told
     run(main())
 
 
+def test_an_error_that_knows_no_job_names_its_request() -> None:
+    async def main() -> None:
+        disabled = configured(mps={"videoGeneration": {"enabled": False}})
+        async with client_of(in_memory(), disabled) as client:
+            (outcome,) = [outcome async for outcome in client.run([VideoRequest(id="film", prompt="x")])]
+            assert isinstance(outcome.error, InvalidRequest)
+            assert outcome.error.job_id == "film"
+
+    run(main())
+
+
 def test_a_failed_image_pays_for_no_video() -> None:
     async def main() -> None:
         service = in_memory()
