@@ -314,6 +314,19 @@ def test_requests_of_one_id_do_not_stop_the_reading_while_one_of_them_is_made() 
     run(main())
 
 
+def test_tasks_of_an_earlier_run_do_not_stop_the_reading_while_they_run(tmp_path: Path) -> None:
+    async def main() -> None:
+        service, ledger = in_memory(image_seconds=(60, 60), video_seconds=(1500, 1500)), tmp_path / "jobs.db"
+        begun = [VideoRequest(id=f"film-{number}", prompt="a film") for number in range(2 * READ_AHEAD)]
+        config = configured(videos=len(begun), poll_ms=60_000)
+        async with client_of(service, config, ledger=ledger) as client:
+            await asyncio.gather(*(client.submit(film) for film in begun))
+        async with client_of(service, config, ledger=ledger) as client, client.run([*begun, CAT]) as outcomes:
+            assert (await anext(outcomes)).job_id == "cat"
+
+    run(main())
+
+
 def test_an_account_refused_stops_creation_and_goes_on_polling() -> None:
     async def main() -> None:
         service = in_memory()

@@ -20,6 +20,7 @@ def expires(lifetime: Lifetime, after: float | None = MADE) -> Expiry:
         (UNSTATED, Expiry(MADE + WEEK_S)),
         (Lifetime(ends_at=MADE + 3600), Expiry(MADE + 3600)),  # an earlier ExpireTime is earlier
         (Lifetime(ends_at=SEEN + 10 * WEEK_S), Expiry(MADE + WEEK_S)),  # a temporary URL ends before its file
+        (Lifetime(ends_at=SEEN + WEEK_S), Expiry(SEEN + WEEK_S)),  # as late as the URL's life can end
         (Lifetime(endless=True), Expiry(MADE + WEEK_S)),  # 9999 beside StorageMode Temporary: the same
         (Lifetime(permanent=True, endless=True), NEVER),
         (Lifetime(permanent=True, ends_at=SEEN + 10 * WEEK_S), Expiry(SEEN + 10 * WEEK_S)),
@@ -33,6 +34,25 @@ def test_the_services_word_decides_and_the_default_is_the_default_alone(lifetime
 def test_without_any_time_nobody_knows_and_that_is_not_never() -> None:
     assert expires(UNSTATED, after=None) == NOBODY_KNOWS != NEVER
     assert expires(Lifetime(permanent=True, endless=True), after=None) == NEVER
+
+
+@pytest.mark.parametrize(
+    ("unfinished_at", "begun_at", "expected"),
+    [
+        (100.0, 130.0, 130.0),
+        (130.0, 100.0, 130.0),
+        (None, 130.0, 130.0),
+        (100.0, None, 100.0),
+        (100.0, 300.0, 100.0),  # it cannot have begun after its end was seen
+        (300.0, None, 300.0),  # our own time, before a clock was put right: the only one that there is
+        (None, 300.0, None),
+        (None, None, None),
+    ],
+)
+def test_the_latest_time_that_can_be_true_is_when_it_was_not_made_yet(
+    unfinished_at: float | None, begun_at: float | None, expected: float | None
+) -> None:
+    assert made_after(unfinished_at, begun_at, 200.0) == expected
 
 
 TIMES = st.floats(0, 1e9)
@@ -94,6 +114,9 @@ BUCKET = "shots-1250000000"
         ("SHOTS-1250000000", [f"https://{BUCKET}.cos.ap-guangzhou.myqcloud.com/1.png"], True),
         ("s", [f"https://{BUCKET}.cos.ap-guangzhou.myqcloud.com/1.png"], False),
         ("cos", [f"https://{BUCKET}.cos.ap-guangzhou.myqcloud.com/1.png"], False),
+        ("shots", ["https://shots-1250000000-copy.cos.ap-guangzhou.myqcloud.com/1.png"], False),
+        ("shots", ["https://shots-2026.cos.ap-guangzhou.myqcloud.com/1.png"], False),
+        (BUCKET, [f"https://mps.example?from=/{BUCKET}/1.png"], False),
         ("1.png", ["https://mps.example/a/1.png"], False),
         (BUCKET, ["in preparation"], False),
         (BUCKET, [], False),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from itertools import combinations
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from mps_aigc_async import (
     AccountError,
     AigcClient,
+    AudioRequest,
     CreateOutcomeUnknown,
+    DownloadError,
     ImageRequest,
     ImageResult,
     ImageToVideo,
@@ -28,15 +31,17 @@ from mps_aigc_async import (
 )
 from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.defaults import Defaults, ImageDefaults, VideoDefaults
+from mps_aigc_async.downloads import Downloads
 from mps_aigc_async.limits import Slots
 from mps_aigc_async.lookahead import Ahead, Lookahead, chains_ahead
+from mps_aigc_async.results import steps_made
 from mps_aigc_async.testing import InMemoryTransport, forget_limits, run, wall
 from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 from mps_aigc_async.wire.vod import Vod
 
 from .limits.crowded import Crowded, CrowdedTransport
-from .support import accepted, client_of, configured, in_memory
+from .support import accepted, client_of, configured, in_memory, statistics
 
 KLING = Defaults(
     image=ImageDefaults(model_name="Hunyuan", model_version="3.0"),
@@ -196,6 +201,23 @@ def test_one_video_slot_and_two_image_slots_are_never_exceeded_and_never_deadloc
     run(main())
 
 
+def test_a_chain_gives_its_place_back_when_its_video_is_accepted_and_not_when_it_ends() -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(10, 10), video_seconds=(1500, 1500))
+        slots = dict.fromkeys(Kind, 1)
+        places = chains_ahead(Kind.VIDEO, slots, 1, 12 * 3600)
+        async with client_of(service, configured(images=1, videos=1)) as client:
+            outcomes = client.run(chain(number) for number in range(10))
+            waiting = asyncio.create_task(anext(outcomes))
+            await asyncio.sleep(1000)
+            assert not waiting.done()
+            assert statistics(service) == {"image": places + 1, "video": 1, "audio": 0}
+            assert (await waiting).ok
+            await outcomes.aclose()
+
+    run(main())
+
+
 def test_no_first_frame_is_older_than_its_url() -> None:
     """One video slot, 200 chains of five minutes each: 17 hours, longer than an image's URL lives."""
 
@@ -263,6 +285,66 @@ def test_a_failed_video_leaves_the_paid_image_in_partial() -> None:
             with pytest.raises(TaskFailed) as caught:
                 await client.generate(chain(video="fail-later"))
             assert caught.value.partial == outcome.partial
+
+    run(main())
+
+
+class Failing(Downloads):
+    """Fetches without a network; the results of some steps cannot be fetched."""
+
+    steps: frozenset[Kind] = frozenset()
+
+    async def save(self, url: str, target: Path, kind: Kind, **_: object) -> Path:
+        await asyncio.sleep(1)
+        step = Kind.AUDIO if target.name.endswith("+sound") else kind  # the video that a sound was put on is its own
+        if step in self.steps:
+            raise DownloadError(f"no {kind} from {url}")
+        file = target.with_suffix(".saved" + kind)
+        await asyncio.to_thread(file.write_bytes, b"made")
+        return file
+
+
+@pytest.mark.parametrize("task_fails", [False, True])
+@pytest.mark.parametrize("with_sound", [False, True])
+@pytest.mark.parametrize("failing", [kinds for size in range(4) for kinds in combinations(Kind, size)])
+def test_whichever_saves_fail_the_others_are_saved_and_the_first_failure_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: tuple[Kind, ...], with_sound: bool, task_fails: bool
+) -> None:
+    """The first failure is the last step's: earlier steps' saves are awaited after it. `partial` has the steps before
+    the last one, with their files, whether the last step failed or only its save did."""
+    monkeypatch.setattr("mps_aigc_async.assembly.Downloads", Failing)
+    monkeypatch.setattr(Failing, "steps", frozenset(failing))
+    kinds = list(Kind)[: 3 if with_sound else 2]
+    last, earlier = kinds[-1], kinds[:-1]
+    request = chain(video="fail-later" if task_fails and not with_sound else "it moves")
+    if with_sound:
+        request = request.model_copy(update={"audio": AudioRequest(prompt="fail-later" if task_fails else "rain")})
+    bad_saves = [kind for kind in (last, *earlier) if kind in failing]
+
+    async def main() -> None:
+        async with client_of(in_memory()) as client:
+            (outcome,) = [outcome async for outcome in client.run([request], save_to=tmp_path)]
+        if task_fails:
+            assert isinstance(outcome.error, TaskFailed)
+        elif bad_saves:
+            assert isinstance(outcome.error, DownloadError)
+            assert outcome.error.job_id == f"shot-001/{bad_saves[0]}"
+        else:
+            assert outcome.ok
+        made = steps_made(outcome.partial if outcome.error else outcome.result)
+        assert [step.kind for step in made] == (earlier if outcome.error else kinds)
+        assert [bool(step.files) for step in made] == [step.kind not in failing for step in made]
+
+    run(main())
+
+
+def test_an_error_that_knows_no_job_names_its_request() -> None:
+    async def main() -> None:
+        disabled = configured(mps={"videoGeneration": {"enabled": False}})
+        async with client_of(in_memory(), disabled) as client:
+            (outcome,) = [outcome async for outcome in client.run([VideoRequest(id="film", prompt="x")])]
+            assert isinstance(outcome.error, InvalidRequest)
+            assert outcome.error.job_id == "film"
 
     run(main())
 

@@ -4,14 +4,18 @@ import asyncio
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import NoneType
 from typing import Any, cast
 
 import pytest
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from mps_aigc_async import (
     AigcClient,
@@ -28,6 +32,7 @@ from mps_aigc_async import (
 from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.calls import Calls
 from mps_aigc_async.emulator import Service
+from mps_aigc_async.errors import AigcError
 from mps_aigc_async.limits import AccountLimits, Rates
 from mps_aigc_async.ownership import Owner
 from mps_aigc_async.poller import UNEXPECTED_MOST, Poller
@@ -39,6 +44,7 @@ from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 from mps_aigc_async.wire.mps import Mps
 from mps_aigc_async.wire.vod import Vod
 
+from .queues import Queues
 from .support import client_of, configured, in_memory
 
 
@@ -278,6 +284,137 @@ def test_a_task_done_while_nobody_waited_is_in_the_ledger() -> None:
             await asyncio.sleep(300)
             assert client.statistics().polling == 0
             assert await client.counts() == {JobState.DONE: 1}
+
+    run(main())
+
+
+# --- what is counted in a row -----------------------------------------------------------------------------------------
+
+
+class Told(InMemoryTransport):
+    """Polls are answered by a list of words, and then with DONE."""
+
+    def __init__(self, service: Service, words: Sequence[str]) -> None:
+        super().__init__(service, wall, latency_s=0.02)
+        self._words = iter(words)
+        self.times: list[float] = []
+
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
+        answer = await super().exchange(request, gate, sent)
+        if not request.headers["X-TC-Action"].startswith("Describe"):
+            return answer
+        self.times.append(wall())
+        word = next(self._words, "DONE")
+        if word == "odd":
+            raise AttributeError("a fault of the transport's own")
+        error = {"Error": {"Code": word, "Message": "no"}}
+        fields = DONE if word == "DONE" else {"Status": "RUN"} if word == "RUN" else error
+        return replace(answer, body=json.dumps({"Response": {"RequestId": "r-1", **fields}}).encode())
+
+
+NOT_THERE, REFUSED = "FailedOperation.TaskNotFound", "InternalError"
+
+
+def polled_with(words: Sequence[str]) -> tuple[AigcError | None, list[float]]:
+    """How the waiting for one image ends, and the seconds between its polls."""
+
+    async def main() -> tuple[AigcError | None, list[float]]:
+        transport = Told(service := in_memory(), words)
+        config = configured(poll_strategy="fixed", timeouts={"imageSeconds": 100_000})
+        async with client_of(service, config, transport=lambda: transport) as client:
+            error = None
+            try:
+                await client.generate(ImageRequest(prompt="x"))
+            except AigcError as ended:
+                error = ended
+        return error, [later - earlier for earlier, later in pairwise(transport.times)]
+
+    return run(main())
+
+
+def first_row(words: Sequence[str], word: str, length: int) -> int | None:
+    """How many words come until this one has come so many times in a row; None if it never does."""
+    row = 0
+    for number, one in enumerate(words, 1):
+        row = row + 1 if one == word else 0
+        if row == length:
+            return number
+    return None
+
+
+WORDS = st.lists(st.tuples(st.sampled_from(["RUN", NOT_THERE, REFUSED, "odd"]), st.integers(1, 11)), max_size=8)
+"""Rows of the same word: by chance alone, a long one would hardly ever come."""
+
+
+@hypothesis_settings(max_examples=60)
+@given(WORDS)
+@example([(NOT_THERE, 2), ("RUN", 1), (NOT_THERE, 2)])
+@example([(NOT_THERE, 2), (REFUSED, 1), (NOT_THERE, 2)])
+@example([(NOT_THERE, 3)])
+@example([("odd", UNEXPECTED_MOST - 1), ("RUN", 1), ("odd", UNEXPECTED_MOST - 1)])
+@example([("odd", UNEXPECTED_MOST - 1), (REFUSED, 1), ("odd", UNEXPECTED_MOST - 1)])
+@example([("odd", UNEXPECTED_MOST)])
+def test_only_the_same_answer_many_times_in_a_row_ends_the_polling(rows: Sequence[tuple[str, int]]) -> None:
+    """Whatever is answered in between, the paid task is polled on."""
+    words = [word for word, times in rows for _ in range(times)]
+    ends = {TaskNotFound: first_row(words, NOT_THERE, 3), UnexpectedError: first_row(words, "odd", UNEXPECTED_MOST)}
+    after = {number: error for error, number in ends.items() if number is not None}
+    ended, gaps = polled_with(words)
+    assert (type(ended), len(gaps) + 1) == ((after[min(after)], min(after)) if after else (NoneType, len(words) + 1))
+
+
+def test_after_an_answer_the_next_failed_poll_is_repeated_as_soon_as_the_first() -> None:
+    _, gaps = polled_with([REFUSED, REFUSED, REFUSED, "RUN", REFUSED, REFUSED])
+    assert gaps == pytest.approx([5, 10, 20, 5, 5, 10], abs=0.3)
+
+
+def test_polls_that_keep_failing_come_every_minute_at_last() -> None:
+    _, gaps = polled_with([REFUSED] * 8)
+    assert gaps == pytest.approx([5, 10, 20, 40, 60, 60, 60, 60], abs=0.3)
+
+
+# --- when it was last known to be unfinished --------------------------------------------------------------------------
+
+
+class Slow(Queues):
+    """Judges a poll when it arrives, and delivers each answer so many seconds later."""
+
+    def __init__(self, waits_s: Sequence[float], **settings: Any) -> None:  # noqa: ANN401 — handed through
+        super().__init__("mps", **settings)
+        self._waits_s = waits_s
+
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
+        answer = await super().exchange(request, gate, sent)
+        if request.headers["X-TC-Action"].startswith("Describe"):
+            await asyncio.sleep(self._waits_s[len(self.polls) % len(self._waits_s)])
+        return answer
+
+
+@hypothesis_settings(max_examples=30)
+@given(st.lists(st.floats(0, 25), min_size=1, max_size=5))
+@example([0.0])
+@example([20.0])
+def test_a_slow_answer_tells_of_when_it_was_asked_for(waits_s: Sequence[float]) -> None:
+    """The second of two tasks waits for the first. Its times in the ledger are those of the polls that saw them, and
+    its URL ends no later than in truth."""
+
+    async def main() -> None:
+        service = Slow(waits_s, run_s=60.0)
+        config = service.config(poll_ms=5000)
+        async with AigcClient(config, transport=lambda: service, wall=wall) as client:
+            requests = [ImageRequest(id=f"{number}", prompt="x") for number in range(2)]
+            first, second = await asyncio.gather(*(client.generate(request) for request in requests))
+            rows = {job.task_id: job async for job in (await client._opened().ledger(None)).in_state(JobState.DONE)}
+        for result in (first, second):
+            task = service.tasks[result.task_id]
+            times = [at for at, task_id in service.polls if task_id == task.task_id]
+            row = rows[task.task_id]
+            assert row.unfinished_at == pytest.approx(max([task.at, *(at for at in times if at < task.ends)]), abs=0.1)
+            assert row.expires_at is not None
+            assert row.expires_at <= task.ends + 12 * 3600
+            has_waited = any(at < task.begins for at in times)
+            seen = min((at for at in times if task.begins <= at < task.ends), default=None) if has_waited else None
+            assert row.running_at == (seen if seen is None else pytest.approx(seen, abs=0.1))
 
     run(main())
 

@@ -148,6 +148,23 @@ async def test_async_sources_work_and_are_closed() -> None:
 
 
 @virtually
+async def test_a_generator_that_is_left_half_read_is_closed_though_others_hold_it() -> None:
+    bench, closed = Bench(), list[bool]()
+
+    def source() -> Iterator[int]:
+        try:
+            yield from bench.numbers()
+        finally:
+            closed.append(True)
+
+    numbers = source()
+    async with bench.run(numbers) as batch:
+        await anext(batch)
+    assert closed == [True]
+    assert list(numbers) == []
+
+
+@virtually
 async def test_what_the_source_raises_comes_after_the_outcomes_before_it() -> None:
     bench, outcomes = Bench(), list[int]()
 
@@ -167,6 +184,50 @@ async def test_an_outcome_may_end_the_reading_and_what_was_begun_is_handed_over(
         await take(bench.run(bench.numbers()), outcomes)
     assert 6 in outcomes
     assert sorted(outcomes) == bench.read[: len(outcomes)]
+    assert bench.cancelled == 0
+
+
+@virtually
+async def test_of_two_errors_that_stop_it_the_first_is_raised() -> None:
+    bench, outcomes = Bench(width=5), list[int]()
+    batch = Run(FanOut(bench.numbers(), bench.work, Bounds(5, 5), bench.owner, bench.prepare, KeyError))
+    with pytest.raises(KeyError) as caught:
+        await take(batch, outcomes)
+    assert caught.value.args == (4,)  # the first to end of the first five
+    assert sorted(outcomes) == bench.read
+
+
+@virtually
+async def test_what_a_source_raises_while_it_is_closed_hides_no_earlier_error() -> None:
+    bench, outcomes = Bench(width=4, stop_at=2), list[int]()
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            for number in bench.numbers():
+                yield number
+                await asyncio.sleep(1)
+        finally:
+            raise OSError("the file is gone")
+
+    with pytest.raises(KeyError):
+        await take(bench.run(source()), outcomes)
+    assert 2 in outcomes
+
+
+@virtually
+async def test_an_error_of_the_work_itself_stops_the_reading_and_is_raised_after_the_other_outcomes() -> None:
+    bench, outcomes = Bench(), list[int]()
+
+    async def work(number: int, begun: Begun) -> int:
+        if number == 3:
+            raise ZeroDivisionError
+        return await bench.work(number, begun)
+
+    batch = Run(FanOut(bench.numbers(), work, Bounds(4, 4), bench.owner, bench.prepare, bench.stops))
+    with pytest.raises(ZeroDivisionError):
+        await take(batch, outcomes)
+    assert bench.read == [0, 1, 2, 3]
+    assert sorted(outcomes) == [0, 1, 2]
     assert bench.cancelled == 0
 
 
@@ -263,6 +324,33 @@ async def test_two_consumers_share_the_outcomes_and_both_end() -> None:
     batch, one, other = bench.run(bench.numbers(9)), list[int](), list[int]()
     await asyncio.gather(take(batch, one), take(batch, other))
     assert sorted(one + other) == list(range(9))
+
+
+@virtually
+async def test_it_tells_how_many_items_are_under_way() -> None:
+    bench = Bench(width=3)
+    async with bench.run(bench.numbers()) as batch:
+        await asyncio.sleep(1)
+        assert batch.in_flight == bench.working == 3
+
+
+@virtually
+async def test_closing_waits_until_the_source_is_closed() -> None:
+    bench, closed = Bench(), list[bool]()
+
+    async def source() -> AsyncIterator[int]:
+        try:
+            while True:
+                await asyncio.sleep(1)
+                yield 0
+        finally:
+            await asyncio.sleep(100)
+            closed.append(True)
+
+    async with bench.run(source()) as batch:
+        await anext(batch)
+        await asyncio.sleep(100)  # nothing is under way but the reading
+    assert closed == [True]
 
 
 @virtually

@@ -442,6 +442,24 @@ def test_a_session_that_vod_has_forgotten_is_not_sent_again_whatever_the_machine
     run(main())
 
 
+def test_a_session_that_seems_to_begin_in_the_future_is_not_sent_again(tmp_path: Path) -> None:
+    """The machine's clock was set back by more than has passed, and no answer tells the time: the age is unknown."""
+
+    async def main() -> None:
+        fates = ["drop"] + ["lost"] * 5
+        service, ledger = VodService(fates=fates, window_s=1e9, dated=False), tmp_path / "jobs.db"
+        async with client_of(service, vod_config(), ledger) as client:
+            await doubt_of(client)
+        await asyncio.sleep(4 * DAY_S)
+        service.lag_s = 1e9  # the list has only 3 days
+        async with client_of(service, vod_config(), ledger, clock_step_s=-4.5 * DAY_S) as client:
+            assert not (await doubt_of(client)).accepted
+        assert len(service.tasks) == 1
+        assert len(service.bodies) == 6
+
+    run(main())
+
+
 def test_the_time_is_judged_anew_when_a_signature_was_refused_for_it(tmp_path: Path) -> None:
     """Nothing but the refused create tells the time: VOD's reads fail."""
 

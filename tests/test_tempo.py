@@ -112,6 +112,23 @@ def test_it_remembers_so_many_sorts_and_no_more() -> None:
     assert tempo.next_age(0, 0.0, INTERVAL_S) == INTERVAL_S
 
 
+def test_it_forgets_the_sort_whose_tasks_ended_last_and_not_the_one_that_came_first() -> None:
+    tempo = Adaptive()
+    for number in [*range(MOST_SORTS), 0, MOST_SORTS]:
+        for _ in range(FEWEST):
+            tempo.ended(number, after=100, by=101)
+    assert tempo.next_age(0, 0.0, INTERVAL_S) != INTERVAL_S
+    assert tempo.next_age(1, 0.0, INTERVAL_S) == INTERVAL_S
+
+
+@pytest.mark.parametrize(("after", "by"), [(100.0, 100.0), (-1.0, 100.0), (100.0, 50.0)])
+def test_an_end_that_no_clock_could_have_told_teaches_nothing(after: float, by: float) -> None:
+    tempo = Adaptive()
+    for _ in range(FEWEST):
+        tempo.ended(SORT, after, by)
+    assert tempo.next_age(SORT, 0.0, INTERVAL_S) == INTERVAL_S
+
+
 def test_it_forgets_what_a_service_did_long_ago() -> None:
     tempo, other = Adaptive(), Adaptive()
     played(tempo, log_normal(232, 0.05)(500))
