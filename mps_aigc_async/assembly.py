@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -24,7 +24,7 @@ from .folders import Folder, absolute, prepare_folder
 from .home import Home
 from .jobs import Jobs
 from .keyring import KeyRing
-from .ledger import Ledger, MemoryLedger, SqliteLedger, join
+from .ledger import JobRecord, Ledger, MemoryLedger, SqliteLedger, join
 from .limits import AccountLimits, LimitsKey, Rates
 from .lookahead import Lookahead
 from .names import Names
@@ -318,6 +318,42 @@ class BatchRun:
         return error if isinstance(error, LedgerError) or (error is not None and stops_a_batch(error)) else None
 
 
+class UnsavedRun:
+    """One `save_unsaved`: which jobs it takes, and what happens to each."""
+
+    def __init__(
+        self, parts: Parts, ledger: Path | None, save_to: str | Path, only: Callable[[JobRecord], bool]
+    ) -> None:
+        self._parts = parts
+        self._ledger = ledger
+        self._save_to = save_to
+        self._only = only
+        self._ready: tuple[Pipelines, Folder] | None = None
+
+    async def prepare(self) -> None:
+        folder = await prepared_folder(self._save_to)
+        self._ready = await self._parts.pipelines(self._ledger), folder
+
+    async def jobs(self) -> AsyncIterator[JobRecord]:
+        assert self._ready is not None  # noqa: S101 — prepared before the first job is read
+        pipelines, _ = self._ready
+        async for job in pipelines.unsaved():
+            if self._only(job):
+                yield job
+
+    async def work(self, job: JobRecord, begun: Begun) -> Outcome[JobRecord]:
+        begun()  # no job waits to be created here
+        assert self._ready is not None  # noqa: S101 — as above
+        pipelines, folder = self._ready
+        return await pipelines.save_job(job, folder)
+
+    @staticmethod
+    def stops(outcome: Outcome[JobRecord]) -> BaseException | None:
+        """A ledger that cannot be written: it could not keep the other files either."""
+        is_general = isinstance(outcome.error, LedgerError) and not isinstance(outcome.error, DamagedRow)
+        return outcome.error if is_general else None
+
+
 def as_request(item: BatchItem) -> Request:
     """The item as a request. Raises InvalidRequest for anything else."""
     request = parse(item) if isinstance(item, Mapping) else item
@@ -352,7 +388,10 @@ def require_many(requests: object) -> None:
 
 
 async def folder_for(save_to: str | Path | None) -> Folder | None:
-    if save_to is None:
-        return None
+    return None if save_to is None else await prepared_folder(save_to)
+
+
+async def prepared_folder(save_to: str | Path) -> Folder:
+    """The folder, made and found to be writable. Raises ConfigError."""
     # The ledger's paths stay valid when the working directory or a symlink changes.
     return await asyncio.to_thread(lambda: prepare_folder(absolute(save_to)))

@@ -7,7 +7,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, overload
 
-from .assembly import BatchItem, BatchRun, Parts, Settings, as_request, as_step, folder_for, require_many
+from .assembly import (
+    BatchItem,
+    BatchRun,
+    Parts,
+    Settings,
+    UnsavedRun,
+    as_request,
+    as_step,
+    folder_for,
+    require_many,
+)
 from .backends import check_limits, dialect_of, endpoint_of
 from .config import Config
 from .credentials import Credentials, CredentialSource
@@ -208,6 +218,29 @@ class AigcClient:
         bounds = Bounds(under_way=2 * sum(parts.capacities.values()) + SAVING, waiting=READ_AHEAD)
         return Run(FanOut(requests, batch.work, bounds, parts.work, batch.prepare, batch.stops))
 
+    def save_unsaved(
+        self,
+        *,
+        save_to: str | Path,
+        ledger: str | Path | None = None,
+        only: Callable[[JobRecord], bool] | None = None,
+    ) -> "Run[JobRecord, Outcome[JobRecord]]":
+        """Save everything that the ledger knows as paid for and not saved; an outcome for each such job, as it ends.
+
+        That is each job that is done, and each whose task still runs at the service: this one is polled to its end
+        first. Nothing is created: a chain ends after the step that is paid for. Requests that are no longer asked for
+        are included, and so are results for which no `save_to` was given before. `only` chooses among the jobs.
+
+        An outcome's `job_id` is the job's (`shot-001/image`), and its `request` is the job as the ledger had it. Its
+        error is ResultExpired or DownloadError for a result that could not be saved, else the error that ended the
+        task. The iteration itself raises ConfigError for an unusable `save_to`, and LedgerError.
+        """
+        parts = self._opened()
+        path = self._ledger if ledger is None else absolute(ledger)
+        saving = UnsavedRun(parts, path, save_to, only or _any_job)
+        bounds = Bounds(under_way=2 * sum(parts.capacities.values()) + SAVING, waiting=READ_AHEAD)
+        return Run(FanOut(saving.jobs(), saving.work, bounds, parts.work, saving.prepare, saving.stops))
+
     @overload
     async def submit(self, request: ImageRequest) -> Task[ImageResult]: ...
     @overload
@@ -349,6 +382,10 @@ class AigcClient:
 
     async def _opened_ledger(self, path: str | Path | None) -> Ledger:
         return await self._opened().ledger(self._ledger if path is None else absolute(path))
+
+
+def _any_job(_job: JobRecord) -> bool:
+    return True
 
 
 def _interrupt(stop: BaseException) -> None:

@@ -6,7 +6,7 @@ does what is left to do and never creates what could exist already.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
@@ -241,6 +241,29 @@ class Jobs:
                 job_id=job.job_id,
             )
         return await self.finish(job, order)
+
+    async def unsaved(self) -> AsyncIterator[JobRecord]:
+        """The jobs that are paid for and not saved, each once: first those that are done, whose URLs expire, then
+        those whose tasks run."""
+        # Read first: a task that ends meanwhile is then in one of the two lists at least.
+        running = {job.job_id: job async for job in self.ledger.in_state(JobState.SUBMITTED)}
+        async for job in self.ledger.in_state(JobState.DONE):
+            if job.job_id not in running:
+                yield job
+        for job in running.values():
+            yield job
+
+    async def end_task(self, job: JobRecord) -> JobRecord:
+        """Bring a job whose task exists to the task's end. Create nothing. Raises the error that ended the job."""
+        async with self._lock(job.job_id):
+            job = await self.ledger.get(job.job_id) or job
+            if job.state is JobState.SUBMITTED:
+                job = await self._wait(job)
+        if job.state in (JobState.DONE, JobState.SAVED):
+            return job
+        if not job.error:
+            raise InvalidRequest(f"the job is {job.state} by now: there is no result to save", job_id=job.job_id)
+        raise job.recorded_error()
 
     async def save(self, job: JobRecord, folder: Path, stem: str) -> JobRecord:
         """Save a done job's results as `folder/stem.*`; files that are there already are left as they are.

@@ -16,6 +16,7 @@ from .faults import as_aigc_error
 from .folders import Folder
 from .jobs import Jobs
 from .ledger import JobRecord
+from .ledger.record import request_of
 from .limits import Slot
 from .lookahead import NEAR_END_S, Ahead, Lookahead
 from .requests import Request, Step, model_label, steps_of
@@ -100,6 +101,21 @@ class Pipelines:
     async def retry_failed(self) -> list[JobRecord]:
         """The user's word that failed jobs are to be tried again."""
         return await self._jobs.retry_failed()
+
+    def unsaved(self) -> AsyncIterator[JobRecord]:
+        """The jobs that are paid for and not saved."""
+        return self._jobs.unsaved()
+
+    async def save_job(self, job: JobRecord, save_to: Folder) -> Outcome[JobRecord]:
+        """Bring one such job to its task's end and save its results, whatever became of the request that it was made
+        for. Create nothing. An exception of any class becomes part of the outcome."""
+        try:
+            made = await self._jobs.end_task(job)
+            saved = await self._jobs.save(made, save_to.path, save_to.stem_of(request_of(job.job_id)))
+            return Outcome(job_id=job.job_id, request=job, result=saved.result())
+        except Exception as error:  # noqa: BLE001 — one job's exception must not end the saving of the others
+            ours = as_aigc_error(error, f"saving {job.job_id}").about(job_id=job.job_id, task_id=job.task_id)
+            return Outcome(job_id=job.job_id, request=job, error=ours)
 
     async def _single(
         self, request: TaskRequest, name: str, save_to: Folder | None, begun: Callable[[], None]

@@ -137,7 +137,7 @@ class Outcome(Generic[RequestT]):
     """How one request of a batch ended."""
 
     job_id: str
-    """The request's id: its own, or the one derived from its content."""
+    """The request's id: its own, or the one derived from its content. Of `save_unsaved`: the job's id."""
     request: RequestT
     result: Result | None = None
     error: AigcError | None = None

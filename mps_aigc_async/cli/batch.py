@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ConfigError, InvalidRequest
+from ..names import Names
 from ..plain_text import visible_line
-from ..requests import Request, parse, steps_of
+from ..requests import Request, parse
 from ..states import Kind
+from .asked import AskedJobs, job_ids
 
 MOST_TOLD: Final = 20
 """Faulty lines told one by one; beyond them the file as a whole is wrong, and more lines would scroll these away."""
@@ -30,8 +32,13 @@ class Batch:
     """A batch file that has been read through and found good. Iterating reads it again, line by line."""
 
     path: Path
-    totals: Mapping[Kind, int]
-    """How many tasks it asks for."""
+    jobs: AskedJobs
+    """The jobs that it asks for, by the ids that the run gives them."""
+
+    @property
+    def totals(self) -> Mapping[Kind, int]:
+        """How many tasks it asks for."""
+        return self.jobs.totals
 
     def __iter__(self) -> Iterator[Request]:
         for number, line in _lines(self.path):
@@ -46,7 +53,7 @@ def check_batch(path: Path, check: Callable[[Request], None]) -> Batch:
 
     Raises BadBatch that names every faulty line (the first ones, if there are many).
     """
-    totals: Counter[Kind] = Counter()
+    jobs, names = AskedJobs(), Names()
     faults: list[str] = []
     more = 0
     with closing(_Ids()) as ids:
@@ -61,13 +68,14 @@ def check_batch(path: Path, check: Callable[[Request], None]) -> Batch:
                 else:
                     more += 1
             else:
-                totals.update(step.kind for step in steps_of(request))
+                for job_id, kind in job_ids(names.name(request), request):
+                    jobs.add(job_id, kind)
     if faults:
         told = "\n".join([*faults, *([f"  and {more} more"] if more else [])])
         raise BadBatch(f"the batch cannot be run, nothing was sent; fix these lines:\n{told}")
-    if not totals:
+    if not jobs.totals:
         raise BadBatch('the batch is empty: write one request per line, such as {"image": {"prompt": "a lake"}}')
-    return Batch(path, totals)
+    return Batch(path, jobs)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ Progress goes to stderr, and the lines of what has ended to stdout.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from types import TracebackType
@@ -15,13 +15,15 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from ..assembly import BatchItem
 from ..plain_text import visible, visible_line
 from ..policy import stops_a_batch
-from ..results import AudioResult, Outcome, StepResult, steps_made
+from ..results import AudioResult, StepResult, steps_made
 from ..statistics import Statistics
+from .asked import Stand
 from .screen import complain, from_here, progress_console, say
-from .tally import Tally, Word, word_for
+from .summary import EARLIER
+from .tally import Counts, Tally, Word
+from .verdicts import AnyOutcome, stand_of_error
 
 TICK_S: Final = 0.2
 """Between two looks at the client: as often as an eye wants, seldom enough to cost nothing."""
@@ -30,10 +32,12 @@ SUMMARY_S: Final = 5.0
 """Between two summary lines."""
 
 
-_ENDED_AS: Final = {
-    Word.FAILED: "failed",
-    Word.UNKNOWN: "unknown",
-    Word.DONE: "not saved",
+_ENDED_AS: Final[Mapping[Stand | None, str]] = {
+    Stand.FAILED: "failed",
+    Stand.REFUSED: "failed",
+    Stand.UNKNOWN: "unknown",
+    Stand.UNSAVED: "not saved",
+    Stand.LATE: "not finished",
     None: "not finished",
 }
 """A request that did not end well, by what became of its job."""
@@ -48,8 +52,8 @@ class Display(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def ended(self, outcome: Outcome[BatchItem]) -> None:
-        """One request has ended; the tally knows it already."""
+    def ended(self, outcome: AnyOutcome) -> None:
+        """One request has ended, or one job of an earlier batch; the tally knows it already."""
         ...
 
     def tick(self, statistics: Statistics) -> None:
@@ -100,8 +104,10 @@ class Bars(AbstractContextManager["Bars", None]):
         self._live.update(self._picture(None))
         self._live.stop()
 
-    def ended(self, outcome: Outcome[BatchItem]) -> None:
-        """The next tick shows it."""
+    def ended(self, outcome: AnyOutcome) -> None:
+        """The next tick shows it. Only a paid result that is not saved has a line of its own, for its TaskId."""
+        if stand_of_error(outcome) is Stand.UNSAVED:
+            self.note(line_for(outcome))
 
     def tick(self, statistics: Statistics) -> None:
         self._live.update(self._picture(statistics), refresh=True)
@@ -114,8 +120,8 @@ class Bars(AbstractContextManager["Bars", None]):
 
     def _picture(self, statistics: Statistics | None) -> Group:
         for kind, task in self._tasks.items():
-            self._bars.update(task, completed=self._tally.counts[Word.DONE][kind])
-        lines = [_counted(self._tally, (Word.SAVED, Word.FAILED, Word.UNKNOWN))]
+            self._bars.update(task, completed=self._tally.batch.words[Word.DONE][kind])
+        lines = [_counted(self._tally.batch), *_earlier(self._tally)]
         if statistics is not None:
             lines.append(_limits(self._tally, statistics))
             if self._tally.trouble:
@@ -147,10 +153,8 @@ class Lines(AbstractContextManager["Lines", None]):
     ) -> None:
         """Nothing to put right."""
 
-    def ended(self, outcome: Outcome[BatchItem]) -> None:
-        if outcome.error is not None and stops_a_batch(
-            outcome.error
-        ):  # the same for all that were about to begin: told once
+    def ended(self, outcome: AnyOutcome) -> None:
+        if outcome.error is not None and stops_a_batch(outcome.error):  # the same for all that were to begin: told once
             if self._account_told:
                 return
             self._account_told = True
@@ -162,8 +166,10 @@ class Lines(AbstractContextManager["Lines", None]):
             return
         self._summed_up_at = now
         tally = self._tally
-        done = ", ".join(f"{kind}s {tally.counts[Word.DONE][kind]}/{total}" for kind, total in tally.totals.items())
-        parts = [done, _counted(tally, (Word.SAVED, Word.FAILED, Word.UNKNOWN)), _limits(tally, statistics)]
+        done = ", ".join(
+            f"{kind}s {tally.batch.words[Word.DONE][kind]}/{total}" for kind, total in tally.totals.items()
+        )
+        parts = [done, _counted(tally.batch), *_earlier(tally), _limits(tally, statistics)]
         if tally.trouble:
             parts.append(f"trying again: {visible_line(tally.trouble)}")
         complain(f"after {now - self._started:.0f} s: {'; '.join(part for part in parts if part)}")
@@ -175,12 +181,12 @@ class Lines(AbstractContextManager["Lines", None]):
         """Nothing to put right."""
 
 
-def line_for(outcome: Outcome[BatchItem]) -> str:
+def line_for(outcome: AnyOutcome) -> str:
     """A finished request as a line."""
     result = outcome.result
     if result is None:
         assert outcome.error is not None  # noqa: S101 — an outcome has one or the other
-        return visible_line(f"{outcome.job_id}: {_ENDED_AS[word_for(outcome.error)]}: {outcome.error}")
+        return visible_line(f"{outcome.job_id}: {_ENDED_AS[stand_of_error(outcome)]}: {outcome.error}")
     places = ", ".join(place for one in steps_made(result) for place in places_of(one))
     return visible_line(f"{outcome.job_id}: done: {places}")
 
@@ -193,8 +199,17 @@ def places_of(result: StepResult) -> list[str]:
     return files if result.is_saved else [*files, *urls, *(f"VOD file {one}" for one in result.bare_file_ids)]
 
 
-def _counted(tally: Tally, words: tuple[Word, ...]) -> str:
-    return ", ".join(f"{word} {tally.counts[word].total()}" for word in words)
+def _counted(counts: Counts) -> str:
+    return ", ".join(f"{word} {counts.words[word].total()}" for word in (Word.SAVED, Word.FAILED, Word.UNKNOWN))
+
+
+def _earlier(tally: Tally) -> list[str]:
+    """The line of earlier batches' jobs, from when the first of them is found unsaved."""
+    if not tally.saves_earlier:
+        return []
+    counts = tally.earlier
+    done, asked = counts.words[Word.DONE].total(), counts.asked.total()
+    return [f"{EARLIER}: {done}/{asked}, {_counted(counts)}"]
 
 
 def _limits(tally: Tally, statistics: Statistics) -> str:

@@ -3,34 +3,43 @@
 import asyncio
 import shlex
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
 from ..advice import advice_for
 from ..client import AigcClient
 from ..config import Config
-from ..errors import AccountError, AigcError
+from ..errors import AccountError, AigcError, InvalidRequest, LedgerError
 from ..folders import absolute, prepare_folder
-from ..ledger.reading import IN_FOLDER, reading
+from ..ledger import JobRecord
+from ..ledger.reading import IN_FOLDER, paid_and_unsaved, reading
 from ..plain_text import visible_line
 from ..policy import stops_a_batch
+from ..states import JobState, Kind
 from .batch import Batch, as_file, check_batch
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
 from .progress import TICK_S, Display, display_for
 from .report import tell_page
 from .screen import Exit, complain, from_here, program, warnings_as_notes
-from .summary import in_flight, tell_reasons, tell_results
+from .summary import in_flight, tell_earlier_unknown, tell_reasons, tell_results, tell_unsaved
 from .tally import Tally
+
+T = TypeVar("T")
 
 _STOPPING: Final = (
     "stopping: nothing new is created; waiting (10 s at most) for the creates in flight, whose answers are paid tasks. "
     "Ctrl-C again leaves at once."
+)
+
+_ACCOUNT_REFUSED: Final = (
+    "the service refuses the account: nothing new is created; tasks that are paid for are polled and saved first. "
+    "Ctrl-C stops that."
 )
 
 
@@ -47,7 +56,10 @@ def run(
     """Make everything that a batch file asks for. The same command again continues where it was left.
 
     The whole file is checked before anything is sent. DIR keeps the results and ledger.db, the record of every job,
-    by which nothing that was paid for is created twice. What failed stays failed without --retry-failed.
+    by which nothing that was paid for is created twice. What failed stays failed without --retry-failed. Results in
+    DIR that are paid for and not saved are saved too, whether or not the file still asks for them.
+
+    Exit code 0 says that nothing failed, and that nothing which is or may be paid for is unsaved.
     """
     words = [
         *program().split(" "),
@@ -89,7 +101,9 @@ def carry_out(
     with warnings_as_notes():
         checked = check_batch(batch, client.check)
     prepare_folder(out)
-    tally, began = Tally(checked.totals), time.monotonic()
+    tally, began = Tally(checked.jobs), time.monotonic()
+    with suppress(LedgerError):  # opening the ledger tells more of its fault
+        tally.on_ledger(_jobs_in(ledger))
     error, interrupted = None, False
     try:
         error = asyncio.run(_run(client, _Work(checked, out, retry_failed), tally, before_leaving))
@@ -97,6 +111,7 @@ def carry_out(
         interrupted = True
     tell_results(tally, time.monotonic() - began, from_here(out))
     tell_reasons(tally)
+    tell_earlier_unknown(tally, from_here(out))
     code = _ending(ledger, tally, error, interrupted=interrupted, on_again=on_again)
     tell_page(from_here(out))  # last, so that its failure hides nothing
     return code
@@ -104,16 +119,33 @@ def carry_out(
 
 def _ending(ledger: Path, tally: Tally, error: AigcError | None, *, interrupted: bool, on_again: str) -> Exit:
     """Say how to go on, if there is anything left; the exit code."""
-    if interrupted:
-        with reading(ledger) as kept:
-            complain(f"interrupted; {in_flight(kept.census())}\n{visible_line(on_again)}")
-        return Exit.INTERRUPTED
     if error is not None:
+        with suppress(LedgerError):  # it may be the fault of the ledger itself that is told here
+            _tell_unsaved(ledger)
         # What ends the batch is told here alone.
         advice = f"{advice_for(error)}\n" if stops_a_batch(error) else ""
         complain(f"error: {visible_line(str(error))}\n{advice}when that is fixed, {visible_line(on_again)}")
         return Exit.ACCOUNT_REFUSED if isinstance(error, AccountError) else Exit.FAILED
-    return Exit.FAILED if tally.not_well else Exit.WELL
+    if interrupted:
+        with reading(ledger) as kept:
+            complain(f"interrupted; {in_flight(kept.census())}\n{visible_line(on_again)}")
+        return Exit.INTERRUPTED
+    return Exit.FAILED if _tell_unsaved(ledger) or tally.not_well else Exit.WELL
+
+
+def _tell_unsaved(ledger: Path) -> int:
+    """Tell of the results that are not saved; the number of jobs that are or may be paid for and are not saved."""
+    with reading(ledger) as kept:
+        jobs, (_, urls_end) = kept.census(), kept.unsaved()
+    tell_unsaved(jobs, "the same command again", urls_end)
+    return paid_and_unsaved(jobs)
+
+
+def _jobs_in(ledger: Path) -> Iterator[tuple[str, Kind, JobState]]:
+    """The jobs that earlier runs left in a ledger; none if there is no ledger yet."""
+    if ledger.exists():
+        with reading(ledger) as kept:
+            yield from kept.states()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +168,25 @@ async def _run(client: AigcClient, work: _Work, tally: Tally, before_leaving: Ca
 
 
 async def _outcomes(client: AigcClient, work: _Work, tally: Tally, display: Display) -> AigcError | None:
+    """Run the batch, and beside it save what earlier batches left unsaved: its URLs expire meanwhile."""
     if work.retry_failed:
-        await client.retry_failed()
-    async with _ticking(client, display), client.run(work.batch, save_to=work.out) as outcomes:
+        tally.on_retry(await client.retry_failed())
+    saving = _Saving(client, work.out, tally, display)
+    async with _ticking(client, display), _beside(saving.save(lambda job: not tally.is_named(job.job_id))) as others:
+        error = await _requests(client, work, tally, display)
+        if error is not None and not isinstance(error, AccountError | InvalidRequest):
+            return error
+        if isinstance(error, AccountError) and client.statistics().polling:
+            display.note(_ACCOUNT_REFUSED)
+        ended = await others
+        # The batch has left those that it did not come to, and those whose ids its edited lines share.
+        rest = await saving.save(lambda job: tally.is_named(job.job_id) and not tally.was_given_up(job.job_id))
+        return error or ended or rest
+
+
+async def _requests(client: AigcClient, work: _Work, tally: Tally, display: Display) -> AigcError | None:
+    """Run the batch; the error that ended it early, if one did."""
+    async with client.run(work.batch, save_to=work.out) as outcomes:
         try:
             async for outcome in outcomes:
                 tally.on_outcome(outcome)
@@ -146,6 +194,38 @@ async def _outcomes(client: AigcClient, work: _Work, tally: Tally, display: Disp
         except AigcError as error:
             return error
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Saving:
+    """Saves what is paid for, whether or not the batch asks for it."""
+
+    client: AigcClient
+    out: Path
+    tally: Tally
+    display: Display
+
+    async def save(self, only: Callable[[JobRecord], bool]) -> AigcError | None:
+        """The error that ended it early, if one did."""
+        async with self.client.save_unsaved(save_to=self.out, only=only) as outcomes:
+            try:
+                async for outcome in outcomes:
+                    self.tally.on_saving(outcome)
+                    self.display.ended(outcome)
+            except AigcError as error:
+                return error
+        return None
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Run `work` beside the block; leaving the block ends it."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """`status`: one task at the service, or all jobs of a ledger."""
 
 import asyncio
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
@@ -10,14 +11,14 @@ from typing import Annotated
 import typer
 
 from ..errors import InvalidRequest, TaskNotFound
-from ..ledger.reading import IN_FOLDER, of_state, reading
+from ..ledger.reading import IN_FOLDER, of_state, paid_and_unsaved, reading
 from ..plain_text import visible_line
 from ..states import JobState, Kind, TaskState
 from ..wire.dialect import TaskStatus
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
-from .screen import Exit, complain, say
-from .summary import tell_census
+from .screen import Exit, complain, program, say
+from .summary import tell_census, tell_unsaved
 
 
 def status(
@@ -35,7 +36,7 @@ def status(
 ) -> None:
     """How a batch's folder stands (needs no keys), or one task by its kind and TaskId.
 
-    Exit code 1 says that something in it failed or is unknown.
+    Exit code 1 says that something in the folder failed or is unknown, or is paid for and not saved yet.
     """
     code = _of_ledger(Path(target)) if task_id is None else _of_task(target, task_id, config)
     raise typer.Exit(code)
@@ -46,15 +47,14 @@ def _of_ledger(target: Path) -> Exit:
         raise InvalidRequest(f"which {target}? Give its TaskId: mps-aigc status {target} 4-Aigc…")
     ledger = target if target.is_file() else target / IN_FOLDER
     with reading(ledger) as kept:
-        jobs, (unsaved, url_ends) = kept.census(), kept.unsaved()
+        jobs, (_, urls_end) = kept.census(), kept.unsaved()
     tell_census(jobs)
     at_service = of_state(jobs, JobState.SUBMITTED)
     if at_service:
         say(f"{at_service} at the service: the `run` command that made this folder polls and saves them")
-    if unsaved:
-        by = "" if url_ends is None else f" before {datetime.fromtimestamp(url_ends).astimezone():%Y-%m-%d %H:%M %z}"
-        say(f"{unsaved} done and not saved: the `run` command that made this folder fetches them, if it is run{by}")
-    not_well = of_state(jobs, JobState.FAILED) + of_state(jobs, JobState.UNKNOWN)
+    folder = shlex.quote(str(ledger.parent))
+    tell_unsaved(jobs, f"`{program()} run BATCH.jsonl --out {folder}`", urls_end)
+    not_well = of_state(jobs, JobState.FAILED) + paid_and_unsaved(jobs)
     return Exit.FAILED if not_well else Exit.WELL
 
 

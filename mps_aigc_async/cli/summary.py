@@ -1,28 +1,68 @@
 """What a batch came to: the table, why requests failed, and what to do next."""
 
+import shlex
+import time
+from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from rich import box
 from rich.table import Table
 
 from ..advice import advice_for
-from ..ledger.reading import Census
+from ..ledger.reading import Census, of_state
 from ..plain_text import visible_line
 from ..states import JobState, Kind
-from .screen import console, say
+from .screen import console, program, say
 from .tally import Tally, Word
+
+EARLIER: Final = "from earlier batches"
+"""The row of the ledger's jobs that this batch does not ask for."""
 
 
 def tell_results(tally: Tally, seconds: float, folder: Path) -> None:
     """The table of one run."""
     table = _table("", "asked", *Word, "open")
     for kind, total in tally.totals.items():
-        counts = [tally.counts[word][kind] for word in Word]
+        counts = [tally.batch.words[word][kind] for word in Word]
         table.add_row(f"{kind}s", *(str(number) for number in (total, *counts, tally.open(kind))))
+    earlier = tally.earlier
+    if earlier.asked.total():
+        words = [earlier.words[word].total() for word in Word]
+        still_open = sum(earlier.open(kind) for kind in Kind)
+        table.add_row(EARLIER, *(str(number) for number in (earlier.asked.total(), *words, still_open)))
     console().print(table)
     if any(tally.open(kind) for kind in tally.totals):
         say("open: not begun, or not ended at the service yet")
     say(f"{seconds:.1f} s, files in {visible_line(str(folder))}")
+
+
+def tell_unsaved(jobs: Census, command: str, urls_end: float | None) -> None:
+    """The results that are paid for and not saved, and the `command` that saves them; nothing if there are none.
+
+    `urls_end` is when the first of their URLs expires (Unix seconds), if that is known.
+    """
+    number = of_state(jobs, JobState.DONE)
+    if not number:
+        return
+    ends = "expires" if urls_end is None or urls_end > time.time() else "was to expire"
+    when = "" if urls_end is None else f"; the first of their URLs {ends} at {_minute(urls_end)}"
+    are, them = ("result is", "it") if number == 1 else ("results are", "them")
+    say(f"{number} {are} paid for and not saved: {command} saves {them}{when}")
+
+
+def tell_earlier_unknown(tally: Tally, folder: Path) -> None:
+    """The jobs of earlier batches that only the user can decide: they may be paid for."""
+    number = tally.earlier.words[Word.UNKNOWN].total()
+    if number:
+        say(
+            f"{number} from earlier batches unknown, and perhaps paid for: decide with "
+            f"`{program()} settle {shlex.quote(str(folder))}`"
+        )
+
+
+def _minute(at: float) -> str:
+    return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M %z}"
 
 
 def tell_reasons(tally: Tally) -> None:

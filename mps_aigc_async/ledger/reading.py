@@ -4,7 +4,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,15 @@ _REQUEST: Final = "substr(job_id, 1, length(job_id) - length(kind) - 1)"
 def of_state(jobs: Census, state: JobState) -> int:
     """Jobs of any kind in one state."""
     return sum(jobs.get((kind, state), 0) for kind in Kind)
+
+
+PAID: Final = (JobState.INTENT, JobState.SUBMITTED, JobState.DONE, JobState.UNKNOWN)
+"""The states of a job that is or may be paid for, and whose results are not saved."""
+
+
+def paid_and_unsaved(jobs: Census) -> int:
+    """Jobs that are or may be paid for, and are not saved."""
+    return sum(of_state(jobs, state) for state in PAID)
 
 
 class Reading:
@@ -67,6 +76,12 @@ class Reading:
             except ValueError:
                 _log.error("%s", damaged_row(str(first), f"`kind` or `state` has an unknown value ({count} such jobs)"))
         return census
+
+    def states(self) -> Iterator[tuple[str, Kind, JobState]]:
+        """Each job's id, kind and state, without the rest of its row; damaged rows are skipped (`census` logs them)."""
+        for job_id, kind, state in self._database.execute("SELECT job_id, kind, state FROM jobs"):
+            with suppress(ValueError):
+                yield str(job_id), Kind(kind), JobState(state)
 
     def unsaved(self) -> tuple[int, float | None]:
         """How many jobs are done and not saved, and when the first of their URLs ends (Unix seconds), if that is

@@ -83,6 +83,11 @@ class Overview:
         return self.standings.total()
 
     @property
+    def unsaved(self) -> int:
+        """Results that are paid for and not saved."""
+        return sum(count for (_, state), count in self.jobs.items() if state is JobState.DONE)
+
+    @property
     def kinds(self) -> list[Kind]:
         return [kind for kind in Kind if any(kind is known for known, _ in self.jobs)]
 

@@ -98,9 +98,9 @@ def test_a_missing_extra_is_named(shell: Shell, command: str, monkeypatch: pytes
 def test_what_is_done_and_not_saved_is_told_with_its_end(shell: Shell) -> None:
     write_ledger(shell.folder, [done(submitted(planned("a", Kind.IMAGE), NOW))])
     result = shell.call("status", ".")
-    assert result.exit_code == 0
-    assert "1 done and not saved: the `run` command that made this folder fetches them" in result.stdout
-    assert "if it is run before 2026-01-0" in result.stdout  # 12 hours later, by this machine's clock
+    assert result.exit_code == 1
+    saves = "1 result is paid for and not saved: `mps-aigc run BATCH.jsonl --out .` saves it"
+    assert f"{saves}; the first of their URLs was to expire at 2026-01-0" in result.stdout  # 12 hours later
 
 
 def test_a_report_by_itself(shell: Shell) -> None:

@@ -4,15 +4,13 @@ import os
 import pty
 import re
 import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
 
 from mps_aigc_async.emulator import Emulator
-from mps_aigc_async.emulator.reply import Reply
 
-from .conftest import SECRET_KEY, Shell, chain, served
+from .conftest import SECRET_KEY, Calls, Shell, chain, served
 
 SHOTS = 10
 """So many that a busy machine, which hands a signal over late, has not begun all of them by then."""
@@ -27,7 +25,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_batch_says_how_to_go_on_and_goes_on(
-    shell: Shell, emulator: Emulator, calls: "Calls", number: signal.Signals
+    shell: Shell, emulator: Emulator, calls: Calls, number: signal.Signals
 ) -> None:
     shell.configure(emulator.url)
     shots = [chain(f"shot-{number}") for number in range(SHOTS)]
@@ -51,7 +49,7 @@ def test_an_interrupted_batch_says_how_to_go_on_and_goes_on(
 
 
 def test_a_second_interrupt_leaves_at_once_and_gives_the_terminal_back(
-    shell: Shell, emulator: Emulator, calls: "Calls"
+    shell: Shell, emulator: Emulator, calls: Calls
 ) -> None:
     shell.configure(emulator.url)
     emulator.faults.add(action="CreateAigcImageTask", fault="hang", times=None)
@@ -113,31 +111,6 @@ def test_an_interrupt_while_the_batch_is_read(shell: Shell, emulator: Emulator) 
         _, stderr = process.communicate(timeout=10)
     assert process.returncode == 130
     assert stderr == "interrupted\n"
-
-
-class Calls:
-    """The calls that reach the emulator, which another thread serves."""
-
-    def __init__(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._handle = emulator.service.handle
-        self._answered = threading.Condition()
-        monkeypatch.setattr(emulator.service, "handle", self._told)
-
-    def _told(self, method: str, path: str, headers: Mapping[str, str], body: bytes, now: float) -> Reply:
-        with self._answered:
-            reply = self._handle(method, path, headers, body, now)
-            self._answered.notify_all()
-        return reply
-
-    def until(self, happened: Callable[[], object]) -> None:
-        """Wait until a call has made it true."""
-        with self._answered:
-            assert self._answered.wait_for(happened, timeout=30)
-
-
-@pytest.fixture
-def calls(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Calls:
-    return Calls(emulator, monkeypatch)
 
 
 def read_until(terminal: int, text: bytes) -> bytes:

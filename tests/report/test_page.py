@@ -36,6 +36,12 @@ def test_every_state_is_on_the_page(tmp_path: Path) -> None:
     assert str(tmp_path) not in text
 
 
+def test_what_is_paid_for_and_not_saved_is_counted(tmp_path: Path) -> None:
+    write_ledger(tmp_path, [done(submitted(planned(name, Kind.IMAGE), NOW)) for name in "abc"])
+    page = write(tmp_path, wall=NOW).read_text(encoding="utf-8")
+    assert "<dt>paid for, not saved</dt><dd>3</dd>" in page
+
+
 def test_a_sound_is_heard_and_has_lanes_of_its_own(tmp_path: Path) -> None:
     for name in ("a.png", "a.mp4", "a.mp3", "a+sound.mp4"):
         (tmp_path / name).touch()

@@ -1,0 +1,74 @@
+"""How a job stands by the word of an outcome: pure."""
+
+from collections.abc import Iterator
+
+from ..assembly import BatchItem
+from ..errors import (
+    AigcError,
+    ClientClosed,
+    CreateOutcomeUnknown,
+    DamagedRow,
+    DownloadError,
+    InvalidRequest,
+    LedgerError,
+    ResultExpired,
+    TaskTimeout,
+)
+from ..ledger import JobRecord
+from ..policy import AFTER
+from ..requests import Request
+from ..results import Outcome, StepResult, steps_made
+from ..states import Ending, Kind
+from .asked import Stand, job_ids
+
+AnyOutcome = Outcome[BatchItem] | Outcome[JobRecord]
+"""Of a request of the batch, or of a job that is saved whether the batch asks for it or not."""
+
+
+def stand_of_result(result: StepResult) -> Stand:
+    return Stand.SAVED if result.is_saved else Stand.DONE
+
+
+def stand_of_error(outcome: AnyOutcome) -> Stand | None:
+    """How the job stands whose error ended a request; None where the same command again would go on with it."""
+    error = outcome.error
+    match error:
+        case None:
+            return None
+        case CreateOutcomeUnknown():
+            return Stand.UNKNOWN
+        case DownloadError():
+            return Stand.UNSAVED
+        case ResultExpired():
+            return Stand.FAILED if _is_of_input(error, outcome) else Stand.UNSAVED
+        case DamagedRow():
+            return Stand.FAILED
+        case InvalidRequest():  # with a task, a poll was refused: the task is at the service all the same
+            return Stand.LATE if error.task_id else Stand.REFUSED
+        case TaskTimeout():
+            return Stand.LATE
+        case ClientClosed() | LedgerError():
+            return None
+        case _:
+            after = AFTER[error.ending or Ending.REFUSED]
+            return None if after.create_again or after.stops_creating else Stand.FAILED
+
+
+def _is_of_input(error: AigcError, outcome: AnyOutcome) -> bool:
+    """Whether the URL that has expired is the one that a chain's step goes on from: the step was not created then."""
+    kind = (error.job_id or "").rpartition("/")[2]
+    return any(step.task_id == error.task_id and step.kind != kind for step in steps_made(outcome.partial))
+
+
+def stands_of(outcome: Outcome[BatchItem]) -> Iterator[tuple[str, Stand]]:
+    """What the outcome of a batch's request says of its jobs."""
+    for one in steps_made(outcome.result or outcome.partial):
+        yield f"{outcome.job_id}/{one.kind}", stand_of_result(one)
+    if outcome.error is not None and (stand := stand_of_error(outcome)) is not None:
+        if outcome.error.job_id in {f"{outcome.job_id}/{kind}" for kind in Kind}:
+            yield outcome.error.job_id, stand
+        elif isinstance(outcome.request, Request):
+            # Refused as a whole: it fails at the first step that is not made.
+            made = {f"{outcome.job_id}/{one.kind}" for one in steps_made(outcome.partial)}
+            left = [job_id for job_id, _ in job_ids(outcome.job_id, outcome.request) if job_id not in made]
+            yield from ((job_id, stand) for job_id in left[:1])
