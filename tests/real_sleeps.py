@@ -51,9 +51,9 @@ def recorded() -> Iterator[list[str]]:
         note(seconds, virtual=False)
         sleep(seconds)
 
-    def noted_async_sleep(delay: float, result: object = None) -> Coroutine[Any, Any, Any]:
+    def noted_async_sleep(delay: float, *result: object) -> Coroutine[Any, Any, Any]:
         note(delay, virtual=isinstance(asyncio.get_running_loop(), VirtualTimeLoop))
-        return async_sleep(delay, result)
+        return async_sleep(delay, *result)
 
     with patch.object(time, "sleep", noted_sleep), patch.object(asyncio, "sleep", noted_async_sleep):
         yield sleepers

@@ -32,6 +32,7 @@ from mps_aigc_async import (
 from mps_aigc_async.emulator import Emulator
 
 from .ledger.processes import other_process
+from .watching import Calls
 
 LAKE = ImageRequest(id="lake", prompt="a lake")
 FDS = Path("/proc/self/fd")
@@ -277,15 +278,16 @@ def test_a_client_that_was_left_open_can_be_opened_again(emulator: Emulator, tmp
     assert creates(emulator) == 1
 
 
-def test_closed_from_another_thread_it_is_closed_in_its_own_loop(emulator: Emulator, tmp_path: Path) -> None:
-    ledger = tmp_path / "jobs.db"
+def test_closed_from_another_thread_it_is_closed_in_its_own_loop(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ledger, calls = tmp_path / "jobs.db", Calls(emulator, monkeypatch)
 
     async def main() -> None:
         client = client_for(emulator, ledger)
         await client.__aenter__()
         creating = asyncio.create_task(client.generate(LAKE))
-        while not creates(emulator):  # noqa: ASYNC110 — the emulator's thread tells nobody
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(calls.until, lambda: creates(emulator))
         both = [asyncio.to_thread(in_a_thread, lambda: asyncio.run(client.aclose())) for _ in range(2)]
         assert await asyncio.gather(*both) == [None, None]
         assert isinstance((await asyncio.gather(creating, return_exceptions=True))[0], ClientClosed)

@@ -57,6 +57,14 @@ class Cut(InMemoryTransport):
         return await super().exchange(request, gate, sent)
 
 
+class CallsInMemory:
+    """Calls in memory, and downloads over sockets."""
+
+    def __init__(self, service: Service) -> None:
+        transport = InMemoryTransport(service, wall)
+        self.exchange, self.close = transport.exchange, transport.close
+
+
 def of_creates(action: str, _: float) -> bool:
     return action.startswith("Create")
 
@@ -246,7 +254,10 @@ def test_a_bad_certificate_of_a_results_host_fails_that_download_alone(
 
     async def main() -> None:
         service = in_memory()
-        async with listening(answer, tls=serving(GOOD)) as url, client_of(service) as client:
+        async with (
+            listening(answer, tls=serving(GOOD)) as url,
+            client_of(service, transport=lambda: CallsInMemory(service)) as client,
+        ):
             service.storage.base_url = str(url.origin())
             trust(monkeypatch, OF_ANOTHER_HOST)
             heard = Heard(client)

@@ -7,11 +7,11 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ParamSpec, TypeAlias, TypeVar
+from typing import TypeAlias
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -19,8 +19,7 @@ from typer.testing import CliRunner, Result
 from mps_aigc_async.cli import app
 from mps_aigc_async.emulator import Emulator
 
-P = ParamSpec("P")
-T = TypeVar("T")
+from ..watching import Calls
 
 SECRET_ID = "AKIDOFTHETESTS"
 SECRET_KEY = "THEKEYTHATMUSTNEVERSHOW"
@@ -63,29 +62,6 @@ def served(speed: float = 600.0) -> Iterator[Emulator]:
 def emulator() -> Iterator[Emulator]:
     with served() as running:
         yield running
-
-
-class Calls:
-    """The calls and downloads that reach the emulator, which another thread serves."""
-
-    def __init__(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._answered = threading.Condition()
-        for door in ("handle", "media"):
-            monkeypatch.setattr(emulator.service, door, self._telling(getattr(emulator.service, door)))
-
-    def _telling(self, door: Callable[P, T]) -> Callable[P, T]:
-        def told(*args: P.args, **kwargs: P.kwargs) -> T:
-            with self._answered:
-                answer = door(*args, **kwargs)
-                self._answered.notify_all()
-            return answer
-
-        return told
-
-    def until(self, happened: Callable[[], object]) -> None:
-        """Wait until a call has made it true."""
-        with self._answered:
-            assert self._answered.wait_for(happened, timeout=30)
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 
 from mps_aigc_async.emulator import Emulator
 
-from .conftest import SECRET_KEY, Calls, Shell, chain, served
+from ..watching import Calls
+from .conftest import SECRET_KEY, Shell, chain, served
 
 SHOTS = 10
 """So many that a busy machine, which hands a signal over late, has not begun all of them by then."""

@@ -17,7 +17,8 @@ from mps_aigc_async.requests import content
 from mps_aigc_async.states import Kind
 
 from ..report.batches import done, failed, planned, submitted, unknown, write_ledger
-from .conftest import Calls, Json, Shell, chain, image, served
+from ..watching import Calls
+from .conftest import Json, Shell, chain, image, served
 from .test_run import created, rows
 
 EARLIER = "from earlier batches"
