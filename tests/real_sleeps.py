@@ -52,7 +52,8 @@ def recorded() -> Iterator[list[str]]:
         sleep(seconds)
 
     def noted_async_sleep(delay: float, *result: object) -> Coroutine[Any, Any, Any]:
-        note(delay, virtual=isinstance(asyncio.get_running_loop(), VirtualTimeLoop))
+        # A loop that runs a coroutine made outside of it is a test's own, and no virtual one.
+        note(delay, virtual=isinstance(asyncio._get_running_loop(), VirtualTimeLoop))
         return async_sleep(delay, *result)
 
     with patch.object(time, "sleep", noted_sleep), patch.object(asyncio, "sleep", noted_async_sleep):
