@@ -1,6 +1,7 @@
 """Several clients of one loop on one ledger file: a job is created once, polled by one client, and lost by none."""
 
 import asyncio
+import logging
 import sqlite3
 from collections import Counter
 from contextlib import AsyncExitStack, closing
@@ -31,7 +32,7 @@ from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest, SessionRule
 
-from .support import accepted, client_of, configured, in_memory
+from .support import Heard, accepted, client_of, configured, in_memory
 
 CREATE, POLL = "CreateAigcImageTask", "DescribeAigcImageTask"
 TASK_S = 60.0
@@ -199,6 +200,7 @@ def test_a_create_that_closing_cuts_off_is_in_doubt_for_who_waits_for_it(tmp_pat
         deaf = Deaf(service)
         async with client_of(service, ledger=ledger) as second:
             async with client_of(service, ledger=ledger, transport=lambda: deaf) as first:
+                heard = Heard(first)
                 one = asyncio.create_task(first.generate(LAKE))
                 await deaf.sent.wait()
                 two = asyncio.create_task(second.generate(LAKE))
@@ -206,6 +208,7 @@ def test_a_create_that_closing_cuts_off_is_in_doubt_for_who_waits_for_it(tmp_pat
             with pytest.raises(CreateOutcomeUnknown):
                 await two
             await asyncio.gather(one, return_exceptions=True)
+            assert heard.names("lake/image") == ["Planned", "Paced", "Unknown"]
             assert [job.job_id for job in await second.unknown()] == ["lake/image"]
             assert second.statistics().slots[Kind.IMAGE].running == 1  # its task may run
         assert accepted(service, CREATE) == 1
@@ -213,7 +216,9 @@ def test_a_create_that_closing_cuts_off_is_in_doubt_for_who_waits_for_it(tmp_pat
     run(main())
 
 
-def test_an_answer_that_comes_while_the_first_closes_is_the_seconds_as_well(tmp_path: Path) -> None:
+def test_an_answer_that_comes_while_the_first_closes_is_the_seconds_as_well(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
         service, ledger = in_memory(), tmp_path / "jobs.db"
         deaf = Deaf(service)
@@ -221,6 +226,7 @@ def test_an_answer_that_comes_while_the_first_closes_is_the_seconds_as_well(tmp_
             client_of(service, ledger=ledger) as second,
             client_of(service, ledger=ledger, transport=lambda: deaf) as first,
         ):
+            heard = Heard(first)
             one = asyncio.create_task(first.generate(LAKE))
             await deaf.sent.wait()
             two = asyncio.create_task(second.generate(LAKE))
@@ -230,7 +236,9 @@ def test_an_answer_that_comes_while_the_first_closes_is_the_seconds_as_well(tmp_
             assert (await two).urls
             await end
             await asyncio.gather(one, return_exceptions=True)
+            assert heard.names("lake/image") == ["Planned", "Paced", "Submitted"]
         assert accepted(service, CREATE) == 1
+        assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
     run(main())
 

@@ -8,7 +8,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from copy import copy
-from math import inf
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
@@ -35,8 +34,7 @@ class SharedLedger:
         self._file = file
         self.opened: Final = opened
         self._closed = False
-        self._give_up_at = inf
-        """When this client stops waiting for rows that cannot be written (on the loop's clock)."""
+        self._is_hurried = False
         self._waits: set[asyncio.Timeout] = set()
 
     def __repr__(self) -> str:
@@ -74,11 +72,14 @@ class SharedLedger:
         return await self._usable().counts()
 
     def hurry(self) -> None:
-        """Stop waiting soon for rows that cannot be written. The rows themselves are kept for as long as another client
-        has the file open: they may still be written."""
-        self._give_up_at = min(self._give_up_at, asyncio.get_running_loop().time() + LAST_TRY_S)
+        """Wait only LAST_TRY_S more for each row that cannot be written. A row that comes later, such as that of an
+        answer to a create in flight, has as long. The rows themselves are kept for as long as another client has the
+        file open: they may still be written."""
+        if self._is_hurried:
+            return
+        self._is_hurried = True
         for wait in self._waits:
-            wait.reschedule(self._give_up_at)
+            wait.reschedule(asyncio.get_running_loop().time() + LAST_TRY_S)
 
     async def close(self) -> None:
         """Let go of the file; the last handle closes it. A file whose loop has ended has no user left: it is closed."""
@@ -97,7 +98,7 @@ class SharedLedger:
         return self.opened
 
     async def _written(self, work: Coroutine[Any, Any, T]) -> T:
-        wait = asyncio.timeout_at(None if self._give_up_at == inf else self._give_up_at)
+        wait = asyncio.timeout(LAST_TRY_S if self._is_hurried else None)
         self._waits.add(wait)
         try:
             async with wait:
