@@ -53,6 +53,7 @@ class Ledger(Protocol):
 
     def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
         """All jobs in one state, the oldest first, each once; a damaged row is logged and skipped.
+        A job is listed by the state that `get` tells, though its row may still wait to be written.
         A job that enters or leaves the state meanwhile may be among them or not: a file is read in portions, and the
         loop turns between them."""
         ...
@@ -66,7 +67,7 @@ class Ledger(Protocol):
         ...
 
     async def counts(self) -> Mapping[JobState, int]:
-        """Jobs by state; states without jobs are left out."""
+        """Jobs by state, as `in_state` lists them; states without jobs are left out."""
         ...
 
     def hurry(self) -> None:

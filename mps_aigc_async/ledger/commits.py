@@ -104,12 +104,13 @@ class Commits:
         """The job's row, if one is waiting or being written."""
         return self._pending.get(job_id) or self._writing.get(job_id)
 
+    def waiting(self) -> dict[str, JobRecord]:
+        """The latest row of each job that has one waiting or being written, by the job's id."""
+        return {**self._writing, **self._pending}
+
     def of_task(self, task_id: str) -> JobRecord | None:
         """The job of a task, if its row is waiting or being written."""
-        for job in (*self._pending.values(), *self._writing.values()):
-            if job.task_id == task_id and self.latest(job.job_id) is job:
-                return job
-        return None
+        return next((job for job in self.waiting().values() if job.task_id == task_id), None)
 
     def add(self, job: JobRecord) -> asyncio.Future[None]:
         """Write a row with the next commit; the future ends when this row, or a newer one of the job, is on the disk.
@@ -166,8 +167,7 @@ class Commits:
 
         Not an intent: nobody was told that it is on the disk, so its create was not sent.
         """
-        rows = {**self._writing, **self._pending}
-        left = {job_id: job for job_id, job in rows.items() if job.state is not JobState.INTENT}
+        left = {job_id: job for job_id, job in self.waiting().items() if job.state is not JobState.INTENT}
         self._closed, self._writing, self._pending, self._waiters = True, {}, {}, {}
         with suppress(sqlite3.Error, ValueError):  # a transaction may be open, and its rows are written again
             await self._database.execute("ROLLBACK")
@@ -219,7 +219,7 @@ class Commits:
 
     def _put_back(self, waiters: Mapping[str, list[asyncio.Future[None]]]) -> None:
         """Put the rows back for the next try, except those that a newer row has replaced."""
-        self._pending = {**self._writing, **self._pending}
+        self._pending = self.waiting()
         for job_id, earlier in waiters.items():
             self._waiters[job_id] = [*earlier, *self._waiters.get(job_id, ())]
 

@@ -5,8 +5,10 @@ one (`commits`), so that a saturated batch pays for a few commits a second and n
 """
 
 import asyncio
+import json
 import logging
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -52,6 +54,13 @@ _TWINS: Final = """
     JOIN jobs AS first ON first.rowid = twins.row
 """
 """Jobs whose TaskId an earlier job also has, with that earlier job."""
+
+_COUNTS: Final = """
+    SELECT state, count(*) FROM jobs GROUP BY state
+    UNION ALL
+    SELECT state, -count(*) FROM jobs WHERE job_id IN (SELECT value FROM json_each(?)) GROUP BY state
+"""
+"""The jobs of each state in the file, less those of a list of ids: the index of states alone counts the first."""
 
 _PLANNED_AT: Final = COLUMNS.index("planned_at")
 _STATES: Final = frozenset(JobState)
@@ -226,7 +235,8 @@ class SqliteLedger:
         known = self._commits.latest(job_id)
         if known is not None:
             return known
-        for job in await self._select(f"{_SELECT} WHERE job_id = ?", job_id):
+        for kept in await self._select(f"{_SELECT} WHERE job_id = ?", job_id):
+            job = self._commits.latest(job_id) or kept  # it may have come while the file was read
             if twin := self._submitted_twin(job):
                 raise DamagedRow(twin.message, job_id=job_id, task_id=twin.task_id)
             return job
@@ -246,12 +256,19 @@ class SqliteLedger:
         return None
 
     async def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
+        waiting = [job for job in self._commits.waiting().values() if job.state is state]
+        listed = {job.job_id for job in waiting}
         after = (-inf, 0)
         while True:
             with self._failing("cannot read"):
                 rows = [tuple(row) for row in await self._rows(_NEXT, state.value, *after, PORTION)]
-            for job in list(readable(row[:-1] for row in rows)):
-                if self._submitted_twin(job) is None:
+            read = list(readable(row[:-1] for row in rows))
+            until = read[-1].planned_at if read and len(rows) == PORTION else inf
+            portion = [self._commits.latest(job.job_id) or job for job in read if job.job_id not in listed]
+            portion += [job for job in waiting if job.planned_at <= until]
+            waiting = [job for job in waiting if job.planned_at > until]
+            for job in sorted(portion, key=lambda job: job.planned_at):
+                if job.state is state and self._submitted_twin(job) is None:
                     yield job
             if len(rows) < PORTION:
                 return
@@ -266,9 +283,14 @@ class SqliteLedger:
         await self._commits.execute("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", (FACT + name, value))
 
     async def counts(self) -> Mapping[JobState, int]:
+        waiting = self._commits.waiting()
         with self._failing("cannot read"):
-            rows = await self._rows("SELECT state, count(*) FROM jobs GROUP BY state")
-        return {JobState(state): int(count) for state, count in rows if state in _STATES}
+            rows = await self._rows(_COUNTS, json.dumps(list(waiting)))
+        counts = Counter(job.state for job in waiting.values())
+        for state, count in rows:
+            if state in _STATES:
+                counts[JobState(state)] += int(count)
+        return +counts
 
     def hurry(self) -> None:
         self._commits.hurry()

@@ -761,6 +761,51 @@ async def test_put_is_seen_at_every_moment_of_its_commit(tmp_path: Path, turns: 
         assert await read == intent
 
 
+@pytest.mark.parametrize("turns", range(1, 7))
+async def test_put_is_listed_and_counted_at_every_moment_of_its_commit(tmp_path: Path, turns: int) -> None:
+    """Who was told of a state by `get` finds the job in that state, and in no other."""
+    async with opened(tmp_path / "jobs.db") as ledger:
+        for name, at in (("b", 2.0), ("c", 3.0)):
+            await ledger.put(job(name, at))
+        intents = [job("b", 2.0).moved(JobState.INTENT), job("a", 1.0).moved(JobState.INTENT)]
+        puts = asyncio.gather(*(ledger.put(intent) for intent in intents))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert [known.job_id async for known in ledger.in_state(JobState.INTENT)] == ["a", "b"]
+        await puts
+        puts = asyncio.gather(*(ledger.put(intent.moved(JobState.UNKNOWN)) for intent in intents))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert [known async for known in ledger.in_state(JobState.INTENT)] == []
+        assert dict(await ledger.counts()) == {JobState.UNKNOWN: 2, JobState.PLANNED: 1}
+        await puts
+
+
+@pytest.mark.parametrize("waiting", range(5))
+async def test_rows_that_wait_to_be_written_are_listed_by_their_age(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: int
+) -> None:
+    monkeypatch.setattr(sqlite, "PORTION", 2)
+    names = [f"{number}" for number in range(5)]
+    async with opened(tmp_path / "jobs.db") as ledger:
+        await asyncio.gather(*(ledger.put(job(name, at=int(name))) for name in names if int(name) != waiting))
+        put = asyncio.create_task(ledger.put(job(f"{waiting}", at=waiting)))
+        await asyncio.sleep(0)
+        assert [known.job_id async for known in ledger.in_state(JobState.PLANNED)] == names
+        await put
+
+
+async def test_put_is_seen_by_whoever_began_to_read_before_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as ledger:
+        await ledger.put(job())
+        read = asyncio.create_task(ledger.get("a/image"))
+        await asyncio.sleep(0)
+        intent = job().moved(JobState.INTENT)
+        put = asyncio.create_task(ledger.put(intent))
+        assert await read == intent
+        await put
+
+
 async def test_a_read_that_fails_is_a_ledger_error(tmp_path: Path) -> None:
     async with opened(tmp_path / "jobs.db") as ledger:
         with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:
