@@ -160,12 +160,16 @@ class _File:
         except asyncio.CancelledError:
             self.closing.cancel()
             await asyncio.wait({self.closing})
+            await self._close()  # a task that is cancelled before its first step has closed nothing
             raise
 
     async def _close(self) -> None:
+        """Cancelled before an open file has begun to close, it would leave the lock and SQLite's thread behind: the
+        process could neither open the ledger again nor end. So nothing is awaited before."""
         try:
-            self.opening.cancel()
-            await asyncio.wait({self.opening})
+            if not self.opening.done():
+                self.opening.cancel()
+                await asyncio.wait({self.opening})
             if not self.opening.cancelled() and self.opening.exception() is None:
                 await self.opening.result().close()
         finally:

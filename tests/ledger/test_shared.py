@@ -103,6 +103,27 @@ async def test_the_last_one_that_is_cancelled_while_it_opens_leaves_nothing_open
     await (await join(path, OWNER, openings.open)).close()
 
 
+@pytest.mark.parametrize("cancels", ["its caller", "all tasks"])
+@pytest.mark.parametrize("turns", range(1, 12))
+async def test_the_last_one_that_is_cancelled_while_it_closes_leaves_nothing_open(
+    tmp_path: Path, turns: int, cancels: str
+) -> None:
+    """At any moment; a loop that ends cancels all of its tasks at once."""
+    handle = await join(tmp_path / "jobs.db", OWNER, SqliteLedger.open)
+    await handle.put(job("a"))
+    others = asyncio.all_tasks()
+    closing_it = asyncio.create_task(handle.close())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    for task in asyncio.all_tasks() - others if cancels == "all tasks" else {closing_it}:
+        task.cancel()
+    await asyncio.wait({closing_it})
+    again = await join(tmp_path / "jobs.db", OWNER, SqliteLedger.open)
+    assert await again.get("a") == job("a")
+    await again.close()
+    assert shared._files[asyncio.get_running_loop()] == {}
+
+
 def test_rows_that_a_loop_left_unwritten_are_written_from_another_and_intents_are_not(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
 
