@@ -110,12 +110,12 @@ def test_no_answer_of_dns_is_permanent(name: str) -> None:
         assert permanent_cause(told) == ""
 
 
-@pytest.mark.parametrize("status", [408, 421, 425, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 421, 425, 429, 500, 502, 503, 504, 507, 509, 520, 522, 530, 598, 599])
 def test_a_proxy_that_may_open_a_tunnel_later_is_asked_again(status: int) -> None:
     assert proxy_refusal(status) == ""
 
 
-@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 405, 407, 501])
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 405, 407, 501, 505, 511])
 def test_a_proxys_rule_is_permanent(status: int) -> None:
     assert f"HTTP {status}" in proxy_refusal(status)
 
