@@ -92,9 +92,13 @@ _ERRNOS: Final[Mapping[int, str]] = {
     if hasattr(errno, name)
 }
 
-_PROXY_MAY_PASS: Final = frozenset({408, 421, 425, 429, 500, 502, 503, 504})
-"""Statuses of a proxy that did not open a tunnel this time: too slow, too early, too many, its own trouble or the
-host's. Any other is its rule."""
+_PROXY_MAY_PASS: Final = frozenset({408, 421, 425, 429})
+"""Statuses below 500 of a proxy that did not open a tunnel this time: too slow, another server's, too early, too many.
+Any other is its rule."""
+
+_PROXY_CANNOT: Final = frozenset({501, 505, 511})
+"""Statuses of 500 and above that stay: what it does not know, and a network that wants a login. All others are its own
+trouble or the host's, those without a document too (509, 520 to 530, 599): they count as 500 (RFC 9110, 15)."""
 
 NO_URL: Final = "this is no URL that can be sent: check the address"
 NO_NAME: Final = "the host cannot be a DNS name: each part between two dots has 1 to 63 characters; check the address"
@@ -144,7 +148,7 @@ def proxy_refusal(status: int) -> str:
             "the proxy refuses the user name or password (HTTP 407): correct them in the variable that names the proxy "
             "($https_proxy, $http_proxy or $all_proxy)"
         )
-    if status in _PROXY_MAY_PASS:
+    if status in _PROXY_MAY_PASS or (status >= 500 and status not in _PROXY_CANNOT):
         return ""
     return f"the proxy refuses to connect to this host (HTTP {status}): ask its owner, or name another proxy"
 

@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 MOST_SAID: Final = 300
 """Most characters of the service's message in an error's text; `last_message` has all of it."""
 
+MOST_READ: Final = 100_000
+"""Most characters of any message. An answer may have ten mebibytes of text, and looking at each of its characters would
+stop the loop, and with it the polls of all tasks, for seconds."""
+
 
 class AigcError(Exception):
     """The root. `ending` says how the exchange behind it ended, where there was one."""
@@ -57,7 +61,9 @@ class AigcError(Exception):
         request_id: str | None = None,
         action: str | None = None,
     ) -> None:
-        message = visible(message)  # file names, ids and pydantic's words are in it, and loggers print it as it is
+        message = visible(
+            message[:MOST_READ]
+        )  # file names, ids and pydantic's words are in it, and loggers print it as it is
         super().__init__(message)
         self.message = message
         self.job_id = job_id

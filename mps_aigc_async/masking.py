@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar, cast
 from urllib.parse import unquote
 
 from .errors import AigcError
-from .plain_text import without_invisible
+from .plain_text import STAND_IN, without_invisible
 
 T = TypeVar("T")
 ErrorT = TypeVar("ErrorT", bound=AigcError)
@@ -102,7 +102,8 @@ class Mask:
 
     def _masked(self, text: str, signature: str, width: int) -> str:
         text = self._hidden(one_line(text), signature, width)
-        plain = _unescaped(text)
+        # An error's text has stand-ins already, where invisible characters parted a secret.
+        plain = _unescaped(text).replace(STAND_IN, "")
         # Below its escapes it is for people as well; with the escapes it would still hold the secret.
         if plain != text and (hidden := self._hidden(plain, signature, width)) != plain:
             text = hidden

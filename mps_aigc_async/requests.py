@@ -84,6 +84,8 @@ REQUEST_ID: Final = re.compile(r"[^\x00-\x1f\x7f]{1,120}")
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
+UNWRITABLE_NUMBER: Final = "a number that JSON cannot hold: infinite, none at all (NaN), or with too many digits"
+
 _DATA_URL: Final = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
 
 
@@ -284,12 +286,22 @@ class _TaskRequest(Value):
 
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:
-        try:
-            self.model_dump_json()
-            json.dumps(self.additional_parameters, ensure_ascii=False).encode()  # pydantic mends its keys, we send them
-        except ValueError:  # JSON can hold it (`"\ud83c"`), UTF-8 cannot
-            raise ValueError(CUT) from None
+        for name, value in self.model_dump().items():  # as Python's values: in JSON's, pydantic mends the keys we send
+            if why := _unwritable(value):
+                raise _refusal((name,), None, why)  # nobody could write the value into an answer either
         return self
+
+
+def _unwritable(value: object) -> str:
+    """The reason why a value is in no JSON text that can be sent; empty if it can be. A model of the user's decides for
+    the requests in it whether numbers may be infinite, and JSON can hold a cut text (`"\\ud83c"`) that UTF-8 cannot."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False, skipkeys=True, default=str).encode()
+    except UnicodeError:
+        return CUT
+    except ValueError:
+        return UNWRITABLE_NUMBER
+    return ""
 
 
 class _PictureRequest(_TaskRequest):

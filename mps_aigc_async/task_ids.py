@@ -4,7 +4,7 @@ from .errors import InvalidRequest
 from .plain_text import visible_line
 
 
-def require_task_id(task_id: str) -> str:
+def require_task_id(task_id: object) -> str:
     """The TaskId, if it can be one. Raises InvalidRequest that shows an odd character by its escape.
 
     No service's id has a blank in it. One that cannot be seen, or half a character, came along with the copy: the
@@ -17,6 +17,8 @@ def require_task_id(task_id: str) -> str:
         ...
     mps_aigc_async.errors.InvalidRequest: '4-AigcImage\\u200b-0123' is no TaskId: it has U+200B in it, copy it again
     """
+    if not isinstance(task_id, str):  # an untyped program's: a number from a table, or none
+        raise InvalidRequest(f"a TaskId is a text, and {type(task_id).__name__} is none")
     odd = next((char for char in task_id if char.isspace() or visible_line(char) != char), "")
     if odd:
         raise InvalidRequest(f"{task_id!r} is no TaskId: it has {_name_of(odd)} in it, copy it again")

@@ -5,6 +5,7 @@ handshake or a queue below the pace would bunch sends that were paced apart. The
 apart: before it nothing was delivered; after it, without an answer, the outcome is unknown.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ MAX_ANSWER_BYTES: Final = 10 * 1024 * 1024
 KEEPALIVE_S: Final = 30.0
 """Idle connections are dropped by us before a usual gateway (60 to 75 s) does: one that the server closes just as a
 create goes out makes an outcome unknown."""
+
+ONE_HOSTS_S: Final = 10.0
+"""Seconds for which a certificate or handshake that fails is taken for one host's, where others have answered: behind a
+load balancer one may be set up wrongly, or be about to get its new certificate. A few attempts meet the others."""
 
 Gate = Callable[[], Awaitable[None]]
 Sent = Callable[[], None]
@@ -212,6 +217,8 @@ class AiohttpTransport:
         self._origin = str(endpoint.origin())
         self._timeouts = timeouts or Timeouts()
         self._proxy = proxy_for(endpoint)
+        self._has_answered = False
+        self._tls_fails_since: float | None = None
         self._session = aiohttp.ClientSession(
             # limit=0: nothing may queue below the pace (after a 4 s hiccup aiohttp's default of 100 connections let
             # 146 calls arrive in one second).
@@ -251,7 +258,10 @@ class AiohttpTransport:
 
     def _mapped(self, error: Exception, exchange: _Exchange) -> TransportError:
         if not exchange.delivered and (cause := self._permanent_cause(error)):
-            return Unreachable(f"cannot reach {self._host()}: {cause}", ending=Ending.UNREACHABLE)
+            why = f"cannot reach {self._host()}: {cause}"
+            if self._may_be_one_hosts(error):
+                return TransportError(why, ending=Ending.NEVER_DELIVERED)
+            return Unreachable(why, ending=Ending.UNREACHABLE)
         ending = exchange.ending_with(error)
         if not isinstance(error, (*NETWORK, ValueError)):
             report(error, "exchanging a request for its answer")
@@ -259,6 +269,15 @@ class AiohttpTransport:
 
     def _permanent_cause(self, error: Exception) -> str:
         return "the client is closed" if self._session.closed else permanent_cause(error)
+
+    def _may_be_one_hosts(self, error: Exception) -> bool:
+        """Whether another host behind the same name may fare better, by what has answered before."""
+        if not self._has_answered or not isinstance(error, aiohttp.ClientSSLError):
+            return False
+        now = asyncio.get_running_loop().time()
+        if self._tls_fails_since is None:
+            self._tls_fails_since = now
+        return now - self._tls_fails_since < ONE_HOSTS_S
 
     async def _send(self, request: HttpRequest) -> HttpAnswer:
         async with self._session.request(
@@ -278,6 +297,7 @@ class AiohttpTransport:
                         f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB", ending=Ending.UNKNOWN
                     )
                 chunks.append(chunk)
+            self._has_answered, self._tls_fails_since = True, None
             headers = {name.lower(): value for name, value in response.headers.items()}
             return HttpAnswer(response.status, headers, b"".join(chunks))
 

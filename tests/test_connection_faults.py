@@ -16,10 +16,11 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+import mps_aigc_async.transport
 from mps_aigc_async import Kind
 from mps_aigc_async.connection_faults import permanent_cause, proxy_refusal
 from mps_aigc_async.downloads import Downloads
-from mps_aigc_async.errors import ConfigError, DownloadError, Unreachable
+from mps_aigc_async.errors import ConfigError, DownloadError, TransportError, Unreachable
 from mps_aigc_async.states import Ending
 from mps_aigc_async.transport import AiohttpTransport, parse_endpoint
 from mps_aigc_async.wire.dialect import HttpRequest
@@ -110,12 +111,12 @@ def test_no_answer_of_dns_is_permanent(name: str) -> None:
         assert permanent_cause(told) == ""
 
 
-@pytest.mark.parametrize("status", [408, 421, 425, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 421, 425, 429, 500, 502, 503, 504, 507, 509, 520, 522, 530, 598, 599])
 def test_a_proxy_that_may_open_a_tunnel_later_is_asked_again(status: int) -> None:
     assert proxy_refusal(status) == ""
 
 
-@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 405, 407, 501])
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 405, 407, 501, 505, 511])
 def test_a_proxys_rule_is_permanent(status: int) -> None:
     assert f"HTTP {status}" in proxy_refusal(status)
 
@@ -337,6 +338,51 @@ async def test_a_redirect_to_a_bad_certificate_names_that_host(tmp_path: Path) -
 
 
 # --- our own side -----------------------------------------------------------------------------------------------------
+
+
+async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+
+
+def in_turn(*certificates: Path) -> ssl.SSLContext:
+    """The context of a load balancer whose hosts show these certificates, each to one connection."""
+    balancer, hosts = serving(certificates[0]), iter([serving(certificate) for certificate in certificates])
+
+    def choose(connection: ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
+        connection.context = next(hosts)
+
+    balancer.sni_callback = choose
+    return balancer
+
+
+async def test_one_bad_certificate_among_hosts_that_answer_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    trust(monkeypatch, GOOD)
+    async with listening(answering, tls=in_turn(GOOD, EXPIRED, GOOD, EXPIRED)) as url:
+        transport = AiohttpTransport(url.with_host("localhost"))
+        try:
+            for _ in range(2):
+                assert (await transport.exchange(REQUEST, at_once)).status == 200
+                with pytest.raises(TransportError, match="the certificate of localhost") as failed:
+                    await transport.exchange(REQUEST, at_once)
+                assert failed.value.ending is Ending.NEVER_DELIVERED
+        finally:
+            await transport.close()
+
+
+async def test_a_certificate_that_stays_bad_is_permanent_though_others_were_good(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trust(monkeypatch, GOOD)
+    monkeypatch.setattr(mps_aigc_async.transport, "ONE_HOSTS_S", 0.0)
+    async with listening(answering, tls=in_turn(GOOD, EXPIRED)) as url:
+        transport = AiohttpTransport(url.with_host("localhost"))
+        try:
+            assert (await transport.exchange(REQUEST, at_once)).status == 200
+            with pytest.raises(Unreachable, match="the certificate of localhost"):
+                await transport.exchange(REQUEST, at_once)
+        finally:
+            await transport.close()
 
 
 async def test_a_closed_transport_is_not_asked_again() -> None:

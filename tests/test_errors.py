@@ -8,7 +8,7 @@ import pytest
 
 import mps_aigc_async
 from mps_aigc_async import errors
-from mps_aigc_async.errors import AigcError, ServiceError, TransportError, from_record, to_record
+from mps_aigc_async.errors import MOST_READ, AigcError, ServiceError, TransportError, from_record, to_record
 from mps_aigc_async.states import Ending
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, AigcError)]
@@ -134,3 +134,10 @@ def test_a_record_of_another_version_is_a_plain_error(record: dict[str, str]) ->
     error = from_record(record, job_id="a", task_id="4-1")
     assert type(error) is AigcError
     assert (error.message, error.job_id, error.task_id) == (record.get("message", ""), "a", "4-1")
+
+
+@pytest.mark.parametrize("char", ["x", "\u200b", "黑"])
+def test_a_message_of_mebibytes_is_cut(char: str) -> None:
+    """To look at each character of such an answer would stop the loop for seconds."""
+    error = ServiceError("Code", char * (10 << 20))
+    assert len(error.message) == MOST_READ

@@ -228,5 +228,19 @@ def test_an_errors_ids_of_ours_stay() -> None:
     assert (masked.job_id, masked.action, masked.ending) == (f"my {KEY}\u200b", "CreateAigcImageTask", Ending.UNKNOWN)
 
 
+@pytest.mark.parametrize("between", ["\u200b", "\x00", "\ufffd", "\u2060", "\u3164"])
+def test_characters_that_cannot_be_seen_part_no_secret_in_an_error(between: str) -> None:
+    """An error shows a stand-in for each, before the mask sees its text."""
+    parted = between.join(KEY[at : at + 5] for at in range(0, len(KEY), 5))
+    error = MASK.error(ServiceError("Denied", f"denied: {parted} !"))
+    assert error.message == "denied: *** !"
+    assert str(error) == "Denied: denied: *** !"
+    assert error.args == ("denied: *** !",)
+
+
+def test_a_stand_in_stays_where_it_parts_no_secret() -> None:
+    assert MASK.error(ServiceError("Denied", "red\x1b[0m")).message == "red\ufffd[0m"
+
+
 def test_a_mask_shows_nothing_of_its_secrets() -> None:
     assert repr(MASK) == str(MASK) == "<Mask>"

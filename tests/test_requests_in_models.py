@@ -1,6 +1,7 @@
 """Requests inside a user's own pydantic model: its errors have the path to the field; a request alone keeps ours."""
 
 import json
+import math
 import pickle
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -19,6 +20,7 @@ from mps_aigc_async import (
     VodOptions,
 )
 from mps_aigc_async.errors import FieldFault
+from mps_aigc_async.plain_text import CUT
 from mps_aigc_async.requests import Request, Step, parse
 
 FRAME = "https://a/1.png"
@@ -92,6 +94,31 @@ FAULTS: list[tuple[dict[str, Any], tuple[str | int, ...], str]] = [
         "is the chain's own video",
     ),
 ]
+
+UNWRITABLE: list[tuple[dict[str, Any], tuple[str | int, ...], str]] = [
+    ({"shot": {"prompt": "\ud83c"}}, ("shot", "prompt"), CUT),
+    ({"shot": {"prompt": "x", "additional_parameters": {"\ud83c": 1}}}, ("shot", "additional_parameters"), CUT),
+    ({"shot": {"prompt": "x", "vod": {"ext_info": {"\ud83c": 1}}}}, ("shot", "vod"), CUT),
+    ({"shot": {"prompt": "x", "additional_parameters": {"a": math.nan}}}, ("shot", "additional_parameters"), "NaN"),
+    ({"shot": {"prompt": "x", "additional_parameters": {"a": [math.inf]}}}, ("shot", "additional_parameters"), "NaN"),
+    ({"shot": {"prompt": "x", "additional_parameters": {"a": 10**5000}}}, ("shot", "additional_parameters"), "digits"),
+    ({"shot": {"prompt": "x", "output_count": 10**5000}}, ("shot", "output_count"), "digits"),
+]
+"""Values that no JSON text can carry: a ledger could not read the paid request again."""
+
+
+@pytest.mark.parametrize(("value", "where", "why"), UNWRITABLE)
+def test_a_value_that_cannot_be_written_is_refused_in_a_users_model_too(
+    value: dict[str, Any], where: tuple[str | int, ...], why: str
+) -> None:
+    with pytest.raises(ValidationError, match=why.partition(" (")[0]) as refused:
+        Scene.model_validate(value)
+    assert locations(refused.value) == [where]
+
+
+def test_a_users_models_json_with_no_number_is_refused() -> None:
+    with pytest.raises(ValidationError, match="NaN"):
+        Scene.model_validate_json('{"shot": {"prompt": "x", "additional_parameters": {"a": NaN}}}')
 
 
 @pytest.mark.parametrize(("value", "where", "why"), FAULTS)
@@ -241,6 +268,8 @@ def test_a_request_by_position_is_refused_in_our_words() -> None:
             "video.first_frame",
         ),
         (VodFile, ""),
+        (lambda: ImageRequest(prompt="x", negative_prompt="\ud83c"), "negative_prompt"),
+        (lambda: parse({"image": {"prompt": "x", "output_count": 10**5000}}), "image.output_count"),
         (lambda: CosStore(bucket="", region="r"), "bucket"),
         (lambda: parse({"video": {"prompt": "x", "vod": {"seed": True}}}), "video.vod.seed"),
         (lambda: parse({"video": {}}), "video.prompt"),

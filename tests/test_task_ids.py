@@ -1,5 +1,7 @@
 """TaskIds as users copy them."""
 
+from typing import Any
+
 import pytest
 
 from mps_aigc_async import AigcClient, Attach, InvalidRequest, Kind
@@ -31,6 +33,16 @@ def test_what_is_none_is_refused_where_it_is_given(task_id: str) -> None:
         with pytest.raises(InvalidRequest, match="is no TaskId") as raised:
             given()
         assert not STEERS.search(str(raised.value))
+
+
+@pytest.mark.parametrize("task_id", [123456789, 4.0, None, b"4-1"])
+async def test_an_id_that_is_no_text_is_refused_where_it_is_given(task_id: Any) -> None:  # noqa: ANN401 — an untyped program's
+    async with AigcClient(configured()) as client:
+        for given in (lambda: Attach(task_id), lambda: client.attach(Kind.IMAGE, task_id)):
+            with pytest.raises(InvalidRequest, match="a TaskId is a text"):
+                given()
+        with pytest.raises(InvalidRequest, match="a TaskId is a text"):
+            await client.status(Kind.IMAGE, task_id)
 
 
 @pytest.mark.parametrize("task_id", ODD)

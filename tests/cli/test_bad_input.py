@@ -40,7 +40,7 @@ def nothing_sent(emulator: Emulator) -> Iterator[None]:
         ({"images": {}}, "line 2: unknown key 'images'"),
         ({"id": "first", "image": {"prompt": "b"}}, "line 2: id 'first' is on line 1 already"),
         ({"video": {"prompt": "a", "first_frame": "here.png"}}, "line 2: first_frame: "),
-        (b'{"image": {"prompt": "\\ud800"}}', "line 2: image: a text was cut in the middle of a character"),
+        (b'{"image": {"prompt": "\\ud800"}}', "line 2: image.prompt: a text was cut in the middle of a character"),
     ],
 )
 def test_a_faulty_line(shell: Shell, emulator: Emulator, line: Line, told: str) -> None:
