@@ -17,10 +17,13 @@ The first three have a `Retry-After` header, if `retry_after` is set.
 InternalError and a gateway's 502 can mean, and why a client must not send such a create again by itself.
 """
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Generic, Literal, TypeAlias, TypeVar, get_args
+
+from .actions import Action
 
 FaultName: TypeAlias = Literal[
     "error", "http_status", "not_json", "reset_before", "reset_after", "hang", "delay", "fail_later"
@@ -54,9 +57,11 @@ class Rule:
     """Counts down; None is for ever."""
     probability: float
     after: int = field(default=0, kw_only=True)
-    """Counts down: so many calls pass first."""
+    """Counts down: so many calls come first, whatever befalls them."""
 
     def __post_init__(self) -> None:
+        if self.times is not None and self.times < 1:
+            raise ValueError(f"a fault happens at least once, or for ever (None): times={self.times}")
         if not 0 <= self.probability <= 1:
             raise ValueError(f"a probability is between 0 and 1: {self.probability}")
         if self.after < 0:
@@ -80,13 +85,12 @@ class Rules(Generic[RuleT]):
         self.rules.clear()
 
     def draw(self, action: str) -> RuleT | None:
-        """The rule that befalls this call, used up."""
-        for rule in self.rules:
-            if not rule.concerns(action):
-                continue
-            if rule.after > 0:
-                rule.after -= 1
-                continue
+        """The rule that befalls this call, used up. The call counts for the rules that wait, whichever befalls it."""
+        concerned = [rule for rule in self.rules if rule.concerns(action)]
+        ready = [rule for rule in concerned if rule.after == 0]
+        for rule in concerned:
+            rule.after = max(0, rule.after - 1)
+        for rule in ready:
             if rule.probability < 1 and self.random.random() >= rule.probability:
                 continue
             if rule.times is not None:
@@ -110,11 +114,12 @@ class Fault(Rule):
 class Faults(Rules[Fault]):
     """What befalls the calls of one emulator."""
 
-    __slots__ = ("_actions",)
+    __slots__ = ("_actions", "_creates")
 
-    def __init__(self, random: Random, actions: Iterable[str]) -> None:
+    def __init__(self, random: Random, actions: Mapping[str, Action]) -> None:
         super().__init__(random)
         self._actions = tuple(actions)
+        self._creates = frozenset(name for name, action in actions.items() if action.verb == "create")
 
     def add(
         self,
@@ -138,8 +143,9 @@ class Faults(Rules[Fault]):
             faults.add(action="CreateAigcImageTask", fault="fail_later", code="ModelGenerateFailed")
             faults.add(action="DescribeAigcImageTask", fault="http_status", status=500, after=2)  # the third poll
 
-        `after` lets so many calls of the action pass first. Raises ValueError for a fault or an action that there is
-        not.
+        `after` is how many calls of the action come first, whatever other faults befall them. Raises ValueError for a
+        fault or an action that there is not, and for what could never happen: a delay of 0 s, a Describe that fails
+        later.
         With a `probability`, each call draws (seeded) until it has happened `times` times; pass `times=None` to make
         it a rate of failure. `code` belongs to `error` and `fail_later`, `status` to `http_status` (502 by default) and
         to the relay's `error`; `seconds` delays any of them. `retry_after` is the header's
@@ -152,7 +158,11 @@ class Faults(Rules[Fault]):
         takes_place = _ACCEPTED[fault] if accepted is None else accepted
         if fault == "reset_before" and takes_place:
             raise ValueError("reset_before accepts nothing; use reset_after")
-        if fault == "fail_later" and (action is None or not takes_place):
+        if fault == "fail_later" and not (takes_place and action in self._creates):
             raise ValueError("fail_later befalls a create that was accepted: name its action")
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"an answer is late by a number of seconds: {seconds}")
+        if fault == "delay" and seconds == 0:
+            raise ValueError("how late? delay needs seconds")
         rule = Fault(action, times, probability, fault, takes_place, code, status, seconds, retry_after, after=after)
         self.rules.append(rule)

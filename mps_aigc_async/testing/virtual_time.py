@@ -13,10 +13,9 @@ import selectors
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import wraps
 from typing import Any, Final, TypeVar
-from unittest.mock import patch
 
 import aiosqlite
 
@@ -70,6 +69,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self) -> None:
+        _hold_for_sqlite()
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
         self.set_debug(False)
@@ -129,19 +129,37 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
     """`asyncio.run` in virtual time. `debug` switches asyncio's debug mode on."""
-    with _sqlite_in_real_time(), asyncio.Runner(debug=debug, loop_factory=VirtualTimeLoop) as runner:
+    if _loop_runs():  # a runner finds this late, and then cannot take down the loop that it has made
+        raise RuntimeError("run() cannot be called where a loop runs already: call it in a test without `async`")
+    with asyncio.Runner(debug=debug, loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)
 
 
-@contextmanager
-def _sqlite_in_real_time() -> Iterator[None]:
-    """aiosqlite has a thread of its own, which the loop does not know: without this the clock would run away from a
-    commit by hours. Everything that it does passes one of these methods."""
-    with ExitStack() as patches:
-        for name, counted in (("_connect", _counted), ("_execute", _held), ("close", _counted)):
-            original = getattr(aiosqlite.Connection, name)
-            patches.enter_context(patch.object(aiosqlite.Connection, name, counted(original)))
-        yield
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+_HOLDING: Final[set[object]] = set()
+"""The methods of aiosqlite's that hold the clock."""
+
+
+def _hold_for_sqlite() -> None:
+    """Replace aiosqlite's methods by ones that hold the clock of the virtual loop that calls them, if one does.
+
+    aiosqlite has a thread of its own, which the loop does not know: without this the clock would run away from a commit
+    by hours. Everything that it does passes one of these methods. They stay replaced, since other loops, of other
+    threads too, may run on: in a loop of another kind they only hand through.
+    """
+    for name, counted in (("_connect", _counted), ("_execute", _held), ("close", _counted)):
+        method = getattr(aiosqlite.Connection, name)
+        if method not in _HOLDING:
+            holding = counted(method)
+            _HOLDING.add(holding)
+            setattr(aiosqlite.Connection, name, holding)
 
 
 def _counted(original: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:

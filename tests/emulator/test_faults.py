@@ -187,6 +187,34 @@ def test_so_many_calls_pass_before_a_fault() -> None:
         caller.service.faults.add(fault="error", after=-1)
 
 
+def test_calls_that_another_fault_befalls_count_too() -> None:
+    caller = InMemory()
+    caller.service.faults.add(action=CREATE, fault="error", code="First")
+    caller.service.faults.add(action=CREATE, fault="error", code="Second", after=1)
+    codes = [code_of(caller.call(CREATE, {"Prompt": "x"})) for _ in range(3)]
+    assert codes == ["First", "Second", None]
+
+
+@pytest.mark.parametrize("action", ["DescribeAigcImageTask", "relay:query", MEDIA])
+def test_only_a_create_makes_a_task_that_fails_later(action: str) -> None:
+    with pytest.raises(ValueError, match="befalls a create"):
+        InMemory().service.faults.add(action=action, fault="fail_later")
+
+
+def test_a_fault_that_could_never_be_seen_is_a_mistake() -> None:
+    faults = InMemory().service.faults
+    with pytest.raises(ValueError, match="how late"):
+        faults.add(action=CREATE, fault="delay")
+    with pytest.raises(ValueError, match="times=0"):
+        faults.add(action=CREATE, fault="hang", times=0)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_no_answer_comes_before_its_call(seconds: float) -> None:
+    with pytest.raises(ValueError, match="number of seconds"):
+        InMemory().service.faults.add(action=CREATE, fault="delay", seconds=seconds)
+
+
 @pytest.mark.parametrize("action", ["CreateAigcImagTask", "media", "vod:CreateAigcAudioTask"])
 def test_a_fault_of_an_action_that_there_is_not_would_never_happen(action: str) -> None:
     with pytest.raises(ValueError, match=f"no such action: '{action}'; there are CreateAigcImageTask"):
