@@ -58,7 +58,8 @@ def test_a_task_too_many_is_made_twice_and_lost(facts: Facts) -> None:
 
 def test_another_jobs_task_file_or_frame_is_found(facts: Facts) -> None:
     one, other = _saved(facts, Kind.IMAGE), _saved(facts, Kind.VIDEO)
-    wrong = checks.swapped(_with(facts, one, replace(one, task_id=other.task_id, files=other.files)))
+    # Without the bytes that crossed a request: they may excuse this very exchange.
+    wrong = checks.swapped(replace(_with(facts, one, replace(one, task_id=other.task_id, files=other.files)), taken=[]))
     assert any(text.startswith(f"{one.job_id} has task {other.task_id}") for text in wrong)
     assert any(text.startswith(f"{one.job_id}: {other.files[0]}") for text in wrong)
     assert any("/video begins with" in text for text in wrong)
