@@ -24,13 +24,13 @@ from .errors import (
     Throttled,
     TransportError,
     UnexpectedError,
-    Unreachable,
 )
 from .faults import as_aigc_error
 from .ledger import JobRecord
 from .ledger.record import request_of
 from .limits import AccountLimits, HeldBack, SendTime, Slot
 from .ownership import Owner
+from .policy import stops_a_batch
 from .states import Ending, Kind, TaskFault, TaskState
 from .task_ends import NOT_FOUND_MOST, not_found, says_no_task
 from .tempo import Tempo
@@ -358,7 +358,7 @@ class Poller:
 
     def _tell_of_failure(self, watch: Watch, error: AigcError) -> None:
         """Log a poll that failed. A cause that somebody has to correct is a warning, once until a poll is answered."""
-        is_news = isinstance(error, Unreachable) and not self._is_cut_off
+        is_news = stops_a_batch(error) and not self._is_cut_off
         self._is_cut_off = self._is_cut_off or is_news
         level, goes_on = (logging.WARNING, "; the tasks in flight are polled on") if is_news else (logging.INFO, "")
         _log.log(level, "poll %d of task %s in a row failed: %s%s", watch.failures, watch.task_id, error, goes_on)

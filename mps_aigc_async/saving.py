@@ -143,8 +143,8 @@ class Saver:
         ]
         lost = [
             DownloadError(f"there is no URL for file {result.file_id}: {why}")
-            for result in results.values()
-            if not urls.get(result.file_id)
+            for number, result in results.items()
+            if not urls.get(result.file_id) and not await row.keep_moved(number, folder)
         ]
         for error in lost:
             error.refused = why == NOT_THERE
@@ -184,7 +184,7 @@ class Saver:
                 on_retry=lambda error, delay_s: self._emit_retry(job, error, delay_s),
             )
         except DownloadError as error:
-            return [error]
+            return [] if error.refused and await row.keep_moved(number, folder) else [error]
         await row.keep(number, file)
         return []
 
@@ -241,6 +241,24 @@ class _Row:
             self._missing.discard(number)
             if self._missing:
                 await self._ledger.put(self.job.moved(self.job.state, files=tuple(self.files)))
+
+    async def keep_moved(self, number: int, folder: Path) -> bool:
+        """Whether a result that was saved elsewhere is a file of the same name in this folder: keep it from there.
+
+        A user has moved the folder. Only for a result that can no longer be had: one that can is fetched and compared.
+        """
+        name = Path(self.job.files[number]).name if number < len(self.job.files) else ""
+        if not name or not await asyncio.to_thread(_has_content, folder / name):
+            return False
+        await self.keep(number, folder / name)
+        return True
+
+
+def _has_content(file: Path) -> bool:
+    try:
+        return file.is_file() and file.stat().st_size > 0
+    except (OSError, ValueError):
+        return False
 
 
 async def _run_all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

@@ -552,3 +552,39 @@ def test_a_result_that_was_never_saved_has_no_files() -> None:
     assert not made.is_saved
     assert not replace(made, files=(Path("a"),)).is_saved
     assert replace(made, files=(Path("a"), Path("b"))).is_saved
+
+
+def test_a_saved_file_whose_folder_was_moved_is_kept_where_it_is_now(tmp_path: Path) -> None:
+    async def main() -> None:
+        (tmp_path / "old").mkdir()
+        async with bench_in(tmp_path / "old") as bench:
+            bench.storage.answers = {"/a": PNG}
+            await bench.done("/a")
+            await bench.save()
+            bench.folder = (tmp_path / "old").rename(tmp_path / "new")
+            bench.storage.answers = {"/a": 403}
+            later(bench, 2 * LIFE_S)
+            saved = await bench.save()
+            assert saved.files == (str(bench.folder / "shot.png"),)
+            # A file that was emptied is none.
+            (bench.folder / "shot.png").write_bytes(b"")
+            bench.folder = bench.folder.rename(tmp_path / "third")
+            with pytest.raises(ResultExpired):
+                await bench.save()
+
+    run(main())
+
+
+def test_a_file_of_that_name_is_compared_while_the_url_lives(tmp_path: Path) -> None:
+    async def main() -> None:
+        (tmp_path / "old").mkdir()
+        async with bench_in(tmp_path / "old") as bench:
+            bench.storage.answers = {"/a": PNG}
+            await bench.done("/a")
+            await bench.save()
+            bench.folder = (tmp_path / "old").rename(tmp_path / "new")
+            (bench.folder / "shot.png").write_bytes(PNG + b"another")
+            with pytest.raises(DownloadError, match="exists with other content"):
+                await bench.save()
+
+    run(main())

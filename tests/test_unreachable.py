@@ -274,3 +274,26 @@ def test_a_bad_certificate_of_a_results_host_fails_that_download_alone(
         assert accepted(service, "CreateAigcImageTask") == 3
 
     run(main())
+
+
+def test_keys_that_are_refused_while_tasks_run_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """As when they are revoked: the tasks are polled on for hours, and only somebody who is told can end that."""
+
+    async def main() -> None:
+        service = in_memory(image_seconds=(60.0, 60.0))
+        async with client_of(service, configured(images=2)) as client:
+            tasks = [await client.submit(shot) for shot in SHOTS[:2]]
+            service.faults.add(
+                action="DescribeAigcImageTask", fault="error", code="AuthFailure.SignatureFailure", times=None
+            )
+            waiting = asyncio.gather(*(task.wait() for task in tasks))
+            await asyncio.sleep(300)
+            service.faults.clear()
+            assert all(one.urls for one in await waiting)
+
+    with caplog.at_level(logging.INFO):
+        run(main())
+    warned = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warned) == 1
+    assert "AuthFailure.SignatureFailure" in warned[0].message
+    assert "the tasks in flight are polled on" in warned[0].message

@@ -89,6 +89,8 @@ def as_file(given: Path) -> Iterator[Path]:
         copy = Path(folder, "batch.jsonl")
         with copy.open("wb") as target:
             if from_stdin:
+                if sys.stdin is None:  # it was closed when this program began
+                    raise ConfigError("cannot read the batch from stdin: it is closed")
                 shutil.copyfileobj(sys.stdin.buffer, target)
             else:
                 with given.open("rb") as source:

@@ -136,9 +136,9 @@ def _ending(ledger: Path, tally: Tally, error: AigcError | None, *, interrupted:
 def _tell_unsaved(ledger: Path) -> int:
     """Tell of the results that are not saved; the number of jobs that are or may be paid for and are not saved."""
     with reading(ledger) as kept:
-        jobs, (_, urls_end) = kept.census(), kept.unsaved()
+        jobs, (_, urls_end), unreadable = kept.census(), kept.unsaved(), kept.unreadable()
     tell_unsaved(jobs, "the same command again", urls_end)
-    return paid_and_unsaved(jobs)
+    return paid_and_unsaved(jobs) + unreadable
 
 
 def _jobs_in(ledger: Path) -> Iterator[tuple[str, Kind, JobState]]:

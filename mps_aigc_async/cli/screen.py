@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Final, TextIO
@@ -48,6 +49,18 @@ def complain(text: str) -> None:
     typer.echo(visible(text), err=True)
 
 
+def local_time(at: float, form: str) -> str:
+    """A moment (Unix seconds) by the clocks here. Answers and rows may hold one that no calendar has.
+
+    >>> local_time(2e20, "%Y-%m-%d")
+    'no date (2e+20)'
+    """
+    try:
+        return f"{datetime.fromtimestamp(at).astimezone():{form}}"
+    except (ValueError, OverflowError, OSError):
+        return f"no date ({at:g})"
+
+
 def program() -> str:
     """This command as it can be typed here: by its name where the PATH knows it, else as it was called.
 
@@ -68,9 +81,15 @@ def looked_at() -> bool:
     return sys.stdout.isatty()
 
 
+TABLE_WIDTH: Final = 120
+"""Columns that a table may take on any screen: rich would leave out words and numbers to fit it into fewer."""
+
+
 def console() -> Console:
     """For tables."""
-    return Console(force_terminal=looked_at(), highlight=False, markup=False, emoji=False)
+    made = Console(force_terminal=looked_at(), highlight=False, markup=False, emoji=False)
+    made.width = max(made.width, TABLE_WIDTH)
+    return made
 
 
 def progress_console() -> Console:
@@ -117,5 +136,8 @@ def warnings_as_notes() -> Iterator[None]:
 
 def from_here(path: Path) -> Path:
     """A path relative to the working directory, if it is inside."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:  # somebody has removed it
+        return path
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from ..settlement import Attach, CreateAgain, Drop, Settlement
 from ..states import JobState
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
-from .screen import Exit, complain, exit_code, program, say
+from .screen import Exit, complain, exit_code, local_time, program, say
 
 
 def settle(
@@ -77,8 +76,8 @@ def _list(folder: Path, unknown: Sequence[JobRecord]) -> Exit:
         say("no job's outcome is unknown")
         return Exit.WELL
     for job in unknown:
-        sent = datetime.fromtimestamp(job.sent_at or job.intent_at or job.planned_at).astimezone()
-        say(f"{visible_line(job.job_id)}  sent {sent:%Y-%m-%d %H:%M:%S %z}{_known_of(job)}  {visible_line(job.prompt)}")
+        sent = local_time(job.sent_at or job.intent_at or job.planned_at, "%Y-%m-%d %H:%M:%S %z")
+        say(f"{visible_line(job.job_id)}  sent {sent}{_known_of(job)}  {visible_line(job.prompt)}")
     say(f"\nto decide: {program()} settle {visible_line(str(folder))} JOB --create-again | --attach TASK_ID | --drop")
     return Exit.FAILED
 

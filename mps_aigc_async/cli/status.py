@@ -4,7 +4,6 @@ import asyncio
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from ..states import JobState, Kind, TaskState
 from ..wire.dialect import TaskStatus
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
-from .screen import Exit, complain, program, say
+from .screen import Exit, complain, local_time, program, say
 from .summary import tell_census, tell_unsaved
 
 
@@ -47,14 +46,14 @@ def _of_ledger(target: Path) -> Exit:
         raise InvalidRequest(f"which {target}? Give its TaskId: mps-aigc status {target} 4-Aigc…")
     ledger = target if target.is_file() else target / IN_FOLDER
     with reading(ledger) as kept:
-        jobs, (_, urls_end) = kept.census(), kept.unsaved()
+        jobs, (_, urls_end), unreadable = kept.census(), kept.unsaved(), kept.unreadable()
     tell_census(jobs)
     at_service = of_state(jobs, JobState.SUBMITTED)
     if at_service:
         say(f"{at_service} at the service: the `run` command that made this folder polls and saves them")
     folder = shlex.quote(str(ledger.parent))
     tell_unsaved(jobs, f"`{program()} run BATCH.jsonl --out {folder}`", urls_end)
-    not_well = of_state(jobs, JobState.FAILED) + paid_and_unsaved(jobs)
+    not_well = of_state(jobs, JobState.FAILED) + paid_and_unsaved(jobs) + unreadable
     return Exit.FAILED if not_well else Exit.WELL
 
 
@@ -92,7 +91,7 @@ def _facts_of(answer: TaskStatus) -> Iterator[str]:
     times = {"began": answer.begun_at, "ended": answer.finished_at, "kept until": answer.lifetime.ends_at}
     for what, at in times.items():
         if at is not None:
-            yield f"{what} {datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S %z}"
+            yield f"{what} {local_time(at, '%Y-%m-%d %H:%M:%S %z')}"
     if answer.usage is not None:
         used = ((name.replace("_", " "), told) for name, told in asdict(answer.usage).items() if told is not None)
         yield f"used {', '.join(f'{told:g} {name}' for name, told in used)}"

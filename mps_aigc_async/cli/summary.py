@@ -2,7 +2,6 @@
 
 import shlex
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,7 @@ from ..advice import advice_for
 from ..ledger.reading import Census, of_state
 from ..plain_text import visible_line
 from ..states import JobState, Kind
-from .screen import console, program, say
+from .screen import console, local_time, program, say
 from .tally import Tally, Word
 
 EARLIER: Final = "from earlier batches"
@@ -62,7 +61,7 @@ def tell_earlier_unknown(tally: Tally, folder: Path) -> None:
 
 
 def _minute(at: float) -> str:
-    return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M %z}"
+    return local_time(at, "%Y-%m-%d %H:%M %z")
 
 
 def tell_reasons(tally: Tally) -> None:

@@ -83,11 +83,18 @@ class Reading:
             with suppress(ValueError):
                 yield str(job_id), Kind(kind), JobState(state)
 
+    def unreadable(self) -> int:
+        """Jobs of which nobody can say whether they are paid for: their kind or state is damaged."""
+        kinds, states = (", ".join(f"'{word}'" for word in words) for words in (Kind, JobState))
+        asked = f"SELECT count(*) FROM jobs WHERE kind NOT IN ({kinds}) OR state NOT IN ({states})"  # noqa: S608 — our own words
+        return int(self._database.execute(asked).fetchone()[0])
+
     def unsaved(self) -> tuple[int, float | None]:
         """How many jobs are done and not saved, and when the first of their URLs ends (Unix seconds), if that is
         known."""
         jobs, ends = self._database.execute(
-            "SELECT count(*), min(expires_at) FROM jobs WHERE state = 'done'"
+            "SELECT count(*), min(expires_at) FILTER (WHERE typeof(expires_at) IN ('real', 'integer')) "
+            "FROM jobs WHERE state = 'done'"
         ).fetchone()
         return int(jobs), None if ends is None else float(ends)
 

@@ -180,3 +180,14 @@ def test_the_demo_touches_no_batch_of_the_users(shell: Shell, tmp_path: Path) ->
     with pytest.raises(ConfigError, match="a batch of yours"):
         demo._clear(tmp_path, STORYBOARD)
     assert (tmp_path / "ledger.db").exists()
+
+
+@pytest.mark.parametrize("end", [253402300799.0, 2e20, "soon"])
+def test_an_end_that_no_calendar_has_hides_no_unsaved_result(shell: Shell, end: float | str) -> None:
+    ledger = write_ledger(shell.folder, [done(submitted(planned("a", Kind.IMAGE), NOW))])
+    with sqlite3.connect(ledger) as database:
+        database.execute("UPDATE jobs SET expires_at = ?", (end,))
+    database.close()
+    result = shell.call("status", ".")
+    assert result.exit_code == 1
+    assert "1 result is paid for and not saved" in result.stdout

@@ -17,6 +17,7 @@ from mps_aigc_async.ledger.reading import reading
 from mps_aigc_async.states import JobState
 
 from .conftest import Shell, image
+from .test_run import rows
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and descriptors of POSIX")
 
@@ -140,3 +141,41 @@ async def test_what_listened_before_listens_afterwards_and_what_was_ignored_is_i
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+@posix
+def test_a_working_directory_that_is_removed_ends_no_batch(shell: Shell, emulator: Emulator) -> None:
+    config = shell.configure(emulator.url)
+    batch = shell.folder / shell.batch(image("a"), image("b"))
+    command = [*RUN, str(batch), "--out", str(shell.folder / "made"), "--config", str(config)]
+    where_no_folder_is = ("sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$@"', "sh")
+    ended = subprocess.run(
+        [*where_no_folder_is, *command],
+        cwd=shell.folder,
+        env=shell.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert f"a: done: {shell.folder}/made/a.png" in ended.stdout
+    assert is_whole(shell.folder / "made", 2)
+
+
+@posix
+def test_a_batch_from_a_stdin_that_is_closed_is_bad_input(shell: Shell) -> None:
+    shell.configure("http://127.0.0.1:9")
+    closing = ("sh", "-c", 'exec "$@" <&-', "sh")
+    assert ended(shell, "-", stdout=subprocess.DEVNULL, how=closing) == 2
+
+
+@pytest.mark.parametrize("columns", ["1", "20", "40"])
+def test_a_narrow_terminal_costs_no_number(
+    columns: str, shell: Shell, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    shell.configure(emulator.url)
+    result = shell.call("run", shell.batch(image("a")), "--out", "made")
+    assert rows(result.stdout) == {"images": [1, 1, 1, 0, 0, 0]}
+    assert rows(shell.call("status", "made").stdout) == {"images": [0, 0, 0, 0, 1, 0, 0]}

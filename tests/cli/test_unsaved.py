@@ -1,6 +1,7 @@
 """What is paid for in a folder is saved by any `run` on it, counted apart, and decides the exit code."""
 
 import asyncio
+import json
 import signal
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
@@ -268,3 +269,29 @@ def test_an_interrupt_leaves_the_rest_to_the_next_run(
     assert states() == {"old/image": "saved", "new/image": "saved"}
     assert earlier(result) == [1, 1, 1, 0, 0, 0]
     assert created(emulator)["image"] == 2
+
+
+def test_a_row_whose_state_is_no_word_may_be_paid_for(shell: Shell, emulator: Emulator) -> None:
+    with_client(shell.configure(emulator.url), generate("old"))
+    with sqlite3.connect("made/ledger.db") as database:
+        database.execute("UPDATE jobs SET state = 'dnoe'")
+    database.close()
+    assert run(shell, image("new")).exit_code == 1
+    assert shell.call("status", "made").exit_code == 1
+
+
+def test_results_in_a_folder_that_was_moved_are_not_called_lost(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    batch = shell.batch(image("a"))
+    assert shell.call("run", batch, "--out", "first").exit_code == 0
+    Path("first").rename("made")
+    with sqlite3.connect("made/ledger.db") as database:
+        urls = json.dumps([f"{emulator.url}/media/gone/0.png?expires=1&sign=SIGNATURE"])
+        database.execute("UPDATE jobs SET urls = ?, ended_at = 1, expires_at = 2", (urls,))
+    database.close()
+    for _ in range(2):
+        result = shell.call("run", batch, "--out", "made")
+        assert result.exit_code == 0, result.output
+        assert "a: done: made/a.png" in result.stdout
+        assert rows(result.stdout) == {"images": [1, 1, 1, 0, 0, 0]}
+    assert created(emulator)["image"] == 1
