@@ -81,7 +81,6 @@ class Calls:
         self._stopping = asyncio.Event()
         self._refused: dict[str, tuple[AigcError, float]] = {}
         """By action: what stops all creates, and until when (on the loop's clock) that is taken to hold."""
-        self._redirect_told = False
 
     def stop_creating(self) -> None:
         """Make no further attempt of anything but reads. What is sent is waited for by whoever sent it."""
@@ -139,8 +138,10 @@ class Calls:
                 self._clock.refused(signed_at, date, send_time.age_s or 0.0)
             elif _is_the_services(error):
                 self._hear_time(answer, send_time)
-            if isinstance(error, Redirected):
-                self._redirected(call, error)
+            if isinstance(error, Redirected) and not call.reads:
+                # Even if its own create stays unknown ("303 See Other"). Polls go on, and the poller tells of it.
+                holds_s = REDIRECT_HOLDS_S if error.ending is Ending.UNKNOWN else REFUSAL_HOLDS_S
+                self._hold(call.action, error, holds_s)
             if keys_are_refused(error) and self._keys.refused(credentials):
                 error.ending = Ending.REFUSED_FOR_NOW  # with other keys it may be accepted
             self._hold_back(call, answer, error)
@@ -149,15 +150,6 @@ class Calls:
             raise
         self._hear_time(answer, send_time)
         return value
-
-    def _redirected(self, call: Call[object], error: Redirected) -> None:
-        """Stop creating, even if its own create stays unknown ("303 See Other"). Polls go on, so that a redirect of one
-        is logged, once: nobody would see why they fail."""
-        if not call.reads:
-            self._hold(call.action, error, REDIRECT_HOLDS_S if error.ending is Ending.UNKNOWN else REFUSAL_HOLDS_S)
-        elif not self._redirect_told:
-            self._redirect_told = True
-            _log.warning("%s", error)
 
     def _hold(self, action: str, error: AigcError, seconds: float = REFUSAL_HOLDS_S) -> None:
         """Take what stops all creates to hold for a while: nothing is sent for this action meanwhile."""

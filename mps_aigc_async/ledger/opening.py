@@ -57,7 +57,8 @@ def _refuse_leftovers(ledger: Path) -> None:
     """Raise LedgerError if the log of a lost ledger exists: SQLite would replay it into the new one."""
     for suffix in ("-wal", "-journal"):
         left = ledger.with_name(f"{ledger.name}{suffix}")
-        if left.exists():
+        # Looked for in this order: another process may be making the ledger now, and its log comes after it.
+        if left.exists() and not ledger.exists():
             raise LedgerError(
                 f"there is no ledger {ledger}, but its {left.name} is there, which holds its latest jobs: put that "
                 f"ledger back beside it; if the ledger is lost, move {left.name} away, and restore a backup or start "

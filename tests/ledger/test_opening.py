@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async.errors import LedgerError
-from mps_aigc_async.ledger import JobRecord, SqliteLedger
+from mps_aigc_async.ledger import JobRecord, SqliteLedger, opening
 from mps_aigc_async.ledger.opening import STALE_S
 from mps_aigc_async.ledger.reading import reading
 from mps_aigc_async.states import JobState, Kind
@@ -147,6 +147,22 @@ async def test_two_processes_that_make_one_ledger_at_once(tmp_path: Path) -> Non
             assert winner.ask("close") == "closed"
             async with opened(path) as ledger:
                 assert await ledger.get("a") == job("a")
+
+
+async def test_a_ledger_that_another_process_makes_meanwhile_is_not_called_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It appears, with its log, between the look for the ledger and the look for the log of a lost one."""
+    path, look = tmp_path / "jobs.db", opening._refuse_leftovers
+
+    def look_late(ledger: Path) -> None:
+        monkeypatch.setattr(opening, "_refuse_leftovers", look)
+        opening.put_in_place(path, {})
+        opening.wal_of(path).touch()
+        look(ledger)
+
+    monkeypatch.setattr(opening, "_refuse_leftovers", look_late)
+    assert opening.put_in_place(path, {}) == path
 
 
 async def test_killed_at_every_step_of_its_making_it_can_be_opened_afterwards(tmp_path: Path) -> None:
