@@ -125,7 +125,7 @@ def test_arguments_beyond_the_last(command: str, text: str, hostile: Hostile) ->
         ("image", "a", "--out", "/proc/X"),
         ("image", "X", "--image", "X.png"),
         ("video", "a", "--first-frame", "X"),
-        ("video", "a", "--first-frame", "https://X"),
+        ("video", "a", "--first-frame", "data:X"),
         ("status", "X"),
         ("status", "X", "4-1"),
         ("status", "image", "X"),
