@@ -37,6 +37,7 @@ from .errors import (
 from .events import Event
 from .ledger import JobRecord
 from .log_lines import LOGGER, make_plain
+from .outcomes import Outcome
 from .policy import RetryPolicy
 from .requests import (
     AudioRequest,
@@ -51,7 +52,7 @@ from .requests import (
     VodFile,
     VodOptions,
 )
-from .results import AudioResult, ImageResult, ImageToVideoResult, Outcome, Usage, VideoResult, VideoToAudioResult
+from .results import AudioResult, ImageResult, ImageToVideoResult, Usage, VideoResult, VideoToAudioResult
 from .scheduler import Run
 from .settlement import Attach, CreateAgain, Drop
 from .states import JobState, Kind, TaskFault, TaskState

@@ -7,18 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, overload
 
-from .assembly import (
-    BatchItem,
-    BatchRun,
-    Parts,
-    Settings,
-    UnsavedRun,
-    as_request,
-    as_step,
-    folder_for,
-    require_many,
-)
+from .assembly import Parts, Settings
 from .backends import check_limits, dialect_of, endpoint_of
+from .batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, folder_for, require_many
 from .config import Config
 from .credentials import Credentials, CredentialSource
 from .errors import ClientClosed, ConfigError, InvalidRequest
@@ -27,19 +18,12 @@ from .folders import absolute
 from .ledger import JobRecord, Ledger
 from .names import Names
 from .official import AnyCredentials, recognised
+from .outcomes import Outcome
 from .plain_text import CUT, is_cut
 from .policy import RetryPolicy
 from .poller import Watch
 from .requests import AudioRequest, ImageRequest, ImageToVideo, Request, Step, VideoRequest, VideoToAudio
-from .results import (
-    AudioResult,
-    ImageResult,
-    ImageToVideoResult,
-    Outcome,
-    Result,
-    VideoResult,
-    VideoToAudioResult,
-)
+from .results import AudioResult, ImageResult, ImageToVideoResult, Result, VideoResult, VideoToAudioResult
 from .scheduler import Bounds, FanOut, Run
 from .settlement import Settlement
 from .states import JobState, Kind

@@ -35,10 +35,10 @@ from .ledger import JobRecord, Ledger
 from .limits import PROBE_S, AccountLimits, SendTime, Slot, judged, learn_cap
 from .ownership import Owner
 from .policy import AFTER, clock_is_off
-from .requests import CosStore, beyond
+from .requests import CosStore, Step, beyond
 from .sessions import Sessions, as_create
 from .states import Ending, JobState, Kind
-from .wire.dialect import Call, Created, Dialect, SessionRule, TaskRequest
+from .wire.dialect import Call, Created, Dialect, SessionRule
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -55,7 +55,7 @@ MOST_TOLD: Final = 100
 class Order:
     """How to make the request of a job's create."""
 
-    resolve: Callable[[], TaskRequest]
+    resolve: Callable[[], Step]
     """Makes the request to send. Called when the job has its slot, and again for a create in another session, because
     the answer may change (a URL's age)."""
     begun: Callable[[], None] = ignore
@@ -320,7 +320,7 @@ class Creates:
         job = await self.sessions.begin(replace(job, session_id="", filled_in=beyond(request, job.content)))
         return _Creation(job, order, self._call(request, job), slot, begun=begun)
 
-    def _call(self, request: TaskRequest, job: JobRecord) -> Call[Created]:
+    def _call(self, request: Step, job: JobRecord) -> Call[Created]:
         call = self._dialect.create(request, self._store, job.session_id)
         honoured = bool(job.session_id) and self.sessions.trust.holds_for(job)
         return replace(as_create(call, signs_time=self._dialect.signs_time), deduplicated=honoured)

@@ -1,13 +1,11 @@
-"""The config's defaults for requests that name no model, and whether a request can be sent."""
+"""The config's defaults for requests that name no model."""
 
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .catalog import Strictness, judge
 from .errors import InvalidRequest
-from .requests import CosStore, Request, check, steps_of
+from .requests import Request, Step, check, steps_of
 from .states import Kind
-from .wire.dialect import Dialect, TaskRequest
 
 RequestT = TypeVar("RequestT", bound=Request)
 
@@ -58,7 +56,7 @@ class Defaults:
             case Kind.AUDIO:
                 return self.audio
 
-    def apply(self, request: TaskRequest) -> TaskRequest:
+    def apply(self, request: Step) -> Step:
         """The request with what it leaves open filled in; one that names its own model takes nothing.
 
         >>> from mps_aigc_async.requests import VideoRequest
@@ -90,14 +88,3 @@ class Defaults:
                 raise InvalidRequest(
                     f"{step.kind} generation is disabled: set mps.{step.kind}Generation.enabled to true in the config"
                 )
-
-
-def ensure_sendable(
-    request: Request, defaults: Defaults, dialect: Dialect, store: CosStore | None, strictness: Strictness
-) -> None:
-    """Refuse what could not be sent, all steps of it, before the first is paid for. Raises InvalidRequest."""
-    defaults.check(request)
-    asked = defaults.complete(request)
-    for step in steps_of(asked):
-        dialect.create(step, store)
-    judge(asked, strictness)

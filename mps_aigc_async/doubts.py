@@ -7,8 +7,7 @@ from typing import Final
 
 from .errors import CreateOutcomeUnknown, InvalidRequest, LedgerError
 from .ledger import JobRecord
-from .requests import beyond, step_of
-from .wire.dialect import TaskRequest
+from .requests import Step, beyond, step_of
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -32,7 +31,7 @@ class Doubt(Enum):
                 return CreateOutcomeUnknown(f"{self.value} ({reason}); look for it in the console").as_accepted()
 
 
-def as_first_sent(job: JobRecord, now: TaskRequest) -> TaskRequest | None:
+def as_first_sent(job: JobRecord, now: Step) -> Step | None:
     """The request as it was sent first in the job's session; None if the row does not tell it.
 
     Its task, if it was accepted, is of that request, whatever the config says by now (`now`): with other content it

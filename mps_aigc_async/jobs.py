@@ -38,12 +38,12 @@ from .limits import AccountLimits
 from .ownership import Owner
 from .poller import Ended, Poller, Watch
 from .registry import JobRegistry
-from .requests import CosStore, content
+from .requests import CosStore, Step, content
 from .saving import Saver
 from .sessions import NO_TASK, TIME_ANSWER_S, Sessions
 from .settlement import Attach, CreateAgain, Drop, Settlement
 from .states import JobState, Kind, TaskState
-from .wire.dialect import FILES_AT_ONCE, Dialect, TaskRequest, TaskStatus
+from .wire.dialect import FILES_AT_ONCE, Dialect, TaskStatus
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -188,9 +188,7 @@ class Jobs:
     async def exists(self, job_id: str) -> bool:
         return await self.ledger.get(job_id) is not None
 
-    async def plan(
-        self, job_id: str, kind: Kind, request: TaskRequest, begun: Callable[[], None] = ignore
-    ) -> JobRecord:
+    async def plan(self, job_id: str, kind: Kind, request: Step, begun: Callable[[], None] = ignore) -> JobRecord:
         """The job of this id, new or as the ledger has it. Raises InvalidRequest if that has other content.
 
         `begun` is called if another caller makes the job: this one waits for that, and not to be created.

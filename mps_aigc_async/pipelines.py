@@ -19,12 +19,12 @@ from .ledger import JobRecord
 from .ledger.record import request_of
 from .limits import Slot
 from .lookahead import NEAR_END_S, Ahead, Lookahead
+from .outcomes import Outcome
 from .requests import Request, Step, model_label, steps_of
 from .results import (
     AudioResult,
     ImageResult,
     ImageToVideoResult,
-    Outcome,
     Partial,
     Result,
     StepResult,
@@ -33,7 +33,6 @@ from .results import (
 )
 from .settlement import Settlement
 from .states import JobState, Kind
-from .wire.dialect import TaskRequest
 
 T = TypeVar("T")
 RequestT = TypeVar("RequestT", bound=Request)
@@ -80,13 +79,13 @@ class Pipelines:
             return Outcome(job_id=name, request=request, error=ours, partial=_partial(before_last))
         return Outcome(job_id=name, request=request, result=result)
 
-    async def submit(self, request: TaskRequest, name: str) -> JobRecord:
+    async def submit(self, request: Step, name: str) -> JobRecord:
         """The job of a single request, accepted by the service (or further, if it was there already)."""
         await self._check_new(request, name)
         job = await self._plan(request, name)
         return await self._jobs.submit(job, self._order(request, partial(self._defaults.apply, request)))
 
-    async def finish(self, job: JobRecord, request: TaskRequest) -> JobRecord:
+    async def finish(self, job: JobRecord, request: Step) -> JobRecord:
         """A submitted job, brought to its end."""
         return await self._jobs.finish_accepted(job, Order(partial(self._defaults.apply, request)))
 
@@ -117,9 +116,7 @@ class Pipelines:
             ours = as_aigc_error(error, f"saving {job.job_id}").about(job_id=job.job_id, task_id=job.task_id)
             return Outcome(job_id=job.job_id, request=job, error=ours)
 
-    async def _single(
-        self, request: TaskRequest, name: str, save_to: Folder | None, begun: Callable[[], None]
-    ) -> StepResult:
+    async def _single(self, request: Step, name: str, save_to: Folder | None, begun: Callable[[], None]) -> StepResult:
         """Make a request of one step. Thousands may wait here at once: it keeps nothing that it does not need."""
         await self._check_new(request, name)
         order = self._order(request, partial(self._defaults.apply, request), begun)
@@ -208,7 +205,7 @@ class Pipelines:
             place.release()
         return await self._jobs.finish(job, order)
 
-    def _request_of(self, step: TaskRequest, before: JobRecord | None) -> TaskRequest:
+    def _request_of(self, step: Step, before: JobRecord | None) -> Step:
         """A chain's step as it is sent: with the URL of the step before it, if that lives long enough to be fetched."""
         if before is None:
             return self._defaults.apply(step)
@@ -224,12 +221,10 @@ class Pipelines:
         # Without a time it never expires, or nobody knows when: the service's own fetch decides, and costs nothing.
         return before.expires_at is not None and self._wall() > before.expires_at - NEAR_END_S
 
-    def _order(
-        self, request: TaskRequest, resolve: Callable[[], TaskRequest], begun: Callable[[], None] = ignore
-    ) -> Order:
+    def _order(self, request: Step, resolve: Callable[[], Step], begun: Callable[[], None] = ignore) -> Order:
         return Order(resolve, begun, self._model(request))
 
-    def _model(self, request: TaskRequest) -> str:
+    def _model(self, request: Step) -> str:
         """The model that is asked for, by name and version."""
         sent = self._defaults.apply(request)
         return model_label(sent.model_name, sent.model_version)
@@ -247,7 +242,7 @@ class Pipelines:
                     f"the id is taken: the ledger has it with {other}; give the new request another id"
                 )
 
-    async def _plan(self, request: TaskRequest, name: str, begun: Callable[[], None] = ignore) -> JobRecord:
+    async def _plan(self, request: Step, name: str, begun: Callable[[], None] = ignore) -> JobRecord:
         return await self._jobs.plan(f"{name}/{request.kind}", request.kind, request, begun)
 
 

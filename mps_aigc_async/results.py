@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar
 
-from .errors import AigcError
 from .states import Kind
 
 
@@ -127,24 +126,3 @@ def steps_made(result: Result | None) -> tuple[StepResult, ...]:
             return (video, audio)
         case _:
             return (result,)
-
-
-RequestT = TypeVar("RequestT")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome(Generic[RequestT]):
-    """How one request of a batch ended."""
-
-    job_id: str
-    """The request's id: its own, or the one derived from its content. Of `save_unsaved`: the job's id."""
-    request: RequestT
-    result: Result | None = None
-    error: AigcError | None = None
-    partial: Partial | None = None
-    """What a failed chain did produce before its last step: its paid image, its paid video, or both (as an
-    ImageToVideoResult without audio)."""
-
-    @property
-    def ok(self) -> bool:
-        return self.error is None

@@ -33,7 +33,7 @@ from mps_aigc_async import (
     VideoToAudio,
     VideoToAudioResult,
 )
-from mps_aigc_async.assembly import BatchItem
+from mps_aigc_async.batch import BatchItem
 from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.downloads import Downloads
 from mps_aigc_async.emulator import Emulator, Service

@@ -22,7 +22,7 @@ from mps_aigc_async import (
     TaskNotFound,
     VideoRequest,
 )
-from mps_aigc_async.assembly import BatchItem
+from mps_aigc_async.batch import BatchItem
 from mps_aigc_async.client import SAVING
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.events import Event, Submitted

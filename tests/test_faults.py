@@ -18,7 +18,7 @@ from mps_aigc_async import (
     UnexpectedError,
     VideoRequest,
 )
-from mps_aigc_async.assembly import BatchItem
+from mps_aigc_async.batch import BatchItem
 from mps_aigc_async.faults import as_aigc_error, unexpected
 from mps_aigc_async.jobs import Jobs
 from mps_aigc_async.testing import run

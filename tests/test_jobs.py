@@ -34,7 +34,7 @@ from mps_aigc_async import (
     VideoRequest,
     events,
 )
-from mps_aigc_async.assembly import BatchItem
+from mps_aigc_async.batch import BatchItem
 from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.client import READ_AHEAD
 from mps_aigc_async.downloads import Downloads

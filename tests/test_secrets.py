@@ -32,7 +32,7 @@ from mps_aigc_async import (
     VideoRequest,
     report,
 )
-from mps_aigc_async.assembly import BatchItem
+from mps_aigc_async.batch import BatchItem
 from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.cli import app
 from mps_aigc_async.emulator import Emulator, Service

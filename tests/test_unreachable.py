@@ -22,7 +22,7 @@ from mps_aigc_async import (
     VideoRequest,
     events,
 )
-from mps_aigc_async.assembly import BatchItem
+from mps_aigc_async.batch import BatchItem
 from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.states import Ending

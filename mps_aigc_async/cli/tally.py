@@ -12,11 +12,11 @@ from enum import StrEnum
 from typing import Final
 
 from .. import events
-from ..assembly import BatchItem
+from ..batch import BatchItem
 from ..errors import AigcError, DamagedRow
 from ..ledger import JobRecord
+from ..outcomes import Outcome
 from ..policy import stops_a_batch
-from ..results import Outcome
 from ..states import JobState, Kind
 from .asked import AskedJobs, Stand
 from .verdicts import stand_of_error, stands_of

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ..assembly import BatchItem
+from ..batch import BatchItem
 from ..errors import (
     AigcError,
     ClientClosed,
@@ -15,9 +15,10 @@ from ..errors import (
     TaskTimeout,
 )
 from ..ledger import JobRecord
+from ..outcomes import Outcome
 from ..policy import AFTER
 from ..requests import Request
-from ..results import Outcome, StepResult, steps_made
+from ..results import StepResult, steps_made
 from ..states import Ending, Kind
 from .asked import Stand, job_ids
 

@@ -22,9 +22,6 @@ FILES_AT_ONCE: Final = 20
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-TaskRequest = Step
-"""A request for one task."""
-
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
@@ -214,7 +211,7 @@ class Dialect(Protocol):
         """Seconds that a temporary result's URL lives."""
         ...
 
-    def keeps(self, request: TaskRequest, store: CosStore | None, /) -> bool:
+    def keeps(self, request: Step, store: CosStore | None, /) -> bool:
         """Whether the request's results are stored without an end. `store` is as for `create`."""
         ...
 
@@ -222,7 +219,7 @@ class Dialect(Protocol):
 
     def describe_action(self, kind: Kind, /) -> str: ...
 
-    def create(self, request: TaskRequest, store: CosStore | None, session_id: str = "", /) -> Call[Created]:
+    def create(self, request: Step, store: CosStore | None, session_id: str = "", /) -> Call[Created]:
         """The create of one task. `store` is the default for a request that names no bucket of its own.
 
         Raises InvalidRequest, by the field's name, for what this service cannot be asked for.

@@ -10,11 +10,11 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ..credentials import Credentials
-from ..requests import CosStore, ImageSource, ReferenceImage, ReferenceVideo, Subject
+from ..requests import CosStore, ImageSource, ReferenceImage, ReferenceVideo, Step, Subject
 from ..states import Kind, TaskState
 from . import answers, envelope, fields
 from .answers import text
-from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskRequest, TaskStatus
+from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus
 from .envelope import Tc3
 from .fields import FieldRow, as_is, as_json, each, only_set, url_of
 from .mps_errors import BY_CODE
@@ -143,7 +143,7 @@ AUDIO_FIELDS: Final[tuple[FieldRow, ...]] = (
 _FIELDS: Final = {Kind.IMAGE: IMAGE_FIELDS, Kind.VIDEO: VIDEO_FIELDS, Kind.AUDIO: AUDIO_FIELDS}
 
 
-def encode(request: TaskRequest, store: CosStore | None = None) -> dict[str, object]:
+def encode(request: Step, store: CosStore | None = None) -> dict[str, object]:
     """The create's parameters. Raises InvalidRequest, by the field's name."""
     return fields.encode(_FIELDS[request.kind], request, "MPS", {"store": store})
 
@@ -218,7 +218,7 @@ class Mps:
     def describe_action(self, kind: Kind) -> str:
         return _ACTIONS[kind].describe
 
-    def create(self, request: TaskRequest, store: CosStore | None, _session_id: str = "", /) -> Call[Created]:
+    def create(self, request: Step, store: CosStore | None, _session_id: str = "", /) -> Call[Created]:
         action = self.create_action(request.kind)
         return Call(action, envelope.body(encode(request, store)), partial(_decode_created, action))
 
@@ -226,7 +226,7 @@ class Mps:
         actions = _ACTIONS[kind]
         return Call(actions.describe, envelope.body({"TaskId": task_id}), partial(_decode_status, actions))
 
-    def keeps(self, request: TaskRequest, store: CosStore | None, /) -> bool:
+    def keeps(self, request: Step, store: CosStore | None, /) -> bool:
         return bool(request.store or store)  # in the user's own bucket
 
     def media_urls(self, _file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:

@@ -27,12 +27,12 @@ from ..errors import (
     TaskNotFound,
     Throttled,
 )
-from ..requests import AudioRequest, CosStore, ImageRequest, ReferenceImage
+from ..requests import AudioRequest, CosStore, ImageRequest, ReferenceImage, Step
 from ..states import Ending, Kind, TaskState
 from . import answers, concurrency, create_answers, envelope, fields, statuses, vod, vod_errors, vod_tasks
 from .answers import as_text, text
 from .code_words import is_about_payment, refusal_of
-from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskRequest, TaskStatus
+from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus
 from .envelope import decoded, inside
 from .fields import FieldRow
 from .statuses import Verdict, verdict_of
@@ -76,7 +76,7 @@ STATES: Final[Mapping[str, TaskState]] = {
 # --- requests → bodies ------------------------------------------------------------------------------------------------
 
 
-def encode(request: TaskRequest) -> dict[str, object]:
+def encode(request: Step) -> dict[str, object]:
     """The create's parameters. Raises InvalidRequest, by the field's name."""
     if isinstance(request, AudioRequest):
         raise InvalidRequest("audio: the relay makes images and videos only; use the mps backend")
@@ -285,7 +285,7 @@ class Relay:
     def describe_action(self, _kind: Kind, /) -> str:
         return vod_tasks.DESCRIBE
 
-    def create(self, request: TaskRequest, _store: CosStore | None, session_id: str = "", /) -> Call[Created]:
+    def create(self, request: Step, _store: CosStore | None, session_id: str = "", /) -> Call[Created]:
         kind = request.kind
         action = self.create_action(kind)
         session = fields.only_set(session_id=session_id)
@@ -301,7 +301,7 @@ class Relay:
         path = self._query_path.replace("{task_id}", quote(task_id, safe=""))
         return Call(vod_tasks.DESCRIBE, b"", lambda answer: status_of(answer, kind), path=path, method="GET")
 
-    def keeps(self, request: TaskRequest, _store: CosStore | None, /) -> bool:
+    def keeps(self, request: Step, _store: CosStore | None, /) -> bool:
         return vod.is_kept(request)
 
     def media_urls(self, _file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:

@@ -17,6 +17,7 @@ from ..requests import (
     ImageSource,
     ReferenceImage,
     ReferenceVideo,
+    Step,
     Subject,
     VodFile,
 )
@@ -24,7 +25,7 @@ from ..results import ImageResult
 from ..states import Kind, TaskState
 from . import answers, envelope, fields
 from .answers import text
-from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskRequest, TaskStatus
+from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus
 from .envelope import Tc3
 from .fields import FieldRow, as_is, each, only_set, url_of
 from .vod_errors import BY_CODE
@@ -198,7 +199,7 @@ _ONLY_OF_VIDEOS: Final = ("category", "usage", "object_id", "voice_id", "keep_or
 """Of a file: the image action refuses them."""
 
 
-def encode(request: TaskRequest) -> dict[str, object]:
+def encode(request: Step) -> dict[str, object]:
     """The create's parameters. Raises InvalidRequest, by the field's name."""
     if isinstance(request, ImageRequest):
         rows = IMAGE_FIELDS
@@ -210,7 +211,7 @@ def encode(request: TaskRequest) -> dict[str, object]:
     return written(fields.encode(rows, request, "VOD"))
 
 
-def is_kept(request: TaskRequest) -> bool:
+def is_kept(request: Step) -> bool:
     """Whether a request's results are stored without an end: StorageMode Permanent, and no ExpireTime."""
     options = None if isinstance(request, AudioRequest) else request.vod
     return options is not None and options.storage_mode == "Permanent" and not options.expire_time
@@ -288,7 +289,7 @@ class Vod:
     def describe_action(self, _kind: Kind, /) -> str:
         return DESCRIBE
 
-    def create(self, request: TaskRequest, _store: CosStore | None, session_id: str = "", /) -> Call[Created]:
+    def create(self, request: Step, _store: CosStore | None, session_id: str = "", /) -> Call[Created]:
         action = self.create_action(request.kind)
         session = only_set(SessionId=session_id)
         return Call(
@@ -305,7 +306,7 @@ class Vod:
             lambda answer: detail(unwrap(answer, DESCRIBE), kind, task_id),
         )
 
-    def keeps(self, request: TaskRequest, _store: CosStore | None, /) -> bool:
+    def keeps(self, request: Step, _store: CosStore | None, /) -> bool:
         return is_kept(request)
 
     def media_urls(self, file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:

@@ -21,7 +21,7 @@ from typing import Final
 from unittest.mock import patch
 
 from mps_aigc_async import AigcClient, AigcError, Config, ImageRequest, ImageToVideo, LedgerError, Outcome, VideoRequest
-from mps_aigc_async.assembly import BatchItem
+from mps_aigc_async.batch import BatchItem
 from mps_aigc_async.cli.interrupts import SIGNALS, Interrupted, Interrupts
 from mps_aigc_async.creates import UNKNOWN_SLOT_S
 from mps_aigc_async.limits import PROBE_S

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mps_aigc_async import events
-from mps_aigc_async.assembly import BatchItem
+from mps_aigc_async.batch import BatchItem
 from mps_aigc_async.cli.asked import AskedJobs, Stand, job_ids
 from mps_aigc_async.cli.progress import SUMMARY_S, Lines, line_for, places_of
 from mps_aigc_async.cli.tally import MOST_IDS, MOST_REASONS, Counts, Tally, Word
@@ -27,8 +27,9 @@ from mps_aigc_async.errors import (
     Unreachable,
 )
 from mps_aigc_async.ledger import JobRecord
+from mps_aigc_async.outcomes import Outcome
 from mps_aigc_async.requests import ImageRequest, ImageToVideo, Request, VideoRequest
-from mps_aigc_async.results import AudioResult, ImageResult, ImageToVideoResult, Outcome, Partial, VideoResult
+from mps_aigc_async.results import AudioResult, ImageResult, ImageToVideoResult, Partial, VideoResult
 from mps_aigc_async.states import Ending, JobState, Kind
 from mps_aigc_async.statistics import SlotStatistics, Statistics
 

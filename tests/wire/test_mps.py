@@ -29,12 +29,13 @@ from mps_aigc_async.requests import (
     ImageRequest,
     ReferenceImage,
     ReferenceVideo,
+    Step,
     Subject,
     VideoRequest,
 )
 from mps_aigc_async.results import ImageResult, VideoResult
 from mps_aigc_async.states import Ending, Kind, TaskState
-from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskRequest, TaskStatus
+from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskStatus
 from mps_aigc_async.wire.envelope import server_time
 from mps_aigc_async.wire.mps import LIMITS, Mps, encode
 from mps_aigc_async.wire.mps_errors import ERRORS
@@ -70,7 +71,7 @@ def test_every_field_of_the_requests_is_generated() -> None:
     assert set(AudioRequest.model_fields) == {*AUDIO_FIELDS, "prompt"}
 
 
-def by_the_sdk(request: TaskRequest, store: CosStore | None) -> Any:  # noqa: ANN401 - the SDK has no types
+def by_the_sdk(request: Step, store: CosStore | None) -> Any:  # noqa: ANN401 - the SDK has no types
     """The same content, told to the official SDK's models field by field."""
     from tencentcloud.mps.v20190612 import models
 
@@ -168,7 +169,7 @@ def video_fields(models: Any, request: VideoRequest) -> dict[str, Any]:  # noqa:
     }
 
 
-def check_body(request: TaskRequest, store: CosStore | None) -> None:
+def check_body(request: Step, store: CosStore | None) -> None:
     body = json.loads(Mps().create(request, store).body)
     expected = by_the_sdk(request, store)
 
@@ -210,7 +211,7 @@ def test_an_audio_create_is_what_the_official_sdk_sends(
 
 
 @pytest.mark.parametrize("request_type", [ImageRequest, VideoRequest, AudioRequest])
-def test_nothing_unset_is_sent(request_type: type[TaskRequest]) -> None:
+def test_nothing_unset_is_sent(request_type: type[Step]) -> None:
     empty: dict[str, Any] = {"model_name": "", "scene_type": "", "images": (), "videos": (), "audios": ()}
     empty = {name: value for name, value in empty.items() if name in request_type.model_fields}
     assert encode(request_type(prompt="a lake")) == {"Prompt": "a lake"}
@@ -234,7 +235,7 @@ def test_the_default_store_is_sent_and_the_requests_own_wins_whole() -> None:
     assert sent == {"CosBucketName": "mine", "CosBucketRegion": "ap-beijing"}
 
 
-LOCAL_FILES: list[tuple[str, TaskRequest]] = [
+LOCAL_FILES: list[tuple[str, Step]] = [
     ("first_frame", VideoRequest(prompt="x", first_frame="frame.png")),
     ("first_frame", VideoRequest(prompt="x", first_frame=Path("/tmp/frame.png"))),  # noqa: S108 - never opened
     ("first_frame", VideoRequest(prompt="x", first_frame="file:///frame.png")),
@@ -255,7 +256,7 @@ LOCAL_FILES: list[tuple[str, TaskRequest]] = [
 @pytest.mark.parametrize(
     ("attribute", "request_"), LOCAL_FILES, ids=[f"{name}-{number}" for number, (name, _) in enumerate(LOCAL_FILES)]
 )
-def test_a_local_file_is_refused_by_the_name_of_its_field(attribute: str, request_: TaskRequest) -> None:
+def test_a_local_file_is_refused_by_the_name_of_its_field(attribute: str, request_: Step) -> None:
     with pytest.raises(InvalidRequest, match=f"^{attribute}: .*not a URL"):
         Mps().create(request_, None)
 
@@ -290,7 +291,7 @@ def test_texts_go_out_as_utf_8_not_as_escapes() -> None:
         (AudioRequest(prompt="x"), "CreateAigcAudioTask", "DescribeAigcAudioTask"),
     ],
 )
-def test_each_kind_has_its_actions(request_: TaskRequest, create: str, describe: str) -> None:
+def test_each_kind_has_its_actions(request_: Step, create: str, describe: str) -> None:
     mps, kind = Mps(), request_.kind
     creating, describing = mps.create(request_, None), mps.describe(kind, "4-1")
     assert (mps.create_action(kind), mps.describe_action(kind)) == (create, describe)

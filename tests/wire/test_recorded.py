@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict
 
 from mps_aigc_async.errors import AigcError, ServiceError
 from mps_aigc_async.lifetimes import Lifetime
-from mps_aigc_async.requests import AudioRequest, ImageRequest, VideoRequest
+from mps_aigc_async.requests import AudioRequest, ImageRequest, Step, VideoRequest
 from mps_aigc_async.results import Usage
 from mps_aigc_async.states import Kind, TaskState
 from mps_aigc_async.wire import mps, mps_errors, relay, vod, vod_errors, vod_tasks
-from mps_aigc_async.wire.dialect import Call, Created, Dialect, HttpAnswer, TaskPage, TaskRequest, TaskStatus
+from mps_aigc_async.wire.dialect import Call, Created, Dialect, HttpAnswer, TaskPage, TaskStatus
 from mps_aigc_async.wire.envelope import ErrorRow, server_time
 
 FOLDER: Final = Path(__file__).parent.parent / "recorded"
@@ -28,7 +28,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
     "vod": vod.Vod(),
     "relay": relay.Relay(host="relay.example"),
 }
-REQUESTS: Final[Mapping[str, TaskRequest]] = {
+REQUESTS: Final[Mapping[str, Step]] = {
     "image": ImageRequest(prompt="a lake", model_name="Hunyuan", model_version="3.0"),
     "video": VideoRequest(prompt="a lake", model_name="Kling", model_version="3.0"),
     "audio": AudioRequest(prompt="a lake", model_name="GL", model_version="3.0-clip"),

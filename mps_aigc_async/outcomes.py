@@ -1,0 +1,27 @@
+"""How one request of a batch ended."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from .errors import AigcError
+from .results import Partial, Result
+
+RequestT = TypeVar("RequestT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome(Generic[RequestT]):
+    """How one request of a batch ended."""
+
+    job_id: str
+    """The request's id: its own, or the one derived from its content. Of `save_unsaved`: the job's id."""
+    request: RequestT
+    result: Result | None = None
+    error: AigcError | None = None
+    partial: Partial | None = None
+    """What a failed chain did produce before its last step: its paid image, its paid video, or both (as an
+    ImageToVideoResult without audio)."""
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
