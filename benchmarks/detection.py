@@ -14,10 +14,10 @@ from statistics import fmean
 from typing import Final
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageResult, VideoRequest, VideoResult
-from mps_aigc_async.callbacks import ignore
-from mps_aigc_async.emulator.window import Meter
+from mps_aigc_async.concurrency.callbacks import ignore
+from mps_aigc_async.emulator.tasks.window import Meter
+from mps_aigc_async.network.transport import Gate, Sent
 from mps_aigc_async.testing import run, wall
-from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 from .inspection import Durations, best

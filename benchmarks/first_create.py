@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from mps_aigc_async import AigcClient, ImageRequest, ImageToVideo, VideoRequest
-from mps_aigc_async.events import Event, Submitted
+from mps_aigc_async.model.events import Event, Submitted
 
 from .memory import resident_mib
 from .record import keep

@@ -24,7 +24,7 @@ from pyrate_limiter import BucketAsyncWrapper, Duration, InMemoryBucket, Limiter
 from throttled.asyncio import RateLimiterType, Throttled
 
 from mps_aigc_async import AigcClient
-from mps_aigc_async.credentials import Credentials
+from mps_aigc_async.credentials.credentials import Credentials
 from mps_aigc_async.wire.mps import LIMITS, Mps
 
 from .server import KEYS, Server

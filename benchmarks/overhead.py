@@ -32,11 +32,11 @@ from tencentcloud.mps.v20190612.mps_client_async import MpsClient as AsyncMpsCli
 
 import mps_aigc_async
 from mps_aigc_async import AigcClient, Config, Credentials, ImageRequest
-from mps_aigc_async.calls import Calls
-from mps_aigc_async.clock import ServiceClock
-from mps_aigc_async.keyring import KeyRing
+from mps_aigc_async.credentials.keyring import KeyRing
 from mps_aigc_async.limits import AccountLimits, Rates
-from mps_aigc_async.transport import AiohttpTransport, parse_endpoint
+from mps_aigc_async.network.calls import Calls
+from mps_aigc_async.network.clock import ServiceClock
+from mps_aigc_async.network.transport import AiohttpTransport, parse_endpoint
 from mps_aigc_async.wire.mps import Mps
 
 from .free_server import free_server

@@ -31,8 +31,9 @@ from tencentcloud.common.retry_async import StandardRetryer
 from tencentcloud.mps.v20190612 import models
 from tencentcloud.mps.v20190612.mps_client_async import MpsClient
 
-from mps_aigc_async import AigcClient, Event, ImageRequest, ImageToVideo, VideoRequest, events
-from mps_aigc_async.results import steps_made
+from mps_aigc_async import AigcClient, Event, ImageRequest, ImageToVideo, VideoRequest
+from mps_aigc_async.model import events
+from mps_aigc_async.model.results import steps_made
 from mps_aigc_async.wire.mps import LIMITS
 
 from .server import KEYS, Server

@@ -16,22 +16,14 @@ from tempfile import TemporaryDirectory
 from typing import get_args
 from unittest.mock import patch
 
-from mps_aigc_async import (
-    AigcClient,
-    Config,
-    ImageRequest,
-    ImageToVideo,
-    JobState,
-    Kind,
-    VideoRequest,
-    creates,
-    downloads,
-)
+from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, JobState, Kind, VideoRequest
 from mps_aigc_async.emulator import Emulator
+from mps_aigc_async.jobs import creates
 from mps_aigc_async.ledger.reading import reading
 from mps_aigc_async.limits import caps
+from mps_aigc_async.network import downloads
+from mps_aigc_async.network.transport import Timeouts
 from mps_aigc_async.testing import FaultProxy, ProxyFault
-from mps_aigc_async.transport import Timeouts
 
 from .memory import resident_mib
 from .server import Report, account, serving

@@ -2,12 +2,17 @@
 
 import logging
 
-from . import catalog, events
+from . import catalog
 from .catalog import CatalogWarning
 from .client import AigcClient
+from .concurrency.fan_out import Run
 from .config import Config
-from .credentials import Credentials, CredentialSource
-from .errors import (
+from .credentials.credentials import Credentials, CredentialSource
+from .engine.statistics import PaceStatistics, SlotStatistics, Statistics
+from .engine.task import Task
+from .ledger import JobRecord
+from .model import events
+from .model.errors import (
     AccountError,
     AigcError,
     ClientClosed,
@@ -34,12 +39,10 @@ from .errors import (
     UnexpectedError,
     Unreachable,
 )
-from .events import Event
-from .ledger import JobRecord
-from .log_lines import LOGGER, make_plain
-from .outcomes import Outcome
-from .policy import RetryPolicy
-from .requests import (
+from .model.events import Event
+from .model.log_lines import LOGGER, make_plain
+from .model.outcomes import Outcome
+from .model.requests import (
     AudioRequest,
     CosStore,
     ImageRequest,
@@ -52,13 +55,11 @@ from .requests import (
     VodFile,
     VodOptions,
 )
-from .results import AudioResult, ImageResult, ImageToVideoResult, Usage, VideoResult, VideoToAudioResult
-from .scheduler import Run
-from .settlement import Attach, CreateAgain, Drop
-from .states import JobState, Kind, TaskFault, TaskState
-from .statistics import PaceStatistics, SlotStatistics, Statistics
-from .task import Task
-from .transport import Timeouts
+from .model.results import AudioResult, ImageResult, ImageToVideoResult, Usage, VideoResult, VideoToAudioResult
+from .model.settlement import Attach, CreateAgain, Drop
+from .model.states import JobState, Kind, TaskFault, TaskState
+from .network.transport import Timeouts
+from .policy.retries import RetryPolicy
 from .wire.dialect import TaskStatus
 from .wire.scenes import ListedTask, TaskDetails, TaskFilter, TaskList
 

@@ -7,30 +7,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, overload
 
-from .assembly import Parts, Settings
-from .backends import check_limits, dialect_of, endpoint_of
-from .batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, folder_for, require_many
+from .concurrency.fan_out import Bounds, FanOut, Run
 from .config import Config
-from .credentials import Credentials, CredentialSource
-from .errors import ClientClosed, ConfigError, InvalidRequest
-from .events import Callback, Events
-from .folders import absolute
+from .credentials.credentials import Credentials, CredentialSource
+from .credentials.official_sdk import AnyCredentials, recognised
+from .engine.assembly import Parts, Settings
+from .engine.backends import check_limits, dialect_of, endpoint_of
+from .engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, folder_for, require_many
+from .engine.names import Names
+from .engine.statistics import Statistics
+from .engine.task import AnyTask, Task, within
+from .jobs.poller import Watch
 from .ledger import JobRecord, Ledger
-from .names import Names
-from .official import AnyCredentials, recognised
-from .outcomes import Outcome
-from .plain_text import CUT, is_cut
-from .policy import RetryPolicy
-from .poller import Watch
-from .requests import AudioRequest, ImageRequest, ImageToVideo, Request, Step, VideoRequest, VideoToAudio
-from .results import AudioResult, ImageResult, ImageToVideoResult, Result, VideoResult, VideoToAudioResult
-from .scheduler import Bounds, FanOut, Run
-from .settlement import Settlement
-from .states import JobState, Kind
-from .statistics import Statistics
-from .task import AnyTask, Task, within
-from .task_ids import require_task_id
-from .transport import AiohttpTransport, Timeouts, Transport
+from .model.errors import ClientClosed, ConfigError, InvalidRequest
+from .model.events import Callback, Events
+from .model.outcomes import Outcome
+from .model.plain_text import CUT, is_cut
+from .model.requests import AudioRequest, ImageRequest, ImageToVideo, Request, Step, VideoRequest, VideoToAudio
+from .model.results import AudioResult, ImageResult, ImageToVideoResult, Result, VideoResult, VideoToAudioResult
+from .model.settlement import Settlement
+from .model.states import JobState, Kind
+from .model.task_ids import require_task_id
+from .network.folders import absolute
+from .network.transport import AiohttpTransport, Timeouts, Transport
+from .policy.retries import RetryPolicy
 from .wire.dialect import TaskStatus
 from .wire.scenes import TaskDetails, TaskFilter, TaskList, list_params, task_details, task_list
 

@@ -15,19 +15,31 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
-from .addresses import without_secrets
 from .catalog import Strictness
-from .config_values import Account, Bucket, Id, Length, Line, Milliseconds, QueryPath, Rate, Region, Seconds, Tasks
-from .credentials import Credentials, fault_in, stripped, without_scheme
-from .deadlines import TASK_DEADLINE_S
-from .defaults import AudioDefaults, Defaults, ImageDefaults, VideoDefaults
-from .errors import ConfigError
-from .keyfiles import is_placeholder, profile_keys, profiles, warn_of_readers
+from .credentials.credentials import Credentials, fault_in, stripped, without_scheme
+from .credentials.keyfiles import is_placeholder, profile_keys, profiles, warn_of_readers
 from .limits import DEFAULT_JITTER_S
-from .plain_text import visible_line
-from .requests import CosStore
-from .states import Kind
-from .transport import parse_endpoint
+from .model.config_values import (
+    Account,
+    Bucket,
+    Id,
+    Length,
+    Line,
+    Milliseconds,
+    QueryPath,
+    Rate,
+    Region,
+    Seconds,
+    Tasks,
+)
+from .model.defaults import AudioDefaults, Defaults, ImageDefaults, VideoDefaults
+from .model.errors import ConfigError
+from .model.plain_text import visible_line
+from .model.requests import CosStore
+from .model.states import Kind
+from .network.addresses import without_secrets
+from .network.transport import parse_endpoint
+from .policy.deadlines import TASK_DEADLINE_S
 from .wire.relay import BASE_URL, QUERY_PATH
 
 PLACEHOLDER_BUCKET: Final = "your-bucket-name-1234567890"
@@ -191,7 +203,7 @@ class Config(Section):
     >>> Config.parse({"concurency": {}})
     Traceback (most recent call last):
         ...
-    mps_aigc_async.errors.ConfigError: config: concurency: unknown key (known: account, backend, ...)
+    mps_aigc_async.model.errors.ConfigError: config: concurency: unknown key (known: account, backend, ...)
     """
 
     backend: Literal["mps", "vod", "relay"] = "mps"

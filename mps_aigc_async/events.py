@@ -1,148 +1,19 @@
-"""What happened, as frozen values, for whoever listens: progress bars, logs, metrics."""
+"""What `AigcClient.on_event` tells of: the public path of the events, which `model.events` defines."""
 
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from inspect import iscoroutinefunction
-from itertools import count
-from typing import Final
+from .model.events import (
+    Done,
+    Event,
+    Failed,
+    Paced,
+    Planned,
+    Polled,
+    Retried,
+    Saved,
+    Submitted,
+    Throttled,
+    Unknown,
+)
 
-from .errors import AigcError
-from .states import Kind
-
-_log: Final = logging.getLogger("mps_aigc_async")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One thing that happened to one job, at `at` (Unix seconds)."""
-
-    at: float
-    job_id: str
-    kind: Kind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned(Event):
-    """The job is in the ledger; nothing was sent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paced(Event):
-    """The create has its send time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submitted(Event):
-    """Accepted by the service."""
-
-    task_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Polled(Event):
-    """One poll answered."""
-
-    task_id: str
-    status: str
-    """The service's own word."""
-    progress: int | None = None
-    """Per cent, where the service tells (VOD, the relay)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retried(Event):
-    """A create will be sent again, or a result fetched again, after `delay_s` seconds. A create that waits for a place
-    at the service goes when one of ours has ended; one of all those that wait is tried after that time.
-
-    With a TaskFailed as its error, the model had no room for the task that the error names: it made nothing, and the
-    job gets another."""
-
-    error: AigcError
-    delay_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Throttled(Event):
-    """The service refused a call for its rate although the pace was kept: the pace slows down."""
-
-    action: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done(Event):
-    """The service finished the task."""
-
-    task_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saved(Event):
-    """The task's files are on disk."""
-
-    task_id: str
-    files: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed(Event):
-    """The job failed for good."""
-
-    error: AigcError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unknown(Event):
-    """The create's outcome is not known; the user settles it."""
-
-    error: AigcError
-
-
-Callback = Callable[[Event], None]
-
-
-class Events:
-    """Hands each event to every listener. A listener that raises is logged and changes nothing.
-
-    `interrupt` takes the KeyboardInterrupt or SystemExit that a listener raises: it is meant for the program, and not
-    for the job whose event the listener was told of.
-    """
-
-    __slots__ = ("_callbacks", "_interrupt", "_numbers")
-
-    def __init__(self, interrupt: Callable[[BaseException], None]) -> None:
-        self._callbacks: dict[int, Callback] = {}
-        self._interrupt = interrupt
-        self._numbers = count()
-
-    def subscribe(self, callback: Callback) -> Callable[[], None]:
-        """Listen from now on; the function returned ends it. Raises TypeError for a callback that cannot be called, and
-        for a coroutine function: nobody would await what it returns."""
-        if not callable(callback):
-            raise TypeError(f"an event callback must be a function, not {type(callback).__name__}")
-        if iscoroutinefunction(callback) or iscoroutinefunction(getattr(callback, "__call__", None)):  # noqa: B004 — of an object: whether its call is one
-            raise TypeError(
-                "an event callback must be a plain function, not a coroutine function: start a task from it, or put "
-                "the event into an asyncio.Queue"
-            )
-        number = next(self._numbers)
-        self._callbacks[number] = callback
-
-        def unsubscribe() -> None:
-            self._callbacks.pop(number, None)
-
-        return unsubscribe
-
-    @property
-    def heard(self) -> bool:
-        """Whether anyone listens: lets hot paths skip building an event."""
-        return bool(self._callbacks)
-
-    def emit(self, event: Event) -> None:
-        for callback in tuple(self._callbacks.values()):
-            try:
-                callback(event)
-            except (KeyboardInterrupt, SystemExit) as stop:
-                self._interrupt(stop)
-            except BaseException:  # noqa: BLE001 — the listener's bug is its own: a progress bar must not cost a paid task
-                _log.exception("an event callback failed on %s", type(event).__name__)
+__all__ = [
+    "Done", "Event", "Failed", "Paced", "Planned", "Polled", "Retried", "Saved", "Submitted", "Throttled", "Unknown",
+]  # fmt: skip

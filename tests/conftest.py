@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 from hypothesis import settings
 
-from mps_aigc_async import sessions
+from mps_aigc_async.jobs import sessions
 
 from . import real_sleeps
 

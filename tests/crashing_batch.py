@@ -21,10 +21,10 @@ from typing import Final
 from unittest.mock import patch
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, Outcome, VideoRequest
-from mps_aigc_async.batch import BatchItem
-from mps_aigc_async.creates import UNKNOWN_SLOT_S
+from mps_aigc_async.engine.batch import BatchItem
+from mps_aigc_async.jobs.creates import UNKNOWN_SLOT_S
 from mps_aigc_async.ledger import JobRecord
-from mps_aigc_async.results import steps_made
+from mps_aigc_async.model.results import steps_made
 
 from .standins.book import FAILING, FORBIDDEN
 from .standins.relay import KEY

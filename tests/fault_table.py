@@ -12,12 +12,14 @@ from tempfile import TemporaryDirectory
 from typing import Final, Literal, get_args
 from unittest.mock import patch
 
-from mps_aigc_async import AigcClient, AigcError, Config, CreateOutcomeUnknown, ImageRequest, Kind, downloads, events
+from mps_aigc_async import AigcClient, AigcError, Config, CreateOutcomeUnknown, ImageRequest, Kind
 from mps_aigc_async.emulator import Emulator
-from mps_aigc_async.events import Event
+from mps_aigc_async.model import events
+from mps_aigc_async.model.events import Event
+from mps_aigc_async.network import downloads
+from mps_aigc_async.network.transport import Timeouts
 from mps_aigc_async.testing import FaultProxy, ProxyFault
 from mps_aigc_async.testing.proxy_faults import NOT_FORWARDED
-from mps_aigc_async.transport import Timeouts
 
 Fault = Literal["refuse"] | ProxyFault
 Step = Literal["create", "describe", "download"]

@@ -5,7 +5,7 @@ docs/fields.md has the table; the test compares.
 
 from collections.abc import Sequence
 
-from mps_aigc_async.states import Kind
+from mps_aigc_async.model.states import Kind
 from mps_aigc_async.wire import mps, relay, vod
 from mps_aigc_async.wire.fields import FieldRow
 

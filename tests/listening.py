@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from mps_aigc_async.emulator.listening import stop_accepting
+from mps_aigc_async.emulator.server.listening import stop_accepting
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 """Speaks on one connection, which is closed when it returns."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from mps_aigc_async import Config
-from mps_aigc_async.callbacks import ignore
+from mps_aigc_async.concurrency.callbacks import ignore
+from mps_aigc_async.network.transport import Gate, Sent
 from mps_aigc_async.testing import wall
-from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 WAITING: Final = {"mps": "WAIT", "vod": "WAITING"}

@@ -14,11 +14,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from mps_aigc_async.callbacks import ignore
-from mps_aigc_async.errors import TransportError
-from mps_aigc_async.states import Ending
+from mps_aigc_async.concurrency.callbacks import ignore
+from mps_aigc_async.model.errors import TransportError
+from mps_aigc_async.model.states import Ending
+from mps_aigc_async.network.transport import Gate, Sent
 from mps_aigc_async.testing import wall
-from mps_aigc_async.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 Reply = tuple[int, dict[str, object] | str] | None

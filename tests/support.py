@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from mps_aigc_async import AigcClient, Config, RetryPolicy
+from mps_aigc_async.credentials.official_sdk import AnyCredentials
 from mps_aigc_async.emulator import Service, Settings
-from mps_aigc_async.events import Event
-from mps_aigc_async.official import AnyCredentials
+from mps_aigc_async.model.events import Event
+from mps_aigc_async.network.transport import Transport
 from mps_aigc_async.testing import InMemoryTransport, wall
-from mps_aigc_async.transport import Transport
 
 KEYS = {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE", "endpoint": "http://127.0.0.1:80"}
 

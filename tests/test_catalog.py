@@ -13,7 +13,7 @@ from mps_aigc_async import CatalogWarning, ImageRequest, ImageToVideo, InvalidRe
 from mps_aigc_async.catalog import KIND_WIDE, MODELS, Fact, Model, findings, judge, judging
 from mps_aigc_async.catalog.facts import ANYTHING, NOTHING, Between, OneOf, Pixels, folded
 from mps_aigc_async.catalog.rules import asked_by
-from mps_aigc_async.requests import Request
+from mps_aigc_async.model.requests import Request
 from mps_aigc_async.testing import run
 
 from .support import accepted, client_of, configured, in_memory

@@ -22,11 +22,11 @@ from mps_aigc_async import (
     TaskNotFound,
     VideoRequest,
 )
-from mps_aigc_async.batch import BatchItem
 from mps_aigc_async.client import SAVING
 from mps_aigc_async.emulator import Emulator
-from mps_aigc_async.events import Event, Submitted
-from mps_aigc_async.results import steps_made
+from mps_aigc_async.engine.batch import BatchItem
+from mps_aigc_async.model.events import Event, Submitted
+from mps_aigc_async.model.results import steps_made
 
 from .support import configured
 

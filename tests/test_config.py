@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from mps_aigc_async import AigcClient
-from mps_aigc_async.backends import endpoint_of
 from mps_aigc_async.config import ENVIRONMENT, PLACEHOLDER_BUCKET, Config
-from mps_aigc_async.credentials import Credentials
-from mps_aigc_async.defaults import AudioDefaults
-from mps_aigc_async.errors import ConfigError
-from mps_aigc_async.requests import CosStore
+from mps_aigc_async.credentials.credentials import Credentials
+from mps_aigc_async.engine.backends import endpoint_of
+from mps_aigc_async.model.defaults import AudioDefaults
+from mps_aigc_async.model.errors import ConfigError
+from mps_aigc_async.model.requests import CosStore
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.json"
 SECRET = "AKIDz8krbsJ5yKBZQpn74WFkmLPx3EXAMPLE"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async.states import Kind
+from mps_aigc_async.model.states import Kind
 
 from .field_table import table
 

@@ -17,7 +17,7 @@ from . import real_sleeps
         ("tests.cli.test_x", 0.01, False, True),
         ("tests.test_x", 0.0, False, False),  # only gives way
         ("tests.test_x", 3600.0, True, False),
-        ("mps_aigc_async.poller", 1.0, False, False),
+        ("mps_aigc_async.jobs.poller", 1.0, False, False),
         ("tests.chaos.running", 1.0, False, False),
         ("tests.chaosless", 1.0, False, True),
     ],

@@ -32,16 +32,16 @@ from mps_aigc_async import (
     VideoRequest,
     report,
 )
-from mps_aigc_async.batch import BatchItem
-from mps_aigc_async.callbacks import ignore
 from mps_aigc_async.cli import app
+from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.emulator import Emulator, Service
-from mps_aigc_async.events import Event
+from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.ledger.reading import IN_FOLDER as LEDGER_FILE
 from mps_aigc_async.ledger.reading import reading
-from mps_aigc_async.states import Ending
+from mps_aigc_async.model.events import Event
+from mps_aigc_async.model.states import Ending
+from mps_aigc_async.network.transport import Gate, Sent, Timeouts
 from mps_aigc_async.testing import FaultProxy, InMemoryTransport, ProxyFault, run, wall
-from mps_aigc_async.transport import Gate, Sent, Timeouts
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 from . import echoing

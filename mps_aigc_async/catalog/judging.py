@@ -3,8 +3,8 @@
 import warnings
 from typing import Final, Literal
 
-from ..errors import InvalidRequest
-from ..plain_text import visible_line
+from ..model.errors import InvalidRequest
+from ..model.plain_text import visible_line
 from .rules import findings
 
 Strictness = Literal["strict", "warn", "off"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
-from ..requests import ImageToVideo, ReferenceVideo, Value, steps_of
+from ..model.requests import ImageToVideo, ReferenceVideo, Value, steps_of
 from .facts import Asked, Fact, Model, ModelKind, Source, folded
 from .models import KIND_WIDE, MODELS
 

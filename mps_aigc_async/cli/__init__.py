@@ -7,9 +7,9 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from ..errors import AigcError
-from ..faults import frames_of
-from ..plain_text import visible_line
+from ..model.errors import AigcError
+from ..model.plain_text import visible_line
+from ..model.unexpected import frames_of
 from . import demo, emulator, models, report, run, settle, single, status
 from .batch import BadBatch
 from .output import lasting_output

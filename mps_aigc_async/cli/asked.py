@@ -7,8 +7,8 @@ from enum import IntEnum
 from hashlib import blake2b
 from typing import Final
 
-from ..requests import Request, steps_of
-from ..states import Kind
+from ..model.requests import Request, steps_of
+from ..model.states import Kind
 
 SHELVES: Final = 256
 """A job that is added moves those behind it on its shelf: of a million jobs, 4000 are on one shelf (32 kB)."""
@@ -39,7 +39,7 @@ class Stand(IntEnum):
 def job_ids(name: str, request: Request) -> list[tuple[str, Kind]]:
     """The ids and kinds of a request's jobs.
 
-    >>> from mps_aigc_async.requests import ImageRequest
+    >>> from mps_aigc_async.model.requests import ImageRequest
     >>> job_ids("a/image", ImageRequest(prompt="a cat"))
     [('a/image/image', <Kind.IMAGE: 'image'>)]
     """

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import ConfigError, InvalidRequest
-from ..names import Names
-from ..plain_text import visible_line
-from ..requests import Request, parse
-from ..states import Kind
+from ..engine.names import Names
+from ..model.errors import ConfigError, InvalidRequest
+from ..model.plain_text import visible_line
+from ..model.requests import Request, parse
+from ..model.states import Kind
 from .asked import AskedJobs, job_ids
 
 MOST_TOLD: Final = 20

@@ -14,9 +14,9 @@ from typing import Annotated, Final
 import typer
 
 from ..config import Config
-from ..errors import ConfigError
 from ..ledger.lock import WriterLock
 from ..ledger.reading import IN_FOLDER, reading
+from ..model.errors import ConfigError
 from .emulator import PUBLISHED_KEYS, require_rendering
 from .run import carry_out
 from .screen import Exit, program, say

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from ..errors import ConfigError
+from ..model.errors import ConfigError
 from .interrupts import Interrupted, Interrupts
 from .screen import say
 

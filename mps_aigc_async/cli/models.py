@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 
 from ..catalog import KIND_WIDE, MODELS, Fact, Model, ModelKind, Source
-from ..errors import InvalidRequest
+from ..model.errors import InvalidRequest
 from .screen import console, looked_at, say
 
 HEADINGS: Final = ("kind", "model", "versions", "field", "accepts", "source")

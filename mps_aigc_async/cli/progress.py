@@ -15,10 +15,10 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from ..plain_text import visible, visible_line
-from ..policy import stops_a_batch
-from ..results import AudioResult, StepResult, steps_made
-from ..statistics import Statistics
+from ..engine.statistics import Statistics
+from ..model.plain_text import visible, visible_line
+from ..model.results import AudioResult, StepResult, steps_made
+from ..policy.retries import stops_a_batch
 from .asked import Stand
 from .screen import complain, from_here, progress_console, say
 from .summary import EARLIER

@@ -7,7 +7,7 @@ from typing import Any, cast
 import typer
 from typer.core import TyperGroup
 
-from ..plain_text import visible_line
+from ..model.plain_text import visible_line
 
 
 class Commands(TyperGroup):

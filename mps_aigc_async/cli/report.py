@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ..errors import AigcError
-from ..plain_text import visible_line
+from ..model.errors import AigcError
+from ..model.plain_text import visible_line
 from ..report import write
 from .screen import complain, program, say
 

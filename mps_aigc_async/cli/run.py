@@ -11,16 +11,16 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
-from ..advice import advice_for
 from ..client import AigcClient
 from ..config import Config
-from ..errors import AccountError, AigcError, InvalidRequest, LedgerError
-from ..folders import absolute, prepare_folder
 from ..ledger import JobRecord
 from ..ledger.reading import IN_FOLDER, paid_and_unsaved, reading
-from ..plain_text import visible_line
-from ..policy import stops_a_batch
-from ..states import JobState, Kind
+from ..model.errors import AccountError, AigcError, InvalidRequest, LedgerError
+from ..model.plain_text import visible_line
+from ..model.states import JobState, Kind
+from ..network.folders import absolute, prepare_folder
+from ..policy.advice import advice_for
+from ..policy.retries import stops_a_batch
 from .batch import Batch, as_file, check_batch
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from

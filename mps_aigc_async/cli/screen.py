@@ -16,8 +16,8 @@ from typing import Final, TextIO
 import typer
 from rich.console import Console
 
-from ..errors import AccountError, AigcError, ConfigError, InvalidRequest, LedgerError
-from ..plain_text import visible, visible_line
+from ..model.errors import AccountError, AigcError, ConfigError, InvalidRequest, LedgerError
+from ..model.plain_text import visible, visible_line
 
 
 class Exit(IntEnum):

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from ..client import AigcClient
-from ..errors import AigcError, CreateOutcomeUnknown, InvalidRequest
 from ..ledger import JobRecord
 from ..ledger.reading import IN_FOLDER, reading
-from ..plain_text import visible_line
-from ..settlement import Attach, CreateAgain, Drop, Settlement
-from ..states import JobState
+from ..model.errors import AigcError, CreateOutcomeUnknown, InvalidRequest
+from ..model.plain_text import visible_line
+from ..model.settlement import Attach, CreateAgain, Drop, Settlement
+from ..model.states import JobState
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
 from .screen import Exit, complain, exit_code, local_time, program, say

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from .. import events
 from ..client import AigcClient
-from ..errors import TaskFailed
-from ..plain_text import visible_line
-from ..requests import AudioRequest, ImageRequest, Step, VideoRequest
-from ..results import StepResult
-from ..states import Kind
+from ..model import events
+from ..model.errors import TaskFailed
+from ..model.plain_text import visible_line
+from ..model.requests import AudioRequest, ImageRequest, Step, VideoRequest
+from ..model.results import StepResult
+from ..model.states import Kind
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
 from .progress import places_of

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from ..errors import InvalidRequest, TaskNotFound
 from ..ledger.reading import IN_FOLDER, of_state, paid_and_unsaved, reading
-from ..plain_text import visible_line
-from ..states import JobState, Kind, TaskState
+from ..model.errors import InvalidRequest, TaskNotFound
+from ..model.plain_text import visible_line
+from ..model.states import JobState, Kind, TaskState
 from ..wire.dialect import TaskStatus
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from

@@ -8,10 +8,10 @@ from typing import Final
 from rich import box
 from rich.table import Table
 
-from ..advice import advice_for
 from ..ledger.reading import Census, of_state
-from ..plain_text import visible_line
-from ..states import JobState, Kind
+from ..model.plain_text import visible_line
+from ..model.states import JobState, Kind
+from ..policy.advice import advice_for
 from .screen import console, local_time, program, say
 from .tally import Tally, Word
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from .. import events
-from ..batch import BatchItem
-from ..errors import AigcError, DamagedRow
+from ..engine.batch import BatchItem
 from ..ledger import JobRecord
-from ..outcomes import Outcome
-from ..policy import stops_a_batch
-from ..states import JobState, Kind
+from ..model import events
+from ..model.errors import AigcError, DamagedRow
+from ..model.outcomes import Outcome
+from ..model.states import JobState, Kind
+from ..policy.retries import stops_a_batch
 from .asked import AskedJobs, Stand
 from .verdicts import stand_of_error, stands_of
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from ..batch import BatchItem
-from ..errors import (
+from ..engine.batch import BatchItem
+from ..ledger import JobRecord
+from ..model.errors import (
     AigcError,
     ClientClosed,
     CreateOutcomeUnknown,
@@ -14,12 +15,11 @@ from ..errors import (
     ResultExpired,
     TaskTimeout,
 )
-from ..ledger import JobRecord
-from ..outcomes import Outcome
-from ..policy import AFTER
-from ..requests import Request
-from ..results import StepResult, steps_made
-from ..states import Ending, Kind
+from ..model.outcomes import Outcome
+from ..model.requests import Request
+from ..model.results import StepResult, steps_made
+from ..model.states import Ending, Kind
+from ..policy.retries import AFTER
 from .asked import Stand, job_ids
 
 AnyOutcome = Outcome[BatchItem] | Outcome[JobRecord]

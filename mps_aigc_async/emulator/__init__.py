@@ -12,13 +12,13 @@ is answered with 501 and the extra's name; `media=` makes the bytes in its place
 `Service` is the same without a socket or a clock: `testing.in_memory_client` calls it in virtual time.
 """
 
-from .faults import FaultName, Faults
-from .records import Arrival, CreatedTask, Statistics
-from .reply import Conduct, Frames, Reply
-from .server import Emulator
-from .service import Service
-from .settings import Settings
-from .storage import Piece
+from .server.server import Emulator
+from .services.records import Arrival, CreatedTask, Statistics
+from .services.service import Service
+from .services.settings import Settings
+from .tasks.faults import FaultName, Faults
+from .tasks.reply import Conduct, Frames, Reply
+from .tasks.storage import Piece
 
 __all__ = [
     "Arrival", "Conduct", "CreatedTask", "Emulator", "FaultName", "Faults", "Frames", "Piece", "Reply", "Service",

@@ -15,8 +15,8 @@ from typing import Final
 
 import aiosqlite
 
-from ..errors import LedgerError
-from ..states import JobState
+from ..model.errors import LedgerError
+from ..model.states import JobState
 from .record import JobRecord
 from .schema import COLUMNS, Row, to_row
 

@@ -1,6 +1,6 @@
 """The errors for rows of a ledger that cannot be used."""
 
-from ..errors import DamagedRow
+from ..model.errors import DamagedRow
 
 
 def damaged_row(job_id: str, fault: str, *, task_id: str | None = None) -> DamagedRow:

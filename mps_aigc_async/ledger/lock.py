@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from ..errors import LedgerError
+from ..model.errors import LedgerError
 from .reading import reading
 
 Inode = tuple[int, int]

@@ -4,7 +4,7 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
-from ..states import JobState
+from ..model.states import JobState
 from .record import JobRecord
 
 KEPT_ENDED: Final = 10_000

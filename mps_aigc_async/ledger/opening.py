@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from ..errors import LedgerError
+from ..model.errors import LedgerError
 from . import schema
 from .reading import reading
 

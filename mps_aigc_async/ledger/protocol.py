@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
-from ..states import JobState
+from ..model.states import JobState
 from .record import JobRecord
 
 

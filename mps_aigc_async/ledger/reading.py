@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from ..errors import DamagedRow, LedgerError
-from ..states import JobState, Kind
+from ..model.errors import DamagedRow, LedgerError
+from ..model.states import JobState, Kind
 from .damage import damaged_row
 from .record import JobRecord, request_of
 from .schema import APPLICATION_ID, COLUMNS, FACT, VERSION, WRITER, Row, from_row, text_or_bytes

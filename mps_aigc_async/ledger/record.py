@@ -9,10 +9,10 @@ from typing import TypedDict, Unpack
 
 from pydantic import JsonValue
 
-from ..errors import AigcError, DamagedRow, InvalidRequest, LedgerError, TaskFailed, from_record
-from ..requests import model_label
-from ..results import AudioResult, ImageResult, StepResult, Usage, VideoResult
-from ..states import MOVES, JobState, Kind
+from ..model.errors import AigcError, DamagedRow, InvalidRequest, LedgerError, TaskFailed, from_record
+from ..model.requests import model_label
+from ..model.results import AudioResult, ImageResult, StepResult, Usage, VideoResult
+from ..model.states import MOVES, JobState, Kind
 from .damage import damaged_row
 
 

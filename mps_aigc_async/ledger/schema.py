@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, cast
 
-from ..results import Usage
-from ..states import JobState, Kind
+from ..model.results import Usage
+from ..model.states import JobState, Kind
 from .damage import damaged_row
 from .record import JobRecord
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from ..errors import LedgerError
-from ..home import Home
-from ..states import JobState
+from ..concurrency.home import Home
+from ..model.errors import LedgerError
+from ..model.states import JobState
 from .commits import LAST_TRY_S
 from .opening import foreign_error
 from .record import JobRecord

@@ -18,9 +18,9 @@ from typing import Final
 
 import aiosqlite
 
-from ..errors import CreateOutcomeUnknown, DamagedRow, LedgerError, to_record
-from ..home import Home
-from ..states import JobState
+from ..concurrency.home import Home
+from ..model.errors import CreateOutcomeUnknown, DamagedRow, LedgerError, to_record
+from ..model.states import JobState
 from . import schema
 from .commits import Commits
 from .damage import damaged_row, shared_task

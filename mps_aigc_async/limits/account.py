@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 
 from aiolimiter import AsyncLimiter
 
-from ..states import Kind
-from ..tempo import Adaptive
+from ..model.states import Kind
+from ..policy.tempo import Adaptive
 from .pace import Pace
 from .paces import Paces, Rates
 from .slots import Slots

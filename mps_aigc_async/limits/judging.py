@@ -1,6 +1,6 @@
 """A refused create, judged: it slows the pace, or it tells of a cap on the tasks running at once."""
 
-from ..errors import ServiceError, Throttled, TooManyTasks
+from ..model.errors import ServiceError, Throttled, TooManyTasks
 from .pace import SendTime
 from .refusals import Evidence, as_concurrency, is_of_concurrency, is_of_one_model, streak_with
 from .slots import Slot

@@ -20,9 +20,9 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
-from ..callbacks import ignore
-from ..errors import TransportError
-from ..states import Ending
+from ..concurrency.callbacks import ignore
+from ..model.errors import TransportError
+from ..model.states import Ending
 from .share import Share
 
 WINDOW_S: Final = 1.0

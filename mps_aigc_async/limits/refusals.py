@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..errors import ServiceError, Throttled, TooManyTasks
-from ..states import Ending
+from ..model.errors import ServiceError, Throttled, TooManyTasks
+from ..model.states import Ending
 
 PROOF: Final = 3
 """Refusals of one model in a row, over a window at the least, after which its concurrency is the reason: beside another

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
-from ..callbacks import ignore
+from ..concurrency.callbacks import ignore
 from .caps import FIRST_PROBE_S, Cap
 
 

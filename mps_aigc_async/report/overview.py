@@ -8,7 +8,7 @@ from statistics import median
 from typing import Final
 
 from ..ledger import JobRecord
-from ..states import JobState, Kind
+from ..model.states import JobState, Kind
 from .shots import Shot, Standing, clean, seconds
 from .timeline import Span, span_of
 

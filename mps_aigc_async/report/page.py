@@ -12,11 +12,11 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from ..backends import creates_per_s
-from ..errors import ConfigError
+from ..engine.backends import creates_per_s
 from ..ledger import JobRecord
 from ..ledger.reading import IN_FOLDER, LedgerChanged, Reading, reading
-from ..partfile import which_exist
+from ..model.errors import ConfigError
+from ..network.partfile import which_exist
 from .overview import Overview
 from .shots import Shot, Standing, clock, rate, seconds, shot_of
 from .timeline import LEFT, WIDTH, draw

@@ -11,10 +11,10 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from ..advice import advice_for
-from ..errors import AigcError, CreateOutcomeUnknown, DamagedRow, DownloadError, ResultExpired
 from ..ledger import JobRecord
-from ..states import JobState, Kind
+from ..model.errors import AigcError, CreateOutcomeUnknown, DamagedRow, DownloadError, ResultExpired
+from ..model.states import JobState, Kind
+from ..policy.advice import advice_for
 
 UNDER_WAY_S: Final = 300.0
 """A create older than this is under way no more: it waits 250 ms for its time, and its answer a minute."""

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from ..ledger import JobRecord
-from ..states import JobState, Kind
+from ..model.states import JobState, Kind
 
 WIDTH: Final = 1200.0
 LEFT: Final = 92.0

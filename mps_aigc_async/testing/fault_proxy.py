@@ -14,7 +14,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from ..emulator import Emulator
-from ..emulator.listening import stop_accepting
+from ..emulator.server.listening import stop_accepting
 from .http_messages import HEAD_END, Head, Message
 from .proxy_faults import NOT_FORWARDED, OVERSIZED, ProxyFault, ProxyFaults, ProxyRule, action_of, spoilt, stand_in
 

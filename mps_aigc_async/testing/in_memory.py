@@ -13,21 +13,21 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import SecretStr
 from yarl import URL
 
-from ..callbacks import ignore
 from ..client import AigcClient
+from ..concurrency.callbacks import ignore
 from ..config import Config
-from ..credentials import Credentials
+from ..credentials.credentials import Credentials
 from ..emulator import Conduct, Frames, Piece, Reply, Service
-from ..emulator.gallery import Gallery
-from ..emulator.orders import INLINE
-from ..emulator.ranges import file_reply
-from ..emulator.rendering import MissingExtraError, UnreadableImageError, fit, missing_packages
-from ..emulator.reply import not_rendered
-from ..errors import TransportError
-from ..policy import RetryPolicy
-from ..states import Ending
-from ..transport import Gate, ResultAnswer, Sent, Timeouts
-from ..trials import Fault, Hope
+from ..emulator.media.gallery import Gallery
+from ..emulator.media.rendering import MissingExtraError, UnreadableImageError, fit, missing_packages
+from ..emulator.server.ranges import file_reply
+from ..emulator.tasks.orders import INLINE
+from ..emulator.tasks.reply import not_rendered
+from ..model.errors import TransportError
+from ..model.states import Ending
+from ..network.transport import Gate, ResultAnswer, Sent, Timeouts
+from ..network.trials import Fault, Hope
+from ..policy.retries import RetryPolicy
 from ..wire.dialect import HttpAnswer, HttpRequest
 from .virtual_time import wall
 

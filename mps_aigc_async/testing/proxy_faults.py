@@ -30,11 +30,11 @@ from functools import cache
 from random import Random
 from typing import Final, Literal, TypeAlias, get_args
 
-from ..emulator.faults import MEDIA, Rule, Rules
-from ..emulator.frames import USER_AGENT
-from ..emulator.relay import PREFIX
-from ..emulator.reply import HTML, page
-from ..emulator.vod import VERSION
+from ..emulator.media.frames import USER_AGENT
+from ..emulator.services.relay import PREFIX
+from ..emulator.services.vod import VERSION
+from ..emulator.tasks.faults import MEDIA, Rule, Rules
+from ..emulator.tasks.reply import HTML, page
 from .http_messages import Head, Message, message
 
 ProxyFault: TypeAlias = Literal[

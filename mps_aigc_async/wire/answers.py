@@ -7,8 +7,8 @@ must not lose a paid task. Any other form reads as empty.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ..errors import NoTaskId
-from ..states import Ending, TaskState
+from ..model.errors import NoTaskId
+from ..model.states import Ending, TaskState
 
 MOST_DIGITS: Final = 64
 """Most digits of a number to read as text: no id or code has as many, and Python refuses to print more than 4300."""

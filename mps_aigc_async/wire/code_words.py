@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from ..errors import AccountError, ContentViolation, ServiceError
-from ..states import Ending
+from ..model.errors import AccountError, ContentViolation, ServiceError
+from ..model.states import Ending
 
 Meaning = tuple[type[ServiceError], Ending]
 

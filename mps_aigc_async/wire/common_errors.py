@@ -6,8 +6,8 @@ refused, unless the code says that something broke.
 
 from typing import Final
 
-from ..errors import AccountError, ServiceError, Throttled
-from ..states import Ending
+from ..model.errors import AccountError, ServiceError, Throttled
+from ..model.states import Ending
 from .envelope import ErrorRow
 
 COMMON: Final[tuple[ErrorRow, ...]] = (

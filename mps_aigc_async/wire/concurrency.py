@@ -9,8 +9,8 @@ loses or repeats anything.
 import re
 from typing import Final
 
-from ..errors import ServiceError, TooManyTasks
-from ..states import Ending
+from ..model.errors import ServiceError, TooManyTasks
+from ..model.states import Ending
 from .dialect import is_read
 
 SIGNS: Final = re.compile(

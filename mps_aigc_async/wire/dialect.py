@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Generic, Protocol, TypeVar
 
-from ..credentials import Credentials
-from ..lifetimes import UNSTATED, Lifetime
-from ..requests import CosStore, Step
-from ..results import Usage
-from ..states import Kind, TaskFault, TaskState
+from ..credentials.credentials import Credentials
+from ..model.requests import CosStore, Step
+from ..model.results import Usage
+from ..model.states import Kind, TaskFault, TaskState
+from ..policy.lifetimes import UNSTATED, Lifetime
 from .answers import is_no_reason
 
 FILES_AT_ONCE: Final = 20

@@ -12,10 +12,10 @@ from typing import Final
 
 from pydantic_core import from_json, to_json
 
-from ..credentials import Credentials
-from ..errors import InvalidRequest, ServiceError, TaskNotFound
-from ..plain_text import CUT
-from ..states import Ending
+from ..credentials.credentials import Credentials
+from ..model.errors import InvalidRequest, ServiceError, TaskNotFound
+from ..model.plain_text import CUT
+from ..model.states import Ending
 from .answers import as_text, task_id, text
 from .code_words import Meaning, says_that_something_broke, words
 from .concurrency import by_concurrency

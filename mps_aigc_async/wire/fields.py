@@ -9,9 +9,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from ..errors import InvalidRequest
-from ..requests import ImageSource, Value, VideoSource
-from ..results import TaskResult
+from ..model.errors import InvalidRequest
+from ..model.requests import ImageSource, Value, VideoSource
+from ..model.results import TaskResult
 
 FieldRow = tuple[str, str, Callable[..., object]]
 

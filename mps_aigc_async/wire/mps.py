@@ -9,9 +9,9 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from ..credentials import Credentials
-from ..requests import CosStore, ImageSource, ReferenceImage, ReferenceVideo, Step, Subject
-from ..states import Kind, TaskState
+from ..credentials.credentials import Credentials
+from ..model.requests import CosStore, ImageSource, ReferenceImage, ReferenceVideo, Step, Subject
+from ..model.states import Kind, TaskState
 from . import answers, envelope, fields
 from .answers import text
 from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus

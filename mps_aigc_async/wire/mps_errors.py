@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from ..errors import AccountError, ContentViolation, ServiceError, TaskNotFound, TooManyTasks
-from ..states import Ending
+from ..model.errors import AccountError, ContentViolation, ServiceError, TaskNotFound, TooManyTasks
+from ..model.states import Ending
 from .common_errors import COMMON
 from .envelope import ErrorRow, by_code
 

@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
-from ..credentials import Credentials
-from ..errors import (
+from ..credentials.credentials import Credentials
+from ..model.errors import (
     AccountError,
     AigcError,
     ContentViolation,
@@ -27,8 +27,8 @@ from ..errors import (
     TaskNotFound,
     Throttled,
 )
-from ..requests import AudioRequest, CosStore, ImageRequest, ReferenceImage, Step
-from ..states import Ending, Kind, TaskState
+from ..model.requests import AudioRequest, CosStore, ImageRequest, ReferenceImage, Step
+from ..model.states import Ending, Kind, TaskState
 from . import answers, concurrency, create_answers, envelope, fields, statuses, vod, vod_errors, vod_tasks
 from .answers import as_text, text
 from .code_words import is_about_payment, refusal_of

@@ -5,8 +5,8 @@ from enum import Enum
 from typing import Final
 from urllib.parse import urlsplit
 
-from ..errors import NoTaskId, Redirected, TransportError
-from ..states import Ending
+from ..model.errors import NoTaskId, Redirected, TransportError
+from ..model.states import Ending
 from .answers import quoted
 from .dialect import HttpAnswer, is_read
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from ..credentials import Credentials
-from ..errors import InvalidRequest
-from ..requests import (
+from ..credentials.credentials import Credentials
+from ..model.errors import InvalidRequest
+from ..model.requests import (
     AudioRequest,
     CosStore,
     ImageRequest,
@@ -21,8 +21,8 @@ from ..requests import (
     Subject,
     VodFile,
 )
-from ..results import ImageResult
-from ..states import Kind, TaskState
+from ..model.results import ImageResult
+from ..model.states import Kind, TaskState
 from . import answers, envelope, fields
 from .answers import text
 from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus

@@ -7,7 +7,7 @@ each with the meaning that is written there.
 from collections.abc import Mapping
 from typing import Final
 
-from ..states import TaskFault
+from ..model.states import TaskFault
 from . import answers
 from .answers import text
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import MAXYEAR, datetime, timedelta, timezone
 from typing import Final
 
-from ..lifetimes import Lifetime
-from ..results import Usage
+from ..model.results import Usage
+from ..policy.lifetimes import Lifetime
 from . import answers
 from .answers import as_text
 

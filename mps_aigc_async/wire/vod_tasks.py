@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from ..errors import InvalidRequest, TaskNotFound
-from ..states import Ending, Kind, TaskState
+from ..model.errors import InvalidRequest, TaskNotFound
+from ..model.states import Ending, Kind, TaskState
 from . import answers
 from .answers import REASON_KEYS, text
 from .dialect import TaskStatus

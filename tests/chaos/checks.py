@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mps_aigc_async import JobRecord, JobState, Kind
-from mps_aigc_async.emulator.window import WINDOW_S
+from mps_aigc_async.emulator.tasks.window import WINDOW_S
 from mps_aigc_async.ledger.record import request_of
 
 from .batch import Told, chains

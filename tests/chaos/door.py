@@ -19,7 +19,7 @@ from random import Random
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from mps_aigc_async.emulator.listening import stop_accepting
+from mps_aigc_async.emulator.server.listening import stop_accepting
 from mps_aigc_async.testing.fault_proxy import HOST, _Connection
 from mps_aigc_async.testing.http_messages import HEAD_END, Head, Message, message
 

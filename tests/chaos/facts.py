@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mps_aigc_async import JobRecord, JobState, Kind
-from mps_aigc_async.emulator.tasks import Task
+from mps_aigc_async.emulator.tasks.tasks import Task
 
 from .batch import Listed, Stopped, Told, chains
 from .deck import Ending

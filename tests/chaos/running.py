@@ -13,8 +13,8 @@ from typing import Final, get_args
 
 from mps_aigc_async import JobRecord, LedgerError
 from mps_aigc_async.emulator import Emulator
-from mps_aigc_async.emulator.actions import MPS
-from mps_aigc_async.emulator.storage import Piece
+from mps_aigc_async.emulator.services.actions import MPS
+from mps_aigc_async.emulator.tasks.storage import Piece
 from mps_aigc_async.ledger.reading import reading
 from mps_aigc_async.testing import FaultProxy, ProxyFault
 

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mps_aigc_async.cli.batch import BadBatch, check_batch
-from mps_aigc_async.defaults import Defaults
 from mps_aigc_async.emulator import Emulator
-from mps_aigc_async.states import Kind
+from mps_aigc_async.model.defaults import Defaults
+from mps_aigc_async.model.states import Kind
 
 from .conftest import SECRET_KEY, Json, Line, Shell, image
 

@@ -16,9 +16,9 @@ from PIL import Image
 from mps_aigc_async.cli import demo
 from mps_aigc_async.cli.batch import check_batch
 from mps_aigc_async.config import Config
-from mps_aigc_async.errors import ConfigError, LedgerError
 from mps_aigc_async.ledger.lock import WriterLock
-from mps_aigc_async.states import Kind
+from mps_aigc_async.model.errors import ConfigError, LedgerError
+from mps_aigc_async.model.states import Kind
 
 from ..report.batches import NOW, done, planned, submitted, write_ledger
 from .conftest import SECRET_ID, SECRET_KEY, Shell, image

@@ -18,12 +18,12 @@ from mps_aigc_async.cli import app, report
 from mps_aigc_async.cli.asked import AskedJobs
 from mps_aigc_async.cli.progress import Bars
 from mps_aigc_async.cli.tally import Tally
-from mps_aigc_async.errors import TransportError
-from mps_aigc_async.events import Retried
-from mps_aigc_async.states import Ending, Kind
+from mps_aigc_async.model.errors import TransportError
+from mps_aigc_async.model.events import Retried
+from mps_aigc_async.model.states import Ending, Kind
 
 from ..hostile import ATTACK, STEERS
-from ..test_odd_values import OddService, serving
+from ..jobs.test_odd_values import OddService, serving
 from .conftest import CODES, SECRET_ID, SECRET_KEY, Json, Line, Shell
 
 HALF: Final = ATTACK + "\udcff"

@@ -14,7 +14,7 @@ import pytest
 from mps_aigc_async.cli.interrupts import SIGNALS, Interrupts
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.ledger.reading import reading
-from mps_aigc_async.states import JobState
+from mps_aigc_async.model.states import JobState
 
 from .conftest import Shell, image
 from .test_run import rows

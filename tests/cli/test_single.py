@@ -9,7 +9,7 @@ from PIL import Image
 from mps_aigc_async import Kind, TaskFailed, Throttled
 from mps_aigc_async.cli.single import _Follower
 from mps_aigc_async.emulator import Emulator
-from mps_aigc_async.events import Retried, Submitted
+from mps_aigc_async.model.events import Retried, Submitted
 
 from .conftest import Shell, chain, image
 

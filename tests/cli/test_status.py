@@ -7,7 +7,7 @@ import pytest
 from mps_aigc_async import ImageResult, TaskState, TaskStatus, Usage
 from mps_aigc_async.cli.progress import places_of
 from mps_aigc_async.cli.status import _facts_of
-from mps_aigc_async.lifetimes import Lifetime
+from mps_aigc_async.policy.lifetimes import Lifetime
 
 
 def test_what_the_service_tells_beside_the_results() -> None:

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async import events
-from mps_aigc_async.batch import BatchItem
 from mps_aigc_async.cli.asked import AskedJobs, Stand, job_ids
 from mps_aigc_async.cli.progress import SUMMARY_S, Lines, line_for, places_of
 from mps_aigc_async.cli.tally import MOST_IDS, MOST_REASONS, Counts, Tally, Word
-from mps_aigc_async.errors import (
+from mps_aigc_async.engine.batch import BatchItem
+from mps_aigc_async.engine.statistics import SlotStatistics, Statistics
+from mps_aigc_async.ledger import JobRecord
+from mps_aigc_async.model import events
+from mps_aigc_async.model.errors import (
     AigcError,
     ClientClosed,
     CreateOutcomeUnknown,
@@ -26,12 +28,10 @@ from mps_aigc_async.errors import (
     TaskTimeout,
     Unreachable,
 )
-from mps_aigc_async.ledger import JobRecord
-from mps_aigc_async.outcomes import Outcome
-from mps_aigc_async.requests import ImageRequest, ImageToVideo, Request, VideoRequest
-from mps_aigc_async.results import AudioResult, ImageResult, ImageToVideoResult, Partial, VideoResult
-from mps_aigc_async.states import Ending, JobState, Kind
-from mps_aigc_async.statistics import SlotStatistics, Statistics
+from mps_aigc_async.model.outcomes import Outcome
+from mps_aigc_async.model.requests import ImageRequest, ImageToVideo, Request, VideoRequest
+from mps_aigc_async.model.results import AudioResult, ImageResult, ImageToVideoResult, Partial, VideoResult
+from mps_aigc_async.model.states import Ending, JobState, Kind
 
 CHAIN = ImageToVideo(image=ImageRequest(prompt="a"), video=VideoRequest(prompt="b"))
 IMAGE = ImageResult(task_id="i", request_id="r", urls=("u",), expires_at=None)

@@ -19,7 +19,7 @@ from typing import Any
 from unittest.mock import patch
 
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
-from mps_aigc_async.states import Kind
+from mps_aigc_async.model.states import Kind
 
 OWNER = {"account": "AKID…1"}
 KILLED = 9

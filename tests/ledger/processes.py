@@ -11,9 +11,9 @@ OWNER = {"account": "AKID…1", "backend": "mps", "endpoint": "https://mps.tence
 OTHER = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from mps_aigc_async.errors import LedgerError
+from mps_aigc_async.model.errors import LedgerError
 from mps_aigc_async.ledger import JobRecord, SqliteLedger, lock
-from mps_aigc_async.states import Kind
+from mps_aigc_async.model.states import Kind
 
 OWNER = {"account": "AKID…1", "backend": "mps", "endpoint": "https://mps.tencentcloudapi.com/"}
 

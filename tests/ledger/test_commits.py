@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async.errors import LedgerError
 from mps_aigc_async.ledger import JobRecord, SqliteLedger, sqlite
 from mps_aigc_async.ledger.commits import (
     CHECKPOINT_S,
@@ -22,7 +21,8 @@ from mps_aigc_async.ledger.commits import (
     is_fault_of_row,
     is_temporary,
 )
-from mps_aigc_async.states import JobState, Kind
+from mps_aigc_async.model.errors import LedgerError
+from mps_aigc_async.model.states import JobState, Kind
 from mps_aigc_async.testing import run
 
 from .processes import OWNER

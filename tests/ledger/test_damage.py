@@ -12,7 +12,7 @@ from mps_aigc_async import DamagedRow, ImageRequest, Kind
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
 from mps_aigc_async.ledger.reading import reading
-from mps_aigc_async.states import JobState
+from mps_aigc_async.model.states import JobState
 from mps_aigc_async.testing import forget_limits, run
 from tests.support import accepted, client_of, configured, in_memory
 

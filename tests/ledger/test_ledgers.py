@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mps_aigc_async.errors import ContentViolation, CreateOutcomeUnknown, InvalidRequest, LedgerError, to_record
 from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, SqliteLedger, memory, sqlite
 from mps_aigc_async.ledger import reading as snapshots
 from mps_aigc_async.ledger.schema import DATES
-from mps_aigc_async.results import Usage
-from mps_aigc_async.states import JobState, Kind
+from mps_aigc_async.model.errors import ContentViolation, CreateOutcomeUnknown, InvalidRequest, LedgerError, to_record
+from mps_aigc_async.model.results import Usage
+from mps_aigc_async.model.states import JobState, Kind
 
 OWNER = {"account": "AKID…PLE#9dd11ba2", "backend": "mps", "endpoint": "https://mps.tencentcloudapi.com/"}
 
@@ -493,7 +493,7 @@ KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
-from mps_aigc_async.states import JobState, Kind
+from mps_aigc_async.model.states import JobState, Kind
 
 async def main():
     ledger = await SqliteLedger.open(Path(sys.argv[1]), {"account": "a"})

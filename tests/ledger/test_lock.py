@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async.errors import LedgerError
 from mps_aigc_async.ledger import JobRecord, SqliteLedger, lock, sqlite
 from mps_aigc_async.ledger.lock import WriterLock
 from mps_aigc_async.ledger.opening import put_in_place
 from mps_aigc_async.ledger.reading import reading
-from mps_aigc_async.states import JobState, Kind
+from mps_aigc_async.model.errors import LedgerError
+from mps_aigc_async.model.states import JobState, Kind
 
 from .processes import OWNER, other_process, touch_with_sqlite
 
@@ -185,7 +185,7 @@ async def open_and_close(path: Path) -> None:
 FORKED = """
 import asyncio, os, sys
 from pathlib import Path
-from mps_aigc_async.errors import LedgerError
+from mps_aigc_async.model.errors import LedgerError
 from mps_aigc_async.ledger import SqliteLedger
 
 async def tried():

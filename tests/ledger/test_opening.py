@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async.errors import LedgerError
 from mps_aigc_async.ledger import JobRecord, SqliteLedger, opening
 from mps_aigc_async.ledger.opening import STALE_S
 from mps_aigc_async.ledger.reading import reading
-from mps_aigc_async.states import JobState, Kind
+from mps_aigc_async.model.errors import LedgerError
+from mps_aigc_async.model.states import JobState, Kind
 
 from .processes import OWNER, other_process
 

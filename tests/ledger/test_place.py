@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async.errors import LedgerError
 from mps_aigc_async.ledger.lock import inode_of
 from mps_aigc_async.ledger.place import Place
+from mps_aigc_async.model.errors import LedgerError
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async.errors import LedgerError
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
 from mps_aigc_async.ledger.reading import LedgerChanged, Reading, of_state, reading
 from mps_aigc_async.ledger.schema import COLUMNS, CREATE, MIGRATIONS, VERSION, to_row
-from mps_aigc_async.results import Usage
-from mps_aigc_async.states import JobState, Kind
+from mps_aigc_async.model.errors import LedgerError
+from mps_aigc_async.model.results import Usage
+from mps_aigc_async.model.states import JobState, Kind
 
 OWNER = {"account": "AKID…1", "backend": "mps", "endpoint": "https://mps.tencentcloudapi.com/"}
 

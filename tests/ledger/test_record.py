@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.errors import ContentViolation, InvalidRequest, LedgerError, TaskFailed, to_record
 from mps_aigc_async.ledger import JobRecord
-from mps_aigc_async.results import AudioResult, ImageResult, Usage, VideoResult
-from mps_aigc_async.states import MOVES, JobState, Kind
+from mps_aigc_async.model.errors import ContentViolation, InvalidRequest, LedgerError, TaskFailed, to_record
+from mps_aigc_async.model.results import AudioResult, ImageResult, Usage, VideoResult
+from mps_aigc_async.model.states import MOVES, JobState, Kind
 
 
 def job(

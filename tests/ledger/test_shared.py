@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async.errors import LedgerError
 from mps_aigc_async.ledger import JobRecord, SharedLedger, SqliteLedger, join, shared
-from mps_aigc_async.states import JobState, Kind
+from mps_aigc_async.model.errors import LedgerError
+from mps_aigc_async.model.states import JobState, Kind
 
 from .processes import OWNER, other_process
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from mps_aigc_async.callbacks import ignore
-from mps_aigc_async.transport import Gate, Sent
+from mps_aigc_async.concurrency.callbacks import ignore
+from mps_aigc_async.network.transport import Gate, Sent
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 SILENT = "Your current request frequency exceeds the frequency limit."

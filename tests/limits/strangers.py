@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 from random import Random
 
-from mps_aigc_async.emulator.window import Window
+from mps_aigc_async.emulator.tasks.window import Window
 from mps_aigc_async.limits import DEFAULT_JITTER_S, LEAD_S, Stream
 from mps_aigc_async.limits.pace import Send
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.callbacks import ignore
+from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.limits.caps import FIRST_PROBE_S, HEARD_S, LATE_PROBE_S, PROBE_S, Cap
 from mps_aigc_async.limits.refusals import Streak
 from mps_aigc_async.testing import run

@@ -9,9 +9,9 @@ import pytest
 from aiohttp import web
 
 from mps_aigc_async import AigcClient, Config, Kind, Outcome, TooManyTasks, VideoRequest
-from mps_aigc_async.batch import BatchItem
-from mps_aigc_async.events import Event, Retried, Throttled
-from mps_aigc_async.states import Ending
+from mps_aigc_async.engine.batch import BatchItem
+from mps_aigc_async.model.events import Event, Retried, Throttled
+from mps_aigc_async.model.states import Ending
 from mps_aigc_async.testing import run, wall
 from mps_aigc_async.wire import mps_errors
 

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from mps_aigc_async.errors import ServiceError, Throttled, TooManyTasks
 from mps_aigc_async.limits import Pace, SendTime, Slots, Stream, judged, learn_cap
 from mps_aigc_async.limits.refusals import PROOF
-from mps_aigc_async.states import Ending
+from mps_aigc_async.model.errors import ServiceError, Throttled, TooManyTasks
+from mps_aigc_async.model.states import Ending
 from mps_aigc_async.testing import run
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mps_aigc_async.limits import LEAD_S, HeldBack, Pace, Stream
 from mps_aigc_async.limits.pace import LATE_S, Send
-from mps_aigc_async.states import Ending
+from mps_aigc_async.model.states import Ending
 from mps_aigc_async.testing import run
 
 RATES = st.sampled_from([1, 2, 3, 10, 20, 50])

@@ -6,7 +6,7 @@ import pytest
 
 from mps_aigc_async.limits import AccountLimits, LimitsKey, Rates
 from mps_aigc_async.limits.paces import Paces
-from mps_aigc_async.states import Kind
+from mps_aigc_async.model.states import Kind
 from mps_aigc_async.testing import run
 
 CREATE = "CreateAigcVideoTask"

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from mps_aigc_async.callbacks import ignore
-from mps_aigc_async.errors import ServiceError, Throttled, TooManyTasks
+from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.limits.refusals import (
     APART_S,
     PROOF,
@@ -16,6 +15,7 @@ from mps_aigc_async.limits.refusals import (
     is_of_one_model,
     streak_with,
 )
+from mps_aigc_async.model.errors import ServiceError, Throttled, TooManyTasks
 
 REFUSAL = Throttled("RequestLimitExceeded", "too fast", request_id="r-1")
 SATURATED = Evidence(had_room=False, running=5, has_cap=False, refusals=1, windows=0.0)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mps_aigc_async.errors import CreateOutcomeUnknown, TaskFailed, to_record
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
-from mps_aigc_async.states import JobState, Kind
+from mps_aigc_async.model.errors import CreateOutcomeUnknown, TaskFailed, to_record
+from mps_aigc_async.model.states import JobState, Kind
 
 NOW = 1_767_225_600.0
 """When the pages are written: 2026-01-01 00:00 UTC."""

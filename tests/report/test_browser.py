@@ -13,8 +13,8 @@ from selenium.webdriver.common.keys import Keys
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, VideoRequest
 from mps_aigc_async.emulator import Emulator
+from mps_aigc_async.model.requests import Request
 from mps_aigc_async.report import write
-from mps_aigc_async.requests import Request
 
 from .batches import NOW, big_batch, sounding, write_ledger
 from .browser import AXE, ask, chromium, console, require_chromium, show

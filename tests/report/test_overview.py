@@ -3,10 +3,10 @@
 import pytest
 
 from mps_aigc_async.ledger import JobRecord
+from mps_aigc_async.model.states import JobState, Kind
 from mps_aigc_async.report import overview as module
 from mps_aigc_async.report.overview import MOST_NAMED, MOST_REASONS, Overview
 from mps_aigc_async.report.shots import Standing, shot_of
-from mps_aigc_async.states import JobState, Kind
 
 from .batches import NOW, done, failed, planned, submitted
 

@@ -9,10 +9,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from mps_aigc_async.errors import ConfigError, LedgerError
 from mps_aigc_async.ledger import SqliteLedger
+from mps_aigc_async.model.errors import ConfigError, LedgerError
+from mps_aigc_async.model.states import Kind
 from mps_aigc_async.report import page, write
-from mps_aigc_async.states import Kind
 
 from .batches import NOW, OWNER, chain, done, every_state, planned, saved, sounding, submitted, write_ledger
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async.ledger import JobRecord
+from mps_aigc_async.model.results import Usage
+from mps_aigc_async.model.states import JobState, Kind
 from mps_aigc_async.report.shots import Shot, Standing, shot_of
-from mps_aigc_async.results import Usage
-from mps_aigc_async.states import JobState, Kind
 
 from .batches import NOW, done, failed, planned, saved, sounding, submitted, unknown
 

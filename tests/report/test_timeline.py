@@ -7,8 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mps_aigc_async.model.states import JobState, Kind
 from mps_aigc_async.report.timeline import CUT, LEFT, WIDTH, Axis, Picture, Span, draw, span_of
-from mps_aigc_async.states import JobState, Kind
 
 from .batches import NOW, done, failed, planned, submitted, unknown
 

@@ -74,8 +74,8 @@ async def serving(name: str, manners: Manners | None = None) -> AsyncIterator[St
 
 
 async def _stop_accepting(listening: socket.socket) -> None:
-    """As `mps_aigc_async.emulator.listening`, of which a stand-in knows nothing: a connection accepted in the turn of
-    the close would stay open."""
+    """As the emulator's `server.listening`, of which a stand-in knows nothing: a connection accepted in the turn of the
+    close would stay open."""
     asyncio.get_running_loop().remove_reader(listening)
     for _ in range(4):
         await asyncio.sleep(0)

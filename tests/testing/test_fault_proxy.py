@@ -15,7 +15,7 @@ import pytest
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, VideoRequest
 from mps_aigc_async.emulator import Emulator
-from mps_aigc_async.emulator.faults import MEDIA
+from mps_aigc_async.emulator.tasks.faults import MEDIA
 from mps_aigc_async.testing import FaultProxy, ProxyFault
 from mps_aigc_async.testing.http_messages import Head, Message
 

@@ -30,9 +30,9 @@ from mps_aigc_async import (
     VodFile,
     VodOptions,
 )
-from mps_aigc_async.downloads import Downloads
 from mps_aigc_async.emulator import Service, Settings
-from mps_aigc_async.events import Retried
+from mps_aigc_async.model.events import Retried
+from mps_aigc_async.network.downloads import Downloads
 from mps_aigc_async.testing import InMemoryTransport, forget_limits, in_memory_client, run, wall
 
 ROOT = Path(__file__).parents[2]

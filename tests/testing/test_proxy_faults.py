@@ -5,8 +5,8 @@ import zlib
 
 import pytest
 
-from mps_aigc_async.emulator.faults import MEDIA
-from mps_aigc_async.emulator.frames import USER_AGENT
+from mps_aigc_async.emulator.media.frames import USER_AGENT
+from mps_aigc_async.emulator.tasks.faults import MEDIA
 from mps_aigc_async.testing.http_messages import Head, Message, message
 from mps_aigc_async.testing.proxy_faults import (
     FRAME,

@@ -8,9 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mps_aigc_async.credentials import Credentials
-from mps_aigc_async.requests import CosStore, ReferenceImage, ReferenceVideo, Subject, VodFile, VodOptions
-from mps_aigc_async.results import ImageResult, TaskResult, VideoResult
+from mps_aigc_async.credentials.credentials import Credentials
+from mps_aigc_async.model.requests import CosStore, ReferenceImage, ReferenceVideo, Subject, VodFile, VodOptions
+from mps_aigc_async.model.results import ImageResult, TaskResult, VideoResult
 from mps_aigc_async.wire.dialect import HttpRequest
 
 # --- requests ---------------------------------------------------------------------------------------------------------

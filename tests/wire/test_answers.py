@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mps_aigc_async import Kind, TaskState
-from mps_aigc_async.errors import AigcError, TransportError
-from mps_aigc_async.requests import ImageRequest
+from mps_aigc_async.model.errors import AigcError, TransportError
+from mps_aigc_async.model.requests import ImageRequest
 from mps_aigc_async.wire import answers
 from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskPage, TaskStatus
 from mps_aigc_async.wire.mps import Mps

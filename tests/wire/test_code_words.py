@@ -2,7 +2,7 @@
 
 import pytest
 
-from mps_aigc_async.errors import AccountError, ContentViolation, ServiceError
+from mps_aigc_async.model.errors import AccountError, ContentViolation, ServiceError
 from mps_aigc_async.wire.code_words import is_about_payment, refusal_of, says_that_something_broke, words
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mps_aigc_async.errors import AccountError, ServiceError, Throttled, TooManyTasks
-from mps_aigc_async.states import Ending
+from mps_aigc_async.model.errors import AccountError, ServiceError, Throttled, TooManyTasks
+from mps_aigc_async.model.states import Ending
 from mps_aigc_async.wire.concurrency import by_concurrency
 
 CREATE = "CreateAigcVideoTask"

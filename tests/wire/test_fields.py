@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mps_aigc_async.requests import AudioRequest, ImageRequest, Value, VideoRequest, VodOptions
+from mps_aigc_async.model.requests import AudioRequest, ImageRequest, Value, VideoRequest, VodOptions
 from mps_aigc_async.wire import mps, relay, vod
 from mps_aigc_async.wire.fields import FieldRow
 

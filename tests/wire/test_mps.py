@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from mps_aigc_async.credentials import Credentials
-from mps_aigc_async.errors import (
+from mps_aigc_async.credentials.credentials import Credentials
+from mps_aigc_async.model.errors import (
     AccountError,
     AigcError,
     ContentViolation,
@@ -23,7 +23,7 @@ from mps_aigc_async.errors import (
     TooManyTasks,
     TransportError,
 )
-from mps_aigc_async.requests import (
+from mps_aigc_async.model.requests import (
     AudioRequest,
     CosStore,
     ImageRequest,
@@ -33,8 +33,8 @@ from mps_aigc_async.requests import (
     Subject,
     VideoRequest,
 )
-from mps_aigc_async.results import ImageResult, VideoResult
-from mps_aigc_async.states import Ending, Kind, TaskState
+from mps_aigc_async.model.results import ImageResult, VideoResult
+from mps_aigc_async.model.states import Ending, Kind, TaskState
 from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskStatus
 from mps_aigc_async.wire.envelope import server_time
 from mps_aigc_async.wire.mps import LIMITS, Mps, encode

@@ -13,11 +13,11 @@ from typing import Any, Final
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from mps_aigc_async.errors import AigcError, ServiceError
-from mps_aigc_async.lifetimes import Lifetime
-from mps_aigc_async.requests import AudioRequest, ImageRequest, Step, VideoRequest
-from mps_aigc_async.results import Usage
-from mps_aigc_async.states import Kind, TaskState
+from mps_aigc_async.model.errors import AigcError, ServiceError
+from mps_aigc_async.model.requests import AudioRequest, ImageRequest, Step, VideoRequest
+from mps_aigc_async.model.results import Usage
+from mps_aigc_async.model.states import Kind, TaskState
+from mps_aigc_async.policy.lifetimes import Lifetime
 from mps_aigc_async.wire import mps, mps_errors, relay, vod, vod_errors, vod_tasks
 from mps_aigc_async.wire.dialect import Call, Created, Dialect, HttpAnswer, TaskPage, TaskStatus
 from mps_aigc_async.wire.envelope import ErrorRow, server_time

@@ -8,8 +8,8 @@ import pytest
 from tencentcloud.mps.v20190612 import errorcodes as of_mps
 from tencentcloud.vod.v20180717 import errorcodes as of_vod
 
-from mps_aigc_async.errors import AccountError, ServiceError, Throttled, TooManyTasks
-from mps_aigc_async.states import Ending
+from mps_aigc_async.model.errors import AccountError, ServiceError, Throttled, TooManyTasks
+from mps_aigc_async.model.states import Ending
 from mps_aigc_async.wire import mps_errors, vod_errors
 from mps_aigc_async.wire.envelope import ErrorTable, service_error
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from mps_aigc_async.credentials import Credentials
-from mps_aigc_async.errors import (
+from mps_aigc_async.credentials.credentials import Credentials
+from mps_aigc_async.model.errors import (
     AccountError,
     ContentViolation,
     InvalidRequest,
@@ -24,7 +24,7 @@ from mps_aigc_async.errors import (
     TooManyTasks,
     TransportError,
 )
-from mps_aigc_async.requests import (
+from mps_aigc_async.model.requests import (
     AudioRequest,
     CosStore,
     ImageRequest,
@@ -33,8 +33,8 @@ from mps_aigc_async.requests import (
     VodFile,
     VodOptions,
 )
-from mps_aigc_async.results import ImageResult, Usage
-from mps_aigc_async.states import Ending, Kind, TaskState
+from mps_aigc_async.model.results import ImageResult, Usage
+from mps_aigc_async.model.states import Ending, Kind, TaskState
 from mps_aigc_async.wire import vod
 from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskStatus
 from mps_aigc_async.wire.relay import STATES, Relay, encode

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mps_aigc_async.errors import AccountError, ConfigError, NoTaskId, Redirected, TransportError
-from mps_aigc_async.states import Ending
+from mps_aigc_async.model.errors import AccountError, ConfigError, NoTaskId, Redirected, TransportError
+from mps_aigc_async.model.states import Ending
 from mps_aigc_async.wire.dialect import HttpAnswer
 from mps_aigc_async.wire.statuses import Verdict, redirected, uncertain, unreadable, verdict_of
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from mps_aigc_async.credentials import Credentials
-from mps_aigc_async.errors import (
+from mps_aigc_async.credentials.credentials import Credentials
+from mps_aigc_async.model.errors import (
     AccountError,
     ContentViolation,
     InvalidRequest,
@@ -21,8 +21,7 @@ from mps_aigc_async.errors import (
     Throttled,
     TransportError,
 )
-from mps_aigc_async.lifetimes import Lifetime
-from mps_aigc_async.requests import (
+from mps_aigc_async.model.requests import (
     AudioRequest,
     CosStore,
     ImageRequest,
@@ -33,8 +32,9 @@ from mps_aigc_async.requests import (
     VodFile,
     VodOptions,
 )
-from mps_aigc_async.results import ImageResult, Usage
-from mps_aigc_async.states import Ending, Kind, TaskState
+from mps_aigc_async.model.results import ImageResult, Usage
+from mps_aigc_async.model.states import Ending, Kind, TaskState
+from mps_aigc_async.policy.lifetimes import Lifetime
 from mps_aigc_async.wire import mps, relay, vod
 from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskPage, TaskStatus
 from mps_aigc_async.wire.vod import MAX_BASE64_BYTES, MPS_ONLY, Vod, encode

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.lifetimes import Lifetime
-from mps_aigc_async.results import Usage
+from mps_aigc_async.model.results import Usage
+from mps_aigc_async.policy.lifetimes import Lifetime
 from mps_aigc_async.wire.vod_files import USAGE_KEYS, Files, moment, percent, usage
 
 TEN = datetime(2026, 10, 1, 10, tzinfo=UTC).timestamp()

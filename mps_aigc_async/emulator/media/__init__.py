@@ -1,0 +1,1 @@
+"""What the services make: pictures, films and sounds."""

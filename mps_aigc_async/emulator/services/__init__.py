@@ -1,0 +1,1 @@
+"""The three services, as their documents describe them."""

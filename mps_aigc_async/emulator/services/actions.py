@@ -1,0 +1,43 @@
+"""The actions the emulator answers, as tables: what each takes, does, and how often it may be called.
+
+An action's full name is what limits, faults, the log and the statistics call it: MPS's names are bare, VOD's begin
+with `vod:` and the relay's with `relay:`, for two services have an action CreateAigcImageTask.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from ..tasks.action import Action
+from . import mps_fields, relay_fields, vod_fields
+
+MPS: Final[Mapping[str, Action]] = {
+    "CreateAigcImageTask": Action("create", "image", mps_fields.CREATE_IMAGE, 20),
+    "DescribeAigcImageTask": Action("describe", "image", mps_fields.DESCRIBE, 20),
+    "CreateAigcVideoTask": Action("create", "video", mps_fields.CREATE_VIDEO, 10),
+    "DescribeAigcVideoTask": Action("describe", "video", mps_fields.DESCRIBE, 50),
+    "CreateAigcAudioTask": Action("create", "audio", mps_fields.CREATE_AUDIO, 20),
+    "DescribeAigcAudioTask": Action("describe", "audio", mps_fields.DESCRIBE, 20),
+    "DescribeAigcTaskList": Action("list", None, mps_fields.LIST_TASKS, 20),
+    "DescribeAigcTaskStatus": Action("describe", None, mps_fields.DESCRIBE, 20),
+}
+
+VOD: Final[Mapping[str, Action]] = {
+    "CreateAigcImageTask": Action("create", "image", vod_fields.CREATE_IMAGE, 20),
+    "CreateAigcVideoTask": Action("create", "video", vod_fields.CREATE_VIDEO, 20),
+    "DescribeTaskDetail": Action("describe", None, vod_fields.DESCRIBE, 100),
+    "DescribeTasks": Action("list", None, vod_fields.LIST, 20),
+    "DescribeMediaInfos": Action("media", None, vod_fields.MEDIA, 100),
+}
+
+RELAY: Final[Mapping[str, Action]] = {
+    "aigc-image": Action("create", "image", relay_fields.CREATE_IMAGE, 20),
+    "aigc-video": Action("create", "video", relay_fields.CREATE_VIDEO, 20),
+    "query": Action("describe", None, {}, 100),
+}
+
+ACTIONS: Final[Mapping[str, Action]] = {
+    **MPS,
+    **{f"vod:{name}": action for name, action in VOD.items()},
+    **{f"relay:{name}": action for name, action in RELAY.items()},
+}
+"""All of them, by full name."""

@@ -1,0 +1,110 @@
+"""Which fields Tencent VOD's actions take: the models of the official SDK (tencentcloud-sdk-python-vod 3.1.194,
+`v20180717/models.py`)."""
+
+from typing import Final
+
+from ..tasks.fields import ListOf, OneOf, Table
+
+SWITCH: Final = OneOf(("Enabled", "Disabled"))
+STORAGE: Final = OneOf(("Temporary", "Permanent"))
+PERSONS: Final = OneOf(("AllowAdult", "Disallowed"))
+
+_TYPE: Final = OneOf(("File", "Url", "Base64"))
+_REGION: Final = OneOf(("Mainland", "Oversea", "OverseaUSWest"))
+
+_FILE: Table = {
+    "Type": _TYPE,
+    "FileId": "string",
+    "Url": "string",
+    "Base64": "string",
+    "Text": "string",
+    "ReferenceType": "string",
+}
+
+_OUTPUT: Table = {
+    "StorageMode": STORAGE,
+    "MediaName": "string",
+    "ClassId": "integer",
+    "ExpireTime": "string",
+    "Resolution": "string",
+    "AspectRatio": "string",
+    "PersonGeneration": PERSONS,
+    "InputComplianceCheck": SWITCH,
+    "OutputComplianceCheck": SWITCH,
+    "LogoAdd": SWITCH,
+}
+
+_CREATE: Table = {
+    "SubAppId": "integer",
+    "ModelName": "string",  # never an enum: the list of models changes more often than the API
+    "ModelVersion": "string",
+    "Prompt": "string",
+    "NegativePrompt": "string",
+    "EnhancePrompt": SWITCH,
+    "InputRegion": _REGION,
+    "SceneType": "string",
+    "Seed": "integer",
+    "SessionId": "string",
+    "SessionContext": "string",
+    "TasksPriority": "integer",
+    "ExtInfo": "document",
+}
+"""What both creates take."""
+
+CREATE_IMAGE: Table = {
+    **_CREATE,
+    "FileInfos": ListOf(_FILE),
+    "OutputConfig": {**_OUTPUT, "OutputImageCount": "integer", "OutputFormat": OneOf(("jpeg", "png"))},
+}
+
+CREATE_VIDEO: Table = {
+    **_CREATE,
+    "FileInfos": ListOf(
+        {
+            **_FILE,
+            "Category": OneOf(("Image", "Video", "Audio")),
+            "Usage": OneOf(("FirstFrame", "LastFrame", "Reference")),
+            "ObjectId": "string",
+            "VoiceId": "string",
+            "KeepOriginalSound": SWITCH,
+        }
+    ),
+    "SubjectInfos": ListOf(
+        {
+            "Id": "string",
+            "Name": "string",
+            "VoiceId": "string",
+            "ImageUrls": ListOf("string"),
+            "VideoUrls": ListOf("string"),
+        }
+    ),
+    "LastFrameFileId": "string",
+    "LastFrameUrl": "string",
+    "Procedure": "string",
+    "OutputConfig": {
+        **_OUTPUT,
+        "Duration": "number",
+        "AudioGeneration": SWITCH,
+        "EnhanceSwitch": SWITCH,
+        "OffPeak": SWITCH,
+        "FrameInterpolate": SWITCH,
+        "EnableBGM": SWITCH,
+    },
+}
+
+DESCRIBE: Table = {"TaskId": "string", "SubAppId": "integer"}
+
+_TIMES: Table = {"After": "string", "Before": "string"}
+
+LIST: Table = {
+    "SubAppId": "integer",
+    "Status": OneOf(("WAITING", "PROCESSING", "FINISH")),
+    "FileId": "string",
+    "CreateTime": _TIMES,
+    "FinishTime": _TIMES,
+    "Sort": {"Field": "string", "Order": "string"},
+    "Limit": "integer",
+    "ScrollToken": "string",
+}
+
+MEDIA: Table = {"SubAppId": "integer", "FileIds": ListOf("string"), "Filters": ListOf("string")}

@@ -1,0 +1,152 @@
+"""Where the tasks of all services are made: begun, found again, waited for, counted."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from math import inf
+from random import Random
+from typing import Final
+
+from ..tasks.line import Line
+from ..tasks.orders import KINDS, Kind, Order, VideoOrder
+from ..tasks.refusal import Refused
+from ..tasks.reply import Frames
+from ..tasks.running import Running
+from ..tasks.tasks import WAITING_SHARE, Durations, Failure, Origin, Task
+from .settings import Settings
+
+URL_LIFE_S: Final[Mapping[Origin, float]] = {"mps": 12 * 3600.0, "vod": 7 * 86_400.0, "relay": 7 * 86_400.0}
+"""Seconds that a result's URL lives: "图片存储12小时", DescribeAigcImageTaskResponse of MPS; "有效期 7 天", StorageMode
+of VOD's AigcImageOutputConfig (official SDKs 3.1.194)."""
+
+_KEPT_S: Final = 100 * 365 * 86_400.0
+"""Of a result that is stored for good."""
+
+_LATER = Failure("ModelGenerateFailed", "The model could not generate a result for this prompt.")
+
+
+class Workshop:
+    """`tasks` are kept for good, half a kilobyte each: an old one can still be asked about.
+
+    Its readers call `move` first: lines advance with the time, not by themselves.
+    """
+
+    def __init__(self, settings: Settings, durations: Random) -> None:
+        self.tasks: dict[str, Task] = {}
+        self.created: Counter[Kind] = Counter()
+        self.most_running: Counter[Kind] = Counter()
+        self._settings = settings
+        ranges: dict[Kind, tuple[float, float]] = {
+            "image": settings.image_seconds,
+            "video": settings.video_seconds,
+            "audio": settings.audio_seconds,
+        }
+        self._durations = Durations(durations, ranges, settings.speed, settings.task_seconds or {})
+        self._running: dict[tuple[Origin, Kind], Running] = {
+            (origin, kind): Running() for origin in URL_LIFE_S for kind in KINDS
+        }
+        self._lines: dict[Origin, Line] = {}
+        if (places := settings.vod_processing) is not None:
+            # An account each: the relay's customers share the relay's.
+            self._lines = {"vod": Line(places, self._begun), "relay": Line(places, self._begun)}
+
+    def __repr__(self) -> str:
+        return f"Workshop(tasks={len(self.tasks)})"
+
+    def move(self, now: float) -> None:
+        for line in self._lines.values():
+            line.move(now)
+
+    def make(
+        self,
+        origin: Origin,
+        order: Order,
+        task_id: str,
+        now: float,
+        *,
+        kind: Kind,
+        fails_with: str,
+        priority: int = 0,
+        permanent: bool = False,
+        session_id: str = "",
+    ) -> Frames | None:
+        """Begins a task, or lets it join the line; returns the frames to be fetched. `fails_with` is the code of a
+        failure that has been asked for; empty for none."""
+        line = self._lines.get(origin)
+        frames = None
+        if self._settings.fetch_frames and isinstance(order, VideoOrder) and order.needs_frames:
+            frames = Frames(task_id, order)
+        length = self._durations.of(kind, order.prompt)
+        task = Task(
+            task_id=task_id,
+            origin=origin,
+            kind=kind,
+            order=order,
+            created_at=now,
+            turn_at=now if line is None else inf,
+            waits=length * WAITING_SHARE if line is None else 0.0,
+            length=length,
+            frames_at=now if frames is None else inf,
+            url_life=_KEPT_S if permanent else URL_LIFE_S[origin] / self._settings.speed,
+            failure=self._failure(order, fails_with),
+            session_id=session_id,
+        )
+        self.tasks[task_id] = task
+        self._count(task, now)
+        if line is not None:
+            line.join(task_id, priority, now)
+        return frames
+
+    def _failure(self, order: Order, fails_with: str) -> Failure | None:
+        if fails_with:
+            return Failure(fails_with, "A fault that was asked for.")
+        return _LATER if self._settings.failing_word in order.prompt else None
+
+    def _count(self, task: Task, now: float) -> None:
+        self.created[task.kind] += 1
+        self._running[task.origin, task.kind].start(task.ends_at)
+        self.most_running[task.kind] = max(self.most_running[task.kind], self.running(task.kind, now))
+
+    def running(self, kind: Kind, now: float, origins: Iterable[Origin] = tuple(URL_LIFE_S)) -> int:
+        """Tasks that have not ended, those in line included."""
+        return sum(self._running[origin, kind].count(now) for origin in origins)
+
+    def require_model(self, model: str, now: float, origin: Origin) -> None:
+        """Raise Refused if as many of the model's tasks as `model_running` allows have not ended."""
+        most = (self._settings.model_running or {}).get(model)
+        if most is None:
+            return
+        running = sum(
+            task.origin == origin and task.order.label.partition(" ")[0] == model and now < task.ends_at
+            for task in self.tasks.values()
+        )
+        if running >= most:
+            raise Refused("RequestLimitExceeded", f"The tasks of {model} have reached the maximum concurrency.")
+
+    # What changes a task
+
+    def _begun(self, task_id: str, at: float) -> Task:
+        self._replace(self.tasks[task_id].begun(at))
+        return self.tasks[task_id]
+
+    def frames_ready(self, task_id: str, now: float) -> None:
+        self._settle(self._awaiting(task_id).with_frames(now), now)
+
+    def frames_failed(self, task_id: str, reason: str, now: float) -> None:
+        self._settle(self._awaiting(task_id).broken(Failure("ResourceNotFound", reason), now), now)
+
+    def _awaiting(self, task_id: str) -> Task:
+        task = self.tasks[task_id]
+        if not task.awaits_frames:
+            raise ValueError(f"task {task_id} awaits no frames")
+        return task
+
+    def _settle(self, task: Task, now: float) -> None:
+        self._replace(task)
+        if task.ends_at < inf and (line := self._lines.get(task.origin)) is not None:
+            line.end_known(task, now)
+
+    def _replace(self, task: Task) -> None:
+        known = self.tasks[task.task_id].ends_at < inf
+        self.tasks[task.task_id] = task
+        if not known and task.ends_at < inf:
+            self._running[task.origin, task.kind].end_known(task.ends_at)

@@ -1,0 +1,1 @@
+"""What all three services share: orders, tasks and their ends, refusals, faults."""

@@ -1,0 +1,1 @@
+"""What an open client is made of."""

@@ -1,0 +1,61 @@
+"""Which service a config speaks to: its endpoint, its dialect, its documented limits.
+
+One word of the config, `backend`, switches a whole batch; requests, results, ledger, pacing and errors stay the same.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Final
+
+from yarl import URL
+
+from ..config import Config
+from ..model.errors import ConfigError
+from ..model.states import Kind
+from ..network.transport import parse_endpoint
+from ..wire import mps, relay, vod
+from ..wire.dialect import Dialect, SessionRule
+
+LIMITS: Final[Mapping[str, Mapping[str, float]]] = {"mps": mps.LIMITS, "vod": vod.LIMITS, "relay": vod.LIMITS}
+"""Documented calls per second, by backend and action. The relay publishes none: VOD's, whose actions it hands on."""
+
+_HOSTS: Final = {"mps": f"https://{mps.HOST}", "vod": f"https://{vod.HOST}"}
+
+
+def creates_per_s(backend: str) -> Mapping[Kind, float]:
+    """Documented creates per second, by kind; MPS's for a backend that is not known."""
+    limits = LIMITS.get(backend, mps.LIMITS)
+    return {kind: limits[name] for kind in Kind if (name := f"CreateAigc{kind.title()}Task") in limits}
+
+
+def endpoint_of(config: Config, given: str | None) -> URL:
+    """The service's URL: the one given, else the config's, else the backend's own. Raises ConfigError."""
+    configured = config.relay.base_url if config.backend == "relay" else config.tencent_cloud.endpoint
+    return parse_endpoint(given or configured or _HOSTS[config.backend])
+
+
+def dialect_of(config: Config, endpoint: URL) -> Dialect:
+    """How the config's backend is spoken."""
+    region = config.tencent_cloud.region
+    match config.backend:
+        case "mps":
+            return mps.Mps(host=_host(endpoint), region=region)
+        case "vod":
+            return vod.Vod(host=_host(endpoint), region=region, sub_app_id=config.vod.sub_app_id)
+        case "relay":
+            rule = SessionRule(config.relay.sessions)
+            return relay.Relay(host=_host(endpoint), query_path=config.relay.query_path, sessions=rule)
+
+
+def check_limits(config: Config) -> None:
+    """A misspelt action would silently keep the documented limit. Raises ConfigError."""
+    known = LIMITS[config.backend]
+    for action in config.limits:
+        meant = get_close_matches(action, known, n=1, cutoff=0.9)
+        if meant and action not in known:
+            raise ConfigError(f"limits.{action} names no action: is {meant[0]} meant?")
+
+
+def _host(endpoint: URL) -> str:
+    """As the Host header has it: with the port only where it is not the scheme's own."""
+    return (endpoint.host_subcomponent if endpoint.is_default_port() else endpoint.host_port_subcomponent) or ""

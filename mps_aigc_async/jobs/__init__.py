@@ -1,0 +1,1 @@
+"""One job's life, and chains of jobs."""

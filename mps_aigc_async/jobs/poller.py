@@ -1,0 +1,452 @@
+"""One poller for all tasks in flight: a heap of due times per action, one loop over each.
+
+When a poll is due is the tempo's word (`tempo`). Under pressure the polls share the action's pace: they are spaced
+further, and sent earliest due first. A task is polled until it ENDS at the service, whoever still waits for it, because
+its slot is held until then; or until its deadline.
+"""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final, Protocol
+
+from ..concurrency.owner import Owner
+from ..ledger import JobRecord
+from ..ledger.record import request_of
+from ..limits import AccountLimits, HeldBack, SendTime, Slot
+from ..model.errors import (
+    AigcError,
+    ClientClosed,
+    InvalidRequest,
+    TaskTimeout,
+    Throttled,
+    TransportError,
+    UnexpectedError,
+)
+from ..model.states import Ending, Kind, TaskFault, TaskState
+from ..model.unexpected import as_aigc_error
+from ..network.answer_deadline import GRACE_S
+from ..network.calls import Calls
+from ..policy.deadlines import EMPTY_GRACE_S, Deadline, Patience
+from ..policy.retries import stops_a_batch
+from ..policy.tempo import Tempo
+from ..wire.dialect import Dialect, TaskStatus
+from .task_ends import NOT_FOUND_MOST, not_found, says_no_task
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+BACKOFF_MOST_S: Final = 60.0
+"""Polls that keep failing come at growing intervals, up to this one: an outage is not helped by asking."""
+
+
+UNEXPECTED_MOST: Final = 10
+"""Unexpected faults in a row after which the waiting caller gets the error: some six minutes at growing intervals. An
+odd answer may be a single one; a permanent fault would otherwise last until the deadline, for hours."""
+
+POLL_MOST_S: Final = 600.0
+"""Seconds that one poll may take before it is sent again. The transport allows an exchange a tenth of that; a user's
+own transport may have no bound."""
+
+LAST_POLL_S: Final = 30.0
+"""Seconds that the poll at the deadline may take: as long as the transport waits for each piece of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a watched task ended. Times are Unix seconds."""
+
+    status: TaskStatus
+    """It still says DONE for a task that was given up because its result has not come."""
+    seen_at: float
+    """When the answer that said so came."""
+    unfinished_at: float | None
+    """When it was last asked and had not ended. The URLs' life is counted from here: never later than the truth."""
+    running_at: float | None
+    """When a poll first found it running after one had found it waiting; None if there were no such two."""
+
+
+class Follower(Protocol):
+    """Who is told before all others what becomes of a job's task."""
+
+    @property
+    def ledger_in_place(self) -> bool:
+        """Whether the next process will find the ledger that has the jobs' rows."""
+        ...
+
+    def polled(self, job: JobRecord, status: TaskStatus) -> None: ...
+
+    async def ended(self, job: JobRecord, how: Ended | AigcError) -> None:
+        """Awaited before anyone who waits is told: the ledger comes first. An error is the service's last word on the
+        task; a deadline that has passed is none, so that it is not told here."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """One task being polled."""
+
+    job: JobRecord
+    follower: Follower
+    """One for all jobs: closures for each of 100,000 tasks are what the garbage collector would be busy with."""
+    kind: Kind
+    task_id: str
+    sort: Hashable
+    """What it has in common with tasks that last about as long."""
+    accepted_at: float | None
+    """When it began to age (Unix seconds), if that is known."""
+    patience: Patience
+    remembered: bool
+    """Whether a ledger will know the task when the client is closed."""
+    unfinished_at: float | None = field(init=False)
+    """When the task was last known not to have ended (Unix seconds), if that is known."""
+    waited: bool = False
+    """Whether a poll has found it in the service's queue."""
+    running_at: float | None = None
+    """When a poll first found it running, if one had found it waiting: else it began at a time that nobody saw."""
+    failures: int = 0
+    """Polls failed in a row."""
+    not_found: int = 0
+    """Polls in a row that the service answered with TaskNotFound."""
+    unexpected: int = 0
+    """Polls in a row that ended with UnexpectedError."""
+    word: str = ""
+    """The task's latest status word."""
+    message: str = ""
+    """The message beside that status."""
+    empty_since: float | None = None
+    """When a poll first found it DONE without a URL and with a reason (on the loop's clock), if it is so still."""
+    odd_word: str | None = None
+    """The latest status that no document knows: told once, not at every poll."""
+    begun: float | None = field(default=None, init=False)
+    """When it began to age, if that is known. This, its age and when it is due are of the loop's clock: the machine's
+    may be put right meanwhile."""
+    known_age: float = field(default=0.0, init=False)
+    """Its age when it was last known not to have ended."""
+    due: float = field(default=0.0, init=False)
+    """When the tempo would have it asked about next."""
+    deadline: Deadline = field(init=False)
+    """When to give up (on the loop's clock)."""
+    slot: Slot = field(init=False, repr=False)
+    _how: Ended | Exception | None = field(default=None, init=False, repr=False)
+    _waiters: tuple[asyncio.Future[Ended], ...] = field(default=(), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.unfinished_at = self.accepted_at
+        self.deadline = Deadline(self.patience, asyncio.get_running_loop().time())
+
+    def timed_out(self, error: TaskTimeout) -> TaskTimeout:
+        """The error, with the TaskId and the task's latest status."""
+        return error.about(task_id=self.task_id).after(self.word, self.message)
+
+    def end(self) -> asyncio.Future[Ended]:
+        """The task's end, for one who waits for it: to cancel this is nobody else's affair."""
+        waiter: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self._waiters = (*(other for other in self._waiters if not other.cancelled()), waiter)
+        if self._how is not None:
+            self.tell(self._how)
+        return waiter
+
+    def tell(self, how: Ended | Exception) -> None:
+        """Tell who waits, and who will ask later."""
+        self._how = how
+        waiters, self._waiters = self._waiters, ()
+        for waiter in waiters:
+            if waiter.cancelled():
+                continue
+            if isinstance(how, Ended):
+                waiter.set_result(how)
+            else:
+                waiter.set_exception(how)
+
+
+class Poller:
+    """Watches tasks until they end."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        dialect: Dialect,
+        limits: AccountLimits,
+        owner: Owner,
+        *,
+        tempo: Tempo,
+        interval_s: float,
+        wall: Callable[[], float],
+    ) -> None:
+        self._calls = calls
+        self._dialect = dialect
+        self._limits = limits
+        self._owner = owner
+        self._tempo = tempo
+        self._interval_s = interval_s
+        self._wall = wall
+        self._watches: dict[tuple[Kind, str], Watch] = {}
+        """By kind too: a TaskId that is asked about as an image and as a video is watched twice, because the answer to
+        one is no result of the other."""
+        self._queues: dict[Kind, _DueQueue] = {}
+        self.is_closed = False
+        self._is_cut_off = False
+        """Whether the latest polls could not reach the service for a cause that somebody has to correct."""
+        self.left: list[Watch] = []
+        """The tasks that ran on at the service when it was closed."""
+
+    def __repr__(self) -> str:
+        return f"<Poller of {len(self._watches)} tasks>"
+
+    def __len__(self) -> int:
+        return len(self._watches)
+
+    def of_task(self, kind: Kind, task_id: str) -> Watch | None:
+        """The watch of a task as one of this kind, while it is polled."""
+        return self._watches.get((kind, task_id))
+
+    def job_of(self, task_id: str) -> Watch | None:
+        """The watch that a job with a row has of a task, whatever its kind. An attached task is no job's."""
+        watches = (self._watches.get((kind, task_id)) for kind in Kind)
+        return next((watch for watch in watches if watch is not None and watch.job.submitted_at is not None), None)
+
+    def of_request(self, name: str) -> Watch | None:
+        """The watch of a request's latest step, while it is polled."""
+        steps = {watch.kind: watch for watch in self._watches.values() if request_of(watch.job.job_id) == name}
+        return next((steps[kind] for kind in reversed(Kind) if kind in steps), None)
+
+    def watch(self, watch: Watch) -> Watch:
+        """Poll a task from now on. If the task is watched as the same kind already, its watch is kept and returned
+        instead."""
+        known = self._watches.get((watch.kind, watch.task_id))
+        if known is not None:
+            return known
+        watch.slot = self._limits.slots[watch.kind].adopt(watch.task_id, watch.job.model)
+        self._watches[watch.kind, watch.task_id] = watch
+        if self.is_closed:
+            self._let_go(watch)
+            return watch
+        now, due_in = asyncio.get_running_loop().time(), 0.0  # a task of unknown age is polled at once
+        if watch.accepted_at is not None:
+            watch.begun = now - max(0.0, self._wall() - watch.accepted_at)
+            due_in = self._due_in(watch)
+        self._queue(watch.kind).add(watch, min(due_in, watch.deadline.at - now))
+        return watch
+
+    def _due_in(self, watch: Watch) -> float:
+        """Seconds until its next poll; below 0 for one that is overdue, as a task resumed after a while."""
+        spacing_s = self._spacing_s(watch.kind)
+        if watch.begun is None:
+            return spacing_s
+        watch.due = watch.begun + self._tempo.next_age(watch.sort, watch.known_age, spacing_s)
+        return watch.due - asyncio.get_running_loop().time()
+
+    def _spacing_s(self, kind: Kind) -> float:
+        """The interval, or as much more as the polls of all tasks that share the action's rate need to fit it."""
+        action = self._dialect.describe_action(kind)
+        sharing = (other for other in self._limits.slots if self._dialect.describe_action(other) == action)
+        occupied = sum(self._limits.slots[other].occupied for other in sharing)
+        return max(self._interval_s, occupied / self._limits.pace(action).rate)
+
+    def _learn(self, watch: Watch, asked: float, answered: float) -> None:
+        """Tell the tempo of an end, if it was asked about when that was due: of a task that ended while nobody could
+        ask, as before it was resumed or in an outage, too little is known."""
+        if watch.begun is not None and asked - watch.due <= self._spacing_s(watch.kind):
+            self._tempo.ended(watch.sort, after=watch.known_age, by=answered - watch.begun)
+
+    def _queue(self, kind: Kind) -> "_DueQueue":
+        if kind not in self._queues:
+            self._queues[kind] = queue = _DueQueue()
+            self._owner.start(self._run(kind, queue), f"poller of {kind} tasks")
+        return self._queues[kind]
+
+    async def _run(self, kind: Kind, queue: "_DueQueue") -> None:
+        """Send each due poll at the next pace. Its answer is awaited aside: a slow one delays no other task's poll."""
+        action = self._dialect.describe_action(kind)
+        while True:
+            await queue.due()
+            send_time = await self._calls.reserve(action)
+            watch = queue.pop()
+            self._owner.start(self._poll(watch, send_time), f"poll of {watch.task_id}")
+
+    async def _poll(self, watch: Watch, send_time: SendTime) -> None:
+        try:
+            await self._ask(watch, send_time)
+        except Exception as fault:  # noqa: BLE001 — a caller that is not told would wait for ever
+            self._leave(watch, as_aigc_error(fault, f"polling {watch.task_id}"))
+
+    async def _ask(self, watch: Watch, send_time: SendTime) -> None:
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        try:
+            status = await self._answer(watch, send_time)
+        except HeldBack:  # nothing was sent, so that the poll is still due
+            self._queue(watch.kind).add(watch, 0.0)
+            return
+        except AigcError as error:
+            await self._poll_failed(watch, error, asked)
+            return
+        answered, now = loop.time(), self._wall()
+        asked_at = now - (answered - asked)  # the answer may have corrected the clock
+        self._heard(watch, status, answered)
+        was_empty = watch.empty_since is not None and answered - watch.empty_since >= EMPTY_GRACE_S
+        if status.has_ended or was_empty:
+            await self._end(watch, Ended(status, now, watch.unfinished_at, watch.running_at))
+            if not status.made_nothing:  # how soon the model refuses says nothing of how long a task lasts
+                self._learn(watch, asked, answered)
+            return
+        watch.unfinished_at = asked_at
+        if watch.begun is not None:
+            watch.known_age = asked - watch.begun
+        watch.waited = watch.waited or status.state is TaskState.WAITING
+        if watch.waited and watch.running_at is None and status.state is TaskState.RUNNING:
+            watch.running_at = asked_at
+        due_in = self._due_in(watch)
+        if watch.empty_since is not None:
+            due_in = min(due_in, watch.empty_since + EMPTY_GRACE_S - answered)
+        self._again(watch, due_in, asked)
+
+    async def _answer(self, watch: Watch, send_time: SendTime) -> TaskStatus:
+        """One poll's answer. A poll that hangs ends at the deadline, or soon after if it was sent at the deadline; an
+        answer that has already arrived is read first."""
+        loop = asyncio.get_running_loop()
+        left = watch.deadline.at - loop.time()
+        limit = asyncio.timeout(None)
+        over = loop.call_later(
+            min(left, POLL_MOST_S) if left > 0 else LAST_POLL_S,
+            lambda: limit.reschedule(loop.time() + GRACE_S),
+        )
+        try:
+            async with limit:
+                return await self._calls.once(self._dialect.describe(watch.kind, watch.task_id), send_time)
+        except TimeoutError:
+            raise TransportError("the poll was not answered in time", ending=Ending.UNKNOWN) from None
+        finally:
+            over.cancel()
+
+    def _heard(self, watch: Watch, status: TaskStatus, now: float) -> None:
+        """Record a poll's answer, and notify the follower."""
+        watch.failures = watch.not_found = watch.unexpected = 0
+        self._is_cut_off = False
+        watch.word, watch.message = status.word, status.message
+        if status.known:
+            watch.deadline.polled(status.state, now)
+        if not status.explains_no_result:
+            watch.empty_since = None
+        elif watch.empty_since is None:
+            watch.empty_since = now
+        if not status.known and status.word != watch.odd_word:
+            watch.odd_word = status.word
+            _log.warning(
+                "task %s has the unknown status %r: polled on, within its deadline", watch.task_id, status.word
+            )
+        watch.follower.polled(watch.job, status)
+
+    async def _poll_failed(self, watch: Watch, error: AigcError, asked: float) -> None:
+        """Poll on, whatever the refusal: the task is paid for, and its deadline bounds it. Only a task that the service
+        does not know, time and again, has no result to wait for: a create's answer may be ahead of its readers."""
+        watch.failures += not isinstance(error, Throttled)  # for those the pace has slowed down already
+        watch.not_found = watch.not_found + 1 if says_no_task(error) else 0
+        watch.unexpected = watch.unexpected + 1 if isinstance(error, UnexpectedError) else 0
+        # InvalidRequest: this service has no tasks of the kind, now or later. The job stays submitted.
+        if watch.unexpected >= UNEXPECTED_MOST or isinstance(error, InvalidRequest):
+            self._leave(watch, error)
+        elif watch.not_found >= NOT_FOUND_MOST:
+            await self._end(watch, not_found(error, watch.kind).about(task_id=watch.task_id))
+        else:
+            self._tell_of_failure(watch, error)
+            backoff_s = min(BACKOFF_MOST_S, self._interval_s * 2.0 ** min(max(watch.failures - 1, 0), 10))
+            asked_for = error.retry_after_s if isinstance(error, Throttled) else None
+            self._again(watch, max(backoff_s, asked_for or 0.0), asked)
+
+    def _tell_of_failure(self, watch: Watch, error: AigcError) -> None:
+        """Log a poll that failed. A cause that somebody has to correct is a warning, once until a poll is answered."""
+        is_news = stops_a_batch(error) and not self._is_cut_off
+        self._is_cut_off = self._is_cut_off or is_news
+        level, goes_on = (logging.WARNING, "; the tasks in flight are polled on") if is_news else (logging.INFO, "")
+        _log.log(level, "poll %d of task %s in a row failed: %s%s", watch.failures, watch.task_id, error, goes_on)
+
+    def _again(self, watch: Watch, delay_s: float, asked: float) -> None:
+        """Schedule the next poll, or give up if the latest was sent at the deadline or after."""
+        if asked < watch.deadline.at:
+            left = max(0.0, watch.deadline.at - asyncio.get_running_loop().time())
+            self._queues[watch.kind].add(watch, min(delay_s, left))
+            return
+        action, name = self._dialect.describe_action(watch.kind), watch.kind.value
+        if watch.deadline.seen_running:
+            _log.warning("task %s is past its deadline: its slot is given back though it may still run", watch.task_id)
+            late = f"the task has not ended by its deadline (timeouts.{name}Seconds)"
+            self._tell(watch, watch.timed_out(TaskTimeout(f"{late}{_STILL_MAY}", action=action)))
+        else:  # its slot is kept for as long as a run may take
+            _log.warning("task %s was not seen running by the deadline of the service's queue", watch.task_id)
+            late = "the task has not begun by the deadline of the service's queue (timeouts.queueSeconds)"
+            self._leave(watch, watch.timed_out(TaskTimeout(f"{late}{_STILL_MAY}", action=action)))
+
+    async def _end(self, watch: Watch, how: Ended | AigcError) -> None:
+        try:
+            await watch.follower.ended(watch.job, how)
+        except AigcError as error:
+            self._tell(watch, error)
+        else:
+            self._tell(watch, how)
+
+    def _tell(self, watch: Watch, how: Ended | Exception) -> None:
+        """Give the slot back and tell who waits, in one step: a watch has its slot for exactly as long as it is here,
+        so that whoever adopts the slot later finds either both or none."""
+        if self._watches.pop((watch.kind, watch.task_id), None) is None:
+            return
+        if isinstance(how, Ended) and how.status.fault is TaskFault.CONCURRENCY:
+            watch.slot.refused_within()
+        watch.slot.release()
+        watch.tell(how)
+
+    def close(self) -> None:
+        """Poll no more, and tell who still waits."""
+        self.is_closed = True
+        for watch in list(self._watches.values()):
+            self._let_go(watch)
+
+    def abandon(self) -> None:
+        """Forget the tasks: the loop in which they were polled is closed."""
+        self.left += self._watches.values()
+        self._watches.clear()
+
+    def _let_go(self, watch: Watch) -> None:
+        self.left.append(watch)
+        closed = "the client was closed; the task runs on at the service and can be waited for again by its TaskId"
+        self._leave(watch, ClientClosed(closed))
+
+    def _leave(self, watch: Watch, why: AigcError) -> None:
+        """Stop polling a task that still runs at the service: its slot stays taken for as long as it may run."""
+        if self._watches.pop((watch.kind, watch.task_id), None) is not None:
+            watch.slot.keep_for(watch.deadline.slot_hold_s(asyncio.get_running_loop().time()))
+            watch.tell(why.about(task_id=watch.task_id))
+
+
+_STILL_MAY: Final = "; it may still: wait for it again by its TaskId"
+
+
+class _DueQueue:
+    """Watches by when their next poll is due."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Watch]] = []
+        self._order = count()
+        self._earlier = asyncio.Event()
+
+    def add(self, watch: Watch, delay_s: float) -> None:
+        due = asyncio.get_running_loop().time() + delay_s
+        if not self._heap or due < self._heap[0][0]:
+            self._earlier.set()
+        heapq.heappush(self._heap, (due, next(self._order), watch))
+
+    async def due(self) -> None:
+        """Return when the earliest poll is due; one that comes in meanwhile and is due before it counts."""
+        loop = asyncio.get_running_loop()
+        while not self._heap or self._heap[0][0] > loop.time():
+            self._earlier.clear()
+            try:
+                async with asyncio.timeout_at(self._heap[0][0] if self._heap else None):
+                    await self._earlier.wait()
+            except TimeoutError:
+                return
+
+    def pop(self) -> Watch:
+        return heapq.heappop(self._heap)[2]

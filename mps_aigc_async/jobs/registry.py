@@ -1,0 +1,82 @@
+"""Who drives which job of one opened ledger.
+
+The clients of a loop share a ledger, and a job must be driven by one of them at a time: whoever asks for it second
+waits for the first. A task is polled by one client. When that client closes, another one goes on with the task; the
+next client that opens the ledger does, if no other has it open.
+"""
+
+import asyncio
+from typing import Protocol
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from ..ledger import Ledger, SharedLedger
+from .exchanges import Exchanges
+from .poller import Watch
+from .session_trust import Evidence
+
+
+class Driver(Protocol):
+    """One client's part in the jobs of a ledger."""
+
+    def watch_of(self, task_id: str) -> Watch | None:
+        """The watch that this client has of a task whose job is in the ledger."""
+        ...
+
+    def take_over(self, job_id: str) -> None:
+        """Poll a job's task from now on, if the job still waits for it and nobody else polls it."""
+        ...
+
+
+class JobRegistry:
+    """What the clients of one opened ledger know of each other's work."""
+
+    def __init__(self) -> None:
+        self.exchanges = Exchanges()
+        self.evidence = Evidence()
+        self.opening = asyncio.Lock()
+        """Held while a client takes over what an earlier process left: the others wait, and find it done."""
+        self.is_resumed = False
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._drivers: dict[Driver, None] = {}
+        self._left: dict[str, None] = {}
+        """The ids of jobs whose tasks run and are polled by nobody, because all their clients were closing."""
+
+    def __repr__(self) -> str:
+        return f"<JobRegistry of {len(self._drivers)} clients>"
+
+    def lock(self, job_id: str) -> asyncio.Lock:
+        """Two callers of one id do its work once, one after the other."""
+        return self._locks.setdefault(job_id, asyncio.Lock())
+
+    def enter(self, driver: Driver) -> None:
+        """A client is open: it may be handed tasks."""
+        self._drivers[driver] = None
+        left, self._left = self._left, {}
+        for job_id in left:
+            driver.take_over(job_id)
+
+    def leave(self, driver: Driver) -> None:
+        """A client closes: what it still polls is handed over once its creates have ended."""
+        self._drivers.pop(driver, None)
+
+    def hand_over(self, job_id: str) -> None:
+        """Have another client poll a job's task: the one that has been open for longest, or the next to open."""
+        taker = next(iter(self._drivers), None)
+        if taker is None:
+            self._left[job_id] = None
+        else:
+            taker.take_over(job_id)
+
+    def watch_of(self, task_id: str) -> Watch | None:
+        """The watch that a client has of a task whose job is in the ledger."""
+        watches = (driver.watch_of(task_id) for driver in self._drivers)
+        return next((watch for watch in watches if watch is not None), None)
+
+
+_registries: WeakKeyDictionary[object, JobRegistry] = WeakKeyDictionary()
+
+
+def registry_of(ledger: Ledger) -> JobRegistry:
+    """The registry of an opened ledger, for as long as that is open."""
+    opened = ledger.opened if isinstance(ledger, SharedLedger) else ledger
+    return _registries.setdefault(opened, JobRegistry())

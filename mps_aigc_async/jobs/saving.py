@@ -1,0 +1,274 @@
+"""Save one job's results as files, and record each file in the ledger as soon as it is complete.
+
+done → done (some files) → saved (all files): a dead URL does not stop the other results, and the next run fetches only
+the missing ones.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from math import inf
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from ..ledger import JobRecord, Ledger
+from ..model import events
+from ..model.errors import AigcError, DownloadError, ResultExpired
+from ..model.states import JobState, Kind
+from ..network.downloads import Downloads
+from ..network.partfile import which_exist
+
+T = TypeVar("T")
+Emit = Callable[..., None]
+"""Takes an event's class, its job, and the event's own fields."""
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+NEAR_END_S: Final = 3600.0
+"""Warn of each failed attempt when the result's URL expires within this many seconds."""
+
+NEW_S: Final = 60.0
+"""Seconds after its task's end in which a refused URL is tried again. No document names a time. A storage's copies
+catch up within seconds, and if the result is really gone, the extra minute costs nothing."""
+
+LEAST_S: Final = 60.0
+"""Seconds in which a fetch may begin although the result's URL has expired by our clock: the clock may be wrong, and
+only a refusal proves the expiry."""
+
+TO_THE_END_S: Final = 3600.0
+"""Seconds beyond its URL's life in which a fetch may end: a storage judges a URL when it is asked for. An hour suffices
+for 100 MB at 28 kB/s, and bounds a result that comes byte by byte."""
+
+
+LOCATE_S: Final = 5.0
+"""Seconds between two questions for the URL of a file that is new and has none yet."""
+
+TELLS_NO_URL: Final = (
+    "this service tells no URLs of the files that it keeps; the file is there, under that id: fetch it by VOD's own "
+    "means, or ask for StorageMode Temporary, which gives a URL"
+)
+"""Why a file cannot be saved here although it was made."""
+
+NOT_THERE: Final = "the service does not have it, or does not tell its URL"
+"""Why there is no URL for a file that the service was asked about: as a URL that is refused."""
+
+Locate = Callable[[Sequence[str]], Awaitable[Mapping[str, str] | None]]
+"""Tells the URLs of files that the service keeps, by their ids; None where it tells of none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """One result of a job, and its file name without suffix."""
+
+    url: str
+    """Empty for a file that the service keeps and tells by its id."""
+    name: str
+    kind: Kind
+    file_id: str = ""
+
+
+def _results(job: JobRecord, stem: str) -> list[_Result]:
+    """A job's results in the order of its files: `stem`, `stem+2` …, and last the video that the sound was put on."""
+    # No stem contains a plus, unlike a hyphen: `shot-2` may be another request. A chain's video has the stem itself.
+    own = [(url, "", job.kind) for url in job.urls] + [("", file_id, job.kind) for file_id in job.bare_file_ids]
+    sounding = [(url, "", Kind.VIDEO) for url in job.videos]
+    return [
+        _Result(url, name if number == 1 else f"{name}+{number}", kind, file_id)
+        for some, name in ((own, stem), (sounding, f"{stem}+sound"))
+        for number, (url, file_id, kind) in enumerate(some, 1)
+    ]
+
+
+async def _nowhere(_file_ids: Sequence[str]) -> None:
+    """The service tells no URL of a file."""
+
+
+class Saver:
+    """Saves jobs' results, each within `save_s` seconds, the user's setting."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        downloads: Downloads,
+        *,
+        url_life_s: float,
+        wall: Callable[[], float],
+        emit: Emit,
+        locate: Locate = _nowhere,
+        save_s: float = inf,
+    ) -> None:
+        self._locate = locate
+        self._ledger = ledger
+        self._downloads = downloads
+        self._url_life_s = url_life_s
+        self._wall = wall
+        self._emit = emit
+        self._save_s = save_s
+
+    async def save(self, job: JobRecord, folder: Path, stem: str) -> JobRecord:
+        """Save a done job's results as `folder/stem.*`; existing files are left as they are.
+
+        Raises ResultExpired or DownloadError after every result that can be saved has been saved.
+        """
+        results = _results(job, stem)
+        files = list(job.files) if len(job.files) == len(results) else [""] * len(results)
+        there = await asyncio.to_thread(which_exist, files)
+        if job.state is JobState.SAVED and files and all(there):
+            return job
+        if job.state is JobState.DONE:
+            files = [file if is_there else "" for file, is_there in zip(files, there, strict=True)]
+        missing = {number for number, is_there in enumerate(there) if not is_there}
+        row = _Row(self._ledger, job, files, set(missing))
+        bare = {number: results[number] for number in sorted(missing) if results[number].file_id}
+        fetches = [self._fetch(row, number, results[number], folder) for number in sorted(missing - set(bare))]
+        if bare:
+            fetches.append(self._fetch_bare(row, bare, folder))
+        faults = [error for errors in await _run_all(fetches) for error in errors]
+        if faults:
+            raise self._error(job, faults, len(results))
+        saved = job.moved(JobState.SAVED, files=tuple(row.files), saved_at=self._wall())
+        await self._ledger.put(saved)
+        self._emit(events.Saved, saved, task_id=saved.task_id or "", files=saved.files)
+        return saved
+
+    async def _fetch_bare(self, row: "_Row", results: Mapping[int, _Result], folder: Path) -> list[DownloadError]:
+        """Save the results that the service told by their ids alone; return the errors of those not saved."""
+        urls, why = await self._urls_of(row.job, [result.file_id for result in results.values()])
+        fetches = [
+            self._fetch(row, number, replace(result, url=url), folder)
+            for number, result in results.items()
+            if (url := urls.get(result.file_id))
+        ]
+        lost = [
+            DownloadError(f"there is no URL for file {result.file_id}: {why}")
+            for number, result in results.items()
+            if not urls.get(result.file_id) and not await row.keep_moved(number, folder)
+        ]
+        for error in lost:
+            error.refused = why == NOT_THERE
+        return lost + [error for errors in await _run_all(fetches) for error in errors]
+
+    async def _urls_of(self, job: JobRecord, file_ids: Sequence[str]) -> tuple[Mapping[str, str], str]:
+        """The URLs of files by their ids, and why there is none for the others. A new file is asked about repeatedly,
+        because the service's readers may lag behind its task."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._new_for_s(job)
+        try:
+            async with asyncio.timeout(min(self._save_s, TO_THE_END_S)):
+                while True:
+                    urls = await self._locate(file_ids)
+                    if urls is None:
+                        return {}, TELLS_NO_URL
+                    if set(file_ids) <= urls.keys() or loop.time() >= until:
+                        return urls, NOT_THERE
+                    await asyncio.sleep(LOCATE_S)
+        except TimeoutError:
+            return {}, "the service did not tell it in time"
+        except AigcError as error:
+            return {}, f"the service refused to tell it ({error})"
+
+    async def _fetch(self, row: "_Row", number: int, result: _Result, folder: Path) -> list[DownloadError]:
+        """Save one result and record it in the ledger, or return the error that prevented it."""
+        job = row.job
+        left_s = max(self._left_s(job), LEAST_S)
+        try:
+            file = await self._downloads.save(
+                result.url,
+                folder / result.name,
+                result.kind,
+                within_s=min(left_s + TO_THE_END_S, self._save_s),
+                begin_within_s=left_s,
+                new_for_s=self._new_for_s(job),
+                on_retry=lambda error, delay_s: self._emit_retry(job, error, delay_s),
+            )
+        except DownloadError as error:
+            return [] if error.refused and await row.keep_moved(number, folder) else [error]
+        await row.keep(number, file)
+        return []
+
+    def _new_for_s(self, job: JobRecord) -> float:
+        """Seconds for which the job's results are still new."""
+        age_s = inf if job.ended_at is None else self._wall() - job.ended_at
+        return min(max(NEW_S - age_s, 0.0), NEW_S)
+
+    def _left_s(self, job: JobRecord) -> float:
+        """Seconds until the URLs expire; a URL's full life where they never do, or where nobody knows when: a fetch
+        needs an end of its own, and the next run may fetch again."""
+        return self._url_life_s if job.expires_at is None else job.expires_at - self._wall()
+
+    def _emit_retry(self, job: JobRecord, error: DownloadError, delay_s: float) -> None:
+        """Emit the retry of a failed download, and log a warning if the URL expires soon."""
+        error.about(job_id=job.job_id, task_id=job.task_id)
+        left_s = inf if job.expires_at is None else self._left_s(job)
+        if left_s < NEAR_END_S:
+            _log.warning("%s; its URL expires in %.0f minutes", error, left_s / 60)
+        self._emit(events.Retried, job, error=error, delay_s=delay_s)
+
+    def _error(self, job: JobRecord, faults: Sequence[DownloadError], results: int) -> AigcError:
+        """Combine the faults of all missing results in one error."""
+        reasons = "; ".join(fault.message for fault in faults)
+        text = reasons if results == 1 else f"{len(faults)} of {results} results are not saved: {reasons}"
+        refused = all(fault.refused for fault in faults)
+        error: AigcError
+        if refused and self._left_s(job) <= 0:
+            error = ResultExpired(f"the result's URLs expired at {_clock(job.expires_at)}, before it was saved: {text}")
+        else:
+            error = download = DownloadError(text)
+            download.refused = refused
+        return error.about(job_id=job.job_id, task_id=job.task_id)
+
+
+def _clock(at: float | None) -> str:
+    return "an unknown time" if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+class _Row:
+    """A job's row while its results arrive, in any order."""
+
+    def __init__(self, ledger: Ledger, job: JobRecord, files: list[str], missing: set[int]) -> None:
+        self._ledger = ledger
+        self._missing = missing
+        self._one_at_a_time = asyncio.Lock()
+        self.job = job
+        self.files = files
+
+    async def keep(self, number: int, file: Path) -> None:
+        """Record a file in the ledger; the last file is recorded by the move to *saved*."""
+        async with self._one_at_a_time:
+            self.files[number] = str(file)
+            self._missing.discard(number)
+            if self._missing:
+                await self._ledger.put(self.job.moved(self.job.state, files=tuple(self.files)))
+
+    async def keep_moved(self, number: int, folder: Path) -> bool:
+        """Whether a result that was saved elsewhere is a file of the same name in this folder: keep it from there.
+
+        A user has moved the folder. Only for a result that can no longer be had: one that can is fetched and compared.
+        """
+        name = Path(self.job.files[number]).name if number < len(self.job.files) else ""
+        if not name or not await asyncio.to_thread(_has_content, folder / name):
+            return False
+        await self.keep(number, folder / name)
+        return True
+
+
+def _has_content(file: Path) -> bool:
+    try:
+        return file.is_file() and file.stat().st_size > 0
+    except (OSError, ValueError):
+        return False
+
+
+async def _run_all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run all at once. If this is cancelled, or one of them raises, cancel the others."""
+    if len(work) < 2:  # most jobs have one result, which needs no task of its own
+        return [await one for one in work]
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

@@ -1,0 +1,108 @@
+"""Whether a service refuses a second create of one session: by its documents, by the user's word, or shown by itself.
+
+A relay may have several upstream accounts, and some of them ignore `session_id`: then a create that is sent again makes
+a second task, which is paid for. So a relay is trusted on its own showing only: it has refused a session that was sent
+before. Nothing is sent to find that out. It is seen when the user has a create in doubt made again (its session is
+kept), or in a run with `relay.sessions: "trusted"`.
+
+How far a proof reaches: to this base URL, and there to this kind and model, because a relay chooses its upstream by
+them. It is kept in the ledger, under the endpoint's name, so that another endpoint does not inherit it. Two tasks of
+one session contradict it, whatever it rests on: then nothing is sent again in this ledger.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..ledger import JobRecord, Ledger
+from ..model.errors import LedgerError
+from ..wire.dialect import SessionRule
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+IGNORED: Final = "session ignored: "
+"""How a fact's name begins that tells of a session with two tasks; the job and both TaskIds follow."""
+
+REFUSED: Final = "session refused: "
+"""How a fact's name begins that tells of a proof; the kind and the model follow."""
+
+
+@dataclass(slots=True, eq=False)
+class Evidence:
+    """What a service has shown; the clients of one opened ledger share it."""
+
+    proofs: set[str] = field(default_factory=set)
+    """The scopes in which a session was refused."""
+    is_contradicted: bool = False
+
+
+class SessionTrust:
+    """One ledger's reasons to send a create in doubt again."""
+
+    def __init__(self, rule: SessionRule, endpoint: str, ledger: Ledger, evidence: Evidence | None = None) -> None:
+        self._rule = rule
+        self._endpoint = endpoint
+        self._ledger = ledger
+        self._evidence = evidence or Evidence()
+
+    def __repr__(self) -> str:
+        evidence = self._evidence
+        contradicted = ", contradicted" * evidence.is_contradicted
+        return f"<SessionTrust {self._rule}, {len(evidence.proofs)} proofs{contradicted}>"
+
+    async def load(self) -> None:
+        """Take in what earlier processes have seen of this endpoint."""
+        facts = [name for name, endpoint in (await self._ledger.facts()).items() if endpoint == self._endpoint]
+        self._evidence.proofs.update(name for name in facts if name.startswith(REFUSED))
+        self._evidence.is_contradicted = self._evidence.is_contradicted or any(
+            name.startswith(IGNORED) for name in facts
+        )
+
+    def holds_for(self, job: JobRecord) -> bool:
+        """Whether a second create of the job's session would be refused."""
+        if self._evidence.is_contradicted or self._rule is SessionRule.NONE:
+            return False
+        return self._rule is not SessionRule.UNPROVEN or _scope(job) in self._evidence.proofs
+
+    def reason_against(self) -> str:
+        """Why a create is not sent again, for a message about one; empty if there is nothing to tell."""
+        if self._evidence.is_contradicted:
+            return "the service has made two tasks of one session"
+        if self._rule is SessionRule.UNPROVEN:
+            return (
+                "this relay has not shown that it refuses a second create of one session; if it does, set "
+                '"relay": {"sessions": "trusted"} in the config'
+            )
+        return ""
+
+    async def prove(self, job: JobRecord) -> None:
+        """The service has refused the job's session, which had been sent before."""
+        scope = _scope(job)
+        if self._rule is SessionRule.NONE or scope in self._evidence.proofs:
+            return
+        self._evidence.proofs.add(scope)
+        if self._rule is not SessionRule.DOCUMENTED:
+            await self._keep(scope)
+
+    async def contradict(self, job: JobRecord, first: str, second: str) -> None:
+        """One session has two tasks."""
+        _log.error(
+            "the service has made two tasks of one session of %s, %s and %s, and both are paid for: no create is sent "
+            "again by its session any more with this ledger",
+            job.job_id,
+            first,
+            second,
+        )
+        self._evidence.is_contradicted = True
+        await self._keep(f"{IGNORED}{job.job_id}, {first}, {second}")
+
+    async def _keep(self, name: str) -> None:
+        try:
+            await self._ledger.keep_fact(name, self._endpoint)
+        except LedgerError as error:
+            _log.warning("%s: the next process will not know this of the service: %s", error, name)
+
+
+def _scope(job: JobRecord) -> str:
+    """The creates that a proof by this job is good for."""
+    return f"{REFUSED}{job.kind} {job.sent().get('model_name') or ''}".rstrip()

@@ -1,0 +1,218 @@
+"""Sessions of creates, where a service takes them (VOD, the relay): it refuses a second create of one session.
+
+So a create in doubt may be sent again with its session, where the service is known to refuse a second one
+(`session_trust`). A refusal proves that the first one was accepted; its task is then found by the session in the
+account's list, where the service has one.
+
+A session is remembered for a time, and a forgotten one is accepted again: its age decides, and no clock may make it
+younger than it is. VOD refuses a call that is signed by a wrong clock; a relay refuses none, so that there the age
+counts by what this process has seen itself, or by a time that the relay has just told.
+"""
+
+import asyncio
+import logging
+import secrets
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from ..ledger import JobRecord
+from ..model.errors import AigcError, CreateOutcomeUnknown, NoTaskId, ServiceError, TransportError
+from ..model.states import Ending, JobState, Kind, TaskState
+from ..network.calls import Calls
+from ..network.clock import Mark, ServiceClock
+from ..wire.dialect import Call, Dialect, HttpAnswer, SessionRule
+from .session_trust import SessionTrust
+
+T = TypeVar("T")
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+SESSION_LIFE_S: Final = 3 * 24 * 3600.0 - 3600.0
+"""Seconds for which a session that was sent may be sent again: the service remembers it for 3 days (VOD's SessionId),
+less an hour for clocks that differ."""
+
+FIND_PAGES: Final = 10
+"""Pages of 100 tasks looked through for a session's task: the newest thousand in each state."""
+
+LOOK_AGAIN_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds between two looks at the account's list, which may lag behind the creates: VOD does not say by how much.
+Looks cost a read each; later runs look again."""
+
+LIST_LAG_S: Final = sum(LOOK_AGAIN_S)
+"""Seconds after a create was last heard of for which its task may still be missing in the list."""
+
+TIME_ANSWER_S: Final = 5.0
+"""Seconds to wait for the service's time before a session is judged."""
+
+NO_TASK: Final = "0"
+"""A TaskId that no task has: the refusal tells the time as well as any other answer."""
+
+PREFIX: Final = "mps-aigc-"
+UNDATED: Final = f"{PREFIX}m"
+"""How sessions begin whose `intent_at` is by the machine's clock, which may have been wrong: hexadecimal digits follow,
+of which `m` is none. At most 50 characters in all."""
+
+
+class Sessions:
+    """The sessions of one ledger's creates."""
+
+    def __init__(self, calls: Calls, dialect: Dialect, clock: ServiceClock, trust: SessionTrust) -> None:
+        self._calls = calls
+        self._dialect = dialect
+        self._clock = clock
+        self.trust: Final = trust
+        self._in_doubt: dict[str, Mark] = {}
+        """When the sessions in doubt that this process has begun were begun."""
+        self._asking = asyncio.Lock()
+        self._has_asked = False
+
+    async def begin(self, job: JobRecord) -> JobRecord:
+        """The job with a session for its next create, where the service takes one.
+
+        Long and random: on a relay's shared account it must meet nobody else's.
+        """
+        if job.session_id or self._dialect.sessions is SessionRule.NONE:
+            return job
+        if not self._dialect.signs_time and self.trust.holds_for(job):
+            await self._ask_time_once(job.kind)  # or the next process could not tell how old the session is
+        is_dated = self._dialect.signs_time or not self._clock.is_the_machines
+        return replace(job, session_id=f"{PREFIX if is_dated else UNDATED}{secrets.token_hex(20)}")
+
+    def doubt(self, job: JobRecord, since: Mark) -> None:
+        """Note a create in doubt whose session was begun then, or earlier in this process."""
+        if job.session_id:
+            self._in_doubt.setdefault(job.session_id, since)
+
+    def end(self, job: JobRecord) -> None:
+        """Note that a create is no longer in doubt."""
+        self._in_doubt.pop(job.session_id, None)
+
+    def planned_again(self, job: JobRecord) -> JobRecord:
+        """A job in doubt that the user wants to be created again.
+
+        It keeps its session, and what was sent in it: if it was accepted after all, the service can refuse the second
+        create. Not if that is known already, since the user wants a second task then, and not a session that is old.
+        """
+        again = job.anew()
+        error = job.recorded_error()
+        is_known = isinstance(error, CreateOutcomeUnknown) and not error.repeatable
+        is_old = self._clock.now() - (job.intent_at or 0.0) > SESSION_LIFE_S
+        if not job.session_id or is_known or is_old:
+            return again
+        return replace(again, session_id=job.session_id, intent_at=job.intent_at, filled_in=job.filled_in)
+
+    # --- may it be sent again? ----------------------------------------------------------------------------------------
+
+    def may_repeat(self, job: JobRecord) -> bool:
+        """Whether a create in doubt may be sent again while its session is young enough."""
+        if job.state is not JobState.UNKNOWN or not job.session_id or not self.trust.holds_for(job):
+            return False
+        doubt = job.recorded_error()
+        return not isinstance(doubt, CreateOutcomeUnknown) or doubt.repeatable
+
+    async def may_send_again(self, job: JobRecord) -> bool:
+        """Whether a create in doubt may be sent again now. Asks the service for its time if that is needed."""
+        if not self.may_repeat(job):
+            return False
+        age_s = await self._age_s(job)
+        return age_s is not None and 0 <= age_s < SESSION_LIFE_S  # below 0: a clock that was wrong tells nothing
+
+    async def _age_s(self, job: JobRecord) -> float | None:
+        """Seconds since the session's first create, or more; None if no clock tells."""
+        begun_here = self._in_doubt.get(job.session_id)
+        if self._dialect.signs_time:
+            if self._clock.is_the_machines:
+                await self._ask_time(job.kind)
+            by_service = self._clock.now() - (job.intent_at or 0.0)
+            return by_service if begun_here is None else max(by_service, self._clock.since(begun_here))
+        if begun_here is not None:
+            return self._clock.since(begun_here)
+        if not self._clock.is_certain:
+            await self._ask_time(job.kind)
+        if not self._clock.is_certain or job.session_id.startswith(UNDATED):
+            return None
+        return self._clock.now() - (job.intent_at or 0.0)
+
+    async def _ask_time_once(self, kind: Kind) -> None:
+        """Have the service tell its time if it has not, unless it was asked before and did not."""
+        async with self._asking:
+            if self._clock.is_the_machines and not self._has_asked:
+                self._has_asked = True
+                await self._ask_time(kind)
+
+    async def _ask_time(self, kind: Kind) -> None:
+        """Have the service tell its time by the answer to a read."""
+        with suppress(AigcError, TimeoutError):
+            async with asyncio.timeout(TIME_ANSWER_S):
+                await self._calls.call(self._dialect.describe(kind, NO_TASK))
+
+    def what_follows(self, job: JobRecord) -> str:
+        """The fate of a create that was not answered, for its error's text."""
+        if job.session_id and self.trust.holds_for(job):
+            return (
+                "for 3 days it is sent again with its session only, of which the service refuses a second create: the "
+                "same request asks for it"
+            )
+        reason = self.trust.reason_against()
+        return f"it is not sent again by itself{f' ({reason})' if reason else ''}"
+
+    # --- its task -----------------------------------------------------------------------------------------------------
+
+    def may_have_task(self, job: JobRecord) -> bool:
+        """Whether the task of a job in doubt may be in a list of the account's tasks."""
+        return (
+            job.state is JobState.UNKNOWN
+            and bool(job.session_id)
+            and self._dialect.tasks(TaskState.WAITING, "") is not None
+        )
+
+    async def find_task(self, job: JobRecord) -> str:
+        """The TaskId of the job's session; empty where it cannot be found. Looks again for a while if the create is so
+        young that the list may lag behind it."""
+        for pause_s in (0.0, *LOOK_AGAIN_S):
+            age_s = self._clock.now() - (job.ended_at or 0.0)
+            if pause_s and not -LIST_LAG_S < age_s < LIST_LAG_S:
+                break
+            await asyncio.sleep(pause_s)
+            if task_id := await self.look_for_task(job):
+                return task_id
+        return ""
+
+    async def look_for_task(self, job: JobRecord) -> str:
+        """The TaskId of the job's session, if the list has it now."""
+        for state in (TaskState.WAITING, TaskState.RUNNING, TaskState.DONE):  # the way that a task goes meanwhile
+            page, pages = "", 0
+            while pages == 0 or (page and pages < FIND_PAGES):
+                call = self._dialect.tasks(state, page)
+                if call is None:
+                    return ""
+                try:
+                    found = await self._calls.call(call)
+                except AigcError as error:
+                    _log.warning("the task of %s cannot be looked for: %s", job.job_id, error)
+                    return ""
+                if twins := found.twins.get(job.session_id):
+                    await self.trust.contradict(job, twins[0], twins[1])
+                if task_id := found.task_ids.get(job.session_id, ""):
+                    return task_id
+                page, pages = found.next_page, pages + 1
+        return ""
+
+
+def as_create(call: Call[T], *, signs_time: bool) -> Call[T]:
+    """The call, whose answer raises NoTaskId if it is HTTP 2xx and leaves open what became of the create.
+
+    A service that signs writes its own errors behind 200: they are answers of another sort, and stay as they are.
+    """
+
+    def decode(answer: HttpAnswer) -> T:
+        try:
+            return call.decode(answer)
+        except (TransportError, ServiceError) as error:
+            is_open = error.ending is Ending.UNKNOWN and 200 <= answer.status < 300
+            if not is_open or isinstance(error, NoTaskId) or (signs_time and isinstance(error, ServiceError)):
+                raise
+            raise NoTaskId(error.reason, ending=Ending.UNKNOWN, action=error.action) from error
+
+    return replace(call, decode=decode)

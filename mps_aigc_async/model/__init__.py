@@ -1,0 +1,1 @@
+"""The vocabulary: requests, results, outcomes, errors, events, states."""

@@ -1,0 +1,90 @@
+"""The config's defaults for requests that name no model."""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from .errors import InvalidRequest
+from .requests import Request, Step, check, steps_of
+from .states import Kind
+
+RequestT = TypeVar("RequestT", bound=Request)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDefaults:
+    """Defaults of image requests that name no model."""
+
+    enabled: bool = True
+    model_name: str | None = None
+    model_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoDefaults:
+    """Defaults of video requests that name no model."""
+
+    enabled: bool = True
+    model_name: str | None = None
+    model_version: str | None = None
+    duration: int | None = None
+    enable_audio: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioDefaults:
+    """Defaults of audio requests that name no model."""
+
+    enabled: bool = True
+    model_name: str | None = None
+    model_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The user's defaults for requests."""
+
+    image: ImageDefaults = field(default_factory=ImageDefaults)
+    video: VideoDefaults = field(default_factory=VideoDefaults)
+    audio: AudioDefaults = field(default_factory=AudioDefaults)
+
+    def of(self, kind: Kind) -> ImageDefaults | VideoDefaults | AudioDefaults:
+        match kind:
+            case Kind.IMAGE:
+                return self.image
+            case Kind.VIDEO:
+                return self.video
+            case Kind.AUDIO:
+                return self.audio
+
+    def apply(self, request: Step) -> Step:
+        """The request with what it leaves open filled in; one that names its own model takes nothing.
+
+        >>> from mps_aigc_async.model.requests import VideoRequest
+        >>> Defaults(video=VideoDefaults(model_name="Kling", duration=5)).apply(VideoRequest(prompt="x")).duration
+        5
+        """
+        if request.model_name is not None:
+            return request
+        defaults = self.of(request.kind)
+        missing = {
+            name: value
+            for name in ("model_name", "model_version", "duration", "enable_audio")
+            if (value := getattr(defaults, name, None)) is not None and getattr(request, name, None) is None
+        }
+        return request.model_copy(update=missing)
+
+    def complete(self, request: Request) -> Request:
+        """The request, or all steps of it, with what they leave open filled in."""
+        steps = steps_of(request)
+        if steps == (request,):
+            return self.apply(steps[0])
+        return request.model_copy(update={step.kind.value: self.apply(step) for step in steps})
+
+    def check(self, request: Request) -> None:
+        """Refuse what cannot be served as configured. Raises InvalidRequest."""
+        check(request)
+        for step in steps_of(request):
+            if not self.of(step.kind).enabled:
+                raise InvalidRequest(
+                    f"{step.kind} generation is disabled: set mps.{step.kind}Generation.enabled to true in the config"
+                )

@@ -1,0 +1,1 @@
+"""What goes over the wire: one exchange, a call with its retries, a download."""

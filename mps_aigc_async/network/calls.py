@@ -1,0 +1,304 @@
+"""One call: pace → sign → send → decode, and again if the table allows.
+
+Retries live here, above the transport: each attempt takes a fresh pace, a fresh timestamp and a fresh signature with
+the credentials of that moment, and all of an account's retries share one budget.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from copy import copy
+from dataclasses import replace
+from functools import partial
+from typing import Final, TypeVar
+
+from ..concurrency.callbacks import ignore
+from ..credentials.credentials import Credentials
+from ..credentials.keyring import KeyRing
+from ..credentials.masking import one_line
+from ..limits import AccountLimits, HeldBack, SendTime
+from ..model.errors import AigcError, ClientClosed, NoTaskId, Redirected, ServiceError, Throttled, TooManyTasks
+from ..model.states import Ending
+from ..model.unexpected import unexpected
+from ..policy.retries import AFTER, RetryPolicy, clock_is_off, keys_are_refused, may_repeat
+from ..wire.answers import quoted
+from ..wire.dialect import Call, Created, Dialect, HttpAnswer, HttpRequest
+from ..wire.envelope import server_time
+from ..wire.retry_after import retry_after_s
+from .clock import ServiceClock
+from .transport import Transport
+
+T = TypeVar("T")
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+REFUSAL_HOLDS_S: Final = 60.0
+"""A refusal of the account holds this long, then one call may try again: a server goes on after arrears are paid."""
+
+REDIRECT_HOLDS_S: Final = 600.0
+"""The same of a redirect that leaves its create unknown: longer than that create keeps its slot (5 minutes), or who
+waits for the slot would send the next one to the same address."""
+
+Attempt = Callable[[SendTime], Awaitable[T]]
+"""One attempt of a call whose send time has been reserved."""
+
+OnRetry = Callable[[AigcError, float], None]
+"""Told of each retry before its wait: what happened, and how many seconds it will wait."""
+
+Judge = Callable[[SendTime, Throttled], ServiceError]
+"""Says what a refusal for the rate comes to, and slows the pace if it is one."""
+
+
+def slow_down(send_time: SendTime, refusal: Throttled) -> ServiceError:
+    """Take the refusal at its word: those to come go slower."""
+    send_time.refused()
+    return refusal
+
+
+class Calls:
+    """Makes calls for one account, in one dialect, over one transport."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        transport: Transport,
+        keys: KeyRing,
+        limits: AccountLimits,
+        *,
+        clock: ServiceClock,
+        policy: RetryPolicy | None = None,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        self._dialect = dialect
+        self._transport = transport
+        self._keys = keys
+        self._limits = limits
+        self._clock = clock
+        self.policy: Final = policy or RetryPolicy()
+        self._uniform = uniform
+        self._stopping = asyncio.Event()
+        self._refused: dict[str, tuple[AigcError, float]] = {}
+        """By action: what stops all creates, and until when (on the loop's clock) that is taken to hold."""
+
+    def stop_creating(self) -> None:
+        """Make no further attempt of anything but reads. What is sent is waited for by whoever sent it."""
+        self._stopping.set()
+
+    def check_account(self, action: str) -> None:
+        """Raise what stopped all creates of this action, if it was a moment ago: nothing is sent for it."""
+        refused, until = self._refused.get(action, (None, 0.0))
+        if refused is not None and asyncio.get_running_loop().time() < until:
+            raise _repeated(refused)
+
+    def reserve(self, action: str, require: Callable[[], None] = ignore) -> Awaitable[SendTime]:
+        """Wait for leave to send one call of an action; what `require` raises when its turn comes leaves the queue."""
+        return self._limits.pace(action).reserve(require)
+
+    async def once(self, call: Call[T], send_time: SendTime, judge: Judge = slow_down) -> T:
+        """One attempt at its send time. Raises ServiceError, TransportError or UnexpectedError.
+
+        The only door for texts from outside: every value and every error that leaves here is masked.
+        """
+        request: HttpRequest | None = None
+        try:
+            credentials = await self._keys.current()
+            signed_at = int(self._clock.now())
+            request = self._dialect.sign(call, credentials, signed_at)
+            answer = await self._transport.exchange(request, send_time.reach, send_time.sent)
+            masking = replace(call, decode=partial(self._read, call.decode, request))
+            return self._decoded(masking, answer, credentials, send_time, signed_at, judge)
+        except AigcError as error:
+            failure = error
+        except asyncio.CancelledError as fault:
+            if _is_being_cancelled():
+                raise
+            failure = _fault(fault, call, send_time)
+        except Exception as fault:  # noqa: BLE001 — any: after the first byte a create may have been accepted
+            failure = _fault(fault, call, send_time)
+        # Raised outside the `except` block, so that the foreign exception, which may quote the request, is in no chain.
+        raise self._keys.mask.error(failure, _signature_in(request)).about(action=call.action)
+
+    def _decoded(
+        self,
+        call: Call[T],
+        answer: HttpAnswer,
+        credentials: Credentials,
+        send_time: SendTime,
+        signed_at: float,
+        judge: Judge,
+    ) -> T:
+        """What the answer says. A refusal for the rate, the time or the keys mends what it was refused for."""
+        try:
+            value = call.decode(answer)
+        except AigcError as error:
+            date = server_time(answer)
+            if date is not None and clock_is_off(error):
+                self._clock.refused(signed_at, date, send_time.age_s or 0.0)
+            elif _is_the_services(error):
+                self._hear_time(answer, send_time)
+            if isinstance(error, Redirected) and not call.reads:
+                # Even if its own create stays unknown ("303 See Other"). Polls go on, and the poller tells of it.
+                holds_s = REDIRECT_HOLDS_S if error.ending is Ending.UNKNOWN else REFUSAL_HOLDS_S
+                self._hold(call.action, error, holds_s)
+            if keys_are_refused(error) and self._keys.refused(credentials):
+                error.ending = Ending.REFUSED_FOR_NOW  # with other keys it may be accepted
+            self._hold_back(call, answer, error)
+            if isinstance(error, Throttled):
+                raise judge(send_time, error) from None
+            raise
+        self._hear_time(answer, send_time)
+        return value
+
+    def _hold(self, action: str, error: AigcError, seconds: float = REFUSAL_HOLDS_S) -> None:
+        """Take what stops all creates to hold for a while: nothing is sent for this action meanwhile."""
+        self._refused[action] = (error, asyncio.get_running_loop().time() + seconds)
+
+    def _hold_back(self, call: Call[object], answer: HttpAnswer, error: AigcError) -> None:
+        """Let no call of the action go out for as long as the service asks (Retry-After), whatever became of this one.
+        Only a refusal of a concurrency holds back those alone that it is about (`limits.judging`)."""
+        if error.ending not in (Ending.REFUSED_FOR_NOW, Ending.UNKNOWN):
+            return
+        wait_s = retry_after_s(answer, self._clock.now())
+        if wait_s is None:
+            return
+        if isinstance(error, ServiceError):
+            error.retry_after_s = wait_s
+        if not isinstance(error, TooManyTasks) or call.reads:
+            self._limits.pace(call.action).hold(wait_s)
+
+    def _read(self, decode: Callable[[HttpAnswer], T], request: HttpRequest, answer: HttpAnswer) -> T:
+        """Decode an answer and mask it. Raises NoTaskId if a create's TaskId had to be masked: the task exists, and
+        the masked text does not name it."""
+        mask = self._keys.mask
+        try:
+            value = decode(answer)
+        except AigcError as error:
+            raise mask.error(error, _signature_in(request)) from None
+        masked = mask.value(value, _signature_in(request))
+        if isinstance(value, Created) and isinstance(masked, Created) and value.task_id != masked.task_id:
+            raise NoTaskId(_unusable_id(value.task_id, masked.task_id), ending=Ending.UNKNOWN)
+        return masked
+
+    def _hear_time(self, answer: HttpAnswer, send_time: SendTime) -> None:
+        """Adjust our clock to the service's, which checks our timestamps."""
+        date = server_time(answer)
+        if date is not None:
+            self._clock.hear(date, send_time.age_s or 0.0)
+
+    async def call(self, call: Call[T]) -> T:
+        """A call with its retries. Raises what its last attempt raised."""
+        return await self.repeat(call, lambda send_time: self.once(call, send_time))
+
+    async def learn_time(self, read: Call[object]) -> None:
+        """Make a read if the service has not told its time yet: any answer of its own tells it."""
+        if self._clock.is_the_machines:
+            with suppress(AigcError):  # the machine's clock counts then
+                await self.call(read)
+
+    async def repeat(
+        self,
+        call: Call[object],
+        attempt: Attempt[T],
+        on_retry: OnRetry = ignore,
+        require: Callable[[], None] = ignore,
+    ) -> T:
+        """Make attempts of a call, each at a pace of its own, until one succeeds or the policy gives up. An error
+        that `require` raises before an attempt takes its send time ends them."""
+        loop = asyncio.get_running_loop()
+        attempts, since, clock_corrected = 0, 0.0, False
+        while True:
+            if self._stopping.is_set() and not call.reads:
+                raise ClientClosed("the client was closed before this was sent")
+            await self._have_keys(call.action)
+            send_time = await self.reserve(call.action, require)
+            if not attempts:  # waiting for the first pace is not held against the call
+                since = send_time.due
+            attempts += 1
+            try:
+                return await attempt(send_time)
+            except HeldBack:  # nothing was sent, so nothing is repeated
+                attempts -= 1
+                continue
+            except AigcError as error:
+                held_s = self._limits.pace(call.action).held_s
+                if clock_is_off(error) and not clock_corrected:
+                    clock_corrected, delay = True, 0.0
+                else:
+                    delay = self._delay(call, error, attempts, loop.time() - since)
+                since += held_s  # the service asked for this wait: it is not held against the call
+                on_retry(error, max(delay, held_s))
+            await self._pause(delay)
+            require()
+            await self._limits.retries.acquire()
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def _have_keys(self, action: str) -> None:
+        """Wait for keys here if need be: neither a reserved send time nor a job's intent is to wait for them."""
+        try:
+            await self._keys.current()
+        except AigcError as error:
+            error.about(action=action)
+            raise
+
+    def _delay(self, call: Call[object], error: AigcError, attempts: int, elapsed: float) -> float:
+        """Seconds before the next attempt; raises the error where there must be none."""
+        if AFTER[error.ending or Ending.REFUSED].stops_creating and not call.reads:
+            self._hold(call.action, error)
+        if may_repeat(error, reads=call.reads or call.deduplicated):
+            delay = self.policy.delay(error, attempts, elapsed, self._uniform)
+            if delay is not None:
+                asked_for = error.retry_after_s if isinstance(error, ServiceError) else None
+                return max(delay, asked_for or 0.0)
+        raise error
+
+
+def _repeated(error: AigcError) -> AigcError:
+    """The error for another call that the same cause stops: without the ids of the first, which was sent."""
+    again = copy(error)
+    again.job_id = again.task_id = again.action = None
+    again.partial = None
+    if not AFTER[again.ending or Ending.REFUSED].stops_creating:  # "303 See Other" leaves its own create unknown
+        again.ending = Ending.ACCOUNT_REFUSED
+    return again
+
+
+def _unusable_id(task_id: str, masked: str) -> str:
+    """Why a TaskId cannot be used. Without a secret in it, it is told as it came, by escapes: the user may find the
+    task in the console by it."""
+    if masked != one_line(task_id):
+        return f"the answer to the create has a TaskId that quotes this client's credentials: {quoted(masked)}"
+    return f"the answer to the create has a TaskId with characters that no id has, or too many: {quoted(task_id)}"
+
+
+def _fault(fault: BaseException, call: Call[object], send_time: SendTime) -> AigcError:
+    failure = unexpected(fault, f"calling {call.action}")
+    # A call that was not sent would meet the same fault again.
+    failure.ending = Ending.UNKNOWN if send_time.has_come else Ending.REFUSED
+    return failure
+
+
+def _signature_in(request: HttpRequest | None) -> str:
+    """The signature of a signed request; empty for one that carries a key itself.
+
+    No frame that an error leaves may have it in a variable, since many a tool shows those."""
+    _, signed, signature = (request.headers.get("Authorization", "") if request else "").rpartition("Signature=")
+    return signature if signed else ""
+
+
+def _is_being_cancelled() -> bool:
+    """Whether somebody cancels this task. A CancelledError without that is a fault like any other: something that a
+    transport or a library waited for was cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _is_the_services(error: AigcError) -> bool:
+    """Whether the error came from the service itself and not from a gateway: the relay's dialect makes the code of an
+    answer without one from its HTTP status."""
+    return isinstance(error, ServiceError) and not error.code.startswith("HTTP ")

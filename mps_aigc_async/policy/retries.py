@@ -1,0 +1,97 @@
+"""What follows from an ending, and how long to wait: decisions without effects.
+
+Time and randomness come in as arguments.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ..model.errors import AccountError, AigcError, ServiceError, Throttled, TooManyTasks, Unreachable
+from ..model.states import Ending
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What follows from one ending."""
+
+    read_again: bool
+    """May a read (a poll, a list) be sent again?"""
+    create_again: bool
+    """May a create, or any call that is not a read, be sent again?"""
+    stops_creating: bool = False
+    """Will no other create of this account fare better?"""
+
+
+AFTER: Final[dict[Ending, After]] = {
+    # DESIGN, "The create, five ways it can end". One row each; nothing else in the package decides this.
+    Ending.NEVER_DELIVERED: After(read_again=True, create_again=True),
+    # An address, a certificate or a proxy that has to be corrected: no other call fares better meanwhile.
+    Ending.UNREACHABLE: After(read_again=False, create_again=False, stops_creating=True),
+    Ending.REFUSED_FOR_NOW: After(read_again=True, create_again=True),
+    Ending.REFUSED: After(read_again=False, create_again=False),
+    Ending.ACCOUNT_REFUSED: After(read_again=False, create_again=False, stops_creating=True),
+    # Only of a create with a session id: proof that its task is there, without telling which it is.
+    Ending.ACCEPTED_BEFORE: After(read_again=False, create_again=False),
+    Ending.UNKNOWN: After(read_again=True, create_again=False),
+}
+
+
+def may_repeat(error: AigcError, *, reads: bool) -> bool:
+    """Whether the call that ended so may be sent again, by the table alone."""
+    after = AFTER[error.ending or Ending.REFUSED]
+    return after.read_again if reads else after.create_again
+
+
+def stops_a_batch(error: AigcError) -> bool:
+    """Whether no other request of the batch would fare better: it is told once, and nothing new is created."""
+    return isinstance(error, AccountError | Unreachable)
+
+
+def clock_is_off(error: AigcError) -> bool:
+    """AuthFailure.SignatureExpire: refused because of the timestamp alone, so worth one try with a corrected clock."""
+    return isinstance(error, ServiceError) and error.code == "AuthFailure.SignatureExpire"
+
+
+KEYS_REFUSED: Final = frozenset(
+    f"AuthFailure.{reason}" for reason in ("InvalidSecretId", "SecretIdNotFound", "SignatureFailure", "TokenFailure")
+)
+"""Refusals that other keys of the same account may escape (common error codes of the API 3.0, 2026-10)."""
+
+
+def keys_are_refused(error: AigcError) -> bool:
+    """Whether the keys were refused, and not what they ask for: worth one try with fresh ones, if keys change."""
+    return isinstance(error, ServiceError) and error.code in KEYS_REFUSED
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Bounds and spacing of repeated sends.
+
+    Full jitter (the delay is uniform between 0 and an exponentially growing bound): many clients that failed together
+    do not come back together. Source: AWS Architecture Blog, "Exponential Backoff And Jitter", 2015.
+    """
+
+    attempts: int = 6
+    """Sends in all, the first one included."""
+    seconds: float = 120.0
+    """From the first send's pace to the last one's."""
+    base_s: float = 0.5
+    cap_s: float = 20.0
+    busy_seconds: float = 1800.0
+    """For TooManyTasks instead of `attempts` and `seconds`: a running task has to end first, which takes minutes. As
+    long as the guide of 2026-05-29 waits for one task."""
+
+    def delay(self, error: AigcError, attempt: int, elapsed: float, uniform: Callable[[], float]) -> float | None:
+        """Seconds to wait before send number `attempt` + 1, or None to give up.
+
+        `uniform` returns a number in [0, 1). A refusal for the rate waits little, since its pace has slowed down
+        already; by default long enough that three sends take more than a window of the limit, which tells whether
+        calls per second are the reason at all (`limits.refusals`).
+        """
+        busy = isinstance(error, TooManyTasks)
+        if elapsed >= (self.busy_seconds if busy else self.seconds) or (attempt >= self.attempts and not busy):
+            return None
+        if isinstance(error, Throttled):
+            return self.base_s * (1.0 + uniform())
+        return min(self.cap_s, self.base_s * 2.0 ** min(attempt, 30)) * uniform()

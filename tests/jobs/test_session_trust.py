@@ -1,0 +1,82 @@
+"""The trust in a service's sessions: whose word it is, how far it reaches, and what ends it."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+
+from mps_aigc_async.jobs.session_trust import SessionTrust
+from mps_aigc_async.ledger import JobRecord, MemoryLedger
+from mps_aigc_async.model.errors import LedgerError
+from mps_aigc_async.model.states import Kind
+from mps_aigc_async.wire.dialect import SessionRule
+
+HERE, THERE = "https://relay.example/", "https://other.example/"
+
+
+def job(model: str = "A", kind: Kind = Kind.IMAGE) -> JobRecord:
+    return JobRecord(
+        job_id=f"a/{kind}", kind=kind, content='{"prompt":"x"}', planned_at=0.0, filled_in={"model_name": model}
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "holds"),
+    [
+        (SessionRule.NONE, False),
+        (SessionRule.UNPROVEN, False),
+        (SessionRule.TRUSTED, True),
+        (SessionRule.DOCUMENTED, True),
+    ],
+)
+async def test_it_rests_on_the_documents_or_the_users_word(rule: SessionRule, holds: bool) -> None:
+    trust = SessionTrust(rule, HERE, MemoryLedger())
+    assert trust.holds_for(job()) is holds
+    await trust.prove(job())
+    assert trust.holds_for(job()) is (rule is not SessionRule.NONE)
+
+
+async def test_a_proof_reaches_its_kind_and_model_at_its_base_url_and_is_known_later() -> None:
+    ledger = MemoryLedger()
+    await SessionTrust(SessionRule.TRUSTED, HERE, ledger).prove(job())
+    for endpoint in (HERE, THERE):
+        later = SessionTrust(SessionRule.UNPROVEN, endpoint, ledger)
+        assert not later.holds_for(job())
+        await later.load()
+        assert later.holds_for(job()) is (endpoint == HERE)
+        assert later.holds_for(replace(job(), job_id="b/image", content='{"prompt":"y"}')) is (endpoint == HERE)
+        assert not later.holds_for(job("B"))
+        assert not later.holds_for(job(kind=Kind.VIDEO))
+
+
+@pytest.mark.parametrize("rule", [SessionRule.UNPROVEN, SessionRule.TRUSTED, SessionRule.DOCUMENTED])
+async def test_two_tasks_of_one_session_end_it_whatever_it_rests_on(
+    rule: SessionRule, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = MemoryLedger()
+    trust = SessionTrust(rule, HERE, ledger)
+    await trust.prove(job())
+    await trust.contradict(job(), "task-1", "task-2")
+    assert "task-1 and task-2" in caplog.text
+    assert any(name.endswith("a/image, task-1, task-2") for name in await ledger.facts())
+    later = SessionTrust(rule, HERE, ledger)
+    await later.load()
+    for one in (trust, later):
+        assert not one.holds_for(job())
+        await one.prove(job())
+        assert not one.holds_for(job())
+        assert "two tasks of one session" in one.reason_against()
+
+
+async def test_a_proof_that_the_ledger_cannot_keep_is_good_for_this_process(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Full(MemoryLedger):
+        async def keep_fact(self, name: str, value: str) -> None:
+            raise LedgerError(f"no room for {name} of {value}")
+
+    trust = SessionTrust(SessionRule.UNPROVEN, HERE, Full())
+    with caplog.at_level(logging.WARNING):
+        await trust.prove(job())
+    assert trust.holds_for(job())
+    assert "the next process will not know this" in caplog.text

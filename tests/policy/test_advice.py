@@ -1,0 +1,69 @@
+"""The advice to a user about each error."""
+
+import pytest
+
+from mps_aigc_async import (
+    AccountError,
+    AigcError,
+    ConfigError,
+    DamagedRow,
+    DownloadError,
+    LedgerError,
+    Redirected,
+    Unreachable,
+)
+from mps_aigc_async.model.states import Ending
+from mps_aigc_async.policy.advice import advice_for
+from mps_aigc_async.wire import mps_errors, vod_errors
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (LedgerError("the ledger jobs.db was removed"), "fix the ledger as the message says before"),
+        (DamagedRow("`urls` cannot be read"), "correct or restore these rows"),
+        (ConfigError("relay.apiKey has a blank in it"), "fix the config or the key that the message names"),
+        (
+            Unreachable("the certificate of a.example has expired", ending=Ending.UNREACHABLE),
+            "nothing was sent for these: fix what the message names",
+        ),
+        (DownloadError("HTTP 410"), "if the URLs are refused for good, give the request another id"),
+    ],
+)
+def test_advice_never_leads_to_a_loop_or_a_second_payment(error: AigcError, advice: str) -> None:
+    assert advice in advice_for(error)
+
+
+OF_THE_ACCOUNT = [
+    ("FailedOperation.UserArrears", "pay what is owed"),
+    ("FailedOperation.UserStatusInavlid", "pay what is owed"),
+    ("ResourceNotFound.CosBucketNotExist", "name a bucket that is your own"),
+    ("ResourceNotFound.CosBucketNameInvalid", "`cosOutput`"),
+    ("FailedOperation.CosStatusInavlid", "`cosOutput`"),
+    ("LimitExceeded.Quota", "have the quota raised"),
+    ("LimitExceeded.TooMuchTemplate", "delete templates"),
+    ("AuthFailure.SecretIdNotFound", "check the keys"),
+    ("AuthFailure.UnauthorizedOperation", "allow these keys"),
+    ("FailedOperation.NoPrivileges", "allow these keys"),
+    ("ResourceNotFound.ServiceNotExist", "activate the service"),
+    ("InvalidParameterValue.SubAppId", "`vod.subAppId`"),
+    ("UnsupportedRegion", "`tencentCloud.region`"),
+    ("insufficient_user_quota", "fix what the message names"),
+]
+
+
+@pytest.mark.parametrize(("code", "advice"), OF_THE_ACCOUNT)
+def test_a_refusal_of_the_account_says_what_to_do_about_it(code: str, advice: str) -> None:
+    said = advice_for(AccountError(code, "why", ending=Ending.ACCOUNT_REFUSED))
+    assert advice in said
+    assert "--retry-failed" not in said, "its jobs are planned, and none is failed"
+
+
+def test_every_row_of_the_tables_that_refuses_the_account_has_its_own_advice() -> None:
+    codes = {code for code, cls, _ in (*mps_errors.ERRORS, *vod_errors.ERRORS) if cls is AccountError}
+    vague = {code for code in codes if "fix what the message names" in advice_for(AccountError(code, "why"))}
+    assert vague == set()
+
+
+def test_a_redirect_leads_to_the_address() -> None:
+    assert "the service's address" in advice_for(Redirected("HTTP 302", "set relay.baseUrl to the right address"))
