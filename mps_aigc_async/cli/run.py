@@ -56,7 +56,7 @@ def run(
     """Make everything that a batch file asks for. The same command again continues where it was left.
 
     The whole file is checked before anything is sent. DIR keeps the results and ledger.db, the record of every job,
-    by which nothing that was paid for is created twice. What failed stays failed without --retry-failed. Results in
+    by which nothing that was paid for is created twice. Failed shots are retried only with --retry-failed. Results in
     DIR that are paid for and not saved are saved too, whether or not the file still asks for them.
 
     Exit code 0 says that nothing failed, and that nothing which is or may be paid for is unsaved.
@@ -122,7 +122,7 @@ def _ending(ledger: Path, tally: Tally, error: AigcError | None, *, interrupted:
     if error is not None:
         with suppress(LedgerError):  # it may be the fault of the ledger itself that is told here
             _tell_unsaved(ledger)
-        # What ends the batch is told here alone.
+        # The error that ends the batch is told here alone.
         advice = f"{advice_for(error)}\n" if stops_a_batch(error) else ""
         complain(f"error: {visible_line(str(error))}\n{advice}when that is fixed, {visible_line(on_again)}")
         return Exit.ACCOUNT_REFUSED if isinstance(error, AccountError) else Exit.FAILED

@@ -108,7 +108,7 @@ class Tally:
         self._others: dict[str, Stand] = {}
         self.batch = Counts(asked=Counter(jobs.totals))
         self.earlier = Counts()
-        """Jobs that this batch does not ask for. One that is only planned has cost nothing, and is not counted."""
+        """Jobs that this batch does not ask for. A job that is only planned has cost nothing, and is not counted."""
         self.reasons: dict[str, Reason] = {}
         self.other_reasons = 0
         """Requests that ended for reasons beyond the first MOST_REASONS."""

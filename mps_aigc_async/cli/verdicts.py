@@ -62,7 +62,7 @@ def _is_of_input(error: AigcError, outcome: AnyOutcome) -> bool:
 
 
 def stands_of(outcome: Outcome[BatchItem]) -> Iterator[tuple[str, Stand]]:
-    """What the outcome of a batch's request says of its jobs."""
+    """The jobs of a batch's request, each with how it stands by the request's outcome."""
     for one in steps_made(outcome.result or outcome.partial):
         yield f"{outcome.job_id}/{one.kind}", stand_of_result(one)
     if outcome.error is not None and (stand := stand_of_error(outcome)) is not None:

@@ -1,1 +1,1 @@
-"""What the services make: pictures, films and sounds."""
+"""The results of the services: pictures, films and sounds."""

@@ -119,7 +119,7 @@ class Emulator:
 
     @property
     def faults(self) -> Faults:
-        """What is to go wrong: `emulator.faults.add(action="CreateAigcImageTask", fault="error", …)`."""
+        """The planned faults: `emulator.faults.add(action="CreateAigcImageTask", fault="error", …)`."""
         return self.service.faults
 
     @property
