@@ -112,7 +112,7 @@ async def _calls(url: str, opened: AsyncExitStack) -> Create:
     clock = ServiceClock(time.time, time.monotonic)
     calls = Calls(dialect, transport, keys, AccountLimits(Rates(UNLIMITED), {}), clock=clock)
     request = ImageRequest(prompt=PROMPT)
-    return lambda: calls.call(dialect.create(request, None))
+    return lambda: calls.send(dialect.create(request, None))
 
 
 async def _client(url: str, opened: AsyncExitStack) -> tuple[Create, Create]:

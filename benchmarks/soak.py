@@ -19,7 +19,7 @@ from unittest.mock import patch
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, JobState, Kind, VideoRequest
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.jobs import creates
-from mps_aigc_async.ledger.reading import reading
+from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.limits import caps
 from mps_aigc_async.network import downloads
 from mps_aigc_async.network.transport import Timeouts
@@ -144,8 +144,8 @@ def _show(first: Counter[str], again: Counter[str], sizes: list[float], took: fl
 
 
 def _show_counts(folder: Path, report: Report, *, created_again: int) -> None:
-    with reading(folder / "ledger.db") as kept:
-        rows = {job.job_id: job for _, found in kept.requests() for job in found}
+    with open_snapshot(folder / "ledger.db") as snapshot:
+        rows = {job.job_id: job for _, found in snapshot.requests() for job in found}
     states = Counter(job.state for job in rows.values())
     known = {job.task_id for job in rows.values() if job.task_id}
     unknown = {job.prompt for job in rows.values() if job.state is JobState.UNKNOWN}

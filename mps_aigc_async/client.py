@@ -11,10 +11,10 @@ from .concurrency.fan_out import Bounds, FanOut, Run
 from .config import Config
 from .credentials.credentials import Credentials, CredentialSource
 from .credentials.official_sdk import AnyCredentials, recognised
-from .engine.assembly import Parts, Settings
+from .engine.assembly import Engine, Settings
 from .engine.backends import check_limits, dialect_of, endpoint_of
 from .engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, folder_for, require_many
-from .engine.names import Names
+from .engine.request_ids import RequestIds
 from .engine.statistics import Statistics
 from .engine.task import AnyTask, Task, within
 from .jobs.poller import Watch
@@ -94,22 +94,22 @@ class AigcClient:
             defaults=config.defaults(),
         )
         self._ledger = None if ledger is None else absolute(ledger)
-        self._names = Names()
-        self._parts: Parts | None = None
+        self._ids = RequestIds()
+        self._engine: Engine | None = None
 
     def __repr__(self) -> str:
-        state = "open" if self._parts else "closed"
+        state = "open" if self._engine else "closed"
         return f"<AigcClient of {self._settings.account} at {self._settings.endpoint.authority}, {state}>"
 
     async def __aenter__(self) -> Self:
-        while self._parts is not None and self._parts.home.is_gone:  # left open in a loop that has ended
+        while self._engine is not None and self._engine.home.is_gone:  # left open in a loop that has ended
             await self.aclose()
-        if self._parts is not None:
+        if self._engine is not None:
             self._opened()
             raise ClientClosed("the client is open already: one `async with` at a time")
-        self._parts, self._names = Parts(self._settings), Names()
+        self._engine, self._ids = Engine(self._settings), RequestIds()
         try:
-            await self._parts.pipelines(self._ledger)
+            await self._engine.pipelines(self._ledger)
         except BaseException:
             await self.aclose()
             raise
@@ -126,12 +126,12 @@ class AigcClient:
         From another thread, the client is closed in its own loop while that runs. After that loop, and in a forked
         child, what is still open is freed from here. Raises ClientError if that loop can do neither: it stands still.
         """
-        while (parts := self._parts) is not None:
-            if parts.home.is_here or parts.home.is_gone:
-                self._parts = None
-                await parts.close()
+        while (engine := self._engine) is not None:
+            if engine.home.is_here or engine.home.is_gone:
+                self._engine = None
+                await engine.close()
             else:
-                await parts.home.run(self.aclose)
+                await engine.home.run(self.aclose)
 
     # --- what users ask for -------------------------------------------------------------------------------------------
 
@@ -164,12 +164,12 @@ class AigcClient:
         chain's error has what was made and paid for in `partial`. A request with an `id` that the ledger knows is not
         created again; one without is the n-th of its content since the client was opened, and known by that.
         """
-        parts, request = self._opened(), as_request(request)
-        name = self._names.name(request)
+        engine, request = self._opened(), as_request(request)
+        name = self._ids.id_for(request)
         folder = await folder_for(save_to)
-        pipelines = await parts.pipelines(self._ledger)
-        work = parts.work.serve(pipelines.outcome(request, name, folder), f"request {name}")
-        outcome = await within(timeout, work, lambda: parts.poller.of_request(name), job_id=name)
+        pipelines = await engine.pipelines(self._ledger)
+        work = engine.work.run_for(pipelines.outcome(request, name, folder), f"request {name}")
+        outcome = await within(timeout, work, lambda: engine.poller.of_request(name), job_id=name)
         if outcome.error is not None:
             outcome.error.partial = outcome.partial
             raise outcome.error
@@ -193,14 +193,14 @@ class AigcClient:
         by the iteration: ConfigError for an unusable `save_to`, LedgerError, and AccountError or Unreachable after the
         outcomes of what had been begun. The same `ledger` again continues where it was left.
         """
-        parts = self._opened()
+        engine = self._opened()
         require_many(requests)
         path = self._ledger if ledger is None else absolute(ledger)
         # With a durable ledger the same batch again is the same jobs; without one it is new ones.
-        names = self._names if path is None else Names()
-        batch = BatchRun(parts, path, save_to, names)
-        bounds = Bounds(under_way=2 * sum(parts.capacities.values()) + SAVING, waiting=READ_AHEAD)
-        return Run(FanOut(requests, batch.work, bounds, parts.work, batch.prepare, batch.stops))
+        ids = self._ids if path is None else RequestIds()
+        batch = BatchRun(engine, path, save_to, ids)
+        bounds = Bounds(under_way=2 * sum(engine.capacities.values()) + SAVING, waiting=READ_AHEAD)
+        return Run(FanOut(requests, batch.work, bounds, engine.work, batch.prepare, batch.stops))
 
     def save_unsaved(
         self,
@@ -219,11 +219,11 @@ class AigcClient:
         error is ResultExpired or DownloadError for a result that could not be saved, else the error that ended the
         task. The iteration itself raises ConfigError for an unusable `save_to`, and LedgerError.
         """
-        parts = self._opened()
+        engine = self._opened()
         path = self._ledger if ledger is None else absolute(ledger)
-        saving = UnsavedRun(parts, path, save_to, only or _any_job)
-        bounds = Bounds(under_way=2 * sum(parts.capacities.values()) + SAVING, waiting=READ_AHEAD)
-        return Run(FanOut(saving.jobs(), saving.work, bounds, parts.work, saving.prepare, saving.stops))
+        saving = UnsavedRun(engine, path, save_to, only or _any_job)
+        bounds = Bounds(under_way=2 * sum(engine.capacities.values()) + SAVING, waiting=READ_AHEAD)
+        return Run(FanOut(saving.jobs(), saving.work, bounds, engine.work, saving.prepare, saving.stops))
 
     @overload
     async def submit(self, request: ImageRequest) -> Task[ImageResult]: ...
@@ -233,12 +233,12 @@ class AigcClient:
     async def submit(self, request: AudioRequest) -> Task[AudioResult]: ...
     async def submit(self, request: Step) -> AnyTask:
         """Create a task and return as soon as the service has accepted it. Raises InvalidRequest for a chain."""
-        parts, name = self._opened(), self._names.name(as_step(request))
-        pipelines = await parts.pipelines(self._ledger)
-        job = await parts.work.serve(pipelines.submit(request, name), f"request {name}")
+        engine, name = self._opened(), self._ids.id_for(as_step(request))
+        pipelines = await engine.pipelines(self._ledger)
+        job = await engine.work.run_for(pipelines.submit(request, name), f"request {name}")
         task_id = job.task_id or ""
         return Task(
-            parts.home,
+            engine.home,
             job.kind,
             task_id,
             job.request_id,
@@ -273,21 +273,21 @@ class AigcClient:
     async def status(self, kind: str | Kind, task_id: str) -> TaskStatus:
         """One poll of any task. Raises ServiceError, TransportError, or InvalidRequest for a kind that the backend does
         not make and for a text that can be no TaskId."""
-        parts = self._opened()
-        call = parts.dialect.describe(_kind(kind), require_task_id(task_id))
-        return await parts.work.serve(parts.calls.call(call), f"poll of {task_id}")
+        engine = self._opened()
+        call = engine.dialect.describe(_kind(kind), require_task_id(task_id))
+        return await engine.work.run_for(engine.calls.send(call), f"poll of {task_id}")
 
     async def call(self, action: str, params: Mapping[str, object]) -> dict[str, object]:
         """Any action of the service, signed and paced (its documented limit, else 20/s): the inside of `Response`.
 
         A read is repeated after a failure; anything else only where it certainly was not accepted.
         """
-        parts = self._opened()
+        engine = self._opened()
         if not (action.isidentifier() and action.isascii()):  # it goes into a header
             raise InvalidRequest(f"{action!r} is no action's name: write it as in the API's documents")
-        call = parts.dialect.call(action, params)
+        call = engine.dialect.call(action, params)
         # Closing waits a while for what may cost something, and ends what only reads.
-        return await (parts.work if call.reads else parts.exchanges).serve(parts.calls.call(call), action)
+        return await (engine.work if call.reads else engine.exchanges).run_for(engine.calls.send(call), action)
 
     async def task_list(self, page: int = 1, page_size: int = 20, *, only: TaskFilter | None = None) -> TaskList:
         """One page of the account's tasks of other AIGC scenes (redraw, drama, documents to videos), on MPS.
@@ -311,11 +311,11 @@ class AigcClient:
         The next run with this ledger goes on from there. Raises InvalidRequest for a job that is not unknown and for
         a task that is another job's, TaskNotFound for one that the service does not know: nothing is changed then.
         """
-        parts = self._opened()
+        engine = self._opened()
         if is_cut(job_id):
             raise InvalidRequest(f"{job_id!r} names no job: {CUT}")
-        pipelines = await parts.pipelines(self._ledger if ledger is None else absolute(ledger))
-        return await parts.work.serve(pipelines.settle(job_id, how), f"settling of {job_id}")
+        pipelines = await engine.pipelines(self._ledger if ledger is None else absolute(ledger))
+        return await engine.work.run_for(pipelines.settle(job_id, how), f"settling of {job_id}")
 
     async def retry_failed(self, *, ledger: str | Path | None = None) -> list[JobRecord]:
         """Let what failed be tried again: these jobs are *planned* from now on, and the next run creates them.
@@ -326,9 +326,9 @@ class AigcClient:
         Of a chain only the failed step is repeated, with the image that it has while its URL lives. Jobs that were
         dropped (`settle`) stay so: nobody knows whether they were paid for.
         """
-        parts = self._opened()
-        pipelines = await parts.pipelines(self._ledger if ledger is None else absolute(ledger))
-        return await parts.work.serve(pipelines.retry_failed(), "planning of what failed")
+        engine = self._opened()
+        pipelines = await engine.pipelines(self._ledger if ledger is None else absolute(ledger))
+        return await engine.work.run_for(pipelines.retry_failed(), "planning of what failed")
 
     async def counts(self, ledger: str | Path | None = None) -> Mapping[JobState, int]:
         """Jobs by state."""
@@ -344,25 +344,25 @@ class AigcClient:
 
     def statistics(self) -> Statistics:
         """A snapshot, from any thread."""
-        return self._require_parts().statistics()
+        return self._require_engine().statistics()
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _require_parts(self) -> Parts:
-        parts = self._parts
-        if parts is None:
+    def _require_engine(self) -> Engine:
+        engine = self._engine
+        if engine is None:
             raise ClientClosed("the client is not open: use it inside `async with AigcClient(…) as client:`")
-        return parts
+        return engine
 
-    def _opened(self) -> Parts:
-        """The parts, for use in their own loop. Raises ClientError anywhere else: before anything is sent."""
-        parts = self._require_parts()
-        parts.home.require()
-        return parts
+    def _opened(self) -> Engine:
+        """The engine, for use in its own loop. Raises ClientError anywhere else: before anything is sent."""
+        engine = self._require_engine()
+        engine.home.require()
+        return engine
 
     def _watch_of(self, kind: Kind, task_id: str) -> Watch | None:
         """The watch of a task, while it is polled."""
-        return None if self._parts is None else self._parts.poller.of_task(kind, task_id)
+        return None if self._engine is None else self._engine.poller.of_task(kind, task_id)
 
     async def _opened_ledger(self, path: str | Path | None) -> Ledger:
         return await self._opened().ledger(self._ledger if path is None else absolute(path))

@@ -24,8 +24,8 @@ from random import Random
 from typing import Final
 
 from mps_aigc_async import JobRecord, JobState, Kind
-from mps_aigc_async.ledger.reading import reading
 from mps_aigc_async.ledger.record import request_of
+from mps_aigc_async.ledger.snapshot import open_snapshot
 
 from .crashing_batch import CAP, PATIENCE_S, Listed, Orders, Told, chains, results_file, sections_of
 from .standins.book import Manners, Seen, Task
@@ -253,7 +253,7 @@ async def _run(forks: asyncio.subprocess.Process, orders: Orders) -> float | Non
 
 
 def _rows(ledger: Path) -> Sequence[JobRecord]:
-    with reading(ledger) as moment:
+    with open_snapshot(ledger) as moment:
         return [job for _, jobs in moment.requests() for job in jobs]
 
 

@@ -36,8 +36,7 @@ from mps_aigc_async.cli import app
 from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.emulator import Emulator, Service
 from mps_aigc_async.engine.batch import BatchItem
-from mps_aigc_async.ledger.reading import IN_FOLDER as LEDGER_FILE
-from mps_aigc_async.ledger.reading import reading
+from mps_aigc_async.ledger.snapshot import LEDGER_FILE, open_snapshot
 from mps_aigc_async.model.events import Event
 from mps_aigc_async.model.states import Ending
 from mps_aigc_async.network.transport import Gate, Sent, Timeouts
@@ -295,8 +294,8 @@ async def test_a_task_that_is_named_by_a_quotation_is_in_doubt_and_is_not_made_a
         echo = Echo(backend, "task id")
         await told_of(echo, folder, everything_logged)
         assert (backend, echo.creates) == (backend, 1)
-        with reading(folder / LEDGER_FILE) as kept:
-            assert [(state, count) for (_, state), count in kept.census().items()] == [(JobState.UNKNOWN, 1)]
+        with open_snapshot(folder / LEDGER_FILE) as snapshot:
+            assert [(state, count) for (_, state), count in snapshot.census().items()] == [(JobState.UNKNOWN, 1)]
 
 
 async def test_a_raw_answer_is_the_users_and_comes_as_it_is() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ..engine.names import Names
+from ..engine.request_ids import RequestIds
 from ..model.errors import ConfigError, InvalidRequest
 from ..model.plain_text import visible_line
 from ..model.requests import Request, parse
@@ -53,7 +53,7 @@ def check_batch(path: Path, check: Callable[[Request], None]) -> Batch:
 
     Raises BadBatch that names every faulty line (the first ones, if there are many).
     """
-    jobs, names = AskedJobs(), Names()
+    jobs, request_ids = AskedJobs(), RequestIds()
     faults: list[str] = []
     more = 0
     with closing(_Ids()) as ids:
@@ -68,7 +68,7 @@ def check_batch(path: Path, check: Callable[[Request], None]) -> Batch:
                 else:
                     more += 1
             else:
-                for job_id, kind in job_ids(names.name(request), request):
+                for job_id, kind in job_ids(request_ids.id_for(request), request):
                     jobs.add(job_id, kind)
     if faults:
         told = "\n".join([*faults, *([f"  and {more} more"] if more else [])])

@@ -15,7 +15,7 @@ import typer
 
 from ..config import Config
 from ..ledger.lock import WriterLock
-from ..ledger.reading import IN_FOLDER, reading
+from ..ledger.snapshot import LEDGER_FILE, open_snapshot
 from ..model.errors import ConfigError
 from .emulator import PUBLISHED_KEYS, require_rendering
 from .run import carry_out
@@ -82,11 +82,11 @@ def _clear(out: Path, storyboard: Path) -> None:
     By name, for an interrupted demo may have saved what its ledger does not know yet. ConfigError for a
     folder with a ledger that is no demo's, LedgerError if another demo is writing there.
     """
-    ledger = out / IN_FOLDER
+    ledger = out / LEDGER_FILE
     if not ledger.exists():
         return
-    with reading(ledger) as kept:
-        account = kept.owner()["account"]
+    with open_snapshot(ledger) as snapshot:
+        account = snapshot.owner()["account"]
     if account != ACCOUNT:
         raise ConfigError(f"{out} holds the ledger of a batch of yours: give the demo another folder with --out")
     lock = WriterLock(ledger)
@@ -95,7 +95,7 @@ def _clear(out: Path, storyboard: Path) -> None:
         made = [
             file for shot in shots for file in (out / f"{shot}.png", out / f"{shot}.mp4", *out.glob(f".{shot}.*.part"))
         ]
-        for file in (*made, *(out / f"{IN_FOLDER}{suffix}" for suffix in ("-wal", "-shm", ""))):
+        for file in (*made, *(out / f"{LEDGER_FILE}{suffix}" for suffix in ("-wal", "-shm", ""))):
             file.unlink(missing_ok=True)
     finally:
         lock.release()
@@ -128,7 +128,7 @@ def _emulator(speed: float) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
 def _tell_what_next(out: Path) -> None:
     say(
         f"""
-{out} now holds 12 images (shot-01.png …), the 12 videos that begin with them (shot-01.mp4 …), and {IN_FOLDER},
+{out} now holds 12 images (shot-01.png …), the 12 videos that begin with them (shot-01.mp4 …), and {LEDGER_FILE},
 the record of every job. What to try next:
   how the jobs stand, from the ledger alone:   {program()} status {out}
   the same service for a batch of your own:    {program()} emulator --speed 60

@@ -215,7 +215,7 @@ def _earlier(tally: Tally) -> list[str]:
 def _limits(tally: Tally, statistics: Statistics) -> str:
     """The limits at work: tasks running per kind, and the pace of each create used so far."""
     slots = [
-        f"{kind}s running {statistics.slots[kind].running}/{statistics.slots[kind].capacity}" for kind in tally.totals
+        f"{kind}s running {statistics.slots[kind].taken}/{statistics.slots[kind].capacity}" for kind in tally.totals
     ]
     paces = [f"{action} ≤{pace.rate:g}/s" for action, pace in statistics.paces.items() if action.startswith("Create")]
     return ", ".join([*slots, *paces])

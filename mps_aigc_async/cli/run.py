@@ -14,7 +14,7 @@ import typer
 from ..client import AigcClient
 from ..config import Config
 from ..ledger import JobRecord
-from ..ledger.reading import IN_FOLDER, paid_and_unsaved, reading
+from ..ledger.snapshot import LEDGER_FILE, open_snapshot, paid_and_unsaved
 from ..model.errors import AccountError, AigcError, InvalidRequest, LedgerError
 from ..model.plain_text import visible_line
 from ..model.states import JobState, Kind
@@ -96,7 +96,7 @@ def carry_out(
     `on_again` says how to go on after an interruption. Raises AigcError for what is wrong before anything is sent.
     """
     out = absolute(out)  # once: a symlink that is re-pointed in mid-run must not separate the ledger from the files
-    ledger = out / IN_FOLDER
+    ledger = out / LEDGER_FILE
     client = client_for(config, ledger)
     with warnings_as_notes():
         checked = check_batch(batch, client.check)
@@ -127,16 +127,16 @@ def _ending(ledger: Path, tally: Tally, error: AigcError | None, *, interrupted:
         complain(f"error: {visible_line(str(error))}\n{advice}when that is fixed, {visible_line(on_again)}")
         return Exit.ACCOUNT_REFUSED if isinstance(error, AccountError) else Exit.FAILED
     if interrupted:
-        with reading(ledger) as kept:
-            complain(f"interrupted; {in_flight(kept.census())}\n{visible_line(on_again)}")
+        with open_snapshot(ledger) as snapshot:
+            complain(f"interrupted; {in_flight(snapshot.census())}\n{visible_line(on_again)}")
         return Exit.INTERRUPTED
     return Exit.FAILED if _tell_unsaved(ledger) or tally.not_well else Exit.WELL
 
 
 def _tell_unsaved(ledger: Path) -> int:
     """Tell of the results that are not saved; the number of jobs that are or may be paid for and are not saved."""
-    with reading(ledger) as kept:
-        jobs, (_, urls_end), unreadable = kept.census(), kept.unsaved(), kept.unreadable()
+    with open_snapshot(ledger) as snapshot:
+        jobs, (_, urls_end), unreadable = snapshot.census(), snapshot.unsaved(), snapshot.unreadable()
     tell_unsaved(jobs, "the same command again", urls_end)
     return paid_and_unsaved(jobs) + unreadable
 
@@ -144,8 +144,8 @@ def _tell_unsaved(ledger: Path) -> int:
 def _jobs_in(ledger: Path) -> Iterator[tuple[str, Kind, JobState]]:
     """The jobs that earlier runs left in a ledger; none if there is no ledger yet."""
     if ledger.exists():
-        with reading(ledger) as kept:
-            yield from kept.states()
+        with open_snapshot(ledger) as snapshot:
+            yield from snapshot.states()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import typer
 
 from ..client import AigcClient
 from ..ledger import JobRecord
-from ..ledger.reading import IN_FOLDER, reading
+from ..ledger.snapshot import LEDGER_FILE, open_snapshot
 from ..model.errors import AigcError, CreateOutcomeUnknown, InvalidRequest
 from ..model.plain_text import visible_line
 from ..model.settlement import Attach, CreateAgain, Drop, Settlement
@@ -49,12 +49,12 @@ def settle(
         raise InvalidRequest("name the jobs, or all of them with --all")
     if isinstance(decision, Attach) and len(named) > 1:
         raise InvalidRequest("a TaskId is of one job: name one")
-    client = client_for(config_from(config), folder / IN_FOLDER)
+    client = client_for(config_from(config), folder / LEDGER_FILE)
     raise typer.Exit(asyncio.run(_settle(client, named, decision)))
 
 
 def _unknown(folder: Path) -> list[JobRecord]:
-    with reading(folder / IN_FOLDER) as ledger:
+    with open_snapshot(folder / LEDGER_FILE) as ledger:
         return [job for _, jobs in ledger.requests() for job in jobs if job.state is JobState.UNKNOWN]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..ledger.reading import IN_FOLDER, of_state, paid_and_unsaved, reading
+from ..ledger.snapshot import LEDGER_FILE, of_state, open_snapshot, paid_and_unsaved
 from ..model.errors import InvalidRequest, TaskNotFound
 from ..model.plain_text import visible_line
 from ..model.states import JobState, Kind, TaskState
@@ -44,9 +44,9 @@ def status(
 def _of_ledger(target: Path) -> Exit:
     if str(target) in list(Kind) and not target.exists():
         raise InvalidRequest(f"which {target}? Give its TaskId: mps-aigc status {target} 4-Aigc…")
-    ledger = target if target.is_file() else target / IN_FOLDER
-    with reading(ledger) as kept:
-        jobs, (_, urls_end), unreadable = kept.census(), kept.unsaved(), kept.unreadable()
+    ledger = target if target.is_file() else target / LEDGER_FILE
+    with open_snapshot(ledger) as snapshot:
+        jobs, (_, urls_end), unreadable = snapshot.census(), snapshot.unsaved(), snapshot.unreadable()
     tell_census(jobs)
     at_service = of_state(jobs, JobState.SUBMITTED)
     if at_service:
@@ -78,8 +78,8 @@ def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:
         raise
     progress = "" if answer.progress is None else f", {answer.progress}%"
     say(f"{visible_line(task_id)}: {visible_line(answer.word)} ({answer.state}{progress})")
-    kept = [f"VOD file {file_id}" for file_id in answer.file_ids]
-    for text in (answer.message, answer.resolution, *answer.urls, *answer.videos, *kept, *_facts_of(answer)):
+    snapshot = [f"VOD file {file_id}" for file_id in answer.file_ids]
+    for text in (answer.message, answer.resolution, *answer.urls, *answer.videos, *snapshot, *_facts_of(answer)):
         if text:
             say(f"  {visible_line(text)}")
     say(f"  request {visible_line(answer.request_id)}")
@@ -88,7 +88,7 @@ def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:
 
 def _facts_of(answer: TaskStatus) -> Iterator[str]:
     """The service's facts beside a task's results."""
-    times = {"began": answer.begun_at, "ended": answer.finished_at, "kept until": answer.lifetime.ends_at}
+    times = {"began": answer.begun_at, "ended": answer.finished_at, "snapshot until": answer.lifetime.ends_at}
     for what, at in times.items():
         if at is not None:
             yield f"{what} {local_time(at, '%Y-%m-%d %H:%M:%S %z')}"

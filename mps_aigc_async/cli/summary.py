@@ -8,7 +8,7 @@ from typing import Final
 from rich import box
 from rich.table import Table
 
-from ..ledger.reading import Census, of_state
+from ..ledger.snapshot import Census, of_state
 from ..model.plain_text import visible_line
 from ..model.states import JobState, Kind
 from ..policy.advice import advice_for

@@ -19,7 +19,7 @@ from ..model.outcomes import Outcome
 from ..model.requests import Request
 from ..model.results import StepResult, steps_made
 from ..model.states import Ending, Kind
-from ..policy.retries import AFTER
+from ..policy.retries import CONSEQUENCES
 from .asked import Stand, job_ids
 
 AnyOutcome = Outcome[BatchItem] | Outcome[JobRecord]
@@ -51,7 +51,7 @@ def stand_of_error(outcome: AnyOutcome) -> Stand | None:
         case ClientClosed() | LedgerError():
             return None
         case _:
-            after = AFTER[error.ending or Ending.REFUSED]
+            after = CONSEQUENCES[error.ending or Ending.REFUSED]
             return None if after.create_again or after.stops_creating else Stand.FAILED
 
 

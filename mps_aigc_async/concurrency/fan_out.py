@@ -10,7 +10,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from ..model.errors import ClientClosed
 from .home import Home
-from .owner import Owner
+from .owner import TaskOwner
 
 Item = TypeVar("Item")
 Out = TypeVar("Out")
@@ -63,7 +63,7 @@ class FanOut(Generic[Item, Out]):
         source: Iterable[Item] | AsyncIterable[Item],
         work: Callable[[Item, Begun], Coroutine[Any, Any, Out]],
         bounds: Bounds,
-        owner: Owner,
+        owner: TaskOwner,
         prepare: Callable[[], Awaitable[None]],
         stops: Callable[[Out], BaseException | None],
     ) -> None:

@@ -9,7 +9,7 @@ from ..model.errors import ClientClosed
 T = TypeVar("T")
 
 
-class Owner:
+class TaskOwner:
     """Holds running tasks, strongly, until they end or the owner closes.
 
     Not a TaskGroup: one task's error is its awaiter's affair and must not cancel the others' paid exchanges.
@@ -22,7 +22,7 @@ class Owner:
         """Tasks that closing had to end."""
 
     def __repr__(self) -> str:
-        return f"<Owner of {len(self._tasks)} tasks>"
+        return f"<TaskOwner of {len(self._tasks)} tasks>"
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -43,7 +43,7 @@ class Owner:
             # Looked at: an error whose awaiter was cancelled is in the ledger already, not "never retrieved".
             task.exception()
 
-    async def serve(self, work: Coroutine[Any, Any, T], name: str) -> T:
+    async def run_for(self, work: Coroutine[Any, Any, T], name: str) -> T:
         """Run `work` for a caller: whichever of the two is cancelled, the work ends. Raises ClientClosed where the
         owner was the one to end it: the caller was not cancelled, and must not believe so."""
         task = self.start(work, name)

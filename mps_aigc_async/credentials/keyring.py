@@ -13,7 +13,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final
 
-from ..concurrency.owner import Owner
+from ..concurrency.owner import TaskOwner
 from ..model.errors import AccountError, AigcError
 from ..model.states import Ending
 from .credentials import Credentials, CredentialSource
@@ -66,7 +66,7 @@ class KeyRing:
         else:
             self._source = given
         self._wall = wall
-        self._owner = Owner()
+        self._owner = TaskOwner()
         self._refreshing: asyncio.Task[None] | None = None
         self._refresh_at = -inf
         """When to refresh the present keys (Unix seconds), if they have an expiry."""

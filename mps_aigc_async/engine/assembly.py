@@ -12,13 +12,13 @@ from typing import Any, Final, TypeVar
 from yarl import URL
 
 from ..concurrency.home import Home
-from ..concurrency.owner import Owner
+from ..concurrency.owner import TaskOwner
 from ..config import Config
 from ..credentials.credentials import Credentials, CredentialSource
 from ..credentials.keyring import KeyRing
 from ..jobs.chains import Pipelines
 from ..jobs.jobs import Jobs
-from ..jobs.lookahead import Lookahead
+from ..jobs.lookahead import Lookaheads
 from ..jobs.poller import Poller
 from ..jobs.registry import registry_of
 from ..jobs.session_trust import SessionTrust
@@ -73,7 +73,7 @@ class Settings:
         ensure_sendable(request, self.defaults, self.dialect, self.store, self.config.catalog)
 
 
-class Parts:
+class Engine:
     """The parts of an open client."""
 
     def __init__(self, settings: Settings) -> None:
@@ -96,9 +96,9 @@ class Parts:
             self.capacities,
             key=LimitsKey(self.dialect.backend, str(settings.endpoint), settings.account, self.dialect.limits_region),
         )
-        self.work = Owner()
+        self.work = TaskOwner()
         """What closing cancels at once: batches and polls."""
-        self.exchanges = Owner()
+        self.exchanges = TaskOwner()
         """What closing waits for: creates whose answer may be a paid task."""
         self.transport = settings.transport()
         self.downloads = Downloads(
@@ -117,7 +117,7 @@ class Parts:
             interval_s=config.concurrency.poll_interval_ms / 1000,
             wall=self.clock.now,
         )
-        self._ahead = Lookahead.of(
+        self._ahead = Lookaheads.of(
             self.limits.slots, self.dialect.url_life_s, lambda step: self.dialect.keeps(step, settings.store)
         )
         self._ledgers: dict[Path | None, asyncio.Task[Ledger]] = {}

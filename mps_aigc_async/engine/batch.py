@@ -16,8 +16,8 @@ from ..model.requests import REQUEST_ID, Request, Step, parse
 from ..model.unexpected import as_aigc_error
 from ..network.folders import Folder, absolute, prepare_folder
 from ..policy.retries import stops_a_batch
-from .assembly import Parts
-from .names import Names
+from .assembly import Engine
+from .request_ids import RequestIds
 
 BatchItem = Request | Mapping[str, Any]
 """A request, or a batch file's line as decoded JSON."""
@@ -26,29 +26,29 @@ BatchItem = Request | Mapping[str, Any]
 class BatchRun:
     """One `run`: what happens to each of its items."""
 
-    def __init__(self, parts: Parts, ledger: Path | None, save_to: str | Path | None, names: Names) -> None:
-        self._parts = parts
+    def __init__(self, engine: Engine, ledger: Path | None, save_to: str | Path | None, ids: RequestIds) -> None:
+        self._engine = engine
         self._ledger = ledger
         self._save_to = save_to
-        self._names = names
+        self._ids = ids
         self._read = 0
         self._folder: Folder | None = None
         self._pipelines: Pipelines | None = None
 
     async def prepare(self) -> None:
         self._folder = await folder_for(self._save_to)
-        self._pipelines = await self._parts.pipelines(self._ledger)
+        self._pipelines = await self._engine.pipelines(self._ledger)
 
     async def work(self, item: BatchItem, begun: Begun) -> Outcome[BatchItem]:
         self._read += 1
         number = f"item {self._read}"
         try:
             request = as_request(item)
-            name = self._names.name(request)
+            name = self._ids.id_for(request)
         except Exception as error:  # noqa: BLE001 — an item may be any object, and its attributes may raise anything
             name = _own_id(item) or number
             return Outcome(
-                job_id=name, request=item, error=as_aigc_error(error, f"reading {number}").about(job_id=name)
+                job_id=name, request=item, error=as_aigc_error(error, f"reading {number}").with_context(job_id=name)
             )
         assert self._pipelines is not None  # noqa: S101 — prepared before the first item
         outcome = await self._pipelines.outcome(request, name, self._folder, begun)
@@ -67,9 +67,9 @@ class UnsavedRun:
     """One `save_unsaved`: which jobs it takes, and what happens to each."""
 
     def __init__(
-        self, parts: Parts, ledger: Path | None, save_to: str | Path, only: Callable[[JobRecord], bool]
+        self, engine: Engine, ledger: Path | None, save_to: str | Path, only: Callable[[JobRecord], bool]
     ) -> None:
-        self._parts = parts
+        self._engine = engine
         self._ledger = ledger
         self._save_to = save_to
         self._only = only
@@ -77,7 +77,7 @@ class UnsavedRun:
 
     async def prepare(self) -> None:
         folder = await prepared_folder(self._save_to)
-        self._ready = await self._parts.pipelines(self._ledger), folder
+        self._ready = await self._engine.pipelines(self._ledger), folder
 
     async def jobs(self) -> AsyncIterator[JobRecord]:
         assert self._ready is not None  # noqa: S101 — prepared before the first job is read

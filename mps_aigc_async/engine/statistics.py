@@ -14,16 +14,16 @@ from ..model.states import Kind
 class SlotStatistics:
     """Tasks of one kind at the service."""
 
-    running: int
+    taken: int
     """Slots that are out: tasks that run or may run, and creates under way."""
     capacity: int
     """The config's cap."""
     waiting: int
-    most_running: int
-    learnt: int | None
+    most_taken: int
+    learned_cap: int | None
     """The service's own cap on tasks of all models, where it has refused creates for it (LimitExceeded.CreateTask);
     else None."""
-    learnt_of_models: Mapping[str, int] = field(default_factory=dict)
+    learned_model_caps: Mapping[str, int] = field(default_factory=dict)
     """The same of single models ("Hailuo H3"), for those of which it has refused creates for what runs already."""
 
 
@@ -61,5 +61,5 @@ def snapshot(limits: AccountLimits, now: float, *, polling: int, creating: int) 
 
 def _slots_of(slots: Slots) -> SlotStatistics:
     return SlotStatistics(
-        slots.running, slots.capacity, slots.waiting, slots.most_running, slots.learnt, slots.learnt_of_models
+        slots.taken, slots.capacity, slots.waiting, slots.most_taken, slots.learned_cap, slots.learned_model_caps
     )

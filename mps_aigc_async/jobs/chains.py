@@ -32,7 +32,7 @@ from ..model.unexpected import as_aigc_error
 from ..network.folders import Folder
 from .creates import Order
 from .jobs import Jobs
-from .lookahead import NEAR_END_S, Ahead, Lookahead
+from .lookahead import NEAR_END_S, Lookahead, Lookaheads
 
 T = TypeVar("T")
 RequestT = TypeVar("RequestT", bound=Request)
@@ -53,7 +53,7 @@ class Pipelines:
         jobs: Jobs,
         defaults: Defaults,
         check: Callable[[Request], None],
-        ahead: Lookahead,
+        ahead: Lookaheads,
         wall: Callable[[], float],
     ) -> None:
         self._jobs = jobs
@@ -75,7 +75,7 @@ class Pipelines:
                 result = await self._chain(request, name, save_to, made, begun)
         except Exception as error:  # noqa: BLE001 — one job's exception must not end the batch
             before_last = made[: len(steps_of(request)) - 1]
-            ours = as_aigc_error(error, f"making {name}").about(job_id=name)
+            ours = as_aigc_error(error, f"making {name}").with_context(job_id=name)
             return Outcome(job_id=name, request=request, error=ours, partial=_partial(before_last))
         return Outcome(job_id=name, request=request, result=result)
 
@@ -113,7 +113,7 @@ class Pipelines:
             saved = await self._jobs.save(made, save_to.path, save_to.stem_of(request_of(job.job_id)))
             return Outcome(job_id=job.job_id, request=job, result=saved.result())
         except Exception as error:  # noqa: BLE001 — one job's exception must not end the saving of the others
-            ours = as_aigc_error(error, f"saving {job.job_id}").about(job_id=job.job_id, task_id=job.task_id)
+            ours = as_aigc_error(error, f"saving {job.job_id}").with_context(job_id=job.job_id, task_id=job.task_id)
             return Outcome(job_id=job.job_id, request=job, error=ours)
 
     async def _single(self, request: Step, name: str, save_to: Folder | None, begun: Callable[[], None]) -> StepResult:
@@ -146,7 +146,7 @@ class Pipelines:
             def begun_or_held_up() -> None:
                 begun()
                 for places_ahead in ahead.values():  # a refusal may have told that the model is crowded
-                    places_ahead.look()
+                    places_ahead.refresh()
 
             before: JobRecord | None = None
             try:
@@ -181,7 +181,7 @@ class Pipelines:
         self,
         jobs: Sequence[JobRecord],
         models: Sequence[str],
-        ahead: Mapping[Kind, Ahead],
+        ahead: Mapping[Kind, Lookahead],
         stack: AsyncExitStack,
         held_up: Callable[[], None],
     ) -> dict[Kind, Slot]:
@@ -196,12 +196,12 @@ class Pipelines:
                 stack.callback(place.release)
         return places
 
-    async def _made(self, job: JobRecord, order: Order, place: Slot | None, ahead: Ahead | None) -> JobRecord:
+    async def _made(self, job: JobRecord, order: Order, place: Slot | None, ahead: Lookahead | None) -> JobRecord:
         """One step's job, its task ended well."""
         if place is not None:
             job = await self._jobs.submit(job, order)
             if ahead is not None:
-                ahead.look()
+                ahead.refresh()
             place.release()
         return await self._jobs.finish(job, order)
 

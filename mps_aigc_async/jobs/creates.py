@@ -1,4 +1,4 @@
-"""A job's create: planned → intent → submitted, in the five ways that it can end (`policy.retries.AFTER`).
+"""A job's create: planned → intent → submitted, in the five ways that it can end (`policy.retries.CONSEQUENCES`).
 
 The exchange belongs to the client and not to its caller: who is cancelled leaves it, and its answer is still kept.
 Where the service is known to refuse a second create of one session, one in doubt is sent again with its session, as it
@@ -14,7 +14,7 @@ from math import inf
 from typing import Any, Final, Protocol
 
 from ..concurrency.callbacks import ignore
-from ..concurrency.owner import Owner
+from ..concurrency.owner import TaskOwner
 from ..ledger import JobRecord, Ledger
 from ..limits import PROBE_S, AccountLimits, SendTime, Slot, judged, learn_cap
 from ..model import events
@@ -34,7 +34,7 @@ from ..model.states import Ending, JobState, Kind
 from ..model.unexpected import as_aigc_error
 from ..network.calls import Calls
 from ..network.clock import Mark, ServiceClock
-from ..policy.retries import AFTER, clock_is_off
+from ..policy.retries import CONSEQUENCES, clock_is_off
 from ..wire.dialect import Call, Created, Dialect, SessionRule
 from .doubts import Doubt, as_first_sent
 from .exchanges import Exchanges
@@ -139,7 +139,7 @@ class Creates:
         calls: Calls,
         dialect: Dialect,
         limits: AccountLimits,
-        owner: Owner,
+        owner: TaskOwner,
         clock: ServiceClock,
         sessions: Sessions,
         exchanges: Exchanges,
@@ -207,7 +207,7 @@ class Creates:
                 if no_room.refusal is not None:
                     now = asyncio.get_running_loop().time()
                     # While another one of ours runs, there is an end to wait for.
-                    others = slots.occupied - (in_doubt(job) in slots.named)
+                    others = slots.running - (in_doubt(job) in slots.named)
                     give_up_at = inf if others else min(give_up_at, now + self._calls.policy.busy_seconds)
                     if now >= give_up_at:
                         raise await self._without_room(job, no_room.refusal) from None
@@ -233,13 +233,13 @@ class Creates:
     def _taken_back(self, job: JobRecord) -> Slot | None:
         """The slot that a create in doubt keeps, held for its next attempt; None if it keeps none by now."""
         kept = self._limits.slots[job.kind].named.get(in_doubt(job))
-        return kept if kept is not None and kept.take_back() else None
+        return kept if kept is not None and kept.reclaim() else None
 
     async def _without_room(self, job: JobRecord, refusal: ServiceError) -> AigcError:
         """The error of a job for which the service has had no room for long. One in doubt stays so."""
         job = await self._ledger.get(job.job_id) or job
         if job.state is not JobState.UNKNOWN:
-            return refusal.about(job_id=job.job_id)
+            return refusal.with_context(job_id=job.job_id)
         doubt = job.recorded_error()
         self._emit(events.Unknown, job, error=doubt)
         return doubt
@@ -252,7 +252,7 @@ class Creates:
         creation: _Creation | None = None
         try:
             creation = await self._prepared(job, order, slot)
-            return await self._calls.repeat(
+            return await self._calls.with_retries(
                 creation.call,
                 partial(self._attempt, creation),
                 partial(self._retried, creation.job),
@@ -260,7 +260,7 @@ class Creates:
             )
         except BaseException as error:
             left = creation.job if creation is not None else job
-            if left.state is JobState.UNKNOWN and not slot.handed_on and self._is_its_only(slot, left):
+            if left.state is JobState.UNKNOWN and not slot.transferred and self._is_its_only(slot, left):
                 self._keep_slot(slot, left)
             self._give_back(slot, job.job_id)
             ended = error.doubt if isinstance(error, _InDoubt) else error
@@ -270,14 +270,14 @@ class Creates:
                 if isinstance(error, asyncio.CancelledError) and creation is not None:
                     self._tell_of_doubt(creation)  # nobody asks again now
                 raise
-            ended.about(job_id=job.job_id)
+            ended.with_context(job_id=job.job_id)
             if left.state is not JobState.UNKNOWN:
                 raise
         return await self._left_in_doubt(left, ended, is_told=creation is not None and creation.is_told)
 
     def _keep_slot(self, slot: Slot, job: JobRecord) -> None:
         """Keep the slot of a create in doubt for as long as its task may be running."""
-        slot.keep_for(UNKNOWN_SLOT_S[job.kind], in_doubt(job))
+        slot.hold_for(UNKNOWN_SLOT_S[job.kind], in_doubt(job))
 
     def _is_its_only(self, slot: Slot, job: JobRecord) -> bool:
         """Whether no other slot is kept for a create in doubt."""
@@ -342,7 +342,7 @@ class Creates:
         if job.state is JobState.UNKNOWN:
             if not await self.sessions.may_send_again(job):  # too old by now, by the time that a refusal has told
                 raise _InDoubt(job.recorded_error())
-            if not creation.slot.take_back():
+            if not creation.slot.reclaim():
                 raise _NoRoom
         _require_room(creation.slot)
         await self._begin_session(creation)
@@ -385,7 +385,7 @@ class Creates:
         created: Created | None = None
         send_time.confirm_with(self._ledger.confirm)
         try:
-            created = await self._calls.once(creation.call, send_time, partial(judged, creation.slot))
+            created = await self._calls.attempt(creation.call, send_time, partial(judged, creation.slot))
             await self._require_own_task(created.task_id, intent.job_id)
         except LedgerError as error:  # raised before the first byte: the next process would not know of this create
             creation.job = not_sent
@@ -457,7 +457,7 @@ class Creates:
             _log.error(
                 "the service accepted %s as task %s, which the ledger could not keep", intent.job_id, created.task_id
             )
-            raise as_aigc_error(error, "keeping a TaskId").about(
+            raise as_aigc_error(error, "keeping a TaskId").with_context(
                 job_id=intent.job_id, task_id=created.task_id
             ) from None
         finally:
@@ -473,8 +473,8 @@ class Creates:
         return intent if age_s is None else replace(intent, sent_at=self._wall() - age_s, attempts=intent.attempts + 1)
 
     async def _refused(self, creation: _Creation, intent: JobRecord, error: AigcError, *, may_exist: bool) -> JobRecord:
-        """Keep what an unsuccessful exchange means for the job, by `AFTER`. Raises the error it comes to."""
-        after = AFTER[error.ending or Ending.REFUSED]
+        """Keep what an unsuccessful exchange means for the job, by `CONSEQUENCES`. Raises the error it comes to."""
+        consequence = CONSEQUENCES[error.ending or Ending.REFUSED]
         if may_exist:  # whatever became of this one, the task of the first may be running
             self._keep_slot(creation.slot, intent)
         if isinstance(error, TooManyTasks):
@@ -483,7 +483,7 @@ class Creates:
             if may_exist or creation.kept_session:  # of a session that nobody has sent before it proves nothing
                 await self.sessions.trust.prove(intent)
             raise await self._unknown(creation, intent, str(error), Doubt.ACCEPTED) from error
-        if after.create_again or after.stops_creating or clock_is_off(error):
+        if consequence.create_again or consequence.stops_creating or clock_is_off(error):
             # Certainly not accepted.
             creation.job = _not_accepted(creation, intent)
             await self._ledger.put(creation.job)
@@ -506,7 +506,7 @@ class Creates:
             self._keep_slot(creation.slot, intent)
             if creation.begun is not None:
                 self.sessions.doubt(intent, creation.begun)
-        error = how.error(reason, self.sessions.what_follows(intent)).about(job_id=intent.job_id)
+        error = how.error(reason, self.sessions.what_follows(intent)).with_context(job_id=intent.job_id)
         unknown = intent.moved(JobState.UNKNOWN, ended_at=self._wall(), error=to_record(error))
         if creation is not None:
             creation.job = unknown
@@ -525,7 +525,7 @@ class Creates:
         exchange = self._exchanges.by_job.get(job_id)
         if exchange is not None:
             exchange.add_done_callback(lambda _: self._give_back(slot, job_id))
-        elif not slot.handed_on:
+        elif not slot.transferred:
             slot.release()
 
     def _retried(self, job: JobRecord, error: AigcError, delay_s: float) -> None:

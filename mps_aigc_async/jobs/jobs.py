@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..concurrency.callbacks import ignore
-from ..concurrency.owner import Owner
+from ..concurrency.owner import TaskOwner
 from ..ledger import JobRecord, Ledger
 from ..ledger.damage import damaged_row, shared_task
 from ..ledger.record import Changes
@@ -64,8 +64,8 @@ class Jobs:
         limits: AccountLimits,
         poller: Poller,
         downloads: Downloads,
-        owner: Owner,
-        work: Owner,
+        owner: TaskOwner,
+        work: TaskOwner,
         registry: JobRegistry,
         listeners: events.Events,
         clock: ServiceClock,
@@ -137,7 +137,7 @@ class Jobs:
             life = UNKNOWN_SLOT_S[job.kind]
             left = (job.ended_at or 0.0) + life - self._wall()
             if left > 0:  # at most `life`: the clock may have been ahead at that time
-                self._limits.slots[job.kind].keep_for(in_doubt(job), min(left, life), job.model)
+                self._limits.slots[job.kind].hold_for(in_doubt(job), min(left, life), job.model)
 
     async def _date(self, unknown: Sequence[JobRecord]) -> None:
         """Have the service tell its time where the age of a create in doubt depends on it: by a machine's clock that is
@@ -279,7 +279,7 @@ class Jobs:
             call = self._dialect.media_urls(file_ids[first : first + FILES_AT_ONCE])
             if call is None:
                 return None
-            urls |= await self._calls.call(call)
+            urls |= await self._calls.send(call)
         return urls
 
     async def learn_time(self, job: JobRecord) -> None:
@@ -358,9 +358,9 @@ class Jobs:
         if other is not None:
             raise InvalidRequest(f"task {task_id} is {other.job_id}'s already", job_id=job.job_id, task_id=task_id)
         try:
-            await self._calls.call(self._dialect.describe(job.kind, task_id))
+            await self._calls.send(self._dialect.describe(job.kind, task_id))
         except AigcError as error:
-            error.about(job_id=job.job_id, task_id=task_id)
+            error.with_context(job_id=job.job_id, task_id=task_id)
             raise
         return job.moved(
             JobState.SUBMITTED,
@@ -401,7 +401,7 @@ class Jobs:
                     error=job.error if isinstance(error, TaskFailed) else {},
                 )
             else:
-                tried = job.anew()
+                tried = job.replanned()
                 _warn_of_results(job)
             await self.ledger.put(tried)
         if tried.state is JobState.SUBMITTED:
@@ -441,7 +441,7 @@ class Jobs:
                 follower=self,
                 kind=job.kind,
                 task_id=job.task_id,
-                sort=job.sort(),
+                cohort=job.cohort(),
                 accepted_at=job.submitted_at,
                 patience=self._patience(job),
                 remembered=self.ledger.durable and job.submitted_at is not None,
@@ -492,7 +492,7 @@ class Jobs:
         if isinstance(how, Ended):
             finished = self._finished(job, how)
             if self._is_planned_again(job, how.status):
-                finished = replace(job.anew(), error=finished.error)
+                finished = replace(job.replanned(), error=finished.error)
         else:
             finished = job.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(how))
         await self.ledger.put(finished)
@@ -505,12 +505,12 @@ class Jobs:
         return finished
 
     def _is_planned_again(self, job: JobRecord, status: TaskStatus) -> bool:
-        others_run = self._limits.slots[job.kind].occupied > 1  # its own slot is not given back yet
+        others_run = self._limits.slots[job.kind].running > 1  # its own slot is not given back yet
         return task_ends.is_planned_again(status, job.attempts, self._calls.policy.attempts, others_run=others_run)
 
     def _tell_replanned(self, job: JobRecord, planned: JobRecord) -> None:
         """The row forgets the task, which made nothing: the log and the event keep its TaskId."""
-        error, delay_s = planned.recorded_error().about(task_id=job.task_id), task_ends.delay_s(planned.attempts)
+        error, delay_s = planned.recorded_error().with_context(task_id=job.task_id), task_ends.delay_s(planned.attempts)
         _log.warning("the model had no room for a task, its job is created again in %.0f s: %s", delay_s, error)
         self._emit(events.Retried, planned, error=error, delay_s=delay_s)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final, Protocol
 
-from ..concurrency.owner import Owner
+from ..concurrency.owner import TaskOwner
 from ..ledger import JobRecord
 from ..ledger.record import request_of
 from ..limits import AccountLimits, HeldBack, SendTime, Slot
@@ -92,7 +92,7 @@ class Watch:
     """One for all jobs: closures for each of 100,000 tasks are what the garbage collector would be busy with."""
     kind: Kind
     task_id: str
-    sort: Hashable
+    cohort: Hashable
     """What it has in common with tasks that last about as long."""
     accepted_at: float | None
     """When it began to age (Unix seconds), if that is known."""
@@ -138,7 +138,7 @@ class Watch:
 
     def timed_out(self, error: TaskTimeout) -> TaskTimeout:
         """The error, with the TaskId and the task's latest status."""
-        return error.about(task_id=self.task_id).after(self.word, self.message)
+        return error.with_context(task_id=self.task_id).after(self.word, self.message)
 
     def end(self) -> asyncio.Future[Ended]:
         """The task's end, for one who waits for it: to cancel this is nobody else's affair."""
@@ -169,7 +169,7 @@ class Poller:
         calls: Calls,
         dialect: Dialect,
         limits: AccountLimits,
-        owner: Owner,
+        owner: TaskOwner,
         *,
         tempo: Tempo,
         interval_s: float,
@@ -235,21 +235,21 @@ class Poller:
         spacing_s = self._spacing_s(watch.kind)
         if watch.begun is None:
             return spacing_s
-        watch.due = watch.begun + self._tempo.next_age(watch.sort, watch.known_age, spacing_s)
+        watch.due = watch.begun + self._tempo.next_age(watch.cohort, watch.known_age, spacing_s)
         return watch.due - asyncio.get_running_loop().time()
 
     def _spacing_s(self, kind: Kind) -> float:
         """The interval, or as much more as the polls of all tasks that share the action's rate need to fit it."""
         action = self._dialect.describe_action(kind)
         sharing = (other for other in self._limits.slots if self._dialect.describe_action(other) == action)
-        occupied = sum(self._limits.slots[other].occupied for other in sharing)
-        return max(self._interval_s, occupied / self._limits.pace(action).rate)
+        running = sum(self._limits.slots[other].running for other in sharing)
+        return max(self._interval_s, running / self._limits.pace(action).rate)
 
     def _learn(self, watch: Watch, asked: float, answered: float) -> None:
         """Tell the tempo of an end, if it was asked about when that was due: of a task that ended while nobody could
         ask, as before it was resumed or in an outage, too little is known."""
         if watch.begun is not None and asked - watch.due <= self._spacing_s(watch.kind):
-            self._tempo.ended(watch.sort, after=watch.known_age, by=answered - watch.begun)
+            self._tempo.ended(watch.cohort, after=watch.known_age, by=answered - watch.begun)
 
     def _queue(self, kind: Kind) -> "_DueQueue":
         if kind not in self._queues:
@@ -315,7 +315,7 @@ class Poller:
         )
         try:
             async with limit:
-                return await self._calls.once(self._dialect.describe(watch.kind, watch.task_id), send_time)
+                return await self._calls.attempt(self._dialect.describe(watch.kind, watch.task_id), send_time)
         except TimeoutError:
             raise TransportError("the poll was not answered in time", ending=Ending.UNKNOWN) from None
         finally:
@@ -349,7 +349,7 @@ class Poller:
         if watch.unexpected >= UNEXPECTED_MOST or isinstance(error, InvalidRequest):
             self._leave(watch, error)
         elif watch.not_found >= NOT_FOUND_MOST:
-            await self._end(watch, not_found(error, watch.kind).about(task_id=watch.task_id))
+            await self._end(watch, not_found(error, watch.kind).with_context(task_id=watch.task_id))
         else:
             self._tell_of_failure(watch, error)
             backoff_s = min(BACKOFF_MOST_S, self._interval_s * 2.0 ** min(max(watch.failures - 1, 0), 10))
@@ -416,8 +416,8 @@ class Poller:
     def _leave(self, watch: Watch, why: AigcError) -> None:
         """Stop polling a task that still runs at the service: its slot stays taken for as long as it may run."""
         if self._watches.pop((watch.kind, watch.task_id), None) is not None:
-            watch.slot.keep_for(watch.deadline.slot_hold_s(asyncio.get_running_loop().time()))
-            watch.tell(why.about(task_id=watch.task_id))
+            watch.slot.hold_for(watch.deadline.slot_hold_s(asyncio.get_running_loop().time()))
+            watch.tell(why.with_context(task_id=watch.task_id))
 
 
 _STILL_MAY: Final = "; it may still: wait for it again by its TaskId"

@@ -200,7 +200,7 @@ class Saver:
 
     def _emit_retry(self, job: JobRecord, error: DownloadError, delay_s: float) -> None:
         """Emit the retry of a failed download, and log a warning if the URL expires soon."""
-        error.about(job_id=job.job_id, task_id=job.task_id)
+        error.with_context(job_id=job.job_id, task_id=job.task_id)
         left_s = inf if job.expires_at is None else self._left_s(job)
         if left_s < NEAR_END_S:
             _log.warning("%s; its URL expires in %.0f minutes", error, left_s / 60)
@@ -217,7 +217,7 @@ class Saver:
         else:
             error = download = DownloadError(text)
             download.refused = refused
-        return error.about(job_id=job.job_id, task_id=job.task_id)
+        return error.with_context(job_id=job.job_id, task_id=job.task_id)
 
 
 def _clock(at: float | None) -> str:

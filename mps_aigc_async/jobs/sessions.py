@@ -94,7 +94,7 @@ class Sessions:
         It keeps its session, and what was sent in it: if it was accepted after all, the service can refuse the second
         create. Not if that is known already, since the user wants a second task then, and not a session that is old.
         """
-        again = job.anew()
+        again = job.replanned()
         error = job.recorded_error()
         is_known = isinstance(error, CreateOutcomeUnknown) and not error.repeatable
         is_old = self._clock.now() - (job.intent_at or 0.0) > SESSION_LIFE_S
@@ -145,7 +145,7 @@ class Sessions:
         """Have the service tell its time by the answer to a read."""
         with suppress(AigcError, TimeoutError):
             async with asyncio.timeout(TIME_ANSWER_S):
-                await self._calls.call(self._dialect.describe(kind, NO_TASK))
+                await self._calls.send(self._dialect.describe(kind, NO_TASK))
 
     def what_follows(self, job: JobRecord) -> str:
         """The fate of a create that was not answered, for its error's text."""
@@ -188,7 +188,7 @@ class Sessions:
                 if call is None:
                     return ""
                 try:
-                    found = await self._calls.call(call)
+                    found = await self._calls.send(call)
                 except AigcError as error:
                     _log.warning("the task of %s cannot be looked for: %s", job.job_id, error)
                     return ""

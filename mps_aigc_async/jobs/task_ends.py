@@ -40,7 +40,7 @@ def failure_of(status: TaskStatus, action: str, *, confirmed: bool) -> TaskFaile
         blocked = TaskBlocked(
             status.fault_code, message.removeprefix(f"{status.fault_code}: "), request_id=status.request_id
         )
-        return blocked.about(action=action)
+        return blocked.with_context(action=action)
     failed = TaskFailed(message, code=status.fault_code, request_id=status.request_id, action=action)
     # A status that still says DONE was given up for want of a result: the service has not said that it failed.
     return failed if status.ended_failed or confirmed else failed.as_without_result()
@@ -82,4 +82,4 @@ def not_found(error: AigcError, kind: Kind) -> TaskNotFound:
         f"{error.message or 'no such task'} (polled {NOT_FOUND_MOST} times as a task of kind {kind}: check that kind, "
         "and that account, region and vod.subAppId are those that it was created with; VOD knows a task for 3 days)"
     )
-    return TaskNotFound(error.code, reason, request_id=error.request_id).about(action=error.action)
+    return TaskNotFound(error.code, reason, request_id=error.request_id).with_context(action=error.action)

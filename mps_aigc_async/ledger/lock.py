@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from ..model.errors import LedgerError
-from .reading import reading
+from .snapshot import open_snapshot
 
 Inode = tuple[int, int]
 """`st_dev` and `st_ino`, which identify a file on this machine."""
@@ -145,7 +145,7 @@ class WriterLock:
 
 def _writer_of(ledger: Path) -> str:
     try:
-        with reading(ledger) as snapshot:
+        with open_snapshot(ledger) as snapshot:
             return snapshot.writer() or "another process"
     except LedgerError:  # that process has not written its name yet
         return "another process"

@@ -16,7 +16,7 @@ from typing import Final
 
 from ..model.errors import LedgerError
 from . import schema
-from .reading import reading
+from .snapshot import open_snapshot
 
 STALE_S: Final = 3600.0
 """Age in seconds at which a temporary file counts as left by a killed process: making a ledger takes milliseconds."""
@@ -134,7 +134,7 @@ def examine(path: Path, belongs_to: Mapping[str, str]) -> None:
 
     Opens it read-only, so that it and the `-wal` of a killed process stay unchanged. Blocking: run it in a thread.
     """
-    with reading(path) as snapshot:
+    with open_snapshot(path) as snapshot:
         if fault := snapshot.fault():
             raise LedgerError(
                 f"the ledger {path} is damaged ({fault}), and was not changed: keep a copy, and recover its rows with "

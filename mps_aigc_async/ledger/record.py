@@ -139,7 +139,7 @@ class JobRecord:
             raise LedgerError(f"a job cannot move from {self.state} to {state}", job_id=self.job_id)
         return replace(self, state=state, **changes)
 
-    def anew(self) -> "JobRecord":
+    def replanned(self) -> "JobRecord":
         """The job planned again, by the user's word or because its task made nothing (`task_ends`): of what was tried
         before it keeps the number of creates.
 
@@ -154,7 +154,7 @@ class JobRecord:
             attempts=self.attempts,
         )
 
-    def same_as(self, planned: "JobRecord") -> "JobRecord":
+    def require_same_request(self, planned: "JobRecord") -> "JobRecord":
         """This job, found again under the id of `planned`. Raises InvalidRequest if it is another request."""
         if (self.kind, self.content) != (planned.kind, planned.content):
             raise InvalidRequest(
@@ -174,7 +174,7 @@ class JobRecord:
     def _damaged(self, fault: str) -> DamagedRow:
         return damaged_row(self.job_id, fault, task_id=self.task_id)
 
-    def sort(self) -> Hashable:
+    def cohort(self) -> Hashable:
         """The key it shares with jobs whose tasks last about as long. Raises DamagedRow."""
         sent = self.sent()
         values = [sent.get(name) for name in ("model_name", "model_version", "duration", "off_peak")]

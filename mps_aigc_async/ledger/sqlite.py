@@ -27,9 +27,9 @@ from .damage import damaged_row, shared_task
 from .lock import WriterLock, writer_name
 from .opening import examine, put_in_place, unwritten, wal_of
 from .place import Place
-from .reading import readable
 from .record import JobRecord
 from .schema import COLUMNS, FACT, from_row, text_or_bytes
+from .snapshot import readable
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -207,7 +207,7 @@ class SqliteLedger:
         async with self._planning:  # one look-up and entry at a time; the commit is shared
             known = await self.get(job.job_id)
             if known is not None:
-                return known.same_as(job)
+                return known.require_same_request(job)
             written = self._commits.add(job)
         await written
         return job

@@ -41,14 +41,14 @@ class Cap:
     def __init__(self, capacity: int, changed: Callable[[], None], first_probe_s: float = PROBE_S) -> None:
         self.capacity = capacity
         self._first_probe_s = first_probe_s
-        self.learnt: int | None = None
+        self.learned_cap: int | None = None
         """The service's own cap, where its refusals have told one below the capacity."""
-        self.running = 0
+        self.taken = 0
         """Slots that are out."""
-        self.occupied = 0
+        self.running = 0
         """Slots in which a task runs, or may run."""
+        self.most_taken = 0
         self.most_running = 0
-        self.most_occupied = 0
         self.streak: Streak | None = None
         """The refusals for the rate since the latest accepted create, while they do not tell of a cap."""
         self._changed = changed
@@ -62,56 +62,56 @@ class Cap:
         self._shut_timer: asyncio.TimerHandle | None = None
 
     @property
-    def in_force(self) -> int:
+    def effective_limit(self) -> int:
         """How many may be out: the capacity, or what the service has been found to take."""
-        return self.capacity if self.learnt is None else min(self.capacity, self.learnt)
+        return self.capacity if self.learned_cap is None else min(self.capacity, self.learned_cap)
 
     @property
     def has_room(self) -> bool:
         """Whether one more may be out."""
-        return self._shut_timer is None and self.running < self.in_force
+        return self._shut_timer is None and self.taken < self.effective_limit
 
     @property
     def is_too_small(self) -> bool:
         """Whether more are out than may be by now: a create that is not sent yet would be refused."""
-        return self._shut_timer is not None or self.running > self.in_force
+        return self._shut_timer is not None or self.taken > self.effective_limit
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is known of it that a new one would not know."""
         timers = (self._probe_timer, self._shut_timer)
-        return not (self.running or self.learnt or self.streak or self._refuses_within) and timers == (None, None)
+        return not (self.taken or self.learned_cap or self.streak or self._refuses_within) and timers == (None, None)
 
-    def taken(self) -> None:
+    def take(self) -> None:
+        self.taken += 1
+        self.most_taken = max(self.most_taken, self.taken)
+
+    def give_back(self) -> None:
+        self.taken -= 1
+
+    def enter(self) -> None:
+        """A task runs, or may run, in a slot that is out."""
         self.running += 1
         self.most_running = max(self.most_running, self.running)
 
-    def returned(self) -> None:
-        self.running -= 1
-
-    def entered(self) -> None:
-        """A task runs, or may run, in a slot that is out."""
-        self.occupied += 1
-        self.most_occupied = max(self.most_occupied, self.occupied)
-
-    def left(self) -> None:
+    def leave(self) -> None:
         """Nothing runs any more in a slot that a task was in."""
-        self.occupied -= 1
+        self.running -= 1
 
     def refused(self, wait_s: float = 0.0) -> None:
         """The service had no room for one task more than what runs here, and asked not to be asked for `wait_s`."""
         loop = asyncio.get_running_loop()
         if self._probing:
-            found_room = self.occupied > self._refused_at
+            found_room = self.running > self._refused_at
             self._probe_s = self._first_probe_s if found_room else min(PROBE_S, 2 * self._probe_s)
-        self._probing, self.streak, self._refused_at = False, None, self.occupied
+        self._probing, self.streak, self._refused_at = False, None, self.running
         if wait_s > 0:
             if self._shut_timer is not None:
                 self._shut_timer.cancel()
             self._shut_timer = loop.call_later(wait_s, self._open)
-        self._learn(self.occupied)
+        self._learn(self.running)
         early_s = min(PROBE_S, self._probe_s)
-        self._probe_in(max(LATE_PROBE_S if self._refuses_within and self.occupied else early_s, wait_s))
+        self._probe_in(max(LATE_PROBE_S if self._refuses_within and self.running else early_s, wait_s))
 
     def refused_within(self) -> None:
         """The service accepted a task and then ended it for want of room beside what runs here: from now on a create
@@ -122,8 +122,8 @@ class Cap:
     def found_room(self) -> None:
         """A task more runs than before: the service takes as many, at the least."""
         self.streak = None
-        if self.learnt is not None:
-            self._learn(max(self.learnt, self.occupied + self._probing))
+        if self.learned_cap is not None:
+            self._learn(max(self.learned_cap, self.running + self._probing))
 
     def _open(self) -> None:
         self._shut_timer = None
@@ -132,11 +132,11 @@ class Cap:
     def _probe(self) -> None:
         """Let one more be tried, and further ones as long as they are accepted: `refused` ends it."""
         self._probe_timer = None
-        if self.learnt is None:  # as many as our capacity were accepted meanwhile: there is nothing beyond to try
+        if self.learned_cap is None:  # as many as our capacity were accepted meanwhile: there is nothing beyond to try
             return
         self._probing = not self._refuses_within
-        self._learn(self.learnt + 1)
-        if self._refuses_within and self.learnt is not None:
+        self._learn(self.learned_cap + 1)
+        if self._refuses_within and self.learned_cap is not None:
             self._probe_in(HEARD_S)
 
     def _probe_in(self, seconds: float) -> None:
@@ -145,5 +145,5 @@ class Cap:
         self._probe_timer = asyncio.get_running_loop().call_later(seconds, self._probe)
 
     def _learn(self, cap: int) -> None:
-        self.learnt = cap if cap < self.capacity else None
+        self.learned_cap = cap if cap < self.capacity else None
         self._changed()

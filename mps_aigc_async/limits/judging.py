@@ -13,8 +13,8 @@ def judged(slot: Slot, send_time: SendTime, refusal: Throttled) -> ServiceError:
     streak = streak_with(cap.streak, send_time.went, send_time.undo_point())
     evidence = Evidence(
         had_room=send_time.had_room,
-        running=cap.occupied,
-        has_cap=cap.learnt is not None,
+        running=cap.running,
+        has_cap=cap.learned_cap is not None,
         refusals=streak.refusals,
         windows=send_time.windows_since(streak.began),
     )

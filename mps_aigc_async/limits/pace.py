@@ -23,7 +23,7 @@ from typing import Final
 from ..concurrency.callbacks import ignore
 from ..model.errors import TransportError
 from ..model.states import Ending
-from .share import Share
+from .share import RateShare
 
 WINDOW_S: Final = 1.0
 DEFAULT_JITTER_S: Final = 0.025
@@ -84,7 +84,7 @@ class Stream:
         self.held_until = float("-inf")
         """Nothing is to go out before this, by the service's word (Retry-After)."""
         self.limit_to(rate, jitter_s)
-        self._share = Share(self.window)
+        self._share = RateShare(self.window)
 
     def limit_to(self, rate: float, jitter_s: float) -> None:
         """Keep this limit from now on; what has been sent or is about to be is remembered."""

@@ -36,10 +36,10 @@ _BELOW: Final = 0.02
 """How far below a share that was refused after a while the curve is flat: a little too much was a little too much."""
 
 
-class Share:
+class RateShare:
     """Arithmetic only, the time is an argument.
 
-    >>> share = Share(window=1.0)
+    >>> share = RateShare(window=1.0)
     >>> share.refused(sent=99.9, now=100.0)
     True
     >>> [round(share.at(time), 2) for time in (100.0, 115.0, 130.0, 140.0)]

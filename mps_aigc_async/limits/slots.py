@@ -5,7 +5,7 @@ A slot is taken before the create and given back when the task ENDS at the servi
     who holds it                                        who gives it back
     a create, from `acquire` on                         its taker, when it has failed or was left
     a task, from `name` or `adopt` on                   the poller, when the task has ended or is given up
-    a task nobody asks about, from `keep_for` on        a timer, unless it is adopted or named first
+    a task nobody asks about, from `hold_for` on        a timer, unless it is adopted or named first
 
 A slot is found again by the TaskId of what runs in it, or by the name of the create that is in doubt.
 
@@ -26,7 +26,7 @@ from .caps import FIRST_PROBE_S, Cap
 class Slot:
     """One of the tasks that may run. Giving it back twice does nothing."""
 
-    __slots__ = ("_held", "_slots", "_timer", "handed_on", "known_as", "model", "ticket")
+    __slots__ = ("_held", "_slots", "_timer", "known_as", "model", "ticket", "transferred")
 
     def __init__(self, slots: "Slots", ticket: int, model: str) -> None:
         self._slots = slots
@@ -36,7 +36,7 @@ class Slot:
         self._timer: asyncio.TimerHandle | None = None
         self.ticket = ticket
         """Its taker's place in the queue."""
-        self.handed_on = False
+        self.transferred = False
         """Whether somebody else than its taker gives it back."""
         self.known_as: str | None = None
 
@@ -61,33 +61,33 @@ class Slot:
         if other is not None and other is not self:  # attached to before its job had it: one task runs in one slot
             self.release()
             return
-        self._hand_on()
+        self._transfer()
         self._stop_timer()
         self._call(task_id)
         for cap in self._slots.caps(self.model):
             cap.found_room()
 
-    def keep_for(self, seconds: float, name: str | None = None) -> None:
+    def hold_for(self, seconds: float, name: str | None = None) -> None:
         """Hand it on to a timer: a task may be running that nobody asks about."""
-        self._hand_on()
+        self._transfer()
         self._stop_timer()
         if name is not None:
             self._call(name)
         self._timer = asyncio.get_running_loop().call_later(seconds, self.release)
 
-    def take_back(self) -> bool:
+    def reclaim(self) -> bool:
         """Hold it again for a create that was in doubt; False if the timer has given it back meanwhile."""
         self._stop_timer()
-        if self._held and self.handed_on:
-            self.handed_on = False
+        if self._held and self.transferred:
+            self.transferred = False
             for cap in self._slots.caps(self.model):
-                cap.left()
+                cap.leave()
         return self._held
 
     def refused_within(self) -> None:
         """The service accepted its task and then ended it for want of room. Call it before `release`: nothing runs in
         it, so that the room which the service has is that of the others."""
-        self.take_back()
+        self.reclaim()
         self._slots.refused_within(self.model)
 
     def _call(self, name: str) -> None:
@@ -96,11 +96,11 @@ class Slot:
         self.known_as = name
         self._slots.named[name] = self
 
-    def _hand_on(self) -> None:
-        if not self.handed_on:
-            self.handed_on = True
+    def _transfer(self) -> None:
+        if not self.transferred:
+            self.transferred = True
             for cap in self._slots.caps(self.model):
-                cap.entered()
+                cap.enter()
 
     def adopted(self) -> "Slot":
         """Its task is asked about again: the timer no longer decides."""
@@ -186,7 +186,7 @@ class Slots:
         """The waiters, by model; no queue is empty."""
 
     def __repr__(self) -> str:
-        return f"<Slots {self.running}/{self.in_force}, {self.waiting} waiting>"
+        return f"<Slots {self.taken}/{self.effective_limit}, {self.waiting} waiting>"
 
     @property
     def waiting(self) -> int:
@@ -197,42 +197,44 @@ class Slots:
         return self._kind.capacity
 
     @property
-    def running(self) -> int:
+    def taken(self) -> int:
         """Slots that are out."""
+        return self._kind.taken
+
+    @property
+    def running(self) -> int:
+        """Slots in which a task runs, or may run."""
         return self._kind.running
 
     @property
-    def occupied(self) -> int:
-        """Slots in which a task runs, or may run."""
-        return self._kind.occupied
+    def most_taken(self) -> int:
+        return self._kind.most_taken
 
     @property
     def most_running(self) -> int:
         return self._kind.most_running
 
     @property
-    def most_occupied(self) -> int:
-        return self._kind.most_occupied
-
-    @property
-    def learnt(self) -> int | None:
+    def learned_cap(self) -> int | None:
         """The service's own cap on all models' tasks, where its refusals have told one below the capacity."""
-        return self._kind.learnt
+        return self._kind.learned_cap
 
     @property
-    def learnt_of_models(self) -> dict[str, int]:
+    def learned_model_caps(self) -> dict[str, int]:
         """The same of single models, for those of which it was refused."""
-        return {model: learnt for model, cap in self._models.copy().items() if (learnt := cap.learnt) is not None}
+        return {
+            model: learned for model, cap in self._models.copy().items() if (learned := cap.learned_cap) is not None
+        }
 
     @property
-    def in_force(self) -> int:
+    def effective_limit(self) -> int:
         """How many may be out: the capacity, or what the service has been found to take."""
-        return self._kind.in_force
+        return self._kind.effective_limit
 
     @property
-    def proven(self) -> int:
+    def confirmed_capacity(self) -> int:
         """How many the service is known to take at once: what it has taken, or has been found not to take more than."""
-        return max(1, min(self.in_force, self.most_occupied))
+        return max(1, min(self.effective_limit, self.most_running))
 
     def cap(self, model: str) -> Cap:
         """How many of a model's tasks may run."""
@@ -257,7 +259,7 @@ class Slots:
             return self._take(ticket, model)
         waiter = _Waiter(ticket, asyncio.get_running_loop().create_future(), held_up)
         self._queues.setdefault(model, _Queue()).add(waiter)
-        if self.cap(model).learnt is not None:
+        if self.cap(model).learned_cap is not None:
             held_up()
         try:
             return await waiter.slot
@@ -277,11 +279,11 @@ class Slots:
         slot.name(task_id)
         return slot
 
-    def keep_for(self, name: str, seconds: float, model: str = "") -> None:
+    def hold_for(self, name: str, seconds: float, model: str = "") -> None:
         """One slot is taken for this long, over the capacity if need be: an earlier process's create in doubt. Once,
         however many clients find it."""
         if name not in self.named:
-            self._take(next(self._tickets), model).keep_for(seconds, name)
+            self._take(next(self._tickets), model).hold_for(seconds, name)
 
     def resize(self, capacity: int, of_model: Callable[[str], int] | None = None) -> None:
         """Have this capacity from now on; `of_model` tells a model's own, if that is another."""
@@ -322,9 +324,9 @@ class Slots:
         if slot.known_as is not None and self.named.get(slot.known_as) is slot:
             del self.named[slot.known_as]
         for cap in self.caps(slot.model):
-            cap.returned()
-            if slot.handed_on:
-                cap.left()
+            cap.give_back()
+            if slot.transferred:
+                cap.leave()
         self._give_next()
         self._forget(slot.model)
 
@@ -333,7 +335,7 @@ class Slots:
 
     def _take(self, ticket: int, model: str) -> Slot:
         for cap in self.caps(model):
-            cap.taken()
+            cap.take()
         return Slot(self, ticket, model)
 
     def _give_next(self) -> None:

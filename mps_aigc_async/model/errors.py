@@ -73,7 +73,7 @@ class AigcError(Exception):
         self.partial: Partial | None = None
         """What a failed chain did produce: its paid image, its paid video, or both."""
 
-    def about(self, *, job_id: str | None = None, task_id: str | None = None, action: str | None = None) -> Self:
+    def with_context(self, *, job_id: str | None = None, task_id: str | None = None, action: str | None = None) -> Self:
         """Fill in what a higher floor knows and the raising one did not."""
         self.job_id = self.job_id or job_id
         self.task_id = self.task_id or task_id
@@ -412,4 +412,4 @@ def from_record(record: dict[str, str], *, job_id: str, task_id: str | None) -> 
                 error.as_not_repeatable()
             if "accepted" in record:
                 error.as_accepted()
-    return error.about(job_id=job_id, task_id=task_id, action=record.get("action"))
+    return error.with_context(job_id=job_id, task_id=task_id, action=record.get("action"))

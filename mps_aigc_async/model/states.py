@@ -84,7 +84,7 @@ class TaskFault(StrEnum):
 
 
 class Ending(Enum):
-    """The ways an exchange can end other than well. What follows from each is `policy.retries.AFTER`."""
+    """The ways an exchange can end other than well. What follows from each is `policy.retries.CONSEQUENCES`."""
 
     NEVER_DELIVERED = "never delivered"
     UNREACHABLE = "never delivered, until somebody corrects the cause"

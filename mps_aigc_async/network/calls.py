@@ -22,7 +22,7 @@ from ..limits import AccountLimits, HeldBack, SendTime
 from ..model.errors import AigcError, ClientClosed, NoTaskId, Redirected, ServiceError, Throttled, TooManyTasks
 from ..model.states import Ending
 from ..model.unexpected import unexpected
-from ..policy.retries import AFTER, RetryPolicy, clock_is_off, keys_are_refused, may_repeat
+from ..policy.retries import CONSEQUENCES, RetryPolicy, clock_is_off, keys_are_refused, may_repeat
 from ..wire.answers import quoted
 from ..wire.dialect import Call, Created, Dialect, HttpAnswer, HttpRequest
 from ..wire.envelope import server_time
@@ -96,7 +96,7 @@ class Calls:
         """Wait for leave to send one call of an action; what `require` raises when its turn comes leaves the queue."""
         return self._limits.pace(action).reserve(require)
 
-    async def once(self, call: Call[T], send_time: SendTime, judge: Judge = slow_down) -> T:
+    async def attempt(self, call: Call[T], send_time: SendTime, judge: Judge = slow_down) -> T:
         """One attempt at its send time. Raises ServiceError, TransportError or UnexpectedError.
 
         The only door for texts from outside: every value and every error that leaves here is masked.
@@ -118,7 +118,7 @@ class Calls:
         except Exception as fault:  # noqa: BLE001 — any: after the first byte a create may have been accepted
             failure = _fault(fault, call, send_time)
         # Raised outside the `except` block, so that the foreign exception, which may quote the request, is in no chain.
-        raise self._keys.mask.error(failure, _signature_in(request)).about(action=call.action)
+        raise self._keys.mask.error(failure, _signature_in(request)).with_context(action=call.action)
 
     def _decoded(
         self,
@@ -187,17 +187,17 @@ class Calls:
         if date is not None:
             self._clock.hear(date, send_time.age_s or 0.0)
 
-    async def call(self, call: Call[T]) -> T:
+    async def send(self, call: Call[T]) -> T:
         """A call with its retries. Raises what its last attempt raised."""
-        return await self.repeat(call, lambda send_time: self.once(call, send_time))
+        return await self.with_retries(call, lambda send_time: self.attempt(call, send_time))
 
     async def learn_time(self, read: Call[object]) -> None:
         """Make a read if the service has not told its time yet: any answer of its own tells it."""
         if self._clock.is_the_machines:
             with suppress(AigcError):  # the machine's clock counts then
-                await self.call(read)
+                await self.send(read)
 
-    async def repeat(
+    async def with_retries(
         self,
         call: Call[object],
         attempt: Attempt[T],
@@ -243,12 +243,12 @@ class Calls:
         try:
             await self._keys.current()
         except AigcError as error:
-            error.about(action=action)
+            error.with_context(action=action)
             raise
 
     def _delay(self, call: Call[object], error: AigcError, attempts: int, elapsed: float) -> float:
         """Seconds before the next attempt; raises the error where there must be none."""
-        if AFTER[error.ending or Ending.REFUSED].stops_creating and not call.reads:
+        if CONSEQUENCES[error.ending or Ending.REFUSED].stops_creating and not call.reads:
             self._hold(call.action, error)
         if may_repeat(error, reads=call.reads or call.deduplicated):
             delay = self.policy.delay(error, attempts, elapsed, self._uniform)
@@ -263,7 +263,7 @@ def _repeated(error: AigcError) -> AigcError:
     again = copy(error)
     again.job_id = again.task_id = again.action = None
     again.partial = None
-    if not AFTER[again.ending or Ending.REFUSED].stops_creating:  # "303 See Other" leaves its own create unknown
+    if not CONSEQUENCES[again.ending or Ending.REFUSED].stops_creating:  # "303 See Other" leaves its own create unknown
         again.ending = Ending.ACCOUNT_REFUSED
     return again
 

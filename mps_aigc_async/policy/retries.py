@@ -12,7 +12,7 @@ from ..model.states import Ending
 
 
 @dataclass(frozen=True, slots=True)
-class After:
+class Consequence:
     """What follows from one ending."""
 
     read_again: bool
@@ -23,24 +23,24 @@ class After:
     """Will no other create of this account fare better?"""
 
 
-AFTER: Final[dict[Ending, After]] = {
+CONSEQUENCES: Final[dict[Ending, Consequence]] = {
     # DESIGN, "The create, five ways it can end". One row each; nothing else in the package decides this.
-    Ending.NEVER_DELIVERED: After(read_again=True, create_again=True),
+    Ending.NEVER_DELIVERED: Consequence(read_again=True, create_again=True),
     # An address, a certificate or a proxy that has to be corrected: no other call fares better meanwhile.
-    Ending.UNREACHABLE: After(read_again=False, create_again=False, stops_creating=True),
-    Ending.REFUSED_FOR_NOW: After(read_again=True, create_again=True),
-    Ending.REFUSED: After(read_again=False, create_again=False),
-    Ending.ACCOUNT_REFUSED: After(read_again=False, create_again=False, stops_creating=True),
+    Ending.UNREACHABLE: Consequence(read_again=False, create_again=False, stops_creating=True),
+    Ending.REFUSED_FOR_NOW: Consequence(read_again=True, create_again=True),
+    Ending.REFUSED: Consequence(read_again=False, create_again=False),
+    Ending.ACCOUNT_REFUSED: Consequence(read_again=False, create_again=False, stops_creating=True),
     # Only of a create with a session id: proof that its task is there, without telling which it is.
-    Ending.ACCEPTED_BEFORE: After(read_again=False, create_again=False),
-    Ending.UNKNOWN: After(read_again=True, create_again=False),
+    Ending.ACCEPTED_BEFORE: Consequence(read_again=False, create_again=False),
+    Ending.UNKNOWN: Consequence(read_again=True, create_again=False),
 }
 
 
 def may_repeat(error: AigcError, *, reads: bool) -> bool:
     """Whether the call that ended so may be sent again, by the table alone."""
-    after = AFTER[error.ending or Ending.REFUSED]
-    return after.read_again if reads else after.create_again
+    consequence = CONSEQUENCES[error.ending or Ending.REFUSED]
+    return consequence.read_again if reads else consequence.create_again
 
 
 def stops_a_batch(error: AigcError) -> bool:

@@ -1,14 +1,14 @@
 """When to ask about a task: every so often, or when it is likely to have ended.
 
 A tempo is a clock: polls come every `interval_s` on it. The fixed one is ours. The adaptive one runs fast at the ages
-at which tasks of the sort have been seen to end, slowly at others, and as the fixed one beyond them all, so that about
-as many polls tell of the end sooner. How fast: for a task of age t with hazard h(t), the chance to end now given that
+at which tasks of the cohort have been seen to end, slowly at others, and as the fixed one beyond them all, so that
+about as many polls tell of the end sooner. How fast: for a task of age t with hazard h(t), the chance to end now given that
 it has not, the best density of checks goes with the square root of h(t) (optimal inspection: Barlow, Hunter and
 Proschan 1963; Keller 1974). Its speed is scaled to 1 on average over a task's life, so that it spends the polls that
 the fixed one would.
 
-The hazard comes from the latest ends of the sort, smoothed on a logarithmic scale. It is trusted by degrees: nothing is
-known of the first task, which the fixed clock serves. The square root is what makes it safe to learn: an age at which
+The hazard comes from the latest ends of the cohort, smoothed on a logarithmic scale. It is trusted by degrees: nothing
+is known of the first task, which the fixed clock serves. The square root is what makes it safe to learn: an age at which
 one of a hundred tasks has ended is asked at a tenth as often as one at which they all do, and not at a hundredth.
 """
 
@@ -22,7 +22,7 @@ from statistics import fmean, quantiles, stdev
 from typing import Final, Protocol
 
 KEPT: Final = 200
-"""Ends of a sort that are remembered: enough for a smooth hazard, and few enough to follow a service that changes."""
+"""Ends of a cohort that are remembered: enough for a smooth hazard, and few enough to follow a service that changes."""
 
 TRUSTED_AFTER: Final = 50
 """Ends until the learned clock is followed as far as it ever is."""
@@ -33,7 +33,7 @@ LEAST_SPEED: Final = 0.02
 STRAY: Final = 1e-3
 """The chance that a task ends at an age of which the seen ones tell nothing; its hazard falls with the age."""
 
-MOST_SORTS: Final = 256
+MOST_COHORTS: Final = 256
 """Sorts that are remembered, some 5 kB each; of more, those whose tasks ended last: any name can be asked for."""
 
 FEWEST: Final = 5
@@ -51,13 +51,13 @@ _KERNEL: Final = [weight / sum(_WEIGHTS) for weight in _WEIGHTS]
 
 
 class Tempo(Protocol):
-    """Says when a task is asked about next. A sort is what tasks have in common that last about as long."""
+    """Says when a task is asked about next. A cohort is what tasks have in common that last about as long."""
 
-    def next_age(self, sort: Hashable, age: float, interval_s: float) -> float:
+    def next_age(self, cohort: Hashable, age: float, interval_s: float) -> float:
         """The age at which to ask, of a task that had not ended at `age` (seconds since it was accepted)."""
         ...
 
-    def ended(self, sort: Hashable, after: float, by: float) -> None:
+    def ended(self, cohort: Hashable, after: float, by: float) -> None:
         """A task had not ended at the age `after`, and had `by`."""
         ...
 
@@ -65,15 +65,15 @@ class Tempo(Protocol):
 class Fixed:
     """Every interval, whatever the age; the poller stretches it where the action's rate gives no more."""
 
-    def next_age(self, sort: Hashable, age: float, interval_s: float) -> float:  # noqa: ARG002 — Tempo's
+    def next_age(self, cohort: Hashable, age: float, interval_s: float) -> float:  # noqa: ARG002 — Tempo's
         return age + interval_s
 
-    def ended(self, sort: Hashable, after: float, by: float) -> None:
+    def ended(self, cohort: Hashable, after: float, by: float) -> None:
         """Nothing is to be learned."""
 
 
 class Adaptive:
-    """When it pays, by what has been seen of the task's sort.
+    """When it pays, by what has been seen of the task's cohort.
 
     >>> tempo = Adaptive()
     >>> for age in range(200, 260):
@@ -83,24 +83,24 @@ class Adaptive:
     """
 
     def __init__(self) -> None:
-        self._sorts: OrderedDict[Hashable, _Sort] = OrderedDict()
+        self._cohorts: OrderedDict[Hashable, _Cohort] = OrderedDict()
 
-    def next_age(self, sort: Hashable, age: float, interval_s: float) -> float:
-        known = self._sorts.get(sort)
+    def next_age(self, cohort: Hashable, age: float, interval_s: float) -> float:
+        known = self._cohorts.get(cohort)
         return age + interval_s if known is None else known.clock.later(age, interval_s)
 
-    def ended(self, sort: Hashable, after: float, by: float) -> None:
+    def ended(self, cohort: Hashable, after: float, by: float) -> None:
         if not 0.0 <= after < by:
             return
-        self._sorts.setdefault(sort, _Sort()).ended(after, by)
-        self._sorts.move_to_end(sort)
-        if len(self._sorts) > MOST_SORTS:
-            self._sorts.popitem(last=False)
+        self._cohorts.setdefault(cohort, _Cohort()).ended(after, by)
+        self._cohorts.move_to_end(cohort)
+        if len(self._cohorts) > MOST_COHORTS:
+            self._cohorts.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """What a sort's clock shows by a task's age: straight between knots, and on at its last speed after them."""
+    """What a cohort's clock shows by a task's age: straight between knots, and on at its last speed after them."""
 
     ages: Sequence[float] = (0.0, 1.0)
     readings: Sequence[float] = (0.0, 1.0)
@@ -118,8 +118,8 @@ def _at(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
 
 
 @dataclass(slots=True)
-class _Sort:
-    """What has been seen of one sort of tasks."""
+class _Cohort:
+    """What has been seen of one cohort of tasks."""
 
     clock: Clock = field(default_factory=Clock)
     _ends: "deque[float]" = field(default_factory=lambda: deque(maxlen=KEPT))

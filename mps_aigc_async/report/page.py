@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from ..engine.backends import creates_per_s
 from ..ledger import JobRecord
-from ..ledger.reading import IN_FOLDER, LedgerChanged, Reading, reading
+from ..ledger.snapshot import LEDGER_FILE, LedgerChanged, LedgerSnapshot, open_snapshot
 from ..model.errors import ConfigError
 from ..network.partfile import which_exist
 from .overview import Overview
@@ -49,11 +49,11 @@ def write(folder: Path, *, wall: float | None = None) -> Path:
 
 
 def _read_and_write(folder: Path, template: "Template", now: float) -> Path:
-    with reading(folder / IN_FOLDER) as ledger:
+    with open_snapshot(folder / LEDGER_FILE) as ledger:
         return _write(folder, ledger, template, now)
 
 
-def _write(folder: Path, ledger: Reading, template: "Template", now: float) -> Path:
+def _write(folder: Path, ledger: LedgerSnapshot, template: "Template", now: float) -> Path:
     overview = Overview(now)
     for shot, jobs in _shots(folder, ledger, now):
         overview.add(shot, jobs)
@@ -79,7 +79,7 @@ def _name(page: int) -> str:
     return "index.html" if page == 0 else f"index-{page + 1}.html"
 
 
-def _shots(folder: Path, ledger: Reading, now: float) -> Iterator[tuple[Shot, Sequence[JobRecord]]]:
+def _shots(folder: Path, ledger: LedgerSnapshot, now: float) -> Iterator[tuple[Shot, Sequence[JobRecord]]]:
     def find(file: str) -> str | None:
         """In the folder, wherever it was moved to since; else where it was saved."""
         for path in (folder / Path(file).name, Path(file)):

@@ -86,7 +86,7 @@ def unwrap(answer: HttpAnswer, action: str, errors: ErrorTable) -> dict[str, obj
         if verdict is Verdict.UNCERTAIN:
             raise uncertain(answer, action, f"{code}: {message}")
         request_id = text(response.get("RequestId")) or None if response else None
-        raise service_error(code, message, request_id, errors, action).about(action=action)
+        raise service_error(code, message, request_id, errors, action).with_context(action=action)
     if response is None or error is not None or verdict is not Verdict.GOOD:
         what = f"HTTP {answer.status} with {len(answer.body)} bytes that are not the service's envelope"
         raise unreadable(what, answer, action)

@@ -128,7 +128,7 @@ def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
     body = decoded(answer.body)
     error = _error(answer, body, action)
     if error is not None:
-        raise error.about(action=action)
+        raise error.with_context(action=action)
     if verdict_of(answer.status) is not Verdict.GOOD or not body:
         what = f"HTTP {answer.status} with {len(answer.body)} bytes that are no answer of the relay"
         raise statuses.unreadable(what, answer, action)

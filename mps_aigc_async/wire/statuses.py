@@ -76,7 +76,7 @@ def redirected(answer: HttpAnswer, action: str, config_key: str) -> Redirected:
         f"the service's address redirects to {_target(answer.headers.get('location', ''))}, and requests are not sent "
         f"on to it: set {config_key} to the right address",
         ending=Ending.UNKNOWN if unknown else Ending.ACCOUNT_REFUSED,
-    ).about(action=action)
+    ).with_context(action=action)
 
 
 def _target(location: str) -> str:

@@ -15,7 +15,7 @@ from mps_aigc_async import JobRecord, LedgerError
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.emulator.services.actions import MPS
 from mps_aigc_async.emulator.tasks.storage import Piece
-from mps_aigc_async.ledger.reading import reading
+from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.testing import FaultProxy, ProxyFault
 
 from .batch import CAPS, INTERRUPTED, SPEED, Orders
@@ -300,7 +300,7 @@ class _Batch:
 def _read(ledger: Path) -> tuple[Sequence[JobRecord], str]:
     """The rows, and what is damaged."""
     try:
-        with reading(ledger) as moment:
+        with open_snapshot(ledger) as moment:
             return [job for _, jobs in moment.requests() for job in jobs], moment.fault()
     except LedgerError as error:
         return [], str(error)

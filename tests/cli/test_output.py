@@ -13,7 +13,7 @@ import pytest
 
 from mps_aigc_async.cli.interrupts import SIGNALS, Interrupts
 from mps_aigc_async.emulator import Emulator
-from mps_aigc_async.ledger.reading import reading
+from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.model.states import JobState
 
 from .conftest import Shell, image
@@ -44,8 +44,8 @@ def full_disk() -> int:
 
 
 def is_whole(folder: Path, shots: int) -> bool:
-    with reading(folder / "ledger.db") as kept:
-        saved = all(job.state is JobState.SAVED for _, jobs in kept.requests() for job in jobs)
+    with open_snapshot(folder / "ledger.db") as snapshot:
+        saved = all(job.state is JobState.SAVED for _, jobs in snapshot.requests() for job in jobs)
     return saved and len(list(folder.glob("*.png"))) == shots and (folder / "index.html").is_file()
 
 

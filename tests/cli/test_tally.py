@@ -129,7 +129,9 @@ def test_what_ends_the_batch_is_no_reason_of_its_jobs() -> None:
     """It is told once, at the end of the batch, and the same command again goes on with them."""
     counted = tally("a", "b")
     for name in ("a", "b"):
-        error = Unreachable("the certificate has expired", ending=Ending.UNREACHABLE).about(job_id=f"{name}/image")
+        error = Unreachable("the certificate has expired", ending=Ending.UNREACHABLE).with_context(
+            job_id=f"{name}/image"
+        )
         counted.on_outcome(outcome(name, error))
     assert counted.reasons == {}
     assert row(counted.batch, Kind.IMAGE) == [2, 0, 0, 0, 0, 2]

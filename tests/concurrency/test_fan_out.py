@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from mps_aigc_async.concurrency.fan_out import Begun, Bounds, FanOut, Run
-from mps_aigc_async.concurrency.owner import Owner
+from mps_aigc_async.concurrency.owner import TaskOwner
 from mps_aigc_async.model.errors import ClientClosed
 from mps_aigc_async.testing import run
 
@@ -17,7 +17,7 @@ class Bench:
     """A run of numbers, with what it did on record."""
 
     def __init__(self, width: int = 3, stop_at: int | None = None, waiting: int = 100) -> None:
-        self.owner = Owner()
+        self.owner = TaskOwner()
         self.width = width
         self.waiting = waiting
         self.stop_at = stop_at

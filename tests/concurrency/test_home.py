@@ -195,7 +195,7 @@ def test_after_its_loop_has_ended_too(emulator: Emulator, tmp_path: Path) -> Non
             if name != "open":
                 with pytest.raises(ClientError, match="is closed: nothing was sent"):
                     await use(client, task)
-        assert client.statistics().slots[Kind.IMAGE].running == 1
+        assert client.statistics().slots[Kind.IMAGE].taken == 1
         await client.aclose()
         with pytest.raises(ClientClosed):
             await client.generate(LAKE)

@@ -5,11 +5,11 @@ import gc
 
 import pytest
 
-from mps_aigc_async.concurrency.owner import Owner
+from mps_aigc_async.concurrency.owner import TaskOwner
 
 
 async def test_an_owned_task_outlives_its_cancelled_caller() -> None:
-    owner, go = Owner(), asyncio.Event()
+    owner, go = TaskOwner(), asyncio.Event()
 
     async def work() -> str:
         await go.wait()
@@ -30,11 +30,11 @@ async def test_an_owned_task_outlives_its_cancelled_caller() -> None:
     assert await task == "paid"
     await asyncio.sleep(0)
     assert len(owner) == 0
-    assert repr(owner) == "<Owner of 0 tasks>"
+    assert repr(owner) == "<TaskOwner of 0 tasks>"
 
 
 async def test_an_owned_task_is_held_strongly() -> None:
-    owner, done = Owner(), list[str]()
+    owner, done = TaskOwner(), list[str]()
     loop = asyncio.get_running_loop()
 
     async def work() -> None:
@@ -47,7 +47,7 @@ async def test_an_owned_task_is_held_strongly() -> None:
 
 
 async def test_closing_waits_its_grace_and_cancels_the_rest() -> None:
-    owner, ended = Owner(), list[str]()
+    owner, ended = TaskOwner(), list[str]()
     go = asyncio.Event()
 
     async def quick() -> None:
@@ -69,7 +69,7 @@ async def test_closing_waits_its_grace_and_cancels_the_rest() -> None:
 
 
 async def test_closing_without_grace_cancels_at_once() -> None:
-    owner = Owner()
+    owner = TaskOwner()
     task = owner.start(asyncio.Event().wait(), "endless")
     await owner.close()
     assert task.cancelled()
@@ -77,12 +77,12 @@ async def test_closing_without_grace_cancels_at_once() -> None:
 
 async def test_closing_an_owner_of_nothing_returns() -> None:
     async with asyncio.timeout(5):
-        await Owner().close(grace_s=1000.0)
+        await TaskOwner().close(grace_s=1000.0)
 
 
 async def test_an_error_whose_awaiter_has_left_is_not_complained_of() -> None:
     """Otherwise asyncio logs "Task exception was never retrieved" for what the ledger already holds."""
-    owner, complaints = Owner(), list[object]()
+    owner, complaints = TaskOwner(), list[object]()
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
 
     async def fail() -> None:
@@ -96,7 +96,7 @@ async def test_an_error_whose_awaiter_has_left_is_not_complained_of() -> None:
 
 
 async def test_one_tasks_error_leaves_the_others_alone() -> None:
-    owner, go = Owner(), asyncio.Event()
+    owner, go = TaskOwner(), asyncio.Event()
 
     async def fail() -> None:
         raise RuntimeError("one")
@@ -113,7 +113,7 @@ async def test_one_tasks_error_leaves_the_others_alone() -> None:
 
 
 async def test_a_task_has_the_name_it_was_given() -> None:
-    owner = Owner()
+    owner = TaskOwner()
     task = owner.start(asyncio.sleep(0), "create of shot-001")
     assert task.get_name() == "create of shot-001"
     await task

@@ -108,7 +108,7 @@ def test_a_batch_of_hours_loses_no_call_to_its_refreshes(do: Do) -> None:
         config = configured(images=3, account="team")
         async with client_of(service, config, credentials=sts) as client:
             assert await images(client, 200) == [None] * 200
-            assert client.statistics().slots[Kind.IMAGE].most_running == 3
+            assert client.statistics().slots[Kind.IMAGE].most_taken == 3
             assert all(pace.rate == 20 for pace in client.statistics().paces.values())
         seen = service.statistics(wall())
         assert accepted(service, "CreateAigcImageTask") == seen.created["image"] == 200
@@ -564,7 +564,7 @@ def test_a_create_that_finds_its_keys_ended_after_its_intent_is_planned_again() 
                 await client.generate(ImageRequest(id="a", prompt="a lake"))
             assert "the credentials ended" in ended(raised.value)
             assert await client.counts() == {JobState.PLANNED: 1}
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
         assert service.arrivals == ()
 
     run(main())

@@ -223,7 +223,9 @@ def test_a_secret_below_several_layers_of_escapes_is_found(layers: int) -> None:
 
 
 def test_an_errors_ids_of_ours_stay() -> None:
-    error = TransportError(KEY, ending=Ending.UNKNOWN, action="CreateAigcImageTask").about(job_id=f"my {KEY}\u200b")
+    error = TransportError(KEY, ending=Ending.UNKNOWN, action="CreateAigcImageTask").with_context(
+        job_id=f"my {KEY}\u200b"
+    )
     masked = MASK.error(error)
     assert (masked.job_id, masked.action, masked.ending) == (f"my {KEY}\u200b", "CreateAigcImageTask", Ending.UNKNOWN)
 

@@ -211,7 +211,7 @@ def test_failures_mean_the_same_on_each(backend: str) -> None:
             task = await client.submit(VideoRequest(prompt="waves"))
             assert (await task.status()).known
             assert (await task.wait()).task_id == task.task_id
-            assert client.statistics().slots[Kind.VIDEO].running == 0
+            assert client.statistics().slots[Kind.VIDEO].taken == 0
 
     run(main())
 
@@ -326,7 +326,7 @@ def test_a_repeat_that_is_refused_for_good_leaves_the_first_in_doubt(code: str) 
             assert await client.retry_failed() == []
             assert (await client.generate(ImageRequest(id="a", prompt="a cat"))).urls  # found by its session
             await asyncio.sleep(400)
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
         assert made(service) == {"a cat": 1}
 
     run(main())
@@ -362,7 +362,7 @@ def test_a_proof_is_not_asked_for_again_and_its_task_is_looked_for_by_the_next_c
             service.faults.clear()
             assert (await client.generate(request)).urls
             assert service.statistics(wall()).arrivals["vod:CreateAigcImageTask"] == 2
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
         assert made(service) == {"a cat": 1}
 
     run(main())
@@ -399,13 +399,13 @@ def test_a_create_in_doubt_that_is_asked_about_again_holds_one_slot() -> None:
             request = ImageRequest(id="a", prompt="a cat")
             with pytest.raises(CreateOutcomeUnknown):
                 await client.generate(request)
-            assert client.statistics().slots[Kind.IMAGE].running == 1
+            assert client.statistics().slots[Kind.IMAGE].taken == 1
             began = wall()
             task = await client.submit(request)
             assert wall() - began < 5
-            assert client.statistics().slots[Kind.IMAGE].running == 1
+            assert client.statistics().slots[Kind.IMAGE].taken == 1
             await task.wait()
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
 
     run(main())
 

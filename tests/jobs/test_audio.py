@@ -188,7 +188,7 @@ def test_chains_of_every_sort_keep_every_cap_and_never_wait_for_each_other() -> 
             requests += [three(number), two(number), plain, AudioRequest(id=f"song-{number}", prompt="la")]
         async with client_of(service, configured(images=2, videos=1, audios=1, poll_ms=20_000)) as client:
             outcomes = [outcome async for outcome in client.run(requests)]
-            assert {kind: slots.running for kind, slots in client.statistics().slots.items()} == dict.fromkeys(Kind, 0)
+            assert {kind: slots.taken for kind, slots in client.statistics().slots.items()} == dict.fromkeys(Kind, 0)
         assert [outcome.error for outcome in outcomes if not outcome.ok] == []
         seen = service.statistics(wall())
         assert seen.most_running == {"image": 2, "video": 1, "audio": 1}

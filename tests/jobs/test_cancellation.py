@@ -88,7 +88,7 @@ async def at(client: AigcClient, number: int, folder: Path, do: Callable[[asynci
 async def check_all_is_given_back(client: AigcClient, service: Service) -> None:
     await asyncio.sleep(900)
     statistics = client.statistics()
-    assert {kind: slots.running for kind, slots in statistics.slots.items()} == dict.fromkeys(Kind, 0)
+    assert {kind: slots.taken for kind, slots in statistics.slots.items()} == dict.fromkeys(Kind, 0)
     assert (statistics.polling, statistics.creating) == (0, 0)
     assert all(pace.waiting == 0 for pace in statistics.paces.values())
     assert service.statistics(wall()).running == {"image": 0, "video": 0, "audio": 0}

@@ -30,7 +30,7 @@ from mps_aigc_async import (
     VodOptions,
 )
 from mps_aigc_async.concurrency.callbacks import ignore
-from mps_aigc_async.jobs.lookahead import Ahead, Lookahead, chains_ahead
+from mps_aigc_async.jobs.lookahead import Lookahead, Lookaheads, chains_ahead
 from mps_aigc_async.limits import Slots
 from mps_aigc_async.model.defaults import Defaults, ImageDefaults, VideoDefaults
 from mps_aigc_async.model.results import steps_made
@@ -85,23 +85,23 @@ def test_a_disabled_kind_is_refused_with_the_key_to_change(kind: str) -> None:
 def test_no_more_runs_ahead_than_its_urls_live(images: int, videos: int, audios: int) -> None:
     slots = {Kind.IMAGE: images, Kind.VIDEO: videos, Kind.AUDIO: audios}
     for kind, busy in ((Kind.VIDEO, images + videos), (Kind.AUDIO, images + videos + audios)):
-        for proven in (1, slots[kind]):
-            ahead = chains_ahead(kind, slots, proven, 12 * 3600)
+        for confirmed in (1, slots[kind]):
+            ahead = chains_ahead(kind, slots, confirmed, 12 * 3600)
             assert 1 <= ahead <= busy
-            assert ahead == 1 or ahead * 300 / proven <= 12 * 3600 / 2
+            assert ahead == 1 or ahead * 300 / confirmed <= 12 * 3600 / 2
 
 
 @given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 500))
-def test_what_never_expires_may_run_ahead_as_far_as_slots_are_busy(images: int, videos: int, proven: int) -> None:
+def test_what_never_expires_may_run_ahead_as_far_as_slots_are_busy(images: int, videos: int, confirmed: int) -> None:
     slots = {Kind.IMAGE: images, Kind.VIDEO: videos, Kind.AUDIO: 1}
-    assert chains_ahead(Kind.VIDEO, slots, proven, inf) >= min(images + videos, proven)
+    assert chains_ahead(Kind.VIDEO, slots, confirmed, inf) >= min(images + videos, confirmed)
     assert chains_ahead(Kind.VIDEO, slots, 1, inf) == images + videos
 
 
 def test_a_chain_whose_image_is_kept_counts_among_those_that_do_not_expire() -> None:
     slots = {kind: Slots(10) for kind in Kind}
     vod = Vod()
-    ahead = Lookahead.of(slots, 3600.0, lambda step: vod.keeps(step, None))
+    ahead = Lookaheads.of(slots, 3600.0, lambda step: vod.keeps(step, None))
     kept = ImageRequest(prompt="x", vod=VodOptions(storage_mode="Permanent"))
     assert ahead.over(kept, Kind.VIDEO) is ahead.lasting[Kind.VIDEO]
     assert ahead.over(ImageRequest(prompt="x"), Kind.VIDEO) is ahead.expiring[Kind.VIDEO]
@@ -141,7 +141,7 @@ def test_chains_that_wait_for_a_crowded_model_let_others_pass(crowded_kind: str,
 def test_chains_of_all_models_together_run_no_further_ahead_than_their_urls_live() -> None:
     async def main() -> None:
         slots = {kind: Slots(1000) for kind in Kind}
-        ahead = Ahead(Kind.VIDEO, slots, 12 * 3600.0)
+        ahead = Lookahead(Kind.VIDEO, slots, 12 * 3600.0)
         chains = [asyncio.create_task(ahead.acquire([f"image {n % 9}", "video"])) for n in range(200)]
         await asyncio.sleep(1)
         assert sum(chain.done() for chain in chains) == chains_ahead(Kind.VIDEO, dict.fromkeys(Kind, 1000), 1, 43200)
@@ -159,7 +159,7 @@ def test_chains_run_ahead_of_a_crowded_models_videos_by_what_that_model_takes() 
         for number in range(100):
             videos.adopt(f"{number}", "H3" if number == 0 else "02")
         videos.refused("H3")
-        ahead = Ahead(Kind.VIDEO, slots, 12 * 3600.0)
+        ahead = Lookahead(Kind.VIDEO, slots, 12 * 3600.0)
         chains = [asyncio.create_task(ahead.acquire(["image", "H3"])) for _ in range(200)]
         others = [asyncio.create_task(ahead.acquire(["image", "02"])) for _ in range(200)]
         await asyncio.sleep(1)
@@ -253,8 +253,8 @@ def test_a_video_refused_while_its_image_cannot_be_saved_holds_up_no_other_chain
     async def main() -> None:
         service = in_memory()
         async with client_of(service, configured(images=2, videos=1)) as client:
-            assert client._parts is not None
-            monkeypatch.setattr(client._parts.downloads, "save", _never_saved)
+            assert client._engine is not None
+            monkeypatch.setattr(client._engine.downloads, "save", _never_saved)
             refused = [asyncio.create_task(client.generate(bad, save_to=tmp_path)) for bad in map(_bad, range(4))]
             await asyncio.sleep(3600)
             assert (await client.generate(chain())).video.urls
@@ -356,7 +356,7 @@ def test_a_failed_image_pays_for_no_video() -> None:
             request = ImageToVideo(image=ImageRequest(prompt="fail-later"), video=VideoRequest(prompt="x"))
             with pytest.raises(TaskFailed):
                 await client.generate(request)
-            assert client.statistics().slots[Kind.VIDEO].running == 0
+            assert client.statistics().slots[Kind.VIDEO].taken == 0
         assert service.statistics(wall()).created == {"image": 1, "video": 0, "audio": 0}
 
     run(main())

@@ -32,7 +32,7 @@ from mps_aigc_async import (
     VideoRequest,
     VodOptions,
 )
-from mps_aigc_async.ledger.reading import reading
+from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.model import events
 from mps_aigc_async.testing import run, wall
 
@@ -135,8 +135,8 @@ CHAIN = ImageToVideo(
 
 
 def rows(ledger: Path) -> dict[Kind, JobRecord]:
-    with reading(ledger) as kept:
-        return {job.kind: job for _, jobs in kept.requests() for job in jobs}
+    with open_snapshot(ledger) as snapshot:
+        return {job.kind: job for _, jobs in snapshot.requests() for job in jobs}
 
 
 def test_a_chain_of_files_by_their_ids_goes_on_is_done_and_saved_on_vod(tmp_path: Path) -> None:

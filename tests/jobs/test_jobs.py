@@ -367,7 +367,7 @@ def test_a_caller_that_leaves_leaks_nothing_and_loses_nothing(after_s: float) ->
                 await caller
             assert (await client.generate(CAT)).urls
             await asyncio.sleep(400)
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
             assert client.statistics().polling == 0
         assert accepted(service, "CreateAigcImageTask") == 1
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -509,7 +509,7 @@ def test_a_task_past_its_deadline_gives_its_slot_back_and_can_be_resumed(caplog:
                 await client.generate(CAT)
             assert loop.time() - before == pytest.approx(300 + 1800, abs=10)
             assert "deadline" in caplog.text
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
             assert await client.counts() == {JobState.SUBMITTED: 1}
             assert (await client.generate(CAT)).urls  # with all of the patience again
         assert accepted(service, "CreateAigcImageTask") == 1
@@ -575,8 +575,8 @@ def test_the_time_to_save_can_be_shorter_and_ends_nothing_but_the_waiting(
                 await client.generate(CAT, save_to=tmp_path)
             assert await client.counts() == {JobState.DONE: 1}
             monkeypatch.setattr(Unfetchable, "times", 0)
-            assert client._parts is not None
-            client._parts.downloads.times = 0  # type: ignore[attr-defined] # as patched
+            assert client._engine is not None
+            client._engine.downloads.times = 0  # type: ignore[attr-defined] # as patched
             assert (await client.generate(CAT, save_to=tmp_path)).files == (tmp_path / "cat",)
         assert accepted(service, "CreateAigcImageTask") == 1
 
@@ -641,7 +641,7 @@ def test_the_task_of_an_unknown_job_is_attached_and_polled_to_its_end() -> None:
             assert result.expires_at.timestamp() <= wall() + 12 * 3600
             assert heard.names("cat/image") == ["Planned", "Paced", "Unknown", "Submitted", "Done"]
             await asyncio.sleep(400)  # the slot of the create in doubt is back as well
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
         assert accepted(service, "CreateAigcImageTask") == 1
 
     run(main())
@@ -657,9 +657,9 @@ def test_a_task_that_is_waited_for_already_leaks_no_slot_when_its_job_gets_it() 
             waiting = asyncio.create_task(client.attach("image", task_id).wait())
             await asyncio.sleep(1)
             await client.settle("cat/image", Attach(task_id))
-            assert client.statistics().slots[Kind.IMAGE].running == 1
+            assert client.statistics().slots[Kind.IMAGE].taken == 1
             assert (await client.generate(CAT)).urls == (await waiting).urls
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
 
     run(main())
 
@@ -754,7 +754,7 @@ def test_a_task_planned_again_says_so_to_who_waits_for_the_old_one() -> None:
             await client.retry_failed()
             with pytest.raises(InvalidRequest, match="planned again meanwhile"):
                 await task.wait()
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
 
     run(main())
 
@@ -775,16 +775,16 @@ def test_a_create_in_doubt_has_one_slot_whoever_opens_the_ledger_and_gives_it_to
         service, ledger = in_memory(), tmp_path / "ledger.db"
         async with client_of(service, ledger=ledger) as client:
             await lost(client, service)
-            assert client.statistics().slots[Kind.IMAGE].running == 1
+            assert client.statistics().slots[Kind.IMAGE].taken == 1
         for _ in range(3):
             async with client_of(service, ledger=ledger) as client:
-                assert client.statistics().slots[Kind.IMAGE].running == 1
+                assert client.statistics().slots[Kind.IMAGE].taken == 1
         (task_id,) = [a.task_id for a in service.arrivals if a.action == "CreateAigcImageTask" and a.task_id]
         async with client_of(service, ledger=ledger) as client:
             await client.settle("cat/image", Attach(task_id))
-            assert client.statistics().slots[Kind.IMAGE].running == 1
+            assert client.statistics().slots[Kind.IMAGE].taken == 1
             await client.generate(CAT)
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
 
     run(main())
 
@@ -816,7 +816,7 @@ def test_a_poll_that_hangs_holds_no_slot_beyond_the_deadline() -> None:
                 await task.wait()
             # Seen running after 30 to 35 s; asked once more at the deadline, for as long as the transport waits.
             assert 130 < wall() - began < 135 + 1 + 31
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
 
     run(main())
 
@@ -966,7 +966,7 @@ def test_attaching_at_any_moment_of_a_tasks_end_leaks_no_slot(monkeypatch: pytes
                 with suppress(TaskTimeout):
                     await client.attach("video", task.task_id).wait(timeout=0.01)
             await client.attach("video", task.task_id).wait()
-            assert client.statistics().slots[Kind.VIDEO].running == 0
+            assert client.statistics().slots[Kind.VIDEO].taken == 0
             assert (await client.generate(VideoRequest(id="x", prompt="x"))).urls
 
     run(main())
@@ -988,8 +988,8 @@ def test_a_task_attached_to_before_its_job_is_resumed_is_still_written_down() ->
                 task_id=task.task_id,
                 submitted_at=wall(),
             )
-            assert client._parts is not None
-            await (await client._parts.ledger(None)).put(job)
+            assert client._engine is not None
+            await (await client._engine.ledger(None)).put(job)
             assert (await client.generate(ImageRequest(id="x", prompt="x"))).urls
             assert await client.counts() == {JobState.DONE: 1}
             await attached
@@ -1060,11 +1060,11 @@ def test_the_services_own_cap_is_learnt_from_its_refusals_and_kept() -> None:
     async def main() -> None:
         service = in_memory(max_running={"image": 5})
         async with client_of(service, configured(images=50)) as client:
-            assert client.statistics().slots[Kind.IMAGE].learnt is None
+            assert client.statistics().slots[Kind.IMAGE].learned_cap is None
             batch = asyncio.create_task(_all(client, [ImageRequest(prompt=f"{number}") for number in range(60)]))
             await asyncio.sleep(5)
-            assert client.statistics().slots[Kind.IMAGE].learnt == 5
-            assert client.statistics().slots[Kind.IMAGE].running == 5
+            assert client.statistics().slots[Kind.IMAGE].learned_cap == 5
+            assert client.statistics().slots[Kind.IMAGE].taken == 5
             outcomes = await batch
             assert all(outcome.ok for outcome in outcomes)
             took = wall() - service.arrivals[0].at

@@ -96,7 +96,7 @@ def test_nothing_is_created_any_more_and_what_runs_is_polled_to_its_end(
                 with pytest.raises(LedgerError, match=f"{says}.*nothing more is created.*{paid.task_id}"):
                     await client.submit(ImageRequest(id=name, prompt="a lake"))
             assert accepted(service, CREATE) == len(service.arrivals) == 1
-            assert client.statistics().slots[paid.kind].running == 1  # none leaked
+            assert client.statistics().slots[paid.kind].taken == 1  # none leaked
             assert dict(await client.counts()) == {JobState.SUBMITTED: 1, JobState.PLANNED: 2}
             assert (await paid.wait()).urls
             assert dict(await client.counts()) == {JobState.DONE: 1, JobState.PLANNED: 2}
@@ -183,7 +183,7 @@ def test_lost_in_the_last_moment_before_its_send_time_no_byte_goes_out(
                 await client.submit(ImageRequest(id="second", prompt="a lake"))
             assert loop.time() - intents[0] > 0.15  # it waited for its time, and found it out then
             assert await client.counts() == {JobState.SUBMITTED: 1, JobState.PLANNED: 1}
-            assert client.statistics().slots[first.kind].running == 1
+            assert client.statistics().slots[first.kind].taken == 1
         assert len([arrival for arrival in service.arrivals if arrival.action == CREATE]) == 1
 
     run(main())

@@ -30,7 +30,7 @@ from mps_aigc_async import (
     VideoRequest,
 )
 from mps_aigc_async.concurrency.callbacks import ignore
-from mps_aigc_async.concurrency.owner import Owner
+from mps_aigc_async.concurrency.owner import TaskOwner
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.jobs.poller import UNEXPECTED_MOST, Poller
 from mps_aigc_async.limits import AccountLimits, Rates
@@ -135,7 +135,7 @@ async def test_kinds_that_share_an_action_share_its_rate() -> None:
             limits.slots[kind].adopt(f"{kind} {number}")
     calls = cast("Calls", None)  # asks nothing
     for dialect, spacing_s in ((Mps(), 1.5), (Vod(sub_app_id=1), 3.0)):
-        poller = Poller(calls, dialect, limits, Owner(), tempo=Fixed(), interval_s=1.0, wall=time.time)
+        poller = Poller(calls, dialect, limits, TaskOwner(), tempo=Fixed(), interval_s=1.0, wall=time.time)
         assert poller._spacing_s(Kind.IMAGE) == poller._spacing_s(Kind.VIDEO) == spacing_s
 
 
@@ -170,7 +170,7 @@ def test_a_task_the_service_does_not_know_ends_at_once() -> None:
             with pytest.raises(TaskNotFound) as caught:
                 await client.attach("image", "4-AigcImage-nobody").wait()
             assert caught.value.task_id == "4-AigcImage-nobody"
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
 
     run(main())
 
@@ -223,7 +223,7 @@ def test_a_bug_in_decoding_reaches_whoever_waits(monkeypatch: pytest.MonkeyPatch
             with pytest.raises(UnexpectedError, match="ZeroDivisionError") as caught:
                 await client.generate(ImageRequest(id="x", prompt="x"))
             assert caught.value.task_id is not None
-            assert client.statistics().slots[Kind.IMAGE].running == 1  # the task runs on
+            assert client.statistics().slots[Kind.IMAGE].taken == 1  # the task runs on
             # It is no word of the service's: the task is paid for, and asked about again.
             assert await client.counts() == {JobState.SUBMITTED: 1}
             monkeypatch.undo()
@@ -456,7 +456,7 @@ def by_script(script: Callable[[float], Mapping[str, object]], **config: Any) ->
                 timeout = error
             seconds = wall() - began
             await asyncio.sleep(60_000)  # one that was given up in the queue keeps its slot while it may run
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
             return timeout, seconds
 
     return run(main())
@@ -512,7 +512,7 @@ def test_a_resumed_task_is_waited_for_as_long_as_a_new_one(tmp_path: Path) -> No
             await client.submit(request)
         await asyncio.sleep(24 * 3600)
         async with client_of(service, config, ledger=ledger) as client:
-            assert client.statistics().slots[Kind.IMAGE].running == 1
+            assert client.statistics().slots[Kind.IMAGE].taken == 1
             assert (await client.generate(request)).urls
         assert service.statistics(wall()).created["image"] == 1
 
@@ -526,9 +526,9 @@ def test_a_client_that_closes_holds_a_waiting_tasks_slot_no_longer_than_a_runnin
             await client.submit(ImageRequest(prompt="x"))
             await asyncio.sleep(100)
         async with client_of(service, configured(images=1)) as other:
-            assert other.statistics().slots[Kind.IMAGE].running == 1
+            assert other.statistics().slots[Kind.IMAGE].taken == 1
             await asyncio.sleep(1801)
-            assert other.statistics().slots[Kind.IMAGE].running == 0
+            assert other.statistics().slots[Kind.IMAGE].taken == 0
 
     run(main())
 

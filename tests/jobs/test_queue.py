@@ -42,7 +42,7 @@ def test_twelve_tasks_are_all_waited_for_where_the_service_works_on_one_at_a_tim
         async with opened(service, service.config(concurrency=caps)) as client:
             async for outcome in client.run(videos(12)):
                 assert outcome.ok, outcome.error
-                most = max(most, client.statistics().slots[Kind.VIDEO].most_running)
+                most = max(most, client.statistics().slots[Kind.VIDEO].most_taken)
         assert (len(service.tasks), most) == (12, 5)
 
     run(main())
@@ -109,7 +109,7 @@ def test_a_task_given_up_in_the_queue_keeps_its_slot_for_as_long_as_it_may_run()
             with pytest.raises(TaskTimeout):
                 await client.generate(videos(1)[0])
             given_up, slots = wall(), client.statistics().slots
-            assert slots[Kind.VIDEO].running == 1
+            assert slots[Kind.VIDEO].taken == 1
             assert (await client.counts())[JobState.SUBMITTED] == 2
             waits = asyncio.create_task(client.generate(videos(2)[1]))
             await asyncio.sleep(1790)
@@ -127,7 +127,7 @@ def test_a_task_that_ran_past_its_deadline_gives_its_slot_back() -> None:
         async with opened(service, service.config(videos=1)) as client:
             with pytest.raises(TaskTimeout, match="videoSeconds"):
                 await client.generate(videos(1)[0])
-            assert client.statistics().slots[Kind.VIDEO].running == 0
+            assert client.statistics().slots[Kind.VIDEO].taken == 0
 
     run(main())
 

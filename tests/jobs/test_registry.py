@@ -98,7 +98,7 @@ def test_a_second_client_neither_doubts_nor_polls_what_the_first_one_drives(tmp_
                 assert await second.unknown() == []
                 await creating
                 assert (second.statistics().polling, first.statistics().polling) == (0, 1)
-                assert second.statistics().slots[Kind.IMAGE].running == 1
+                assert second.statistics().slots[Kind.IMAGE].taken == 1
                 with pytest.raises(InvalidRequest, match="is submitted: only one of unknown outcome"):
                     await second.settle("lake/image", Attach("4-x"))
                 assert await second.retry_failed() == []
@@ -122,7 +122,7 @@ def test_a_second_client_goes_on_with_the_job_of_one_that_closes(tmp_path: Path,
             result = await two
             assert isinstance((await asyncio.gather(one, return_exceptions=True))[0], ClientClosed)
             assert await second.counts() == {JobState.DONE: 1}
-            assert second.statistics().slots[Kind.IMAGE].running == 0
+            assert second.statistics().slots[Kind.IMAGE].taken == 0
         assert result.urls
         assert accepted(service, CREATE) == 1
 
@@ -154,7 +154,7 @@ def test_what_a_closed_client_left_is_polled_by_another_and_keeps_its_slot(tmp_p
         async with client_of(service, one, ledger=ledger) as other:
             async with client_of(service, one, ledger=ledger) as first:
                 await first.submit(LAKE)
-            assert other.statistics().slots[Kind.IMAGE].running == 1
+            assert other.statistics().slots[Kind.IMAGE].taken == 1
             async with client_of(service, one, ledger=ledger) as third:
                 await third.generate(ImageRequest(id="hill", prompt="a hill"))  # waits for the slot
                 assert await third.counts() == {JobState.DONE: 2}
@@ -174,7 +174,7 @@ def test_what_clients_that_close_together_leave_is_polled_by_the_next(tmp_path: 
                 await asyncio.gather(*ends)
                 await asyncio.sleep(2 * TASK_S)
                 assert await late.counts() == {JobState.DONE: 1}
-                assert late.statistics().slots[Kind.IMAGE].running == 0
+                assert late.statistics().slots[Kind.IMAGE].taken == 0
 
     run(main())
 
@@ -210,7 +210,7 @@ def test_a_create_that_closing_cuts_off_is_in_doubt_for_who_waits_for_it(tmp_pat
             await asyncio.gather(one, return_exceptions=True)
             assert heard.names("lake/image") == ["Planned", "Paced", "Unknown"]
             assert [job.job_id for job in await second.unknown()] == ["lake/image"]
-            assert second.statistics().slots[Kind.IMAGE].running == 1  # its task may run
+            assert second.statistics().slots[Kind.IMAGE].taken == 1  # its task may run
         assert accepted(service, CREATE) == 1
 
     run(main())

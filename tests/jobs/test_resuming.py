@@ -68,14 +68,14 @@ async def all_end(client: AigcClient, jobs: int) -> None:
     await asyncio.sleep(10 * TASK_S)
     assert await client.counts() == {JobState.DONE: jobs}
     statistics = client.statistics()
-    assert (statistics.polling, statistics.slots[Kind.IMAGE].running) == (0, 0)
+    assert (statistics.polling, statistics.slots[Kind.IMAGE].taken) == (0, 0)
 
 
 def test_all_that_was_left_has_its_slots_when_the_client_is_open(tmp_path: Path) -> None:
     async def main() -> None:
         ledger, two = tmp_path / "ledger.db", configured(images=2)
         async with left_running(ledger) as service, client_of(service, two, ledger=ledger) as client:
-            assert client.statistics().slots[Kind.IMAGE].running == LEFT
+            assert client.statistics().slots[Kind.IMAGE].taken == LEFT
             await all_end(client, LEFT)
 
     run(main())
@@ -112,7 +112,7 @@ def test_nothing_new_takes_a_slot_before_the_last_that_was_left_has_one(
         async with left_running(ledger) as service, client_of(service, configured(images=3)) as client:
             new = asyncio.create_task(_made(client, ledger))
             await asyncio.sleep(2 * TASK_S)
-            assert client.statistics().slots[Kind.IMAGE].running == 0  # there would be room
+            assert client.statistics().slots[Kind.IMAGE].taken == 0  # there would be room
             assert accepted(service, "CreateAigcImageTask") == LEFT
             slowly.go_on.set()
             assert await new
@@ -144,7 +144,7 @@ def test_opening_that_is_cancelled_leaves_nothing_behind_and_can_be_done_again(
             assert open_in(tmp_path) == []
             slowly.go_on.set()
             async with client_of(service, ledger=ledger) as client:
-                assert client.statistics().slots[Kind.IMAGE].running == LEFT
+                assert client.statistics().slots[Kind.IMAGE].taken == LEFT
                 await all_end(client, LEFT)
 
     async def _opened(service: Service, ledger: Path) -> None:

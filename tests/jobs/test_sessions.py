@@ -27,7 +27,7 @@ from mps_aigc_async import (
     VideoRequest,
 )
 from mps_aigc_async.jobs.sessions import LIST_LAG_S, UNDATED, as_create
-from mps_aigc_async.ledger.reading import reading
+from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.model.errors import AigcError, ServiceError, TransportError
 from mps_aigc_async.model.requests import beyond, content, step_of
 from mps_aigc_async.model.states import Ending
@@ -333,7 +333,7 @@ def test_only_vods_ledgers_belong_to_an_application(tmp_path: Path, config: Conf
     async def main() -> None:
         async with client_of(VodService(), config, tmp_path / "jobs.db"):
             pass
-        with reading(tmp_path / "jobs.db") as ledger:
+        with open_snapshot(tmp_path / "jobs.db") as ledger:
             owner = dict(ledger.owner())
         assert {name: owner.pop(name) for name in scope} == scope
         assert set(owner) == {"account", "backend", "endpoint"}
@@ -773,7 +773,7 @@ def test_a_repeat_that_is_refused_leaves_the_first_its_slot(refusals: list[str])
         service = VodService(fates=["lost", *refusals])
         async with client_of(service, vod_config()) as client:
             await doubt_of(client)
-            assert client.statistics().slots[Kind.IMAGE].running == 1
+            assert client.statistics().slots[Kind.IMAGE].taken == 1
         assert len(service.bodies) >= 2
 
     run(main())
@@ -784,13 +784,13 @@ def test_a_create_in_doubt_that_waits_for_room_keeps_its_slot_and_needs_no_secon
         service = VodService(fates=["lost"] + [FULL] * 4)
         async with client_of(service, vod_config()) as client:
             heard, taken = Heard(client), list[int]()
-            client.on_event(lambda _: taken.append(client.statistics().slots[Kind.IMAGE].running))
+            client.on_event(lambda _: taken.append(client.statistics().slots[Kind.IMAGE].taken))
             began = wall()
             await client.generate(REQUEST)
             assert heard.names("a/image").count("Retried") == 5
             assert taken[taken.index(1) : -2] == [1] * (len(taken) - 2 - taken.index(1))
             assert wall() - began < 120  # a probe of the model's cap every 20 s
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
 
     run(main())
 
@@ -807,7 +807,7 @@ def test_a_repeat_that_was_under_way_at_a_kill_has_its_slot_in_the_next_process(
             await client.generate(REQUEST)
         async with client_of(service, vod_config(), tmp_path / "killed" / "jobs.db") as client:
             assert (await only_unknown(client)).job_id == "a/image"
-            assert client.statistics().slots[Kind.IMAGE].running == 1
+            assert client.statistics().slots[Kind.IMAGE].taken == 1
 
     run(main())
 
@@ -832,7 +832,7 @@ def test_a_task_whose_create_was_in_doubt_has_not_ended_while_it_runs(tmp_path: 
 
 
 def rows_of(ledger: Path) -> list[JobRecord]:
-    with reading(ledger) as moment:
+    with open_snapshot(ledger) as moment:
         return [job for _, jobs in moment.requests() for job in jobs]
 
 
@@ -864,7 +864,7 @@ def test_a_caller_that_leaves_while_there_is_no_room_does_not_keep_the_doubt_fro
             caller.cancel()
             await asyncio.wait({caller})
             assert heard.names("a/image") == ["Planned", "Paced", "Retried", "Paced", "Retried", "Unknown"]
-            assert client.statistics().slots[Kind.IMAGE].running == 1
+            assert client.statistics().slots[Kind.IMAGE].taken == 1
 
     run(main())
 

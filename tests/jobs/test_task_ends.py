@@ -143,7 +143,7 @@ def test_a_concurrency_refusal_teaches_the_slots_and_few_more_tasks_are_refused(
         async with opened(service) as client:
             made = client.run([video(number) for number in range(40)])
             assert (await anext(made)).ok
-            assert client.statistics().slots[Kind.VIDEO].learnt_of_models["Kling 3.0"] in (3, 4)
+            assert client.statistics().slots[Kind.VIDEO].learned_model_caps["Kling 3.0"] in (3, 4)
             assert all([outcome.ok async for outcome in made])
         # Seven of the first ten, and one for each try of another after five minutes.
         tries = (wall() - next(iter(service.tasks.values())).at) / 300
@@ -158,7 +158,7 @@ def test_another_code_that_says_the_model_is_full_teaches_no_cap() -> None:
         async with opened(service) as client:
             made = client.run([video(number) for number in range(10)])
             assert (await anext(made)).ok
-            assert client.statistics().slots[Kind.VIDEO].learnt is None
+            assert client.statistics().slots[Kind.VIDEO].learned_cap is None
             assert all([outcome.ok async for outcome in made])
 
     run(main())
@@ -173,7 +173,7 @@ def test_a_model_that_refuses_for_good_ends_within_the_retry_budget() -> None:
             assert caught.value.code == "RequestLimitExceeded"
             assert caught.value.task_id == list(service.tasks)[-1]
             assert await client.counts() == {JobState.FAILED: 1}
-            assert client.statistics().slots[Kind.VIDEO].running == 0
+            assert client.statistics().slots[Kind.VIDEO].taken == 0
         assert len(service.tasks) == 4
         times = [task.at for task in service.tasks.values()]
         gaps = [later - earlier for earlier, later in pairwise(times)]
@@ -378,7 +378,7 @@ def test_an_attached_task_has_no_row_and_just_fails() -> None:
         async with opened(service) as client:
             with pytest.raises(TaskFailed, match="RequestLimitExceeded"):
                 await client.attach("video", task.task_id).wait()
-            assert client.statistics().slots[Kind.VIDEO].running == 0
+            assert client.statistics().slots[Kind.VIDEO].taken == 0
         assert len(service.tasks) == 1
 
     run(main())
@@ -406,7 +406,7 @@ def test_closing_while_a_job_waits_to_be_created_again_leaves_it_planned(tmp_pat
             retried = asyncio.Event()
             client.on_event(lambda event: retried.set() if isinstance(event, events.Retried) else None)
             await retried.wait()
-            assert client.statistics().slots[Kind.VIDEO].running == 0
+            assert client.statistics().slots[Kind.VIDEO].taken == 0
         await asyncio.gather(waits, return_exceptions=True)
         assert rows(ledger) == [("planned", 1, None)]
         assert len(service.tasks) == 1

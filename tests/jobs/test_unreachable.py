@@ -88,7 +88,7 @@ def test_a_batch_stops_once_and_its_jobs_stay_planned(tmp_path: Path) -> None:
             with pytest.raises(Unreachable, match="has expired"):
                 await outcomes_of(client, told)
             assert set(await client.counts()) == {JobState.PLANNED}
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
         assert 1 <= len(told) < len(SHOTS) / 2  # it has read no further
         assert all(isinstance(outcome.error, Unreachable) for outcome in told)
         assert len(made[0].cut) <= 4  # the creates that were under way
@@ -157,7 +157,7 @@ def test_tasks_in_flight_are_polled_on_until_the_cause_is_gone(minutes: int, cap
             )
             assert all(one.urls for one in made)
             assert await client.counts() == {JobState.DONE: 3}
-            return client.statistics().slots[Kind.IMAGE].running
+            return client.statistics().slots[Kind.IMAGE].taken
 
     with caplog.at_level(logging.INFO):
         assert run(main()) == 0

@@ -46,7 +46,7 @@ def test_a_poll_of_the_wrong_kind_ends_soon_and_says_what_to_check(backend: str)
                 await client.attach("video", task.task_id).wait()
             assert caught.value.task_id == task.task_id
             assert wall() - began < 120
-            assert client.statistics().slots[Kind.VIDEO].running == 0
+            assert client.statistics().slots[Kind.VIDEO].taken == 0
 
     run(main())
 
@@ -156,7 +156,7 @@ def test_two_who_attach_to_one_task_as_two_kinds_get_no_result_of_each_other(bac
             assert (await waits["image"]).task_id == task_id
             with pytest.raises(TaskNotFound):
                 await waits["video"]
-            assert {slots.running for slots in client.statistics().slots.values()} == {0}
+            assert {slots.taken for slots in client.statistics().slots.values()} == {0}
 
     run(main())
 

@@ -11,7 +11,7 @@ import pytest
 from mps_aigc_async import DamagedRow, ImageRequest, Kind
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
-from mps_aigc_async.ledger.reading import reading
+from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.model.states import JobState
 from mps_aigc_async.testing import forget_limits, run
 from tests.support import accepted, client_of, configured, in_memory
@@ -97,7 +97,7 @@ async def test_a_damaged_row_is_its_own_jobs_affair(
         assert error.value.job_id == "b/image"
         assert (await ledger.get("c/image")) == job("c/image", JobState.DONE)
         assert (await ledger.counts())[JobState.DONE] in (2, 3)
-        with reading(path) as snapshot:
+        with open_snapshot(path) as snapshot:
             assert [name for name, _ in snapshot.requests()] == ["a", "c"]
             snapshot.census()
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
@@ -130,7 +130,7 @@ def b_fails_alone(path: Path, damage: str) -> DamagedRow:
                 error = outcomes["b"].error
                 assert isinstance(error, DamagedRow)
                 errors.append(error)
-                assert client.statistics().slots[Kind.IMAGE].running == 0
+                assert client.statistics().slots[Kind.IMAGE].taken == 0
                 assert accepted(service, CREATE) == 4
 
     run(main())
@@ -156,10 +156,10 @@ def test_a_damaged_content_is_another_request(tmp_path: Path) -> None:
                 }
                 assert outcomes["a"] is outcomes["c"] is None
                 assert "the id is taken" in str(outcomes["b"])
-                assert client.statistics().slots[Kind.IMAGE].running == 0
+                assert client.statistics().slots[Kind.IMAGE].taken == 0
 
     run(main())
-    with reading(tmp_path / "jobs.db") as snapshot:
+    with open_snapshot(tmp_path / "jobs.db") as snapshot:
         assert [jobs[0].prompt for _, jobs in snapshot.requests()] == ["a lake", "", "a lake"]
 
 
@@ -189,6 +189,6 @@ def test_the_second_job_of_a_watched_task_is_told_so(tmp_path: Path) -> None:
             with pytest.raises(DamagedRow, match="twice, for a/image and for this job"):
                 await client.generate(ImageRequest(id="b", prompt="a lake"))
             assert (await first.wait()).urls
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
 
     run(main())

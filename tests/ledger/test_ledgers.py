@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, SqliteLedger, memory, sqlite
-from mps_aigc_async.ledger import reading as snapshots
 from mps_aigc_async.ledger.schema import DATES
+from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.model.errors import ContentViolation, CreateOutcomeUnknown, InvalidRequest, LedgerError, to_record
 from mps_aigc_async.model.results import Usage
 from mps_aigc_async.model.states import JobState, Kind
@@ -97,7 +97,7 @@ async def test_facts_survive_the_process_and_are_no_owners(tmp_path: Path) -> No
         await ledger.close()
         with pytest.raises(LedgerError, match="it is closed"):
             await ledger.keep_fact("a", "2")
-    with snapshots.reading(tmp_path / "jobs.db") as snapshot:
+    with open_snapshot(tmp_path / "jobs.db") as snapshot:
         assert snapshot.owner() == OWNER
 
 
@@ -581,10 +581,10 @@ async def test_memory_keeps_a_job_that_is_tried_again(monkeypatch: pytest.Monkey
     kept = MemoryLedger()
     again = job("again").moved(JobState.FAILED)
     await kept.put(again)
-    await kept.put(again.anew())
+    await kept.put(again.replanned())
     for number in range(10):
         await kept.put(job(f"other-{number}").moved(JobState.FAILED))
-    assert await kept.get(again.job_id) == again.anew()
+    assert await kept.get(again.job_id) == again.replanned()
     assert (await kept.counts()) == {JobState.PLANNED: 1, JobState.FAILED: 10}
 
 
@@ -848,7 +848,7 @@ async def test_an_open_ledger_is_in_its_place(ledger: Ledger) -> None:
 async def test_of_task_goes_by_the_latest_row_of_its_job(ledger: Ledger) -> None:
     failed = done(job("a")).moved(JobState.SAVED)
     await ledger.put(replace(failed, state=JobState.FAILED))
-    await ledger.put(replace(failed, state=JobState.FAILED).anew())  # tried again, it has no task
+    await ledger.put(replace(failed, state=JobState.FAILED).replanned())  # tried again, it has no task
     assert await ledger.of_task("4-1") is None
     await ledger.put(done(job("b")))
     found = await ledger.of_task("4-1")

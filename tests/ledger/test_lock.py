@@ -16,7 +16,7 @@ import pytest
 from mps_aigc_async.ledger import JobRecord, SqliteLedger, lock, sqlite
 from mps_aigc_async.ledger.lock import WriterLock
 from mps_aigc_async.ledger.opening import put_in_place
-from mps_aigc_async.ledger.reading import reading
+from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.model.errors import LedgerError
 from mps_aigc_async.model.states import JobState, Kind
 
@@ -108,7 +108,7 @@ async def test_a_process_that_holds_a_ledger_is_named_here(tmp_path: Path) -> No
         assert other.ask(f"open {path}") == "opened"
         with pytest.raises(LedgerError, match=f"is being written by process {other.pid} on .*: wait for it to end"):
             await SqliteLedger.open(path, OWNER)
-        with reading(path) as snapshot:
+        with open_snapshot(path) as snapshot:
             assert snapshot.writer() == f"process {other.pid} on {socket.gethostname()}"
             assert snapshot.owner() == OWNER
         other.die()
@@ -270,7 +270,7 @@ async def test_the_lock_of_other_unix_systems_survives_what_opening_reads(
     monkeypatch.setattr(lock, "_lock", lock._lock_byte)
     path = tmp_path / "jobs.db"
     async with opened(path) as ledger:
-        with reading(path) as snapshot:
+        with open_snapshot(path) as snapshot:
             assert snapshot.writer() == ME
         with other_process() as other:
             other.ask("by-byte")

@@ -17,7 +17,7 @@ import pytest
 
 from mps_aigc_async.ledger import JobRecord, SqliteLedger, opening
 from mps_aigc_async.ledger.opening import STALE_S
-from mps_aigc_async.ledger.reading import reading
+from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.model.errors import LedgerError
 from mps_aigc_async.model.states import JobState, Kind
 
@@ -49,7 +49,7 @@ async def refused(path: Path, says: str) -> None:
     with pytest.raises(LedgerError, match=says):
         await SqliteLedger.open(path, OWNER)
     if path.exists():
-        with pytest.raises(LedgerError, match=says), reading(path):
+        with pytest.raises(LedgerError, match=says), open_snapshot(path):
             pass
     assert everything_in(path.parent) == before
 
@@ -57,7 +57,7 @@ async def refused(path: Path, says: str) -> None:
 async def test_a_new_ledger_is_whole_when_its_name_is_there(tmp_path: Path) -> None:
     async with opened(tmp_path / "jobs.db"):
         assert {file.name for file in tmp_path.iterdir()} == {"jobs.db", "jobs.db-wal", "jobs.db-shm"}
-    with reading(tmp_path / "jobs.db") as snapshot:
+    with open_snapshot(tmp_path / "jobs.db") as snapshot:
         assert snapshot.owner() == OWNER
     assert {file.name for file in tmp_path.iterdir()} == {"jobs.db"}
 
@@ -110,7 +110,7 @@ async def test_a_ledger_by_a_symlink_lies_where_that_leads(tmp_path: Path) -> No
     link.symlink_to(file)
     async with opened(link) as ledger:
         await ledger.put(job("a"))
-        with reading(link) as snapshot:  # its -wal lies beside the file, not beside the link
+        with open_snapshot(link) as snapshot:  # its -wal lies beside the file, not beside the link
             assert snapshot.census() == {(Kind.IMAGE, JobState.PLANNED): 1}
     assert link.is_symlink()
     async with opened(file) as ledger:

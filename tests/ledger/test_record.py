@@ -53,14 +53,14 @@ def test_a_move_leaves_the_job_before_it_as_it_was() -> None:
 
 def test_planned_anew_it_has_forgotten_what_was_tried_but_for_the_count() -> None:
     tried = replace(done(Kind.IMAGE), state=JobState.FAILED, attempts=3, error={"type": "TaskFailed"})
-    assert tried.anew() == replace(job(), attempts=3)
+    assert tried.replanned() == replace(job(), attempts=3)
     with pytest.raises(LedgerError, match="cannot move from done to planned"):
-        done(Kind.IMAGE).anew()
+        done(Kind.IMAGE).replanned()
 
 
 def test_the_same_request_is_found_again() -> None:
     known = job(JobState.DONE)
-    assert known.same_as(job(at=99.0)) is known
+    assert known.require_same_request(job(at=99.0)) is known
 
 
 @pytest.mark.parametrize(
@@ -72,14 +72,14 @@ def test_the_same_request_is_found_again() -> None:
 )
 def test_another_request_under_its_id_is_refused_showing_both(other: JobRecord, says: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        job().same_as(other)
+        job().require_same_request(other)
     assert says in str(refused.value)
     assert refused.value.job_id == "shot/image"
 
 
 def test_a_long_request_is_shown_shortened() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        job(content="a" * 1000).same_as(job(content="b" * 1000))
+        job(content="a" * 1000).require_same_request(job(content="b" * 1000))
     assert "a" * 79 + "…" in str(refused.value)
     assert "a" * 80 not in str(refused.value)
 

@@ -26,15 +26,15 @@ def running(tasks: int, capacity: int = 10, changed: Callable[[], None] = ignore
 
 def take(cap: Cap) -> None:
     """A create was accepted."""
-    cap.taken()
-    cap.entered()
+    cap.take()
+    cap.enter()
     cap.found_room()
 
 
 def end(cap: Cap) -> None:
     """A task has ended."""
-    cap.left()
-    cap.returned()
+    cap.leave()
+    cap.give_back()
 
 
 def refuse_for_the_rate(cap: Cap) -> None:
@@ -44,11 +44,11 @@ def refuse_for_the_rate(cap: Cap) -> None:
 def test_a_refusal_leaves_room_for_as_many_as_run_and_no_more() -> None:
     async def main() -> None:
         cap = running(3)
-        assert (cap.in_force, cap.has_room, cap.is_too_small) == (10, True, False)
-        cap.taken()  # the create that is refused
+        assert (cap.effective_limit, cap.has_room, cap.is_too_small) == (10, True, False)
+        cap.take()  # the create that is refused
         cap.refused()
-        assert (cap.learnt, cap.in_force, cap.has_room, cap.is_too_small) == (3, 3, False, True)
-        cap.returned()
+        assert (cap.learned_cap, cap.effective_limit, cap.has_room, cap.is_too_small) == (3, 3, False, True)
+        cap.give_back()
         assert (cap.has_room, cap.is_too_small) == (False, False)
         end(cap)
         assert cap.has_room
@@ -61,23 +61,23 @@ def test_a_cap_is_learnt_below_the_capacity_only(tasks: int) -> None:
     async def main() -> None:
         cap = running(tasks)
         cap.refused()
-        assert cap.learnt == (9 if tasks == 9 else None)
-        assert cap.in_force == min(tasks, 10)
+        assert cap.learned_cap == (9 if tasks == 9 else None)
+        assert cap.effective_limit == min(tasks, 10)
         cap.capacity = 4
-        assert cap.in_force == 4
+        assert cap.effective_limit == 4
 
     run(main())
 
 
 def test_the_most_that_were_out_and_that_ran_are_remembered() -> None:
     cap = running(0)
-    assert (cap.most_running, cap.most_occupied) == (0, 0)
+    assert (cap.most_taken, cap.most_running) == (0, 0)
     cap = running(3)
-    cap.taken()
+    cap.take()
     end(cap)
     end(cap)
     take(cap)
-    assert (cap.running, cap.occupied, cap.most_running, cap.most_occupied) == (3, 2, 4, 3)
+    assert (cap.taken, cap.running, cap.most_taken, cap.most_running) == (3, 2, 4, 3)
 
 
 def test_a_learnt_cap_is_tried_beyond_once_it_has_aged_and_forgotten_as_the_service_takes_more() -> None:
@@ -85,17 +85,17 @@ def test_a_learnt_cap_is_tried_beyond_once_it_has_aged_and_forgotten_as_the_serv
         cap = running(3, capacity=6)
         cap.refused()
         await asyncio.sleep(PROBE_S - 0.01)
-        assert cap.learnt == 3
+        assert cap.learned_cap == 3
         await asyncio.sleep(0.02)
-        assert cap.learnt == 4
+        assert cap.learned_cap == 4
         await asyncio.sleep(100 * PROBE_S)
-        assert cap.learnt == 4  # one, until its answer has come
+        assert cap.learned_cap == 4  # one, until its answer has come
         take(cap)
-        assert cap.learnt == 5  # accepted: the next may go at once
+        assert cap.learned_cap == 5  # accepted: the next may go at once
         take(cap)
-        assert cap.learnt is None
+        assert cap.learned_cap is None
         cap.refused()
-        assert cap.learnt == 5
+        assert cap.learned_cap == 5
 
     run(main())
 
@@ -106,9 +106,9 @@ def test_after_a_refused_try_the_cap_is_what_runs_and_the_next_try_comes_in_time
         cap.refused()
         for _ in range(3):
             await asyncio.sleep(PROBE_S + 0.01)
-            assert cap.learnt == 4
+            assert cap.learned_cap == 4
             cap.refused()
-            assert cap.learnt == 3
+            assert cap.learned_cap == 3
 
     run(main())
 
@@ -120,9 +120,9 @@ def test_a_refusal_puts_off_the_try_that_was_to_come() -> None:
         await asyncio.sleep(PROBE_S - 1)
         cap.refused()
         await asyncio.sleep(PROBE_S - 1)
-        assert cap.learnt == 3
+        assert cap.learned_cap == 3
         await asyncio.sleep(1.01)
-        assert cap.learnt == 4
+        assert cap.learned_cap == 4
 
     run(main())
 
@@ -135,11 +135,11 @@ def test_tries_of_a_model_come_at_doubling_intervals_and_soon_again_after_one_th
         cap, expected_s = running(1, 1000, first_s=FIRST_PROBE_S), FIRST_PROBE_S
         cap.refused()
         for room in found:
-            before, began = cap.learnt, now()
+            before, began = cap.learned_cap, now()
             await asyncio.sleep(expected_s - 0.01)
-            assert cap.learnt == before
+            assert cap.learned_cap == before
             await asyncio.sleep(0.02)
-            assert cap.learnt == (before or 0) + 1
+            assert cap.learned_cap == (before or 0) + 1
             if room:
                 take(cap)
             cap.refused()  # the one after it
@@ -155,7 +155,7 @@ def test_a_refusal_that_is_of_no_try_leaves_their_intervals_as_they_are() -> Non
         for _ in range(5):  # creates that were under way together
             cap.refused()
         await asyncio.sleep(FIRST_PROBE_S + 0.01)
-        assert cap.learnt == 4
+        assert cap.learned_cap == 4
 
     run(main())
 
@@ -167,14 +167,14 @@ def test_nothing_goes_while_the_service_asks_for_nothing_and_whoever_waits_is_to
         began = round(now(), 2)
         cap.refused(wait_s=30.0)
         end(cap)
-        assert (cap.running, cap.in_force, cap.has_room, cap.is_too_small) == (2, 3, False, True)
+        assert (cap.taken, cap.effective_limit, cap.has_room, cap.is_too_small) == (2, 3, False, True)
         await asyncio.sleep(10.0)
         cap.refused(wait_s=30.0)  # the latest word counts
         await asyncio.sleep(29.99)
-        assert (cap.learnt, cap.has_room) == (2, False)
+        assert (cap.learned_cap, cap.has_room) == (2, False)
         assert [at - began for at in told] == [0.0, 10.0]
         await asyncio.sleep(0.02)
-        assert (cap.learnt, cap.has_room, cap.is_too_small) == (3, True, False)  # time for a try, too
+        assert (cap.learned_cap, cap.has_room, cap.is_too_small) == (3, True, False)  # time for a try, too
         assert [at - began for at in told] == [0.0, 10.0, 40.0, 40.0]
 
     run(main())
@@ -185,15 +185,15 @@ def test_where_tasks_are_refused_within_a_try_is_late_and_the_next_waits_until_i
         cap = running(3, first_s=FIRST_PROBE_S)
         cap.refused_within()
         await asyncio.sleep(LATE_PROBE_S - 0.01)
-        assert cap.learnt == 3
+        assert cap.learned_cap == 3
         await asyncio.sleep(0.02)
-        assert cap.learnt == 4
+        assert cap.learned_cap == 4
         take(cap)
-        assert cap.learnt == 4
+        assert cap.learned_cap == 4
         await asyncio.sleep(HEARD_S - 0.02)
-        assert cap.learnt == 4
+        assert cap.learned_cap == 4
         await asyncio.sleep(0.02)
-        assert cap.learnt == 5
+        assert cap.learned_cap == 5
 
     run(main())
 
@@ -204,9 +204,9 @@ def test_where_tasks_are_refused_within_and_none_runs_a_try_is_soon() -> None:
     async def main() -> None:
         cap = running(0, first_s=FIRST_PROBE_S)
         cap.refused_within()
-        assert cap.in_force == 0
+        assert cap.effective_limit == 0
         await asyncio.sleep(FIRST_PROBE_S + 0.01)
-        assert cap.in_force == 1
+        assert cap.effective_limit == 1
 
     run(main())
 
@@ -214,7 +214,7 @@ def test_where_tasks_are_refused_within_and_none_runs_a_try_is_soon() -> None:
 @pytest.mark.parametrize(
     "learn",
     [
-        Cap.taken,
+        Cap.take,
         Cap.refused,
         Cap.refused_within,
         refuse_for_the_rate,
@@ -242,9 +242,9 @@ def test_a_try_that_comes_due_once_the_whole_capacity_is_in_use_lowers_nothing(w
             cap.refused()
         take(cap)  # its answer was under way
         await asyncio.sleep(LATE_PROBE_S - 1 if within else 0)
-        assert (cap.learnt, cap.in_force) == (None, 3)
+        assert (cap.learned_cap, cap.effective_limit) == (None, 3)
         await asyncio.sleep(2 * PROBE_S)
-        assert (cap.learnt, cap.in_force) == (None, 3)
+        assert (cap.learned_cap, cap.effective_limit) == (None, 3)
 
     run(main())
 
@@ -255,11 +255,11 @@ def test_a_cap_that_waits_for_its_time_alone_is_not_idle() -> None:
         cap.refused(wait_s=3.0)
         end(cap)
         end(cap)
-        assert (cap.learnt, cap.running, cap.is_idle) == (None, 0, False)
+        assert (cap.learned_cap, cap.taken, cap.is_idle) == (None, 0, False)
         await asyncio.sleep(3.01)
         assert not cap.is_idle  # a try was to come
         await asyncio.sleep(PROBE_S)
-        assert (cap.learnt, cap.is_idle) == (None, True)
+        assert (cap.learned_cap, cap.is_idle) == (None, True)
 
     run(main())
 
@@ -271,7 +271,7 @@ def test_that_a_service_refuses_within_is_remembered() -> None:
         end(cap)
         end(cap)
         await asyncio.sleep(2 * LATE_PROBE_S)
-        assert (cap.learnt, cap.is_idle) == (None, False)
+        assert (cap.learned_cap, cap.is_idle) == (None, False)
 
     run(main())
 
@@ -281,7 +281,7 @@ def test_an_accepted_create_ends_the_streak_of_refusals_and_raises_no_cap_that_i
         cap = running(2)
         refuse_for_the_rate(cap)
         take(cap)
-        assert (cap.is_idle, cap.streak, cap.learnt) == (False, None, None)
+        assert (cap.is_idle, cap.streak, cap.learned_cap) == (False, None, None)
         refuse_for_the_rate(cap)
         cap.refused()
         assert cap.streak is None

@@ -56,7 +56,7 @@ def test_forty_creates_of_a_model_that_runs_ten_are_all_done(service_of_ten: dic
             outcomes = await _all(client, requests(H3, 40))
             assert [outcome.error for outcome in outcomes if not outcome.ok] == []
             assert client.statistics().paces[CREATE].rate == 10
-            assert client.statistics().slots[Kind.VIDEO].learnt is None
+            assert client.statistics().slots[Kind.VIDEO].learned_cap is None
         assert service.made == {H3: 40}
         took = service.accepted[-1][0] - service.accepted[0][0]
         assert took < 4 * (60 + 20)
@@ -73,7 +73,7 @@ def test_the_cap_is_learnt_by_model_and_shown(service_of_ten: dict[str, str]) ->
             batch = asyncio.create_task(_all(client, requests(H3, 40)))
             await asyncio.sleep(10)
             slots = client.statistics().slots[Kind.VIDEO]
-            assert (slots.learnt_of_models, slots.learnt, slots.running) == ({H3: 10}, None, 10)
+            assert (slots.learned_model_caps, slots.learned_cap, slots.taken) == ({H3: 10}, None, 10)
             await batch
 
     run(main())
@@ -255,6 +255,6 @@ async def test_over_real_sockets_a_crowded_model_is_made_and_the_others_are_not_
         async with AigcClient(config) as client:
             outcomes = await _all(client, [*requests(H3, 12), *requests(KLING, 12)])
             assert [outcome.error for outcome in outcomes if not outcome.ok] == []
-            assert client.statistics().slots[Kind.VIDEO].running == 0
+            assert client.statistics().slots[Kind.VIDEO].taken == 0
     assert service.made == {H3: 12, KLING: 12}
     assert service.over_rate == 0

@@ -37,9 +37,9 @@ def test_refused_while_the_pace_is_full_it_is_of_the_rate_until_that_persists() 
         busy = judged(slot, await sent(pace, 22), refusal())
         assert isinstance(busy, TooManyTasks)
         assert pace.rate == 20  # all that they took
-        assert slots.learnt_of_models == {}  # learnt by who hears of it
+        assert slots.learned_model_caps == {}  # learnt by who hears of it
         learn_cap(slot, busy)
-        assert (slots.learnt_of_models, slot.cap.streak) == ({"A": 1}, None)
+        assert (slots.learned_model_caps, slot.cap.streak) == ({"A": 1}, None)
 
     run(main())
 
@@ -103,7 +103,7 @@ def test_a_cap_is_the_kinds_or_the_models_by_the_code_and_waits_as_long_as_asked
         error = TooManyTasks(code, "", ending=Ending.REFUSED_FOR_NOW)
         error.retry_after_s = 7.0
         learn_cap(slot, error)
-        assert (slots.learnt, slots.learnt_of_models) == (kinds, models)
+        assert (slots.learned_cap, slots.learned_model_caps) == (kinds, models)
         slot.release()
         running.release()
         began = loop.time()

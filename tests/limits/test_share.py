@@ -7,22 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.limits.share import Share
+from mps_aigc_async.limits.share import RateShare
 
 from .strangers import Simulation, Stranger
 
 SEEDS = range(5)
 
 
-def refused_at(*times: float) -> Share:
-    share = Share(window=1.0)
+def refused_at(*times: float) -> RateShare:
+    share = RateShare(window=1.0)
     for time in times:
         share.refused(sent=time - 0.05, now=time)
     return share
 
 
 def test_unrefused_it_is_all_of_the_limit() -> None:
-    assert Share(window=1.0).at(0.0) == 1.0
+    assert RateShare(window=1.0).at(0.0) == 1.0
 
 
 def test_one_stray_refusal_costs_little() -> None:
@@ -99,7 +99,7 @@ def test_it_never_falls_below_a_tenth_and_comes_back_from_there() -> None:
 
 @given(st.lists(st.floats(0.01, 40.0), max_size=40))
 def test_it_stays_within_its_bounds_and_grows_between_refusals(gaps: list[float]) -> None:
-    share, now = Share(window=1.0), 0.0
+    share, now = RateShare(window=1.0), 0.0
     for gap in gaps:
         steps = [share.at(now + gap * step / 10) for step in range(11)]
         assert all(0.1 <= earlier <= later <= 1.0 for earlier, later in pairwise(steps))
@@ -108,7 +108,7 @@ def test_it_stays_within_its_bounds_and_grows_between_refusals(gaps: list[float]
 
 
 def test_a_longer_window_stretches_it_all() -> None:
-    second, long = Share(window=1.0), Share(window=5.0)
+    second, long = RateShare(window=1.0), RateShare(window=5.0)
     second.refused(sent=0.0, now=0.0)
     long.refused(sent=0.0, now=0.0)
     assert long.at(50.0) == second.at(10.0)

@@ -18,12 +18,12 @@ def test_never_more_than_the_capacity_and_in_order() -> None:
         async def work(number: int) -> None:
             slot = await slots.acquire()
             order.append(number)
-            assert slots.running <= 2
+            assert slots.taken <= 2
             await asyncio.sleep(1)
             slot.release()
 
         await asyncio.gather(*(work(number) for number in range(7)))
-        assert (slots.running, slots.waiting, slots.most_running) == (0, 0, 2)
+        assert (slots.taken, slots.waiting, slots.most_taken) == (0, 0, 2)
         return order
 
     assert run(main()) == list(range(7))
@@ -46,8 +46,8 @@ def test_cancelling_at_any_moment_leaks_no_slot(cancel_at: list[float]) -> None:
         for task, moment in zip(tasks, cancel_at, strict=True):
             loop.call_later(moment, task.cancel)
         await asyncio.wait(tasks)
-        assert (slots.running, slots.waiting) == (0, 0)
-        assert slots.most_running <= 3
+        assert (slots.taken, slots.waiting) == (0, 0)
+        assert slots.most_taken <= 3
 
     run(main())
 
@@ -62,7 +62,7 @@ def test_cancelled_in_the_very_turn_of_its_hand_over_it_passes_the_slot_on() -> 
         second.cancel()
         await asyncio.wait({second})
         (await third).release()
-        assert slots.running == 0
+        assert slots.taken == 0
 
     run(main())
 
@@ -77,7 +77,7 @@ def test_cancelled_and_freed_in_one_turn_it_is_a_cancellation_like_any_other() -
         first.release()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert (slots.running, slots.waiting) == (0, 0)
+        assert (slots.taken, slots.waiting) == (0, 0)
 
     run(main())
 
@@ -86,12 +86,12 @@ def test_an_adopted_slot_is_no_longer_the_timers() -> None:
     async def main() -> None:
         slots = Slots(1)
         slot = slots.adopt("task-1")
-        slot.keep_for(30)
+        slot.hold_for(30)
         assert slots.adopt("task-1") is slot
         await asyncio.sleep(100)
-        assert slots.running == 1
+        assert slots.taken == 1
         slot.release()
-        assert slots.running == 0
+        assert slots.taken == 0
 
     run(main())
 
@@ -102,9 +102,9 @@ def test_a_task_that_runs_in_a_slot_already_takes_no_second_one() -> None:
         watched = slots.adopt("task")
         (await slots.acquire()).name("task")
         assert slots.adopt("task") is watched
-        assert (slots.running, slots.occupied) == (1, 1)
+        assert (slots.taken, slots.running) == (1, 1)
         watched.release()
-        assert (slots.running, slots.occupied, slots.named) == (0, 0, {})
+        assert (slots.taken, slots.running, slots.named) == (0, 0, {})
 
     run(main())
 
@@ -115,7 +115,7 @@ def test_giving_back_twice_counts_once() -> None:
         slot, other = await slots.acquire(), await slots.acquire()
         slot.release()
         slot.release()
-        assert slots.running == 1
+        assert slots.taken == 1
         other.release()
 
     run(main())
@@ -128,7 +128,7 @@ def test_a_running_task_is_adopted_over_the_capacity_and_only_once() -> None:
         own.name("task-1")
         assert slots.adopt("task-1") is own
         resumed = slots.adopt("task-2")
-        assert slots.running == 2
+        assert slots.taken == 2
         waiting = asyncio.create_task(slots.acquire())
         resumed.release()
         await asyncio.sleep(0)
@@ -144,8 +144,8 @@ def test_kept_for_a_while_it_comes_back_by_itself() -> None:
     async def main() -> None:
         slots = Slots(1)
         slot = await slots.acquire()
-        slot.keep_for(180)
-        assert slot.handed_on
+        slot.hold_for(180)
+        assert slot.transferred
         loop = asyncio.get_running_loop()
         before = loop.time()
         (await slots.acquire()).release()
@@ -158,19 +158,19 @@ def test_taken_back_for_a_create_in_doubt_nothing_counts_as_running_in_it() -> N
     async def main() -> None:
         slots = Slots(3)
         slot = await slots.acquire(model="A")
-        slot.keep_for(180, "in doubt")
-        assert (slots.running, slots.occupied, slots.cap("A").occupied) == (1, 1, 1)
+        slot.hold_for(180, "in doubt")
+        assert (slots.taken, slots.running, slots.cap("A").running) == (1, 1, 1)
         for _ in range(2):
-            assert slot.take_back()
-            assert (slots.running, slots.occupied, slots.cap("A").occupied, slot.handed_on) == (1, 0, 0, False)
+            assert slot.reclaim()
+            assert (slots.taken, slots.running, slots.cap("A").running, slot.transferred) == (1, 0, 0, False)
         slots.refused("A")
-        assert slots.cap("A").learnt == 0  # the service has room for no more than runs
+        assert slots.cap("A").learned_cap == 0  # the service has room for no more than runs
         await asyncio.sleep(200)
-        assert slots.running == 1  # its timer has ended
+        assert slots.taken == 1  # its timer has ended
         slot.name("task-1")
-        assert (slots.occupied, slots.cap("A").occupied) == (1, 1)
+        assert (slots.running, slots.cap("A").running) == (1, 1)
         slot.release()
-        assert (slots.running, slots.occupied, slots.cap("A").occupied, slots.named) == (0, 0, 0, {})
+        assert (slots.taken, slots.running, slots.cap("A").running, slots.named) == (0, 0, 0, {})
 
     run(main())
 
@@ -179,10 +179,10 @@ def test_a_slot_that_its_timer_gave_back_is_not_taken_back() -> None:
     async def main() -> None:
         slots = Slots(1)
         slot = await slots.acquire()
-        slot.keep_for(180)
+        slot.hold_for(180)
         await asyncio.sleep(181)
-        assert not slot.take_back()
-        assert (slots.running, slots.occupied) == (0, 0)
+        assert not slot.reclaim()
+        assert (slots.taken, slots.running) == (0, 0)
 
     run(main())
 
@@ -191,16 +191,16 @@ def test_handed_on_again_it_has_one_timer_and_one_name_and_counts_once() -> None
     async def main() -> None:
         slots = Slots(2)
         slot = await slots.acquire()
-        slot.keep_for(10, "first")
-        slot.keep_for(60, "second")
-        assert (slots.occupied, slots.named) == (1, {"second": slot})
+        slot.hold_for(10, "first")
+        slot.hold_for(60, "second")
+        assert (slots.running, slots.named) == (1, {"second": slot})
         await asyncio.sleep(30)
-        assert slots.running == 1  # the first timer has ended with it
+        assert slots.taken == 1  # the first timer has ended with it
         slot.name("task-1")
         await asyncio.sleep(60)
-        assert (slots.running, slots.occupied, slots.named) == (1, 1, {"task-1": slot})
+        assert (slots.taken, slots.running, slots.named) == (1, 1, {"task-1": slot})
         slot.release()
-        assert (slots.running, slots.occupied, slots.named) == (0, 0, {})
+        assert (slots.taken, slots.running, slots.named) == (0, 0, {})
 
     run(main())
 
@@ -209,11 +209,11 @@ def test_released_before_its_timer_ends_it_comes_back_once() -> None:
     async def main() -> None:
         slots = Slots(2)
         slot, other = await slots.acquire(), await slots.acquire()
-        slot.keep_for(30)
+        slot.hold_for(30)
         slot.release()
         again = await slots.acquire()
         await asyncio.sleep(60)
-        assert slots.running == 2
+        assert slots.taken == 2
         other.release()
         again.release()
 
@@ -223,12 +223,12 @@ def test_released_before_its_timer_ends_it_comes_back_once() -> None:
 def test_an_earlier_processs_create_in_doubt_takes_one_slot_however_many_find_it() -> None:
     async def main() -> None:
         slots = Slots(1)
-        slots.keep_for("job", 100, model="A")
-        slots.keep_for("job", 500, model="A")
-        slots.keep_for("other", 100)
-        assert (slots.running, slots.occupied, slots.cap("A").running) == (2, 2, 1)
+        slots.hold_for("job", 100, model="A")
+        slots.hold_for("job", 500, model="A")
+        slots.hold_for("other", 100)
+        assert (slots.taken, slots.running, slots.cap("A").taken) == (2, 2, 1)
         await asyncio.sleep(101)
-        assert (slots.running, slots.occupied, slots.named) == (0, 0, {})
+        assert (slots.taken, slots.running, slots.named) == (0, 0, {})
 
     run(main())
 
@@ -240,9 +240,9 @@ def test_a_create_refused_within_leaves_its_slot_to_its_taker() -> None:
         first.name("task-1")
         second.name("task-2")
         second.refused_within()
-        assert (slots.running, slots.occupied, slots.cap("A").learnt) == (2, 1, 1)
+        assert (slots.taken, slots.running, slots.cap("A").learned_cap) == (2, 1, 1)
         second.release()
-        assert (slots.running, slots.occupied) == (1, 1)
+        assert (slots.taken, slots.running) == (1, 1)
 
     run(main())
 
@@ -271,7 +271,7 @@ def test_a_refusal_tells_the_services_own_cap() -> None:
         refused, not_sent = await slots.acquire(), await slots.acquire()
         slots.refused()
         refused.release()
-        assert (slots.learnt, slots.in_force) == (3, 3)
+        assert (slots.learned_cap, slots.effective_limit) == (3, 3)
         assert not_sent.is_too_many  # it would be refused as well
         not_sent.release()
         assert not running[0].is_too_many
@@ -294,7 +294,7 @@ def test_without_a_place_one_more_is_tried_now_and_then() -> None:
     async def main() -> None:
         slots, loop = Slots(4), asyncio.get_running_loop()
         slots.refused()  # others have taken every place
-        assert slots.in_force == 0
+        assert slots.effective_limit == 0
         began = loop.time()
         (await slots.acquire()).release()
         assert loop.time() - began == pytest.approx(PROBE_S, abs=0.01)
@@ -306,7 +306,7 @@ def test_without_a_place_one_more_is_tried_now_and_then() -> None:
         assert loop.time() - began < PROBE_S + 1
         (await waiting).release()
         slots.refused()
-        assert slots.learnt == 1
+        assert slots.learned_cap == 1
 
     run(main())
 
@@ -345,17 +345,17 @@ def test_where_tasks_are_refused_after_their_create_an_accepted_one_proves_no_ro
         began = asyncio.get_running_loop().time()
         waiting = [asyncio.create_task(accepted()) for _ in range(6)]
         await asyncio.sleep(LATE_PROBE_S - 1)
-        assert (slots.running, slots.cap("h3").learnt) == (3, 3)
+        assert (slots.taken, slots.cap("h3").learned_cap) == (3, 3)
         await asyncio.sleep(2)
-        assert (slots.running, slots.cap("h3").learnt) == (4, 4)  # one, and no more because it was accepted
+        assert (slots.taken, slots.cap("h3").learned_cap) == (4, 4)  # one, and no more because it was accepted
         await asyncio.sleep(HEARD_S - 2)
-        assert slots.running == 4
+        assert slots.taken == 4
         await asyncio.sleep(2)
-        assert slots.running == 5  # the one before has found room
+        assert slots.taken == 5  # the one before has found room
         slots.named["task-5"].refused_within()
         slots.named["task-5"].release()
         await asyncio.sleep(LATE_PROBE_S - 2)
-        assert slots.running == 4
+        assert slots.taken == 4
         await asyncio.gather(*waiting)
         assert asyncio.get_running_loop().time() - began < 2 * LATE_PROBE_S + 6 * HEARD_S
 
@@ -369,12 +369,12 @@ def test_what_the_service_takes_after_all_is_learnt_as_well() -> None:
         one.name("task-1")
         slots.refused()  # before the answers of two that were sent earlier
         two.name("task-2")
-        assert slots.learnt == 2
+        assert slots.learned_cap == 2
         three.name("task-3")
-        assert slots.learnt is None  # no less than the capacity
+        assert slots.learned_cap is None  # no less than the capacity
         for slot in (one, two, three):
             slot.release()
-        assert (slots.running, slots.occupied) == (0, 0)
+        assert (slots.taken, slots.running) == (0, 0)
 
     run(main())
 
@@ -419,7 +419,7 @@ def test_whatever_the_services_cap_everything_gets_its_turn_and_refusals_are_few
             for number in range(jobs):
                 group.create_task(job(number))
         took = loop.time() - began
-        assert (slots.running, slots.occupied, slots.waiting) == (0, 0, 0)
+        assert (slots.taken, slots.running, slots.waiting) == (0, 0, 0)
         assert refusals <= capacity + took / PROBE_S + 1
         assert took <= strangers + PROBE_S + 60 * (jobs / min(capacity, 6) + 2) + 10
 
@@ -429,14 +429,14 @@ def test_whatever_the_services_cap_everything_gets_its_turn_and_refusals_are_few
 def test_what_is_proven_is_what_the_service_has_taken_or_refused_to_pass() -> None:
     async def main() -> None:
         slots = Slots(5)
-        assert slots.proven == 1
+        assert slots.confirmed_capacity == 1
         running = [await slots.acquire() for _ in range(4)]
         for number, slot in enumerate(running[:3]):
             slot.name(f"task-{number}")
-        assert slots.proven == 3
+        assert slots.confirmed_capacity == 3
         running[0].release()
         slots.refused()
-        assert (slots.in_force, slots.proven) == (2, 2)
+        assert (slots.effective_limit, slots.confirmed_capacity) == (2, 2)
 
     run(main())
 
@@ -466,7 +466,7 @@ def test_one_that_waits_for_its_models_room_lets_other_models_pass() -> None:
         slots = Slots(10)
         (running := await slots.acquire(model="A")).name("task-1")
         slots.refused("A")
-        assert (slots.learnt_of_models, slots.learnt) == ({"A": 1}, None)
+        assert (slots.learned_model_caps, slots.learned_cap) == ({"A": 1}, None)
         waiting = [asyncio.create_task(slots.acquire(model="A")) for _ in range(2)]
         await asyncio.sleep(0)
         other = await slots.acquire(model="B")
@@ -478,7 +478,7 @@ def test_one_that_waits_for_its_models_room_lets_other_models_pass() -> None:
         (await waiting[0]).release()
         (await waiting[1]).release()
         other.release()
-        assert (slots.running, slots.waiting) == (0, 0)
+        assert (slots.taken, slots.waiting) == (0, 0)
 
     run(main())
 
@@ -521,7 +521,7 @@ def test_who_waits_for_a_models_room_alone_is_told() -> None:
         ]
         await asyncio.sleep(0)
         assert told == []
-        slots.cap("A").occupied = 1  # the service takes one
+        slots.cap("A").running = 1  # the service takes one
         slots.refused("A")
         assert told == ["before"]
         tasks.append(asyncio.create_task(slots.acquire(model="A", held_up=lambda: told.append("after"))))
@@ -544,7 +544,7 @@ def test_a_models_cap_is_forgotten_as_more_of_its_creates_are_accepted() -> None
         for number in (2, 3):
             (await slots.acquire(model="A")).name(f"task-{number}")
         assert loop.time() - began == pytest.approx(FIRST_PROBE_S, abs=0.01)
-        assert slots.learnt_of_models == {}
+        assert slots.learned_model_caps == {}
 
     run(main())
 
@@ -643,6 +643,6 @@ def test_with_models_no_slot_is_lost_and_nobody_waits_beside_room(
         if tasks:
             done, _ = await asyncio.wait(tasks)
             assert all(task.cancelled() or task.exception() is None for task in done)
-        assert (slots.running, slots.occupied, slots.waiting, slots._queues) == (0, 0, 0, {})
+        assert (slots.taken, slots.running, slots.waiting, slots._queues) == (0, 0, 0, {})
 
     run(main())

@@ -44,7 +44,7 @@ def made(cls: type[AigcError]) -> AigcError:
     else:
         error = cls("told")
     error.partial = IMAGE
-    return error.about(job_id="shot-1/image", task_id="4-1", action="CreateAigcImageTask")
+    return error.with_context(job_id="shot-1/image", task_id="4-1", action="CreateAigcImageTask")
 
 
 def copies(value: object) -> list[object]:

@@ -65,7 +65,7 @@ def test_the_ids_are_in_the_text(cls: type[AigcError]) -> None:
     error.request_id = "r-1"
     text = "Some.Code: why" if issubclass(cls, ServiceError) else "why"
     assert str(error) == f"{text} [request r-1]"
-    error.about(job_id="shot/image", task_id="4-1", action="CreateAigcImageTask")
+    error.with_context(job_id="shot/image", task_id="4-1", action="CreateAigcImageTask")
     assert str(error) == f"{text} [job shot/image, action CreateAigcImageTask, task 4-1, request r-1]"
     assert error.ids == {"job": "shot/image", "action": "CreateAigcImageTask", "task": "4-1", "request": "r-1"}
 
@@ -77,9 +77,9 @@ def test_without_ids_there_are_no_brackets() -> None:
 
 def test_about_fills_and_never_overwrites() -> None:
     error = AigcError("why", task_id="4-1")
-    assert error.about(job_id="a", task_id="4-2") is error
+    assert error.with_context(job_id="a", task_id="4-2") is error
     assert (error.job_id, error.task_id, error.action) == ("a", "4-1", None)
-    error.about(job_id="b", task_id=None, action="X")
+    error.with_context(job_id="b", task_id=None, action="X")
     assert (error.job_id, error.task_id, error.action) == ("a", "4-1", "X")
 
 
@@ -99,7 +99,7 @@ def test_without_an_exchange_there_is_no_ending() -> None:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_an_error_comes_back_from_its_record_as_it_was(cls: type[AigcError]) -> None:
-    error = made(cls).about(job_id="shot/image", task_id="4-1", action="CreateAigcImageTask")
+    error = made(cls).with_context(job_id="shot/image", task_id="4-1", action="CreateAigcImageTask")
     record = json.loads(json.dumps(to_record(error)))
     again = from_record(record, job_id="shot/image", task_id="4-1")
     assert type(again) is cls

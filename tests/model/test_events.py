@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async import ImageRequest, JobState
-from mps_aigc_async.ledger.reading import reading
+from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.model import events
 from mps_aigc_async.model.events import Event, Events, Planned, Submitted
 from mps_aigc_async.model.states import Kind
@@ -147,7 +147,7 @@ def test_an_interrupt_in_a_listener_ends_the_program_and_no_job_in_its_middle(
 
     with pytest.raises(kind):
         run(main())
-    with reading(path) as kept:
-        [(_, [job])] = kept.requests()
+    with open_snapshot(path) as snapshot:
+        [(_, [job])] = snapshot.requests()
     assert job.state is not JobState.INTENT
     assert (job.task_id is not None) == bool(accepted(service, "CreateAigcImageTask"))

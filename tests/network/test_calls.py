@@ -79,7 +79,7 @@ def test_a_fault_before_the_first_byte_fails_the_job_and_is_not_repeated(
             assert (caught.value.__cause__, caught.value.__context__) == (None, None)
             assert SECRET not in str(caught.value)
             assert await client.counts() == {JobState.FAILED: 1}
-            assert client.statistics().slots[Kind.IMAGE].running == 0
+            assert client.statistics().slots[Kind.IMAGE].taken == 0
             with pytest.raises(UnexpectedError):  # as the ledger has it
                 await client.generate(CAT)
 

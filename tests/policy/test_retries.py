@@ -14,7 +14,7 @@ from mps_aigc_async.model.errors import (
     TransportError,
 )
 from mps_aigc_async.model.states import Ending
-from mps_aigc_async.policy.retries import AFTER, RetryPolicy, clock_is_off, may_repeat
+from mps_aigc_async.policy.retries import CONSEQUENCES, RetryPolicy, clock_is_off, may_repeat
 
 NEVER_DELIVERED = TransportError("refused", ending=Ending.NEVER_DELIVERED)
 THROTTLED = Throttled("RequestLimitExceeded", "", ending=Ending.REFUSED_FOR_NOW)
@@ -22,7 +22,7 @@ BUSY = TooManyTasks("LimitExceeded.CreateTask", "", ending=Ending.REFUSED_FOR_NO
 
 
 def test_every_ending_has_its_row() -> None:
-    assert set(AFTER) == set(Ending)
+    assert set(CONSEQUENCES) == set(Ending)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_what_follows_from_each_ending(
     error = ServiceError("Some.Code", "", ending=ending)
     assert may_repeat(error, reads=True) is read_again
     assert may_repeat(error, reads=False) is create_again
-    assert AFTER[ending].stops_creating is stops_creating
+    assert CONSEQUENCES[ending].stops_creating is stops_creating
 
 
 def test_a_create_of_unknown_outcome_is_not_sent_again() -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.policy.tempo import FEWEST, KEPT, LEAST_SPEED, MOST_SORTS, TRUSTED_AFTER, Adaptive, Fixed, Tempo
+from mps_aigc_async.policy.tempo import FEWEST, KEPT, LEAST_SPEED, MOST_COHORTS, TRUSTED_AFTER, Adaptive, Fixed, Tempo
 
 INTERVAL_S = 5.0
-SORT = "video of a model"
+COHORT = "video of a model"
 
 
 def log_normal(median: float, sigma: float, seed: int = 1) -> Callable[[int], list[float]]:
@@ -22,11 +22,11 @@ def log_normal(median: float, sigma: float, seed: int = 1) -> Callable[[int], li
     return lambda number: [median * exp(sigma * random.gauss(0, 1)) for _ in range(number)]
 
 
-def plan(tempo: Tempo, sort: str = SORT, interval_s: float = INTERVAL_S) -> Iterable[float]:
+def plan(tempo: Tempo, cohort: str = COHORT, interval_s: float = INTERVAL_S) -> Iterable[float]:
     """The ages at which a task is asked about for as long as it runs."""
     age = 0.0
     while True:
-        age = tempo.next_age(sort, age, interval_s)
+        age = tempo.next_age(cohort, age, interval_s)
         yield age
 
 
@@ -37,7 +37,7 @@ def played(tempo: Tempo, durations: Iterable[float]) -> tuple[float, float]:
         before = 0.0
         for number, age in enumerate(plan(tempo), start=1):
             if age >= duration:
-                tempo.ended(SORT, after=before, by=age)
+                tempo.ended(COHORT, after=before, by=age)
                 delays.append(age - duration)
                 polls.append(number)
                 break
@@ -47,7 +47,7 @@ def played(tempo: Tempo, durations: Iterable[float]) -> tuple[float, float]:
 
 def test_the_fixed_tempo_asks_every_interval() -> None:
     tempo = Fixed()
-    tempo.ended(SORT, after=100, by=105)
+    tempo.ended(COHORT, after=100, by=105)
     assert list(islice(plan(tempo), 3)) == [5.0, 10.0, 15.0]
 
 
@@ -79,7 +79,7 @@ def test_what_has_been_seen_brings_the_delay_near_the_least_possible(median: flo
     [
         log_normal(232, 0.05)(300) + log_normal(60, 0.05)(300),
         log_normal(104, 0.1)(300) + log_normal(400, 0.1)(300),
-        [duration for _ in range(3) for sort in (60, 232) for duration in log_normal(sort, 0.05)(100)],
+        [duration for _ in range(3) for usual_s in (60, 232) for duration in log_normal(usual_s, 0.05)(100)],
         [Random(number).uniform(5, 900) if number % 50 == 0 else 230.0 + number % 7 for number in range(600)],
         [Random(number).uniform(20, 400) for number in range(600)],
         [Random(number).uniform(2, 6) for number in range(600)],
@@ -104,17 +104,17 @@ def test_one_that_outlives_all_that_were_seen_is_asked_about_every_interval(spre
 
 def test_it_remembers_so_many_sorts_and_no_more() -> None:
     tempo = Adaptive()
-    for number in range(2 * MOST_SORTS):
+    for number in range(2 * MOST_COHORTS):
         for _ in range(FEWEST):
             tempo.ended(number, after=100, by=101)
-    assert len(tempo._sorts) == MOST_SORTS
-    assert tempo.next_age(2 * MOST_SORTS - 1, 0.0, INTERVAL_S) != INTERVAL_S
+    assert len(tempo._cohorts) == MOST_COHORTS
+    assert tempo.next_age(2 * MOST_COHORTS - 1, 0.0, INTERVAL_S) != INTERVAL_S
     assert tempo.next_age(0, 0.0, INTERVAL_S) == INTERVAL_S
 
 
 def test_it_forgets_the_sort_whose_tasks_ended_last_and_not_the_one_that_came_first() -> None:
     tempo = Adaptive()
-    for number in [*range(MOST_SORTS), 0, MOST_SORTS]:
+    for number in [*range(MOST_COHORTS), 0, MOST_COHORTS]:
         for _ in range(FEWEST):
             tempo.ended(number, after=100, by=101)
     assert tempo.next_age(0, 0.0, INTERVAL_S) != INTERVAL_S
@@ -125,8 +125,8 @@ def test_it_forgets_the_sort_whose_tasks_ended_last_and_not_the_one_that_came_fi
 def test_an_end_that_no_clock_could_have_told_teaches_nothing(after: float, by: float) -> None:
     tempo = Adaptive()
     for _ in range(FEWEST):
-        tempo.ended(SORT, after, by)
-    assert tempo.next_age(SORT, 0.0, INTERVAL_S) == INTERVAL_S
+        tempo.ended(COHORT, after, by)
+    assert tempo.next_age(COHORT, 0.0, INTERVAL_S) == INTERVAL_S
 
 
 def test_it_forgets_what_a_service_did_long_ago() -> None:
@@ -135,7 +135,7 @@ def test_it_forgets_what_a_service_did_long_ago() -> None:
     latest = log_normal(60, 0.05)(KEPT)
     for ends in (tempo, other):
         for duration in latest:
-            ends.ended(SORT, after=duration - 1, by=duration + 1)
+            ends.ended(COHORT, after=duration - 1, by=duration + 1)
     assert list(islice(plan(tempo), 20)) == pytest.approx(list(islice(plan(other), 20)), rel=0.01)
 
 
@@ -149,8 +149,8 @@ def test_whatever_it_has_seen_time_goes_on_and_no_age_goes_without_polls(
 ) -> None:
     tempo = Adaptive()
     for after, by in ends:  # also what no clock could have told, such as an end before the beginning
-        tempo.ended(SORT, after, by)
-    asked = [tempo.next_age(SORT, age, interval_s) for age in sorted(ages)]
+        tempo.ended(COHORT, after, by)
+    asked = [tempo.next_age(COHORT, age, interval_s) for age in sorted(ages)]
     assert asked == sorted(asked)
     for age, next_age in zip(sorted(ages), asked, strict=True):
         assert age < next_age <= age + 1.001 * interval_s / LEAST_SPEED

@@ -17,7 +17,7 @@ from .schema import APPLICATION_ID, COLUMNS, FACT, VERSION, WRITER, Row, from_ro
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
-IN_FOLDER: Final = "ledger.db"
+LEDGER_FILE: Final = "ledger.db"
 """The ledger's name in the folder of a batch."""
 
 Census = Mapping[tuple[Kind, JobState], int]
@@ -41,7 +41,7 @@ def paid_and_unsaved(jobs: Census) -> int:
     return sum(of_state(jobs, state) for state in PAID)
 
 
-class Reading:
+class LedgerSnapshot:
     """One moment of a ledger: what is written meanwhile is not seen. Made by `reading`."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -120,10 +120,10 @@ def readable(rows: Iterable[Row]) -> Iterator[JobRecord]:
 
 
 @contextmanager
-def reading(ledger: Path) -> Iterator[Reading]:
+def open_snapshot(ledger: Path) -> Iterator[LedgerSnapshot]:
     """Read a ledger file. Raises LedgerError for a file that is not there, no ledger, or of a newer version."""
     if not ledger.is_file():
-        raise LedgerError(f"there is no ledger {ledger}: `mps-aigc run … --out DIR` keeps one as DIR/{IN_FOLDER}")
+        raise LedgerError(f"there is no ledger {ledger}: `mps-aigc run … --out DIR` keeps one as DIR/{LEDGER_FILE}")
     # A ledger that nobody writes has no WAL beside it. Immutable then, or SQLite would leave an empty one there, and
     # could not read from a folder that is read-only.
     # SQLite keeps it beside the file itself, not beside a symlink to it.
@@ -137,7 +137,7 @@ def reading(ledger: Path) -> Iterator[Reading]:
             database.text_factory = text_or_bytes
             database.execute("BEGIN")
             _check(ledger, database)
-            yield Reading(database)
+            yield LedgerSnapshot(database)
     except sqlite3.Error as error:
         _check_undisturbed(ledger, before)
         raise LedgerError(

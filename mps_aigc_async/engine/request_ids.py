@@ -11,17 +11,17 @@ SHELVES: Final = 1024
 """A number put on its shelf moves those behind it: of a million numbers, a thousandth are on one shelf."""
 
 
-class Names:
+class RequestIds:
     """Gives each request of a batch its id: its own, or its content's digest and occurrence."""
 
     def __init__(self) -> None:
         self._seen = Occurrences()
 
-    def name(self, request: Request) -> str:
+    def id_for(self, request: Request) -> str:
         """
         >>> from mps_aigc_async.model.requests import ImageRequest
-        >>> names = Names()
-        >>> [names.name(ImageRequest(prompt="a cat")) for _ in range(2)]
+        >>> ids = RequestIds()
+        >>> [ids.id_for(ImageRequest(prompt="a cat")) for _ in range(2)]
         ['image-de4d7d1a2f60', 'image-de4d7d1a2f60-2']
         """
         if request.id is not None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
-from mps_aigc_async.ledger.reading import LedgerChanged, Reading, of_state, reading
 from mps_aigc_async.ledger.schema import COLUMNS, CREATE, MIGRATIONS, VERSION, to_row
+from mps_aigc_async.ledger.snapshot import LedgerChanged, LedgerSnapshot, of_state, open_snapshot
 from mps_aigc_async.model.errors import LedgerError
 from mps_aigc_async.model.results import Usage
 from mps_aigc_async.model.states import JobState, Kind
@@ -39,8 +39,8 @@ async def test_requests_come_whole_and_in_the_order_of_planning(tmp_path: Path) 
     rows = [job("b"), job("a"), job("b", Kind.VIDEO), job("a/1"), job("a", Kind.VIDEO)]
     async with written(path, *rows) as ledger:
         await ledger.put(rows[1].moved(JobState.INTENT, intent_at=2.0))  # written anew, it keeps its place
-        with reading(path) as kept:
-            found = [(name, [row.kind for row in jobs]) for name, jobs in kept.requests()]
+        with open_snapshot(path) as snapshot:
+            found = [(name, [row.kind for row in jobs]) for name, jobs in snapshot.requests()]
     both = [Kind.IMAGE, Kind.VIDEO]
     assert found == [("b", both), ("a", both), ("a/1", [Kind.IMAGE])]
 
@@ -49,9 +49,9 @@ async def test_counts_and_owner(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     async with written(path, job("a"), job("b"), job("a", Kind.VIDEO)):
         pass
-    with reading(path) as kept:
-        census = kept.census()
-        assert kept.owner() == OWNER
+    with open_snapshot(path) as snapshot:
+        census = snapshot.census()
+        assert snapshot.owner() == OWNER
     assert census == {(Kind.IMAGE, JobState.PLANNED): 2, (Kind.VIDEO, JobState.PLANNED): 1}
     assert (of_state(census, JobState.PLANNED), of_state(census, JobState.FAILED)) == (3, 0)
     assert {file.name for file in tmp_path.iterdir()} == {"ledger.db"}
@@ -69,39 +69,39 @@ async def test_what_is_done_and_not_saved_is_told_with_the_first_end_of_its_urls
             ("e", JobState.SUBMITTED, None),
         ]
     ]
-    async with written(path, *done), _reading(path) as kept:
-        assert kept.unsaved() == (3, 200.0)
-    async with written(tmp_path / "none.db", job("a")), _reading(tmp_path / "none.db") as kept:
-        assert kept.unsaved() == (0, None)
+    async with written(path, *done), _reading(path) as snapshot:
+        assert snapshot.unsaved() == (3, 200.0)
+    async with written(tmp_path / "none.db", job("a")), _reading(tmp_path / "none.db") as snapshot:
+        assert snapshot.unsaved() == (0, None)
 
 
 @asynccontextmanager
-async def _reading(path: Path) -> AsyncIterator[Reading]:
-    with reading(path) as kept:
-        yield kept
+async def _reading(path: Path) -> AsyncIterator[LedgerSnapshot]:
+    with open_snapshot(path) as snapshot:
+        yield snapshot
 
 
 async def test_what_is_written_meanwhile_is_not_seen(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     async with written(path, job("a")) as ledger:
-        with reading(path) as kept:
-            assert of_state(kept.census(), JobState.PLANNED) == 1
+        with open_snapshot(path) as snapshot:
+            assert of_state(snapshot.census(), JobState.PLANNED) == 1
             await ledger.put(job("b"))
-            assert [name for name, _ in kept.requests()] == ["a"]
+            assert [name for name, _ in snapshot.requests()] == ["a"]
 
 
 async def test_a_writer_that_comes_while_a_still_ledger_is_read_is_told(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     async with written(path, job("a")):
         pass
-    disturbed = reading(path)
+    disturbed = open_snapshot(path)
     disturbed.__enter__().census()
     async with written(path, job("b")):
         pass
     with pytest.raises(LedgerChanged, match="was written while it was read"):
         disturbed.__exit__(None, None, None)
-    with reading(path) as kept:
-        assert [name for name, _ in kept.requests()] == ["a", "b"]
+    with open_snapshot(path) as snapshot:
+        assert [name for name, _ in snapshot.requests()] == ["a", "b"]
 
 
 FIRST_NEW: Mapping[int, str] = {1: "filled_in", 2: "session_id", 3: "bare_file_ids", 4: "bare_file_ids"}
@@ -132,15 +132,15 @@ async def test_a_ledger_of_the_first_version_is_read_as_it_is_and_written_as_a_c
     before = job("a").moved(JobState.INTENT, intent_at=2.0).moved(JobState.SUBMITTED, task_id="4-1", submitted_at=3.0)
     first_version(path, before)
     untouched = path.read_bytes()
-    with reading(path) as kept:
-        assert list(kept.requests()) == [("a", [before])]
+    with open_snapshot(path) as snapshot:
+        assert list(snapshot.requests()) == [("a", [before])]
     assert path.read_bytes() == untouched
     async with written(path) as ledger:
         assert await ledger.get("a/image") == before
         later = replace(before, attempts=2, filled_in={"model_name": "Kling"}, sent_at=2.5, running_at=4.0)
         await ledger.put(later)
-    with reading(path) as kept:
-        assert list(kept.requests()) == [("a", [later])]
+    with open_snapshot(path) as snapshot:
+        assert list(snapshot.requests()) == [("a", [later])]
 
 
 @pytest.mark.parametrize("version", FIRST_NEW)
@@ -151,8 +151,8 @@ async def test_a_ledger_of_an_older_version_is_read_and_becomes_a_current_one(tm
     if version >= 3:
         before = replace(before, session_id="s", file_ids=("7",))
     older_version(version, path, before)
-    with reading(path) as kept:
-        assert list(kept.requests()) == [("a", [before])]
+    with open_snapshot(path) as snapshot:
+        assert list(snapshot.requests()) == [("a", [before])]
     async with written(path) as ledger:
         assert await ledger.get("a/image") == before
         later = before.moved(
@@ -168,8 +168,8 @@ async def test_a_ledger_of_an_older_version_is_read_and_becomes_a_current_one(tm
         await ledger.put(later)
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (VERSION,)
-    with reading(path) as kept:
-        assert list(kept.requests()) == [("a", [later])]
+    with open_snapshot(path) as snapshot:
+        assert list(snapshot.requests()) == [("a", [later])]
 
 
 async def test_a_ledger_of_the_first_version_and_another_owner_stays_as_it_is(tmp_path: Path) -> None:
@@ -197,15 +197,15 @@ async def test_what_cannot_be_read_is_refused(tmp_path: Path, statement: str, sa
     with closing(sqlite3.connect(path)) as database:
         database.execute(statement)
         database.commit()
-    with pytest.raises(LedgerError, match=says), reading(path):
+    with pytest.raises(LedgerError, match=says), open_snapshot(path):
         pass
 
 
 def test_a_file_that_is_not_there_or_no_database(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="there is no ledger"), reading(tmp_path / "ledger.db"):
+    with pytest.raises(LedgerError, match="there is no ledger"), open_snapshot(tmp_path / "ledger.db"):
         pass
     (tmp_path / "notes.txt").write_text("my notes\n" * 1000, encoding="utf-8")
-    with pytest.raises(LedgerError, match="cannot be read as a ledger"), reading(tmp_path / "notes.txt"):
+    with pytest.raises(LedgerError, match="cannot be read as a ledger"), open_snapshot(tmp_path / "notes.txt"):
         pass
 
 
@@ -214,15 +214,15 @@ def test_an_empty_file_is_refused_before_its_log_is_lost(tmp_path: Path) -> None
     ledger, log = tmp_path / "ledger.db", tmp_path / "ledger.db-wal"
     ledger.touch()
     log.write_bytes(b"the last jobs")
-    with pytest.raises(LedgerError, match="it is empty"), reading(ledger):
+    with pytest.raises(LedgerError, match="it is empty"), open_snapshot(ledger):
         pass
     assert log.read_bytes() == b"the last jobs"
 
 
 async def test_by_a_symlink_the_rows_that_only_the_log_has_are_read_as_well(tmp_path: Path) -> None:
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "ledger.db").symlink_to(tmp_path / "kept" / "jobs.db")
-    async with written(tmp_path / "kept" / "jobs.db", job("a")):
-        assert (tmp_path / "kept" / "jobs.db-wal").stat().st_size > 0
-        with reading(tmp_path / "ledger.db") as kept:
-            assert [name for name, _ in kept.requests()] == ["a"]
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "ledger.db").symlink_to(tmp_path / "snapshot" / "jobs.db")
+    async with written(tmp_path / "snapshot" / "jobs.db", job("a")):
+        assert (tmp_path / "snapshot" / "jobs.db-wal").stat().st_size > 0
+        with open_snapshot(tmp_path / "ledger.db") as snapshot:
+            assert [name for name, _ in snapshot.requests()] == ["a"]
