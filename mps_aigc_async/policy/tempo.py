@@ -2,14 +2,14 @@
 
 A tempo is a clock: polls come every `interval_s` on it. The fixed one is ours. The adaptive one runs fast at the ages
 at which tasks of the cohort have been seen to end, slowly at others, and as the fixed one beyond them all, so that
-about as many polls tell of the end sooner. How fast: for a task of age t with hazard h(t), the chance to end now given that
-it has not, the best density of checks goes with the square root of h(t) (optimal inspection: Barlow, Hunter and
+about as many polls tell of the end sooner. How fast: for a task of age t with hazard h(t), the chance to end now given
+that it has not, the best density of checks goes with the square root of h(t) (optimal inspection: Barlow, Hunter and
 Proschan 1963; Keller 1974). Its speed is scaled to 1 on average over a task's life, so that it spends the polls that
 the fixed one would.
 
 The hazard comes from the latest ends of the cohort, smoothed on a logarithmic scale. It is trusted by degrees: nothing
-is known of the first task, which the fixed clock serves. The square root is what makes it safe to learn: an age at which
-one of a hundred tasks has ended is asked at a tenth as often as one at which they all do, and not at a hundredth.
+is known of the first task, which the fixed clock serves. The square root is what makes it safe to learn: an age at
+which one of a hundred tasks has ended is asked at a tenth as often as one at which they all do, and not at a hundredth.
 """
 
 from bisect import bisect_right
