@@ -1,8 +1,8 @@
 """Texts of strangers, made fit to be kept and shown: one line, without our secrets and without signatures.
 
 A relay or a proxy may quote a request's headers in its answer, and the answer's texts go into errors, logs, events, the
-ledger and the report. So `Calls.attempt` masks every value and error that an answer or a transport gives it, and nothing
-above has to think of it.
+ledger and the report. So `Calls.attempt` masks every value and error that an answer or a transport gives it, and
+nothing above has to think of it.
 
 A stranger's quotation may be cut, wrapped, escaped or encoded. So a secret is found by its pieces of WIDTH characters,
 in any letter case, in the text as it is, in Base64, and below percent, HTML and backslash escapes.
