@@ -78,8 +78,8 @@ def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:
         raise
     progress = "" if answer.progress is None else f", {answer.progress}%"
     say(f"{visible_line(task_id)}: {visible_line(answer.word)} ({answer.state}{progress})")
-    snapshot = [f"VOD file {file_id}" for file_id in answer.file_ids]
-    for text in (answer.message, answer.resolution, *answer.urls, *answer.videos, *snapshot, *_facts_of(answer)):
+    files = [f"VOD file {file_id}" for file_id in answer.file_ids]
+    for text in (answer.message, answer.resolution, *answer.urls, *answer.videos, *files, *_facts_of(answer)):
         if text:
             say(f"  {visible_line(text)}")
     say(f"  request {visible_line(answer.request_id)}")
@@ -88,7 +88,7 @@ def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:
 
 def _facts_of(answer: TaskStatus) -> Iterator[str]:
     """The service's facts beside a task's results."""
-    times = {"began": answer.begun_at, "ended": answer.finished_at, "snapshot until": answer.lifetime.ends_at}
+    times = {"began": answer.begun_at, "ended": answer.finished_at, "kept until": answer.lifetime.ends_at}
     for what, at in times.items():
         if at is not None:
             yield f"{what} {local_time(at, '%Y-%m-%d %H:%M:%S %z')}"
