@@ -17,7 +17,7 @@ from .engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, 
 from .engine.request_ids import RequestIds
 from .engine.statistics import Statistics
 from .engine.task import AnyTask, Task, within
-from .jobs.poller import Watch
+from .jobs.watch import Watch
 from .ledger import JobRecord, Ledger
 from .model.errors import ClientClosed, ConfigError, InvalidRequest
 from .model.events import Callback, Events

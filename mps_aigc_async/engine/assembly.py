@@ -16,7 +16,9 @@ from ..concurrency.owner import TaskOwner
 from ..config import Config
 from ..credentials.credentials import Credentials, CredentialSource
 from ..credentials.keyring import KeyRing
+from ..jobs.announcer import Announcer
 from ..jobs.chains import Pipelines
+from ..jobs.context import JobContext, Waits
 from ..jobs.jobs import Jobs
 from ..jobs.lookahead import Lookaheads
 from ..jobs.poller import Poller
@@ -165,29 +167,33 @@ class Engine:
         registry = registry_of(ledger)
         trust = SessionTrust(self.dialect.sessions, str(settings.endpoint), ledger, registry.evidence)
         jobs = Jobs(
-            ledger=ledger,
-            calls=self.calls,
-            dialect=self.dialect,
-            limits=self.limits,
-            poller=self.poller,
-            downloads=self.downloads,
-            owner=self.exchanges,
-            work=self.work,
-            registry=registry,
-            listeners=settings.events,
-            clock=self.clock,
-            sessions=Sessions(self.calls, self.dialect, self.clock, trust),
-            store=settings.store,
-            deadlines_s={
-                Kind.IMAGE: timeouts.image_seconds,
-                Kind.VIDEO: timeouts.video_seconds,
-                Kind.AUDIO: timeouts.audio_seconds,
-            },
-            queue_s=timeouts.queue_seconds,
-            save_s=timeouts.save_seconds or inf,
+            JobContext(
+                ledger=ledger,
+                registry=registry,
+                sessions=Sessions(self.calls, self.dialect, self.clock, trust),
+                calls=self.calls,
+                dialect=self.dialect,
+                limits=self.limits,
+                poller=self.poller,
+                downloads=self.downloads,
+                clock=self.clock,
+                announcer=Announcer(settings.events, self.clock.now),
+                exchanges=self.exchanges,
+                work=self.work,
+                store=settings.store,
+                waits=Waits(
+                    running_s={
+                        Kind.IMAGE: timeouts.image_seconds,
+                        Kind.VIDEO: timeouts.video_seconds,
+                        Kind.AUDIO: timeouts.audio_seconds,
+                    },
+                    queue_s=timeouts.queue_seconds,
+                    save_s=timeouts.save_seconds or inf,
+                ),
+            )
         )
         self._jobs.append(jobs)
-        await jobs.resume()
+        await jobs.resuming.resume()
         return Pipelines(jobs, settings.defaults, settings.check, self._ahead, self.clock.now)
 
     def statistics(self) -> Statistics:
@@ -228,7 +234,7 @@ class Engine:
 
     def _leave(self) -> None:
         for jobs in self._jobs:
-            jobs.leave()
+            jobs.resuming.leave()
 
     def _stop_creating(self) -> None:
         for jobs in self._jobs:
@@ -236,7 +242,7 @@ class Engine:
 
     def _hand_over(self) -> None:
         for jobs in self._jobs:
-            jobs.hand_over()
+            jobs.resuming.hand_over()
 
     def _say_what_is_left(self) -> None:
         left, unanswered = self.poller.left, self.exchanges.ended_early

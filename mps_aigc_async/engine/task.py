@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar, cast
 
 from ..concurrency.home import Home
-from ..jobs.poller import Watch
+from ..jobs.watch import Watch
 from ..ledger import JobRecord
 from ..model.errors import TaskTimeout
 from ..model.plain_text import visible_line
@@ -86,4 +86,4 @@ async def within(
         task_id=task_id,
     )
     known = watch()
-    raise error if known is None else known.timed_out(error)
+    raise error if known is None else known.with_status(error)

@@ -91,15 +91,15 @@ class Pipelines:
 
     async def attach(self, kind: Kind, task_id: str) -> JobRecord:
         """A task of another ledger or none, waited for to its end."""
-        return await self._jobs.attach(kind, task_id)
+        return await self._jobs.tasks.attach(kind, task_id)
 
     async def settle(self, job_id: str, how: Settlement) -> JobRecord:
         """The user's word on a job of unknown outcome."""
-        return await self._jobs.settle(job_id, how)
+        return await self._jobs.settling.settle(job_id, how)
 
     async def retry_failed(self) -> list[JobRecord]:
         """The user's word that failed jobs are to be tried again."""
-        return await self._jobs.retry_failed()
+        return await self._jobs.settling.retry_failed()
 
     def unsaved(self) -> AsyncIterator[JobRecord]:
         """The jobs that are paid for and not saved."""
@@ -233,11 +233,12 @@ class Pipelines:
         """Judge what has not begun; what has is paid for, and gone on with whatever the config says by now."""
         kinds = [step.kind for step in steps_of(request)]
         # A chain may have got a step more since it began.
-        if await self._jobs.has_begun(f"{name}/{kinds[0]}") and await self._jobs.exists(f"{name}/{kinds[-1]}"):
+        first, last = await self._jobs.get(f"{name}/{kinds[0]}"), await self._jobs.get(f"{name}/{kinds[-1]}")
+        if first is not None and first.state is not JobState.PLANNED and last is not None:
             return
         self._check(request)
         for other in Kind:
-            if other not in kinds and await self._jobs.exists(f"{name}/{other}"):
+            if other not in kinds and await self._jobs.get(f"{name}/{other}") is not None:
                 raise InvalidRequest(
                     f"the id is taken: the ledger has it with {other}; give the new request another id"
                 )

@@ -1,17 +1,52 @@
 """The creates under way of one opened ledger, whichever of its clients sends them."""
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
-from ..ledger import JobRecord
+from ..ledger import JobRecord, Ledger
+from ..model.errors import LedgerError, ServiceError
+from ..model.states import JobState
+from ..network.calls import Failure
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+MOST_TOLD: Final = 100
+"""Most TaskIds to name when their ledger is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """The service has no room for the task: the create was refused for that, or need not be sent."""
+
+    refusal: ServiceError | None = None
+
+
+CreateOutcome: TypeAlias = JobRecord | NoRoom | Failure
+"""The outcome of one exchange: the submitted job, or the reason why there is none."""
 
 
 @dataclass(slots=True, eq=False)
 class Exchanges:
     """Shared by the clients of an opened ledger: a job in *intent* is in doubt only if none of them is sending it."""
 
-    by_job: dict[str, asyncio.Task[JobRecord]] = field(default_factory=dict)
-    answered: dict[str, str] = field(default_factory=dict)
-    """The job whose create was answered with a TaskId first, until the ledger knows."""
+    by_job: dict[str, asyncio.Task[CreateOutcome]] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+    """By TaskId, the job whose create was answered with it first, until the ledger has it."""
     lost: str = ""
     """The message about a ledger that is out of place; empty while it is in place."""
+
+    async def out_of_place_error(self, ledger: Ledger, error: LedgerError) -> LedgerError:
+        """The error for a ledger that is out of place, with the TaskIds that no other process will find. The first one
+        is logged."""
+        if not self.lost:
+            running = [job.task_id or "" async for job in ledger.in_state(JobState.SUBMITTED)]
+            told = ", ".join(running[:MOST_TOLD]) + (", …" if len(running) > MOST_TOLD else "")
+            self.lost = (
+                f"{error.message}: nothing more is created, because the next run would pay for it again. "
+                f"{f'This process still polls and saves the tasks that run: {told}' if told else 'No task runs'}. "
+                "When it has ended, put the ledger back (restore a backup if it was deleted) before the next run"
+            )
+            _log.error("%s", self.lost)
+        return LedgerError(self.lost)

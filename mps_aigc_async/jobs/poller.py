@@ -6,17 +6,14 @@ its slot is held until then; or until its deadline.
 """
 
 import asyncio
-import heapq
 import logging
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
-from itertools import count
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 from ..concurrency.owner import TaskOwner
 from ..ledger import JobRecord
 from ..ledger.record import request_of
-from ..limits import AccountLimits, HeldBack, SendTime, Slot
+from ..limits import AccountLimits, HeldBack, SendTime
 from ..model.errors import (
     AigcError,
     ClientClosed,
@@ -30,11 +27,13 @@ from ..model.states import Ending, Kind, TaskFault, TaskState
 from ..model.unexpected import as_aigc_error
 from ..network.answer_deadline import GRACE_S
 from ..network.calls import Calls
-from ..policy.deadlines import EMPTY_GRACE_S, Deadline, Patience
+from ..policy.deadlines import EMPTY_GRACE_S
 from ..policy.retries import stops_a_batch
 from ..policy.tempo import Tempo
 from ..wire.dialect import Dialect, TaskStatus
-from .task_ends import NOT_FOUND_MOST, not_found, says_no_task
+from .due_queue import DueQueue
+from .task_ends import NOT_FOUND_MOST, TaskEnd, not_found, says_no_task
+from .watch import Watch
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -53,112 +52,7 @@ own transport may have no bound."""
 LAST_POLL_S: Final = 30.0
 """Seconds that the poll at the deadline may take: as long as the transport waits for each piece of an answer."""
 
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a watched task ended. Times are Unix seconds."""
-
-    status: TaskStatus
-    """It still says DONE for a task that was given up because its result has not come."""
-    seen_at: float
-    """When the answer that said so came."""
-    unfinished_at: float | None
-    """When it was last asked and had not ended. The URLs' life is counted from here: never later than the truth."""
-    running_at: float | None
-    """When a poll first found it running after one had found it waiting; None if there were no such two."""
-
-
-class Follower(Protocol):
-    """Who is told before all others what becomes of a job's task."""
-
-    @property
-    def ledger_in_place(self) -> bool:
-        """Whether the next process will find the ledger that has the jobs' rows."""
-        ...
-
-    def polled(self, job: JobRecord, status: TaskStatus) -> None: ...
-
-    async def ended(self, job: JobRecord, how: Ended | AigcError) -> None:
-        """Awaited before anyone who waits is told: the ledger comes first. An error is the service's last word on the
-        task; a deadline that has passed is none, so that it is not told here."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Watch:
-    """One task being polled."""
-
-    job: JobRecord
-    follower: Follower
-    """One for all jobs: closures for each of 100,000 tasks are what the garbage collector would be busy with."""
-    kind: Kind
-    task_id: str
-    cohort: Hashable
-    """What it has in common with tasks that last about as long."""
-    accepted_at: float | None
-    """When it began to age (Unix seconds), if that is known."""
-    patience: Patience
-    remembered: bool
-    """Whether a ledger will know the task when the client is closed."""
-    unfinished_at: float | None = field(init=False)
-    """When the task was last known not to have ended (Unix seconds), if that is known."""
-    waited: bool = False
-    """Whether a poll has found it in the service's queue."""
-    running_at: float | None = None
-    """When a poll first found it running, if one had found it waiting: else it began at a time that nobody saw."""
-    failures: int = 0
-    """Polls failed in a row."""
-    not_found: int = 0
-    """Polls in a row that the service answered with TaskNotFound."""
-    unexpected: int = 0
-    """Polls in a row that ended with UnexpectedError."""
-    word: str = ""
-    """The task's latest status word."""
-    message: str = ""
-    """The message beside that status."""
-    empty_since: float | None = None
-    """When a poll first found it DONE without a URL and with a reason (on the loop's clock), if it is so still."""
-    odd_word: str | None = None
-    """The latest status that no document knows: told once, not at every poll."""
-    begun: float | None = field(default=None, init=False)
-    """When it began to age, if that is known. This, its age and when it is due are of the loop's clock: the machine's
-    may be put right meanwhile."""
-    known_age: float = field(default=0.0, init=False)
-    """Its age when it was last known not to have ended."""
-    due: float = field(default=0.0, init=False)
-    """When the tempo would have it asked about next."""
-    deadline: Deadline = field(init=False)
-    """When to give up (on the loop's clock)."""
-    slot: Slot = field(init=False, repr=False)
-    _how: Ended | Exception | None = field(default=None, init=False, repr=False)
-    _waiters: tuple[asyncio.Future[Ended], ...] = field(default=(), init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.unfinished_at = self.accepted_at
-        self.deadline = Deadline(self.patience, asyncio.get_running_loop().time())
-
-    def timed_out(self, error: TaskTimeout) -> TaskTimeout:
-        """The error, with the TaskId and the task's latest status."""
-        return error.with_context(task_id=self.task_id).after(self.word, self.message)
-
-    def end(self) -> asyncio.Future[Ended]:
-        """The task's end, for one who waits for it: to cancel this is nobody else's affair."""
-        waiter: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
-        self._waiters = (*(other for other in self._waiters if not other.cancelled()), waiter)
-        if self._how is not None:
-            self.tell(self._how)
-        return waiter
-
-    def tell(self, how: Ended | Exception) -> None:
-        """Tell who waits, and who will ask later."""
-        self._how = how
-        waiters, self._waiters = self._waiters, ()
-        for waiter in waiters:
-            if waiter.cancelled():
-                continue
-            if isinstance(how, Ended):
-                waiter.set_result(how)
-            else:
-                waiter.set_exception(how)
+_STILL_MAY: Final = "; it may still: wait for it again by its TaskId"
 
 
 class Poller:
@@ -185,7 +79,7 @@ class Poller:
         self._watches: dict[tuple[Kind, str], Watch] = {}
         """By kind too: a TaskId that is asked about as an image and as a video is watched twice, because the answer to
         one is no result of the other."""
-        self._queues: dict[Kind, _DueQueue] = {}
+        self._queues: dict[Kind, DueQueue] = {}
         self.is_closed = False
         self._is_cut_off = False
         """Whether the latest polls could not reach the service for a cause that somebody has to correct."""
@@ -205,7 +99,7 @@ class Poller:
     def job_of(self, task_id: str) -> Watch | None:
         """The watch that a job with a row has of a task, whatever its kind. An attached task is no job's."""
         watches = (self._watches.get((kind, task_id)) for kind in Kind)
-        return next((watch for watch in watches if watch is not None and watch.job.submitted_at is not None), None)
+        return next((watch for watch in watches if watch is not None and watch.has_row), None)
 
     def of_request(self, name: str) -> Watch | None:
         """The watch of a request's latest step, while it is polled."""
@@ -225,7 +119,7 @@ class Poller:
             return watch
         now, due_in = asyncio.get_running_loop().time(), 0.0  # a task of unknown age is polled at once
         if watch.accepted_at is not None:
-            watch.begun = now - max(0.0, self._wall() - watch.accepted_at)
+            watch.birth = now - max(0.0, self._wall() - watch.accepted_at)
             due_in = self._due_in(watch)
         self._queue(watch.kind).add(watch, min(due_in, watch.deadline.at - now))
         return watch
@@ -233,9 +127,9 @@ class Poller:
     def _due_in(self, watch: Watch) -> float:
         """Seconds until its next poll; below 0 for one that is overdue, as a task resumed after a while."""
         spacing_s = self._spacing_s(watch.kind)
-        if watch.begun is None:
+        if watch.birth is None:
             return spacing_s
-        watch.due = watch.begun + self._tempo.next_age(watch.cohort, watch.known_age, spacing_s)
+        watch.due = watch.birth + self._tempo.next_age(watch.cohort, watch.last_age, spacing_s)
         return watch.due - asyncio.get_running_loop().time()
 
     def _spacing_s(self, kind: Kind) -> float:
@@ -248,16 +142,16 @@ class Poller:
     def _learn(self, watch: Watch, asked: float, answered: float) -> None:
         """Tell the tempo of an end, if it was asked about when that was due: of a task that ended while nobody could
         ask, as before it was resumed or in an outage, too little is known."""
-        if watch.begun is not None and asked - watch.due <= self._spacing_s(watch.kind):
-            self._tempo.ended(watch.cohort, after=watch.known_age, by=answered - watch.begun)
+        if watch.birth is not None and asked - watch.due <= self._spacing_s(watch.kind):
+            self._tempo.ended(watch.cohort, after=watch.last_age, by=answered - watch.birth)
 
-    def _queue(self, kind: Kind) -> "_DueQueue":
+    def _queue(self, kind: Kind) -> DueQueue:
         if kind not in self._queues:
-            self._queues[kind] = queue = _DueQueue()
+            self._queues[kind] = queue = DueQueue()
             self._owner.start(self._run(kind, queue), f"poller of {kind} tasks")
         return self._queues[kind]
 
-    async def _run(self, kind: Kind, queue: "_DueQueue") -> None:
+    async def _run(self, kind: Kind, queue: DueQueue) -> None:
         """Send each due poll at the next pace. Its answer is awaited aside: a slow one delays no other task's poll."""
         action = self._dialect.describe_action(kind)
         while True:
@@ -288,13 +182,13 @@ class Poller:
         self._heard(watch, status, answered)
         was_empty = watch.empty_since is not None and answered - watch.empty_since >= EMPTY_GRACE_S
         if status.has_ended or was_empty:
-            await self._end(watch, Ended(status, now, watch.unfinished_at, watch.running_at))
+            await self._end(watch, TaskEnd(status, now, watch.unfinished_at, watch.running_at))
             if not status.made_nothing:  # how soon the model refuses says nothing of how long a task lasts
                 self._learn(watch, asked, answered)
             return
         watch.unfinished_at = asked_at
-        if watch.begun is not None:
-            watch.known_age = asked - watch.begun
+        if watch.birth is not None:
+            watch.last_age = asked - watch.birth
         watch.waited = watch.waited or status.state is TaskState.WAITING
         if watch.waited and watch.running_at is None and status.state is TaskState.RUNNING:
             watch.running_at = asked_at
@@ -337,7 +231,7 @@ class Poller:
             _log.warning(
                 "task %s has the unknown status %r: polled on, within its deadline", watch.task_id, status.word
             )
-        watch.follower.polled(watch.job, status)
+        watch.follower.on_poll(watch.job, status)
 
     async def _poll_failed(self, watch: Watch, error: AigcError, asked: float) -> None:
         """Poll on, whatever the refusal: the task is paid for, and its deadline bounds it. Only a task that the service
@@ -373,29 +267,33 @@ class Poller:
         if watch.deadline.seen_running:
             _log.warning("task %s is past its deadline: its slot is given back though it may still run", watch.task_id)
             late = f"the task has not ended by its deadline (timeouts.{name}Seconds)"
-            self._tell(watch, watch.timed_out(TaskTimeout(f"{late}{_STILL_MAY}", action=action)))
+            self._tell(watch, watch.with_status(TaskTimeout(f"{late}{_STILL_MAY}", action=action)))
         else:  # its slot is kept for as long as a run may take
             _log.warning("task %s was not seen running by the deadline of the service's queue", watch.task_id)
             late = "the task has not begun by the deadline of the service's queue (timeouts.queueSeconds)"
-            self._leave(watch, watch.timed_out(TaskTimeout(f"{late}{_STILL_MAY}", action=action)))
+            self._leave(watch, watch.with_status(TaskTimeout(f"{late}{_STILL_MAY}", action=action)))
 
-    async def _end(self, watch: Watch, how: Ended | AigcError) -> None:
+    async def _end(self, watch: Watch, end: TaskEnd | AigcError) -> None:
         try:
-            await watch.follower.ended(watch.job, how)
+            row = await watch.follower.keep_end(watch.job, end)
         except AigcError as error:
             self._tell(watch, error)
+            return
+        if isinstance(end, TaskEnd):
+            watch.end = end
+            self._tell(watch, row)
         else:
-            self._tell(watch, how)
+            self._tell(watch, end)
 
-    def _tell(self, watch: Watch, how: Ended | Exception) -> None:
-        """Give the slot back and tell who waits, in one step: a watch has its slot for exactly as long as it is here,
-        so that whoever adopts the slot later finds either both or none."""
+    def _tell(self, watch: Watch, outcome: JobRecord | Exception) -> None:
+        """Give the slot back and tell the callers who wait, in one step: a watch is registered for exactly as long as
+        it has its slot, so that a later caller finds either both or none."""
         if self._watches.pop((watch.kind, watch.task_id), None) is None:
             return
-        if isinstance(how, Ended) and how.status.fault is TaskFault.CONCURRENCY:
+        if watch.end is not None and watch.end.status.fault is TaskFault.CONCURRENCY:
             watch.slot.refused_within()
         watch.slot.release()
-        watch.tell(how)
+        watch.tell(outcome)
 
     def close(self) -> None:
         """Poll no more, and tell who still waits."""
@@ -418,35 +316,3 @@ class Poller:
         if self._watches.pop((watch.kind, watch.task_id), None) is not None:
             watch.slot.hold_for(watch.deadline.slot_hold_s(asyncio.get_running_loop().time()))
             watch.tell(why.with_context(task_id=watch.task_id))
-
-
-_STILL_MAY: Final = "; it may still: wait for it again by its TaskId"
-
-
-class _DueQueue:
-    """Watches by when their next poll is due."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Watch]] = []
-        self._order = count()
-        self._earlier = asyncio.Event()
-
-    def add(self, watch: Watch, delay_s: float) -> None:
-        due = asyncio.get_running_loop().time() + delay_s
-        if not self._heap or due < self._heap[0][0]:
-            self._earlier.set()
-        heapq.heappush(self._heap, (due, next(self._order), watch))
-
-    async def due(self) -> None:
-        """Return when the earliest poll is due; one that comes in meanwhile and is due before it counts."""
-        loop = asyncio.get_running_loop()
-        while not self._heap or self._heap[0][0] > loop.time():
-            self._earlier.clear()
-            try:
-                async with asyncio.timeout_at(self._heap[0][0] if self._heap else None):
-                    await self._earlier.wait()
-            except TimeoutError:
-                return
-
-    def pop(self) -> Watch:
-        return heapq.heappop(self._heap)[2]

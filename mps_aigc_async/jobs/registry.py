@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ..ledger import Ledger, SharedLedger
 from .exchanges import Exchanges
-from .poller import Watch
 from .session_trust import Evidence
+from .watch import Watch
 
 
 class Driver(Protocol):

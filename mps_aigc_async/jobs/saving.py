@@ -14,16 +14,13 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ..ledger import JobRecord, Ledger
-from ..model import events
 from ..model.errors import AigcError, DownloadError, ResultExpired
 from ..model.states import JobState, Kind
 from ..network.downloads import Downloads
 from ..network.partfile import which_exist
+from .announcer import Announcer
 
 T = TypeVar("T")
-Emit = Callable[..., None]
-"""Takes an event's class, its job, and the event's own fields."""
-
 _log: Final = logging.getLogger("mps_aigc_async")
 
 NEAR_END_S: Final = 3600.0
@@ -92,10 +89,10 @@ class Saver:
         self,
         ledger: Ledger,
         downloads: Downloads,
+        announcer: Announcer,
         *,
         url_life_s: float,
         wall: Callable[[], float],
-        emit: Emit,
         locate: Locate = _nowhere,
         save_s: float = inf,
     ) -> None:
@@ -104,7 +101,7 @@ class Saver:
         self._downloads = downloads
         self._url_life_s = url_life_s
         self._wall = wall
-        self._emit = emit
+        self._announcer = announcer
         self._save_s = save_s
 
     async def save(self, job: JobRecord, folder: Path, stem: str) -> JobRecord:
@@ -130,7 +127,7 @@ class Saver:
             raise self._error(job, faults, len(results))
         saved = job.moved(JobState.SAVED, files=tuple(row.files), saved_at=self._wall())
         await self._ledger.put(saved)
-        self._emit(events.Saved, saved, task_id=saved.task_id or "", files=saved.files)
+        self._announcer.tell_saved(saved)
         return saved
 
     async def _fetch_bare(self, row: "_Row", results: Mapping[int, _Result], folder: Path) -> list[DownloadError]:
@@ -181,7 +178,7 @@ class Saver:
                 within_s=min(left_s + TO_THE_END_S, self._save_s),
                 begin_within_s=left_s,
                 new_for_s=self._new_for_s(job),
-                on_retry=lambda error, delay_s: self._emit_retry(job, error, delay_s),
+                on_retry=lambda error, delay_s: self._tell_retry(job, error, delay_s),
             )
         except DownloadError as error:
             return [] if error.refused and await row.keep_moved(number, folder) else [error]
@@ -198,13 +195,13 @@ class Saver:
         needs an end of its own, and the next run may fetch again."""
         return self._url_life_s if job.expires_at is None else job.expires_at - self._wall()
 
-    def _emit_retry(self, job: JobRecord, error: DownloadError, delay_s: float) -> None:
-        """Emit the retry of a failed download, and log a warning if the URL expires soon."""
+    def _tell_retry(self, job: JobRecord, error: DownloadError, delay_s: float) -> None:
+        """Announce the retry of a failed download, and log a warning if the URL expires soon."""
         error.with_context(job_id=job.job_id, task_id=job.task_id)
         left_s = inf if job.expires_at is None else self._left_s(job)
         if left_s < NEAR_END_S:
             _log.warning("%s; its URL expires in %.0f minutes", error, left_s / 60)
-        self._emit(events.Retried, job, error=error, delay_s=delay_s)
+        self._announcer.tell_retry(job, error, delay_s)
 
     def _error(self, job: JobRecord, faults: Sequence[DownloadError], results: int) -> AigcError:
         """Combine the faults of all missing results in one error."""

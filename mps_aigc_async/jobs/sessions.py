@@ -102,11 +102,15 @@ class Sessions:
             return again
         return replace(again, session_id=job.session_id, intent_at=job.intent_at, filled_in=job.filled_in)
 
-    # --- may it be sent again? ----------------------------------------------------------------------------------------
+    # --- may a create be sent again? ----------------------------------------------------------------------------------
+
+    def are_honoured(self, job: JobRecord) -> bool:
+        """Whether the service is known to refuse a second create of the job's session."""
+        return bool(job.session_id) and self.trust.holds_for(job)
 
     def may_repeat(self, job: JobRecord) -> bool:
         """Whether a create in doubt may be sent again while its session is young enough."""
-        if job.state is not JobState.UNKNOWN or not job.session_id or not self.trust.holds_for(job):
+        if job.state is not JobState.UNKNOWN or not self.are_honoured(job):
             return False
         doubt = job.recorded_error()
         return not isinstance(doubt, CreateOutcomeUnknown) or doubt.repeatable
@@ -147,9 +151,9 @@ class Sessions:
             async with asyncio.timeout(TIME_ANSWER_S):
                 await self._calls.send(self._dialect.describe(kind, NO_TASK))
 
-    def what_follows(self, job: JobRecord) -> str:
-        """The fate of a create that was not answered, for its error's text."""
-        if job.session_id and self.trust.holds_for(job):
+    def next_step(self, job: JobRecord) -> str:
+        """The next step for a create that was not answered, for its error's text."""
+        if self.are_honoured(job):
             return (
                 "for 3 days it is sent again with its session only, of which the service refuses a second create: the "
                 "same request asks for it"
@@ -161,11 +165,11 @@ class Sessions:
 
     def may_have_task(self, job: JobRecord) -> bool:
         """Whether the task of a job in doubt may be in a list of the account's tasks."""
-        return (
-            job.state is JobState.UNKNOWN
-            and bool(job.session_id)
-            and self._dialect.tasks(TaskState.WAITING, "") is not None
-        )
+        return job.state is JobState.UNKNOWN and self.lists_tasks(job)
+
+    def lists_tasks(self, job: JobRecord) -> bool:
+        """Whether the service lists its tasks by session, and the job has one."""
+        return bool(job.session_id) and self._dialect.tasks(TaskState.WAITING, "") is not None
 
     async def find_task(self, job: JobRecord) -> str:
         """The TaskId of the job's session; empty where it cannot be found. Looks again for a while if the create is so

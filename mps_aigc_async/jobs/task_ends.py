@@ -1,13 +1,16 @@
-"""The next step when the service has ended a task without a result, or does not know it. Pure decisions.
+"""The end of a task: the row of its job, and the next step if there is no result. Pure decisions.
 
 Nothing may be paid for twice, so that a task's failure alone sends nothing: the user decides (`retry_failed`). The one
 exception is a task that the model refused for want of room, and its evidence is named in `is_planned_again`.
 """
 
+from dataclasses import dataclass, replace
 from typing import Final
 
-from ..model.errors import AigcError, ServiceError, TaskBlocked, TaskFailed, TaskNotFound
-from ..model.states import Kind, TaskFault
+from ..ledger.record import Changes, JobRecord
+from ..model.errors import AigcError, ServiceError, TaskBlocked, TaskFailed, TaskNotFound, to_record
+from ..model.states import JobState, Kind, TaskFault, TaskState
+from ..policy.lifetimes import Expiry, Lifetime, expiry, is_stored_in, made_after
 from ..wire.dialect import TaskStatus
 
 NOT_FOUND_MOST: Final = 3
@@ -30,6 +33,71 @@ want of room waits (`limits.PROBE_S`)."""
 
 MOST_DELAY_S: Final = 640.0
 """Seconds between two creates of a job that the model keeps refusing: about two runs of a video."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnd:
+    """How a task ended. Times are Unix seconds."""
+
+    status: TaskStatus
+    """Its state is still DONE if the task was given up because its result has not come."""
+    seen_at: float
+    """When the answer with that status came."""
+    unfinished_at: float | None
+    """When a poll last found the task unfinished. The URLs' life is counted from here: never later than the truth."""
+    running_at: float | None
+    """When a poll first found the task running after one had found it waiting; None if there were no such two."""
+
+
+def expiry_of(end: TaskEnd, bucket: str, url_life_s: float) -> Expiry:
+    """When the task's results can no longer be fetched. Results in the user's own bucket never expire."""
+    status, lifetime = end.status, end.status.lifetime
+    if bucket and is_stored_in(bucket, (*status.urls, *status.videos)):
+        lifetime = Lifetime(permanent=True, endless=True)
+    return expiry(
+        lifetime,
+        made_after=made_after(end.unfinished_at, status.begun_at, end.seen_at),
+        seen_at=end.seen_at,
+        url_life_s=url_life_s,
+    )
+
+
+def row_at(end: TaskEnd, job: JobRecord, expires: Expiry, action: str) -> JobRecord:
+    """The job's row after its task's end: done, or failed with the results that the task left. `action` is the poll's,
+    for the error."""
+    if end.status.state is TaskState.DONE and end.status.has_ended:
+        return job.moved(JobState.DONE, **_changes_at(end, expires, {}))
+    # A submitted job has an error only if its task was polled again for that error (`Settling.retry_failed`).
+    failure = failure_of(end.status, action, confirmed=bool(job.error))
+    return job.moved(JobState.FAILED, **_changes_at(end, expires, to_record(failure)))
+
+
+def _changes_at(end: TaskEnd, expires: Expiry, error: dict[str, str]) -> Changes:
+    status = end.status
+    return {
+        "urls": status.urls,
+        "file_ids": status.file_ids,
+        "bare_file_ids": status.bare_file_ids,
+        "resolution": status.resolution,
+        "duration": status.duration,
+        "videos": status.videos,
+        "request_id": status.request_id,
+        "running_at": end.running_at,
+        "unfinished_at": end.unfinished_at,
+        "ended_at": end.seen_at,
+        "expires_at": expires.at if status.has_results else None,
+        "never_expires": expires.never and status.has_results,
+        "progress": status.progress,
+        "usage": status.usage,
+        "begun_at": status.begun_at,
+        "finished_at": status.finished_at,
+        "error": error,
+    }
+
+
+def planned_row(failed: JobRecord) -> JobRecord:
+    """The row of a job that is created again because the model had no room for its task. The error tells why."""
+    return replace(failed.replanned(), error=failed.error)
 
 
 def failure_of(status: TaskStatus, action: str, *, confirmed: bool) -> TaskFailed:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -41,8 +41,18 @@ REDIRECT_HOLDS_S: Final = 600.0
 """The same of a redirect that leaves its create unknown: longer than that create keeps its slot (5 minutes), or who
 waits for the slot would send the next one to the same address."""
 
-Attempt = Callable[[SendTime], Awaitable[T]]
-"""One attempt of a call whose send time has been reserved."""
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The outcome of an attempt that failed."""
+
+    error: AigcError
+    may_repeat: bool
+    """Whether the same call may be sent again."""
+
+
+Attempt = Callable[[SendTime], Awaitable[T | Failure]]
+"""Makes one attempt of a call at a send time that has been reserved. An exception ends the attempts as well."""
 
 OnRetry = Callable[[AigcError, float], None]
 """Told of each retry before its wait: what happened, and how many seconds it will wait."""
@@ -143,11 +153,9 @@ class Calls:
                 holds_s = REDIRECT_HOLDS_S if error.ending is Ending.UNKNOWN else REFUSAL_HOLDS_S
                 self._hold(call.action, error, holds_s)
             if keys_are_refused(error) and self._keys.refused(credentials):
-                error.ending = Ending.REFUSED_FOR_NOW  # with other keys it may be accepted
+                error = with_ending(error, Ending.REFUSED_FOR_NOW)  # with other keys it may be accepted
             self._hold_back(call, answer, error)
-            if isinstance(error, Throttled):
-                raise judge(send_time, error) from None
-            raise
+            raise (judge(send_time, error) if isinstance(error, Throttled) else error) from None
         self._hear_time(answer, send_time)
         return value
 
@@ -188,8 +196,15 @@ class Calls:
             self._clock.hear(date, send_time.age_s or 0.0)
 
     async def send(self, call: Call[T]) -> T:
-        """A call with its retries. Raises what its last attempt raised."""
-        return await self.with_retries(call, lambda send_time: self.attempt(call, send_time))
+        """Send a call, with its retries. Raises the error of the last attempt."""
+
+        async def attempt(send_time: SendTime) -> T | Failure:
+            try:
+                return await self.attempt(call, send_time)
+            except AigcError as error:
+                return Failure(error, may_repeat(error, reads=call.reads))
+
+        return await self.with_retries(call, attempt)
 
     async def learn_time(self, read: Call[object]) -> None:
         """Make a read if the service has not told its time yet: any answer of its own tells it."""
@@ -204,8 +219,8 @@ class Calls:
         on_retry: OnRetry = ignore,
         require: Callable[[], None] = ignore,
     ) -> T:
-        """Make attempts of a call, each at a pace of its own, until one succeeds or the policy gives up. An error
-        that `require` raises before an attempt takes its send time ends them."""
+        """Make attempts of a call, each at a pace of its own, until one succeeds or the policy gives up. Raises the
+        error of the last failure. An error that `require` raises before an attempt takes its send time ends them."""
         loop = asyncio.get_running_loop()
         attempts, since, clock_corrected = 0, 0.0, False
         while True:
@@ -215,20 +230,19 @@ class Calls:
             send_time = await self.reserve(call.action, require)
             if not attempts:  # waiting for the first pace is not held against the call
                 since = send_time.due
-            attempts += 1
-            try:
-                return await attempt(send_time)
-            except HeldBack:  # nothing was sent, so nothing is repeated
-                attempts -= 1
+            outcome = await attempt(send_time)
+            if not isinstance(outcome, Failure):
+                return outcome
+            if isinstance(outcome.error, HeldBack):  # nothing was sent, so nothing is repeated
                 continue
-            except AigcError as error:
-                held_s = self._limits.pace(call.action).held_s
-                if clock_is_off(error) and not clock_corrected:
-                    clock_corrected, delay = True, 0.0
-                else:
-                    delay = self._delay(call, error, attempts, loop.time() - since)
-                since += held_s  # the service asked for this wait: it is not held against the call
-                on_retry(error, max(delay, held_s))
+            attempts += 1
+            held_s = self._limits.pace(call.action).held_s
+            if clock_is_off(outcome.error) and not clock_corrected:
+                clock_corrected, delay = True, 0.0
+            else:
+                delay = self._delay(call, outcome, attempts, loop.time() - since)
+            since += held_s  # the service asked for this wait: it is not held against the call
+            on_retry(outcome.error, max(delay, held_s))
             await self._pause(delay)
             require()
             await self._limits.retries.acquire()
@@ -246,11 +260,12 @@ class Calls:
             error.with_context(action=action)
             raise
 
-    def _delay(self, call: Call[object], error: AigcError, attempts: int, elapsed: float) -> float:
+    def _delay(self, call: Call[object], failure: Failure, attempts: int, elapsed: float) -> float:
         """Seconds before the next attempt; raises the error where there must be none."""
+        error = failure.error
         if CONSEQUENCES[error.ending or Ending.REFUSED].stops_creating and not call.reads:
             self._hold(call.action, error)
-        if may_repeat(error, reads=call.reads or call.deduplicated):
+        if failure.may_repeat:
             delay = self.policy.delay(error, attempts, elapsed, self._uniform)
             if delay is not None:
                 asked_for = error.retry_after_s if isinstance(error, ServiceError) else None
@@ -258,13 +273,20 @@ class Calls:
         raise error
 
 
+def with_ending(error: AigcError, ending: Ending) -> AigcError:
+    """The same error, for an exchange that is taken to have ended otherwise. The first error stays as it is."""
+    other = copy(error)
+    other.ending = ending
+    return other
+
+
 def _repeated(error: AigcError) -> AigcError:
     """The error for another call that the same cause stops: without the ids of the first, which was sent."""
-    again = copy(error)
+    stops_creating = CONSEQUENCES[error.ending or Ending.REFUSED].stops_creating
+    # "303 See Other" leaves its own create unknown.
+    again = copy(error) if stops_creating else with_ending(error, Ending.ACCOUNT_REFUSED)
     again.job_id = again.task_id = again.action = None
     again.partial = None
-    if not CONSEQUENCES[again.ending or Ending.REFUSED].stops_creating:  # "303 See Other" leaves its own create unknown
-        again.ending = Ending.ACCOUNT_REFUSED
     return again
 
 
@@ -277,10 +299,9 @@ def _unusable_id(task_id: str, masked: str) -> str:
 
 
 def _fault(fault: BaseException, call: Call[object], send_time: SendTime) -> AigcError:
-    failure = unexpected(fault, f"calling {call.action}")
     # A call that was not sent would meet the same fault again.
-    failure.ending = Ending.UNKNOWN if send_time.has_come else Ending.REFUSED
-    return failure
+    ending = Ending.UNKNOWN if send_time.has_come else Ending.REFUSED
+    return with_ending(unexpected(fault, f"calling {call.action}"), ending)
 
 
 def _signature_in(request: HttpRequest | None) -> str:

@@ -10,7 +10,7 @@ import pytest
 from mps_aigc_async import AigcClient, Attach, ClientClosed, CreateOutcomeUnknown, ImageRequest, JobState, LedgerError
 from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.emulator import Service
-from mps_aigc_async.jobs.jobs import Jobs
+from mps_aigc_async.jobs.tasks import Tasks
 from mps_aigc_async.ledger import SqliteLedger
 from mps_aigc_async.network.transport import Gate, Sent, Transport
 from mps_aigc_async.testing import InMemoryTransport, run, wall
@@ -113,7 +113,7 @@ def test_a_ledger_that_cannot_be_read_costs_no_task_id(
     async def unreadable(_jobs: object, task_id: str, _job_id: str) -> None:
         raise error(f"cannot look for {task_id}")
 
-    monkeypatch.setattr(Jobs, "_other_holder", unreadable)
+    monkeypatch.setattr(Tasks, "other_holder", unreadable)
 
     async def main() -> None:
         service = in_memory()

@@ -1,38 +1,18 @@
-"""Why a create is in doubt, in words and through the ledger; and what is sent again for it."""
+"""The request that is sent again for a create in doubt."""
 
 import logging
 from dataclasses import replace
 
 import pytest
 
-from mps_aigc_async.jobs.doubts import Doubt, as_first_sent, differences
+from mps_aigc_async.jobs.doubts import as_first_sent, differences
 from mps_aigc_async.ledger import JobRecord
-from mps_aigc_async.model.errors import CreateOutcomeUnknown, from_record, to_record
 from mps_aigc_async.model.requests import ImageRequest
-from mps_aigc_async.model.states import Ending, Kind
+from mps_aigc_async.model.states import Kind
 
 JOB = JobRecord(
     job_id="a/image", kind=Kind.IMAGE, content='{"prompt":"x"}', planned_at=0.0, filled_in={"model_name": "A"}
 )
-
-
-@pytest.mark.parametrize(
-    ("doubt", "says", "accepted", "repeatable", "ending"),
-    [
-        (Doubt.UNANSWERED, "(no answer); then this", False, True, Ending.UNKNOWN),
-        (Doubt.ANSWERED, "(no answer); it is not sent again: look for it in the console", False, False, Ending.UNKNOWN),
-        (Doubt.ACCEPTED, "(no answer); look for it in the console", True, False, Ending.ACCEPTED_BEFORE),
-    ],
-)
-def test_a_doubt_is_the_same_after_the_ledger(
-    doubt: Doubt, says: str, accepted: bool, repeatable: bool, ending: Ending
-) -> None:
-    error = doubt.error("no answer", "then this")
-    again = from_record(to_record(error), job_id="a/image", task_id=None)
-    for one in (error, again):
-        assert isinstance(one, CreateOutcomeUnknown)
-        assert one.message == f"{doubt.value} {says}"
-        assert (one.accepted, one.repeatable, one.ending) == (accepted, repeatable, ending)
 
 
 def test_a_difference_shows_no_url_and_nothing_long() -> None:

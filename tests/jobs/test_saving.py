@@ -11,6 +11,8 @@ import pytest
 from aiohttp import web
 
 from mps_aigc_async import AudioResult, ImageResult
+from mps_aigc_async.concurrency.callbacks import ignore
+from mps_aigc_async.jobs.announcer import Announcer
 from mps_aigc_async.jobs.saving import LEAST_S, NEW_S, Saver
 from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, SqliteLedger
 from mps_aigc_async.model import events
@@ -57,6 +59,9 @@ class Bench:
         self.clock = 0.0
         """Seconds that the wall clock is off."""
         self.heard: list[type[events.Event]] = []
+        listeners = events.Events(ignore)
+        listeners.subscribe(lambda event: self.heard.append(type(event)))
+        self.announcer = Announcer(listeners, self.wall)
         self._base = base
         self.kept: dict[str, str] | AigcError | None = {}
         """The paths of the files that the service keeps, by their ids; or how it refuses, or None: it tells none."""
@@ -75,9 +80,6 @@ class Bench:
 
     def wall(self) -> float:
         return START + asyncio.get_running_loop().time() + self.clock
-
-    def emit(self, event: type[events.Event], _: JobRecord, **__: object) -> None:
-        self.heard.append(event)
 
     async def done(
         self, *paths: str, videos: tuple[str, ...] = (), kind: Kind = Kind.IMAGE, kept: tuple[str, ...] = ()
@@ -104,9 +106,9 @@ class Bench:
         saver = Saver(
             self.ledger,
             downloads,
+            self.announcer,
             url_life_s=LIFE_S,
             wall=self.wall,
-            emit=self.emit,
             locate=self._locate,
             save_s=save_s,
         )
@@ -412,7 +414,7 @@ def test_files_of_two_jobs_have_names_of_their_own(tmp_path: Path) -> None:
             bench.storage.answers = {"/1": PNG, "/2": PNG + b"2"}
             job = await bench.done("/1", "/2")
             downloads = Downloads()
-            saver = Saver(bench.ledger, downloads, url_life_s=LIFE_S, wall=bench.wall, emit=bench.emit)
+            saver = Saver(bench.ledger, downloads, bench.announcer, url_life_s=LIFE_S, wall=bench.wall)
             one, other = await asyncio.gather(
                 saver.save(job, tmp_path, "shot"), saver.save(replace(job, job_id="shot-2/image"), tmp_path, "shot-2")
             )

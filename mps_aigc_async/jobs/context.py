@@ -1,0 +1,69 @@
+"""The parts that the jobs of one ledger share, and the waits that the user has set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+
+from ..concurrency.owner import TaskOwner
+from ..ledger import JobRecord, Ledger
+from ..limits import AccountLimits
+from ..model.requests import CosStore
+from ..model.states import Kind
+from ..network.calls import Calls
+from ..network.clock import ServiceClock
+from ..network.downloads import Downloads
+from ..policy.deadlines import TASK_DEADLINE_S, Patience
+from ..wire.dialect import Dialect
+from .announcer import Announcer
+from .poller import Poller
+from .registry import JobRegistry
+from .sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The longest waits, in seconds: the config's `timeouts`."""
+
+    running_s: Mapping[Kind, float] = field(default_factory=lambda: TASK_DEADLINE_S)
+    """From the first poll that finds a task running to its end."""
+    queue_s: float | None = None
+    """In the service's queue; None for the default of `policy.deadlines`."""
+    save_s: float = inf
+    """For the results of one job."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """The parts of an open client that its jobs in one ledger use."""
+
+    ledger: Ledger
+    registry: JobRegistry
+    """Shared by the clients of the ledger."""
+    sessions: Sessions
+    calls: Calls
+    dialect: Dialect
+    limits: AccountLimits
+    poller: Poller
+    downloads: Downloads
+    clock: ServiceClock
+    announcer: Announcer
+    exchanges: TaskOwner
+    """Owns the creates under way: closing waits for their answers."""
+    work: TaskOwner
+    """Owns the tasks that closing cancels at once."""
+    store: CosStore | None = None
+    """The user's bucket, by the config."""
+    waits: Waits = field(default_factory=Waits)
+
+    def patience(self, job: JobRecord) -> Patience:
+        """The wait for the job's task from now on: a resumed job gets the full time again."""
+        off_peak = bool(job.sent().get("off_peak"))
+        return Patience.of(self.waits.running_s[job.kind], self.waits.queue_s, off_peak=off_peak)
+
+    def bucket(self, job: JobRecord) -> str:
+        """The user's bucket that the job's results should be in: the request's, else the config's; empty if none. The
+        URLs tell whether they are."""
+        own = job.sent().get("store")
+        if isinstance(own, dict):
+            return str(own.get("bucket") or "")
+        return self.store.bucket if self.store is not None else ""

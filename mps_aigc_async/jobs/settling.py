@@ -1,0 +1,146 @@
+"""The user's word on jobs: a job of unknown outcome is settled, a failed one is tried again."""
+
+import asyncio
+import logging
+from typing import Final
+
+from ..ledger import JobRecord
+from ..model.errors import AigcError, InvalidRequest, JobDropped, TaskFailed, to_record
+from ..model.settlement import Attach, CreateAgain, Drop, Settlement
+from ..model.states import JobState, Kind
+from .context import JobContext
+from .doubts import slot_name
+from .tasks import Tasks
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+
+class Settling:
+    """Carries out the user's word on the jobs of one ledger."""
+
+    def __init__(self, context: JobContext, tasks: Tasks) -> None:
+        self._context = context
+        self._tasks = tasks
+        self._ledger = context.ledger
+        self._sessions = context.sessions
+        self._announcer = context.announcer
+        self._wall = context.clock.now
+
+    async def settle(self, job_id: str, how: Settlement) -> JobRecord:
+        """Carry out the user's word on a job of unknown outcome; return the job as it is then.
+
+        Raises InvalidRequest for any other job, and for a task that is another job's; for a task that the service does
+        not know, the error of its poll. Nothing is changed then.
+        """
+        async with self._context.registry.lock(job_id):
+            job = _require_unknown(await self._ledger.get(job_id), job_id)
+            row = await self._row_after(job, how)
+            await self._ledger.put(row)
+        self._follow(job, row)
+        return row
+
+    async def _row_after(self, job: JobRecord, how: Settlement) -> JobRecord:
+        match how:
+            case CreateAgain():
+                return self._sessions.planned_again(job)
+            case Attach(task_id):
+                return await self._attach(job, task_id)
+            case Drop():
+                error = JobDropped("given up: its create was sent, and nothing told whether it was accepted")
+                return job.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(error))
+
+    async def _attach(self, job: JobRecord, task_id: str) -> JobRecord:
+        """The job with the task that its create made, once the service has confirmed the task."""
+        other = await self._ledger.of_task(task_id)
+        if other is not None:
+            raise InvalidRequest(f"task {task_id} is {other.job_id}'s already", job_id=job.job_id, task_id=task_id)
+        try:
+            await self._context.calls.send(self._context.dialect.describe(job.kind, task_id))
+        except AigcError as error:
+            error.with_context(job_id=job.job_id, task_id=task_id)
+            raise
+        return job.moved(
+            JobState.SUBMITTED,
+            task_id=task_id,
+            # The URLs' life is counted from here if the task has ended already: never later than the truth.
+            submitted_at=job.sent_at or job.intent_at or job.planned_at,
+            slot_until=self._wall() + self._context.patience(job).running_s,
+            ended_at=None,
+            error={},
+        )
+
+    def _follow(self, job: JobRecord, row: JobRecord) -> None:
+        """Do for a job that was in doubt what its new row asks for, and announce it."""
+        slot = self._context.limits.slots[job.kind].named.get(slot_name(job))
+        if row.state is JobState.PLANNED:
+            if slot is not None:  # the create was not accepted: nothing runs there
+                slot.release()
+            return
+        self._sessions.end(job)
+        if row.state is JobState.SUBMITTED:
+            if slot is not None:
+                slot.name(row.task_id or "")
+            self._tasks.watch(row)
+            self._announcer.tell_submitted(row)
+        else:
+            self._announcer.tell_failed(row, row.recorded_error())
+
+    async def retry_failed(self) -> list[JobRecord]:
+        """Let the failed jobs be tried again; return them as they are then.
+
+        They are planned. Two exceptions have tasks that were accepted and may have a result by now, so that these tasks
+        are polled again: a task that the service did not know, and a task that it called done without a result. Jobs
+        that the user dropped stay failed: the outcomes of their creates are unknown, and they may have been paid for.
+        """
+        failed = [job.job_id async for job in self._ledger.in_state(JobState.FAILED)]
+        jobs = await asyncio.gather(*(self._retry(job_id) for job_id in failed))  # they share their commits
+        return [job for job in jobs if job is not None]
+
+    async def _retry(self, job_id: str) -> JobRecord | None:
+        async with self._context.registry.lock(job_id):
+            job = await self._ledger.get(job_id)
+            if job is None or job.state is not JobState.FAILED:
+                return None
+            error = job.recorded_error()
+            if isinstance(error, JobDropped):
+                return None
+            row = self._row_to_retry(job, error)
+            await self._ledger.put(row)
+        if row.state is JobState.SUBMITTED:
+            self._tasks.watch(row)
+        else:
+            self._announcer.tell_planned(row)
+        return row
+
+    def _row_to_retry(self, job: JobRecord, error: AigcError) -> JobRecord:
+        has_failed = isinstance(error, TaskFailed) and not error.may_have_result
+        if job.task_id is None or has_failed:
+            _warn_of_results(job)
+            return job.replanned()
+        return job.moved(
+            JobState.SUBMITTED,
+            slot_until=self._wall() + self._context.patience(job).running_s,
+            ended_at=None,
+            # Kept where a result was missing: if it is missing again, it does not come.
+            error=job.error if isinstance(error, TaskFailed) else {},
+        )
+
+
+def _require_unknown(job: JobRecord | None, job_id: str) -> JobRecord:
+    if job is not None and job.state is JobState.UNKNOWN:
+        return job
+    state = "is not in the ledger" if job is None else f"is {job.state}"
+    whole = "" if "/" in job_id else f"; name the job with its kind, such as {job_id}/{Kind.IMAGE}"
+    raise InvalidRequest(f"the job {state}: only one of unknown outcome can be settled{whole}", job_id=job_id)
+
+
+def _warn_of_results(failed: JobRecord) -> None:
+    """Log the results of a failed task before its row forgets them: they may have been billed."""
+    if failed.urls or failed.file_ids:
+        _log.warning(
+            "%s is made again, although its task %s, which failed, left results: %d URLs, VOD files %s",
+            failed.job_id,
+            failed.task_id,
+            len(failed.urls),
+            ", ".join(failed.file_ids) or "none",
+        )

@@ -1,0 +1,116 @@
+"""One task being polled: its age, its deadline, its slot, and the callers who wait for its end."""
+
+import asyncio
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..ledger import JobRecord
+from ..limits import Slot
+from ..model.errors import AigcError, TaskTimeout
+from ..model.states import Kind
+from ..policy.deadlines import Deadline, Patience
+from ..wire.dialect import TaskStatus
+from .task_ends import TaskEnd
+
+
+class Follower(Protocol):
+    """Hears of a task's polls and of its end before the callers who wait for it."""
+
+    @property
+    def ledger_in_place(self) -> bool:
+        """Whether the next process will find the ledger that has the jobs' rows."""
+        ...
+
+    def on_poll(self, job: JobRecord, status: TaskStatus) -> None: ...
+
+    async def keep_end(self, job: JobRecord, end: TaskEnd | AigcError) -> JobRecord:
+        """Keep the end of the job's task in the ledger, and return the row. The poller awaits this before it tells the
+        waiting callers. An error is the service's last word on the task. A deadline that has passed is no end."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """One task being polled."""
+
+    job: JobRecord
+    follower: Follower
+    """One for all jobs: closures for each of 100,000 tasks would keep the garbage collector busy."""
+    kind: Kind
+    task_id: str
+    cohort: Hashable
+    """The key that it shares with tasks that last about as long."""
+    accepted_at: float | None
+    """When the service accepted the task (Unix seconds), if that is known."""
+    patience: Patience
+    remembered: bool
+    """Whether a ledger will know the task when the client is closed."""
+    unfinished_at: float | None = field(init=False)
+    """When the task was last known not to have ended (Unix seconds), if that is known."""
+    waited: bool = False
+    """Whether a poll has found the task in the service's queue."""
+    running_at: float | None = None
+    """When a poll first found the task running after another had found it waiting: else nobody saw when it began."""
+    failures: int = 0
+    """Failed polls in a row."""
+    not_found: int = 0
+    """Polls in a row that the service answered with TaskNotFound."""
+    unexpected: int = 0
+    """Polls in a row that ended with UnexpectedError."""
+    word: str = ""
+    """The task's latest status word."""
+    message: str = ""
+    """The message beside that status."""
+    empty_since: float | None = None
+    """When a poll first found the task DONE without a URL and with a reason (on the loop's clock); None if the latest
+    poll did not."""
+    odd_word: str | None = None
+    """The latest status that no document knows: reported once, not at every poll."""
+    birth: float | None = field(default=None, init=False)
+    """When the task was accepted, if that is known. This, `last_age` and `due` are on the loop's clock: the machine's
+    clock may be corrected meanwhile."""
+    last_age: float = field(default=0.0, init=False)
+    """Seconds from `birth` to the latest poll that found the task unfinished."""
+    due: float = field(default=0.0, init=False)
+    """When the tempo wants the next poll."""
+    deadline: Deadline = field(init=False)
+    """When to give up (on the loop's clock)."""
+    slot: Slot = field(init=False, repr=False)
+    end: TaskEnd | None = field(default=None, init=False, repr=False)
+    """How the task ended, once it has."""
+    _outcome: JobRecord | Exception | None = field(default=None, init=False, repr=False)
+    _waiters: tuple[asyncio.Future[JobRecord], ...] = field(default=(), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.unfinished_at = self.accepted_at
+        self.deadline = Deadline(self.patience, asyncio.get_running_loop().time())
+
+    @property
+    def has_row(self) -> bool:
+        """Whether the job has a row in a ledger. The job of a task that a caller attached to has none."""
+        return self.job.submitted_at is not None
+
+    def with_status(self, error: TaskTimeout) -> TaskTimeout:
+        """The error, with the TaskId and the task's latest status."""
+        return error.with_context(task_id=self.task_id).after(self.word, self.message)
+
+    def wait(self) -> asyncio.Future[JobRecord]:
+        """Wait for the task's end: the job as its follower kept it. To cancel this future ends one wait alone."""
+        waiter: asyncio.Future[JobRecord] = asyncio.get_running_loop().create_future()
+        self._waiters = (*(other for other in self._waiters if not other.cancelled()), waiter)
+        if self._outcome is not None:
+            self.tell(self._outcome)
+        return waiter
+
+    def tell(self, outcome: JobRecord | Exception) -> None:
+        """Give the outcome to the callers who wait, and to those who will wait later."""
+        self._outcome = outcome
+        waiters, self._waiters = self._waiters, ()
+        for waiter in waiters:
+            if waiter.cancelled():
+                continue
+            if isinstance(outcome, JobRecord):
+                waiter.set_result(outcome)
+            else:
+                waiter.set_exception(outcome)

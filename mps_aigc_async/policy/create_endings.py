@@ -1,0 +1,153 @@
+"""The consequence of one attempt to create a job's task: its row's next state, its slot, its error. Pure decisions.
+
+    the attempt                     an earlier create in doubt    next state    slot    error
+    accepted                        or none                       submitted     named
+    accepted before (its session)   or none                       unknown       held    ACCEPTED
+    not accepted for certain        none                          planned       free    the attempt's own
+                                    one                           unknown       held    the earlier one's
+    refused for good, this job      none                          failed        free    the attempt's own
+                                    one                           unknown       held    REPEAT_REFUSED
+    unknown                         or none                       unknown       held    UNANSWERED or ANSWERED
+
+"Not accepted for certain" is every ending after which `CONSEQUENCES` sends again or stops all creates. A job that is in
+doubt stays so until its task is found: a later attempt says nothing of the first one.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from ..model.errors import AigcError, CreateOutcomeUnknown, NoTaskId
+from ..model.states import Ending, JobState
+from .retries import CONSEQUENCES, clock_is_off
+
+
+class Doubt(Enum):
+    """Why a create is in doubt."""
+
+    UNANSWERED = "unanswered"
+    ANSWERED = "answered without a TaskId"
+    ACCEPTED = "accepted before"
+    REPEAT_REFUSED = "refused when it was sent again"
+
+    def error(self, reason: str, if_unanswered: str) -> CreateOutcomeUnknown:
+        """The error of a create that is in doubt for this reason. `if_unanswered` tells the next step for a create that
+        was not answered."""
+        match self:
+            case Doubt.UNANSWERED:
+                return CreateOutcomeUnknown(f"{_UNANSWERED} ({reason}); {if_unanswered}")
+            case Doubt.REPEAT_REFUSED:
+                return CreateOutcomeUnknown(f"{_UNANSWERED} (sent again, it was refused: {reason}); {if_unanswered}")
+            case Doubt.ANSWERED:
+                return CreateOutcomeUnknown(
+                    f"the create was answered, and as which task is not known ({reason}); it is not sent again: look "
+                    "for it in the console"
+                ).as_not_repeatable()
+            case Doubt.ACCEPTED:
+                return CreateOutcomeUnknown(
+                    f"the service has accepted the create, and as which task is not known ({reason}); look for it in "
+                    "the console"
+                ).as_accepted()
+
+
+_UNANSWERED = "the create was sent and nothing told whether it was accepted"
+
+
+class Earlier(Enum):
+    """The creates that were sent in the attempt's session before."""
+
+    NONE = "none"
+    REPLACED = "one that the user has made again"
+    IN_DOUBT = "one in doubt"
+
+
+class SlotUse(Enum):
+    """The use of the attempt's slot afterwards."""
+
+    FREE = "no task runs in it"
+    HELD = "a task may run in it, for as long as an unknown one may"
+    NAMED = "the task runs in it"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The facts about an attempt that has ended."""
+
+    ending: Ending | None = None
+    """None if it was accepted."""
+    was_answered: bool = False
+    """Whether an answer came that names no task."""
+    earlier: Earlier = Earlier.NONE
+    honours_session: bool = False
+    """Whether the service is known to refuse a second create of the attempt's session."""
+    lists_tasks: bool = False
+    """Whether the task may be found in a list of the service, by its session."""
+    has_caller: bool = True
+    """Whether a caller still waits for the job."""
+
+    @property
+    def is_refused_for_certain(self) -> bool:
+        """Whether no task can have come of it, and the job may be created later."""
+        if self.ending is None or self.ending in (Ending.UNKNOWN, Ending.ACCEPTED_BEFORE):
+            return False
+        consequence = CONSEQUENCES[self.ending]
+        return consequence.create_again or consequence.stops_creating
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The consequence of an attempt. Its event is that of the state: Submitted, Failed or Unknown, and none for
+    *planned*, whose retry is announced with its delay."""
+
+    state: JobState
+    slot: SlotUse
+    doubt: Doubt | None = None
+    """The error of a job that is in doubt from now on; None keeps the error that there is."""
+    may_repeat: bool = False
+    """Whether the same create may be sent again without the user's word."""
+    is_news: bool = True
+    """Whether to announce the state now: nothing is under way that could change it."""
+    proves_session: bool = False
+    """Whether the service has shown that it refuses a second create of one session."""
+
+
+def ending_of(error: AigcError) -> Ending:
+    """How an attempt ended that raised this error. A timestamp that was refused says nothing of the job."""
+    return Ending.ACCOUNT_REFUSED if clock_is_off(error) else error.ending or Ending.REFUSED
+
+
+def was_answered(error: AigcError) -> bool:
+    """Whether the service processed a create, and its answer names no task."""
+    return isinstance(error, NoTaskId)
+
+
+def decide(attempt: Attempt) -> Decision:
+    """The consequence of an attempt, by the table above."""
+    in_doubt = attempt.earlier is Earlier.IN_DOUBT
+    if attempt.ending is None:
+        return Decision(JobState.SUBMITTED, SlotUse.NAMED)
+    if attempt.ending is Ending.ACCEPTED_BEFORE:
+        # It proves nothing of a session in which nobody has sent a create before.
+        return _in_doubt(attempt, Doubt.ACCEPTED, proves_session=attempt.earlier is not Earlier.NONE)
+    if attempt.is_refused_for_certain:
+        may_repeat = CONSEQUENCES[attempt.ending].create_again
+        if in_doubt:
+            return Decision(JobState.UNKNOWN, SlotUse.HELD, may_repeat=may_repeat, is_news=False)
+        return Decision(JobState.PLANNED, SlotUse.FREE, may_repeat=may_repeat, is_news=False)
+    if attempt.ending is Ending.UNKNOWN:
+        return _in_doubt(attempt, Doubt.ANSWERED if attempt.was_answered else Doubt.UNANSWERED)
+    if in_doubt:  # a third create would fare no better, and says nothing of the first one
+        return _in_doubt(attempt, Doubt.REPEAT_REFUSED)
+    return Decision(JobState.FAILED, SlotUse.FREE)
+
+
+def _in_doubt(attempt: Attempt, doubt: Doubt, *, proves_session: bool = False) -> Decision:
+    can_repeat = attempt.honours_session and doubt in (Doubt.UNANSWERED, Doubt.REPEAT_REFUSED)
+    goes_on = can_repeat or attempt.lists_tasks
+    return Decision(
+        JobState.UNKNOWN,
+        SlotUse.HELD,
+        doubt,
+        may_repeat=can_repeat and doubt is Doubt.UNANSWERED,
+        is_news=not (attempt.has_caller and goes_on),
+        proves_session=proves_session,
+    )
