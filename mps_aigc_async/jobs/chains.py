@@ -81,9 +81,8 @@ class Pipelines:
 
     async def submit(self, request: Step, name: str) -> JobRecord:
         """The job of a single request, accepted by the service (or further, if it was there already)."""
-        await self._check_new(request, name)
-        job = await self._plan(request, name)
-        return await self._jobs.submit(job, self._order(request, partial(self._defaults.apply, request)))
+        order = self._order(request, partial(self._defaults.apply, request))
+        return await self._jobs.submit_single(request, name, order, partial(self._judge, request))
 
     async def finish(self, job: JobRecord, request: Step) -> JobRecord:
         """A submitted job, brought to its end."""
@@ -118,9 +117,8 @@ class Pipelines:
 
     async def _single(self, request: Step, name: str, save_to: Folder | None, begun: Callable[[], None]) -> StepResult:
         """Make a request of one step. Thousands may wait here at once: it keeps nothing that it does not need."""
-        await self._check_new(request, name)
         order = self._order(request, partial(self._defaults.apply, request), begun)
-        job = await self._jobs.finish(await self._plan(request, name, begun), order)
+        job = await self._jobs.finish_single(request, name, order, partial(self._judge, request))
         if save_to is not None:
             job = await self._jobs.save(job, save_to.path, save_to.stem_of(name))
         return job.result()
@@ -134,9 +132,9 @@ class Pipelines:
         begun: Callable[[], None],
     ) -> Result:
         """Make each step from the one before it. What is made by then is in `made`, whatever happens."""
-        await self._check_new(request, name)
+        self._judge(request, await self._jobs.of_request(name))
         steps = steps_of(request)
-        jobs = [await self._plan(step, name, begun) for step in steps]
+        jobs = [await self._jobs.plan(step, name, begun) for step in steps]
         saving: list[asyncio.Task[JobRecord]] = []
         failure: AigcError | None = None
         async with AsyncExitStack() as stack:
@@ -229,22 +227,20 @@ class Pipelines:
         sent = self._defaults.apply(request)
         return model_label(sent.model_name, sent.model_version)
 
-    async def _check_new(self, request: Request, name: str) -> None:
-        """Judge what has not begun; what has is paid for, and gone on with whatever the config says by now."""
+    def _judge(self, request: Request, jobs: Mapping[Kind, JobRecord]) -> None:
+        """Judge a request that has not begun. Jobs that have begun are paid for, and gone on with whatever the config
+        says by now."""
         kinds = [step.kind for step in steps_of(request)]
+        first = jobs.get(kinds[0])
         # A chain may have got a step more since it began.
-        first, last = await self._jobs.get(f"{name}/{kinds[0]}"), await self._jobs.get(f"{name}/{kinds[-1]}")
-        if first is not None and first.state is not JobState.PLANNED and last is not None:
+        if first is not None and first.state is not JobState.PLANNED and kinds[-1] in jobs:
             return
         self._check(request)
-        for other in Kind:
-            if other not in kinds and await self._jobs.get(f"{name}/{other}") is not None:
+        for other in jobs:
+            if other not in kinds:
                 raise InvalidRequest(
                     f"the id is taken: the ledger has it with {other}; give the new request another id"
                 )
-
-    async def _plan(self, request: Step, name: str, begun: Callable[[], None] = ignore) -> JobRecord:
-        return await self._jobs.plan(f"{name}/{request.kind}", request.kind, request, begun)
 
 
 @asynccontextmanager

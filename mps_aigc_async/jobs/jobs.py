@@ -24,6 +24,9 @@ from .settling import Settling
 from .task_ends import delay_s
 from .tasks import Tasks
 
+Judge = Callable[[Mapping[Kind, JobRecord]], None]
+"""Judges a request by the jobs that the ledger has of it, by kind. Raises InvalidRequest."""
+
 
 class Jobs:
     """Drives the jobs of one ledger, for one client."""
@@ -50,24 +53,42 @@ class Jobs:
         """End the creates that are prepared and not sent: their jobs are *planned* again. Sent creates go on."""
         self._creates.stop()
 
-    async def get(self, job_id: str) -> JobRecord | None:
-        """The job of this id, as the ledger has it."""
-        return await self._ledger.get(job_id)
+    async def plan(self, step: Step, name: str, on_begin: Callable[[], None] = ignore) -> JobRecord:
+        """The job of a request's step, new or as the ledger has it. Raises InvalidRequest if that has other content."""
+        async with self._lock(f"{name}/{step.kind}", on_begin):
+            return await self._plan(step, name)
 
-    async def plan(self, job_id: str, kind: Kind, request: Step, on_begin: Callable[[], None] = ignore) -> JobRecord:
-        """The job of this id, new or as the ledger has it. Raises InvalidRequest if that has other content.
+    async def submit_single(self, step: Step, name: str, order: Order, judge: Judge) -> JobRecord:
+        """Plan the job of a request of one step, and bring it to where the service has accepted it, or further if it
+        was there already.
 
-        `on_begin` is called if another caller makes the job: this one waits for that, and not to be created.
+        `judge` raises for jobs of the request that do not allow this step. Raises the error that ended the job,
+        CreateOutcomeUnknown among them.
         """
-        new = JobRecord(job_id=job_id, kind=kind, content=content(request), planned_at=self._context.clock.now())
-        lock = self._lock(job_id)
-        if lock.locked():
-            on_begin()
-        async with lock:
-            job = await self._ledger.plan(new)
+        async with self._lock(f"{name}/{step.kind}", order.on_begin):
+            return await self._submit(await self._plan_single(step, name, judge), order)
+
+    async def finish_single(self, step: Step, name: str, order: Order, judge: Judge) -> JobRecord:
+        """Plan the job of a request of one step, and bring it to where its task has ended well; the rest as in
+        `submit_single`."""
+        async with self._lock(f"{name}/{step.kind}", order.on_begin):
+            return await self._finish(await self._plan_single(step, name, judge), order)
+
+    async def _plan_single(self, step: Step, name: str, judge: Judge) -> JobRecord:
+        judge(await self._ledger.of_request(name))
+        return await self._plan(step, name)
+
+    async def _plan(self, step: Step, name: str) -> JobRecord:
+        now = self._context.clock.now()
+        new = JobRecord(job_id=f"{name}/{step.kind}", kind=step.kind, content=content(step), planned_at=now)
+        job = await self._ledger.plan(new)
         if job is new:
             self._context.announcer.tell_planned(job)
         return job
+
+    async def of_request(self, name: str) -> Mapping[Kind, JobRecord]:
+        """The jobs of a request, by kind, as the ledger has them."""
+        return await self._ledger.of_request(name)
 
     async def submit(self, job: JobRecord, order: Order) -> JobRecord:
         """Bring the job to where the service has accepted it, or further if it was there already.
@@ -75,28 +96,41 @@ class Jobs:
         Raises the error that ended it, CreateOutcomeUnknown among them.
         """
         async with self._lock(job.job_id):
-            return await self._submit(job, order)
+            return await self._submit(await self._ledger.get(job.job_id) or job, order)
 
     async def finish(self, job: JobRecord, order: Order) -> JobRecord:
         """Bring the job to where its task has ended well. Raises the error that ended it otherwise."""
-        lock = self._lock(job.job_id)
-        if lock.locked():  # as in `plan`
-            order.on_begin()
-        async with lock:
-            while True:
-                job = await self._submit(job, order)
-                order.on_begin()  # a job that an earlier run has created may still run for long
-                if job.state is JobState.SUBMITTED:
-                    job = await self.tasks.wait(job)
-                if job.state is not JobState.PLANNED:
-                    break
-                await asyncio.sleep(delay_s(job.attempts))
-            if job.state is JobState.FAILED:
-                raise job.recorded_error()
-            return job
+        async with self._lock(job.job_id, order.on_begin):
+            return await self._finish(await self._ledger.get(job.job_id) or job, order)
+
+    async def finish_accepted(self, job: JobRecord, order: Order) -> JobRecord:
+        """Bring a job to its end that the service had accepted. Raises InvalidRequest if the user has decided since
+        then that the job is to be made again: the caller that asks for that has the request."""
+        async with self._lock(job.job_id, order.on_begin):
+            now = await self._ledger.get(job.job_id) or job
+            if now.state is JobState.PLANNED and not now.error:
+                raise InvalidRequest(
+                    "the job was planned again meanwhile (retry_failed, settle): ask for its request again",
+                    job_id=job.job_id,
+                )
+            return await self._finish(now, order)
+
+    async def _finish(self, job: JobRecord, order: Order) -> JobRecord:
+        """`job` is the row that the ledger has, and the caller holds its lock."""
+        while True:
+            job = await self._submit(job, order)
+            order.on_begin()  # a job that an earlier run has created may still run for long
+            if job.state is JobState.SUBMITTED:
+                job = await self.tasks.wait(job)
+            if job.state is not JobState.PLANNED:
+                break
+            await asyncio.sleep(delay_s(job.attempts))
+        if job.state is JobState.FAILED:
+            raise job.recorded_error()
+        return job
 
     async def _submit(self, job: JobRecord, order: Order) -> JobRecord:
-        job = await self._ledger.get(job.job_id) or job
+        """`job` as in `_finish`."""
         if job.state is JobState.INTENT:
             job = await self._creates.rejoin(job)
         if job.state is JobState.PLANNED or await self._context.sessions.may_send_again(job):
@@ -106,17 +140,6 @@ class Jobs:
         if job.state in (JobState.FAILED, JobState.UNKNOWN):
             raise job.recorded_error()
         return job
-
-    async def finish_accepted(self, job: JobRecord, order: Order) -> JobRecord:
-        """Bring a job to its end that the service had accepted. Raises InvalidRequest if the user has decided since
-        then that the job is to be made again: the caller that asks for that has the request."""
-        now = await self._ledger.get(job.job_id)
-        if now is not None and now.state is JobState.PLANNED and not now.error:
-            raise InvalidRequest(
-                "the job was planned again meanwhile (retry_failed, settle): ask for its request again",
-                job_id=job.job_id,
-            )
-        return await self.finish(job, order)
 
     async def unsaved(self) -> AsyncIterator[JobRecord]:
         """The jobs that are paid for and not saved, each once: first the jobs that are done, whose URLs expire, then
@@ -164,6 +187,12 @@ class Jobs:
         if job.task_id is not None:
             await self._context.calls.learn_time(self._context.dialect.describe(job.kind, job.task_id))
 
-    def _lock(self, job_id: str) -> asyncio.Lock:
-        """Two callers of one id do its work once, one after the other, whichever clients they use."""
-        return self._context.registry.lock(job_id)
+    def _lock(self, job_id: str, on_begin: Callable[[], None] = ignore) -> asyncio.Lock:
+        """The lock of a job's id: two callers do its work once, one after the other, whichever clients they use.
+
+        `on_begin` is called if another caller holds the lock: this one waits for that caller, and not to be created.
+        """
+        lock = self._context.registry.lock(job_id)
+        if lock.locked():
+            on_begin()
+        return lock

@@ -4,8 +4,8 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
-from ..model.states import JobState
-from .record import JobRecord
+from ..model.states import JobState, Kind
+from .record import JobRecord, job_ids
 
 KEPT_ENDED: Final = 10_000
 """Ended jobs remembered: a server that runs for months must not grow with everything it ever made."""
@@ -54,6 +54,9 @@ class MemoryLedger:
 
     async def get(self, job_id: str) -> JobRecord | None:
         return self._jobs.get(job_id)
+
+    async def of_request(self, name: str) -> Mapping[Kind, JobRecord]:
+        return {kind: job for kind, job_id in job_ids(name).items() if (job := self._jobs.get(job_id)) is not None}
 
     async def of_task(self, task_id: str) -> JobRecord | None:
         job = self._jobs.get(self._tasks.get(task_id, ""))

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
-from ..model.states import JobState
+from ..model.states import JobState, Kind
 from .record import JobRecord
 
 
@@ -36,6 +36,11 @@ class Ledger(Protocol):
 
     async def get(self, job_id: str) -> JobRecord | None:
         """The job of this id. Raises DamagedRow if its row cannot be used."""
+        ...
+
+    async def of_request(self, name: str) -> Mapping[Kind, JobRecord]:
+        """The jobs of the request of this name, by kind, in one read. Raises DamagedRow if one of the rows cannot be
+        used."""
         ...
 
     async def of_task(self, task_id: str) -> JobRecord | None:

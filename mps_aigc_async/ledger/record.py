@@ -25,6 +25,15 @@ def request_of(job_id: str) -> str:
     return job_id.rpartition("/")[0]
 
 
+def job_ids(name: str) -> dict[Kind, str]:
+    """The ids that a request's jobs may have, by kind.
+
+    >>> job_ids("shot-001")[Kind.VIDEO]
+    'shot-001/video'
+    """
+    return {kind: f"{name}/{kind}" for kind in Kind}
+
+
 class _Common(TypedDict):
     """What the results of all kinds have."""
 

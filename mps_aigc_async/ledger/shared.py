@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from ..concurrency.home import Home
 from ..model.errors import LedgerError
-from ..model.states import JobState
+from ..model.states import JobState, Kind
 from .commits import LAST_TRY_S
 from .opening import foreign_error
 from .record import JobRecord
@@ -55,6 +55,9 @@ class SharedLedger:
 
     async def get(self, job_id: str) -> JobRecord | None:
         return await self._usable().get(job_id)
+
+    async def of_request(self, name: str) -> Mapping[Kind, JobRecord]:
+        return await self._usable().of_request(name)
 
     async def of_task(self, task_id: str) -> JobRecord | None:
         return await self._usable().of_task(task_id)

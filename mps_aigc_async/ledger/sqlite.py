@@ -20,14 +20,14 @@ import aiosqlite
 
 from ..concurrency.home import Home
 from ..model.errors import CreateOutcomeUnknown, DamagedRow, LedgerError, to_record
-from ..model.states import JobState
+from ..model.states import JobState, Kind
 from . import schema
 from .commits import Commits
 from .damage import damaged_row, shared_task
 from .lock import WriterLock, writer_name
 from .opening import examine, put_in_place, unwritten, wal_of
 from .place import Place
-from .record import JobRecord
+from .record import JobRecord, job_ids
 from .schema import COLUMNS, FACT, from_row, text_or_bytes
 from .snapshot import readable
 
@@ -235,12 +235,23 @@ class SqliteLedger:
         known = self._commits.latest(job_id)
         if known is not None:
             return known
-        for kept in await self._select(f"{_SELECT} WHERE job_id = ?", job_id):
-            job = self._commits.latest(job_id) or kept  # it may have come while the file was read
-            if twin := self._submitted_twin(job):
-                raise DamagedRow(twin.message, job_id=job_id, task_id=twin.task_id)
-            return job
+        for row in await self._select(f"{_SELECT} WHERE job_id = ?", job_id):
+            return self._latest(row)
         return None
+
+    async def of_request(self, name: str) -> Mapping[Kind, JobRecord]:
+        ids = job_ids(name)
+        rows = await self._select(f"{_SELECT} WHERE job_id IN ({', '.join('?' * len(ids))})", *ids.values())
+        jobs = {job.job_id: job for job in map(self._latest, rows)}
+        found = ((kind, self._commits.latest(job_id) or jobs.get(job_id)) for kind, job_id in ids.items())
+        return {kind: job for kind, job in found if job is not None}
+
+    def _latest(self, row: JobRecord) -> JobRecord:
+        """The job of a row that was read: a newer one may have come meanwhile. Raises DamagedRow for a twin."""
+        job = self._commits.latest(row.job_id) or row
+        if twin := self._submitted_twin(job):
+            raise DamagedRow(twin.message, job_id=job.job_id, task_id=twin.task_id)
+        return job
 
     def _submitted_twin(self, job: JobRecord) -> DamagedRow | None:
         """The error for a job that would receive another job's result; a job that has its results keeps them."""
@@ -325,9 +336,9 @@ class SqliteLedger:
         except (sqlite3.Error, ValueError) as error:
             raise LedgerError(f"{what} the ledger {self.path}: {error}") from error
 
-    async def _select(self, query: str, value: str) -> list[JobRecord]:
+    async def _select(self, query: str, *values: str) -> list[JobRecord]:
         with self._failing("cannot read"):
-            rows = await self._rows(query, value)
+            rows = await self._rows(query, *values)
         return [from_row(tuple(row)) for row in rows]
 
     async def _value(self, query: str) -> str:

@@ -20,6 +20,7 @@ from mps_aigc_async import (
 )
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.jobs.jobs import Jobs
+from mps_aigc_async.model.requests import Step
 from mps_aigc_async.model.unexpected import as_aigc_error, unexpected
 from mps_aigc_async.testing import run
 
@@ -82,10 +83,10 @@ def test_one_jobs_trouble_of_any_class_is_its_own(
     caplog.set_level(logging.ERROR)
     if method == "plan":
 
-        async def plan(self: Jobs, job_id: str, *args: Any) -> JobRecord:  # noqa: ANN401 — handed through
-            if job_id.startswith("odd"):
+        async def plan(self: Jobs, step: Step, name: str, *args: Any) -> JobRecord:  # noqa: ANN401 — handed through
+            if name.startswith("odd"):
                 raise error
-            return await real_plan(self, job_id, *args)
+            return await real_plan(self, step, name, *args)
 
         real_plan = Jobs.plan
         monkeypatch.setattr(Jobs, "plan", plan)
