@@ -247,7 +247,7 @@ class Engine:
     def _say_what_is_left(self) -> None:
         left, unanswered = self.poller.left, self.exchanges.ended_early
         in_place = {watch.follower: watch.follower.ledger_in_place for watch in left}
-        forgotten = [watch.task_id for watch in left if not (watch.remembered and in_place[watch.follower])]
+        forgotten = [watch.task_id for watch in left if not (watch.is_in_ledger and in_place[watch.follower])]
         if left or unanswered:
             _log.info(
                 "closed with work left: %d tasks run on at the service, %d of them known to a ledger file, which goes "

@@ -1,1 +1,1 @@
-"""One job's life, and chains of jobs."""
+"""The life of a job, and chains of jobs."""

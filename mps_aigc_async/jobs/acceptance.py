@@ -44,37 +44,37 @@ class Acceptance:
         )
 
     async def keep(
-        self, intent: JobRecord, created: Created, slot: Slot | None, since: float | None = None
+        self, intent: JobRecord, answer: Created, slot: Slot | None, since: float | None = None
     ) -> JobRecord:
         """Submit the job: accepted just now, or at the earliest `since` (a task that was found may have ended long
         ago). Raises LedgerError if the ledger cannot keep the TaskId, which the log then has."""
         now = self._context.clock.now()
-        submitted = intent.moved(
+        job = intent.moved(
             JobState.SUBMITTED,
-            task_id=created.task_id,
-            request_id=created.request_id,
+            task_id=answer.task_id,
+            request_id=answer.request_id,
             submitted_at=now if since is None else since,
             slot_until=now + self._context.patience(intent).running_s,
             ended_at=None,
             error={},
         )
         if slot is not None:
-            slot.name(created.task_id)
+            slot.name(answer.task_id)
         try:
-            await self._ledger.put(submitted)
+            await self._ledger.put(job)
         except Exception as error:  # noqa: BLE001 — after an exception of any class the TaskId must be reported
             _log.error(
-                "the service accepted %s as task %s, which the ledger could not keep", intent.job_id, created.task_id
+                "the service accepted %s as task %s, which the ledger could not keep", intent.job_id, answer.task_id
             )
             raise as_aigc_error(error, "keeping a TaskId").with_context(
-                job_id=intent.job_id, task_id=created.task_id
+                job_id=intent.job_id, task_id=answer.task_id
             ) from None
         finally:
-            self._sessions.end(submitted)
-            self._exchanges.answers.pop(created.task_id, None)
-            self._tasks.watch(submitted)
-        self._context.announcer.tell_submitted(submitted)
-        return submitted
+            self._sessions.end(job)
+            self._exchanges.answers.pop(answer.task_id, None)
+            self._tasks.watch(job)
+        self._context.announcer.tell_submitted(job)
+        return job
 
     async def find(self, job: JobRecord) -> JobRecord:
         """The job in doubt with its task, if the service lists the task of its session; else the job unchanged."""

@@ -115,7 +115,7 @@ class Creates:
         """Create the job's task in a slot; refused for want of room at the service, wait for another slot."""
         self._calls.check_account(self._dialect.create_action(job.kind))
         give_up_at = inf
-        slot = self._reclaimed(job) or await self._acquire(job, order)
+        slot = self._reclaim(job) or await self._acquire(job, order)
         while True:
             outcome = await self._create_in(slot, job, order)
             if isinstance(outcome, JobRecord):
@@ -153,11 +153,11 @@ class Creates:
             if job.state is JobState.UNKNOWN:
                 self._announcer.tell_unknown(job, job.recorded_error())
             raise
-        if reclaimed := self._reclaimed(job):  # one task needs one slot
+        if own := self._reclaim(job):  # a task needs one slot
             slot.release()
-        return reclaimed or slot
+        return own or slot
 
-    def _reclaimed(self, job: JobRecord) -> Slot | None:
+    def _reclaim(self, job: JobRecord) -> Slot | None:
         """The slot that is held for a create in doubt, for its next attempt; None if none is held by now."""
         slot = self._limits.slots[job.kind].named.get(slot_name(job))
         return slot if slot is not None and slot.reclaim() else None
@@ -188,7 +188,7 @@ class Creates:
         except BaseException as error:
             self._leave_slot(slot, creation.job if creation is not None else job)
             if isinstance(error, asyncio.CancelledError) and creation is not None:
-                self._tell_of_doubt(creation)  # nobody asks again now
+                self._tell_of_doubt(creation)  # no caller asks again now
             raise
         if isinstance(outcome, JobRecord):
             return outcome
@@ -229,8 +229,8 @@ class Creates:
         if first is None and job.state is JobState.UNKNOWN:
             raise job.recorded_error()
         if first is not None:
-            replaced = job.session_id if job.state is JobState.PLANNED else ""
-            return _Creation(job, order, slot, self._call(first, job), replaced_session=replaced)
+            session = job.session_id if job.state is JobState.PLANNED else ""
+            return _Creation(job, order, slot, self._call(first, job), replaced_session=session)
         mark = self._context.clock.mark()
         job = await self._sessions.begin(replace(job, session_id="", filled_in=beyond(request, job.content)))
         return _Creation(job, order, slot, self._call(request, job), session_mark=mark)
@@ -275,7 +275,7 @@ class Creates:
             raise
 
     async def _exchange(self, creation: _Creation, send_time: SendTime) -> CreateOutcome:
-        """Write the intent, send the create at its time, and carry out what its end means."""
+        """Write the intent, send the create at its time, and carry out the consequence of its end."""
         intent = self._intent(creation)
         try:
             await self._ledger.put(intent)
@@ -283,27 +283,27 @@ class Creates:
             await self._keep_unsent(creation, intent)
             raise
         self._announcer.tell_paced(intent)
-        created: Created | None = None
+        answer: Created | None = None
         send_time.confirm_with(self._ledger.confirm)
         try:
-            created = await self._calls.attempt(creation.call, send_time, partial(judged, creation.slot))
-            await self._acceptance.require_own_task(created.task_id, intent.job_id)
+            answer = await self._calls.attempt(creation.call, send_time, partial(judged, creation.slot))
+            await self._acceptance.require_own_task(answer.task_id, intent.job_id)
         except LedgerError as error:  # raised before the first byte: the next process would not know of this create
             await self._keep_unsent(creation, intent)
             raise await self._exchanges.out_of_place_error(self._ledger, error) from error
         except AigcError as error:
             return await self._fail(creation, self._counted(intent, send_time), error)
         except asyncio.CancelledError:
-            sent = self._counted(intent, send_time)
-            if created is not None:
-                await self._acceptance.keep(sent, created, creation.slot)
+            intent = self._counted(intent, send_time)
+            if answer is not None:
+                await self._acceptance.keep(intent, answer, creation.slot)
             elif send_time.has_come:
-                closed = TransportError("the client was closed before the create was answered", ending=Ending.UNKNOWN)
-                await self._carry_out(creation, sent, self._decide(creation, Ending.UNKNOWN), closed)
+                unheard = TransportError("the client was closed before the create was answered", ending=Ending.UNKNOWN)
+                await self._carry_out(creation, intent, self._decide(creation, Ending.UNKNOWN), unheard)
             else:
                 await self._keep_unsent(creation, intent)
             raise
-        return await self._acceptance.keep(self._counted(intent, send_time), created, creation.slot)
+        return await self._acceptance.keep(self._counted(intent, send_time), answer, creation.slot)
 
     def _intent(self, creation: _Creation) -> JobRecord:
         now = self._wall()

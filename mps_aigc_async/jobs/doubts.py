@@ -12,9 +12,9 @@ from ..model.states import Kind
 _log: Final = logging.getLogger("mps_aigc_async")
 
 UNKNOWN_SLOT_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 180.0, Kind.VIDEO: 300.0, Kind.AUDIO: 300.0}
-"""Seconds for which a create of unknown outcome keeps its slot: the task may be running, and nobody can ask. These are
-the longest runs that the guide of 2026-05-29 calls usual: images 1 to 3 minutes, videos 3 to 5. The guide is silent on
-audio, which gets a video's time."""
+"""Seconds for which a create of unknown outcome keeps its slot: the task may be running, and nobody can poll it. The
+guide of 2026-05-29 calls runs up to these usual: images 1 to 3 minutes, videos 3 to 5. The guide is silent on audio,
+which gets a video's time."""
 
 
 def slot_name(job: JobRecord) -> str:
@@ -25,8 +25,8 @@ def slot_name(job: JobRecord) -> str:
 def as_first_sent(job: JobRecord, now: Step) -> Step | None:
     """The request as it was sent first in the job's session; None if the row does not tell it.
 
-    If the first create was accepted, its task is of that request, whatever the config says by now (`now`): other
-    content would make it another request. A difference is logged.
+    If the first create was accepted, its task is of that request. The config may say otherwise by now (`now`), but
+    other content would make it another request. A difference is logged.
     """
     try:
         first = step_of(job.kind, job.sent())

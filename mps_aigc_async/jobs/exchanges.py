@@ -34,19 +34,19 @@ class Exchanges:
     by_job: dict[str, asyncio.Task[CreateOutcome]] = field(default_factory=dict)
     answers: dict[str, str] = field(default_factory=dict)
     """By TaskId, the job whose create was answered with it first, until the ledger has it."""
-    lost: str = ""
+    ledger_loss: str = ""
     """The message about a ledger that is out of place; empty while it is in place."""
 
     async def out_of_place_error(self, ledger: Ledger, error: LedgerError) -> LedgerError:
         """The error for a ledger that is out of place, with the TaskIds that no other process will find. The first one
         is logged."""
-        if not self.lost:
+        if not self.ledger_loss:
             running = [job.task_id or "" async for job in ledger.in_state(JobState.SUBMITTED)]
-            told = ", ".join(running[:MOST_TOLD]) + (", …" if len(running) > MOST_TOLD else "")
-            self.lost = (
+            ids = ", ".join(running[:MOST_TOLD]) + (", …" if len(running) > MOST_TOLD else "")
+            self.ledger_loss = (
                 f"{error.message}: nothing more is created, because the next run would pay for it again. "
-                f"{f'This process still polls and saves the tasks that run: {told}' if told else 'No task runs'}. "
+                f"{f'This process still polls and saves the tasks that run: {ids}' if ids else 'No task runs'}. "
                 "When it has ended, put the ledger back (restore a backup if it was deleted) before the next run"
             )
-            _log.error("%s", self.lost)
-        return LedgerError(self.lost)
+            _log.error("%s", self.ledger_loss)
+        return LedgerError(self.ledger_loss)

@@ -1,4 +1,4 @@
-"""One job's life: planned → intent → submitted → done → saved, each step in the ledger before the next is taken.
+"""A job's life: planned → intent → submitted → done → saved, each step in the ledger before the next is taken.
 
 `Jobs.finish` is idempotent by the ledger's state: called for a job in any state, in this process or a later one, it
 does the rest of the work and never creates a task that could exist already.

@@ -1,8 +1,8 @@
-"""One poller for all tasks in flight: a heap of due times per action, one loop over each.
+"""The poller of all tasks in flight: a heap of due times per action, and a loop over each.
 
-When a poll is due is the tempo's word (`tempo`). Under pressure the polls share the action's pace: they are spaced
-further, and sent earliest due first. A task is polled until it ENDS at the service, whoever still waits for it, because
-its slot is held until then; or until its deadline.
+The tempo says when a poll is due (`policy.tempo`). Under pressure the polls share the action's pace: they are spaced
+further, and the earliest due is sent first. A task is polled until it ENDS at the service, even if nobody waits for it,
+because its slot is held until then; or until its deadline.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ class Poller:
         return self._watches.get((kind, task_id))
 
     def job_of(self, task_id: str) -> Watch | None:
-        """The watch that a job with a row has of a task, whatever its kind. An attached task is no job's."""
+        """The watch of a task whose job has a row, of any kind. A task that a caller attached to has no job."""
         watches = (self._watches.get((kind, task_id)) for kind in Kind)
         return next((watch for watch in watches if watch is not None and watch.has_row), None)
 
@@ -109,9 +109,9 @@ class Poller:
     def watch(self, watch: Watch) -> Watch:
         """Poll a task from now on. If the task is watched as the same kind already, its watch is kept and returned
         instead."""
-        known = self._watches.get((watch.kind, watch.task_id))
-        if known is not None:
-            return known
+        existing = self._watches.get((watch.kind, watch.task_id))
+        if existing is not None:
+            return existing
         watch.slot = self._limits.slots[watch.kind].adopt(watch.task_id, watch.job.model)
         self._watches[watch.kind, watch.task_id] = watch
         if self.is_closed:
@@ -139,11 +139,11 @@ class Poller:
         running = sum(self._limits.slots[other].running for other in sharing)
         return max(self._interval_s, running / self._limits.pace(action).rate)
 
-    def _learn(self, watch: Watch, asked: float, answered: float) -> None:
+    def _learn(self, watch: Watch, poll_at: float, answer_at: float) -> None:
         """Tell the tempo of an end, if it was asked about when that was due: of a task that ended while nobody could
         ask, as before it was resumed or in an outage, too little is known."""
-        if watch.birth is not None and asked - watch.due <= self._spacing_s(watch.kind):
-            self._tempo.ended(watch.cohort, after=watch.last_age, by=answered - watch.birth)
+        if watch.birth is not None and poll_at - watch.due <= self._spacing_s(watch.kind):
+            self._tempo.ended(watch.cohort, after=watch.last_age, by=answer_at - watch.birth)
 
     def _queue(self, kind: Kind) -> DueQueue:
         if kind not in self._queues:
@@ -168,38 +168,38 @@ class Poller:
 
     async def _ask(self, watch: Watch, send_time: SendTime) -> None:
         loop = asyncio.get_running_loop()
-        asked = loop.time()
+        poll_at = loop.time()
         try:
             status = await self._answer(watch, send_time)
         except HeldBack:  # nothing was sent, so that the poll is still due
             self._queue(watch.kind).add(watch, 0.0)
             return
         except AigcError as error:
-            await self._poll_failed(watch, error, asked)
+            await self._poll_failed(watch, error, poll_at)
             return
-        answered, now = loop.time(), self._wall()
-        asked_at = now - (answered - asked)  # the answer may have corrected the clock
-        self._heard(watch, status, answered)
-        was_empty = watch.empty_since is not None and answered - watch.empty_since >= EMPTY_GRACE_S
+        answer_at, now = loop.time(), self._wall()
+        polled_at = now - (answer_at - poll_at)  # the answer may have corrected the clock
+        self._heard(watch, status, answer_at)
+        was_empty = watch.empty_since is not None and answer_at - watch.empty_since >= EMPTY_GRACE_S
         if status.has_ended or was_empty:
             await self._end(watch, TaskEnd(status, now, watch.unfinished_at, watch.running_at))
             if not status.made_nothing:  # how soon the model refuses says nothing of how long a task lasts
-                self._learn(watch, asked, answered)
+                self._learn(watch, poll_at, answer_at)
             return
-        watch.unfinished_at = asked_at
+        watch.unfinished_at = polled_at
         if watch.birth is not None:
-            watch.last_age = asked - watch.birth
-        watch.waited = watch.waited or status.state is TaskState.WAITING
-        if watch.waited and watch.running_at is None and status.state is TaskState.RUNNING:
-            watch.running_at = asked_at
+            watch.last_age = poll_at - watch.birth
+        watch.was_queued = watch.was_queued or status.state is TaskState.WAITING
+        if watch.was_queued and watch.running_at is None and status.state is TaskState.RUNNING:
+            watch.running_at = polled_at
         due_in = self._due_in(watch)
         if watch.empty_since is not None:
-            due_in = min(due_in, watch.empty_since + EMPTY_GRACE_S - answered)
-        self._again(watch, due_in, asked)
+            due_in = min(due_in, watch.empty_since + EMPTY_GRACE_S - answer_at)
+        self._again(watch, due_in, poll_at)
 
     async def _answer(self, watch: Watch, send_time: SendTime) -> TaskStatus:
-        """One poll's answer. A poll that hangs ends at the deadline, or soon after if it was sent at the deadline; an
-        answer that has already arrived is read first."""
+        """The answer to a poll. A poll that hangs ends at the deadline, or soon after if it was sent at the deadline.
+        An answer that has already arrived is read first."""
         loop = asyncio.get_running_loop()
         left = watch.deadline.at - loop.time()
         limit = asyncio.timeout(None)
@@ -217,7 +217,7 @@ class Poller:
 
     def _heard(self, watch: Watch, status: TaskStatus, now: float) -> None:
         """Record a poll's answer, and notify the follower."""
-        watch.failures = watch.not_found = watch.unexpected = 0
+        watch.failures = watch.not_found = watch.unexpected_faults = 0
         self._is_cut_off = False
         watch.word, watch.message = status.word, status.message
         if status.known:
@@ -233,14 +233,14 @@ class Poller:
             )
         watch.follower.on_poll(watch.job, status)
 
-    async def _poll_failed(self, watch: Watch, error: AigcError, asked: float) -> None:
-        """Poll on, whatever the refusal: the task is paid for, and its deadline bounds it. Only a task that the service
-        does not know, time and again, has no result to wait for: a create's answer may be ahead of its readers."""
+    async def _poll_failed(self, watch: Watch, error: AigcError, poll_at: float) -> None:
+        """Poll on after any refusal: the task is paid for, and its deadline bounds the polls. Only a task that the
+        service has denied several times has no result to wait for: a create's answer may be ahead of its readers."""
         watch.failures += not isinstance(error, Throttled)  # for those the pace has slowed down already
         watch.not_found = watch.not_found + 1 if says_no_task(error) else 0
-        watch.unexpected = watch.unexpected + 1 if isinstance(error, UnexpectedError) else 0
+        watch.unexpected_faults = watch.unexpected_faults + 1 if isinstance(error, UnexpectedError) else 0
         # InvalidRequest: this service has no tasks of the kind, now or later. The job stays submitted.
-        if watch.unexpected >= UNEXPECTED_MOST or isinstance(error, InvalidRequest):
+        if watch.unexpected_faults >= UNEXPECTED_MOST or isinstance(error, InvalidRequest):
             self._leave(watch, error)
         elif watch.not_found >= NOT_FOUND_MOST:
             await self._end(watch, not_found(error, watch.kind).with_context(task_id=watch.task_id))
@@ -248,7 +248,7 @@ class Poller:
             self._tell_of_failure(watch, error)
             backoff_s = min(BACKOFF_MOST_S, self._interval_s * 2.0 ** min(max(watch.failures - 1, 0), 10))
             asked_for = error.retry_after_s if isinstance(error, Throttled) else None
-            self._again(watch, max(backoff_s, asked_for or 0.0), asked)
+            self._again(watch, max(backoff_s, asked_for or 0.0), poll_at)
 
     def _tell_of_failure(self, watch: Watch, error: AigcError) -> None:
         """Log a poll that failed. A cause that somebody has to correct is a warning, once until a poll is answered."""
@@ -257,9 +257,9 @@ class Poller:
         level, goes_on = (logging.WARNING, "; the tasks in flight are polled on") if is_news else (logging.INFO, "")
         _log.log(level, "poll %d of task %s in a row failed: %s%s", watch.failures, watch.task_id, error, goes_on)
 
-    def _again(self, watch: Watch, delay_s: float, asked: float) -> None:
+    def _again(self, watch: Watch, delay_s: float, poll_at: float) -> None:
         """Schedule the next poll, or give up if the latest was sent at the deadline or after."""
-        if asked < watch.deadline.at:
+        if poll_at < watch.deadline.at:
             left = max(0.0, watch.deadline.at - asyncio.get_running_loop().time())
             self._queues[watch.kind].add(watch, min(delay_s, left))
             return

@@ -1,8 +1,8 @@
-"""Who drives which job of one opened ledger.
+"""The division of an opened ledger's jobs among its clients.
 
-The clients of a loop share a ledger, and a job must be driven by one of them at a time: whoever asks for it second
-waits for the first. A task is polled by one client. When that client closes, another one goes on with the task; the
-next client that opens the ledger does, if no other has it open.
+The clients of a loop share a ledger, and one of them drives a job at a time: the second caller of a job waits for the
+first. A task has one poller. When its client closes, another client goes on with the task: one that has the ledger
+open, or else the next client that opens it.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from .watch import Watch
 
 
 class Driver(Protocol):
-    """One client's part in the jobs of a ledger."""
+    """A client's part in the jobs of a ledger."""
 
     def watch_of(self, task_id: str) -> Watch | None:
         """The watch that this client has of a task whose job is in the ledger."""
@@ -28,13 +28,13 @@ class Driver(Protocol):
 
 
 class JobRegistry:
-    """What the clients of one opened ledger know of each other's work."""
+    """The work that the clients of an opened ledger share."""
 
     def __init__(self) -> None:
         self.exchanges = Exchanges()
         self.evidence = Evidence()
         self.opening = asyncio.Lock()
-        """Held while a client takes over what an earlier process left: the others wait, and find it done."""
+        """Held while a client takes over the tasks of an earlier process: the other clients wait."""
         self.is_resumed = False
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._drivers: dict[Driver, None] = {}
@@ -56,7 +56,7 @@ class JobRegistry:
             driver.take_over(job_id)
 
     def leave(self, driver: Driver) -> None:
-        """A client closes: what it still polls is handed over once its creates have ended."""
+        """A client closes: its tasks are handed over once its creates have ended."""
         self._drivers.pop(driver, None)
 
     def hand_over(self, job_id: str) -> None:
@@ -78,5 +78,5 @@ _registries: WeakKeyDictionary[object, JobRegistry] = WeakKeyDictionary()
 
 def registry_of(ledger: Ledger) -> JobRegistry:
     """The registry of an opened ledger, for as long as that is open."""
-    opened = ledger.opened if isinstance(ledger, SharedLedger) else ledger
-    return _registries.setdefault(opened, JobRegistry())
+    file = ledger.opened if isinstance(ledger, SharedLedger) else ledger
+    return _registries.setdefault(file, JobRegistry())

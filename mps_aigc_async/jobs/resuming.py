@@ -75,7 +75,7 @@ class Resuming:
     def hand_over(self) -> None:
         """Leave the tasks that run on to another client of the ledger."""
         for watch in self._context.poller.left:
-            if watch.follower is self._tasks and watch.remembered:
+            if watch.follower is self._tasks and watch.is_in_ledger:
                 self._registry.hand_over(watch.job.job_id)
 
     # --- the registry's driver ----------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ Locate = Callable[[Sequence[str]], Awaitable[Mapping[str, str] | None]]
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """One result of a job, and its file name without suffix."""
+    """A result of a job, and its file name without suffix."""
 
     url: str
     """Empty for a file that the service keeps and tells by its id."""
@@ -125,10 +125,10 @@ class Saver:
         faults = [error for errors in await _run_all(fetches) for error in errors]
         if faults:
             raise self._error(job, faults, len(results))
-        saved = job.moved(JobState.SAVED, files=tuple(row.files), saved_at=self._wall())
-        await self._ledger.put(saved)
-        self._announcer.tell_saved(saved)
-        return saved
+        job = job.moved(JobState.SAVED, files=tuple(row.files), saved_at=self._wall())
+        await self._ledger.put(job)
+        self._announcer.tell_saved(job)
+        return job
 
     async def _fetch_bare(self, row: "_Row", results: Mapping[int, _Result], folder: Path) -> list[DownloadError]:
         """Save the results that the service told by their ids alone; return the errors of those not saved."""
@@ -138,14 +138,14 @@ class Saver:
             for number, result in results.items()
             if (url := urls.get(result.file_id))
         ]
-        lost = [
+        errors = [
             DownloadError(f"there is no URL for file {result.file_id}: {why}")
             for number, result in results.items()
             if not urls.get(result.file_id) and not await row.keep_moved(number, folder)
         ]
-        for error in lost:
+        for error in errors:
             error.refused = why == NOT_THERE
-        return lost + [error for errors in await _run_all(fetches) for error in errors]
+        return errors + [error for some in await _run_all(fetches) for error in some]
 
     async def _urls_of(self, job: JobRecord, file_ids: Sequence[str]) -> tuple[Mapping[str, str], str]:
         """The URLs of files by their ids, and why there is none for the others. A new file is asked about repeatedly,

@@ -2,12 +2,12 @@
 
 A relay may have several upstream accounts, and some of them ignore `session_id`: then a create that is sent again makes
 a second task, which is paid for. So a relay is trusted on its own showing only: it has refused a session that was sent
-before. Nothing is sent to find that out. It is seen when the user has a create in doubt made again (its session is
-kept), or in a run with `relay.sessions: "trusted"`.
+before. Nothing is sent to find that out. The proof comes when the user has a create in doubt made again
+(its session is kept), or in a run with `relay.sessions: "trusted"`.
 
-How far a proof reaches: to this base URL, and there to this kind and model, because a relay chooses its upstream by
-them. It is kept in the ledger, under the endpoint's name, so that another endpoint does not inherit it. Two tasks of
-one session contradict it, whatever it rests on: then nothing is sent again in this ledger.
+A proof reaches as far as this base URL, and there this kind and model, because a relay chooses its upstream by them.
+The ledger keeps the proof under the endpoint's name, so that another endpoint does not inherit it. Two tasks of one
+session contradict every proof, also the user's word: then nothing is sent again in this ledger.
 """
 
 import logging
@@ -29,7 +29,7 @@ REFUSED: Final = "session refused: "
 
 @dataclass(slots=True, eq=False)
 class Evidence:
-    """What a service has shown; the clients of one opened ledger share it."""
+    """The evidence that a service has given. The clients of an opened ledger share it."""
 
     proofs: set[str] = field(default_factory=set)
     """The scopes in which a session was refused."""
@@ -37,7 +37,7 @@ class Evidence:
 
 
 class SessionTrust:
-    """One ledger's reasons to send a create in doubt again."""
+    """The reasons that a ledger has to send a create in doubt again."""
 
     def __init__(self, rule: SessionRule, endpoint: str, ledger: Ledger, evidence: Evidence | None = None) -> None:
         self._rule = rule
@@ -47,11 +47,11 @@ class SessionTrust:
 
     def __repr__(self) -> str:
         evidence = self._evidence
-        contradicted = ", contradicted" * evidence.is_contradicted
-        return f"<SessionTrust {self._rule}, {len(evidence.proofs)} proofs{contradicted}>"
+        doubt = ", contradicted" * evidence.is_contradicted
+        return f"<SessionTrust {self._rule}, {len(evidence.proofs)} proofs{doubt}>"
 
     async def load(self) -> None:
-        """Take in what earlier processes have seen of this endpoint."""
+        """Load the evidence of earlier processes about this endpoint."""
         facts = [name for name, endpoint in (await self._ledger.facts()).items() if endpoint == self._endpoint]
         self._evidence.proofs.update(name for name in facts if name.startswith(REFUSED))
         self._evidence.is_contradicted = self._evidence.is_contradicted or any(
@@ -85,7 +85,7 @@ class SessionTrust:
             await self._keep(scope)
 
     async def contradict(self, job: JobRecord, first: str, second: str) -> None:
-        """One session has two tasks."""
+        """Record that a session has two tasks."""
         _log.error(
             "the service has made two tasks of one session of %s, %s and %s, and both are paid for: no create is sent "
             "again by its session any more with this ledger",

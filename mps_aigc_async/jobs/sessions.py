@@ -1,12 +1,12 @@
 """Sessions of creates, where a service takes them (VOD, the relay): it refuses a second create of one session.
 
 So a create in doubt may be sent again with its session, where the service is known to refuse a second one
-(`session_trust`). A refusal proves that the first one was accepted; its task is then found by the session in the
-account's list, where the service has one.
+(`session_trust`). A refusal proves that the first one was accepted. Its task is then found by the session in the
+account's list, where the service has a list.
 
-A session is remembered for a time, and a forgotten one is accepted again: its age decides, and no clock may make it
-younger than it is. VOD refuses a call that is signed by a wrong clock; a relay refuses none, so that there the age
-counts by what this process has seen itself, or by a time that the relay has just told.
+The service remembers a session for a time, and accepts a forgotten one again: the session's age decides, and no clock
+may make the session younger than it is. VOD refuses a call that is signed by a wrong clock. A relay refuses none:
+there the age counts by this process's own observation, or by a time that the relay has just told.
 """
 
 import asyncio
@@ -50,8 +50,8 @@ NO_TASK: Final = "0"
 
 PREFIX: Final = "mps-aigc-"
 UNDATED: Final = f"{PREFIX}m"
-"""How sessions begin whose `intent_at` is by the machine's clock, which may have been wrong: hexadecimal digits follow,
-of which `m` is none. At most 50 characters in all."""
+"""The prefix of sessions whose `intent_at` is by the machine's clock, which may have been wrong. Hexadecimal digits
+follow, and `m` is not one of them. At most 50 characters in all."""
 
 
 class Sessions:
@@ -91,8 +91,9 @@ class Sessions:
     def planned_again(self, job: JobRecord) -> JobRecord:
         """A job in doubt that the user wants to be created again.
 
-        It keeps its session, and what was sent in it: if it was accepted after all, the service can refuse the second
-        create. Not if that is known already, since the user wants a second task then, and not a session that is old.
+        The job keeps its session and the request that was sent in it: if the first create was accepted after all, the
+        service can refuse the second one. A job that is known to be accepted gets a new session, since the user wants a
+        second task then; so does one whose session is old.
         """
         again = job.replanned()
         error = job.recorded_error()
@@ -205,9 +206,9 @@ class Sessions:
 
 
 def as_create(call: Call[T], *, signs_time: bool) -> Call[T]:
-    """The call, whose answer raises NoTaskId if it is HTTP 2xx and leaves open what became of the create.
+    """The call, with a decoder that raises NoTaskId for an answer with HTTP 2xx that does not tell the create's fate.
 
-    A service that signs writes its own errors behind 200: they are answers of another sort, and stay as they are.
+    A service that signs writes its own errors behind 200: their errors are answers, and stay unchanged.
     """
 
     def decode(answer: HttpAnswer) -> T:

@@ -70,7 +70,7 @@ class Settling:
         )
 
     def _follow(self, job: JobRecord, row: JobRecord) -> None:
-        """Do for a job that was in doubt what its new row asks for, and announce it."""
+        """Bring slot, session and poller of a job that was in doubt in line with its new row, and announce it."""
         slot = self._context.limits.slots[job.kind].named.get(slot_name(job))
         if row.state is JobState.PLANNED:
             if slot is not None:  # the create was not accepted: nothing runs there
@@ -88,12 +88,12 @@ class Settling:
     async def retry_failed(self) -> list[JobRecord]:
         """Let the failed jobs be tried again; return them as they are then.
 
-        They are planned. Two exceptions have tasks that were accepted and may have a result by now, so that these tasks
-        are polled again: a task that the service did not know, and a task that it called done without a result. Jobs
-        that the user dropped stay failed: the outcomes of their creates are unknown, and they may have been paid for.
+        Most are planned again. A task that was accepted and may have a result by now is polled again instead: a task
+        that the service did not know, and a task that it called done without a result. Jobs that the user dropped stay
+        failed: the outcomes of their creates are unknown, and they may have been paid for.
         """
-        failed = [job.job_id async for job in self._ledger.in_state(JobState.FAILED)]
-        jobs = await asyncio.gather(*(self._retry(job_id) for job_id in failed))  # they share their commits
+        ids = [job.job_id async for job in self._ledger.in_state(JobState.FAILED)]
+        jobs = await asyncio.gather(*(self._retry(job_id) for job_id in ids))  # at once: the rows share their commits
         return [job for job in jobs if job is not None]
 
     async def _retry(self, job_id: str) -> JobRecord | None:
@@ -134,13 +134,13 @@ def _require_unknown(job: JobRecord | None, job_id: str) -> JobRecord:
     raise InvalidRequest(f"the job {state}: only one of unknown outcome can be settled{whole}", job_id=job_id)
 
 
-def _warn_of_results(failed: JobRecord) -> None:
+def _warn_of_results(job: JobRecord) -> None:
     """Log the results of a failed task before its row forgets them: they may have been billed."""
-    if failed.urls or failed.file_ids:
+    if job.urls or job.file_ids:
         _log.warning(
             "%s is made again, although its task %s, which failed, left results: %d URLs, VOD files %s",
-            failed.job_id,
-            failed.task_id,
-            len(failed.urls),
-            ", ".join(failed.file_ids) or "none",
+            job.job_id,
+            job.task_id,
+            len(job.urls),
+            ", ".join(job.file_ids) or "none",
         )

@@ -68,7 +68,7 @@ def row_at(end: TaskEnd, job: JobRecord, expires: Expiry, action: str) -> JobRec
     if end.status.state is TaskState.DONE and end.status.has_ended:
         return job.moved(JobState.DONE, **_changes_at(end, expires, {}))
     # A submitted job has an error only if its task was polled again for that error (`Settling.retry_failed`).
-    failure = failure_of(end.status, action, confirmed=bool(job.error))
+    failure = failure_of(end.status, action, is_confirmed=bool(job.error))
     return job.moved(JobState.FAILED, **_changes_at(end, expires, to_record(failure)))
 
 
@@ -95,23 +95,21 @@ def _changes_at(end: TaskEnd, expires: Expiry, error: dict[str, str]) -> Changes
     }
 
 
-def planned_row(failed: JobRecord) -> JobRecord:
+def planned_row(job: JobRecord) -> JobRecord:
     """The row of a job that is created again because the model had no room for its task. The error tells why."""
-    return replace(failed.replanned(), error=failed.error)
+    return replace(job.replanned(), error=job.error)
 
 
-def failure_of(status: TaskStatus, action: str, *, confirmed: bool) -> TaskFailed:
-    """The error of a task that has ended without a result. `confirmed` says that it had ended so before, and was asked
-    about again: the result was given its time."""
+def failure_of(status: TaskStatus, action: str, *, is_confirmed: bool) -> TaskFailed:
+    """The error of a task that has ended without a result. `is_confirmed` says that a poll after a wait has shown the
+    same end."""
     message = status.message or "the service gives no reason"
     if status.fault is TaskFault.REVIEW:
-        blocked = TaskBlocked(
-            status.fault_code, message.removeprefix(f"{status.fault_code}: "), request_id=status.request_id
-        )
-        return blocked.with_context(action=action)
-    failed = TaskFailed(message, code=status.fault_code, request_id=status.request_id, action=action)
+        reason = message.removeprefix(f"{status.fault_code}: ")
+        return TaskBlocked(status.fault_code, reason, request_id=status.request_id).with_context(action=action)
+    failure = TaskFailed(message, code=status.fault_code, request_id=status.request_id, action=action)
     # A status that still says DONE was given up for want of a result: the service has not said that it failed.
-    return failed if status.ended_failed or confirmed else failed.as_without_result()
+    return failure if status.ended_failed or is_confirmed else failure.as_without_result()
 
 
 def is_planned_again(status: TaskStatus, creates: int, most: int, *, others_run: bool) -> bool:
@@ -122,11 +120,11 @@ def is_planned_again(status: TaskStatus, creates: int, most: int, *, others_run:
     (`vod_faults.made_nothing`; never on a relay, whose billing is in no document). So the task is over, made nothing
     and is not billed, and another create is the first that can cost anything.
 
-    It stays within the retry budget: at most `most` creates, or MOST_CREATES while others of our tasks run, whose ends
-    make room. `creates` counts those that went out; the ledger keeps it, so that a restart does not begin anew.
+    The retry budget bounds it: at most `most` creates, or MOST_CREATES while other tasks of ours run, whose ends make
+    room. `creates` counts those that went out; the ledger keeps it, so that a restart does not begin anew.
     """
-    refused = status.ended_failed and status.fault in NO_ROOM and status.made_nothing
-    return refused and creates < (MOST_CREATES if others_run and most > 1 else most)
+    has_refused = status.ended_failed and status.fault in NO_ROOM and status.made_nothing
+    return has_refused and creates < (MOST_CREATES if others_run and most > 1 else most)
 
 
 def delay_s(creates: int) -> float:
@@ -144,7 +142,7 @@ def says_no_task(error: AigcError) -> bool:
 
 
 def not_found(error: AigcError, kind: Kind) -> TaskNotFound:
-    """The error for a task that the service does not know, with what may be the reason. Call it for `says_no_task`."""
+    """The error for a task that the service does not know, with the likely reasons. Call it for `says_no_task`."""
     assert isinstance(error, ServiceError)  # noqa: S101 — as above
     reason = (
         f"{error.message or 'no such task'} (polled {NOT_FOUND_MOST} times as a task of kind {kind}: check that kind, "

@@ -43,7 +43,7 @@ class Tasks:
                 cohort=job.cohort(),
                 accepted_at=job.submitted_at,
                 patience=self._context.patience(job),
-                remembered=self._ledger.durable and job.submitted_at is not None,
+                is_in_ledger=self._ledger.durable and job.submitted_at is not None,
             )
         )
 
@@ -54,16 +54,16 @@ class Tasks:
 
     async def wait(self, job: JobRecord) -> JobRecord:
         """Wait for the end of a submitted job's task; return the job as it is then."""
-        while (seen := await self._end(job)) is None:
+        while (result := await self._end(job)) is None:
             job = await self._ledger.get(job.job_id) or job
             if job.state is not JobState.SUBMITTED:
                 return job
-        row, end = seen
+        row, end = result
         # A task may be watched already for a caller that attached to it, and that keeps no row.
         return row if row.job_id == job.job_id else await self.keep_end(job, end)
 
     async def attach(self, kind: Kind, task_id: str) -> JobRecord:
-        """Wait for a task that was created elsewhere. It gets a slot here and no row: its own ledger has one.
+        """Wait for a task that was created elsewhere. The task gets a slot here and no row: its own ledger has one.
 
         Raises InvalidRequest for a kind that this service does not make, and for a task that this ledger has as one of
         another kind.
@@ -83,17 +83,17 @@ class Tasks:
             task_id=task_id,
             slot_until=self._wall() + self._context.waits.running_s[kind],
         )
-        while (seen := await self._end(job)) is None:
+        while (result := await self._end(job)) is None:
             pass
-        _, end = seen
+        _, end = result
         job = self._row_at(job, end)
         if job.state is JobState.FAILED:
             raise job.recorded_error()
         return job
 
     async def _end(self, job: JobRecord) -> tuple[JobRecord, TaskEnd] | None:
-        """Wait for the end of a job's task: the row that the follower of the task keeps, and the end itself. None if
-        another client of the ledger polled the task and was closed: wait again then."""
+        """Wait for the end of a job's task: the row that the follower of the task keeps, and the end itself. Returns
+        None if another client of the ledger polled the task and was closed: wait again then."""
         watch = self.watch(job)
         try:
             row = await watch.wait()
@@ -105,8 +105,8 @@ class Tasks:
         return row, watch.end
 
     async def other_holder(self, task_id: str, job_id: str) -> str:
-        """The job other than this one that has the task: in this client, whatever the ledger, or in the ledger. Empty
-        if there is none."""
+        """The job other than this one that has the task: in this client, with any ledger, or in the ledger. Empty if
+        there is none."""
         watch = self._poller.job_of(task_id)
         if watch is not None:  # in another ledger the other job may have the same id
             return watch.job.job_id

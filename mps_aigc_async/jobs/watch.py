@@ -1,4 +1,4 @@
-"""One task being polled: its age, its deadline, its slot, and the callers who wait for its end."""
+"""A task being polled: its age, its deadline, its slot, and the callers who wait for its end."""
 
 import asyncio
 from collections.abc import Hashable
@@ -32,11 +32,11 @@ class Follower(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Watch:
-    """One task being polled."""
+    """A task being polled."""
 
     job: JobRecord
     follower: Follower
-    """One for all jobs: closures for each of 100,000 tasks would keep the garbage collector busy."""
+    """The same one for all jobs: closures for each of 100,000 tasks would keep the garbage collector busy."""
     kind: Kind
     task_id: str
     cohort: Hashable
@@ -44,11 +44,11 @@ class Watch:
     accepted_at: float | None
     """When the service accepted the task (Unix seconds), if that is known."""
     patience: Patience
-    remembered: bool
+    is_in_ledger: bool
     """Whether a ledger will know the task when the client is closed."""
     unfinished_at: float | None = field(init=False)
     """When the task was last known not to have ended (Unix seconds), if that is known."""
-    waited: bool = False
+    was_queued: bool = False
     """Whether a poll has found the task in the service's queue."""
     running_at: float | None = None
     """When a poll first found the task running after another had found it waiting: else nobody saw when it began."""
@@ -56,7 +56,7 @@ class Watch:
     """Failed polls in a row."""
     not_found: int = 0
     """Polls in a row that the service answered with TaskNotFound."""
-    unexpected: int = 0
+    unexpected_faults: int = 0
     """Polls in a row that ended with UnexpectedError."""
     word: str = ""
     """The task's latest status word."""
@@ -68,8 +68,8 @@ class Watch:
     odd_word: str | None = None
     """The latest status that no document knows: reported once, not at every poll."""
     birth: float | None = field(default=None, init=False)
-    """When the task was accepted, if that is known. This, `last_age` and `due` are on the loop's clock: the machine's
-    clock may be corrected meanwhile."""
+    """When the task was accepted, if that is known. `birth`, `last_age` and `due` are on the loop's clock: the
+    machine's clock may be corrected meanwhile."""
     last_age: float = field(default=0.0, init=False)
     """Seconds from `birth` to the latest poll that found the task unfinished."""
     due: float = field(default=0.0, init=False)

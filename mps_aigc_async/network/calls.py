@@ -1,4 +1,4 @@
-"""One call: pace → sign → send → decode, and again if the table allows.
+"""A call: pace → sign → send → decode, and again if the table allows.
 
 Retries live here, above the transport: each attempt takes a fresh pace, a fresh timestamp and a fresh signature with
 the credentials of that moment, and all of an account's retries share one budget.
@@ -55,10 +55,10 @@ Attempt = Callable[[SendTime], Awaitable[T | Failure]]
 """Makes one attempt of a call at a send time that has been reserved. An exception ends the attempts as well."""
 
 OnRetry = Callable[[AigcError, float], None]
-"""Told of each retry before its wait: what happened, and how many seconds it will wait."""
+"""Hears of each retry before its wait: the error, and the seconds until the next attempt."""
 
 Judge = Callable[[SendTime, Throttled], ServiceError]
-"""Says what a refusal for the rate comes to, and slows the pace if it is one."""
+"""Judges a refusal for the rate: returns it by its meaning, and slows the pace if the rate is the reason."""
 
 
 def slow_down(send_time: SendTime, refusal: Throttled) -> ServiceError:
@@ -90,24 +90,25 @@ class Calls:
         self._uniform = uniform
         self._stopping = asyncio.Event()
         self._refused: dict[str, tuple[AigcError, float]] = {}
-        """By action: what stops all creates, and until when (on the loop's clock) that is taken to hold."""
+        """By action: the error that stops all creates, and until when it does (on the loop's clock)."""
 
     def stop_creating(self) -> None:
-        """Make no further attempt of anything but reads. What is sent is waited for by whoever sent it."""
+        """Make no further attempt of anything but reads. The senders of the calls in flight wait for their answers."""
         self._stopping.set()
 
     def check_account(self, action: str) -> None:
-        """Raise what stopped all creates of this action, if it was a moment ago: nothing is sent for it."""
-        refused, until = self._refused.get(action, (None, 0.0))
-        if refused is not None and asyncio.get_running_loop().time() < until:
-            raise _repeated(refused)
+        """Raise the error that stopped all creates of this action a moment ago: nothing is sent then."""
+        error, until = self._refused.get(action, (None, 0.0))
+        if error is not None and asyncio.get_running_loop().time() < until:
+            raise _repeated(error)
 
     def reserve(self, action: str, require: Callable[[], None] = ignore) -> Awaitable[SendTime]:
-        """Wait for leave to send one call of an action; what `require` raises when its turn comes leaves the queue."""
+        """Wait for leave to send one call of an action. If `require` raises when its turn comes, the call leaves the
+        queue."""
         return self._limits.pace(action).reserve(require)
 
     async def attempt(self, call: Call[T], send_time: SendTime, judge: Judge = slow_down) -> T:
-        """One attempt at its send time. Raises ServiceError, TransportError or UnexpectedError.
+        """Make one attempt at its send time. Raises ServiceError, TransportError or UnexpectedError.
 
         The only door for texts from outside: every value and every error that leaves here is masked.
         """
@@ -139,7 +140,7 @@ class Calls:
         signed_at: float,
         judge: Judge,
     ) -> T:
-        """What the answer says. A refusal for the rate, the time or the keys mends what it was refused for."""
+        """The answer's value. A refusal for the rate, the time or the keys corrects the pace, the clock or the keys."""
         try:
             value = call.decode(answer)
         except AigcError as error:
@@ -160,12 +161,12 @@ class Calls:
         return value
 
     def _hold(self, action: str, error: AigcError, seconds: float = REFUSAL_HOLDS_S) -> None:
-        """Take what stops all creates to hold for a while: nothing is sent for this action meanwhile."""
+        """Send nothing for this action for a while: the error stops all creates."""
         self._refused[action] = (error, asyncio.get_running_loop().time() + seconds)
 
     def _hold_back(self, call: Call[object], answer: HttpAnswer, error: AigcError) -> None:
-        """Let no call of the action go out for as long as the service asks (Retry-After), whatever became of this one.
-        Only a refusal of a concurrency holds back those alone that it is about (`limits.judging`)."""
+        """Let no call of the action go out for as long as the service asks (Retry-After), also after a call of unknown
+        outcome. A refusal for concurrency holds back only the calls that it is about (`limits.judging`)."""
         if error.ending not in (Ending.REFUSED_FOR_NOW, Ending.UNKNOWN):
             return
         wait_s = retry_after_s(answer, self._clock.now())
@@ -184,10 +185,10 @@ class Calls:
             value = decode(answer)
         except AigcError as error:
             raise mask.error(error, _signature_in(request)) from None
-        masked = mask.value(value, _signature_in(request))
-        if isinstance(value, Created) and isinstance(masked, Created) and value.task_id != masked.task_id:
-            raise NoTaskId(_unusable_id(value.task_id, masked.task_id), ending=Ending.UNKNOWN)
-        return masked
+        safe = mask.value(value, _signature_in(request))
+        if isinstance(value, Created) and isinstance(safe, Created) and value.task_id != safe.task_id:
+            raise NoTaskId(_unusable_id(value.task_id, safe.task_id), ending=Ending.UNKNOWN)
+        return safe
 
     def _hear_time(self, answer: HttpAnswer, send_time: SendTime) -> None:
         """Adjust our clock to the service's, which checks our timestamps."""
@@ -260,13 +261,13 @@ class Calls:
             error.with_context(action=action)
             raise
 
-    def _delay(self, call: Call[object], failure: Failure, attempts: int, elapsed: float) -> float:
+    def _delay(self, call: Call[object], failure: Failure, attempts: int, elapsed_s: float) -> float:
         """Seconds before the next attempt; raises the error where there must be none."""
         error = failure.error
         if CONSEQUENCES[error.ending or Ending.REFUSED].stops_creating and not call.reads:
             self._hold(call.action, error)
         if failure.may_repeat:
-            delay = self.policy.delay(error, attempts, elapsed, self._uniform)
+            delay = self.policy.delay(error, attempts, elapsed_s, self._uniform)
             if delay is not None:
                 asked_for = error.retry_after_s if isinstance(error, ServiceError) else None
                 return max(delay, asked_for or 0.0)
@@ -290,11 +291,11 @@ def _repeated(error: AigcError) -> AigcError:
     return again
 
 
-def _unusable_id(task_id: str, masked: str) -> str:
+def _unusable_id(task_id: str, safe: str) -> str:
     """Why a TaskId cannot be used. Without a secret in it, it is told as it came, by escapes: the user may find the
     task in the console by it."""
-    if masked != one_line(task_id):
-        return f"the answer to the create has a TaskId that quotes this client's credentials: {quoted(masked)}"
+    if safe != one_line(task_id):
+        return f"the answer to the create has a TaskId that quotes this client's credentials: {quoted(safe)}"
     return f"the answer to the create has a TaskId with characters that no id has, or too many: {quoted(task_id)}"
 
 
@@ -308,8 +309,8 @@ def _signature_in(request: HttpRequest | None) -> str:
     """The signature of a signed request; empty for one that carries a key itself.
 
     No frame that an error leaves may have it in a variable, since many a tool shows those."""
-    _, signed, signature = (request.headers.get("Authorization", "") if request else "").rpartition("Signature=")
-    return signature if signed else ""
+    _, separator, signature = (request.headers.get("Authorization", "") if request else "").rpartition("Signature=")
+    return signature if separator else ""
 
 
 def _is_being_cancelled() -> bool:

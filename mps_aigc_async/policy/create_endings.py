@@ -73,7 +73,7 @@ class Attempt:
     """The facts about an attempt that has ended."""
 
     ending: Ending | None = None
-    """None if it was accepted."""
+    """How it ended; None if it was accepted."""
     was_answered: bool = False
     """Whether an answer came that names no task."""
     earlier: Earlier = Earlier.NONE
@@ -126,7 +126,7 @@ def decide(attempt: Attempt) -> Decision:
     if attempt.ending is None:
         return Decision(JobState.SUBMITTED, SlotUse.NAMED)
     if attempt.ending is Ending.ACCEPTED_BEFORE:
-        # It proves nothing of a session in which nobody has sent a create before.
+        # The refusal of a session that nobody has sent before proves nothing.
         return _in_doubt(attempt, Doubt.ACCEPTED, proves_session=attempt.earlier is not Earlier.NONE)
     if attempt.is_refused_for_certain:
         may_repeat = CONSEQUENCES[attempt.ending].create_again

@@ -1,4 +1,4 @@
-"""What follows from an ending, and how long to wait: decisions without effects.
+"""The consequence of an ending, and the wait before the next send: decisions without effects.
 
 Time and randomness come in as arguments.
 """
@@ -13,7 +13,7 @@ from ..model.states import Ending
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
-    """What follows from one ending."""
+    """The consequence of an ending."""
 
     read_again: bool
     """May a read (a poll, a list) be sent again?"""
@@ -24,7 +24,7 @@ class Consequence:
 
 
 CONSEQUENCES: Final[dict[Ending, Consequence]] = {
-    # DESIGN, "The create, five ways it can end". One row each; nothing else in the package decides this.
+    # A row for each ending (docs/design.md, "The create"). Nothing else in the package decides this.
     Ending.NEVER_DELIVERED: Consequence(read_again=True, create_again=True),
     # An address, a certificate or a proxy that has to be corrected: no other call fares better meanwhile.
     Ending.UNREACHABLE: Consequence(read_again=False, create_again=False, stops_creating=True),
@@ -60,7 +60,7 @@ KEYS_REFUSED: Final = frozenset(
 
 
 def keys_are_refused(error: AigcError) -> bool:
-    """Whether the keys were refused, and not what they ask for: worth one try with fresh ones, if keys change."""
+    """Whether the keys were refused, and not the request: worth one try with fresh keys, if they change."""
     return isinstance(error, ServiceError) and error.code in KEYS_REFUSED
 
 
@@ -82,7 +82,7 @@ class RetryPolicy:
     """For TooManyTasks instead of `attempts` and `seconds`: a running task has to end first, which takes minutes. As
     long as the guide of 2026-05-29 waits for one task."""
 
-    def delay(self, error: AigcError, attempt: int, elapsed: float, uniform: Callable[[], float]) -> float | None:
+    def delay(self, error: AigcError, attempt: int, elapsed_s: float, uniform: Callable[[], float]) -> float | None:
         """Seconds to wait before send number `attempt` + 1, or None to give up.
 
         `uniform` returns a number in [0, 1). A refusal for the rate waits little, since its pace has slowed down
@@ -90,7 +90,7 @@ class RetryPolicy:
         calls per second are the reason at all (`limits.refusals`).
         """
         busy = isinstance(error, TooManyTasks)
-        if elapsed >= (self.busy_seconds if busy else self.seconds) or (attempt >= self.attempts and not busy):
+        if elapsed_s >= (self.busy_seconds if busy else self.seconds) or (attempt >= self.attempts and not busy):
             return None
         if isinstance(error, Throttled):
             return self.base_s * (1.0 + uniform())

@@ -74,7 +74,7 @@ def test_a_block_by_review_is_a_content_violation_and_a_failed_task() -> None:
     status = replace(
         REFUSED, fault=TaskFault.REVIEW, fault_code="ContentModerationFailed", message="ContentModerationFailed: no"
     )
-    error = failure_of(status, "DescribeTaskDetail", confirmed=False)
+    error = failure_of(status, "DescribeTaskDetail", is_confirmed=False)
     assert isinstance(error, TaskBlocked)
     assert isinstance(error, ContentViolation)
     assert isinstance(error, TaskFailed)
@@ -84,14 +84,14 @@ def test_a_block_by_review_is_a_content_violation_and_a_failed_task() -> None:
 
 @pytest.mark.parametrize("fault", [fault for fault in TaskFault if fault is not TaskFault.REVIEW])
 def test_any_other_fault_is_a_failed_task_with_its_code(fault: TaskFault) -> None:
-    error = failure_of(replace(REFUSED, fault=fault), "DescribeTaskDetail", confirmed=False)
+    error = failure_of(replace(REFUSED, fault=fault), "DescribeTaskDetail", is_confirmed=False)
     assert (type(error), error.code, error.message, error.may_have_result) == (TaskFailed, "X", "X: why", False)
 
 
 def test_only_a_task_that_was_not_said_to_have_failed_may_still_have_a_result() -> None:
     done = replace(REFUSED, state=TaskState.DONE, fault=None)
-    assert failure_of(done, "x", confirmed=False).may_have_result
-    assert not failure_of(done, "x", confirmed=True).may_have_result
+    assert failure_of(done, "x", is_confirmed=False).may_have_result
+    assert not failure_of(done, "x", is_confirmed=True).may_have_result
 
 
 # --- in a batch -------------------------------------------------------------------------------------------------------
