@@ -1,4 +1,4 @@
-"""The docs' table of fields is what the wire does."""
+"""The table of fields in the docs is true of the wire."""
 
 from pathlib import Path
 

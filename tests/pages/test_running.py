@@ -57,7 +57,7 @@ async def test_a_script_runs(block: Block, folder: Folder, emulator: Emulator) -
 async def test_a_test_passes(block: Block) -> None:
     """Virtual time has a loop of its own, so such a block runs in a thread, where no other loop runs."""
     names: dict[str, object] = {}
-    exec(compile(block.text, str(block), "exec"), names)  # noqa: S102 — the page's own words
+    exec(compile(block.text, str(block), "exec"), names)  # noqa: S102 — the page's own code
     (test,) = [value for name, value in names.items() if name.startswith("test_")]
     assert callable(test)
     if inspect.iscoroutinefunction(test):
