@@ -1,4 +1,4 @@
-"""The fields of each service for the attributes of a request, as Markdown: `python -m tests.field_table`.
+"""Which attribute of a request becomes which field of which service, as Markdown: `python -m tests.field_table`.
 
 docs/fields.md has the table; the test compares.
 """
@@ -19,7 +19,7 @@ SERVICES: dict[Kind, Tables] = {
 
 
 def table(kind: Kind) -> str:
-    """The attributes of a kind; a dash for a service that refuses the attribute by its name."""
+    """One kind's attributes; a dash where a service cannot be asked for one: it is refused by that name."""
     services = SERVICES[kind]
     fields = {service: {attribute: field for attribute, field, _ in rows} for service, rows in services.items()}
     attributes = dict.fromkeys(attribute for rows in services.values() for attribute, *_ in rows)
@@ -38,7 +38,7 @@ def _cell(service: str, field: str | None) -> str:
 
 def main() -> None:
     for kind in Kind:
-        print(f"\n## {kind.title()}\n\n{table(kind)}")  # noqa: T201 — the program's output
+        print(f"\n## {kind.title()}\n\n{table(kind)}")  # noqa: T201 — what it is for
 
 
 if __name__ == "__main__":

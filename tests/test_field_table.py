@@ -1,4 +1,4 @@
-"""The table of fields in the docs is true of the wire."""
+"""The docs' table of fields is what the wire does."""
 
 from pathlib import Path
 

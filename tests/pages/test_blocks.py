@@ -95,6 +95,12 @@ def test_a_commands_form_is_judged(command: str, fault: str) -> None:
     assert bool(answer) is bool(fault)
 
 
+def test_no_message_names_an_install_from_an_index() -> None:
+    """The package is not published. The extra `all` of pyproject.toml names the package itself, and needs no index."""
+    sources = [*(ROOT / "mps_aigc_async").rglob("*.py"), *pages()]
+    assert [file for file in sources if "mps-aigc-async[" in file.read_text(encoding="utf-8")] == []
+
+
 # --- the pages --------------------------------------------------------------------------------------------------------
 
 

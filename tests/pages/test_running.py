@@ -85,6 +85,16 @@ async def test_the_shell_blocks_run_in_the_order_of_the_pages(folder: Folder, em
     assert {"shot-001.png", "shot-001.mp4", "shot-004+sound.mp4", "index.html", "ledger.db"} <= results
 
 
+async def test_a_shot_whose_first_frame_cannot_be_fetched_fails_alone(folder: Folder) -> None:
+    """The names of `.example` lead nowhere (RFC 6761), so that the second line of docs/batch.md fails."""
+    (lines,) = (block.text for block in blocks_of("json") if block.page == "docs/batch.md")
+    (folder.path / "two.jsonl").write_text(lines, encoding="utf-8")
+    output = await folder.shell("mps-aigc run two.jsonl --out two || echo exit code $?")
+    assert "your-own-site.example" in output
+    assert output.endswith("exit code 1\n")
+    assert {file.stem for file in (folder.path / "two").iterdir()} == {"index", "lake", "ledger"}
+
+
 @pytest.mark.parametrize("block", blocks_of("sh"), ids=str)
 def test_the_commands_of_a_shell_block_have_a_right_form(block: Block) -> None:
     assert [fault for line in shell_lines(block.text) if (fault := fault_in(line))] == []
