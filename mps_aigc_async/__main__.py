@@ -19,7 +19,7 @@ def main() -> None:
         except ModuleNotFoundError as error:
             if error.name not in ("typer", "rich"):
                 raise
-            sys.exit("the command line needs its extra: pip install 'mps-aigc-async[cli]'")
+            sys.exit("the command line needs its extra: pip install '.[cli]' in a clone of mps-aigc-async")
         open_standard_descriptors()
         app()
     except KeyboardInterrupt:  # before a command, or after it

@@ -67,7 +67,7 @@ def require_rendering() -> None:
     if missing:
         raise ConfigError(
             f"the emulator renders its results with packages that are missing ({', '.join(missing)}): "
-            "pip install 'mps-aigc-async[emulator]'"
+            "pip install '.[emulator]' in a clone of mps-aigc-async"
         )
 
 

@@ -6,7 +6,7 @@ as their documents describe them, at their strictest, with real images, videos a
 
 `actions.ACTIONS` lists what they answer. It judges the client, so it borrows nothing from it but the signature
 (`wire.tc3`, pinned by published vectors).
-Rendering needs the extra `mps-aigc-async[emulator]`. Without it everything works but the download of results, which
+Rendering needs the extra `emulator`. Without it everything works but the download of results, which
 is answered with 501 and the extra's name; `media=` makes the bytes in its place.
 `faults` plans what goes wrong, `statistics()` tells what was seen, `arrivals` is the log.
 `Service` is the same without a socket or a clock: `testing.in_memory_client` calls it in virtual time.

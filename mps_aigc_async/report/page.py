@@ -108,7 +108,7 @@ def _template() -> "Template":
     try:
         import jinja2  # noqa: PLC0415 — an extra: imported only where it is used
     except ModuleNotFoundError as error:
-        raise ConfigError("the report needs its extra: pip install 'mps-aigc-async[report]'") from error
+        raise ConfigError("the report needs its extra: pip install '.[report]' in a clone of mps-aigc-async") from error
     here = Path(__file__).parent
     style, script = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     environment = jinja2.Environment(

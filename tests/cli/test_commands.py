@@ -92,7 +92,7 @@ def test_a_missing_extra_is_named(shell: Shell, command: str, monkeypatch: pytes
     monkeypatch.setattr("mps_aigc_async.cli.emulator.find_spec", lambda name: None if name == "av" else name)
     result = shell.call(command)
     assert result.exit_code == 2
-    assert "missing (av): pip install 'mps-aigc-async[emulator]'" in result.stderr
+    assert "missing (av): pip install '.[emulator]' in a clone of mps-aigc-async" in result.stderr
 
 
 def test_what_is_done_and_not_saved_is_told_with_its_end(shell: Shell) -> None:

@@ -159,5 +159,5 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: py
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(ConfigError, match=re.escape("pip install 'mps-aigc-async[report]'")):
+    with pytest.raises(ConfigError, match=re.escape("pip install '.[report]' in a clone of mps-aigc-async")):
         write(tmp_path)

@@ -292,7 +292,7 @@ async def with_media():
 def test_without_the_extra_all_but_files_works_and_a_file_names_the_extra_at_once(main: str, tmp_path: Path) -> None:
     done = python(WITHOUT_THE_EXTRA + main, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "install this package with its extra, pip install 'mps-aigc-async[emulator]'" in done.stdout
+    assert "install this package with its extra, pip install '.[emulator]' in a clone of mps-aigc-async" in done.stdout
     assert "PIL, av, noto_cjk_sans_otc" in done.stdout
 
 
@@ -307,7 +307,7 @@ def test_without_the_extra_a_command_names_it_at_once(command: str, tmp_path: Pa
     script = f"{hiding}sys.argv = ['mps-aigc', {command!r}]\nfrom mps_aigc_async.__main__ import main\nmain()"
     done = python(script, tmp_path)
     assert done.returncode == 2
-    assert "pip install 'mps-aigc-async[emulator]'" in " ".join(done.stderr.split())
+    assert "pip install '.[emulator]' in a clone of mps-aigc-async" in " ".join(done.stderr.split())
 
 
 def python(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":

@@ -33,7 +33,7 @@ def require_packages() -> None:
     if missing := missing_packages():
         raise MissingExtraError(
             f"the emulator cannot render results without {', '.join(missing)}: install this package with its extra, "
-            "pip install 'mps-aigc-async[emulator]'"
+            "pip install '.[emulator]' in a clone of mps-aigc-async"
         )
 
 

@@ -313,7 +313,7 @@ async def test_without_the_extra_a_download_says_what_to_install(
     monkeypatch.setitem(sys.modules, "PIL", None)
     async with session.get(url) as reply:
         assert reply.status == 501
-        assert "pip install 'mps-aigc-async[emulator]'" in (reply.reason or "")
+        assert "pip install '.[emulator]' in a clone of mps-aigc-async" in (reply.reason or "")
         assert "pip install" in await reply.text()
 
 

@@ -1,0 +1,100 @@
+"""Each Python and shell block of the pages runs, on an emulator and in a folder of its own."""
+
+import asyncio
+import inspect
+from base64 import b64decode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from textwrap import indent
+
+import pytest
+
+from mps_aigc_async.emulator import Emulator, Piece
+
+from .blocks import Block, blocks_of, is_notebook, is_test, shell_lines
+from .folder import Folder, furnish
+from .forms import fault_in
+
+SCRIPTS = [block for block in blocks_of("python") if not is_test(block.text)]
+(BATCH,) = (block for block in SCRIPTS if "ImageToVideo(" in block.text)
+TESTS = [block for block in blocks_of("python") if is_test(block.text)]
+SPEED = 1000.0
+
+DOT = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+"""A PNG of one pixel: rendered results would take most of the time."""
+
+
+def small_result(piece: Piece) -> bytes:
+    heads = {"image/png": DOT, "video/mp4": b"\x00\x00\x00\x18ftypmp42", "audio/mpeg": b"ID3\x03"}
+    return heads[piece.content_type].ljust(100, b"\x00")
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator(speed=SPEED, media=small_result) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def folder(tmp_path: Path, emulator: Emulator) -> Folder:
+    return furnish(tmp_path, emulator.url)
+
+
+def as_script(text: str) -> str:
+    """A notebook's cell as a script: its `await` needs a function."""
+    if not is_notebook(text):
+        return text
+    return f"import asyncio\n\n\nasync def cell() -> None:\n{indent(text, '    ')}\n\nasyncio.run(cell())\n"
+
+
+@pytest.mark.parametrize("block", [block for block in SCRIPTS if block != BATCH], ids=str)
+async def test_a_script_runs(block: Block, folder: Folder, emulator: Emulator) -> None:
+    await folder.python(as_script(block.text))
+    assert emulator.statistics().created["image"] > 0
+
+
+@pytest.mark.parametrize("block", TESTS, ids=str)
+async def test_a_test_passes(block: Block) -> None:
+    """Virtual time has a loop of its own, so such a block runs in a thread, where no other loop runs."""
+    names: dict[str, object] = {}
+    exec(compile(block.text, str(block), "exec"), names)  # noqa: S102 — the page's own code
+    (test,) = [value for name, value in names.items() if name.startswith("test_")]
+    assert callable(test)
+    if inspect.iscoroutinefunction(test):
+        await test()
+    else:
+        await asyncio.to_thread(test)
+
+
+async def test_the_batch_of_the_page_continues_when_it_is_run_again(folder: Folder, emulator: Emulator) -> None:
+    first = await folder.python(BATCH.text)
+    second = await folder.python(BATCH.text)
+    assert emulator.statistics().created == {"image": 5, "video": 5, "audio": 0}
+    assert len(first.splitlines()) == len(second.splitlines()) == 5
+    assert len(list((folder.path / "out").glob("*.mp4"))) == 5
+
+
+async def test_the_shell_blocks_run_in_the_order_of_the_pages(folder: Folder, emulator: Emulator) -> None:
+    """All blocks share a folder: the later ones look at the results of README's batch, whose shots all succeed."""
+    blocks = blocks_of("sh")
+    assert blocks[0].page == "README.md"
+    for block in blocks:
+        await folder.shell(block.text)
+    assert emulator.statistics().created == {"image": 4, "video": 4, "audio": 3}  # README's lines, and one more image
+    results = {file.name for file in (folder.path / "results").iterdir()}
+    assert {"shot-001.png", "shot-001.mp4", "shot-004+sound.mp4", "index.html", "ledger.db"} <= results
+
+
+async def test_a_shot_whose_first_frame_cannot_be_fetched_fails_alone(folder: Folder) -> None:
+    """The names of `.example` lead nowhere (RFC 6761), so that the second line of docs/batch.md fails."""
+    (lines,) = (block.text for block in blocks_of("json") if block.page == "docs/batch.md")
+    (folder.path / "two.jsonl").write_text(lines, encoding="utf-8")
+    output = await folder.shell("mps-aigc run two.jsonl --out two || echo exit code $?")
+    assert "your-own-site.example" in output
+    assert output.endswith("exit code 1\n")
+    assert {file.stem for file in (folder.path / "two").iterdir()} == {"index", "lake", "ledger"}
+
+
+@pytest.mark.parametrize("block", blocks_of("sh"), ids=str)
+def test_the_commands_of_a_shell_block_have_a_right_form(block: Block) -> None:
+    assert [fault for line in shell_lines(block.text) if (fault := fault_in(line))] == []
