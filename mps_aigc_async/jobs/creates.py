@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from ..concurrency.callbacks import ignore
 from ..concurrency.owner import TaskOwner
 from ..ledger import JobRecord, Ledger
-from ..limits import PROBE_S, AccountLimits, SendTime, Slot, judged, learn_cap
+from ..limits import PROBE_S, Limits, SendTime, Slot
 from ..model import events
 from ..model.errors import (
     AigcError,
@@ -138,7 +138,7 @@ class Creates:
         ledger: Ledger,
         calls: Calls,
         dialect: Dialect,
-        limits: AccountLimits,
+        limits: Limits,
         owner: TaskOwner,
         clock: ServiceClock,
         sessions: Sessions,
@@ -178,7 +178,7 @@ class Creates:
         task_id = await self.sessions.find_task(job)
         if not task_id:
             return job
-        slot = self._limits.slots[job.kind].named.get(in_doubt(job))
+        slot = self._limits.slots[job.kind].find(in_doubt(job))
         return await self._accepted(job, Created(task_id, ""), slot, since=job.intent_at)
 
     async def left_behind(self, job: JobRecord) -> JobRecord:
@@ -207,7 +207,7 @@ class Creates:
                 if no_room.refusal is not None:
                     now = asyncio.get_running_loop().time()
                     # While another one of ours runs, there is an end to wait for.
-                    others = slots.running - (in_doubt(job) in slots.named)
+                    others = slots.figures().running - (slots.find(in_doubt(job)) is not None)
                     give_up_at = inf if others else min(give_up_at, now + self._calls.policy.busy_seconds)
                     if now >= give_up_at:
                         raise await self._without_room(job, no_room.refusal) from None
@@ -220,8 +220,8 @@ class Creates:
         could end a doubt: listeners are told of it."""
         try:
             if isinstance(refusal, Throttled):  # its slot is free again at once
-                await self._limits.retries.acquire()
-            slot = await self._slot(job, order, again=slot)
+                await self._limits.take_retry()
+            slot = await self._slot(job, order, slot.ticket)
         except asyncio.CancelledError:
             if job.state is JobState.UNKNOWN:
                 self._emit(events.Unknown, job, error=job.recorded_error())
@@ -232,7 +232,7 @@ class Creates:
 
     def _taken_back(self, job: JobRecord) -> Slot | None:
         """The slot that a create in doubt keeps, held for its next attempt; None if it keeps none by now."""
-        kept = self._limits.slots[job.kind].named.get(in_doubt(job))
+        kept = self._limits.slots[job.kind].find(in_doubt(job))
         return kept if kept is not None and kept.reclaim() else None
 
     async def _without_room(self, job: JobRecord, refusal: ServiceError) -> AigcError:
@@ -244,9 +244,9 @@ class Creates:
         self._emit(events.Unknown, job, error=doubt)
         return doubt
 
-    async def _slot(self, job: JobRecord, order: Order, again: Slot | None = None) -> Slot:
+    async def _slot(self, job: JobRecord, order: Order, ticket: int | None = None) -> Slot:
         slots = self._limits.slots[job.kind]
-        return await slots.acquire(again, model=order.model, held_up=order.begun)
+        return await slots.acquire(ticket, model=order.model, on_hold_up=order.begun)
 
     async def _create_in(self, slot: Slot, job: JobRecord, order: Order) -> JobRecord:
         creation: _Creation | None = None
@@ -281,7 +281,7 @@ class Creates:
 
     def _is_its_only(self, slot: Slot, job: JobRecord) -> bool:
         """Whether no other slot is kept for a create in doubt."""
-        return self._limits.slots[job.kind].named.get(in_doubt(job), slot) is slot
+        return self._limits.slots[job.kind].find(in_doubt(job)) in (slot, None)
 
     def _tell_of_doubt(self, creation: _Creation) -> None:
         """Tell listeners of a create in doubt, if none is under way that could end the doubt."""
@@ -385,7 +385,7 @@ class Creates:
         created: Created | None = None
         send_time.confirm_with(self._ledger.confirm)
         try:
-            created = await self._calls.attempt(creation.call, send_time, partial(judged, creation.slot))
+            created = await self._calls.attempt(creation.call, send_time, creation.slot.judge)
             await self._require_own_task(created.task_id, intent.job_id)
         except LedgerError as error:  # raised before the first byte: the next process would not know of this create
             creation.job = not_sent
@@ -478,7 +478,7 @@ class Creates:
         if may_exist:  # whatever became of this one, the task of the first may be running
             self._keep_slot(creation.slot, intent)
         if isinstance(error, TooManyTasks):
-            learn_cap(creation.slot, error)
+            creation.slot.note_refusal(error)
         if error.ending is Ending.ACCEPTED_BEFORE:
             if may_exist or creation.kept_session:  # of a session that nobody has sent before it proves nothing
                 await self.sessions.trust.prove(intent)

@@ -18,7 +18,7 @@ from ..concurrency.owner import TaskOwner
 from ..ledger import JobRecord, Ledger
 from ..ledger.damage import damaged_row, shared_task
 from ..ledger.record import Changes
-from ..limits import AccountLimits
+from ..limits import Limits
 from ..model import events
 from ..model.errors import (
     AigcError,
@@ -61,7 +61,7 @@ class Jobs:
         ledger: Ledger,
         calls: Calls,
         dialect: Dialect,
-        limits: AccountLimits,
+        limits: Limits,
         poller: Poller,
         downloads: Downloads,
         owner: TaskOwner,
@@ -137,7 +137,7 @@ class Jobs:
             life = UNKNOWN_SLOT_S[job.kind]
             left = (job.ended_at or 0.0) + life - self._wall()
             if left > 0:  # at most `life`: the clock may have been ahead at that time
-                self._limits.slots[job.kind].hold_for(in_doubt(job), min(left, life), job.model)
+                self._limits.slots[job.kind].take_for(min(left, life), in_doubt(job), job.model)
 
     async def _date(self, unknown: Sequence[JobRecord]) -> None:
         """Have the service tell its time where the age of a create in doubt depends on it: by a machine's clock that is
@@ -338,7 +338,7 @@ class Jobs:
                     dropped = JobDropped("given up: its create was sent, and nothing told whether it was accepted")
                     settled = job.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(dropped))
             await self.ledger.put(settled)
-        slot = self._limits.slots[job.kind].named.get(in_doubt(job))
+        slot = self._limits.slots[job.kind].find(in_doubt(job))
         if slot is not None and settled.state is JobState.PLANNED:  # it was not accepted: nothing runs there
             slot.release()
         if settled.state is not JobState.PLANNED:
@@ -505,7 +505,7 @@ class Jobs:
         return finished
 
     def _is_planned_again(self, job: JobRecord, status: TaskStatus) -> bool:
-        others_run = self._limits.slots[job.kind].running > 1  # its own slot is not given back yet
+        others_run = self._limits.slots[job.kind].figures().running > 1  # its own slot is not given back yet
         return task_ends.is_planned_again(status, job.attempts, self._calls.policy.attempts, others_run=others_run)
 
     def _tell_replanned(self, job: JobRecord, planned: JobRecord) -> None:

@@ -11,8 +11,8 @@ from itertools import count
 from random import Random
 
 from mps_aigc_async.emulator.tasks.window import Window
-from mps_aigc_async.limits import DEFAULT_JITTER_S, LEAD_S, Stream
-from mps_aigc_async.limits.pace import Send
+from mps_aigc_async.limits import DEFAULT_JITTER_S, LEAD_S
+from mps_aigc_async.limits.stream import Send, Stream
 
 COMES_S, LEAVES_S, ENDS_S = 20.0, 140.0, 240.0
 SETTLED_S = 10.0
@@ -66,14 +66,14 @@ class Simulation:
         self._at(max(now, send.due - LEAD_S), self._take)
 
     def _send(self, send: Send, now: float) -> None:
-        send.sent = now
+        send.sent_at = now
         self._at(now + self._random.uniform(0, self._jitter_s), lambda time: self._arrive(send, time))
 
     def _arrive(self, send: Send, now: float) -> None:
         accepted = self._window.admit(now)
         self._answers.append((now, accepted))
         if not accepted:
-            self._at(now + self._random.uniform(*LATENCY_S), lambda time: self._stream.refused(send, time))
+            self._at(now + self._random.uniform(*LATENCY_S), lambda time: self._stream.note_refusal(send, time))
 
     def _burst(self, now: float) -> None:
         for _ in range(self._stranger.at_once):

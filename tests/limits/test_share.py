@@ -17,7 +17,7 @@ SEEDS = range(5)
 def refused_at(*times: float) -> RateShare:
     share = RateShare(window=1.0)
     for time in times:
-        share.refused(sent=time - 0.05, now=time)
+        share.note_refusal(sent_at=time - 0.05, now=time)
     return share
 
 
@@ -35,9 +35,9 @@ def test_one_stray_refusal_costs_little() -> None:
 def test_a_flock_of_refusals_is_one() -> None:
     share = refused_at(100.0)
     before = share.at(101.5)
-    assert not share.refused(sent=100.9, now=101.5)
+    assert not share.note_refusal(sent_at=100.9, now=101.5)
     assert share.at(101.5) == before
-    assert share.refused(sent=101.1, now=101.5)
+    assert share.note_refusal(sent_at=101.1, now=101.5)
     assert share.at(101.5) < before
 
 
@@ -81,11 +81,11 @@ def test_after_deep_cuts_it_takes_most_of_a_minute_to_double() -> None:
 def test_a_refusal_after_a_while_is_a_first_cut_again() -> None:
     share = refused_at(100.0, 101.5, 103.0)
     before = share.at(108.0 + 0.05)
-    assert share.refused(sent=108.0, now=108.05)  # 5 windows after the last one: it had sufficed
+    assert share.note_refusal(sent_at=108.0, now=108.05)  # 5 windows after the last one: it had sufficed
     assert share.at(108.05) == pytest.approx(before * 0.98 * 0.94)
     again = refused_at(100.0, 101.5, 103.0)
     before = again.at(107.9)
-    assert again.refused(sent=107.9, now=107.9)
+    assert again.note_refusal(sent_at=107.9, now=107.9)
     assert again.at(107.9) == pytest.approx(before * (1 - 0.25))  # it had not: twice as deep, up to a quarter
 
 
@@ -104,13 +104,13 @@ def test_it_stays_within_its_bounds_and_grows_between_refusals(gaps: list[float]
         steps = [share.at(now + gap * step / 10) for step in range(11)]
         assert all(0.1 <= earlier <= later <= 1.0 for earlier, later in pairwise(steps))
         now += gap
-        share.refused(sent=now - 0.05, now=now)
+        share.note_refusal(sent_at=now - 0.05, now=now)
 
 
 def test_a_longer_window_stretches_it_all() -> None:
     second, long = RateShare(window=1.0), RateShare(window=5.0)
-    second.refused(sent=0.0, now=0.0)
-    long.refused(sent=0.0, now=0.0)
+    second.note_refusal(sent_at=0.0, now=0.0)
+    long.note_refusal(sent_at=0.0, now=0.0)
     assert long.at(50.0) == second.at(10.0)
 
 
