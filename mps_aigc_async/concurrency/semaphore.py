@@ -8,7 +8,7 @@ from .turns import TurnQueue
 
 
 class Permit:
-    """One of the places of a semaphore. A second `release` does nothing."""
+    """A place in a semaphore. A second `release` does nothing."""
 
     __slots__ = ("_give_back", "group")
 

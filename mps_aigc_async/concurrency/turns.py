@@ -24,8 +24,8 @@ class Waiter(Generic[T]):
 class TurnQueue(Generic[T]):
     """Waiters in groups, each served in its turn with something that is taken for it.
 
-    One synchronous step (`serve`) decides who goes next, so no cancellation can interrupt it halfway. After that step,
-    every group that still has waiters is without room.
+    A single synchronous step (`serve`) decides who goes next, so no cancellation can interrupt it halfway. After the
+    step, every group that still has waiters is without room.
     """
 
     def __init__(

@@ -61,7 +61,7 @@ class Lookahead:
         self._url_life_s = url_life_s
         self._places = GroupSemaphore(1)
         self._crowded_models: frozenset[str] = frozenset()
-        """The models of which the service takes few tasks at once."""
+        """The models with a learned cap: the service takes few of their tasks at once."""
 
     async def acquire(self, models: Sequence[str], on_hold_up: Callable[[], None] = ignore) -> Permit:
         """Wait for a place for one chain of these models, up to the step of this kind. The chain keeps the place from

@@ -1,4 +1,4 @@
-"""What the account's limits allow now: calls per second by action, running tasks by kind and model.
+"""The limits of an account: calls per second by action, running tasks by kind and model.
 
 `protocol` is all that the code above sees. Only the engine knows which home of the limits it opens (`account`).
 """

@@ -34,7 +34,7 @@ class _Account:
 
 
 class AccountLimits:
-    """One client's part in the limits of its account (`protocol.Limits`): the paces of its region, and the slots,
+    """A client's part in the limits of its account (`protocol.Limits`): the paces of its region, and the slots,
     retries and tempo that all regions share."""
 
     def __init__(self, rates: Rates, capacities: Mapping[Kind, int], *, key: LimitsKey | None = None) -> None:

@@ -9,8 +9,8 @@ from .refusals import Evidence, as_concurrency, is_of_concurrency, streak_with
 def judge(cap: Cap, send_time: SendTime, refusal: Throttled) -> ServiceError:
     """Decide the cause of a create's refusal, beside the cap of its model.
 
-    The refusal is returned unchanged if too many calls are the cause, and the pace slows down. It is returned as
-    TooManyTasks if too many tasks are, and the pace is restored.
+    If too many calls are the cause, the refusal is returned unchanged, and the pace slows down. If too many tasks are
+    the cause, TooManyTasks is returned, and the pace is restored.
     """
     streak = streak_with(cap.streak, send_time.out_at, send_time.undo_point())
     evidence = Evidence(

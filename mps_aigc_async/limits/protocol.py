@@ -4,9 +4,9 @@
 protocol. Such a store answers two kinds of calls:
 
 - `Pace.reserve`, `SendTime.reach`, `Slots.acquire` and `Limits.take_retry` wait for their turn, so they are async;
-- the others are synchronous, as their callers are. A shared store answers `figures`, `Slots.find`, `Slot.is_too_many`
-  and `Slot.judge` from its latest look, so the counts of other processes may be a moment old there. What this process
-  itself has taken, named, held or given back is always current.
+- the other calls are synchronous, because their callers are. A shared store answers `figures`, `Slots.find`,
+  `Slot.is_too_many` and `Slot.judge` from its latest look at the store, so the counts of other processes may be a
+  moment old there. The slots and send times of this process itself are always current.
 """
 
 from collections.abc import Callable, Mapping
@@ -86,7 +86,7 @@ class SendTime(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PaceFigures:
-    """One action's pace at a moment."""
+    """The pace of an action at a moment."""
 
     rate: float
     """Calls per second that are allowed now, before the jitter's share is taken off. The rate is below the limit for a
@@ -117,7 +117,7 @@ class Pace(Protocol):
 
 
 class Slot(Protocol):
-    """One of the tasks that may run at the service at once."""
+    """A place for one of the tasks that may run at the service at once."""
 
     @property
     def model(self) -> str:
@@ -223,14 +223,18 @@ class Limits(Protocol):
     """The limits of one account, as one client uses them."""
 
     @property
-    def slots(self) -> Mapping[Kind, Slots]: ...
+    def slots(self) -> Mapping[Kind, Slots]:
+        """The slots by kind, of all clients of the account."""
+        ...
 
     @property
     def paces(self) -> Mapping[str, Pace]:
         """The paces by action, of the actions called so far: a copy, so that any thread may ask."""
         ...
 
-    def pace(self, action: str) -> Pace: ...
+    def pace(self, action: str) -> Pace:
+        """The pace of an action, shared by all clients of the account in the region."""
+        ...
 
     async def take_retry(self) -> None:
-        """Wait for one of the account's retries."""
+        """Wait until the account's budget of retries has one left, and take it."""

@@ -1,8 +1,8 @@
 """The cause of RequestLimitExceeded: too many calls per second, or too many tasks at once?
 
 MPS says it of both (of Hailuo H3's concurrency from about the eleventh create in a row, reported 2026-08), and so does
-VOD. If the message names the cause, the dialect reads it and raises TooManyTasks. This module judges the refusals whose
-message does not.
+VOD. If the message names the cause, the dialect reads it and raises TooManyTasks. `is_of_concurrency`
+judges the refusals whose message does not.
 """
 
 from collections.abc import Callable

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 DEFAULT_JITTER_S: Final = 0.025
-"""Delivery jitter in seconds that a pace survives by default. It leaves 97.6% of the rate (measured 2026-11)."""
+"""Delivery jitter in seconds that a pace survives by default: with it, a pace uses 97.6% of its rate (measured
+2026-11)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Our share of a limit: all of it, until the service refuses calls for their rate.
 
-Our own pace keeps to the limit, so such a refusal means that another process uses the account. Its part is learned from
-the refusals. Each refusal costs a call, so we spend most of the time just below the refused share. The curve is that of
-TCP CUBIC (RFC 9438). After a refusal the share is cut. It comes back fast at first, stays flat where it was refused,
-and then grows beyond in larger and larger steps, in case the other process has gone:
+Our own pace keeps to the limit, so such a refusal means that another process uses the account. The part of the other
+process is learned from the refusals. Each of them costs a call, so we spend most of the time just below the refused
+share. The curve is that of TCP CUBIC (RFC 9438). A refusal cuts the share. The share then comes back fast at first,
+stays flat where it was refused, and grows beyond in larger and larger steps, in case the other process has gone:
 
     share  refused
       |   \\                          .

@@ -27,7 +27,7 @@ from .refusals import is_of_one_model
 
 
 class Holder(Enum):
-    """Who has a slot."""
+    """The holder of a slot."""
 
     CREATE = auto()
     TASK = auto()
@@ -179,8 +179,8 @@ class ProcessSlots:
         return any(cap.is_too_small for cap in self._caps(model))
 
     def note_refusal(self, model: str | None = None, wait_s: float = 0.0) -> None:
-        """Learn that the service had no room for one task more than run here: of this model, or of any (None). It
-        asked for a pause of `wait_s`."""
+        """Learn that the service had no room for one task more than run here: of this model, or of any (None).
+        The service has asked for a pause of `wait_s`."""
         if model is None:
             self._kind.note_refusal(wait_s)
             return

@@ -8,8 +8,8 @@ the strictest one: any half-open window of one second. Two rules apply to send t
 
 J is the delivery jitter that the network may add (25 ms by default, which leaves 97.6% of the rate; the measurements
 behind it are of 2026-11). Because of the guard, a send that comes late (a blocked loop, a slow disk, a slow handshake)
-needs no new reservation: it can only crowd later sends, and the guard sees its real time. One late send costs only its
-own lateness. The sends after it keep their places in the stream, up to `CATCH_UP_S` closer to it than the interval: a
+needs no new reservation: it can only crowd later sends, and the guard sees its real time. A late send costs only its
+own lateness. The sends after it keep their places in the stream, up to `CATCH_UP_S` closer to it than the interval. A
 GCRA with that tolerance allows the same (ITU-T I.371).
 """
 
@@ -40,7 +40,7 @@ have filled the limit. The share is a half, because a process that shares the li
 
 @dataclass(slots=True)
 class Send:
-    """One send as the guard remembers it, on the loop's clock."""
+    """A send as the guard remembers it, on the loop's clock."""
 
     due: float
     sent_at: float | None = None

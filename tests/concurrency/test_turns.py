@@ -44,7 +44,7 @@ def test_the_lowest_ticket_of_the_groups_with_room_goes_first() -> None:
         assert [task.done() for task in (first, second, third)] == [True, False, True]
         room.give_back("B")
         await asyncio.sleep(0)
-        assert not second.done()  # one of its group is inside
+        assert not second.done()  # its group has a holder
         room.give_back("A")
         assert await second == "A"
         assert (len(room.queue), "A" in room.queue) == (0, False)

@@ -14,19 +14,21 @@ from mps_aigc_async.wire.vod import Vod
 
 
 @given(st.integers(1, 5000), st.integers(1, 500), st.integers(1, 500))
-def test_no_more_runs_ahead_than_its_urls_live(images: int, videos: int, audios: int) -> None:
+def test_no_more_chains_run_ahead_than_the_urls_life_allows(images: int, videos: int, audios: int) -> None:
     slots = {Kind.IMAGE: images, Kind.VIDEO: videos, Kind.AUDIO: audios}
     for kind, busy in ((Kind.VIDEO, images + videos), (Kind.AUDIO, images + videos + audios)):
-        for confirmed in (1, slots[kind]):
-            ahead = chains_ahead(kind, slots, confirmed, 12 * 3600)
+        for capacity in (1, slots[kind]):
+            ahead = chains_ahead(kind, slots, capacity, 12 * 3600)
             assert 1 <= ahead <= busy
-            assert ahead == 1 or ahead * 300 / confirmed <= 12 * 3600 / 2
+            assert ahead == 1 or ahead * 300 / capacity <= 12 * 3600 / 2
 
 
 @given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 500))
-def test_what_never_expires_may_run_ahead_as_far_as_slots_are_busy(images: int, videos: int, confirmed: int) -> None:
+def test_chains_whose_urls_never_expire_run_ahead_as_far_as_slots_are_busy(
+    images: int, videos: int, capacity: int
+) -> None:
     slots = {Kind.IMAGE: images, Kind.VIDEO: videos, Kind.AUDIO: 1}
-    assert chains_ahead(Kind.VIDEO, slots, confirmed, inf) >= min(images + videos, confirmed)
+    assert chains_ahead(Kind.VIDEO, slots, capacity, inf) >= min(images + videos, capacity)
     assert chains_ahead(Kind.VIDEO, slots, 1, inf) == images + videos
 
 
@@ -34,8 +36,8 @@ def test_a_chain_whose_image_is_kept_counts_among_those_that_do_not_expire() -> 
     slots = {kind: ProcessSlots(10) for kind in Kind}
     vod = Vod()
     ahead = Lookaheads.of(slots, 3600.0, lambda step: vod.keeps(step, None))
-    kept = ImageRequest(prompt="x", vod=VodOptions(storage_mode="Permanent"))
-    assert ahead.over(kept, Kind.VIDEO) is ahead.lasting[Kind.VIDEO]
+    lasting = ImageRequest(prompt="x", vod=VodOptions(storage_mode="Permanent"))
+    assert ahead.over(lasting, Kind.VIDEO) is ahead.lasting[Kind.VIDEO]
     assert ahead.over(ImageRequest(prompt="x"), Kind.VIDEO) is ahead.expiring[Kind.VIDEO]
     ending = ImageRequest(prompt="x", vod=VodOptions(storage_mode="Permanent", expire_time="2026-10-01T10:00:00Z"))
     assert ahead.over(ending, Kind.VIDEO) is ahead.expiring[Kind.VIDEO]
@@ -55,7 +57,7 @@ def test_chains_of_all_models_together_run_no_further_ahead_than_their_urls_live
     run(main())
 
 
-def test_chains_run_ahead_of_a_crowded_models_videos_by_what_that_model_takes() -> None:
+def test_chains_run_ahead_of_a_crowded_models_videos_by_the_models_own_cap() -> None:
     async def main() -> None:
         slots = {kind: ProcessSlots(1000) for kind in Kind}
         videos = slots[Kind.VIDEO]

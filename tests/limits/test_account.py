@@ -20,7 +20,7 @@ CREATE = "CreateAigcVideoTask"
         (LimitsKey("mps", "https://a", "me", "ap-guangzhou"), False, True),
     ],
 )
-def test_what_two_clients_share_is_said_by_their_keys(other: LimitsKey, shares_paces: bool, shares_slots: bool) -> None:
+def test_two_clients_share_limits_by_their_keys(other: LimitsKey, shares_paces: bool, shares_slots: bool) -> None:
     async def main() -> None:
         caps = {Kind.IMAGE: 2}
         ours = AccountLimits(Rates(10), caps, key=LimitsKey("mps", "https://a", "me"))

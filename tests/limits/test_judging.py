@@ -1,4 +1,4 @@
-"""A refused create: its pace slows down, or its model's cap is learnt and the pace gets back what it lost."""
+"""The judgement of a refused create: its pace slows down, or its model's cap is learned and the pace is restored."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ def refusal(retry_after_s: float | None = None) -> Throttled:
 
 
 async def last_of(pace: ProcessPace, times: int = 1) -> SendTime:
-    """The last of so many sends in a row."""
+    """Send so many times in a row; return the last send time."""
     for _ in range(times):
         send_time = await pace.reserve()
         await send_time.reach()
@@ -34,27 +34,27 @@ def refusals_in_a_row(slots: ProcessSlots) -> int:
     return 0 if streak is None else streak.refusals
 
 
-def test_refused_while_the_pace_is_full_it_is_of_the_rate_until_that_persists() -> None:
+def test_a_refusal_at_full_pace_is_of_the_rate_until_refusals_persist() -> None:
     async def main() -> None:
         pace, slots = ProcessPace(Stream(20)), ProcessSlots(50)
         (await slots.acquire(model="A")).name("task-1")
         slot = await slots.acquire(model="A")
         for number in range(1, PROOF):
-            throttled = refusal()
-            assert slot.judge(await last_of(pace, 12), throttled) is throttled
+            error = refusal()
+            assert slot.judge(await last_of(pace, 12), error) is error
             assert refusals_in_a_row(slots) == number
         assert rate_of(pace) < 0.96 * 20
         busy = slot.judge(await last_of(pace, 22), refusal())
         assert isinstance(busy, TooManyTasks)
-        assert rate_of(pace) == 20  # all that they took
-        assert slots.figures().learned_model_caps == {}  # learnt by who hears of it
+        assert rate_of(pace) == 20  # restored
+        assert slots.figures().learned_model_caps == {}  # `note_refusal` learns it
         slot.note_refusal(busy)
         assert (slots.figures().learned_model_caps, refusals_in_a_row(slots)) == ({"A": 1}, 0)
 
     run(main())
 
 
-def test_an_accepted_create_of_the_model_begins_the_row_again_and_another_models_does_not() -> None:
+def test_an_accepted_create_begins_the_row_again_for_its_model_alone() -> None:
     async def main() -> None:
         pace, slots = ProcessPace(Stream(20)), ProcessSlots(50)
         slot, other = await slots.acquire(model="A"), await slots.acquire(model="B")
@@ -72,7 +72,7 @@ def test_an_accepted_create_of_the_model_begins_the_row_again_and_another_models
 @pytest.mark.parametrize(
     ("running", "retry_after_s", "of_concurrency"), [(1, None, True), (0, None, False), (1, 3.0, False)]
 )
-def test_refused_with_room_in_the_pace_it_is_of_concurrency_if_anything_of_the_model_runs(
+def test_a_refusal_with_room_in_the_pace_is_of_concurrency_if_a_task_of_the_model_runs(
     running: int, retry_after_s: float | None, of_concurrency: bool
 ) -> None:
     async def main() -> None:
@@ -88,7 +88,7 @@ def test_refused_with_room_in_the_pace_it_is_of_concurrency_if_anything_of_the_m
     run(main())
 
 
-def test_beyond_a_learnt_cap_every_refusal_is_of_concurrency() -> None:
+def test_beyond_a_learned_cap_every_refusal_is_of_concurrency() -> None:
     async def main() -> None:
         pace, slots = ProcessPace(Stream(20)), ProcessSlots(50)
         slots.note_refusal("A")
@@ -122,7 +122,7 @@ def test_a_cap_is_the_kinds_or_the_models_by_the_code_and_waits_as_long_as_asked
     run(main())
 
 
-def test_a_cap_without_a_time_to_wait_lets_the_next_one_go_as_a_task_ends() -> None:
+def test_a_cap_without_a_pause_lets_the_next_create_go_as_a_task_ends() -> None:
     async def main() -> None:
         slots, loop = ProcessSlots(5), asyncio.get_running_loop()
         (running := await slots.acquire(model="A")).name("task-1")

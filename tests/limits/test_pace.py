@@ -17,28 +17,28 @@ from .measuring import figures_of, most_in_a_window, rate_of
 
 @pytest.mark.parametrize("rate", [1, 2, 3, 4, 20])
 def test_sends_that_go_out_late_keep_the_limit_of_the_window(rate: int) -> None:
-    """A handshake or a disk that takes up to a quarter of a second, now and then: the real thing, in virtual time."""
+    """A handshake or a disk takes up to a quarter of a second, now and then."""
 
     async def main() -> list[float]:
-        loop, pace, sent, random = asyncio.get_running_loop(), ProcessPace(Stream(rate)), list[float](), Random(rate)
+        loop, pace, times, random = asyncio.get_running_loop(), ProcessPace(Stream(rate)), list[float](), Random(rate)
 
         async def send() -> None:
             while True:
                 send_time = await pace.reserve()
                 await asyncio.sleep(LEAD_S + random.choice([0.0, 0.0, 0.1, LATE_S - 0.01]))
                 await send_time.reach()
-                sent.append(loop.time())
+                times.append(loop.time())
 
         senders = [asyncio.create_task(send()) for _ in range(3 * rate)]
         await asyncio.sleep(120)
         for sender in senders:
             sender.cancel()
         await asyncio.wait(senders)
-        return sent
+        return times
 
-    sent = run(main())
-    assert most_in_a_window(sent) <= rate
-    assert len(sent) > 0.7 * rate * 120
+    times = run(main())
+    assert most_in_a_window(times) <= rate
+    assert len(times) > 0.7 * rate * 120
 
 
 def test_waiters_are_served_in_order_and_a_cancelled_one_costs_nothing() -> None:
@@ -53,8 +53,7 @@ def test_waiters_are_served_in_order_and_a_cancelled_one_costs_nothing() -> None
 
         tasks = [asyncio.create_task(wait(number)) for number in range(40)]
         await asyncio.sleep(0.3)
-        cancelled = range(12, 20)
-        for number in cancelled:
+        for number in range(12, 20):
             tasks[number].cancel()
         await asyncio.wait(tasks)
         assert figures_of(pace).waiting == 0
@@ -79,15 +78,15 @@ def test_a_send_time_comes_ahead_of_time_but_not_too_far() -> None:
 
 
 def test_a_send_prepared_too_slowly_gets_a_new_time_ahead_of_all_waiters() -> None:
-    """A time of the stream, and not the moment in which it is ready: others are sent in that one."""
+    """The new time is one of the stream, because other sends go out at the moment in which this one is ready."""
 
     async def main() -> None:
-        loop, pace, sent = asyncio.get_running_loop(), ProcessPace(Stream(10)), list[float]()
+        loop, pace, times = asyncio.get_running_loop(), ProcessPace(Stream(10)), list[float]()
 
         async def send() -> None:
             send_time = await pace.reserve()
             await send_time.reach()
-            sent.append(send_time.out_at)
+            times.append(send_time.out_at)
 
         slow = await pace.reserve()
         queue = [asyncio.create_task(send()) for _ in range(50)]
@@ -98,7 +97,7 @@ def test_a_send_prepared_too_slowly_gets_a_new_time_ahead_of_all_waiters() -> No
         assert ready < slow.due == pytest.approx(slow.out_at, abs=1e-4)
         assert slow.out_at - ready < LEAD_S + 0.3
         await asyncio.wait(queue)
-        assert all(later - earlier > 0.1024 for earlier, later in pairwise(sorted([*sent, slow.out_at])))
+        assert all(later - earlier > 0.1024 for earlier, later in pairwise(sorted([*times, slow.out_at])))
         assert slow.windows_since(ready) == pytest.approx(slow.out_at - ready)
 
     run(main())
@@ -157,13 +156,13 @@ def test_a_loop_that_blocks_bunches_nothing_beyond_the_limit() -> None:
     """Blocked for 0.1 s every now and then, as by a user's own code: judged by when the sends really went out."""
 
     async def main() -> list[float]:
-        loop, pace, sent = asyncio.get_running_loop(), ProcessPace(Stream(20, jitter_s=0.0)), list[float]()
+        loop, pace, times = asyncio.get_running_loop(), ProcessPace(Stream(20, jitter_s=0.0)), list[float]()
 
         async def send() -> None:
             while True:
                 send_time = await pace.reserve()
                 await send_time.reach()
-                sent.append(loop.time())
+                times.append(loop.time())
 
         senders = [asyncio.create_task(send()) for _ in range(20)]
         for _ in range(60):
@@ -173,11 +172,11 @@ def test_a_loop_that_blocks_bunches_nothing_beyond_the_limit() -> None:
         for sender in senders:
             sender.cancel()
         await asyncio.wait(senders)
-        return sent
+        return times
 
-    sent = run(main())
-    assert most_in_a_window(sent) <= 20
-    assert len(sent) > 0.8 * 20 * 60 * 0.47
+    times = run(main())
+    assert most_in_a_window(times) <= 20
+    assert len(times) > 0.8 * 20 * 60 * 0.47
 
 
 def test_its_repr_tells_the_rate_and_the_queue() -> None:
@@ -188,10 +187,10 @@ def test_its_repr_tells_the_rate_and_the_queue() -> None:
 
 
 def test_confirm_is_called_at_the_send_time_and_may_stop_the_send() -> None:
-    asked: list[float] = []
+    calls: list[float] = []
 
     def refuse() -> None:
-        asked.append(asyncio.get_running_loop().time())
+        calls.append(asyncio.get_running_loop().time())
         raise LookupError
 
     async def main() -> None:
@@ -201,7 +200,7 @@ def test_confirm_is_called_at_the_send_time_and_may_stop_the_send() -> None:
         send_time.confirm_with(refuse)
         with pytest.raises(LookupError):
             await send_time.reach()
-        assert asked[0] >= send_time.due
+        assert calls[0] >= send_time.due
         assert not send_time.has_come
 
     run(main())
@@ -209,24 +208,24 @@ def test_confirm_is_called_at_the_send_time_and_may_stop_the_send() -> None:
 
 def test_nothing_goes_out_before_the_time_that_the_service_names() -> None:
     async def main() -> None:
-        loop, pace, sent = asyncio.get_running_loop(), ProcessPace(Stream(20)), list[float]()
+        loop, pace, times = asyncio.get_running_loop(), ProcessPace(Stream(20)), list[float]()
 
         async def send() -> None:
             send_time = await pace.reserve()
             await send_time.reach()
-            sent.append(loop.time())
+            times.append(loop.time())
 
         tasks = [asyncio.create_task(send()) for _ in range(40)]
-        await asyncio.sleep(0.5)  # some are sent, some have a send time, the others wait for one
-        before, held = len(sent), loop.time()
+        await asyncio.sleep(0.5)  # some sends are out, some have a send time, the others wait for one
+        before, held_at = len(times), loop.time()
         pace.hold(7.0)
         assert figures_of(pace).held_s == pytest.approx(7.0)
         await asyncio.wait(tasks)
         assert before > 0
-        assert min(sent[before:]) >= held + 7.0
-        assert most_in_a_window(sent) <= 20
-        assert most_in_a_window(sent[before:], 0.2) <= 4  # it goes on as a stream and not as a burst
-        assert max(sent) - (held + 7.0) < 40 / 19
+        assert min(times[before:]) >= held_at + 7.0
+        assert most_in_a_window(times) <= 20
+        assert most_in_a_window(times[before:], 0.2) <= 4  # a stream, not a burst
+        assert max(times) - (held_at + 7.0) < 40 / 19
 
     run(main())
 
@@ -241,22 +240,22 @@ def test_a_shorter_wait_does_not_end_a_longer_one() -> None:
     run(main())
 
 
-def test_what_has_an_intent_on_disk_is_put_back_and_not_kept_waiting() -> None:
+def test_a_prepared_send_is_put_back_and_does_not_wait_for_the_end_of_a_long_pause() -> None:
     async def main() -> None:
         pace = ProcessPace(Stream(20))
         await pace.reserve()
         send_time = await pace.reserve()
         send_time.confirm_with(lambda: None)
         pace.hold(7.0)
-        with pytest.raises(HeldBack) as raised:
+        with pytest.raises(HeldBack) as info:
             await send_time.reach()
-        assert raised.value.ending is Ending.NEVER_DELIVERED
+        assert info.value.ending is Ending.NEVER_DELIVERED
         assert not send_time.has_come
 
     run(main())
 
 
-def test_who_needs_no_send_time_any_more_leaves_it_to_the_next() -> None:
+def test_a_waiter_whose_requirement_fails_leaves_its_send_time_to_the_next() -> None:
     async def main() -> float:
         loop, pace = asyncio.get_running_loop(), ProcessPace(Stream(1))
 
@@ -273,13 +272,13 @@ def test_who_needs_no_send_time_any_more_leaves_it_to_the_next() -> None:
     assert run(main()) < 1.1
 
 
-def test_a_held_pace_hands_out_times_again_from_the_end_of_the_wait() -> None:
+def test_a_held_pace_hands_out_times_again_from_the_end_of_the_pause() -> None:
     async def main() -> None:
         loop, pace = asyncio.get_running_loop(), ProcessPace(Stream(20))
         send_time = await pace.reserve()
         pace.hold(LEAD_S - 0.05)
         until = loop.time() + LEAD_S - 0.05
-        await send_time.reach()  # so short that what is prepared waits for it
+        await send_time.reach()  # the pause is short: the prepared send waits for its end
         assert until <= send_time.out_at < until + 0.06
         assert figures_of(pace).held_s == 0.0
         pace.hold(7.0)
@@ -289,7 +288,7 @@ def test_a_held_pace_hands_out_times_again_from_the_end_of_the_wait() -> None:
     run(main())
 
 
-def test_a_refusal_is_told_to_the_pace_and_can_be_taken_back() -> None:
+def test_a_refusal_slows_the_pace_and_can_be_undone() -> None:
     async def main() -> None:
         pace = ProcessPace(Stream(20))
         send_time = await pace.reserve()
@@ -319,7 +318,7 @@ def test_a_turn_that_ends_without_a_send_time_goes_to_the_next(last: str) -> Non
         await asyncio.sleep(0.1)
         assert figures_of(pace).waiting == 2
         if last == "held":
-            leave = True  # found when its turn's wait is over
+            leave = True  # noticed at the end of its wait
         else:
             first.cancel()
         await asyncio.wait({first})

@@ -23,7 +23,7 @@ def test_the_lowest_rate_and_the_largest_jitter_count_while_their_clients_are_op
         leave_slow()
         assert rate_of(pace) == 10
         leave_fast()
-        assert rate_of(paces.pace("Other")) == 20  # the last one's, while there is none
+        assert rate_of(paces.pace("Other")) == 20  # the last client's, while none is open
         paces.join(Rates(20, {CREATE: 5}))
         assert (rate_of(pace), pace.jitter_s) == (5, 0.025)
 
@@ -42,21 +42,21 @@ def test_two_clients_with_equal_rates_leave_one_by_one() -> None:
     run(main())
 
 
-def test_a_lower_limit_is_kept_by_whoever_waits_already() -> None:
+def test_a_lower_limit_counts_for_calls_that_wait_already() -> None:
     async def main() -> None:
-        loop, paces, sent = asyncio.get_running_loop(), Paces(), list[float]()
+        loop, paces, times = asyncio.get_running_loop(), Paces(), list[float]()
         paces.join(Rates(10))
 
         async def send() -> None:
             send_time = await paces.pace(CREATE).reserve()
             await send_time.reach()
-            sent.append(loop.time())
+            times.append(loop.time())
 
         tasks = [asyncio.create_task(send()) for _ in range(20)]
         await asyncio.sleep(0.55)
         paces.join(Rates(2))
         await asyncio.wait(tasks)
-        late = sorted(sent)[9:]  # the others were sent, or had their send time
+        late = sorted(times)[9:]  # the sends before had their send time already
         assert all(after - before >= 1.0 for before, after in zip(late, late[2:], strict=False))
 
     run(main())

@@ -1,6 +1,7 @@
 """Slots: never more than the capacity, first come first served, and not one lost to a cancellation."""
 
 import asyncio
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -61,7 +62,7 @@ def test_cancelling_at_any_moment_leaks_no_slot(cancel_at: list[float]) -> None:
     run(main())
 
 
-def test_cancelled_in_the_very_turn_of_its_hand_over_it_passes_the_slot_on() -> None:
+def test_a_waiter_cancelled_in_the_turn_of_its_hand_over_passes_the_slot_on() -> None:
     async def main() -> None:
         slots = ProcessSlots(1)
         first = await slots.acquire()
@@ -76,7 +77,7 @@ def test_cancelled_in_the_very_turn_of_its_hand_over_it_passes_the_slot_on() -> 
     run(main())
 
 
-def test_cancelled_and_freed_in_one_turn_it_is_a_cancellation_like_any_other() -> None:
+def test_a_waiter_cancelled_just_before_a_slot_is_free_takes_none() -> None:
     async def main() -> None:
         slots = ProcessSlots(1)
         first = await slots.acquire()
@@ -108,11 +109,11 @@ def test_an_adopted_slot_is_no_longer_the_timers() -> None:
 def test_a_task_that_runs_in_a_slot_already_takes_no_second_one() -> None:
     async def main() -> None:
         slots = ProcessSlots(2)
-        watched = slots.adopt("task")
+        own = slots.adopt("task")
         (await slots.acquire()).name("task")
-        assert slots.adopt("task") is watched
+        assert slots.adopt("task") is own
         assert counts(slots) == (1, 1)
-        watched.release()
+        own.release()
         assert (*counts(slots), slots._by_name) == (0, 0, {})
 
     run(main())
@@ -136,12 +137,12 @@ def test_a_running_task_is_adopted_over_the_capacity_and_only_once() -> None:
         own = await slots.acquire()
         own.name("task-1")
         assert slots.adopt("task-1") is own
-        resumed = slots.adopt("task-2")
+        other = slots.adopt("task-2")
         assert slots.figures().taken == 2
         waiting = asyncio.create_task(slots.acquire())
-        resumed.release()
+        other.release()
         await asyncio.sleep(0)
-        assert not waiting.done()  # one still runs, and one is the capacity
+        assert not waiting.done()  # a task still runs, and the capacity is 1
         own.release()
         (await waiting).release()
         assert slots.adopt("task-1") is not own
@@ -149,7 +150,7 @@ def test_a_running_task_is_adopted_over_the_capacity_and_only_once() -> None:
     run(main())
 
 
-def test_kept_for_a_while_it_comes_back_by_itself() -> None:
+def test_a_slot_held_for_a_while_comes_back_by_itself() -> None:
     async def main() -> None:
         slots = ProcessSlots(1)
         slot = await slots.acquire()
@@ -163,7 +164,7 @@ def test_kept_for_a_while_it_comes_back_by_itself() -> None:
     run(main())
 
 
-def test_taken_back_for_a_create_in_doubt_nothing_counts_as_running_in_it() -> None:
+def test_in_a_slot_reclaimed_for_a_create_in_doubt_nothing_counts_as_running() -> None:
     async def main() -> None:
         slots = ProcessSlots(3)
         slot = await slots.acquire(model="A")
@@ -178,9 +179,9 @@ def test_taken_back_for_a_create_in_doubt_nothing_counts_as_running_in_it() -> N
                 False,
             )
         slots.note_refusal("A")
-        assert slots.cap("A").learned_cap == 0  # the service has room for no more than runs
+        assert slots.cap("A").learned_cap == 0  # nothing runs, so the service has no room at all
         await asyncio.sleep(200)
-        assert slots.figures().taken == 1  # its timer has ended
+        assert slots.figures().taken == 1  # its timer was stopped
         slot.name("task-1")
         assert (slots.figures().running, slots.cap("A").running) == (1, 1)
         slot.release()
@@ -189,7 +190,7 @@ def test_taken_back_for_a_create_in_doubt_nothing_counts_as_running_in_it() -> N
     run(main())
 
 
-def test_a_slot_that_its_timer_gave_back_is_not_taken_back() -> None:
+def test_a_slot_that_its_timer_gave_back_is_not_reclaimed() -> None:
     async def main() -> None:
         slots = ProcessSlots(1)
         slot = await slots.acquire()
@@ -201,7 +202,7 @@ def test_a_slot_that_its_timer_gave_back_is_not_taken_back() -> None:
     run(main())
 
 
-def test_handed_on_again_it_has_one_timer_and_one_name_and_counts_once() -> None:
+def test_a_slot_held_again_has_one_timer_and_one_name_and_counts_once() -> None:
     async def main() -> None:
         slots = ProcessSlots(2)
         slot = await slots.acquire()
@@ -209,7 +210,7 @@ def test_handed_on_again_it_has_one_timer_and_one_name_and_counts_once() -> None
         slot.hold_for(60, "second")
         assert (slots.figures().running, slots._by_name) == (1, {"second": slot})
         await asyncio.sleep(30)
-        assert slots.figures().taken == 1  # the first timer has ended with it
+        assert slots.figures().taken == 1  # the first timer was stopped
         slot.name("task-1")
         await asyncio.sleep(60)
         assert (*counts(slots), slots._by_name) == (1, 1, {"task-1": slot})
@@ -219,7 +220,7 @@ def test_handed_on_again_it_has_one_timer_and_one_name_and_counts_once() -> None
     run(main())
 
 
-def test_released_before_its_timer_ends_it_comes_back_once() -> None:
+def test_a_slot_released_before_its_timer_ends_comes_back_once() -> None:
     async def main() -> None:
         slots = ProcessSlots(2)
         slot, other = await slots.acquire(), await slots.acquire()
@@ -247,7 +248,7 @@ def test_an_earlier_processs_create_in_doubt_takes_one_slot_however_many_find_it
     run(main())
 
 
-def test_a_create_refused_within_leaves_its_slot_to_its_taker() -> None:
+def test_a_task_refused_for_want_of_room_no_longer_counts_as_running() -> None:
     async def main() -> None:
         slots = ProcessSlots(5)
         first, second = await slots.acquire(model="A"), await slots.acquire(model="A")
@@ -320,19 +321,19 @@ def test_a_refusal_tells_the_services_own_cap() -> None:
         running = [await slots.acquire() for _ in range(3)]
         for number, slot in enumerate(running):
             slot.name(f"task-{number}")
-        refused, not_sent = await slots.acquire(), await slots.acquire()
+        refusal_slot, not_sent = await slots.acquire(), await slots.acquire()
         slots.note_refusal()
-        refused.release()
+        refusal_slot.release()
         assert (slots.figures().learned_cap, slots.figures().effective_limit) == (3, 3)
-        assert not_sent.is_too_many  # it would be refused as well
+        assert not_sent.is_too_many  # its create would be refused as well
         not_sent.release()
         assert not running[0].is_too_many
-        waiting = [asyncio.create_task(slots.acquire(slot.ticket)) for slot in (not_sent, refused)]
+        waiting = [asyncio.create_task(slots.acquire(slot.ticket)) for slot in (not_sent, refusal_slot)]
         newcomer = asyncio.create_task(slots.acquire())
         await asyncio.sleep(0)
         running[0].release()
         await asyncio.sleep(0)
-        assert waiting[1].done()  # who asked first is first again
+        assert waiting[1].done()  # the lower ticket goes first again
         running[1].release()
         await asyncio.sleep(0)
         assert (waiting[0].done(), newcomer.done()) == (True, False)
@@ -342,10 +343,10 @@ def test_a_refusal_tells_the_services_own_cap() -> None:
     run(main())
 
 
-def test_without_a_place_one_more_is_tried_now_and_then() -> None:
+def test_without_room_a_probe_goes_now_and_then() -> None:
     async def main() -> None:
         slots, loop = ProcessSlots(4), asyncio.get_running_loop()
-        slots.note_refusal()  # others have taken every place
+        slots.note_refusal()  # other processes have filled the service
         assert slots.figures().effective_limit == 0
         began = loop.time()
         (await slots.acquire()).release()
@@ -363,48 +364,47 @@ def test_without_a_place_one_more_is_tried_now_and_then() -> None:
     run(main())
 
 
-def test_a_models_tries_without_room_come_less_and_less_often_until_one_finds_some() -> None:
+def test_a_models_probes_come_less_and_less_often_until_one_finds_room() -> None:
     async def main() -> None:
         slots, loop = ProcessSlots(9), asyncio.get_running_loop()
         (await slots.acquire(model="A")).name("task-1")
 
-        async def refused() -> float:
+        async def wait_after_refusal() -> float:
             slots.note_refusal("A")
             began = loop.time()
             (await slots.acquire(model="A")).release()
             return round(loop.time() - began, 2)
 
-        assert [await refused() for _ in range(7)] == [1.25, 2.5, 5, 10, 20, 20, 20]
+        assert [await wait_after_refusal() for _ in range(7)] == [1.25, 2.5, 5, 10, 20, 20, 20]
         slots.note_refusal("A")
         (await slots.acquire(model="A")).name("task-2")
-        assert await refused() == 1.25
+        assert await wait_after_refusal() == 1.25
 
     run(main())
 
 
-def test_where_tasks_are_refused_after_their_create_an_accepted_one_proves_no_room() -> None:
+def test_where_tasks_are_refused_after_their_create_an_accepted_create_proves_no_room() -> None:
     async def main() -> None:
-        slots, named = ProcessSlots(9), 0
+        slots, tasks = ProcessSlots(9), count(1)
 
-        async def accepted() -> None:
-            nonlocal named
-            slot, named = await slots.acquire(model="h3"), named + 1
-            slot.name(f"task-{named}")
+        async def create() -> None:
+            slot = await slots.acquire(model="h3")
+            slot.name(f"task-{next(tasks)}")
 
         for _ in range(3):
-            await accepted()
+            await create()
         slots.cap("h3").note_task_refusal()
         began = asyncio.get_running_loop().time()
-        waiting = [asyncio.create_task(accepted()) for _ in range(6)]
+        waiting = [asyncio.create_task(create()) for _ in range(6)]
         await asyncio.sleep(LATE_PROBE_S - 1)
         assert (slots.figures().taken, slots.cap("h3").learned_cap) == (3, 3)
         await asyncio.sleep(2)
-        # One create more has gone. The service accepted it, which proves no room for another.
+        # A probe has gone and was accepted, which proves no room for another.
         assert (slots.figures().taken, slots.cap("h3").learned_cap) == (4, 4)
         await asyncio.sleep(HEARD_S - 2)
         assert slots.figures().taken == 4
         await asyncio.sleep(2)
-        assert slots.figures().taken == 5  # the one before has found room
+        assert slots.figures().taken == 5  # the probe before has found room
         slots._by_name["task-5"].note_task_refusal()
         slots._by_name["task-5"].release()
         await asyncio.sleep(LATE_PROBE_S - 2)
@@ -415,16 +415,16 @@ def test_where_tasks_are_refused_after_their_create_an_accepted_one_proves_no_ro
     run(main())
 
 
-def test_what_the_service_takes_after_all_is_learnt_as_well() -> None:
+def test_a_learned_cap_rises_with_each_accepted_create() -> None:
     async def main() -> None:
         slots = ProcessSlots(3)
         one, two, three = [await slots.acquire() for _ in range(3)]
         one.name("task-1")
-        slots.note_refusal()  # before the answers of two that were sent earlier
+        slots.note_refusal()  # before the answers to two creates that were sent earlier
         two.name("task-2")
         assert slots.figures().learned_cap == 2
         three.name("task-3")
-        assert slots.figures().learned_cap is None  # no less than the capacity
+        assert slots.figures().learned_cap is None  # not below the capacity
         for slot in (one, two, three):
             slot.release()
         assert counts(slots) == (0, 0)
@@ -438,10 +438,10 @@ def test_what_the_service_takes_after_all_is_learnt_as_well() -> None:
     strangers=st.floats(0, 300),
     jobs=st.integers(1, 20),
 )
-def test_whatever_the_services_cap_everything_gets_its_turn_and_refusals_are_few(
+def test_at_any_cap_of_the_service_every_job_gets_its_turn_and_refusals_are_few(
     cap: int, capacity: int, strangers: float, jobs: int
 ) -> None:
-    """Each runs a minute. Strangers fill the service to `cap` for a while, and then leave."""
+    """Each task runs for a minute. Strangers fill the service to `cap` for a while, and then leave."""
 
     async def main() -> None:
         slots, loop, at_service, refusals = ProcessSlots(capacity), asyncio.get_running_loop(), 0, 0
@@ -479,7 +479,7 @@ def test_whatever_the_services_cap_everything_gets_its_turn_and_refusals_are_few
     run(main())
 
 
-def test_what_is_proven_is_what_the_service_has_taken_or_refused_to_pass() -> None:
+def test_the_confirmed_capacity_follows_accepted_creates_and_refusals() -> None:
     async def main() -> None:
         slots = ProcessSlots(5)
         assert slots.figures().confirmed_capacity == 1
@@ -507,7 +507,7 @@ def test_a_model_has_the_capacity_of_its_kind() -> None:
 # --- models with caps of their own ------------------------------------------------------------------------------------
 
 
-def test_one_that_waits_for_its_models_room_lets_other_models_pass() -> None:
+def test_a_create_that_waits_for_its_models_room_lets_other_models_pass() -> None:
     async def main() -> None:
         slots = ProcessSlots(10)
         (running := await slots.acquire(model="A")).name("task-1")
@@ -520,7 +520,7 @@ def test_one_that_waits_for_its_models_room_lets_other_models_pass() -> None:
         assert not other.is_too_many
         running.release()
         await asyncio.sleep(0)
-        assert [task.done() for task in waiting] == [True, False]  # who asked first is first
+        assert [task.done() for task in waiting] == [True, False]  # the lower ticket goes first
         (await waiting[0]).release()
         (await waiting[1]).release()
         other.release()
@@ -529,7 +529,7 @@ def test_one_that_waits_for_its_models_room_lets_other_models_pass() -> None:
     run(main())
 
 
-def test_with_room_for_all_the_first_in_the_queue_goes_whatever_its_model() -> None:
+def test_with_room_for_all_models_the_lowest_ticket_goes_first() -> None:
     async def main() -> None:
         slots = ProcessSlots(1)
         (one := await slots.acquire(model="A")).name("task-1")
@@ -545,34 +545,34 @@ def test_with_room_for_all_the_first_in_the_queue_goes_whatever_its_model() -> N
     run(main())
 
 
-def test_a_create_that_is_prepared_when_its_models_cap_is_learnt_is_one_too_many() -> None:
+def test_a_prepared_create_is_one_too_many_once_its_models_cap_is_learned() -> None:
     async def main() -> None:
         slots = ProcessSlots(10)
         (await slots.acquire(model="A")).name("task-1")
-        refused, prepared, other = [await slots.acquire(model=model) for model in "AAB"]
-        refused.note_refusal(TooManyTasks("RequestLimitExceeded", "", ending=Ending.REFUSED_FOR_NOW))
-        assert (prepared.is_too_many, other.is_too_many) == (True, False)
+        refusal_slot, ready, other = [await slots.acquire(model=model) for model in "AAB"]
+        refusal_slot.note_refusal(TooManyTasks("RequestLimitExceeded", "", ending=Ending.REFUSED_FOR_NOW))
+        assert (ready.is_too_many, other.is_too_many) == (True, False)
 
     run(main())
 
 
-def test_who_waits_for_a_models_room_alone_is_told() -> None:
+def test_a_create_that_waits_for_its_models_room_alone_is_held_up() -> None:
     async def main() -> None:
-        slots, told = ProcessSlots(2), list[str]()
+        slots, calls = ProcessSlots(2), list[str]()
         (await slots.acquire(model="A")).name("task-1")
         (await slots.acquire(model="A")).name("task-2")
         tasks = [
-            asyncio.create_task(slots.acquire(model="A", on_hold_up=lambda: told.append("before"))),
-            asyncio.create_task(slots.acquire(model="B", on_hold_up=lambda: told.append("other"))),
+            asyncio.create_task(slots.acquire(model="A", on_hold_up=lambda: calls.append("before"))),
+            asyncio.create_task(slots.acquire(model="B", on_hold_up=lambda: calls.append("other"))),
         ]
         await asyncio.sleep(0)
-        assert told == []
+        assert calls == []
         slots.cap("A").tasks.remove()  # the service takes one
         slots.note_refusal("A")
-        assert told == ["before"]
-        tasks.append(asyncio.create_task(slots.acquire(model="A", on_hold_up=lambda: told.append("after"))))
+        assert calls == ["before"]
+        tasks.append(asyncio.create_task(slots.acquire(model="A", on_hold_up=lambda: calls.append("after"))))
         await asyncio.sleep(0)
-        assert told == ["before", "after"]
+        assert calls == ["before", "after"]
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -596,7 +596,7 @@ def test_a_models_cap_is_forgotten_as_more_of_its_creates_are_accepted() -> None
 
 
 def test_a_models_creates_wait_as_long_as_the_service_asks() -> None:
-    """Retry-After beside a refusal of concurrency: even if one of the model's tasks ends before."""
+    """Retry-After beside a refusal for concurrency: the pause counts even if a task of the model ends before."""
 
     async def main() -> None:
         slots, loop = ProcessSlots(10), asyncio.get_running_loop()
@@ -612,7 +612,7 @@ def test_a_models_creates_wait_as_long_as_the_service_asks() -> None:
     run(main())
 
 
-def test_nothing_is_kept_of_a_model_that_is_gone() -> None:
+def test_the_cap_of_a_model_that_is_gone_is_dropped() -> None:
     async def main() -> None:
         slots = ProcessSlots(1)
         for number in range(50):
@@ -631,7 +631,7 @@ def test_nothing_is_kept_of_a_model_that_is_gone() -> None:
     refusals=st.lists(st.tuples(st.sampled_from(["A", "B", None]), st.floats(0, 10)), max_size=6),
     capacity=st.integers(1, 4),
 )
-def test_with_models_no_slot_is_lost_and_nobody_waits_beside_room(
+def test_with_models_no_slot_is_lost_and_no_waiter_is_left_beside_room(
     jobs: list[tuple[str, float, float]], refusals: list[tuple[str | None, float]], capacity: int
 ) -> None:
     """Random cancellations: 0.1 to 3 s of work each, some cancelled on the way."""

@@ -19,44 +19,44 @@ RATES = st.sampled_from([1, 2, 3, 10, 20, 50])
 
 @given(rate=RATES, gaps=st.lists(st.floats(0, 0.5), min_size=1, max_size=150))
 def test_no_window_holds_more_than_the_limit_for_any_arrivals(rate: int, gaps: list[float]) -> None:
-    stream, now, sent = Stream(rate), 100.0, []
+    stream, now, times = Stream(rate), 100.0, []
     for gap in gaps:
         now += gap
-        sent.append(stream.take(now).due)
-    assert all(later >= earlier for earlier, later in pairwise(sent))
-    assert most_in_a_window(sent) <= rate
+        times.append(stream.take(now).due)
+    assert all(later >= earlier for earlier, later in pairwise(times))
+    assert most_in_a_window(times) <= rate
 
 
 @given(rate=RATES, data=st.data())
-def test_nor_with_every_send_late_and_delivered_with_jitter(rate: int, data: st.DataObject) -> None:
-    """Late by up to LATE_S at our end, and up to the jitter on the way; nothing is known before it has happened."""
+def test_nor_if_sends_are_late_and_delivered_with_jitter(rate: int, data: st.DataObject) -> None:
+    """Late by up to LATE_S at our end, and by up to the jitter on the way. The guard sees no send before it is out."""
     jitter = 0.025
     stream, now, arrivals = Stream(rate, jitter), 0.0, list[float]()
     under_way: list[tuple[Send, float]] = []
     for _ in range(data.draw(st.integers(1, 120))):
         while (due := stream.due(now)) - LEAD_S > now:
-            now = min([due - LEAD_S, *(sent for _, sent in under_way)])
-            under_way = _told(under_way, now)
+            now = min([due - LEAD_S, *(sent_at for _, sent_at in under_way)])
+            under_way = _still_under_way(under_way, now)
         send = stream.take(now)
-        sent = send.due + data.draw(st.sampled_from([0.0, 0.001, 0.05, LATE_S - 0.001]))
-        under_way.append((send, sent))
-        arrivals.append(sent + data.draw(st.sampled_from([0.0, jitter * 0.79])))
+        sent_at = send.due + data.draw(st.sampled_from([0.0, 0.001, 0.05, LATE_S - 0.001]))
+        under_way.append((send, sent_at))
+        arrivals.append(sent_at + data.draw(st.sampled_from([0.0, jitter * 0.79])))
     assert most_in_a_window(arrivals) <= rate
 
 
-def _told(under_way: list[tuple[Send, float]], now: float) -> list[tuple[Send, float]]:
-    """Note what has gone out by now; what is left has not."""
-    for send, sent in under_way:
-        if sent <= now:
-            send.sent_at = sent
-    return [(send, sent) for send, sent in under_way if sent > now]
+def _still_under_way(under_way: list[tuple[Send, float]], now: float) -> list[tuple[Send, float]]:
+    """Note the sends that have gone out by now; return the others."""
+    for send, sent_at in under_way:
+        if sent_at <= now:
+            send.sent_at = sent_at
+    return [(send, sent_at) for send, sent_at in under_way if sent_at > now]
 
 
 @pytest.mark.parametrize("rate", [10, 20, 50])
 def test_saturated_it_uses_all_but_the_jitters_share(rate: int) -> None:
     stream = Stream(rate)
-    sent = [stream.take(0.0).due for _ in range(rate * 60)]
-    assert len(sent) / (sent[-1] - sent[0]) >= 0.973 * rate
+    times = [stream.take(0.0).due for _ in range(rate * 60)]
+    assert len(times) / (times[-1] - times[0]) >= 0.973 * rate
 
 
 def test_the_first_send_of_an_idle_stream_is_now() -> None:
@@ -67,8 +67,8 @@ def test_the_first_send_of_an_idle_stream_is_now() -> None:
 
 def test_a_limit_below_one_a_second_is_kept_too() -> None:
     stream = Stream(0.5)
-    sent = [stream.take(0.0).due for _ in range(5)]
-    assert most_in_a_window(sent, window=2.0) == 1
+    times = [stream.take(0.0).due for _ in range(5)]
+    assert most_in_a_window(times, window=2.0) == 1
 
 
 def test_a_rate_of_nothing_is_refused() -> None:
@@ -86,15 +86,15 @@ def test_a_late_send_pushes_the_one_a_window_later() -> None:
 
 def test_a_refusal_slows_the_sends_that_follow() -> None:
     stream = Stream(20)
-    refused = stream.take(0.0)
-    stream.note_refusal(refused, 0.0)
-    sent = [stream.take(0.0).due for _ in range(21)]
-    assert sent[0] > 0.05125
-    assert sent[-1] - sent[0] == pytest.approx(20 * 0.05125 / stream.share(0.0))
+    first = stream.take(0.0)
+    stream.note_refusal(first, 0.0)
+    times = [stream.take(0.0).due for _ in range(21)]
+    assert times[0] > 0.05125
+    assert times[-1] - times[0] == pytest.approx(20 * 0.05125 / stream.share(0.0))
 
 
-def test_what_one_late_send_costs_is_its_own_lateness() -> None:
-    """Those after it keep their places: a second later they are where they would have been."""
+def test_a_late_send_costs_its_own_lateness_alone() -> None:
+    """The sends after it keep their places: a second later they are as punctual as without it."""
     punctual, late = Stream(20), Stream(20)
     for stream in (punctual, late):
         for number in range(100):
@@ -105,47 +105,46 @@ def test_what_one_late_send_costs_is_its_own_lateness() -> None:
 
 @pytest.mark.parametrize("rate", [10, 20, 50])
 def test_a_loop_that_blocks_loses_no_more_than_the_limit_makes_it(rate: int) -> None:
-    """What the benchmark `pacing` meets: 0.1 s every second or two. A send that is late by that keeps the N-th send
-    after it as late, whatever the pace; a stream that has every other send at its earliest moment is the most there is.
-    """
+    """Blocked for 0.1 s every second or two, as in the benchmark `pacing`. A late send makes the N-th send after it as
+    late, at any pace. So the most that is possible is a stream whose other sends go at their earliest moments."""
     used, most = 0.0, 0.0
     for seed in range(20):
-        blocked = _blocked(Random(seed))
-        used += _sent_within_a_minute(blocked, Stream(rate))
-        most += _earliest_within_a_minute(blocked, rate)
+        blocks = _blocked(Random(seed))
+        used += _sent_within_a_minute(blocks, Stream(rate))
+        most += _earliest_within_a_minute(blocks, rate)
     assert used >= 0.999 * most
     assert most <= 20 * 0.974 * rate * 60  # some draws of a minute lie below 0.973
 
 
 def _blocked(random: Random) -> list[float]:
-    """When the loop is blocked, each time for 0.1 s."""
+    """The times at which the loop is blocked, for 0.1 s each."""
     return list(accumulate(random.uniform(1.1, 2.1) for _ in range(60)))
 
 
-def _once_free(time: float, blocked: list[float]) -> float:
-    latest = blocked[bisect_right(blocked, time) - 1]
+def _once_free(time: float, blocks: list[float]) -> float:
+    latest = blocks[bisect_right(blocks, time) - 1]
     return latest + 0.1 if latest <= time < latest + 0.1 else time
 
 
-def _sent_within_a_minute(blocked: list[float], stream: Stream) -> int:
-    now, sent = 0.0, list[float]()
+def _sent_within_a_minute(blocks: list[float], stream: Stream) -> int:
+    now, times = 0.0, list[float]()
     under_way: list[tuple[Send, float]] = []
-    while not sent or sent[-1] < sent[0] + 60:
+    while not times or times[-1] < times[0] + 60:
         while (due := stream.due(now)) - LEAD_S > now:
-            now = _once_free(min([due - LEAD_S, *(at for _, at in under_way)]), blocked)
-            under_way = _told(under_way, now)
+            now = _once_free(min([due - LEAD_S, *(at for _, at in under_way)]), blocks)
+            under_way = _still_under_way(under_way, now)
         send = stream.take(now)
-        sent.append(_once_free(send.due, blocked))
-        under_way.append((send, sent[-1]))
-    return len(sent) - 1
+        times.append(_once_free(send.due, blocks))
+        under_way.append((send, times[-1]))
+    return len(times) - 1
 
 
-def _earliest_within_a_minute(blocked: list[float], rate: int) -> int:
+def _earliest_within_a_minute(blocks: list[float], rate: int) -> int:
     window = 1.025
-    sent = [_once_free(number * window / rate, blocked) for number in range(rate)]
-    while sent[-1] < sent[0] + 60:
-        sent.append(_once_free(sent[-rate] + window, blocked))
-    return len(sent) - 1
+    times = [_once_free(number * window / rate, blocks) for number in range(rate)]
+    while times[-1] < times[0] + 60:
+        times.append(_once_free(times[-rate] + window, blocks))
+    return len(times) - 1
 
 
 def test_a_lower_limit_counts_from_the_next_send_on() -> None:
@@ -169,7 +168,7 @@ def test_a_send_had_room_if_few_went_out_in_its_window() -> None:
     assert not any(Stream(1).take(0.0).had_room for _ in range(3))
 
 
-def test_refusals_that_were_not_of_the_rate_give_back_what_they_took() -> None:
+def test_an_undo_point_restores_the_share() -> None:
     stream = Stream(20)
     undo = stream.undo_point()
     for second in range(5):
@@ -202,4 +201,4 @@ def test_a_longer_interval_counts_from_the_latest_send_and_a_shorter_one_leaves_
     stream.limit_to(1, 0.025)
     assert stream.due(0.0) == pytest.approx(latest + 1.025)
     stream.limit_to(10, 0.025)
-    assert stream.due(0.0) == pytest.approx(latest + 1.025)  # taken back it would be two in no time
+    assert stream.due(0.0) == pytest.approx(latest + 1.025)  # without its place, two would go at almost the same time
