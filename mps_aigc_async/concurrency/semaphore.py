@@ -1,5 +1,6 @@
 """A semaphore with a limit for all its holders and a limit for each group of them. Both may change at any time."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 
@@ -40,7 +41,12 @@ class GroupSemaphore:
         ticket = self._queue.next_ticket()
         if self._has_room(group):  # then nobody in the group waits
             return self._take(ticket, group)
-        return await self._queue.wait(self._queue.join(ticket, group, on_hold_up))
+        waiter = self._queue.join(ticket, group, on_hold_up)
+        try:
+            return await waiter.turn
+        except asyncio.CancelledError:
+            self._queue.withdraw(waiter)
+            raise
 
     def resize(self, limit: int, limit_of: Callable[[str], int] | None = None) -> None:
         """Set the limit for all holders, and for each group, if groups have limits of their own."""

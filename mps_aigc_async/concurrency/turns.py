@@ -25,7 +25,14 @@ class TurnQueue(Generic[T]):
     """Waiters in groups, each served in its turn with something that is taken for it.
 
     A single synchronous step (`serve`) decides who goes next, so no cancellation can interrupt it halfway. After the
-    step, every group that still has waiters is without room.
+    step, every group that still has waiters is without room. The waiting itself is the caller's:
+
+        waiter = queue.join(ticket, group, on_hold_up)
+        try:
+            return await waiter.turn
+        except asyncio.CancelledError:
+            queue.withdraw(waiter)
+            raise
     """
 
     def __init__(
@@ -50,21 +57,17 @@ class TurnQueue(Generic[T]):
         return next(self._tickets)
 
     def join(self, ticket: int, group: str, on_hold_up: Callable[[], None]) -> Waiter[T]:
-        """Enter the queue. Call `wait` next."""
+        """Enter the queue."""
         waiter = Waiter[T](ticket, group, asyncio.get_running_loop().create_future(), on_hold_up)
         self._lines.setdefault(group, _Line()).add(waiter)
         return waiter
 
-    async def wait(self, waiter: Waiter[T]) -> T:
-        """Wait for the waiter's turn. A cancelled waiter leaves the queue."""
-        try:
-            return await waiter.turn
-        except asyncio.CancelledError:
-            if waiter.turn.cancelled():
-                self._leave(waiter)
-            else:  # served and cancelled in the same turn of the loop: the next waiter gets it
-                self._give_back(waiter.turn.result())
-            raise
+    def withdraw(self, waiter: Waiter[T]) -> None:
+        """Take a waiter that was cancelled out of the queue."""
+        if waiter.turn.cancelled():
+            self._leave(waiter)
+        else:  # served and cancelled in the same turn of the loop: the next waiter gets it
+            self._give_back(waiter.turn.result())
 
     def serve(self) -> None:
         """Hand over to waiters, as long as a group with waiters has room. Call it whenever there may be more room."""

@@ -107,8 +107,9 @@ class ProcessSlots:
         if self.cap(model).learned_cap is not None:
             on_hold_up()
         try:
-            return await self._queue.wait(waiter)
+            return await waiter.turn
         except asyncio.CancelledError:
+            self._queue.withdraw(waiter)
             self._forget(model)
             raise
 

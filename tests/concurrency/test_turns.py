@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from mps_aigc_async.concurrency.callbacks import ignore
-from mps_aigc_async.concurrency.turns import TurnQueue
+from mps_aigc_async.concurrency.turns import TurnQueue, Waiter
 from mps_aigc_async.testing import run
 
 
@@ -30,7 +30,14 @@ class Room:
 
     def enter(self, group: str, ticket: int | None = None) -> asyncio.Task[str]:
         ticket = self.queue.next_ticket() if ticket is None else ticket
-        return asyncio.create_task(self.queue.wait(self.queue.join(ticket, group, ignore)))
+        return asyncio.create_task(self._wait(self.queue.join(ticket, group, ignore)))
+
+    async def _wait(self, waiter: Waiter[str]) -> str:
+        try:
+            return await waiter.turn
+        except asyncio.CancelledError:
+            self.queue.withdraw(waiter)
+            raise
 
 
 def test_the_lowest_ticket_of_the_groups_with_room_goes_first() -> None:
