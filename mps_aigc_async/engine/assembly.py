@@ -26,7 +26,8 @@ from ..jobs.registry import registry_of
 from ..jobs.session_trust import SessionTrust
 from ..jobs.sessions import Sessions
 from ..ledger import Ledger, MemoryLedger, SqliteLedger, join
-from ..limits import AccountLimits, LimitsKey, Rates
+from ..limits import LimitsKey, Rates
+from ..limits.account import AccountLimits
 from ..model.defaults import Defaults
 from ..model.errors import LedgerError
 from ..model.events import Events

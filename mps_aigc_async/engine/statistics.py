@@ -6,7 +6,7 @@ Each table that the loop changes meanwhile is copied in one step (`copy` of a di
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..limits import AccountLimits, Slots
+from ..limits import Limits, Pace, SlotFigures
 from ..model.states import Kind
 
 
@@ -19,12 +19,17 @@ class SlotStatistics:
     capacity: int
     """The config's cap."""
     waiting: int
+    """Creates that wait for a slot."""
     most_taken: int
+    """The most slots that were out at once."""
     learned_cap: int | None
-    """The service's own cap on tasks of all models, where it has refused creates for it (LimitExceeded.CreateTask);
+    """The service's own cap on tasks of all models, if it has refused creates for it (LimitExceeded.CreateTask);
     else None."""
     learned_model_caps: Mapping[str, int] = field(default_factory=dict)
-    """The same of single models ("Hailuo H3"), for those of which it has refused creates for what runs already."""
+    """The service's caps on tasks of single models ("Hailuo H3"), for the models whose creates it has refused because
+    too many tasks run."""
+    running: int = 0
+    """Tasks that run at the service or may run there: `taken` less the creates under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class PaceStatistics:
     rate: float
     """Calls per second in force: below the limit for a while after the service refused some."""
     waiting: int
+    """Calls that wait for their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +55,28 @@ class Statistics:
     """Creates sent and not yet answered."""
 
 
-def snapshot(limits: AccountLimits, now: float, *, polling: int, creating: int) -> Statistics:
+def snapshot(limits: Limits, now: float, *, polling: int, creating: int) -> Statistics:
     """The numbers of an account's limits at `now` (on the loop's clock), and of a client's own work."""
     return Statistics(
-        slots={kind: _slots_of(slots) for kind, slots in limits.slots.items()},
-        paces={action: PaceStatistics(pace.rate_at(now), pace.waiting) for action, pace in limits.paces.copy().items()},
+        slots={kind: _slots_of(slots.figures()) for kind, slots in limits.slots.items()},
+        paces={action: _pace_of(pace, now) for action, pace in limits.paces.items()},
         polling=polling,
         creating=creating,
     )
 
 
-def _slots_of(slots: Slots) -> SlotStatistics:
+def _slots_of(figures: SlotFigures) -> SlotStatistics:
     return SlotStatistics(
-        slots.taken, slots.capacity, slots.waiting, slots.most_taken, slots.learned_cap, slots.learned_model_caps
+        taken=figures.taken,
+        capacity=figures.capacity,
+        waiting=figures.waiting,
+        most_taken=figures.most_taken,
+        learned_cap=figures.learned_cap,
+        learned_model_caps=figures.learned_model_caps,
+        running=figures.running,
     )
+
+
+def _pace_of(pace: Pace, now: float) -> PaceStatistics:
+    figures = pace.figures(now)
+    return PaceStatistics(figures.rate, figures.waiting)

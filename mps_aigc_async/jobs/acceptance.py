@@ -83,5 +83,5 @@ class Acceptance:
         task_id = await self._sessions.find_task(job)
         if not task_id:
             return job
-        slot = self._context.limits.slots[job.kind].named.get(slot_name(job))
+        slot = self._context.limits.slots[job.kind].find(slot_name(job))
         return await self.keep(job, Created(task_id, ""), slot, since=job.intent_at)

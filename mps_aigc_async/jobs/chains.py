@@ -9,9 +9,9 @@ from itertools import pairwise
 from typing import Any, Final, TypeVar
 
 from ..concurrency.callbacks import ignore
+from ..concurrency.semaphore import Permit
 from ..ledger import JobRecord
 from ..ledger.record import request_of
-from ..limits import Slot
 from ..model.defaults import Defaults
 from ..model.errors import AigcError, InvalidRequest, ResultExpired
 from ..model.outcomes import Outcome
@@ -182,19 +182,19 @@ class Pipelines:
         ahead: Mapping[Kind, Lookahead],
         stack: AsyncExitStack,
         held_up: Callable[[], None],
-    ) -> dict[Kind, Slot]:
+    ) -> dict[Kind, Permit]:
         """For each step that goes on from another, a place among those that may be ahead of its kind's tasks.
 
         All of them before the first step, and the last one first: whoever holds places waits for earlier ones alone.
         """
-        places: dict[Kind, Slot] = {}
+        places: dict[Kind, Permit] = {}
         for step in reversed(range(1, len(jobs))):
             if (job := jobs[step]).state is JobState.PLANNED:
                 places[job.kind] = place = await ahead[job.kind].acquire(models[: step + 1], held_up)
                 stack.callback(place.release)
         return places
 
-    async def _made(self, job: JobRecord, order: Order, place: Slot | None, ahead: Lookahead | None) -> JobRecord:
+    async def _made(self, job: JobRecord, order: Order, place: Permit | None, ahead: Lookahead | None) -> JobRecord:
         """One step's job, its task ended well."""
         if place is not None:
             job = await self._jobs.submit(job, order)

@@ -6,7 +6,7 @@ from math import inf
 
 from ..concurrency.owner import TaskOwner
 from ..ledger import JobRecord, Ledger
-from ..limits import AccountLimits
+from ..limits import Limits
 from ..model.requests import CosStore
 from ..model.states import Kind
 from ..network.calls import Calls
@@ -42,7 +42,7 @@ class JobContext:
     sessions: Sessions
     calls: Calls
     dialect: Dialect
-    limits: AccountLimits
+    limits: Limits
     poller: Poller
     downloads: Downloads
     clock: ServiceClock

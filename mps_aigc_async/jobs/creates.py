@@ -13,7 +13,7 @@ from math import inf
 
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord
-from ..limits import PROBE_S, SendTime, Slot, judged, learn_cap
+from ..limits import PROBE_S, SendTime, Slot
 from ..model.errors import (
     AigcError,
     CreateOutcomeUnknown,
@@ -132,7 +132,7 @@ class Creates:
     def _others_run(self, job: JobRecord) -> bool:
         """Whether another task of ours runs, so that there is an end to wait for."""
         slots = self._limits.slots[job.kind]
-        return slots.running - (slot_name(job) in slots.named) > 0
+        return slots.figures().running - (slots.find(slot_name(job)) is not None) > 0
 
     def _error_without_room(self, job: JobRecord, refusal: ServiceError) -> AigcError:
         """The error of a job for which the service has had no room for long. A job in doubt stays in doubt."""
@@ -147,8 +147,8 @@ class Creates:
         left who could end a doubt: listeners are told of it."""
         try:
             if isinstance(refusal, Throttled):  # its slot is free again at once
-                await self._limits.retries.acquire()
-            slot = await self._acquire(job, order, again=slot)
+                await self._limits.take_retry()
+            slot = await self._acquire(job, order, slot.ticket)
         except asyncio.CancelledError:
             if job.state is JobState.UNKNOWN:
                 self._announcer.tell_unknown(job, job.recorded_error())
@@ -159,11 +159,11 @@ class Creates:
 
     def _reclaim(self, job: JobRecord) -> Slot | None:
         """The slot that is held for a create in doubt, for its next attempt; None if none is held by now."""
-        slot = self._limits.slots[job.kind].named.get(slot_name(job))
+        slot = self._limits.slots[job.kind].find(slot_name(job))
         return slot if slot is not None and slot.reclaim() else None
 
-    async def _acquire(self, job: JobRecord, order: Order, again: Slot | None = None) -> Slot:
-        return await self._limits.slots[job.kind].acquire(again, model=order.model, held_up=order.on_begin)
+    async def _acquire(self, job: JobRecord, order: Order, ticket: int | None = None) -> Slot:
+        return await self._limits.slots[job.kind].acquire(ticket, model=order.model, on_hold_up=order.on_begin)
 
     # --- the attempts in one slot -------------------------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class Creates:
 
     def _is_its_only(self, slot: Slot, job: JobRecord) -> bool:
         """Whether no other slot is held for a create in doubt."""
-        return self._limits.slots[job.kind].named.get(slot_name(job), slot) is slot
+        return self._limits.slots[job.kind].find(slot_name(job)) in (slot, None)
 
     def _hold_slot(self, slot: Slot, job: JobRecord) -> None:
         """Hold the slot of a create in doubt for as long as its task may be running."""
@@ -286,7 +286,7 @@ class Creates:
         answer: Created | None = None
         send_time.confirm_with(self._ledger.confirm)
         try:
-            answer = await self._calls.attempt(creation.call, send_time, partial(judged, creation.slot))
+            answer = await self._calls.attempt(creation.call, send_time, creation.slot.judge)
             await self._acceptance.require_own_task(answer.task_id, intent.job_id)
         except LedgerError as error:  # raised before the first byte: the next process would not know of this create
             await self._keep_unsent(creation, intent)
@@ -355,7 +355,7 @@ class Creates:
         if decision.slot is SlotUse.HELD:
             self._hold_slot(creation.slot, intent)
         if isinstance(error, TooManyTasks):
-            learn_cap(creation.slot, error)
+            creation.slot.note_refusal(error)
         if decision.proves_session:
             await self._sessions.trust.prove(intent)
         doubt: CreateOutcomeUnknown | None = None

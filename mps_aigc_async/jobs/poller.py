@@ -13,7 +13,7 @@ from typing import Final
 from ..concurrency.owner import TaskOwner
 from ..ledger import JobRecord
 from ..ledger.record import request_of
-from ..limits import AccountLimits, HeldBack, SendTime
+from ..limits import HeldBack, Limits, SendTime
 from ..model.errors import (
     AigcError,
     ClientClosed,
@@ -62,7 +62,7 @@ class Poller:
         self,
         calls: Calls,
         dialect: Dialect,
-        limits: AccountLimits,
+        limits: Limits,
         owner: TaskOwner,
         *,
         tempo: Tempo,
@@ -136,8 +136,9 @@ class Poller:
         """The interval, or as much more as the polls of all tasks that share the action's rate need to fit it."""
         action = self._dialect.describe_action(kind)
         sharing = (other for other in self._limits.slots if self._dialect.describe_action(other) == action)
-        running = sum(self._limits.slots[other].running for other in sharing)
-        return max(self._interval_s, running / self._limits.pace(action).rate)
+        running = sum(self._limits.slots[other].figures().running for other in sharing)
+        rate = self._limits.pace(action).figures(asyncio.get_running_loop().time()).rate
+        return max(self._interval_s, running / rate)
 
     def _learn(self, watch: Watch, poll_at: float, answer_at: float) -> None:
         """Tell the tempo of an end, if it was asked about when that was due: of a task that ended while nobody could
@@ -291,7 +292,7 @@ class Poller:
         if self._watches.pop((watch.kind, watch.task_id), None) is None:
             return
         if watch.end is not None and watch.end.status.fault is TaskFault.CONCURRENCY:
-            watch.slot.refused_within()
+            watch.slot.note_task_refusal()
         watch.slot.release()
         watch.tell(outcome)
 

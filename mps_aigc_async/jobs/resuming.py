@@ -56,7 +56,7 @@ class Resuming:
             life_s = UNKNOWN_SLOT_S[job.kind]
             left_s = (job.ended_at or 0.0) + life_s - self._wall()
             if left_s > 0:  # at most `life_s`: the clock may have been ahead at that time
-                self._context.limits.slots[job.kind].hold_for(slot_name(job), min(left_s, life_s), job.model)
+                self._context.limits.slots[job.kind].take_for(min(left_s, life_s), slot_name(job), job.model)
 
     async def _learn_time(self, unknown: Sequence[JobRecord]) -> None:
         """Have the service tell its time if the age of a create in doubt depends on it. By a machine's clock that is

@@ -71,7 +71,7 @@ class Settling:
 
     def _follow(self, job: JobRecord, row: JobRecord) -> None:
         """Bring slot, session and poller of a job that was in doubt in line with its new row, and announce it."""
-        slot = self._context.limits.slots[job.kind].named.get(slot_name(job))
+        slot = self._context.limits.slots[job.kind].find(slot_name(job))
         if row.state is JobState.PLANNED:
             if slot is not None:  # the create was not accepted: nothing runs there
                 slot.release()

@@ -1,14 +1,12 @@
-"""What the account's limits allow now: calls per second by action, tasks running by kind and model."""
+"""The limits of an account: calls per second by action, running tasks by kind and model.
 
-from .account import AccountLimits, LimitsKey, forget
-from .caps import PROBE_S
-from .judging import judged, learn_cap
-from .pace import DEFAULT_JITTER_S, LEAD_S, HeldBack, Pace, SendTime, Stream
-from .paces import Rates
-from .slots import Slot, Slots
+`protocol` is all that the code above sees. Only the engine knows which home of the limits it opens (`account`).
+"""
+
+from .protocol import LEAD_S, PROBE_S, HeldBack, Limits, Pace, PaceFigures, SendTime, Slot, SlotFigures, Slots
+from .settings import DEFAULT_JITTER_S, LimitsKey, Rates
 
 __all__ = [
     "DEFAULT_JITTER_S", "LEAD_S", "PROBE_S",
-    "AccountLimits", "HeldBack", "LimitsKey", "Pace", "Rates", "SendTime", "Slot", "Slots", "Stream",
-    "forget", "judged", "learn_cap",
+    "HeldBack", "Limits", "LimitsKey", "Pace", "PaceFigures", "Rates", "SendTime", "Slot", "SlotFigures", "Slots",
 ]  # fmt: skip

@@ -1,12 +1,11 @@
-"""The limits of one account in one process and loop: calls per second by action, tasks running by kind.
+"""The limits of one account, counted in this process and loop: calls per second by action, running tasks by kind.
 
-All clients of an account in one loop share them: a web app that makes a client per request must not double its rate,
-and a client made right after another was closed must not forget what that one sent.
+All clients of an account in one loop share them. A web app that makes a client for each request must not double its
+rate, and a client that is opened right after another was closed must not forget the sends of the closed one.
 """
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -14,24 +13,13 @@ from aiolimiter import AsyncLimiter
 
 from ..model.states import Kind
 from ..policy.tempo import Adaptive
-from .pace import Pace
-from .paces import Paces, Rates
-from .slots import Slots
+from .pace import ProcessPace
+from .paces import Paces
+from .settings import LimitsKey, Rates
+from .slots import ProcessSlots
 
 RETRY_BUDGET: Final = (20, 10.0)
-"""Retries of one account: 20 at once, then 2 a second. An outage must not be amplified by its own retries."""
-
-
-@dataclass(frozen=True, slots=True)
-class LimitsKey:
-    """Whose limits they are."""
-
-    backend: str
-    """A proxy or the emulator serves several on one endpoint, each with limits of its own."""
-    endpoint: str
-    account: str
-    region: str = ""
-    """The access region, where the service counts calls by it (`Dialect.limits_region`)."""
+"""Retries of one account: 20 at once, then 2 per second. Retries must not make an outage worse."""
 
 
 class _Account:
@@ -39,19 +27,20 @@ class _Account:
     end."""
 
     def __init__(self, kinds: Mapping[Kind, int]) -> None:
-        self.slots = {kind: Slots(capacity) for kind, capacity in kinds.items()}
+        self.slots = {kind: ProcessSlots(capacity) for kind, capacity in kinds.items()}
         self.retries = AsyncLimiter(*RETRY_BUDGET)
         self.tempo = Adaptive()
         self.regions: dict[str, Paces] = {}
 
 
 class AccountLimits:
-    """One client's part in the limits of its account: the paces of its region, and what the account shares."""
+    """A client's part in the limits of its account (`protocol.Limits`): the paces of its region, and the slots,
+    retries and tempo that all regions share."""
 
     def __init__(self, rates: Rates, capacities: Mapping[Kind, int], *, key: LimitsKey | None = None) -> None:
-        """Limits of its own, or those of `key` in this loop.
+        """Open limits of its own, or those of `key` in this loop.
 
-        Clients that disagree about a rate or its jitter keep the more careful one while they are open; capacities,
+        Clients that disagree about a rate or its jitter keep to the more careful one while they are open. Capacities,
         which a user tunes, are those of the newest client.
         """
         account = _Account(capacities) if key is None else _account(key, capacities)
@@ -64,15 +53,17 @@ class AccountLimits:
             self.slots[kind].resize(capacity)
 
     @property
-    def paces(self) -> dict[str, Pace]:
-        """By action, for those called so far."""
-        return self._paces.by_action
+    def paces(self) -> dict[str, ProcessPace]:
+        return self._paces.by_action.copy()
 
-    def pace(self, action: str) -> Pace:
+    def pace(self, action: str) -> ProcessPace:
         return self._paces.pace(action)
 
+    async def take_retry(self) -> None:
+        await self.retries.acquire()
+
     def leave(self) -> None:
-        """The client is closed: its rates no longer count, but its sends do."""
+        """Close the client's part: its rates no longer count, but its sends do."""
         self._leave()
 
 
@@ -80,19 +71,19 @@ _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[LimitsKey, _Account]]
 
 
 def forget() -> None:
-    """Forget the sends, slots and learnt caps of all accounts in this process, in every loop.
+    """Forget the sends, slots and learned caps of all accounts in this process, in every loop.
 
-    Clients opened later begin anew. Clients that are open keep the limits that they share. For tests alone: the
-    service does not forget.
+    Clients that are opened later begin anew; open clients keep the limits that they share. For tests alone: the service
+    does not forget.
     """
     _shared.clear()
 
 
 def _account(key: LimitsKey, capacities: Mapping[Kind, int]) -> _Account:
-    """This loop's account that `key` names, for as long as the loop lives. Tasks that run at once are counted without
-    the region: no document says that they are by it."""
-    known = _shared.setdefault(asyncio.get_running_loop(), {})
+    """The account of `key` in this loop, for as long as the loop lives. Running tasks are counted without the region,
+    because no document says that the service counts them by region."""
+    accounts = _shared.setdefault(asyncio.get_running_loop(), {})
     anywhere = LimitsKey(key.backend, key.endpoint, key.account)
-    if anywhere not in known:
-        known[anywhere] = _Account(capacities)
-    return known[anywhere]
+    if anywhere not in accounts:
+        accounts[anywhere] = _Account(capacities)
+    return accounts[anywhere]

@@ -1,16 +1,18 @@
-"""A refused create, judged: it slows the pace, or it tells of a cap on the tasks running at once."""
+"""The judgement of a refused create: it slows the pace, or tells of a cap on the tasks that run at once."""
 
-from ..model.errors import ServiceError, Throttled, TooManyTasks
-from .pace import SendTime
-from .refusals import Evidence, as_concurrency, is_of_concurrency, is_of_one_model, streak_with
-from .slots import Slot
+from ..model.errors import ServiceError, Throttled
+from .caps import Cap
+from .protocol import SendTime
+from .refusals import Evidence, as_concurrency, is_of_concurrency, streak_with
 
 
-def judged(slot: Slot, send_time: SendTime, refusal: Throttled) -> ServiceError:
-    """Judge the refusal of a create: it is returned as it is, and its pace slows down; or as TooManyTasks, and the pace
-    gets back the share that it lost to such refusals."""
-    cap = slot.cap
-    streak = streak_with(cap.streak, send_time.went, send_time.undo_point())
+def judge(cap: Cap, send_time: SendTime, refusal: Throttled) -> ServiceError:
+    """Decide the cause of a create's refusal, beside the cap of its model.
+
+    If too many calls are the cause, the refusal is returned unchanged, and the pace slows down. If too many tasks are
+    the cause, TooManyTasks is returned, and the pace is restored.
+    """
+    streak = streak_with(cap.streak, send_time.out_at, send_time.undo_point())
     evidence = Evidence(
         had_room=send_time.had_room,
         running=cap.running,
@@ -22,10 +24,5 @@ def judged(slot: Slot, send_time: SendTime, refusal: Throttled) -> ServiceError:
         streak.undo()
         return as_concurrency(refusal)
     cap.streak = streak
-    send_time.refused()
+    send_time.note_refusal()
     return refusal
-
-
-def learn_cap(slot: Slot, refusal: TooManyTasks) -> None:
-    """Have the slots learn from a create that was refused for what runs already."""
-    slot.refused(of_one_model=is_of_one_model(refusal), wait_s=refusal.retry_after_s or 0.0)

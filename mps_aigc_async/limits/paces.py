@@ -1,35 +1,24 @@
-"""The paces of one account in one region: a pace an action, in common to all clients there."""
+"""The paces of one account in one region: one for each action, shared by all clients there."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from .pace import DEFAULT_JITTER_S, Pace, Stream
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rates:
-    """The limits that one client knows: calls per second."""
-
-    default: float
-    by_action: Mapping[str, float] = field(default_factory=dict)
-    jitter_s: float = DEFAULT_JITTER_S
-
-    def of(self, action: str) -> float:
-        return self.by_action.get(action, self.default)
+from .pace import ProcessPace
+from .settings import Rates
+from .stream import Stream
 
 
 class Paces:
-    """The paces, under the lowest of the rates that the open clients know: the service counts the clients together, and
-    the one with the lower limit may know better."""
+    """The paces, each under the lowest rate that an open client knows: the service counts the clients together, and the
+    client with the lower limit may know better."""
 
     def __init__(self) -> None:
-        self.by_action: dict[str, Pace] = {}
+        self.by_action: dict[str, ProcessPace] = {}
         self._rates: list[Rates] = []
-        """The rates of the open clients; of the client that was closed last while none is open."""
+        """The rates of the open clients. While none is open: those of the client that was closed last."""
         self._open = 0
 
     def join(self, rates: Rates) -> Callable[[], None]:
-        """Have a client's rates count; the function returned ends it."""
+        """Count a client's rates from now on. Return the function that ends this."""
         if not self._open:
             self._rates = []
         self._open += 1
@@ -44,9 +33,9 @@ class Paces:
 
         return leave
 
-    def pace(self, action: str) -> Pace:
+    def pace(self, action: str) -> ProcessPace:
         if action not in self.by_action:
-            self.by_action[action] = Pace(Stream(self._rate(action), self._jitter_s))
+            self.by_action[action] = ProcessPace(Stream(self._rate(action), self._jitter_s))
         return self.by_action[action]
 
     def _rate(self, action: str) -> float:

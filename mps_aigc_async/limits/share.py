@@ -1,9 +1,9 @@
-"""The share of a limit that is ours: all of it, until the service refuses calls for their rate.
+"""Our share of a limit: all of it, until the service refuses calls for their rate.
 
-Within our own pace only somebody else can bring that about: another process on the same account. How much it leaves is
-learnt from the refusals, and each costs a call, so the share is spent mostly just under where it was refused. The
-curve is TCP CUBIC's (RFC 9438): after a refusal down by a cut, back fast at first, flat where it was refused, and then
-beyond in growing steps, in case that the other has gone:
+Our own pace keeps to the limit, so such a refusal means that another process uses the account. The part of the other
+process is learned from the refusals. Each of them costs a call, so we spend most of the time just below the refused
+share. The curve is that of TCP CUBIC (RFC 9438). A refusal cuts the share. The share then comes back fast at first,
+stays flat where it was refused, and grows beyond in larger and larger steps, in case the other process has gone:
 
     share  refused
       |   \\                          .
@@ -12,8 +12,8 @@ beyond in growing steps, in case that the other has gone:
       |      \\/
       +---------------------------------- time
 
-What differs from CUBIC: the first cut is small, since most refusals come from probing a little too far, and each cut
-that did not suffice is followed by one twice as deep, since a newcomer may want half of it all.
+Two things differ from CUBIC. The first cut is small, since most refusals come from probing a little too far. Each cut
+that was not enough is followed by one twice as deep, since a newcomer may want half of the limit.
 """
 
 from typing import Final
@@ -21,26 +21,27 @@ from typing import Final
 _SLOWEST: Final = 0.1
 """The share never falls below this: refusals at a tenth of the limit are not about the rate."""
 
-# In windows of the limit, a second for all that allow at least one call a second.
+# In windows of the limit: a second each, for limits of at least one call per second.
 _FLAT: Final = 30.0
-"""How long it goes without more than was refused: each probe beyond costs a refusal or two, and at 10 calls a second of
-which half are left, 1% of the calls is one in 20 s."""
+"""Windows until the share passes the refused one. Each probe beyond costs a refusal or two, and one call in 20 s is 1%
+of the calls at half of 10 calls per second."""
 _DOUBLES: Final = 20.0
-"""How long it then takes to double, if nothing is refused."""
+"""Windows that the share then takes to double, if nothing is refused."""
 _SOON: Final = 5.0
-"""A refusal so soon after a cut says that it did not suffice."""
+"""Windows after a cut within which another refusal says that the cut was not enough."""
 
 _CUT: Final = 0.06
 _DEEPEST: Final = 0.25
 _BELOW: Final = 0.02
-"""How far below a share that was refused after a while the curve is flat: a little too much was a little too much."""
+"""After a refusal that did not follow soon on a cut, the curve is flat this far below the refused share, which was only
+a little too much."""
 
 
 class RateShare:
     """Arithmetic only, the time is an argument.
 
     >>> share = RateShare(window=1.0)
-    >>> share.refused(sent=99.9, now=100.0)
+    >>> share.note_refusal(sent_at=99.9, now=100.0)
     True
     >>> [round(share.at(time), 2) for time in (100.0, 115.0, 130.0, 140.0)]
     [0.92, 0.97, 0.98, 1.0]
@@ -61,10 +62,13 @@ class RateShare:
             curve = 1 + ((windows - _FLAT) / _DOUBLES) ** 3
         return min(1.0, max(_SLOWEST, self._flat_at * curve))
 
-    def refused(self, sent: float, now: float) -> bool:
-        """A call sent at `sent` was refused. Whether the share was cut: refusals come in flocks, and what was sent less
-        than a window after a cut met a window that was filled before it."""
-        windows = (sent - self._cut_at) / self._window
+    def note_refusal(self, sent_at: float, now: float) -> bool:
+        """Cut the share after the refusal of a call that was sent at `sent_at`; return whether it was cut.
+
+        Refusals come in flocks: a call that was sent less than a window after a cut met a window that was filled before
+        the cut.
+        """
+        windows = (sent_at - self._cut_at) / self._window
         if windows < 1:
             return False
         not_enough, in_force = windows < _SOON, self.at(now)  # by the curve of the cut before

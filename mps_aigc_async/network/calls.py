@@ -18,7 +18,7 @@ from ..concurrency.callbacks import ignore
 from ..credentials.credentials import Credentials
 from ..credentials.keyring import KeyRing
 from ..credentials.masking import one_line
-from ..limits import AccountLimits, HeldBack, SendTime
+from ..limits import HeldBack, Limits, SendTime
 from ..model.errors import AigcError, ClientClosed, NoTaskId, Redirected, ServiceError, Throttled, TooManyTasks
 from ..model.states import Ending
 from ..model.unexpected import unexpected
@@ -63,7 +63,7 @@ Judge = Callable[[SendTime, Throttled], ServiceError]
 
 def slow_down(send_time: SendTime, refusal: Throttled) -> ServiceError:
     """Take the refusal at its word: those to come go slower."""
-    send_time.refused()
+    send_time.note_refusal()
     return refusal
 
 
@@ -75,7 +75,7 @@ class Calls:
         dialect: Dialect,
         transport: Transport,
         keys: KeyRing,
-        limits: AccountLimits,
+        limits: Limits,
         *,
         clock: ServiceClock,
         policy: RetryPolicy | None = None,
@@ -117,7 +117,7 @@ class Calls:
             credentials = await self._keys.current()
             signed_at = int(self._clock.now())
             request = self._dialect.sign(call, credentials, signed_at)
-            answer = await self._transport.exchange(request, send_time.reach, send_time.sent)
+            answer = await self._transport.exchange(request, send_time.reach, send_time.note_sent)
             masking = replace(call, decode=partial(self._read, call.decode, request))
             return self._decoded(masking, answer, credentials, send_time, signed_at, judge)
         except AigcError as error:
@@ -237,7 +237,7 @@ class Calls:
             if isinstance(outcome.error, HeldBack):  # nothing was sent, so nothing is repeated
                 continue
             attempts += 1
-            held_s = self._limits.pace(call.action).held_s
+            held_s = self._limits.pace(call.action).figures(loop.time()).held_s
             if clock_is_off(outcome.error) and not clock_corrected:
                 clock_corrected, delay = True, 0.0
             else:
@@ -246,7 +246,7 @@ class Calls:
             on_retry(outcome.error, max(delay, held_s))
             await self._pause(delay)
             require()
-            await self._limits.retries.acquire()
+            await self._limits.take_retry()
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -3,13 +3,10 @@
 import asyncio
 import json
 from itertools import combinations
-from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mps_aigc_async import (
     AccountError,
@@ -27,18 +24,15 @@ from mps_aigc_async import (
     ResultExpired,
     TaskFailed,
     VideoRequest,
-    VodOptions,
 )
 from mps_aigc_async.concurrency.callbacks import ignore
-from mps_aigc_async.jobs.lookahead import Lookahead, Lookaheads, chains_ahead
-from mps_aigc_async.limits import Slots
+from mps_aigc_async.jobs.lookahead import chains_ahead
 from mps_aigc_async.model.defaults import Defaults, ImageDefaults, VideoDefaults
 from mps_aigc_async.model.results import steps_made
 from mps_aigc_async.network.downloads import Downloads
 from mps_aigc_async.network.transport import Gate, Sent
 from mps_aigc_async.testing import InMemoryTransport, forget_limits, run, wall
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
-from mps_aigc_async.wire.vod import Vod
 
 from ..limits.crowded import Crowded, CrowdedTransport
 from ..support import accepted, client_of, configured, in_memory, statistics
@@ -81,34 +75,6 @@ def test_a_disabled_kind_is_refused_with_the_key_to_change(kind: str) -> None:
         disabled.check(chain())
 
 
-@given(st.integers(1, 5000), st.integers(1, 500), st.integers(1, 500))
-def test_no_more_runs_ahead_than_its_urls_live(images: int, videos: int, audios: int) -> None:
-    slots = {Kind.IMAGE: images, Kind.VIDEO: videos, Kind.AUDIO: audios}
-    for kind, busy in ((Kind.VIDEO, images + videos), (Kind.AUDIO, images + videos + audios)):
-        for confirmed in (1, slots[kind]):
-            ahead = chains_ahead(kind, slots, confirmed, 12 * 3600)
-            assert 1 <= ahead <= busy
-            assert ahead == 1 or ahead * 300 / confirmed <= 12 * 3600 / 2
-
-
-@given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 500))
-def test_what_never_expires_may_run_ahead_as_far_as_slots_are_busy(images: int, videos: int, confirmed: int) -> None:
-    slots = {Kind.IMAGE: images, Kind.VIDEO: videos, Kind.AUDIO: 1}
-    assert chains_ahead(Kind.VIDEO, slots, confirmed, inf) >= min(images + videos, confirmed)
-    assert chains_ahead(Kind.VIDEO, slots, 1, inf) == images + videos
-
-
-def test_a_chain_whose_image_is_kept_counts_among_those_that_do_not_expire() -> None:
-    slots = {kind: Slots(10) for kind in Kind}
-    vod = Vod()
-    ahead = Lookaheads.of(slots, 3600.0, lambda step: vod.keeps(step, None))
-    kept = ImageRequest(prompt="x", vod=VodOptions(storage_mode="Permanent"))
-    assert ahead.over(kept, Kind.VIDEO) is ahead.lasting[Kind.VIDEO]
-    assert ahead.over(ImageRequest(prompt="x"), Kind.VIDEO) is ahead.expiring[Kind.VIDEO]
-    ending = ImageRequest(prompt="x", vod=VodOptions(storage_mode="Permanent", expire_time="2026-10-01T10:00:00Z"))
-    assert ahead.over(ending, Kind.VIDEO) is ahead.expiring[Kind.VIDEO]
-
-
 @pytest.mark.parametrize(("crowded_kind", "crowded_chains"), [("image", 60), ("video", 60), ("image", 100)])
 def test_chains_that_wait_for_a_crowded_model_let_others_pass(crowded_kind: str, crowded_chains: int) -> None:
     """30 chains may run ahead, and 40 more are read: neither is filled by chains whose model runs one task at once."""
@@ -134,40 +100,6 @@ def test_chains_that_wait_for_a_crowded_model_let_others_pass(crowded_kind: str,
                     if len(ends) == 20:
                         break
         assert max(ends) < 400  # 20 images and 2 rounds of 10 videos, of a minute each, and one that is in the way
-
-    run(main())
-
-
-def test_chains_of_all_models_together_run_no_further_ahead_than_their_urls_live() -> None:
-    async def main() -> None:
-        slots = {kind: Slots(1000) for kind in Kind}
-        ahead = Lookahead(Kind.VIDEO, slots, 12 * 3600.0)
-        chains = [asyncio.create_task(ahead.acquire([f"image {n % 9}", "video"])) for n in range(200)]
-        await asyncio.sleep(1)
-        assert sum(chain.done() for chain in chains) == chains_ahead(Kind.VIDEO, dict.fromkeys(Kind, 1000), 1, 43200)
-        for chain in chains:
-            chain.cancel()
-        await asyncio.wait(chains)
-
-    run(main())
-
-
-def test_chains_run_ahead_of_a_crowded_models_videos_by_what_that_model_takes() -> None:
-    async def main() -> None:
-        slots = {kind: Slots(1000) for kind in Kind}
-        videos = slots[Kind.VIDEO]
-        for number in range(100):
-            videos.adopt(f"{number}", "H3" if number == 0 else "02")
-        videos.refused("H3")
-        ahead = Lookahead(Kind.VIDEO, slots, 12 * 3600.0)
-        chains = [asyncio.create_task(ahead.acquire(["image", "H3"])) for _ in range(200)]
-        others = [asyncio.create_task(ahead.acquire(["image", "02"])) for _ in range(200)]
-        await asyncio.sleep(1)
-        assert sum(chain.done() for chain in chains) == chains_ahead(Kind.VIDEO, dict.fromkeys(Kind, 1000), 1, 43200)
-        assert all(chain.done() for chain in others)
-        for chain in chains:
-            chain.cancel()
-        await asyncio.wait(chains)
 
     run(main())
 

@@ -17,7 +17,7 @@ from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
 
 from ..engine.test_backends import config_of
 from ..limits.crowded import serving
-from ..limits.test_pace import most_in_a_window
+from ..limits.measuring import most_in_a_window
 from ..support import KEYS, client_of, configured, in_memory
 
 THROTTLED = json.dumps({"Response": {"Error": {"Code": "RequestLimitExceeded", "Message": ""}, "RequestId": "r"}})

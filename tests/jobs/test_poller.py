@@ -33,7 +33,8 @@ from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.concurrency.owner import TaskOwner
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.jobs.poller import UNEXPECTED_MOST, Poller
-from mps_aigc_async.limits import AccountLimits, Rates
+from mps_aigc_async.limits import Rates
+from mps_aigc_async.limits.account import AccountLimits
 from mps_aigc_async.model.errors import AigcError
 from mps_aigc_async.network.calls import Calls
 from mps_aigc_async.network.transport import Gate, Sent

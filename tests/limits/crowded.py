@@ -1,6 +1,6 @@
-"""A service of the tests' own, written from the reports on MPS: some models take few tasks at once, and say
-RequestLimitExceeded of it, like of the calls per second. `Crowded` decides, the two doors answer in virtual time and
-over a socket.
+"""A service for tests, written from the reports on MPS: some models take few tasks at once, and refuse more with
+RequestLimitExceeded, the code for too many calls per second. `Crowded` decides; the two doors answer in virtual time
+and over a socket.
 """
 
 import asyncio
@@ -22,22 +22,23 @@ TELLING = "The task has reached the maximum concurrency of the model, please try
 
 @dataclass
 class Crowded:
-    """Says what becomes of each call. Times are those of `clock`."""
+    """Answers calls. Times are those of `clock`."""
 
     clock: Callable[[], float]
     most_at_once: Mapping[str, int]
-    """By model, name and version."""
+    """The tasks that may run at once, by model (name and version)."""
     rate: int = 10
     task_s: float = 60.0
     message: str = SILENT
     code: str = "RequestLimitExceeded"
     retry_after: str = ""
-    """Stands beside each refusal."""
-    accepted: list[tuple[float, str]] = field(default_factory=list)
-    """When, and the model."""
-    refused: list[tuple[float, str]] = field(default_factory=list)
-    """The same of those refused for what ran already."""
+    """The Retry-After of each refusal."""
+    creates: list[tuple[float, str]] = field(default_factory=list)
+    """The accepted creates: the time and the model."""
+    refusals: list[tuple[float, str]] = field(default_factory=list)
+    """The creates refused because too many tasks ran: the time and the model."""
     over_rate: int = 0
+    """The number of creates refused for their rate."""
     _ends: dict[str, tuple[str, float]] = field(default_factory=dict)
     _arrivals: deque[float] = field(default_factory=deque)
 
@@ -54,11 +55,11 @@ class Crowded:
         self._arrivals.append(now)
         at_once = sum(1 for other, end in self._ends.values() if other == model and end > now)
         if at_once >= self.most_at_once.get(model, 1000):
-            self.refused.append((now, model))
+            self.refusals.append((now, model))
             return self._refusal(self.message)
         task_id = f"4-{len(self._ends)}"
         self._ends[task_id] = (model, now + self.task_s)
-        self.accepted.append((now, model))
+        self.creates.append((now, model))
         return {"TaskId": task_id}
 
     def _refusal(self, message: str) -> dict[str, object]:
@@ -71,17 +72,17 @@ class Crowded:
         return {"Status": "DONE", "VideoUrls": [f"{url}.mp4"], "ImageUrls": [f"{url}.png"], "Message": "ok"}
 
     def open_to_all(self) -> None:
-        """Take as many tasks as come."""
+        """Take any number of tasks from now on."""
         self.most_at_once = {}
 
     @property
-    def made(self) -> Counter[str]:
+    def tasks_by_model(self) -> Counter[str]:
         """Accepted creates by model."""
-        return Counter(model for _, model in self.accepted)
+        return Counter(model for _, model in self.creates)
 
 
 class CrowdedTransport:
-    """Its door in virtual time."""
+    """The service's door in virtual time."""
 
     def __init__(self, service: Crowded, latency_s: float = 0.1) -> None:
         self._service = service
@@ -91,10 +92,10 @@ class CrowdedTransport:
         await gate()
         sent()
         await asyncio.sleep(self._latency_s / 2)
-        told = self._service.answer(request.headers["X-TC-Action"], json.loads(request.body))
+        body = self._service.answer(request.headers["X-TC-Action"], json.loads(request.body))
         await asyncio.sleep(self._latency_s / 2)
-        headers = {"retry-after": self._service.retry_after} if "Error" in told else {}
-        return HttpAnswer(200, headers, json.dumps({"Response": {**told, "RequestId": "r-1"}}).encode())
+        headers = {"retry-after": self._service.retry_after} if "Error" in body else {}
+        return HttpAnswer(200, headers, json.dumps({"Response": {**body, "RequestId": "r-1"}}).encode())
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -102,7 +103,7 @@ class CrowdedTransport:
 
 @asynccontextmanager
 async def serving(answer: Callable[[web.Request, bytes], web.Response]) -> AsyncIterator[str]:
-    """A server on a real socket; its URL."""
+    """Serve on a real socket; yield the URL."""
 
     async def handle(request: web.Request) -> web.Response:
         return answer(request, await request.read())

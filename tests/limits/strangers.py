@@ -1,7 +1,7 @@
-"""One limit and two processes, simulated: our stream, saturated, and a stranger who knows nothing of it.
+"""A simulation of two processes at the same limit: our stream, saturated, and a stranger that ignores it.
 
-Pure arithmetic with a seed: the server's window is the strictest there is, calls arrive late by a random jitter, and
-a refusal is known a while after it.
+Pure arithmetic with a seed: the server's window is the strictest possible, calls arrive late by a random jitter, and
+the answer to a refused call takes a while.
 """
 
 import heapq
@@ -11,12 +11,12 @@ from itertools import count
 from random import Random
 
 from mps_aigc_async.emulator.tasks.window import Window
-from mps_aigc_async.limits import DEFAULT_JITTER_S, LEAD_S, Stream
-from mps_aigc_async.limits.pace import Send
+from mps_aigc_async.limits import DEFAULT_JITTER_S, LEAD_S
+from mps_aigc_async.limits.stream import Send, Stream
 
 COMES_S, LEAVES_S, ENDS_S = 20.0, 140.0, 240.0
 SETTLED_S = 10.0
-"""How long after the stranger's coming the count begins."""
+"""Seconds after the stranger's coming at which the count begins."""
 LATENCY_S = (0.02, 0.1)
 
 
@@ -29,16 +29,16 @@ class Stranger:
 
 @dataclass(frozen=True)
 class Outcome:
-    used: float
-    """Of what the stranger leaves: our accepted calls, while it is there and we had time to settle."""
-    refused: float
-    """Of our calls in the same time."""
+    used_share: float
+    """Our accepted calls, as a share of the calls that the stranger leaves us, from SETTLED_S on while it is there."""
+    refused_share: float
+    """Our refused calls, as a share of our calls in the same time."""
     back_after_s: float
-    """From the stranger's leaving until 95% of our full pace is accepted."""
+    """Seconds from the stranger's leaving until 95% of our full pace is accepted."""
 
 
 class Simulation:
-    """Events in order of time: a moment, a tie-breaker, what happens then."""
+    """The events in order of time. An event is a moment, a tie-breaker and an action."""
 
     def __init__(self, rate: int, stranger: Stranger, jitter_s: float, seed: int) -> None:
         self._rate, self._stranger, self._jitter_s = rate, stranger, jitter_s
@@ -66,14 +66,14 @@ class Simulation:
         self._at(max(now, send.due - LEAD_S), self._take)
 
     def _send(self, send: Send, now: float) -> None:
-        send.sent = now
+        send.sent_at = now
         self._at(now + self._random.uniform(0, self._jitter_s), lambda time: self._arrive(send, time))
 
     def _arrive(self, send: Send, now: float) -> None:
-        accepted = self._window.admit(now)
-        self._answers.append((now, accepted))
-        if not accepted:
-            self._at(now + self._random.uniform(*LATENCY_S), lambda time: self._stream.refused(send, time))
+        is_accepted = self._window.admit(now)
+        self._answers.append((now, is_accepted))
+        if not is_accepted:
+            self._at(now + self._random.uniform(*LATENCY_S), lambda time: self._stream.note_refusal(send, time))
 
     def _burst(self, now: float) -> None:
         for _ in range(self._stranger.at_once):
@@ -82,9 +82,9 @@ class Simulation:
             self._at(now + self._stranger.at_once / (self._rate * self._stranger.share), self._burst)
 
     def _outcome(self) -> Outcome:
-        settled = COMES_S + SETTLED_S
-        answers = [accepted for time, accepted in self._answers if settled <= time < LEAVES_S]
-        left = self._rate * (1 - self._stranger.share) * (LEAVES_S - settled)
+        since = COMES_S + SETTLED_S
+        answers = [is_accepted for time, is_accepted in self._answers if since <= time < LEAVES_S]
+        left = self._rate * (1 - self._stranger.share) * (LEAVES_S - since)
         return Outcome(sum(answers) / left, 1 - sum(answers) / len(answers), self._back_after_s())
 
     def _back_after_s(self) -> float:
@@ -96,4 +96,4 @@ class Simulation:
         )
 
     def _accepted(self, begin: float, end: float) -> int:
-        return sum(accepted for time, accepted in self._answers if begin <= time < end)
+        return sum(is_accepted for time, is_accepted in self._answers if begin <= time < end)

@@ -1,4 +1,4 @@
-"""One cap: learnt from refusals, tried beyond now and then, and forgotten as the service takes more."""
+"""A cap: learned from refusals, probed now and then, and forgotten as the service takes more."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mps_aigc_async.concurrency.callbacks import ignore
-from mps_aigc_async.limits.caps import FIRST_PROBE_S, HEARD_S, LATE_PROBE_S, PROBE_S, Cap
+from mps_aigc_async.limits import PROBE_S
+from mps_aigc_async.limits.caps import FIRST_PROBE_S, HEARD_S, LATE_PROBE_S, Cap, Count
 from mps_aigc_async.limits.refusals import Streak
 from mps_aigc_async.testing import run
 
@@ -17,38 +18,48 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def running(tasks: int, capacity: int = 10, changed: Callable[[], None] = ignore, first_s: float = PROBE_S) -> Cap:
-    cap = Cap(capacity, changed, first_s)
+def running(tasks: int, capacity: int = 10, on_change: Callable[[], None] = ignore, first_s: float = PROBE_S) -> Cap:
+    cap = Cap(capacity, on_change, first_s)
     for _ in range(tasks):
         take(cap)
     return cap
 
 
 def take(cap: Cap) -> None:
-    """A create was accepted."""
-    cap.take()
-    cap.enter()
-    cap.found_room()
+    """Count a slot for a create that was accepted."""
+    cap.slots.add()
+    cap.tasks.add()
+    cap.note_room()
 
 
 def end(cap: Cap) -> None:
-    """A task has ended."""
-    cap.leave()
-    cap.give_back()
+    """Count out a task that has ended."""
+    cap.tasks.remove()
+    cap.slots.remove()
 
 
 def refuse_for_the_rate(cap: Cap) -> None:
     cap.streak = Streak(0.0, 0.0, 1, ignore)
 
 
+def test_a_count_remembers_its_highest_number() -> None:
+    count = Count()
+    count.add()
+    count.add()
+    count.remove()
+    count.remove()
+    count.add()
+    assert (count.now, count.most) == (1, 2)
+
+
 def test_a_refusal_leaves_room_for_as_many_as_run_and_no_more() -> None:
     async def main() -> None:
         cap = running(3)
         assert (cap.effective_limit, cap.has_room, cap.is_too_small) == (10, True, False)
-        cap.take()  # the create that is refused
-        cap.refused()
+        cap.slots.add()  # the create that is refused
+        cap.note_refusal()
         assert (cap.learned_cap, cap.effective_limit, cap.has_room, cap.is_too_small) == (3, 3, False, True)
-        cap.give_back()
+        cap.slots.remove()
         assert (cap.has_room, cap.is_too_small) == (False, False)
         end(cap)
         assert cap.has_room
@@ -57,10 +68,10 @@ def test_a_refusal_leaves_room_for_as_many_as_run_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("tasks", [9, 10, 11])
-def test_a_cap_is_learnt_below_the_capacity_only(tasks: int) -> None:
+def test_a_cap_is_learned_below_the_capacity_only(tasks: int) -> None:
     async def main() -> None:
         cap = running(tasks)
-        cap.refused()
+        cap.note_refusal()
         assert cap.learned_cap == (9 if tasks == 9 else None)
         assert cap.effective_limit == min(tasks, 10)
         cap.capacity = 4
@@ -69,56 +80,56 @@ def test_a_cap_is_learnt_below_the_capacity_only(tasks: int) -> None:
     run(main())
 
 
-def test_the_most_that_were_out_and_that_ran_are_remembered() -> None:
+def test_the_highest_numbers_of_slots_and_tasks_are_remembered() -> None:
     cap = running(0)
-    assert (cap.most_taken, cap.most_running) == (0, 0)
+    assert (cap.slots.most, cap.tasks.most) == (0, 0)
     cap = running(3)
-    cap.take()
+    cap.slots.add()
     end(cap)
     end(cap)
     take(cap)
-    assert (cap.taken, cap.running, cap.most_taken, cap.most_running) == (3, 2, 4, 3)
+    assert (cap.slots.now, cap.running, cap.slots.most, cap.tasks.most) == (3, 2, 4, 3)
 
 
-def test_a_learnt_cap_is_tried_beyond_once_it_has_aged_and_forgotten_as_the_service_takes_more() -> None:
+def test_a_learned_cap_is_probed_after_a_while_and_forgotten_as_the_service_takes_more() -> None:
     async def main() -> None:
         cap = running(3, capacity=6)
-        cap.refused()
+        cap.note_refusal()
         await asyncio.sleep(PROBE_S - 0.01)
         assert cap.learned_cap == 3
         await asyncio.sleep(0.02)
         assert cap.learned_cap == 4
         await asyncio.sleep(100 * PROBE_S)
-        assert cap.learned_cap == 4  # one, until its answer has come
+        assert cap.learned_cap == 4  # a single probe, until its answer has come
         take(cap)
         assert cap.learned_cap == 5  # accepted: the next may go at once
         take(cap)
         assert cap.learned_cap is None
-        cap.refused()
+        cap.note_refusal()
         assert cap.learned_cap == 5
 
     run(main())
 
 
-def test_after_a_refused_try_the_cap_is_what_runs_and_the_next_try_comes_in_time() -> None:
+def test_after_a_refused_probe_the_cap_is_the_number_of_tasks_and_the_next_probe_comes_in_time() -> None:
     async def main() -> None:
         cap = running(3)
-        cap.refused()
+        cap.note_refusal()
         for _ in range(3):
             await asyncio.sleep(PROBE_S + 0.01)
             assert cap.learned_cap == 4
-            cap.refused()
+            cap.note_refusal()
             assert cap.learned_cap == 3
 
     run(main())
 
 
-def test_a_refusal_puts_off_the_try_that_was_to_come() -> None:
+def test_a_refusal_puts_off_the_next_probe() -> None:
     async def main() -> None:
         cap = running(3)
-        cap.refused()
+        cap.note_refusal()
         await asyncio.sleep(PROBE_S - 1)
-        cap.refused()
+        cap.note_refusal()
         await asyncio.sleep(PROBE_S - 1)
         assert cap.learned_cap == 3
         await asyncio.sleep(1.01)
@@ -128,13 +139,13 @@ def test_a_refusal_puts_off_the_try_that_was_to_come() -> None:
 
 
 @given(st.lists(st.booleans(), max_size=12))
-def test_tries_of_a_model_come_at_doubling_intervals_and_soon_again_after_one_that_found_room(
-    found: list[bool],
+def test_probes_of_a_model_come_at_doubling_intervals_and_soon_again_after_one_that_found_room(
+    finds_room: list[bool],
 ) -> None:
     async def main() -> None:
         cap, expected_s = running(1, 1000, first_s=FIRST_PROBE_S), FIRST_PROBE_S
-        cap.refused()
-        for room in found:
+        cap.note_refusal()
+        for room in finds_room:
             before, began = cap.learned_cap, now()
             await asyncio.sleep(expected_s - 0.01)
             assert cap.learned_cap == before
@@ -142,48 +153,48 @@ def test_tries_of_a_model_come_at_doubling_intervals_and_soon_again_after_one_th
             assert cap.learned_cap == (before or 0) + 1
             if room:
                 take(cap)
-            cap.refused()  # the one after it
+            cap.note_refusal()  # the next create
             expected_s = FIRST_PROBE_S if room else min(PROBE_S, 2 * expected_s)
             assert now() - began < PROBE_S + 1
 
     run(main())
 
 
-def test_a_refusal_that_is_of_no_try_leaves_their_intervals_as_they_are() -> None:
+def test_a_refusal_outside_a_probe_leaves_the_intervals_unchanged() -> None:
     async def main() -> None:
         cap = running(3, first_s=FIRST_PROBE_S)
         for _ in range(5):  # creates that were under way together
-            cap.refused()
+            cap.note_refusal()
         await asyncio.sleep(FIRST_PROBE_S + 0.01)
         assert cap.learned_cap == 4
 
     run(main())
 
 
-def test_nothing_goes_while_the_service_asks_for_nothing_and_whoever_waits_is_told_when_it_is_over() -> None:
+def test_nothing_goes_in_a_pause_that_the_service_asks_for_and_its_end_is_a_change() -> None:
     async def main() -> None:
-        told = list[float]()
-        cap = running(3, changed=lambda: told.append(round(now(), 2)), first_s=FIRST_PROBE_S)
+        changes = list[float]()
+        cap = running(3, on_change=lambda: changes.append(round(now(), 2)), first_s=FIRST_PROBE_S)
         began = round(now(), 2)
-        cap.refused(wait_s=30.0)
+        cap.note_refusal(wait_s=30.0)
         end(cap)
-        assert (cap.taken, cap.effective_limit, cap.has_room, cap.is_too_small) == (2, 3, False, True)
+        assert (cap.slots.now, cap.effective_limit, cap.has_room, cap.is_too_small) == (2, 3, False, True)
         await asyncio.sleep(10.0)
-        cap.refused(wait_s=30.0)  # the latest word counts
+        cap.note_refusal(wait_s=30.0)  # the latest refusal counts
         await asyncio.sleep(29.99)
         assert (cap.learned_cap, cap.has_room) == (2, False)
-        assert [at - began for at in told] == [0.0, 10.0]
+        assert [at - began for at in changes] == [0.0, 10.0]
         await asyncio.sleep(0.02)
-        assert (cap.learned_cap, cap.has_room, cap.is_too_small) == (3, True, False)  # time for a try, too
-        assert [at - began for at in told] == [0.0, 10.0, 40.0, 40.0]
+        assert (cap.learned_cap, cap.has_room, cap.is_too_small) == (3, True, False)  # time for a probe, too
+        assert [at - began for at in changes] == [0.0, 10.0, 40.0, 40.0]
 
     run(main())
 
 
-def test_where_tasks_are_refused_within_a_try_is_late_and_the_next_waits_until_its_task_has_run_a_while() -> None:
+def test_where_tasks_are_refused_a_probe_is_late_and_the_next_waits_until_its_task_has_run_a_while() -> None:
     async def main() -> None:
         cap = running(3, first_s=FIRST_PROBE_S)
-        cap.refused_within()
+        cap.note_task_refusal()
         await asyncio.sleep(LATE_PROBE_S - 0.01)
         assert cap.learned_cap == 3
         await asyncio.sleep(0.02)
@@ -198,12 +209,12 @@ def test_where_tasks_are_refused_within_a_try_is_late_and_the_next_waits_until_i
     run(main())
 
 
-def test_where_tasks_are_refused_within_and_none_runs_a_try_is_soon() -> None:
-    """It costs no job its patience beside others: nothing else would ever free a place."""
+def test_where_tasks_are_refused_and_none_runs_a_probe_is_soon() -> None:
+    """No task of ours runs whose end could make room, so only a probe can find some."""
 
     async def main() -> None:
         cap = running(0, first_s=FIRST_PROBE_S)
-        cap.refused_within()
+        cap.note_task_refusal()
         assert cap.effective_limit == 0
         await asyncio.sleep(FIRST_PROBE_S + 0.01)
         assert cap.effective_limit == 1
@@ -214,15 +225,15 @@ def test_where_tasks_are_refused_within_and_none_runs_a_try_is_soon() -> None:
 @pytest.mark.parametrize(
     "learn",
     [
-        Cap.take,
-        Cap.refused,
-        Cap.refused_within,
+        lambda cap: cap.slots.add(),
+        Cap.note_refusal,
+        Cap.note_task_refusal,
         refuse_for_the_rate,
-        lambda cap: cap.refused(wait_s=1.0),
+        lambda cap: cap.note_refusal(wait_s=1.0),
     ],
     ids=["a slot is out", "refused", "refused within", "a streak", "asked to wait"],
 )
-def test_a_cap_of_which_anything_is_known_is_not_idle(learn: Callable[[Cap], object]) -> None:
+def test_a_cap_that_has_learned_something_is_not_idle(learn: Callable[[Cap], object]) -> None:
     async def main() -> None:
         cap = running(0)
         assert cap.is_idle
@@ -233,13 +244,13 @@ def test_a_cap_of_which_anything_is_known_is_not_idle(learn: Callable[[Cap], obj
 
 
 @pytest.mark.parametrize("within", [False, True])
-def test_a_try_that_comes_due_once_the_whole_capacity_is_in_use_lowers_nothing(within: bool) -> None:
+def test_a_probe_due_once_the_whole_capacity_is_in_use_lowers_nothing(within: bool) -> None:
     async def main() -> None:
         cap = running(2, capacity=3)
         if within:
-            cap.refused_within()
+            cap.note_task_refusal()
         else:
-            cap.refused()
+            cap.note_refusal()
         take(cap)  # its answer was under way
         await asyncio.sleep(LATE_PROBE_S - 1 if within else 0)
         assert (cap.learned_cap, cap.effective_limit) == (None, 3)
@@ -249,25 +260,25 @@ def test_a_try_that_comes_due_once_the_whole_capacity_is_in_use_lowers_nothing(w
     run(main())
 
 
-def test_a_cap_that_waits_for_its_time_alone_is_not_idle() -> None:
+def test_a_cap_that_waits_for_the_end_of_a_pause_is_not_idle() -> None:
     async def main() -> None:
         cap = running(2, capacity=2)
-        cap.refused(wait_s=3.0)
+        cap.note_refusal(wait_s=3.0)
         end(cap)
         end(cap)
-        assert (cap.learned_cap, cap.taken, cap.is_idle) == (None, 0, False)
+        assert (cap.learned_cap, cap.slots.now, cap.is_idle) == (None, 0, False)
         await asyncio.sleep(3.01)
-        assert not cap.is_idle  # a try was to come
+        assert not cap.is_idle  # a probe is still to come
         await asyncio.sleep(PROBE_S)
         assert (cap.learned_cap, cap.is_idle) == (None, True)
 
     run(main())
 
 
-def test_that_a_service_refuses_within_is_remembered() -> None:
+def test_a_refusal_of_a_task_is_remembered() -> None:
     async def main() -> None:
         cap = running(2, capacity=2)
-        cap.refused_within()
+        cap.note_task_refusal()
         end(cap)
         end(cap)
         await asyncio.sleep(2 * LATE_PROBE_S)
@@ -276,14 +287,14 @@ def test_that_a_service_refuses_within_is_remembered() -> None:
     run(main())
 
 
-def test_an_accepted_create_ends_the_streak_of_refusals_and_raises_no_cap_that_is_not_learnt() -> None:
+def test_an_accepted_create_ends_the_streak_of_refusals_and_raises_no_cap_that_is_not_learned() -> None:
     async def main() -> None:
         cap = running(2)
         refuse_for_the_rate(cap)
         take(cap)
         assert (cap.is_idle, cap.streak, cap.learned_cap) == (False, None, None)
         refuse_for_the_rate(cap)
-        cap.refused()
+        cap.note_refusal()
         assert cap.streak is None
 
     run(main())

@@ -1,4 +1,4 @@
-"""RequestLimitExceeded said of concurrency: a model's creates wait for its tasks, others go on at the full rate."""
+"""RequestLimitExceeded for concurrency: a model's creates wait for its tasks, the others go on at the full rate."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def open_client(service: Crowded, videos: int) -> AigcClient:
 
 @pytest.fixture
 def telling(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """How a service words that too many tasks run, if it tells. A row stands for the dialect's reading of a message."""
+    """The words of a service that names concurrency as the cause. The row stands for the dialect's reading of them."""
     code = "RequestLimitExceeded.Concurrency"
     monkeypatch.setitem(mps_errors.BY_CODE, code, (TooManyTasks, Ending.REFUSED_FOR_NOW))
     return {"message": TELLING, "code": code}
@@ -45,7 +45,7 @@ def telling(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 @pytest.fixture(params=["silent", "telling"])
 def service_of_ten(request: pytest.FixtureRequest, telling: dict[str, str]) -> dict[str, str]:
-    """How the service words that a model runs ten tasks."""
+    """The words of a service whose model runs ten tasks."""
     return telling if request.param == "telling" else {"message": SILENT}
 
 
@@ -57,16 +57,16 @@ def test_forty_creates_of_a_model_that_runs_ten_are_all_done(service_of_ten: dic
             assert [outcome.error for outcome in outcomes if not outcome.ok] == []
             assert client.statistics().paces[CREATE].rate == 10
             assert client.statistics().slots[Kind.VIDEO].learned_cap is None
-        assert service.made == {H3: 40}
-        took = service.accepted[-1][0] - service.accepted[0][0]
+        assert service.tasks_by_model == {H3: 40}
+        took = service.creates[-1][0] - service.creates[0][0]
         assert took < 4 * (60 + 20)
-        # The creates under way when the first was refused, the row that tells (a window or two), and a probe each 20 s.
-        assert len(service.refused) <= 25 + took / 20
+        # The creates under way at the first refusal, a row that proves the cause (a window or two), a probe each 20 s.
+        assert len(service.refusals) <= 25 + took / 20
 
     run(main())
 
 
-def test_the_cap_is_learnt_by_model_and_shown(service_of_ten: dict[str, str]) -> None:
+def test_the_cap_is_learned_by_model_and_shown(service_of_ten: dict[str, str]) -> None:
     async def main() -> None:
         service = Crowded(wall, {H3: 10}, **service_of_ten)  # type: ignore[arg-type]
         async with open_client(service, videos=60) as client:
@@ -80,7 +80,7 @@ def test_the_cap_is_learnt_by_model_and_shown(service_of_ten: dict[str, str]) ->
 
 
 def test_creates_of_other_models_go_on_at_the_full_rate(service_of_ten: dict[str, str]) -> None:
-    """Those of the refused model stand at the head of the batch, all of them."""
+    """All creates of the refused model stand at the head of the batch."""
 
     async def main() -> None:
         service = Crowded(wall, {H3: 10}, **service_of_ten)  # type: ignore[arg-type]
@@ -89,10 +89,10 @@ def test_creates_of_other_models_go_on_at_the_full_rate(service_of_ten: dict[str
             outcomes = await _all(client, [*requests(H3, 60), *requests(KLING, 60)])
             assert all(outcome.ok for outcome in outcomes)
             assert client.statistics().paces[CREATE].rate == 10
-        times = [at - began for at, model in service.accepted if model == KLING]
+        times = [at - began for at, model in service.creates if model == KLING]
         # 120 creates at 10/s are 12 s; the refused ones are sent once or twice more.
         assert times[-1] < 17
-        # While they are created, their rate is the whole one.
+        # Meanwhile the other model's creates have the whole rate.
         assert (len(times) - 1) / (times[-1] - times[0]) > 9
         assert service.over_rate == 0
 
@@ -103,12 +103,12 @@ def test_a_time_named_beside_concurrency_holds_back_that_model_alone(telling: di
     async def main() -> None:
         service = Crowded(wall, {H3: 2}, task_s=10.0, retry_after="45", **telling)  # type: ignore[arg-type]
         async with open_client(service, videos=40) as client:
-            mixed = chain.from_iterable(zip(requests(H3, 6), requests(KLING, 6), strict=True))
-            outcomes = await _all(client, list(mixed))
+            items = chain.from_iterable(zip(requests(H3, 6), requests(KLING, 6), strict=True))
+            outcomes = await _all(client, list(items))
             assert all(outcome.ok for outcome in outcomes)
-        first = service.refused[0][0]
-        assert [at for at, model in service.accepted if model == H3 and first + 1 < at < first + 45] == []
-        assert max(at for at, model in service.accepted if model == KLING) - first < 3
+        first = service.refusals[0][0]
+        assert [at for at, model in service.creates if model == H3 and first + 1 < at < first + 45] == []
+        assert max(at for at, model in service.creates if model == KLING) - first < 3
 
     run(main())
 
@@ -119,10 +119,10 @@ def test_models_take_turns_at_the_rate() -> None:
     async def main() -> None:
         service = Crowded(wall, {H3: 2})
         async with open_client(service, videos=40) as client:
-            mixed = chain.from_iterable(zip(requests(H3, 20), requests(KLING, 20), strict=True))
-            outcomes = await _all(client, list(mixed))
+            items = chain.from_iterable(zip(requests(H3, 20), requests(KLING, 20), strict=True))
+            outcomes = await _all(client, list(items))
             assert all(outcome.ok for outcome in outcomes)
-        assert max(at for at, model in service.accepted if model == KLING) - service.accepted[0][0] < 8
+        assert max(at for at, model in service.creates if model == KLING) - service.creates[0][0] < 8
 
     run(main())
 
@@ -136,29 +136,29 @@ def test_many_items_of_the_refused_model_do_not_hide_the_others() -> None:
             began = wall()
             batch = asyncio.create_task(_all(client, [*requests(H3, 110), *requests(KLING, 18)]))
             await asyncio.sleep(60)
-            assert service.made == {H3: 2, KLING: 18}
-            assert max(at for at, model in service.accepted if model == KLING) - began < 30
+            assert service.tasks_by_model == {H3: 2, KLING: 18}
+            assert max(at for at, model in service.creates if model == KLING) - began < 30
             batch.cancel()
             await asyncio.wait({batch})
 
     run(main())
 
 
-def test_a_single_create_is_not_given_up_while_others_tasks_fill_its_model() -> None:
-    """Nothing of ours runs there: six sends in a second and a half were all that it got."""
+def test_a_single_create_is_not_given_up_while_other_clients_fill_its_model() -> None:
+    """No task of ours runs there. Without patience the create had six sends in a second and a half."""
 
     async def main() -> None:
         service = Crowded(wall, {H3: 0})
-        heard: list[Event] = []
+        events: list[Event] = []
         async with open_client(service, videos=5) as client:
-            client.on_event(heard.append)
+            client.on_event(events.append)
             one = asyncio.create_task(client.generate(requests(H3, 1)[0]))
             await asyncio.sleep(300)
             service.open_to_all()
             assert (await one).urls
             assert client.statistics().paces[CREATE].rate == 10
-        assert len(service.refused) <= 7 + 300 / 20
-        waits = [event.delay_s for event in heard if isinstance(event, Retried)]
+        assert len(service.refusals) <= 7 + 300 / 20
+        waits = [event.delay_s for event in events if isinstance(event, Retried)]
         assert waits[-1] == 20
 
     run(main())
@@ -181,7 +181,7 @@ def test_a_stray_refusal_of_a_single_create_is_soon_over() -> None:
 def test_beside_a_process_that_takes_most_of_the_rate_all_are_done_and_the_pace_slows() -> None:
     async def main() -> None:
         service = Crowded(wall, {})
-        heard: list[Event] = []
+        events: list[Event] = []
 
         async def stranger() -> None:
             while True:
@@ -190,27 +190,27 @@ def test_beside_a_process_that_takes_most_of_the_rate_all_are_done_and_the_pace_
 
         other = asyncio.create_task(stranger())
         async with open_client(service, videos=200) as client:
-            client.on_event(heard.append)
+            client.on_event(events.append)
             outcomes = await _all(client, [*requests(H3, 60), *requests(KLING, 60)])
             assert [outcome.error for outcome in outcomes if not outcome.ok] == []
-            assert any(isinstance(event, Throttled) for event in heard)
+            assert any(isinstance(event, Throttled) for event in events)
         other.cancel()
-        ours = [at for at, model in service.accepted if model in (H3, KLING)]
+        ours = [at for at, model in service.creates if model in (H3, KLING)]
         assert ours[-1] - ours[0] < 60  # 120 creates at the 3/s that are left: 40 s
 
     run(main())
 
 
 @pytest.mark.parametrize("rate", [1, 2, 5])
-def test_a_service_whose_rate_is_lower_than_the_documented_is_used_for_the_most_part(rate: int) -> None:
-    """Its refusals look like those of concurrency: each cost 20 s, and the batch took up to eight times as long."""
+def test_a_service_with_a_lower_rate_than_documented_is_used_for_the_most_part(rate: int) -> None:
+    """Its refusals look like refusals of concurrency. At 20 s for each, the batch took up to eight times as long."""
 
     async def main() -> None:
         service = Crowded(wall, {}, rate=rate)
         async with open_client(service, videos=200) as client:
             outcomes = await _all(client, requests(H3, 60))
             assert [outcome.error for outcome in outcomes if not outcome.ok] == []
-        assert service.accepted[-1][0] - service.accepted[0][0] < 60 / rate * 1.7
+        assert service.creates[-1][0] - service.creates[0][0] < 60 / rate * 1.7
 
     run(main())
 
@@ -230,8 +230,8 @@ def test_a_process_that_sends_in_bunches_costs_few_creates_their_turn() -> None:
             outcomes = await _all(client, requests(H3, 120))
             assert [outcome.error for outcome in outcomes if not outcome.ok] == []
         other.cancel()
-        ours = [at for at, model in service.accepted if model == H3]
-        assert ours[-1] - ours[0] < 240  # one a second is left: 120 s
+        ours = [at for at, model in service.creates if model == H3]
+        assert ours[-1] - ours[0] < 240  # the other process leaves one create a second: 120 s
 
     run(main())
 
@@ -241,8 +241,8 @@ async def test_over_real_sockets_a_crowded_model_is_made_and_the_others_are_not_
     service = Crowded(loop.time, {H3: 3}, rate=50, task_s=0.2)
 
     def answer(request: web.Request, body: bytes) -> web.Response:
-        told = service.answer(request.headers["X-TC-Action"], json.loads(body))
-        return web.json_response({"Response": {**told, "RequestId": "r-1"}})
+        response = service.answer(request.headers["X-TC-Action"], json.loads(body))
+        return web.json_response({"Response": {**response, "RequestId": "r-1"}})
 
     async with serving(answer) as url:
         config = Config.parse(
@@ -256,5 +256,5 @@ async def test_over_real_sockets_a_crowded_model_is_made_and_the_others_are_not_
             outcomes = await _all(client, [*requests(H3, 12), *requests(KLING, 12)])
             assert [outcome.error for outcome in outcomes if not outcome.ok] == []
             assert client.statistics().slots[Kind.VIDEO].taken == 0
-    assert service.made == {H3: 12, KLING: 12}
+    assert service.tasks_by_model == {H3: 12, KLING: 12}
     assert service.over_rate == 0

@@ -1,4 +1,4 @@
-"""Whether RequestLimitExceeded is of the rate or of concurrency: the signs, one by one."""
+"""The cause of RequestLimitExceeded, the rate or concurrency: the signs, one by one."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,7 @@ from mps_aigc_async.model.errors import ServiceError, Throttled, TooManyTasks
 
 REFUSAL = Throttled("RequestLimitExceeded", "too fast", request_id="r-1")
 SATURATED = Evidence(had_room=False, running=5, has_cap=False, refusals=1, windows=0.0)
-"""The first refusal of a stream that uses all of its rate: by all that is known, of the rate."""
+"""The first refusal of a stream that uses all of its rate: the cause seems to be the rate."""
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ SATURATED = Evidence(had_room=False, running=5, has_cap=False, refusals=1, windo
         ({"refusals": PROOF, "windows": 1.0}, True),
         ({"has_cap": True}, True),
         ({"had_room": True}, True),
-        ({"had_room": True, "running": 0}, False),  # nothing of ours to wait for: another process may use the rate
+        ({"had_room": True, "running": 0}, False),  # no task of ours to wait for: another process may use the rate
         ({"had_room": True, "running": 0, "refusals": PROOF, "windows": 1.0}, True),
     ],
 )
@@ -40,10 +40,10 @@ def test_the_signs_of_concurrency(changes: dict[str, Any], of_concurrency: bool)
 
 
 def test_a_time_that_the_service_names_speaks_for_the_rate_until_it_persists() -> None:
-    told = Throttled("RequestLimitExceeded", "", retry_after_s=7.0)
+    refusal = Throttled("RequestLimitExceeded", "", retry_after_s=7.0)
     room = replace(SATURATED, had_room=True)
-    assert not is_of_concurrency(told, room)
-    assert is_of_concurrency(told, replace(room, refusals=PROOF, windows=1.0))
+    assert not is_of_concurrency(refusal, room)
+    assert is_of_concurrency(refusal, replace(room, refusals=PROOF, windows=1.0))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_only_a_documented_cap_is_the_accounts(code: str, of_one_model: bool) ->
     assert is_of_one_model(ServiceError(code, "")) is of_one_model
 
 
-def test_a_refusal_of_concurrency_keeps_what_the_service_said() -> None:
+def test_a_refusal_of_concurrency_keeps_the_services_words() -> None:
     busy = as_concurrency(Throttled("RequestLimitExceeded", "too fast", request_id="r-1", retry_after_s=3.0))
     assert (type(busy), busy.code, busy.message, busy.request_id) == (
         TooManyTasks, "RequestLimitExceeded", "too fast", "r-1",
@@ -76,16 +76,16 @@ def test_refusals_are_in_a_row_unless_they_are_far_apart() -> None:
     assert streak_with(second, 11.5 + APART_S + 1, ignore).refusals == 1
 
 
-def test_refusals_told_out_of_order_are_apart_by_the_latest_of_them() -> None:
+def test_refusals_noted_out_of_order_are_apart_by_the_latest_of_them() -> None:
     late = streak_with(streak_with(None, 50.0, ignore), 20.0, ignore)
     assert (late.refusals, late.latest) == (2, 50.0)
     assert streak_with(late, 50.0 + APART_S, ignore).refusals == 3
 
 
-def test_a_streak_gives_back_what_its_first_refusal_and_those_after_it_took() -> None:
-    undone = list[str]()
-    first = streak_with(None, 10.0, lambda: undone.append("first"))
-    streak_with(first, 11.0, lambda: undone.append("second")).undo()
-    assert undone == ["first"]
-    streak_with(first, 10.0 + APART_S + 1, lambda: undone.append("new")).undo()
-    assert undone == ["first", "new"]
+def test_a_streak_undoes_its_first_refusal_and_the_later_ones() -> None:
+    undo_calls = list[str]()
+    first = streak_with(None, 10.0, lambda: undo_calls.append("first"))
+    streak_with(first, 11.0, lambda: undo_calls.append("second")).undo()
+    assert undo_calls == ["first"]
+    streak_with(first, 10.0 + APART_S + 1, lambda: undo_calls.append("new")).undo()
+    assert undo_calls == ["first", "new"]

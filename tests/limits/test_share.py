@@ -1,4 +1,4 @@
-"""The share of a limit that others use too: how it falls and comes back, and what that gives beside a stranger."""
+"""Our share of a limit: how it falls and comes back, and how much of the rest is used beside a stranger."""
 
 from itertools import pairwise
 from statistics import fmean
@@ -17,7 +17,7 @@ SEEDS = range(5)
 def refused_at(*times: float) -> RateShare:
     share = RateShare(window=1.0)
     for time in times:
-        share.refused(sent=time - 0.05, now=time)
+        share.note_refusal(sent_at=time - 0.05, now=time)
     return share
 
 
@@ -27,21 +27,21 @@ def test_unrefused_it_is_all_of_the_limit() -> None:
 
 def test_one_stray_refusal_costs_little() -> None:
     share = refused_at(100.0)
-    lost = [1.0 - share.at(100.0 + second) for second in range(120)]
-    assert max(lost) < 0.08
-    assert sum(lost) < 1.5  # seconds' worth of calls
+    losses = [1.0 - share.at(100.0 + second) for second in range(120)]
+    assert max(losses) < 0.08
+    assert sum(losses) < 1.5  # calls, in seconds of the full rate
 
 
 def test_a_flock_of_refusals_is_one() -> None:
     share = refused_at(100.0)
     before = share.at(101.5)
-    assert not share.refused(sent=100.9, now=101.5)
+    assert not share.note_refusal(sent_at=100.9, now=101.5)
     assert share.at(101.5) == before
-    assert share.refused(sent=101.1, now=101.5)
+    assert share.note_refusal(sent_at=101.1, now=101.5)
     assert share.at(101.5) < before
 
 
-def test_cuts_that_do_not_suffice_grow() -> None:
+def test_cuts_that_are_not_enough_grow() -> None:
     times = [100.0 + 1.2 * number for number in range(5)]
     left = [refused_at(*times[: number + 1]).at(time) for number, time in enumerate(times)]
     ratios = [later / earlier for earlier, later in pairwise([1.0, *left])]
@@ -49,16 +49,16 @@ def test_cuts_that_do_not_suffice_grow() -> None:
     assert ratios[0] > ratios[1] > ratios[2]
 
 
-def test_it_is_flat_below_what_was_refused_and_then_comes_back() -> None:
+def test_it_is_flat_below_the_refused_share_and_then_comes_back() -> None:
     share = refused_at(100.0, 101.2, 102.4, 103.6)
-    known = share.at(103.5 + 30)
-    assert share.at(103.6 + 36) < known * 1.05
+    before = share.at(103.5 + 30)
+    assert share.at(103.6 + 36) < before * 1.05
     assert share.at(103.6 + 60) == 1.0
 
 
 def test_it_comes_back_along_the_curve_slowly_where_it_was_refused() -> None:
     """RFC 9438's curve: three quarters of a cut's depth are back after 11 s of the flat half minute, seven eighths of
-    it after 15 s, and the rest by its end. What lies beyond is tried from then on, at first hardly."""
+    it after 15 s, and the rest by its end. From then on the curve probes beyond, slowly at first."""
     share = refused_at(100.0)
     flat = 0.98  # a little below all of the limit
     assert share.at(100.0) == pytest.approx(0.94 * flat)
@@ -81,12 +81,14 @@ def test_after_deep_cuts_it_takes_most_of_a_minute_to_double() -> None:
 def test_a_refusal_after_a_while_is_a_first_cut_again() -> None:
     share = refused_at(100.0, 101.5, 103.0)
     before = share.at(108.0 + 0.05)
-    assert share.refused(sent=108.0, now=108.05)  # 5 windows after the last one: it had sufficed
+    assert share.note_refusal(sent_at=108.0, now=108.05)  # 5 windows after the last cut, which was enough
     assert share.at(108.05) == pytest.approx(before * 0.98 * 0.94)
     again = refused_at(100.0, 101.5, 103.0)
     before = again.at(107.9)
-    assert again.refused(sent=107.9, now=107.9)
-    assert again.at(107.9) == pytest.approx(before * (1 - 0.25))  # it had not: twice as deep, up to a quarter
+    assert again.note_refusal(sent_at=107.9, now=107.9)
+    assert again.at(107.9) == pytest.approx(
+        before * (1 - 0.25)
+    )  # the last cut was not enough: twice as deep, up to a quarter
 
 
 def test_it_never_falls_below_a_tenth_and_comes_back_from_there() -> None:
@@ -104,13 +106,13 @@ def test_it_stays_within_its_bounds_and_grows_between_refusals(gaps: list[float]
         steps = [share.at(now + gap * step / 10) for step in range(11)]
         assert all(0.1 <= earlier <= later <= 1.0 for earlier, later in pairwise(steps))
         now += gap
-        share.refused(sent=now - 0.05, now=now)
+        share.note_refusal(sent_at=now - 0.05, now=now)
 
 
 def test_a_longer_window_stretches_it_all() -> None:
     second, long = RateShare(window=1.0), RateShare(window=5.0)
-    second.refused(sent=0.0, now=0.0)
-    long.refused(sent=0.0, now=0.0)
+    second.note_refusal(sent_at=0.0, now=0.0)
+    long.note_refusal(sent_at=0.0, now=0.0)
     assert long.at(50.0) == second.at(10.0)
 
 
@@ -119,8 +121,8 @@ def test_a_longer_window_stretches_it_all() -> None:
     [(10, Stranger()), (20, Stranger()), (50, Stranger()), (20, Stranger(at_once=5)), (50, Stranger(at_once=5))],
     ids=str,
 )
-def test_beside_a_stranger_it_uses_what_is_left_and_little_is_refused(rate: int, stranger: Stranger) -> None:
+def test_beside_a_stranger_it_uses_the_rest_and_few_calls_are_refused(rate: int, stranger: Stranger) -> None:
     runs = [Simulation(rate, stranger, 0.003, seed).run() for seed in SEEDS]
-    assert min(run.used for run in runs) >= 0.9
-    assert fmean(run.refused for run in runs) < 0.01
+    assert min(run.used_share for run in runs) >= 0.9
+    assert fmean(run.refused_share for run in runs) < 0.01
     assert max(run.back_after_s for run in runs) <= 60

@@ -1,29 +1,39 @@
 """Slots: never more than the capacity, first come first served, and not one lost to a cancellation."""
 
 import asyncio
+from itertools import count
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.limits import PROBE_S, Slots
+from mps_aigc_async.limits import PROBE_S, SlotFigures
 from mps_aigc_async.limits.caps import FIRST_PROBE_S, HEARD_S, LATE_PROBE_S
+from mps_aigc_async.limits.slots import ProcessSlots
+from mps_aigc_async.model.errors import TooManyTasks
+from mps_aigc_async.model.states import Ending
 from mps_aigc_async.testing import run
+
+
+def counts(slots: ProcessSlots) -> tuple[int, int]:
+    """The slots that are out, and those in which a task runs."""
+    figures = slots.figures()
+    return figures.taken, figures.running
 
 
 def test_never_more_than_the_capacity_and_in_order() -> None:
     async def main() -> list[int]:
-        slots, order = Slots(2), list[int]()
+        slots, order = ProcessSlots(2), list[int]()
 
         async def work(number: int) -> None:
             slot = await slots.acquire()
             order.append(number)
-            assert slots.taken <= 2
+            assert slots.figures().taken <= 2
             await asyncio.sleep(1)
             slot.release()
 
         await asyncio.gather(*(work(number) for number in range(7)))
-        assert (slots.taken, slots.waiting, slots.most_taken) == (0, 0, 2)
+        assert (slots.figures().taken, slots.figures().waiting, slots.figures().most_taken) == (0, 0, 2)
         return order
 
     assert run(main()) == list(range(7))
@@ -32,7 +42,7 @@ def test_never_more_than_the_capacity_and_in_order() -> None:
 @given(cancel_at=st.lists(st.floats(0, 6), min_size=12, max_size=12))
 def test_cancelling_at_any_moment_leaks_no_slot(cancel_at: list[float]) -> None:
     async def main() -> None:
-        slots = Slots(3)
+        slots = ProcessSlots(3)
 
         async def work() -> None:
             slot = await slots.acquire()
@@ -46,15 +56,15 @@ def test_cancelling_at_any_moment_leaks_no_slot(cancel_at: list[float]) -> None:
         for task, moment in zip(tasks, cancel_at, strict=True):
             loop.call_later(moment, task.cancel)
         await asyncio.wait(tasks)
-        assert (slots.taken, slots.waiting) == (0, 0)
-        assert slots.most_taken <= 3
+        assert (slots.figures().taken, slots.figures().waiting) == (0, 0)
+        assert slots.figures().most_taken <= 3
 
     run(main())
 
 
-def test_cancelled_in_the_very_turn_of_its_hand_over_it_passes_the_slot_on() -> None:
+def test_a_waiter_cancelled_in_the_turn_of_its_hand_over_passes_the_slot_on() -> None:
     async def main() -> None:
-        slots = Slots(1)
+        slots = ProcessSlots(1)
         first = await slots.acquire()
         second, third = asyncio.create_task(slots.acquire()), asyncio.create_task(slots.acquire())
         await asyncio.sleep(0)
@@ -62,14 +72,14 @@ def test_cancelled_in_the_very_turn_of_its_hand_over_it_passes_the_slot_on() -> 
         second.cancel()
         await asyncio.wait({second})
         (await third).release()
-        assert slots.taken == 0
+        assert slots.figures().taken == 0
 
     run(main())
 
 
-def test_cancelled_and_freed_in_one_turn_it_is_a_cancellation_like_any_other() -> None:
+def test_a_waiter_cancelled_just_before_a_slot_is_free_takes_none() -> None:
     async def main() -> None:
-        slots = Slots(1)
+        slots = ProcessSlots(1)
         first = await slots.acquire()
         waiting = asyncio.create_task(slots.acquire())
         await asyncio.sleep(0)
@@ -77,45 +87,45 @@ def test_cancelled_and_freed_in_one_turn_it_is_a_cancellation_like_any_other() -
         first.release()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert (slots.taken, slots.waiting) == (0, 0)
+        assert (slots.figures().taken, slots.figures().waiting) == (0, 0)
 
     run(main())
 
 
 def test_an_adopted_slot_is_no_longer_the_timers() -> None:
     async def main() -> None:
-        slots = Slots(1)
+        slots = ProcessSlots(1)
         slot = slots.adopt("task-1")
         slot.hold_for(30)
         assert slots.adopt("task-1") is slot
         await asyncio.sleep(100)
-        assert slots.taken == 1
+        assert slots.figures().taken == 1
         slot.release()
-        assert slots.taken == 0
+        assert slots.figures().taken == 0
 
     run(main())
 
 
 def test_a_task_that_runs_in_a_slot_already_takes_no_second_one() -> None:
     async def main() -> None:
-        slots = Slots(2)
-        watched = slots.adopt("task")
+        slots = ProcessSlots(2)
+        own = slots.adopt("task")
         (await slots.acquire()).name("task")
-        assert slots.adopt("task") is watched
-        assert (slots.taken, slots.running) == (1, 1)
-        watched.release()
-        assert (slots.taken, slots.running, slots.named) == (0, 0, {})
+        assert slots.adopt("task") is own
+        assert counts(slots) == (1, 1)
+        own.release()
+        assert (*counts(slots), slots._by_name) == (0, 0, {})
 
     run(main())
 
 
 def test_giving_back_twice_counts_once() -> None:
     async def main() -> None:
-        slots = Slots(2)
+        slots = ProcessSlots(2)
         slot, other = await slots.acquire(), await slots.acquire()
         slot.release()
         slot.release()
-        assert slots.taken == 1
+        assert slots.figures().taken == 1
         other.release()
 
     run(main())
@@ -123,16 +133,16 @@ def test_giving_back_twice_counts_once() -> None:
 
 def test_a_running_task_is_adopted_over_the_capacity_and_only_once() -> None:
     async def main() -> None:
-        slots = Slots(1)
+        slots = ProcessSlots(1)
         own = await slots.acquire()
         own.name("task-1")
         assert slots.adopt("task-1") is own
-        resumed = slots.adopt("task-2")
-        assert slots.taken == 2
+        other = slots.adopt("task-2")
+        assert slots.figures().taken == 2
         waiting = asyncio.create_task(slots.acquire())
-        resumed.release()
+        other.release()
         await asyncio.sleep(0)
-        assert not waiting.done()  # one still runs, and one is the capacity
+        assert not waiting.done()  # a task still runs, and the capacity is 1
         own.release()
         (await waiting).release()
         assert slots.adopt("task-1") is not own
@@ -140,9 +150,9 @@ def test_a_running_task_is_adopted_over_the_capacity_and_only_once() -> None:
     run(main())
 
 
-def test_kept_for_a_while_it_comes_back_by_itself() -> None:
+def test_a_slot_held_for_a_while_comes_back_by_itself() -> None:
     async def main() -> None:
-        slots = Slots(1)
+        slots = ProcessSlots(1)
         slot = await slots.acquire()
         slot.hold_for(180)
         assert slot.transferred
@@ -154,66 +164,71 @@ def test_kept_for_a_while_it_comes_back_by_itself() -> None:
     run(main())
 
 
-def test_taken_back_for_a_create_in_doubt_nothing_counts_as_running_in_it() -> None:
+def test_in_a_slot_reclaimed_for_a_create_in_doubt_nothing_counts_as_running() -> None:
     async def main() -> None:
-        slots = Slots(3)
+        slots = ProcessSlots(3)
         slot = await slots.acquire(model="A")
         slot.hold_for(180, "in doubt")
-        assert (slots.taken, slots.running, slots.cap("A").running) == (1, 1, 1)
+        assert (*counts(slots), slots.cap("A").running) == (1, 1, 1)
         for _ in range(2):
             assert slot.reclaim()
-            assert (slots.taken, slots.running, slots.cap("A").running, slot.transferred) == (1, 0, 0, False)
-        slots.refused("A")
-        assert slots.cap("A").learned_cap == 0  # the service has room for no more than runs
+            assert (*counts(slots), slots.cap("A").running, slot.transferred) == (
+                1,
+                0,
+                0,
+                False,
+            )
+        slots.note_refusal("A")
+        assert slots.cap("A").learned_cap == 0  # nothing runs, so the service has no room at all
         await asyncio.sleep(200)
-        assert slots.taken == 1  # its timer has ended
+        assert slots.figures().taken == 1  # its timer was stopped
         slot.name("task-1")
-        assert (slots.running, slots.cap("A").running) == (1, 1)
+        assert (slots.figures().running, slots.cap("A").running) == (1, 1)
         slot.release()
-        assert (slots.taken, slots.running, slots.cap("A").running, slots.named) == (0, 0, 0, {})
+        assert (*counts(slots), slots.cap("A").running, slots._by_name) == (0, 0, 0, {})
 
     run(main())
 
 
-def test_a_slot_that_its_timer_gave_back_is_not_taken_back() -> None:
+def test_a_slot_that_its_timer_gave_back_is_not_reclaimed() -> None:
     async def main() -> None:
-        slots = Slots(1)
+        slots = ProcessSlots(1)
         slot = await slots.acquire()
         slot.hold_for(180)
         await asyncio.sleep(181)
         assert not slot.reclaim()
-        assert (slots.taken, slots.running) == (0, 0)
+        assert counts(slots) == (0, 0)
 
     run(main())
 
 
-def test_handed_on_again_it_has_one_timer_and_one_name_and_counts_once() -> None:
+def test_a_slot_held_again_has_one_timer_and_one_name_and_counts_once() -> None:
     async def main() -> None:
-        slots = Slots(2)
+        slots = ProcessSlots(2)
         slot = await slots.acquire()
         slot.hold_for(10, "first")
         slot.hold_for(60, "second")
-        assert (slots.running, slots.named) == (1, {"second": slot})
+        assert (slots.figures().running, slots._by_name) == (1, {"second": slot})
         await asyncio.sleep(30)
-        assert slots.taken == 1  # the first timer has ended with it
+        assert slots.figures().taken == 1  # the first timer was stopped
         slot.name("task-1")
         await asyncio.sleep(60)
-        assert (slots.taken, slots.running, slots.named) == (1, 1, {"task-1": slot})
+        assert (*counts(slots), slots._by_name) == (1, 1, {"task-1": slot})
         slot.release()
-        assert (slots.taken, slots.running, slots.named) == (0, 0, {})
+        assert (*counts(slots), slots._by_name) == (0, 0, {})
 
     run(main())
 
 
-def test_released_before_its_timer_ends_it_comes_back_once() -> None:
+def test_a_slot_released_before_its_timer_ends_comes_back_once() -> None:
     async def main() -> None:
-        slots = Slots(2)
+        slots = ProcessSlots(2)
         slot, other = await slots.acquire(), await slots.acquire()
         slot.hold_for(30)
         slot.release()
         again = await slots.acquire()
         await asyncio.sleep(60)
-        assert slots.taken == 2
+        assert slots.figures().taken == 2
         other.release()
         again.release()
 
@@ -222,34 +237,72 @@ def test_released_before_its_timer_ends_it_comes_back_once() -> None:
 
 def test_an_earlier_processs_create_in_doubt_takes_one_slot_however_many_find_it() -> None:
     async def main() -> None:
-        slots = Slots(1)
-        slots.hold_for("job", 100, model="A")
-        slots.hold_for("job", 500, model="A")
-        slots.hold_for("other", 100)
-        assert (slots.taken, slots.running, slots.cap("A").taken) == (2, 2, 1)
+        slots = ProcessSlots(1)
+        slots.take_for(100, "job", model="A")
+        slots.take_for(500, "job", model="A")
+        slots.take_for(100, "other")
+        assert (*counts(slots), slots.cap("A").slots.now) == (2, 2, 1)
         await asyncio.sleep(101)
-        assert (slots.taken, slots.running, slots.named) == (0, 0, {})
+        assert (*counts(slots), slots._by_name) == (0, 0, {})
 
     run(main())
 
 
-def test_a_create_refused_within_leaves_its_slot_to_its_taker() -> None:
+def test_a_task_refused_for_want_of_room_no_longer_counts_as_running() -> None:
     async def main() -> None:
-        slots = Slots(5)
+        slots = ProcessSlots(5)
         first, second = await slots.acquire(model="A"), await slots.acquire(model="A")
         first.name("task-1")
         second.name("task-2")
-        second.refused_within()
-        assert (slots.taken, slots.running, slots.cap("A").learned_cap) == (2, 1, 1)
+        second.note_task_refusal()
+        assert (*counts(slots), slots.cap("A").learned_cap) == (2, 1, 1)
         second.release()
-        assert (slots.taken, slots.running) == (1, 1)
+        assert counts(slots) == (1, 1)
+
+    run(main())
+
+
+def test_a_slot_that_its_timer_gave_back_is_neither_named_nor_held_again() -> None:
+    async def main() -> None:
+        slots = ProcessSlots(1)
+        slot = await slots.acquire()
+        slot.hold_for(180)
+        await asyncio.sleep(181)
+        slot.name("task-1")
+        slot.hold_for(180, "in doubt")
+        assert (*counts(slots), slots.find("task-1"), slots.find("in doubt")) == (0, 0, None, None)
+        assert slots.adopt("task-1") is not slot
+        assert counts(slots) == (1, 1)
+
+    run(main())
+
+
+def test_the_figures_are_a_snapshot() -> None:
+    async def main() -> None:
+        slots = ProcessSlots(5)
+        before = slots.figures()
+        (await slots.acquire(model="A")).name("task-1")
+        await slots.acquire(model="B")
+        slots.note_refusal("A")
+        assert before == SlotFigures(0, 0, 0, 0, 5, 5, 1, None, {})
+        assert slots.figures() == SlotFigures(
+            taken=2,
+            running=1,
+            waiting=0,
+            most_taken=2,
+            capacity=5,
+            effective_limit=5,
+            confirmed_capacity=1,
+            learned_cap=None,
+            learned_model_caps={"A": 1},
+        )
 
     run(main())
 
 
 def test_more_capacity_is_used_at_once() -> None:
     async def main() -> None:
-        slots = Slots(1)
+        slots = ProcessSlots(1)
         await slots.acquire()
         waiting = [asyncio.create_task(slots.acquire()) for _ in range(3)]
         await asyncio.sleep(0)
@@ -264,23 +317,23 @@ def test_more_capacity_is_used_at_once() -> None:
 
 def test_a_refusal_tells_the_services_own_cap() -> None:
     async def main() -> None:
-        slots = Slots(10)
+        slots = ProcessSlots(10)
         running = [await slots.acquire() for _ in range(3)]
         for number, slot in enumerate(running):
             slot.name(f"task-{number}")
-        refused, not_sent = await slots.acquire(), await slots.acquire()
-        slots.refused()
-        refused.release()
-        assert (slots.learned_cap, slots.effective_limit) == (3, 3)
-        assert not_sent.is_too_many  # it would be refused as well
+        refusal_slot, not_sent = await slots.acquire(), await slots.acquire()
+        slots.note_refusal()
+        refusal_slot.release()
+        assert (slots.figures().learned_cap, slots.figures().effective_limit) == (3, 3)
+        assert not_sent.is_too_many  # its create would be refused as well
         not_sent.release()
         assert not running[0].is_too_many
-        waiting = [asyncio.create_task(slots.acquire(again=slot)) for slot in (not_sent, refused)]
+        waiting = [asyncio.create_task(slots.acquire(slot.ticket)) for slot in (not_sent, refusal_slot)]
         newcomer = asyncio.create_task(slots.acquire())
         await asyncio.sleep(0)
         running[0].release()
         await asyncio.sleep(0)
-        assert waiting[1].done()  # who asked first is first again
+        assert waiting[1].done()  # the lower ticket goes first again
         running[1].release()
         await asyncio.sleep(0)
         assert (waiting[0].done(), newcomer.done()) == (True, False)
@@ -290,11 +343,11 @@ def test_a_refusal_tells_the_services_own_cap() -> None:
     run(main())
 
 
-def test_without_a_place_one_more_is_tried_now_and_then() -> None:
+def test_without_room_a_probe_goes_now_and_then() -> None:
     async def main() -> None:
-        slots, loop = Slots(4), asyncio.get_running_loop()
-        slots.refused()  # others have taken every place
-        assert slots.effective_limit == 0
+        slots, loop = ProcessSlots(4), asyncio.get_running_loop()
+        slots.note_refusal()  # other processes have filled the service
+        assert slots.figures().effective_limit == 0
         began = loop.time()
         (await slots.acquire()).release()
         assert loop.time() - began == pytest.approx(PROBE_S, abs=0.01)
@@ -305,76 +358,76 @@ def test_without_a_place_one_more_is_tried_now_and_then() -> None:
         probe.name("task-1")  # accepted: there may be room for one more
         assert loop.time() - began < PROBE_S + 1
         (await waiting).release()
-        slots.refused()
-        assert slots.learned_cap == 1
+        slots.note_refusal()
+        assert slots.figures().learned_cap == 1
 
     run(main())
 
 
-def test_a_models_tries_without_room_come_less_and_less_often_until_one_finds_some() -> None:
+def test_a_models_probes_come_less_and_less_often_until_one_finds_room() -> None:
     async def main() -> None:
-        slots, loop = Slots(9), asyncio.get_running_loop()
+        slots, loop = ProcessSlots(9), asyncio.get_running_loop()
         (await slots.acquire(model="A")).name("task-1")
 
-        async def refused() -> float:
-            slots.refused("A")
+        async def wait_after_refusal() -> float:
+            slots.note_refusal("A")
             began = loop.time()
             (await slots.acquire(model="A")).release()
             return round(loop.time() - began, 2)
 
-        assert [await refused() for _ in range(7)] == [1.25, 2.5, 5, 10, 20, 20, 20]
-        slots.refused("A")
+        assert [await wait_after_refusal() for _ in range(7)] == [1.25, 2.5, 5, 10, 20, 20, 20]
+        slots.note_refusal("A")
         (await slots.acquire(model="A")).name("task-2")
-        assert await refused() == 1.25
+        assert await wait_after_refusal() == 1.25
 
     run(main())
 
 
-def test_where_tasks_are_refused_after_their_create_an_accepted_one_proves_no_room() -> None:
+def test_where_tasks_are_refused_after_their_create_an_accepted_create_proves_no_room() -> None:
     async def main() -> None:
-        slots, named = Slots(9), 0
+        slots, tasks = ProcessSlots(9), count(1)
 
-        async def accepted() -> None:
-            nonlocal named
-            slot, named = await slots.acquire(model="h3"), named + 1
-            slot.name(f"task-{named}")
+        async def create() -> None:
+            slot = await slots.acquire(model="h3")
+            slot.name(f"task-{next(tasks)}")
 
         for _ in range(3):
-            await accepted()
-        slots.refused_within("h3")
+            await create()
+        slots.cap("h3").note_task_refusal()
         began = asyncio.get_running_loop().time()
-        waiting = [asyncio.create_task(accepted()) for _ in range(6)]
+        waiting = [asyncio.create_task(create()) for _ in range(6)]
         await asyncio.sleep(LATE_PROBE_S - 1)
-        assert (slots.taken, slots.cap("h3").learned_cap) == (3, 3)
+        assert (slots.figures().taken, slots.cap("h3").learned_cap) == (3, 3)
         await asyncio.sleep(2)
-        assert (slots.taken, slots.cap("h3").learned_cap) == (4, 4)  # one, and no more because it was accepted
+        # A probe has gone and was accepted, which proves no room for another.
+        assert (slots.figures().taken, slots.cap("h3").learned_cap) == (4, 4)
         await asyncio.sleep(HEARD_S - 2)
-        assert slots.taken == 4
+        assert slots.figures().taken == 4
         await asyncio.sleep(2)
-        assert slots.taken == 5  # the one before has found room
-        slots.named["task-5"].refused_within()
-        slots.named["task-5"].release()
+        assert slots.figures().taken == 5  # the probe before has found room
+        slots._by_name["task-5"].note_task_refusal()
+        slots._by_name["task-5"].release()
         await asyncio.sleep(LATE_PROBE_S - 2)
-        assert slots.taken == 4
+        assert slots.figures().taken == 4
         await asyncio.gather(*waiting)
         assert asyncio.get_running_loop().time() - began < 2 * LATE_PROBE_S + 6 * HEARD_S
 
     run(main())
 
 
-def test_what_the_service_takes_after_all_is_learnt_as_well() -> None:
+def test_a_learned_cap_rises_with_each_accepted_create() -> None:
     async def main() -> None:
-        slots = Slots(3)
+        slots = ProcessSlots(3)
         one, two, three = [await slots.acquire() for _ in range(3)]
         one.name("task-1")
-        slots.refused()  # before the answers of two that were sent earlier
+        slots.note_refusal()  # before the answers to two creates that were sent earlier
         two.name("task-2")
-        assert slots.learned_cap == 2
+        assert slots.figures().learned_cap == 2
         three.name("task-3")
-        assert slots.learned_cap is None  # no less than the capacity
+        assert slots.figures().learned_cap is None  # not below the capacity
         for slot in (one, two, three):
             slot.release()
-        assert (slots.taken, slots.running) == (0, 0)
+        assert counts(slots) == (0, 0)
 
     run(main())
 
@@ -385,13 +438,13 @@ def test_what_the_service_takes_after_all_is_learnt_as_well() -> None:
     strangers=st.floats(0, 300),
     jobs=st.integers(1, 20),
 )
-def test_whatever_the_services_cap_everything_gets_its_turn_and_refusals_are_few(
+def test_at_any_cap_of_the_service_every_job_gets_its_turn_and_refusals_are_few(
     cap: int, capacity: int, strangers: float, jobs: int
 ) -> None:
-    """Each runs a minute. Strangers fill the service to `cap` for a while, and then leave."""
+    """Each task runs for a minute. Strangers fill the service to `cap` for a while, and then leave."""
 
     async def main() -> None:
-        slots, loop, at_service, refusals = Slots(capacity), asyncio.get_running_loop(), 0, 0
+        slots, loop, at_service, refusals = ProcessSlots(capacity), asyncio.get_running_loop(), 0, 0
         gone_at = loop.time() + strangers
 
         async def job(number: int) -> None:
@@ -405,9 +458,9 @@ def test_whatever_the_services_cap_everything_gets_its_turn_and_refusals_are_few
                     break
                 else:
                     refusals += 1
-                    slots.refused()
+                    slots.note_refusal()
                     slot.release()
-                slot = await slots.acquire(again=slot)
+                slot = await slots.acquire(slot.ticket)
             at_service += 1
             slot.name(f"task-{number}")
             await asyncio.sleep(60)
@@ -419,41 +472,34 @@ def test_whatever_the_services_cap_everything_gets_its_turn_and_refusals_are_few
             for number in range(jobs):
                 group.create_task(job(number))
         took = loop.time() - began
-        assert (slots.taken, slots.running, slots.waiting) == (0, 0, 0)
+        assert (*counts(slots), slots.figures().waiting) == (0, 0, 0)
         assert refusals <= capacity + took / PROBE_S + 1
         assert took <= strangers + PROBE_S + 60 * (jobs / min(capacity, 6) + 2) + 10
 
     run(main())
 
 
-def test_what_is_proven_is_what_the_service_has_taken_or_refused_to_pass() -> None:
+def test_the_confirmed_capacity_follows_accepted_creates_and_refusals() -> None:
     async def main() -> None:
-        slots = Slots(5)
-        assert slots.confirmed_capacity == 1
+        slots = ProcessSlots(5)
+        assert slots.figures().confirmed_capacity == 1
         running = [await slots.acquire() for _ in range(4)]
         for number, slot in enumerate(running[:3]):
             slot.name(f"task-{number}")
-        assert slots.confirmed_capacity == 3
+        assert slots.figures().confirmed_capacity == 3
         running[0].release()
-        slots.refused()
-        assert (slots.effective_limit, slots.confirmed_capacity) == (2, 2)
+        slots.note_refusal()
+        assert (slots.figures().effective_limit, slots.figures().confirmed_capacity) == (2, 2)
 
     run(main())
 
 
-def test_a_models_own_capacity_is_kept_and_changed_with_the_kinds() -> None:
+def test_a_model_has_the_capacity_of_its_kind() -> None:
     async def main() -> None:
-        slots = Slots(4)
-        slots.resize(4, {"A": 1, "B": 9}.__getitem__)
-        await slots.acquire(model="A")
-        waiting = [asyncio.create_task(slots.acquire(model=model)) for model in "ABBBB"]
-        await asyncio.sleep(0)
-        assert [task.done() for task in waiting] == [False, True, True, True, False]
-        slots.resize(6, {"A": 2, "B": 9}.__getitem__)
-        await asyncio.sleep(0)
-        assert all(task.done() for task in waiting)
+        slots = ProcessSlots(4)
+        (await slots.acquire(model="A")).name("task-1")
         slots.resize(7)
-        assert (slots.capacity, slots.cap("A").capacity) == (7, 7)
+        assert (slots.figures().capacity, slots.cap("A").capacity, slots.cap("B").capacity) == (7, 7, 7)
 
     run(main())
 
@@ -461,12 +507,12 @@ def test_a_models_own_capacity_is_kept_and_changed_with_the_kinds() -> None:
 # --- models with caps of their own ------------------------------------------------------------------------------------
 
 
-def test_one_that_waits_for_its_models_room_lets_other_models_pass() -> None:
+def test_a_create_that_waits_for_its_models_room_lets_other_models_pass() -> None:
     async def main() -> None:
-        slots = Slots(10)
+        slots = ProcessSlots(10)
         (running := await slots.acquire(model="A")).name("task-1")
-        slots.refused("A")
-        assert (slots.learned_model_caps, slots.learned_cap) == ({"A": 1}, None)
+        slots.note_refusal("A")
+        assert (slots.figures().learned_model_caps, slots.figures().learned_cap) == ({"A": 1}, None)
         waiting = [asyncio.create_task(slots.acquire(model="A")) for _ in range(2)]
         await asyncio.sleep(0)
         other = await slots.acquire(model="B")
@@ -474,20 +520,20 @@ def test_one_that_waits_for_its_models_room_lets_other_models_pass() -> None:
         assert not other.is_too_many
         running.release()
         await asyncio.sleep(0)
-        assert [task.done() for task in waiting] == [True, False]  # who asked first is first
+        assert [task.done() for task in waiting] == [True, False]  # the lower ticket goes first
         (await waiting[0]).release()
         (await waiting[1]).release()
         other.release()
-        assert (slots.taken, slots.waiting) == (0, 0)
+        assert (slots.figures().taken, slots.figures().waiting) == (0, 0)
 
     run(main())
 
 
-def test_with_room_for_all_the_first_in_the_queue_goes_whatever_its_model() -> None:
+def test_with_room_for_all_models_the_lowest_ticket_goes_first() -> None:
     async def main() -> None:
-        slots = Slots(1)
+        slots = ProcessSlots(1)
         (one := await slots.acquire(model="A")).name("task-1")
-        slots.refused("A")
+        slots.note_refusal("A")
         early, late = (asyncio.create_task(slots.acquire(model=model)) for model in "AB")
         await asyncio.sleep(0)
         one.release()
@@ -499,64 +545,64 @@ def test_with_room_for_all_the_first_in_the_queue_goes_whatever_its_model() -> N
     run(main())
 
 
-def test_a_create_that_is_prepared_when_its_models_cap_is_learnt_is_one_too_many() -> None:
+def test_a_prepared_create_is_one_too_many_once_its_models_cap_is_learned() -> None:
     async def main() -> None:
-        slots = Slots(10)
+        slots = ProcessSlots(10)
         (await slots.acquire(model="A")).name("task-1")
-        refused, prepared, other = [await slots.acquire(model=model) for model in "AAB"]
-        refused.refused(of_one_model=True)
-        assert (prepared.is_too_many, other.is_too_many) == (True, False)
+        refusal_slot, ready, other = [await slots.acquire(model=model) for model in "AAB"]
+        refusal_slot.note_refusal(TooManyTasks("RequestLimitExceeded", "", ending=Ending.REFUSED_FOR_NOW))
+        assert (ready.is_too_many, other.is_too_many) == (True, False)
 
     run(main())
 
 
-def test_who_waits_for_a_models_room_alone_is_told() -> None:
+def test_a_create_that_waits_for_its_models_room_alone_is_held_up() -> None:
     async def main() -> None:
-        slots, told = Slots(2), list[str]()
+        slots, calls = ProcessSlots(2), list[str]()
         (await slots.acquire(model="A")).name("task-1")
         (await slots.acquire(model="A")).name("task-2")
         tasks = [
-            asyncio.create_task(slots.acquire(model="A", held_up=lambda: told.append("before"))),
-            asyncio.create_task(slots.acquire(model="B", held_up=lambda: told.append("other"))),
+            asyncio.create_task(slots.acquire(model="A", on_hold_up=lambda: calls.append("before"))),
+            asyncio.create_task(slots.acquire(model="B", on_hold_up=lambda: calls.append("other"))),
         ]
         await asyncio.sleep(0)
-        assert told == []
-        slots.cap("A").running = 1  # the service takes one
-        slots.refused("A")
-        assert told == ["before"]
-        tasks.append(asyncio.create_task(slots.acquire(model="A", held_up=lambda: told.append("after"))))
+        assert calls == []
+        slots.cap("A").tasks.remove()  # the service takes one
+        slots.note_refusal("A")
+        assert calls == ["before"]
+        tasks.append(asyncio.create_task(slots.acquire(model="A", on_hold_up=lambda: calls.append("after"))))
         await asyncio.sleep(0)
-        assert told == ["before", "after"]
+        assert calls == ["before", "after"]
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        assert slots.waiting == 0
+        assert slots.figures().waiting == 0
 
     run(main())
 
 
 def test_a_models_cap_is_forgotten_as_more_of_its_creates_are_accepted() -> None:
     async def main() -> None:
-        slots, loop = Slots(3), asyncio.get_running_loop()
+        slots, loop = ProcessSlots(3), asyncio.get_running_loop()
         (await slots.acquire(model="A")).name("task-1")
-        slots.refused("A")
+        slots.note_refusal("A")
         began = loop.time()
         for number in (2, 3):
             (await slots.acquire(model="A")).name(f"task-{number}")
         assert loop.time() - began == pytest.approx(FIRST_PROBE_S, abs=0.01)
-        assert slots.learned_model_caps == {}
+        assert slots.figures().learned_model_caps == {}
 
     run(main())
 
 
 def test_a_models_creates_wait_as_long_as_the_service_asks() -> None:
-    """Retry-After beside a refusal of concurrency: even if one of the model's tasks ends before."""
+    """Retry-After beside a refusal for concurrency: the pause counts even if a task of the model ends before."""
 
     async def main() -> None:
-        slots, loop = Slots(10), asyncio.get_running_loop()
+        slots, loop = ProcessSlots(10), asyncio.get_running_loop()
         (running := await slots.acquire(model="A")).name("task-1")
         began = loop.time()
-        slots.refused("A", wait_s=7.0)
+        slots.note_refusal("A", wait_s=7.0)
         running.release()
         await slots.acquire(model="B")
         assert loop.time() - began < 0.1
@@ -566,9 +612,9 @@ def test_a_models_creates_wait_as_long_as_the_service_asks() -> None:
     run(main())
 
 
-def test_nothing_is_kept_of_a_model_that_is_gone() -> None:
+def test_the_cap_of_a_model_that_is_gone_is_dropped() -> None:
     async def main() -> None:
-        slots = Slots(1)
+        slots = ProcessSlots(1)
         for number in range(50):
             (await slots.acquire(model=f"model {number}")).release()
         waiter = asyncio.create_task(slots.acquire(model="waits"))
@@ -580,52 +626,18 @@ def test_nothing_is_kept_of_a_model_that_is_gone() -> None:
     run(main())
 
 
-def test_thousands_that_are_cancelled_at_once_leave_without_a_search_each() -> None:
-    """A client that closes: counted in comparisons of tickets, since a search among 20,000 took 5 ms for each."""
-    compared = 0
-
-    class Ticket(int):
-        def __lt__(self, other: int) -> bool:
-            nonlocal compared
-            compared += 1
-            return super().__lt__(other)
-
-        def __eq__(self, other: object) -> bool:
-            nonlocal compared
-            compared += 1
-            return super().__eq__(other)
-
-        __hash__ = int.__hash__
-
-    async def main() -> None:
-        slots, number = Slots(1), 2000
-        slots._tickets = map(Ticket, range(number + 2))  # type: ignore[assignment] # tickets, one after another
-        held = await slots.acquire(model="A")
-        waiting = [asyncio.create_task(slots.acquire(model="A")) for _ in range(number)]
-        await asyncio.sleep(0)
-        for task in (*waiting[::2], *reversed(waiting[1::2])):
-            task.cancel()
-        await asyncio.wait(waiting)
-        assert slots.waiting == 0
-        held.release()
-        assert (slots._queues, slots._models) == ({}, {})
-
-    run(main())
-    assert compared < 2000 * 50
-
-
 @given(
     jobs=st.lists(st.tuples(st.sampled_from("ABC"), st.floats(0.1, 3), st.floats(0, 20)), max_size=25),
     refusals=st.lists(st.tuples(st.sampled_from(["A", "B", None]), st.floats(0, 10)), max_size=6),
     capacity=st.integers(1, 4),
 )
-def test_with_models_no_slot_is_lost_and_nobody_waits_beside_room(
+def test_with_models_no_slot_is_lost_and_no_waiter_is_left_beside_room(
     jobs: list[tuple[str, float, float]], refusals: list[tuple[str | None, float]], capacity: int
 ) -> None:
     """Random cancellations: 0.1 to 3 s of work each, some cancelled on the way."""
 
     async def main() -> None:
-        slots, loop = Slots(capacity), asyncio.get_running_loop()
+        slots, loop = ProcessSlots(capacity), asyncio.get_running_loop()
 
         async def work(model: str, seconds: float) -> None:
             slot = await slots.acquire(model=model)
@@ -633,16 +645,21 @@ def test_with_models_no_slot_is_lost_and_nobody_waits_beside_room(
                 await asyncio.sleep(seconds)
             finally:
                 slot.release()
-            assert not any(slots._has_room(model) for model in slots._queues)
+            assert not any(slots._has_room(model) for model in slots._queue._lines)
 
         tasks = [asyncio.create_task(work(model, seconds)) for model, seconds, _ in jobs]
         for task, (_, _, cancel_at) in zip(tasks, jobs, strict=True):
             loop.call_later(cancel_at, task.cancel)
         for model, at in refusals:
-            loop.call_later(at, slots.refused, model)
+            loop.call_later(at, slots.note_refusal, model)
         if tasks:
             done, _ = await asyncio.wait(tasks)
             assert all(task.cancelled() or task.exception() is None for task in done)
-        assert (slots.taken, slots.running, slots.waiting, slots._queues) == (0, 0, 0, {})
+        assert (*counts(slots), slots.figures().waiting, slots._queue._lines) == (
+            0,
+            0,
+            0,
+            {},
+        )
 
     run(main())
