@@ -560,7 +560,7 @@ class Jobs:
     def _bucket(self, job: JobRecord) -> str:
         """The user's own bucket that the job's results should be in: the request's, else the config's; empty if none.
         The URLs tell whether they are."""
-        own = job.sent().get("store")
+        own = job.sent_fields().get("store")
         if isinstance(own, dict):
             return str(own.get("bucket") or "")
         return self._store.bucket if self._store is not None else ""
@@ -578,7 +578,7 @@ class Jobs:
 
     def _patience(self, job: JobRecord) -> Patience:
         """How long to wait for the job's task from now on: a resumed job gets the full time again."""
-        off_peak = bool(job.sent().get("off_peak"))
+        off_peak = bool(job.sent_fields().get("off_peak"))
         return Patience.of(self._deadlines_s[job.kind], self._queue_s, off_peak=off_peak)
 
     def _deadline_s(self, job: JobRecord) -> float:

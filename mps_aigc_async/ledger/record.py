@@ -164,7 +164,7 @@ class JobRecord:
             )
         return self
 
-    def sent(self) -> dict[str, JsonValue]:
+    def sent_fields(self) -> dict[str, JsonValue]:
         """The request's fields as they were sent: what the user wrote, and what was filled in. Raises DamagedRow."""
         try:
             return {**json.loads(self.content), **self.filled_in}
@@ -176,7 +176,7 @@ class JobRecord:
 
     def cohort(self) -> Hashable:
         """The key it shares with jobs whose tasks last about as long. Raises DamagedRow."""
-        sent = self.sent()
+        sent = self.sent_fields()
         values = [sent.get(name) for name in ("model_name", "model_version", "duration", "off_peak")]
         if any(isinstance(value, list | dict) for value in values):
             raise self._damaged("`content` or `filled_in` is no request")
@@ -186,7 +186,7 @@ class JobRecord:
     def model(self) -> str:
         """The model that is asked for, by name and version; empty in a damaged row."""
         try:
-            sent = self.sent()
+            sent = self.sent_fields()
         except DamagedRow:
             return ""
         return model_label(sent.get("model_name"), sent.get("model_version"))
@@ -195,7 +195,7 @@ class JobRecord:
     def prompt(self) -> str:
         """The prompt, for lists and reports; empty in a damaged row, which must not cost the list."""
         try:
-            return str(self.sent().get("prompt", ""))
+            return str(self.sent_fields().get("prompt", ""))
         except DamagedRow:
             return ""
 

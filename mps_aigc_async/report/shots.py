@@ -126,7 +126,7 @@ def _ids(job: JobRecord) -> Iterator[tuple[str, str]]:
 def _sent(job: JobRecord) -> dict[str, JsonValue]:
     """The request's fields, as far as they can be read: one damaged row must not cost the page."""
     with suppress(DamagedRow):
-        return {**job.filled_in, **job.sent()}
+        return {**job.filled_in, **job.sent_fields()}
     return job.filled_in
 
 
