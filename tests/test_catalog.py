@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mps_aigc_async import CatalogWarning, ImageRequest, ImageToVideo, InvalidRequest, ReferenceVideo, VideoRequest
 from mps_aigc_async.catalog import KIND_WIDE, MODELS, Fact, Model, findings, judge, judging
-from mps_aigc_async.catalog.facts import ANYTHING, NOTHING, Between, OneOf, Pixels, folded
-from mps_aigc_async.catalog.rules import asked_by
+from mps_aigc_async.catalog.facts import ANYTHING, NOTHING, Between, OneOf, Pixels, fold_case
+from mps_aigc_async.catalog.rules import flatten
 from mps_aigc_async.model.requests import Request
 from mps_aigc_async.testing import run
 
@@ -25,7 +25,7 @@ FILM = "https://example.com/1.mp4"
 @pytest.fixture(autouse=True)
 def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other tests in this process were warned about is not told already."""
-    monkeypatch.setattr(judging, "_told", set())
+    monkeypatch.setattr(judging, "_warnings_given", set())
 
 
 def image(model: str, version: str | None = None, **fields: Any) -> ImageRequest:  # noqa: ANN401 — a request's fields
@@ -81,7 +81,7 @@ def test_a_fact_is_well_formed(fact: Fact) -> None:
             assert all(least <= most for least, most in (side or (0, 0), area or (0, 0)))
         case OneOf():
             values = fact.accepts.values
-            assert len({folded(value) for value in values}) == len(values) > 0
+            assert len({fold_case(value) for value in values}) == len(values) > 0
             assert all(fact.accepts.takes(value) for value in values)
         case other:
             assert other in (ANYTHING, NOTHING)
@@ -95,9 +95,9 @@ def test_every_field_of_a_fact_is_one_that_is_looked_at() -> None:
         additional_parameters={"size": "1x1"},
     )  # fmt: skip
     of_images = ImageRequest(prompt="x", output_count=1, output_format="png")
-    assert {fact.field for fact in ALL_FACTS} <= {*asked_by(everything), *asked_by(of_images)}
+    assert {fact.field for fact in ALL_FACTS} <= {*flatten(everything), *flatten(of_images)}
     conditions = {name for fact in ALL_FACTS if fact.when for name in getattr(fact.when, "fields", ("resolution",))}
-    assert conditions <= set(asked_by(everything))
+    assert conditions <= set(flatten(everything))
 
 
 # --- the rules, each broken and at its edge ---------------------------------------------------------------------------
@@ -404,7 +404,7 @@ def test_what_has_begun_is_not_judged_again() -> None:
             named = TOO_LONG.model_copy(update={"id": "one"})
             with pytest.warns(CatalogWarning):
                 first = await client.generate(named)
-            judging._told.clear()
+            judging._warnings_given.clear()
             assert await client.generate(named) == first
         assert accepted(service, "CreateAigcVideoTask") == 1
 
@@ -412,7 +412,7 @@ def test_what_has_begun_is_not_judged_again() -> None:
 
 
 def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "MOST_TOLD", 3)
+    monkeypatch.setattr(judging, "MOST_WARNINGS", 3)
 
     def judge_ten() -> None:
         for number in range(10):
@@ -420,4 +420,4 @@ def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.warns(CatalogWarning) as told:
         judge_ten()
-    assert len(told) == len(judging._told) == 3
+    assert len(told) == len(judging._warnings_given) == 3
