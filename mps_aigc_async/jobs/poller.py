@@ -249,7 +249,7 @@ class Poller:
         """Tell the tempo of an end, if it was asked about when that was due: of a task that ended while nobody could
         ask, as before it was resumed or in an outage, too little is known."""
         if watch.begun is not None and asked - watch.due <= self._spacing_s(watch.kind):
-            self._tempo.ended(watch.cohort, after=watch.known_age, by=answered - watch.begun)
+            self._tempo.record_end(watch.cohort, after=watch.known_age, by=answered - watch.begun)
 
     def _queue(self, kind: Kind) -> "_DueQueue":
         if kind not in self._queues:
@@ -327,7 +327,7 @@ class Poller:
         self._is_cut_off = False
         watch.word, watch.message = status.word, status.message
         if status.known:
-            watch.deadline.polled(status.state, now)
+            watch.deadline.update(status.state, now)
         if not status.explains_no_result:
             watch.empty_since = None
         elif watch.empty_since is None:

@@ -144,7 +144,7 @@ def test_an_unknown_outcome_is_told_and_exits_1(shell: Shell, emulator: Emulator
     assert "lost: unknown: " in result.stdout
     assert rows(result.stdout)["images"] == [1, 0, 0, 0, 1, 0]
     assert "it is not sent again by itself" in result.stdout
-    assert "decide with `mps-aigc settle DIR`" in result.stdout
+    assert "then run `mps-aigc settle DIR`" in result.stdout
     assert created(emulator) == {"image": 1, "video": 0, "audio": 0}
 
 

@@ -37,7 +37,7 @@ def image_done(at: float = START) -> JobRecord:
             "only if their message",
         ),
         (submitted(IMAGE, START), Standing.OPEN, "at the service", "poll it to its end", ""),
-        (image_done(), Standing.OPEN, "not saved", "its URL expires at", "same command again fetches"),
+        (image_done(), Standing.OPEN, "not saved", "its URL expires at", "run the same command again to fetch"),
         (image_done(NOW - 50_000), Standing.FAILED, "not saved", "its URL expired at 20", "another id"),
         (
             replace(image_done(), expires_at=None),
