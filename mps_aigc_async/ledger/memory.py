@@ -7,7 +7,7 @@ from typing import Final
 from ..model.states import JobState
 from .record import JobRecord
 
-KEPT_ENDED: Final = 10_000
+MOST_ENDED: Final = 10_000
 """Most ended jobs in memory: a server that runs for months must not grow with every job."""
 
 _ENDED: Final = frozenset({JobState.DONE, JobState.SAVED, JobState.FAILED})
@@ -46,7 +46,7 @@ class MemoryLedger:
             self._ended.pop(job.job_id, None)
         elif job.job_id not in self._ended:
             self._ended[job.job_id] = None
-            if len(self._ended) > KEPT_ENDED:
+            if len(self._ended) > MOST_ENDED:
                 oldest, _ = self._ended.popitem(last=False)
                 former = self._jobs.pop(oldest)
                 self._former_states[former.state] += 1
