@@ -10,7 +10,7 @@ from typing import Final, Self, overload
 from .concurrency.fan_out import Bounds, FanOut, Run
 from .config import Config
 from .credentials.credentials import Credentials, CredentialSource
-from .credentials.official_sdk import AnyCredentials, recognised
+from .credentials.official_sdk import AnyCredentials, recognise
 from .engine.assembly import Engine, Settings
 from .engine.backends import check_limits, dialect_of, endpoint_of
 from .engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, folder_for, require_many
@@ -78,7 +78,7 @@ class AigcClient:
             raise ConfigError(f"AigcClient takes a Config and not {kind}: Config.load(PATH) reads a file")
         check_limits(config)
         base = endpoint_of(config, endpoint)
-        keys = config.credentials() if credentials is None else recognised(credentials)
+        keys = config.credentials() if credentials is None else recognise(credentials)
         self._settings = Settings(
             config=config,
             endpoint=base,

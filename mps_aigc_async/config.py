@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, Valid
 from pydantic.alias_generators import to_camel
 
 from .catalog import Strictness
-from .credentials.credentials import Credentials, fault_in, stripped, without_scheme
+from .credentials.credentials import Credentials, fault_in, strip_key, without_scheme
 from .credentials.keyfiles import is_placeholder, profile_keys, profiles, warn_of_readers
 from .limits import DEFAULT_JITTER_S
 from .model.config_values import (
@@ -275,7 +275,7 @@ class Config(Section):
         if self.backend == "relay":
             return self._relay_key()
         keys = self.tencent_cloud
-        secret_id, secret_key = stripped(SecretStr(keys.secret_id)), stripped(keys.secret_key)
+        secret_id, secret_key = strip_key(SecretStr(keys.secret_id)), strip_key(keys.secret_key)
         places = ""
         if is_placeholder(secret_id) and is_placeholder(secret_key):
             found = profile_keys(home, stacklevel=2)
@@ -292,7 +292,7 @@ class Config(Section):
                     f"{self._source}: tencentCloud.{name} is {what}: put your key there, or set ${variable}{places} "
                     "(keys: https://console.cloud.tencent.com/cam/capi)"
                 )
-        token = stripped(keys.token or SecretStr(""))
+        token = strip_key(keys.token or SecretStr(""))
         self._check_key("tencentCloud", "secretId", secret_id)
         self._check_key("tencentCloud", "secretKey", secret_key)
         self._check_key("tencentCloud", "token", token)

@@ -1,4 +1,4 @@
-"""The documented abilities of models, and what a request breaks of them. Pure, but for what has been warned about."""
+"""The documented abilities of models, and the check of a request against them. Pure, but for the memory of warnings."""
 
 from .facts import Fact, Model, ModelKind, Source
 from .judging import CatalogWarning, Strictness, judge

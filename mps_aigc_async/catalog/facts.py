@@ -1,7 +1,7 @@
-"""The words of the catalog: what a model accepts in a field, for which versions, and when.
+"""The vocabulary of the catalog: the values that a model accepts in a field, for which versions, and when.
 
-A request is looked at as a flat mapping, field → what is asked (`rules.asked_by`). A fact speaks of one such field.
-What no fact speaks of is open, and is never judged.
+The facts look at a request as a flat mapping, field → value (`rules.flatten`). A fact is about one field. A field
+without a fact is open and is never judged.
 """
 
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 ModelKind = Literal["image", "video", "audio"]
-Asked = Mapping[str, object]
-"""What a request sets. Counts stand for lists, lengths for texts, True for what is given at all."""
+FlatRequest = Mapping[str, object]
+"""The fields that a request sets. A count stands for a list, a length for a prompt, "given" for a frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The document a fact was read in, and its date."""
+    """The document that states a fact, and its date."""
 
     title: str
     date: str
@@ -24,17 +24,17 @@ class Source:
         return f"{self.title}, {self.date}"
 
 
-# --- what is accepted -------------------------------------------------------------------------------------------------
+# --- accepted values --------------------------------------------------------------------------------------------------
 
 
 class Accepted(Protocol):
-    """The values that a field may have; its `str` says them."""
+    """The values that a field may have; `str` lists them in words."""
 
     def takes(self, value: object) -> bool: ...
 
 
 class OneOf:
-    """One of a few values. Letter case is no difference: nothing says whether the service minds it.
+    """A short list of values. Letter case is ignored: no document says whether the service minds it.
 
     >>> str(OneOf("720P", "1080P", "4K")), OneOf("720P").takes("720p"), str(OneOf(5, 10, unit=" s"))
     ('720P, 1080P or 4K', True, '5 or 10 s')
@@ -47,11 +47,11 @@ class OneOf:
         self._unit = unit
 
     def takes(self, value: object) -> bool:
-        return folded(value) in {folded(known) for known in self.values}
+        return fold_case(value) in {fold_case(entry) for entry in self.values}
 
     def __str__(self) -> str:
-        *others, last = (str(value) for value in self.values)
-        return (f"{', '.join(others)} or {last}" if others else last) + self._unit
+        *first, last = (str(value) for value in self.values)
+        return (f"{', '.join(first)} or {last}" if first else last) + self._unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """Width and height: each of them within `side`, their product within `area`.
+    """Width and height in pixels: each within `side`, their product within `area`.
 
     >>> str(Pixels(side=(512, 2048), area=(0, 1048576)))
     'sides of 512 to 2048 and at most 1048576 pixels in all'
@@ -87,7 +87,7 @@ class Pixels:
     def takes(self, value: object) -> bool:
         match value:
             case (int(width), int(height)):
-                sides_fit = self.side is None or all(self.side[0] <= one <= self.side[1] for one in (width, height))
+                sides_fit = self.side is None or all(self.side[0] <= edge <= self.side[1] for edge in (width, height))
                 return sides_fit and (self.area is None or self.area[0] <= width * height <= self.area[1])
         return False
 
@@ -118,29 +118,29 @@ class _Anything:
 
 
 NOTHING: Accepted = _Nothing()
-"""The field is not to be given."""
+"""The field must not be set."""
 ANYTHING: Accepted = _Anything()
-"""The field may be given, and the documents do not say with which values."""
+"""The field may be set; the documents list no values."""
 
 
-# --- when it holds ----------------------------------------------------------------------------------------------------
+# --- conditions of a fact ---------------------------------------------------------------------------------------------
 
 
 class Condition(Protocol):
-    """Whether a fact holds for a request; its `str` follows what is accepted."""
+    """Whether a fact holds for a request; in a message, its `str` follows the accepted values."""
 
-    def holds(self, asked: Asked) -> bool: ...
+    def holds(self, request: FlatRequest) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Any of these fields is given."""
+    """At least one of these fields is set."""
 
     fields: tuple[str, ...]
     words: str
 
-    def holds(self, asked: Asked) -> bool:
-        return any(field in asked for field in self.fields)
+    def holds(self, request: FlatRequest) -> bool:
+        return any(field in request for field in self.fields)
 
     def __str__(self) -> str:
         return self.words
@@ -154,8 +154,8 @@ class Unless:
     values: tuple[str, ...]
     words: str
 
-    def holds(self, asked: Asked) -> bool:
-        return folded(asked.get(self.field)) not in {folded(value) for value in self.values}
+    def holds(self, request: FlatRequest) -> bool:
+        return fold_case(request.get(self.field)) not in {fold_case(value) for value in self.values}
 
     def __str__(self) -> str:
         return self.words
@@ -166,38 +166,38 @@ class Unless:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What a field accepts. Of the facts about one field the last that holds counts."""
+    """The values that one field accepts. If several facts about a field hold, the last one counts."""
 
     field: str
     accepts: Accepted
     default: str | int | None = None
-    """What the service takes where the field is not given."""
+    """The service's value for a request that does not set the field."""
     versions: tuple[str, ...] = ()
-    """The model's versions it is true of; all of them where none is named."""
+    """The versions of the model for which the fact is true; empty for all versions."""
     when: Condition | None = None
     source: Source | None = None
-    """Where it differs from the model's."""
+    """The fact's own source, if it is not the model's."""
 
     @property
     def words(self) -> str:
-        """What is accepted, and when."""
+        """The accepted values and the condition."""
         return f"{self.accepts} {self.when}" if self.when else str(self.accepts)
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model for one kind of task."""
+    """A model, for one kind of task."""
 
     kind: ModelKind
     name: str
-    """As the documents spell it; letter case is no difference."""
+    """The spelling of the documents; letter case is ignored."""
     versions: tuple[str, ...]
-    """Those documented. A request that names another is not judged."""
+    """The documented versions. A request for another version is not judged."""
     source: Source
     facts: tuple[Fact, ...] = ()
-    """They stand before those of `KIND_WIDE`."""
+    """Facts that override those of `KIND_WIDE`."""
 
 
-def folded(value: object) -> object:
-    """The value, alike in all its spellings of letter case."""
+def fold_case(value: object) -> object:
+    """Make values equal that differ in letter case alone."""
     return value.casefold() if isinstance(value, str) else value

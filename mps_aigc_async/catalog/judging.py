@@ -1,4 +1,4 @@
-"""What becomes of a request's findings: refused, warned about, or not looked for."""
+"""The consequence of a request's findings: refuse it, warn, or do not check."""
 
 import warnings
 from typing import Final, Literal
@@ -8,34 +8,35 @@ from ..model.plain_text import visible_line
 from .rules import findings
 
 Strictness = Literal["strict", "warn", "off"]
-"""`strict` refuses, `warn` warns once for each finding, `off` does not look."""
+"""`strict` refuses the request, `warn` warns once for each finding, `off` does not check."""
 
-MOST_TOLD: Final = 1000
-"""Different findings that a process warns about: what nobody reads any more must not fill the memory of a server."""
+MOST_WARNINGS: Final = 1000
+"""Different findings that a process warns about. A bound, because each text stays in the memory of a long-lived
+server."""
 
 
 class CatalogWarning(UserWarning):
-    """The documents say that a model cannot serve a request; it is sent all the same."""
+    """The documents say that a model cannot serve a request; the request is sent all the same."""
 
 
-_told: Final[set[str]] = set()
+_warnings_given: Final[set[str]] = set()
 
 
 def judge(request: object, strictness: Strictness) -> None:
-    """Refuse or warn, once in a process for each text. Raises InvalidRequest.
+    """Refuse a request that breaks the documents, or warn, once in a process for each text. Raises InvalidRequest.
 
-    Where the warning is made an error by a filter of the user's, the request is refused as well: in the middle of a
-    batch it concerns this request alone.
+    A user's filter may turn the warning into an error. The request is then refused too, so that the error concerns
+    this request alone and not the batch around it.
     """
-    found = [] if strictness == "off" else [visible_line(str(finding)) for finding in findings(request)]
-    if found and strictness == "strict":
-        raise InvalidRequest(f'{"; ".join(found)}; `"catalog": "warn"` in the config sends it all the same')
-    for text in found:
-        if text in _told or len(_told) >= MOST_TOLD:
+    texts = [] if strictness == "off" else [visible_line(str(finding)) for finding in findings(request)]
+    if texts and strictness == "strict":
+        raise InvalidRequest(f'{"; ".join(texts)}; `"catalog": "warn"` in the config sends it all the same')
+    for text in texts:
+        if text in _warnings_given or len(_warnings_given) >= MOST_WARNINGS:
             continue
         try:
-            # No line of the user's is to be pointed at: most requests are judged in tasks of our own.
+            # The warning cannot point at a line of the user's: most requests are judged in the client's own tasks.
             warnings.warn(text, CatalogWarning, stacklevel=2)
         except CatalogWarning:
             raise InvalidRequest(text) from None
-        _told.add(text)
+        _warnings_given.add(text)

@@ -1,17 +1,18 @@
-"""The documented models, as data. To add one is to add an entry.
+"""The documented models, as data. To add a model, add an entry.
 
-Left open, because the documents do not say it, or say it in two ways:
-- which models take a first frame, subjects, reference audio, background music or a watermark ("some models");
+Some points stay open, because the documents do not state them or contradict each other:
+- the models that accept a first frame, subjects, reference audio, background music or a watermark ("some models");
 - more than one output image: "at present 1 by default";
-- durations of Hunyuan's and Mingmou's videos, resolutions and ratios of those and wand-vega's, ratios of Hunyuan's,
-  Qwen's, wand-vega's, GEM's and Jimeng's images: no list has them, and the guide's console does offer Hunyuan's 1:1;
-- Hailuo's 10 seconds outside of its "std" mode, and what else depends on modes within `additional_parameters`;
-- which versions of Kling make sound: the API says Kling, the guide "such as 3.0". Sound for H2: the API's list does not
-  have it, the guide's console offers it;
-- 2K and 4K videos: some models' lists have 4K, and a note below the lists says that 2K and 4K can be had beside them;
-- ratios of Kling's videos from reference images: "text-to-video only" may be said of frames alone, as for the others;
-- what a scene (`scene_type`) takes: the lists are of the models without one;
-- one reference image for models that are not among those that take several.
+- durations of Hunyuan's and Mingmou's videos; resolutions and ratios of Hunyuan's, Mingmou's and wand-vega's videos;
+  ratios of Hunyuan's, Qwen's, wand-vega's, GEM's and Jimeng's images. No list has them; the guide's console does offer
+  1:1 for Hunyuan;
+- Hailuo's 10 seconds outside its "std" mode, and all else that depends on modes within `additional_parameters`;
+- the versions of Kling with sound: the API says Kling, the guide "such as 3.0". Sound for H2: the API's list lacks it,
+  the guide's console offers it;
+- 2K and 4K videos: some models' lists have 4K, and a note below the lists allows 2K and 4K beside the lists;
+- ratios of Kling's videos from reference images: "text-to-video only" may exclude frames alone, as for other models;
+- the fields of a scene (`scene_type`): the lists describe the models without a scene;
+- one reference image for models that are not listed as accepting several.
 """
 
 from collections.abc import Mapping
@@ -20,28 +21,28 @@ from typing import Final
 from .facts import ANYTHING, NOTHING, Between, Fact, Given, Model, ModelKind, OneOf, Pixels, Source, Unless
 
 SDK: Final = Source("official SDK 3.1.194", "2026-10")
-"""The parameters' descriptions of the Create… actions, MPS API 2019-06-12."""
+"""Descriptions of the parameters of the Create… actions, MPS API 2019-06-12."""
 GUIDE: Final = Source("AIGC guide", "2026-05-29")
 """「AIGC 创作接入教程」."""
 OLDER_API: Final = Source("CreateAigcImageTask's page", "2025-12-31")
-"""Has models that the newer list lacks."""
+"""A page with models that the newer list lacks."""
 
 WITH_FRAMES: Final = Given(("first_frame", "last_frame"), "with a first or last frame")
 WITH_VIDEO: Final = Given(("videos",), "with a reference video")
 EDITING: Final = Given(("base_videos",), "with a base video (the one to edit)")
 EDITING_BY_DEFAULT: Final = Given(("base_videos", "plain_videos"), "with a base video (the default refer_type)")
 WITHOUT_1080P: Final = Unless("resolution", ("1080P", "2K", "4K"), "unless the resolution is 1080P")
-"""The default is 720P. What 2K and 4K are made from is not said."""
+"""The default is 720P. The documents do not say from which resolution the service makes 2K and 4K."""
 
 _16_9, _WIDE_AND_TALL = ("16:9", "9:16", "1:1"), ("16:9", "9:16", "1:1", "4:3", "3:4")
 _IMAGE_RATIOS = OneOf(*_WIDE_AND_TALL, "3:2", "2:3", "21:9")
 _RESOLUTIONS = ("540P", "720P", "1080P", "2K", "4K")
 
 KIND_WIDE: Final[Mapping[ModelKind, tuple[Fact, ...]]] = {
-    # True of every model of the kind, where its own entry says nothing else of the field.
+    # True of every model of the kind whose own entry has no other fact about the field.
     "image": (
         Fact("prompt", Between(0, 1000, " characters"), source=GUIDE),
-        Fact("images", Between(0, 1), source=SDK),  # "one by default", and the models that take several
+        Fact("images", Between(0, 1), source=SDK),  # "one by default"; models with several have their own fact
         Fact("output_count", ANYTHING, default=1, source=SDK),
         Fact("output_format", OneOf("jpeg", "png"), source=SDK),
         Fact("resolution", OneOf("720P", "1080P", "2K", "4K"), source=SDK),
@@ -59,7 +60,7 @@ KIND_WIDE: Final[Mapping[ModelKind, tuple[Fact, ...]]] = {
     ),
     "audio": (
         Fact("prompt", Between(0, 2000, " characters"), source=SDK),
-        Fact("videos", NOTHING, source=SDK),  # "only some models", which follow
+        Fact("videos", NOTHING, source=SDK),  # "only some models": those below with their own fact
         Fact("scene_type", OneOf("music"), source=SDK),
     ),
 }
@@ -82,7 +83,7 @@ IMAGES: Final = (
         "Qwen",
         ("0925",),
         SDK,
-        # The document's own lower bound: it writes 512x512=261632, which is 511x512. The laxer one is judged.
+        # The document's lower bound is "512x512=261632", but 261632 is 511x512. The laxer number is the bound here.
         (Fact("additional_parameters.size", Pixels(area=(261632, 2048 * 2048)), versions=("0925",)),),
     ),
     Model(
@@ -196,7 +197,7 @@ VIDEOS: Final = (
             Fact("duration", Between(1, 10, " s"), default=5, versions=_VIDU_Q2),
             Fact("resolution", OneOf(*_RESOLUTIONS), default="720P"),
             Fact("aspect_ratio", OneOf(*_16_9), versions=_VIDU_Q3),
-            # "only q2" has 4:3 and 3:4: the version, or the family? Not judged for q2-pro and q2-turbo.
+            # "only q2" has 4:3 and 3:4: the version or the family? So q2-pro and q2-turbo may have them too.
             Fact("aspect_ratio", OneOf(*_WIDE_AND_TALL), versions=_VIDU_Q2),
             Fact("aspect_ratio", NOTHING, when=WITH_FRAMES),
             Fact("last_frame", ANYTHING, versions=("q2-pro", "q2-turbo", "q3-pro", "q3-turbo")),
@@ -252,7 +253,7 @@ AUDIOS: Final = (
         "EL",
         ("compose_v2", "sound_t2s_v2"),
         SDK,
-        # Music for a video. Its other version makes sounds, for which no scene is documented.
+        # Music for a video. The other version makes sounds; no document names a scene for sounds.
         (Fact("videos", ANYTHING), Fact("scene_type", ANYTHING, versions=("sound_t2s_v2",))),
     ),
     Model(
@@ -261,7 +262,7 @@ AUDIOS: Final = (
         ("song_8", "song_9", "song_9.5", "instrumental_8", "instrumental_9", "instrumental_9.5"),
         SDK,
     ),
-    # Not in the list of models, but named for a video's sound; its versions and scenes are not.
+    # Not in the list of models, but named for the sound of a video, without versions and scenes.
     Model("audio", "Kling", (), SDK, (Fact("videos", ANYTHING), Fact("scene_type", ANYTHING))),
 )
 

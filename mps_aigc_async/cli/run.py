@@ -136,7 +136,7 @@ def _ending(ledger: Path, tally: Tally, error: AigcError | None, *, interrupted:
 def _tell_unsaved(ledger: Path) -> int:
     """Tell of the results that are not saved; the number of jobs that are or may be paid for and are not saved."""
     with open_snapshot(ledger) as snapshot:
-        jobs, (_, urls_end), unreadable = snapshot.census(), snapshot.unsaved(), snapshot.unreadable()
+        jobs, (_, urls_end), unreadable = snapshot.census(), snapshot.unsaved_results(), snapshot.unreadable()
     tell_unsaved(jobs, "the same command again", urls_end)
     return paid_and_unsaved(jobs) + unreadable
 

@@ -46,7 +46,7 @@ def _of_ledger(target: Path) -> Exit:
         raise InvalidRequest(f"which {target}? Give its TaskId: mps-aigc status {target} 4-Aigc…")
     ledger = target if target.is_file() else target / LEDGER_FILE
     with open_snapshot(ledger) as snapshot:
-        jobs, (_, urls_end), unreadable = snapshot.census(), snapshot.unsaved(), snapshot.unreadable()
+        jobs, (_, urls_end), unreadable = snapshot.census(), snapshot.unsaved_results(), snapshot.unreadable()
     tell_census(jobs)
     at_service = of_state(jobs, JobState.SUBMITTED)
     if at_service:

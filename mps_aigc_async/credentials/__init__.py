@@ -1,1 +1,1 @@
-"""The keys of this moment, and the files and objects they come from."""
+"""Credentials: the present keys, their refresh, their files and the official SDK's objects, the masking of secrets."""

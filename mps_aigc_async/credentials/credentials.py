@@ -16,12 +16,12 @@ _QUOTES: Final = frozenset({'""', "''", "``", "“”", "‘’", "「」", "«�
 _BEARER: Final = re.compile(r"(?:authorization\s*:\s*)?bearer(?:\s+|$)", re.IGNORECASE)
 
 
-def stripped(secret: SecretStr) -> SecretStr:
-    """Without what a copied key brings along: blanks, line ends, invisible characters and quotes around it.
+def strip_key(secret: SecretStr) -> SecretStr:
+    """Remove blanks, line ends, invisible characters and quotes around a copied key.
 
-    A container's secret file often ends with a line's end, which no header can carry.
+    A container's secret file often ends with a line end, and no header can carry one.
 
-    >>> stripped(SecretStr(' "key"\\n')).get_secret_value()
+    >>> strip_key(SecretStr(' "key"\\n')).get_secret_value()
     'key'
     """
     text, before = secret.get_secret_value(), None
@@ -34,14 +34,14 @@ def stripped(secret: SecretStr) -> SecretStr:
 
 
 def without_scheme(secret: SecretStr) -> SecretStr:
-    """A bearer's key without the words before it: documents show it as `Authorization: Bearer KEY`."""
-    secret = stripped(secret)
-    return stripped(SecretStr(_BEARER.sub("", secret.get_secret_value(), count=1)))
+    """Remove the words before a bearer's key: documents show it as `Authorization: Bearer KEY`."""
+    secret = strip_key(secret)
+    return strip_key(SecretStr(_BEARER.sub("", secret.get_secret_value(), count=1)))
 
 
 def _trimmed(text: str) -> str:
-    odd = [at for at, char in enumerate(text) if not _is_invisible(char)]
-    return text[odd[0] : odd[-1] + 1] if odd else ""
+    visible = [at for at, char in enumerate(text) if not _is_invisible(char)]
+    return text[visible[0] : visible[-1] + 1] if visible else ""
 
 
 def _is_invisible(char: str) -> bool:
@@ -49,9 +49,9 @@ def _is_invisible(char: str) -> bool:
 
 
 def fault_in(secret: SecretStr) -> str:
-    """Why a text is no key, without showing it; empty for one that may be.
+    """The reason why a text cannot be a key, without the text itself; empty if it can be one.
 
-    Keys travel in HTTP headers, and a header that cannot be sent would look like a network's fault, time and again.
+    Keys travel in HTTP headers. A header that cannot be sent would look like a network fault, and be retried.
 
     >>> fault_in(SecretStr("two words"))
     'has a blank in it, and a key is printable ASCII without blanks: copy it again'
@@ -60,27 +60,27 @@ def fault_in(secret: SecretStr) -> str:
     if not odd:
         return ""
     if odd in "\r\n":
-        what = "a line end"
+        name = "a line end"
     elif odd.isspace():
-        what = "a blank"
+        name = "a blank"
     else:
-        what = "a control character" if ord(odd) < 0x80 else f"the character U+{ord(odd):04X}"
-    return f"has {what} in it, and a key is printable ASCII without blanks: copy it again"
+        name = "a control character" if ord(odd) < 0x80 else f"the character U+{ord(odd):04X}"
+    return f"has {name} in it, and a key is printable ASCII without blanks: copy it again"
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A key pair of Tencent Cloud, with the session token of temporary ones.
+    """A key pair of Tencent Cloud, with the session token if the keys are temporary.
 
-    Neither the SecretKey nor the token is in a repr, nor in a traceback that shows its variables. Raises ConfigError
-    for what no HTTP header can carry.
+    Neither the SecretKey nor the token appears in a repr or in a traceback that shows variables. Raises ConfigError for
+    a text that no HTTP header can carry.
     """
 
     secret_id: str
     secret_key: SecretStr
     token: SecretStr | None = None
     expires_at: datetime | None = field(default=None, repr=False, compare=False)
-    """When temporary ones end, with its zone; None if that is not known. Keys are the same whatever is known of it."""
+    """When temporary keys expire, with a time zone; None if unknown. Equality of credentials ignores it."""
 
     def __post_init__(self) -> None:
         faults = {
@@ -92,24 +92,24 @@ class Credentials:
             if fault:
                 raise ConfigError(f"{name} {fault}")
         if self.expires_at is not None and self.expires_at.utcoffset() is None:
-            # Taken for the local time, one of UTC would be hours off, and the keys be used past their end.
+            # Read as local time, a UTC time could be hours late: the keys would be used after they expired.
             raise ConfigError("expires_at names no time zone: write it as datetime.fromtimestamp(seconds, UTC)")
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The texts that must not be quoted: the SecretId too, which is half of a pair."""
+        """The texts that must not be quoted. The SecretId counts: it is half of a pair."""
         return (self.secret_id, *(secret.get_secret_value() for secret in (self.secret_key, self.token) if secret))
 
     @property
     def account(self) -> str:
-        """A name for the account of this key that may be written down: enough to tell two apart, not enough to use.
+        """A name for the key's account that may be stored: it tells two accounts apart and cannot sign anything.
 
         >>> Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE")).account
         'AKID…PLE#7a898e50'
         """
-        known = hashlib.sha256(self.secret_id.encode()).hexdigest()[:8]
-        return f"{self.secret_id[:4]}…{self.secret_id[-3:]}#{known}"
+        digest = hashlib.sha256(self.secret_id.encode()).hexdigest()[:8]
+        return f"{self.secret_id[:4]}…{self.secret_id[-3:]}#{digest}"
 
 
 CredentialSource = Callable[[], Awaitable[Credentials]]
-"""Gets new credentials, and never blocks the loop: `async def refresh() -> Credentials`."""
+"""Returns new credentials and never blocks the loop: `async def refresh() -> Credentials`."""

@@ -1,4 +1,4 @@
-"""Files that hold keys: the profile that the official tools share, and a warning of who can read one."""
+"""Files that hold keys: the profile that the official tools share, and a warning if everybody can read a file."""
 
 import configparser
 import os
@@ -13,48 +13,51 @@ from pydantic import SecretStr
 
 from ..model.errors import ConfigError
 from ..model.plain_text import visible_line
-from .credentials import Credentials, fault_in, stripped
+from .credentials import Credentials, fault_in, strip_key
 
 _PLACEHOLDER: Final = re.compile(r"^\s*$|^您的|^your[-_ ]|^<.*>$", re.IGNORECASE)
-"""What stands in examples where a key belongs: 「您的 SecretId」 in the guide."""
+"""Texts that examples have in the place of a key: 「您的 SecretId」 in the guide."""
 
 PROFILE: Final = Path(".tencentcloud", "credentials")
-"""In the user's home, and below /etc without its dot: where the official SDK's ProfileCredential looks (3.1.194,
-2026-10). It takes the first of the two that exists, reads its section [default], and knows no variable for another."""
+"""The profile's path below the user's home; below /etc it has no dot. The official SDK's ProfileCredential (3.1.194,
+2026-10) reads the section [default] of the first file that exists. No environment variable changes the path."""
 SYSTEM_PROFILE: Final = Path("/etc/tencentcloud/credentials")
 
 
 def is_placeholder(secret: SecretStr) -> bool:
-    """Whether nothing, or an example's text, stands where a key belongs."""
+    """Whether the text is empty or an example's placeholder."""
     return _PLACEHOLDER.search(secret.get_secret_value()) is not None
 
 
 def warn_of_readers(file: Path, secrets: Iterable[SecretStr], stacklevel: int) -> None:
-    """A key in a file that everybody can read is no secret on a machine that is shared."""
+    """Warn about a key in a file that every user of the machine can read."""
     if all(is_placeholder(secret) for secret in secrets):
         return
     if os.name == "posix" and file.stat().st_mode & stat.S_IROTH:
-        shown = visible_line(str(file))
+        name = visible_line(str(file))
         warnings.warn(
-            f"{shown} holds a key and can be read by everybody on this machine: chmod 600 {shown}, or keep the key in "
+            f"{name} holds a key and can be read by everybody on this machine: chmod 600 {name}, or keep the key in "
             "$TENCENTCLOUD_SECRET_KEY",
             stacklevel=stacklevel + 1,
         )
 
 
 def profiles(home: Path | None) -> tuple[Path, Path]:
-    """Where a profile is looked for, in this order; without `home`, in the user's own."""
-    # Not Path.home: that raises for a user without one, as containers have them.
-    return (Path(os.path.expanduser("~")) if home is None else home) / PROFILE, SYSTEM_PROFILE  # noqa: PTH111 — as said
+    """The paths of profiles, in the order of the search. `home` is the user's home folder by default."""
+    # Path.home raises for a user without a home folder, as in some containers.
+    folder = Path(os.path.expanduser("~")) if home is None else home  # noqa: PTH111 — see above
+    return folder / PROFILE, SYSTEM_PROFILE
 
 
 def profile_keys(home: Path | None, stacklevel: int = 1) -> Credentials | None:
-    """The keys of the official tools' profile, if there is one with both. Raises ConfigError for one that cannot be
-    read."""
+    """The keys of the official tools' profile; None without a file or without both keys.
+
+    Raises ConfigError for a file that cannot be read.
+    """
     file = next((file for file in profiles(home) if _exists(file)), None)
     if file is None:
         return None
-    section = {name: stripped(secret) for name, secret in _default_section(file).items()}
+    section = {name: strip_key(secret) for name, secret in _default_section(file).items()}
     secret_id, secret_key = section.get("secret_id", SecretStr("")), section.get("secret_key", SecretStr(""))
     token = section.get("token", SecretStr(""))
     warn_of_readers(file, (secret_key, token), stacklevel + 1)
@@ -67,12 +70,12 @@ def profile_keys(home: Path | None, stacklevel: int = 1) -> Credentials | None:
 
 
 def _exists(file: Path) -> bool:
-    """Path.exists raises for a folder that may not be looked into: there is none then, for the official SDK too."""
-    return os.path.exists(file)  # noqa: PTH110 — as said
+    """Whether there is a file, as the official SDK decides it: a folder without permission counts as empty."""
+    return os.path.exists(file)  # noqa: PTH110 — Path.exists raises for a folder without permission
 
 
 def _default_section(file: Path) -> dict[str, SecretStr]:
-    # No interpolation: as the official SDK reads it, a % stands for itself.
+    # No interpolation, as in the official SDK: a % is a plain character.
     profile, fault = configparser.ConfigParser(interpolation=None), ""
     try:
         with file.open(encoding="utf-8-sig") as lines:
@@ -81,7 +84,7 @@ def _default_section(file: Path) -> dict[str, SecretStr]:
         raise ConfigError(f"cannot read the keys in {file}: {error.strerror}") from error
     except (configparser.Error, UnicodeDecodeError):
         fault = "not INI: expected [default] with secret_id = … and secret_key = …"
-    if fault:  # raised out here, and without the parser's words: they hold the lines that it could not read
+    if fault:  # outside of the handler and without the parser's message: the message quotes the unreadable lines
         raise ConfigError(f"{file}: {fault}")
     if not profile.has_section("default"):
         return {}

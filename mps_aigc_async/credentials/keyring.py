@@ -1,10 +1,11 @@
-"""The credentials to sign with at this moment, and their refresh before they end.
+"""The present credentials, and their refresh before they expire.
 
-Nothing runs on a timer: a call that finds the present ones near their end starts the refresh, and goes on with them.
-There is one refresh at a time, and it belongs to the key ring: whichever caller is cancelled, it goes on.
+No timer runs. A call that finds the present credentials close to their expiry starts the refresh and signs with them.
+Only one refresh runs at a time. The refresh belongs to the key ring, so a cancelled caller does not stop it.
 
-Ends are judged by the service's time (`clock`). Where that is not known yet, or an end is not told, the service's
-refusal does the same work: what it refuses for its keys was certainly not accepted, and is sent again with fresh ones.
+Expiry is judged by the service's time (`clock`). If the service's time or the expiry is unknown, the service's refusal
+has the same effect: a call that is refused for its keys was certainly not accepted, so it is sent again with fresh
+keys.
 """
 
 import asyncio
@@ -22,82 +23,83 @@ from .masking import Mask
 _log: Final = logging.getLogger("mps_aigc_async")
 
 MARGIN_S: Final = 300.0
-"""Seconds before their end from which on keys are refreshed: time for several tries. It is also the clock's error that
-the service forgives ("Signature v3"), and when the official SDK renews a CVM role's keys. Of keys that live less than
-twice as long, half of what is left: else they would be refreshed all the time."""
+"""Refresh keys this many seconds before they expire: time for several tries. The service forgives a clock error of the
+same length ("Signature v3"), and the official SDK renews a CVM role's keys as early. Keys with less than twice this
+time left are refreshed after half of that time: otherwise every call would refresh them."""
 
 EARLY_S: Final = 5.0
-"""Seconds before their end from which on keys sign nothing more (a tenth of what is left, where that is less): what is
-signed waits up to a quarter of a second for its send time, then travels, and is judged when it arrives."""
+"""Stop signing with keys this many seconds before they expire, or a tenth of their remaining life if that is less. A
+signed request waits up to 0.25 s for its send time, then travels; the service judges it when it arrives."""
 
 UNKNOWN_END_S: Final = 240.0
-"""Keys whose source tells no end are asked for again this often: less than the 300 s that a CVM role's keys of the
-official SDK have left when it renews them. They never end by our clock: the service judges."""
+"""Seconds between two refreshes of keys without an expiry. The value is below 300 s, the time that a CVM role's keys
+have left when the official SDK renews them. Such keys never expire by this client's clock: the service judges."""
 
 REFRESH_S: Final = 60.0
-"""A refresh that takes longer has failed: as long as the official SDK gives one request (HttpProfile, 3.1.194)."""
+"""Seconds after which a refresh has failed: the official SDK's limit for one request (HttpProfile, 3.1.194)."""
 
 AGAIN_S: Final = 2.0
 AGAIN_MOST_S: Final = 60.0
-"""Seconds until a refresh that failed is tried again: doubled with each failure, up to this."""
+"""Seconds until a failed refresh is retried: doubled with each failure, up to AGAIN_MOST_S."""
 
 REFUSED_AGAIN_S: Final = 60.0
-"""Keys that the service refuses are refreshed at most this often: refused again, it is the account that is refused."""
+"""Fewest seconds between two refreshes of refused keys. A second refusal within this time counts as a refusal of the
+account."""
 
 MASKED: Final = 8
 """Latest credentials that are masked in texts from outside. A call lasts a minute, and keys live for at least one."""
 
 CODE: Final = "ClientError.CredentialRefresh"
-"""Of the error raised for keys that have ended: not the service's, so of the form of the official SDK's own."""
+"""The code of the error for expired keys. The service has no such code, so its form is that of the official SDK."""
 
 
 class KeyRing:
-    """Hands out the present credentials: fixed ones as they are, those of a source while they live."""
+    """Hands out the present credentials: fixed credentials for good, those of a source until they expire."""
 
-    def __init__(self, given: Credentials | CredentialSource, wall: Callable[[], float]) -> None:
+    def __init__(self, credentials: Credentials | CredentialSource, wall: Callable[[], float]) -> None:
         self._source: CredentialSource | None = None
         self._present: Credentials | None = None
         self._latest: tuple[Credentials, ...] = ()
         self.mask = Mask(())
-        """Hides the present credentials and the latest former ones in texts from outside: a call that is under way was
-        signed with some of them, and its answer may quote them."""
-        if isinstance(given, Credentials):
-            self._use(given)  # for good, whatever their end: the service judges
+        """Hides the present credentials and the latest former ones in texts from outside. A call under way was signed
+        with some of them, and its answer may quote them."""
+        if isinstance(credentials, Credentials):
+            self._use(credentials)  # for good, even after their expiry: the service judges
         else:
-            self._source = given
+            self._source = credentials
         self._wall = wall
         self._owner = TaskOwner()
         self._refreshing: asyncio.Task[None] | None = None
         self._refresh_at = -inf
         """When to refresh the present keys (Unix seconds), if they have an expiry."""
         self._ask_again_at = inf
-        """The same for keys without an expiry, on the loop's clock, so that no correction of the time lengthens the
-        wait."""
+        """When to refresh keys without an expiry (the loop's clock, so that no correction of the time lengthens the
+        wait)."""
         self._ends_at = inf
-        """From when on they sign nothing more (Unix seconds)."""
-        self._refused = False
-        """Whether the service has refused the present ones: they count as ended then."""
+        """When to stop signing with the present keys (Unix seconds)."""
+        self._is_refused = False
+        """Whether the service has refused the present keys: they then count as expired."""
         self._refused_again_at = -inf
         self._fault = ""
-        """Why the latest refresh failed."""
+        """The reason why the latest refresh failed."""
         self._failures = 0
-        """Refreshes failed in a row."""
+        """Failed refreshes in a row."""
         self._again_at = -inf
 
     def __repr__(self) -> str:
         return f"<KeyRing: {self._state()}>"
 
     async def current(self) -> Credentials:
-        """The credentials to sign with now. Waits for a refresh only if the present ones have ended.
+        """The credentials to sign with now. Waits for a refresh only if the present credentials have expired.
 
-        Raises AccountError if they have, and could not be refreshed.
+        Raises AccountError if that refresh fails.
         """
         if self._is_due():
             refreshing = self._refresh()
             if refreshing is not None and not self._is_live():
-                await asyncio.wait({refreshing})  # a caller that is cancelled here leaves the refresh alone
+                await asyncio.wait({refreshing})  # cancelling the caller here does not cancel the refresh
         if self._present is None or not self._is_live():
-            fault = self._fault or "the refresh was ended"
+            fault = self._fault or "the refresh was cancelled"
             raise AccountError(
                 CODE,
                 f"{self._state('ended')}, and the refresh failed: {fault}; nothing is sent until one succeeds",
@@ -105,37 +107,38 @@ class KeyRing:
             )
         return self._present
 
-    def refused(self, credentials: Credentials) -> bool:
-        """The service refused these. Whether other ones are there, or will be tried for: then it is no refusal yet."""
+    def report_refusal(self, credentials: Credentials) -> bool:
+        """Take note that the service refused these credentials. Return whether to send again with other ones, which
+        are there or will be fetched; False if the refusal counts."""
         if self._source is None:
             return False
-        if self._refused or credentials != self._present:
+        if self._is_refused or credentials != self._present:
             return True
         now = asyncio.get_running_loop().time()
         if now < self._refused_again_at:
             return False
-        self._refused, self._refused_again_at = True, now + REFUSED_AGAIN_S
+        self._is_refused, self._refused_again_at = True, now + REFUSED_AGAIN_S
         return True
 
     async def close(self) -> None:
-        """End a refresh that is under way."""
+        """Cancel a refresh that is under way."""
         await self._owner.close()
 
     def _is_live(self) -> bool:
         if self._source is None:
             return True
-        return self._present is not None and not self._refused and self._wall() < self._ends_at
+        return self._present is not None and not self._is_refused and self._wall() < self._ends_at
 
     def _is_due(self) -> bool:
         now = asyncio.get_running_loop().time()
-        due = self._refused or self._wall() >= self._refresh_at or now >= self._ask_again_at
+        due = self._is_refused or self._wall() >= self._refresh_at or now >= self._ask_again_at
         return self._source is not None and due
 
     def _state(self, verb: str = "end") -> str:
-        """Without a look at the clock: a repr may be asked for where there is none."""
+        """The state of the credentials in words. Needs no clock, since `repr` may be called without a loop."""
         if self._present is None:
             return "there are no credentials yet"
-        if self._refused:
+        if self._is_refused:
             return "the service refused the credentials"
         if self._present.expires_at is None:
             return "the credentials have no known end"
@@ -143,7 +146,7 @@ class KeyRing:
         return f"the credentials {verb} at {ends}"
 
     def _refresh(self) -> asyncio.Task[None] | None:
-        """The refresh under way, or a new one; None while the last one's failure is waited off."""
+        """The refresh under way, or a new one; None during the wait after a failure."""
         if self._refreshing is not None and not self._refreshing.done():
             return self._refreshing
         if asyncio.get_running_loop().time() < self._again_at or self._source is None:
@@ -162,8 +165,8 @@ class KeyRing:
             if task is not None and task.cancelling():
                 raise
             fault = "CancelledError"
-        except Exception as error:  # noqa: BLE001 — whatever a user's code raises
-            # Named, not shown, nor chained: the text of a stranger's exception may hold what it got.
+        except Exception as error:  # noqa: BLE001 — a user's code may raise any exception
+            # Only the class of a foreign exception is told, and the exception is not chained: its text may hold keys.
             fault = self.mask.text(error.message) if isinstance(error, AigcError) else type(error).__name__
             if deadline.expired():
                 fault = f"it took more than {REFRESH_S:g} s"
@@ -193,7 +196,7 @@ class KeyRing:
             ends = fresh.expires_at.timestamp()
             self._refresh_at = ends - min(MARGIN_S, (ends - now) / 2)
             self._ends_at = ends - min(EARLY_S, (ends - now) / 10)
-        self._refused = False
+        self._is_refused = False
         self._use(fresh)
         self._fault, self._failures, self._again_at = "", 0, -inf
 
@@ -209,7 +212,7 @@ class KeyRing:
         self._failures += 1
         self._fault, self._again_at = fault, asyncio.get_running_loop().time() + delay_s
         _log.warning(
-            "the credentials could not be refreshed (%s); %s; tried again in %.0f s at the earliest",
+            "the credentials could not be refreshed (%s); %s; retried in %.0f s at the earliest",
             fault,
             self._state("end" if self._is_live() else "ended"),
             delay_s,

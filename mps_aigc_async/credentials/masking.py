@@ -1,11 +1,11 @@
-"""Texts of strangers, made fit to be kept and shown: one line, without our secrets and without signatures.
+"""Texts from outside, made safe to store and show: one line, without the user's secrets and without signatures.
 
 A relay or a proxy may quote a request's headers in its answer, and the answer's texts go into errors, logs, events, the
-ledger and the report. So `Calls.attempt` masks every value and error that an answer or a transport gives it, and
-nothing above has to think of it.
+ledger and the report. So `Calls.attempt` masks every value and error that an answer or a transport gives it; the
+floors above need no masking of their own.
 
-A stranger's quotation may be cut, wrapped, escaped or encoded. So a secret is found by its pieces of WIDTH characters,
-in any letter case, in the text as it is, in Base64, and below percent, HTML and backslash escapes.
+The quotation may be cut, wrapped, escaped or encoded. So a secret is found by its pieces of WIDTH characters, in any
+letter case: in the plain text, in Base64, and below percent, HTML and backslash escapes.
 """
 
 import re
@@ -24,40 +24,42 @@ T = TypeVar("T")
 ErrorT = TypeVar("ErrorT", bound=AigcError)
 
 WIDTH: Final = 8
-"""Characters. A shorter secret is not masked: it is a test's, such as `key`, and would blank out ordinary words. A
-longer one is found by any piece of this length, so that no text shows more than 7 characters of it in a row."""
+"""Fewest characters of a secret that are masked. A shorter secret belongs to a test, such as `key`, and masking it
+would blank out ordinary words. A longer secret is found by any piece of this length, so that no text shows more than 7
+of its characters in a row."""
 
 ID_WIDTH: Final = 16
-"""The same of an id, which names a paid task or its file: masked, it is lost. It may share a word or the account's
-number with a key (`aigc-image`, 10 digits), and one that quotes a key shows more of it."""
+"""Fewest characters in a row that are masked in an id. An id names a paid task or its file and is useless once masked.
+An id may share a word or the account's number with a key (`aigc-image`, 10 digits); an id that quotes a key shares more
+characters."""
 
 MASK: Final = "***"
 
 MOST_KEPT: Final = 4000
-"""Most characters kept of one text: the services' messages have a few hundred, and a ledger's row is no place for a
-page of HTML."""
+"""Most characters of one text that are kept: the services' messages have a few hundred, and a ledger's row is no place
+for a page of HTML."""
 
 ESCAPED_MOST: Final = 3
-"""Layers of escapes that are looked below: an HTML page in a JSON text in a JSON text has three."""
+"""Most layers of escapes that are removed before the search: an HTML page in a JSON text in a JSON text has three."""
 
 _ESCAPED: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))")
 _URL: Final = re.compile(r"://[!#-&(-;=?-~]*")
-"""A URL from its host on. It is matched whole, and divided then: a pattern that looks for the query itself looks again
-from each `://`, and takes minutes for an answer full of them."""
+"""A URL from its host on. The pattern matches a whole URL, which is then divided. Trap: a pattern for the query itself
+starts again at each `://` and takes minutes for an answer full of them."""
 _QUERY: Final = re.compile(r"[?#].*")
-"""A URL's query and fragment, where signatures stand; its path stays."""
+"""A URL's query and fragment, the place of signatures; the path stays."""
 _USER: Final = re.compile(r"(://)[^/\s?#]*@")
-"""A URL's user name and password, which may have an `@` in it."""
+"""A URL's user name and password. A password may contain an `@`."""
 _SIGNED: Final = re.compile(r"(?:TC3-HMAC-SHA256\b.{0,400}?)?Signature=[0-9a-f]*", re.IGNORECASE)
-"""An Authorization header of the API 3.0, or what is left of one."""
+"""An Authorization header of the API 3.0, or the rest of a cut one."""
 _URL_FIELD: Final = re.compile(r"urls?$|^videos$")
-"""Names of the fields whose texts are URLs: values to fetch from, never changed."""
+"""Names of the fields whose texts are URLs. URLs are fetched, so they never change."""
 _ID_FIELD: Final = re.compile(r"ids?$|^twins$")
 """Names of the fields whose texts are ids."""
 
 
 def _encoded(secret: str) -> set[str]:
-    """The Base64 of a secret inside a longer text, without the characters at its ends that depend on its neighbours."""
+    """The Base64 forms of a secret inside a longer text, without the characters that depend on its neighbours."""
     raw = secret.encode(errors="surrogatepass")
     whole = {b64encode(bytes(offset) + raw).decode()[-(-4 * offset // 3) :].rstrip("=")[:-1] for offset in range(3)}
     return whole | {text.translate({ord("+"): "-", ord("/"): "_"}) for text in whole}
@@ -68,7 +70,7 @@ _BASE64: Final = re.compile(r"[A-Za-z0-9+/_=-]{12,}")
 
 
 def one_line(text: str) -> str:
-    """The text on one line, bounded, without characters that steer a terminal or cannot be seen.
+    """Put a text on one line, bounded, without invisible characters and without those that steer a terminal.
 
     >>> one_line("line\\r\\nfeed \\x1b[31mred \\u202egnp.exe")
     'line feed [31mred gnp.exe'
@@ -79,7 +81,7 @@ def one_line(text: str) -> str:
 
 
 class Mask:
-    """Hides some secrets wherever they stand.
+    """Hides secrets in texts, values and errors.
 
     >>> Mask(["sk-0123456789"]).text("Invalid key: Bearer sk-0123456789")
     'Invalid key: Bearer ***'
@@ -88,46 +90,46 @@ class Mask:
     __slots__ = ("_id_width", "_pieces")
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        masked = [secret for secret in secrets if len(secret) >= WIDTH]
-        texts = [form for secret in masked for form in (secret, *_encoded(secret))]
+        long_enough = [secret for secret in secrets if len(secret) >= WIDTH]
+        texts = [form for secret in long_enough for form in (secret, *_encoded(secret))]
         self._pieces = frozenset(piece for text in texts for piece in _pieces_of(text))
-        self._id_width = min([ID_WIDTH, *map(len, masked)])
+        self._id_width = min([ID_WIDTH, *map(len, long_enough)])
 
     def __repr__(self) -> str:
         return "<Mask>"
 
     def text(self, text: str, signature: str = "") -> str:
-        """A stranger's text, masked. `signature` is the one of the request that it answers."""
-        return self._masked(text, signature, WIDTH)
+        """Mask a text from outside. `signature` is the signature of the request that the text answers."""
+        return self._mask_text(text, signature, WIDTH)
 
-    def _masked(self, text: str, signature: str, width: int) -> str:
-        text = self._hidden(one_line(text), signature, width)
-        # An error's text has stand-ins already, where invisible characters parted a secret.
+    def _mask_text(self, text: str, signature: str, width: int) -> str:
+        text = self._hide(one_line(text), signature, width)
+        # An error's text already has stand-ins where invisible characters parted a secret.
         plain = _unescaped(text).replace(STAND_IN, "")
-        # Below its escapes it is for people as well; with the escapes it would still hold the secret.
-        if plain != text and (hidden := self._hidden(plain, signature, width)) != plain:
-            text = hidden
+        # If the unescaped text holds a secret, the result is the unescaped one: people can read it as well.
+        if plain != text and (masked_plain := self._hide(plain, signature, width)) != plain:
+            text = masked_plain
         return _USER.sub(r"\1", _URL.sub(_without_query, text)) if "://" in text else text
 
     def value(self, value: T, signature: str = "") -> T:
-        """A decoded answer with its texts masked, its URLs as they are. A plain dict, which is a raw answer that the
-        user asked for, is returned as it is."""
+        """Mask the texts of a decoded answer, without its URLs. A plain dict is returned unchanged: it is a raw answer
+        that the user asked for."""
         if not is_dataclass(value) or isinstance(value, type):
             return value
-        changed: dict[str, object] = {}
+        changes: dict[str, object] = {}
         for name in _masked_fields(type(value)):
             before: object = getattr(value, name)
             width = self._id_width if _ID_FIELD.search(name) else WIDTH
             if before and (after := self._inner(before, signature, width)) != before:
-                changed[name] = after
-        return cast("T", replace(cast("Any", value), **changed)) if changed else value
+                changes[name] = after
+        return cast("T", replace(cast("Any", value), **changes)) if changes else value
 
     def error(self, error: ErrorT, signature: str = "") -> ErrorT:
-        """The same error with its texts masked, and without the chain and the frames that lead to it: these hold the
-        answer, or a foreign exception that may quote the request."""
-        for name, known in vars(error).items():
-            if isinstance(known, str) and name not in ("job_id", "action"):
-                setattr(error, name, self.text(known, signature))
+        """Mask the texts of an error, and remove its chain and its frames: they hold the answer, or a foreign exception
+        that may quote the request."""
+        for name, attribute in vars(error).items():
+            if isinstance(attribute, str) and name not in ("job_id", "action"):
+                setattr(error, name, self.text(attribute, signature))
         error.args = tuple(
             self.text(arg, signature) if isinstance(arg, str) else type(arg).__name__ for arg in error.args
         )
@@ -138,17 +140,17 @@ class Mask:
 
     def _inner(self, value: object, signature: str, width: int) -> object:
         if isinstance(value, str):
-            return self._masked(value, signature, width)
+            return self._mask_text(value, signature, width)
         if isinstance(value, tuple):
             return tuple(self._inner(item, signature, width) for item in value)
         if isinstance(value, dict):
-            # An id that had to be masked names nothing any more.
+            # A masked id names nothing any more, so its entry is dropped.
             return {
                 key: item for key, item in value.items() if self._inner((key, item), signature, width) == (key, item)
             }
         return self.value(value, signature)
 
-    def _hidden(self, text: str, signature: str, width: int) -> str:
+    def _hide(self, text: str, signature: str, width: int) -> str:
         if len(text) < WIDTH:
             return text
         if "=" in text:
@@ -158,8 +160,8 @@ class Mask:
         low, pieces = _lowered(text), self._pieces
         if any(signature[at : at + WIDTH] in low for at in range(0, len(signature), WIDTH)):
             pieces |= _pieces_of(signature)
-        found = [at for at in range(len(low) - WIDTH + 1) if low[at : at + WIDTH] in pieces]
-        return _without(text, _in_runs(found, width)) if found else text
+        places = [at for at in range(len(low) - WIDTH + 1) if low[at : at + WIDTH] in pieces]
+        return _without(text, _in_runs(places, width)) if places else text
 
 
 @cache
@@ -172,23 +174,23 @@ def _pieces_of(secret: str) -> set[str]:
     return {low[at : at + WIDTH] for at in range(len(low) - WIDTH + 1)}
 
 
-def _in_runs(found: list[int], width: int) -> list[int]:
-    """The places of those pieces that make up at least `width` characters in a row."""
+def _in_runs(places: list[int], width: int) -> list[int]:
+    """The places of the pieces that form at least `width` characters in a row."""
     if width == WIDTH:
-        return found
-    places = set(found)
-    first = [at for at in found if places.issuperset(range(at, at + width - WIDTH + 1))]
+        return places
+    every = set(places)
+    first = [at for at in places if every.issuperset(range(at, at + width - WIDTH + 1))]
     return sorted({at + more for at in first for more in range(width - WIDTH + 1)})
 
 
-def _without(text: str, found: list[int]) -> str:
-    """The text with MASK in place of the pieces that begin at these places."""
-    kept, end = "", 0
-    for start in found:
-        if start > end or not kept:
-            kept += text[end:start] + MASK
+def _without(text: str, places: list[int]) -> str:
+    """Put MASK in place of the pieces that begin at these places."""
+    result, end = "", 0
+    for start in places:
+        if start > end or not result:
+            result += text[end:start] + MASK
         end = start + WIDTH
-    return kept + text[end:]
+    return result + text[end:]
 
 
 def _without_query(url: re.Match[str]) -> str:
@@ -196,12 +198,12 @@ def _without_query(url: re.Match[str]) -> str:
 
 
 def _lowered(text: str) -> str:
-    """In lower case, with every character at its place: `İ` is the only one that becomes two."""
+    """The text in lower case, each character at its place: only `İ` would become two characters."""
     return text.replace("\u0130", "I").lower()
 
 
 def _unescaped(text: str) -> str:
-    """The text below its percent, HTML and backslash escapes."""
+    """The text without its percent, HTML and backslash escapes."""
     for _ in range(ESCAPED_MOST):
         if not any(mark in text for mark in "%&\\"):
             break

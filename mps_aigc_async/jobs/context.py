@@ -57,13 +57,13 @@ class JobContext:
 
     def patience(self, job: JobRecord) -> Patience:
         """The wait for the job's task from now on: a resumed job gets the full time again."""
-        off_peak = bool(job.sent().get("off_peak"))
+        off_peak = bool(job.sent_fields().get("off_peak"))
         return Patience.of(self.waits.running_s[job.kind], self.waits.queue_s, off_peak=off_peak)
 
     def bucket(self, job: JobRecord) -> str:
         """The user's bucket that the job's results should be in: the request's, else the config's; empty if none. The
         URLs tell whether they are."""
-        own = job.sent().get("store")
+        own = job.sent_fields().get("store")
         if isinstance(own, dict):
             return str(own.get("bucket") or "")
         return self.store.bucket if self.store is not None else ""

@@ -29,7 +29,7 @@ def as_first_sent(job: JobRecord, now: Step) -> Step | None:
     other content would make it another request. A difference is logged.
     """
     try:
-        first = step_of(job.kind, job.sent())
+        first = step_of(job.kind, job.sent_fields())
     except (InvalidRequest, LedgerError) as error:
         _log.warning("%s cannot be sent again as it was sent first: %s", job.job_id, error)
         return None

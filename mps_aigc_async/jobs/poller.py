@@ -144,7 +144,7 @@ class Poller:
         """Tell the tempo of an end, if it was asked about when that was due: of a task that ended while nobody could
         ask, as before it was resumed or in an outage, too little is known."""
         if watch.birth is not None and poll_at - watch.due <= self._spacing_s(watch.kind):
-            self._tempo.ended(watch.cohort, after=watch.last_age, by=answer_at - watch.birth)
+            self._tempo.record_end(watch.cohort, after=watch.last_age, by=answer_at - watch.birth)
 
     def _queue(self, kind: Kind) -> DueQueue:
         if kind not in self._queues:
@@ -222,7 +222,7 @@ class Poller:
         self._is_cut_off = False
         watch.word, watch.message = status.word, status.message
         if status.known:
-            watch.deadline.polled(status.state, now)
+            watch.deadline.update(status.state, now)
         if not status.explains_no_result:
             watch.empty_since = None
         elif watch.empty_since is None:

@@ -78,5 +78,5 @@ _registries: WeakKeyDictionary[object, JobRegistry] = WeakKeyDictionary()
 
 def registry_of(ledger: Ledger) -> JobRegistry:
     """The registry of an opened ledger, for as long as that is open."""
-    file = ledger.opened if isinstance(ledger, SharedLedger) else ledger
+    file = ledger.sqlite if isinstance(ledger, SharedLedger) else ledger
     return _registries.setdefault(file, JobRegistry())

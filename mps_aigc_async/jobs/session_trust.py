@@ -105,4 +105,4 @@ class SessionTrust:
 
 def _scope(job: JobRecord) -> str:
     """The creates that a proof by this job is good for."""
-    return f"{REFUSED}{job.kind} {job.sent().get('model_name') or ''}".rstrip()
+    return f"{REFUSED}{job.kind} {job.sent_fields().get('model_name') or ''}".rstrip()

@@ -23,7 +23,7 @@ from .schema import COLUMNS, Row, to_row
 _log: Final = logging.getLogger("mps_aigc_async")
 
 _PUT: Final = (
-    f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608 — our own names
+    f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608 — constant column names
     f"ON CONFLICT (job_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
 )
 
@@ -35,11 +35,11 @@ WARN_EVERY_S: Final = 60.0
 """Seconds between two warnings while commits fail."""
 
 LAST_TRY_S: Final = 3.0
-"""Seconds for which a failing commit is retried once the ledger is closing: the user waits for it."""
+"""Seconds of retries of a failing commit once the ledger is closing: the user waits for the end."""
 
 CHECKPOINT_S: Final = 2.5
-"""Seconds from a commit until its rows are copied from the `-wal` into the ledger file: losing the `-wal` loses no more
-than this. A checkpoint has two syncs; every 2.5 s they cost 1% of a disk that syncs in 10 ms."""
+"""Seconds from a commit until its rows are copied from the `-wal` into the ledger file: a lost `-wal` costs the rows of
+this time at most. A checkpoint has two syncs; every 2.5 s they cost 1% of a disk that syncs in 10 ms."""
 
 _CAN_PASS: Final = frozenset(
     {
@@ -50,7 +50,7 @@ _CAN_PASS: Final = frozenset(
 )  # fmt: skip
 """SQLite's result codes that a retry may cure (sqlite.org/rescode.html, 2026-11)."""
 
-_ONE_ROWS: Final = frozenset(
+_FAULTS_OF_ROW: Final = frozenset(
     {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}
 )
 """Result codes that concern only the row being written."""
@@ -69,7 +69,9 @@ def is_fault_of_row(error: Exception) -> bool:
     if not isinstance(error, sqlite3.Error):
         return isinstance(error, _UNWRITABLE)
     code = _code(error)
-    return code in _ONE_ROWS or (code is None and isinstance(error, sqlite3.InterfaceError | sqlite3.ProgrammingError))
+    return code in _FAULTS_OF_ROW or (
+        code is None and isinstance(error, sqlite3.InterfaceError | sqlite3.ProgrammingError)
+    )
 
 
 def _code(error: sqlite3.Error) -> int | None:
@@ -88,17 +90,17 @@ class Commits:
         self._writing: dict[str, JobRecord] = {}
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._turn = asyncio.Lock()
-        """Held by a transaction: the connection has one at a time."""
+        """The lock of a transaction: the connection has one at a time."""
         self._task: asyncio.Task[None] | None = None
         self._checkpoint: asyncio.Task[None] | None = None
-        self._uncopied = False
-        """Whether the `-wal` has commits that the ledger file does not have."""
+        self._needs_checkpoint = False
+        """Whether the `-wal` has commits that the ledger file lacks."""
         self._give_up_at = inf
         """When to stop retrying a failing commit (on the loop's clock)."""
-        self._hurried = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._warn_at = 0.0
         self._failures = 0
-        self._closed = False
+        self._is_closed = False
 
     def latest(self, job_id: str) -> JobRecord | None:
         """The job's row, if one is waiting or being written."""
@@ -113,11 +115,11 @@ class Commits:
         return next((job for job in self.waiting().values() if job.task_id == task_id), None)
 
     def add(self, job: JobRecord) -> asyncio.Future[None]:
-        """Write a row with the next commit; the future ends when this row, or a newer one of the job, is on the disk.
+        """Write a row with the next commit. The future ends when this row, or a newer row of the job, is on the disk.
 
-        It ends with LedgerError if the row cannot be written. Cancelling the future does not take the row back.
+        The future raises LedgerError if the row cannot be written. Cancelling the future does not take the row back.
         """
-        if self._closed:
+        if self._is_closed:
             raise LedgerError(f"cannot write the ledger {self._ledger}: it is closed")
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending[job.job_id] = job
@@ -126,8 +128,8 @@ class Commits:
         return waiter
 
     async def execute(self, statement: str, values: tuple[str, ...]) -> None:
-        """A statement of its own, between two commits; on the disk when this returns. Raises LedgerError."""
-        if self._closed:
+        """Run a statement on its own, between two commits; on the disk when this returns. Raises LedgerError."""
+        if self._is_closed:
             raise LedgerError(f"cannot write the ledger {self._ledger}: it is closed")
         async with self._turn:
             try:
@@ -144,40 +146,40 @@ class Commits:
         """Retry a failing commit for a few more seconds only: the ledger is closing."""
         if self._give_up_at == inf:
             self._give_up_at = asyncio.get_running_loop().time() + LAST_TRY_S
-            self._hurried.set()
+            self._hurry.set()
 
     async def close(self) -> None:
-        """Finish the writing, or give it up after LAST_TRY_S. The caller closes the connection."""
+        """Finish the writing, or give up after LAST_TRY_S. The caller closes the connection."""
         self.hurry()
         try:
-            while self._pending or self._writing:  # a loop that ends cancels its tasks, and this one's with them
+            while self._pending or self._writing:  # a loop that ends cancels its tasks, the commit's too
                 await asyncio.wait({self._begin()})
         finally:
-            self._closed = True
+            self._is_closed = True
             if self._task is None or self._task.done():
                 self._give_up()
-            else:  # it is being cancelled as well, and puts its rows back first
+            else:  # the task is being cancelled as well and puts its rows back first
                 self._task.add_done_callback(lambda _: self._give_up())
             if self._checkpoint is not None:
                 self._checkpoint.cancel()
                 await asyncio.wait({self._checkpoint})
 
     async def close_elsewhere(self) -> None:
-        """Write the rows that a loop has left which ended without closing the ledger. Call this from another loop.
+        """Write the rows left by a loop that ended without closing the ledger. Call this from another loop.
 
-        Not an intent: nobody was told that it is on the disk, so its create was not sent.
+        Intents are dropped: `put` has not returned for them, so their creates were not sent.
         """
-        left = {job_id: job for job_id, job in self.waiting().items() if job.state is not JobState.INTENT}
-        self._closed, self._writing, self._pending, self._waiters = True, {}, {}, {}
+        rest = {job_id: job for job_id, job in self.waiting().items() if job.state is not JobState.INTENT}
+        self._is_closed, self._writing, self._pending, self._waiters = True, {}, {}, {}
         with suppress(sqlite3.Error, ValueError):  # a transaction may be open, and its rows are written again
             await self._database.execute("ROLLBACK")
         try:
-            refused = await self._write(left) if left else {}
-        except Exception as error:  # noqa: BLE001 — of any class: the TaskIds must be told
-            self._fail(left, {}, error)
+            refusals = await self._write(rest) if rest else {}
+        except Exception as error:  # noqa: BLE001 — for errors of any class the TaskIds must be logged
+            self._fail(rest, {}, error)
         else:
-            for job_id, reason in refused.items():
-                self._fail({job_id: left[job_id]}, {}, reason)
+            for job_id, reason in refusals.items():
+                self._fail({job_id: rest[job_id]}, {}, reason)
 
     def _give_up(self) -> None:
         """Fail the callers of the rows that no commit will write."""
@@ -188,7 +190,7 @@ class Commits:
     # --- commits ------------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        """Commit until nothing waits. Cancelled, it leaves its rows to the next one."""
+        """Commit until no row waits. On cancellation, leave the rows to the next task."""
         try:
             while self._pending:
                 await self._commit()
@@ -200,19 +202,19 @@ class Commits:
         waiters, self._waiters = self._waiters, {}
         try:
             async with self._turn:
-                refused = await self._write(self._writing)
+                refusals = await self._write(self._writing)
         except asyncio.CancelledError:
             self._put_back(waiters)
             raise
-        except Exception as error:  # noqa: BLE001 — whoever waits must hear of it, or waits for ever
+        except Exception as error:  # noqa: BLE001 — callers must get an error of any class, or they wait for ever
             if is_temporary(error) and asyncio.get_running_loop().time() < self._give_up_at:
                 self._put_back(waiters)
                 await self._pause(error)
             else:
                 self._fail(self._writing, waiters, error)
         else:
-            self._written()
-            for job_id, reason in refused.items():
+            self._after_commit()
+            for job_id, reason in refusals.items():
                 self._fail({job_id: self._writing[job_id]}, {job_id: waiters.pop(job_id)}, reason)
             _end(waiter for group in waiters.values() for waiter in group)
         self._writing = {}
@@ -235,18 +237,18 @@ class Commits:
             )
         delay_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2.0 ** min(self._failures, 10))
         self._failures += 1
-        if self._hurried.is_set():
+        if self._hurry.is_set():
             await asyncio.sleep(RETRY_FIRST_S)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(delay_s):
-                await self._hurried.wait()
+                await self._hurry.wait()
 
-    def _written(self) -> None:
+    def _after_commit(self) -> None:
         if self._failures:
             self._failures = 0
             _log.warning("the ledger %s can be written again; nothing was lost", self._ledger)
-        self._uncopied = True
+        self._needs_checkpoint = True
         if self._checkpoint is None or self._checkpoint.done():
             self._checkpoint = asyncio.create_task(self._checkpoint_later(), name="ledger checkpoint")
 
@@ -256,27 +258,27 @@ class Commits:
         waiters: Mapping[str, list[asyncio.Future[None]]],
         error: BaseException,
     ) -> None:
-        """Fail the callers that wait for these rows, and log the TaskIds, which may be in no ledger now."""
+        """Fail the callers that wait for these rows, and log the TaskIds: the ledger may lack them now."""
         reason = f"cannot write the ledger {self._ledger}: {error}"
         if tasks := [f"{job.task_id} ({job.job_id})" for job in jobs.values() if job.task_id is not None]:
             _log.error("%s; the ledger may lack the latest state of these tasks: %s", reason, ", ".join(tasks))
         for group in waiters.values():
             for waiter in group:
                 if not waiter.done():
-                    waiter.set_exception(LedgerError(reason))  # one error a caller: each adds its own ids
+                    waiter.set_exception(LedgerError(reason))  # a new error for each caller, which adds its own ids
                     waiter.exception()  # marks it as retrieved, in case its caller is being cancelled
 
     async def _write(self, jobs: Mapping[str, JobRecord]) -> Mapping[str, Exception]:
-        """Commit the rows; return the errors of those that are themselves at fault.
+        """Commit the rows; return the errors of single rows, by the job's id.
 
         Raises an error that concerns all rows.
         """
-        rows, refused = dict[str, Row](), dict[str, Exception]()
+        rows, refusals = dict[str, Row](), dict[str, Exception]()
         for job_id, job in jobs.items():
             try:
                 rows[job_id] = to_row(job)
             except _UNWRITABLE as error:
-                refused[job_id] = error
+                refusals[job_id] = error
         try:
             await self._database.execute("BEGIN IMMEDIATE")
             try:
@@ -286,40 +288,40 @@ class Commits:
                     raise
                 await self._database.execute("ROLLBACK")
                 await self._database.execute("BEGIN IMMEDIATE")
-                refused |= await self._write_each(rows)
+                refusals |= await self._write_each(rows)
             await self._database.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error, ValueError):  # after some errors SQLite has rolled back already
                 await self._database.execute("ROLLBACK")
             raise
-        return refused
+        return refusals
 
     async def _write_each(self, rows: Mapping[str, Row]) -> dict[str, Exception]:
-        refused = dict[str, Exception]()
+        refusals = dict[str, Exception]()
         for job_id, row in rows.items():
             try:
                 await self._database.execute(_PUT, row)
             except (sqlite3.Error, *_UNWRITABLE) as error:
                 if not is_fault_of_row(error):
                     raise
-                refused[job_id] = error
-        return refused
+                refusals[job_id] = error
+        return refusals
 
     # --- checkpoints --------------------------------------------------------------------------------------------------
 
     async def _checkpoint_later(self) -> None:
         """Copy the `-wal` into the ledger file a few seconds after the first commit that only the `-wal` has."""
-        while self._uncopied:
+        while self._needs_checkpoint:
             await asyncio.sleep(CHECKPOINT_S)
-            self._uncopied = False  # a commit from now on may come too late for this checkpoint
+            self._needs_checkpoint = False  # a commit from now on may be too late for this checkpoint
             try:
                 rows = await self._database.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
-                busy, pages, copied = (int(number) for number in next(iter(rows)))
+                busy, pages, copied_pages = (int(number) for number in next(iter(rows)))
             except sqlite3.Error as error:
                 _log.info("the -wal of the ledger %s cannot be copied yet: %s", self._ledger, error)
-                self._uncopied = True
+                self._needs_checkpoint = True
             else:  # incomplete if a reader still needs the old pages
-                self._uncopied = self._uncopied or bool(busy) or copied < pages
+                self._needs_checkpoint = self._needs_checkpoint or bool(busy) or copied_pages < pages
 
 
 def _end(waiters: Iterable[asyncio.Future[None]]) -> None:

@@ -1,4 +1,4 @@
-"""The errors for rows of a ledger that cannot be used."""
+"""Errors for rows of a ledger that cannot be used."""
 
 from ..model.errors import DamagedRow
 

@@ -1,10 +1,10 @@
-"""One writer per ledger: a lock on the ledger's own inode, which the operating system releases when the process dies.
+"""The writer's lock: one writer per ledger, by a lock on the ledger's own inode. A dead process loses the lock.
 
 The lock is on the inode, so neither a removed lock file nor a second name (symlink, hard link) admits a second writer.
 A ledger with several hard links is refused: SQLite would make another `-wal` for each of its names.
-Closing ANY descriptor of a file drops all POSIX locks of the process on that file, including SQLite's: another process
-could then delete the `-wal` of an open ledger. So the lock's descriptor is opened before SQLite's connection and closed
-after it, and `stat` tells whether this process has the file open before anything opens it.
+Trap: closing ANY descriptor of a file drops all POSIX locks of the process on that file, including SQLite's. Another
+process could then delete the `-wal` of an open ledger. So the lock's descriptor is opened before SQLite's connection
+and closed after it, and `stat` finds out whether this process has the file open before anything opens it.
 """
 
 import errno
@@ -22,24 +22,24 @@ Inode = tuple[int, int]
 """`st_dev` and `st_ino`, which identify a file on this machine."""
 
 _BEYOND_SQLITE: Final = 0x40000000 + 1024
-"""The byte to lock on systems where a lock has a range. SQLite locks the 512 bytes from 0x40000000 on, and neither
-reads nor writes the page around them (file format, "The Lock-Byte Page"), so that even a mandatory lock (Windows)
-disturbs no reader."""
+"""The byte to lock on systems where a lock has a range. SQLite locks the 512 bytes from 0x40000000 on. SQLite neither
+reads nor writes the page around them (file format, "The Lock-Byte Page"), so even a mandatory lock (Windows) disturbs
+no reader."""
 
 _HELD_BY_ANOTHER: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
 """The errors of a file system without locks."""
 
 _guard = threading.RLock()
-"""Held by a fork as well, so that no child gets a descriptor that `_held` does not have yet."""
-_held: dict[Inode, list[int]] = {}
+"""A lock that a fork takes too, so that a child gets no descriptor that `_open_ledgers` lacks."""
+_open_ledgers: dict[Inode, list[int]] = {}
 """The ledgers that this process has open, with the descriptors to close on release."""
-_inherited: set[Inode] = set()
-"""The ledgers that the parent had open when this process was forked. SQLite assumes that it still has their locks."""
+_open_in_parent: set[Inode] = set()
+"""The ledgers that the parent had open at the fork. SQLite assumes that this process still has their locks."""
 
 
 def writer_name() -> str:
-    """This process, as the error of a refused process names it."""
+    """The name of this process for the error that another process gets."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
@@ -50,19 +50,22 @@ def replaced_error(ledger: Path) -> LedgerError:
 
 def inode_of(file: Path) -> Inode:
     """The inode that a path leads to. Raises OSError."""
-    known = file.stat()
-    return known.st_dev, known.st_ino
+    return _inode(file.stat())
+
+
+def _inode(status: os.stat_result) -> Inode:
+    return status.st_dev, status.st_ino
 
 
 class WriterLock:
-    """Held from construction to `release`, on a ledger that exists.
+    """The lock on an existing ledger, from construction to `release`.
 
-    Raises LedgerError that names the process holding it already.
+    Raises LedgerError if another process has the lock, and names that process.
     """
 
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
-        self._released = False
+        self._is_released = False
         with _guard:
             try:
                 self.inode: Final = inode_of(ledger)
@@ -73,35 +76,35 @@ class WriterLock:
             self._take()
 
     def _refuse_own(self) -> None:
-        if self.inode in _held:
+        if self.inode in _open_ledgers:
             raise LedgerError(
                 f"the ledger {self._ledger} is being written by {writer_name()}, which is this one: "
                 "use the client that has it open, or open this one in the same event loop, where clients share it"
             )
-        if self.inode in _inherited:
+        if self.inode in _open_in_parent:
             raise LedgerError(
                 f"the ledger {self._ledger} was open when this process was forked: open it in a process of its own "
                 "(multiprocessing: the start method 'spawn')"
             )
 
     def _take(self) -> None:
-        opened = os.fstat(self._file)
-        inode = opened.st_dev, opened.st_ino
-        if inode in _held:  # it was just moved here: closing this descriptor would drop SQLite's locks
-            _held[inode].append(self._file)
+        status = os.fstat(self._file)
+        inode = _inode(status)
+        if inode in _open_ledgers:  # a file just moved to this path: closing this descriptor would drop SQLite's locks
+            _open_ledgers[inode].append(self._file)
             raise replaced_error(self._ledger)
         try:
             _lock(self._file)
             if inode != self.inode or inode_of(self._ledger) != inode:
                 raise replaced_error(self._ledger)
-            self._refuse_names(opened.st_nlink)
+            self._refuse_names(status.st_nlink)
         except OSError as error:
             os.close(self._file)
-            raise self._refused(error) from error
+            raise self._error_for(error) from error
         except LedgerError:
             os.close(self._file)
             raise
-        _held[inode] = [self._file]
+        _open_ledgers[inode] = [self._file]
 
     def _refuse_names(self, names: int) -> None:
         if names > 1:
@@ -110,7 +113,7 @@ class WriterLock:
                 "beside the one it was opened by: keep the name with a -wal (or any, if none has), and remove the rest"
             )
 
-    def _refused(self, error: OSError) -> LedgerError:
+    def _error_for(self, error: OSError) -> LedgerError:
         if error.errno in _HELD_BY_ANOTHER:
             return LedgerError(
                 f"the ledger {self._ledger} is being written by {_writer_of(self._ledger)}: wait for it to end"
@@ -123,23 +126,23 @@ class WriterLock:
         return LedgerError(f"cannot lock the ledger {self._ledger}: {error.strerror}")
 
     def require(self, file: Path) -> None:
-        """Raise LedgerError unless a file is the one that is locked. Raises OSError."""
+        """Raise LedgerError if a file is not the locked one. Raises OSError."""
         if inode_of(file) != self.inode:
             raise replaced_error(self._ledger)
 
     def renew(self) -> None:
-        """Take the lock again if examining the file has dropped it. Call this once SQLite's connection is open."""
+        """Take the lock again: examining the file may have dropped it. Call this once SQLite's connection is open."""
         try:
             _lock_again(self._file)
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._error_for(error) from error
 
     def release(self) -> None:
         """Let the next writer in. Call it after SQLite's connection is closed."""
         with _guard:
-            if not self._released:
-                self._released = True
-                for file in _held.pop(self.inode, ()):
+            if not self._is_released:
+                self._is_released = True
+                for file in _open_ledgers.pop(self.inode, ()):
                     os.close(file)
 
 
@@ -147,17 +150,17 @@ def _writer_of(ledger: Path) -> str:
     try:
         with open_snapshot(ledger) as snapshot:
             return snapshot.writer() or "another process"
-    except LedgerError:  # that process has not written its name yet
+    except LedgerError:  # the process has not written its name yet
         return "another process"
 
 
 def _forget_after_fork() -> None:
     """Close a forked child's copies of the descriptors: they would keep the lock after the parent's end."""
-    for files in _held.values():
+    for files in _open_ledgers.values():
         for file in files:
             os.close(file)
-    _inherited.update(_held)
-    _held.clear()
+    _open_in_parent.update(_open_ledgers)
+    _open_ledgers.clear()
     _guard.release()
 
 
@@ -187,6 +190,6 @@ else:
         _lock(file)
 
     def _lock_byte(file: int) -> None:
-        """The lock of other Unix systems, where flock and SQLite's own locks would exclude each other (FreeBSD's
-        manual, flock(2)). The kernel drops it when this process closes another descriptor of the ledger."""
+        """Lock on other Unix systems, where flock and SQLite's own locks would exclude each other (FreeBSD's manual,
+        flock(2)). The kernel drops this lock when the process closes another descriptor of the ledger."""
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _BEYOND_SQLITE, os.SEEK_SET)

@@ -1,4 +1,4 @@
-"""The ledger of a client that was given none: it lasts as long as the client."""
+"""The ledger of a client without a ledger file; lasts as long as the client."""
 
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Mapping
@@ -7,14 +7,14 @@ from typing import Final
 from ..model.states import JobState, Kind
 from .record import JobRecord, job_ids
 
-KEPT_ENDED: Final = 10_000
-"""Ended jobs remembered: a server that runs for months must not grow with everything it ever made."""
+MOST_ENDED: Final = 10_000
+"""Most ended jobs in memory: a server that runs for months must not grow with every job."""
 
 _ENDED: Final = frozenset({JobState.DONE, JobState.SAVED, JobState.FAILED})
 
 
 class MemoryLedger:
-    """Keeps the rows in a dict: all that have not ended or are unknown, and the latest that have."""
+    """Rows in a dict: all that have not ended or are unknown, and the latest ended ones."""
 
     durable = False
     in_place = True
@@ -22,11 +22,12 @@ class MemoryLedger:
     def __init__(self) -> None:
         self._jobs: dict[str, JobRecord] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
-        """The ids of those that have ended, the first one first. Not a plain dict: that finds its first key by passing
-        over all that were deleted before it."""
+        """The ids of ended jobs in the order of their ends. A plain dict would be slow: it finds its first key by
+        passing over every key deleted before it."""
         self._tasks: dict[str, str] = {}
         """Job ids by TaskId. An entry may be older than its job's row."""
-        self._forgotten: Counter[JobState] = Counter()
+        self._former_states: Counter[JobState] = Counter()
+        """The dropped jobs by state."""
         self._facts: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -36,21 +37,21 @@ class MemoryLedger:
         return self._jobs.setdefault(job.job_id, job).require_same_request(job)
 
     async def put(self, job: JobRecord) -> None:
-        if job.state is JobState.SAVED and job.job_id not in self._jobs:  # forgotten while its files were fetched
-            self._forgotten[JobState.DONE] -= 1
+        if job.state is JobState.SAVED and job.job_id not in self._jobs:  # dropped while its files were fetched
+            self._former_states[JobState.DONE] -= 1
         self._jobs[job.job_id] = job
         if job.task_id is not None and await self.of_task(job.task_id) is None:
             self._tasks[job.task_id] = job.job_id
-        if job.state not in _ENDED:  # one that had ended may be tried again
+        if job.state not in _ENDED:  # an ended job may be retried
             self._ended.pop(job.job_id, None)
         elif job.job_id not in self._ended:
             self._ended[job.job_id] = None
-            if len(self._ended) > KEPT_ENDED:
+            if len(self._ended) > MOST_ENDED:
                 oldest, _ = self._ended.popitem(last=False)
-                forgotten = self._jobs.pop(oldest)
-                self._forgotten[forgotten.state] += 1
-                if forgotten.task_id is not None and self._tasks.get(forgotten.task_id) == oldest:
-                    del self._tasks[forgotten.task_id]
+                former = self._jobs.pop(oldest)
+                self._former_states[former.state] += 1
+                if former.task_id is not None and self._tasks.get(former.task_id) == oldest:
+                    del self._tasks[former.task_id]
 
     async def get(self, job_id: str) -> JobRecord | None:
         return self._jobs.get(job_id)
@@ -73,7 +74,7 @@ class MemoryLedger:
         self._facts[name] = value
 
     async def counts(self) -> Mapping[JobState, int]:
-        return self._forgotten + Counter(job.state for job in self._jobs.values())
+        return self._former_states + Counter(job.state for job in self._jobs.values())
 
     def confirm(self) -> None:
         """Do nothing: memory stays in place."""
@@ -82,4 +83,4 @@ class MemoryLedger:
         """Do nothing: no write ever waits."""
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: no file is open."""

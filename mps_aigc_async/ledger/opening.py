@@ -1,7 +1,7 @@
-"""Prepare a ledger file before it is opened for writing: create a new one, or examine an existing one.
+"""Prepare a ledger file before it is opened for writing: create a new file, or examine an existing one.
 
 A new ledger is written under a temporary name and linked to its own name once all of it is on the disk. So a process
-that is killed at any moment leaves a usable ledger or none, and an empty or half-made file cannot be one of ours.
+killed at any moment leaves a usable ledger or none, and an empty or half-made file is no ledger.
 """
 
 import errno
@@ -9,7 +9,7 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
@@ -19,13 +19,13 @@ from . import schema
 from .snapshot import open_snapshot
 
 STALE_S: Final = 3600.0
-"""Age in seconds at which a temporary file counts as left by a killed process: making a ledger takes milliseconds."""
+"""Age in seconds at which a temporary file counts as left by a killed process: creating a ledger takes milliseconds."""
 
 ADDED_LATER: Final = frozenset({"subAppId"})
-"""Parts of a ledger's owner that earlier versions did not write down: VOD's application, since 2026-11."""
+"""Parts of a ledger's owner that earlier versions did not store: VOD's application, stored since 2026-11."""
 
 _NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
-"""How a file system says that it syncs no folders."""
+"""The errors of a file system that cannot sync folders."""
 
 
 def wal_of(ledger: Path) -> Path:
@@ -57,7 +57,7 @@ def _refuse_leftovers(ledger: Path) -> None:
     """Raise LedgerError if the log of a lost ledger exists: SQLite would replay it into the new one."""
     for suffix in ("-wal", "-journal"):
         left = ledger.with_name(f"{ledger.name}{suffix}")
-        # Looked for in this order: another process may be making the ledger now, and its log comes after it.
+        # The log first: another process may be creating the ledger now, and its log comes after the ledger.
         if left.exists() and not ledger.exists():
             raise LedgerError(
                 f"there is no ledger {ledger}, but its {left.name} is there, which holds its latest jobs: put that "
@@ -81,16 +81,17 @@ def _write(file: Path, belongs_to: Mapping[str, str]) -> None:
     with closing(sqlite3.connect(file, isolation_level=None)) as database:
         database.execute("PRAGMA journal_mode = MEMORY")  # a half-made file is never used, so it needs no rollback
         database.execute("BEGIN")
-        for statement in (*schema.CREATE, *(one for step in schema.MIGRATIONS.values() for one in step)):
+        migrations = (statement for migration in schema.MIGRATIONS.values() for statement in migration)
+        for statement in (*schema.CREATE, *migrations):
             database.execute(statement)
         database.executemany("INSERT INTO belongs_to VALUES (?, ?)", belongs_to.items())
         database.execute("COMMIT")
-    with file.open("rb+") as made:
-        os.fsync(made.fileno())
+    with file.open("rb+") as ledger:
+        os.fsync(ledger.fileno())
 
 
 def _publish(temporary: Path, ledger: Path) -> None:
-    """Give the file its name, unless another process has just made the ledger."""
+    """Give the file its name, unless another process has just created the ledger."""
     try:
         ledger.hardlink_to(temporary)
     except FileExistsError:
@@ -115,24 +116,25 @@ def _remove_stale(ledger: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the ledger's name durable, where folders can be synced: Windows has no such call, and some file systems of
-    virtual machines and networks refuse it (SQLite takes no notice of that either)."""
+    """Make the ledger's name durable, where folders can be synced. Windows has no such call, and some file systems of
+    virtual machines and networks refuse it (SQLite ignores the refusal too)."""
     if os.name == "nt":  # pragma: no cover
         return
-    opened = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     except OSError as error:
         if error.errno not in _NO_FOLDER_SYNC:
             raise
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
 def examine(path: Path, belongs_to: Mapping[str, str]) -> None:
     """Raise LedgerError for a file that must not be written: damaged, another owner's, or of a newer version.
 
-    Opens it read-only, so that it and the `-wal` of a killed process stay unchanged. Blocking: run it in a thread.
+    Opens the file read-only, so that the file and the `-wal` of a killed process stay unchanged. Blocking: run it in a
+    thread.
     """
     with open_snapshot(path) as snapshot:
         if fault := snapshot.fault():
@@ -141,31 +143,29 @@ def examine(path: Path, belongs_to: Mapping[str, str]) -> None:
                 f"`sqlite3 {path} .recover`"
             )
         owner = snapshot.owner()
-        others = [
-            what for what, whom in belongs_to.items() if owner.get(what) != whom and not _is_unwritten(what, owner)
-        ]
-        if not others or not snapshot.has_sent():
+        if not _differences(belongs_to, owner) or not snapshot.has_sent():
             return
     raise foreign_error(path, belongs_to, owner)
 
 
 def foreign_error(path: Path, belongs_to: Mapping[str, str], owner: Mapping[str, str]) -> LedgerError:
     """The error for a client of one owner (`belongs_to`) and the ledger of another."""
-    what = next(what for what, whom in belongs_to.items() if owner.get(what) != whom and not _is_unwritten(what, owner))
+    part = _differences(belongs_to, owner)[0]
     same = (
-        ' (the same account with a new key? set "account" in the config to the old name)' if what == "account" else ""
+        ' (the same account with a new key? set "account" in the config to the old name)' if part == "account" else ""
     )
     return LedgerError(
-        f"{path} belongs to {what} {owner.get(what)!r}, and this client is of {what} {belongs_to[what]!r}: "
+        f"{path} belongs to {part} {owner.get(part)!r}, and this client is of {part} {belongs_to[part]!r}: "
         f"its tasks cannot be polled from here; use another ledger, or the other configuration{same}"
     )
 
 
-def _is_unwritten(what: str, owner: Mapping[str, str]) -> bool:
-    """Whether an earlier version has not written this part of the owner down."""
-    return what in ADDED_LATER and what not in owner
+def _differences(belongs_to: Mapping[str, str], owner: Mapping[str, str]) -> Sequence[str]:
+    """The parts in which the client and the ledger's owner differ."""
+    missing = missing_parts(belongs_to, owner)
+    return [part for part, value in belongs_to.items() if owner.get(part) != value and part not in missing]
 
 
-def unwritten(belongs_to: Mapping[str, str], owner: Mapping[str, str]) -> Mapping[str, str]:
-    """The parts of the owner that an earlier version has not written down: they become the client's."""
-    return {what: whom for what, whom in belongs_to.items() if _is_unwritten(what, owner)}
+def missing_parts(belongs_to: Mapping[str, str], owner: Mapping[str, str]) -> Mapping[str, str]:
+    """The client's values of the owner's parts that an earlier version has not stored: the ledger takes them over."""
+    return {part: value for part, value in belongs_to.items() if part in ADDED_LATER and part not in owner}

@@ -1,4 +1,4 @@
-"""A ledger's protocol: where jobs are kept."""
+"""The protocol of a ledger, the record of jobs."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
@@ -8,30 +8,30 @@ from .record import JobRecord
 
 
 class Ledger(Protocol):
-    """Where jobs are kept."""
+    """The record of jobs, one row each."""
 
     @property
     def durable(self) -> bool:
-        """Whether it outlives the client."""
+        """Whether the ledger outlives the client."""
         ...
 
     @property
     def in_place(self) -> bool:
-        """Whether the next process will find the ledger under its path; after closing, the answer at that moment."""
+        """Whether the next process will find the ledger under its path. After closing: the answer at the close."""
         ...
 
     def confirm(self) -> None:
         """Raise LedgerError if the ledger is no longer in place: the next process would not know of a create that is
-        sent now. Fast enough to be called right before the first byte."""
+        sent now. Fast enough to call right before the first byte."""
         ...
 
     async def plan(self, job: JobRecord) -> JobRecord:
-        """Keep a new job, or return the one kept under its id. Raises InvalidRequest if that has other content."""
+        """Store a new job, or return the stored job of the same id. Raises InvalidRequest if its content differs."""
         ...
 
     async def put(self, job: JobRecord) -> None:
-        """Write the job's new state. If it cannot be written now, wait, and raise LedgerError when the ledger closes;
-        raise it at once if waiting cannot help."""
+        """Write the job's new state. If it cannot be written now, wait, and raise LedgerError when the ledger closes.
+        Raise LedgerError at once if waiting cannot help."""
         ...
 
     async def get(self, job_id: str) -> JobRecord | None:
@@ -44,14 +44,14 @@ class Ledger(Protocol):
         ...
 
     async def of_task(self, task_id: str) -> JobRecord | None:
-        """The job that this task is of, if it is one's here."""
+        """The job of a task, if the ledger has it."""
         ...
 
     def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
         """All jobs in one state, the oldest first, each once; a damaged row is logged and skipped.
-        A job is listed by the state that `get` tells, though its row may still wait to be written.
-        A job that enters or leaves the state meanwhile may be among them or not: a file is read in portions, and the
-        loop turns between them."""
+        A job is listed by the state that `get` returns, even if its row still waits to be written.
+        A job that enters or leaves the state meanwhile may be listed or not: a file is read in portions, and the loop
+        turns between two portions."""
         ...
 
     async def facts(self) -> Mapping[str, str]:
@@ -59,11 +59,11 @@ class Ledger(Protocol):
         ...
 
     async def keep_fact(self, name: str, value: str) -> None:
-        """Keep a fact learnt about the service. Raises LedgerError if it cannot be written."""
+        """Store a fact learnt about the service. Raises LedgerError if it cannot be written."""
         ...
 
     async def counts(self) -> Mapping[JobState, int]:
-        """Jobs by state, as `in_state` lists them; states without jobs are left out."""
+        """The number of jobs of each state, as `in_state` lists them; states without jobs are left out."""
         ...
 
     def hurry(self) -> None:

@@ -1,4 +1,4 @@
-"""One job as a row: a frozen value that moves only as `states.MOVES` allows."""
+"""A job as a row: a frozen value that moves only as `states.MOVES` allows."""
 
 import json
 from collections.abc import Hashable
@@ -35,7 +35,7 @@ def job_ids(name: str) -> dict[Kind, str]:
 
 
 class _Common(TypedDict):
-    """What the results of all kinds have."""
+    """The fields that results of all kinds have."""
 
     task_id: str
     request_id: str
@@ -51,7 +51,7 @@ class _Common(TypedDict):
 
 
 class Changes(TypedDict, total=False):
-    """What a move may write besides the state."""
+    """The fields that a move may write besides the state."""
 
     intent_at: float | None
     filled_in: dict[str, JsonValue]
@@ -83,76 +83,76 @@ class Changes(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """One job. Times are Unix seconds."""
+    """The state of a job. Times are Unix seconds."""
 
     job_id: str
     kind: Kind
     content: str
-    """The request as the user wrote it (canonical JSON): the same id with other content is an error."""
+    """The user's request (canonical JSON). The same id with other content is an error."""
     planned_at: float
     state: JobState = JobState.PLANNED
     intent_at: float | None = None
     attempts: int = 0
-    """Creates that went out for it and are known to have: not those that never reached a connection."""
+    """The number of creates that certainly went out, without those that never reached a connection."""
     filled_in: dict[str, JsonValue] = field(default_factory=dict)
-    """What was sent beyond `content`: the config's defaults, a chain's first frame."""
+    """The fields sent beyond `content`: the config's defaults, a chain's first frame."""
     sent_at: float | None = None
     """When the latest create went out."""
     session_id: str = ""
-    """The session id of its creates, where the service takes one (VOD, the relay). All creates of one session send the
+    """The session id of the creates, where the service takes one (VOD, the relay). All creates of one session send the
     same request."""
     task_id: str | None = None
     submitted_at: float | None = None
     slot_until: float | None = None
-    """Until when the task would hold its slot if nobody polled it."""
+    """The time at which the task would leave its slot if nobody polled it."""
     request_id: str | None = None
-    """Of the create while submitted; of the answer that ended the task afterwards."""
+    """The RequestId of the create while *submitted*; afterwards that of the answer that ended the task."""
     urls: tuple[str, ...] = ()
-    """The results; a *failed* job may have some too."""
+    """The URLs of the results; a *failed* job may have some too."""
     file_ids: tuple[str, ...] = ()
-    """VOD's ids of the results, where they are kept there."""
+    """VOD's ids of the results that VOD stores."""
     bare_file_ids: tuple[str, ...] = ()
     """The part of `file_ids` whose results have no URL."""
     resolution: str | None = None
     duration: float | None = None
-    """Seconds, of an audio."""
+    """The length of an audio in seconds."""
     videos: tuple[str, ...] = ()
-    """URLs of the video that an audio was put on. Their files stand last."""
+    """URLs of the video to which an audio was added. Their files stand last in `files`."""
     running_at: float | None = None
-    """When a poll first found the task running; None if none did."""
+    """When a poll first found the task running; None if no poll did."""
     unfinished_at: float | None = None
-    """When it was last known not to have ended: it ended between this and `ended_at`."""
+    """When the task had certainly not ended yet: the end lies between `unfinished_at` and `ended_at`."""
     ended_at: float | None = None
-    """When we learnt that it had ended. Of a create in doubt: when it was last sent or heard of."""
+    """When the client learnt of the task's end. For an unknown create: when it was last sent, or last answered."""
     expires_at: float | None = None
-    """When its results can no longer be fetched; None if they never expire, or if nobody knows when."""
+    """When the results can no longer be fetched; None if they never expire, or if the time is unknown."""
     never_expires: bool = False
-    """Whether its results are kept without an end."""
+    """Whether the results never expire."""
     progress: int | None = None
-    """Per cent at the task's end, where the service told: how far a failed one came."""
+    """The task's progress at its end in per cent, if the service reports it; a failed task may have less than 100."""
     usage: Usage | None = None
-    """The service's count for its bill, if it told."""
+    """The service's count for its bill, if the service reports it."""
     begun_at: float | None = None
-    """When the service began to work on the task, by the service's own word."""
+    """When the task began to run, by the service's clock."""
     finished_at: float | None = None
-    """When the task ended, by the service's own word."""
+    """When the task ended, by the service's clock."""
     saved_at: float | None = None
     files: tuple[str, ...] = ()
-    """Where its results are: those of `urls`, `bare_file_ids` and `videos`; empty for one that is not saved yet."""
+    """The paths of the saved results, in the order of `urls`, `bare_file_ids` and `videos`; empty before the save."""
     error: dict[str, str] = field(default_factory=dict)
-    """`errors.to_record` of what ended it."""
+    """`errors.to_record` of the error that ended the job."""
 
     def moved(self, state: JobState, **changes: Unpack[Changes]) -> "JobRecord":
-        """The job after a move. Raises LedgerError for a move that the table does not have."""
+        """Copy the job with a new state. Raises LedgerError for a move that the table lacks."""
         if state not in MOVES[self.state]:
             raise LedgerError(f"a job cannot move from {self.state} to {state}", job_id=self.job_id)
         return replace(self, state=state, **changes)
 
     def replanned(self) -> "JobRecord":
-        """The job planned again, by the user's word or because its task made nothing (`task_ends`): of what was tried
-        before it keeps the number of creates.
+        """Plan the job again: the user retries it, or its task ended without results (`task_ends`). The new row keeps
+        only the number of creates from the former tries.
 
-        Raises LedgerError where the table has no such move.
+        Raises LedgerError if the table lacks the move.
         """
         self.moved(JobState.PLANNED)
         return JobRecord(
@@ -163,18 +163,18 @@ class JobRecord:
             attempts=self.attempts,
         )
 
-    def require_same_request(self, planned: "JobRecord") -> "JobRecord":
-        """This job, found again under the id of `planned`. Raises InvalidRequest if it is another request."""
-        if (self.kind, self.content) != (planned.kind, planned.content):
+    def require_same_request(self, new: "JobRecord") -> "JobRecord":
+        """Return this job if a new job of the same id is the same request. Raises InvalidRequest otherwise."""
+        if (self.kind, self.content) != (new.kind, new.content):
             raise InvalidRequest(
-                f"the id is taken: the ledger has it as {self.kind} {_shortened(self.content)}, "
-                f"and now it is {planned.kind} {_shortened(planned.content)}; give the new request another id",
+                f"the id is taken: the ledger has it as {self.kind} {_shorten(self.content)}, "
+                f"and now it is {new.kind} {_shorten(new.content)}; give the new request another id",
                 job_id=self.job_id,
             )
         return self
 
-    def sent(self) -> dict[str, JsonValue]:
-        """The request's fields as they were sent: what the user wrote, and what was filled in. Raises DamagedRow."""
+    def sent_fields(self) -> dict[str, JsonValue]:
+        """The fields of the request that is sent: the user's and those filled in. Raises DamagedRow."""
         try:
             return {**json.loads(self.content), **self.filled_in}
         except (ValueError, TypeError, RecursionError):
@@ -184,39 +184,39 @@ class JobRecord:
         return damaged_row(self.job_id, fault, task_id=self.task_id)
 
     def cohort(self) -> Hashable:
-        """The key it shares with jobs whose tasks last about as long. Raises DamagedRow."""
-        sent = self.sent()
-        values = [sent.get(name) for name in ("model_name", "model_version", "duration", "off_peak")]
+        """A key shared with the jobs whose tasks last about as long. Raises DamagedRow."""
+        fields = self.sent_fields()
+        values = [fields.get(name) for name in ("model_name", "model_version", "duration", "off_peak")]
         if any(isinstance(value, list | dict) for value in values):
             raise self._damaged("`content` or `filled_in` is no request")
         return self.kind, *values
 
     @property
     def model(self) -> str:
-        """The model that is asked for, by name and version; empty in a damaged row."""
+        """The name and version of the request's model; empty in a damaged row."""
         try:
-            sent = self.sent()
+            fields = self.sent_fields()
         except DamagedRow:
             return ""
-        return model_label(sent.get("model_name"), sent.get("model_version"))
+        return model_label(fields.get("model_name"), fields.get("model_version"))
 
     @property
     def prompt(self) -> str:
-        """The prompt, for lists and reports; empty in a damaged row, which must not cost the list."""
+        """The prompt for lists and reports; empty in a damaged row, so that the list goes on."""
         try:
-            return str(self.sent().get("prompt", ""))
+            return str(self.sent_fields().get("prompt", ""))
         except DamagedRow:
             return ""
 
     def recorded_error(self) -> AigcError:
-        """The error that ended it. A failed task's has the results that it left."""
+        """The error that ended the job. The error of a failed task has the results that the task left."""
         error = from_record(self.error, job_id=self.job_id, task_id=self.task_id)
         if isinstance(error, TaskFailed):
             error.urls, error.file_ids = self.urls, self.file_ids
         return error
 
     def result(self) -> StepResult:
-        """What came out. Raises LedgerError before the task is done, and DamagedRow."""
+        """The results of the task. Raises LedgerError before the task is done, and DamagedRow."""
         if self.state not in (JobState.DONE, JobState.SAVED):
             raise LedgerError(f"the job is {self.state}, it has no result", job_id=self.job_id)
         if not self.task_id:
@@ -247,5 +247,5 @@ def _date(at: float | None) -> datetime | None:
     return None if at is None else datetime.fromtimestamp(at, UTC)
 
 
-def _shortened(text: str, most: int = 80) -> str:
+def _shorten(text: str, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,7 +1,7 @@
-"""The ledger file's tables, their versions, and a job as a row of them."""
+"""The tables of a ledger file, their versions, and the conversion of a job to a row and back."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, cast
 
@@ -12,7 +12,7 @@ from .record import JobRecord
 
 VERSION: Final = 5
 APPLICATION_ID: Final = 0x4D505341
-"""`MPSA`: tells our files from other SQLite files."""
+"""`MPSA`: marks ledgers among SQLite files."""
 
 CREATE: Final = (
     "CREATE TABLE belongs_to (what TEXT PRIMARY KEY, is_for TEXT NOT NULL) WITHOUT ROWID",
@@ -26,7 +26,7 @@ CREATE: Final = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     "PRAGMA user_version = 1",
 )
-"""Version 1. What came later is added by MIGRATIONS, to a new file as to an old one: there is one way to be current."""
+"""Version 1. MIGRATIONS add everything later, in new files and in old ones, so that both become the same."""
 
 MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
     2: (
@@ -49,7 +49,7 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
     ),
     5: (
         "ALTER TABLE jobs ADD COLUMN bare_file_ids TEXT",
-        # `expires_at` is NULL for a result that never expires and for one whose end nobody knows.
+        # `expires_at` is NULL for a result that never expires and for a result of unknown expiry.
         "ALTER TABLE jobs ADD COLUMN never_expires INTEGER",
         "ALTER TABLE jobs ADD COLUMN progress INTEGER",
         "ALTER TABLE jobs ADD COLUMN usage TEXT",
@@ -58,13 +58,13 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
         "PRAGMA user_version = 5",
     ),
 }
-"""By the version that each leads to; each is one transaction."""
+"""The statements of each migration, by the version that it leads to. A migration is one transaction."""
 
 WRITER: Final = "writer"
 """The row of `belongs_to` that names the process that last opened the ledger for writing."""
 
 FACT: Final = "fact: "
-"""How the names of the rows of `belongs_to` begin that keep what was learnt about the service."""
+"""The prefix of those names in `belongs_to` that are facts learnt about the service."""
 
 COLUMNS: Final = (
     "job_id", "kind", "content", "planned_at", "state", "intent_at", "task_id", "submitted_at", "slot_until",
@@ -80,37 +80,31 @@ Row = tuple[str | float | None, ...]
 def to_row(job: JobRecord) -> Row:
     values = (
         job.job_id, job.kind.value, job.content, job.planned_at, job.state.value, job.intent_at, job.task_id,
-        job.submitted_at, job.slot_until, job.request_id, _made(job), job.resolution, job.ended_at,
+        job.submitted_at, job.slot_until, job.request_id, _urls_column(job), job.resolution, job.ended_at,
         job.expires_at, job.saved_at, json.dumps(job.files), json.dumps(job.error, ensure_ascii=False),
         json.dumps(job.filled_in, ensure_ascii=False), job.attempts, job.sent_at, job.running_at, job.unfinished_at,
         job.session_id, json.dumps(job.file_ids),
-        json.dumps(job.bare_file_ids), int(job.never_expires), job.progress, _used(job.usage), job.begun_at,
-        job.finished_at,
+        json.dumps(job.bare_file_ids), int(job.never_expires), job.progress, _usage_column(job.usage),
+        job.begun_at, job.finished_at,
     )  # fmt: skip
     return tuple(_storable(value) if isinstance(value, str) else value for value in values)
 
 
-def _made(job: JobRecord) -> str:
-    """The column `urls`: a list of them, and an object where there is more to tell (of audio alone)."""
+def _urls_column(job: JobRecord) -> str:
+    """The column `urls`: a list of URLs, or an object with more fields (audio only)."""
     more = {"duration": job.duration, "videos": job.videos}
     return json.dumps({"urls": job.urls, **more} if any(more.values()) else job.urls)
 
 
-def _used(usage: Usage | None) -> str | None:
-    """The column `usage`: what the service told, by our names."""
+def _usage_column(usage: Usage | None) -> str | None:
+    """The column `usage`: the service's counts under the names of `Usage`."""
     if usage is None:
         return None
-    return json.dumps({name: told for name, told in asdict(usage).items() if told is not None})
-
-
-def _usage(told: dict[str, Any]) -> Usage | None:
-    """A newer version of the same schema may know more of it: that is left out here."""
-    known = {name: _number(told[name]) for name in Usage.__dataclass_fields__ if name in told}
-    return Usage(**known) if known else None
+    return json.dumps({name: count for name, count in asdict(usage).items() if count is not None})
 
 
 def _storable(text: str) -> str:
-    """A service's text may be cut in the middle of a character: no reason to lose the row of a paid task."""
+    """Replace half a character: a service's text may be cut, and the row of a paid task must not be lost for it."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -126,87 +120,95 @@ _TYPES: Final = tuple(
 
 _NO_TIMES: Final = frozenset({"attempts", "slot_until", "never_expires", "progress"})
 _TIMES: Final = tuple((COLUMNS.index(name), name) for name in COLUMNS if name in _NUMBERS - _NO_TIMES)
-"""The clock's readings, by their place in a row. A slot may be held without an end."""
+"""The columns of times, by their place in a row. A slot may be held without an end."""
 
 DATES: Final = (-62135596800.0, 253402300800.0)
-"""Unix seconds from which, and up to which, Python has a date: the years 1 to 9999."""
+"""The range of Python's dates, the years 1 to 9999, in Unix seconds; the end is excluded."""
 
 _MOST_ATTEMPTS: Final = 2**31
-"""More creates than any job has had: a greater number might be one that SQLite cannot store again."""
+"""More creates than any job has had. SQLite might be unable to store a greater number again."""
 
 _Texts = tuple[str, ...]
 
+_Value = str | float | None
+
 
 def from_row(row: Row) -> JobRecord:
-    """The job in a row of COLUMNS. Columns that an older version did not have are NULL. Raises DamagedRow."""
+    """Read the job in a row of COLUMNS. Columns that an older version lacked are NULL. Raises DamagedRow."""
     for value, types, name in zip(row, _TYPES, COLUMNS, strict=True):
         if type(value) not in types:
             raise damaged_row(str(row[0]), f"`{name}` has a value of type {type(value).__name__}")
     for place, name in _TIMES:
         if (value := row[place]) is not None and not DATES[0] <= float(value) < DATES[1]:
             raise damaged_row(str(row[0]), f"`{name}` has no time")
-    values = dict(zip(COLUMNS, row, strict=True))
-    column = "kind"
-    try:
-        kind = Kind(str(values[column]))
-        column = "state"
-        state = JobState(str(values[column]))
-        column = "urls"
-        made = _decoded(values[column])
-        made = made if isinstance(made, dict) else {"urls": made}
-        urls, videos, duration = _texts(made["urls"]), _texts(made.get("videos", [])), _number(made.get("duration"))
-        column = "files"
-        files = _texts(_decoded(values[column]))
-        column = "error"
-        error = _object(_decoded(values[column]))
-        _texts(list(error.values()))
-        column = "filled_in"
-        filled_in = _object(_decoded(values[column] or "{}"))
-        column = "file_ids"
-        file_ids = _texts(_decoded(values[column] or "[]"))
-        column = "bare_file_ids"
-        bare_file_ids = _texts(_decoded(values[column] or "[]"))
-        column = "usage"
-        usage = _usage(_object(_decoded(values[column] or "{}")))
-        column = "progress"
-        progress = None if values[column] is None else range(101).index(int(values[column] or 0))
-        column = "attempts"
-        attempts = range(_MOST_ATTEMPTS).index(int(values[column] or 0))
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        # No cause: its text may quote a URL, whose query is a signature.
-        raise damaged_row(str(row[0]), f"`{column}` cannot be read") from None
-    return JobRecord(
-        **values  # type: ignore[arg-type] # the schema gives each column its type
-        | {
-            "kind": kind,
-            "state": state,
-            "urls": urls,
-            "duration": duration,
-            "videos": videos,
-            "files": files,
-            "error": error,
-            "filled_in": filled_in,
-            "attempts": attempts,
-            "session_id": str(values["session_id"] or ""),
-            "file_ids": file_ids,
-            "bare_file_ids": bare_file_ids,
-            "never_expires": bool(values["never_expires"]),
-            "progress": progress,
-            "usage": usage,
-        }
-    )
+    fields: dict[str, object] = dict(zip(COLUMNS, row, strict=True))
+    for column, place, read in _READERS:
+        try:
+            fields[column] = read(row[place])
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            # No cause: its text may quote a URL, whose query is a signature.
+            raise damaged_row(str(row[0]), f"`{column}` cannot be read") from None
+    fields["urls"], fields["videos"], fields["duration"] = cast("_Media", fields["urls"])
+    return JobRecord(**fields)  # type: ignore[arg-type] # the schema gives each column its type
 
 
-def text_or_bytes(stored: bytes) -> str | bytes:
+_Media = tuple[_Texts, _Texts, float | None]
+
+
+def _read_urls(value: _Value) -> _Media:
+    """The fields that share the column `urls`: the URLs, the videos and the duration of an audio."""
+    results = _parse(value)
+    if not isinstance(results, dict):
+        return _texts(results), (), None
+    return _texts(results["urls"]), _texts(results.get("videos", [])), _number(results.get("duration"))
+
+
+def _read_error(value: _Value) -> dict[str, Any]:
+    error = _object(_parse(value))
+    _texts(list(error.values()))
+    return error
+
+
+def _read_usage(value: _Value) -> Usage | None:
+    """The counts that this version knows; a newer version of the same schema may have stored more."""
+    stored_counts = _object(_parse(value or "{}"))
+    counts = {name: _number(stored_counts[name]) for name in Usage.__dataclass_fields__ if name in stored_counts}
+    return Usage(**counts) if counts else None
+
+
+def _read_progress(value: _Value) -> int | None:
+    return None if value is None else range(101).index(int(value))
+
+
+_BY_COLUMN: Final[Mapping[str, Callable[[_Value], object]]] = {
+    "kind": lambda value: Kind(str(value)),
+    "state": lambda value: JobState(str(value)),
+    "urls": _read_urls,
+    "files": lambda value: _texts(_parse(value)),
+    "error": _read_error,
+    "filled_in": lambda value: _object(_parse(value or "{}")),
+    "file_ids": lambda value: _texts(_parse(value or "[]")),
+    "bare_file_ids": lambda value: _texts(_parse(value or "[]")),
+    "usage": _read_usage,
+    "progress": _read_progress,
+    "attempts": lambda value: range(_MOST_ATTEMPTS).index(int(value or 0)),
+    "session_id": lambda value: value or "",
+    "never_expires": bool,
+}
+_READERS: Final = [(column, COLUMNS.index(column), read) for column, read in _BY_COLUMN.items()]
+"""The columns that are converted, in the order of reading: name, place in a row, function to the record's field."""
+
+
+def text_or_bytes(column: bytes) -> str | bytes:
     """A connection's `text_factory`: undecodable text must damage its row only, not fail the whole query."""
     try:
-        return stored.decode()
+        return column.decode()
     except UnicodeDecodeError:
-        return stored
+        return column
 
 
-def _decoded(text: str | float | None) -> Any:  # noqa: ANN401 — what it holds is from_row's to know
-    """A column of JSON. Most are empty, and parsing them would be half of the time of reading a row."""
+def _parse(text: _Value) -> Any:  # noqa: ANN401 — the callers check the types
+    """Parse a column of JSON. Most columns are empty; parsing these too would double the time of reading a row."""
     match text:
         case "[]":
             return []
@@ -217,7 +219,7 @@ def _decoded(text: str | float | None) -> Any:  # noqa: ANN401 — what it holds
 
 
 def _texts(value: object) -> _Texts:
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
         raise TypeError
     return tuple(value)
 

@@ -1,7 +1,7 @@
-"""One opened ledger a path for all clients of a loop: opened by the first, closed by the last.
+"""The ledger file that the clients of a loop share: the first client opens it, the last one closes it.
 
 A web application may make a client per request, and a ledger file has one writer. So each client holds a
-`SharedLedger`, its own handle on the opened file: closing the handle disturbs no other client.
+`SharedLedger`, its own handle on the open file. Closing a handle disturbs no other client.
 """
 
 import asyncio
@@ -26,32 +26,32 @@ Open = Callable[[Path, Mapping[str, str]], Coroutine[Any, Any, SqliteLedger]]
 
 
 class SharedLedger:
-    """One client's handle on an opened ledger file. Made by `join`."""
+    """A client's handle on an open ledger file, from `join`."""
 
     durable = True
 
-    def __init__(self, file: "_File", opened: SqliteLedger) -> None:
+    def __init__(self, file: "_File", ledger: SqliteLedger) -> None:
         self._file = file
-        self.opened: Final = opened
-        self._closed = False
+        self.sqlite: Final = ledger
+        self._is_closed = False
         self._is_hurried = False
         self._waits: set[asyncio.Timeout] = set()
 
     def __repr__(self) -> str:
-        return f"<SharedLedger on {self.opened!r}>"
+        return f"<SharedLedger on {self.sqlite!r}>"
 
     @property
     def in_place(self) -> bool:
-        return self.opened.in_place
+        return self.sqlite.in_place
 
     def confirm(self) -> None:
-        self.opened.confirm()
+        self.sqlite.confirm()
 
     async def plan(self, job: JobRecord) -> JobRecord:
-        return await self._written(self._usable().plan(job))
+        return await self._wait_for(self._usable().plan(job))
 
     async def put(self, job: JobRecord) -> None:
-        await self._written(self._usable().put(job))
+        await self._wait_for(self._usable().put(job))
 
     async def get(self, job_id: str) -> JobRecord | None:
         return await self._usable().get(job_id)
@@ -75,9 +75,8 @@ class SharedLedger:
         return await self._usable().counts()
 
     def hurry(self) -> None:
-        """Wait only LAST_TRY_S more for each row that cannot be written. A row that comes later, such as that of an
-        answer to a create in flight, has as long. The rows themselves are kept for as long as another client has the
-        file open: they may still be written."""
+        """Wait only LAST_TRY_S more for each row that cannot be written, and as long for each later row, such as the
+        answer to a create in flight. While another client has the file open, the rows may still be written."""
         if self._is_hurried:
             return
         self._is_hurried = True
@@ -85,22 +84,23 @@ class SharedLedger:
             wait.reschedule(asyncio.get_running_loop().time() + LAST_TRY_S)
 
     async def close(self) -> None:
-        """Let go of the file; the last handle closes it. A file whose loop has ended has no user left: it is closed."""
-        if self._closed:
+        """Let go of the file; the last handle closes it. If the file's loop has ended, close the file at once: no other
+        client can use it."""
+        if self._is_closed:
             return
-        self._closed = True
+        self._is_closed = True
         if self._file.home.is_here:
             await self._file.leave()
         else:
             _forget(self._file)
-            await self.opened.close()
+            await self.sqlite.close()
 
     def _usable(self) -> SqliteLedger:
-        if self._closed:
-            raise LedgerError(f"cannot use the ledger {self.opened.path}: this client has closed it")
-        return self.opened
+        if self._is_closed:
+            raise LedgerError(f"cannot use the ledger {self.sqlite.path}: this client has closed it")
+        return self.sqlite
 
-    async def _written(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         wait = asyncio.timeout(LAST_TRY_S if self._is_hurried else None)
         self._waits.add(wait)
         try:
@@ -110,21 +110,21 @@ class SharedLedger:
             if not wait.expired():
                 raise
             raise LedgerError(
-                f"cannot write the ledger {self.opened.path}: a row still waited to be written when the client closed"
+                f"cannot write the ledger {self.sqlite.path}: a row still waited to be written when the client closed"
             ) from None
         finally:
             self._waits.discard(wait)
 
 
 class _File:
-    """A ledger file that is open, or is being opened or closed."""
+    """A ledger file that is open, opening or closing."""
 
     def __init__(self, key: str, belongs_to: Mapping[str, str], opening: Coroutine[Any, Any, SqliteLedger]) -> None:
         self.key = key
         self.belongs_to = belongs_to
         self.home = Home.here()
         self.users = 0
-        """Clients that have a handle, or wait for one."""
+        """The number of clients that have a handle or wait for one."""
         self.opening = asyncio.create_task(opening, name=f"open {key}")
         self.opening.add_done_callback(self._opening_ended)
         self.closing: asyncio.Task[None] | None = None
@@ -136,24 +136,25 @@ class _File:
 
     def _opening_ended(self, opening: asyncio.Task[SqliteLedger]) -> None:
         if opening.cancelled() or opening.exception() is not None:
-            _forget(self)  # the next client tries again
+            _forget(self)  # the next client retries
 
     async def handle(self) -> SharedLedger:
-        """A handle, once the file is open. The opening is nobody's: whoever is cancelled, the others get theirs."""
+        """A handle, once the file is open. No client owns the opening: cancelling one client does not stop the
+        others."""
         self.users += 1
         try:
-            opened = await asyncio.shield(self.opening)
-            opened.confirm()
+            ledger = await asyncio.shield(self.opening)
+            ledger.confirm()
         except LedgerError as error:
             await self.leave()
-            raise copy(error) from error.__cause__  # one error a client: each adds its own ids
+            raise copy(error) from error.__cause__  # a new error for each client, which adds its own ids
         except BaseException:
             await self.leave()
             raise
-        return SharedLedger(self, opened)
+        return SharedLedger(self, ledger)
 
     async def leave(self) -> None:
-        """One client has left. The last one closes the file, and hurries if it is cancelled meanwhile."""
+        """Count a client out. The last one closes the file, and hurries if it is cancelled meanwhile."""
         self.users -= 1
         if self.users:
             return
@@ -163,12 +164,12 @@ class _File:
         except asyncio.CancelledError:
             self.closing.cancel()
             await asyncio.wait({self.closing})
-            await self._close()  # a task that is cancelled before its first step has closed nothing
+            await self._close()  # a task cancelled before its first step has closed nothing
             raise
 
     async def _close(self) -> None:
-        """Cancelled before an open file has begun to close, it would leave the lock and SQLite's thread behind: the
-        process could neither open the ledger again nor end. So nothing is awaited before."""
+        """Close the file. No await comes before the close of an open file: a cancellation there would leave the lock
+        and SQLite's thread behind, and the process could neither open the ledger again nor end."""
         try:
             if not self.opening.done():
                 self.opening.cancel()
@@ -180,19 +181,19 @@ class _File:
 
 
 _files: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _File]] = WeakKeyDictionary()
-"""By loop and by the real path, so that a symlink and a relative path are one file."""
+"""The files by loop and by real path, so that a symlink and a relative path are one file."""
 
 
 def _forget(file: _File) -> None:
-    known = _files.get(file.home.loop, {})
-    if known.get(file.key) is file:
-        del known[file.key]
+    files = _files.get(file.home.loop, {})
+    if files.get(file.key) is file:
+        del files[file.key]
 
 
 async def join(path: Path, belongs_to: Mapping[str, str], open_it: Open) -> SharedLedger:
-    """A handle on the ledger at a path, which is opened if no client of this loop has it open.
+    """A handle on the ledger at a path. The ledger is opened unless a client of this loop has it open.
 
-    Raises what `SqliteLedger.open` raises, and LedgerError for a file that another owner's client has open.
+    Raises the errors of `SqliteLedger.open`, and LedgerError for a file that another owner's client has open.
     """
     key = os.path.normcase(await asyncio.to_thread(os.path.realpath, path))
     files = _files.setdefault(asyncio.get_running_loop(), {})

@@ -1,4 +1,4 @@
-"""A ledger file read without the account it belongs to, and without disturbing who writes it."""
+"""Reading a ledger file: without its account's keys, and without disturbing its writer."""
 
 import logging
 import os
@@ -21,36 +21,36 @@ LEDGER_FILE: Final = "ledger.db"
 """The ledger's name in the folder of a batch."""
 
 Census = Mapping[tuple[Kind, JobState], int]
-"""Jobs by kind and state; what is not there is none."""
+"""The number of jobs by kind and state; a missing key means 0."""
 
 _REQUEST: Final = "substr(job_id, 1, length(job_id) - length(kind) - 1)"
 """`record.request_of` in SQL."""
 
 
 def of_state(jobs: Census, state: JobState) -> int:
-    """Jobs of any kind in one state."""
+    """The number of jobs in one state, of all kinds."""
     return sum(jobs.get((kind, state), 0) for kind in Kind)
 
 
 PAID: Final = (JobState.INTENT, JobState.SUBMITTED, JobState.DONE, JobState.UNKNOWN)
-"""The states of a job that is or may be paid for, and whose results are not saved."""
+"""The states of a job that is paid for, or may be, and whose results are not saved."""
 
 
 def paid_and_unsaved(jobs: Census) -> int:
-    """Jobs that are or may be paid for, and are not saved."""
+    """The number of jobs that are paid for, or may be, and whose results are not saved."""
     return sum(of_state(jobs, state) for state in PAID)
 
 
 class LedgerSnapshot:
-    """One moment of a ledger: what is written meanwhile is not seen. Made by `reading`."""
+    """The rows of a ledger at one moment, from `open_snapshot`. Later writes do not show."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
 
     def owner(self) -> Mapping[str, str]:
-        """The account, backend and endpoint that it belongs to, and on VOD the application."""
+        """The owner of the ledger: account, backend and endpoint, and on VOD the application."""
         rows = self._database.execute("SELECT what, is_for FROM belongs_to WHERE what != ?", (WRITER,))
-        return {str(what): str(whom) for what, whom in rows if not str(what).startswith(FACT)}
+        return {str(part): str(value) for part, value in rows if not str(part).startswith(FACT)}
 
     def writer(self) -> str:
         """The process that last opened the ledger for writing; empty if none is recorded."""
@@ -58,12 +58,12 @@ class LedgerSnapshot:
         return "" if row is None else str(row[0])
 
     def fault(self) -> str:
-        """SQLite's report of damage on one line; empty if there is none (100,000 jobs: 0.1 s, measured 2026-11)."""
-        found = str(self._database.execute("PRAGMA quick_check(1)").fetchone()[0])
-        return "" if found == "ok" else " ".join(found.removeprefix("*** in database main ***").split())
+        """SQLite's report of damage on one line; empty without damage (100,000 jobs: 0.1 s, measured 2026-11)."""
+        report = str(self._database.execute("PRAGMA quick_check(1)").fetchone()[0])
+        return "" if report == "ok" else " ".join(report.removeprefix("*** in database main ***").split())
 
     def has_sent(self) -> bool:
-        """Whether any create was ever sent for one of its jobs."""
+        """Whether a create was ever sent for one of the jobs."""
         return bool(self._database.execute("SELECT 1 FROM jobs WHERE state != 'planned' LIMIT 1").fetchone())
 
     def census(self) -> Census:
@@ -84,14 +84,14 @@ class LedgerSnapshot:
                 yield str(job_id), Kind(kind), JobState(state)
 
     def unreadable(self) -> int:
-        """Jobs of which nobody can say whether they are paid for: their kind or state is damaged."""
+        """The number of jobs with a damaged kind or state; each may or may not be paid for."""
         kinds, states = (", ".join(f"'{word}'" for word in words) for words in (Kind, JobState))
-        asked = f"SELECT count(*) FROM jobs WHERE kind NOT IN ({kinds}) OR state NOT IN ({states})"  # noqa: S608 — our own words
-        return int(self._database.execute(asked).fetchone()[0])
+        query = f"SELECT count(*) FROM jobs WHERE kind NOT IN ({kinds}) OR state NOT IN ({states})"  # noqa: S608 — words of enums
+        return int(self._database.execute(query).fetchone()[0])
 
-    def unsaved(self) -> tuple[int, float | None]:
-        """How many jobs are done and not saved, and when the first of their URLs ends (Unix seconds), if that is
-        known."""
+    def unsaved_results(self) -> tuple[int, float | None]:
+        """The number of jobs that are done and not saved, and when the first of their URLs expires (Unix seconds; None
+        if unknown)."""
         jobs, ends = self._database.execute(
             "SELECT count(*), min(expires_at) FILTER (WHERE typeof(expires_at) IN ('real', 'integer')) "
             "FROM jobs WHERE state = 'done'"
@@ -99,12 +99,12 @@ class LedgerSnapshot:
         return int(jobs), None if ends is None else float(ends)
 
     def requests(self) -> Iterator[tuple[str, list[JobRecord]]]:
-        """Each request's name and its jobs, in the order in which they were first planned. Sorted by SQLite, so that
-        a million of them are never in memory."""
+        """Each request's name and its jobs, in the order in which they were first planned. SQLite sorts them, so that a
+        million requests are never in memory."""
         present = {str(name) for _, name, *_ in self._database.execute("PRAGMA table_info(jobs)")}
         columns = ", ".join(name if name in present else "NULL" for name in COLUMNS)
         rows = self._database.execute(
-            f"SELECT {columns} FROM jobs ORDER BY min(rowid) OVER (PARTITION BY {_REQUEST}), rowid"  # noqa: S608 — our own names
+            f"SELECT {columns} FROM jobs ORDER BY min(rowid) OVER (PARTITION BY {_REQUEST}), rowid"  # noqa: S608 — constant column names
         )
         for name, jobs in groupby(readable(rows), key=lambda job: request_of(job.job_id)):
             yield name, list(jobs)
@@ -121,19 +121,18 @@ def readable(rows: Iterable[Row]) -> Iterator[JobRecord]:
 
 @contextmanager
 def open_snapshot(ledger: Path) -> Iterator[LedgerSnapshot]:
-    """Read a ledger file. Raises LedgerError for a file that is not there, no ledger, or of a newer version."""
+    """Read a ledger file. Raises LedgerError for a file that is missing, no ledger, or of a newer version."""
     if not ledger.is_file():
         raise LedgerError(f"there is no ledger {ledger}: `mps-aigc run … --out DIR` keeps one as DIR/{LEDGER_FILE}")
-    # A ledger that nobody writes has no WAL beside it. Immutable then, or SQLite would leave an empty one there, and
-    # could not read from a folder that is read-only.
-    # SQLite keeps it beside the file itself, not beside a symlink to it.
+    # SQLite keeps the WAL beside the file itself, not beside a symlink to it. A ledger without a writer has no WAL, and
+    # is opened as immutable: otherwise SQLite would leave an empty WAL, and could not read from a read-only folder.
     file = Path(os.path.realpath(ledger))
     if file.stat().st_size == 0:  # SQLite would remove its -wal, which may hold the last jobs
         raise _empty(ledger)
-    being_written = file.with_name(f"{file.name}-wal").exists()
-    how, before = ("mode=ro", None) if being_written else ("mode=ro&immutable=1", _stamp(ledger))
+    has_writer = file.with_name(f"{file.name}-wal").exists()
+    mode, before = ("mode=ro", None) if has_writer else ("mode=ro&immutable=1", _stamp(ledger))
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?{how}", uri=True, isolation_level=None)) as database:
+        with closing(sqlite3.connect(f"{file.as_uri()}?{mode}", uri=True, isolation_level=None)) as database:
             database.text_factory = text_or_bytes
             database.execute("BEGIN")
             _check(ledger, database)
@@ -147,12 +146,12 @@ def open_snapshot(ledger: Path) -> Iterator[LedgerSnapshot]:
 
 
 class LedgerChanged(LedgerError):
-    """Another process began to write during the reading, so the values may be inconsistent. Read it again."""
+    """The error for a ledger that another process began to write meanwhile: the values may not fit together. Retry."""
 
 
 def _stamp(ledger: Path) -> tuple[int, int]:
-    known = ledger.stat()
-    return known.st_mtime_ns, known.st_size
+    status = ledger.stat()
+    return status.st_mtime_ns, status.st_size
 
 
 def _check_undisturbed(ledger: Path, before: tuple[int, int] | None) -> None:

@@ -1,7 +1,7 @@
-"""The durable ledger: one SQLite file in WAL mode with synchronous=FULL.
+"""The durable ledger: an SQLite file in WAL mode with synchronous=FULL.
 
-Every `put` returns after its commit has reached the disk. Puts that arrive while a commit is under way share the next
-one (`commits`), so that a saturated batch pays for a few commits a second and not for one a row.
+Every `put` returns after its commit has reached the disk. Puts that arrive during a commit share the next one
+(`commits`), so that a saturated batch makes a few commits a second and not one a row.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from . import schema
 from .commits import Commits
 from .damage import damaged_row, shared_task
 from .lock import WriterLock, writer_name
-from .opening import examine, put_in_place, unwritten, wal_of
+from .opening import examine, missing_parts, put_in_place, wal_of
 from .place import Place
 from .record import JobRecord, job_ids
 from .schema import COLUMNS, FACT, from_row, text_or_bytes
@@ -33,17 +33,17 @@ from .snapshot import readable
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
-_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM jobs"  # noqa: S608 — our own column names
+_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM jobs"  # noqa: S608 — constant column names
 
 PORTION: Final = 500
-"""Jobs of one state to read before the loop turns again: resuming as many takes 20 ms (measured 2026-11), well under
+"""Jobs of one state to read before the loop turns again: resuming 500 jobs takes 20 ms (measured 2026-11), well under
 the 100 ms at which asyncio's debug mode reports a slow callback."""
 
 _NEXT: Final = (
-    f"SELECT {', '.join(COLUMNS)}, rowid FROM jobs "  # noqa: S608 — our own names
+    f"SELECT {', '.join(COLUMNS)}, rowid FROM jobs "  # noqa: S608 — constant column names
     "WHERE state = ? AND (planned_at, rowid) > (?, ?) ORDER BY planned_at, rowid LIMIT ?"
 )
-"""The next jobs after a position. No move changes a job's position, so that none is skipped or read twice."""
+"""The next jobs after a position. No move changes a job's position, so no job is skipped or read twice."""
 
 _TWINS: Final = """
     SELECT jobs.job_id, jobs.task_id, first.job_id FROM jobs
@@ -60,17 +60,18 @@ _COUNTS: Final = """
     UNION ALL
     SELECT state, -count(*) FROM jobs WHERE job_id IN (SELECT value FROM json_each(?)) GROUP BY state
 """
-"""The jobs of each state in the file, less those of a list of ids: the index of states alone counts the first."""
+"""The number of jobs of each state in the file, without the jobs of a list of ids. The index of states is enough for
+the first part."""
 
 _PLANNED_AT: Final = COLUMNS.index("planned_at")
 _STATES: Final = frozenset(JobState)
 
 BUSY_TIMEOUT_MS: Final = 2000
-"""How long SQLite waits for another connection's lock before a statement fails. A tool that writes the file needs
-milliseconds; a failed commit is retried, and the ledger can be read in between."""
+"""Milliseconds that SQLite waits for another connection's lock before a statement fails. A tool that writes the file
+needs milliseconds. A failed commit is retried, and the ledger can be read in between."""
 
 _never_closed: Final[list[aiosqlite.Connection]] = []
-"""Connections that a fork has copied: kept, or Python would close them with their last reference."""
+"""Connections that a fork has copied. A reference is kept here, because Python would close them with the last one."""
 
 
 class SqliteLedger:
@@ -86,30 +87,30 @@ class SqliteLedger:
         self._commits = Commits(database, path)
         self._planning = asyncio.Lock()
         self._place: Place | None = None
-        self._gone = ""
-        """The fault that a check has found in the file's place; empty while there is none."""
-        self._closed = False
+        self._place_fault = ""
+        """The reason why the file is out of place; empty while it is in place."""
+        self._is_closed = False
         self._twins: Mapping[str, DamagedRow] = {}
         """Errors for the jobs whose TaskId an earlier job also has; the task's true owner is unknown."""
-        self._unwritten: Mapping[str, str] = {}
-        """The owner that an earlier version's ledger is taken to have, until the next create writes it down."""
+        self._assumed_owner: Mapping[str, str] = {}
+        """The parts of the owner that an earlier version did not store; the next create stores the client's."""
 
     def __repr__(self) -> str:
         return f"<SqliteLedger {self.path}>"
 
     @classmethod
     async def open(cls, path: Path, belongs_to: Mapping[str, str]) -> "SqliteLedger":
-        """Open or make the ledger of an account, backend and endpoint, and whatever else its TaskIds are valid in
+        """Open or create the ledger of an owner: account, backend, endpoint and all else in which its TaskIds are valid
         (`belongs_to`, by these names).
 
-        A job found in *intent* is one whose create was under way when its process died: it becomes *unknown*.
+        A job found in *intent* becomes *unknown*: its create was under way when its process died.
         Raises LedgerError, and changes nothing, for a file that is no ledger, is of a newer version or of another
         owner, is being written by another process, or cannot be written.
         """
         file = await asyncio.to_thread(put_in_place, path, belongs_to)
         lock = WriterLock(path)
         try:
-            lock.require(file)  # `path` may be a symlink that leads elsewhere by now, and SQLite opens `file`
+            lock.require(file)  # `path` may be a symlink that leads elsewhere now, and SQLite opens `file`
             await asyncio.to_thread(examine, path, belongs_to)
             # mode=rw: SQLite must not create a new file if the ledger has just been removed.
             ledger = cls(
@@ -139,10 +140,10 @@ class SqliteLedger:
             )
         await database.execute("PRAGMA synchronous = FULL")
         version = int(await self._value("PRAGMA user_version"))
-        written = await self._rows("SELECT what, is_for FROM belongs_to")
-        added = unwritten(belongs_to, {str(what): str(whom) for what, whom in written})
-        # The ledger is this owner's, or nothing was ever sent from it (a mistyped key?), and it becomes this owner's.
-        owner = {what: whom for what, whom in belongs_to.items() if what not in added}
+        rows = await self._rows("SELECT what, is_for FROM belongs_to")
+        missing = missing_parts(belongs_to, {str(part): str(value) for part, value in rows})
+        # The ledger is this owner's, or becomes so: nothing was ever sent from it (a mistyped key?).
+        owner = {part: value for part, value in belongs_to.items() if part not in missing}
         owner[schema.WRITER] = writer_name()
         await self._transaction(("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item) for item in owner.items())
         self._lock.renew()
@@ -151,8 +152,8 @@ class SqliteLedger:
             await self._transaction((statement, ()) for statement in schema.MIGRATIONS[later])
         await self._find_damage()
         await self._intents_become_unknown()
-        if added:
-            await self._adopt(added)
+        if missing:
+            await self._adopt(missing)
 
     async def _transaction(self, statements: Iterable[tuple[str, tuple[str, ...]]]) -> None:
         await self._database.execute("BEGIN IMMEDIATE")
@@ -161,7 +162,7 @@ class SqliteLedger:
         await self._database.execute("COMMIT")
 
     async def _find_damage(self) -> None:
-        """Log the damage that no list of a state would show: a TaskId that two jobs have, and unknown states."""
+        """Log the damage that no list of jobs by state shows: a TaskId of two jobs, and unknown states."""
         self._twins = {
             str(job_id): shared_task(str(task_id), str(first), str(job_id))
             for job_id, task_id, first in await self._rows(_TWINS)
@@ -176,65 +177,66 @@ class SqliteLedger:
     async def _intents_become_unknown(self) -> None:
         async for job in self.in_state(JobState.INTENT):
             error = CreateOutcomeUnknown("the process ended while the create was under way")
-            # The earliest possible moment: nobody knows how long the process lived on.
+            # The earliest possible moment, because the process may have died at once.
             last = max(job.intent_at or job.planned_at, job.ended_at or 0.0)  # the intent may be of an earlier create
             await self.put(job.moved(JobState.UNKNOWN, ended_at=last, error=to_record(error)))
 
-    async def _adopt(self, added: Mapping[str, str]) -> None:
-        """Take over a ledger that does not say in which application it was written.
+    async def _adopt(self, missing: Mapping[str, str]) -> None:
+        """Take over a ledger that does not name the application in which it was written.
 
-        It is taken for the config's: an upgrade seldom changes that as well, and to refuse would stop every ledger. But
-        if it was another one, the creates in doubt would be accepted again there, and paid for twice: they are not sent
-        again by themselves. They can be settled, and polls in a wrong application cost nothing. So it is written down
-        with the next create only, and a config that was wrong can still be corrected.
+        The application of the config is assumed: an upgrade seldom changes it too, and a refusal would stop every
+        ledger. If the assumption is wrong, a second send of an unknown create would be accepted and paid for twice. So
+        unknown creates are not sent again by themselves; the user settles them. Polls in a wrong application cost
+        nothing. The application is stored with the next create only, so that a wrong config can still be corrected.
         """
-        self._unwritten = added
-        doubtful = [job async for job in self.in_state(JobState.UNKNOWN) if job.session_id]
-        for job in doubtful:
+        self._assumed_owner = missing
+        unknown = [job async for job in self.in_state(JobState.UNKNOWN) if job.session_id]
+        for job in unknown:
             await self.put(replace(job, error={**job.error, "repeatable": "no"}))
         if await self._value("SELECT 1 FROM jobs WHERE state != 'planned' LIMIT 1"):
             _log.warning(
-                "the ledger %s of an earlier version does not name its %s: it is taken for the config's, %s. If it was "
-                "written with another one, stop and correct the config before anything is created. %d of its jobs are "
-                "in doubt, and are not sent again by themselves: settle them",
+                "the ledger %s of an earlier version does not name its %s: the config's is assumed, %s. If the ledger "
+                "was written with another one, stop and correct the config before anything is created. %d of its jobs "
+                "are unknown (they may or may not have been accepted) and are not sent again by themselves: settle "
+                "them",
                 self.path,
-                ", ".join(added),
-                ", ".join(added.values()),
-                len(doubtful),
+                ", ".join(missing),
+                ", ".join(missing.values()),
+                len(unknown),
             )
 
     async def plan(self, job: JobRecord) -> JobRecord:
-        async with self._planning:  # one look-up and entry at a time; the commit is shared
-            known = await self.get(job.job_id)
-            if known is not None:
-                return known.require_same_request(job)
-            written = self._commits.add(job)
-        await written
+        async with self._planning:  # look-up and entry of a single job at a time; the commit is shared
+            existing = await self.get(job.job_id)
+            if existing is not None:
+                return existing.require_same_request(job)
+            commit = self._commits.add(job)
+        await commit
         return job
 
     async def put(self, job: JobRecord) -> None:
-        if self._unwritten and job.state is JobState.INTENT:
-            for item in self._unwritten.items():
+        if self._assumed_owner and job.state is JobState.INTENT:
+            for item in self._assumed_owner.items():
                 await self._commits.execute("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item)
-            self._unwritten = {}
+            self._assumed_owner = {}
         await self._commits.add(job)
 
     def confirm(self) -> None:
-        """A ledger that was out of place once stays so for this process: the old and the new file may both lack rows
-        that were written in between."""
-        if self._gone or not self.in_place:
-            raise LedgerError(f"the ledger {self.path} {self._gone} while it was open")
+        """Raise LedgerError if the file is or was out of place. Once out of place, a ledger stays so for this process:
+        the old and the new file may both lack rows that were written in between."""
+        if self._place_fault or not self.in_place:
+            raise LedgerError(f"the ledger {self.path} {self._place_fault} while it was open")
 
     @property
     def in_place(self) -> bool:
-        if not self._gone and not self._closed and self._place is not None:
-            self._gone = self._place.fault()
-        return not self._gone
+        if not self._place_fault and not self._is_closed and self._place is not None:
+            self._place_fault = self._place.fault()
+        return not self._place_fault
 
     async def get(self, job_id: str) -> JobRecord | None:
-        known = self._commits.latest(job_id)
-        if known is not None:
-            return known
+        waiting = self._commits.latest(job_id)
+        if waiting is not None:
+            return waiting
         for row in await self._select(f"{_SELECT} WHERE job_id = ?", job_id):
             return self._latest(row)
         return None
@@ -254,13 +256,13 @@ class SqliteLedger:
         return job
 
     def _submitted_twin(self, job: JobRecord) -> DamagedRow | None:
-        """The error for a job that would receive another job's result; a job that has its results keeps them."""
+        """The error for a job that would receive another job's result. A job that has its results keeps them."""
         return self._twins.get(job.job_id) if job.state is JobState.SUBMITTED else None
 
     async def of_task(self, task_id: str) -> JobRecord | None:
-        known = self._commits.of_task(task_id)
-        if known is not None:
-            return known
+        waiting = self._commits.of_task(task_id)
+        if waiting is not None:
+            return waiting
         for job in await self._select(f"{_SELECT} WHERE task_id = ? ORDER BY rowid", task_id):
             if (self._commits.latest(job.job_id) or job).task_id == task_id:
                 return job
@@ -268,14 +270,14 @@ class SqliteLedger:
 
     async def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
         waiting = [job for job in self._commits.waiting().values() if job.state is state]
-        listed = {job.job_id for job in waiting}
+        waiting_ids = {job.job_id for job in waiting}
         after = (-inf, 0)
         while True:
             with self._failing("cannot read"):
                 rows = [tuple(row) for row in await self._rows(_NEXT, state.value, *after, PORTION)]
             read = list(readable(row[:-1] for row in rows))
             until = read[-1].planned_at if read and len(rows) == PORTION else inf
-            portion = [self._commits.latest(job.job_id) or job for job in read if job.job_id not in listed]
+            portion = [self._commits.latest(job.job_id) or job for job in read if job.job_id not in waiting_ids]
             portion += [job for job in waiting if job.planned_at <= until]
             waiting = [job for job in waiting if job.planned_at > until]
             for job in sorted(portion, key=lambda job: job.planned_at):
@@ -288,7 +290,7 @@ class SqliteLedger:
     async def facts(self) -> Mapping[str, str]:
         with self._failing("cannot read"):
             rows = await self._rows("SELECT what, is_for FROM belongs_to")
-        return {str(what)[len(FACT) :]: str(value) for what, value in rows if str(what).startswith(FACT)}
+        return {str(name)[len(FACT) :]: str(value) for name, value in rows if str(name).startswith(FACT)}
 
     async def keep_fact(self, name: str, value: str) -> None:
         await self._commits.execute("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", (FACT + name, value))
@@ -307,34 +309,34 @@ class SqliteLedger:
         self._commits.hurry()
 
     async def close(self) -> None:
-        """Finish what is being written, then close the file. A loop that is closed has left rows: write them from here.
+        """Finish the writing, then close the file. If the ledger's loop has ended, write the rows that it left.
 
-        A forked child lets its copy of the connection be. The parent goes on with the file, and SQLite must not be used
-        across a fork, not even to close it ("How To Corrupt An SQLite Database File", 2.6). The fork has closed the
-        child's copy of the lock's descriptor already (`lock`).
+        A forked child does not close its copy of the connection: the parent goes on with the file, and SQLite must not
+        be used across a fork, not even to close ("How To Corrupt An SQLite Database File", 2.6). The fork has already
+        closed the child's copy of the lock's descriptor (`lock`).
         """
         if self._home.is_of_another_process:
             _never_closed.append(self._database)
             return
-        if self._closed:
+        if self._is_closed:
             return
         try:
             await (self._commits.close() if self._home.is_here else self._commits.close_elsewhere())
         finally:
-            _ = self.in_place  # check while the file is open: no other file can have its inode yet
-            self._closed = True
+            _ = self.in_place  # check while the file is open: no other file can have the same inode yet
+            self._is_closed = True
             try:
                 await self._database.close()
             finally:
                 self._lock.release()
 
     @contextmanager
-    def _failing(self, what: str) -> Iterator[None]:
+    def _failing(self, action: str) -> Iterator[None]:
         """Map SQLite's errors, and aiosqlite's ValueError for a closed connection, to LedgerError."""
         try:
             yield
         except (sqlite3.Error, ValueError) as error:
-            raise LedgerError(f"{what} the ledger {self.path}: {error}") from error
+            raise LedgerError(f"{action} the ledger {self.path}: {error}") from error
 
     async def _select(self, query: str, *values: str) -> list[JobRecord]:
         with self._failing("cannot read"):
@@ -347,5 +349,5 @@ class SqliteLedger:
         return ""
 
     async def _rows(self, query: str, *values: str | float) -> Iterable[sqlite3.Row]:
-        """Fetch in one step of the thread: a cursor left behind by a cancelled caller would keep the file open."""
+        """Fetch all rows in one step of the thread: the cursor of a cancelled caller would keep the file open."""
         return await self._database.execute_fetchall(query, values)

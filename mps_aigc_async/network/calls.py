@@ -153,7 +153,7 @@ class Calls:
                 # Even if its own create stays unknown ("303 See Other"). Polls go on, and the poller tells of it.
                 holds_s = REDIRECT_HOLDS_S if error.ending is Ending.UNKNOWN else REFUSAL_HOLDS_S
                 self._hold(call.action, error, holds_s)
-            if keys_are_refused(error) and self._keys.refused(credentials):
+            if keys_are_refused(error) and self._keys.report_refusal(credentials):
                 error = with_ending(error, Ending.REFUSED_FOR_NOW)  # with other keys it may be accepted
             self._hold_back(call, answer, error)
             raise (judge(send_time, error) if isinstance(error, Throttled) else error) from None

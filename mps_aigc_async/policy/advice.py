@@ -1,4 +1,4 @@
-"""What a user can do about an error: one sentence for each sort, the same on the screen and in the report."""
+"""Advice for the user about an error: one sentence for each class, the same on the screen and in the report."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -23,55 +23,55 @@ from ..model.errors import (
 from .retries import may_repeat
 
 _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
-    # The first that fits. A job that failed stays failed until the user says otherwise: no id is paid for twice by
-    # accident.
+    # The first class that fits counts. A failed job stays failed until the user decides otherwise, so that no id is
+    # paid for twice by accident.
     (
         CreateOutcomeUnknown,
-        "the service may have made (and billed) these: they are sent again by themselves only if their message says "
-        "so; look for the others in the console's task list, and decide with `mps-aigc settle DIR`",
+        "these may or may not have been accepted (and billed): they are retried only if their message says so; look "
+        "for the others in the console's task list, then run `mps-aigc settle DIR`",
     ),
     (ContentViolation, "change the prompt or the input, and give the request another id"),
     (InvalidRequest, "fix the request and run the batch again"),
     (ConfigError, "fix the config or the key that the message names, then run the same command again"),
     (
         Unreachable,
-        "nothing was sent for these: fix what the message names; what is still planned is created by the same command "
-        "again, which also goes on with the tasks in flight",
+        "nothing was sent for these: fix the fault that the message names, then run the same command again: it creates "
+        "the planned jobs and resumes the tasks in flight",
     ),
     (DamagedRow, "correct or restore these rows as the message says, then run the same command again"),
     (LedgerError, "fix the ledger as the message says before you run the same command again"),
     (
         DownloadError,
-        "the same command again fetches them while their URLs live; if the URLs are refused for good, give the request "
-        "another id to make it again (billed again)",
+        "run the same command again to fetch them before their URLs expire; if the URLs are refused for good, give the "
+        "request another id to create it again (billed again)",
     ),
-    (ResultExpired, "to make it anew, give the request another id"),
-    (JobDropped, "to make it anew, give the request another id"),
+    (ResultExpired, "to create it again (billed again), give the request another id"),
+    (JobDropped, "to create it again, give the request another id"),
     (
         UnexpectedError,
         "a fault of this package or of a library it uses: please report it with the traceback in the log",
     ),
-    (TaskFailed, "to try again (billed if it succeeds), add --retry-failed to the same command"),
+    (TaskFailed, "to retry (billed if it succeeds), add --retry-failed to the same command"),
 )
 
 
-_PAY: Final = "pay what is owed in the console"
+_PAY: Final = "pay the arrears in the console"
 _ACTIVATE: Final = "activate the service for this account in the console"
 _ALLOW: Final = "allow these keys to call it (CAM, in the console)"
-_BUCKET: Final = "name a bucket that is your own, exists and is in its region in `cosOutput`"
-_TEMPLATES: Final = "delete templates in the console, or have their number raised"
-_QUOTA: Final = "have the quota raised, or buy more, in the console"
+_BUCKET: Final = "set `cosOutput` to a bucket of your own that exists, with its region"
+_TEMPLATES: Final = "delete templates in the console, or ask for a higher limit"
+_QUOTA: Final = "ask for a higher quota, or buy more, in the console"
 _ADDRESS: Final = "call from an address that the account allows"
 
 _ACCOUNT_ADVICE: Final[Mapping[str, str]] = {
-    # By code or by the first parts of it; the longest that fits.
+    # By code or by its first parts; the longest match counts.
     "AuthFailure": "check the keys, and this machine's clock",
     "AuthFailure.UnauthorizedOperation": _ALLOW,
     "UnauthorizedOperation": _ALLOW,
     "FailedOperation.NoPrivileges": _ALLOW,
     "FailedOperation.UserArrears": _PAY,
     "FailedOperation.UserStatusInavlid": _PAY,
-    "FailedOperation.InvalidAccount": "look into the account's state in the console",
+    "FailedOperation.InvalidAccount": "check the account's state in the console",
     "FailedOperation.InvalidMpsUser": _ACTIVATE,
     "FailedOperation.InvalidUser": _ACTIVATE,
     "FailedOperation.InvalidVodUser": _ACTIVATE,
@@ -90,7 +90,9 @@ _ACCOUNT_ADVICE: Final[Mapping[str, str]] = {
     "IpNotInWhitelist": _ADDRESS,
     "UnsupportedRegion": "set `tencentCloud.region` to a region that the service has",
 }
-_OTHER_ACCOUNT_ADVICE: Final = "fix what the message names: the key, its payment, its rights or the service's address"
+_OTHER_ACCOUNT_ADVICE: Final = (
+    "fix the fault that the message names: the key, its payment, its rights or the service's address"
+)
 
 
 def _account_advice(error: AccountError) -> str:
@@ -98,19 +100,19 @@ def _account_advice(error: AccountError) -> str:
     while code and code not in _ACCOUNT_ADVICE:
         code = code.rpartition(".")[0]
     first = _ACCOUNT_ADVICE.get(code, _OTHER_ACCOUNT_ADVICE)
-    return f"{first}; what is still planned is created by the same command again"
+    return f"{first}; then run the same command again to create the planned jobs"
 
 
 def advice_for(error: AigcError) -> str:
-    """What to do about a request that ended so."""
+    """The advice for a request that ended with this error."""
     if isinstance(error, AccountError):
         return _account_advice(error)
-    for known, advice in _ADVICE:
-        if isinstance(error, known):
+    for cls, advice in _ADVICE:
+        if isinstance(error, cls):
             return advice
     if isinstance(error, ServiceError) and not may_repeat(error, reads=False):
         return (
-            "fix what the message names: in the config, then add --retry-failed to the same command; in the request, "
-            "then give it another id"
+            "fix the fault that the message names: in the config, then add --retry-failed to the same command; in the "
+            "request, then give it another id"
         )
-    return "the same command again goes on with them"
+    return "run the same command again to resume them"

@@ -1,4 +1,4 @@
-"""How long to wait for a task, on the loop's monotonic clock. Pure decisions.
+"""Deadlines of tasks, on the loop's monotonic clock. Pure decisions.
 
 A task may wait in the service's queue for hours before it runs. So the queue and the run have separate deadlines: the
 queue's counts from the first moment the task is watched, the run's from the first poll that finds the task running.
@@ -11,16 +11,17 @@ from typing import Final
 from ..model.states import Kind, TaskState
 
 TASK_DEADLINE_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 1800.0, Kind.VIDEO: 1800.0, Kind.AUDIO: 1800.0}
-"""Seconds after a task was first seen running when it is given up: the guide of 2026-05-29 waits 30 minutes for an
-image or a video. No document names a time for audio, so audio gets the same."""
+"""Seconds from the first poll that finds a task running until the client gives the task up. The guide of 2026-05-29
+waits 30 minutes for an image or a video. No document names a time for audio, so audio gets the same."""
 
 OFF_PEAK_S: Final = 48 * 3600.0
-"""The same deadline for a video that may wait for off-peak hours (Vidu's OffPeak, MPS API documents of 2026-10)."""
+"""The same deadline in seconds for a video that may wait for off-peak hours (Vidu's OffPeak, MPS API documents of
+2026-10)."""
 
 QUEUE_S: Final = 12 * 3600.0
 """Seconds that a task may wait in the service's queue, unless the config says otherwise (`timeouts.queueSeconds`). No
-document names a bound, and VOD works on one task at a time by default, so that a queue of ours alone may take hours.
-This is the life of a result's URL on MPS (guide of 2026-05-29): after it, a video's first frame can no longer be
+document names a bound, and VOD runs one task at a time by default, so that the user's own queue may take hours. The
+value is the life of a result's URL on MPS (guide of 2026-05-29): later, a video's first frame can no longer be
 fetched."""
 
 EMPTY_GRACE_S: Final = 60.0
@@ -30,15 +31,15 @@ moment after the status; a longer wait would only delay the reason."""
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for one task, in seconds."""
+    """The longest waits for a task, in seconds."""
 
     running_s: float
     queued_s: float
 
     @classmethod
     def of(cls, running_s: float, queue_s: float | None = None, *, off_peak: bool = False) -> "Patience":
-        """Derive both waits from the deadlines of the config. Without a queue's, it is QUEUE_S, or the running deadline
-        if that is longer. An off-peak video may wait for OFF_PEAK_S, whatever the config says.
+        """Derive both waits from the deadlines of the config. Without `queue_s`, the queue's wait is QUEUE_S, or the
+        running deadline if that is longer. An off-peak video may always wait for OFF_PEAK_S.
 
         >>> Patience.of(1800.0), Patience.of(1800.0, off_peak=True).queued_s / 3600
         (Patience(running_s=1800.0, queued_s=43200.0), 48.0)
@@ -49,7 +50,7 @@ class Patience:
 
 
 class Deadline:
-    """When to give up one task, updated by its polls. Times are the loop's."""
+    """When to give up a task, updated by its polls. Times are the loop's."""
 
     __slots__ = ("_patience", "at", "seen_running")
 
@@ -61,15 +62,15 @@ class Deadline:
     def __repr__(self) -> str:
         return f"<Deadline at {self.at:.3f}, {'running' if self.seen_running else 'queued'}>"
 
-    def polled(self, state: TaskState, now: float) -> None:
-        """Take in the state that a poll found. A task that has run stays *running* here: a service that put tasks back
-        into its queue could otherwise extend the deadline for ever. A status that no document knows is none of these
-        states, and is not told here: it may be another word for the queue."""
+    def update(self, state: TaskState, now: float) -> None:
+        """Take in the state from a poll. A task that has run stays *running* here: otherwise a service that puts tasks
+        back into its queue could extend the deadline for ever. Callers leave out a status that no document knows: the
+        status may be another word for the queue."""
         if state is not TaskState.WAITING and not self.seen_running:
             self.seen_running = True
             self.at = now + self._patience.running_s
 
     def slot_hold_s(self, now: float) -> float:
-        """Seconds to keep the task's slot taken if its polling stops now. A task that was never seen running may start
-        at any moment, and then runs for as long as a run may take: also one that is given up in the queue."""
+        """Seconds to keep the task's slot taken if its polling stops now. A task that was never seen running, even one
+        given up in the queue, may start at any moment and then run for as long as a run may take."""
         return max(0.0, self.at - now) if self.seen_running else self._patience.running_s

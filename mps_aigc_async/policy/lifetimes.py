@@ -1,6 +1,6 @@
-"""How long a task's results can be fetched. Pure decisions.
+"""The expiry of a task's results. Pure decisions.
 
-A result that does not expire and a result whose end nobody knows both have no time. `Expiry.never` tells them apart.
+A result that never expires and a result of unknown expiry both have no time. `Expiry.never` tells them apart.
 """
 
 import re
@@ -9,40 +9,40 @@ from dataclasses import dataclass
 from typing import Final
 
 _NUMBER: Final = re.compile(r"-[0-9]{5,}")
-"""How an account's number (APPID) ends a bucket's name."""
+"""The account's number (APPID) at the end of a bucket's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """The service's own word on how long results live."""
+    """The service's own statement of how long results live."""
 
     permanent: bool = False
-    """Whether they are stored without the limited life of a temporary URL."""
+    """Whether the results are stored without the limited life of a temporary URL."""
     endless: bool = False
-    """Whether the service says that they are never deleted."""
+    """Whether the service says that the results are never deleted."""
     ends_at: float | None = None
-    """When the first of them is deleted (Unix seconds), if the service tells a time."""
+    """When the first result is deleted (Unix seconds), if the service states a time."""
 
     @classmethod
     def of_all(cls, lifetimes: Sequence["Lifetime"]) -> "Lifetime":
-        """One lifetime for a task's results: the first result to end decides.
+        """The lifetime of a task's results together: the first result to end decides.
 
-        >>> kept, week = Lifetime(permanent=True, endless=True), Lifetime(ends_at=5.0)
-        >>> Lifetime.of_all([kept, week])
+        >>> endless, week = Lifetime(permanent=True, endless=True), Lifetime(ends_at=5.0)
+        >>> Lifetime.of_all([endless, week])
         Lifetime(permanent=False, endless=False, ends_at=5.0)
-        >>> Lifetime.of_all([kept, kept]), Lifetime.of_all([])
+        >>> Lifetime.of_all([endless, endless]), Lifetime.of_all([])
         (Lifetime(permanent=True, endless=True, ends_at=None), Lifetime(permanent=False, endless=False, ends_at=None))
         """
-        ends = [one.ends_at for one in lifetimes if one.ends_at is not None]
+        ends = [lifetime.ends_at for lifetime in lifetimes if lifetime.ends_at is not None]
         return cls(
-            permanent=bool(lifetimes) and all(one.permanent for one in lifetimes),
-            endless=bool(lifetimes) and all(one.endless for one in lifetimes),
+            permanent=bool(lifetimes) and all(lifetime.permanent for lifetime in lifetimes),
+            endless=bool(lifetimes) and all(lifetime.endless for lifetime in lifetimes),
             ends_at=min(ends, default=None),
         )
 
 
 UNSTATED: Final = Lifetime()
-"""The service says nothing: its documented life of a URL applies."""
+"""No statement of the service: its documented life of a URL applies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +50,19 @@ class Expiry:
     """When results can no longer be fetched."""
 
     at: float | None
-    """Unix seconds, never later than the truth; None if they never expire, or if nobody knows when."""
+    """Unix seconds, never later than the truth; None if the results never expire, or if the time is unknown."""
     never: bool = False
 
 
 NEVER: Final = Expiry(None, never=True)
-NOBODY_KNOWS: Final = Expiry(None)
+UNKNOWN: Final = Expiry(None)
 
 
 def expiry(lifetime: Lifetime, *, made_after: float | None, seen_at: float, url_life_s: float) -> Expiry:
-    """When results expire. `made_after` is a time at which they were not made yet, `seen_at` one at which they were.
+    """When results expire. At `made_after` the results were not made yet; at `seen_at` they were.
 
-    A temporary URL has the documented life, and no more: the service may say of its FILE that it is never deleted
-    (ExpireTime's documented default). So its word counts only if it is earlier than that life can end.
+    A temporary URL has the documented life and no more, even if the service says that the FILE is never deleted
+    (ExpireTime's documented default). So the service's time counts only if it comes before the end of that life.
 
     >>> expiry(UNSTATED, made_after=100.0, seen_at=110.0, url_life_s=50.0)
     Expiry(at=150.0, never=False)
@@ -75,25 +75,25 @@ def expiry(lifetime: Lifetime, *, made_after: float | None, seen_at: float, url_
         return NEVER if lifetime.endless else Expiry(lifetime.ends_at)
     if lifetime.ends_at is not None and lifetime.ends_at <= seen_at + url_life_s:
         return Expiry(lifetime.ends_at)
-    return NOBODY_KNOWS if made_after is None else Expiry(made_after + url_life_s)
+    return UNKNOWN if made_after is None else Expiry(made_after + url_life_s)
 
 
 def made_after(unfinished_at: float | None, begun_at: float | None, seen_at: float) -> float | None:
-    """The latest time at which the results are known not to have been made: the last poll that found the task
-    unfinished, or the moment when the service began to work on it (its BeginProcessTime, if that can be true).
+    """The latest time at which the results were certainly not made yet: the last poll that found the task unfinished,
+    or the service's begin of the run (BeginProcessTime, if it is plausible).
 
     >>> made_after(100.0, 130.0, 200.0), made_after(None, 130.0, 200.0), made_after(100.0, 300.0, 200.0)
     (130.0, 130.0, 100.0)
     """
-    known = [at for at in (unfinished_at, begun_at) if at is not None and at <= seen_at]
-    return max(known, default=unfinished_at)
+    times = [at for at in (unfinished_at, begun_at) if at is not None and at <= seen_at]
+    return max(times, default=unfinished_at)
 
 
 def is_stored_in(bucket: str, urls: Sequence[str]) -> bool:
-    """Whether all URLs lead into the user's own bucket: then the service does not delete what they name.
+    """Whether all URLs lead into the user's own bucket: the service does not delete files there.
 
     The bucket is the first part of the host (`bucket.cos.region.myqcloud.com`) or of the path; a query is only a
-    signature. A bucket's whole name ends with the account's number, which a user may leave out.
+    signature. A bucket's whole name ends with the account's number, but a user may leave the number out.
 
     >>> is_stored_in("shots-1250000000", ["https://shots-1250000000.cos.ap-guangzhou.myqcloud.com/a.png"])
     True

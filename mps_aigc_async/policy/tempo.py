@@ -1,15 +1,15 @@
-"""When to ask about a task: every so often, or when it is likely to have ended.
+"""The tempo of polls: when to poll a task, at a fixed interval or when the task has probably ended.
 
-A tempo is a clock: polls come every `interval_s` on it. The fixed one is ours. The adaptive one runs fast at the ages
-at which tasks of the cohort have been seen to end, slowly at others, and as the fixed one beyond them all, so that
-about as many polls tell of the end sooner. How fast: for a task of age t with hazard h(t), the chance to end now given
-that it has not, the best density of checks goes with the square root of h(t) (optimal inspection: Barlow, Hunter and
-Proschan 1963; Keller 1974). Its speed is scaled to 1 on average over a task's life, so that it spends the polls that
-the fixed one would.
+A tempo is a clock: polls come every `interval_s` on it. The fixed clock shows true time. The adaptive clock runs fast
+at the ages at which tasks of the cohort have ended, slowly at other ages, and like the fixed clock beyond them all. So
+about as many polls find the end sooner. The speed: let h(t) be the hazard of a task of age t, its chance to end now if
+it has not ended before. The best density of checks is proportional to the square root of h(t) (optimal inspection:
+Barlow, Hunter and Proschan 1963; Keller 1974). The speed is scaled to 1 on average over a task's life, so that the
+adaptive clock needs as many polls as the fixed one.
 
-The hazard comes from the latest ends of the cohort, smoothed on a logarithmic scale. It is trusted by degrees: nothing
-is known of the first task, which the fixed clock serves. The square root is what makes it safe to learn: an age at
-which one of a hundred tasks has ended is asked at a tenth as often as one at which they all do, and not at a hundredth.
+The hazard comes from the latest ends of the cohort, smoothed on a logarithmic scale. Trust in it grows with the number
+of ends: the first task is polled by the fixed clock. The square root makes learning safe: an age at which 1 of 100
+tasks has ended is polled a tenth as often as an age at which all end, not a hundredth as often.
 """
 
 from bisect import bisect_right
@@ -21,63 +21,63 @@ from math import exp, log, sqrt
 from statistics import fmean, quantiles, stdev
 from typing import Final, Protocol
 
-KEPT: Final = 200
-"""Ends of a cohort that are remembered: enough for a smooth hazard, and few enough to follow a service that changes."""
+MOST_ENDS: Final = 200
+"""Latest ends of a cohort in memory: enough for a smooth hazard, and few enough to follow a service that changes."""
 
 TRUSTED_AFTER: Final = 50
-"""Ends until the learned clock is followed as far as it ever is."""
+"""Ends after which the trust in the learned clock grows no more."""
 
 LEAST_SPEED: Final = 0.02
-"""The part that the fixed clock keeps for good: no age goes without polls."""
+"""The share that the fixed clock always keeps, so that no age goes without polls."""
 
 STRAY: Final = 1e-3
-"""The chance that a task ends at an age of which the seen ones tell nothing; its hazard falls with the age."""
+"""The chance that a task ends at an age far from the recorded ends; its hazard falls with the age."""
 
 MOST_COHORTS: Final = 256
-"""Sorts that are remembered, some 5 kB each; of more, those whose tasks ended last: any name can be asked for."""
+"""Cohorts in memory, some 5 kB each: the cohorts with the latest ends. A bound, because requests may name any model."""
 
 FEWEST: Final = 5
-"""Ends that make a smooth hazard at all."""
+"""Fewest ends for a smooth hazard."""
 
 _GOLDEN: Final = (sqrt(5) - 1) / 2
-"""Steps of it, modulo 1, fall evenly, however many there are (Weyl's sequence of the golden ratio)."""
+"""The golden ratio's step. Any number of steps, modulo 1, is spread evenly (Weyl's sequence)."""
 _STEPS: Final = 4
 """Bins a bandwidth."""
 _LEAST_BANDWIDTH: Final = 0.01
-"""One hundredth of the age: polls tell no end more exactly than that for long."""
+"""A hundredth of the age: polls seldom locate an end more exactly."""
 _WEIGHTS: Final = [exp(-((step / _STEPS) ** 2) / 2) for step in range(-4 * _STEPS, 4 * _STEPS + 1)]
 _KERNEL: Final = [weight / sum(_WEIGHTS) for weight in _WEIGHTS]
 """A normal curve out to four bandwidths."""
 
 
 class Tempo(Protocol):
-    """Says when a task is asked about next. A cohort is what tasks have in common that last about as long."""
+    """Decides when a task is polled next. A cohort is the key of tasks that last about as long."""
 
     def next_age(self, cohort: Hashable, age: float, interval_s: float) -> float:
-        """The age at which to ask, of a task that had not ended at `age` (seconds since it was accepted)."""
+        """The age of the next poll for a task that had not ended at `age` (seconds since it was accepted)."""
         ...
 
-    def ended(self, cohort: Hashable, after: float, by: float) -> None:
-        """A task had not ended at the age `after`, and had `by`."""
+    def record_end(self, cohort: Hashable, after: float, by: float) -> None:
+        """Learn that a task ended between the ages `after` and `by`, in seconds."""
         ...
 
 
 class Fixed:
-    """Every interval, whatever the age; the poller stretches it where the action's rate gives no more."""
+    """A poll every interval at any age. The poller stretches the interval if the action's rate is too low."""
 
     def next_age(self, cohort: Hashable, age: float, interval_s: float) -> float:  # noqa: ARG002 — Tempo's
         return age + interval_s
 
-    def ended(self, cohort: Hashable, after: float, by: float) -> None:
-        """Nothing is to be learned."""
+    def record_end(self, cohort: Hashable, after: float, by: float) -> None:
+        """Do nothing: the interval is fixed."""
 
 
 class Adaptive:
-    """When it pays, by what has been seen of the task's cohort.
+    """Polls when an end is likely, by the recorded ends of the task's cohort.
 
     >>> tempo = Adaptive()
     >>> for age in range(200, 260):
-    ...     tempo.ended("video", after=age, by=age + 1)
+    ...     tempo.record_end("video", after=age, by=age + 1)
     >>> round(tempo.next_age("video", age=0.0, interval_s=5.0))
     69
     """
@@ -86,13 +86,13 @@ class Adaptive:
         self._cohorts: OrderedDict[Hashable, _Cohort] = OrderedDict()
 
     def next_age(self, cohort: Hashable, age: float, interval_s: float) -> float:
-        known = self._cohorts.get(cohort)
-        return age + interval_s if known is None else known.clock.later(age, interval_s)
+        history = self._cohorts.get(cohort)
+        return age + interval_s if history is None else history.clock.later(age, interval_s)
 
-    def ended(self, cohort: Hashable, after: float, by: float) -> None:
+    def record_end(self, cohort: Hashable, after: float, by: float) -> None:
         if not 0.0 <= after < by:
             return
-        self._cohorts.setdefault(cohort, _Cohort()).ended(after, by)
+        self._cohorts.setdefault(cohort, _Cohort()).record_end(after, by)
         self._cohorts.move_to_end(cohort)
         if len(self._cohorts) > MOST_COHORTS:
             self._cohorts.popitem(last=False)
@@ -100,7 +100,7 @@ class Adaptive:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """What a cohort's clock shows by a task's age: straight between knots, and on at its last speed after them."""
+    """The readings of a cohort's clock by a task's age: linear between knots, and at the last speed after them."""
 
     ages: Sequence[float] = (0.0, 1.0)
     readings: Sequence[float] = (0.0, 1.0)
@@ -111,7 +111,7 @@ class Clock:
 
 
 def _at(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
-    """Linear between the points, and on along the last two."""
+    """The value at x: linear between the points, and beyond them along the nearest two."""
     right = min(max(bisect_right(xs, x), 1), len(xs) - 1)
     left = right - 1
     return ys[left] + (ys[right] - ys[left]) * (x - xs[left]) / (xs[right] - xs[left])
@@ -119,48 +119,48 @@ def _at(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
 
 @dataclass(slots=True)
 class _Cohort:
-    """What has been seen of one cohort of tasks."""
+    """The recorded ends of a cohort, and the clock learned from them."""
 
     clock: Clock = field(default_factory=Clock)
-    _ends: "deque[float]" = field(default_factory=lambda: deque(maxlen=KEPT))
+    _ends: "deque[float]" = field(default_factory=lambda: deque(maxlen=MOST_ENDS))
     _since: int = 0
-    """Ends since the clock was made."""
+    """Ends since the clock was computed."""
     _place: float = 0.5
-    """Where between its two polls the latest end was taken to be."""
+    """The assumed place of the latest end between its two polls, from 0 to 1."""
 
-    def ended(self, after: float, by: float) -> None:
-        # It ended anywhere between: many are spread evenly there, and not heaped up in the middle.
+    def record_end(self, after: float, by: float) -> None:
+        # The task ended anywhere between the polls. So assumed ends are spread evenly there, not heaped in the middle.
         self._place = (self._place + _GOLDEN) % 1.0
         self._ends.append(after + self._place * (by - after))
         self._since += 1
-        # Made anew with every tenth end of those that it stands on: the cost of a task does not grow with them.
+        # The clock is computed again after a tenth as many new ends, so that the cost of a task does not grow.
         if len(self._ends) >= FEWEST and self._since * 10 >= len(self._ends):
-            self.clock, self._since = learned(self._ends), 0
+            self.clock, self._since = learn_clock(self._ends), 0
 
 
-def learned(ends: Sequence[float]) -> Clock:
-    """The clock for tasks that ended at these ages (seconds): the best, as far as there are enough to trust it."""
+def learn_clock(ends: Sequence[float]) -> Clock:
+    """The clock for tasks that ended at these ages (seconds): a mix of the best clock and the fixed one, by trust."""
     edges, chances = _smoothed(ends)
     survivors = accumulate(chances[:-1], lambda left, chance: left - chance, initial=1.0)
     speeds = [
         sqrt((chance / (end - begin) + STRAY / (3 * end)) / (max(0.0, left - chance / 2) + STRAY))
         for (begin, end), chance, left in zip(pairwise(edges), chances, survivors, strict=True)
     ]
-    shown = _shown(edges, speeds)
-    # 1 on average over the lives seen, so that the polls stay as many: the smoothed lives may be longer.
-    scale = fmean(ends) / fmean(_at(edges, shown, end) for end in ends)
-    followed = min(1.0, len(ends) / TRUSTED_AFTER) * (1 - LEAST_SPEED)
-    speeds = [1 - followed + followed * scale * speed for speed in speeds]
-    # Of one that outlives all that were seen they tell nothing: on as by the fixed clock.
+    readings = _readings(edges, speeds)
+    # Scale the speed to 1 on average over the recorded lives, which the smoothed lives may exceed: as many polls.
+    scale = fmean(ends) / fmean(_at(edges, readings, end) for end in ends)
+    trust = min(1.0, len(ends) / TRUSTED_AFTER) * (1 - LEAST_SPEED)
+    speeds = [1 - trust + trust * scale * speed for speed in speeds]
+    # Nothing is known of a task that outlives all recorded ones: the clock goes on like the fixed one.
     ages = [*edges, edges[-1] + 1.0]
-    return Clock(ages, _shown(ages, [*speeds, 1.0]))
+    return Clock(ages, _readings(ages, [*speeds, 1.0]))
 
 
 def _smoothed(ends: Sequence[float]) -> tuple[list[float], list[float]]:
-    """The chance to end between each two of the ages returned, which begin at 0. Bins of equal ratio."""
+    """Ages from 0 on, and the chance to end between each two of them. The bins have equal ratios."""
     logs = sorted(log(max(end, 1e-3)) for end in ends)
     lower, _, upper = quantiles(logs, n=4)
-    # Silverman's rule: a width that a few strays do not spoil.
+    # Silverman's rule: a few strays do not spoil the width.
     bandwidth = max(_LEAST_BANDWIDTH, 0.9 * min(stdev(logs), (upper - lower) / 1.34) * len(logs) ** -0.2)
     width, reach = bandwidth / _STEPS, len(_KERNEL) // 2
     chances = [0.0] * (int((logs[-1] - logs[0]) / width) + len(_KERNEL))
@@ -172,6 +172,6 @@ def _smoothed(ends: Sequence[float]) -> tuple[list[float], list[float]]:
     return [0.0, *edges], [0.0, *chances]
 
 
-def _shown(edges: Sequence[float], speeds: Sequence[float]) -> list[float]:
+def _readings(edges: Sequence[float], speeds: Sequence[float]) -> list[float]:
     steps = ((end - begin) * speed for (begin, end), speed in zip(pairwise(edges), speeds, strict=True))
     return list(accumulate(steps, initial=0.0))

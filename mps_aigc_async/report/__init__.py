@@ -1,7 +1,7 @@
-"""A batch as a page to look at: `write` makes `index.html` from a folder's ledger, beside the files it shows.
+"""The report, a batch as a page: `write` makes `index.html` from a folder's ledger, beside the files that it shows.
 
-The page is one file without a network: pictures and videos are shown from where they were saved, lazily. Needs the
-extra `report`.
+The page is a single file and needs no network. Pictures and videos are loaded from their saved files, lazily. Needs
+the extra `report`.
 """
 
 from .page import write

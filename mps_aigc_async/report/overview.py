@@ -1,4 +1,4 @@
-"""A whole batch in numbers: gathered row by row, so that a million of them fit."""
+"""A whole batch in numbers, counted row by row, so that a million rows need little memory."""
 
 from array import array
 from collections import Counter
@@ -13,25 +13,25 @@ from .shots import Shot, Standing, clean, seconds
 from .timeline import Span, span_of
 
 MOST_BARS: Final = 4000
-"""Tasks that a picture can show one by one."""
+"""Most tasks that a picture can show one by one."""
 MOST_REASONS: Final = 30
 MOST_NAMED: Final = 8
 
 
 @dataclass(slots=True)
 class Reason:
-    """What requests have to be looked into for: how many, and the first few."""
+    """A reason why requests need attention: their number, and the first few of them."""
 
     standing: Standing
     text: str
     advice: str
     count: int = 0
     shots: list[tuple[int, str]] = field(default_factory=list)
-    """Number and name."""
+    """The number and name of each of the first MOST_NAMED requests."""
 
 
 class Overview:
-    """What is said above the shots."""
+    """The figures above the shots."""
 
     def __init__(self, now: float) -> None:
         self._now = now
@@ -40,15 +40,15 @@ class Overview:
         self.retries = 0
         self.reasons: dict[str, Reason] = {}
         self.other_reasons = 0
-        """Requests whose reason is beyond the first MOST_REASONS."""
+        """Requests whose reason comes after the first MOST_REASONS."""
         self.spans: list[Span] = []
         self.tasks = 0
-        self.began = self.ended = 0.0
+        self.begin = self.end = 0.0
         self._at_service: dict[Kind, array[float]] = {}
 
     def add(self, shot: Shot, jobs: Sequence[JobRecord]) -> None:
         self.standings[shot.standing] += 1
-        # By their words: a chain whose two files are gone is one request to look into.
+        # Equal reasons of a chain count once: a chain with two missing files is one request that needs attention.
         for reason, step in {clean(step.error.reason): step for step in shot.steps if step.error is not None}.items():
             self._add_reason(shot, step.standing, reason, step.advice)
         for job in jobs:
@@ -62,8 +62,8 @@ class Overview:
         span = span_of(job, shot, self._now)
         if span is not None:
             self.tasks += 1
-            self.began = min(self.began or span.sent, span.sent)
-            self.ended = max(self.ended, *(end for _, end in span.busy()))
+            self.begin = min(self.begin or span.sent_at, span.sent_at)
+            self.end = max(self.end, *(end for _, end in span.busy()))
             if len(self.spans) < MOST_BARS:
                 self.spans.append(span)
 
@@ -83,15 +83,15 @@ class Overview:
         return self.standings.total()
 
     @property
-    def unsaved(self) -> int:
-        """Results that are paid for and not saved."""
+    def unsaved_results(self) -> int:
+        """The number of results that are paid for and not saved."""
         return sum(count for (_, state), count in self.jobs.items() if state is JobState.DONE)
 
     @property
     def kinds(self) -> list[Kind]:
-        return [kind for kind in Kind if any(kind is known for known, _ in self.jobs)]
+        return [kind for kind in Kind if any(kind is job_kind for job_kind, _ in self.jobs)]
 
     def usual(self, kind: Kind) -> str:
-        """The median time of a task at the service; a dash where none has ended."""
+        """The median time of a task at the service; a dash if no task of the kind has ended."""
         lengths = self._at_service.get(kind)
         return seconds(median(lengths)) if lengths else "–"

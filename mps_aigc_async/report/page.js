@@ -1,5 +1,5 @@
 "use strict";
-// The page is whole without this: it adds the filters, the videos' posters, and the way from a bar to its shot.
+// The page works without this script. It adds filters, posters of videos, and links from bars to shots.
 
 const shots = [...document.querySelectorAll(".shots > li")];
 const filters = document.querySelector("#filters");
@@ -31,8 +31,8 @@ for (const event of ["input", "change"]) filters.addEventListener(event, filter)
 filters.addEventListener("submit", (event) => event.preventDefault());
 filter();
 
-// A poster is loaded like an eager image, so it is given only to a video that comes near; one without an image shows
-// its own first frame, and an audio its length.
+// A browser loads a poster at once, so a video gets its poster only when it comes near the screen. A video without an
+// image then shows its own first frame, and an audio shows its length.
 const near = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) {
@@ -46,7 +46,7 @@ const near = new IntersectionObserver(
 );
 document.querySelectorAll("video, audio").forEach((media) => near.observe(media));
 
-// One at a time.
+// Play a single video or audio at a time.
 document.addEventListener(
   "play",
   ({ target }) => {
@@ -55,12 +55,12 @@ document.addEventListener(
   true,
 );
 
-// A way for the mouse; by keyboard, the shots have their own times.
+// Links for the mouse; keyboard users find the same times at the shots.
 document.querySelector(".timeline svg")?.addEventListener("click", ({ target }) => {
   if (target.dataset.shot) location.href = target.dataset.shot;
 });
 
-// A shot that is asked for by its address is shown whatever the filters say.
+// Show the shot that the address names, even if the filters hide it.
 function arrive() {
   const shot = document.getElementById(location.hash.slice(1));
   if (!shot?.hidden) return;

@@ -25,24 +25,24 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 PER_PAGE: Final = 2000
-"""Shots on one page: what a browser scrolls and searches well. More become pages of their own."""
+"""Most shots on one page, so that a browser scrolls and searches well. A larger batch has several pages."""
 
 _MARK: Final = b'<meta name="generator" content="mps-aigc report">'
-"""Tells a page of ours, which may be written again, from a user's own index.html."""
+"""The mark of a report, which may be overwritten; a user's own index.html lacks it."""
 
 
 def write(folder: Path, *, wall: float | None = None) -> Path:
     """Write `folder/index.html` from `folder/ledger.db`; return its path. Blocking: use a thread in async code.
 
     May be called while the batch runs. Raises LedgerError for a ledger that cannot be read, and ConfigError for a
-    missing extra, a folder that cannot be written, and an index.html that is not ours.
+    missing extra, a folder that cannot be written, and an index.html that is no report.
     """
     template = _template()
     now = time.time() if wall is None else wall
     try:
         try:
             return _read_and_write(folder, template, now)
-        except LedgerChanged:  # a run has begun meanwhile: beside it one moment is read
+        except LedgerChanged:  # a run has begun meanwhile; beside a writer, the second reading sees a single moment
             return _read_and_write(folder, template, now)
     except OSError as error:
         raise ConfigError(f"cannot write the report into {folder}: {error.strerror}") from error
@@ -81,7 +81,7 @@ def _name(page: int) -> str:
 
 def _shots(folder: Path, ledger: LedgerSnapshot, now: float) -> Iterator[tuple[Shot, Sequence[JobRecord]]]:
     def find(file: str) -> str | None:
-        """In the folder, wherever it was moved to since; else where it was saved."""
+        """The file's URL: in the folder, which may have moved since, or else at its saved path."""
         for path in (folder / Path(file).name, Path(file)):
             if which_exist([str(path)])[0]:
                 return quote(os.fsencode(os.path.relpath(path, folder).replace(os.sep, "/")))
@@ -92,10 +92,10 @@ def _shots(folder: Path, ledger: LedgerSnapshot, now: float) -> Iterator[tuple[S
 
 
 def _put(path: Path, text: Iterator[str]) -> None:
-    """Whole or not at all, and never over a file that is not ours."""
+    """Write the page whole or not at all, and never over a file that is no report."""
     if path.exists() and _MARK not in path.read_bytes()[:2000]:
-        raise ConfigError(f"{path} is not a report of ours: move it away, so that the report can be written there")
-    part = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.part")  # two may write at once
+        raise ConfigError(f"{path} is no report of mps-aigc: move it away, so that the report can be written there")
+    part = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.part")  # two writers may run at once
     try:
         with part.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
             file.writelines(text)
@@ -120,7 +120,7 @@ def _template() -> "Template":
     )
     environment.filters |= {"seconds": seconds, "iso": _iso, "offset": _offset, "rate": rate}
     environment.globals |= {
-        # Written by us, and allowed by their hashes alone: whatever a prompt holds, it runs nothing.
+        # Only this style and this script are allowed, by their hashes, so that no prompt can run code.
         "style": style,
         "script": script,
         "style_hash": _hash(style),
@@ -138,7 +138,7 @@ def _iso(at: float) -> str:
 
 
 def _offset(at: float) -> str:
-    """This machine's from UTC, such as +0800."""
+    """This machine's offset from UTC, such as +0800."""
     return f"{datetime.fromtimestamp(at).astimezone():%z}"
 
 

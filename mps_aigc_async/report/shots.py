@@ -1,4 +1,4 @@
-"""What the page says of one request: its jobs' rows, in words."""
+"""The page's words about a request, from the rows of its jobs."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -17,19 +17,20 @@ from ..model.states import JobState, Kind
 from ..policy.advice import advice_for
 
 UNDER_WAY_S: Final = 300.0
-"""A create older than this is under way no more: it waits 250 ms for its time, and its answer a minute."""
+"""Seconds after which a create is no longer under way: it waits 250 ms for its send time, and a minute for its
+answer."""
 
 _QUERY: Final = re.compile(r"(?<=[^\s?])\?[^\s\"'<>]*=[^\s\"'<>]*")
 
 Find = Callable[[str], str | None]
-"""Where the page finds a file of the ledger, as a relative URL; None if it is gone."""
+"""Finds a file of the ledger and returns its relative URL; None if the file is missing."""
 
 Facts = Sequence[tuple[str, str]]
-"""Names and values, for people."""
+"""Names and values for people."""
 
 
 class Standing(StrEnum):
-    """How a request stands, as far as somebody has to know it. The worst of its jobs counts, the first here."""
+    """The standing of a request: that of its worst job. The worst standing comes first here."""
 
     FAILED = "failed"
     UNKNOWN = "unknown"
@@ -39,12 +40,12 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One job of a request."""
+    """A job of a request."""
 
     kind: Kind
     standing: Standing
     word: str
-    """How it stands, in two or three words."""
+    """The state in two or three words."""
     prompt: str
     model: str
     settings: Facts
@@ -53,60 +54,60 @@ class Step:
     files: Sequence[str]
     """Relative URLs."""
     films: Sequence[str] = ()
-    """Beside an audio's files: the video with the sound on it."""
+    """Relative URLs of the videos with an audio's sound; `files` has the audio itself."""
     reason: str
-    """Why it did not end well, or what is left to do; empty where nothing is."""
+    """The reason for a failure, or the next step; empty for a job that needs nothing."""
     advice: str
     error: AigcError | None
-    """What it has to be looked into for, in words that alike ones share."""
+    """The error for which the job needs attention. Jobs with the same fault have the same reason in it."""
 
     @property
     def media(self) -> Sequence[tuple[Kind, str]]:
-        """What is to be seen or heard of it: each file, and as what it is shown."""
+        """The files to show: the kind of player and the URL of each."""
         return [*((self.kind, file) for file in self.files), *((Kind.VIDEO, film) for film in self.films)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
-    """One request."""
+    """A request."""
 
     number: int
-    """From 1, in the order of planning; its place on the page."""
+    """The request's place on the page: from 1, in the order of planning."""
     name: str
     standing: Standing
     steps: Sequence[Step]
 
     @property
     def poster(self) -> str | None:
-        """What a chain's video shows before it plays: the image that it begins with."""
+        """The image that a chain's video shows before it plays: its first frame."""
         return next((step.files[0] for step in self.steps if step.kind is Kind.IMAGE and step.files), None)
 
 
 def shot_of(number: int, name: str, jobs: Sequence[JobRecord], *, find: Find, now: float) -> Shot:
-    """A request's rows as the page shows them at `now` (Unix seconds)."""
+    """Turn a request's rows into a shot for the page at `now` (Unix seconds)."""
     in_order = sorted(jobs, key=lambda job: list(Kind).index(job.kind))
     steps = [_step(job, before, find, now) for before, job in pairwise([None, *in_order]) if job is not None]
-    ranked = list(Standing)
-    standing = min((step.standing for step in steps), key=ranked.index)
+    order = list(Standing)
+    standing = min((step.standing for step in steps), key=order.index)
     return Shot(number=number, name=name, standing=standing, steps=steps)
 
 
 def _step(job: JobRecord, before: JobRecord | None, find: Find, now: float) -> Step:
-    sent = _sent(job)
+    fields = _fields_of(job)
     own = len(job.files) - len(job.videos)
     files, films = (
-        [place for file in some if file and (place := find(file)) is not None]
-        for some in (job.files[:own], job.files[own:])
+        [place for file in paths if file and (place := find(file)) is not None]
+        for paths in (job.files[:own], job.files[own:])
     )
-    gone = len(files) + len(films) < sum(map(bool, job.files))
-    standing, word, reason, error = _how_it_stands(job, before, gone, now)
+    is_complete = len(files) + len(films) == sum(map(bool, job.files))
+    standing, word, reason, error = _verdict(job, before, is_complete, now)
     return Step(
         kind=job.kind,
         standing=standing,
         word=word,
-        prompt=str(sent.get("prompt", "")),
-        model=" ".join(str(sent[name]) for name in ("model_name", "model_version") if sent.get(name)),
-        settings=tuple(_settings(sent if job.duration is None else {**sent, "duration": job.duration})),
+        prompt=str(fields.get("prompt", "")),
+        model=" ".join(str(fields[name]) for name in ("model_name", "model_version") if fields.get(name)),
+        settings=tuple(_settings(fields if job.duration is None else {**fields, "duration": job.duration})),
         timings=tuple(_timings(job)),
         ids=tuple(_ids(job)),
         files=files,
@@ -118,113 +119,117 @@ def _step(job: JobRecord, before: JobRecord | None, find: Find, now: float) -> S
 
 
 def _ids(job: JobRecord) -> Iterator[tuple[str, str]]:
-    """By what it is known at the service."""
-    known = (("task", job.task_id), ("request", job.request_id), *(("file", file_id) for file_id in job.file_ids))
-    return ((name, value) for name, value in known if value)
+    """The service's ids of the job's task, its request and its files."""
+    ids = (("task", job.task_id), ("request", job.request_id), *(("file", file_id) for file_id in job.file_ids))
+    return ((name, value) for name, value in ids if value)
 
 
-def _sent(job: JobRecord) -> dict[str, JsonValue]:
-    """The request's fields, as far as they can be read: one damaged row must not cost the page."""
+def _fields_of(job: JobRecord) -> dict[str, JsonValue]:
+    """The request's fields. A damaged row has fewer fields, so that the page is written all the same."""
     with suppress(DamagedRow):
-        return {**job.filled_in, **job.sent()}
+        return {**job.filled_in, **job.sent_fields()}
     return job.filled_in
 
 
-def _how_it_stands(
-    job: JobRecord, before: JobRecord | None, gone: bool, now: float
-) -> tuple[Standing, str, str, AigcError | None]:
-    """The standing, a word for it, the reason, and the error whose advice fits."""
+_Verdict = tuple[Standing, str, str, AigcError | None]
+"""The standing, a word for it, the reason, and the error whose advice fits."""
+
+
+def _verdict(job: JobRecord, before: JobRecord | None, is_complete: bool, now: float) -> _Verdict:
+    """Judge a job. `before` is the chain's job before it; `is_complete` says whether all saved files are there."""
     error: AigcError | None = None
     match job.state:
         case JobState.FAILED | JobState.UNKNOWN:
             error = job.recorded_error()
             return Standing(job.state.value), job.state.value, f"{clean(error.reason)}{_left_by(job)}", error
-        case JobState.DONE | JobState.SAVED if job.state is JobState.DONE or gone:
+        case JobState.DONE | JobState.SAVED if job.state is JobState.DONE or not is_complete:
             not_saved = "not all saved" if any(job.files) else "not saved"
-            return _not_here(job, "its file is gone" if gone else not_saved, now)
+            return _not_here(job, not_saved if is_complete else "its file is gone", now)
         case JobState.SAVED:
             return Standing.DONE, "saved", "", None
         case JobState.SUBMITTED:
-            return Standing.OPEN, "at the service", "the same command again polls it to its end", None
+            return Standing.OPEN, "at the service", "run the same command again to poll it to its end", None
         case JobState.INTENT if now - (job.intent_at or now) < UNDER_WAY_S:
-            return Standing.OPEN, "being created", "its create was under way when this was written", None
-        case JobState.INTENT:  # its process died; the next one to open the ledger says the same
-            lost = CreateOutcomeUnknown("the process ended while the create was under way")
-            return Standing.UNKNOWN, "unknown", lost.reason, lost
+            return Standing.OPEN, "being created", "its create was under way when this page was written", None
+        case JobState.INTENT:  # its process died; the next process to open the ledger stores the same error
+            error = CreateOutcomeUnknown("the process ended while the create was under way")
+            return Standing.UNKNOWN, "unknown", error.reason, error
         case _:
             return _not_created(job, before, now)
 
 
 def _left_by(job: JobRecord) -> str:
-    """Results that a failed task left: worth a look before it is made again."""
-    made = max(len(job.urls) + len(job.bare_file_ids), len(job.file_ids))
-    return f" (it left {made} {'result' if made == 1 else 'results'}, which the ledger keeps)" if made else ""
+    """The number of results that a failed task left, for the reason: look at them before a retry."""
+    count = max(len(job.urls) + len(job.bare_file_ids), len(job.file_ids))
+    return f" (it left {count} {'result' if count == 1 else 'results'}, which the ledger keeps)" if count else ""
 
 
-def _not_here(job: JobRecord, word: str, now: float) -> tuple[Standing, str, str, AigcError | None]:
-    it = "its URL" if job.urls or job.videos else "its file at VOD"
+def _not_here(job: JobRecord, word: str, now: float) -> _Verdict:
+    """Judge a job whose results are not all in the folder: by the life of their URLs."""
+    source = "its URL" if job.urls or job.videos else "its file at VOD"
     if job.expires_at is None:
-        lives = "does not expire" if job.never_expires else "ends at a time that is not known"
-        return Standing.OPEN, word, f"{word}; {it} {lives}", DownloadError(word)
+        expiry = "does not expire" if job.never_expires else "expires at an unknown time"
+        return Standing.OPEN, word, f"{word}; {source} {expiry}", DownloadError(word)
     if now < job.expires_at:
-        return Standing.OPEN, word, f"{word}; {it} lives until {clock(job.expires_at)}", DownloadError(word)
-    error = ResultExpired(f"{word}, and {it} has ended")
-    return Standing.FAILED, word, f"{word}, and {it} ended at {clock(job.expires_at)}", error
+        return Standing.OPEN, word, f"{word}; {source} expires at {clock(job.expires_at)}", DownloadError(word)
+    error = ResultExpired(f"{word}, and {source} has expired")
+    return Standing.FAILED, word, f"{word}, and {source} expired at {clock(job.expires_at)}", error
 
 
-def _not_created(job: JobRecord, before: JobRecord | None, now: float) -> tuple[Standing, str, str, AigcError | None]:
-    """A video waits for its image and a sound for its video, and their URLs do not live for ever."""
+def _not_created(job: JobRecord, before: JobRecord | None, now: float) -> _Verdict:
+    """Judge a job before its create. A video needs its image's URL, and a sound its video's; both URLs may expire."""
     if before is not None:
-        how = _GOES_ON[job.kind]
+        link = _LINK[job.kind]
         if before.state in (JobState.FAILED, JobState.UNKNOWN):
-            return Standing.OPEN, "not created", f"it {how} the {before.kind}, which there is not", None
-        is_made = before.state in (JobState.DONE, JobState.SAVED)
-        if is_made and before.expires_at is not None and now >= before.expires_at:
-            error = ResultExpired(f"not created: the URL of the {before.kind} that it {how} has ended")
+            return Standing.OPEN, "not created", f"it {link} the {before.kind}, and there is no {before.kind}", None
+        is_done = before.state in (JobState.DONE, JobState.SAVED)
+        if is_done and before.expires_at is not None and now >= before.expires_at:
+            error = ResultExpired(f"not created: the URL of the {before.kind} that it {link} has expired")
             return Standing.FAILED, "not created", error.reason, error
-    return Standing.OPEN, "not created", "nothing was paid for it yet; the same command again creates it", None
+    return Standing.OPEN, "not created", "nothing was paid for it yet; run the same command again to create it", None
 
 
-_GOES_ON: Final = {Kind.VIDEO: "begins with", Kind.AUDIO: "is made for"}
+_LINK: Final = {Kind.VIDEO: "begins with", Kind.AUDIO: "is made for"}
+"""The relation of a chain's job to the job before it."""
 
 _SHOWN_ELSEWHERE: Final = frozenset({"prompt", "model_name", "model_version", "first_frame", "last_frame"})
 
 
-def _settings(sent: dict[str, JsonValue]) -> Iterator[tuple[str, str]]:
-    """The request's plain settings; what is a list or an object of its own is in the ledger."""
-    for name, value in sent.items():
+def _settings(fields: dict[str, JsonValue]) -> Iterator[tuple[str, str]]:
+    """The request's plain settings, without lists and objects: these are in the ledger."""
+    for name, value in fields.items():
         if name not in _SHOWN_ELSEWHERE and isinstance(value, str | int | float):
-            shown = {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
-            yield name.replace("_", " "), f"{shown} s" if name == "duration" else str(shown)
+            word = {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+            yield name.replace("_", " "), f"{word} s" if name == "duration" else str(word)
 
 
 def _timings(job: JobRecord) -> Iterator[tuple[str, str]]:
-    sent = job.sent_at if job.sent_at is not None else job.intent_at
-    if sent is None or job.state is JobState.PLANNED:
+    sent_at = job.sent_at if job.sent_at is not None else job.intent_at
+    if sent_at is None or job.state is JobState.PLANNED:
         return
-    yield "sent", f"{clock(sent)}, {seconds(sent - job.planned_at)} after it was planned"
+    yield "sent", f"{clock(sent_at)}, {seconds(sent_at - job.planned_at)} after it was planned"
     if job.attempts > 1:
-        yield "creates tried", f"{job.attempts}, this the last"
+        yield "creates sent", f"{job.attempts}, this is the last"
     if job.submitted_at is None:
         return
-    yield "accepted after", seconds(job.submitted_at - sent)
+    yield "accepted after", seconds(job.submitted_at - sent_at)
     if job.running_at is not None:
         yield "in the queue", seconds(job.running_at - job.submitted_at)
     if job.ended_at is None:
         return
     yield "at the service", seconds(job.ended_at - job.submitted_at)
     if job.begun_at is not None and job.finished_at is not None:
-        yield "worked on for", seconds(job.finished_at - job.begun_at)
+        yield "run time", seconds(job.finished_at - job.begun_at)
     if job.usage is not None and job.usage.output_seconds is not None:
         yield "billed output", f"{job.usage.output_seconds:g} s"
     if job.unfinished_at is not None:
-        yield "noticed within", seconds(job.ended_at - job.unfinished_at)
+        yield "end noticed within", seconds(job.ended_at - job.unfinished_at)
     if job.saved_at is not None:
         yield "saved after", seconds(job.saved_at - job.ended_at)
 
 
 def clean(reason: str) -> str:
-    """A reason without the queries of the URLs in it: the service may quote what it was sent, signature included.
+    """Remove the queries of URLs from a reason: the service may quote a URL with its signature.
 
     >>> clean("cannot fetch https://r.example/x.png?sign=abc&t=1 in time")
     'cannot fetch https://r.example/x.png in time'
@@ -260,5 +265,5 @@ def rate(per_second: float) -> str:
 
 
 def clock(at: float) -> str:
-    """A moment in this machine's time zone, which the page names once."""
+    """A moment in this machine's time zone; the page names the zone once."""
     return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S}"

@@ -109,7 +109,7 @@ def test_a_page_that_cannot_be_written_is_a_note(shell: Shell, emulator: Emulato
     Path("made/index.html").write_text("<h1>mine</h1>", encoding="utf-8")
     result = shell.call("run", shell.batch(image("a")), "--out", "made")
     assert result.exit_code == 0
-    assert "note: there is no report page: made/index.html is not a report of ours" in result.stderr
+    assert "note: there is no report page: made/index.html is no report of mps-aigc" in result.stderr
     assert Path("made/index.html").read_text(encoding="utf-8") == "<h1>mine</h1>"
 
 
@@ -144,7 +144,7 @@ def test_an_unknown_outcome_is_told_and_exits_1(shell: Shell, emulator: Emulator
     assert "lost: unknown: " in result.stdout
     assert rows(result.stdout)["images"] == [1, 0, 0, 0, 1, 0]
     assert "it is not sent again by itself" in result.stdout
-    assert "decide with `mps-aigc settle DIR`" in result.stdout
+    assert "then run `mps-aigc settle DIR`" in result.stdout
     assert created(emulator) == {"image": 1, "video": 0, "audio": 0}
 
 

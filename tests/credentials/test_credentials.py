@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from mps_aigc_async.credentials.credentials import Credentials, fault_in, stripped, without_scheme
+from mps_aigc_async.credentials.credentials import Credentials, fault_in, strip_key, without_scheme
 from mps_aigc_async.model.errors import ConfigError
 
 
@@ -71,7 +71,7 @@ KEY = "sk-Abc+/=_-0123456789"
     ],
 )  # fmt: skip
 def test_what_a_copied_key_brings_along_is_left_out(pasted: str) -> None:
-    assert stripped(SecretStr(pasted)).get_secret_value() == KEY
+    assert strip_key(SecretStr(pasted)).get_secret_value() == KEY
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,6 @@ def test_keys_that_no_header_can_carry_are_refused_by_name_and_not_shown(place: 
 
 @given(text=st.text(max_size=30))
 def test_any_text_is_stripped_once_and_for_all(text: str) -> None:
-    once = stripped(SecretStr(text))
-    assert stripped(once) == once
+    once = strip_key(SecretStr(text))
+    assert strip_key(once) == once
     assert (fault_in(once) == "") == all("!" <= char <= "~" for char in once.get_secret_value())

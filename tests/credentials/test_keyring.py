@@ -191,7 +191,7 @@ def test_a_refresh_that_fails_while_the_keys_live_is_logged_and_tried_again(capl
     with caplog.at_level(logging.WARNING, "mps_aigc_async"):
         run(main())
     said = [record.getMessage() for record in caplog.records if "could not be refreshed" in record.getMessage()]
-    assert "(ConnectionError); the credentials end at 2026-01-01T00:15:00+00:00; tried again in 2 s" in said[0]
+    assert "(ConnectionError); the credentials end at 2026-01-01T00:15:00+00:00; retried in 2 s" in said[0]
     assert SECRET not in caplog.text
 
 
@@ -305,7 +305,7 @@ def test_near_their_end_failed_refreshes_are_counted_and_the_keys_are_used_until
 
     with caplog.at_level(logging.WARNING, "mps_aigc_async"):
         run(main())
-    waits = [re.findall(r"tried again in (\d+) s", record.getMessage())[0] for record in caplog.records]
+    waits = [re.findall(r"retried in (\d+) s", record.getMessage())[0] for record in caplog.records]
     assert waits == ["2", "4", "8", "16", "32", "60", "60", "60", "60"]
 
 
@@ -360,7 +360,7 @@ def test_a_refresh_that_is_ended_is_not_told_by_an_earlier_fault() -> None:
         waiting = asyncio.create_task(ring.current())
         await asyncio.sleep(1)
         await ring.close()
-        with pytest.raises(AccountError, match="the refresh failed: the refresh was ended"):
+        with pytest.raises(AccountError, match="the refresh failed: the refresh was cancelled"):
             await waiting
 
     run(main())
@@ -606,7 +606,7 @@ def test_a_key_rings_repr_tells_their_end_and_no_key() -> None:
         assert repr(ring) == "<KeyRing: there are no credentials yet>"
         keys = await ring.current()
         assert repr(ring) == "<KeyRing: the credentials end at 2026-01-01T00:15:00+00:00>"
-        ring.refused(keys)
+        ring.report_refusal(keys)
         assert repr(ring) == "<KeyRing: the service refused the credentials>"
         await ring.close()
 

@@ -11,7 +11,7 @@ from tencentcloud.common import credential as sdk
 
 from mps_aigc_async import AccountError, AigcClient, ConfigError, Credentials, ImageRequest
 from mps_aigc_async.credentials.keyring import UNKNOWN_END_S, KeyRing
-from mps_aigc_async.credentials.official_sdk import AnyCredentials, OfficialSource, recognised
+from mps_aigc_async.credentials.official_sdk import AnyCredentials, OfficialSource, recognise
 from mps_aigc_async.testing import run, wall
 
 from ..support import client_of, configured, in_memory
@@ -62,7 +62,7 @@ class Old:
 
 def test_a_plain_credential_is_keys_for_good_and_needs_no_account() -> None:
     given = sdk.Credential("AKIDEXAMPLE", "KEYEXAMPLE", "token")
-    keys = recognised(given)
+    keys = recognise(given)
     assert keys == Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"), SecretStr("token"))
     assert isinstance(keys, Credentials)
     assert keys.account in repr(AigcClient(configured(), credentials=given))
@@ -100,13 +100,13 @@ def test_what_may_block_or_change_is_not_looked_at_and_needs_an_account(
     with pytest.raises(ConfigError, match="account is missing"):
         AigcClient(configured(), credentials=given)
     AigcClient(configured(account="team"), credentials=given)
-    assert repr(recognised(given)) == f"<OfficialSource of {type(given).__name__}>"
+    assert repr(recognise(given)) == f"<OfficialSource of {type(given).__name__}>"
 
 
 def test_assumed_roles_are_read_in_a_thread_and_again_every_few_minutes() -> None:
     async def main() -> None:
         given = Assumed()
-        ring = KeyRing(recognised(given), wall)
+        ring = KeyRing(recognise(given), wall)
         keys = await ring.current()
         assert keys == Credentials("AKID-1", SecretStr("key-1"), SecretStr("token-1"))
         given.end()
@@ -136,11 +136,11 @@ def test_after_a_refusal_they_are_read_again() -> None:
 
 def test_the_environment_through_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        keys = await KeyRing(recognised(sdk.EnvironmentVariableCredential()), wall).current()
+        keys = await KeyRing(recognise(sdk.EnvironmentVariableCredential()), wall).current()
         assert keys == Credentials("AKIDENV", SecretStr("env-key"))
         monkeypatch.delenv("TENCENTCLOUD_SECRET_KEY")
         with pytest.raises(AccountError, match="the refresh failed: it gave no keys"):
-            await KeyRing(recognised(sdk.DefaultKeys()), wall).current()
+            await KeyRing(recognise(sdk.DefaultKeys()), wall).current()
 
     class DefaultKeys(sdk.EnvironmentVariableCredential):  # type: ignore[misc] # the SDK has no types
         pass
@@ -154,14 +154,14 @@ def test_the_environment_through_the_sdk(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_machine_without_a_role_has_no_keys() -> None:
     async def main() -> None:
         with pytest.raises(AccountError, match="it gave no keys"):
-            await KeyRing(recognised(Role()), wall).current()
+            await KeyRing(recognise(Role()), wall).current()
 
     run(main())
 
 
 def test_older_versions_are_read_whole() -> None:
     async def main() -> None:
-        keys = await KeyRing(recognised(Old()), wall).current()  # type: ignore[arg-type] # older names than the protocol's
+        keys = await KeyRing(recognise(Old()), wall).current()  # type: ignore[arg-type] # older names than the protocol's
         assert keys == Credentials("AKID-2", SecretStr("key-2"), SecretStr("token-2"))
 
     run(main())
@@ -191,14 +191,14 @@ async def test_a_look_that_hangs_takes_one_thread_however_often_it_is_tried() ->
 @pytest.mark.parametrize("given", [5, "AKIDEXAMPLE", sdk.Credential, object(), {"secretId": "AKID"}])
 def test_what_is_no_credential_is_refused_by_its_type(given: AnyCredentials) -> None:
     with pytest.raises(ConfigError, match=r"^credentials: "):
-        recognised(given)
+        recognise(given)
 
 
 def test_an_object_without_keys_is_refused() -> None:
     given = sdk.Credential("AKIDEXAMPLE", "KEYEXAMPLE")
     given.secret_key = " "
     with pytest.raises(ConfigError, match="this Credential has no keys"):
-        recognised(given)
+        recognise(given)
 
 
 class Attributes:
@@ -213,7 +213,7 @@ def test_an_objects_key_that_no_header_can_carry_is_refused_and_not_shown(name: 
     keys = {"secret_id": "AKIDEXAMPLE", "secret_key": "KEYEXAMPLE", "token": "TOKEN"} | {name: "first-half second-half"}
     given = Attributes(**keys)
     with pytest.raises(ConfigError, match=f"^credentials: {name} has a blank in it") as caught:
-        recognised(given)
+        recognise(given)
     keys.clear()
     assert caught.value.__traceback__ is not None
     ours = caught.value.with_traceback(caught.value.__traceback__.tb_next)
@@ -221,5 +221,5 @@ def test_an_objects_key_that_no_header_can_carry_is_refused_and_not_shown(name: 
 
 
 def test_an_objects_keys_are_cured_of_what_was_copied_with_them() -> None:
-    keys = recognised(Attributes(' "AKIDEXAMPLE"\n', "\ufeffKEYEXAMPLE\u200b", "'TOKEN'"))
+    keys = recognise(Attributes(' "AKIDEXAMPLE"\n', "\ufeffKEYEXAMPLE\u200b", "'TOKEN'"))
     assert keys == Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"), SecretStr("TOKEN"))

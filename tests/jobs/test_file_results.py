@@ -159,7 +159,7 @@ def test_a_chain_of_files_by_their_ids_goes_on_is_done_and_saved_on_vod(tmp_path
         assert {job.state for job in kept.values()} == {JobState.SAVED}
         assert kept[Kind.VIDEO].bare_file_ids == ("file-1",)
         # The request as it was sent can be made again from the ledger.
-        sent = VideoRequest.model_validate(kept[Kind.VIDEO].sent())
+        sent = VideoRequest.model_validate(kept[Kind.VIDEO].sent_fields())
         assert sent.first_frame is not None
 
     run(main())

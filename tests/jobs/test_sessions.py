@@ -375,9 +375,7 @@ def test_an_older_ledger_becomes_the_configs_and_its_doubts_are_not_sent_again(
                 await client.generate(ImageRequest(id="new", prompt="a bird"))
             told = [record.getMessage() for record in caplog.records if "does not name its subAppId" in record.message]
             assert bool(told) == warned
-            assert all(
-                "it is taken for the config's, 2" in text and "1 of its jobs are in doubt" in text for text in told
-            )
+            assert all("the config's is assumed, 2" in text and "1 of its jobs are unknown" in text for text in told)
             caplog.clear()
         assert len(service.bodies) == 8
         with pytest.raises(Exception, match="belongs to subAppId '2'"):
@@ -415,7 +413,7 @@ def test_an_older_ledger_without_doubts_goes_on(tmp_path: Path, caplog: pytest.L
         written_before(ledger)
         async with client_of(service, vod_config(), ledger) as client:
             assert (await client.generate(REQUEST)).task_id == "task-0"
-        assert "0 of its jobs are in doubt" in caplog.text
+        assert "0 of its jobs are unknown" in caplog.text
 
     run(main())
 

@@ -131,7 +131,7 @@ def test_rows_that_a_loop_left_unwritten_are_written_from_another_and_intents_ar
         handle = await join(path, OWNER, SqliteLedger.open)
         await handle.put(job("kept"))
         rows = (job("done", JobState.DONE), job("sent", JobState.INTENT))
-        handle.opened._commits._pending.update({row.job_id: row for row in rows})  # as after a commit that failed
+        handle.sqlite._commits._pending.update({row.job_id: row for row in rows})  # as after a commit that failed
         return handle
 
     handle = asyncio.run(left())

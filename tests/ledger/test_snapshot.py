@@ -70,9 +70,9 @@ async def test_what_is_done_and_not_saved_is_told_with_the_first_end_of_its_urls
         ]
     ]
     async with written(path, *done), _reading(path) as snapshot:
-        assert snapshot.unsaved() == (3, 200.0)
+        assert snapshot.unsaved_results() == (3, 200.0)
     async with written(tmp_path / "none.db", job("a")), _reading(tmp_path / "none.db") as snapshot:
-        assert snapshot.unsaved() == (0, None)
+        assert snapshot.unsaved_results() == (0, None)
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ from mps_aigc_async.wire import mps_errors, vod_errors
         (ConfigError("relay.apiKey has a blank in it"), "fix the config or the key that the message names"),
         (
             Unreachable("the certificate of a.example has expired", ending=Ending.UNREACHABLE),
-            "nothing was sent for these: fix what the message names",
+            "nothing was sent for these: fix the fault that the message names",
         ),
         (DownloadError("HTTP 410"), "if the URLs are refused for good, give the request another id"),
     ],
@@ -35,12 +35,12 @@ def test_advice_never_leads_to_a_loop_or_a_second_payment(error: AigcError, advi
 
 
 OF_THE_ACCOUNT = [
-    ("FailedOperation.UserArrears", "pay what is owed"),
-    ("FailedOperation.UserStatusInavlid", "pay what is owed"),
-    ("ResourceNotFound.CosBucketNotExist", "name a bucket that is your own"),
+    ("FailedOperation.UserArrears", "pay the arrears"),
+    ("FailedOperation.UserStatusInavlid", "pay the arrears"),
+    ("ResourceNotFound.CosBucketNotExist", "set `cosOutput` to a bucket of your own"),
     ("ResourceNotFound.CosBucketNameInvalid", "`cosOutput`"),
     ("FailedOperation.CosStatusInavlid", "`cosOutput`"),
-    ("LimitExceeded.Quota", "have the quota raised"),
+    ("LimitExceeded.Quota", "ask for a higher quota"),
     ("LimitExceeded.TooMuchTemplate", "delete templates"),
     ("AuthFailure.SecretIdNotFound", "check the keys"),
     ("AuthFailure.UnauthorizedOperation", "allow these keys"),
@@ -48,7 +48,7 @@ OF_THE_ACCOUNT = [
     ("ResourceNotFound.ServiceNotExist", "activate the service"),
     ("InvalidParameterValue.SubAppId", "`vod.subAppId`"),
     ("UnsupportedRegion", "`tencentCloud.region`"),
-    ("insufficient_user_quota", "fix what the message names"),
+    ("insufficient_user_quota", "fix the fault that the message names"),
 ]
 
 
@@ -61,7 +61,7 @@ def test_a_refusal_of_the_account_says_what_to_do_about_it(code: str, advice: st
 
 def test_every_row_of_the_tables_that_refuses_the_account_has_its_own_advice() -> None:
     codes = {code for code, cls, _ in (*mps_errors.ERRORS, *vod_errors.ERRORS) if cls is AccountError}
-    vague = {code for code in codes if "fix what the message names" in advice_for(AccountError(code, "why"))}
+    vague = {code for code in codes if "fix the fault that the message names" in advice_for(AccountError(code, "why"))}
     assert vague == set()
 
 

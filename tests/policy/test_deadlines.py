@@ -38,7 +38,7 @@ def test_the_queues_own_setting_counts_for_the_queue_alone(
 def test_a_task_that_waits_has_the_queues_deadline() -> None:
     deadline = Deadline(PATIENCE, now=100.0)
     assert deadline.at == 100.0 + QUEUE_S
-    deadline.polled(TaskState.WAITING, 5000.0)
+    deadline.update(TaskState.WAITING, 5000.0)
     assert deadline.at == 100.0 + QUEUE_S
     assert "queued" in repr(deadline)
 
@@ -46,16 +46,16 @@ def test_a_task_that_waits_has_the_queues_deadline() -> None:
 @pytest.mark.parametrize("state", [TaskState.RUNNING, TaskState.DONE])
 def test_the_runs_deadline_counts_from_the_first_poll_that_found_it_running(state: TaskState) -> None:
     deadline = Deadline(PATIENCE, now=100.0)
-    deadline.polled(state, 200.0)
+    deadline.update(state, 200.0)
     for later in (TaskState.RUNNING, TaskState.WAITING, TaskState.DONE):
-        deadline.polled(later, 900.0)
+        deadline.update(later, 900.0)
         assert deadline.at == 200.0 + 1800.0
     assert "running" in repr(deadline)
 
 
 def test_a_task_that_starts_late_still_gets_its_running_time() -> None:
     deadline = Deadline(PATIENCE, now=0.0)
-    deadline.polled(TaskState.RUNNING, QUEUE_S - 1)
+    deadline.update(TaskState.RUNNING, QUEUE_S - 1)
     assert deadline.at == QUEUE_S - 1 + 1800.0
 
 
@@ -70,7 +70,7 @@ def test_a_slot_is_held_for_a_run_or_to_the_runs_deadline(
     patience = Patience.of(running_s)
     deadline = Deadline(patience, now=0.0)
     for state, at in sorted(polls, key=lambda poll: poll[1]):
-        deadline.polled(state, at)
+        deadline.update(state, at)
     if deadline.seen_running:
         assert deadline.slot_hold_s(now) == max(0.0, deadline.at - now)
     else:  # it may start at any moment, also after it was given up

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mps_aigc_async.policy.lifetimes import (
     NEVER,
-    NOBODY_KNOWS,
+    UNKNOWN,
     UNSTATED,
     Expiry,
     Lifetime,
@@ -33,7 +33,7 @@ def expires(lifetime: Lifetime, after: float | None = MADE) -> Expiry:
         (Lifetime(endless=True), Expiry(MADE + WEEK_S)),  # 9999 beside StorageMode Temporary: the same
         (Lifetime(permanent=True, endless=True), NEVER),
         (Lifetime(permanent=True, ends_at=SEEN + 10 * WEEK_S), Expiry(SEEN + 10 * WEEK_S)),
-        (Lifetime(permanent=True), NOBODY_KNOWS),  # an ExpireTime that cannot be read
+        (Lifetime(permanent=True), UNKNOWN),  # an ExpireTime that cannot be read
     ],
 )
 def test_the_services_word_decides_and_the_default_is_the_default_alone(lifetime: Lifetime, expected: Expiry) -> None:
@@ -41,7 +41,7 @@ def test_the_services_word_decides_and_the_default_is_the_default_alone(lifetime
 
 
 def test_without_any_time_nobody_knows_and_that_is_not_never() -> None:
-    assert expires(UNSTATED, after=None) == NOBODY_KNOWS != NEVER
+    assert expires(UNSTATED, after=None) == UNKNOWN != NEVER
     assert expires(Lifetime(permanent=True, endless=True), after=None) == NEVER
 
 

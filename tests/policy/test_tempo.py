@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.policy.tempo import FEWEST, KEPT, LEAST_SPEED, MOST_COHORTS, TRUSTED_AFTER, Adaptive, Fixed, Tempo
+from mps_aigc_async.policy.tempo import (
+    FEWEST,
+    LEAST_SPEED,
+    MOST_COHORTS,
+    MOST_ENDS,
+    TRUSTED_AFTER,
+    Adaptive,
+    Fixed,
+    Tempo,
+)
 
 INTERVAL_S = 5.0
 COHORT = "video of a model"
@@ -37,7 +46,7 @@ def played(tempo: Tempo, durations: Iterable[float]) -> tuple[float, float]:
         before = 0.0
         for number, age in enumerate(plan(tempo), start=1):
             if age >= duration:
-                tempo.ended(COHORT, after=before, by=age)
+                tempo.record_end(COHORT, after=before, by=age)
                 delays.append(age - duration)
                 polls.append(number)
                 break
@@ -47,7 +56,7 @@ def played(tempo: Tempo, durations: Iterable[float]) -> tuple[float, float]:
 
 def test_the_fixed_tempo_asks_every_interval() -> None:
     tempo = Fixed()
-    tempo.ended(COHORT, after=100, by=105)
+    tempo.record_end(COHORT, after=100, by=105)
     assert list(islice(plan(tempo), 3)) == [5.0, 10.0, 15.0]
 
 
@@ -97,7 +106,7 @@ def test_it_is_not_worse_than_the_fixed_one_where_it_is_hard_to_learn(durations:
 @pytest.mark.parametrize("spread", [0.0, 0.01, 0.05, 0.3])
 def test_one_that_outlives_all_that_were_seen_is_asked_about_every_interval(spread: float) -> None:
     tempo = Adaptive()
-    played(tempo, log_normal(60, spread)(KEPT))
+    played(tempo, log_normal(60, spread)(MOST_ENDS))
     polls = sum(age < 1500 for age in islice(plan(tempo), 2000))
     assert polls == pytest.approx(1500 / INTERVAL_S, rel=0.15)
 
@@ -106,7 +115,7 @@ def test_it_remembers_so_many_sorts_and_no_more() -> None:
     tempo = Adaptive()
     for number in range(2 * MOST_COHORTS):
         for _ in range(FEWEST):
-            tempo.ended(number, after=100, by=101)
+            tempo.record_end(number, after=100, by=101)
     assert len(tempo._cohorts) == MOST_COHORTS
     assert tempo.next_age(2 * MOST_COHORTS - 1, 0.0, INTERVAL_S) != INTERVAL_S
     assert tempo.next_age(0, 0.0, INTERVAL_S) == INTERVAL_S
@@ -116,7 +125,7 @@ def test_it_forgets_the_sort_whose_tasks_ended_last_and_not_the_one_that_came_fi
     tempo = Adaptive()
     for number in [*range(MOST_COHORTS), 0, MOST_COHORTS]:
         for _ in range(FEWEST):
-            tempo.ended(number, after=100, by=101)
+            tempo.record_end(number, after=100, by=101)
     assert tempo.next_age(0, 0.0, INTERVAL_S) != INTERVAL_S
     assert tempo.next_age(1, 0.0, INTERVAL_S) == INTERVAL_S
 
@@ -125,17 +134,17 @@ def test_it_forgets_the_sort_whose_tasks_ended_last_and_not_the_one_that_came_fi
 def test_an_end_that_no_clock_could_have_told_teaches_nothing(after: float, by: float) -> None:
     tempo = Adaptive()
     for _ in range(FEWEST):
-        tempo.ended(COHORT, after, by)
+        tempo.record_end(COHORT, after, by)
     assert tempo.next_age(COHORT, 0.0, INTERVAL_S) == INTERVAL_S
 
 
 def test_it_forgets_what_a_service_did_long_ago() -> None:
     tempo, other = Adaptive(), Adaptive()
     played(tempo, log_normal(232, 0.05)(500))
-    latest = log_normal(60, 0.05)(KEPT)
+    latest = log_normal(60, 0.05)(MOST_ENDS)
     for ends in (tempo, other):
         for duration in latest:
-            ends.ended(COHORT, after=duration - 1, by=duration + 1)
+            ends.record_end(COHORT, after=duration - 1, by=duration + 1)
     assert list(islice(plan(tempo), 20)) == pytest.approx(list(islice(plan(other), 20)), rel=0.01)
 
 
@@ -149,7 +158,7 @@ def test_whatever_it_has_seen_time_goes_on_and_no_age_goes_without_polls(
 ) -> None:
     tempo = Adaptive()
     for after, by in ends:  # also what no clock could have told, such as an end before the beginning
-        tempo.ended(COHORT, after, by)
+        tempo.record_end(COHORT, after, by)
     asked = [tempo.next_age(COHORT, age, interval_s) for age in sorted(ages)]
     assert asked == sorted(asked)
     for age, next_age in zip(sorted(ages), asked, strict=True):

@@ -29,10 +29,10 @@ def test_shots_jobs_and_times_are_counted() -> None:
     assert batch.shots == 3
     assert batch.standings == {Standing.OPEN: 2, Standing.FAILED: 1}
     assert batch.jobs[Kind.IMAGE, JobState.DONE] == 2
-    assert (batch.retries, batch.tasks, batch.unsaved) == (1, 3, 2)
+    assert (batch.retries, batch.tasks, batch.unsaved_results) == (1, 3, 2)
     assert (batch.usual(Kind.IMAGE), batch.usual(Kind.VIDEO)) == ("60 s", "–")
     assert batch.kinds == [Kind.IMAGE, Kind.VIDEO]
-    assert (batch.began, batch.ended) == (START, START + 1 + 0.1 + 80)
+    assert (batch.begin, batch.end) == (START, START + 1 + 0.1 + 80)
 
 
 def test_alike_reasons_are_one_and_all_are_bounded() -> None:

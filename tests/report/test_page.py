@@ -93,7 +93,7 @@ def test_it_is_written_again_but_never_over_a_page_of_the_users(tmp_path: Path) 
     write_ledger(tmp_path, chain(0, tmp_path))
     assert written(tmp_path) == written(tmp_path)
     (tmp_path / "index.html").write_text("<h1>mine</h1>", encoding="utf-8")
-    with pytest.raises(ConfigError, match="not a report of ours: move it away"):
+    with pytest.raises(ConfigError, match="is no report of mps-aigc: move it away"):
         write(tmp_path)
     assert (tmp_path / "index.html").read_text(encoding="utf-8") == "<h1>mine</h1>"
     assert not list(tmp_path.glob(".*.part"))
@@ -122,7 +122,7 @@ def test_a_batch_of_which_nothing_was_sent(tmp_path: Path) -> None:
 def test_too_many_tasks_to_draw_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mps_aigc_async.report.overview.MOST_BARS", 3)
     write_ledger(tmp_path, [job for number in range(2) for job in chain(number, tmp_path)])
-    assert "4 tasks are too many to be drawn one by one" in written(tmp_path)
+    assert "4 tasks are too many to draw one by one" in written(tmp_path)
 
 
 async def test_it_is_written_while_the_batch_runs(tmp_path: Path) -> None:

@@ -36,14 +36,14 @@ def image_done(at: float = START) -> JobRecord:
             "process ended",
             "only if their message",
         ),
-        (submitted(IMAGE, START), Standing.OPEN, "at the service", "polls it to its end", ""),
-        (image_done(), Standing.OPEN, "not saved", "its URL lives until", "same command again fetches"),
-        (image_done(NOW - 50_000), Standing.FAILED, "not saved", "its URL ended at 20", "another id"),
+        (submitted(IMAGE, START), Standing.OPEN, "at the service", "poll it to its end", ""),
+        (image_done(), Standing.OPEN, "not saved", "its URL expires at", "run the same command again to fetch"),
+        (image_done(NOW - 50_000), Standing.FAILED, "not saved", "its URL expired at 20", "another id"),
         (
             replace(image_done(), expires_at=None),
             Standing.OPEN,
             "not saved",
-            "a time that is not known",
+            "an unknown time",
             "same command",
         ),
         (
@@ -108,7 +108,7 @@ def test_a_failed_task_that_has_made_something_says_so() -> None:
 def test_the_services_own_times_and_usage_are_told() -> None:
     job = replace(image_done(), begun_at=START, finished_at=START + 65, usage=Usage(output_seconds=5))
     (step,) = shot(job).steps
-    assert {("worked on for", "65 s"), ("billed output", "5 s")} <= set(step.timings)
+    assert {("run time", "65 s"), ("billed output", "5 s")} <= set(step.timings)
 
 
 @pytest.mark.parametrize("never", [True, False])
@@ -131,9 +131,9 @@ def test_a_video_whose_image_has_expired_says_so() -> None:
     image = saved(image_done(NOW - 50_000), Path("a.png"))
     video = shot(VIDEO, image).steps[1]
     assert (video.standing, video.word) == (Standing.FAILED, "not created")
-    assert "the image that it begins with has ended" in video.reason
+    assert "the image that it begins with has expired" in video.reason
     without = shot(failed(submitted(IMAGE, START)), VIDEO).steps[1]
-    assert without.reason == "it begins with the image, which there is not"
+    assert without.reason == "it begins with the image, and there is no image"
 
 
 def test_the_image_comes_before_the_video_and_is_its_poster() -> None:
@@ -157,9 +157,10 @@ def test_a_sound_comes_last_with_the_video_that_it_was_put_on() -> None:
 def test_a_sound_waits_for_its_video() -> None:
     sound = planned("a", Kind.AUDIO)
     old = saved(done(submitted(VIDEO, NOW - 50_000)), Path("a.mp4"))
-    assert "the video that it is made for has ended" in shot(sound, old).steps[1].reason
+    assert "the video that it is made for has expired" in shot(sound, old).steps[1].reason
     assert (
-        shot(failed(submitted(VIDEO, START)), sound).steps[1].reason == "it is made for the video, which there is not"
+        shot(failed(submitted(VIDEO, START)), sound).steps[1].reason
+        == "it is made for the video, and there is no video"
     )
     assert "nothing was paid" in shot(IMAGE, VIDEO, sound).steps[2].reason
 
@@ -179,11 +180,11 @@ def test_timings_tell_where_the_time_went() -> None:
     timings = dict(step.timings)
     assert timings.pop("sent").endswith(", 100 s after it was planned")
     assert timings == {
-        "creates tried": "3, this the last",
+        "creates sent": "3, this is the last",
         "accepted after": "100 ms",
         "in the queue": "5.0 s",
         "at the service": "60 s",
-        "noticed within": "5.0 s",
+        "end noticed within": "5.0 s",
         "saved after": "500 ms",
     }
     assert shot(IMAGE).steps[0].timings == ()

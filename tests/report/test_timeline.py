@@ -18,8 +18,8 @@ IMAGE = planned("a", Kind.IMAGE)
 
 def span(sent: float, noticed: float, kind: Kind = Kind.IMAGE, state: JobState = JobState.DONE) -> Span:
     return Span(
-        kind=kind, shot=1, label=f"a/{kind}", state=state, sent=sent, accepted=sent, running=None,
-        unfinished=noticed, noticed=noticed, saved=None,
+        kind=kind, shot=1, label=f"a/{kind}", state=state, sent_at=sent, accepted_at=sent, running_at=None,
+        unfinished_at=noticed, noticed_at=noticed, saved_at=None,
     )  # fmt: skip
 
 
@@ -47,15 +47,15 @@ def test_lanes_are_slots_and_nothing_lies_outside(spans: list[Span]) -> None:
     picture = drawn(*spans)
     for lanes in picture.lanes:
         mine = [one for one in spans if one.kind is lanes.kind]
-        assert lanes.count == max(sum(1 for o in mine if o.sent <= one.sent < o.end or o is one) for one in mine)
+        assert lanes.count == max(sum(1 for o in mine if o.sent_at <= one.sent_at < o.end or o is one) for one in mine)
         by_lane: dict[float, list[Span]] = {}
         for bar in lanes.bars:
             by_lane.setdefault(bar.box.y, []).append(bar.span)
             assert LEFT <= bar.box.x <= WIDTH
             assert bar.box.y + bar.box.height <= picture.height
         for ones in by_lane.values():
-            ones.sort(key=lambda one: one.sent)
-            assert all(before.end <= after.sent for before, after in pairwise(ones))
+            ones.sort(key=lambda one: one.sent_at)
+            assert all(before.end <= after.sent_at for before, after in pairwise(ones))
 
 
 @given(spans_strategy, st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20))
@@ -85,7 +85,7 @@ def test_a_night_in_which_nothing_happened_is_cut_out() -> None:
 
 
 def test_a_task_that_was_noticed_the_next_day_spans_the_cut_in_its_one_lane() -> None:
-    overnight = replace(span(0, 36_000), unfinished=50.0)
+    overnight = replace(span(0, 36_000), unfinished_at=50.0)
     picture = drawn(overnight, span(36_000, 36_050))
     assert len(picture.cuts) == 1
     assert picture.lanes[0].count == 1
@@ -109,7 +109,7 @@ def test_a_job_is_drawn_by_what_is_known_of_it() -> None:
     sent = submitted(IMAGE, NOW - 60)
     running = span_of(sent, 1, NOW)
     assert running is not None
-    assert (running.sent, running.end) == (NOW - 60, NOW)
+    assert (running.sent_at, running.end) == (NOW - 60, NOW)
     left = span_of(replace(sent, slot_until=NOW - 20), 1, NOW)
     assert left is not None
     assert left.end == NOW - 20

@@ -1,7 +1,5 @@
-"""The catalog: well-formed data, each rule at its edge, and the three ways of taking what it finds."""
+"""Each rule of the catalog at its edge, and the requests that are never judged."""
 
-import re
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,98 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async import CatalogWarning, ImageRequest, ImageToVideo, InvalidRequest, ReferenceVideo, VideoRequest
-from mps_aigc_async.catalog import KIND_WIDE, MODELS, Fact, Model, findings, judge, judging
-from mps_aigc_async.catalog.facts import ANYTHING, NOTHING, Between, OneOf, Pixels, folded
-from mps_aigc_async.catalog.rules import asked_by
+from mps_aigc_async import ImageRequest, ImageToVideo, ReferenceVideo, VideoRequest
+from mps_aigc_async.catalog import MODELS, findings
 from mps_aigc_async.model.requests import Request
-from mps_aigc_async.testing import run
 
-from .support import accepted, client_of, configured, in_memory
-
-URL = "https://example.com/1.png"
-FILM = "https://example.com/1.mp4"
-
-
-@pytest.fixture(autouse=True)
-def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What other tests in this process were warned about is not told already."""
-    monkeypatch.setattr(judging, "_told", set())
-
-
-def image(model: str, version: str | None = None, **fields: Any) -> ImageRequest:  # noqa: ANN401 — a request's fields
-    return ImageRequest(**{"prompt": "x", "model_name": model, "model_version": version, **fields})
-
-
-def video(model: str, version: str | None = None, **fields: Any) -> VideoRequest:  # noqa: ANN401 — as above
-    return VideoRequest(**{"prompt": "x", "model_name": model, "model_version": version, **fields})
-
-
-class AudioRequest:
-    """A request for audio, as far as the catalog looks at one."""
-
-    def __init__(self, model_name: str, model_version: str | None = None, **fields: object) -> None:
-        self.model_name, self.model_version = model_name, model_version
-        for name, value in fields.items():
-            setattr(self, name, value)
-
-
-# --- the data ---------------------------------------------------------------------------------------------------------
-
-FACTS = [(model, fact) for model in MODELS for fact in model.facts]
-ALL_FACTS = [*(fact for _, fact in FACTS), *(fact for facts in KIND_WIDE.values() for fact in facts)]
-
-
-def test_a_model_has_one_entry_for_each_kind() -> None:
-    names = [(model.kind, model.name.casefold()) for model in MODELS]
-    assert len(set(names)) == len(names)
-
-
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.kind} {model.name}")
-def test_an_entry_has_its_source_and_its_versions(model: Model) -> None:
-    assert model.source.title
-    assert re.fullmatch(r"\d{4}-\d{2}(-\d{2})?", model.source.date)
-    assert len({version.casefold() for version in model.versions}) == len(model.versions)
-    for fact in model.facts:
-        assert set(fact.versions) <= set(model.versions), fact
-
-
-def test_what_holds_for_a_whole_kind_names_its_own_source() -> None:
-    assert all(fact.source is not None and not fact.versions for facts in KIND_WIDE.values() for fact in facts)
-
-
-@pytest.mark.parametrize("fact", ALL_FACTS, ids=lambda fact: f"{fact.field} {fact.words}")
-def test_a_fact_is_well_formed(fact: Fact) -> None:
-    if fact.default is not None:
-        assert fact.accepts.takes(fact.default)
-    match fact.accepts:
-        case Between(least=least, most=most):
-            assert 0 <= least <= most
-        case Pixels(side=side, area=area):
-            assert side or area
-            assert all(least <= most for least, most in (side or (0, 0), area or (0, 0)))
-        case OneOf():
-            values = fact.accepts.values
-            assert len({folded(value) for value in values}) == len(values) > 0
-            assert all(fact.accepts.takes(value) for value in values)
-        case other:
-            assert other in (ANYTHING, NOTHING)
-
-
-def test_every_field_of_a_fact_is_one_that_is_looked_at() -> None:
-    """A misspelt field would silently be no rule."""
-    everything = VideoRequest(
-        prompt="x", aspect_ratio="1:1", duration=5, enable_audio=True, off_peak=True, resolution="720P", scene_type="y",
-        first_frame=URL, last_frame=URL, images=(URL,), videos=(FILM, ReferenceVideo(url=FILM, refer_type="base")),
-        additional_parameters={"size": "1x1"},
-    )  # fmt: skip
-    of_images = ImageRequest(prompt="x", output_count=1, output_format="png")
-    assert {fact.field for fact in ALL_FACTS} <= {*asked_by(everything), *asked_by(of_images)}
-    conditions = {name for fact in ALL_FACTS if fact.when for name in getattr(fact.when, "fields", ("resolution",))}
-    assert conditions <= set(asked_by(everything))
-
-
-# --- the rules, each broken and at its edge ---------------------------------------------------------------------------
+from .requests import FILM, URL, AudioRequest, image, video
 
 
 def images(number: int) -> dict[str, Any]:
@@ -336,88 +247,3 @@ def documents_own_samples() -> Iterator[Request]:
 @pytest.mark.parametrize("request_of_theirs", [*documents_own_samples()], ids=lambda request: type(request).__name__)
 def test_the_documents_own_samples_are_in_order(request_of_theirs: Request) -> None:
     assert findings(request_of_theirs) == ()
-
-
-# --- refused, warned about, let pass ----------------------------------------------------------------------------------
-
-TOO_LONG = VideoRequest(prompt="x", duration=60)
-BY_DEFAULT: dict[str, Any] = {"mps": {"videoGeneration": {"modelName": "Kling", "modelVersion": "3.0"}}}
-
-
-def test_strict_refuses_by_the_configs_model_before_anything_is_sent() -> None:
-    async def main() -> None:
-        service = in_memory()
-        async with client_of(service, configured(catalog="strict", **BY_DEFAULT)) as client:
-            with pytest.raises(InvalidRequest, match=r"duration: 60 s, but Kling 3\.0 takes 3 to 15 s .*\"warn\""):
-                await client.generate(TOO_LONG)
-            with pytest.raises(InvalidRequest, match=r"image\.resolution: .*; video\.duration: "):
-                client.check(ImageToVideo(image=image("Hunyuan", "3.0", resolution="8K"), video=TOO_LONG))
-            outcomes = [outcome async for outcome in client.run([TOO_LONG, VideoRequest(prompt="x", duration=5)])]
-        assert sorted(outcome.ok for outcome in outcomes) == [False, True]
-        assert accepted(service, "CreateAigcVideoTask") == 1
-        assert sum(1 for arrival in service.arrivals if arrival.action.startswith("Create")) == 1
-
-    run(main())
-
-
-def test_a_batch_is_warned_about_once_for_each_finding_and_sent() -> None:
-    async def main() -> None:
-        service = in_memory()
-        async with client_of(service, configured(videos=50, poll_ms=60_000, **BY_DEFAULT)) as client:
-            batch = (VideoRequest(prompt="x", duration=(60, 2)[n % 2]) for n in range(100))
-            with pytest.warns(CatalogWarning) as told:
-                outcomes = [outcome async for outcome in client.run(batch)]
-        assert all(outcome.ok for outcome in outcomes)
-        values = [re.findall(r"duration: (\d+) s, but Kling 3.0 takes", str(warning.message)) for warning in told]
-        assert values == [["60"], ["2"]]
-
-    run(main())
-
-
-def test_off_says_nothing() -> None:
-    async def main() -> None:
-        async with client_of(in_memory(), configured(catalog="off", **BY_DEFAULT)) as client:
-            assert (await client.generate(VideoRequest(prompt="x", duration=2))).urls
-
-    run(main())  # a warning would be an error here
-
-
-def test_a_warning_that_is_an_error_refuses_each_such_request_alone() -> None:
-    """Whoever has warnings raised gets a refusal, not a batch that ends with a foreign exception."""
-
-    async def main() -> None:
-        async with client_of(in_memory(), configured(**BY_DEFAULT)) as client:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", CatalogWarning)
-                batch = [TOO_LONG, VideoRequest(prompt="x", duration=5), TOO_LONG]
-                outcomes = [outcome async for outcome in client.run(batch)]
-        assert [type(outcome.error) for outcome in outcomes if not outcome.ok] == [InvalidRequest] * 2
-        assert sum(outcome.ok for outcome in outcomes) == 1
-
-    run(main())
-
-
-def test_what_has_begun_is_not_judged_again() -> None:
-    async def main() -> None:
-        service = in_memory()
-        async with client_of(service, configured(**BY_DEFAULT)) as client:
-            named = TOO_LONG.model_copy(update={"id": "one"})
-            with pytest.warns(CatalogWarning):
-                first = await client.generate(named)
-            judging._told.clear()
-            assert await client.generate(named) == first
-        assert accepted(service, "CreateAigcVideoTask") == 1
-
-    run(main())
-
-
-def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "MOST_TOLD", 3)
-
-    def judge_ten() -> None:
-        for number in range(10):
-            judge(video("Kling", resolution=f"{number}P"), "warn")
-
-    with pytest.warns(CatalogWarning) as told:
-        judge_ten()
-    assert len(told) == len(judging._told) == 3
