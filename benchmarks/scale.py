@@ -24,7 +24,7 @@ from mps_aigc_async import AigcClient, Config, ImageRequest, JobState, Kind
 from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.ledger.schema import COLUMNS, to_row
-from mps_aigc_async.model.requests import content
+from mps_aigc_async.model.contents import content
 from mps_aigc_async.network.transport import Gate, Sent
 from mps_aigc_async.testing import run, wall
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest

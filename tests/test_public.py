@@ -121,7 +121,7 @@ async def test_readmes_refresh_is_awaited_for_keys(tmp_path: Path, monkeypatch: 
 def test_readmes_batch_lines_are_good() -> None:
     import json
 
-    from mps_aigc_async.model.requests import parse
+    from mps_aigc_async.model.parsing import parse
 
     (lines,) = re.findall(r"```json\n(.*?)```", README, flags=re.DOTALL)
     assert [parse(json.loads(line)).id for line in lines.splitlines()] == [

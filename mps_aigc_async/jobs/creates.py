@@ -18,6 +18,7 @@ from ..concurrency.owner import TaskOwner
 from ..ledger import JobRecord, Ledger
 from ..limits import PROBE_S, AccountLimits, SendTime, Slot, judged, learn_cap
 from ..model import events
+from ..model.contents import beyond
 from ..model.errors import (
     AigcError,
     CreateOutcomeUnknown,
@@ -29,7 +30,7 @@ from ..model.errors import (
     TransportError,
     to_record,
 )
-from ..model.requests import CosStore, Step, beyond
+from ..model.requests import CosStore, Step
 from ..model.states import Ending, JobState, Kind
 from ..model.unexpected import as_aigc_error
 from ..network.calls import Calls

@@ -6,8 +6,10 @@ from enum import Enum
 from typing import Final
 
 from ..ledger import JobRecord
+from ..model.contents import beyond
 from ..model.errors import CreateOutcomeUnknown, InvalidRequest, LedgerError
-from ..model.requests import Step, beyond, step_of
+from ..model.parsing import step_of
+from ..model.requests import Step
 
 _log: Final = logging.getLogger("mps_aigc_async")
 

@@ -20,6 +20,7 @@ from ..ledger.damage import damaged_row, shared_task
 from ..ledger.record import Changes
 from ..limits import AccountLimits
 from ..model import events
+from ..model.contents import content
 from ..model.errors import (
     AigcError,
     ClientClosed,
@@ -30,7 +31,7 @@ from ..model.errors import (
     TaskFailed,
     to_record,
 )
-from ..model.requests import CosStore, Step, content
+from ..model.requests import CosStore, Step
 from ..model.settlement import Attach, CreateAgain, Drop, Settlement
 from ..model.states import JobState, Kind, TaskState
 from ..network.calls import Calls

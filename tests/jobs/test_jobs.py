@@ -40,8 +40,8 @@ from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.ledger import MemoryLedger
 from mps_aigc_async.limits import LEAD_S, PROBE_S
 from mps_aigc_async.model import events
+from mps_aigc_async.model.contents import content
 from mps_aigc_async.model.errors import AigcError
-from mps_aigc_async.model.requests import content
 from mps_aigc_async.model.settlement import Settlement
 from mps_aigc_async.model.states import Ending
 from mps_aigc_async.network.downloads import Downloads

@@ -20,8 +20,9 @@ from mps_aigc_async import (
     VodOptions,
 )
 from mps_aigc_async.model.errors import FieldFault
+from mps_aigc_async.model.parsing import parse
 from mps_aigc_async.model.plain_text import CUT
-from mps_aigc_async.model.requests import Request, Step, parse
+from mps_aigc_async.model.requests import Request, Step
 
 FRAME = "https://a/1.png"
 
