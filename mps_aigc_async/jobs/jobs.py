@@ -591,7 +591,7 @@ class Jobs:
         return self._registry.lock(job_id)
 
     def _emit(self, event: type[events.Event], job: JobRecord, **details: Any) -> None:  # noqa: ANN401 — each class has its own fields
-        if self._listeners.heard:
+        if self._listeners.has_listeners:
             self._listeners.emit(event(at=self._wall(), job_id=job.job_id, kind=job.kind, **details))
 
 

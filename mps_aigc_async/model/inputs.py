@@ -36,7 +36,7 @@ def _source(value: object) -> object:
 
 
 Frame = Annotated[ImageSource, BeforeValidator(_source)]
-"""One image, as any ImageSource. A value of another type gets one error, and not one for each type that fits."""
+"""An image, as any ImageSource. A value of another type gets a single error, not an error for each possible type."""
 
 VideoSource = str | Annotated[VideoResult, _AsContent]
 """A public URL, or the result of a video request."""

@@ -21,7 +21,7 @@ from ..credentials.masking import one_line
 from ..limits import AccountLimits, HeldBack, SendTime
 from ..model.errors import AigcError, ClientClosed, NoTaskId, Redirected, ServiceError, Throttled, TooManyTasks
 from ..model.states import Ending
-from ..model.unexpected import unexpected
+from ..model.unexpected import unexpected_error
 from ..policy.retries import CONSEQUENCES, RetryPolicy, clock_is_off, keys_are_refused, may_repeat
 from ..wire.answers import quoted
 from ..wire.dialect import Call, Created, Dialect, HttpAnswer, HttpRequest
@@ -277,7 +277,7 @@ def _unusable_id(task_id: str, masked: str) -> str:
 
 
 def _fault(fault: BaseException, call: Call[object], send_time: SendTime) -> AigcError:
-    failure = unexpected(fault, f"calling {call.action}")
+    failure = unexpected_error(fault, f"calling {call.action}")
     # A call that was not sent would meet the same fault again.
     failure.ending = Ending.UNKNOWN if send_time.has_come else Ending.REFUSED
     return failure

@@ -8,7 +8,14 @@ import pytest
 
 import mps_aigc_async
 from mps_aigc_async.model import errors
-from mps_aigc_async.model.errors import MOST_READ, AigcError, ServiceError, TransportError, from_record, to_record
+from mps_aigc_async.model.errors import (
+    MAX_MESSAGE_CHARACTERS,
+    AigcError,
+    ServiceError,
+    TransportError,
+    from_record,
+    to_record,
+)
 from mps_aigc_async.model.states import Ending
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, AigcError)]
@@ -140,4 +147,4 @@ def test_a_record_of_another_version_is_a_plain_error(record: dict[str, str]) ->
 def test_a_message_of_mebibytes_is_cut(char: str) -> None:
     """To look at each character of such an answer would stop the loop for seconds."""
     error = ServiceError("Code", char * (10 << 20))
-    assert len(error.message) == MOST_READ
+    assert len(error.message) == MAX_MESSAGE_CHARACTERS

@@ -59,14 +59,14 @@ def test_a_listener_that_raises_is_logged_and_changes_nothing(caplog: pytest.Log
 
 def test_unsubscribing_ends_it_and_may_be_done_twice() -> None:
     everyone, heard = Events(print), list[Event]()
-    assert not everyone.heard
+    assert not everyone.has_listeners
     end = everyone.subscribe(heard.append)
-    assert everyone.heard
+    assert everyone.has_listeners
     end()
     end()
     everyone.emit(PLANNED)
     assert heard == []
-    assert not everyone.heard
+    assert not everyone.has_listeners
 
 
 def test_a_listener_may_leave_while_it_is_called() -> None:

@@ -20,7 +20,7 @@ from mps_aigc_async import (
 )
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.jobs.jobs import Jobs
-from mps_aigc_async.model.unexpected import as_aigc_error, unexpected
+from mps_aigc_async.model.unexpected import as_aigc_error, unexpected_error
 from mps_aigc_async.testing import run
 
 from ..support import client_of, in_memory
@@ -50,7 +50,7 @@ def test_the_log_has_classes_and_frames_and_no_message(caplog: pytest.LogCapture
     try:
         broken()
     except AssertionError as error:
-        caught = unexpected(error, "trying")
+        caught = unexpected_error(error, "trying")
     assert isinstance(caught, UnexpectedError)
     assert caught.__context__ is None
     for text in (caplog.text, str(caught), repr(caught)):
