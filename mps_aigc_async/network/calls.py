@@ -135,7 +135,7 @@ class Calls:
         except AigcError as error:
             date = server_time(answer)
             if date is not None and clock_is_off(error):
-                self._clock.refused(signed_at, date, send_time.age_s or 0.0)
+                self._clock.hear_refusal(signed_at, date, send_time.age_s or 0.0)
             elif _is_the_services(error):
                 self._hear_time(answer, send_time)
             if isinstance(error, Redirected) and not call.reads:

@@ -31,7 +31,7 @@ async def seconds_until_given_up(deadline: AnswerDeadline, pieces_at: tuple[floa
     loop = asyncio.get_running_loop()
     began = loop.time()
     for moment in pieces_at:
-        loop.call_at(began + moment, deadline.heard)
+        loop.call_at(began + moment, deadline.note_piece)
     try:
         async with deadline:
             deadline.begin()

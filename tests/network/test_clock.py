@@ -27,7 +27,7 @@ from mps_aigc_async import (
 from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.model.errors import ServiceError
-from mps_aigc_async.network.clock import AGREE_S, AGREES_S, SLACK_S, ServiceClock, corrected
+from mps_aigc_async.network.clock import CLOCKS_AGREE_S, SLACK_S, TIMESTAMPS_AGREE_S, ServiceClock, correct
 from mps_aigc_async.network.transport import Gate, Sent
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
@@ -120,9 +120,9 @@ def test_an_answer_that_took_long_moves_nothing_that_it_allows() -> None:
 def test_a_correction_is_within_the_answers_interval_and_is_none_the_second_time(
     known: float, date: float, took_s: float
 ) -> None:
-    told = corrected(known, date, took_s)
+    told = correct(known, date, took_s)
     assert date - SLACK_S <= told <= date + 1.0 + max(0.0, took_s) + SLACK_S
-    assert corrected(told, date, took_s) == told
+    assert correct(told, date, took_s) == told
     assert told == known or abs(told - known) > SLACK_S  # it never jitters by less than the slack
 
 
@@ -138,7 +138,9 @@ def test_it_is_certain_from_an_answer_until_the_machine_sleeps_or_is_set() -> No
     assert clocks.clock.is_certain
 
 
-@pytest.mark.parametrize(("slept_s", "certain"), [(AGREE_S - 1, True), (AGREE_S + 1, False), (-AGREE_S - 1, False)])
+@pytest.mark.parametrize(
+    ("slept_s", "certain"), [(CLOCKS_AGREE_S - 1, True), (CLOCKS_AGREE_S + 1, False), (-CLOCKS_AGREE_S - 1, False)]
+)
 def test_clocks_that_part_by_a_minute_make_it_uncertain_in_either_direction(slept_s: float, certain: bool) -> None:
     clocks = Clocks()
     clocks.answered()
@@ -153,13 +155,16 @@ def test_an_answer_can_correct_it_until_one_has() -> None:
     assert not clocks.clock.is_the_machines
 
 
-@pytest.mark.parametrize(("off_s", "believed"), [(AGREES_S - 1, False), (1 - AGREES_S, False), (AGREES_S + 1, True)])
+@pytest.mark.parametrize(
+    ("off_s", "believed"),
+    [(TIMESTAMPS_AGREE_S - 1, False), (1 - TIMESTAMPS_AGREE_S, False), (TIMESTAMPS_AGREE_S + 1, True)],
+)
 def test_a_call_refused_for_a_time_near_the_answers_own_proves_that_the_date_is_of_another_clock(
     off_s: float, believed: bool
 ) -> None:
     clocks = Clocks()
     clocks.answered()
-    clocks.clock.refused(signed_at=5000.0 + off_s, date=5000.0, took_s=0.0)
+    clocks.clock.hear_refusal(signed_at=5000.0 + off_s, date=5000.0, took_s=0.0)
     assert (abs(clocks.clock.now() - 5000.0) < 2) is believed
     assert clocks.clock.is_certain is believed
     assert not clocks.clock.is_the_machines  # corrected, or beyond correction
@@ -178,7 +183,7 @@ def test_a_call_refused_for_a_time_near_the_answers_own_proves_that_the_date_is_
 def test_a_time_within_a_second_of_an_answers_interval_stays_and_another_becomes_its_middle(
     known: float, told: float
 ) -> None:
-    assert corrected(known, date=100.0, took_s=0.2) == pytest.approx(told)
+    assert correct(known, date=100.0, took_s=0.2) == pytest.approx(told)
 
 
 @pytest.mark.parametrize(("wall_s", "monotonic_s"), [(5.0, 5.0), (7200.0, 5.0), (-7200.0, 5.0)])
@@ -416,11 +421,11 @@ def test_a_gateway_that_writes_the_date_by_a_clock_of_its_own_costs_nothing(date
 def test_the_services_time_is_heard_again_where_the_machines_is_refused_as_well() -> None:
     clocks = Clocks()
     clocks.clock.hear(500.0, 0.0)
-    clocks.clock.refused(500.0, 500.0, 0.0)
+    clocks.clock.hear_refusal(500.0, 500.0, 0.0)
     assert clocks.clock.now() == 10_000.0
-    clocks.clock.refused(500.0, 501.0, 0.0)  # one that was under way
+    clocks.clock.hear_refusal(500.0, 501.0, 0.0)  # one that was under way
     assert clocks.clock.now() == 10_000.0
-    clocks.clock.refused(10_000.0, 20_000.0, 0.0)
+    clocks.clock.hear_refusal(10_000.0, 20_000.0, 0.0)
     assert clocks.clock.now() == pytest.approx(20_000.0, abs=SLACK_S)
 
 

@@ -17,10 +17,10 @@ from yarl import URL
 
 from mps_aigc_async.model.errors import DownloadError
 from mps_aigc_async.model.states import Kind
-from mps_aigc_async.network import downloads, partfile, trials
+from mps_aigc_async.network import downloads, partfile, public_hosts, trials
 from mps_aigc_async.network.addresses import is_global
 from mps_aigc_async.network.downloads import CHUNK, MAX_REDIRECTS, PARALLEL, Downloads
-from mps_aigc_async.network.partfile import Part, opened
+from mps_aigc_async.network.partfile import Part, open_part
 from mps_aigc_async.network.trials import DOUBTFUL_S
 from mps_aigc_async.testing import run
 
@@ -506,7 +506,7 @@ async def test_a_rest_is_never_taken_for_the_whole(
         )
     assert file.read_bytes() == FILM
     assert server.starts[1] > 0
-    assert "its part file was changed or removed by somebody else" in told[1]
+    assert "another program changed or removed its part file" in told[1]
     assert names_in(folder) == ["film.mp4"]
 
 
@@ -781,7 +781,7 @@ async def test_a_cancelled_download_leaves_nothing_open_and_nothing_saved(tmp_pa
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert open_in(tmp_path) == []
-            assert saver._places.taken == 0
+            assert saver._places.holders == 0
         assert saver._session is not None
         assert saver._session.closed
     assert names_in(tmp_path) in ([], [PART])
@@ -824,7 +824,7 @@ def test_a_file_that_opens_after_its_loop_was_closed_is_closed_and_removed(
 ) -> None:
     slowly = SlowlyOpened(monkeypatch)
     loop = asyncio.new_event_loop()
-    call = loop.create_task(opened(Part(tmp_path / PART)))
+    call = loop.create_task(open_part(Part(tmp_path / PART)))
     while not slowly.opening.is_set():
         loop.run_until_complete(asyncio.sleep(0))
     for task in asyncio.all_tasks(loop):  # as `asyncio.run` does in the end
@@ -924,8 +924,8 @@ class Names:
 
 @pytest.fixture
 def as_if_public(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loopback's 127.0.0.1 counts as an address of the Internet, as no test can have one; all others as they are."""
-    monkeypatch.setattr(downloads, "is_global", lambda address: address == "127.0.0.1" or is_global(address))
+    """Loopback's 127.0.0.1 counts as an address of the Internet, which no test can have; other addresses do not."""
+    monkeypatch.setattr(public_hosts, "is_global", lambda address: address == "127.0.0.1" or is_global(address))
 
 
 @pytest.mark.usefixtures("as_if_public")

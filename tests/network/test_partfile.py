@@ -13,9 +13,9 @@ from mps_aigc_async.network.partfile import (
     Part,
     PartLost,
     _Opening,
-    opened,
+    open_part,
     put_in_place,
-    removed,
+    removing,
     sync,
     which_exist,
     write,
@@ -49,7 +49,7 @@ def test_two_parts_of_one_result_have_names_of_their_own(tmp_path: Path) -> None
 
 async def test_a_name_that_cannot_be_written_ends_no_cleaning_up() -> None:
     with pytest.raises(KeyError):
-        async with removed(Part(Path("a\0b"))):
+        async with removing(Part(Path("a\0b"))):
             raise KeyError
 
 
@@ -112,7 +112,7 @@ async def test_a_part_that_somebody_changed_is_not_gone_on_with(tmp_path: Path, 
     part = Part(tmp_path / "part", size=5, tag='"v1"')
     part.path.write_bytes(b"x" * left)
     with pytest.raises(PartLost):
-        await opened(part)
+        await open_part(part)
 
 
 def test_a_part_that_is_not_whole_is_not_synced_as_if_it_were(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ async def test_a_part_without_contents_is_begun_anew_and_one_with_contents_is_go
     part = Part(tmp_path / "part")
     for size, content in ((0, b"ab"), (2, b"abab"), (0, b"ab")):
         part.size = size
-        with await opened(part) as file:
+        with await open_part(part) as file:
             write(file, b"ab")
         assert part.path.read_bytes() == content
         part.path.write_bytes(b"ab")
