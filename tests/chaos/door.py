@@ -128,7 +128,7 @@ class Door:
         connections = list(self._connections)
         for connection in connections:
             connection.reset()
-        await asyncio.gather(self._beating, *(one.served for one in connections), return_exceptions=True)
+        await asyncio.gather(self._beating, *(one.service for one in connections), return_exceptions=True)
         await self._server.wait_closed()
 
     async def _beat(self) -> None:

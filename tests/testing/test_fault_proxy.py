@@ -231,7 +231,7 @@ async def test_a_hang_lasts_until_the_client_leaves(stage: Stage, raw: Raw, acti
         await asyncio.sleep(0)
     (connection,) = stage.proxy._connections
     raw.writer.close()
-    await asyncio.wait({connection.served})
+    await asyncio.wait({connection.service})
     assert not stage.proxy._connections
 
 

@@ -15,7 +15,7 @@ from mps_aigc_async.testing.proxy_faults import (
     ProxyFaults,
     ProxyRule,
     action_of,
-    spoilt,
+    spoil,
     stand_in,
 )
 
@@ -44,7 +44,7 @@ def answer(**response: object) -> Message:
 
 
 def after(fault: ProxyFault, given: Message, action: str = DESCRIBE) -> Message:
-    return spoilt(ProxyRule(None, 1, 1.0, fault, 0.0, 1000), action, given)
+    return spoil(ProxyRule(None, 1, 1.0, fault, 0.0, 1000), action, given)
 
 
 def response_after(fault: ProxyFault, **response: object) -> dict[str, object]:
