@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME [NAME …]`: run benchmarks and print their tables; `plots` draws what they kept."""
+"""`python -m benchmarks NAME [NAME …]`: run benchmarks and print their tables; `plots` draws their records."""
 
 import argparse
 import asyncio

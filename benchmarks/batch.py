@@ -1,9 +1,9 @@
 """100 images, at most 50 at once, 2 to 6 s each, polled every second, on a server with a strict one-second window.
 
-The bound is what an all-knowing client could reach with the same durations: it creates in bursts as large as the
-window allows, needs no time to prepare or deliver, and asks about a task exactly once, the moment it ends, as fast as
-the 20 polls per second allow. No real client can know when a task ends: beside it stands the same client with fixed
-polls, every second for each task, and earliest due first when the 20 per second do not suffice.
+The bound is the result of an all-knowing client with the same durations: it creates in bursts as large as the window
+allows, needs no time to prepare or deliver, and polls a task exactly once, the moment the task ends, as fast as the 20
+polls per second allow. No real client can know when a task ends. So the table also has the same client with fixed
+polls: every second for each task, and earliest due first when 20 per second do not suffice.
 """
 
 import heapq

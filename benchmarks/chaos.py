@@ -1,6 +1,6 @@
-"""Trouble of every sort at once, by a seeded plan: what is lost, made twice or mixed up?
+"""Trouble of every sort at once, by a seeded plan: is anything lost, made twice or mixed up?
 
-`tests/chaos` has how it is done and what is looked for; the tests do the same for half a minute.
+`tests/chaos` has the method and the checks; the tests do the same for half a minute.
 """
 
 from collections import Counter

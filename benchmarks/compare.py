@@ -1,9 +1,9 @@
-"""Our client beside what a user would write without it, in one run and under the same conditions.
+"""Our client and the code that a user would write without it, in the same run and under the same conditions.
 
-Each contestant gets a fresh server with the same seed, whose cap on running tasks is the one that the contestant keeps.
-Each has run once before, briefly, so that nothing is imported or first made while the clock runs. What was refused and
-created is the server's word, what was seen the caller's. Durations are drawn in the order of the creates: who creates
-in another order gets the same ones for other jobs.
+Each contestant gets a fresh server with the same seed, and the server's cap on running tasks is the contestant's. Each
+has run once before, briefly, so that nothing is imported or first made while the clock runs. The server counts creates
+and refusals, the caller counts results. Durations are drawn in the order of the creates: a contestant that creates in
+another order gets the same durations for other jobs.
 """
 
 import gc
@@ -68,7 +68,7 @@ async def _measured(scenario: Scenario, contestant: Contestant) -> Sequence[obje
         fetch_frames=False,  # rendering them takes the cores that the client needs
     ) as server:
         gc.collect()
-        gc.freeze()  # nobody pays for walking over what was imported, or over what the one before left behind
+        gc.freeze()  # no contestant pays for the collector's walk over imports or over another contestant's objects
         begun, cpu = time.monotonic(), time.process_time()
         done = await contestant(server, work, seen)
         makespan, cpu = time.monotonic() - begun, time.process_time() - cpu

@@ -1,7 +1,7 @@
-"""Chains of which 12% of the creates are lost and whose process is killed (-9) 12 times: what is lost, and what is paid
-for twice, at each of the services?
+"""Chains that lose 12% of their creates and whose process is killed (-9) 12 times: is anything lost or paid for twice,
+at each of the services?
 
-`tests/crashes.py` has how it is done and what is looked for; the tests do the same with 20 chains and 6 kills.
+`tests/crashes.py` has the method and the checks; the tests do the same with 20 chains and 6 kills.
 """
 
 import time

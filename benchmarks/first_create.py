@@ -1,4 +1,4 @@
-"""How long after `run` begins the first create reaches the service, whatever the caps, and how much was read by then.
+"""The time from the begin of `run` to the first create at the service, at any caps, and the items read by then.
 
 The service is the emulator in a process of its own; both clocks are this machine's. The input has no end.
 """

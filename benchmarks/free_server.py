@@ -1,6 +1,6 @@
-"""A server in a process of its own that costs next to nothing: whatever is sent, it answers a create that was accepted.
+"""A server in a process of its own that costs next to nothing: it answers every request like an accepted create.
 
-Like the service's gateway it keeps connections alive and names the time and the type of its answer.
+Like the service's gateway, the server keeps connections alive and names the time and the type of its answer.
 """
 
 import asyncio

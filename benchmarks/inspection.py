@@ -45,7 +45,7 @@ class Durations:
 
 @dataclass(frozen=True)
 class Found:
-    """What a plan of polls comes to, on average."""
+    """The mean results of a plan of polls."""
 
     polls: float
     delay_s: float

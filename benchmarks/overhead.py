@@ -1,10 +1,10 @@
-"""What a call costs: the client's CPU for one signed and paced create, from the request's model to the result's.
+"""The cost of a call: the client's CPU for one signed and paced create, from the request's model to the result's.
 
-Everybody sends the same create to a server that costs nothing, over plain HTTP and connections kept alive, the rounds
-taking turns. The yardstick is `aiohttp` alone: a POST of bytes that are ready, and `json.loads` of what comes. The
-official clients are set up as their README has it, with its `keepAlive = True`.
+All contestants send the same create to a server that costs nothing, over plain HTTP and connections kept alive, the
+rounds taking turns. The yardstick is `aiohttp` alone: a POST of bytes that are ready, and `json.loads` of the answer.
+The official clients are set up as in their README, with its `keepAlive = True`.
 
-And what `import mps_aigc_async` costs, beside its two great dependencies alone.
+A second table has the cost of `import mps_aigc_async`, beside its two great dependencies alone.
 """
 
 import asyncio
@@ -160,7 +160,7 @@ async def _measured(creates: Mapping[str, Create], at_once: int) -> dict[str, li
     for create in creates.values():
         await _cpu_us(create, at_once)
     gc.collect()
-    gc.freeze()  # what was imported is nobody's cost
+    gc.freeze()  # the collector's walk over imports must cost no contestant anything
     costs: dict[str, list[float]] = {name: [] for name in creates}
     for _ in range(ROUNDS):
         for name, create in creates.items():
@@ -193,7 +193,7 @@ _IMPORTS: Final = {"nothing": "pass", "aiohttp, pydantic": "import aiohttp, pyda
 
 
 def _imported() -> dict[str, list[float]]:
-    """Milliseconds that a new interpreter takes, by what it imports."""
+    """Return the milliseconds that a new interpreter takes, by its imports."""
     # As an installer leaves it. Where nobody writes bytecode, a checkout would be compiled anew by each of the runs.
     compileall.compile_dir(Path(mps_aigc_async.__file__).parent, quiet=1)
     costs: dict[str, list[float]] = {name: [] for name in _IMPORTS}

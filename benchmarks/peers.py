@@ -43,7 +43,7 @@ POLL_S = 1.0
 
 @dataclass(frozen=True)
 class Work:
-    """What a contestant is asked for: images, or chains of an image and the video that begins with it."""
+    """The work of a contestant: images, or chains of an image and the video that begins with it."""
 
     jobs: int
     chains: bool
@@ -134,7 +134,7 @@ async def _official(
 
 
 class _User:
-    """What a user of the official SDK writes: create under a semaphore, then sleep and ask until DONE."""
+    """The code of a user of the official SDK: create under a semaphore, then sleep and poll until DONE."""
 
     def __init__(self, client: MpsClient, work: Work, seen: Seen, limits: Limits) -> None:
         self._client = client

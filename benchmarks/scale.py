@@ -1,7 +1,7 @@
-"""How the client grows: with the length of a batch, with the tasks in flight, and with the jobs in a ledger file.
+"""The growth of the client: with the length of a batch, with the tasks in flight, and with the jobs in a ledger file.
 
-In virtual time, and with a service that is a dict of running tasks, so that the client is what is measured. Each size
-has a process of its own: its peak of resident memory is the whole process's.
+Time is virtual and the service is a dict of running tasks, so that the figures are the client's. Each size has a
+process of its own: its peak of resident memory is the whole process's.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ def alone(measure: Callable[[int], Coroutine[Any, Any, T]], size: int) -> T:
 
 
 def _in_virtual_time(measure: Callable[[int], Coroutine[Any, Any, T]], size: int) -> T:
-    logging.getLogger("mps_aigc_async").setLevel(logging.ERROR)  # that tasks are left running is told by a warning
+    logging.getLogger("mps_aigc_async").setLevel(logging.ERROR)  # a warning reports tasks that are left running
     return run(measure(size))
 
 
@@ -70,7 +70,7 @@ def _in_virtual_time(measure: Callable[[int], Coroutine[Any, Any, T]], size: int
 
 
 class Service:
-    """A transport whose other side is a dict: when each running task ends. One told to be done is forgotten."""
+    """A transport whose other side is a dict: the end of each running task. A task reported as done is forgotten."""
 
     def __init__(self, task_s: float) -> None:
         self._task_s = task_s
@@ -107,7 +107,7 @@ class Service:
 
 
 def unlimited(service: Service, cap: int, ledger: Path | None = None) -> AigcClient:
-    """A client without limits but the cap: what it costs is to be seen, not how long it waits."""
+    """Return a client whose only limit is the cap, to measure its cost and not its waits."""
     config = Config.parse(
         {
             "tencentCloud": account("http://127.0.0.1:80"),
@@ -154,7 +154,7 @@ async def batch(jobs: int) -> Length:
 class Crowd:
     tasks: int
     kib: float
-    """Resident memory for each task in flight: what the process has grown by since the client was opened."""
+    """Measure the resident memory per task in flight: the growth of the process since the client was opened."""
     poll_us: float
     """CPU for each poll while nothing else happens."""
 

@@ -1,9 +1,9 @@
 """20,000 chains, saved, with 2% faults of every sort on every call and download: do the counts add up, is memory flat?
 
 The service answers at 2,000 calls a second and ends its tasks within a second or so; between it and the client stands
-the fault proxy, which also refuses connections for a while now and then. What a result looks like is not the client's
-affair: each is the same few bytes, or rendering would take most of the time. The batch is then run once more: what
-could not be saved is fetched, and nothing may be created.
+the fault proxy, which also refuses connections for a while now and then. Every result is the same few bytes, or
+rendering would take most of the time. The batch is then run once more: that run fetches the results that could not be
+saved, and must create nothing.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ async def _refuse_now_and_then(proxy: FaultProxy) -> None:
 
 
 def chains() -> Iterator[ImageToVideo]:
-    """One in 200 is refused, and one in 200 fails later, an image or a video."""
+    """Make the requests: 1 in 200 is refused, and 1 in 200 fails later, an image or a video."""
     words = {50: "forbidden-content", 150: "fail-later"}
     for number in range(CHAINS):
         image, video = words.get(number % 400, ""), words.get((number - 200) % 400, "")

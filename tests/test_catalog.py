@@ -1,4 +1,4 @@
-"""The catalog: well-formed data, each rule at its edge, and the three ways of taking what it finds."""
+"""The catalog: well-formed data, each rule at its edge, and the three ways to treat its findings."""
 
 import re
 import warnings
@@ -24,7 +24,7 @@ FILM = "https://example.com/1.mp4"
 
 @pytest.fixture(autouse=True)
 def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What other tests in this process were warned about is not told already."""
+    """Forget the warnings of other tests in this process, so that each comes again."""
     monkeypatch.setattr(judging, "_told", set())
 
 
@@ -253,7 +253,7 @@ def test_a_value_is_shown_short_and_on_one_line() -> None:
     assert str(found).isprintable()
 
 
-# --- what is never judged ---------------------------------------------------------------------------------------------
+# --- never judged -----------------------------------------------------------------------------------------------------
 
 texts = st.text(alphabet=st.characters(codec="utf-8"), max_size=12)
 words = texts | st.sampled_from(["1080P", "16:9", "4:3", "music", "lip_sync", "3d_panorama", "jpeg", "{}"])
@@ -383,7 +383,7 @@ def test_off_says_nothing() -> None:
 
 
 def test_a_warning_that_is_an_error_refuses_each_such_request_alone() -> None:
-    """Whoever has warnings raised gets a refusal, not a batch that ends with a foreign exception."""
+    """With warnings as errors, the request is refused; the batch does not end with a foreign exception."""
 
     async def main() -> None:
         async with client_of(in_memory(), configured(**BY_DEFAULT)) as client:

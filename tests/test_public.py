@@ -1,4 +1,4 @@
-"""What users see: the names, the examples in docstrings and README, and a quick, quiet import."""
+"""The public surface: names, the examples in docstrings and README, and a quick, quiet import."""
 
 import asyncio
 import doctest

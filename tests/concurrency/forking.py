@@ -1,6 +1,6 @@
 """A program that forks with a client open, for `test_home`: CONFIG LEDGER ENDS, where the child ends by `_exit` or not.
 
-It prints a line for what the child, another process and the parent find.
+The program prints a line for each finding of the child, another process and the parent.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ from mps_aigc_async.testing import run
 
 
 class Bench:
-    """A run of numbers, with what it did on record."""
+    """A run of numbers that records its steps."""
 
     def __init__(self, width: int = 3, stop_at: int | None = None, waiting: int = 100) -> None:
         self.owner = TaskOwner()
@@ -69,7 +69,7 @@ def virtually(main: Callable[[], object]) -> Callable[[], None]:
 
 
 async def take(batch: Run[int, int], outcomes: list[int]) -> None:
-    """Iterate to the end, keeping what came before an error."""
+    """Iterate to the end; keep the outcomes from before an error."""
     async for number in batch:
         outcomes.append(number)  # noqa: PERF401 — a comprehension would lose them
 

@@ -1,4 +1,4 @@
-"""A client belongs to the loop and process it was opened in: elsewhere nothing is sent, and closing frees what it can.
+"""A client belongs to the loop and process that opened it: elsewhere it sends nothing, and `close` frees what it can.
 
 Over real sockets: the service is the emulator in a thread of its own, which outlives the tests' loops.
 """
@@ -70,7 +70,7 @@ def creates(emulator: Emulator) -> int:
 
 
 def in_a_thread(work: Callable[[], Any]) -> Any:  # noqa: ANN401 — what `work` returns or raises
-    """What `work` returns in another thread; its exception, if it raises one."""
+    """Run `work` in another thread; return its value, or its exception if it raises one."""
     seen: list[Any] = []
 
     def main() -> None:

@@ -81,7 +81,7 @@ async def test_closing_an_owner_of_nothing_returns() -> None:
 
 
 async def test_an_error_whose_awaiter_has_left_is_not_complained_of() -> None:
-    """Otherwise asyncio logs "Task exception was never retrieved" for what the ledger already holds."""
+    """Otherwise asyncio logs "Task exception was never retrieved" for an error that the ledger already holds."""
     owner, complaints = TaskOwner(), list[object]()
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
 

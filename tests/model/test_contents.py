@@ -51,7 +51,7 @@ def test_the_order_of_images_is_content() -> None:
 
 
 def test_what_was_written_counts_even_where_it_is_the_default() -> None:
-    """The content is what the user wrote: a default that changes with a version then changes no id."""
+    """The content has the user's fields alone, so that a default that changes with a version changes no id."""
     assert content(VideoRequest(prompt="x", images=())) == '{"images":[],"prompt":"x"}'
     assert digest(VideoRequest(prompt="x", duration=None)) != digest(VideoRequest(prompt="x"))
 

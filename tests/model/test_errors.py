@@ -23,7 +23,7 @@ BRANCH = re.compile(r"^ {4}(?P<depth>(?:[│ ] {3}|[├└]── )*)(?P<name>[A
 
 
 def drawn() -> dict[str, tuple[str | None, str]]:
-    """The docstring's drawing: each class's name, its parent's, and what it says of it."""
+    """Read the docstring's drawing: each class's name, its parent's, and its description."""
     tree: dict[str, tuple[str | None, str]] = {}
     path: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -35,7 +35,7 @@ def drawn() -> dict[str, tuple[str | None, str]]:
 
 
 def made(cls: type[AigcError]) -> AigcError:
-    """One of the class, with whatever it is made of."""
+    """Make an error of the class, with arguments that its constructor takes."""
     if issubclass(cls, ServiceError):
         return cls("Some.Code", "why", ending=Ending.REFUSED_FOR_NOW, request_id="r-1")
     if issubclass(cls, TransportError):

@@ -50,7 +50,7 @@ def test_a_line_is_what_it_has() -> None:
         ({"image": {"prompt": "x"}, "video": [1]}, "^video: expected an object with the request's fields, got list$"),
     ],
 )
-def test_another_line_is_refusal(line: dict[str, Any], says: str) -> None:
+def test_another_line_is_refused(line: dict[str, Any], says: str) -> None:
     refusal(says, **line)
 
 
@@ -102,13 +102,13 @@ lines = st.fixed_dictionaries({}, optional={"id": json_values, **dict.fromkeys(K
 
 @given(line=lines)
 @example(line={"image": {"prompt": "x", "self": 1}})
-def test_any_json_object_is_a_request_or_refusal(line: dict[str, Any]) -> None:
+def test_any_json_object_is_a_request_or_refused(line: dict[str, Any]) -> None:
     try:
         request = parse(line)
     except InvalidRequest as error:
         str(error).encode()
         return
-    # And what is taken can be named, kept, and read again as the same.
+    # An accepted request can be named, stored, and read again as the same request.
     written = json.loads(content(request))
     one = digest(request).partition("-")[0]
     line = written if one == "chain" else {one: written}

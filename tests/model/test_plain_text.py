@@ -1,4 +1,4 @@
-"""Text from outside: nothing in it steers a terminal or is hidden, and what people write stays readable."""
+"""Text from outside: nothing in it steers a terminal or is hidden, and ordinary text stays readable."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""What users write: refused early, by field and in one line, or kept exactly as it was written."""
+"""Requests: refused early, by field and in one line, or unchanged."""
 
 import json
 from datetime import UTC, datetime
@@ -117,7 +117,7 @@ def test_a_chains_video_begins_with_the_chains_image() -> None:
 
 
 @pytest.mark.parametrize("field", ["prompt", "negative_prompt", "model_name", "operator"])
-def test_half_a_character_is_refusal(field: str) -> None:
+def test_half_a_character_is_refused(field: str) -> None:
     r"""`"\ud83c"` is JSON, but no text that could be signed, sent or kept."""
     refusal("surrogate|unicode", image={"prompt": "x", field: "cut \ud83c"})
     refusal("surrogate|unicode", image={"prompt": "x"}, video={field: "cut \ud83c"})
@@ -139,7 +139,7 @@ def test_half_a_character_is_refused_wherever_it_stands(fields: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
-def test_a_number_that_is_no_json_is_refusal(number: float) -> None:
+def test_a_number_that_is_no_json_is_refused(number: float) -> None:
     refusal("additional_parameters", image={"prompt": "x", "additional_parameters": {"size": number}})
 
 

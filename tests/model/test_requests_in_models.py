@@ -65,7 +65,7 @@ CHAIN: dict[str, Any] = {"image": GOOD, "video": {"duration": 5}}
 def locations(refused: ValidationError) -> list[tuple[str | int, ...]]:
     assert isinstance(refused, ValueError)
     assert not isinstance(refused, InvalidRequest)
-    assert all(detail["msg"] for detail in json.loads(refused.json()))  # what a web framework answers with
+    assert all(detail["msg"] for detail in json.loads(refused.json()))  # web frameworks answer with these
     return [detail["loc"] for detail in refused.errors()]
 
 

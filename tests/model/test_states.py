@@ -29,7 +29,7 @@ def test_what_is_paid_for_or_may_be_is_never_sent_again_by_itself() -> None:
 
 
 def test_nothing_is_submitted_but_by_its_intent() -> None:
-    # Or by the user's word: this task is what came of a create that was never answered.
+    # Or by the user's decision: this task belongs to the create that was never answered.
     by = [state for state, moves in MOVES.items() if JobState.SUBMITTED in moves]
     assert by == [JobState.INTENT, JobState.FAILED, JobState.UNKNOWN]
     assert [state for state, moves in MOVES.items() if JobState.UNKNOWN in moves] == [JobState.INTENT]

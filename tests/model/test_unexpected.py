@@ -111,7 +111,7 @@ def test_one_jobs_trouble_of_any_class_is_its_own(
                     assert outcome.ok
         assert "s3cret" not in caplog.text
 
-    if method == "save":  # there is no storage in virtual time, and `save` is what raises
+    if method == "save":  # there is no storage in virtual time, so `save` raises
         monkeypatch.setattr("mps_aigc_async.network.downloads.Downloads.save", _nothing)
     run(main())
 

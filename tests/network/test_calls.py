@@ -1,4 +1,4 @@
-"""One call: a fault of ours or of a library's, wherever it strikes, is one of our errors."""
+"""A call: a fault of ours or of a library's, at any point, becomes one of our errors."""
 
 import asyncio
 import logging
@@ -155,7 +155,7 @@ def test_a_cancelled_call_is_cancelled_and_no_error_of_ours() -> None:
 
 
 def test_the_signatures_time_is_the_services_from_the_second_call_on() -> None:
-    """A day off: one refusal, and none ever after, whatever becomes of the machine's clock."""
+    """With a clock that is a day off, a single call is refused, and none later, even if the machine's clock changes."""
 
     async def main() -> None:
         service, step_s = in_memory(), 86_400.0
@@ -187,7 +187,7 @@ def test_a_create_whose_id_cannot_be_read_tells_what_stood_there() -> None:
 
 
 def test_a_batch_whose_creates_are_answered_by_see_other_ends_when_their_slots_are_free() -> None:
-    """They may have been accepted, so that their slots stay taken for minutes; nothing is sent to that address then."""
+    """Such creates may have been accepted, so their slots stay taken for minutes; the address gets no more calls."""
     creates: list[float] = []
 
     class Elsewhere(InMemoryTransport):

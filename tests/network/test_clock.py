@@ -1,4 +1,4 @@
-"""The service's time: by its answers, whatever becomes of this machine's clock."""
+"""The service's time: by its answers, under every change of this machine's clock."""
 
 import asyncio
 import time
@@ -123,7 +123,7 @@ def test_a_correction_is_within_the_answers_interval_and_is_none_the_second_time
     told = correct(known, date, took_s)
     assert date - SLACK_S <= told <= date + 1.0 + max(0.0, took_s) + SLACK_S
     assert correct(told, date, took_s) == told
-    assert told == known or abs(told - known) > SLACK_S  # it never jitters by less than the slack
+    assert told == known or abs(told - known) > SLACK_S  # the clock never jitters by less than the slack
 
 
 def test_it_is_certain_from_an_answer_until_the_machine_sleeps_or_is_set() -> None:
@@ -132,7 +132,7 @@ def test_it_is_certain_from_an_answer_until_the_machine_sleeps_or_is_set() -> No
     clocks.answered()
     clocks.go_on(DAY_S)
     assert clocks.clock.is_certain
-    clocks.wall += 7200  # it slept: the monotonic clock stood still
+    clocks.wall += 7200  # the machine slept: the monotonic clock stood still
     assert not clocks.clock.is_certain
     clocks.answered()
     assert clocks.clock.is_certain
@@ -199,7 +199,7 @@ def test_since_a_mark_the_clock_counts_that_went_further(wall_s: float, monotoni
 
 
 class Machine:
-    """This machine's wall clock, which can be set; the service's is virtual time, which goes on."""
+    """The machine's wall clock, which can be set; the service's is virtual time, which goes on."""
 
     def __init__(self, step_s: float = 0.0) -> None:
         self.step_s = step_s
@@ -253,7 +253,7 @@ def test_steps_in_mid_run_give_up_nothing_and_run_no_more_than_the_cap(step_s: f
 
 @STEPS
 def test_times_that_are_stored_are_the_services(step_s: float) -> None:
-    """A machine whose clock is wrong from the start: only what was written before the first answer is off."""
+    """On a machine whose clock is wrong from the start, only times from before the first answer are off."""
 
     async def main() -> None:
         service = in_memory(image_seconds=(60, 60))
@@ -423,7 +423,7 @@ def test_the_services_time_is_heard_again_where_the_machines_is_refused_as_well(
     clocks.clock.hear(500.0, 0.0)
     clocks.clock.hear_refusal(500.0, 500.0, 0.0)
     assert clocks.clock.now() == 10_000.0
-    clocks.clock.hear_refusal(500.0, 501.0, 0.0)  # one that was under way
+    clocks.clock.hear_refusal(500.0, 501.0, 0.0)  # a call that was under way
     assert clocks.clock.now() == 10_000.0
     clocks.clock.hear_refusal(10_000.0, 20_000.0, 0.0)
     assert clocks.clock.now() == pytest.approx(20_000.0, abs=SLACK_S)

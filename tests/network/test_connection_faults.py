@@ -1,4 +1,4 @@
-"""What no later attempt can escape, told from what may pass: every class, number and reason, and real handshakes."""
+"""Permanent faults and faults that may pass: every class, number and reason, and real handshakes."""
 
 import asyncio
 import errno
@@ -62,7 +62,7 @@ CLASSES: dict[str, tuple[Callable[[Any], Exception], str]] = {
     "ServerFingerprintMismatch": (lambda cls: cls(b"a", b"b", "host.example", 443), "certificate of host.example"),
     "ServerTimeoutError": (lambda cls: cls("x"), ""),
     "SocketTimeoutError": (lambda cls: cls("x"), ""),
-    "TooManyRedirects": (lambda cls: cls(INFO, ()), ""),  # none is followed by aiohttp
+    "TooManyRedirects": (lambda cls: cls(INFO, ()), ""),  # aiohttp follows no redirect here
     "UnixClientConnectorError": (lambda cls: cls("/path", KEY, REFUSED), ""),
     "UploadAbortedError": (lambda cls: cls("x"), ""),
     "WSMessageTypeError": (lambda cls: cls("x"), ""),  # of websockets, which we do not speak
@@ -273,7 +273,9 @@ async def test_a_proxy_that_refuses_the_credentials_is_named(monkeypatch: pytest
         told = [
             await unreachable(URL("https://mps.example/")),
             await not_fetched("https://r.example/a.png?sign=url-secret", tmp_path),
-            await not_fetched("http://r.example/a.png?sign=url-secret", tmp_path),  # it answers such a fetch itself
+            await not_fetched(
+                "http://r.example/a.png?sign=url-secret", tmp_path
+            ),  # the proxy answers such a fetch itself
         ]
     for error in told:
         assert "the proxy refuses the user name or password (HTTP 407): correct them in the variable" in str(error)
@@ -311,7 +313,7 @@ def test_any_other_host_is_one(host: str) -> None:
 
 
 async def test_a_name_that_idna_refuses_is_named() -> None:
-    """One that is not checked before, as an IDN that only DNS would see."""
+    """A host that is not checked before, such as an IDN that only DNS would see."""
     assert "cannot be a DNS name" in str(await unreachable(URL(f"https://{'a' * 64}.example/")))
 
 

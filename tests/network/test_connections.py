@@ -45,7 +45,7 @@ async def turns(count: int = 6) -> None:
 
 
 class Connection:
-    """One connection of the server, and what it was asked."""
+    """A connection of the server, and its requests."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader

@@ -45,7 +45,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Site:
-    """A server of results, and what it was asked."""
+    """A server of results, and its requests."""
 
     def __init__(self, server: AppServer) -> None:
         self._server = server
@@ -105,7 +105,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def link_of(file: Path) -> str:
-    """What an entry of /proc/self/fd leads to; empty for one that has gone meanwhile."""
+    """Return the target of an entry of /proc/self/fd; empty for an entry that has gone meanwhile."""
     try:
         return str(file.readlink())
     except OSError:
@@ -371,7 +371,7 @@ class Interrupted:
     """Serves a body in portions, one a request, and then breaks the connection; ranges as RFC 9110 has them.
 
     `tags` are the ETags of one request after the other (the last one for all that follow). The connection breaks when
-    some of the portion is in the file: what has not been read from it by then is lost to the client.
+    some of the portion is in the file: the client loses the bytes that it has not read by then.
     """
 
     def __init__(self, part: Path, body: bytes, portion: int, *tags: str) -> None:
@@ -474,7 +474,7 @@ def _replace_the_folder(part: Path) -> None:
 async def test_a_rest_is_never_taken_for_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
 ) -> None:
-    """Somebody clears the folder between two attempts: the file must not begin in the middle."""
+    """If a program clears the folder between two attempts, the file must not begin in the middle."""
     folder = tmp_path / "out"
     folder.mkdir()
     part, sleep = folder / FILM_PART, asyncio.sleep
@@ -570,7 +570,7 @@ async def test_an_odd_answer_to_a_range_begins_anew(
     assert says in told[1]
 
 
-# --- what is no result ------------------------------------------------------------------------------------------------
+# --- no results -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("waits")
@@ -845,12 +845,12 @@ async def test_a_saver_that_saved_nothing_closes(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
-# --- what is sent, and where to ---------------------------------------------------------------------------------------
+# --- requests and their targets ---------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
 async def raw_site(answers: dict[str, bytes]) -> AsyncIterator[tuple[str, list[str]]]:
-    """A server by hand: what it answers to each target, and the targets as they arrive."""
+    """A server by hand: its answers by target, and the targets in the order of arrival."""
     targets: list[str] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -906,7 +906,7 @@ async def test_a_url_that_cannot_be_sent_is_told_plainly(tmp_path: Path, waits: 
 
 
 class Names:
-    """Resolves every name to the addresses given; the first of them is what the client takes for the server's."""
+    """Resolve every name to the given addresses; the client takes the first for the server's."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **addresses: str) -> None:
         self.asked: list[str] = []

@@ -1,4 +1,4 @@
-"""The file that a result is written to, and what is there of a job's files."""
+"""The part file of a result, and the check which of a job's files exist."""
 
 import errno
 import os

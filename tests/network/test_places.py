@@ -57,7 +57,7 @@ def test_a_fast_download_keeps_its_place() -> None:
                 async with speed.network():
                     await asyncio.sleep(1)
                 speed.count(2 * LEAST_BYTES_S)
-            with pytest.raises(TimeoutError):  # one that is not ours passes
+            with pytest.raises(TimeoutError):  # a timeout of the caller's own passes
                 async with speed.network():
                     raise TimeoutError
         waiting.cancel()
@@ -114,7 +114,7 @@ class Trickle:
             else:
                 writer.write(left)
             await writer.drain()
-        except ConnectionError:  # it went to make room
+        except ConnectionError:  # the download gave up its place
             pass
         finally:
             writer.close()
@@ -148,7 +148,7 @@ def test_slow_results_hold_up_no_others_and_come_in_the_end(tmp_path: Path, tag:
             await asyncio.wait(healthy)
             assert loop.time() - began < 2 * WINDOW_S
             assert not any(task.done() for task in slow)
-            more = [  # somebody always waits
+            more = [  # another download always waits
                 group.create_task(
                     downloads.save(f"{url}/slow-{number}", tmp_path / f"more-{number}", Kind.IMAGE, within_s=HOUR_S)
                 )

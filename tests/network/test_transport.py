@@ -1,4 +1,4 @@
-"""One exchange, over real sockets on loopback: what each end of it means, and when the first byte goes."""
+"""An exchange over real sockets on loopback: the meaning of each ending, and the time of the first byte."""
 
 import asyncio
 import inspect
@@ -52,7 +52,7 @@ async def at_once() -> None:
 
 
 class Raw:
-    """A server that speaks as it is told, and counts what it sees."""
+    """A server with scripted answers that counts its requests."""
 
     def __init__(self, talk: Talk) -> None:
         self._talk = talk
@@ -66,7 +66,7 @@ class Raw:
         await self._talk(reader, writer)
 
     async def read_request(self, reader: asyncio.StreamReader) -> None:
-        """One whole request of ours."""
+        """Read a whole request of ours."""
         head = await reader.readuntil(b"\r\n\r\n")
         self.received += head
         length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
@@ -135,7 +135,7 @@ def raw_keeping_alive() -> Raw:
 
 
 async def failing(transport: AiohttpTransport, gate: Callable[[], Awaitable[None]] = at_once) -> TransportError:
-    """The error of an exchange that fails, which must show nothing of what was sent."""
+    """Return the error of an exchange that fails; the error must show nothing of the request."""
     with pytest.raises(TransportError) as raised:
         await transport.exchange(REQUEST, gate)
     shown = "".join(traceback.format_exception(raised.value))
@@ -821,7 +821,7 @@ class WithWriter(aiohttp.ClientResponse):
 
 
 def instances() -> list[Exception]:
-    """One of each foreign exception that an exchange can meet."""
+    """Make an exception of each foreign class that an exchange can meet."""
     info = aiohttp.RequestInfo(MPS, "POST", {"X-TC-Token": "token-secret"}, MPS)  # type: ignore[arg-type] # a plain dict
     key: Any = aiohttp.client_reqrep.ConnectionKey("host", 443, True, True, None, None, None)
     made: list[Exception] = [TimeoutError(), ConnectionResetError(104, "reset"), EOFError()]
@@ -876,8 +876,8 @@ PERHAPS_CURED: list[type[Exception]] = [RuntimeError, MemoryError, ArithmeticErr
 async def test_an_exception_of_any_class_is_mapped(
     foreign: type[Exception], came_to: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After the first byte its outcome is unknown. Before that, a fault of a program fails the job, and what may pass
-    is tried again."""
+    """After the first byte its outcome is unknown. Before that, a fault of a program fails the job, and a fault that
+    may pass is retried."""
 
     async def fail(*_: object, **__: object) -> None:
         exchange = transport_module._exchange.get()

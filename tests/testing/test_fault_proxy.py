@@ -1,4 +1,4 @@
-"""The proxy over real sockets: each fault as a raw client sees it and as the emulator does, and what passes."""
+"""The proxy over real sockets: each fault as a raw client and the emulator see it, and traffic that passes."""
 
 import asyncio
 import json
@@ -208,7 +208,7 @@ async def test_what_is_not_http_ends_its_connection_alone(stage: Stage, raw: Raw
         await another.assert_goes_on()
 
 
-# What does not
+# Faults
 
 
 @EACH_ACTION

@@ -1,4 +1,4 @@
-"""Messages between two ends: what is not asked to change stays as it came."""
+"""Messages between two ends: a change leaves all other bytes alone."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What a user's own tests do with a service in memory, sockets forbidden."""
+"""A service in memory, as users' own tests would use it, sockets forbidden."""
 
 import asyncio
 import os
@@ -318,7 +318,7 @@ def python(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     )  # fmt: skip
 
 
-# --- what can be asserted on ------------------------------------------------------------------------------------------
+# --- facts to assert on -----------------------------------------------------------------------------------------------
 
 
 def test_planned_faults_and_what_was_seen_of_them() -> None:

@@ -1,4 +1,4 @@
-"""The rules of the proxy, and what its faults make of an answer; the sockets are test_fault_proxy's."""
+"""The rules of the proxy, and the answer that each fault leaves; test_fault_proxy has the sockets."""
 
 import json
 import zlib

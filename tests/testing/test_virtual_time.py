@@ -125,7 +125,7 @@ def test_the_clock_goes_on_once_the_thread_has_ended() -> None:
 
 
 def test_work_that_never_began_holds_no_clock() -> None:
-    """One thread is busy; the work behind it is cancelled in the executor's queue."""
+    """The thread is busy; the work behind it is cancelled in the executor's queue."""
 
     async def main() -> None:
         loop, worker = asyncio.get_running_loop(), Worker()
