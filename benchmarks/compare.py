@@ -60,7 +60,7 @@ async def main() -> None:
 
 
 async def _measured(scenario: Scenario, contestant: Contestant) -> Sequence[object]:
-    work, seen = scenario.work, Seen()
+    work, notes = scenario.work, Seen()
     async with serving(
         image_seconds=scenario.image_seconds,
         video_seconds=scenario.video_seconds,
@@ -69,24 +69,24 @@ async def _measured(scenario: Scenario, contestant: Contestant) -> Sequence[obje
     ) as server:
         gc.collect()
         gc.freeze()  # no contestant pays for the collector's walk over imports or over another contestant's objects
-        begun, cpu = time.monotonic(), time.process_time()
-        done = await contestant(server, work, seen)
-        makespan, cpu = time.monotonic() - begun, time.process_time() - cpu
+        began, cpu = time.monotonic(), time.process_time()
+        successes = await contestant(server, work, notes)
+        makespan, cpu = time.monotonic() - began, time.process_time() - cpu
         report = await server.report()
-    return (done, *_served(report, seen), f"{makespan:.1f} s", _noticed(report, seen), f"{cpu:.2f} s")
+    return (successes, *_served(report, notes), f"{makespan:.1f} s", _noticed(report, notes), f"{cpu:.2f} s")
 
 
-def _served(report: Report, seen: Seen) -> Sequence[int]:
+def _served(report: Report, notes: Seen) -> Sequence[int]:
     refused, prompts = report.statistics.refused, report.prompts
     return (
         refused.get("RequestLimitExceeded", 0),
         refused.get("LimitExceeded.CreateTask", 0),
         len(prompts),
         len(prompts) - len(set(prompts.values())),  # each job's prompts are its own
-        len(prompts.keys() - seen.keys()),
+        len(prompts.keys() - notes.keys()),
     )
 
 
-def _noticed(report: Report, seen: Seen) -> str:
+def _noticed(report: Report, notes: Seen) -> str:
     """The mean time from a task's end at the service until the caller was told."""
-    return f"{fmean(at - report.lives[task_id][1] for task_id, at in seen.items()):.2f} s" if seen else "-"
+    return f"{fmean(at - report.lives[task_id][1] for task_id, at in notes.items()):.2f} s" if notes else "-"

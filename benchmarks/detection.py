@@ -140,17 +140,17 @@ async def main() -> None:
     with ProcessPoolExecutor() as pool:
         runs = [(number, policy, INTERVAL_S) for number in range(len(SCENARIOS)) for policy in POLICIES]
         swept = [(number, policy, s) for number in range(len(STEADY)) for s in SWEEP_S for policy in POLICIES]
-        seen = dict(zip([*runs, *swept], pool.map(_measured, [*runs, *swept]), strict=True))
-    found = [
-        Compared(one, *(seen[number, policy, INTERVAL_S] for policy in POLICIES))
+        notes = dict(zip([*runs, *swept], pool.map(_measured, [*runs, *swept]), strict=True))
+    rows = [
+        Compared(one, *(notes[number, policy, INTERVAL_S] for policy in POLICIES))
         for number, one in enumerate(SCENARIOS)
     ]
-    _show(found)
+    _show(rows)
     keep(
         "detection",
         {
-            "scenarios": [one.figures() for one in found],
-            "curves": [_curves(number, seen) for number in range(len(STEADY))],
+            "scenarios": [one.figures() for one in rows],
+            "curves": [_curves(number, notes) for number in range(len(STEADY))],
         },
     )
 
@@ -161,9 +161,9 @@ async def main() -> None:
 class Service:
     """A transport with a service behind it whose tasks take the time that the scenario has for them."""
 
-    def __init__(self, scenario: Scenario, seen: Seen) -> None:
+    def __init__(self, scenario: Scenario, notes: Seen) -> None:
         self._scenario = scenario
-        self._seen = seen
+        self._seen = notes
         self._meter = Meter()
         self.ends: dict[str, float] = {}
 
@@ -195,17 +195,17 @@ class Service:
 
 def _measured(one: Run) -> Seen:
     number, policy, interval_s = one
-    seen = Seen()
-    run(_play(SCENARIOS[number], policy, interval_s, seen))
-    return seen
+    notes = Seen()
+    run(_play(SCENARIOS[number], policy, interval_s, notes))
+    return notes
 
 
-async def _play(scenario: Scenario, policy: str, interval_s: float, seen: Seen) -> None:
-    service = Service(scenario, seen)
+async def _play(scenario: Scenario, policy: str, interval_s: float, notes: Seen) -> None:
+    service = Service(scenario, notes)
     async with AigcClient(_config(scenario, policy, interval_s), transport=lambda: service, wall=wall) as client:
         async for outcome in client.run(scenario.requests()):
             assert isinstance(outcome.result, ImageResult | VideoResult), outcome.error
-            seen.delays.append(wall() - service.ends[outcome.result.task_id])
+            notes.delays.append(wall() - service.ends[outcome.result.task_id])
 
 
 def _config(scenario: Scenario, policy: str, interval_s: float) -> Config:
@@ -242,9 +242,9 @@ class Compared:
         """The least delay with the adaptive policy's own polls."""
         return self._least_s(self.adaptive)
 
-    def _least_s(self, seen: Seen) -> float | None:
+    def _least_s(self, notes: Seen) -> float | None:
         known = self.scenario.known
-        return None if known is None else best(known, seen.polls / self.scenario.tasks).delay_s
+        return None if known is None else best(known, notes.polls / self.scenario.tasks).delay_s
 
     def figures(self) -> Mapping[str, object]:
         return {
@@ -292,21 +292,21 @@ HEADER: Final = (
 )
 
 
-def _show(found: Sequence[Compared]) -> None:
+def _show(rows: Sequence[Compared]) -> None:
     known = len(STEADY)
-    show(f"Mean delay, polls every {INTERVAL_S:g} s on average", HEADER, [one.row() for one in found[:known]])
-    show("… where it is hard to learn", HEADER, [one.row() for one in found[known:]])
+    show(f"Mean delay, polls every {INTERVAL_S:g} s on average", HEADER, [one.row() for one in rows[:known]])
+    show("… where it is hard to learn", HEADER, [one.row() for one in rows[known:]])
 
 
-def _curves(number: int, seen: Mapping[Run, Seen]) -> Mapping[str, object]:
+def _curves(number: int, notes: Mapping[Run, Seen]) -> Mapping[str, object]:
     """Delay against polls a task, for the plot."""
     scenario = STEADY[number]
     assert scenario.known is not None
     curves: dict[str, object] = {"scenario": scenario.title}
     for policy in POLICIES:
-        of_it = [seen[number, policy, interval_s] for interval_s in SWEEP_S]
+        of_it = [notes[number, policy, interval_s] for interval_s in SWEEP_S]
         curves[policy] = [(one.polls / len(one.delays), one.learnt_s) for one in of_it]
-    few, many = (seen[number, "fixed", interval_s].polls / scenario.tasks for interval_s in (SWEEP_S[-1], SWEEP_S[0]))
-    asked = [few * (many / few) ** (step / CURVE_STEPS) for step in range(CURVE_STEPS + 1)]
-    curves["best"] = [(polls, best(scenario.known, polls).delay_s) for polls in asked]
+    few, many = (notes[number, "fixed", interval_s].polls / scenario.tasks for interval_s in (SWEEP_S[-1], SWEEP_S[0]))
+    rates = [few * (many / few) ** (step / CURVE_STEPS) for step in range(CURVE_STEPS + 1)]
+    curves["best"] = [(polls, best(scenario.known, polls).delay_s) for polls in rates]
     return curves

@@ -65,12 +65,12 @@ async def _measured(load: Load, ledger: str) -> Cost:
         gc.collect()
         gc.freeze()  # the collector's walk over imports, or over the last run's objects, must cost no run anything
         with _kept(ledger) as path:
-            begun, cpu = time.monotonic(), time.process_time()
+            began, cpu = time.monotonic(), time.process_time()
             async with AigcClient(config, ledger=path) as client:
-                done = sum([outcome.ok async for outcome in client.run(batch)])
-            took, cpu = time.monotonic() - begun, time.process_time() - cpu
-    assert done == load.images
-    return Cost(done / took, 1000 * cpu / done)
+                successes = sum([outcome.ok async for outcome in client.run(batch)])
+            took, cpu = time.monotonic() - began, time.process_time() - cpu
+    assert successes == load.images
+    return Cost(successes / took, 1000 * cpu / successes)
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def _show(load: Load, costs: Mapping[str, list[Cost]]) -> None:
     speeds = {ledger: [cost.jobs_per_s for cost in of_it] for ledger, of_it in costs.items()}
     cpus = {ledger: [cost.cpu_ms for cost in of_it] for ledger, of_it in costs.items()}
     rows = [(ledger, _spread(speeds[ledger]), f"{_spread(cpus[ledger])} ms") for ledger in LEDGERS]
-    ratios = [median(measured["in a file"]) / median(measured["in memory"]) for measured in (speeds, cpus)]
+    ratios = [median(figures["in a file"]) / median(figures["in memory"]) for figures in (speeds, cpus)]
     header = ("ledger", "jobs per second", "client CPU per job")
     show(f"{load.title}, median of {RUNS} (least to most)", header, [*rows, ("ratio", *map("{:.2f}".format, ratios))])
 

@@ -76,7 +76,7 @@ class Durations:
     videos: Sequence[float]
 
     @classmethod
-    def drawn(cls, seed: int) -> "Durations":
+    def draw(cls, seed: int) -> "Durations":
         random = Random(seed)
         return cls([IMAGE.draw(random) for _ in range(CHAINS)], [VIDEO.draw(random) for _ in range(CHAINS)])
 
@@ -236,12 +236,12 @@ async def main() -> None:
 def _played(game: tuple[str, int]) -> Figures:
     """In a process of its own: virtual time is as fast as the core that it has."""
     name, seed = game
-    return run(_play(CONTESTANTS[name], Durations.drawn(seed)))
+    return run(_play(CONTESTANTS[name], Durations.draw(seed)))
 
 
 def _modelled(seeds: Iterable[int]) -> dict[str, list[float]]:
     """Each model's makespans."""
-    draws = [Durations.drawn(seed) for seed in seeds]
+    draws = [Durations.draw(seed) for seed in seeds]
     return {name: [model(durations) for durations in draws] for name, model in MODELS.items()}
 
 
@@ -250,9 +250,9 @@ async def _play(contestant: Contestant, durations: Durations) -> Figures:
     service = in_memory(task_seconds=durations.by_prompt(), max_running=caps)
     clock = asyncio.get_running_loop().time
     async with client_of(service, contestant.config(), latency_s=LATENCY_S) as client:
-        begun = clock()
+        began = clock()
         await contestant.work(client)
-        makespan = clock() - begun
+        makespan = clock() - began
     return _figures(service, makespan, durations)
 
 

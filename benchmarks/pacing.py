@@ -31,7 +31,7 @@ BEYOND_S: Final = 1.5
 LOG: Final = 1_000_000
 """Calls that the server notes: without a limiter, many times more come than are accepted."""
 STRANGER_S, SETTLED_S = 60.0, 10.0
-"""Seconds: the end of the stranger's stay, and the begin of the count of what remains and of refusals."""
+"""Seconds that the stranger stays, and seconds after its arrival from which the remaining rate and refusals count."""
 ACTIONS: Final = ("CreateAigcImageTask", "DescribeAigcImageTask", "CreateAigcVideoTask", "DescribeAigcVideoTask")
 
 
@@ -148,14 +148,14 @@ def _left(theirs: Answers, arrivals: Sequence[Arrival]) -> dict[str, object]:
     """Our arrivals during the stranger's stay."""
     begin, end = theirs[0][0] + SETTLED_S, theirs[-1][0]
     all_of_it = [arrival.code is None for arrival in arrivals if begin <= arrival.at < end]
-    strangers = [accepted for at, accepted in theirs if begin <= at < end]
-    accepted = sum(all_of_it) - sum(strangers)
+    strangers = [is_accepted for at, is_accepted in theirs if begin <= at < end]
+    our_accepted = sum(all_of_it) - sum(strangers)
     calls = len(all_of_it) - len(strangers)
     return {
-        "used of what is left": accepted / (RATE / 2 * (end - begin)),
+        "used of what is left": our_accepted / (RATE / 2 * (end - begin)),
         "our calls": calls,
-        "refused": calls - accepted,
-        "refused of our calls": (calls - accepted) / calls,
+        "refused": calls - our_accepted,
+        "refused of our calls": (calls - our_accepted) / calls,
         "refused of the stranger's": 1 - sum(strangers) / len(strangers),
     }
 
@@ -163,9 +163,9 @@ def _left(theirs: Answers, arrivals: Sequence[Arrival]) -> dict[str, object]:
 def _figures(arrivals: Sequence[Arrival], action: str, seconds: float) -> Figures:
     assert len(arrivals) < LOG
     times = [arrival.at for arrival in arrivals if arrival.action == action]
-    accepted = [arrival.at for arrival in arrivals if arrival.action == action and arrival.code is None]
+    accepted_times = [arrival.at for arrival in arrivals if arrival.action == action and arrival.code is None]
     return Figures(
-        used=bisect_left(accepted, times[0] + seconds) / (LIMITS[action] * seconds),
+        used=bisect_left(accepted_times, times[0] + seconds) / (LIMITS[action] * seconds),
         most=max(bisect_left(times, time + 1.0) - first for first, time in enumerate(times)),
-        refused=len(times) - len(accepted),
+        refused=len(times) - len(accepted_times),
     )

@@ -67,12 +67,12 @@ def detection(figures: Figures) -> Figure:
 def pacing(figures: Figures) -> Figure:
     """Draw accepted and refused calls of each limiter, by condition. Ours has the figures of its worst action."""
     all_actions = list(figures["ours"].values())
-    peers = {name: found for name, found in figures["peers"].items() if name != "ours"}
+    peers = {name: peer for name, peer in figures["peers"].items() if name != "ours"}
     figure, panels = _panels(1, len(all_actions[0]), (11.0, 3.2), sharey=True)
     for axes, condition in zip(panels, all_actions[0], strict=True):
-        used = {name: found[condition]["used"] for name, found in peers.items()}
+        used = {name: peer[condition]["used"] for name, peer in peers.items()}
         used["ours, the worst of 4 actions"] = min(action[condition]["used"] for action in all_actions)
-        refused = [found[condition]["refused"] for found in peers.values()]
+        refused = [peer[condition]["refused"] for peer in peers.values()]
         refused.append(sum(action[condition]["refused"] for action in all_actions))
         axes.barh(list(used), [100 * share for share in used.values()], color=[PEER] * len(peers) + [OURS])
         for row, calls in enumerate(refused):

@@ -140,10 +140,10 @@ async def batch(jobs: int) -> Length:
     service = Service(TASK_S)
     cpu = time.process_time()
     async with unlimited(service, CAP) as client:
-        done = 0
+        successes = 0
         async for outcome in client.run(requests(jobs)):
-            done += outcome.ok
-    assert done == jobs == service.created
+            successes += outcome.ok
+    assert successes == jobs == service.created
     return Length(jobs, _peak_mib(), 1000 * (time.process_time() - cpu) / jobs, service.polled / jobs)
 
 
@@ -166,12 +166,12 @@ async def crowd(tasks: int) -> Crowd:
         before = resident_mib()
         async with client.run(requests(tasks)):
             await _until(lambda: len(service.running) == tasks)
-            grown = resident_mib() - before
+            growth = resident_mib() - before
             await asyncio.sleep(10.0)
             polled, cpu = service.polled, time.process_time()
             await _until(lambda: service.polled >= polled + POLLS)
             cpu = time.process_time() - cpu
-    return Crowd(tasks, 1024 * grown / tasks, 1e6 * cpu / (service.polled - polled))
+    return Crowd(tasks, 1024 * growth / tasks, 1e6 * cpu / (service.polled - polled))
 
 
 async def _until(come: Callable[[], bool]) -> None:
@@ -204,11 +204,11 @@ async def opening(submitted: int) -> Opening:
             """Makes the file, and its owner."""
         _fill(ledger, submitted)
         service.running = {f"4-{number}": wall() + 3600.0 for number in range(ROWS)}
-        begun = time.perf_counter()
+        began = time.perf_counter()
         async with unlimited(service, CAP, ledger):
-            open_s = time.perf_counter() - begun
+            open_s = time.perf_counter() - began
             await _until(lambda: service.polled > 0)
-            return Opening(submitted, service.first_poll_at - begun, open_s)
+            return Opening(submitted, service.first_poll_at - began, open_s)
 
 
 def _fill(ledger: Path, submitted: int) -> None:

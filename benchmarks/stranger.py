@@ -23,11 +23,11 @@ def _main(url: str, rate: float, seconds: float) -> Answers:
 
 
 async def _call(url: str, rate: float, seconds: float) -> Answers:
-    begun = asyncio.get_running_loop().time()
+    began = asyncio.get_running_loop().time()
     async with bare(url) as post, asyncio.TaskGroup() as group:
 
         async def send(number: int) -> tuple[float, bool]:
-            await asyncio.sleep(begun + number / rate - asyncio.get_running_loop().time())
+            await asyncio.sleep(began + number / rate - asyncio.get_running_loop().time())
             return time.time(), await post()
 
         calls = [group.create_task(send(number)) for number in range(int(rate * seconds))]

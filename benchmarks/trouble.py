@@ -90,20 +90,20 @@ async def _message(reader: asyncio.StreamReader) -> Message:
 
 @asynccontextmanager
 async def _standing(passage: _Passage) -> AsyncIterator[str]:
-    served = set[asyncio.Task[None]]()
+    tasks = set[asyncio.Task[None]]()
 
     def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served.add(task := asyncio.create_task(passage.serve(reader, writer)))
-        task.add_done_callback(served.discard)
+        tasks.add(task := asyncio.create_task(passage.serve(reader, writer)))
+        task.add_done_callback(tasks.discard)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1000)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
-        for task in served:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*served, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _at_once() -> None:
@@ -123,10 +123,10 @@ def short_lived(emulator: Emulator) -> AbstractAsyncContextManager[str]:
 
 
 def hiccuping(emulator: Emulator) -> AbstractAsyncContextManager[str]:
-    begun = time.monotonic()
+    began = time.monotonic()
 
     async def answer() -> None:
-        into = (time.monotonic() - begun) % HICCUP_EVERY_S - HICCUP_FROM_S
+        into = (time.monotonic() - began) % HICCUP_EVERY_S - HICCUP_FROM_S
         if 0 <= into < HICCUP_S:
             await asyncio.sleep(HICCUP_S - into + _random.uniform(0.0, CATCHES_UP_S))
 

@@ -1,6 +1,6 @@
 """Services of the tests' own that take session ids: a relay and VOD, each in one object, in memory or over a socket.
 
-These services share nothing with the emulator, and take each create's fate from a script.
+The services share nothing with the emulator, and take each create's fate from a script.
 """
 
 import json

@@ -56,7 +56,7 @@ class Arrival:
     """The first word of a create's prompt."""
     at: float
     not_before: float
-    """An arrival that this loop noted at `at`. It arrived after `not_before`, when the loop had looked before."""
+    """The loop's last look at its sockets before `at`: the bytes arrived later, and the loop noted them at `at`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,9 +74,9 @@ def test_a_result_without_what_later_versions_tell_is_the_content_that_older_led
     video = VideoResult(task_id="5", request_id="r", urls=("https://a/b",), expires_at=None)
     assert content(VideoRequest(prompt="x", first_frame=image)) == f'{{"first_frame":{older},"prompt":"x"}}'
     assert digest(VideoRequest(prompt="x", first_frame=image)) == "video-d89903a9a37c"
-    listed = VideoRequest(images=(image, ReferenceImage(image=image)), subjects=(Subject(images=(image,)),))
-    listed_older = f'[{older},{{"image":{older}}}],"subjects":[{{"images":[{older}]}}]'
-    assert content(listed) == f'{{"images":{listed_older}}}'
+    in_lists = VideoRequest(images=(image, ReferenceImage(image=image)), subjects=(Subject(images=(image,)),))
+    in_lists_older = f'[{older},{{"image":{older}}}],"subjects":[{{"images":[{older}]}}]'
+    assert content(in_lists) == f'{{"images":{in_lists_older}}}'
     older_video = older.replace('"task_id"', '"resolution":null,"task_id"')
     assert content(AudioRequest(videos=(video,))) == f'{{"videos":[{older_video}]}}'
     # The fields that came later are left out by their defaults, and no field comes without being listed there.
@@ -84,11 +84,11 @@ def test_a_result_without_what_later_versions_tell_is_the_content_that_older_led
 
 
 def test_what_later_versions_tell_of_a_result_is_content() -> None:
-    kept = replace(IMAGE, bare_file_ids=("7",), file_ids=("7",), never_expires=True, usage=Usage(output_seconds=0.0))
-    request = VideoRequest(prompt="x", first_frame=kept)
+    stored = replace(IMAGE, bare_file_ids=("7",), file_ids=("7",), never_expires=True, usage=Usage(output_seconds=0.0))
+    request = VideoRequest(prompt="x", first_frame=stored)
     again = parse({"video": json.loads(content(request))})
     assert isinstance(again, VideoRequest)
-    assert again.first_frame == kept
+    assert again.first_frame == stored
 
 
 def test_a_path_is_the_text_it_stands_for() -> None:

@@ -22,7 +22,7 @@ CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issu
 BRANCH = re.compile(r"^ {4}(?P<depth>(?:[│ ] {3}|[├└]── )*)(?P<name>[A-Z]\w+)(?P<says> .*)?$")
 
 
-def drawn() -> dict[str, tuple[str | None, str]]:
+def drawing() -> dict[str, tuple[str | None, str]]:
     """Read the docstring's drawing: each class's name, its parent's, and its description."""
     tree: dict[str, tuple[str | None, str]] = {}
     path: list[str] = []
@@ -34,7 +34,7 @@ def drawn() -> dict[str, tuple[str | None, str]]:
     return tree
 
 
-def made(cls: type[AigcError]) -> AigcError:
+def make(cls: type[AigcError]) -> AigcError:
     """Make an error of the class, with arguments that its constructor takes."""
     if issubclass(cls, ServiceError):
         return cls("Some.Code", "why", ending=Ending.REFUSED_FOR_NOW, request_id="r-1")
@@ -44,7 +44,7 @@ def made(cls: type[AigcError]) -> AigcError:
 
 
 def test_the_tree_is_as_it_is_drawn() -> None:
-    tree = drawn()
+    tree = drawing()
     assert {name: parent for name, (parent, _) in tree.items() if parent} == {
         cls.__name__: cls.__mro__[1].__name__ for cls in CLASSES if cls is not AigcError
     }
@@ -52,7 +52,7 @@ def test_the_tree_is_as_it_is_drawn() -> None:
 
 
 def test_what_else_a_class_is_stands_beside_it() -> None:
-    for name, (_, says) in drawn().items():
+    for name, (_, says) in drawing().items():
         cls = getattr(errors, name)
         also = {base.__name__ for base in cls.__bases__ if not issubclass(base, AigcError)} - {"Exception"}
         assert also == {word for word in ("ValueError", "TimeoutError") if f"(also a {word})" in says}
@@ -68,7 +68,7 @@ def test_every_class_is_exported_and_documented(cls: type[AigcError]) -> None:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_the_ids_are_in_the_text(cls: type[AigcError]) -> None:
-    error = made(cls)
+    error = make(cls)
     error.request_id = "r-1"
     text = "Some.Code: why" if issubclass(cls, ServiceError) else "why"
     assert str(error) == f"{text} [request r-1]"
@@ -106,7 +106,7 @@ def test_without_an_exchange_there_is_no_ending() -> None:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_an_error_comes_back_from_its_record_as_it_was(cls: type[AigcError]) -> None:
-    error = made(cls).with_context(job_id="shot/image", task_id="4-1", action="CreateAigcImageTask")
+    error = make(cls).with_context(job_id="shot/image", task_id="4-1", action="CreateAigcImageTask")
     record = json.loads(json.dumps(to_record(error)))
     again = from_record(record, job_id="shot/image", task_id="4-1")
     assert type(again) is cls
@@ -116,7 +116,7 @@ def test_an_error_comes_back_from_its_record_as_it_was(cls: type[AigcError]) -> 
 
 @pytest.mark.parametrize("cls", [*errors.SERVICE.values(), TransportError], ids=lambda cls: cls.__name__)
 def test_an_ending_comes_back_from_its_record(cls: type[AigcError]) -> None:
-    error = made(cls)
+    error = make(cls)
     assert from_record(to_record(error), job_id="a", task_id=None).ending is error.ending
 
 
@@ -129,7 +129,7 @@ def test_an_unexpected_error_keeps_its_ending(ending: Ending) -> None:
 
 def test_a_record_holds_texts_alone() -> None:
     for cls in CLASSES:
-        error = made(cls)
+        error = make(cls)
         error.__cause__ = ValueError("cause-secret")
         record = to_record(error)
         assert all(isinstance(value, str) for value in record.values())

@@ -109,9 +109,9 @@ def test_any_json_object_is_a_request_or_refused(line: dict[str, Any]) -> None:
         str(error).encode()
         return
     # An accepted request can be named, stored, and read again as the same request.
-    written = json.loads(content(request))
+    fields = json.loads(content(request))
     one = digest(request).partition("-")[0]
-    line = written if one == "chain" else {one: written}
+    line = fields if one == "chain" else {one: fields}
     assert digest(parse(line)) == digest(request)
     for step in steps_of(request):
         try:

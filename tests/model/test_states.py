@@ -4,11 +4,11 @@ from mps_aigc_async.model.states import MOVES, JobState
 
 
 def reachable(start: JobState) -> set[JobState]:
-    found, new = set[JobState](), {start}
+    states, new = set[JobState](), {start}
     while new:
-        found |= new
-        new = {state for known in new for state in MOVES[known]} - found
-    return found
+        states |= new
+        new = {after for before in new for after in MOVES[before]} - states
+    return states
 
 
 def test_every_state_has_its_moves() -> None:

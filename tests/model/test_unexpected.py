@@ -50,10 +50,10 @@ def test_the_log_has_classes_and_frames_and_no_message(caplog: pytest.LogCapture
     try:
         broken()
     except AssertionError as error:
-        caught = unexpected_error(error, "trying")
-    assert isinstance(caught, UnexpectedError)
-    assert caught.__context__ is None
-    for text in (caplog.text, str(caught), repr(caught)):
+        failure = unexpected_error(error, "trying")
+    assert isinstance(failure, UnexpectedError)
+    assert failure.__context__ is None
+    for text in (caplog.text, str(failure), repr(failure)):
         assert "s3cret" not in text
     assert "AssertionError while trying" in caplog.text
     assert "tests.model.test_unexpected.Odd" in caplog.text
@@ -66,8 +66,8 @@ def raising(real: Callable[..., Any], error: Exception, *, for_ids: str) -> Call
     async def method(self: Jobs, job: JobRecord, *args: object) -> JobRecord:
         if job.job_id.startswith(for_ids):
             raise error
-        done: JobRecord = await real(self, job, *args)
-        return done
+        job_record: JobRecord = await real(self, job, *args)
+        return job_record
 
     return method
 

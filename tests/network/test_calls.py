@@ -73,11 +73,11 @@ def test_a_fault_before_the_first_byte_fails_the_job_and_is_not_repeated(
     async def main() -> None:
         service = in_memory()
         async with client_of(service, transport=lambda: Faulty(service, bug, sends=False)) as client:
-            with pytest.raises(UnexpectedError) as caught:
+            with pytest.raises(UnexpectedError) as error_info:
                 await client.generate(CAT)
-            assert (caught.value.ending, caught.value.job_id) == (Ending.REFUSED, "cat/image")
-            assert (caught.value.__cause__, caught.value.__context__) == (None, None)
-            assert SECRET not in str(caught.value)
+            assert (error_info.value.ending, error_info.value.job_id) == (Ending.REFUSED, "cat/image")
+            assert (error_info.value.__cause__, error_info.value.__context__) == (None, None)
+            assert SECRET not in str(error_info.value)
             assert await client.counts() == {JobState.FAILED: 1}
             assert client.statistics().slots[Kind.IMAGE].taken == 0
             with pytest.raises(UnexpectedError):  # as the ledger has it
@@ -178,10 +178,10 @@ def test_a_create_whose_id_cannot_be_read_tells_what_stood_there() -> None:
     async def main() -> None:
         service = in_memory()
         async with client_of(service, transport=lambda: Odd(service, wall)) as client:
-            with pytest.raises(AigcError, match="4-Aigc-7") as caught:
+            with pytest.raises(AigcError, match="4-Aigc-7") as error_info:
                 await client.generate(CAT)
-            assert isinstance(caught.value, CreateOutcomeUnknown)
-            assert isinstance(caught.value.__cause__, TransportError)
+            assert isinstance(error_info.value, CreateOutcomeUnknown)
+            assert isinstance(error_info.value.__cause__, TransportError)
 
     run(main())
 

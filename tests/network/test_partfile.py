@@ -24,8 +24,8 @@ from mps_aigc_async.network.partfile import (
 
 def test_each_file_is_looked_for_by_itself(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
-    here, gone = str(tmp_path / "a"), str(tmp_path / "b")
-    assert which_exist([here, gone, "", str(tmp_path), "a\0b", here]) == [True, False, False, False, False, True]
+    here, missing = str(tmp_path / "a"), str(tmp_path / "b")
+    assert which_exist([here, missing, "", str(tmp_path), "a\0b", here]) == [True, False, False, False, False, True]
     assert which_exist([]) == []
 
 
@@ -130,12 +130,12 @@ def test_contents_are_on_the_disk_before_their_name_and_the_name_before_it_is_to
 ) -> None:
     """After a power cut a saved file must be whole and have its name: nothing is fetched again by then."""
     part, target = tmp_path / "part", tmp_path / "target"
-    synced: list[tuple[str, bool]] = []
+    syncs: list[tuple[str, bool]] = []
     fsync = os.fsync
 
     def note(descriptor: int) -> None:
         inode = os.fstat(descriptor).st_ino
-        synced.append(("folder" if inode == tmp_path.stat().st_ino else "part", target.exists()))
+        syncs.append(("folder" if inode == tmp_path.stat().st_ino else "part", target.exists()))
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)
@@ -145,7 +145,7 @@ def test_contents_are_on_the_disk_before_their_name_and_the_name_before_it_is_to
     if there:
         target.write_bytes(b"abc")  # another client that saved it may not have come so far
     assert put_in_place(part, target) == target
-    assert synced == [("part", False), ("folder", True)]
+    assert syncs == [("part", False), ("folder", True)]
 
 
 def test_another_file_of_the_same_size_and_time_is_not_replaced_or_taken_for_it(tmp_path: Path) -> None:

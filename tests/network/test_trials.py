@@ -32,9 +32,9 @@ def test_waits_grow_to_a_minute_and_making_room_is_none_of_them() -> None:
 def test_the_latest_fault_is_told() -> None:
     trials = Trials("https://r.example/a?sign=url-secret", 0.0, 0.0)
     assert str(trials.error()) == "cannot fetch https://r.example/a: it took too long"
-    gone = Fault("gone", Hope.NONE)
-    gone.is_refusal = True
-    trials.delay_after(gone, 0.0)
+    fault = Fault("gone", Hope.NONE)
+    fault.is_refusal = True
+    trials.delay_after(fault, 0.0)
     assert (str(trials.error()), trials.error().refused) == ("gone", True)
 
 
