@@ -1,1 +1,1 @@
-"""What the SDK's speed and limits are measured with: `python -m benchmarks NAME`. Not part of the tests."""
+"""Benchmarks of the SDK's speed and limits: `python -m benchmarks NAME`. Not part of the tests."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME [NAME …]`: run benchmarks and print their tables; `plots` draws what they kept."""
+"""`python -m benchmarks NAME [NAME …]`: run benchmarks and print their tables; `plots` draws their records."""
 
 import argparse
 import asyncio
@@ -49,8 +49,8 @@ def main() -> None:
             benchmark = import_module(f"{__package__}.{name}")
         except ModuleNotFoundError as missing:
             parser.exit(1, f"{missing}: `make bench` installs what {name} needs\n")
-        given = {option: options[option] for option in OPTIONS.get(name, ()) if options[option] is not None}
-        asyncio.run(benchmark.main(**given))
+        values = {option: options[option] for option in OPTIONS.get(name, ()) if options[option] is not None}
+        asyncio.run(benchmark.main(**values))
 
 
 if __name__ == "__main__":

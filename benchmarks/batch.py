@@ -1,9 +1,9 @@
 """100 images, at most 50 at once, 2 to 6 s each, polled every second, on a server with a strict one-second window.
 
-The bound is what an all-knowing client could reach with the same durations: it creates in bursts as large as the
-window allows, needs no time to prepare or deliver, and asks about a task exactly once, the moment it ends, as fast as
-the 20 polls per second allow. No real client can know when a task ends: beside it stands the same client with fixed
-polls, every second for each task, and earliest due first when the 20 per second do not suffice.
+The bound is the result of an all-knowing client with the same durations: it creates in bursts as large as the window
+allows, needs no time to prepare or deliver, and polls a task exactly once, the moment the task ends, as fast as the 20
+polls per second allow. No real client can know when a task ends. So the table also has the same client with fixed
+polls: every second for each task, and earliest due first when 20 per second do not suffice.
 """
 
 import heapq
@@ -21,24 +21,24 @@ ACTIONS = ("CreateAigcImageTask", "DescribeAigcImageTask")
 
 async def main() -> None:
     async with serving(image_seconds=(2.0, 6.0), speed=1.0) as server:
-        begun, cpu = time.monotonic(), time.process_time()
+        began, cpu = time.monotonic(), time.process_time()
         async with AigcClient(server.config(images=CAP, videos=1, poll_ms=int(POLL_S * 1000))) as client:
             batch = [ImageRequest(prompt=f"picture {number}") for number in range(IMAGES)]
             outcomes = [outcome async for outcome in client.run(batch)]
-        makespan, cpu = time.monotonic() - begun, time.process_time() - cpu
+        makespan, cpu = time.monotonic() - began, time.process_time() - cpu
         report = await server.report()
-    durations = [ended - created for created, ended in report.lives.values()]
-    knowing, polling = modelled(durations, knows=True), modelled(durations, knows=False)
-    seen = report.statistics
+    durations = [end - start for start, end in report.lives.values()]
+    knowing, polling = model(durations, knows=True), model(durations, knows=False)
+    statistics = report.statistics
     show(
         f"{IMAGES} images, cap {CAP}, 2-6 s, {POLL_S:g} s polls",
         ("what", "figure"),
         [
             ("done", sum(outcome.ok for outcome in outcomes)),
-            ("created at the service", seen.created["image"]),
-            ("refused", sum(seen.refused.values())),
-            ("most running", seen.most_running["image"]),
-            ("most in any 1 s (create, poll)", [seen.most_per_second[action] for action in ACTIONS]),
+            ("created at the service", statistics.created["image"]),
+            ("refused", sum(statistics.refused.values())),
+            ("most running", statistics.most_running["image"]),
+            ("most in any 1 s (create, poll)", [statistics.most_per_second[action] for action in ACTIONS]),
             ("makespan", f"{makespan:.2f} s"),
             ("bound, all-knowing", f"{knowing:.2f} s: makespan is {makespan / knowing:.2f} x"),
             ("the same with fixed polls", f"{polling:.2f} s: makespan is {makespan / polling:.2f} x"),
@@ -47,7 +47,7 @@ async def main() -> None:
     )
 
 
-def modelled(durations: Sequence[float], *, knows: bool) -> float:
+def model(durations: Sequence[float], *, knows: bool) -> float:
     """The makespan of a client without latency; `knows`: it polls each task once, when that has ended."""
     creates, polls = _Window(LIMIT), _Window(LIMIT)
     waiting = list(durations)[::-1]

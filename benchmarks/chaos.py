@@ -1,6 +1,6 @@
-"""Trouble of every sort at once, by a seeded plan: what is lost, made twice or mixed up?
+"""Trouble of every sort at once, by a seeded plan: is anything lost, made twice or mixed up?
 
-`tests/chaos` has how it is done and what is looked for; the tests do the same for half a minute.
+`tests/chaos` has the method and the checks; the tests do the same for half a minute.
 """
 
 from collections import Counter
@@ -29,10 +29,10 @@ async def main(seed: int = SEED, minutes: float = MINUTES) -> None:
     show(f"trouble by seed {seed} in {facts.took_s:.0f} s", ("what", "times"), _troubles(facts))
     show("what came of it", ("what", "figure"), _figures(facts))
     contradictions = {what: check(facts) for what, check in CHECKS.items()}
-    show("what must not be", ("what", "found"), [(what, len(found)) for what, found in contradictions.items()])
-    for what, found in contradictions.items():
-        if found:
-            print(f"\n{what}:", *found[:_SHOWN], sep="\n  ")
+    show("what must not be", ("what", "found"), [(what, len(errors)) for what, errors in contradictions.items()])
+    for what, errors in contradictions.items():
+        if errors:
+            print(f"\n{what}:", *errors[:_SHOWN], sep="\n  ")
 
 
 def _troubles(facts: Facts) -> Sequence[tuple[str, object]]:
@@ -49,7 +49,7 @@ def _troubles(facts: Facts) -> Sequence[tuple[str, object]]:
 
 def _figures(facts: Facts) -> Sequence[tuple[str, object]]:
     states = Counter(job.state for job in facts.rows)
-    made = set(map(job_of, facts.tasks.values()))
+    jobs = set(map(job_of, facts.tasks.values()))
     unknown = {job.job_id for job in facts.rows if job.state is JobState.UNKNOWN}
     running = most_running(facts)
     return [
@@ -61,8 +61,8 @@ def _figures(facts: Facts) -> Sequence[tuple[str, object]]:
         ("failed, by the service's word", states[JobState.FAILED]),
         ("planned: videos whose image did not come", states[JobState.PLANNED]),
         ("unknown, all listed", len(unknown)),
-        ("… accepted by the service", len(unknown & made)),
-        ("… never arrived there", len(unknown - made)),
+        ("… accepted by the service", len(unknown & jobs)),
+        ("… never arrived there", len(unknown - jobs)),
         ("ledgers that kills in their opening left", dict(facts.happened.opening)),
         ("most running at once", ", ".join(f"{kind} {running[kind]} of {cap}" for kind, cap in facts.caps.items())),
         ("certainly over the rate", sum(certain_excesses(facts).values())),

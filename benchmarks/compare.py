@@ -1,9 +1,9 @@
-"""Our client beside what a user would write without it, in one run and under the same conditions.
+"""Our client and the code that a user would write without it, in the same run and under the same conditions.
 
-Each contestant gets a fresh server with the same seed, whose cap on running tasks is the one that the contestant keeps.
-Each has run once before, briefly, so that nothing is imported or first made while the clock runs. What was refused and
-created is the server's word, what was seen the caller's. Durations are drawn in the order of the creates: who creates
-in another order gets the same ones for other jobs.
+Each contestant gets a fresh server with the same seed, and the server's cap on running tasks is the contestant's. Each
+has run once before, briefly, so that nothing is imported or first made while the clock runs. The server counts creates
+and refusals, the caller counts results. Durations are drawn in the order of the creates: a contestant that creates in
+another order gets the same durations for other jobs.
 """
 
 import gc
@@ -60,7 +60,7 @@ async def main() -> None:
 
 
 async def _measured(scenario: Scenario, contestant: Contestant) -> Sequence[object]:
-    work, seen = scenario.work, Seen()
+    work, notes = scenario.work, Seen()
     async with serving(
         image_seconds=scenario.image_seconds,
         video_seconds=scenario.video_seconds,
@@ -68,25 +68,25 @@ async def _measured(scenario: Scenario, contestant: Contestant) -> Sequence[obje
         fetch_frames=False,  # rendering them takes the cores that the client needs
     ) as server:
         gc.collect()
-        gc.freeze()  # nobody pays for walking over what was imported, or over what the one before left behind
-        begun, cpu = time.monotonic(), time.process_time()
-        done = await contestant(server, work, seen)
-        makespan, cpu = time.monotonic() - begun, time.process_time() - cpu
+        gc.freeze()  # no contestant pays for the collector's walk over imports or over another contestant's objects
+        began, cpu = time.monotonic(), time.process_time()
+        successes = await contestant(server, work, notes)
+        makespan, cpu = time.monotonic() - began, time.process_time() - cpu
         report = await server.report()
-    return (done, *_served(report, seen), f"{makespan:.1f} s", _noticed(report, seen), f"{cpu:.2f} s")
+    return (successes, *_served(report, notes), f"{makespan:.1f} s", _noticed(report, notes), f"{cpu:.2f} s")
 
 
-def _served(report: Report, seen: Seen) -> Sequence[int]:
+def _served(report: Report, notes: Seen) -> Sequence[int]:
     refused, prompts = report.statistics.refused, report.prompts
     return (
         refused.get("RequestLimitExceeded", 0),
         refused.get("LimitExceeded.CreateTask", 0),
         len(prompts),
         len(prompts) - len(set(prompts.values())),  # each job's prompts are its own
-        len(prompts.keys() - seen.keys()),
+        len(prompts.keys() - notes.keys()),
     )
 
 
-def _noticed(report: Report, seen: Seen) -> str:
+def _noticed(report: Report, notes: Seen) -> str:
     """The mean time from a task's end at the service until the caller was told."""
-    return f"{fmean(at - report.lives[task_id][1] for task_id, at in seen.items()):.2f} s" if seen else "-"
+    return f"{fmean(at - report.lives[task_id][1] for task_id, at in notes.items()):.2f} s" if notes else "-"

@@ -1,7 +1,7 @@
-"""Chains of which 12% of the creates are lost and whose process is killed (-9) 12 times: what is lost, and what is paid
-for twice, at each of the services?
+"""Chains that lose 12% of their creates and whose process is killed (-9) 12 times: is anything lost or paid for twice,
+at each of the services?
 
-`tests/crashes.py` has how it is done and what is looked for; the tests do the same with 20 chains and 6 kills.
+`tests/crashes.py` has the method and the checks; the tests do the same with 20 chains and 6 kills.
 """
 
 import time
@@ -25,16 +25,16 @@ async def main(backend: str | None = None, seed: int = SEED, kills: int = KILLS)
 
 
 async def _one(plan: Plan) -> None:
-    begun = time.monotonic()
+    began = time.monotonic()
     with TemporaryDirectory() as folder:
         facts = await crash(plan, Path(folder))
     title = f"{plan.backend}: {plan.chains} chains, {plan.kills} kills, seed {plan.seed}"
-    show(f"{title}, in {time.monotonic() - begun:.0f} s", ("what", "figure"), _figures(facts))
+    show(f"{title}, in {time.monotonic() - began:.0f} s", ("what", "figure"), _figures(facts))
     contradictions = {what: check(facts) for what, check in CHECKS.items()}
-    show("what must not be", ("what", "found"), [(what, len(found)) for what, found in contradictions.items()])
-    for what, found in contradictions.items():
-        if found:
-            print(f"\n{what}:", *found, sep="\n  ")
+    show("what must not be", ("what", "found"), [(what, len(errors)) for what, errors in contradictions.items()])
+    for what, errors in contradictions.items():
+        if errors:
+            print(f"\n{what}:", *errors, sep="\n  ")
 
 
 def _figures(facts: Facts) -> list[tuple[str, object]]:

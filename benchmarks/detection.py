@@ -1,8 +1,8 @@
-"""How long after a task's end its result is in the caller's hands, and what that costs in polls: fixed and adaptive.
+"""The delay from a task's end to its result in the caller's hands, and its cost in polls: fixed and adaptive.
 
-In virtual time, 1,000 or 2,000 tasks a scenario through the whole client, against a service that takes each task as
-long as the scenario has it and answers at once. Beside both policies stands the least mean delay that a client could
-have which knows the distribution of the durations, with as many polls as the fixed policy (`inspection`).
+In virtual time, 1,000 or 2,000 tasks per scenario go through the whole client. The service takes the scenario's time
+for each task, and answers at once. The table also has the least mean delay of a client that knows the distribution of
+the durations, with as many polls as the fixed policy (`inspection`).
 """
 
 import json
@@ -66,7 +66,7 @@ def log_normal(durations: Durations) -> Draw:
 
 
 def by_number(*sorts: Durations, after: int) -> Draw:
-    """One after another, each for so many tasks."""
+    """Scenarios in a row, each for a number of tasks."""
     return lambda random, number: sorts[number // after % len(sorts)].at(random.gauss())
 
 
@@ -83,7 +83,7 @@ def evenly(least: float, most: float) -> Draw:
     return lambda random, _: random.uniform(least, most)
 
 
-# The guide's "1 to 3 minutes" and "3 to 5 minutes" as what nine of ten tasks keep to, and services that are steadier.
+# The guide's "1 to 3 minutes" and "3 to 5 minutes" as the range of nine in ten tasks, and services that are steadier.
 WIDE_IMAGES, STEADY_IMAGES = Durations(104, 0.334), Durations(104, 0.1)
 WIDE_VIDEOS, STEADY_VIDEOS = Durations(232, 0.155), Durations(232, 0.05)
 QUICK_VIDEOS, SLOW_VIDEOS = Durations(60, 0.05), Durations(400, 0.05)
@@ -94,7 +94,7 @@ STEADY: Final = (
     Scenario("videos, 232 s, σ 0.155", log_normal(WIDE_VIDEOS), WIDE_VIDEOS, "video", tasks=2_000),
     Scenario("videos, 232 s, σ 0.05", log_normal(STEADY_VIDEOS), STEADY_VIDEOS, "video", tasks=2_000),
 )
-"""What a policy can learn, and the best is known of."""
+"""Scenarios that a policy can learn, and whose best policy is known."""
 
 HARD: Final = (
     Scenario("suddenly quicker: 232 s, then 60 s", by_number(STEADY_VIDEOS, QUICK_VIDEOS, after=500), kind="video"),
@@ -109,14 +109,14 @@ HARD: Final = (
     Scenario("under pressure, σ 0.1: 500 images", log_normal(STEADY_IMAGES), at_once=500),
     Scenario("under pressure, σ 0.155: 1,000 videos", log_normal(WIDE_VIDEOS), kind="video", at_once=1_000),
 )
-"""What a policy can go wrong with."""
+"""Scenarios that may mislead a policy."""
 
 SCENARIOS: Final = (*STEADY, *HARD)
 
 
 @dataclass
 class Seen:
-    """What became of each task, and of the polls."""
+    """The results of tasks and polls."""
 
     delays: list[float] = field(default_factory=list)
     """In the order in which the ends were told."""
@@ -140,17 +140,17 @@ async def main() -> None:
     with ProcessPoolExecutor() as pool:
         runs = [(number, policy, INTERVAL_S) for number in range(len(SCENARIOS)) for policy in POLICIES]
         swept = [(number, policy, s) for number in range(len(STEADY)) for s in SWEEP_S for policy in POLICIES]
-        seen = dict(zip([*runs, *swept], pool.map(_measured, [*runs, *swept]), strict=True))
-    found = [
-        Compared(one, *(seen[number, policy, INTERVAL_S] for policy in POLICIES))
+        notes = dict(zip([*runs, *swept], pool.map(_measured, [*runs, *swept]), strict=True))
+    rows = [
+        Compared(one, *(notes[number, policy, INTERVAL_S] for policy in POLICIES))
         for number, one in enumerate(SCENARIOS)
     ]
-    _show(found)
+    _show(rows)
     keep(
         "detection",
         {
-            "scenarios": [one.figures() for one in found],
-            "curves": [_curves(number, seen) for number in range(len(STEADY))],
+            "scenarios": [one.figures() for one in rows],
+            "curves": [_curves(number, notes) for number in range(len(STEADY))],
         },
     )
 
@@ -161,9 +161,9 @@ async def main() -> None:
 class Service:
     """A transport with a service behind it whose tasks take the time that the scenario has for them."""
 
-    def __init__(self, scenario: Scenario, seen: Seen) -> None:
+    def __init__(self, scenario: Scenario, notes: Seen) -> None:
         self._scenario = scenario
-        self._seen = seen
+        self._seen = notes
         self._meter = Meter()
         self.ends: dict[str, float] = {}
 
@@ -177,7 +177,7 @@ class Service:
     def _create(self) -> Mapping[str, object]:
         number = len(self.ends)
         task_id = f"4-Aigc-{number}"
-        # Seeded by its number: the same for every policy, whatever came before.
+        # Seeded by its number: the same for every policy, independent of earlier tasks.
         random = Random(f"{self._scenario.title} {number}")
         self.ends[task_id] = wall() + self._scenario.draw(random, number)
         return {"TaskId": task_id}
@@ -195,17 +195,17 @@ class Service:
 
 def _measured(one: Run) -> Seen:
     number, policy, interval_s = one
-    seen = Seen()
-    run(_play(SCENARIOS[number], policy, interval_s, seen))
-    return seen
+    notes = Seen()
+    run(_play(SCENARIOS[number], policy, interval_s, notes))
+    return notes
 
 
-async def _play(scenario: Scenario, policy: str, interval_s: float, seen: Seen) -> None:
-    service = Service(scenario, seen)
+async def _play(scenario: Scenario, policy: str, interval_s: float, notes: Seen) -> None:
+    service = Service(scenario, notes)
     async with AigcClient(_config(scenario, policy, interval_s), transport=lambda: service, wall=wall) as client:
         async for outcome in client.run(scenario.requests()):
             assert isinstance(outcome.result, ImageResult | VideoResult), outcome.error
-            seen.delays.append(wall() - service.ends[outcome.result.task_id])
+            notes.delays.append(wall() - service.ends[outcome.result.task_id])
 
 
 def _config(scenario: Scenario, policy: str, interval_s: float) -> Config:
@@ -221,7 +221,7 @@ def _config(scenario: Scenario, policy: str, interval_s: float) -> Config:
     )
 
 
-# --- what comes of it -------------------------------------------------------------------------------------------------
+# --- results ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -242,9 +242,9 @@ class Compared:
         """The least delay with the adaptive policy's own polls."""
         return self._least_s(self.adaptive)
 
-    def _least_s(self, seen: Seen) -> float | None:
+    def _least_s(self, notes: Seen) -> float | None:
         known = self.scenario.known
-        return None if known is None else best(known, seen.polls / self.scenario.tasks).delay_s
+        return None if known is None else best(known, notes.polls / self.scenario.tasks).delay_s
 
     def figures(self) -> Mapping[str, object]:
         return {
@@ -292,21 +292,21 @@ HEADER: Final = (
 )
 
 
-def _show(found: Sequence[Compared]) -> None:
+def _show(rows: Sequence[Compared]) -> None:
     known = len(STEADY)
-    show(f"Mean delay, polls every {INTERVAL_S:g} s on average", HEADER, [one.row() for one in found[:known]])
-    show("… where it is hard to learn", HEADER, [one.row() for one in found[known:]])
+    show(f"Mean delay, polls every {INTERVAL_S:g} s on average", HEADER, [one.row() for one in rows[:known]])
+    show("… where it is hard to learn", HEADER, [one.row() for one in rows[known:]])
 
 
-def _curves(number: int, seen: Mapping[Run, Seen]) -> Mapping[str, object]:
+def _curves(number: int, notes: Mapping[Run, Seen]) -> Mapping[str, object]:
     """Delay against polls a task, for the plot."""
     scenario = STEADY[number]
     assert scenario.known is not None
     curves: dict[str, object] = {"scenario": scenario.title}
     for policy in POLICIES:
-        of_it = [seen[number, policy, interval_s] for interval_s in SWEEP_S]
+        of_it = [notes[number, policy, interval_s] for interval_s in SWEEP_S]
         curves[policy] = [(one.polls / len(one.delays), one.learnt_s) for one in of_it]
-    few, many = (seen[number, "fixed", interval_s].polls / scenario.tasks for interval_s in (SWEEP_S[-1], SWEEP_S[0]))
-    asked = [few * (many / few) ** (step / CURVE_STEPS) for step in range(CURVE_STEPS + 1)]
-    curves["best"] = [(polls, best(scenario.known, polls).delay_s) for polls in asked]
+    few, many = (notes[number, "fixed", interval_s].polls / scenario.tasks for interval_s in (SWEEP_S[-1], SWEEP_S[0]))
+    rates = [few * (many / few) ** (step / CURVE_STEPS) for step in range(CURVE_STEPS + 1)]
+    curves["best"] = [(polls, best(scenario.known, polls).delay_s) for polls in rates]
     return curves

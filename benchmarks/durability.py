@@ -1,8 +1,8 @@
-"""What the ledger on disk costs: the same batch of images with the ledger in memory and in a file, taking turns.
+"""The cost of the ledger on disk: the same batch of images with the ledger in memory and in a file, taking turns.
 
 At the documented rate the service decides how long a batch takes; a ledger can only cost CPU. With the limits raised so
-far that the client itself is the bottleneck, it can cost time as well. Each image is asked about once, so that a job is
-one create, one poll and, in the file, four states.
+far that the client itself is the bottleneck, a ledger can cost time as well. Each image is polled once, so that a job
+is one create, one poll and, in the file, four states.
 """
 
 import gc
@@ -63,14 +63,14 @@ async def _measured(load: Load, ledger: str) -> Cost:
     async with serving(image_seconds=load.image_seconds, limits=load.limits) as server:
         config = server.config(load.cap, videos=1, poll_ms=load.poll_ms, limits=load.limits)
         gc.collect()
-        gc.freeze()  # what was imported, or left behind by the run before, is nobody's cost
+        gc.freeze()  # the collector's walk over imports, or over the last run's objects, must cost no run anything
         with _kept(ledger) as path:
-            begun, cpu = time.monotonic(), time.process_time()
+            began, cpu = time.monotonic(), time.process_time()
             async with AigcClient(config, ledger=path) as client:
-                done = sum([outcome.ok async for outcome in client.run(batch)])
-            took, cpu = time.monotonic() - begun, time.process_time() - cpu
-    assert done == load.images
-    return Cost(done / took, 1000 * cpu / done)
+                successes = sum([outcome.ok async for outcome in client.run(batch)])
+            took, cpu = time.monotonic() - began, time.process_time() - cpu
+    assert successes == load.images
+    return Cost(successes / took, 1000 * cpu / successes)
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def _show(load: Load, costs: Mapping[str, list[Cost]]) -> None:
     speeds = {ledger: [cost.jobs_per_s for cost in of_it] for ledger, of_it in costs.items()}
     cpus = {ledger: [cost.cpu_ms for cost in of_it] for ledger, of_it in costs.items()}
     rows = [(ledger, _spread(speeds[ledger]), f"{_spread(cpus[ledger])} ms") for ledger in LEDGERS]
-    ratios = [median(measured["in a file"]) / median(measured["in memory"]) for measured in (speeds, cpus)]
+    ratios = [median(figures["in a file"]) / median(figures["in memory"]) for figures in (speeds, cpus)]
     header = ("ledger", "jobs per second", "client CPU per job")
     show(f"{load.title}, median of {RUNS} (least to most)", header, [*rows, ("ratio", *map("{:.2f}".format, ratios))])
 

@@ -1,4 +1,4 @@
-"""How long after `run` begins the first create reaches the service, whatever the caps, and how much was read by then.
+"""The time from the begin of `run` to the first create at the service, at any caps, and the items read by then.
 
 The service is the emulator in a process of its own; both clocks are this machine's. The input has no end.
 """
@@ -84,9 +84,9 @@ async def _first(server: Server, cap: int, ledger: str, folder: Path) -> First:
         server.config(cap, cap, 5000), ledger=folder / "jobs.db" if ledger == "file" else None
     ) as client:
         client.on_event(note)
-        before, begun = resident_mib(), time.time()
+        before, began = resident_mib(), time.time()
         async with client.run(chains()):
             await enough.wait()
-        grown = resident_mib() - before
+        growth = resident_mib() - before
     creates = [arrival.at for arrival in (await server.report()).arrivals if arrival.action.startswith("Create")]
-    return First(cap, ledger, min(creates) - begun, read_at[0], read_at[CREATES - 1], grown)
+    return First(cap, ledger, min(creates) - began, read_at[0], read_at[CREATES - 1], growth)

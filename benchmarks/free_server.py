@@ -1,6 +1,6 @@
-"""A server in a process of its own that costs next to nothing: whatever is sent, it answers a create that was accepted.
+"""A server in a process of its own that costs next to nothing: it answers every request like an accepted create.
 
-Like the service's gateway it keeps connections alive and names the time and the type of its answer.
+Like the service's gateway, the server keeps connections alive and names the time and the type of its answer.
 """
 
 import asyncio
@@ -62,11 +62,11 @@ class _Answering(asyncio.Protocol):
             self._transport.write(_ANSWER % next(self._tasks))
 
 
-def _end_of_request(received: bytes) -> int | None:
+def _end_of_request(data: bytes) -> int | None:
     """Where the first request ends; None if some of it is still to come."""
-    head, blank, _ = received.partition(b"\r\n\r\n")
+    head, blank, _ = data.partition(b"\r\n\r\n")
     if not blank:
         return None
     length = next(line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
     end = len(head) + len(blank) + int(length)
-    return end if len(received) >= end else None
+    return end if len(data) >= end else None

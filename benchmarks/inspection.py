@@ -45,7 +45,7 @@ class Durations:
 
 @dataclass(frozen=True)
 class Found:
-    """What a plan of polls comes to, on average."""
+    """The mean results of a plan of polls."""
 
     polls: float
     delay_s: float
@@ -61,11 +61,11 @@ def best(durations: Durations, polls: float) -> Found:
     few, many = _for_price(ages, chances, dear), _for_price(ages, chances, cheap)
     for _ in range(18):  # halved so often, the range of prices is down to a factor of 1.00006
         price = sqrt(dear * cheap)
-        found = _for_price(ages, chances, price)
-        if found.polls > polls:
-            cheap, many = price, found
+        plan = _for_price(ages, chances, price)
+        if plan.polls > polls:
+            cheap, many = price, plan
         else:
-            dear, few = price, found
+            dear, few = price, plan
     if many.polls == few.polls:
         return few
     share = (polls - few.polls) / (many.polls - few.polls)  # of tasks, with the one plan; of the others, the other

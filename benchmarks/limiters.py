@@ -37,7 +37,7 @@ ANSWERED_WITHIN_S: Final = 6
 CALLERS: Final = ANSWERED_WITHIN_S * RATE
 
 Post = Callable[[], Coroutine[None, None, bool]]
-"""One bare call; whether it was accepted."""
+"""A bare call, which returns whether it was accepted."""
 
 Contestant = Callable[[Server], Coroutine[None, None, None]]
 """Calls as often as it allows itself to, until it is cancelled."""

@@ -1,23 +1,24 @@
 """300 image-to-video chains, at most 20 images and 10 videos at once, in virtual time: how soon can all be done?
 
-Every contestant meets a service whose tasks take the same time for the same job, whatever its order: the documented
-usual times, drawn log-normal. All use our client, one each, so that paces and latency are equal. The first is our
-client as it comes. The others poll at fixed intervals, all but one of them every 5 s, as documented: those differ in
-the order of the work only.
+Every contestant meets a service whose tasks take the same time for the same job, in any order: the documented usual
+times, drawn log-normal. All use our client, one each, so that paces and latency are equal. The first is our client
+with its defaults. The others poll at fixed intervals, all but one of them every 5 s, as documented: those differ in the
+order of the work only.
 
-The lower bound is of ANY schedule, also one that knows all durations and is told of each end at once. Let the images
-take a₁ ≤ a₂ ≤ … and the videos v. The k-th image to end does so after a_k at the earliest, since k images have then
-ended, the longest of which takes at least a_k. So no more than k videos can run before a_{k+1}, nor more than C ever,
-and up to the makespan M the videos can get no more time than C slots have, the k-th from a_k on:
+The lower bound holds for ANY schedule, also for one that knows all durations and each end at once. Let the images
+take a₁ ≤ a₂ ≤ … and the videos v. The k-th image ends after a_k at the earliest: k images have then ended, and the
+longest of them takes at least a_k. So no more than k videos can run before a_{k+1}, nor more than C ever, and up to the
+makespan M the videos can get no more time than C slots have, the k-th from a_k on:
 
     Σ v ≤ Σ_{k ≤ C} (M - a_k),   that is   M ≥ (Σ v + Σ_{k ≤ C} a_k) / C
 
 No paces are in it: the creates' rates let the first 20 images and 10 videos begin at once. Two more arguments hold (the
 images' slots, then the shortest video; the longest chain), and the largest of the three is the bound.
 
-Beside it stand two models of whoever takes the jobs as they come, for want of knowing how long each will take: its last
-videos end one after the other, and slots stand idle with nothing left to do. One is told of each end at once, the other
-at the task's next poll; neither spends any time on a call. They tell whose share what is above the bound is.
+Beside the bound stand two models of a client that takes the jobs in their order, since it cannot know their durations:
+its last videos end one after the other, and slots stand idle with nothing left to do. The first model learns of each
+end at once, the second at the task's next poll; neither spends any time on a call. The models explain the time above
+the bound: the part of the order, and the part of the polls.
 """
 
 import asyncio
@@ -75,7 +76,7 @@ class Durations:
     videos: Sequence[float]
 
     @classmethod
-    def drawn(cls, seed: int) -> "Durations":
+    def draw(cls, seed: int) -> "Durations":
         random = Random(seed)
         return cls([IMAGE.draw(random) for _ in range(CHAINS)], [VIDEO.draw(random) for _ in range(CHAINS)])
 
@@ -182,7 +183,7 @@ def _continued(video: VideoRequest, urls: Sequence[str]) -> VideoRequest:
 class Contestant:
     work: Callable[[AigcClient], Coroutine[None, None, None]]
     concurrency: Mapping[str, object] = field(default_factory=dict)
-    """What its config says beside the caps and the documented interval."""
+    """Keys of its config beside the caps and the documented interval."""
 
     def config(self) -> Config:
         usual = {
@@ -235,12 +236,12 @@ async def main() -> None:
 def _played(game: tuple[str, int]) -> Figures:
     """In a process of its own: virtual time is as fast as the core that it has."""
     name, seed = game
-    return run(_play(CONTESTANTS[name], Durations.drawn(seed)))
+    return run(_play(CONTESTANTS[name], Durations.draw(seed)))
 
 
 def _modelled(seeds: Iterable[int]) -> dict[str, list[float]]:
     """Each model's makespans."""
-    draws = [Durations.drawn(seed) for seed in seeds]
+    draws = [Durations.draw(seed) for seed in seeds]
     return {name: [model(durations) for durations in draws] for name, model in MODELS.items()}
 
 
@@ -249,9 +250,9 @@ async def _play(contestant: Contestant, durations: Durations) -> Figures:
     service = in_memory(task_seconds=durations.by_prompt(), max_running=caps)
     clock = asyncio.get_running_loop().time
     async with client_of(service, contestant.config(), latency_s=LATENCY_S) as client:
-        begun = clock()
+        began = clock()
         await contestant.work(client)
-        makespan = clock() - begun
+        makespan = clock() - began
     return _figures(service, makespan, durations)
 
 

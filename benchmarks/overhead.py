@@ -1,10 +1,10 @@
-"""What a call costs: the client's CPU for one signed and paced create, from the request's model to the result's.
+"""The cost of a call: the client's CPU for one signed and paced create, from the request's model to the result's.
 
-Everybody sends the same create to a server that costs nothing, over plain HTTP and connections kept alive, the rounds
-taking turns. The yardstick is `aiohttp` alone: a POST of bytes that are ready, and `json.loads` of what comes. The
-official clients are set up as their README has it, with its `keepAlive = True`.
+All contestants send the same create to a server that costs nothing, over plain HTTP and connections kept alive, the
+rounds taking turns. The yardstick is `aiohttp` alone: a POST of bytes that are ready, and `json.loads` of the answer.
+The official clients are set up as in their README, with its `keepAlive = True`.
 
-And what `import mps_aigc_async` costs, beside its two great dependencies alone.
+A second table has the cost of `import mps_aigc_async`, beside its two great dependencies alone.
 """
 
 import asyncio
@@ -82,19 +82,19 @@ async def main() -> None:
 @asynccontextmanager
 async def contestants(url: str) -> AsyncIterator[Mapping[str, Create]]:
     """Each one's create, by its name in CONTESTANTS."""
-    async with AsyncExitStack() as opened:
+    async with AsyncExitStack() as stack:
         creates = (
-            await _bare(url, opened),
-            await _calls(url, opened),
-            *await _client(url, opened),
-            await _official_async(url, opened),
+            await _bare(url, stack),
+            await _calls(url, stack),
+            *await _client(url, stack),
+            await _official_async(url, stack),
             _official_sync(url),
         )
         yield dict(zip(CONTESTANTS, creates, strict=True))
 
 
-async def _bare(url: str, opened: AsyncExitStack) -> Create:
-    session = await opened.enter_async_context(aiohttp.ClientSession())
+async def _bare(url: str, stack: AsyncExitStack) -> Create:
+    session = await stack.enter_async_context(aiohttp.ClientSession())
     body = json.dumps({"Prompt": PROMPT}).encode()
 
     async def create() -> object:
@@ -104,11 +104,11 @@ async def _bare(url: str, opened: AsyncExitStack) -> Create:
     return create
 
 
-async def _calls(url: str, opened: AsyncExitStack) -> Create:
+async def _calls(url: str, stack: AsyncExitStack) -> Create:
     endpoint = parse_endpoint(url)
     dialect = Mps(host=endpoint.authority)
     transport = AiohttpTransport(endpoint)
-    opened.push_async_callback(transport.close)
+    stack.push_async_callback(transport.close)
     keys = KeyRing(Credentials(KEYS[0], SecretStr(KEYS[1])), time.time)
     clock = ServiceClock(time.time, time.monotonic)
     calls = Calls(dialect, transport, keys, AccountLimits(Rates(UNLIMITED), {}), clock=clock)
@@ -116,7 +116,7 @@ async def _calls(url: str, opened: AsyncExitStack) -> Create:
     return lambda: calls.send(dialect.create(request, None))
 
 
-async def _client(url: str, opened: AsyncExitStack) -> tuple[Create, Create]:
+async def _client(url: str, stack: AsyncExitStack) -> tuple[Create, Create]:
     config = Config.parse(
         {
             "tencentCloud": account(url),
@@ -124,16 +124,16 @@ async def _client(url: str, opened: AsyncExitStack) -> tuple[Create, Create]:
             "limits": {ACTION: MOST_CONFIGURED},
         }
     )
-    client = await opened.enter_async_context(AigcClient(config))
+    client = await stack.enter_async_context(AigcClient(config))
     return (
         lambda: client.call(ACTION, {"Prompt": PROMPT}),
         lambda: client.submit(ImageRequest(prompt=PROMPT)),
     )
 
 
-async def _official_async(url: str, opened: AsyncExitStack) -> Create:
+async def _official_async(url: str, stack: AsyncExitStack) -> Create:
     client = AsyncMpsClient(Credential(*KEYS), "ap-guangzhou", _profile(url))
-    await opened.enter_async_context(client)
+    await stack.enter_async_context(client)
     return lambda: client.CreateAigcImageTask(_official_request())
 
 
@@ -161,7 +161,7 @@ async def _measured(creates: Mapping[str, Create], at_once: int) -> dict[str, li
     for create in creates.values():
         await _cpu_us(create, at_once)
     gc.collect()
-    gc.freeze()  # what was imported is nobody's cost
+    gc.freeze()  # the collector's walk over imports must cost no contestant anything
     costs: dict[str, list[float]] = {name: [] for name in creates}
     for _ in range(ROUNDS):
         for name, create in creates.items():
@@ -174,17 +174,17 @@ async def _cpu_us(create: Create, at_once: int) -> float:
         for _ in range(CALLS // at_once):
             await create()
 
-    begun = time.process_time()
+    began = time.process_time()
     await asyncio.gather(*(one_after_the_other() for _ in range(at_once)))
-    return 1e6 * (time.process_time() - begun) / CALLS
+    return 1e6 * (time.process_time() - began) / CALLS
 
 
 def _show(title: str, costs: Mapping[str, list[float]]) -> None:
     bare = costs[BARE]
     rows = []
-    for name, measured in costs.items():
-        ratio = median(cost / base for cost, base in zip(measured, bare, strict=True))
-        rows.append((name, f"{median(measured):.0f}", f"{min(measured):.0f}", f"{ratio:.2f}"))
+    for name, figures in costs.items():
+        ratio = median(cost / base for cost, base in zip(figures, bare, strict=True))
+        rows.append((name, f"{median(figures):.0f}", f"{min(figures):.0f}", f"{ratio:.2f}"))
     show(title, ("", "median", "least", "ratio to bare"), rows)
 
 
@@ -194,23 +194,23 @@ _IMPORTS: Final = {"nothing": "pass", "aiohttp, pydantic": "import aiohttp, pyda
 
 
 def _imported() -> dict[str, list[float]]:
-    """Milliseconds that a new interpreter takes, by what it imports."""
+    """Return the milliseconds that a new interpreter takes, by its imports."""
     # As an installer leaves it. Where nobody writes bytecode, a checkout would be compiled anew by each of the runs.
     compileall.compile_dir(Path(mps_aigc_async.__file__).parent, quiet=1)
     costs: dict[str, list[float]] = {name: [] for name in _IMPORTS}
     for _ in range(IMPORTS):
         for name, code in _IMPORTS.items():
-            begun = time.monotonic()
+            began = time.monotonic()
             subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 — this interpreter, our own code
-            costs[name].append(1000 * (time.monotonic() - begun))
+            costs[name].append(1000 * (time.monotonic() - began))
     return costs
 
 
 def _show_imports(costs: Mapping[str, list[float]]) -> None:
     nothing = costs["nothing"]
     rows = [
-        (name, f"{median(measured) - median(nothing):.0f}", f"{min(measured) - min(nothing):.0f}")
-        for name, measured in costs.items()
-        if measured is not nothing
+        (name, f"{median(figures) - median(nothing):.0f}", f"{min(figures) - min(nothing):.0f}")
+        for name, figures in costs.items()
+        if figures is not nothing
     ]
     show(f"Importing, ms beyond an empty interpreter: {IMPORTS} runs", ("", "median", "least"), rows)

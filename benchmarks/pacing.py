@@ -1,8 +1,8 @@
 """Calls per second: all four actions saturated by ours, one action by each limiter, and one shared with a stranger.
 
-What counts is the server's log of arrivals (the emulator's, with a strict one-second window): how many were accepted
-from the first arrival on (the start is not left out), the most that arrived in any half-open second, and how many were
-refused. `trouble` has the conditions, `limiters` the contestants.
+The figures come from the server's log of arrivals (the emulator's, with a strict one-second window): the calls accepted
+from the first arrival on (the start is not left out), the most arrivals in any half-open second, and the refusals.
+`trouble` has the conditions, `limiters` the contestants.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ BEYOND_S: Final = 1.5
 LOG: Final = 1_000_000
 """Calls that the server notes: without a limiter, many times more come than are accepted."""
 STRANGER_S, SETTLED_S = 60.0, 10.0
-"""How long the stranger stays, and from when on it counts what is left and refused."""
+"""Seconds that the stranger stays, and seconds after its arrival from which the remaining rate and refusals count."""
 ACTIONS: Final = ("CreateAigcImageTask", "DescribeAigcImageTask", "CreateAigcVideoTask", "DescribeAigcVideoTask")
 
 
 @dataclass(frozen=True)
 class Figures:
     used: float
-    """What was accepted, as a share of the documented rate."""
+    """The accepted calls, as a share of the documented rate."""
     most: int
     """The most that arrived in any half-open second."""
     refused: int
@@ -116,7 +116,7 @@ async def _saturate(client: AigcClient, tasks: Mapping[str, Mapping[str, object]
                 group.create_task(send(action, params))
 
 
-# One action alone
+# A single action
 
 
 async def _alone(contestant: Contestant, condition: Condition) -> Figures:
@@ -145,17 +145,17 @@ async def _shared() -> dict[str, object]:
 
 
 def _left(theirs: Answers, arrivals: Sequence[Arrival]) -> dict[str, object]:
-    """What arrived while the stranger was there, less what was its own."""
+    """Our arrivals during the stranger's stay."""
     begin, end = theirs[0][0] + SETTLED_S, theirs[-1][0]
     all_of_it = [arrival.code is None for arrival in arrivals if begin <= arrival.at < end]
-    strangers = [accepted for at, accepted in theirs if begin <= at < end]
-    accepted = sum(all_of_it) - sum(strangers)
+    strangers = [is_accepted for at, is_accepted in theirs if begin <= at < end]
+    our_accepted = sum(all_of_it) - sum(strangers)
     calls = len(all_of_it) - len(strangers)
     return {
-        "used of what is left": accepted / (RATE / 2 * (end - begin)),
+        "used of what is left": our_accepted / (RATE / 2 * (end - begin)),
         "our calls": calls,
-        "refused": calls - accepted,
-        "refused of our calls": (calls - accepted) / calls,
+        "refused": calls - our_accepted,
+        "refused of our calls": (calls - our_accepted) / calls,
         "refused of the stranger's": 1 - sum(strangers) / len(strangers),
     }
 
@@ -163,9 +163,9 @@ def _left(theirs: Answers, arrivals: Sequence[Arrival]) -> dict[str, object]:
 def _figures(arrivals: Sequence[Arrival], action: str, seconds: float) -> Figures:
     assert len(arrivals) < LOG
     times = [arrival.at for arrival in arrivals if arrival.action == action]
-    accepted = [arrival.at for arrival in arrivals if arrival.action == action and arrival.code is None]
+    accepted_times = [arrival.at for arrival in arrivals if arrival.action == action and arrival.code is None]
     return Figures(
-        used=bisect_left(accepted, times[0] + seconds) / (LIMITS[action] * seconds),
+        used=bisect_left(accepted_times, times[0] + seconds) / (LIMITS[action] * seconds),
         most=max(bisect_left(times, time + 1.0) - first for first, time in enumerate(times)),
-        refused=len(times) - len(accepted),
+        refused=len(times) - len(accepted_times),
     )

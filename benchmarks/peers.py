@@ -43,7 +43,7 @@ POLL_S = 1.0
 
 @dataclass(frozen=True)
 class Work:
-    """What a contestant is asked for: images, or chains of an image and the video that begins with it."""
+    """The work of a contestant: images, or chains of an image and the video that begins with it."""
 
     jobs: int
     chains: bool
@@ -62,30 +62,30 @@ Limits = Mapping[str, AsyncLimiter]
 """By action."""
 
 
-async def ours(server: Server, work: Work, seen: Seen) -> int:
-    return await _ours(server, work, seen, ledger=None)
+async def ours(server: Server, work: Work, notes: Seen) -> int:
+    return await _ours(server, work, notes, ledger=None)
 
 
-async def ours_durable(server: Server, work: Work, seen: Seen) -> int:
+async def ours_durable(server: Server, work: Work, notes: Seen) -> int:
     with TemporaryDirectory() as folder:
-        return await _ours(server, work, seen, ledger=Path(folder) / "jobs.db")
+        return await _ours(server, work, notes, ledger=Path(folder) / "jobs.db")
 
 
-async def _ours(server: Server, work: Work, seen: Seen, *, ledger: Path | None) -> int:
+async def _ours(server: Server, work: Work, notes: Seen, *, ledger: Path | None) -> int:
     def hear(event: Event) -> None:
         if isinstance(event, events.Done):
-            seen[event.task_id] = time.time()
+            notes[event.task_id] = time.time()
 
-    done = 0
+    successes = 0
     config = server.config(work.images, work.videos, int(POLL_S * 1000))
     async with AigcClient(config, ledger=ledger) as client:
         client.on_event(hear)  # a chain's image ends before there is an outcome
         async for outcome in client.run(_request(number, work) for number in range(work.jobs)):
             if (result := outcome.result) is not None:
                 last = steps_made(result)[-1]
-                seen[last.task_id] = time.time()  # a little after its event: now it is in the caller's hands
-                done += 1
-    return done
+                notes[last.task_id] = time.time()  # a little after its event: now it is in the caller's hands
+                successes += 1
+    return successes
 
 
 def _request(number: int, work: Work) -> ImageRequest | ImageToVideo:
@@ -93,22 +93,22 @@ def _request(number: int, work: Work) -> ImageRequest | ImageToVideo:
     return ImageToVideo(image=image, video=VideoRequest(prompt=f"film {number}")) if work.chains else image
 
 
-async def with_semaphore(server: Server, work: Work, seen: Seen) -> int:
-    return await _official(server, work, seen)
+async def with_semaphore(server: Server, work: Work, notes: Seen) -> int:
+    return await _official(server, work, notes)
 
 
-async def with_retryer(server: Server, work: Work, seen: Seen) -> int:
-    return await _official(server, work, seen, retryer=StandardRetryer(max_attempts=3))
+async def with_retryer(server: Server, work: Work, notes: Seen) -> int:
+    return await _official(server, work, notes, retryer=StandardRetryer(max_attempts=3))
 
 
-async def with_limiter(server: Server, work: Work, seen: Seen) -> int:
+async def with_limiter(server: Server, work: Work, notes: Seen) -> int:
     limits = {action: AsyncLimiter(limit, 1) for action, limit in LIMITS.items()}
-    return await _official(server, work, seen, limits=limits)
+    return await _official(server, work, notes, limits=limits)
 
 
-async def with_limiter_without_bursts(server: Server, work: Work, seen: Seen) -> int:
+async def with_limiter_without_bursts(server: Server, work: Work, notes: Seen) -> int:
     limits = {action: AsyncLimiter(1, 1 / limit) for action, limit in LIMITS.items()}
-    return await _official(server, work, seen, limits=limits)
+    return await _official(server, work, notes, limits=limits)
 
 
 CONTESTANTS: Mapping[str, Contestant] = {
@@ -122,24 +122,24 @@ CONTESTANTS: Mapping[str, Contestant] = {
 
 
 async def _official(
-    server: Server, work: Work, seen: Seen, *, retryer: StandardRetryer | None = None, limits: Limits | None = None
+    server: Server, work: Work, notes: Seen, *, retryer: StandardRetryer | None = None, limits: Limits | None = None
 ) -> int:
     http = HttpProfile(protocol="http", endpoint=server.url.removeprefix("http://"), keepAlive=True)
     profile = ClientProfile(httpProfile=http, retryer=retryer)
     async with MpsClient(Credential(*KEYS), "ap-guangzhou", profile) as client:
-        user = _User(client, work, seen, limits or {})
+        user = _User(client, work, notes, limits or {})
         jobs = [user.job(number) for number in range(work.jobs)]
         ends = await asyncio.gather(*jobs, return_exceptions=True)
     return sum(not isinstance(end, BaseException) for end in ends)
 
 
 class _User:
-    """What a user of the official SDK writes: create under a semaphore, then sleep and ask until DONE."""
+    """The code of a user of the official SDK: create under a semaphore, then sleep and poll until DONE."""
 
-    def __init__(self, client: MpsClient, work: Work, seen: Seen, limits: Limits) -> None:
+    def __init__(self, client: MpsClient, work: Work, notes: Seen, limits: Limits) -> None:
         self._client = client
         self._chains = work.chains
-        self._seen = seen
+        self._seen = notes
         self._limits = limits
         self._images = asyncio.Semaphore(work.images)
         self._videos = asyncio.Semaphore(work.videos)
@@ -160,10 +160,10 @@ class _User:
         task.TaskId = (await self._call(f"CreateAigc{kind}Task", create)).TaskId
         while True:
             await asyncio.sleep(POLL_S)
-            described = await self._call(f"DescribeAigc{kind}Task", task)
-            if described.Status == "DONE":
+            description = await self._call(f"DescribeAigc{kind}Task", task)
+            if description.Status == "DONE":
                 self._seen[task.TaskId] = time.time()
-                return described
+                return description
 
     async def _call(self, action: str, request: Any) -> Any:  # noqa: ANN401 — as above
         limit: AbstractAsyncContextManager[None] = self._limits.get(action, nullcontext())

@@ -1,4 +1,4 @@
-"""The pictures in benchmarks/README.md, drawn from what the benchmarks kept: `measured/NAME.svg` from NAME.json.
+"""The pictures in benchmarks/README.md, drawn from the benchmarks' records: `measured/NAME.svg` from NAME.json.
 
 SVG with its text as text: 20 to 60 KiB each, and the same bytes from the same figures.
 """
@@ -15,12 +15,12 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from . import record
 
 Figures: TypeAlias = Mapping[str, Any]
-"""What a benchmark kept."""
+"""The record of a benchmark."""
 
 OURS, PEER, BEST, QUIET = "#1764ab", "#c96a12", "#2f9e5b", "#7b8794"
 
 GOAL_MIB: Final = 40
-"""Set beforehand: what a million requests may take beyond a thousand."""
+"""The bound, set beforehand, on the memory of a million requests beyond a thousand's."""
 
 STYLE: Final = {
     "svg.fonttype": "none",
@@ -49,7 +49,7 @@ async def main() -> None:
 
 
 def detection(figures: Figures) -> Figure:
-    """Mean delay against polls a task: what each policy makes of its polls, and what can be made of them."""
+    """Draw the mean delay against the polls per task: each policy's, and the best."""
     lines = {"fixed": (PEER, "o-"), "adaptive": (OURS, "o-"), "best": (BEST, "--")}
     labels = {"best": "the least that is possible"}
     curves = figures["curves"]
@@ -65,14 +65,14 @@ def detection(figures: Figures) -> Figure:
 
 
 def pacing(figures: Figures) -> Figure:
-    """By condition: what each limiter got accepted, and what it had refused. Of ours, the action that fared worst."""
+    """Draw accepted and refused calls of each limiter, by condition. Ours has the figures of its worst action."""
     all_actions = list(figures["ours"].values())
-    peers = {name: found for name, found in figures["peers"].items() if name != "ours"}
+    peers = {name: peer for name, peer in figures["peers"].items() if name != "ours"}
     figure, panels = _panels(1, len(all_actions[0]), (11.0, 3.2), sharey=True)
     for axes, condition in zip(panels, all_actions[0], strict=True):
-        used = {name: found[condition]["used"] for name, found in peers.items()}
+        used = {name: peer[condition]["used"] for name, peer in peers.items()}
         used["ours, the worst of 4 actions"] = min(action[condition]["used"] for action in all_actions)
-        refused = [found[condition]["refused"] for found in peers.values()]
+        refused = [peer[condition]["refused"] for peer in peers.values()]
         refused.append(sum(action[condition]["refused"] for action in all_actions))
         axes.barh(list(used), [100 * share for share in used.values()], color=[PEER] * len(peers) + [OURS])
         for row, calls in enumerate(refused):

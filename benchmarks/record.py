@@ -1,4 +1,4 @@
-"""What a benchmark measured, kept as `measured/NAME.json`: the plots come from there, and README's figures of these."""
+"""Records of benchmarks, `measured/NAME.json`: the source of the plots and of README's figures."""
 
 import json
 import os
@@ -12,14 +12,14 @@ MEASURED: Final = Path(__file__).parent / "measured"
 
 
 def keep(name: str, figures: Mapping[str, Any]) -> None:
-    """Write what a run of the benchmark `name` measured, with the day and the machine."""
+    """Write the figures of a run of the benchmark `name`, with the day and the machine."""
     MEASURED.mkdir(exist_ok=True)
     text = json.dumps({"measured": _today(), "machine": _machine(), **figures}, indent=1, ensure_ascii=False)
     (MEASURED / f"{name}.json").write_text(f"{text}\n")
 
 
 def kept(name: str) -> dict[str, Any]:
-    """What the last run kept."""
+    """Read the last run's record."""
     figures: dict[str, Any] = json.loads((MEASURED / f"{name}.json").read_text())
     return figures
 

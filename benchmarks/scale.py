@@ -1,7 +1,7 @@
-"""How the client grows: with the length of a batch, with the tasks in flight, and with the jobs in a ledger file.
+"""The growth of the client: with the length of a batch, with the tasks in flight, and with the jobs in a ledger file.
 
-In virtual time, and with a service that is a dict of running tasks, so that the client is what is measured. Each size
-has a process of its own: its peak of resident memory is the whole process's.
+Time is virtual and the service is a dict of running tasks, so that the figures are the client's. Each size has a
+process of its own: its peak of resident memory is the whole process's.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from mps_aigc_async import AigcClient, Config, ImageRequest, JobState, Kind
 from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.ledger.schema import COLUMNS, to_row
-from mps_aigc_async.model.requests import content
+from mps_aigc_async.model.contents import content
 from mps_aigc_async.network.transport import Gate, Sent
 from mps_aigc_async.testing import run, wall
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
@@ -62,7 +62,7 @@ def alone(measure: Callable[[int], Coroutine[Any, Any, T]], size: int) -> T:
 
 
 def _in_virtual_time(measure: Callable[[int], Coroutine[Any, Any, T]], size: int) -> T:
-    logging.getLogger("mps_aigc_async").setLevel(logging.ERROR)  # that tasks are left running is told by a warning
+    logging.getLogger("mps_aigc_async").setLevel(logging.ERROR)  # a warning reports tasks that are left running
     return run(measure(size))
 
 
@@ -70,7 +70,7 @@ def _in_virtual_time(measure: Callable[[int], Coroutine[Any, Any, T]], size: int
 
 
 class Service:
-    """A transport whose other side is a dict: when each running task ends. One told to be done is forgotten."""
+    """A transport whose other side is a dict: the end of each running task. A task reported as done is forgotten."""
 
     def __init__(self, task_s: float) -> None:
         self._task_s = task_s
@@ -107,7 +107,7 @@ class Service:
 
 
 def unlimited(service: Service, cap: int, ledger: Path | None = None) -> AigcClient:
-    """A client without limits but the cap: what it costs is to be seen, not how long it waits."""
+    """Return a client whose only limit is the cap, to measure its cost and not its waits."""
     config = Config.parse(
         {
             "tencentCloud": account("http://127.0.0.1:80"),
@@ -140,10 +140,10 @@ async def batch(jobs: int) -> Length:
     service = Service(TASK_S)
     cpu = time.process_time()
     async with unlimited(service, CAP) as client:
-        done = 0
+        successes = 0
         async for outcome in client.run(requests(jobs)):
-            done += outcome.ok
-    assert done == jobs == service.created
+            successes += outcome.ok
+    assert successes == jobs == service.created
     return Length(jobs, _peak_mib(), 1000 * (time.process_time() - cpu) / jobs, service.polled / jobs)
 
 
@@ -154,7 +154,7 @@ async def batch(jobs: int) -> Length:
 class Crowd:
     tasks: int
     kib: float
-    """Resident memory for each task in flight: what the process has grown by since the client was opened."""
+    """Measure the resident memory per task in flight: the growth of the process since the client was opened."""
     poll_us: float
     """CPU for each poll while nothing else happens."""
 
@@ -166,12 +166,12 @@ async def crowd(tasks: int) -> Crowd:
         before = resident_mib()
         async with client.run(requests(tasks)):
             await _until(lambda: len(service.running) == tasks)
-            grown = resident_mib() - before
+            growth = resident_mib() - before
             await asyncio.sleep(10.0)
             polled, cpu = service.polled, time.process_time()
             await _until(lambda: service.polled >= polled + POLLS)
             cpu = time.process_time() - cpu
-    return Crowd(tasks, 1024 * grown / tasks, 1e6 * cpu / (service.polled - polled))
+    return Crowd(tasks, 1024 * growth / tasks, 1e6 * cpu / (service.polled - polled))
 
 
 async def _until(come: Callable[[], bool]) -> None:
@@ -204,11 +204,11 @@ async def opening(submitted: int) -> Opening:
             """Makes the file, and its owner."""
         _fill(ledger, submitted)
         service.running = {f"4-{number}": wall() + 3600.0 for number in range(ROWS)}
-        begun = time.perf_counter()
+        began = time.perf_counter()
         async with unlimited(service, CAP, ledger):
-            open_s = time.perf_counter() - begun
+            open_s = time.perf_counter() - began
             await _until(lambda: service.polled > 0)
-            return Opening(submitted, service.first_poll_at - begun, open_s)
+            return Opening(submitted, service.first_poll_at - began, open_s)
 
 
 def _fill(ledger: Path, submitted: int) -> None:

@@ -18,20 +18,20 @@ KEYS = ("AKIDEXAMPLE", "KEYEXAMPLE")
 
 
 def account(endpoint: str) -> Mapping[str, str]:
-    """The config's section on whoever has those keys."""
+    """The config's section with the keys."""
     return {"secretId": KEYS[0], "secretKey": KEYS[1], "endpoint": endpoint}
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the server saw."""
+    """The server's observations."""
 
     statistics: Statistics
     arrivals: Sequence[Arrival]
     lives: Mapping[str, tuple[float, float]]
     """By TaskId: when the task began and ended at the service (Unix seconds)."""
     prompts: Mapping[str, str]
-    """By TaskId: what was asked for."""
+    """The prompts, by TaskId."""
 
 
 class Server:
@@ -53,7 +53,7 @@ class Server:
 
 
 Front = Callable[[Emulator], AbstractAsyncContextManager[str]]
-"""What stands before the emulator, and its URL. A function of a module: the other process imports it."""
+"""A front before the emulator, with its URL. A function of a module, since the other process imports it."""
 
 
 @asynccontextmanager

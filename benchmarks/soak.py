@@ -1,9 +1,9 @@
 """20,000 chains, saved, with 2% faults of every sort on every call and download: do the counts add up, is memory flat?
 
 The service answers at 2,000 calls a second and ends its tasks within a second or so; between it and the client stands
-the fault proxy, which also refuses connections for a while now and then. What a result looks like is not the client's
-affair: each is the same few bytes, or rendering would take most of the time. The batch is then run once more: what
-could not be saved is fetched, and nothing may be created.
+the fault proxy, which also refuses connections for a while now and then. Every result is the same few bytes, or
+rendering would take most of the time. The batch is then run once more: that run fetches the results that could not be
+saved, and must create nothing.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ async def _refuse_now_and_then(proxy: FaultProxy) -> None:
 
 
 def chains() -> Iterator[ImageToVideo]:
-    """One in 200 is refused, and one in 200 fails later, an image or a video."""
+    """Make the requests: 1 in 200 is refused, and 1 in 200 fails later, an image or a video."""
     words = {50: "forbidden-content", 150: "fail-later"}
     for number in range(CHAINS):
         image, video = words.get(number % 400, ""), words.get((number - 200) % 400, "")
@@ -99,19 +99,19 @@ async def main() -> None:
 
 
 async def _soak(folder: Path) -> None:
-    unlimited = dict.fromkeys(ACTIONS, RATE)
+    rates = dict.fromkeys(ACTIONS, RATE)
     quick = {"image_seconds": (0.3, 1.0), "video_seconds": (0.5, 1.5), "fetch_frames": False}
-    async with serving(spoiling, **quick, limits=unlimited, log_size=10) as server:
+    async with serving(spoiling, **quick, limits=rates, log_size=10) as server:
         config = Config.parse(
             {
                 "tencentCloud": account(server.url),
                 "concurrency": {"maxImageTasks": CAP, "maxVideoTasks": CAP, "pollIntervalMs": 300},
-                "limits": unlimited,
+                "limits": rates,
             }
         )
-        begun = time.monotonic()
+        began = time.monotonic()
         first, sizes = await _run(config, folder)
-        took = time.monotonic() - begun
+        took = time.monotonic() - began
         before = (await server.report()).statistics.created
         again, _ = await _run(config, folder)
         report = await server.report()
@@ -145,12 +145,12 @@ def _show(first: Counter[str], again: Counter[str], sizes: list[float], took: fl
 
 def _show_counts(folder: Path, report: Report, *, created_again: int) -> None:
     with open_snapshot(folder / "ledger.db") as snapshot:
-        rows = {job.job_id: job for _, found in snapshot.requests() for job in found}
+        rows = {job.job_id: job for _, jobs in snapshot.requests() for job in jobs}
     states = Counter(job.state for job in rows.values())
-    known = {job.task_id for job in rows.values() if job.task_id}
+    task_ids = {job.task_id for job in rows.values() if job.task_id}
     unknown = {job.prompt for job in rows.values() if job.state is JobState.UNKNOWN}
-    made = Counter(report.prompts.values())
-    lost = [task for task, prompt in report.prompts.items() if task not in known and prompt not in unknown]
+    creates = Counter(report.prompts.values())
+    lost_tasks = [task for task, prompt in report.prompts.items() if task not in task_ids and prompt not in unknown]
     show(
         "what the ledger and the service say",
         ("what", "figure"),
@@ -159,10 +159,10 @@ def _show_counts(folder: Path, report: Report, *, created_again: int) -> None:
             ("jobs", len(rows)),
             *((f"… {state}", number) for state, number in sorted(states.items())),
             ("tasks at the service", len(report.prompts)),
-            ("… known by their TaskId", len(known & report.prompts.keys())),
-            ("… of jobs listed as unknown", sum(made[prompt] for prompt in unknown)),
-            ("made twice", sum(number - 1 for number in made.values())),
-            ("lost", len(lost)),
+            ("… known by their TaskId", len(task_ids & report.prompts.keys())),
+            ("… of jobs listed as unknown", sum(creates[prompt] for prompt in unknown)),
+            ("made twice", sum(number - 1 for number in creates.values())),
+            ("lost", len(lost_tasks)),
             ("created by the second run", created_again),
             ("files", sum(1 for file in folder.iterdir() if file.suffix in (".png", ".mp4"))),
         ],

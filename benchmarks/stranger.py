@@ -1,4 +1,4 @@
-"""Somebody else on the same account, in a process of its own: so many calls a second, evenly, whatever the answers."""
+"""A stranger on the same account, in a process of its own: calls at an even rate, independent of the answers."""
 
 import asyncio
 import multiprocessing
@@ -13,7 +13,7 @@ Answers = Sequence[tuple[float, bool]]
 
 
 async def stranger(url: str, rate: float, seconds: float) -> Answers:
-    """Returns what was answered, when it has left."""
+    """Return the answers, when the stranger has left."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         return await asyncio.get_running_loop().run_in_executor(process, _main, url, rate, seconds)
 
@@ -23,11 +23,11 @@ def _main(url: str, rate: float, seconds: float) -> Answers:
 
 
 async def _call(url: str, rate: float, seconds: float) -> Answers:
-    begun = asyncio.get_running_loop().time()
+    began = asyncio.get_running_loop().time()
     async with bare(url) as post, asyncio.TaskGroup() as group:
 
         async def send(number: int) -> tuple[float, bool]:
-            await asyncio.sleep(begun + number / rate - asyncio.get_running_loop().time())
+            await asyncio.sleep(began + number / rate - asyncio.get_running_loop().time())
             return time.time(), await post()
 
         calls = [group.create_task(send(number)) for number in range(int(rate * seconds))]

@@ -1,11 +1,11 @@
-"""What may befall a paced client: each a front before the emulator, something done to the client's loop, or both.
+"""Trouble for a paced client: each sort is a front before the emulator, a change to the client's loop, or both.
 
 - jitter: each request is delivered 0 to 20 ms late, on its own.
-- slow connections: opening one takes 0.3 s (the loop's `sock_connect`, which every aiohttp connector calls; on loopback
-  the kernel would be done at once), and after 100 answers it is closed, as nginx did by default until 1.19.10.
-- hiccup: for 4 s in every 20 no answer comes. The calls arrive all the same: it is the answers that are held, so that
-  nothing but the client decides when calls arrive. They come within the second after it: several hundred in one
-  moment would keep the server's own loop from noting in time what arrives.
+- slow connections: a new connection takes 0.3 s (the loop's `sock_connect`, which every aiohttp connector calls; on
+  loopback the kernel would be done at once), and is closed after 100 answers, as nginx did by default until 1.19.10.
+- hiccup: for 4 s in every 20 no answer comes. The calls arrive all the same, since the front holds the answers only:
+  the client alone decides when calls arrive. The answers come within the second after it: several hundred in one moment
+  would keep the server's own loop from noting arrivals in time.
 - blocked loop: the user's own code holds the client's loop for 100 ms every second or two.
 """
 
@@ -54,7 +54,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class _Passage:
-    """What each exchange goes through."""
+    """The trouble of each exchange."""
 
     to: str
     request: Pause
@@ -63,7 +63,7 @@ class _Passage:
     """A connection's; then it is closed."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client's connection, and one of its own to the emulator."""
+        """Serve a client's connection, with a connection of its own to the emulator."""
         address = urlsplit(self.to)
         from_service, to_service = await asyncio.open_connection(address.hostname, address.port)
         try:
@@ -90,20 +90,20 @@ async def _message(reader: asyncio.StreamReader) -> Message:
 
 @asynccontextmanager
 async def _standing(passage: _Passage) -> AsyncIterator[str]:
-    served = set[asyncio.Task[None]]()
+    tasks = set[asyncio.Task[None]]()
 
     def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served.add(task := asyncio.create_task(passage.serve(reader, writer)))
-        task.add_done_callback(served.discard)
+        tasks.add(task := asyncio.create_task(passage.serve(reader, writer)))
+        task.add_done_callback(tasks.discard)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1000)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
-        for task in served:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*served, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _at_once() -> None:
@@ -123,10 +123,10 @@ def short_lived(emulator: Emulator) -> AbstractAsyncContextManager[str]:
 
 
 def hiccuping(emulator: Emulator) -> AbstractAsyncContextManager[str]:
-    begun = time.monotonic()
+    began = time.monotonic()
 
     async def answer() -> None:
-        into = (time.monotonic() - begun) % HICCUP_EVERY_S - HICCUP_FROM_S
+        into = (time.monotonic() - began) % HICCUP_EVERY_S - HICCUP_FROM_S
         if 0 <= into < HICCUP_S:
             await asyncio.sleep(HICCUP_S - into + _random.uniform(0.0, CATCHES_UP_S))
 

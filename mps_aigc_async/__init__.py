@@ -40,24 +40,14 @@ from .model.errors import (
     Unreachable,
 )
 from .model.events import Event
+from .model.inputs import ReferenceImage, ReferenceVideo, Subject
 from .model.log_lines import LOGGER, make_plain
 from .model.outcomes import Outcome
-from .model.requests import (
-    AudioRequest,
-    CosStore,
-    ImageRequest,
-    ImageToVideo,
-    ReferenceImage,
-    ReferenceVideo,
-    Subject,
-    VideoRequest,
-    VideoToAudio,
-    VodFile,
-    VodOptions,
-)
+from .model.requests import AudioRequest, CosStore, ImageRequest, ImageToVideo, VideoRequest, VideoToAudio
 from .model.results import AudioResult, ImageResult, ImageToVideoResult, Usage, VideoResult, VideoToAudioResult
 from .model.settlement import Attach, CreateAgain, Drop
 from .model.states import JobState, Kind, TaskFault, TaskState
+from .model.vod_options import VodFile, VodOptions
 from .network.transport import Timeouts
 from .policy.retries import RetryPolicy
 from .wire.dialect import TaskStatus

@@ -1,4 +1,4 @@
-"""What `AigcClient.on_event` tells of: the public path of the events, which `model.events` defines."""
+"""The public path of the events that `AigcClient.on_event` sends; `model.events` defines them."""
 
 from .model.events import (
     Done,

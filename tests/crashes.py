@@ -1,12 +1,12 @@
-"""Lost answers and `kill -9` befall a batch of chains, and nothing is made twice or lost, as the ledger and the service
-saw it. The tests and the benchmark use it.
+"""Lost answers and `kill -9` for a batch of chains: by the ledger and the service, nothing is made twice or lost. The
+tests and the benchmark use this module.
 
 A batch runs in a process of its own, is killed at a random moment, and started again on the same ledger, until it has
-been killed often enough and is left to finish; one that ends before is followed by the next. The service is a stand-in
-in another process. It loses some creates, half of them before a task is made and half after, and answers the others
-late, so that most kills find some in flight: accepted there, and not known here.
+been killed often enough and may finish; if a batch ends earlier, the next one begins. The service is a stand-in in
+another process. The stand-in loses some creates, half of them before a task is made and half after, and answers the
+others late, so that most kills find some in flight: accepted there, and not known here.
 
-Each check returns what contradicts it: nothing, if all is well.
+Each check returns its contradictions; none if all is well.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch after its last run."""
+    """A batch after its last run."""
 
     name: str
     chains: int
@@ -91,12 +91,12 @@ class Batch:
     told: Sequence[Told]
     """The outcomes of the last run."""
     listed: Sequence[Listed]
-    """What that run's `client.unknown()` listed."""
+    """The list of the last run's `client.unknown()`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known when all is over."""
+    """The facts when all is over."""
 
     batches: Sequence[Batch]
     seen: Seen
@@ -117,7 +117,7 @@ class Facts:
 
     @property
     def unanswered(self) -> frozenset[str]:
-        """The jobs of which a create was lost."""
+        """The jobs with a lost create."""
         return frozenset(job_of(prompt) for prompt in (*self.seen.lost_before, *self.seen.lost_after))
 
     @property
@@ -172,7 +172,7 @@ async def crash(plan: Plan, folder: Path) -> Facts:
     batches: list[Batch] = []
     async with _forks() as forks, running(plan.backend.partition("-")[0], manners_of(plan)) as standin:
         assert forks.stdout is not None
-        assert await forks.stdout.readline() == b"ready\n"  # it has made its imports while the stand-in made its own
+        assert await forks.stdout.readline() == b"ready\n"  # its imports ran at the same time as the stand-in's
         sections = sections_of(plan.backend, standin.url)
         while (left := _kills_left(batches, plan)) > 0 or not batches:
             name = f"batch-{len(batches):02}"
@@ -200,7 +200,7 @@ async def _batch(
     number: int,
     moments: Sequence[float | None],
 ) -> Batch:
-    """One batch to its end, killed at these moments on the way."""
+    """Run a batch to its end, killed at these moments on the way."""
     kills = list[Kill]()
     for moment in moments:
         began_at = time.time()
@@ -245,7 +245,7 @@ async def _run(forks: asyncio.subprocess.Process, orders: Orders) -> float | Non
     assert forks.stdin is not None
     assert forks.stdout is not None
     forks.stdin.write(f"{json.dumps(asdict(orders))}\n".encode())
-    # A real wait, one of the few in the tests: the moment of a kill is what is tried here.
+    # A real wait, one of the few in the tests: the moment of a kill is the point of this test.
     ended = json.loads(await forks.stdout.readline())
     if ended["code"] and (ended["code"] != -signal.SIGKILL or orders.kill_after_s is None):
         raise AssertionError(f"{orders.name} ended with {ended['code']}, or was still running after {PATIENCE_S:g} s")
@@ -290,7 +290,7 @@ def _by_id(batch: Batch) -> Mapping[str, JobRecord]:
 
 
 def untrue_outcomes(facts: Facts) -> list[str]:
-    """What the last run told otherwise than the ledger has it, and what it should have told, once, and did not."""
+    """Find reports of the last run that contradict the ledger, and reports that are missing or came twice."""
     wrong = []
     for batch in facts.batches:
         rows = _by_id(batch)
@@ -314,7 +314,7 @@ def _by_the_ledger(request: str, rows: Mapping[str, JobRecord]) -> Told:
 
 
 def duplicated(facts: Facts) -> list[str]:
-    """Jobs of which the service accepted more than one create."""
+    """Find jobs with more than one accepted create."""
     return [job for job, made in Counter(facts.made).items() if made > 1]
 
 
@@ -394,4 +394,4 @@ CHECKS: Final[Mapping[str, Callable[[Facts], list[str]]]] = {
     "unknown, and not listed with prompt and time": badly_listed,
     "tasks in a row and not polled to their end": left_unpolled,
 }
-"""By what they count; each has to find nothing."""
+"""The checks by name; each must find nothing."""

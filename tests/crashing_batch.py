@@ -1,9 +1,9 @@
 """The batch that is killed. `python -m tests.crashing_batch` runs batches by orders, a line of JSON each, until its
 standard input ends.
 
-It does the imports once and runs each batch in a fork, which takes 10 ms: a dozen kills would else spend most of their
-time on starting Python. A batch that ends by itself writes its outcomes into a file beside its ledger, as lines of
-JSON: one for each outcome, then one for each job that `client.unknown()` lists.
+The program does the imports once and runs each batch in a fork, which takes 10 ms: a dozen kills would else spend most
+of their time on starting Python. A batch that ends by itself writes its outcomes into a file beside its ledger, as
+lines of JSON: a line for each outcome, then a line for each job that `client.unknown()` lists.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ _TROUBLE: Final = {3: ("image", FAILING), 6: ("video", FAILING), 9: ("video", FO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
-    """One run of a batch."""
+    """A run of a batch."""
 
     sections: Mapping[str, object]
     """The config's, beside `concurrency`."""
@@ -160,7 +160,7 @@ def _forked(orders: Orders) -> int:
     has_ended, _, _ = select.select([ended], [], [], moment)  # readable when the child's end of the pipe is closed
     os.close(ended)
     if not has_ended:
-        os.kill(child, signal.SIGKILL)  # nobody else has waited for it: its number is still its own
+        os.kill(child, signal.SIGKILL)  # no code has waited for the child, so its number is still its own
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
 

@@ -1,4 +1,4 @@
-"""What becomes of an image when something goes wrong on the way: every fault in every step, and a table of it.
+"""The fate of an image under every fault of the network in every step, as a table.
 
 `python -m tests.fault_table` runs them all and prints the table that docs/reliability.md has; the test compares.
 """
@@ -41,7 +41,7 @@ NOT_THERE: Final = "—"
 
 @dataclass(frozen=True)
 class Cell:
-    """What one fault in one step came to."""
+    """The result of a fault in a step."""
 
     fault: Fault
     step: Step
@@ -65,12 +65,12 @@ async def cells(folder: Path) -> list[Cell]:
 
 
 async def cell(fault: Fault, step: Step, folder: Path) -> Cell:
-    """One image, with the fault in one of its steps, and then the same call again."""
+    """Make an image with the fault in one of its steps, and then repeat the call."""
     async with Emulator(image_seconds=(0.2, 0.2)) as emulator, FaultProxy(emulator) as proxy:
         if fault != "refuse":
             try:
                 proxy.add(fault, action=ACTIONS[step], seconds=0.2 if fault == "delay" else 0)
-            except ValueError:  # it cannot befall this step
+            except ValueError:  # the fault does not fit this step
                 return Cell(fault, step, NOT_THERE, 0, 0)
         client = AigcClient(
             Config.parse(

@@ -1,4 +1,4 @@
-"""Which attribute of a request becomes which field of which service, as Markdown: `python -m tests.field_table`.
+"""The attributes of requests and their fields at each service, as Markdown: `python -m tests.field_table`.
 
 docs/fields.md has the table; the test compares.
 """
@@ -19,7 +19,7 @@ SERVICES: dict[Kind, Tables] = {
 
 
 def table(kind: Kind) -> str:
-    """One kind's attributes; a dash where a service cannot be asked for one: it is refused by that name."""
+    """Write a kind's attributes; a dash for an attribute that a service lacks: it is refused by that name."""
     services = SERVICES[kind]
     fields = {service: {attribute: field for attribute, field, _ in rows} for service, rows in services.items()}
     attributes = dict.fromkeys(attribute for rows in services.values() for attribute, *_ in rows)

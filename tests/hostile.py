@@ -1,4 +1,4 @@
-"""Texts that attack the terminal of whoever reads them, and how to find what is left of one."""
+"""Texts that attack their reader's terminal, and how to find the rest of such a text."""
 
 import re
 from typing import Final

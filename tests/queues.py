@@ -1,7 +1,7 @@
 """A service of the tests' own that works on few tasks at once, in virtual time: its queue, or refusals inside tasks.
 
-Written from the documents of MPS and VOD and the relays' answers, and independent of the project's emulator. It judges
-nothing: the tests look at what it was asked for.
+Written from the documents of MPS and VOD and the relays' answers, and independent of the project's emulator. The
+service judges nothing: the tests look at its requests.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ KINDS: Final = {"image": "AigcImageTask", "video": "AigcVideoTask"}
 
 @dataclass(slots=True)
 class Made:
-    """One task: accepted at `at`, works from `begins` to `ends` (Unix seconds)."""
+    """A task: accepted at `at`, works from `begins` to `ends` (Unix seconds)."""
 
     task_id: str
     kind: str
@@ -36,7 +36,7 @@ class Made:
 
 
 class Queues:
-    """A transport that is the service as well. It works on `at_once` tasks of all kinds together, each for `run_s`."""
+    """A transport that is the service as well, and works on `at_once` tasks of all kinds together, each for `run_s`."""
 
     def __init__(self, backend: str = "vod", *, run_s: float = 300.0, at_once: int = 1, word: str = "QUEUED") -> None:
         self.backend = backend
@@ -135,7 +135,7 @@ class Queues:
 
 
 class Full(Queues):
-    """It queues nothing: beyond `at_once`, a task is accepted and ends at once with a fault inside its FINISH."""
+    """A service without a queue: beyond `at_once`, a task is accepted, and ends at once with a fault in its FINISH."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Services of the tests' own that take session ids: a relay and VOD, each in one object, in memory or over a socket.
 
-They share nothing with the emulator, and take each create's fate from a script.
+The services share nothing with the emulator, and take each create's fate from a script.
 """
 
 import json
@@ -37,7 +37,7 @@ class Made:
 
 @dataclass
 class Sessioned:
-    """The part that both services share: tasks by session, and a script of what becomes of the creates.
+    """The part that both services share: tasks by session, and a script of the creates' fates.
 
     Fates: `answer`; `504`, `drop` and `no id`: created, and answered so; `lost`: not created, and not answered.
     """

@@ -1,4 +1,4 @@
-"""What several test files share: a client on the emulator in memory, in virtual time."""
+"""Shared parts of several test files: a client on the emulator in memory, in virtual time."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -69,7 +69,7 @@ class Heard:
 
 
 def accepted(service: Service, action: str) -> int:
-    """Creates that the service accepted, whatever it then answered."""
+    """Count the creates that the service accepted, also those with an answer that says otherwise."""
     return sum(1 for arrival in service.arrivals if arrival.action == action and arrival.task_id is not None)
 
 

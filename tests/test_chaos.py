@@ -45,7 +45,7 @@ def test_the_same_seed_deals_the_same_trouble() -> None:
     assert dealt == {*Ending, *Trouble}
 
 
-# --- each check finds what it is for: the facts, each time falsified in one place -------------------------------------
+# --- each check finds its fault: the facts, each time falsified in one place ------------------------------------------
 
 
 def test_a_task_too_many_is_made_twice_and_lost(facts: Facts) -> None:

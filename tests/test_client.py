@@ -1,4 +1,4 @@
-"""The client over real sockets, and what must hold of a whole batch there: nothing refused, lost or made twice."""
+"""The client over real sockets, and a whole batch there: nothing refused, lost or made twice."""
 
 import asyncio
 import gc

@@ -510,7 +510,7 @@ def test_a_key_that_everybody_can_read_is_warned_of(
     assert all(f"chmod 600 {file}" in text for text in said)
 
 
-# --- what is pasted into it -------------------------------------------------------------------------------------------
+# --- pasted values ----------------------------------------------------------------------------------------------------
 
 KEY = "sk-Abc+/=_-0123456789"
 

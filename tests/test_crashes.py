@@ -31,7 +31,7 @@ def contradictions(facts: Facts) -> dict[str, list[str]]:
 
 
 def require_trouble(facts: Facts) -> None:
-    """It was put to the test: creates were lost in both ways, and kills found others under way."""
+    """Require a real trial: creates were lost in both ways, and kills found others under way."""
     assert len(facts.kills) >= KILLS
     assert facts.intents
     assert facts.seen.lost_before

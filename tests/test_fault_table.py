@@ -25,7 +25,7 @@ async def test_every_fault_in_every_step(tmp_path: Path) -> None:
     for cell in found:
         if cell.ending == NOT_THERE:
             continue
-        assert cell.creates_sent == 1, cell  # whatever happened, and though the same call was made again
+        assert cell.creates_sent == 1, cell  # under every fault, and though the call was repeated
         assert cell.created == (1 if cell.ending != UNKNOWN else cell.created) <= 1, cell
         saved = [path.name for path in (tmp_path / f"{cell.step}-{cell.fault}").iterdir() if "ledger" not in path.name]
         assert saved == ([] if cell.ending == UNKNOWN else ["shot.png"]), cell

@@ -1,4 +1,4 @@
-"""The docs' table of fields is what the wire does."""
+"""The docs' table of fields says the same as the wire."""
 
 from pathlib import Path
 

@@ -23,7 +23,7 @@ from .support import client_of, configured, in_memory
 REQUEST = ImageRequest(prompt="a lake")
 CHAIN = ImageToVideo(image=REQUEST, video=VideoRequest(prompt="wind"))
 PICTURE: Any = b"\x89PNG"
-"""Any, as the next ones: what is tested is what a type checker would have refused."""
+"""Any, as for the next ones: the tests make calls that a type checker would refuse."""
 POSITIONAL: Any = ImageRequest
 CHAINED: Any = ImageToVideo
 

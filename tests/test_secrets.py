@@ -48,7 +48,7 @@ from .echoing import Echo
 
 KEY, TOKEN, PROMPT = "THE-SECRET-KEY-OF-THE-TEST", "THE-SESSION-TOKEN-OF-THE-TEST", "a prompt that is nobody's business"
 SECRETS = (KEY, TOKEN, "Signature=")
-"""What must not be found; the last one stands in the Authorization header."""
+"""The secrets that must not be found; the last one stands in the Authorization header."""
 
 FAULTS: tuple[ProxyFault, ...] = (
     "reset_after",
@@ -74,7 +74,7 @@ def shown(error: BaseException) -> str:
 
 
 async def failures(client: AigcClient, proxy: FaultProxy, folder: Path) -> list[BaseException]:
-    """One error of every sort that a call can end with."""
+    """Collect an error of every sort that a call can end with."""
     errors: list[BaseException] = []
 
     async def failing(request: ImageRequest | VideoRequest, timeout: float | None = None) -> None:
@@ -248,7 +248,7 @@ async def told_of(echo: Echo, folder: Path, logs: pytest.LogCaptureFixture) -> t
 
 
 def require_no_secret(told: str, kept: str, echo: Echo) -> None:
-    """None of the secrets, nor any 12 characters of one, in any letter case, escape or Base64."""
+    """Require that a text has no secret in it, nor any 12 characters of one, in any letter case, escape or Base64."""
     plain = unquote(html.unescape(told + kept)).lower()
     encoded = {b64encode(bytes(at) + echoing.KEY.encode()).decode()[4:-4] for at in range(3)}
     secrets = {echoing.KEY, *encoded, *echo.signatures} | ({TOKEN} if echo.backend != "relay" else set())

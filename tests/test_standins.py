@@ -113,7 +113,7 @@ async def test_the_relay_speaks_snake_case_in_either_envelope() -> None:
             async with session.post("/tencent-vod/v1/aigc-image", json=create | fields) as answer:
                 return await answer.json()
 
-        first, second = await post(), await post()  # one session, two tasks: this relay ignores it
+        first, second = await post(), await post()  # the same session, two tasks: this relay ignores sessions
         assert first["Response"]["TaskId"] != second["data"]["task_id"]
         async with session.get(f"/tencent-vod/v1/query/{second['data']['task_id']}") as answer:
             assert (await answer.json())["Response"]["AigcImageTask"]["Status"] == "FINISH"

@@ -1,4 +1,4 @@
-"""What users install is the wheel, not the tree: it has to be whole."""
+"""The wheel must be whole: users install the wheel, not the tree."""
 
 import subprocess
 import sys

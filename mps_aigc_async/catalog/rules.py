@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
-from ..model.requests import ImageToVideo, ReferenceVideo, Value, steps_of
+from ..model.inputs import ReferenceVideo
+from ..model.requests import ImageToVideo, steps_of
+from ..model.value import Value
 from .facts import Fact, FlatRequest, Model, ModelKind, Source, fold_case
 from .models import KIND_WIDE, MODELS
 

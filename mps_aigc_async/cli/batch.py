@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from ..engine.request_ids import RequestIds
 from ..model.errors import ConfigError, InvalidRequest
+from ..model.parsing import parse
 from ..model.plain_text import visible_line
-from ..model.requests import Request, parse
+from ..model.requests import Request
 from ..model.states import Kind
 from .asked import AskedJobs, job_ids
 

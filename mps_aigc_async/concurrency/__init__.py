@@ -1,1 +1,1 @@
-"""Tasks with an owner, and a bounded fan-out. No domain."""
+"""Tasks with an owner, and a bounded fan-out, without any domain."""

@@ -2,4 +2,4 @@
 
 
 def ignore(*_: object) -> None:
-    """Do nothing: the caller does not want to hear of it."""
+    """Do nothing: the caller wants no call."""

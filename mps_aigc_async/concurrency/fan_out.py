@@ -1,4 +1,4 @@
-"""Bounded fan-out: many items, few at a time, outcomes as they come. It knows nothing of images or limits."""
+"""Bounded fan-out: many items, few at a time, outcomes as they come, without knowledge of images or limits."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterable
@@ -16,28 +16,29 @@ Item = TypeVar("Item")
 Out = TypeVar("Out")
 
 Begun = Callable[[], None]
-"""An item's work calls this when it no longer waits to begin. Further calls do nothing."""
+"""A callback for an item's work at the moment when the work no longer waits to begin. Further calls do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How far a fan-out reads ahead."""
+    """Bounds on how far a fan-out reads ahead."""
 
     under_way: int
-    """Most items that are read and whose outcome is not taken: a slow consumer stops the reading, never the work."""
+    """Most items between their reading and the taking of their outcome: a slow consumer stops the reading, never the
+    work."""
     waiting: int
-    """Most items that are read and whose work has not begun: this bounds memory and the first item's delay."""
+    """Most items between their reading and the begin of their work: bounds memory and the first item's delay."""
 
 
 class _Start:
-    """One item's place among those that wait to begin, released once."""
+    """An item's place among the items that wait to begin; released once."""
 
     __slots__ = ("_places",)
 
     def __init__(self, places: asyncio.Semaphore) -> None:
         self._places: asyncio.Semaphore | None = places
 
-    def begun(self) -> None:
+    def release(self) -> None:
         places, self._places = self._places, None
         if places is not None:
             places.release()
@@ -45,17 +46,17 @@ class _Start:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """What stands behind the last outcome."""
+    """The end of the queue of outcomes, with the error that the consumer gets."""
 
     error: BaseException | None
 
 
 class FanOut(Generic[Item, Out]):
-    """What runs: one task that reads, one per item. `Run` is the consumer's handle on it.
+    """The running tasks of a fan-out: a task that reads, and a task for each item. `Run` is the consumer's handle.
 
-    `bounds` say how many items are read. `prepare` is awaited before the first item is read; what it or the source
-    raises ends the reading, as does an error that `stops` returns for an outcome, and is raised to the consumer after
-    the outcomes of all items read before.
+    `bounds` limit the items in flight. `prepare` is awaited before the first item is read. An error of `prepare` or of
+    the source ends the reading, and so does an error that `stops` returns for an outcome. The consumer gets that error
+    after the outcomes of all items that were read before.
     """
 
     def __init__(
@@ -76,9 +77,9 @@ class FanOut(Generic[Item, Out]):
         self._reader: asyncio.Task[None] | None = None
         self._left = False
         self.places = asyncio.Semaphore(bounds.under_way)
-        """An item has a place from before it is read until its outcome is taken."""
+        """An item has a place from before its reading until the consumer takes its outcome."""
         self._starts = asyncio.Semaphore(bounds.waiting)
-        """An item has one of these from before it is read until its work has begun or ended."""
+        """An item has a start from before its reading until its work has begun or ended."""
         self.outcomes: asyncio.Queue[Out | _End] = asyncio.Queue()
         self.workers: set[asyncio.Task[Out]] = set()
 
@@ -89,7 +90,7 @@ class FanOut(Generic[Item, Out]):
 
     async def _read(self) -> None:
         await self._prepare()
-        # Closed here: a generator left half read would be closed by the collector, at some other time.
+        # Closed here: else the collector would close a half-read generator, at some other time.
         async with aclosing(_each(self._source)) as items:
             while True:
                 await self.places.acquire()
@@ -99,12 +100,12 @@ class FanOut(Generic[Item, Out]):
                 except StopAsyncIteration:
                     return
                 start = _Start(self._starts)
-                worker = self._owner.start(self._work(item, start.begun), "batch item")
+                worker = self._owner.start(self._work(item, start.release), "batch item")
                 self.workers.add(worker)
                 worker.add_done_callback(partial(self._worker_ended, start))
 
     def _worker_ended(self, start: _Start, worker: asyncio.Task[Out]) -> None:
-        start.begun()
+        start.release()
         self.workers.discard(worker)
         if worker.cancelled():
             self._ended_by_owner()
@@ -125,12 +126,12 @@ class FanOut(Generic[Item, Out]):
         self._maybe_end()
 
     def _ended_by_owner(self) -> None:
-        """A task was cancelled, and not because the batch was stopped or left: its owner has ended it."""
+        """Note that the owner cancelled a task, unless the consumer left the batch."""
         if not self._left:
             self._error = self._error or ClientClosed("the client was closed before the batch ended")
 
     def _stop(self, error: BaseException) -> None:
-        """Read no further; what is under way goes on."""
+        """Read no further; the work on items read before goes on."""
         self._error = self._error or error
         if self._reader is not None:
             self._reader.cancel()
@@ -140,25 +141,25 @@ class FanOut(Generic[Item, Out]):
             self.outcomes.put_nowait(_End(self._error))
 
     def cancel(self) -> None:
-        """Stop reading and waiting. What the workers leave behind is their owners' affair."""
+        """Stop reading, and cancel the work on all items. The owners of other tasks look after them."""
         self._left = True
         for task in (self._reader, *self.workers):
             if task is not None:
                 task.cancel()
 
-    async def gone(self) -> None:
-        """Return when nothing of it runs any more."""
-        left = [task for task in (self._reader, *self.workers) if task is not None]
-        if left:
-            await asyncio.wait(left)
+    async def wait(self) -> None:
+        """Return when none of the tasks runs any more."""
+        tasks = [task for task in (self._reader, *self.workers) if task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
 
 
 class Run(Generic[Item, Out]):
-    """Outcomes as they end: an async iterator, and an async context manager for leaving early in good order.
+    """The outcomes of a batch as its requests end: an async iterator, and an async context manager to leave it early.
 
-    Leaving the loop with `break` cancels what is under way as soon as this object is dropped; cancelling the wait for
-    an outcome does so at once, as it ends a generator (and as `wait_for` does when its time is over). An error's
-    traceback keeps its variables, and with them this object, alive: where the loop's body may raise, use `async with`.
+    A `break` out of the loop cancels the batch as soon as this object is dropped. A cancelled wait for an outcome
+    cancels the batch at once, as it ends a generator; `wait_for` cancels when its time is over. An error's traceback
+    keeps its variables alive, and with them this object: if the loop's body may raise, use `async with`.
     """
 
     def __init__(self, fan_out: FanOut[Item, Out]) -> None:
@@ -173,7 +174,7 @@ class Run(Generic[Item, Out]):
 
     @property
     def in_flight(self) -> int:
-        """Items read whose work has not ended."""
+        """The number of items whose work has not ended."""
         return len(self._fan_out.workers)
 
     def __aiter__(self) -> Self:
@@ -193,7 +194,7 @@ class Run(Generic[Item, Out]):
         try:
             outcome = await self._fan_out.outcomes.get()
         except asyncio.CancelledError:
-            if self._waiting == 1:  # nobody else is there for what comes
+            if self._waiting == 1:  # no other consumer waits for the next outcome
                 self._given_up = True
                 self._fan_out.cancel()
             raise
@@ -201,7 +202,7 @@ class Run(Generic[Item, Out]):
             self._waiting -= 1
         if isinstance(outcome, _End):
             self._ended = True
-            self._fan_out.outcomes.put_nowait(outcome)  # for whoever else is waiting here
+            self._fan_out.outcomes.put_nowait(outcome)  # for other consumers that wait here
             if outcome.error is not None:
                 raise outcome.error
             raise StopAsyncIteration
@@ -219,7 +220,8 @@ class Run(Generic[Item, Out]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop, and return when nothing of it runs any more. From another thread, while its loop runs, too."""
+        """Stop the batch, and return when none of its tasks runs any more. Works from another thread too, while the
+        batch's loop runs."""
         self._ended = True
         if self._home.is_gone:
             return
@@ -227,16 +229,17 @@ class Run(Generic[Item, Out]):
             await self._home.run(self.aclose)
             return
         self._fan_out.cancel()
-        await self._fan_out.gone()
+        await self._fan_out.wait()
 
     def __del__(self) -> None:
-        # A loop left by `break` drops its iterator without closing it. Thread-safe, as collection may be anywhere.
+        # A `break` drops the iterator without closing it. Thread-safe, since the collector may run in any thread.
         if not self._ended and not self._home.is_gone:
             self._home.loop.call_soon_threadsafe(self._fan_out.cancel)
 
 
 async def _each(source: Iterable[Item] | AsyncIterable[Item]) -> AsyncGenerator[Item, None]:
-    """The items of either kind of source. A generator is closed at once when it is left, not when it is collected."""
+    """Yield the items of either kind of source, and close a source that is a generator at once, not at its
+    collection."""
     if isinstance(source, AsyncIterable):
         items = aiter(source)
         try:

@@ -1,7 +1,7 @@
-"""The event loop, thread and process in which something was opened, and outside of which it must not be used.
+"""The home of a client: the event loop, thread and process that opened it. No other may use the client.
 
-Sockets, locks and tasks of asyncio belong to one loop. Used from another one they fail half-way: a create may be out
-by then, and paid for. So the place is compared before anything is sent.
+Sockets, locks and tasks of asyncio belong to a single loop. In another loop they fail half-way: a create may be out by
+then, and paid for. So every method compares its place with the home before anything is sent.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from typing import Any, Final
 from ..model.errors import ClientError
 
 LOOK_S: Final = 0.1
-"""Seconds between two looks whether another thread's loop still lives: nobody tells when it ends."""
+"""Seconds between two checks whether another thread's loop still lives: asyncio does not report its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where a client was opened."""
+    """The place where a client was opened."""
 
     loop: asyncio.AbstractEventLoop
     thread: int
@@ -28,7 +28,7 @@ class Home:
 
     @classmethod
     def here(cls) -> "Home":
-        """The running loop. Raises RuntimeError if none runs."""
+        """Return the running loop as a home. Raises RuntimeError if no loop runs."""
         thread = threading.current_thread()
         return cls(asyncio.get_running_loop(), threading.get_ident(), thread.name, os.getpid())
 
@@ -37,21 +37,21 @@ class Home:
 
     @property
     def is_of_another_process(self) -> bool:
-        """Whether this process is a fork of the one it belongs to."""
+        """Whether this process is a fork of the home's process."""
         return self.process != os.getpid()
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing can run here any more: the loop is closed, or runs in another process."""
+        """Whether nothing can run at home any more: its loop is closed, or is another process's."""
         return self.is_of_another_process or self.loop.is_closed()
 
     @property
     def is_here(self) -> bool:
-        """Whether this is the running loop."""
+        """Whether the home's loop is the running one."""
         return not self.is_of_another_process and _running_loop() is self.loop
 
     def require(self) -> None:
-        """Raise ClientError unless this is the running loop."""
+        """Raise ClientError unless the home's loop is the running one."""
         if self.is_of_another_process:
             raise ClientError(
                 f"the client belongs to {self}, and this is process {os.getpid()}, which was forked from it: nothing "
@@ -73,9 +73,9 @@ class Home:
         )
 
     async def run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run `work` in this loop from another thread, and return when it has ended or the loop is closed.
+        """Run `work` in the home's loop from another thread; return when the work has ended or the loop is closed.
 
-        Raises ClientError if the loop cannot run it: it stands still, or waits for this very thread.
+        Raises ClientError if the loop cannot run the work: it stands still, or waits for this very thread.
         """
         if self.thread == threading.get_ident() or not self.loop.is_running():
             raise ClientError(
@@ -85,14 +85,14 @@ class Home:
         coroutine = work()
         try:
             ending = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self.loop))
-        except RuntimeError:  # it was closed in this moment
+        except RuntimeError:  # the loop was closed in this moment
             coroutine.close()
             return
         while not ending.done():
             await asyncio.wait({ending}, timeout=LOOK_S)
             if self.loop.is_closed():
                 return
-        if not ending.cancelled():  # a loop that ends cancels its tasks, and this one with them
+        if not ending.cancelled():  # a loop that ends cancels all of its tasks
             ending.result()
 
 

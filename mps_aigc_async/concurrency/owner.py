@@ -1,4 +1,4 @@
-"""Tasks with an owner: what must outlive the caller that started it, and must not outlive the client."""
+"""Tasks with an owner: work that must outlive the caller that started it, and must not outlive the client."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,16 +10,16 @@ T = TypeVar("T")
 
 
 class TaskOwner:
-    """Holds running tasks, strongly, until they end or the owner closes.
+    """Holds strong references to running tasks until they end or the owner closes.
 
-    Not a TaskGroup: one task's error is its awaiter's affair and must not cancel the others' paid exchanges.
+    Not a TaskGroup: a task's error concerns its awaiter alone and must not cancel other tasks' paid exchanges.
     """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
         self.ended_early = 0
-        """Tasks that closing had to end."""
+        """The number of tasks that `close` had to cancel."""
 
     def __repr__(self) -> str:
         return f"<TaskOwner of {len(self._tasks)} tasks>"
@@ -34,18 +34,20 @@ class TaskOwner:
             raise ClientClosed("the client was closed")
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._forget)
         return task
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            # Looked at: an error whose awaiter was cancelled is in the ledger already, not "never retrieved".
+            # Retrieve the error: if its awaiter was cancelled, asyncio would log it, and the ledger has it already.
             task.exception()
 
     async def run_for(self, work: Coroutine[Any, Any, T], name: str) -> T:
-        """Run `work` for a caller: whichever of the two is cancelled, the work ends. Raises ClientClosed where the
-        owner was the one to end it: the caller was not cancelled, and must not believe so."""
+        """Run `work` for a caller; the work ends if the caller or the owner cancels it.
+
+        Raises ClientClosed if the owner ended the work: the caller was not cancelled, and must not see a
+        CancelledError."""
         task = self.start(work, name)
         try:
             return await task
@@ -56,7 +58,7 @@ class TaskOwner:
             raise
 
     async def close(self, grace_s: float = 0.0) -> None:
-        """Wait up to `grace_s` seconds for what runs, then cancel the rest and wait until it is gone."""
+        """Wait up to `grace_s` seconds for the running tasks, then cancel the rest and wait until all have ended."""
         self._closed = True
         try:
             if self._tasks and grace_s > 0:

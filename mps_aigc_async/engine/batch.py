@@ -12,7 +12,8 @@ from ..jobs.chains import Pipelines
 from ..ledger import JobRecord
 from ..model.errors import DamagedRow, InvalidRequest, LedgerError
 from ..model.outcomes import Outcome
-from ..model.requests import REQUEST_ID, Request, Step, parse
+from ..model.parsing import parse
+from ..model.requests import REQUEST_ID, Request, Step
 from ..model.unexpected import as_aigc_error
 from ..network.folders import Folder, absolute, prepare_folder
 from ..policy.retries import stops_a_batch

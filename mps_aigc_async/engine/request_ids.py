@@ -5,7 +5,8 @@ from bisect import bisect_left
 from collections import defaultdict
 from typing import Final
 
-from ..model.requests import Request, digest
+from ..model.contents import digest
+from ..model.requests import Request
 
 SHELVES: Final = 1024
 """A number put on its shelf moves those behind it: of a million numbers, a thousandth are on one shelf."""

@@ -29,19 +29,19 @@ class Announcer:
         return {"at": self._wall(), "job_id": job.job_id, "kind": job.kind}
 
     def tell_planned(self, job: JobRecord) -> None:
-        if self._listeners.heard:
+        if self._listeners.has_listeners:
             self._listeners.emit(events.Planned(**self._common(job)))
 
     def tell_paced(self, job: JobRecord) -> None:
-        if self._listeners.heard:
+        if self._listeners.has_listeners:
             self._listeners.emit(events.Paced(**self._common(job)))
 
     def tell_submitted(self, job: JobRecord) -> None:
-        if self._listeners.heard:
+        if self._listeners.has_listeners:
             self._listeners.emit(events.Submitted(**self._common(job), task_id=job.task_id or ""))
 
     def tell_polled(self, job: JobRecord, status: TaskStatus) -> None:
-        if self._listeners.heard:
+        if self._listeners.has_listeners:
             task_id, word = job.task_id or "", status.word
             self._listeners.emit(
                 events.Polled(**self._common(job), task_id=task_id, status=word, progress=status.progress)
@@ -49,23 +49,23 @@ class Announcer:
 
     def tell_retry(self, job: JobRecord, error: AigcError, delay_s: float) -> None:
         """A create, a fetch, or a whole job is tried again after `delay_s` seconds."""
-        if self._listeners.heard:
+        if self._listeners.has_listeners:
             self._listeners.emit(events.Retried(**self._common(job), error=error, delay_s=delay_s))
             if isinstance(error, Throttled):
                 self._listeners.emit(events.Throttled(**self._common(job), action=error.action or ""))
 
     def tell_done(self, job: JobRecord) -> None:
-        if self._listeners.heard:
+        if self._listeners.has_listeners:
             self._listeners.emit(events.Done(**self._common(job), task_id=job.task_id or ""))
 
     def tell_saved(self, job: JobRecord) -> None:
-        if self._listeners.heard:
+        if self._listeners.has_listeners:
             self._listeners.emit(events.Saved(**self._common(job), task_id=job.task_id or "", files=job.files))
 
     def tell_failed(self, job: JobRecord, error: AigcError) -> None:
-        if self._listeners.heard:
+        if self._listeners.has_listeners:
             self._listeners.emit(events.Failed(**self._common(job), error=error))
 
     def tell_unknown(self, job: JobRecord, error: AigcError) -> None:
-        if self._listeners.heard:
+        if self._listeners.has_listeners:
             self._listeners.emit(events.Unknown(**self._common(job), error=error))

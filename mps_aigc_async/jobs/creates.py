@@ -14,6 +14,7 @@ from math import inf
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord
 from ..limits import PROBE_S, SendTime, Slot
+from ..model.contents import beyond
 from ..model.errors import (
     AigcError,
     CreateOutcomeUnknown,
@@ -24,7 +25,7 @@ from ..model.errors import (
     TransportError,
     to_record,
 )
-from ..model.requests import Step, beyond
+from ..model.requests import Step
 from ..model.states import Ending, JobState
 from ..network.calls import Failure
 from ..network.clock import Mark

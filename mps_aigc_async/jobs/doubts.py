@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..ledger import JobRecord
+from ..model.contents import beyond
 from ..model.errors import InvalidRequest, LedgerError
-from ..model.requests import Step, beyond, step_of
+from ..model.parsing import step_of
+from ..model.requests import Step
 from ..model.states import Kind
 
 _log: Final = logging.getLogger("mps_aigc_async")

@@ -11,8 +11,9 @@ from typing import Final
 
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord
+from ..model.contents import content
 from ..model.errors import InvalidRequest
-from ..model.requests import Step, content
+from ..model.requests import Step
 from ..model.states import JobState, Kind
 from ..wire.dialect import FILES_AT_ONCE
 from .acceptance import Acceptance

@@ -57,7 +57,7 @@ class Defaults:
                 return self.audio
 
     def apply(self, request: Step) -> Step:
-        """The request with what it leaves open filled in; one that names its own model takes nothing.
+        """Fill in the fields that the request leaves open; a request that names its own model takes no defaults.
 
         >>> from mps_aigc_async.model.requests import VideoRequest
         >>> Defaults(video=VideoDefaults(model_name="Kling", duration=5)).apply(VideoRequest(prompt="x")).duration
@@ -74,14 +74,14 @@ class Defaults:
         return request.model_copy(update=missing)
 
     def complete(self, request: Request) -> Request:
-        """The request, or all steps of it, with what they leave open filled in."""
+        """Apply the defaults to the request, or to each step of a chain."""
         steps = steps_of(request)
         if steps == (request,):
             return self.apply(steps[0])
         return request.model_copy(update={step.kind.value: self.apply(step) for step in steps})
 
     def check(self, request: Request) -> None:
-        """Refuse what cannot be served as configured. Raises InvalidRequest."""
+        """Refuse a request that the config disables or that no model can serve. Raises InvalidRequest."""
         check(request)
         for step in steps_of(request):
             if not self.of(step.kind).enabled:

@@ -6,27 +6,27 @@
     ├── ServiceError            the service answered with an error: .code, .message
     │   ├── Throttled           RequestLimitExceeded: over the calls per second
     │   ├── TooManyTasks        over the tasks running at once, of the account or of one model
-    │   ├── AccountError        signature, key, arrears, bucket, not authorised: no other create will fare better
+    │   ├── AccountError        signature, key, arrears, bucket, not authorised: every other create would fail too
     │   │   └── Redirected      the service's address leads to another one (also a ConfigError)
     │   ├── ContentViolation    the prompt or an input was blocked by review
     │   │   └── TaskBlocked     by the review of a task that the service had accepted (also a TaskFailed)
     │   └── TaskNotFound        no such task (or one too old)
     ├── TransportError          no usable answer: connection, timeout, an answer that is not the service's
     │   ├── Unreachable         no connection until somebody corrects the address, the certificate or the proxy
-    │   └── NoTaskId            a create was answered, and no TaskId could be read: it may be accepted (and billed)
-    ├── CreateOutcomeUnknown    a create was sent and no answer told whether it was accepted (and billed)
+    │   └── NoTaskId            a create was answered without a readable TaskId: it may have been accepted (and billed)
+    ├── CreateOutcomeUnknown    a create was sent, and no reply told whether it was accepted (and billed)
     ├── JobDropped              the user gave up a job whose create was never answered
     ├── TaskFailed              the service accepted the task and failed it
-    ├── TaskTimeout             our waiting ended, the task's life did not (also a TimeoutError)
-    ├── ResultExpired           a result's URL has ended (12 hours; on VOD 7 days), or is too near its end to be used
+    ├── TaskTimeout             the client stopped waiting; the task goes on at the service (also a TimeoutError)
+    ├── ResultExpired           a result's URL has expired (12 hours; on VOD 7 days), or will too soon to be used
     ├── DownloadError           a result could not be fetched or written
-    ├── LedgerError             the ledger cannot be used or does not fit
-    │   └── DamagedRow          one job's row in it cannot be used; the other jobs can
-    ├── ClientError             the client cannot be used from here: another loop, thread or process than its own
+    ├── LedgerError             the ledger cannot be used, or belongs to something else
+    │   └── DamagedRow          a single job's row cannot be used; the other jobs can
+    ├── ClientError             the client was called outside its own loop, thread or process
     │   └── ClientClosed        the client was closed, or never opened
     └── UnexpectedError         a fault of this package or of a library it uses
 
-Each carries what it knows of `job_id`, `task_id`, `request_id` and `action`, so that one can go on from its text.
+Each error carries `job_id`, `task_id`, `request_id` and `action` as far as they are known, and shows them in its text.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,16 +39,16 @@ if TYPE_CHECKING:
     from .results import Partial
 
 
-MOST_SAID: Final = 300
-"""Most characters of the service's message in an error's text; `last_message` has all of it."""
+MAX_STATUS_CHARACTERS: Final = 300
+"""Most characters of a status message in an error's text; `last_message` has all of them."""
 
-MOST_READ: Final = 100_000
-"""Most characters of any message. An answer may have ten mebibytes of text, and looking at each of its characters would
-stop the loop, and with it the polls of all tasks, for seconds."""
+MAX_MESSAGE_CHARACTERS: Final = 100_000
+"""Most characters of any message. An answer may have 10 MiB of text; a look at each character would stop the loop, and
+with the loop the polls of all tasks, for seconds."""
 
 
 class AigcError(Exception):
-    """The root. `ending` says how the exchange behind it ended, where there was one."""
+    """The root of all errors. `ending` says how the exchange behind the error ended, if there was an exchange."""
 
     ending: Ending | None = None
 
@@ -61,9 +61,8 @@ class AigcError(Exception):
         request_id: str | None = None,
         action: str | None = None,
     ) -> None:
-        message = visible(
-            message[:MOST_READ]
-        )  # file names, ids and pydantic's words are in it, and loggers print it as it is
+        # Loggers print a message unchanged, and file names, ids and pydantic's words are in it.
+        message = visible(message[:MAX_MESSAGE_CHARACTERS])
         super().__init__(message)
         self.message = message
         self.job_id = job_id
@@ -71,24 +70,24 @@ class AigcError(Exception):
         self.request_id = request_id
         self.action = action
         self.partial: Partial | None = None
-        """What a failed chain did produce: its paid image, its paid video, or both."""
+        """The results that a failed chain did produce: its paid image, its paid video, or both."""
 
     def with_context(self, *, job_id: str | None = None, task_id: str | None = None, action: str | None = None) -> Self:
-        """Fill in what a higher floor knows and the raising one did not."""
+        """Add the ids that a caller knows, where the error has none yet."""
         self.job_id = self.job_id or job_id
         self.task_id = self.task_id or task_id
         self.action = self.action or action
         return self
 
     def __reduce__(self) -> tuple[Callable[..., "AigcError"], tuple[object, ...], dict[str, object]]:
-        """Pickle and copy the error with all of its fields, whatever its constructor takes."""
+        """Pickle and copy the error with all of its fields, past its constructor."""
         return _restore, (type(self), self.args), self.__dict__
 
     @property
     def ids(self) -> dict[str, str]:
-        """The identifiers known, by name."""
-        known = {"job": self.job_id, "action": self.action, "task": self.task_id, "request": self.request_id}
-        return {name: value for name, value in known.items() if value}
+        """The error's ids by name, without those that are not known."""
+        ids = {"job": self.job_id, "action": self.action, "task": self.task_id, "request": self.request_id}
+        return {name: value for name, value in ids.items() if value}
 
     def __str__(self) -> str:
         ids = ", ".join(f"{name} {visible_line(value)}" for name, value in self.ids.items())
@@ -96,7 +95,7 @@ class AigcError(Exception):
 
     @property
     def reason(self) -> str:
-        """The text without the ids that tell this error from others of its sort."""
+        """The text without ids: the same for every job that fails in the same way."""
         return self.message
 
 
@@ -107,17 +106,17 @@ def _restore(cls: type[AigcError], args: tuple[object, ...]) -> AigcError:
 
 
 class ConfigError(AigcError):
-    """The config file, the environment or an argument is not usable; the message names the key and the fix."""
+    """The config file, the environment or an argument cannot be used; the message names the key and the fix."""
 
 
 class FieldFault(NamedTuple):
-    """One field of a request that cannot be served as written."""
+    """A field of a request that cannot be served as written."""
 
     where: str
     """The field's path from the request, as `video.duration` or `images.0.url`; empty for the request as a whole."""
     why: str
-    """The reason, as `Input should be greater than or equal to 1`. One that begins with `is` has the field as its
-    subject: `is empty`."""
+    """The reason, as `Input should be greater than or equal to 1`. A reason that begins with `is` takes the field as
+    its subject: `is empty`."""
 
     def __str__(self) -> str:
         separator = " " if self.why.startswith("is ") else ": "
@@ -128,11 +127,11 @@ class InvalidRequest(AigcError, ValueError):
     """A request that cannot be served as written. Raised before anything is sent."""
 
     faults: tuple[FieldFault, ...] = ()
-    """Every field at fault; empty where the request's fields are not the reason."""
+    """Every field at fault; empty if no field is the reason."""
 
     @classmethod
     def of_fields(cls, subject: str, faults: Sequence[FieldFault]) -> Self:
-        """The error for these fields of a request, whose class `subject` names; an empty one names none."""
+        """Return the error for fields of a request; its text begins with `subject`, the request's class, if any."""
         error = cls((f"{subject}: " if subject else "") + "; ".join(str(fault) for fault in faults))
         error.faults = tuple(faults)
         return error
@@ -151,11 +150,11 @@ class InvalidRequest(AigcError, ValueError):
 class ServiceError(AigcError):
     """The service processed the call and answered with an error code.
 
-    `code` is stable and documented; `message` is for people and may change (never parse it).
+    `code` is stable and documented; `message` is for people and may change: never parse it.
     """
 
     retry_after_s: float | None = None
-    """Seconds after which the service asks to try again, where it says so."""
+    """Seconds after which the service asks for a retry; None if its answer names none."""
 
     def __init__(
         self, code: str, message: str, *, ending: Ending = Ending.REFUSED, request_id: str | None = None
@@ -170,7 +169,7 @@ class ServiceError(AigcError):
 
 
 class Throttled(ServiceError):
-    """Over the documented calls per second; refused, not accepted."""
+    """The call was over the documented calls per second; the service refused it."""
 
     def __init__(
         self,
@@ -186,12 +185,14 @@ class Throttled(ServiceError):
 
 
 class TooManyTasks(ServiceError):
-    """Over the service's own, unpublished cap on tasks running at once, of the account or of one model; refused, not
-    accepted. The code is LimitExceeded.CreateTask, or RequestLimitExceeded where that is not about the rate."""
+    """The create was over the service's own, unpublished cap on tasks running at once; the service refused it.
+
+    The cap is the account's or a single model's. The code is LimitExceeded.CreateTask, or RequestLimitExceeded where
+    that code is not about the rate."""
 
 
 class AccountError(ServiceError):
-    """The account as a whole was refused: its keys, clock, payment, authorisation, or the bucket for its results."""
+    """The service refused the account as a whole: its keys, clock, payment, authorisation, or bucket for results."""
 
 
 class Redirected(AccountError, ConfigError):
@@ -203,7 +204,7 @@ class Redirected(AccountError, ConfigError):
 
 
 class ContentViolation(ServiceError):
-    """Blocked by content review: change the prompt or the input; only this job is affected."""
+    """Content review blocked the request: change the prompt or the input; only this job is affected."""
 
 
 class TaskNotFound(ServiceError):
@@ -211,7 +212,7 @@ class TaskNotFound(ServiceError):
 
 
 class TransportError(AigcError):
-    """No usable answer. `ending` tells whether the request can have reached the service."""
+    """The call got no usable answer. `ending` says whether the request can have reached the service."""
 
     def __init__(self, message: str, *, ending: Ending, action: str | None = None) -> None:
         super().__init__(message, action=action)
@@ -219,57 +220,61 @@ class TransportError(AigcError):
 
 
 class Unreachable(TransportError):
-    """No connection to the service, and none until somebody corrects the cause that the message names: the address, a
-    certificate, this machine's clock, the proxy. Nothing was sent, and nothing is repeated."""
+    """The service cannot be reached until somebody corrects the cause that the message names.
+
+    Causes: the address, a certificate, this machine's clock, the proxy. Nothing was sent, and nothing is retried."""
 
 
 class NoTaskId(TransportError):
-    """A create was answered with HTTP 2xx, and its answer has no readable TaskId. The service processed it, so that
-    nothing is sent again for it, with a session or without."""
+    """The service answered a create with HTTP 2xx and no readable TaskId.
+
+    The service processed that create, so the client never sends it again, with a session or without."""
 
 
 class CreateOutcomeUnknown(AigcError):
-    """A create was sent and nothing told whether it was accepted, or as which task. It is never sent again by itself,
-    unless the service is known to refuse a second create of one session: VOD, and a relay that the config trusts
-    (`relay.sessions`) or that has refused one."""
+    """No reply to a create: it may or may not have been accepted. Or it was accepted, and its TaskId is not known.
+
+    The client does not send such a create again without the user's decision. The exception is a service that is known
+    to refuse a second create of the same session: VOD, and a relay that the config trusts (`relay.sessions`) or that
+    has refused a second create."""
 
     ending = Ending.UNKNOWN
     accepted = False
-    """Whether it is known to have been accepted: its task is there, and its TaskId is not known."""
+    """Whether the create was accepted for certain: its task exists, and only its TaskId is not known."""
     repeatable = True
-    """Whether it may be sent again with its session, where the service refuses a second one. False after an answer
-    without a TaskId, and for a session that may be another application's (VOD's SubAppId)."""
+    """Whether the create may be sent again with its session, where the service refuses a second create. False after an
+    answer without a TaskId, and for a session that may be another application's (VOD's SubAppId)."""
 
     def as_accepted(self) -> Self:
-        """It is known to have been accepted, so that it is not sent again, session or none."""
+        """Mark the create as accepted for certain: the client never sends it again, even with a session."""
         self.accepted, self.repeatable, self.ending = True, False, Ending.ACCEPTED_BEFORE
         return self
 
     def as_not_repeatable(self) -> Self:
-        """It may have been accepted, and a second create would not be refused for certain."""
+        """Mark the create as one to send no more: the service might accept a second create as well."""
         self.repeatable = False
         return self
 
 
 class JobDropped(AigcError):
-    """The user settled a create of unknown outcome by giving the job up."""
+    """The user dropped a job with an unknown outcome."""
 
 
 class TaskFailed(AigcError):
     """The service accepted the task and then failed it; the message is the service's own.
 
-    `code` is the service's code of the fault, as `RequestLimitExceeded` or `ModelGenerateFailed`; empty where it gives
-    none (MPS).
+    `code` is the service's code of the fault, as `RequestLimitExceeded` or `ModelGenerateFailed`; empty if the service
+    gives none (MPS).
     """
 
     urls: tuple[str, ...] = ()
-    """The URLs of results that the failed task left, if its answer told; the ledger keeps them."""
+    """The URLs of results that the failed task left, if the answer had any; the ledger stores them."""
     file_ids: tuple[str, ...] = ()
     """VOD's ids of such results."""
 
     may_have_result = False
-    """Whether the service called the task done, with a reason and without a result: one may still come, so that
-    `retry_failed` asks about the task once more before it creates another."""
+    """Whether the service called the task done, with a reason and without a result. A result may still come, so
+    `retry_failed` polls the task again before it creates another."""
 
     def __init__(
         self,
@@ -285,7 +290,7 @@ class TaskFailed(AigcError):
         self.code = code
 
     def as_without_result(self) -> Self:
-        """The service called the task done, and no result has come."""
+        """Mark the task as done at the service without a result."""
         self.may_have_result = True
         return self
 
@@ -295,7 +300,7 @@ class TaskBlocked(ContentViolation, TaskFailed):
 
 
 class TaskTimeout(AigcError, TimeoutError):
-    """Our waiting ended; the task goes on at the service and can be waited for again by its TaskId."""
+    """The client stopped waiting. The task goes on at the service; wait for it again by its TaskId."""
 
     last_status = ""
     """The task's latest status word, if a poll was answered."""
@@ -305,31 +310,32 @@ class TaskTimeout(AigcError, TimeoutError):
     def after(self, status: str, message: str) -> Self:
         """Add the status and message of the latest poll, also to the text."""
         self.last_status, self.last_message = status, message
-        said = visible_line(message)[:MOST_SAID]
-        if status or said:
-            self.message += f" (the service's latest status: {' '.join(filter(None, (status, said and repr(said))))})"
+        line = visible_line(message)[:MAX_STATUS_CHARACTERS]
+        if status or line:
+            self.message += f" (the service's latest status: {' '.join(filter(None, (status, line and repr(line))))})"
         return self
 
 
 class ResultExpired(AigcError):
-    """A result's URL is past its life, or too near its end to be handed on."""
+    """A result's URL has expired, or will expire too soon to be an input of the next task."""
 
 
 class DownloadError(AigcError):
-    """A result could not be fetched or written. It stays at its URL until it expires."""
+    """A result could not be fetched or written. The result stays at its URL until the URL expires."""
 
     refused = False
-    """Whether every missing result was refused: by its URL's server (403, 404, 410 …), or by VOD, which tells no URL of
-    its file."""
+    """Whether every missing result was refused: by its URL's server (403, 404, 410 …), or by VOD, which has no URL for
+    the file."""
 
 
 class LedgerError(AigcError):
-    """The ledger cannot be opened, written, or belongs to something else; nothing was overwritten."""
+    """The ledger cannot be opened or written, or belongs to something else; nothing was overwritten."""
 
 
 class DamagedRow(LedgerError):
-    """One job's row in the ledger cannot be used: it is unreadable, or contradicts itself or another row. Only this job
-    is affected, and nothing was sent for it."""
+    """A job's row in the ledger cannot be used: the row is unreadable, or contradicts itself or another row.
+
+    Only this job is affected, and nothing was sent for it."""
 
     REMEDY: Final = (
         "the other jobs are not affected; restore the ledger from a backup, or close every client and correct the row "
@@ -338,8 +344,7 @@ class DamagedRow(LedgerError):
 
 
 class ClientError(AigcError):
-    """The client cannot be used from here: it belongs to the event loop and process it was opened in. Raised before
-    anything is sent."""
+    """The client was called outside the loop, thread or process that opened it. Raised before anything is sent."""
 
 
 class ClientClosed(ClientError):
@@ -370,7 +375,7 @@ TRANSPORT: Final[dict[str, type[TransportError]]] = {
 
 
 def to_record(error: AigcError) -> dict[str, str]:
-    """What the ledger keeps of an error: its class, texts and ids (no traceback, no cause, no secret)."""
+    """Write an error for the ledger: its class, texts and ids (no traceback, no cause, no secret)."""
     record = {"type": type(error).__name__, "message": error.message}
     if isinstance(error, ServiceError | TaskFailed) and error.code:
         record["code"] = error.code
@@ -391,7 +396,7 @@ def to_record(error: AigcError) -> dict[str, str]:
 
 
 def from_record(record: dict[str, str], *, job_id: str, task_id: str | None) -> AigcError:
-    """The error as it was; a class this version does not know becomes a plain AigcError."""
+    """Read an error from the ledger; a class that this version does not know becomes a plain AigcError."""
     name, message, request_id = record.get("type", ""), record.get("message", ""), record.get("request_id")
     ending = Ending.__members__.get(record.get("ending", ""), Ending.REFUSED)
     error: AigcError

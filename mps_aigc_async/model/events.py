@@ -1,4 +1,4 @@
-"""What happened, as frozen values, for whoever listens: progress bars, logs, metrics."""
+"""Events of jobs, as frozen values for listeners: progress bars, logs, metrics."""
 
 import logging
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _log: Final = logging.getLogger("mps_aigc_async")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that happened to one job, at `at` (Unix seconds)."""
+    """An event of a single job, at `at` (Unix seconds)."""
 
     at: float
     job_id: str
@@ -34,29 +34,31 @@ class Paced(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted(Event):
-    """Accepted by the service."""
+    """The service accepted the task."""
 
     task_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polled(Event):
-    """One poll answered."""
+    """The service answered a poll of the task."""
 
     task_id: str
     status: str
     """The service's own word."""
     progress: int | None = None
-    """Per cent, where the service tells (VOD, the relay)."""
+    """Per cent, if the service reports progress (VOD, the relay)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried(Event):
-    """A create will be sent again, or a result fetched again, after `delay_s` seconds. A create that waits for a place
-    at the service goes when one of ours has ended; one of all those that wait is tried after that time.
+    """The client retries a create or a download after `delay_s` seconds.
 
-    With a TaskFailed as its error, the model had no room for the task that the error names: it made nothing, and the
-    job gets another."""
+    A create that waits for a free place at the service is sent when a task of this client has ended. After `delay_s`
+    seconds, a single one of all waiting creates is sent as a trial.
+
+    If the error is a TaskFailed, the model had no room for the task that the error names: that task made nothing, and
+    the job gets another task."""
 
     error: AigcError
     delay_s: float
@@ -64,7 +66,7 @@ class Retried(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throttled(Event):
-    """The service refused a call for its rate although the pace was kept: the pace slows down."""
+    """The service refused a call for its rate although the client kept its pace: the pace slows down."""
 
     action: str
 
@@ -93,7 +95,7 @@ class Failed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown(Event):
-    """The create's outcome is not known; the user settles it."""
+    """The create may or may not have been accepted; the user settles the job."""
 
     error: AigcError
 
@@ -102,10 +104,10 @@ Callback = Callable[[Event], None]
 
 
 class Events:
-    """Hands each event to every listener. A listener that raises is logged and changes nothing.
+    """Sends each event to every listener. A listener's exception is logged and changes nothing.
 
-    `interrupt` takes the KeyboardInterrupt or SystemExit that a listener raises: it is meant for the program, and not
-    for the job whose event the listener was told of.
+    `interrupt` takes the KeyboardInterrupt or SystemExit that a listener raises: such an exception is meant for the
+    program, not for the job of the event.
     """
 
     __slots__ = ("_callbacks", "_interrupt", "_numbers")
@@ -116,11 +118,13 @@ class Events:
         self._numbers = count()
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
-        """Listen from now on; the function returned ends it. Raises TypeError for a callback that cannot be called, and
-        for a coroutine function: nobody would await what it returns."""
+        """Call the callback for each event from now on; the returned function ends that.
+
+        Raises TypeError for a callback that cannot be called, and for a coroutine function: no code would await its
+        coroutine."""
         if not callable(callback):
             raise TypeError(f"an event callback must be a function, not {type(callback).__name__}")
-        if iscoroutinefunction(callback) or iscoroutinefunction(getattr(callback, "__call__", None)):  # noqa: B004 — of an object: whether its call is one
+        if iscoroutinefunction(callback) or iscoroutinefunction(getattr(callback, "__call__", None)):  # noqa: B004 — an object's `__call__` may be one
             raise TypeError(
                 "an event callback must be a plain function, not a coroutine function: start a task from it, or put "
                 "the event into an asyncio.Queue"
@@ -134,7 +138,7 @@ class Events:
         return unsubscribe
 
     @property
-    def heard(self) -> bool:
+    def has_listeners(self) -> bool:
         """Whether anyone listens: lets hot paths skip building an event."""
         return bool(self._callbacks)
 

@@ -1,4 +1,4 @@
-"""Records of the log on one line each, steering no terminal: many a handler prints them on one."""
+"""Log records that take one line each and steer no terminal, since many handlers print to a terminal."""
 
 import logging
 from typing import Final
@@ -16,9 +16,9 @@ class Lines(str):
 
 
 def make_plain(record: logging.LogRecord) -> bool:
-    """Replace what steers a terminal in a record's arguments: ids, paths and errors hold text from outside.
+    """Replace the characters that steer a terminal in a record's arguments: ids, paths and errors hold foreign text.
 
-    A filter that passes every record. Numbers stay as they are, for the template's formats.
+    A logging filter that passes every record. Numbers stay numbers, for the template's formats.
     """
     if isinstance(record.args, tuple):
         record.args = tuple(_plain(arg) for arg in record.args)

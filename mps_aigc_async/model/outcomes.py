@@ -1,4 +1,4 @@
-"""How one request of a batch ended."""
+"""The outcome of a batch's request."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -11,15 +11,15 @@ RequestT = TypeVar("RequestT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome(Generic[RequestT]):
-    """How one request of a batch ended."""
+    """The way in which a single request of a batch ended."""
 
     job_id: str
-    """The request's id: its own, or the one derived from its content. Of `save_unsaved`: the job's id."""
+    """The request's id: the user's, or else derived from the content. In `save_unsaved`'s outcomes: the job's id."""
     request: RequestT
     result: Result | None = None
     error: AigcError | None = None
     partial: Partial | None = None
-    """What a failed chain did produce before its last step: its paid image, its paid video, or both (as an
+    """The results that a failed chain did produce before its last step: its paid image, its paid video, or both (as an
     ImageToVideoResult without audio)."""
 
     @property

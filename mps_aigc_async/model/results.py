@@ -1,4 +1,4 @@
-"""What comes back: frozen values."""
+"""Results of tasks and chains: frozen values."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,10 +10,11 @@ from .states import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """A task's use and output, as the service counts them for its bill (VOD's videos). None is not told."""
+    """A task's use and output, as the service counts them for its bill (VOD's videos). A field is None if the service
+    does not report it."""
 
     output_seconds: float | None = None
-    """Seconds of the video that was made: told for every model."""
+    """Seconds of the finished video; VOD reports them for every model."""
     input_seconds: float | None = None
     total_seconds: float | None = None
     input_images: float | None = None
@@ -23,33 +24,36 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """What every finished task has."""
+    """The fields of every finished task's result."""
 
     kind: ClassVar[Kind]
     task_id: str
     request_id: str
-    """The RequestId of the answer that said DONE: what the service's support asks for."""
+    """The RequestId of the answer that said DONE; the service's support asks for it."""
     urls: tuple[str, ...]
-    """Empty where VOD keeps the results and tells their ids alone: see `file_ids`."""
+    """Empty if VOD stores the results and gives only their ids: see `file_ids`."""
     expires_at: datetime | None
-    """When the results can no longer be fetched (UTC), never later than the truth. None if they never expire
-    (`never_expires`), and for a task that was attached to when it had ended already: nobody here knows when."""
+    """When the URLs expire (UTC), never later than the truth.
+
+    None if the results never expire (`never_expires`), and for a task that had ended before it was attached: its end
+    is not known."""
     never_expires: bool = False
-    """Whether they are kept without an end: on VOD by `VodOptions(storage_mode="Permanent")`, on MPS in a bucket of
+    """Whether the results are stored for good: on VOD by `VodOptions(storage_mode="Permanent")`, on MPS in a bucket of
     your own."""
     file_ids: tuple[str, ...] = ()
-    """VOD's ids of the results, where they are kept there (`VodOptions(storage_mode="Permanent")`)."""
+    """VOD's ids of the results, if VOD stores them (`VodOptions(storage_mode="Permanent")`)."""
     bare_file_ids: tuple[str, ...] = ()
-    """The part of `file_ids` whose results have no URL. Saving asks VOD for one."""
+    """The part of `file_ids` whose results have no URL. Saving asks VOD for their URLs."""
     files: tuple[Path, ...] = ()
-    """The saved results in the URLs' order, then those of `bare_file_ids`; empty without `save_to`. If some could not
-    be saved, only the saved ones: see `is_saved`."""
+    """The saved files in the URLs' order, then those of `bare_file_ids`; empty without `save_to`.
+
+    If some results could not be saved, their files are missing here: see `is_saved`."""
     usage: Usage | None = None
-    """The service's count for its bill, if it tells (VOD's videos)."""
+    """The service's count for its bill, if the service reports it (VOD's videos)."""
     begun_at: datetime | None = None
-    """When the service began to work on the task (UTC), where it tells (VOD)."""
+    """When the service began to work on the task (UTC), if the service reports it (VOD)."""
     finished_at: datetime | None = None
-    """When the task ended at the service (UTC), where it tells (VOD)."""
+    """When the task ended at the service (UTC), if the service reports it (VOD)."""
 
     @property
     def is_saved(self) -> bool:
@@ -59,29 +63,29 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageResult(TaskResult):
-    """One image task's images. Can be handed to `VideoRequest(first_frame=…)` as it is."""
+    """The images of an image task. `VideoRequest(first_frame=…)` takes this result."""
 
     kind = Kind.IMAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoResult(TaskResult):
-    """One video task's video. Can be handed to `AudioRequest(videos=…)` as it is."""
+    """The video of a video task. `AudioRequest(videos=…)` takes this result."""
 
     kind = Kind.VIDEO
     resolution: str | None = None
-    """As the service writes it: `1920x1088` or `1080*720`, both occur in its documents."""
+    """In the service's own form: `1920x1088` or `1080*720`; both occur in its documents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioResult(TaskResult):
-    """One audio task's audios: `urls` are theirs."""
+    """The audios of an audio task, at `urls`."""
 
     kind = Kind.AUDIO
     duration: float | None = None
-    """Seconds, of the first; None if the service did not tell."""
+    """Seconds of the first audio; None if the service does not report them."""
     videos: tuple[str, ...] = ()
-    """URLs of the given video with the sound on it, where the model makes one. Their files stand last in `files`."""
+    """URLs of the input video with the new sound, if the model makes one. Their files stand last in `files`."""
 
     @property
     def is_saved(self) -> bool:
@@ -91,7 +95,7 @@ class AudioResult(TaskResult):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageToVideoResult:
-    """A chain's results: the image, the video that begins with it, and its sound if one was asked for."""
+    """A chain's results: the image, the video that begins with it, and the video's sound if the request has `audio`."""
 
     image: ImageResult
     video: VideoResult
@@ -107,16 +111,16 @@ class VideoToAudioResult:
 
 
 StepResult = ImageResult | VideoResult | AudioResult
-"""What one task made, by itself or as a step of a chain."""
+"""The result of a single task, by itself or as a step of a chain."""
 
 Result = StepResult | ImageToVideoResult | VideoToAudioResult
 
 Partial = ImageResult | VideoResult | ImageToVideoResult
-"""What a failed chain did produce: its image, its video, or both."""
+"""The results that a failed chain did produce: its image, its video, or both."""
 
 
 def steps_made(result: Result | None) -> tuple[StepResult, ...]:
-    """A result's steps, in the order of making."""
+    """Return the results of single tasks, in the order of making: the result itself, or a chain's."""
     match result:
         case None:
             return ()

@@ -1,4 +1,7 @@
-"""What a user can decide of a job whose create was sent and never answered. Nothing but the user's word decides it."""
+"""The user's decisions about a job with an unknown outcome: its create was sent and never answered.
+
+The client never takes such a decision by itself.
+"""
 
 from dataclasses import dataclass
 
@@ -7,13 +10,15 @@ from .task_ids import require_task_id
 
 @dataclass(frozen=True, slots=True)
 class CreateAgain:
-    """It was not accepted: the next run creates it. If it was accepted all the same, it is paid for twice, unless the
-    service refuses a second create of its session, which it keeps (VOD, some relays)."""
+    """The create was not accepted: the next run creates the job again.
+
+    If the first create was accepted all the same, the job is paid for twice. The exception is a service that refuses a
+    second create of one session (VOD, some relays), since the job keeps its session."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attach:
-    """It was accepted, as this task (found in the console's task list): the next run polls and saves it.
+    """The create was accepted as this task (see the console's task list): the next run polls and saves it.
 
     Raises InvalidRequest for a text that can be no TaskId."""
 
@@ -25,7 +30,7 @@ class Attach:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Give the job up: it has failed."""
+    """Give the job up: the job has failed."""
 
 
 Settlement = CreateAgain | Attach | Drop

@@ -1,19 +1,19 @@
-"""The words for where things stand, and the one table that says which moves a job may make.
+"""The states of jobs and tasks, and the table of moves that a job may make.
 
     planned → intent → submitted → done → saved
-                     ↘ unknown          (also: failed; by the user's word both go back into this row)
+                     ↘ unknown          (also: failed; the user can move both back into this row)
 
-A task that the model refused for want of room, and of which the answer shows that nothing was made, is *planned* again.
+A job is *planned* again if the model failed its task for want of room and the answer shows that the task made nothing.
 
-A *job* is one task's life here; a *task* is the service's side of it. The service's own words (WAIT, RUN, DONE, FAIL)
-are mapped to `TaskState` in the dialect and go no further.
+A *job* is one task's life here; a *task* is the service's side. The dialect maps the service's own words (WAIT, RUN,
+DONE, FAIL) to `TaskState`; no other module sees those words.
 """
 
 from enum import Enum, StrEnum
 
 
 class Kind(StrEnum):
-    """What a task makes, in the order of a chain's steps. Limits on tasks running at once count per kind."""
+    """The medium that a task makes, in the order of a chain's steps. Limits on tasks running at once count per kind."""
 
     IMAGE = "image"
     VIDEO = "video"
@@ -21,46 +21,47 @@ class Kind(StrEnum):
 
 
 class JobState(StrEnum):
-    """One job's state as the ledger keeps it."""
+    """A job's state in the ledger."""
 
     PLANNED = "planned"
-    """Known here; nothing was sent, nothing can have been billed."""
+    """In the ledger; nothing was sent, nothing can have been billed."""
     INTENT = "intent"
-    """On disk that a create is about to be sent. Found again after a crash it means *unknown*."""
+    """The ledger has on disk that a create is about to be sent. After a crash, an intent means *unknown*."""
     SUBMITTED = "submitted"
-    """Accepted: the TaskId is on disk. Billed if it succeeds; polled until it ends."""
+    """Accepted: the TaskId is on disk. Billed if the task succeeds; polled until the task ends."""
     DONE = "done"
-    """The service finished it; its URLs live until `expires_at`."""
+    """The service finished the task; its URLs live until `expires_at`."""
     SAVED = "saved"
-    """Its files are on disk here, complete."""
+    """The files are on disk here, complete."""
     FAILED = "failed"
     """Refused for good, or failed at the service. Stays so until the user asks to retry."""
     UNKNOWN = "unknown"
-    """The create was sent and no answer told whether it was accepted. Sent again by itself only with a session of which
-    the service is known to refuse a second create."""
+    """The create was sent and got no reply: it may or may not have been accepted.
+
+    Sent again without the user's decision only if the service is known to refuse a second create of the session."""
 
 
 MOVES: dict[JobState, frozenset[JobState]] = {
-    # A refused or undelivered create goes back to planned: the next attempt writes its intent anew.
+    # A refused or undelivered create goes back to planned; the next attempt writes a new intent.
     JobState.PLANNED: frozenset({JobState.INTENT, JobState.FAILED}),
     JobState.INTENT: frozenset({JobState.SUBMITTED, JobState.PLANNED, JobState.FAILED, JobState.UNKNOWN}),
-    # Planned again only when the service has ended the task with nothing made: `task_ends.is_planned_again`.
+    # Planned again only if the service has ended the task without a result: `task_ends.is_planned_again`.
     JobState.SUBMITTED: frozenset({JobState.DONE, JobState.FAILED, JobState.PLANNED}),
-    # Several results are saved one by one: those that are there are kept while another is missing still.
+    # Several results are saved singly: the ledger stores the files so far while another is still missing.
     JobState.DONE: frozenset({JobState.DONE, JobState.SAVED}),
-    # A file that was deleted may be fetched again while its URL lives: saved again, with the new paths.
+    # A deleted file may be fetched again while its URL lives: saved again, with the new paths.
     JobState.SAVED: frozenset({JobState.SAVED}),
-    # By the user's word alone: try again; a task that the service did not know is only asked about again.
+    # By the user's decision alone: retry, or, for a task that the service did not know, only poll again.
     JobState.FAILED: frozenset({JobState.PLANNED, JobState.SUBMITTED}),
-    # By the user's word alone: create again, this is its task, drop it. The exception is a create with a session, where
-    # the service is known to refuse a second one of it: that is sent again.
+    # By the user's decision alone: create again, attach a TaskId, or drop. The exception is a create with a session
+    # whose second create the service is known to refuse: the client sends that create again.
     JobState.UNKNOWN: frozenset({JobState.PLANNED, JobState.SUBMITTED, JobState.FAILED, JobState.INTENT}),
 }
-"""Every move a job may make; any other raises in `JobRecord.moved`."""
+"""Every move that a job may make. `JobRecord.moved` raises for any other move."""
 
 
 class TaskState(StrEnum):
-    """The service's side, whatever words it uses."""
+    """A task's state at the service, in our words."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -69,22 +70,22 @@ class TaskState(StrEnum):
 
 
 class TaskFault(StrEnum):
-    """The reason why an accepted task failed, if the service gives a code (VOD, and a relay that hands it on)."""
+    """The reason why an accepted task failed, if the service gives a code (VOD, and a relay that passes it on)."""
 
     CONCURRENCY = "concurrency"
     """The model took no more tasks of this account."""
     BUSY = "busy"
-    """The model took no more tasks of anybody."""
+    """The model took no more tasks of any account."""
     REVIEW = "review"
-    """The prompt, an input or the result was blocked by content review."""
+    """Content review blocked the prompt, an input or the result."""
     REQUEST = "request"
-    """A parameter or an input of the request."""
+    """A parameter or an input of the request is at fault."""
     SERVICE = "service"
-    """Anything else, and what no document lists."""
+    """Any other code, also a code that no document lists."""
 
 
 class Ending(Enum):
-    """The ways an exchange can end other than well. What follows from each is `policy.retries.CONSEQUENCES`."""
+    """The ways in which an exchange can fail. `policy.retries.CONSEQUENCES` has the consequences of each."""
 
     NEVER_DELIVERED = "never delivered"
     UNREACHABLE = "never delivered, until somebody corrects the cause"

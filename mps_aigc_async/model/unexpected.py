@@ -14,10 +14,10 @@ from .log_lines import Lines
 _log: Final = logging.getLogger("mps_aigc_async")
 
 
-def unexpected(fault: BaseException, doing: str) -> UnexpectedError:
+def unexpected_error(fault: BaseException, doing: str) -> UnexpectedError:
     """Report the fault, and return the error that stands for it.
 
-    >>> unexpected(KeyError("a secret"), "reading an answer").message
+    >>> unexpected_error(KeyError("a secret"), "reading an answer").message
     'KeyError while reading an answer: a fault of this package or of a library it uses; the traceback is in the log'
     """
     report(fault, doing)
@@ -33,12 +33,12 @@ def report(fault: BaseException, doing: str) -> None:
 
 
 def as_aigc_error(error: Exception, doing: str) -> AigcError:
-    """The error itself if it is an AigcError; else log it, and return the error that represents it."""
-    return error if isinstance(error, AigcError) else unexpected(error, doing)
+    """Return an AigcError itself; report any other error, and return the UnexpectedError that stands for it."""
+    return error if isinstance(error, AigcError) else unexpected_error(error, doing)
 
 
 def frames_of(fault: BaseException) -> Lines:
-    """The traceback as Python prints it, causes first, but with only the class of each exception."""
+    """Format the traceback as Python prints it, causes first, but with only the class of each exception."""
     return Lines("".join(_frames(fault)))
 
 

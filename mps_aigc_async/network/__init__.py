@@ -1,1 +1,1 @@
-"""What goes over the wire: one exchange, a call with its retries, a download."""
+"""The network: an exchange, a call with its retries, a result to its file."""

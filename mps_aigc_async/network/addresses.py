@@ -1,4 +1,4 @@
-"""Where a result may be fetched from: the URL as it is sent, and the hosts that a redirect may lead to.
+"""Addresses of results: the URL in the form that is sent, and the hosts that a redirect may lead to.
 
 Pure. A signature covers each byte of a URL, so nothing is quoted or unquoted again. A redirect comes from outside: a
 public host must not be able to make this machine read its own network (cloud metadata at 169.254.169.254, a router, a
@@ -21,11 +21,11 @@ _LEGACY: Final = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))
 _NAT64: Final = ip_network("64:ff9b::/96")
 """RFC 6052: an IPv4 address in its last 32 bits."""
 _COMPATIBLE: Final = ip_network("::/96")
-"""RFC 4291, deprecated: the same."""
+"""RFC 4291, deprecated: an IPv4 address in its last 32 bits."""
 _TRANSLATED: Final = ip_network("::ffff:0:0:0/96")
-"""RFC 2765: the same."""
+"""RFC 2765: an IPv4 address in its last 32 bits."""
 _LOCAL_NAT64: Final = ip_network("64:ff9b:1::/48")
-"""RFC 8215: a translation of the site's own. Python counts it as global before 3.12.4."""
+"""RFC 8215: a site's own translation. Python before 3.12.4 counts it as global."""
 
 
 MOST_LABEL: Final = 63
@@ -35,7 +35,7 @@ MOST_NAME: Final = 253
 
 
 def sendable(url: str) -> URL:
-    """The URL to send: ASCII bytes unchanged, other characters percent-encoded as UTF-8.
+    """Return the URL to send: ASCII bytes unchanged, other characters percent-encoded as UTF-8.
 
     Raises ValueError for a URL that cannot be sent; the error's text does not quote the URL.
 
@@ -60,7 +60,7 @@ def sendable(url: str) -> URL:
 
 
 def host_fault(url: URL) -> str:
-    """What is wrong with a URL's host and port, so that nothing can be there; empty if nothing is.
+    """Return the reason why no service can be at a URL's host and port; empty if there is none.
 
     >>> host_fault(URL("https://mps..example")), host_fault(URL("https://mps.example:443"))
     ('the host is no DNS name: each part between two dots has 1 to 63 characters, and the whole at most 253', '')
@@ -77,9 +77,9 @@ def host_fault(url: URL) -> str:
 
 
 def without_secrets(url: str) -> str:
-    """A setting's URL to show: without user name and password, query and fragment.
+    """Return a setting's URL for display: without user name and password, query and fragment.
 
-    A path in it may be cut as well: a password may hold a slash, and the text may be no URL at all.
+    Its path may be cut as well: a password may hold a slash, and the text may be no URL at all.
 
     >>> without_secrets("https://user:pass@r.example/1.png?sign=0123")
     'https://r.example/1.png'
@@ -88,7 +88,7 @@ def without_secrets(url: str) -> str:
 
 
 def redirect_target(url: URL, location: str) -> str:
-    """The URL that a `Location` header means, byte for byte but for blanks, which some servers write as they are.
+    """Return the URL of a `Location` header, byte for byte except for blanks, which some servers do not quote.
 
     Raises ValueError, with a text without the URL.
     """
@@ -131,7 +131,7 @@ def _is_global(address: IPv4Address | IPv6Address) -> bool:
 
 
 def _inside(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that an IPv6 one leads to."""
+    """Return the IPv4 address that an IPv6 address leads to; None for the others."""
     if address in _NAT64 or address in _COMPATIBLE or address in _TRANSLATED:
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
@@ -146,7 +146,7 @@ def _literal(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def _legacy(host: str) -> IPv4Address | None:
-    """The address of a text such as `2130706433`, `0x7f.1` or `127.1`: resolvers read these as `inet_aton` does."""
+    """Return the address of a text such as `2130706433`, `0x7f.1` or `127.1`, which resolvers read like `inet_aton`."""
     if not _LEGACY.fullmatch(host):
         return None
     try:

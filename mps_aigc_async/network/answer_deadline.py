@@ -1,4 +1,4 @@
-"""How long to wait for an answer.
+"""The deadline of an answer.
 
 A plain timer can give up an answer that has already arrived. After a stall (a blocked loop, a stopped process, a laptop
 asleep) the loop handles the expired deadline and the readable socket in one turn, and a task that is cancelled in that
@@ -14,8 +14,8 @@ from typing import Final, Self
 LATE_S: Final = 0.1
 """A timer that fires this many seconds late proves a stall: a running loop is late by a few milliseconds."""
 GRACE_S: Final = 1.0
-"""Extra seconds for an answer, once, when its deadline passed in a stall: the loop reads its sockets, and a network
-that slept with the machine delivers its packets."""
+"""Extra seconds for an answer, once, if its deadline passed in a stall: the loop reads its sockets, and a network that
+slept with the machine delivers its packets."""
 
 
 class AnswerDeadline:
@@ -28,7 +28,7 @@ class AnswerDeadline:
         self._read_s = read_s
         self._total_s = total_s
         self._loop = asyncio.get_running_loop()
-        self._heard_at = 0.0
+        self._piece_at = 0.0
         self._ends_at = inf
         self._had_grace = False
         self._timer: asyncio.TimerHandle | None = None
@@ -47,25 +47,25 @@ class AnswerDeadline:
 
     def begin(self) -> None:
         """Start counting: the first byte of the request goes out now."""
-        self._heard_at = self._loop.time()
-        self._ends_at = self._heard_at + self._total_s
+        self._piece_at = self._loop.time()
+        self._ends_at = self._piece_at + self._total_s
         self._look_at(self._due())
 
-    def heard(self) -> None:
+    def note_piece(self) -> None:
         """Note that a piece of the answer has arrived. Called for every piece, so it only stores the time."""
-        self._heard_at = self._loop.time()
+        self._piece_at = self._loop.time()
 
     def _due(self) -> float:
-        return min(self._heard_at + self._read_s, self._ends_at)
+        return min(self._piece_at + self._read_s, self._ends_at)
 
     def _look_at(self, moment: float) -> None:
         self._timer = self._loop.call_at(moment, self._look, moment)
 
-    def _look(self, planned: float) -> None:
+    def _look(self, moment: float) -> None:
         now = self._loop.time()
         if now < self._due():  # a piece has arrived since
             self._look_at(self._due())
-        elif now - planned > LATE_S and not self._had_grace:
+        elif now - moment > LATE_S and not self._had_grace:
             self._had_grace = True
             self._look_at(now + GRACE_S)
         else:

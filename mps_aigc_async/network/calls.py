@@ -21,7 +21,7 @@ from ..credentials.masking import one_line
 from ..limits import HeldBack, Limits, SendTime
 from ..model.errors import AigcError, ClientClosed, NoTaskId, Redirected, ServiceError, Throttled, TooManyTasks
 from ..model.states import Ending
-from ..model.unexpected import unexpected
+from ..model.unexpected import unexpected_error
 from ..policy.retries import CONSEQUENCES, RetryPolicy, clock_is_off, keys_are_refused, may_repeat
 from ..wire.answers import quoted
 from ..wire.dialect import Call, Created, Dialect, HttpAnswer, HttpRequest
@@ -146,7 +146,7 @@ class Calls:
         except AigcError as error:
             date = server_time(answer)
             if date is not None and clock_is_off(error):
-                self._clock.refused(signed_at, date, send_time.age_s or 0.0)
+                self._clock.hear_refusal(signed_at, date, send_time.age_s or 0.0)
             elif _is_the_services(error):
                 self._hear_time(answer, send_time)
             if isinstance(error, Redirected) and not call.reads:
@@ -302,7 +302,7 @@ def _unusable_id(task_id: str, safe: str) -> str:
 def _fault(fault: BaseException, call: Call[object], send_time: SendTime) -> AigcError:
     # A call that was not sent would meet the same fault again.
     ending = Ending.UNKNOWN if send_time.has_come else Ending.REFUSED
-    return with_ending(unexpected(fault, f"calling {call.action}"), ending)
+    return with_ending(unexpected_error(fault, f"calling {call.action}"), ending)
 
 
 def _signature_in(request: HttpRequest | None) -> str:

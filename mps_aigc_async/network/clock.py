@@ -2,14 +2,14 @@
 
 The service checks signatures and expires URLs by its own clock, while a machine's clock may be off by a day or be
 corrected in mid-run. So this clock follows the machine's until the first answer with a `Date`. Then it follows the
-service's, and the loop's monotonic clock, which nobody sets, counts the seconds between two answers.
+service's, and the loop's monotonic clock, which no program sets, counts the seconds between two answers.
 
-An answer's `Date` is in whole seconds and was written at some moment of the exchange. So it tells an interval: at the
-receipt the service's time is at least the `Date`, and at most a second (the part that is cut off) and the exchange's
-length more. A time within the interval stays as it is: no answer makes it jitter.
+An answer's `Date` is in whole seconds and was written at some moment of the exchange. So it stands for an interval: at
+the receipt the service's time is at least the `Date`, and at most a second (the part that is cut off) and the
+exchange's length more. Our time does not change if it lies within the interval, so no answer makes it jitter.
 
-A gateway may write the `Date` by a clock of its own. The service then refuses calls signed by it, though they agree
-with it: their `Date` is no longer heard, and the machine's clock is believed again.
+A gateway may write the `Date` by a clock of its own. The service then refuses calls that are signed by that clock. From
+then on this clock ignores the `Date` and follows the machine's clock again.
 """
 
 import logging
@@ -24,13 +24,13 @@ SLACK_S: Final = 1.0
 by up to a second, and would otherwise move our clock back and forth. Every use of this time tolerates such an error:
 signatures live 300 s, keys are dropped 5 s before they expire, URLs live for hours."""
 
-AGREES_S: Final = 240.0
-"""How close a call's timestamp and the `Date` that refused it must be to prove that another clock wrote the `Date`: the
+TIMESTAMPS_AGREE_S: Final = 240.0
+"""Seconds between a refused call's timestamp and the refusal's `Date`, below which another clock wrote the `Date`: the
 service takes timestamps up to 300 s off (TC3), less a minute for slow requests."""
 
-AGREE_S: Final = 60.0
-"""Seconds by which the machine's two clocks may part before a time that was heard earlier no longer counts: the
-monotonic one stands still while the machine sleeps, and the wall clock can be set."""
+CLOCKS_AGREE_S: Final = 60.0
+"""Seconds by which the machine's two clocks may part before the service's last `Date` no longer counts: the monotonic
+clock stands still while the machine sleeps, and the wall clock can be set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ class ServiceClock:
         self._wall = wall
         self._monotonic = monotonic
         self._offset_s: float | None = None
-        """Service time less monotonic time; None until the service has told its time."""
-        self._heard: Mark | None = None
-        """When the service last told its time."""
+        """Service time less monotonic time; None before the first `Date`."""
+        self._answered: Mark | None = None
+        """The moment of the service's last `Date`."""
         self._hears = True
-        """Whether the `Date` of answers is taken for the service's."""
+        """Whether the `Date` of answers counts as the service's time."""
 
     def __repr__(self) -> str:
         return f"<ServiceClock by {'the machine' if self._offset_s is None else 'the service'}: {self.now():.3f}>"
@@ -71,52 +71,52 @@ class ServiceClock:
 
     @property
     def is_the_machines(self) -> bool:
-        """Whether it goes by the machine's clock, and an answer could correct it."""
+        """Whether this clock follows the machine's, and an answer could correct it."""
         return self._hears and self._offset_s is None
 
     @property
     def is_certain(self) -> bool:
         """Whether the service has told its time, and the machine has not slept or been set since."""
-        if self._heard is None or not self._hears:
+        if self._answered is None or not self._hears:
             return False
-        wall, monotonic = self._wall() - self._heard.wall, self._monotonic() - self._heard.monotonic
-        return abs(wall - monotonic) < AGREE_S
+        wall, monotonic = self._wall() - self._answered.wall, self._monotonic() - self._answered.monotonic
+        return abs(wall - monotonic) < CLOCKS_AGREE_S
 
     def mark(self) -> Mark:
-        """This moment, for `since`."""
+        """Mark this moment, for `since`."""
         return Mark(self._wall(), self._monotonic())
 
     def since(self, mark: Mark) -> float:
-        """Seconds since then, by the clock of the machine that went further: never too few after a sleep."""
+        """Return the seconds since a mark, by the larger advance of the machine's two clocks: a sleep counts."""
         return max(self._wall() - mark.wall, self._monotonic() - mark.monotonic)
 
     def hear(self, date: float, took_s: float) -> None:
-        """Take in the `Date` (Unix seconds) of an answer that has just come, `took_s` after its request was sent."""
+        """Take in the `Date` (Unix seconds) of an answer that has just arrived, `took_s` after its request was sent."""
         if not self._hears:
             return
-        self._heard = self.mark()
-        known = self.now()
-        told = corrected(known, date, took_s)
-        if self._offset_s is None or told != known:
-            self._offset_s = told - self._monotonic()
+        self._answered = self.mark()
+        before = self.now()
+        after = correct(before, date, took_s)
+        if self._offset_s is None or after != before:
+            self._offset_s = after - self._monotonic()
 
-    def refused(self, signed_at: float, date: float, took_s: float) -> None:
+    def hear_refusal(self, signed_at: float, date: float, took_s: float) -> None:
         """Take in the `Date` of an answer that refused a call for its timestamp."""
-        if self._hears and abs(signed_at - date) < AGREES_S:
-            _log.warning("the service refuses calls of the time that its answers tell: this machine's clock counts now")
+        if self._hears and abs(signed_at - date) < TIMESTAMPS_AGREE_S:
+            _log.warning("the service refuses calls that are dated by its own answers: this machine's clock counts now")
             self._hears, self._offset_s = False, None
-        elif not self._hears and abs(signed_at - self.now()) < AGREES_S:  # the machine's own: no better
+        elif not self._hears and abs(signed_at - self.now()) < TIMESTAMPS_AGREE_S:  # the machine's clock fails as well
             self._hears = True
         self.hear(date, took_s)
 
 
-def corrected(known: float, date: float, took_s: float) -> float:
-    """Our time, unchanged if an answer's `Date` allows it, else the middle of the answer's interval.
+def correct(time: float, date: float, took_s: float) -> float:
+    """Return our time, unchanged if an answer's `Date` allows it, else the middle of the answer's interval.
 
-    >>> corrected(100.9, date=100.0, took_s=0.1), corrected(98.9, date=100.0, took_s=0.0)
+    >>> correct(100.9, date=100.0, took_s=0.1), correct(98.9, date=100.0, took_s=0.0)
     (100.9, 100.5)
     """
     latest = date + 1.0 + max(0.0, took_s)
-    if date - SLACK_S <= known <= latest + SLACK_S:
-        return known
+    if date - SLACK_S <= time <= latest + SLACK_S:
+        return time
     return (date + latest) / 2

@@ -1,10 +1,10 @@
-"""Faults of a connection that no later attempt can escape, each with its cause and the way on.
+"""Permanent faults of a connection, each with its cause and its fix.
 
-An attempt that cannot get better only hides the cause for as long as it is repeated. All that is not named here may
-pass. Two that look permanent are repeated on purpose:
+Retries of a permanent fault only hide its cause. Every fault that is not named here may pass. Two faults look permanent
+and are retried on purpose:
 
 - A name that DNS does not know (NXDOMAIN). Resolvers say so for a moment as well: a laptop that wakes, a VPN that
-  connects, a zone that is being published. Some seconds of repeats cost nothing.
+  connects, a zone that is being published. Some seconds of retries cost nothing.
 - A refused connection, or no route: a server that restarts and a network that comes back look the same.
 """
 
@@ -53,8 +53,8 @@ _NO_CIPHER: Final = "{host} and this machine do not agree on how to encrypt ({re
 _TURNED_AWAY: Final = "{host} refuses this client in the TLS handshake ({reason}): check the address"
 
 _HANDSHAKES: Final[Mapping[str, str]] = {
-    # OpenSSL's SSL_R_ reasons as Python names them (sslerr.h of OpenSSL 3.0, 2026-11). All others may pass: an end of
-    # the connection, an alert of an internal error, a damaged record.
+    # OpenSSL's SSL_R_ reasons as Python names them (sslerr.h of OpenSSL 3.0, 2026-11). All other reasons may pass: an
+    # end of the connection, an alert of an internal error, a damaged record.
     "WRONG_VERSION_NUMBER": _NO_TLS,
     "HTTP_REQUEST": _NO_TLS,
     "HTTPS_PROXY_REQUEST": _NO_TLS,
@@ -82,7 +82,7 @@ _FORBIDDEN: Final = "a rule of this machine (a firewall, a sandbox) forbids the 
 _NO_FAMILY: Final = "this machine cannot use addresses of this family (IPv4 or IPv6)"
 
 _ERRNOS: Final[Mapping[int, str]] = {
-    # connect(2) and socket(2) of Linux's man-pages 6.9. Missing names are other systems'.
+    # connect(2) and socket(2) of Linux's man-pages 6.9. Other systems lack some of the names.
     getattr(errno, name): cause
     for names, cause in (
         (("EACCES", "EPERM"), _FORBIDDEN),
@@ -94,18 +94,20 @@ _ERRNOS: Final[Mapping[int, str]] = {
 
 _PROXY_MAY_PASS: Final = frozenset({408, 421, 425, 429})
 """Statuses below 500 of a proxy that did not open a tunnel this time: too slow, another server's, too early, too many.
-Any other is its rule."""
+Any other status below 500 is the proxy's rule."""
 
 _PROXY_CANNOT: Final = frozenset({501, 505, 511})
-"""Statuses of 500 and above that stay: what it does not know, and a network that wants a login. All others are its own
-trouble or the host's, those without a document too (509, 520 to 530, 599): they count as 500 (RFC 9110, 15)."""
+"""Permanent statuses of 500 and above: not implemented, an unknown HTTP version, a network that wants a login.
+
+All others are trouble of the proxy or the host. Undocumented statuses (509, 520 to 530, 599) count as 500 (RFC 9110,
+15)."""
 
 NO_URL: Final = "this is no URL that can be sent: check the address"
 NO_NAME: Final = "the host cannot be a DNS name: each part between two dots has 1 to 63 characters; check the address"
 
 
 def permanent_cause(error: BaseException) -> str:
-    """The cause and the way on, in one sentence, if a connection fails so every time; empty if the fault may pass.
+    """Return the cause and the fix of a permanent fault, in one sentence; empty if the fault may pass.
 
     >>> permanent_cause(ConnectionRefusedError(111, "Connection refused"))
     ''
@@ -131,18 +133,18 @@ def _of_connecting(error: OSError) -> str:
             return _of_certificate(error.certificate_error, error.host)
         case aiohttp.ClientSSLError():
             return _of_handshake(error.os_error, error.host)
-        case aiohttp.ClientConnectorDNSError() | socket.gaierror():  # its number is of getaddrinfo, and no errno
+        case aiohttp.ClientConnectorDNSError() | socket.gaierror():  # its number is getaddrinfo's, not an errno
             return ""
-        case aiohttp.ClientConnectorError():  # a proxy's has the fault that its host was met with
+        case aiohttp.ClientConnectorError():  # a proxy's too: it holds the fault of the connection
             return _of_connecting(error.os_error)
-        case ssl.SSLError():  # its number is of OpenSSL, and no errno
+        case ssl.SSLError():  # its number is OpenSSL's, not an errno
             return _of_handshake(error, "the host")
         case _:
             return _ERRNOS.get(error.errno or 0, "")
 
 
 def proxy_refusal(status: int) -> str:
-    """The cause and the way on for a proxy that answers with this status; empty if its fault may pass."""
+    """Return the cause and the fix for a proxy that answers with this status; empty if the fault may pass."""
     if status == 407:
         return (
             "the proxy refuses the user name or password (HTTP 407): correct them in the variable that names the proxy "

@@ -38,7 +38,8 @@ class UnusableConnection(aiohttp.ClientConnectionError):
 
 
 class _Line(ResponseHandler):
-    """A connection that knows whether an answer is due. A new one is not idle: aiohttp may ask a proxy for a tunnel."""
+    """A connection that knows whether an answer is due. A new connection is not idle: aiohttp may ask a proxy for a
+    tunnel on it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -69,18 +70,19 @@ class _Line(ResponseHandler):
 
 
 class _Parser(Protocol):
-    """The part of aiohttp's parsers that is used here; aiohttp makes one for each request."""
+    """The part of aiohttp's parsers that is used here; aiohttp makes a parser for each request."""
 
     def feed_eof(self) -> object: ...
 
 
 def _has_begun_another(parser: _Parser) -> bool:
-    """Whether the beginning of another answer came in one piece with the last one. Only the parser saw those bytes. To
-    end its input does no harm: the next request has another parser."""
+    """Whether the beginning of another answer came in one piece with the last answer. Only the parser saw those bytes.
+
+    The end of its input does no harm: the next request has another parser."""
     try:
-        # The parser in Python, used where aiohttp has no compiled one, tells nothing of a half line.
+        # aiohttp's parser in Python, its substitute for the compiled parser, does not report half a line.
         return bool(getattr(parser, "_tail", b"")) or parser.feed_eof() is not None
-    except Exception:  # noqa: BLE001 — of whatever class: what has begun is not whole
+    except Exception:  # noqa: BLE001 — an exception of any class means that half an answer is there
         return True
 
 
@@ -104,8 +106,7 @@ class QuietConnector(aiohttp.TCPConnector):
         return line
 
     def drop(self) -> None:
-        """Close the connections without their loop: it is closed, or runs in the process that this one was forked
-        from."""
+        """Close the connections without their loop, which is closed, or runs in the parent of this forked process."""
         for line in tuple(self._lines):
             if line.transport is not None:
                 _drop(line.transport, is_inherited=self.home.is_of_another_process)
@@ -117,10 +118,10 @@ class QuietConnector(aiohttp.TCPConnector):
     async def quiet_connection(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> Connection:
-        """Return a usable idle connection, and close the unusable idle ones it meets.
+        """Return a usable connection, idle or new, and close each unusable idle connection on the way.
 
-        Raises UnusableConnection if a new connection is unusable: a server that speaks first would spoil the next one
-        as well."""
+        Raises UnusableConnection if a new connection is unusable: a server that speaks first would spoil the next
+        connection as well."""
         while True:
             connection = await super().connect(req, traces, timeout)
             line = connection.protocol
@@ -137,7 +138,7 @@ class QuietConnector(aiohttp.TCPConnector):
 
 
 async def close_session(session: aiohttp.ClientSession) -> None:
-    """Close a session that has a QuietConnector, also from elsewhere than its loop, once that can close none."""
+    """Close a session that has a QuietConnector, also from outside its loop if that loop can close nothing any more."""
     connector = session.connector
     if not isinstance(connector, QuietConnector) or connector.home.is_here:
         await session.close()
@@ -151,23 +152,23 @@ async def close_session(session: aiohttp.ClientSession) -> None:
 def _drop(transport: asyncio.BaseTransport, *, is_inherited: bool) -> None:
     """Close a transport's socket without its loop.
 
-    asyncio has no public way: a transport asks its loop for a turn, in which it closes the socket. So that turn's call
-    is made here. Without it the socket would stay open until it is collected, with a ResourceWarning.
+    asyncio has no public way: a transport asks its loop for a turn, in which it closes the socket. So this function
+    makes that turn's call. Otherwise the socket would stay open until its collection, with a ResourceWarning.
 
-    An inherited one is the parent's as well. Its descriptor is made another file's first, which closes the child's copy
-    alone: no TLS farewell is sent in the parent's name, and the selector, which is the parent's too, loses no entry.
+    An inherited socket is the parent's as well. First its descriptor becomes another file's, which closes the child's
+    copy alone: no TLS farewell is sent in the parent's name, and the parent's selector loses no entry.
     """
-    shown = transport.get_extra_info("socket")
-    if is_inherited and shown is not None and shown.fileno() >= 0:
+    sock = transport.get_extra_info("socket")
+    if is_inherited and sock is not None and sock.fileno() >= 0:
         with Path(os.devnull).open("rb") as nothing:
-            os.dup2(nothing.fileno(), shown.fileno(), inheritable=False)
+            os.dup2(nothing.fileno(), sock.fileno(), inheritable=False)
     below = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None) or transport  # below TLS
     if isinstance(transport, asyncio.WriteTransport):
         with suppress(Exception):  # at least RuntimeError, after the transport is marked as closing
             transport.abort()
-    end = getattr(below, "_call_connection_lost", None)  # a loop of another make closes its sockets with itself
+    end = getattr(below, "_call_connection_lost", None)  # other loops than asyncio's close their sockets themselves
     if callable(end):
-        with suppress(Exception):  # whatever the protocol does then, the socket is closed
+        with suppress(Exception):  # the protocol may raise: the socket is closed by then
             end(None)
 
 
@@ -202,7 +203,8 @@ def lend(connection: Connection, on_piece: OnPiece = ignore) -> Connection:
 
 def _has_unread(connection: Connection) -> bool:
     """Whether the kernel holds bytes that the loop has not read yet: they may have arrived while the loop was blocked.
-    This check costs 2 µs; two turns of the loop cost 15 µs, and delay the request if the loop is busy."""
+
+    The check costs 2 µs; two turns of the loop cost 15 µs, and delay the request if the loop is busy."""
     transport = connection.transport
     sock = None if transport is None else transport.get_extra_info("socket")
     if sock is None or sock.fileno() < 0:

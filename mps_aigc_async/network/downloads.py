@@ -1,4 +1,4 @@
-"""Download one result from its URL to a file, with retries.
+"""Download a result from its URL to a file, with retries.
 
 Downloads have sessions of their own: they never use a connection, cookie or header of the API, because result URLs
 carry their own signature. An interrupted download resumes where it stopped (RFC 9110, section 14) until the time
@@ -12,12 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from math import inf
 from pathlib import Path
-from socket import AddressFamily
 from typing import Final, TypeVar, cast
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.connector import Connection
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
@@ -27,15 +24,16 @@ from ..model.errors import ConfigError, DownloadError
 from ..model.log_lines import Lines
 from ..model.states import Kind
 from ..model.unexpected import frames_of, report
-from .addresses import is_global, may_be_public, redirect_target, sendable
+from .addresses import may_be_public, redirect_target, sendable
 from .connection_faults import permanent_cause, proxy_refusal
 from .connections import QuietConnector, close_session
 from .media import medium_of, suffix_for
-from .partfile import Part, PartLost, opened, put_in_place, removed, sync, write
+from .partfile import Part, PartLost, open_part, put_in_place, removing, sync, write
 from .places import WINDOW_S, LeastSpeed, Places, TooSlow
 from .proxies import proxy_for
+from .public_hosts import LeadsInside, PeerResponse, PublicResolver, came_from_outside
 from .transport import ResultAnswer, ResultSource, Timeouts
-from .trials import Fault, Hope, Trials, shown
+from .trials import Fault, Hope, Trials, safe_url
 
 T = TypeVar("T")
 
@@ -44,31 +42,32 @@ _log: Final = logging.getLogger("mps_aigc_async")
 PARALLEL: Final = 16
 """Downloads at once: enough to fill a line, few enough to leave the loop free for the polls."""
 STARTS: Final = (PARALLEL, 0.2)
-"""Downloads may start in bursts of PARALLEL, and then at 80 a second: more than the 30 tasks that can end in one, or a
-saturated batch would wait for its files."""
+"""Downloads may start in bursts of PARALLEL, and then at 80 per second. At most 30 tasks end per second, so that a
+saturated batch never waits for its files."""
 MAX_REDIRECTS: Final = 3
 CHUNK: Final = 1 << 18
 
 MAX_BYTES: Final = {Kind.IMAGE: 1 << 28, Kind.VIDEO: 1 << 32, Kind.AUDIO: 1 << 30}
-"""Most bytes of one result: 256 MiB, 4 GiB and 1 GiB, far more than a 4K image, a video of 16 s and ten minutes of
-sound need. A larger answer is a fault, and must not fill a disk."""
+"""Most bytes of a result: 256 MiB, 4 GiB and 1 GiB, far more than a 4K image, a video of 16 s and ten minutes of sound
+need. A larger answer is a fault, and must not fill a disk."""
 
 _PART: Final = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<whole>\d+)")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MAY_PASS: Final = frozenset({408, 416, 421, 425, 429})
-"""Of the 4xx: too slow, another part of the file, another server's, too early, too many. All others are refusals."""
+"""The 4xx that may pass: too slow, another part of the file, another server's, too early, too many. All others are
+refusals."""
 _OF_THE_PROXY: Final = 407
 """The proxy's own refusal of our credentials: the URL may still be good."""
 _AS_STORED: Final = frozenset({"", "identity", "aws-chunked"})
-"""Content codings of a body that is the result itself. The third is how S3's clients uploaded it: some storages tell
-it to whoever fetches it, and have unpacked it."""
+"""Content codings of a body that is the result itself. `aws-chunked` is the coding of an upload by S3's clients: some
+storages repeat it to the downloader although they have unpacked the file."""
 
 OnRetry = Callable[[DownloadError, float], None]
-"""Told of each retry before its wait: what happened, and how many seconds it will wait."""
+"""Called with each fault before its retry, and with the seconds until then."""
 
 
 class Downloads:
-    """Saves results, a few at a time, over HTTP or from a `source` that stands in for it."""
+    """Saves results, a few at a time, over HTTP or from a `source` that stands in for HTTP."""
 
     def __init__(
         self, timeouts: Timeouts | None = None, *, window_s: float = WINDOW_S, source: ResultSource | None = None
@@ -77,12 +76,12 @@ class Downloads:
         self._timeouts = timeouts or Timeouts()
         self._window_s = window_s
         self._session: aiohttp.ClientSession | None = None
-        self._guarded: aiohttp.ClientSession | None = None
+        self._public_session: aiohttp.ClientSession | None = None
         self._places = Places(PARALLEL)
         self._starts = AsyncLimiter(*STARTS)
 
     async def close(self) -> None:
-        for session in (self._session, self._guarded):
+        for session in (self._session, self._public_session):
             if session is not None:
                 await close_session(session)
 
@@ -97,18 +96,17 @@ class Downloads:
         new_for_s: float = 0.0,
         on_retry: OnRetry = ignore,
     ) -> Path:
-        """Save a result as `target` with the suffix of its content; return the file.
+        """Save a result as `target` with the suffix of its content; return the file. Raises DownloadError.
 
         Temporary faults are retried for `begin_within_s` seconds, a refused URL for `new_for_s`. An attempt that has
-        begun by then goes on, because storages judge a URL when it is asked for; `within_s` ends it. Raises
-        DownloadError.
+        begun by then goes on, because storages check a URL when a request arrives; `within_s` ends the attempt.
         """
         loop = asyncio.get_running_loop()
         part, speed = Part.of(target, kind), LeastSpeed(self._places, self._window_s)
         trials = Trials(url, loop.time(), new_for_s, begin_within_s)
         deadline = asyncio.timeout_at(loop.time() + within_s)
         try:
-            async with removed(part), deadline:
+            async with removing(part), deadline:
                 while True:
                     try:
                         return await self._attempt(url, part, target, kind, speed)
@@ -124,63 +122,65 @@ class Downloads:
         raise trials.error()
 
     async def _attempt(self, url: str, part: Part, target: Path, kind: Kind, speed: LeastSpeed) -> Path:
-        async with self._places.one():
+        async with self._places.place():
             await self._starts.acquire()
             before = part.size
             speed.begin()
             try:
                 suffix = await self._fetch(url, part, kind, speed)
-                return await _on_disk(put_in_place, part.path, _named(target, suffix, kind))
-            except Exception as error:  # noqa: BLE001 — whatever it is, it is this URL's fault alone
+                return await _on_disk(put_in_place, part.path, _file_for(target, suffix, kind))
+            except Exception as error:  # noqa: BLE001 — a fault of any class concerns this URL alone
                 fault = _fault_of(error, url, target)
                 if isinstance(error, PartLost):
-                    part.tag = ""  # from the beginning, next time
+                    part.tag = ""  # start from the beginning next time
             if fault.hope is Hope.AT_ONCE and (not part.tag or part.size <= before):
                 speed.widen()  # the received bytes are lost
         # Raised outside the `except` block: aiohttp's errors, which quote the signed URL, must not be in its chain.
         raise fault
 
     async def _fetch(self, url: str, part: Part, kind: Kind, speed: LeastSpeed) -> str:
-        """Bring `part` to the whole result, synced to disk; return the suffix that its content calls for."""
+        """Fetch the rest of the result into `part`, synced to disk; return the suffix of its content."""
         rest = {"Range": f"bytes={part.size}-", "If-Range": part.tag} if part.is_tagged else {}
-        place, guarded = _sendable(url), False
+        address, public_only = _sendable(url), False
         for _ in range(MAX_REDIRECTS + 1):
-            proxy = None if self._source else _proxy_for(place)
+            proxy = None if self._source else _proxy_for(address)
             async with speed.network():
-                response = await self._answer(place, rest, proxy, guarded=guarded)
+                response = await self._answer(address, rest, proxy, public_only=public_only)
             async with response:
                 location = (response.headers.get("Location") or None) if response.status in _REDIRECTS else None
                 if location is None:
                     await _receive(response, part, kind, speed)
                     return _suffix(part, response.content_type, url, kind)
-                guarded = guarded or _came_from_outside(response, place, proxy)
-            place = _redirected(place, location)
-            if guarded and not may_be_public(place.host or ""):
+                public_only = public_only or came_from_outside(response, address, proxy)
+            address = _redirected(address, location)
+            if public_only and not may_be_public(address.host or ""):
                 raise Fault(_LEADS_INSIDE, Hope.NONE)
         raise Fault(f"more than {MAX_REDIRECTS} redirects", Hope.NONE)
 
-    async def _answer(self, url: URL, headers: Mapping[str, str], proxy: str | None, *, guarded: bool) -> ResultAnswer:
+    async def _answer(
+        self, url: URL, headers: Mapping[str, str], proxy: str | None, *, public_only: bool
+    ) -> ResultAnswer:
         if self._source is not None:
             return await self._source.fetch(url, headers)
         # A proxy resolves names itself, and may itself be in a private network.
-        session = self._open(guarded=guarded and proxy is None)
+        session = self._open(public_only=public_only and proxy is None)
         if session.closed:
             raise Fault("the client is closed", Hope.NONE)
         answer = await session.get(url, headers=headers, allow_redirects=False, proxy=proxy)
         return cast("ResultAnswer", answer)  # pyright takes aiohttp's cached properties for their descriptors
 
-    def _open(self, *, guarded: bool = False) -> aiohttp.ClientSession:
-        """The session for the service's URLs, or the guarded one for redirects from a public host."""
-        if guarded:
-            self._guarded = self._guarded or self._session_of(QuietConnector(resolver=_PublicOnly()))
-            return self._guarded
-        self._session = self._session or self._session_of(QuietConnector())  # a job must not get another's image
+    def _open(self, *, public_only: bool = False) -> aiohttp.ClientSession:
+        """Return the session for the service's URLs, or the session for redirects from a public host."""
+        if public_only:
+            self._public_session = self._public_session or self._session_of(QuietConnector(resolver=PublicResolver()))
+            return self._public_session
+        self._session = self._session or self._session_of(QuietConnector())  # a job must not get another job's image
         return self._session
 
     def _session_of(self, connector: QuietConnector) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=connector,
-            response_class=_Response,
+            response_class=PeerResponse,
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.read
             ),
@@ -197,14 +197,14 @@ class Downloads:
 async def _receive(response: ResultAnswer, part: Part, kind: Kind, speed: LeastSpeed) -> None:
     """Write the answer's body to `part`, and sync it. Raises Fault."""
     size = _judge(response, part, kind)
-    file = await _disk_work(opened(part))
+    file = await _disk_work(open_part(part))
     try:
         while True:
             async with speed.network():
                 chunk = await response.content.read(CHUNK)
             if not chunk:
                 break
-            speed.came(len(chunk))
+            speed.count(len(chunk))
             await _on_disk(write, file, chunk)
             part.grow(chunk)
             _check_size(part.size, kind)
@@ -219,20 +219,22 @@ async def _receive(response: ResultAnswer, part: Part, kind: Kind, speed: LeastS
 def _judge(response: ResultAnswer, part: Part, kind: Kind) -> int | None:
     """Check the answer's headers and prepare `part`; return the result's whole size if it is known. Raises Fault."""
     _check_status(response, part)
-    enclosed = _PART.fullmatch(response.headers.get("Content-Range", "")) if response.status == 206 else None
+    content_range = _PART.fullmatch(response.headers.get("Content-Range", "")) if response.status == 206 else None
     tag = response.headers.get("ETag", "")
     tag = "" if tag.startswith("W/") else tag
-    if not part.is_tagged or enclosed is None:  # some caches answer in parts though the whole was asked for
+    if not part.is_tagged or content_range is None:  # some caches answer a request for the whole file in parts
         part.begin(tag)
-    if response.status == 206 and (enclosed is None or int(enclosed["start"]) != part.size or tag != part.tag):
-        part.tag = ""  # from the beginning, next time
-        raise Fault("another part of the file came than the one asked for")
-    packed = [coding for coding in _codings(response) if coding not in _AS_STORED]
-    if packed:
+    if response.status == 206 and (
+        content_range is None or int(content_range["start"]) != part.size or tag != part.tag
+    ):
+        part.tag = ""  # start from the beginning next time
+        raise Fault("the server sent another part of the file than the requested one")
+    packings = [coding for coding in _codings(response) if coding not in _AS_STORED]
+    if packings:
         raise Fault(
-            f"the server sent it compressed ({one_line(', '.join(packed))}), which was not requested", Hope.MINUTES
+            f"the server sent it compressed ({one_line(', '.join(packings))}), which was not requested", Hope.MINUTES
         )
-    size = response.content_length if enclosed is None else int(enclosed["whole"])
+    size = response.content_length if content_range is None else int(content_range["whole"])
     _check_size(size or 0, kind)
     return size
 
@@ -243,27 +245,29 @@ def _codings(response: ResultAnswer) -> list[str]:
 
 def _check_status(response: ResultAnswer, part: Part) -> None:
     status = response.status
-    if status in (200, 203, 206):  # 203: as a proxy hands it on
+    if status in (200, 203, 206):  # 203: a proxy passes the answer on
         return
     if status in (204, 205):
         raise Fault(f"HTTP {status}: there is no content", Hope.MINUTES)
-    if status == 501:  # the server cannot serve this at all (RFC 9110, 15.6.2), and the emulator's says why
-        # Cut as a URL is: a server may quote the signed one.
-        raise Fault(f"HTTP 501 ({shown(one_line(response.reason or 'Not Implemented'))})", Hope.NONE)
+    if status == 501:  # the server cannot serve this at all (RFC 9110, 15.6.2); the emulator's reason says why
+        # Cut like a URL: a server may quote the signed URL.
+        raise Fault(f"HTTP 501 ({safe_url(one_line(response.reason or 'Not Implemented'))})", Hope.NONE)
     if status == _OF_THE_PROXY:
         raise Fault(proxy_refusal(status), Hope.NONE)
-    if status == 416:  # there is less than there was
+    if status == 416:  # the file is shorter than before
         part.tag = ""
-    expired = " (its URL may have expired)" if status in (403, 404) else ""
-    refused = 400 <= status < 500 and status not in _MAY_PASS
-    fault = Fault(f"HTTP {status}{expired}", _hope_after(status) if refused else Hope.ALWAYS)
-    fault.refused = refused
+    hint = " (its URL may have expired)" if status in (403, 404) else ""
+    is_refusal = 400 <= status < 500 and status not in _MAY_PASS
+    fault = Fault(f"HTTP {status}{hint}", _hope_after(status) if is_refusal else Hope.ALWAYS)
+    fault.is_refusal = is_refusal
     raise fault
 
 
 def _hope_after(refusal: int) -> Hope:
-    """A new URL may be refused for a moment: the object has not been copied to this storage node (404, or 403 from
-    storages that hide missing objects), or the signer's clock is ahead of the storage's (403)."""
+    """Retry a refused URL only while it is new and its status may pass.
+
+    Reasons: the object has not been copied to this storage node (404, or 403 from storages that hide missing objects),
+    or the signer's clock is ahead of the storage's (403)."""
     return Hope.WHILE_NEW if refusal in (403, 404) else Hope.NONE
 
 
@@ -272,60 +276,27 @@ def _check_size(size: int, kind: Kind) -> None:
         raise Fault(f"it is larger than {MAX_BYTES[kind] >> 20} MiB", Hope.NONE)
 
 
-def _named(target: Path, suffix: str, kind: Kind) -> Path:
-    """The file's name. A chain's steps share all but the suffix: one that came as another's medium gets its kind."""
+def _file_for(target: Path, suffix: str, kind: Kind) -> Path:
+    """Return the path of the finished file. A chain's steps share all but the suffix, so that a result in another
+    step's medium gets its kind in its name."""
     mark = "" if medium_of(suffix, kind) is kind else f"+{kind}"
     return target.with_name(f"{target.name}{mark}{suffix}")
 
 
 def _suffix(part: Part, content_type: str, url: str, kind: Kind) -> str:
-    """The suffix of the content. Raises Fault if the content is not a result."""
+    """Return the suffix of the content. Raises Fault if the content is not a result."""
     suffix = suffix_for(part.head, content_type, url, kind) if part.size else None
     if suffix is None:
         part.tag = ""  # start from the beginning next time
         content = f"a text page ({one_line(content_type)})" if part.size else "an empty file"
         raise Fault(f"the server sent {content} instead of the {kind}", Hope.MINUTES)
     if medium_of(suffix, kind) is not kind:
-        # Some scenes make another medium than their kind (Hunyuan's 3d_scene): it is paid for, so it is kept.
+        # Some scenes make another medium than their kind (Hunyuan's 3d_scene). Such a result is paid for: keep it.
         _log.warning("a %s came as %s", kind, suffix)
     return suffix
 
 
-# --- where from -------------------------------------------------------------------------------------------------------
-
-
-class _Response(aiohttp.ClientResponse):
-    """Remembers its peer: its connection may serve another request later."""
-
-    peer: str | None = None
-
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        name = None if connection.transport is None else connection.transport.get_extra_info("peername")
-        self.peer = str(name[0]) if isinstance(name, tuple) else None
-        return await super().start(connection)
-
-
-class _LeadsInside(OSError):
-    """The host of a redirect has no public address."""
-
-
-class _PublicOnly(AbstractResolver):
-    """Resolves names to their public addresses alone."""
-
-    def __init__(self) -> None:
-        self._resolver = aiohttp.DefaultResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: AddressFamily = AddressFamily.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        public = [result for result in found if is_global(result["host"])]
-        if not public:
-            raise _LeadsInside
-        return public
-
-    async def close(self) -> None:
-        await self._resolver.close()
+# --- redirects --------------------------------------------------------------------------------------------------------
 
 
 def _proxy_for(url: URL) -> str | None:
@@ -335,22 +306,15 @@ def _proxy_for(url: URL) -> str | None:
         raise Fault(error.message, Hope.NONE) from None
 
 
-def _came_from_outside(response: ResultAnswer, url: URL, proxy: str | None) -> bool:
-    """Whether a public host answered; through a proxy, judged by its name."""
-    if proxy is None and isinstance(response, _Response) and response.peer is not None:
-        return is_global(response.peer)
-    return may_be_public(url.host or "")
-
-
 def _sendable(url: str) -> URL:
-    return _judged(lambda: sendable(url))
+    return _or_fault(lambda: sendable(url))
 
 
 def _redirected(url: URL, location: str) -> URL:
-    return _judged(lambda: sendable(redirect_target(url, location)))
+    return _or_fault(lambda: sendable(redirect_target(url, location)))
 
 
-def _judged(url: Callable[[], URL]) -> URL:
+def _or_fault(url: Callable[[], URL]) -> URL:
     try:
         return url()
     except ValueError as error:
@@ -358,7 +322,7 @@ def _judged(url: Callable[[], URL]) -> URL:
     raise fault
 
 
-# --- what went wrong --------------------------------------------------------------------------------------------------
+# --- faults -----------------------------------------------------------------------------------------------------------
 
 
 class _DiskError(Exception):
@@ -383,30 +347,30 @@ async def _on_disk(work: Callable[..., T], *args: object) -> T:
 
 
 def _fault_of(error: Exception, url: str, target: Path) -> Fault:
-    """Name the URL or the file that an attempt failed for."""
+    """Map an attempt's error to a fault that names its URL or its file."""
     if isinstance(error, _DiskError):
         return Fault(f"cannot write {target}: {error}", Hope.NONE)
     ours = error if isinstance(error, Fault) else _foreign(error)
-    fault = Fault(f"cannot fetch {shown(url)}: {ours}", ours.hope)
-    fault.refused, fault.frames = ours.refused, ours.frames
+    fault = Fault(f"cannot fetch {safe_url(url)}: {ours}", ours.hope)
+    fault.is_refusal, fault.frames = ours.is_refusal, ours.frames
     return fault
 
 
 def _foreign(error: Exception) -> Fault:
-    """Map a foreign exception by its class only: its text may quote the URL."""
+    """Map a foreign exception to a fault by its class only: its text may quote the URL."""
     name = type(error).__name__
     match error:
         case TooSlow():
-            return Fault("it is slow, and made room for others", Hope.AT_ONCE)
+            return Fault("it is slow, and gave up its place to other downloads", Hope.AT_ONCE)
         case PartLost():
-            return Fault("its part file was changed or removed by somebody else")
+            return Fault("another program changed or removed its part file")
         case aiohttp.ClientPayloadError():
             return Fault("the connection closed before the file was complete")
-        case aiohttp.ClientConnectorDNSError(os_error=_LeadsInside()):
+        case aiohttp.ClientConnectorDNSError(os_error=LeadsInside()):
             return Fault(_LEADS_INSIDE, Hope.NONE)
         case _ if cause := permanent_cause(error):
             return Fault(cause, Hope.NONE)
-        case AssertionError():  # aiohttp's, or ours: the same attempt again cannot cure it
+        case AssertionError():  # aiohttp's, or ours: a retry cannot cure it
             report(error, "fetching a result")
             return Fault(name, Hope.NONE)
         case aiohttp.ClientError() | OSError() | EOFError():

@@ -1,4 +1,4 @@
-"""File names for requests' ids: readable, always inside the folder, and never one name for two ids.
+"""File names for requests' ids: readable, always inside the folder, never the same for two ids.
 
 Pure. An id may hold any character. A file system allows fewer, and may treat two names as one: Windows and macOS ignore
 letter case, macOS ignores Unicode's normal forms, Windows drops a trailing dot and reserves names such as CON
@@ -22,10 +22,10 @@ _ESCAPE: Final = re.compile(r"%[0-9A-F]{2}")
 
 
 def stem_of(request_id: str, *, encoding: str = "utf-8", folds_case: bool = False) -> str:
-    """The file name, without suffix, for a request's id.
+    """Return the file name, without suffix, for a request's id.
 
-    Letters and digits that `encoding` has are kept; everything else becomes `%` and its hex, so that two ids never
-    share a name. If the file system folds letter case, a name that folding would change gets a digest of its id.
+    Letters and digits of `encoding` stay; every other character becomes `%` and its hex, so that two ids never share a
+    name. If the file system folds letter case, a name that folding would change gets a digest of its id.
 
     >>> stem_of("shot-001"), stem_of("../镜头 1"), stem_of("镜", encoding="latin-1"), stem_of("con.1")
     ('shot-001', '%2E.%2F镜头%201', '%E9%95%9C', '%63on.1')
@@ -59,12 +59,12 @@ def _hex(char: str) -> str:
 
 
 def _lowered(name: str) -> str:
-    """The name with its escapes in lower case: every name has them in upper case, so their case means nothing."""
+    """Return the name with its escapes in lower case. Every name has them in upper case, so no information is lost."""
     return _ESCAPE.sub(lambda escape: escape[0].lower(), name)
 
 
 def _folded(name: str) -> str:
-    """The name as a case-folding file system may compare it: in lower or upper case, composed."""
+    """Return the name in the form that a case-folding file system may compare: lower or upper case, composed."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).upper().casefold())
 
 

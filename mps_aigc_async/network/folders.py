@@ -15,7 +15,7 @@ from .filenames import stem_of
 from .partfile import token
 
 STALE_S: Final = 24 * 3600.0
-"""Age in seconds at which a part file counts as left by a killed process: a running one keeps writing to its parts."""
+"""Age in seconds at which a part file counts as a killed process's: a running process keeps writing to its parts."""
 
 _OURS: Final = re.compile(r"\.(image|video|audio|Probe)\.[0-9a-f]{8}\.part$")
 
@@ -28,19 +28,19 @@ class Folder:
     folds_case: bool = False
     """Whether the file system treats names as equal that differ only in letter case or Unicode normal form."""
     encoding: str = "utf-8"
-    """The file system's, by this process's locale."""
+    """The file system's encoding, by this process's locale."""
 
     def stem_of(self, request_id: str) -> str:
-        """The file name in this folder, without suffix, for a request's id."""
+        """Return the file name in this folder, without suffix, for a request's id."""
         return stem_of(request_id, encoding=self.encoding, folds_case=self.folds_case)
 
 
 def absolute(path: str | Path) -> Path:
-    """The path without symlinks: it stays valid when a link or the working directory changes. Raises ConfigError."""
+    """Resolve a path, so that it stays valid when a link or the working directory changes. Raises ConfigError."""
     try:
         return Path(path).resolve()
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links, until Python 3.13
-        raise ConfigError(f"{_shown(path)} is not a usable path: {_why(error)}; choose another") from error
+        raise ConfigError(f"{_printable(path)} is not a usable path: {_why(error)}; choose another") from error
 
 
 def prepare_folder(folder: Path) -> Folder:
@@ -50,20 +50,20 @@ def prepare_folder(folder: Path) -> Folder:
         with tempfile.TemporaryFile(dir=folder):
             pass
         _remove_stale_parts(folder)
-        return _examined(folder)
+        return _examine(folder)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot write into {_shown(folder)}: {_why(error)}; choose another folder") from error
+        raise ConfigError(f"cannot write into {_printable(folder)}: {_why(error)}; choose another folder") from error
 
 
-def _examined(folder: Path) -> Folder:
-    folds_case = _is_found_otherwise(folder, "Probe")
+def _examine(folder: Path) -> Folder:
+    folds_case = _has_other_names(folder, "Probe")
     try:
-        return Folder(folder, _is_found_otherwise(folder, "Probé") or folds_case, sys.getfilesystemencoding())
+        return Folder(folder, _has_other_names(folder, "Probé") or folds_case, sys.getfilesystemencoding())
     except (OSError, ValueError):  # the file system or the locale can write only ASCII
         return Folder(folder, folds_case, "ascii")
 
 
-def _is_found_otherwise(folder: Path, name: str) -> bool:
+def _has_other_names(folder: Path, name: str) -> bool:
     """Whether a file can be opened under its name in another letter case or normal form."""
     probe = folder / f".{name}.Probe.{token()}.part"
     others = {probe.name.swapcase(), unicodedata.normalize("NFD", probe.name)} - {probe.name}
@@ -75,9 +75,9 @@ def _is_found_otherwise(folder: Path, name: str) -> bool:
 
 
 def _remove_stale_parts(folder: Path) -> None:
-    """Remove the part files of killed processes; a running process has written to its own since yesterday."""
+    """Remove the part files of killed processes: a running process has written to its part files since yesterday."""
     for file in folder.glob(".*.part"):
-        with suppress(OSError):  # another process clears as well, or it is another user's
+        with suppress(OSError):  # another process has removed the file, or it is another user's
             if _OURS.search(file.name) and file.stat().st_mtime < time.time() - STALE_S:
                 file.unlink(missing_ok=True)
 
@@ -88,6 +88,6 @@ def _why(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def _shown(path: str | Path) -> str:
-    """A path that any terminal can show: with some locales a path holds surrogates."""
+def _printable(path: str | Path) -> str:
+    """Return a path in characters that any terminal can show: with some locales a path holds surrogates."""
     return str(path).encode(errors="backslashreplace").decode()

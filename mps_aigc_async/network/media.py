@@ -20,8 +20,8 @@ _MP4: Final = (".mp4", ".m4a", ".m4v")
 _SIGNATURES: Final[tuple[tuple[re.Pattern[bytes], tuple[str, ...]], ...]] = tuple(
     (re.compile(pattern, re.DOTALL), suffixes)
     for pattern, suffixes in (
-        # Where several suffixes share a signature, the content type or the path chooses, then the kind that was asked
-        # for, else it is the first.
+        # If several suffixes share a signature, the content type or the path chooses, then the requested kind, else the
+        # first suffix.
         (rb"\x89PNG\r\n\x1a\n", (".png",)),
         (rb"\xff\xd8\xff", (".jpg",)),
         (rb"GIF8[79]a", (".gif",)),
@@ -40,7 +40,7 @@ _SIGNATURES: Final[tuple[tuple[re.Pattern[bytes], tuple[str, ...]], ...]] = tupl
         (rb"\x1a\x45\xdf\xa3.{0,60}?webm", (".webm", ".weba")),
         (rb"\x1a\x45\xdf\xa3", (".mkv", ".mka")),
         (rb"FLV\x01", (".flv",)),
-        (rb"ID3[\x02-\x04]", (".mp3", ".aac", ".flac")),  # id3.org: a tag that may stand before any of them
+        (rb"ID3[\x02-\x04]", (".mp3", ".aac", ".flac")),  # id3.org: a tag that may stand before each of these
         (rb"\xff[\xf0\xf1\xf8\xf9]", (".aac",)),  # ADTS, ISO/IEC 13818-7: layer 0
         (rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]", (".mp3",)),  # ISO/IEC 11172-3: layer III
         (rb"ADIF", (".aac",)),
@@ -129,16 +129,16 @@ _SVG: Final = re.compile(
     r"[\s\ufeff]*(?>(?:<\?.*?\?>|<!--.*?-->|<!doctype\s+svg[^\[>]*(?:\[.*?\]\s*)?>)\s*)*+<(?:[\w.-]+:)?svg[\s>/]",
     re.DOTALL | re.IGNORECASE,
 )
-"""The first element is `svg`: an HTML page may hold one, and an error's text may speak of one."""
+"""The first element is `svg`: an HTML page may hold an `svg` further on, and an error's text may name it."""
 _BINARY: Final = re.compile(r"[\0-\x08\x0e-\x1a]")
 _UNREADABLE: Final = re.compile(r"[\0-\x08\x0e-\x1a\x7f\ufffd]")
-"""In no text of UTF-8. A page of markup may be in another encoding."""
+"""Characters in no text of UTF-8. A page of markup may be in another encoding."""
 _TEXT_SUFFIXES: Final = frozenset({".obj", ".gltf", ".stl"})
 """3D formats that are text; a PLY has a signature."""
 
 
 def suffix_for(head: bytes, content_type: str, url: str, kind: Kind) -> str | None:
-    """The suffix of a result that begins with `head`; None for a text page, which is not a result.
+    """Return the suffix of a result that begins with `head`; None for a text page, which is not a result.
 
     >>> suffix_for(b"RIFF....WEBPVP8 ", "image/png", "https://r.example/a.php?sign=x", Kind.IMAGE)
     '.webp'
@@ -146,36 +146,37 @@ def suffix_for(head: bytes, content_type: str, url: str, kind: Kind) -> str | No
     True
     """
     content_type = content_type.lower()
-    named = [suffix for suffix in (CONTENT_TYPES.get(content_type), _in_path(url)) if suffix is not None]
+    labels = [suffix for suffix in (CONTENT_TYPES.get(content_type), _in_path(url)) if suffix is not None]
     by_content = _by_content(head)
     if by_content:
-        chosen = [suffix for suffix in named if suffix in by_content]
-        own = [suffix for suffix in by_content if _MEDIA.get(suffix) is kind]
-        return [*chosen, *own, *by_content][0]
-    if _is_page(head, content_type, named):
+        by_label = [suffix for suffix in labels if suffix in by_content]
+        by_kind = [suffix for suffix in by_content if _MEDIA.get(suffix) is kind]
+        return [*by_label, *by_kind, *by_content][0]
+    if _is_page(head, content_type, labels):
         return None
-    return named[0] if named else USUAL_SUFFIX[kind]
+    return labels[0] if labels else USUAL_SUFFIX[kind]
 
 
 def medium_of(suffix: str, otherwise: Kind) -> Kind:
-    """The kind that a suffix belongs to; `otherwise` for 3D models, archives and other suffixes without a kind."""
+    """Return the kind that a suffix belongs to; `otherwise` for 3D models, archives and others without a kind."""
     return _MEDIA.get(suffix, otherwise)
 
 
 def _by_content(head: bytes) -> tuple[str, ...]:
-    found = next((suffixes for pattern, suffixes in _SIGNATURES if pattern.match(head)), ())
-    return found or ((".svg",) if _SVG.match(_text(head)) else ())
+    suffixes = next((suffixes for pattern, suffixes in _SIGNATURES if pattern.match(head)), ())
+    return suffixes or ((".svg",) if _SVG.match(_text(head)) else ())
 
 
-def _is_page(head: bytes, content_type: str, named: Sequence[str]) -> bool:
-    """Whether bytes of no known signature are a page: called text, or text whatever they are called. No picture, film
-    or sound is all text, and `404 page not found` may come as image/png."""
+def _is_page(head: bytes, content_type: str, labels: Sequence[str]) -> bool:
+    """Whether bytes of no known signature are a page: text by their content type, or by the bytes themselves.
+
+    No picture, film or sound is all text, and `404 page not found` may come as image/png."""
     if content_type.startswith("model/"):  # some 3D formats are text
         return False
     text = _text(head)
     if _TEXT_TYPE.fullmatch(content_type) is not None or _is_markup(text):
         return True
-    return _UNREADABLE.search(text) is None and not (named and named[0] in _TEXT_SUFFIXES)
+    return _UNREADABLE.search(text) is None and not (labels and labels[0] in _TEXT_SUFFIXES)
 
 
 def _is_markup(text: str) -> bool:
@@ -190,7 +191,7 @@ def _text(head: bytes) -> str:
 
 def _in_path(url: str) -> str | None:
     try:
-        found = _IN_PATH.search(unquote(urlsplit(url).path).lower())
+        match = _IN_PATH.search(unquote(urlsplit(url).path).lower())
     except ValueError:  # brackets without an address
         return None
-    return found[0] if found and found[0] in SUFFIXES else None
+    return match[0] if match and match[0] in SUFFIXES else None

@@ -19,7 +19,7 @@ from ..model.states import Kind
 from .media import HEAD_BYTES
 
 _NOT_SYNCED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
-"""How file systems say that a folder cannot be synced there."""
+"""The errors of file systems that sync no folders."""
 
 
 @dataclass(slots=True)
@@ -35,12 +35,12 @@ class Part:
 
     @classmethod
     def of(cls, target: Path, kind: Kind) -> "Part":
-        """A part file with a unique name: other clients and ledgers may save the same target at the same time."""
+        """Return a part file with a unique name: another client or ledger may save the same target at the same time."""
         return cls(target.with_name(f".{target.name}.{kind}.{token()}.part"))
 
     @property
     def is_tagged(self) -> bool:
-        """Whether it holds something that can be gone on with."""
+        """Whether a download can resume this part file."""
         return bool(self.size and self.tag)
 
     def begin(self, tag: str) -> None:
@@ -55,7 +55,7 @@ class Part:
 
 
 class PartLost(Exception):
-    """The part file no longer holds what was written to it: somebody removed or changed it."""
+    """The part file no longer holds the bytes written to it: another program removed or changed it."""
 
 
 def token() -> str:
@@ -74,8 +74,8 @@ def _is_file(file: str) -> bool:
         return False
 
 
-async def opened(part: Part) -> BinaryIO:
-    """The part file, opened in a thread."""
+async def open_part(part: Part) -> BinaryIO:
+    """Open the part file, in a thread."""
     opening = _Opening(part)
     try:
         return await asyncio.to_thread(opening.run)
@@ -119,7 +119,7 @@ class _Opening:
 
 
 @asynccontextmanager
-async def removed(part: Part) -> AsyncIterator[None]:
+async def removing(part: Part) -> AsyncIterator[None]:
     """Remove the part file at the end of the block. No thread is awaited, so this works in a cancelled task too."""
     try:
         yield
@@ -139,7 +139,7 @@ def write(file: BinaryIO, chunk: bytes) -> None:
 
 
 def sync(file: BinaryIO, size: int) -> None:
-    """Bring what was written, `size` bytes in all, to the disk. Blocking: run it in a thread. Raises PartLost."""
+    """Bring the file's `size` bytes to the disk. Blocking: run it in a thread. Raises PartLost."""
     file.flush()
     os.fsync(file.fileno())
     _require_whole(file, size)
@@ -151,7 +151,7 @@ def _require_whole(file: BinaryIO, size: int) -> None:
 
 
 def put_in_place(part: Path, target: Path) -> Path:
-    """Give the finished file its name; never over a file of other content. Blocking: run it in a thread.
+    """Give the finished file its name, but never replace a file of other content. Blocking: run it in a thread.
 
     Raises PartLost.
     """
@@ -160,21 +160,21 @@ def put_in_place(part: Path, target: Path) -> Path:
     except FileExistsError:
         if not filecmp.cmp(part, target, shallow=False):
             raise FileExistsError(None, f"{target.name} exists with other content: move it away") from None
-    # Another client that has just given it this name may not have brought the name to the disk yet.
+    # Another client may just have made the same name, and not have brought it to the disk yet.
     _sync_folder(target.parent)
     return target
 
 
 def _name(part: Path, target: Path) -> None:
-    """Raises FileExistsError and PartLost."""
+    """Link or rename the part file to its target. Raises FileExistsError and PartLost."""
     try:
-        target.hardlink_to(part)  # unlike a rename, it never replaces what is there
+        target.hardlink_to(part)  # unlike a rename, a link never replaces a file
     except FileExistsError:
         raise
     except OSError:  # a file system without links
         if not part.exists():
             raise PartLost from None
-        target.touch(exist_ok=False)  # the name is ours from here on, whoever else would take it
+        target.touch(exist_ok=False)  # the name is ours from here on
         try:
             part.replace(target)
         except OSError:
@@ -183,18 +183,19 @@ def _name(part: Path, target: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name durable, where that can be done: a folder that may be written but not read cannot be opened, and
-    some file systems (FUSE, SMB) sync no folders. The file itself is there and on the disk by then."""
+    """Make a new name durable, if the system can. The file itself is on the disk by then.
+
+    A folder that may be written but not read cannot be opened, and some file systems (FUSE, SMB) sync no folders."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     try:
-        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except PermissionError:
         return
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     except OSError as error:
         if error.errno not in _NOT_SYNCED:
             raise
     finally:
-        os.close(opened)
+        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""A bounded number of places for downloads; a slow download gives its place up if others wait."""
+"""A bounded number of places for downloads; a slow download gives up its place if others wait."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 LEAST_BYTES_S: Final = 16 * 1024
-"""Bytes a second below which a download gives up its place: 16 such downloads use 2 Mbit/s, and at this speed a picture
-of 2 MB takes two minutes."""
+"""Bytes per second below which a download gives up its place: 16 such downloads use 2 Mbit/s, and at this speed a
+picture of 2 MB takes two minutes."""
 WINDOW_S: Final = 10.0
-"""Seconds over which the speed is measured: longer than a storage's usual pauses, and the most that others wait."""
+"""Seconds over which the speed is measured: longer than a storage's usual pauses, and the longest wait for a place."""
 
 
 class Places:
@@ -18,20 +18,21 @@ class Places:
     def __init__(self, capacity: int) -> None:
         self._free = asyncio.Semaphore(capacity)
         self.waiting = 0
-        self.taken = 0
+        self.holders = 0
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
+    async def place(self) -> AsyncIterator[None]:
+        """Hold a place inside the block; wait for it first."""
         self.waiting += 1
         try:
             await self._free.acquire()
         finally:
             self.waiting -= 1
-        self.taken += 1
+        self.holders += 1
         try:
             yield
         finally:
-            self.taken -= 1
+            self.holders -= 1
             self._free.release()
 
 
@@ -40,8 +41,9 @@ class TooSlow(Exception):
 
 
 class LeastSpeed:
-    """Ends a slow attempt at one result while others wait for a place. A result that cannot be resumed gets a longer
-    window after each such end, so that it is complete some day as well."""
+    """Ends a slow attempt at a result while other downloads wait for a place.
+
+    A result that cannot be resumed gets a longer window after each such end, so that it is complete some day too."""
 
     def __init__(self, places: Places, window_s: float = WINDOW_S) -> None:
         self._places = places
@@ -53,7 +55,7 @@ class LeastSpeed:
         """Begin a window: count from zero bytes."""
         self._bytes, self._ends = 0, asyncio.get_running_loop().time() + self._window_s
 
-    def came(self, size: int) -> None:
+    def count(self, size: int) -> None:
         """Count received bytes."""
         self._bytes += size
 

@@ -14,36 +14,37 @@ SCHEMES: Final = ("http", "https")
 
 
 def proxy_for(url: URL) -> str | None:
-    """The environment's proxy for a URL; None if there is none or NO_PROXY names the host. Loopback needs none.
+    """Return the environment's proxy for a URL; None if there is none or NO_PROXY names the host.
 
-    Raises ConfigError, by the variable's name and without the value, which may hold a password.
+    Loopback needs no proxy. Raises ConfigError with the variable's name and without the value, which may hold a
+    password.
 
-    Not aiohttp's `trust_env`: that reads netrc on every call, which costs more than the call, and a matching entry
-    replaces the signature by Basic credentials (both measured, 2026-11).
+    aiohttp's `trust_env` is not used: it reads netrc on every call, which costs more than the call, and a matching
+    entry replaces the signature by Basic credentials (both measured, 2026-11).
     """
     host, proxies = url.host or "", urllib.request.getproxies_environment()
     if is_loopback(host) or urllib.request.proxy_bypass_environment(host, proxies):  # type: ignore[attr-defined] # untyped, public
         return None
     for scheme in (url.scheme, "all"):
-        if told := proxies.get(scheme, "").strip():
-            return checked(told, f"{scheme}_proxy")
+        if value := proxies.get(scheme, "").strip():
+            return proxy_url(value, f"{scheme}_proxy")
     return None
 
 
-def checked(told: str, variable: str) -> str:
-    """A proxy's URL as a variable tells it, where HOST:PORT alone is an http proxy. Raises ConfigError.
+def proxy_url(value: str, variable: str) -> str:
+    """Return the URL of a proxy from a variable's value; HOST:PORT alone is an http proxy. Raises ConfigError.
 
-    >>> checked("proxy.example:3128", "https_proxy")
+    >>> proxy_url("proxy.example:3128", "https_proxy")
     'http://proxy.example:3128'
     """
-    scheme, separator, _ = told.partition("://")
+    scheme, separator, _ = value.partition("://")
     if separator and scheme.lower() not in SCHEMES:
-        shown = scheme if scheme.isalnum() else "strange"
+        label = scheme if scheme.isalnum() else "strange"
         raise ConfigError(
-            f"${variable} (or ${variable.upper()}) names a {shown} proxy, and only http and https ones can be used: "
+            f"${variable} (or ${variable.upper()}) names a {label} proxy, and only http and https ones can be used: "
             "name such a proxy, or unset the variable"
         )
-    proxy = told if separator else f"http://{told}"
+    proxy = value if separator else f"http://{value}"
     try:
         url = URL(proxy)
         is_url = bool(url.host) and not host_fault(url)
@@ -61,7 +62,7 @@ def checked(told: str, variable: str) -> str:
 
 
 def _is_basic(user: str, password: str) -> bool:
-    """Whether aiohttp can send them, as Basic credentials in Latin-1 (RFC 7617, aiohttp 3.14)."""
+    """Whether aiohttp can send a user name and password, as Basic credentials in Latin-1 (RFC 7617, aiohttp 3.14)."""
     return ":" not in user and all(char <= "\xff" for char in user + password)
 
 

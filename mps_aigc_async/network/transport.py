@@ -1,8 +1,8 @@
-"""One exchange over HTTP: the only door to the service, and the map of foreign exceptions.
+"""An exchange over HTTP: the only door to the service, and the map of foreign exceptions.
 
-The send time is reached inside the connector, between "a connection is open" and "the first byte goes": a slow
-handshake or a queue below the pace would bunch sends that were paced apart. The gate is also what tells the endings
-apart: before it nothing was delivered; after it, without an answer, the outcome is unknown.
+A request waits for its send time inside the connector, after a connection is open and before the first byte goes: a
+slow handshake or a queue below the pace would bunch sends that were paced apart. The gate also tells the endings apart:
+before the gate nothing was delivered; after it, without an answer, the outcome is unknown.
 """
 
 import asyncio
@@ -32,15 +32,15 @@ from .connections import QuietConnector, close_session, lend, require_usable
 from .proxies import is_loopback, proxy_for
 
 MAX_ANSWER_BYTES: Final = 10 * 1024 * 1024
-"""An answer of the API is a few kilobytes; ten mebibytes are a fault or an attack."""
+"""Most bytes of an answer. An answer of the API is a few kilobytes; 10 MiB are a fault or an attack."""
 
 KEEPALIVE_S: Final = 30.0
-"""Idle connections are dropped by us before a usual gateway (60 to 75 s) does: one that the server closes just as a
-create goes out makes an outcome unknown."""
+"""Seconds after which the client drops an idle connection, before a usual gateway (60 to 75 s) does: a connection that
+the server closes just as a create goes out makes an outcome unknown."""
 
 ONE_HOSTS_S: Final = 10.0
-"""Seconds for which a certificate or handshake that fails is taken for one host's, where others have answered: behind a
-load balancer one may be set up wrongly, or be about to get its new certificate. A few attempts meet the others."""
+"""Seconds for which a failing certificate or handshake counts as a single host's, if other hosts have answered: behind
+a load balancer a host may be set up wrongly, or be about to get its new certificate. A few attempts meet the others."""
 
 Gate = Callable[[], Awaitable[None]]
 Sent = Callable[[], None]
@@ -48,8 +48,9 @@ Sent = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds. `read` is between two pieces of an answer, or of a result being fetched. `total` is for a call alone,
-    and counts from the first byte sent, so that waiting for the send time is not held against it."""
+    """Timeouts in seconds. `read` bounds the wait between two pieces of an answer or of a result.
+
+    `total` bounds a call alone, and counts from the first byte sent, without the wait for the send time."""
 
     connect: float = 10.0
     read: float = 30.0
@@ -57,12 +58,12 @@ class Timeouts:
 
 
 class Transport(Protocol):
-    """What a second backend has to offer."""
+    """A way to exchange requests for answers; another backend or a test brings its own."""
 
     async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
         """Open a connection, pass the gate, send, and return the answer. Raises TransportError.
 
-        `sent` is called as a body is written: a busy loop can put a while between the gate and that.
+        `sent` is called at the moment when a body is written, which may be a while after the gate in a busy loop.
         """
         ...
 
@@ -73,12 +74,12 @@ class ResultBody(Protocol):
     """A body that comes in pieces."""
 
     async def read(self, n: int = -1, /) -> bytes:
-        """At most `n` bytes; none at the end."""
+        """Read at most `n` bytes; none at the end."""
         ...
 
 
 class ResultAnswer(Protocol):
-    """The answer to a GET of a result, before its body has been read; aiohttp's ClientResponse is one."""
+    """The answer to a GET of a result, before its body has been read, such as aiohttp's ClientResponse."""
 
     status: int
     reason: str | None
@@ -107,60 +108,60 @@ class ResultSource(Protocol):
 
 
 def parse_endpoint(url: str) -> URL:
-    """A service's base URL, checked. Raises ConfigError: plain http only towards loopback, no path, no user info."""
+    """Check a service's base URL: plain http only towards loopback, no path, no user info. Raises ConfigError."""
     url = url.strip()
     try:
-        parsed = URL(url if url.isprintable() and " " not in url else "")  # URLs' parsers drop line ends in silence
-    except (ValueError, IndexError):  # yarl's words for what is no URL; the second for some odd brackets
-        parsed = URL()
-    if not parsed.host or parsed.scheme not in ("https", "http"):
-        # Not shown: what was typed may hold a password.
+        endpoint = URL(url if url.isprintable() and " " not in url else "")  # URLs' parsers drop line ends in silence
+    except (ValueError, IndexError):  # from yarl for a text that is no URL; IndexError for some odd brackets
+        endpoint = URL()
+    if not endpoint.host or endpoint.scheme not in ("https", "http"):
+        # The message does not show the text, which may hold a password.
         raise ConfigError("the endpoint is not a URL: write it as https://HOST or http://127.0.0.1:PORT")
-    if "@" in url:  # a user name, or the rest of one that was cut at its slash: then `host` is a part of the secret
+    if "@" in url:  # a user name, or its rest after a slash: then `host` is a part of the secret
         raise ConfigError(
             "the endpoint must be scheme, host and port only: write it without a path, query or user name (it has an @ "
             "in it)"
         )
-    if parsed.query_string or parsed.fragment or parsed.path not in ("", "/"):
+    if endpoint.query_string or endpoint.fragment or endpoint.path not in ("", "/"):
         raise ConfigError(
-            f"the endpoint at {parsed.host} must be scheme, host and port only: write it without a path (such as /v1), "
-            "query or user name"
+            f"the endpoint at {endpoint.host} must be scheme, host and port only: write it without a path (such as "
+            "/v1), query or user name"
         )
-    if fault := host_fault(parsed):
+    if fault := host_fault(endpoint):
         raise ConfigError(f"the endpoint is not usable: {fault}")
-    if parsed.scheme == "http" and not is_loopback(parsed.host):
+    if endpoint.scheme == "http" and not is_loopback(endpoint.host):
         raise ConfigError(
-            f"the endpoint http://{parsed.host} is plain http: signed requests and prompts would cross the network "
+            f"the endpoint http://{endpoint.host} is plain http: signed requests and prompts would cross the network "
             "readable; use https"
         )
-    return parsed.with_path("/")
+    return endpoint.with_path("/")
 
 
 NETWORK: Final = (aiohttp.ClientError, OSError, EOFError)
 """The classes of ordinary network faults; TimeoutError is an OSError."""
 BUGS: Final = (AssertionError, AttributeError, LookupError, RecursionError, TypeError)
-"""The classes of program faults, ours or aiohttp's: sending the same request again cannot cure them."""
+"""The classes of program faults, ours or aiohttp's: a retry of the same request cannot cure them."""
 
 
 class _SentBefore(aiohttp.ClientConnectionError):
-    """aiohttp would send a GET again whose connection broke: it has had its send time."""
+    """aiohttp tried to send a GET again after its connection broke, although its send time is used up."""
 
 
 class _Exchange:
-    """The progress of one exchange."""
+    """The progress of an exchange."""
 
     def __init__(self, gate: Gate, sent: Sent, deadline: AnswerDeadline, *, has_body: bool) -> None:
         self.gate: Final = gate
         self.deadline: Final = deadline
         self._sent = sent
         self._has_body = has_body
-        self.delivered = False
-        """Whether aiohttp has been given a connection: from then on bytes may have been sent."""
+        self.may_have_sent = False
+        """Whether aiohttp has a connection for the request: from then on bytes may have been sent."""
         self._began = False
-        """Whether the body, and so the first byte, was written. It stays False for a request without a body."""
+        """Whether the body, and so the first byte, was written. Stays False for a request without a body."""
 
     def deliver(self) -> None:
-        self.delivered = True
+        self.may_have_sent = True
         self.deadline.begin()
 
     def write(self) -> None:
@@ -168,13 +169,13 @@ class _Exchange:
         self._sent()
 
     def ending_with(self, error: Exception) -> Ending:
-        """How an exchange ended that raised this foreign exception."""
+        """Return the ending of an exchange that raised this foreign exception."""
         if isinstance(error, NETWORK):
-            return Ending.UNKNOWN if self.delivered else Ending.NEVER_DELIVERED
+            return Ending.UNKNOWN if self.may_have_sent else Ending.NEVER_DELIVERED
         if isinstance(error, ValueError) and not self._began:
             # Headers that cannot be sent, such as a key with a line break: the next attempt may have other keys.
             return Ending.NEVER_DELIVERED
-        if self.delivered and (self._began or not self._has_body):
+        if self.may_have_sent and (self._began or not self._has_body):
             return Ending.UNKNOWN
         return Ending.REFUSED if isinstance(error, BUGS) else Ending.NEVER_DELIVERED
 
@@ -187,7 +188,7 @@ class _GatedConnector(QuietConnector):
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         exchange = _exchange.get()
-        if exchange.delivered:
+        if exchange.may_have_sent:
             raise _SentBefore
         connection = await self.quiet_connection(req, traces, timeout)
         try:
@@ -195,14 +196,14 @@ class _GatedConnector(QuietConnector):
         except BaseException:
             connection.release()
             raise
-        await require_usable(connection)  # it may have become unusable during the wait for the send time
+        await require_usable(connection)  # again: the wait for the send time may have been long
         exchange.deliver()
-        return lend(connection, exchange.deadline.heard)
+        return lend(connection, exchange.deadline.note_piece)
 
 
 class _Body(aiohttp.BytesPayload):
-    """A request's body that tells when it is written, headers and all. A trace would tell it too, but has aiohttp go
-    through every one of its signals for each request."""
+    """A request's body that reports the moment when it is written, with the headers. A trace would report it too, but
+    makes aiohttp go through all of its signals for each request."""
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         _exchange.get().write()
@@ -210,7 +211,7 @@ class _Body(aiohttp.BytesPayload):
 
 
 class AiohttpTransport:
-    """The real one: a keep-alive session to one endpoint."""
+    """The transport over HTTP: a keep-alive session to a single endpoint."""
 
     def __init__(self, endpoint: URL, timeouts: Timeouts | None = None) -> None:
         self._endpoint = endpoint
@@ -249,15 +250,15 @@ class AiohttpTransport:
                 return await self._send(request)
         except AigcError:
             raise
-        except Exception as error:  # noqa: BLE001 - of any class: one that escapes would leave a job in *intent*
-            failure = self._mapped(error, exchange)
+        except Exception as error:  # noqa: BLE001 - an exception that escapes, of any class, would leave a job in *intent*
+            failure = self._map(error, exchange)
         finally:
             _exchange.reset(token)
-        # Raised out here, so that the foreign exception is in no chain: some keep the request's headers.
+        # Raised outside the handler, so that the foreign exception is in no chain: some hold the request's headers.
         raise failure
 
-    def _mapped(self, error: Exception, exchange: _Exchange) -> TransportError:
-        if not exchange.delivered and (cause := self._permanent_cause(error)):
+    def _map(self, error: Exception, exchange: _Exchange) -> TransportError:
+        if not exchange.may_have_sent and (cause := self._permanent_cause(error)):
             why = f"cannot reach {self._host()}: {cause}"
             if self._may_be_one_hosts(error):
                 return TransportError(why, ending=Ending.NEVER_DELIVERED)
@@ -271,7 +272,7 @@ class AiohttpTransport:
         return "the client is closed" if self._session.closed else permanent_cause(error)
 
     def _may_be_one_hosts(self, error: Exception) -> bool:
-        """Whether another host behind the same name may fare better, by what has answered before."""
+        """Whether another host behind the same name may still answer, since a host has answered before."""
         if not self._has_answered or not isinstance(error, aiohttp.ClientSSLError):
             return False
         now = asyncio.get_running_loop().time()
@@ -282,7 +283,7 @@ class AiohttpTransport:
     async def _send(self, request: HttpRequest) -> HttpAnswer:
         async with self._session.request(
             request.method,
-            URL(self._origin + request.path, encoded=True),  # yarl knows the last ones: cheaper than `with_path`
+            URL(self._origin + request.path, encoded=True),  # yarl caches the latest URLs: cheaper than `with_path`
             data=_Body(request.body) if request.body else None,
             headers=request.headers,
             allow_redirects=False,
@@ -302,16 +303,16 @@ class AiohttpTransport:
             return HttpAnswer(response.status, headers, b"".join(chunks))
 
     def _describe(self, error: Exception, ending: Ending) -> str:
-        """One line without headers or bodies: what foreign exceptions carry is not ours to print."""
+        """Describe a fault in one line, without headers or bodies, which foreign exceptions may hold."""
         reason = error.strerror if isinstance(error, OSError) and error.strerror else ""
         if isinstance(error, aiohttp.ClientHttpProxyError):  # its text is the proxy's
             reason = f"HTTP {error.status}"
-        what = f"{type(error).__name__} {reason}".rstrip()
+        fault = f"{type(error).__name__} {reason}".rstrip()
         if ending is Ending.REFUSED:
-            return f"cannot send this to {self._endpoint.authority}: {what}; the traceback is in the log"
+            return f"cannot send this to {self._endpoint.authority}: {fault}; the traceback is in the log"
         if ending is Ending.NEVER_DELIVERED:
-            return f"cannot reach {self._host()}: {what}"
-        return f"no answer from {self._endpoint.authority} after the request was sent: {what}"
+            return f"cannot reach {self._host()}: {fault}"
+        return f"no answer from {self._endpoint.authority} after the request was sent: {fault}"
 
     def _host(self) -> str:
         """The endpoint's host, and the proxy on the way to it without its user and password."""

@@ -1,4 +1,4 @@
-"""One result's faults: how long to retry after each, and how to report them."""
+"""Faults of a result's download: how long to retry after each, and how to report them."""
 
 import logging
 import re
@@ -14,7 +14,7 @@ BACKOFF_S: Final = 0.5
 BACKOFF_MOST_S: Final = 60.0
 DOUBTFUL_S: Final = 300.0
 """Seconds to retry after an empty file, a text page or an unexpected fault: a gateway's error page goes away within
-minutes, and a page that stays will never become a picture."""
+minutes, and a page that stays never becomes a picture."""
 
 _USER: Final = re.compile(r"^((?:[a-z][a-z0-9+.-]*:(?=[/\\]))?[/\\]*)[^/\\]*@", re.IGNORECASE)
 
@@ -32,7 +32,7 @@ class Hope(Enum):
 class Fault(Exception):
     """The reason why an attempt produced no file."""
 
-    refused = False
+    is_refusal = False
     """Whether the server refused the URL itself."""
     frames = ""
     """The traceback of an unexpected exception, without its text, which may quote the URL."""
@@ -43,17 +43,17 @@ class Fault(Exception):
 
 
 class Trials:
-    """Counts one result's faults and decides whether to retry."""
+    """Counts a result's faults and decides whether to retry."""
 
     def __init__(self, url: str, now: float, new_for_s: float, begin_within_s: float = inf) -> None:
         self._begins_until = now + begin_within_s
-        self._latest = Fault(f"cannot fetch {shown(url)}: it took too long")
+        self._latest = Fault(f"cannot fetch {safe_url(url)}: it took too long")
         self._new_until = now + new_for_s
         self._failures = 0
         self._doubtful_since: float | None = None
 
     def delay_after(self, fault: Fault, now: float) -> float | None:
-        """Seconds to wait before the next attempt; None to stop."""
+        """Return the seconds to wait before the next attempt; None to stop."""
         self._latest = fault
         if fault.hope is Hope.AT_ONCE:
             return 0.0
@@ -68,7 +68,7 @@ class Trials:
         return min(BACKOFF_MOST_S, BACKOFF_S * 2.0 ** min(self._failures, 30), self._begins_until - now)
 
     def _ends(self, hope: Hope, now: float) -> float:
-        """When to stop retrying (on the loop's clock)."""
+        """Return the time of the last retry, on the loop's clock."""
         match hope:
             case Hope.NONE:
                 return now
@@ -80,13 +80,13 @@ class Trials:
                 return inf
 
     def error(self) -> DownloadError:
-        """The latest fault as an error for the caller."""
+        """Return the latest fault as an error for the caller."""
         error = DownloadError(str(self._latest))
-        error.refused = self._latest.refused
+        error.refused = self._latest.is_refusal
         return error
 
 
-def shown(url: str) -> str:
-    """A URL without its query and fragment, where signatures stand, and without a user's password."""
-    shown = _USER.sub(r"\1", re.split(r"[?#]", url, maxsplit=1)[0])
-    return "".join(char if char.isprintable() else "?" for char in shown)
+def safe_url(url: str) -> str:
+    """Return a URL without its query and fragment, where signatures stand, and without a user's password."""
+    public_part = _USER.sub(r"\1", re.split(r"[?#]", url, maxsplit=1)[0])
+    return "".join(char if char.isprintable() else "?" for char in public_part)

@@ -1,4 +1,4 @@
-"""Tools for tests, ours and users': virtual time, the emulator without a socket, a network that fails as asked.
+"""Tools for tests, ours and users': virtual time, the emulator without a socket, a network with planned faults.
 
     run(main())                              # `asyncio.run` in virtual time
     async with in_memory_client(service)     # a client of `emulator.Service`, without a socket

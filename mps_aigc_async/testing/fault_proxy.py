@@ -1,6 +1,6 @@
-"""A proxy on loopback between a client and the emulator, which spoils what passes as a network does.
+"""A proxy on loopback between a client and the emulator, which breaks connections and answers like a bad network.
 
-The emulator's own faults are the service's; these are of what lies between. `proxy_faults` has their table.
+The emulator's own faults are the service's; the proxy's faults are the network's. `proxy_faults` has their table.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from ..emulator import Emulator
 from ..emulator.server.listening import stop_accepting
 from .http_messages import HEAD_END, Head, Message
-from .proxy_faults import NOT_FORWARDED, OVERSIZED, ProxyFault, ProxyFaults, ProxyRule, action_of, spoilt, stand_in
+from .proxy_faults import NOT_FORWARDED, OVERSIZED, ProxyFault, ProxyFaults, ProxyRule, action_of, spoil, stand_in
 
 HOST: Final = "127.0.0.1"
 
@@ -24,22 +24,21 @@ _PIECE: Final = 1 << 16
 
 
 class FaultProxy:
-    """Stands before an emulator that has been entered, from `async with` to its end.
+    """A proxy before an open emulator; it listens inside its `async with`.
 
         async with Emulator(speed=1000) as emulator, FaultProxy(emulator) as proxy:
             proxy.add("reset_after", action="CreateAigcImageTask")
             config = Config.parse({"tencentCloud": {**keys, "endpoint": proxy.url}, …})
 
-    What is not spoilt passes byte for byte, the Host included. While the proxy is open, the emulator's result URLs lead
-    through it: a client's download is spoken of as the action "Media", the emulator's own fetch of a video's frame
-    as "Frame".
+    All other traffic passes byte for byte, the Host included. While the proxy is open, the emulator's result URLs lead
+    through it: a client's download has the action "Media", the emulator's own fetch of a video's frame "Frame".
     """
 
     def __init__(self, emulator: Emulator, *, seed: int = 7) -> None:
         self.forwarded: Counter[str] = Counter()
-        """By action: what was sent on to the emulator."""
+        """Requests sent on to the emulator, by action."""
         self.befallen: Counter[tuple[str, ProxyFault]] = Counter()
-        """By action and fault: what went wrong. Refused connections have no action and are not counted."""
+        """Requests that met a fault, by action and fault. Refused connections have no action and are not counted."""
         self._emulator = emulator
         self._faults = ProxyFaults(seed)
         self._port = 0
@@ -53,7 +52,7 @@ class FaultProxy:
 
     @property
     def url(self) -> str:
-        """Where it listens, without a final slash. Known once it has been entered."""
+        """The proxy's URL, without a final slash. Its port is known inside `async with`."""
         return f"http://{HOST}:{self._port}"
 
     def add(
@@ -66,23 +65,23 @@ class FaultProxy:
         seconds: float = 0.0,
         size: int = OVERSIZED,
     ) -> None:
-        """Arranges for `fault` to befall the next `times` calls of `action` (None: any that it can befall, downloads
-        left out).
+        """Plan `fault` for the next `times` calls of `action`. None stands for every action that the fault fits, except
+        downloads.
 
-        The first rule that matches and wins its draw happens. With a `probability`, each call draws (seeded) until it
-        has happened `times` times; `times=None` is for ever. `seconds` delays any fault, `size` belongs to `oversized`.
-        Raises ValueError for a fault that cannot befall the action.
+        The first rule that matches and wins its draw happens. With a `probability`, each call draws (seeded) until the
+        fault has happened `times` times; `times=None` means for ever. `seconds` delays any fault, `size` belongs to
+        `oversized`. Raises ValueError for a fault that does not fit the action.
         """
         self._faults.add(fault, action, times, probability, seconds, size)
 
     def clear(self) -> None:
-        """Forgets all rules; what is under way stays spoilt."""
+        """Forget all rules; faults under way go on."""
         self._faults.clear()
 
     async def refuse(self) -> None:
-        """From now on connections are refused, and those that there are have been reset. Idempotent.
+        """Reset all connections, and refuse new ones from now on. Idempotent.
 
-        The emulator's fetches of frames meet the same: a video whose frame was to come through here fails.
+        The emulator's fetches of frames are refused too: a video fails if its frame would come through the proxy.
         """
         if self._server is None:
             return
@@ -92,15 +91,15 @@ class FaultProxy:
         connections = list(self._connections)
         for connection in connections:
             connection.reset()
-        await asyncio.gather(*(connection.served for connection in connections), return_exceptions=True)
+        await asyncio.gather(*(connection.service for connection in connections), return_exceptions=True)
         await server.wait_closed()
 
     async def accept(self) -> None:
-        """Listens again, on the same port. Idempotent."""
+        """Listen again, on the same port. Idempotent."""
         if self._server is not None:
             return
         loop = asyncio.get_running_loop()
-        # Named before it listens: a connection made while nobody listens would be reset.
+        # Bound before it listens: a connection at a port without a listener would be reset.
         self._server = await loop.create_server(self._connection, HOST, self._port, start_serving=False)
         self._port = self._server.sockets[0].getsockname()[1]
         await self._server.start_serving()
@@ -121,7 +120,7 @@ class FaultProxy:
         self._emulator.service.storage.base_url = self._results_at
         await self.refuse()
 
-    # One client's connection
+    # --- towards a client ---
 
     def _connection(self) -> "_Connection":
         return _Connection(self._begin)
@@ -133,16 +132,16 @@ class FaultProxy:
         return task
 
     async def _serve(self, connection: "_Connection") -> None:
-        """Request by request, until either side ends it."""
-        if self._server is None:  # accepted just before it began to refuse
+        """Serve a connection, request by request, until either side ends it."""
+        if self._server is None:  # the connection was accepted just before `refuse`
             connection.reset()
             return
         try:
             while await self._exchange(connection):
                 pass
-        except ConnectionError:  # of the emulator's, most likely, by a fault of its own: handed on as it is
+        except ConnectionError:  # most likely the emulator's, by a fault of its own: passed on as a reset
             connection.reset()
-        except (EOFError, ValueError, asyncio.LimitOverrunError):  # one end stopped halfway, or it is not HTTP
+        except (EOFError, ValueError, asyncio.LimitOverrunError):  # an end stopped halfway, or does not speak HTTP
             pass
         finally:
             connection.writer.close()
@@ -150,20 +149,20 @@ class FaultProxy:
                 await connection.writer.wait_closed()
 
     async def _exchange(self, connection: "_Connection") -> bool:
-        """One request and what comes of it; whether another may follow on this connection."""
+        """Serve a request; return whether another may follow on this connection."""
         request = await _read_request(connection.reader)
         action = action_of(request.head)
         rule = self._faults.draw(action) if action else None
         if rule is None:
-            keeps_alive = await self._passed(action, request, connection.writer)
+            keeps_alive = await self._pass(action, request, connection.writer)
         else:
             self.befallen[action, rule.fault] += 1
-            keeps_alive = await self._befallen(rule, action, request, connection)
+            keeps_alive = await self._break(rule, action, request, connection)
         return keeps_alive and request.head.keeps_alive
 
-    async def _passed(self, action: str, request: Message, client: asyncio.StreamWriter) -> bool:
-        """Handed on as it comes, so that what the emulator breaks off arrives broken off, and what hangs, hanging."""
-        async with self._forwarded(action, request) as (head, emulator):
+    async def _pass(self, action: str, request: Message, client: asyncio.StreamWriter) -> bool:
+        """Pass the emulator's answer on, piece by piece, so that the client sees an answer that breaks off or hangs."""
+        async with self._forward(action, request) as (head, emulator):
             client.write(head.encode())
             async with aclosing(_body(emulator, _body_length(request.head, head))) as pieces:
                 async for piece in pieces:
@@ -171,7 +170,8 @@ class FaultProxy:
                     await client.drain()
         return _ends_by_itself(head)
 
-    async def _befallen(self, rule: ProxyRule, action: str, request: Message, connection: "_Connection") -> bool:
+    async def _break(self, rule: ProxyRule, action: str, request: Message, connection: "_Connection") -> bool:
+        """Serve a request with the rule's fault; return whether another may follow on this connection."""
         answer = stand_in(rule.fault) if rule.fault in NOT_FORWARDED else await self._answer(action, request)
         await asyncio.sleep(rule.seconds)
         match rule.fault:
@@ -184,22 +184,22 @@ class FaultProxy:
                 connection.writer.write(answer.head.encode() + answer.body[: len(answer.body) // 2])
                 return False
             case _:
-                connection.writer.write(spoilt(rule, action, answer).encode())
+                connection.writer.write(spoil(rule, action, answer).encode())
         await connection.writer.drain()
         return _ends_by_itself(answer.head)
 
-    # Towards the emulator
+    # --- towards the emulator ---
 
     async def _answer(self, action: str, request: Message) -> Message:
-        async with self._forwarded(action, request) as (head, emulator):
+        async with self._forward(action, request) as (head, emulator):
             length = _body_length(request.head, head)
             return Message(head, b"".join([piece async for piece in _body(emulator, length)]))
 
     @asynccontextmanager
-    async def _forwarded(self, action: str, request: Message) -> AsyncIterator[tuple[Head, asyncio.StreamReader]]:
-        """The head of the emulator's answer, and what its body is read from.
+    async def _forward(self, action: str, request: Message) -> AsyncIterator[tuple[Head, asyncio.StreamReader]]:
+        """Send a request to the emulator; yield the head of its answer, and the reader for the body.
 
-        On a connection of its own each: a kept one might have ended since, and on loopback a new one costs little.
+        Each request has a new connection: an idle one might have ended, and on loopback a new one costs little.
         """
         address = urlsplit(self._emulator.url)
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
@@ -209,7 +209,7 @@ class FaultProxy:
             if action:
                 self.forwarded[action] += 1
             head = await _read_head(reader)
-            while head.status < 200:  # 100 Continue: of no use to a client whose body has come already
+            while head.status < 200:  # 100 Continue: the client has sent its body already
                 head = await _read_head(reader)
             yield head, reader
         finally:
@@ -221,7 +221,7 @@ class FaultProxy:
 class _Connection(asyncio.StreamReaderProtocol):
     """A client's end of a connection, served by a task of its own.
 
-    The client's leaving ends that task: streams by themselves would tell it only to whoever is reading.
+    The task ends when the client leaves. Streams alone would report that only to a task that reads.
     """
 
     def __init__(self, begin: Callable[["_Connection"], asyncio.Task[None]]) -> None:
@@ -230,18 +230,18 @@ class _Connection(asyncio.StreamReaderProtocol):
 
     def _opened(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
-        self.served = self._begin(self)
+        self.service = self._begin(self)
 
     def eof_received(self) -> bool:
         super().eof_received()
-        return False  # no half-closed connections: who stops sending has left
+        return False  # no half-closed connections: a client that stops sending has left
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self.served.cancel()
+        self.service.cancel()
 
     def reset(self) -> None:
-        """An RST, not the orderly end of a server that has finished."""
+        """Send an RST, not the orderly end of a server that has finished."""
         connection: socket.socket | None = self.writer.get_extra_info("socket")
         if connection is not None and not self.writer.is_closing():
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -260,7 +260,8 @@ async def _read_request(reader: asyncio.StreamReader) -> Message:
 
 
 async def _body(reader: asyncio.StreamReader, length: int | None) -> AsyncGenerator[bytes, None]:
-    """In pieces as they come; without a length, to the connection's end. Raises EOFError if that is too soon."""
+    """Yield a body in pieces as they come; without a length, to the connection's end. Raises EOFError if the end comes
+    too soon."""
     while length != 0:
         piece = await reader.read(_PIECE if length is None else min(length, _PIECE))
         if not piece:
@@ -272,10 +273,11 @@ async def _body(reader: asyncio.StreamReader, length: int | None) -> AsyncGenera
 
 
 def _body_length(request: Head, answer: Head) -> int | None:
-    """RFC 9112, section 6.3: these have no body, whatever their Content-Length says."""
+    """Return the length of an answer's body. Answers to HEAD, 204 and 304 have no body despite their Content-Length
+    (RFC 9112, section 6.3)."""
     return 0 if request.method == "HEAD" or answer.status in (204, 304) else answer.length
 
 
 def _ends_by_itself(answer: Head) -> bool:
-    """Whether the connection can go on after this answer: it says where it ends, and not that it is the last."""
+    """Whether the connection can go on after this answer: it has a length, and is not the last."""
     return answer.keeps_alive and answer.length is not None

@@ -1,5 +1,4 @@
-"""HTTP/1.1 messages as what stands between two ends needs them: looked into, changed where asked, and for the rest the
-very bytes that came.
+"""HTTP/1.1 messages for a proxy: to read and to change, with all other bytes unchanged.
 
 Bytes in, bytes out: no socket here.
 """
@@ -13,13 +12,13 @@ _LINE_END: Final = b"\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A start line and header lines, kept as they came: `encode` gives back what was parsed."""
+    """A start line and header lines, unchanged: `encode` returns the bytes that `parse` took."""
 
     lines: tuple[bytes, ...]
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:
-        """A head with its empty line.
+        """Parse a head with its empty line.
 
         >>> head = Head.parse(b"HTTP/1.1 200 OK\\r\\nContent-length:  2\\r\\n\\r\\n")
         >>> head.get("Content-Length"), head.length
@@ -33,7 +32,7 @@ class Head:
         return _LINE_END.join(self.lines) + HEAD_END
 
     def get(self, name: str) -> str:
-        """A header's first value; "" without one."""
+        """Return a header's first value; "" without such a header."""
         for line in self.lines[1:]:
             if _name_of(line) == name.lower():
                 return line.partition(b":")[2].strip().decode("latin-1")
@@ -41,40 +40,40 @@ class Head:
 
     @property
     def method(self) -> str:
-        """Of a request."""
+        """The method of a request."""
         return self.lines[0].partition(b" ")[0].decode("latin-1")
 
     @property
     def target(self) -> str:
-        """Of a request: the path and the query, as they came."""
+        """The target of a request: the path and the query, unchanged."""
         return self.lines[0].partition(b" ")[2].partition(b" ")[0].decode("latin-1")
 
     @property
     def status(self) -> int:
-        """Of an answer. Raises ValueError where there is none."""
+        """The status of an answer. Raises ValueError if there is none."""
         return int(self.lines[0].partition(b" ")[2].partition(b" ")[0])
 
     @property
     def length(self) -> int | None:
-        """The Content-Length, if it says one. Raises ValueError for what is no number."""
+        """The Content-Length, if there is one. Raises ValueError if it is no number."""
         value = self.get("Content-Length")
         return int(value) if value else None
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether the connection may be used again: what HTTP/1.1 means unless it says otherwise."""
+        """Whether the connection may be used again: HTTP/1.1's default unless the head says otherwise."""
         return b"HTTP/1.1" in self.lines[0] and "close" not in self.get("Connection").lower()
 
     def replacing(self, name: str, value: str) -> Self:
-        """With this header once, and last."""
-        kept = (line for line in self.lines[1:] if _name_of(line) != name.lower())
-        return replace(self, lines=(self.lines[0], *kept, f"{name}: {value}".encode("latin-1")))
+        """Return the head with this header once, and last."""
+        others = (line for line in self.lines[1:] if _name_of(line) != name.lower())
+        return replace(self, lines=(self.lines[0], *others, f"{name}: {value}".encode("latin-1")))
 
     def doubling(self, *names: str) -> Self:
-        """With these headers twice, each beside itself."""
+        """Return the head with each of these headers twice in a row."""
         twice = {name.lower() for name in names}
-        doubled = (line for line in self.lines[1:] for _ in range(1 + (_name_of(line) in twice)))
-        return replace(self, lines=(self.lines[0], *doubled))
+        lines = (line for line in self.lines[1:] for _ in range(1 + (_name_of(line) in twice)))
+        return replace(self, lines=(self.lines[0], *lines))
 
 
 def _name_of(line: bytes) -> str:
@@ -92,7 +91,7 @@ class Message:
         return self.head.encode() + self.body
 
     def with_body(self, body: bytes) -> Self:
-        """With another body, and the length of that."""
+        """Return the message with another body and that body's length."""
         return replace(self, head=self.head.replacing("Content-Length", str(len(body))), body=body)
 
     def with_header(self, name: str, value: str) -> Self:
@@ -100,7 +99,7 @@ class Message:
 
 
 def message(start: str, content_type: str, body: bytes) -> Message:
-    """A message of our own.
+    """Build a message of our own.
 
     >>> message("HTTP/1.1 200 OK", "text/plain", b"hi").encode()
     b'HTTP/1.1 200 OK\\r\\nContent-Type: text/plain\\r\\nContent-Length: 2\\r\\n\\r\\nhi'

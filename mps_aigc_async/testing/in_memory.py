@@ -1,4 +1,4 @@
-"""The emulator without a socket: clients whose calls and downloads are answered by `emulator.Service` in their loop."""
+"""The emulator without a socket: `emulator.Service` answers a client's calls and downloads in the client's loop."""
 
 import asyncio
 from base64 import b64decode
@@ -32,10 +32,10 @@ from ..wire.dialect import HttpAnswer, HttpRequest
 from .virtual_time import wall
 
 ENDPOINT: Final = "https://emulator.invalid"
-"""The URL of a service in memory: no name ends in `.invalid` (RFC 6761), so that nothing could be sent there."""
+"""The URL of a service in memory: no host's name ends in `.invalid` (RFC 6761), so nothing could be sent there."""
 
 LATENCY_S: Final = 0.02
-"""Seconds of an exchange there and back, as to a service in the same country."""
+"""Seconds of an exchange's round trip, as to a service in the same country."""
 
 
 def in_memory_client(
@@ -47,7 +47,7 @@ def in_memory_client(
     timeouts: Timeouts | None = None,
     latency_s: float = LATENCY_S,
 ) -> AigcClient:
-    """A client of the service in memory: no call and no download touches a socket.
+    """Return a client of the service in memory: no call and no download touches a socket.
 
     >>> from mps_aigc_async import ImageRequest
     >>> from mps_aigc_async.emulator import Service
@@ -61,9 +61,9 @@ def in_memory_client(
     >>> [task.prompt for task in service.statistics().tasks]
     ['a lake']
 
-    `config` is your app's: its keys are replaced by those that the service accepts, its endpoint by one that leads
-    nowhere. Inside `testing.run` the time is virtual. A service outlives its clients: give it to another, and that one
-    finds the tasks of the first.
+    `config` is your app's: the service's keys replace its keys, and an endpoint that leads nowhere replaces its
+    endpoint. Inside `testing.run` the time is virtual. A service outlives its clients: a second client of the same
+    service finds the tasks of the first.
     """
     service, config = service or Service(), config or Config.parse({})
     settings = service.settings
@@ -81,9 +81,10 @@ def in_memory_client(
 
 
 class InMemoryTransport:
-    """Judged by the same rules as over HTTP; with virtual time, hours of batch in milliseconds.
+    """A transport into a service in memory, which judges requests by the same rules as over HTTP.
 
-    It answers the downloads too. `latency_s` is spent half on the way there and half on the way back.
+    The transport answers downloads too. `latency_s` is spent half on the way there and half on the way back. With
+    virtual time, hours of batch run in milliseconds.
     """
 
     def __init__(
@@ -117,30 +118,31 @@ class InMemoryTransport:
         return HttpAnswer(reply.status, headers, reply.body)
 
     async def fetch(self, url: URL, headers: Mapping[str, str]) -> ResultAnswer:
-        """GET a result of the service. A URL that leads elsewhere is a permanent fault: nothing leaves the process."""
+        """GET a result of the service. A URL that leads elsewhere is a permanent fault: no request leaves the
+        process."""
         base = self._service.storage.base_url
         if not str(url).startswith(f"{base}/"):
             raise Fault(f"it is no result of the service in memory, whose results are at {base}", Hope.NONE)
         await asyncio.sleep(self._latency_s / 2)
-        found = self._service.media(url.raw_path, url.raw_query_string, self._wall())
-        await asyncio.sleep(found.delay + self._latency_s / 2)
-        if isinstance(found, Piece):
+        media = self._service.media(url.raw_path, url.raw_query_string, self._wall())
+        await asyncio.sleep(media.delay + self._latency_s / 2)
+        if isinstance(media, Piece):
             try:
-                body = await self._gallery.get(found)
+                body = await self._gallery.get(media)
             except MissingExtraError as error:
                 return InMemoryAnswer(not_rendered(str(error)))
-            reply = file_reply(body, found.content_type, {name.lower(): value for name, value in headers.items()})
-            return InMemoryAnswer(reply, conduct=found.conduct, hangs_s=self._timeouts.read)
-        if found.conduct is not Conduct.ANSWER:
+            reply = file_reply(body, media.content_type, {name.lower(): value for name, value in headers.items()})
+            return InMemoryAnswer(reply, conduct=media.conduct, hangs_s=self._timeouts.read)
+        if media.conduct is not Conduct.ANSWER:
             raise aiohttp.ServerDisconnectedError
-        return InMemoryAnswer(found)
+        return InMemoryAnswer(media)
 
     async def close(self) -> None:
         await self._gallery.close()
 
 
 class InMemoryAnswer:
-    """A result's answer. Unless its conduct is to answer, half of the body comes, and then a reset or nothing."""
+    """The answer to a download. If its conduct is not to answer, half of the body comes, then a reset or nothing."""
 
     def __init__(self, reply: Reply, *, conduct: Conduct = Conduct.ANSWER, hangs_s: float = 0.0) -> None:
         self.status = reply.status
@@ -156,7 +158,7 @@ class InMemoryAnswer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        """Nothing to close."""
+        """Do nothing: there is no connection to close."""
 
 
 class _Body:
@@ -180,21 +182,21 @@ class _FrameRefused(Exception):
 
 
 def _take_frames(service: Service, frames: Frames, now: float) -> None:
-    """Give a video the images that it asks for: the service's own results, and what came along with the request.
+    """Give a video its images: the service's own results, and images inside the request.
 
-    An image elsewhere is taken for granted, since nothing leaves the process.
+    Images elsewhere count as good, since no request leaves the process.
     """
     order = frames.order
     try:
         first, last = (_frame(service, url, order.size, now) for url in (order.first_url, order.last_url))
-    except _FrameRefused as refused:
-        service.frames_failed(frames.task_id, str(refused), now)
+    except _FrameRefused as refusal:
+        service.frames_failed(frames.task_id, str(refusal), now)
     else:
         service.frames_ready(frames.task_id, now, first, last)
 
 
 def _frame(service: Service, url: str, size: tuple[int, int], now: float) -> bytes | Piece:
-    """No bytes for an image that is taken for granted. Raises _FrameRefused."""
+    """Return an image; no bytes for an image elsewhere. Raises _FrameRefused."""
     if url.startswith(INLINE):
         if service.settings.media is not None or missing_packages():
             return b""
@@ -202,9 +204,9 @@ def _frame(service: Service, url: str, size: tuple[int, int], now: float) -> byt
             return fit(b64decode(url.removeprefix(INLINE)), size)
         except UnreadableImageError as error:
             raise _FrameRefused(str(error)) from error
-    found = service.piece_at(url, now) if url else None
-    if isinstance(found, Reply):
-        raise _FrameRefused(f"The image could not be downloaded: HTTP {found.status} from {url}")
-    if found is not None and not found.content_type.startswith("image/"):
+    piece = service.piece_at(url, now) if url else None
+    if isinstance(piece, Reply):
+        raise _FrameRefused(f"The image could not be downloaded: HTTP {piece.status} from {url}")
+    if piece is not None and not piece.content_type.startswith("image/"):
         raise _FrameRefused(f"The file is no image: {url}")
-    return found or b""
+    return piece or b""

@@ -1,7 +1,7 @@
 """Virtual time: an event loop whose clock jumps to the next timer instead of waiting for it.
 
-A batch of three hours runs in milliseconds, and its times are exact. The clock also creeps a microsecond with each
-turn of the loop: code that compares two moments (aiolimiter does) would spin for ever on a clock that stands still.
+A batch of three hours runs in milliseconds, and its times are exact. The clock also creeps a microsecond with each turn
+of the loop: code that compares two moments, such as aiolimiter, would spin for ever on a clock that stands still.
 
     async def test_a_long_wait() -> None: ...
     run(main())                       # instead of asyncio.run(main())
@@ -23,23 +23,23 @@ T = TypeVar("T")
 
 CREEP_S: Final = 1e-6
 STUCK_AFTER_S: Final = 10.0
-"""Real seconds without a timer, a ready file or a working thread after which the loop is taken to be stuck."""
+"""Real seconds without a timer, a ready file or a working thread after which the loop counts as stuck."""
 
 THREAD_STUCK_AFTER_S: Final = 300.0
 """Real seconds that a working thread may be silent: `asyncio.Runner` of Python 3.12 joins threads for as long."""
 
 EPOCH: Final = 1_767_225_600.0
-"""2026-01-01 00:00 UTC: where virtual wall time begins."""
+"""Unix seconds at which virtual wall time begins: 2026-01-01 00:00 UTC."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Looks at the files without waiting, and lets the clock jump instead."""
+    """A selector that looks at the files without a wait, and lets the clock jump instead."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
         self.outside = 0
-        """Threads at work: what they do takes real time, and none of the virtual."""
+        """Threads at work: their work takes real time, and no virtual time."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self.now += CREEP_S
@@ -62,7 +62,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """The loop. `time` is virtual; executor jobs are waited for in real time.
+    """An event loop in virtual time; it waits for executor jobs in real time.
 
     asyncio's debug mode is off, also under PYTHONDEVMODE: it keeps a stack for each callback, which makes hours of a
     batch three to ten times slower, and its search for slow callbacks finds none where no time passes.
@@ -98,7 +98,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return future
 
     def hold_for(self, work: concurrent.futures.Future[T]) -> None:
-        """Hold the clock until the work ends, which a cancelled caller does not change.
+        """Hold the clock until the work ends, even if its caller is cancelled.
 
         Call this after `wrap_future`: its callback is then first, so that the result is in the loop before the clock
         may jump again.
@@ -106,11 +106,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         outside = self.real_time()
         outside.__enter__()
 
-        def ended(_: object) -> None:
+        def release(_: object) -> None:
             with suppress(RuntimeError):  # the loop is closed: an executor of the user's own may outlive it
                 self.call_soon_threadsafe(outside.__exit__, None, None, None)
 
-        work.add_done_callback(ended)
+        work.add_done_callback(release)
 
     async def shutdown_default_executor(self, *args: Any) -> None:  # noqa: ANN401 — Python 3.12 added a timeout
         """Join the executor's threads in real time: virtual time would jump to the end of the timeout at once."""
@@ -119,7 +119,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     @contextmanager
     def real_time(self) -> Iterator[None]:
-        """While this is held, something outside the loop works: the clock waits for it instead of jumping."""
+        """Hold the clock inside the block: code outside the loop works, and the clock waits instead of jumping."""
         self._jumping.outside += 1
         try:
             yield
@@ -128,8 +128,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
-    """`asyncio.run` in virtual time. `debug` switches asyncio's debug mode on."""
-    if _loop_runs():  # a runner finds this late, and then cannot take down the loop that it has made
+    """Run a coroutine in virtual time, like `asyncio.run`. `debug` switches asyncio's debug mode on."""
+    if _loop_runs():  # a runner notices this late, and then cannot take down its new loop
         raise RuntimeError("run() cannot be called where a loop runs already: call it in a test without `async`")
     with asyncio.Runner(debug=debug, loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)
@@ -148,60 +148,62 @@ _HOLDING: Final[set[object]] = set()
 
 
 def _hold_for_sqlite() -> None:
-    """Replace aiosqlite's methods by ones that hold the clock of the virtual loop that calls them, if one does.
+    """Replace aiosqlite's methods, so that they hold the clock of the virtual loop that calls them.
 
-    aiosqlite has a thread of its own, which the loop does not know: without this the clock would run away from a commit
-    by hours. Everything that it does passes one of these methods. They stay replaced, since other loops, of other
-    threads too, may run on: in a loop of another kind they only hand through.
+    aiosqlite has a thread of its own, which the loop does not know: without this function the clock would run away from
+    a commit by hours. All of aiosqlite's work passes one of these methods. The replacements stay, since other loops may
+    run on, in other threads too; in a loop of another kind they only pass the call on.
     """
-    for name, counted in (("_connect", _counted), ("_execute", _held), ("close", _counted)):
+    for name, holding in (("_connect", _hold_for_call), ("_execute", _hold_for_statement), ("close", _hold_for_call)):
         method = getattr(aiosqlite.Connection, name)
         if method not in _HOLDING:
-            holding = counted(method)
-            _HOLDING.add(holding)
-            setattr(aiosqlite.Connection, name, holding)
+            replacement = holding(method)
+            _HOLDING.add(replacement)
+            setattr(aiosqlite.Connection, name, replacement)
 
 
-def _counted(original: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
+def _hold_for_call(original: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
+    """Hold the clock until the awaited call ends."""
+
     @wraps(original)
-    async def counted(*args: Any, **kwargs: Any) -> T:  # noqa: ANN401 — handed through
+    async def call(*args: Any, **kwargs: Any) -> T:  # noqa: ANN401 — handed through
         loop = asyncio.get_running_loop()
         with loop.real_time() if isinstance(loop, VirtualTimeLoop) else nullcontext():
             return await original(*args, **kwargs)
 
-    return counted
+    return call
 
 
-def _held(original: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
-    """As `_counted`, and the clock waits for the statement's end when its caller has been cancelled."""
-    counted = _counted(original)
+def _hold_for_statement(original: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
+    """Hold the clock until the statement ends, even if its caller is cancelled."""
+    call = _hold_for_call(original)
 
     @wraps(original)
-    async def held(connection: aiosqlite.Connection, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 — handed through
+    async def execute(connection: aiosqlite.Connection, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 — handed through
         loop = asyncio.get_running_loop()
         if not isinstance(loop, VirtualTimeLoop):
-            return await counted(connection, function, *args, **kwargs)
+            return await call(connection, function, *args, **kwargs)
         work = concurrent.futures.Future[None]()
         loop.hold_for(work)
 
-        def worked(*args: Any, **kwargs: Any) -> T:  # noqa: ANN401 — handed through
+        def statement(*args: Any, **kwargs: Any) -> T:  # noqa: ANN401 — handed through
             try:
                 return function(*args, **kwargs)
             finally:
                 work.set_result(None)
 
         try:
-            return await counted(connection, worked, *args, **kwargs)
+            return await call(connection, statement, *args, **kwargs)
         except asyncio.CancelledError:
             raise
         except BaseException:
-            work.cancel()  # the connection was closed: nothing was begun
+            work.cancel()  # the connection was closed: no statement has begun
             raise
 
-    return held
+    return execute
 
 
 def wall() -> float:
-    """Unix seconds by the running loop: virtual inside `run`, else the machine's. The clock of a client in a test."""
+    """Return Unix seconds by the running loop, for a test's client: virtual inside `run`, else the machine's."""
     loop = asyncio.get_running_loop()
     return loop.wall() if isinstance(loop, VirtualTimeLoop) else time.time()

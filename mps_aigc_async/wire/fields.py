@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from ..model.errors import InvalidRequest
-from ..model.requests import ImageSource, Value, VideoSource
+from ..model.inputs import ImageSource, VideoSource
 from ..model.results import TaskResult
+from ..model.value import Value
 
 FieldRow = tuple[str, str, Callable[..., object]]
 

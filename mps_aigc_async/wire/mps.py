@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ..credentials.credentials import Credentials
-from ..model.requests import CosStore, ImageSource, ReferenceImage, ReferenceVideo, Step, Subject
+from ..model.inputs import ImageSource, ReferenceImage, ReferenceVideo, Subject
+from ..model.requests import CosStore, Step
 from ..model.states import Kind, TaskState
 from . import answers, envelope, fields
 from .answers import text

@@ -27,7 +27,8 @@ from ..model.errors import (
     TaskNotFound,
     Throttled,
 )
-from ..model.requests import AudioRequest, CosStore, ImageRequest, ReferenceImage, Step
+from ..model.inputs import ReferenceImage
+from ..model.requests import AudioRequest, CosStore, ImageRequest, Step
 from ..model.states import Ending, Kind, TaskState
 from . import answers, concurrency, create_answers, envelope, fields, statuses, vod, vod_errors, vod_tasks
 from .answers import as_text, text

@@ -10,19 +10,11 @@ from typing import Final
 
 from ..credentials.credentials import Credentials
 from ..model.errors import InvalidRequest
-from ..model.requests import (
-    AudioRequest,
-    CosStore,
-    ImageRequest,
-    ImageSource,
-    ReferenceImage,
-    ReferenceVideo,
-    Step,
-    Subject,
-    VodFile,
-)
+from ..model.inputs import ImageSource, ReferenceImage, ReferenceVideo, Subject
+from ..model.requests import AudioRequest, CosStore, ImageRequest, Step
 from ..model.results import ImageResult
 from ..model.states import Kind, TaskState
+from ..model.vod_options import VodFile
 from . import answers, envelope, fields
 from .answers import text
 from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus

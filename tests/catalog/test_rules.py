@@ -164,7 +164,7 @@ def test_a_value_is_shown_short_and_on_one_line() -> None:
     assert str(found).isprintable()
 
 
-# --- what is never judged ---------------------------------------------------------------------------------------------
+# --- never judged -----------------------------------------------------------------------------------------------------
 
 texts = st.text(alphabet=st.characters(codec="utf-8"), max_size=12)
 words = texts | st.sampled_from(["1080P", "16:9", "4:3", "music", "lip_sync", "3d_panorama", "jpeg", "{}"])

@@ -1,10 +1,10 @@
 """The batch that trouble befalls: `python -m tests.chaos.batch JSON`, the same command again until it ends.
 
-It says "ready" when its imports are done, and begins when a line "go" comes. It says "open" when its ledger is open,
-and "closing" before that is closed. Further lines change the machine that it believes in: `clock SECONDS` sets its
-wall clock that far off, `disk full` makes every write to a file fail (EFBIG), `disk free` ends that. It tells what
-came out, a line of JSON each: the outcomes, the jobs that `client.unknown()` lists, and last of all the error that
-ended the batch early, if one did.
+The program prints "ready" when its imports are done, and begins when a line "go" comes. Then the program prints "open"
+when its ledger is open, and "closing" before it closes the ledger. Further lines change its machine: `clock SECONDS`
+sets its wall clock that far off, `disk full` makes every write to a file fail (EFBIG), `disk free` ends that. Its
+results are lines of JSON: the outcomes, the jobs that `client.unknown()` lists, and last of all the error that ended
+the batch early, if any.
 """
 
 import asyncio

@@ -22,7 +22,7 @@ _TRACEBACK: Final = "Traceback (most recent call last)"
 
 
 def made_twice(facts: Facts) -> list[str]:
-    """Jobs of which the service accepted more than one create."""
+    """Find jobs with more than one accepted create."""
     return [f"{job}: {made} tasks" for job, made in Counter(map(job_of, facts.tasks.values())).items() if made > 1]
 
 
@@ -94,7 +94,7 @@ def _wrong_frames(facts: Facts) -> Iterator[_Swap]:
 
 
 def over_the_rate(facts: Facts) -> list[str]:
-    """Calls of one action of which more than the limit certainly arrived within one second."""
+    """Find seconds in which more calls of an action than its limit arrived for certain."""
     return [f"{action}: {over} times" for action, over in certain_excesses(facts).items() if over]
 
 
@@ -197,7 +197,7 @@ def badly_listed(facts: Facts) -> list[str]:
 
 
 def tracebacks(facts: Facts) -> list[str]:
-    """Runs that ended in a traceback, or otherwise than what befell them explains."""
+    """Find runs that ended in a traceback, or in a way that their trouble does not explain."""
     wrong = []
     for batch in facts.batches:
         for number, run in enumerate(batch.runs):
@@ -277,4 +277,4 @@ CHECKS: Final[Mapping[str, Callable[[Facts], list[str]]]] = {
     "creates after their ledger was taken": created_without_ledger,
     "running tasks not told after it": untold,
 }
-"""By what they count; each has to find nothing."""
+"""The checks by name; each must find nothing."""

@@ -56,7 +56,7 @@ class Arrival:
     """The first word of a create's prompt."""
     at: float
     not_before: float
-    """This loop noted it at `at`; it lay there since `not_before` at the earliest, as the loop had looked then."""
+    """The loop's last look at its sockets before `at`: the bytes arrived later, and the loop noted them at `at`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Taken:
 
 @dataclass(slots=True)
 class _State:
-    """One connection, as its unasked bytes go."""
+    """The unasked bytes of a connection."""
 
     written: Unasked | None = None
     written_at: float = 0.0
@@ -128,18 +128,18 @@ class Door:
         connections = list(self._connections)
         for connection in connections:
             connection.reset()
-        await asyncio.gather(self._beating, *(one.served for one in connections), return_exceptions=True)
+        await asyncio.gather(self._beating, *(one.service for one in connections), return_exceptions=True)
         await self._server.wait_closed()
 
     async def _beat(self) -> None:
-        """Note when the loop has looked at its sockets: what arrives later is seen later."""
+        """Note when the loop has looked at its sockets: bytes that arrive later are seen later."""
         while True:
             now = self._now()
             self.worst_s = max(self.worst_s, now - self._looked[-1])
             self._looked.append(now)
             await asyncio.sleep(BEAT_S)
 
-    # One client's connection
+    # A client's connection
 
     def _begin(self, connection: _Connection) -> asyncio.Task[None]:
         self._connections.add(connection)
@@ -164,7 +164,7 @@ class Door:
                 self._remember(answer, state)
         except ConnectionError:
             client.reset()
-        except (EOFError, ValueError, asyncio.LimitOverrunError):  # one end stopped halfway, or it is not HTTP
+        except (EOFError, ValueError, asyncio.LimitOverrunError):  # an end stopped halfway, or does not speak HTTP
             pass
         finally:
             client.writer.close()
@@ -174,8 +174,10 @@ class Door:
                 await client.writer.wait_closed()
 
     def _note(self, request: Message, state: _State) -> bool:
-        """Note an arrival; whether it may have crossed unasked bytes on the way. It goes no further then: whatever came
-        of it, and of those after it on this connection, would be the door's doing and not the client's."""
+        """Note an arrival; return whether it may have crossed unasked bytes on the way.
+
+        Such a request goes no further: its fate, and that of later requests on this connection, would be the door's
+        doing and not the client's."""
         action, now = _action(request.head), self._now()
         self.arrivals.append(Arrival(action, _job(action, request.body), now, self._looked[0]))
         state.action = action
@@ -191,8 +193,8 @@ class Door:
     # Unasked bytes
 
     async def _next_request(self, client: _Connection, state: _State) -> Message | None:
-        """The next request, before which something may be written that it is not the cause of. None if the door has
-        ended the connection with it."""
+        """Return the next request; the door may write unasked bytes before it. None if the door has ended the
+        connection with those."""
         reading = asyncio.create_task(_read(client.reader))
         try:
             if state.written is None and self._random.random() < self.probability:

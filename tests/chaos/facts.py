@@ -27,7 +27,7 @@ def job_of(task: Task) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One process of a batch, from "begun" to its end. Times are the emulator's Unix seconds."""
+    """A process of a batch, from "begun" to its end. Times are the emulator's Unix seconds."""
 
     batch: str
     begun_at: float
@@ -35,13 +35,13 @@ class Run:
     code: int
     """Its exit code; below 0 the signal that ended it."""
     may_end_with: frozenset[int]
-    """Exit codes that what befell it explains."""
+    """Exit codes that its trouble explains."""
     told: Sequence[Told]
     listed: Sequence[Listed]
     stopped: Stopped | None
     log: str
     hung: bool = False
-    """It did not end in time and had to be killed."""
+    """Whether the process did not end in time and had to be killed."""
 
     @property
     def outcomes_are_whole(self) -> bool:
@@ -63,7 +63,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch after its last run, a calm one."""
+    """A batch after its last run, a calm one."""
 
     name: str
     chains: int
@@ -122,9 +122,9 @@ class Facts:
     unasked: Counter[Unasked]
     taken: Sequence[Taken]
     spoilt: Counter[tuple[str, str]]
-    """By action and fault, what the fault proxy did."""
+    """The fault proxy's faults, by action and fault."""
     refused: Counter[str]
-    """By code, what the service refused, or said that it did."""
+    """The service's refusals by code, the invented ones too."""
     blind_s: float
     """The longest that the door did not look at its sockets."""
     took_s: float

@@ -1,4 +1,4 @@
-"""One process of a batch, and what may be done to it."""
+"""A process of a batch, with the trouble that it can get."""
 
 import asyncio
 import json
@@ -92,7 +92,7 @@ class BatchProcess:
         return self.has_ended
 
     async def end(self) -> tuple[int, Said]:
-        """Its exit code and all that it said. It is killed if it runs."""
+        """Return the exit code and all output of the process; kill it if it runs."""
         if not self.has_ended:
             self.send(signal.SIGKILL)
         code = await self._process.wait()

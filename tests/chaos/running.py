@@ -30,8 +30,7 @@ CHAINS: Final = 40
 TROUBLED_RUNS: Final = 6
 """A batch's after its first one, unless it is done before."""
 PAUSE_S: Final = 1.1
-"""From one process's end to the next one's beginning: each knows only what it sent itself, and the limits count any
-one second."""
+"""Seconds from a process's end to the next one's begin: each knows only its own calls, a limit counts any second."""
 FAULTY: Final = 0.06
 """The share of calls and downloads that a fault of the proxy befalls in troubled runs."""
 UNASKED: Final = 0.25
@@ -48,7 +47,7 @@ STOPS_WITHIN_S: Final = 20.0
 CALM_WITHIN_S: Final = 120.0
 """A run that nothing disturbs takes some 15 s: one that takes this long hangs."""
 LOST_WITHIN_S: Final = 60.0
-"""After its ledger was taken: what runs is polled to its end, and saved."""
+"""Seconds after its ledger was taken away: running tasks are polled to their end, and saved."""
 SECOND_WITHIN_S: Final = 20.0
 AGAIN_S: Final = 0.05
 """Between the two signals of who is in a hurry."""
@@ -144,7 +143,7 @@ def _picture(piece: Piece) -> bytes:
 
 
 class _Batch:
-    """One batch through its runs."""
+    """A batch through its runs."""
 
     def __init__(self, world: _World, name: str, chains: int) -> None:
         self._world = world
@@ -298,7 +297,7 @@ class _Batch:
 
 
 def _read(ledger: Path) -> tuple[Sequence[JobRecord], str]:
-    """The rows, and what is damaged."""
+    """Read the rows, and the damaged ones."""
     try:
         with open_snapshot(ledger) as moment:
             return [job for _, jobs in moment.requests() for job in jobs], moment.fault()

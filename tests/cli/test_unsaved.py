@@ -14,7 +14,7 @@ from typer.testing import Result
 from mps_aigc_async import AigcClient, Config, ImageRequest
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.ledger import JobRecord
-from mps_aigc_async.model.requests import content
+from mps_aigc_async.model.contents import content
 from mps_aigc_async.model.states import Kind
 
 from ..report.batches import done, failed, planned, submitted, unknown, write_ledger

@@ -1,6 +1,6 @@
 """A program that forks with a client open, for `test_home`: CONFIG LEDGER ENDS, where the child ends by `_exit` or not.
 
-It prints a line for what the child, another process and the parent find.
+The program prints a line for each finding of the child, another process and the parent.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ def sockets() -> int:
 
 async def used_in_child(client: AigcClient, task: Task[Any]) -> None:
     uses = (client.generate(ImageRequest(prompt="x")), task.wait(), task.status(), client.counts())
-    told = await asyncio.gather(*uses, return_exceptions=True)
-    assert {type(error) for error in told} == {ClientError}, told
-    assert all("open a client of its own after the fork" in str(error) for error in told), told
+    results = await asyncio.gather(*uses, return_exceptions=True)
+    assert {type(error) for error in results} == {ClientError}, results
+    assert all("open a client of its own after the fork" in str(error) for error in results), results
     client.statistics()
     before = sockets()
     await client.aclose()
@@ -43,12 +43,12 @@ async def goes_on(client: AigcClient, ledger: Path) -> None:
     await client.aclose()
 
 
-async def opened(client: AigcClient) -> Task[Any]:
+async def open_task(client: AigcClient) -> Task[Any]:
     await client.__aenter__()
     return await client.submit(ImageRequest(id="lake", prompt="a lake"))
 
 
-async def tried(ledger: Path) -> None:
+async def try_ledger(ledger: Path) -> None:
     try:
         await SqliteLedger.open(ledger, {"account": "another"})
     except LedgerError as error:
@@ -62,7 +62,7 @@ def say(text: str) -> None:
 def main(config: Config, ledger: Path, ends: str) -> None:
     client = AigcClient(config, ledger=ledger)
     loop = asyncio.new_event_loop()
-    task = loop.run_until_complete(opened(client))
+    task = loop.run_until_complete(open_task(client))
     child = os.fork()
     if child == 0:
         asyncio.run(used_in_child(client, task))
@@ -77,6 +77,6 @@ def main(config: Config, ledger: Path, ends: str) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "open":
-        asyncio.run(tried(Path(sys.argv[2])))
+        asyncio.run(try_ledger(Path(sys.argv[2])))
     else:
         main(Config.parse(json.loads(sys.argv[1])), Path(sys.argv[2]), sys.argv[3])

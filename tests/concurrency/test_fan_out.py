@@ -14,7 +14,7 @@ from mps_aigc_async.testing import run
 
 
 class Bench:
-    """A run of numbers, with what it did on record."""
+    """A run of numbers that records its steps."""
 
     def __init__(self, width: int = 3, stop_at: int | None = None, waiting: int = 100) -> None:
         self.owner = TaskOwner()
@@ -69,7 +69,7 @@ def virtually(main: Callable[[], object]) -> Callable[[], None]:
 
 
 async def take(batch: Run[int, int], outcomes: list[int]) -> None:
-    """Iterate to the end, keeping what came before an error."""
+    """Iterate to the end; keep the outcomes from before an error."""
     async for number in batch:
         outcomes.append(number)  # noqa: PERF401 — a comprehension would lose them
 
@@ -109,17 +109,17 @@ async def test_a_slow_consumer_stops_the_reading_and_not_the_work() -> None:
 async def test_an_item_is_read_only_when_few_of_those_read_wait_to_begin() -> None:
     bench, may_begin = Bench(), asyncio.Semaphore(0)
 
-    async def work(number: int, begun: Begun) -> int:
+    async def work(number: int, on_begin: Begun) -> int:
         await may_begin.acquire()
-        begun()
-        begun()  # told twice, it counts once
-        return await bench.work(number, begun)
+        on_begin()
+        on_begin()  # told twice, it counts once
+        return await bench.work(number, on_begin)
 
     fan_out = FanOut(bench.numbers(), work, Bounds(under_way=1000, waiting=4), bench.owner, bench.prepare, bench.stops)
     async with Run(fan_out):
-        for begun in range(20):
+        for number in range(20):
             await asyncio.sleep(0.001)
-            assert len(bench.read) == begun + 4
+            assert len(bench.read) == number + 4
             may_begin.release()
 
 
@@ -132,7 +132,7 @@ async def test_an_item_that_ends_without_having_begun_waits_no_longer() -> None:
 
 @virtually
 async def test_async_sources_work_and_are_closed() -> None:
-    bench, closed = Bench(), list[bool]()
+    bench, closings = Bench(), list[bool]()
 
     async def source() -> AsyncIterator[int]:
         try:
@@ -140,27 +140,27 @@ async def test_async_sources_work_and_are_closed() -> None:
                 await asyncio.sleep(0.1)
                 yield number
         finally:
-            closed.append(True)
+            closings.append(True)
 
     async with bench.run(source()) as batch:
         await anext(batch)
-    assert closed == [True]
+    assert closings == [True]
 
 
 @virtually
 async def test_a_generator_that_is_left_half_read_is_closed_though_others_hold_it() -> None:
-    bench, closed = Bench(), list[bool]()
+    bench, closings = Bench(), list[bool]()
 
     def source() -> Iterator[int]:
         try:
             yield from bench.numbers()
         finally:
-            closed.append(True)
+            closings.append(True)
 
     numbers = source()
     async with bench.run(numbers) as batch:
         await anext(batch)
-    assert closed == [True]
+    assert closings == [True]
     assert list(numbers) == []
 
 
@@ -191,9 +191,9 @@ async def test_an_outcome_may_end_the_reading_and_what_was_begun_is_handed_over(
 async def test_of_two_errors_that_stop_it_the_first_is_raised() -> None:
     bench, outcomes = Bench(width=5), list[int]()
     batch = Run(FanOut(bench.numbers(), bench.work, Bounds(5, 5), bench.owner, bench.prepare, KeyError))
-    with pytest.raises(KeyError) as caught:
+    with pytest.raises(KeyError) as error_info:
         await take(batch, outcomes)
-    assert caught.value.args == (4,)  # the first to end of the first five
+    assert error_info.value.args == (4,)  # the first to end of the first five
     assert sorted(outcomes) == bench.read
 
 
@@ -218,10 +218,10 @@ async def test_what_a_source_raises_while_it_is_closed_hides_no_earlier_error() 
 async def test_an_error_of_the_work_itself_stops_the_reading_and_is_raised_after_the_other_outcomes() -> None:
     bench, outcomes = Bench(), list[int]()
 
-    async def work(number: int, begun: Begun) -> int:
+    async def work(number: int, on_begin: Begun) -> int:
         if number == 3:
             raise ZeroDivisionError
-        return await bench.work(number, begun)
+        return await bench.work(number, on_begin)
 
     batch = Run(FanOut(bench.numbers(), work, Bounds(4, 4), bench.owner, bench.prepare, bench.stops))
     with pytest.raises(ZeroDivisionError):
@@ -336,7 +336,7 @@ async def test_it_tells_how_many_items_are_under_way() -> None:
 
 @virtually
 async def test_closing_waits_until_the_source_is_closed() -> None:
-    bench, closed = Bench(), list[bool]()
+    bench, closings = Bench(), list[bool]()
 
     async def source() -> AsyncIterator[int]:
         try:
@@ -345,29 +345,29 @@ async def test_closing_waits_until_the_source_is_closed() -> None:
                 yield 0
         finally:
             await asyncio.sleep(100)
-            closed.append(True)
+            closings.append(True)
 
     async with bench.run(source()) as batch:
         await anext(batch)
         await asyncio.sleep(100)  # nothing is under way but the reading
-    assert closed == [True]
+    assert closings == [True]
 
 
 @virtually
 async def test_a_generator_that_somebody_still_holds_is_closed_when_it_is_left() -> None:
-    bench, closed = Bench(), list[bool]()
+    bench, closings = Bench(), list[bool]()
 
     def source() -> Iterator[int]:
         try:
             yield from range(10**9)
         finally:
-            closed.append(True)
+            closings.append(True)
 
-    held = source()
-    async with bench.run(held) as batch:
+    items = source()
+    async with bench.run(items) as batch:
         await anext(batch)
-        assert closed == []
-    assert closed == [True]
+        assert closings == []
+    assert closings == [True]
 
 
 @virtually
@@ -396,8 +396,8 @@ async def test_the_error_that_ended_the_reading_is_told_and_not_one_of_its_sourc
 
 
 def test_dropped_after_its_loop_has_closed_it_raises_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    raised: list[object] = []
-    monkeypatch.setattr(sys, "unraisablehook", raised.append)
+    errors: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", errors.append)
 
     async def main() -> list[Run[int, int]]:
         bench = Bench()
@@ -406,7 +406,7 @@ def test_dropped_after_its_loop_has_closed_it_raises_nowhere(monkeypatch: pytest
     left = run(main())
     left.clear()
     gc.collect()
-    assert raised == []
+    assert errors == []
 
 
 @virtually

@@ -1,4 +1,4 @@
-"""A client belongs to the loop and process it was opened in: elsewhere nothing is sent, and closing frees what it can.
+"""A client belongs to the loop and process that opened it: elsewhere it sends nothing, and `close` frees its sockets.
 
 Over real sockets: the service is the emulator in a thread of its own, which outlives the tests' loops.
 """
@@ -41,18 +41,18 @@ FDS = Path("/proc/self/fd")
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     """In a loop of its own, in another thread."""
-    started, stop = threading.Event(), asyncio.Event()
+    is_up, stop = threading.Event(), asyncio.Event()
     running: list[tuple[Emulator, asyncio.AbstractEventLoop]] = []
 
     async def serve() -> None:
         async with Emulator(image_seconds=(30.0, 30.0)) as service:
             running.append((service, asyncio.get_running_loop()))
-            started.set()
+            is_up.set()
             await stop.wait()
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    assert started.wait(10.0)
+    assert is_up.wait(10.0)
     service, loop = running[0]
     yield service
     loop.call_soon_threadsafe(stop.set)
@@ -70,33 +70,33 @@ def creates(emulator: Emulator) -> int:
 
 
 def in_a_thread(work: Callable[[], Any]) -> Any:  # noqa: ANN401 — what `work` returns or raises
-    """What `work` returns in another thread; its exception, if it raises one."""
-    seen: list[Any] = []
+    """Run `work` in another thread; return its value, or its exception if it raises one."""
+    values: list[Any] = []
 
     def main() -> None:
         try:
-            seen.append(work())
+            values.append(work())
         except Exception as error:  # noqa: BLE001 — the test looks at it
-            seen.append(error)
+            values.append(error)
 
     thread = threading.Thread(target=main, name="elsewhere")
     thread.start()
     thread.join(20.0)
-    assert seen, "it hangs"
-    return seen[0]
+    assert values, "it hangs"
+    return values[0]
 
 
 def sockets() -> set[str]:
     """The descriptors that are sockets or SQLite's files, as the system shows them."""
-    shown: set[str] = set()
+    entries: set[str] = set()
     for entry in FDS.iterdir():
         try:
             to = str(entry.readlink())
         except OSError:
             continue
         if to.startswith("socket:") or ".db" in to:
-            shown.add(to)
-    return shown
+            entries.add(to)
+    return entries
 
 
 USES: dict[str, Callable[[AigcClient, Task[Any]], Awaitable[object]]] = {
@@ -140,8 +140,8 @@ def test_from_another_loop_nothing_is_sent(emulator: Emulator, tmp_path: Path, d
             assert isinstance(error, ClientError)
             error = await asyncio.to_thread(in_a_thread, lambda: client.run([]))
             assert "no event loop" in str(error)
-            told = await asyncio.to_thread(in_a_thread, lambda: harmless(client))
-            assert told == f"{client!r}"
+            text = await asyncio.to_thread(in_a_thread, lambda: harmless(client))
+            assert text == f"{client!r}"
             after = emulator.statistics().arrivals
             assert after["CreateAigcImageTask"] == before["CreateAigcImageTask"] == 1
             assert set(after) - {"DescribeAigcImageTask"} == {"CreateAigcImageTask"}
@@ -162,19 +162,19 @@ def harmless(client: AigcClient) -> str:
 def test_another_threads_client_is_refused_the_ledger_by_name(emulator: Emulator, tmp_path: Path) -> None:
     ledger = tmp_path / "jobs.db"
 
-    async def opened() -> None:
+    async def open_client() -> None:
         async with client_for(emulator, ledger):
             pass
 
     async def main() -> None:
         async with client_for(emulator, ledger) as client:
-            error = await asyncio.to_thread(in_a_thread, lambda: asyncio.run(opened()))
+            error = await asyncio.to_thread(in_a_thread, lambda: asyncio.run(open_client()))
             assert f"is being written by process {os.getpid()} on" in str(error)
             assert "in the same event loop" in str(error)
             await client.submit(LAKE)
 
     asyncio.run(main())
-    asyncio.run(opened())
+    asyncio.run(open_client())
 
 
 async def anext_of(run: Any) -> object:  # noqa: ANN401 — a Run of any kind
@@ -184,11 +184,11 @@ async def anext_of(run: Any) -> object:  # noqa: ANN401 — a Run of any kind
 def test_after_its_loop_has_ended_too(emulator: Emulator, tmp_path: Path) -> None:
     client = client_for(emulator, tmp_path / "jobs.db")
 
-    async def opened() -> Task[Any]:
+    async def open_client() -> Task[Any]:
         await client.__aenter__()
         return await client.submit(LAKE)
 
-    task = asyncio.run(opened())
+    task = asyncio.run(open_client())
 
     async def later() -> None:
         for name, use in USES.items():
@@ -211,11 +211,11 @@ def test_an_abandoned_client_is_freed_from_another_loop(emulator: Emulator, tmp_
     before, threads = sockets(), threading.active_count()
     client = client_for(emulator, ledger)
 
-    async def abandoned() -> str:
+    async def abandon() -> str:
         await client.__aenter__()
         return (await client.submit(LAKE)).task_id
 
-    task_id = asyncio.run(abandoned()) if how == "asyncio.run" else in_a_loop_that_is_just_closed(client)
+    task_id = asyncio.run(abandon()) if how == "asyncio.run" else in_a_loop_that_is_just_closed(client)
     assert sockets() > before
 
     async def close() -> None:
@@ -247,14 +247,14 @@ def in_a_loop_that_is_just_closed(client: AigcClient) -> str:
     """Open the client in a loop that is closed without more ado; nothing is under way."""
     loop = asyncio.new_event_loop()
 
-    async def called() -> None:
+    async def call() -> None:
         await client.__aenter__()
         await client.call("DescribeAigcTaskList", {})
         ledger = await client._opened_ledger(None)
         await ledger.keep_fact("of the test", "yes")
 
     try:
-        loop.run_until_complete(called())
+        loop.run_until_complete(call())
     finally:
         loop.close()
     return ""
@@ -310,12 +310,12 @@ def test_a_loop_that_stands_still_cannot_close_and_says_so(emulator: Emulator) -
 
 def test_a_loop_that_ends_meanwhile_hangs_nobody_who_closes(emulator: Emulator, tmp_path: Path) -> None:
     client = client_for(emulator, tmp_path / "jobs.db")
-    opened, end = threading.Event(), threading.Event()
+    is_open, end = threading.Event(), threading.Event()
 
     def own() -> None:
         loop = asyncio.new_event_loop()
         loop.run_until_complete(client.__aenter__())
-        loop.call_soon(opened.set)
+        loop.call_soon(is_open.set)
         loop.call_soon(end.wait)  # the loop is blocked, then ends: it closes nothing
         loop.call_soon(loop.stop)
         loop.run_forever()
@@ -323,7 +323,7 @@ def test_a_loop_that_ends_meanwhile_hangs_nobody_who_closes(emulator: Emulator, 
 
     thread = threading.Thread(target=own)
     thread.start()
-    assert opened.wait(10.0)
+    assert is_open.wait(10.0)
 
     async def close() -> None:
         closing = asyncio.create_task(client.aclose())
@@ -340,7 +340,7 @@ def test_a_loop_that_ends_meanwhile_hangs_nobody_who_closes(emulator: Emulator, 
 
 
 def test_statistics_are_there_for_any_thread_while_the_loop_works(emulator: Emulator) -> None:
-    taken: list[Statistics] = []
+    snapshots: list[Statistics] = []
     stop = threading.Event()
 
     async def main() -> None:
@@ -348,16 +348,16 @@ def test_statistics_are_there_for_any_thread_while_the_loop_works(emulator: Emul
 
             def watch() -> None:
                 while not stop.is_set():
-                    taken.append(client.statistics())
+                    snapshots.append(client.statistics())
 
             watching = asyncio.create_task(asyncio.to_thread(in_a_thread, watch))
             limits = client._opened().limits
             slots = limits.slots[Kind.VIDEO]
             for turn in range(300):
-                held = [slots._take(0, f"model {turn} {number}") for number in range(20)]
+                slots_taken = [slots._take(0, f"model {turn} {number}") for number in range(20)]
                 limits.pace(f"Describe{turn}")
                 await asyncio.sleep(0)
-                for slot in held:
+                for slot in slots_taken:
                     slot.release()
             stop.set()
             assert await watching is None
@@ -369,7 +369,7 @@ def test_statistics_are_there_for_any_thread_while_the_loop_works(emulator: Emul
     finally:
         stop.set()
         sys.setswitchinterval(switch)
-    assert taken
+    assert snapshots
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -381,9 +381,9 @@ def test_a_forked_child_sends_nothing_and_closes_its_copies_alone(
     program, ledger = Path(__file__).with_name("forking.py"), tmp_path / "jobs.db"
     command = [sys.executable, "-X", "dev", "-W", "ignore::DeprecationWarning", str(program)]
     arguments = [json.dumps({"tencentCloud": keys}), str(ledger), ends]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    child, other, parent = done.stdout.splitlines()
+    process = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert (process.returncode, process.stderr) == (0, "")
+    child, other, parent = process.stdout.splitlines()
     assert child == "child closed its sockets: True"
     assert "is being written by process" in other
     assert parent == "parent 2 True"

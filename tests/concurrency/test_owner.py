@@ -34,37 +34,37 @@ async def test_an_owned_task_outlives_its_cancelled_caller() -> None:
 
 
 async def test_an_owned_task_is_held_strongly() -> None:
-    owner, done = TaskOwner(), list[str]()
+    owner, steps = TaskOwner(), list[str]()
     loop = asyncio.get_running_loop()
 
     async def work() -> None:
         await loop.run_in_executor(None, gc.collect)
-        done.append("work")
+        steps.append("work")
 
     owner.start(work(), "work")
     await owner.close(grace_s=5.0)
-    assert done == ["work"]
+    assert steps == ["work"]
 
 
 async def test_closing_waits_its_grace_and_cancels_the_rest() -> None:
-    owner, ended = TaskOwner(), list[str]()
+    owner, steps = TaskOwner(), list[str]()
     go = asyncio.Event()
 
     async def quick() -> None:
         await go.wait()
-        ended.append("quick")
+        steps.append("quick")
 
     async def endless() -> None:
         try:
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0)
-            ended.append("endless, cancelled")
+            steps.append("endless, cancelled")
 
     first, second = owner.start(quick(), "quick"), owner.start(endless(), "endless")
     asyncio.get_running_loop().call_soon(go.set)
     await owner.close(grace_s=0.01)
-    assert ended == ["quick", "endless, cancelled"]
+    assert steps == ["quick", "endless, cancelled"]
     assert (first.cancelled(), second.cancelled(), len(owner)) == (False, True, 0)
 
 
@@ -81,7 +81,7 @@ async def test_closing_an_owner_of_nothing_returns() -> None:
 
 
 async def test_an_error_whose_awaiter_has_left_is_not_complained_of() -> None:
-    """Otherwise asyncio logs "Task exception was never retrieved" for what the ledger already holds."""
+    """Otherwise asyncio logs "Task exception was never retrieved" for an error that the ledger already holds."""
     owner, complaints = TaskOwner(), list[object]()
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
 

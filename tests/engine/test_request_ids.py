@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mps_aigc_async import ImageRequest, VideoRequest
 from mps_aigc_async.engine.request_ids import SHELVES, Occurrences, RequestIds
-from mps_aigc_async.model.requests import digest
+from mps_aigc_async.model.contents import digest
 
 # Few, so that they come again; some on one shelf, and the ends of what a digest can be.
 NUMBERS = st.sampled_from([0, 1, SHELVES - 1, SHELVES, 2 * SHELVES, 7 * SHELVES, 2**48 - SHELVES, 2**48 - 1])

@@ -14,7 +14,7 @@ from mps_aigc_async.emulator import Emulator, Service
 from mps_aigc_async.model.requests import Request
 from mps_aigc_async.network.downloads import Downloads
 from mps_aigc_async.network.folders import Folder
-from mps_aigc_async.network.partfile import Part, opened, sync
+from mps_aigc_async.network.partfile import Part, open_part, sync
 from mps_aigc_async.network.places import LeastSpeed
 from mps_aigc_async.testing import forget_limits, run, wall
 
@@ -57,7 +57,7 @@ class FromNowhere(Downloads):
 
     async def _fetch(self, url: str, part: Part, kind: Kind, speed: LeastSpeed) -> str:  # noqa: ARG002 — as overridden
         await asyncio.sleep(0.3)
-        file = await opened(part)
+        file = await open_part(part)
         try:
             part.size += await asyncio.to_thread(file.write, url.encode())
             await asyncio.to_thread(sync, file, part.size)

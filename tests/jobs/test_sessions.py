@@ -28,8 +28,9 @@ from mps_aigc_async import (
 )
 from mps_aigc_async.jobs.sessions import LIST_LAG_S, UNDATED, as_create
 from mps_aigc_async.ledger.snapshot import open_snapshot
+from mps_aigc_async.model.contents import beyond, content
 from mps_aigc_async.model.errors import AigcError, ServiceError, TransportError
-from mps_aigc_async.model.requests import beyond, content, step_of
+from mps_aigc_async.model.parsing import step_of
 from mps_aigc_async.model.states import Ending
 from mps_aigc_async.testing import run, wall
 from mps_aigc_async.wire.dialect import Call, HttpAnswer

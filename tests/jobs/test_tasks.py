@@ -18,7 +18,7 @@ from mps_aigc_async import (
     VideoRequest,
 )
 from mps_aigc_async.ledger import MemoryLedger
-from mps_aigc_async.model.requests import content
+from mps_aigc_async.model.contents import content
 from mps_aigc_async.testing import run, wall
 
 from ..support import accepted, client_of, configured, in_memory

@@ -35,7 +35,7 @@ def subclasses(cls: type[AigcError]) -> Iterator[type[AigcError]]:
 CLASSES = [AigcError, *{cls: None for cls in subclasses(AigcError) if cls.__module__.startswith("mps_aigc_async")}]
 
 
-def made(cls: type[AigcError]) -> AigcError:
+def make(cls: type[AigcError]) -> AigcError:
     error: AigcError
     if issubclass(cls, ServiceError):
         error = cls("InvalidParameter", "no such size", ending=Ending.REFUSED, request_id="r-2")
@@ -61,7 +61,7 @@ def copies(value: object) -> list[object]:
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_an_error_survives_a_copy_whole(cls: type[AigcError]) -> None:
-    error = made(cls)
+    error = make(cls)
     for again in copies(error):
         assert isinstance(again, AigcError)
         assert type(again) is cls
@@ -88,7 +88,7 @@ def test_outcomes_survive_a_copy() -> None:
     request = ImageRequest(prompt="a lake")
     for outcome in (
         Outcome(job_id="a", request=request, result=IMAGE),
-        Outcome(job_id="b", request={"prompt": "as a line"}, error=made(ServiceError), partial=IMAGE),
+        Outcome(job_id="b", request={"prompt": "as a line"}, error=make(ServiceError), partial=IMAGE),
     ):
         for again in copies(outcome):
             assert isinstance(again, Outcome)

@@ -8,15 +8,22 @@ import pytest
 
 import mps_aigc_async
 from mps_aigc_async.model import errors
-from mps_aigc_async.model.errors import MOST_READ, AigcError, ServiceError, TransportError, from_record, to_record
+from mps_aigc_async.model.errors import (
+    MAX_MESSAGE_CHARACTERS,
+    AigcError,
+    ServiceError,
+    TransportError,
+    from_record,
+    to_record,
+)
 from mps_aigc_async.model.states import Ending
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, AigcError)]
 BRANCH = re.compile(r"^ {4}(?P<depth>(?:[│ ] {3}|[├└]── )*)(?P<name>[A-Z]\w+)(?P<says> .*)?$")
 
 
-def drawn() -> dict[str, tuple[str | None, str]]:
-    """The docstring's drawing: each class's name, its parent's, and what it says of it."""
+def drawing() -> dict[str, tuple[str | None, str]]:
+    """Read the docstring's drawing: each class's name, its parent's, and its description."""
     tree: dict[str, tuple[str | None, str]] = {}
     path: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -27,8 +34,8 @@ def drawn() -> dict[str, tuple[str | None, str]]:
     return tree
 
 
-def made(cls: type[AigcError]) -> AigcError:
-    """One of the class, with whatever it is made of."""
+def make(cls: type[AigcError]) -> AigcError:
+    """Make an error of the class, with arguments that its constructor takes."""
     if issubclass(cls, ServiceError):
         return cls("Some.Code", "why", ending=Ending.REFUSED_FOR_NOW, request_id="r-1")
     if issubclass(cls, TransportError):
@@ -37,7 +44,7 @@ def made(cls: type[AigcError]) -> AigcError:
 
 
 def test_the_tree_is_as_it_is_drawn() -> None:
-    tree = drawn()
+    tree = drawing()
     assert {name: parent for name, (parent, _) in tree.items() if parent} == {
         cls.__name__: cls.__mro__[1].__name__ for cls in CLASSES if cls is not AigcError
     }
@@ -45,7 +52,7 @@ def test_the_tree_is_as_it_is_drawn() -> None:
 
 
 def test_what_else_a_class_is_stands_beside_it() -> None:
-    for name, (_, says) in drawn().items():
+    for name, (_, says) in drawing().items():
         cls = getattr(errors, name)
         also = {base.__name__ for base in cls.__bases__ if not issubclass(base, AigcError)} - {"Exception"}
         assert also == {word for word in ("ValueError", "TimeoutError") if f"(also a {word})" in says}
@@ -61,7 +68,7 @@ def test_every_class_is_exported_and_documented(cls: type[AigcError]) -> None:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_the_ids_are_in_the_text(cls: type[AigcError]) -> None:
-    error = made(cls)
+    error = make(cls)
     error.request_id = "r-1"
     text = "Some.Code: why" if issubclass(cls, ServiceError) else "why"
     assert str(error) == f"{text} [request r-1]"
@@ -99,7 +106,7 @@ def test_without_an_exchange_there_is_no_ending() -> None:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_an_error_comes_back_from_its_record_as_it_was(cls: type[AigcError]) -> None:
-    error = made(cls).with_context(job_id="shot/image", task_id="4-1", action="CreateAigcImageTask")
+    error = make(cls).with_context(job_id="shot/image", task_id="4-1", action="CreateAigcImageTask")
     record = json.loads(json.dumps(to_record(error)))
     again = from_record(record, job_id="shot/image", task_id="4-1")
     assert type(again) is cls
@@ -109,7 +116,7 @@ def test_an_error_comes_back_from_its_record_as_it_was(cls: type[AigcError]) -> 
 
 @pytest.mark.parametrize("cls", [*errors.SERVICE.values(), TransportError], ids=lambda cls: cls.__name__)
 def test_an_ending_comes_back_from_its_record(cls: type[AigcError]) -> None:
-    error = made(cls)
+    error = make(cls)
     assert from_record(to_record(error), job_id="a", task_id=None).ending is error.ending
 
 
@@ -122,7 +129,7 @@ def test_an_unexpected_error_keeps_its_ending(ending: Ending) -> None:
 
 def test_a_record_holds_texts_alone() -> None:
     for cls in CLASSES:
-        error = made(cls)
+        error = make(cls)
         error.__cause__ = ValueError("cause-secret")
         record = to_record(error)
         assert all(isinstance(value, str) for value in record.values())
@@ -140,4 +147,4 @@ def test_a_record_of_another_version_is_a_plain_error(record: dict[str, str]) ->
 def test_a_message_of_mebibytes_is_cut(char: str) -> None:
     """To look at each character of such an answer would stop the loop for seconds."""
     error = ServiceError("Code", char * (10 << 20))
-    assert len(error.message) == MOST_READ
+    assert len(error.message) == MAX_MESSAGE_CHARACTERS

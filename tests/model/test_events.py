@@ -37,63 +37,63 @@ def test_each_listener_hears_each_event_in_order() -> None:
     everyone.subscribe(first.append)
     everyone.emit(PLANNED)
     everyone.subscribe(second.append)
-    submitted = Submitted(at=2.0, job_id="a", kind=Kind.IMAGE, task_id="4-1")
-    everyone.emit(submitted)
-    assert (first, second) == ([PLANNED, submitted], [submitted])
+    submission = Submitted(at=2.0, job_id="a", kind=Kind.IMAGE, task_id="4-1")
+    everyone.emit(submission)
+    assert (first, second) == ([PLANNED, submission], [submission])
 
 
 def test_a_listener_that_raises_is_logged_and_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    everyone, heard = Events(print), list[Event]()
+    everyone, events = Events(print), list[Event]()
 
     def broken(_: Event) -> None:
         raise RuntimeError("the bar is broken")
 
     everyone.subscribe(broken)
-    everyone.subscribe(heard.append)
+    everyone.subscribe(events.append)
     with caplog.at_level(logging.ERROR, "mps_aigc_async"):
         everyone.emit(PLANNED)
-    assert heard == [PLANNED]
+    assert events == [PLANNED]
     assert "an event callback failed on Planned" in caplog.text
     assert "the bar is broken" in caplog.text
 
 
 def test_unsubscribing_ends_it_and_may_be_done_twice() -> None:
-    everyone, heard = Events(print), list[Event]()
-    assert not everyone.heard
-    end = everyone.subscribe(heard.append)
-    assert everyone.heard
+    everyone, events = Events(print), list[Event]()
+    assert not everyone.has_listeners
+    end = everyone.subscribe(events.append)
+    assert everyone.has_listeners
     end()
     end()
     everyone.emit(PLANNED)
-    assert heard == []
-    assert not everyone.heard
+    assert events == []
+    assert not everyone.has_listeners
 
 
 def test_a_listener_may_leave_while_it_is_called() -> None:
-    everyone, heard = Events(print), list[Event]()
+    everyone, events = Events(print), list[Event]()
 
     def once(event: Event) -> None:
-        heard.append(event)
+        events.append(event)
         end()
 
     end = everyone.subscribe(once)
-    everyone.subscribe(heard.append)
+    everyone.subscribe(events.append)
     everyone.emit(PLANNED)
     everyone.emit(PLANNED)
-    assert heard == [PLANNED] * 3
+    assert events == [PLANNED] * 3
 
 
 def test_a_callback_subscribed_twice_leaves_once() -> None:
-    everyone, heard = Events(print), list[Event]()
+    everyone, events = Events(print), list[Event]()
 
     def listen(event: Event) -> None:
-        heard.append(event)
+        events.append(event)
 
     end = everyone.subscribe(listen)
     everyone.subscribe(listen)
     end()
     everyone.emit(PLANNED)
-    assert heard == [PLANNED]
+    assert events == [PLANNED]
 
 
 # --- listeners that misbehave -----------------------------------------------------------------------------------------
@@ -107,10 +107,10 @@ class Asynchronous:
 
 
 @pytest.mark.parametrize(
-    ("callback", "told"), [(coroutine, "coroutine"), (Asynchronous(), "coroutine"), (None, "NoneType")]
+    ("callback", "says"), [(coroutine, "coroutine"), (Asynchronous(), "coroutine"), (None, "NoneType")]
 )
-def test_what_could_hear_nothing_is_refused(callback: object, told: str) -> None:
-    with pytest.raises(TypeError, match=told):
+def test_what_could_hear_nothing_is_refused(callback: object, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
         Events(print).subscribe(callback)  # type: ignore[arg-type] # what is tested
 
 

@@ -1,4 +1,4 @@
-"""Text from outside: nothing in it steers a terminal or is hidden, and what people write stays readable."""
+"""Text from outside: nothing in it steers a terminal or is hidden, and ordinary text stays readable."""
 
 import re
 import unicodedata
@@ -29,7 +29,7 @@ def test_what_people_write_stays_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "display"),
     [
         ("\x1b]0;owned\x07", "�]0;owned�"),
         ("\x9b31m", "�31m"),
@@ -44,9 +44,9 @@ def test_what_people_write_stays_as_it_is(text: str) -> None:
         ("\ud800\ufeff\u00ad", "���"),
     ],
 )
-def test_what_steers_or_hides_has_a_stand_in(text: str, shown: str) -> None:
-    assert visible(text) == shown
-    assert without_invisible(text).replace(" ", "") == shown.replace(STAND_IN, "").replace(" ", "")
+def test_what_steers_or_hides_has_a_stand_in(text: str, display: str) -> None:
+    assert visible(text) == display
+    assert without_invisible(text).replace(" ", "") == display.replace(STAND_IN, "").replace(" ", "")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\t"])

@@ -20,8 +20,9 @@ from mps_aigc_async import (
     VodOptions,
 )
 from mps_aigc_async.model.errors import FieldFault
+from mps_aigc_async.model.parsing import parse
 from mps_aigc_async.model.plain_text import CUT
-from mps_aigc_async.model.requests import Request, Step, parse
+from mps_aigc_async.model.requests import Request, Step
 
 FRAME = "https://a/1.png"
 
@@ -61,11 +62,11 @@ GOOD: dict[str, Any] = {"prompt": "a lake"}
 CHAIN: dict[str, Any] = {"image": GOOD, "video": {"duration": 5}}
 
 
-def locations(refused: ValidationError) -> list[tuple[str | int, ...]]:
-    assert isinstance(refused, ValueError)
-    assert not isinstance(refused, InvalidRequest)
-    assert all(detail["msg"] for detail in json.loads(refused.json()))  # what a web framework answers with
-    return [detail["loc"] for detail in refused.errors()]
+def locations(error: ValidationError) -> list[tuple[str | int, ...]]:
+    assert isinstance(error, ValueError)
+    assert not isinstance(error, InvalidRequest)
+    assert all(detail["msg"] for detail in json.loads(error.json()))  # web frameworks answer with these
+    return [detail["loc"] for detail in error.errors()]
 
 
 # --- a model's errors -------------------------------------------------------------------------------------------------
@@ -111,9 +112,9 @@ UNWRITABLE: list[tuple[dict[str, Any], tuple[str | int, ...], str]] = [
 def test_a_value_that_cannot_be_written_is_refused_in_a_users_model_too(
     value: dict[str, Any], where: tuple[str | int, ...], why: str
 ) -> None:
-    with pytest.raises(ValidationError, match=why.partition(" (")[0]) as refused:
+    with pytest.raises(ValidationError, match=why.partition(" (")[0]) as error_info:
         Scene.model_validate(value)
-    assert locations(refused.value) == [where]
+    assert locations(error_info.value) == [where]
 
 
 def test_a_users_models_json_with_no_number_is_refused() -> None:
@@ -126,25 +127,25 @@ def test_a_users_models_json_with_no_number_is_refused() -> None:
 def test_a_users_model_names_the_path_to_the_field(
     value: dict[str, Any], where: tuple[str | int, ...], why: str, as_json: bool
 ) -> None:
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as error_info:
         Scene.model_validate_json(json.dumps(value)) if as_json else Scene.model_validate(value)
-    found = locations(refused.value)
+    paths = locations(error_info.value)
     if where[-1] == "videos" and as_json:  # pydantic says "array" there
         why = why.replace("tuple", "array")
-    assert where in found
-    assert why in refused.value.errors()[found.index(where)]["msg"]
+    assert where in paths
+    assert why in error_info.value.errors()[paths.index(where)]["msg"]
 
 
 def test_a_users_constructor_names_the_path_too() -> None:
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as error_info:
         Scene(shot={"prompt": 5})
-    assert locations(refused.value) == [("shot", "prompt")]
+    assert locations(error_info.value) == [("shot", "prompt")]
 
 
 def test_every_fault_of_a_model_is_told_at_once() -> None:
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as error_info:
         Scene.model_validate({"shot": {"prompt": 5, "typo": 1}, "more": [{"duration": 0}], "maybe": {"image": {}}})
-    assert locations(refused.value) == [
+    assert locations(error_info.value) == [
         ("shot", "prompt"), ("shot", "typo"), ("more", 0, "duration"), ("maybe", "image", "prompt"), ("maybe", "video"),
     ]  # fmt: skip
 
@@ -158,14 +159,14 @@ def test_a_type_adapter_names_the_path() -> None:
         (TypeAdapter[Any](list[Step]), [{"prompt": 5}], (0, "ImageRequest", "prompt")),
     ):
         for validate in (adapter.validate_python, lambda value, by=adapter: by.validate_json(json.dumps(value))):
-            with pytest.raises(ValidationError) as refused:
+            with pytest.raises(ValidationError) as error_info:
                 validate(value)
-            assert any(found[: len(where)] == where or _tail(found) == where for found in locations(refused.value))
+            assert any(path[: len(where)] == where or _tail(path) == where for path in locations(error_info.value))
 
 
-def _tail(found: tuple[str | int, ...]) -> tuple[str | int, ...]:
+def _tail(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """A path without the names that pydantic gives to validators around a union's member."""
-    return tuple(_member(part) for part in found)
+    return tuple(_member(part) for part in location)
 
 
 def _member(part: str | int) -> str | int:
@@ -173,26 +174,26 @@ def _member(part: str | int) -> str | int:
 
 
 def test_a_union_discriminated_by_kind_names_the_path_in_its_member() -> None:
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as error_info:
         Film.model_validate({"shots": [{"kind": "image", "request": GOOD}, {"kind": "video", "request": {"typo": 1}}]})
-    assert locations(refused.value) == [("shots", 1, "video", "request", "typo")]
+    assert locations(error_info.value) == [("shots", 1, "video", "request", "typo")]
 
 
 def test_a_union_takes_the_member_that_fits() -> None:
     adapter = TypeAdapter[Request](Request)
     values: list[dict[str, Any]] = [{"prompt": "x", "output_count": 1}, {"duration": 5, "prompt": "x"}, CHAIN]
-    made = [adapter.validate_python(value) for value in values]
-    assert [type(one) for one in made] == [ImageRequest, VideoRequest, ImageToVideo]
-    assert [adapter.validate_json(adapter.dump_json(one, exclude_unset=True)) for one in made] == made
-    assert TypeAdapter[Any](list[Tagged]).validate_python(made[:2]) == made[:2]
+    requests = [adapter.validate_python(value) for value in values]
+    assert [type(one) for one in requests] == [ImageRequest, VideoRequest, ImageToVideo]
+    assert [adapter.validate_json(adapter.dump_json(one, exclude_unset=True)) for one in requests] == requests
+    assert TypeAdapter[Any](list[Tagged]).validate_python(requests[:2]) == requests[:2]
 
 
 def test_a_model_made_at_run_time_names_the_path() -> None:
     """As a web framework makes one for a handler's parameters."""
     body = create_model("Body", shot=(ImageRequest, ...))
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as error_info:
         body.model_validate({"shot": {"prompt": "x", "output_count": 0}})
-    assert locations(refused.value) == [("shot", "output_count")]
+    assert locations(error_info.value) == [("shot", "output_count")]
 
 
 # --- a model that is good ---------------------------------------------------------------------------------------------
@@ -236,18 +237,18 @@ ALONE: list[Callable[[], object]] = [
 
 @pytest.mark.parametrize("make", ALONE)
 def test_a_request_alone_is_refused_in_our_words(make: Callable[[], object]) -> None:
-    with pytest.raises(InvalidRequest, match=r"^ImageRequest: prompt: Input should be a valid string$") as refused:
+    with pytest.raises(InvalidRequest, match=r"^ImageRequest: prompt: Input should be a valid string$") as error_info:
         make()
-    assert (refused.value.where, refused.value.why) == ("prompt", "Input should be a valid string")
-    assert refused.value.__cause__ is refused.value.__context__ is None
+    assert (error_info.value.where, error_info.value.why) == ("prompt", "Input should be a valid string")
+    assert error_info.value.__cause__ is error_info.value.__context__ is None
 
 
 @pytest.mark.parametrize("text", ['{"prompt": "base64-secret', "[]", "5"])
 def test_a_text_that_is_no_request_is_refused_and_not_shown(text: str) -> None:
-    with pytest.raises(InvalidRequest, match=r"^ImageRequest: ") as refused:
+    with pytest.raises(InvalidRequest, match=r"^ImageRequest: ") as error_info:
         ImageRequest.model_validate_json(text)
-    assert "secret" not in str(refused.value)
-    assert refused.value.where == ""
+    assert "secret" not in str(error_info.value)
+    assert error_info.value.where == ""
 
 
 def test_a_request_by_position_is_refused_in_our_words() -> None:
@@ -281,20 +282,20 @@ def test_a_request_by_position_is_refused_in_our_words() -> None:
     ],
 )  # fmt: skip
 def test_a_refusal_carries_the_path_and_the_reason(make: Callable[[], object], where: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequest) as error_info:
         make()
-    assert refused.value.where == where
-    assert refused.value.why
-    assert refused.value.why in str(refused.value)
-    assert pickle.loads(pickle.dumps(refused.value)).faults == refused.value.faults  # noqa: S301 — our own
+    assert error_info.value.where == where
+    assert error_info.value.why
+    assert error_info.value.why in str(error_info.value)
+    assert pickle.loads(pickle.dumps(error_info.value)).faults == error_info.value.faults  # noqa: S301 — our own
 
 
 def test_a_refusal_carries_every_field() -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequest) as error_info:
         parse({"video": {"prompt": "x", "typo": 1, "duration": 0}})
-    assert [fault.where for fault in refused.value.faults] == ["video.duration", "video.typo"]
-    assert str(refused.value) == "; ".join(map(str, refused.value.faults))
-    assert refused.value.faults[1] == FieldFault("video.typo", "unknown field")
+    assert [fault.where for fault in error_info.value.faults] == ["video.duration", "video.typo"]
+    assert str(error_info.value) == "; ".join(map(str, error_info.value.faults))
+    assert error_info.value.faults[1] == FieldFault("video.typo", "unknown field")
 
 
 def test_a_validator_of_the_users_may_make_a_request() -> None:
@@ -309,7 +310,7 @@ def test_a_validator_of_the_users_may_make_a_request() -> None:
             return ImageRequest(prompt=text)
 
     assert Line.model_validate({"request": "a lake"}).request == ImageRequest(prompt="a lake")
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError) as error_info:
         Line.model_validate({"request": " "})
-    assert locations(refused.value) == [("request",)]
-    assert "prompt is empty" in str(refused.value)
+    assert locations(error_info.value) == [("request",)]
+    assert "prompt is empty" in str(error_info.value)

@@ -4,11 +4,11 @@ from mps_aigc_async.model.states import MOVES, JobState
 
 
 def reachable(start: JobState) -> set[JobState]:
-    found, new = set[JobState](), {start}
+    states, new = set[JobState](), {start}
     while new:
-        found |= new
-        new = {state for known in new for state in MOVES[known]} - found
-    return found
+        states |= new
+        new = {after for before in new for after in MOVES[before]} - states
+    return states
 
 
 def test_every_state_has_its_moves() -> None:
@@ -29,7 +29,7 @@ def test_what_is_paid_for_or_may_be_is_never_sent_again_by_itself() -> None:
 
 
 def test_nothing_is_submitted_but_by_its_intent() -> None:
-    # Or by the user's word: this task is what came of a create that was never answered.
+    # Or by the user's decision: this task belongs to the create that was never answered.
     by = [state for state, moves in MOVES.items() if JobState.SUBMITTED in moves]
     assert by == [JobState.INTENT, JobState.FAILED, JobState.UNKNOWN]
     assert [state for state, moves in MOVES.items() if JobState.UNKNOWN in moves] == [JobState.INTENT]

@@ -25,22 +25,22 @@ def test_what_may_be_an_id_passes(task_id: str) -> None:
 
 @pytest.mark.parametrize("task_id", ODD)
 def test_what_is_none_is_refused_where_it_is_given(task_id: str) -> None:
-    for given in (
+    for give in (
         lambda: require_task_id(task_id),
         lambda: Attach(task_id),
         lambda: AigcClient(configured()).attach(Kind.IMAGE, task_id),
     ):
-        with pytest.raises(InvalidRequest, match="is no TaskId") as raised:
-            given()
-        assert not STEERS.search(str(raised.value))
+        with pytest.raises(InvalidRequest, match="is no TaskId") as error_info:
+            give()
+        assert not STEERS.search(str(error_info.value))
 
 
 @pytest.mark.parametrize("task_id", [123456789, 4.0, None, b"4-1"])
 async def test_an_id_that_is_no_text_is_refused_where_it_is_given(task_id: Any) -> None:  # noqa: ANN401 — an untyped program's
     async with AigcClient(configured()) as client:
-        for given in (lambda: Attach(task_id), lambda: client.attach(Kind.IMAGE, task_id)):
+        for give in (lambda: Attach(task_id), lambda: client.attach(Kind.IMAGE, task_id)):
             with pytest.raises(InvalidRequest, match="a TaskId is a text"):
-                given()
+                give()
         with pytest.raises(InvalidRequest, match="a TaskId is a text"):
             await client.status(Kind.IMAGE, task_id)
 

@@ -21,7 +21,7 @@ from mps_aigc_async import (
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.jobs.jobs import Jobs
 from mps_aigc_async.model.requests import Step
-from mps_aigc_async.model.unexpected import as_aigc_error, unexpected
+from mps_aigc_async.model.unexpected import as_aigc_error, unexpected_error
 from mps_aigc_async.testing import run
 
 from ..support import client_of, in_memory
@@ -51,10 +51,10 @@ def test_the_log_has_classes_and_frames_and_no_message(caplog: pytest.LogCapture
     try:
         broken()
     except AssertionError as error:
-        caught = unexpected(error, "trying")
-    assert isinstance(caught, UnexpectedError)
-    assert caught.__context__ is None
-    for text in (caplog.text, str(caught), repr(caught)):
+        failure = unexpected_error(error, "trying")
+    assert isinstance(failure, UnexpectedError)
+    assert failure.__context__ is None
+    for text in (caplog.text, str(failure), repr(failure)):
         assert "s3cret" not in text
     assert "AssertionError while trying" in caplog.text
     assert "tests.model.test_unexpected.Odd" in caplog.text
@@ -67,8 +67,8 @@ def raising(real: Callable[..., Any], error: Exception, *, for_ids: str) -> Call
     async def method(self: Jobs, job: JobRecord, *args: object) -> JobRecord:
         if job.job_id.startswith(for_ids):
             raise error
-        done: JobRecord = await real(self, job, *args)
-        return done
+        job_record: JobRecord = await real(self, job, *args)
+        return job_record
 
     return method
 
@@ -112,7 +112,7 @@ def test_one_jobs_trouble_of_any_class_is_its_own(
                     assert outcome.ok
         assert "s3cret" not in caplog.text
 
-    if method == "save":  # there is no storage in virtual time, and `save` is what raises
+    if method == "save":  # there is no storage in virtual time, so `save` raises
         monkeypatch.setattr("mps_aigc_async.network.downloads.Downloads.save", _nothing)
     run(main())
 

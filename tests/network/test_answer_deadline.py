@@ -31,7 +31,7 @@ async def seconds_until_given_up(deadline: AnswerDeadline, pieces_at: tuple[floa
     loop = asyncio.get_running_loop()
     began = loop.time()
     for moment in pieces_at:
-        loop.call_at(began + moment, deadline.heard)
+        loop.call_at(began + moment, deadline.note_piece)
     try:
         async with deadline:
             deadline.begin()
@@ -93,21 +93,21 @@ class Server:
 
     def __init__(self, clock: "StallingClock") -> None:
         self._clock = clock
-        self.asked: list[asyncio.StreamWriter] = []
+        self.writers: list[asyncio.StreamWriter] = []
         self.url = URL()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n{}")
-        self.asked.append(writer)
+        self.writers.append(writer)
         await reader.read()
 
     async def was_asked(self, times: int) -> None:
-        while len(self.asked) < times:  # noqa: ASYNC110 - the server's side of a request, in this same loop
+        while len(self.writers) < times:  # noqa: ASYNC110 - the server's side of a request, in this same loop
             await asyncio.sleep(0)
 
     def answer_and_stand_still(self) -> None:
         """The answers come while the loop is blocked, for longer than they are waited for."""
-        for writer in self.asked:
+        for writer in self.writers:
             writer.write(OK)
         self._clock.stall(STALL_S)
 
@@ -175,10 +175,10 @@ async def test_a_server_that_never_answers_is_given_up(stall_s: float, clock: St
             exchange = asyncio.create_task(transport.exchange(REQUEST, at_once))
             await server.was_asked(1)
             loop.call_soon(clock.stall, stall_s)
-            with pytest.raises(TransportError) as raised:
+            with pytest.raises(TransportError) as error_info:
                 await exchange
         finally:
             await transport.close()
-    assert raised.value.ending is Ending.UNKNOWN
+    assert error_info.value.ending is Ending.UNKNOWN
     if stall_s:
         assert loop.time() - began > GRACE_S

@@ -1,4 +1,4 @@
-"""One call: a fault of ours or of a library's, wherever it strikes, is one of our errors."""
+"""A call: a fault of ours or of a library's, at any point, becomes one of our errors."""
 
 import asyncio
 import logging
@@ -73,11 +73,11 @@ def test_a_fault_before_the_first_byte_fails_the_job_and_is_not_repeated(
     async def main() -> None:
         service = in_memory()
         async with client_of(service, transport=lambda: Faulty(service, bug, sends=False)) as client:
-            with pytest.raises(UnexpectedError) as caught:
+            with pytest.raises(UnexpectedError) as error_info:
                 await client.generate(CAT)
-            assert (caught.value.ending, caught.value.job_id) == (Ending.REFUSED, "cat/image")
-            assert (caught.value.__cause__, caught.value.__context__) == (None, None)
-            assert SECRET not in str(caught.value)
+            assert (error_info.value.ending, error_info.value.job_id) == (Ending.REFUSED, "cat/image")
+            assert (error_info.value.__cause__, error_info.value.__context__) == (None, None)
+            assert SECRET not in str(error_info.value)
             assert await client.counts() == {JobState.FAILED: 1}
             assert client.statistics().slots[Kind.IMAGE].taken == 0
             with pytest.raises(UnexpectedError):  # as the ledger has it
@@ -155,7 +155,7 @@ def test_a_cancelled_call_is_cancelled_and_no_error_of_ours() -> None:
 
 
 def test_the_signatures_time_is_the_services_from_the_second_call_on() -> None:
-    """A day off: one refusal, and none ever after, whatever becomes of the machine's clock."""
+    """With a clock that is a day off, a single call is refused, and none later, even if the machine's clock changes."""
 
     async def main() -> None:
         service, step_s = in_memory(), 86_400.0
@@ -178,16 +178,16 @@ def test_a_create_whose_id_cannot_be_read_tells_what_stood_there() -> None:
     async def main() -> None:
         service = in_memory()
         async with client_of(service, transport=lambda: Odd(service, wall)) as client:
-            with pytest.raises(AigcError, match="4-Aigc-7") as caught:
+            with pytest.raises(AigcError, match="4-Aigc-7") as error_info:
                 await client.generate(CAT)
-            assert isinstance(caught.value, CreateOutcomeUnknown)
-            assert isinstance(caught.value.__cause__, TransportError)
+            assert isinstance(error_info.value, CreateOutcomeUnknown)
+            assert isinstance(error_info.value.__cause__, TransportError)
 
     run(main())
 
 
 def test_a_batch_whose_creates_are_answered_by_see_other_ends_when_their_slots_are_free() -> None:
-    """They may have been accepted, so that their slots stay taken for minutes; nothing is sent to that address then."""
+    """Such creates may have been accepted, so their slots stay taken for minutes; the address gets no more calls."""
     creates: list[float] = []
 
     class Elsewhere(InMemoryTransport):

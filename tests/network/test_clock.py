@@ -1,4 +1,4 @@
-"""The service's time: by its answers, whatever becomes of this machine's clock."""
+"""The service's time: by its answers, under every change of this machine's clock."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ from mps_aigc_async import (
 from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.model.errors import ServiceError
-from mps_aigc_async.network.clock import AGREE_S, AGREES_S, SLACK_S, ServiceClock, corrected
+from mps_aigc_async.network.clock import CLOCKS_AGREE_S, SLACK_S, TIMESTAMPS_AGREE_S, ServiceClock, correct
 from mps_aigc_async.network.transport import Gate, Sent
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 from mps_aigc_async.wire.dialect import HttpAnswer, HttpRequest
@@ -56,7 +56,7 @@ class Clocks:
         self.theirs += seconds
         self.monotonic += seconds
 
-    def answered(self, took_s: float = 0.1) -> None:
+    def answer(self, took_s: float = 0.1) -> None:
         self.go_on(took_s)
         self.clock.hear(float(int(self.theirs)), took_s)
 
@@ -70,7 +70,7 @@ def test_it_is_the_machines_clock_until_the_service_tells_its_own() -> None:
     clocks.wall += 777
     assert clocks.clock.now() == clocks.wall
     assert "machine" in repr(clocks.clock)
-    clocks.answered()
+    clocks.answer()
     assert abs(clocks.error_s) <= 1.1
     assert "service" in repr(clocks.clock)
 
@@ -78,11 +78,11 @@ def test_it_is_the_machines_clock_until_the_service_tells_its_own() -> None:
 @STEPS
 def test_a_step_of_the_machines_clock_changes_nothing(step_s: float) -> None:
     clocks = Clocks()
-    clocks.answered()
+    clocks.answer()
     before = clocks.error_s
     clocks.wall += step_s
     assert clocks.error_s == before
-    clocks.answered()
+    clocks.answer()
     assert clocks.error_s == pytest.approx(before)
 
 
@@ -90,22 +90,22 @@ def test_a_right_clock_is_left_alone_by_every_answer() -> None:
     clocks = Clocks()
     for _ in range(1000):
         clocks.go_on(0.37)
-        clocks.answered(took_s=0.05)
+        clocks.answer(took_s=0.05)
         assert clocks.error_s == pytest.approx(0.0, abs=1e-6)
 
 
 def test_after_a_suspension_the_next_answer_corrects_it() -> None:
     clocks = Clocks()
-    clocks.answered()
+    clocks.answer()
     clocks.theirs += 7200  # the monotonic clock stood still
     assert clocks.error_s < -7000
-    clocks.answered()
+    clocks.answer()
     assert abs(clocks.error_s) <= 1.0
 
 
 def test_an_answer_that_took_long_moves_nothing_that_it_allows() -> None:
     clocks = Clocks()
-    clocks.answered()
+    clocks.answer()
     date = float(int(clocks.theirs))
     clocks.go_on(60)  # the answer lay there meanwhile
     clocks.clock.hear(date, took_s=60.0)
@@ -113,35 +113,37 @@ def test_an_answer_that_took_long_moves_nothing_that_it_allows() -> None:
 
 
 @given(
-    known=st.floats(0, 1e10),
+    before=st.floats(0, 1e10),
     date=st.integers(0, 10**10).map(float),
     took_s=st.floats(-1, 1000),
 )
 def test_a_correction_is_within_the_answers_interval_and_is_none_the_second_time(
-    known: float, date: float, took_s: float
+    before: float, date: float, took_s: float
 ) -> None:
-    told = corrected(known, date, took_s)
-    assert date - SLACK_S <= told <= date + 1.0 + max(0.0, took_s) + SLACK_S
-    assert corrected(told, date, took_s) == told
-    assert told == known or abs(told - known) > SLACK_S  # it never jitters by less than the slack
+    after = correct(before, date, took_s)
+    assert date - SLACK_S <= after <= date + 1.0 + max(0.0, took_s) + SLACK_S
+    assert correct(after, date, took_s) == after
+    assert after == before or abs(after - before) > SLACK_S  # the clock never jitters by less than the slack
 
 
 def test_it_is_certain_from_an_answer_until_the_machine_sleeps_or_is_set() -> None:
     clocks = Clocks()
     assert not clocks.clock.is_certain
-    clocks.answered()
+    clocks.answer()
     clocks.go_on(DAY_S)
     assert clocks.clock.is_certain
-    clocks.wall += 7200  # it slept: the monotonic clock stood still
+    clocks.wall += 7200  # the machine slept: the monotonic clock stood still
     assert not clocks.clock.is_certain
-    clocks.answered()
+    clocks.answer()
     assert clocks.clock.is_certain
 
 
-@pytest.mark.parametrize(("slept_s", "certain"), [(AGREE_S - 1, True), (AGREE_S + 1, False), (-AGREE_S - 1, False)])
+@pytest.mark.parametrize(
+    ("slept_s", "certain"), [(CLOCKS_AGREE_S - 1, True), (CLOCKS_AGREE_S + 1, False), (-CLOCKS_AGREE_S - 1, False)]
+)
 def test_clocks_that_part_by_a_minute_make_it_uncertain_in_either_direction(slept_s: float, certain: bool) -> None:
     clocks = Clocks()
-    clocks.answered()
+    clocks.answer()
     clocks.wall += slept_s
     assert clocks.clock.is_certain is certain
 
@@ -149,36 +151,39 @@ def test_clocks_that_part_by_a_minute_make_it_uncertain_in_either_direction(slep
 def test_an_answer_can_correct_it_until_one_has() -> None:
     clocks = Clocks()
     assert clocks.clock.is_the_machines
-    clocks.answered()
+    clocks.answer()
     assert not clocks.clock.is_the_machines
 
 
-@pytest.mark.parametrize(("off_s", "believed"), [(AGREES_S - 1, False), (1 - AGREES_S, False), (AGREES_S + 1, True)])
+@pytest.mark.parametrize(
+    ("off_s", "is_believed"),
+    [(TIMESTAMPS_AGREE_S - 1, False), (1 - TIMESTAMPS_AGREE_S, False), (TIMESTAMPS_AGREE_S + 1, True)],
+)
 def test_a_call_refused_for_a_time_near_the_answers_own_proves_that_the_date_is_of_another_clock(
-    off_s: float, believed: bool
+    off_s: float, is_believed: bool
 ) -> None:
     clocks = Clocks()
-    clocks.answered()
-    clocks.clock.refused(signed_at=5000.0 + off_s, date=5000.0, took_s=0.0)
-    assert (abs(clocks.clock.now() - 5000.0) < 2) is believed
-    assert clocks.clock.is_certain is believed
+    clocks.answer()
+    clocks.clock.hear_refusal(signed_at=5000.0 + off_s, date=5000.0, took_s=0.0)
+    assert (abs(clocks.clock.now() - 5000.0) < 2) is is_believed
+    assert clocks.clock.is_certain is is_believed
     assert not clocks.clock.is_the_machines  # corrected, or beyond correction
     clocks.clock.hear(7000.0, 0.0)
-    assert (abs(clocks.clock.now() - 7000.0) < 2) is believed
-    assert clocks.clock.is_certain is believed
-    assert (clocks.clock.now() == clocks.wall) is not believed
+    assert (abs(clocks.clock.now() - 7000.0) < 2) is is_believed
+    assert clocks.clock.is_certain is is_believed
+    assert (clocks.clock.now() == clocks.wall) is not is_believed
 
 
 @pytest.mark.parametrize(
-    ("known", "told"),
+    ("before", "after"),
     [
         (99.0, 99.0), (98.9, 100.6), (102.2, 102.2), (102.3, 100.6), (100.0, 100.0),
     ],
 )  # fmt: skip
 def test_a_time_within_a_second_of_an_answers_interval_stays_and_another_becomes_its_middle(
-    known: float, told: float
+    before: float, after: float
 ) -> None:
-    assert corrected(known, date=100.0, took_s=0.2) == pytest.approx(told)
+    assert correct(before, date=100.0, took_s=0.2) == pytest.approx(after)
 
 
 @pytest.mark.parametrize(("wall_s", "monotonic_s"), [(5.0, 5.0), (7200.0, 5.0), (-7200.0, 5.0)])
@@ -194,7 +199,7 @@ def test_since_a_mark_the_clock_counts_that_went_further(wall_s: float, monotoni
 
 
 class Machine:
-    """This machine's wall clock, which can be set; the service's is virtual time, which goes on."""
+    """The machine's wall clock, which can be set; the service's is virtual time, which goes on."""
 
     def __init__(self, step_s: float = 0.0) -> None:
         self.step_s = step_s
@@ -248,7 +253,7 @@ def test_steps_in_mid_run_give_up_nothing_and_run_no_more_than_the_cap(step_s: f
 
 @STEPS
 def test_times_that_are_stored_are_the_services(step_s: float) -> None:
-    """A machine whose clock is wrong from the start: only what was written before the first answer is off."""
+    """On a machine whose clock is wrong from the start, only times from before the first answer are off."""
 
     async def main() -> None:
         service = in_memory(image_seconds=(60, 60))
@@ -377,15 +382,15 @@ CHANGES: dict[str, tuple[Callable[[HttpAnswer], HttpAnswer], bool]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "heard"), CHANGES.values(), ids=CHANGES)
-def test_only_the_services_own_answers_tell_the_time(change: Callable[[HttpAnswer], HttpAnswer], heard: bool) -> None:
+@pytest.mark.parametrize(("change", "counts"), CHANGES.values(), ids=CHANGES)
+def test_only_the_services_own_answers_tell_the_time(change: Callable[[HttpAnswer], HttpAnswer], counts: bool) -> None:
     async def main() -> None:
         service = in_memory()
         async with AigcClient(configured(), transport=lambda: Dated(service, change), wall=wall) as client:
             with suppress(ServiceError, TransportError):
                 await client.status(Kind.IMAGE, "4-1")
             year_2015 = client._opened().clock.now() < 1_500_000_000
-            assert year_2015 is heard
+            assert year_2015 is counts
 
     run(main())
 
@@ -401,10 +406,10 @@ def test_a_gateway_that_writes_the_date_by_a_clock_of_its_own_costs_nothing(date
     async def main() -> None:
         service = in_memory()
 
-        def dated(answer: HttpAnswer) -> HttpAnswer:
+        def redate(answer: HttpAnswer) -> HttpAnswer:
             return replace(answer, headers={"date": date})
 
-        async with AigcClient(configured(images=4), transport=lambda: Dated(service, dated), wall=wall) as client:
+        async with AigcClient(configured(images=4), transport=lambda: Dated(service, redate), wall=wall) as client:
             requests = [ImageRequest(prompt=str(number)) for number in range(12)]
             outcomes = [outcome async for outcome in client.run(requests)]
             assert [outcome.error for outcome in outcomes if outcome.error is not None] == []
@@ -416,11 +421,11 @@ def test_a_gateway_that_writes_the_date_by_a_clock_of_its_own_costs_nothing(date
 def test_the_services_time_is_heard_again_where_the_machines_is_refused_as_well() -> None:
     clocks = Clocks()
     clocks.clock.hear(500.0, 0.0)
-    clocks.clock.refused(500.0, 500.0, 0.0)
+    clocks.clock.hear_refusal(500.0, 500.0, 0.0)
     assert clocks.clock.now() == 10_000.0
-    clocks.clock.refused(500.0, 501.0, 0.0)  # one that was under way
+    clocks.clock.hear_refusal(500.0, 501.0, 0.0)  # a call that was under way
     assert clocks.clock.now() == 10_000.0
-    clocks.clock.refused(10_000.0, 20_000.0, 0.0)
+    clocks.clock.hear_refusal(10_000.0, 20_000.0, 0.0)
     assert clocks.clock.now() == pytest.approx(20_000.0, abs=SLACK_S)
 
 

@@ -1,4 +1,4 @@
-"""What no later attempt can escape, told from what may pass: every class, number and reason, and real handshakes."""
+"""Permanent faults and faults that may pass: every class, number and reason, and real handshakes."""
 
 import asyncio
 import errno
@@ -62,7 +62,7 @@ CLASSES: dict[str, tuple[Callable[[Any], Exception], str]] = {
     "ServerFingerprintMismatch": (lambda cls: cls(b"a", b"b", "host.example", 443), "certificate of host.example"),
     "ServerTimeoutError": (lambda cls: cls("x"), ""),
     "SocketTimeoutError": (lambda cls: cls("x"), ""),
-    "TooManyRedirects": (lambda cls: cls(INFO, ()), ""),  # none is followed by aiohttp
+    "TooManyRedirects": (lambda cls: cls(INFO, ()), ""),  # aiohttp follows no redirect here
     "UnixClientConnectorError": (lambda cls: cls("/path", KEY, REFUSED), ""),
     "UploadAbortedError": (lambda cls: cls("x"), ""),
     "WSMessageTypeError": (lambda cls: cls("x"), ""),  # of websockets, which we do not speak
@@ -73,8 +73,10 @@ NOT_IN_EVERY_VERSION = {"UploadAbortedError"}
 
 
 def classes() -> dict[str, type[Exception]]:
-    found = inspect.getmembers(aiohttp.client_exceptions, inspect.isclass)
-    return {name: cls for name, cls in found if issubclass(cls, Exception) and cls.__module__.startswith("aiohttp.cl")}
+    members = inspect.getmembers(aiohttp.client_exceptions, inspect.isclass)
+    return {
+        name: cls for name, cls in members if issubclass(cls, Exception) and cls.__module__.startswith("aiohttp.cl")
+    }
 
 
 def test_every_class_of_aiohttp_has_its_row() -> None:
@@ -107,8 +109,8 @@ def test_each_errno_is_permanent_or_may_pass(name: str) -> None:
 def test_no_answer_of_dns_is_permanent(name: str) -> None:
     """Its numbers are no errnos, though they look the same on some systems."""
     error = socket.gaierror(getattr(socket, name), "x")
-    for told in (error, aiohttp.ClientConnectorDNSError(KEY, error), aiohttp.ClientProxyConnectionError(KEY, error)):
-        assert permanent_cause(told) == ""
+    for fault in (error, aiohttp.ClientConnectorDNSError(KEY, error), aiohttp.ClientProxyConnectionError(KEY, error)):
+        assert permanent_cause(fault) == ""
 
 
 @pytest.mark.parametrize("status", [408, 421, 425, 429, 500, 502, 503, 504, 507, 509, 520, 522, 530, 598, 599])
@@ -153,14 +155,14 @@ async def in_plain(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Non
 async def unreachable(endpoint: URL) -> Unreachable:
     transport = AiohttpTransport(endpoint)
     try:
-        with pytest.raises(Unreachable) as refused:
+        with pytest.raises(Unreachable) as error_info:
             await transport.exchange(REQUEST, at_once)
     finally:
         await transport.close()
-    assert refused.value.ending is Ending.UNREACHABLE
-    assert refused.value.__cause__ is refused.value.__context__ is None
-    assert endpoint.authority in str(refused.value)
-    return refused.value
+    assert error_info.value.ending is Ending.UNREACHABLE
+    assert error_info.value.__cause__ is error_info.value.__context__ is None
+    assert endpoint.authority in str(error_info.value)
+    return error_info.value
 
 
 async def not_fetched(url: str, tmp_path: Path) -> DownloadError:
@@ -168,16 +170,16 @@ async def not_fetched(url: str, tmp_path: Path) -> DownloadError:
     retries: list[DownloadError] = []
     downloads = Downloads()
     try:
-        with pytest.raises(DownloadError) as refused:
+        with pytest.raises(DownloadError) as error_info:
             await downloads.save(
                 url, tmp_path / "a", Kind.IMAGE, within_s=30, on_retry=lambda error, _: retries.append(error)
             )
     finally:
         await downloads.close()
     assert retries == []
-    assert not refused.value.refused
-    assert "url-secret" not in str(refused.value)
-    return refused.value
+    assert not error_info.value.refused
+    assert "url-secret" not in str(error_info.value)
+    return error_info.value
 
 
 @asynccontextmanager
@@ -270,15 +272,17 @@ async def test_a_proxy_that_refuses_the_credentials_is_named(monkeypatch: pytest
     async with listening(refusing(407)) as proxy:
         for variable in ("https_proxy", "http_proxy"):
             monkeypatch.setenv(variable, str(proxy.with_user("me").with_password("proxy-secret")))
-        told = [
+        messages = [
             await unreachable(URL("https://mps.example/")),
             await not_fetched("https://r.example/a.png?sign=url-secret", tmp_path),
-            await not_fetched("http://r.example/a.png?sign=url-secret", tmp_path),  # it answers such a fetch itself
+            await not_fetched(
+                "http://r.example/a.png?sign=url-secret", tmp_path
+            ),  # the proxy answers such a fetch itself
         ]
-    for error in told:
+    for error in messages:
         assert "the proxy refuses the user name or password (HTTP 407): correct them in the variable" in str(error)
         assert "proxy-secret" not in str(error)
-    assert f"through the proxy {proxy.authority}" in str(told[0])
+    assert f"through the proxy {proxy.authority}" in str(messages[0])
 
 
 async def test_a_proxy_that_cannot_be_used_is_refused_by_its_variable(
@@ -286,9 +290,9 @@ async def test_a_proxy_that_cannot_be_used_is_refused_by_its_variable(
 ) -> None:
     for proxy in ("socks5://me:proxy-secret@127.0.0.1:1", f"http://{'a' * 64}.example:80", "http://127.0.0.1:0"):
         monkeypatch.setenv("https_proxy", proxy)
-        with pytest.raises(ConfigError, match=r"\$https_proxy \(or \$HTTPS_PROXY\)") as refused:
+        with pytest.raises(ConfigError, match=r"\$https_proxy \(or \$HTTPS_PROXY\)") as error_info:
             AiohttpTransport(URL("https://mps.example/"))
-        assert "proxy-secret" not in str(refused.value)
+        assert "proxy-secret" not in str(error_info.value)
         assert "$https_proxy" in str(await not_fetched("https://r.example/a.png", tmp_path))
 
 
@@ -301,8 +305,8 @@ NO_HOSTS = ["a" * 64 + ".example", "a..example", ".example", ".".join(["a" * 60]
 async def test_a_host_that_cannot_be_one_is_refused_before_anything_is_sent(host: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no DNS name|port is 0"):
         parse_endpoint(f"https://{host}")
-    told = str(await not_fetched(f"https://{host}/a.png?sign=url-secret", tmp_path))
-    assert "no DNS name" in told or "port is 0" in told
+    message = str(await not_fetched(f"https://{host}/a.png?sign=url-secret", tmp_path))
+    assert "no DNS name" in message or "port is 0" in message
 
 
 @pytest.mark.parametrize("host", ["a" * 63 + ".example", "mps.example.", "a_b.example", "[::1]", "127.0.0.1:8443"])
@@ -311,7 +315,7 @@ def test_any_other_host_is_one(host: str) -> None:
 
 
 async def test_a_name_that_idna_refuses_is_named() -> None:
-    """One that is not checked before, as an IDN that only DNS would see."""
+    """A host that is not checked before, such as an IDN that only DNS would see."""
     assert "cannot be a DNS name" in str(await unreachable(URL(f"https://{'a' * 64}.example/")))
 
 
@@ -363,9 +367,9 @@ async def test_one_bad_certificate_among_hosts_that_answer_may_pass(monkeypatch:
         try:
             for _ in range(2):
                 assert (await transport.exchange(REQUEST, at_once)).status == 200
-                with pytest.raises(TransportError, match="the certificate of localhost") as failed:
+                with pytest.raises(TransportError, match="the certificate of localhost") as error_info:
                     await transport.exchange(REQUEST, at_once)
-                assert failed.value.ending is Ending.NEVER_DELIVERED
+                assert error_info.value.ending is Ending.NEVER_DELIVERED
         finally:
             await transport.close()
 

@@ -45,7 +45,7 @@ async def turns(count: int = 6) -> None:
 
 
 class Connection:
-    """One connection of the server, and what it was asked."""
+    """A connection of the server, and its requests."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -125,7 +125,7 @@ async def at_once() -> None:
     """A gate that is open."""
 
 
-def numbered(number: int) -> HttpRequest:
+def request_of(number: int) -> HttpRequest:
     return HttpRequest("/", {"X-TC-Action": "X"}, b'{"number": %d}' % number)
 
 
@@ -139,11 +139,11 @@ async def number_of(transport: AiohttpTransport, number: int) -> int:
     """The number that comes for the one sent; an exchange that was never delivered is made again."""
     for _ in range(3):
         try:
-            got = await transport.exchange(numbered(number), at_once)
+            reply = await transport.exchange(request_of(number), at_once)
         except TransportError as error:
             assert error.ending is Ending.NEVER_DELIVERED  # noqa: PT017 - the loop goes on with the next attempt
         else:
-            return int(json.loads(got.body)["number"])
+            return int(json.loads(reply.body)["number"])
     raise AssertionError("never delivered, three times")
 
 
@@ -168,8 +168,8 @@ STRAY = {
 async def test_a_connection_on_which_bytes_came_unasked_is_not_used(stray: bytes) -> None:
     async with serving(Server(echo)) as server, transport_to(server) as transport:
         for number in range(4):
-            answered = await transport.exchange(numbered(number), at_once)
-            assert json.loads(answered.body) == {"number": number}
+            reply = await transport.exchange(request_of(number), at_once)
+            assert json.loads(reply.body) == {"number": number}
             server.connections[-1].write(stray)
             await turns()
     assert len(server.connections) == 4
@@ -188,8 +188,8 @@ async def test_the_rest_of_a_stray_answer_is_no_answer_either(stray: bytes) -> N
 
     async with serving(Server(talk)) as server, transport_to(server) as transport:
         for number in range(3):
-            answered = await transport.exchange(numbered(number), at_once)
-            assert json.loads(answered.body) == {"number": number}
+            reply = await transport.exchange(request_of(number), at_once)
+            assert json.loads(reply.body) == {"number": number}
             server.connections[-1].write(stray[: max(half, 1)])
             await turns()
     assert len(server.requests) == 3
@@ -205,26 +205,26 @@ async def test_twenty_spoilt_connections_cost_no_retry() -> None:
         await echo(server, connection, request)
 
     async with serving(Server(talk)) as server, transport_to(server) as transport:
-        await asyncio.gather(*(transport.exchange(numbered(number), at_once) for number in range(20)))
+        await asyncio.gather(*(transport.exchange(request_of(number), at_once) for number in range(20)))
         for connection in server.connections:
             connection.write(TIMEOUT)
         # At once: the bytes are in the sockets, and the loop has read none of them.
-        answered = await transport.exchange(numbered(20), at_once)
-        assert json.loads(answered.body) == {"number": 20}
+        reply = await transport.exchange(request_of(20), at_once)
+        assert json.loads(reply.body) == {"number": 20}
     assert len(server.connections) == 21
 
 
 async def test_bytes_that_come_while_the_send_time_is_awaited_close_the_connection() -> None:
     async with serving(Server(echo)) as server, transport_to(server) as transport:
-        await transport.exchange(numbered(0), at_once)
+        await transport.exchange(request_of(0), at_once)
 
         async def gate() -> None:
             server.connections[0].write(answer(b'{"number": 0}'))
             await turns()
 
-        with pytest.raises(TransportError) as raised:
-            await transport.exchange(numbered(1), gate)
-        assert raised.value.ending is Ending.NEVER_DELIVERED
+        with pytest.raises(TransportError) as error_info:
+            await transport.exchange(request_of(1), gate)
+        assert error_info.value.ending is Ending.NEVER_DELIVERED
         assert await number_of(transport, 2) == 2
     assert len(server.requests) == 2
 
@@ -233,16 +233,16 @@ async def test_bytes_that_come_while_the_send_time_is_awaited_close_the_connecti
 def thread_that_writes(sock: socket.socket, data: bytes) -> Iterator[Callable[[], None]]:
     """A function that has a thread write, and blocks the loop meanwhile: the bytes lie in the kernel, unread."""
     go = threading.Event()
-    gone = threading.Event()
+    has_left = threading.Event()
 
     def write() -> None:
         if go.wait(10):
             sock.sendall(data)
-        gone.set()
+        has_left.set()
 
     def block() -> None:
         go.set()
-        assert gone.wait(10)
+        assert has_left.wait(10)
 
     thread = threading.Thread(target=write)
     thread.start()
@@ -257,7 +257,7 @@ def thread_that_writes(sock: socket.socket, data: bytes) -> Iterator[Callable[[]
 async def test_bytes_that_the_loop_has_not_read_close_the_connection_too(stray: bytes) -> None:
     """The loop was blocked while they arrived: they lie in the kernel's buffer as the gate opens."""
     async with serving(Server(echo)) as server, transport_to(server) as transport:
-        await transport.exchange(numbered(0), at_once)
+        await transport.exchange(request_of(0), at_once)
         with socket.socket(fileno=server.connections[0].socket.dup().detach()) as sock:
             with thread_that_writes(sock, stray) as block:
 
@@ -265,9 +265,9 @@ async def test_bytes_that_the_loop_has_not_read_close_the_connection_too(stray: 
                     await asyncio.sleep(0)
                     block()
 
-                with pytest.raises(TransportError) as raised:
-                    await transport.exchange(numbered(1), gate)
-            assert raised.value.ending is Ending.NEVER_DELIVERED
+                with pytest.raises(TransportError) as error_info:
+                    await transport.exchange(request_of(1), gate)
+            assert error_info.value.ending is Ending.NEVER_DELIVERED
             assert await number_of(transport, 2) == 2
     assert len(server.requests) == 2
 
@@ -275,15 +275,15 @@ async def test_bytes_that_the_loop_has_not_read_close_the_connection_too(stray: 
 async def test_an_end_that_the_loop_has_not_read_was_never_delivered() -> None:
     """A server that closes an idle connection while the loop is blocked."""
     async with serving(Server(echo)) as server, transport_to(server) as transport:
-        await transport.exchange(numbered(0), at_once)
+        await transport.exchange(request_of(0), at_once)
 
         async def gate() -> None:
             await asyncio.sleep(0)
             server.connections[0].socket.shutdown(socket.SHUT_RDWR)  # and no turn of the loop
 
-        with pytest.raises(TransportError) as raised:
-            await transport.exchange(numbered(1), gate)
-        assert raised.value.ending is Ending.NEVER_DELIVERED
+        with pytest.raises(TransportError) as error_info:
+            await transport.exchange(request_of(1), gate)
+        assert error_info.value.ending is Ending.NEVER_DELIVERED
         assert await number_of(transport, 2) == 2
     assert len(server.requests) == 2
 
@@ -296,10 +296,10 @@ async def test_a_connection_that_was_opened_and_never_used_costs_no_retry_when_i
 
     async with serving(Server(echo)) as server, transport_to(server) as transport:
         with pytest.raises(ClientClosed):
-            await transport.exchange(numbered(0), refuse)
+            await transport.exchange(request_of(0), refuse)
         server.connections[0].write(TIMEOUT)
-        answered = await transport.exchange(numbered(1), at_once)
-        assert json.loads(answered.body) == {"number": 1}
+        reply = await transport.exchange(request_of(1), at_once)
+        assert json.loads(reply.body) == {"number": 1}
     assert len(server.connections) == 2
 
 
@@ -339,9 +339,9 @@ async def test_a_fresh_connection_on_which_the_server_speaks_first_is_not_used(g
         await turns()
 
     async with serving(Server(echo, greeting)) as server, transport_to(server) as transport:
-        with pytest.raises(TransportError) as raised:
-            await transport.exchange(numbered(1), gate)
-    assert raised.value.ending is Ending.NEVER_DELIVERED
+        with pytest.raises(TransportError) as error_info:
+            await transport.exchange(request_of(1), gate)
+    assert error_info.value.ending is Ending.NEVER_DELIVERED
     assert server.requests == []
     assert len(server.connections) == 1
 
@@ -355,9 +355,9 @@ async def test_a_fresh_connection_timed_out_while_the_send_time_is_awaited_is_no
             server.connections[0].write(TIMEOUT)
             await turns()
 
-        with pytest.raises(TransportError) as raised:
-            await transport.exchange(numbered(1), gate)
-        assert raised.value.ending is Ending.NEVER_DELIVERED
+        with pytest.raises(TransportError) as error_info:
+            await transport.exchange(request_of(1), gate)
+        assert error_info.value.ending is Ending.NEVER_DELIVERED
         assert await number_of(transport, 2) == 2
     assert len(server.requests) == 1
 
@@ -372,8 +372,8 @@ async def test_an_answer_sent_twice_in_one_piece_answers_one_request() -> None:
 
     async with serving(Server(talk)) as server, transport_to(server) as transport:
         for number in range(4):
-            answered = await transport.exchange(numbered(number), at_once)
-            assert json.loads(answered.body) == {"number": number}
+            reply = await transport.exchange(request_of(number), at_once)
+            assert json.loads(reply.body) == {"number": number}
     assert len(server.requests) == 4
 
 
@@ -383,15 +383,15 @@ async def test_garbage_behind_an_answer_reaches_no_other_request() -> None:
     async def talk(_: Server, connection: Connection, request: bytes) -> None:
         await asyncio.sleep(0)
         body = request.partition(b"\r\n\r\n")[2]
-        connection.write(answer(body) + (b"garbage" if body == numbered(0).body else b""))
+        connection.write(answer(body) + (b"garbage" if body == request_of(0).body else b""))
 
     async with serving(Server(talk)) as server, transport_to(server) as transport:
-        with pytest.raises(TransportError) as raised:
-            await transport.exchange(numbered(0), at_once)
-        assert raised.value.ending is Ending.UNKNOWN
+        with pytest.raises(TransportError) as error_info:
+            await transport.exchange(request_of(0), at_once)
+        assert error_info.value.ending is Ending.UNKNOWN
         for number in (1, 2):
-            answered = await transport.exchange(numbered(number), at_once)
-            assert json.loads(answered.body) == {"number": number}
+            reply = await transport.exchange(request_of(number), at_once)
+            assert json.loads(reply.body) == {"number": number}
     assert len(server.requests) == 3
 
 
@@ -405,8 +405,8 @@ async def test_half_an_answer_behind_an_answer_reaches_no_other_request() -> Non
 
     async with serving(Server(talk)) as server, transport_to(server) as transport:
         for number in range(4):
-            answered = await transport.exchange(numbered(number), at_once)
-            assert json.loads(answered.body) == {"number": number}
+            reply = await transport.exchange(request_of(number), at_once)
+            assert json.loads(reply.body) == {"number": number}
             await turns(12)
     assert len(server.requests) == 4
 
@@ -424,8 +424,8 @@ async def test_half_an_answer_behind_an_answer_closes_the_connection_before_the_
 
     async with serving(Server(talk)) as server, transport_to(server) as transport:
         for number in range(3):
-            answered = await transport.exchange(numbered(number), at_once)
-            assert json.loads(answered.body) == {"number": number}
+            reply = await transport.exchange(request_of(number), at_once)
+            assert json.loads(reply.body) == {"number": number}
     assert len(server.connections) == 3
 
 
@@ -448,8 +448,8 @@ async def test_session_tickets_are_no_stray_bytes(tls: ssl.SSLContext) -> None:
     """TLS 1.3 sends them behind the handshake: they may lie unread as the gate opens."""
     async with serving(Server(echo), tls) as server, transport_to(server) as transport:
         for number in range(3):
-            answered = await transport.exchange(numbered(number), at_once)
-            assert json.loads(answered.body) == {"number": number}
+            reply = await transport.exchange(request_of(number), at_once)
+            assert json.loads(reply.body) == {"number": number}
     assert len(server.connections) == 1
 
 
@@ -460,8 +460,8 @@ async def test_a_tls_connection_on_which_bytes_came_unasked_is_not_used(
 ) -> None:
     async with serving(Server(echo), tls) as server, transport_to(server) as transport:
         for number in range(3):
-            answered = await transport.exchange(numbered(number), at_once)
-            assert json.loads(answered.body) == {"number": number}
+            reply = await transport.exchange(request_of(number), at_once)
+            assert json.loads(reply.body) == {"number": number}
             server.connections[-1].write(stray)
             if is_read:
                 await turns()
@@ -504,8 +504,8 @@ async def test_a_tunnel_through_a_proxy_is_used_again_until_bytes_come_unasked(t
     ):
         transport._proxy = str(url)
         for number in range(4):
-            answered = await transport.exchange(numbered(number), at_once)
-            assert json.loads(answered.body) == {"number": number}
+            reply = await transport.exchange(request_of(number), at_once)
+            assert json.loads(reply.body) == {"number": number}
             if number == 1:
                 server.connections[0].write(TIMEOUT)
                 await turns(20)
@@ -548,15 +548,15 @@ class Service:
             return answer(picture(self.tasks[result[1]]), "image/png")
         if query := re.match(r"GET \S*/query/(\S+) ", line):
             return answer(json.dumps(self._vod_status(query[1])).encode())
-        asked = json.loads(body)
-        prompt = asked.get("Prompt") or asked.get("prompt")
+        fields = json.loads(body)
+        prompt = fields.get("Prompt") or fields.get("prompt")
         if prompt:
             task_id = f"task-{len(self.prompts)}"
             self.prompts.append(prompt)
             self.tasks[task_id] = prompt
             return answer(json.dumps({"Response": {"TaskId": task_id, "RequestId": "r"}}).encode())
         status = (
-            self._vod_status(asked["TaskId"]) if b"DescribeTaskDetail" in request else self._status(asked["TaskId"])
+            self._vod_status(fields["TaskId"]) if b"DescribeTaskDetail" in request else self._status(fields["TaskId"])
         )
         return answer(json.dumps(status).encode())
 
@@ -645,16 +645,16 @@ async def test_downloads_and_calls_use_a_connection_again() -> None:
 @pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "TLS"])
 def test_connections_of_a_closed_loop_are_closed_from_another(is_tls: bool) -> None:
     """Their sockets end, as the server sees, and nothing is left to warn of."""
-    begun, stop = threading.Event(), asyncio.Event()
-    seen: list[tuple[URL, asyncio.AbstractEventLoop]] = []
-    ended = threading.Event()
+    has_begun, stop = threading.Event(), asyncio.Event()
+    sessions: list[tuple[URL, asyncio.AbstractEventLoop]] = []
+    has_ended = threading.Event()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer(b"{}"))
         with suppress(ConnectionError):
             await reader.read()
-        ended.set()
+        has_ended.set()
 
     async def serve() -> None:
         tls = None
@@ -662,11 +662,11 @@ def test_connections_of_a_closed_loop_are_closed_from_another(is_tls: bool) -> N
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             tls.load_cert_chain(LOCALHOST)
         async with listening(talk, tls=tls) as url:
-            seen.append((url, asyncio.get_running_loop()))
-            begun.set()
+            sessions.append((url, asyncio.get_running_loop()))
+            has_begun.set()
             await stop.wait()
 
-    async def asked(url: URL) -> aiohttp.ClientSession:
+    async def ask(url: URL) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(connector=QuietConnector())
         async with session.get(url, ssl=False) as response:
             await response.read()
@@ -674,14 +674,14 @@ def test_connections_of_a_closed_loop_are_closed_from_another(is_tls: bool) -> N
 
     server = threading.Thread(target=asyncio.run, args=(serve(),))
     server.start()
-    assert begun.wait(10.0)
-    url, loop = seen[0]
+    assert has_begun.wait(10.0)
+    url, loop = sessions[0]
     try:
-        session = asyncio.run(asked(url))
-        assert not ended.is_set()
+        session = asyncio.run(ask(url))
+        assert not has_ended.is_set()
         asyncio.run(close_session(session))
         assert session.closed
-        assert ended.wait(10.0)
+        assert has_ended.wait(10.0)
         del session
         gc.collect()  # a warning would fail this test
     finally:

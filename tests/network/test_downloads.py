@@ -17,10 +17,10 @@ from yarl import URL
 
 from mps_aigc_async.model.errors import DownloadError
 from mps_aigc_async.model.states import Kind
-from mps_aigc_async.network import downloads, partfile, trials
+from mps_aigc_async.network import downloads, partfile, public_hosts, trials
 from mps_aigc_async.network.addresses import is_global
 from mps_aigc_async.network.downloads import CHUNK, MAX_REDIRECTS, PARALLEL, Downloads
-from mps_aigc_async.network.partfile import Part, opened
+from mps_aigc_async.network.partfile import Part, open_part
 from mps_aigc_async.network.trials import DOUBTFUL_S
 from mps_aigc_async.testing import run
 
@@ -45,7 +45,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Site:
-    """A server of results, and what it was asked."""
+    """A server of results, and its requests."""
 
     def __init__(self, server: AppServer) -> None:
         self._server = server
@@ -57,12 +57,12 @@ class Site:
 
 @asynccontextmanager
 async def site_of(handler: Handler) -> AsyncIterator[Site]:
-    async def remembered(request: web.Request) -> web.StreamResponse:
+    async def remember(request: web.Request) -> web.StreamResponse:
         site.requests.append(request)
         return await handler(request)
 
     application = web.Application()
-    application.router.add_get("/{path:.*}", remembered)
+    application.router.add_get("/{path:.*}", remember)
     server = AppServer(application)
     site = Site(server)
     async with server:
@@ -88,16 +88,16 @@ def serving(body: bytes = PNG, content_type: str = "image/png", status: int = 20
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits between attempts, which take no time."""
-    asked: list[float] = []
+    delays: list[float] = []
     sleep = asyncio.sleep
 
     async def no_sleep(delay: float) -> None:
         if delay > 0:
-            asked.append(delay)
+            delays.append(delay)
         await sleep(0)
 
     monkeypatch.setattr(asyncio, "sleep", no_sleep)
-    return asked
+    return delays
 
 
 def names_in(folder: Path) -> list[str]:
@@ -105,7 +105,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def link_of(file: Path) -> str:
-    """What an entry of /proc/self/fd leads to; empty for one that has gone meanwhile."""
+    """Return the target of an entry of /proc/self/fd; empty for an entry that has gone meanwhile."""
     try:
         return str(file.readlink())
     except OSError:
@@ -148,13 +148,13 @@ async def test_a_chains_image_and_video_are_saved_at_once_under_one_name(tmp_pat
 
 
 @pytest.mark.parametrize("size", [1, CHUNK, 3 * CHUNK + 1])
-@pytest.mark.parametrize("chunked", [False, True])
-async def test_content_of_any_size_is_equal(tmp_path: Path, size: int, chunked: bool) -> None:
+@pytest.mark.parametrize("in_chunks", [False, True])
+async def test_content_of_any_size_is_equal(tmp_path: Path, size: int, in_chunks: bool) -> None:
     body = b"\0" + os.urandom(size - 1)
 
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
-        if not chunked:
+        if not in_chunks:
             response.content_length = size
         await response.prepare(request)
         await response.write(body)
@@ -167,17 +167,17 @@ async def test_content_of_any_size_is_equal(tmp_path: Path, size: int, chunked: 
 
 @pytest.mark.usefixtures("token")
 async def test_content_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[tuple[str, list[str]]] = []
+    syncs: list[tuple[str, list[str]]] = []
     fsync = os.fsync
 
-    def recorded(file: int) -> None:
-        synced.append((Path(link_of(Path(f"/proc/self/fd/{file}"))).name, names_in(tmp_path)))
+    def record(file: int) -> None:
+        syncs.append((Path(link_of(Path(f"/proc/self/fd/{file}"))).name, names_in(tmp_path)))
         fsync(file)
 
-    monkeypatch.setattr(os, "fsync", recorded)
+    monkeypatch.setattr(os, "fsync", record)
     async with site_of(serving()) as site, saving() as saver:
         await saver.save(site.url("/a"), tmp_path / "shot", Kind.IMAGE, within_s=LONG)
-    assert synced == [(PART, [PART]), (tmp_path.name, [PART, "shot.png"])]
+    assert syncs == [(PART, [PART]), (tmp_path.name, [PART, "shot.png"])]
     assert names_in(tmp_path) == ["shot.png"]
 
 
@@ -198,24 +198,24 @@ async def test_nothing_that_identifies_the_caller_is_sent(tmp_path: Path) -> Non
 
 
 async def test_an_existing_file_of_the_same_content_is_kept(tmp_path: Path) -> None:
-    kept = tmp_path / "shot.png"
-    kept.write_bytes(PNG)
-    os.utime(kept, (1, 1))
+    existing = tmp_path / "shot.png"
+    existing.write_bytes(PNG)
+    os.utime(existing, (1, 1))
     async with site_of(serving()) as site, saving() as saver:
-        assert await saver.save(site.url("/a"), tmp_path / "shot", Kind.IMAGE, within_s=LONG) == kept
+        assert await saver.save(site.url("/a"), tmp_path / "shot", Kind.IMAGE, within_s=LONG) == existing
     assert names_in(tmp_path) == ["shot.png"]
-    assert kept.stat().st_mtime == 1
+    assert existing.stat().st_mtime == 1
 
 
 @pytest.mark.parametrize("other", [b"", PNG[:-1] + b"x", PNG + b"x"], ids=["empty", "same length", "longer"])
 async def test_an_existing_file_of_other_content_is_refused_and_untouched(tmp_path: Path, other: bytes) -> None:
-    kept = tmp_path / "shot.png"
-    kept.write_bytes(other)
-    os.utime(kept, (1, 1))
+    existing = tmp_path / "shot.png"
+    existing.write_bytes(other)
+    os.utime(existing, (1, 1))
     async with site_of(serving()) as site, saving() as saver:
         with pytest.raises(DownloadError, match=r"shot\.png exists with other content"):
             await saver.save(site.url("/a"), tmp_path / "shot", Kind.IMAGE, within_s=LONG)
-    assert (kept.read_bytes(), kept.stat().st_mtime) == (other, 1)
+    assert (existing.read_bytes(), existing.stat().st_mtime) == (other, 1)
     assert len(site.requests) == 1
 
 
@@ -274,7 +274,7 @@ async def half(request: web.Request) -> web.StreamResponse:
 
 @pytest.mark.usefixtures("waits")
 async def test_half_a_result_is_fetched_again_until_the_time_is_over(tmp_path: Path) -> None:
-    told: list[tuple[str, float]] = []
+    reports: list[tuple[str, float]] = []
     async with site_of(half) as site, saving() as saver:
         with pytest.raises(
             DownloadError, match=r"cannot fetch http.*/a: the connection closed before the file was complete"
@@ -284,11 +284,11 @@ async def test_half_a_result_is_fetched_again_until_the_time_is_over(tmp_path: P
                 tmp_path / "shot",
                 Kind.IMAGE,
                 within_s=0.5,
-                on_retry=lambda error, delay: told.append((str(error), delay)),
+                on_retry=lambda error, delay: reports.append((str(error), delay)),
             )
-    assert len(told) >= 2
-    assert {text.rpartition(": ")[2] for text, _ in told} == {"the connection closed before the file was complete"}
-    assert [delay for _, delay in told][:9] == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0][: len(told)]
+    assert len(reports) >= 2
+    assert {text.rpartition(": ")[2] for text, _ in reports} == {"the connection closed before the file was complete"}
+    assert [delay for _, delay in reports][:9] == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0][: len(reports)]
     assert names_in(tmp_path) == []
 
 
@@ -297,9 +297,9 @@ async def test_what_a_server_cannot_do_at_all_is_told_at_once_in_its_words(tmp_p
         return web.Response(status=501, reason=f"no renderer for {request.path_qs}")
 
     async with site_of(handler) as site, saving() as saver:
-        with pytest.raises(DownloadError, match=r"HTTP 501 \(no renderer for /a\)$") as told:
+        with pytest.raises(DownloadError, match=r"HTTP 501 \(no renderer for /a\)$") as error_info:
             await saver.save(site.url("/a?sign=secret"), tmp_path / "shot", Kind.IMAGE, within_s=LONG)
-    assert not told.value.refused, "the URL was not refused: a later run asks again"
+    assert not error_info.value.refused, "the URL was not refused: a later run asks again"
     assert (waits, len(site.requests)) == ([], 1)
 
 
@@ -351,16 +351,16 @@ async def test_a_closed_server_is_asked_again_until_the_time_is_over(tmp_path: P
 async def test_one_that_waits_between_attempts_takes_no_place(tmp_path: Path) -> None:
     """Nor does a result that cannot be had keep the others from being saved."""
     async with site_of(serving()) as site, site_of(half) as broken, saving() as saver:
-        stuck = [
+        waiters = [
             asyncio.create_task(saver.save(broken.url("/a"), tmp_path / f"stuck-{number}", Kind.IMAGE, within_s=LONG))
             for number in range(PARALLEL)
         ]
         while len(broken.requests) < PARALLEL:  # noqa: ASYNC110 - until each has failed once
             await asyncio.sleep(0)
         await saver.save(site.url("/a"), tmp_path / "shot", Kind.IMAGE, within_s=LONG)
-        for task in stuck:
+        for task in waiters:
             task.cancel()
-        await asyncio.wait(stuck)
+        await asyncio.wait(waiters)
     assert (tmp_path / "shot.png").read_bytes() == PNG
 
 
@@ -371,7 +371,7 @@ class Interrupted:
     """Serves a body in portions, one a request, and then breaks the connection; ranges as RFC 9110 has them.
 
     `tags` are the ETags of one request after the other (the last one for all that follow). The connection breaks when
-    some of the portion is in the file: what has not been read from it by then is lost to the client.
+    some of the portion is in the file: the client loses the bytes that it has not read by then.
     """
 
     def __init__(self, part: Path, body: bytes, portion: int, *tags: str) -> None:
@@ -380,9 +380,9 @@ class Interrupted:
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         tag = self._tags.pop(0) if len(self._tags) > 1 else self._tags[0]
-        asked = int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
-        self.starts.append(asked)
-        start, status = (asked, 206) if asked and request.headers.get("If-Range") == tag else (0, 200)
+        offset = int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        self.starts.append(offset)
+        start, status = (offset, 206) if offset and request.headers.get("If-Range") == tag else (0, 200)
         left = self.body[start:]
         headers = {"Content-Type": "video/mp4", "Content-Length": str(len(left))} | ({"ETag": tag} if tag else {})
         if status == 206:
@@ -474,16 +474,16 @@ def _replace_the_folder(part: Path) -> None:
 async def test_a_rest_is_never_taken_for_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
 ) -> None:
-    """Somebody clears the folder between two attempts: the file must not begin in the middle."""
+    """If a program clears the folder between two attempts, the file must not begin in the middle."""
     folder = tmp_path / "out"
     folder.mkdir()
     part, sleep = folder / FILM_PART, asyncio.sleep
-    waited = []
+    delays = []
 
     async def meanwhile(delay: float) -> None:
         if delay > 0:
-            waited.append(delay)
-            if len(waited) == 1:
+            delays.append(delay)
+            if len(delays) == 1:
                 change(part)
         await sleep(0)
 
@@ -495,18 +495,18 @@ async def test_a_rest_is_never_taken_for_the_whole(
             return await server(request)
         return web.Response(body=FILM, content_type="video/mp4")
 
-    told: list[str] = []
+    reports: list[str] = []
     async with site_of(handler) as site, saving() as saver:
         file = await saver.save(
             site.url("/a"),
             folder / "film",
             Kind.VIDEO,
             within_s=LONG,
-            on_retry=lambda error, _: told.append(str(error)),
+            on_retry=lambda error, _: reports.append(str(error)),
         )
     assert file.read_bytes() == FILM
     assert server.starts[1] > 0
-    assert "its part file was changed or removed by somebody else" in told[1]
+    assert "another program changed or removed its part file" in reports[1]
     assert names_in(folder) == ["film.mp4"]
 
 
@@ -545,7 +545,7 @@ async def test_a_rest_is_whole_and_of_the_same_file_or_it_is_not_taken(tmp_path:
 async def test_an_odd_answer_to_a_range_begins_anew(
     tmp_path: Path, status: int, headers: dict[str, str], says: str
 ) -> None:
-    told: list[str] = []
+    reports: list[str] = []
     broken = Interrupted(tmp_path / FILM_PART, FILM, 2 * CHUNK, '"v1"')
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -564,13 +564,13 @@ async def test_an_odd_answer_to_a_range_begins_anew(
             tmp_path / "film",
             Kind.VIDEO,
             within_s=LONG,
-            on_retry=lambda error, _: told.append(str(error)),
+            on_retry=lambda error, _: reports.append(str(error)),
         )
     assert file.read_bytes() == FILM
-    assert says in told[1]
+    assert says in reports[1]
 
 
-# --- what is no result ------------------------------------------------------------------------------------------------
+# --- no results -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("waits")
@@ -591,17 +591,17 @@ async def test_what_a_gateway_says_in_its_place_is_not_kept(tmp_path: Path, head
             return web.Response(body=b"<html><h1>Bad gateway", headers=headers)
         return web.Response(body=PNG, headers={"Content-Type": "image/png"})
 
-    told: list[DownloadError] = []
+    reports: list[DownloadError] = []
     async with site_of(handler) as site, saving() as saver:
         file = await saver.save(
             site.url("/a"),
             tmp_path / "shot",
             Kind.IMAGE,
             within_s=LONG,
-            on_retry=lambda error, _: told.append(error),
+            on_retry=lambda error, _: reports.append(error),
         )
     assert file.read_bytes() == PNG
-    (error,) = told
+    (error,) = reports
     assert re.search(says, str(error))
 
 
@@ -685,12 +685,12 @@ async def test_more_than_any_result_is_refused_and_not_kept(
 )
 async def test_a_refusal_is_final(tmp_path: Path, waits: list[float], status: int, says: str) -> None:
     async with site_of(serving(status=status)) as site, saving() as saver:
-        with pytest.raises(DownloadError, match=says) as refused:
+        with pytest.raises(DownloadError, match=says) as error_info:
             await saver.save(site.url("/a?q-signature=url-secret"), tmp_path / "shot", Kind.IMAGE, within_s=LONG)
     assert len(site.requests) == 1
     assert waits == []
     assert names_in(tmp_path) == []
-    assert "url-secret" not in str(refused.value)
+    assert "url-secret" not in str(error_info.value)
 
 
 async def redirecting(request: web.Request) -> web.StreamResponse:
@@ -760,20 +760,20 @@ def open_in(folder: Path) -> list[str]:
 
 @pytest.mark.usefixtures("token")
 async def test_a_cancelled_download_leaves_nothing_open_and_nothing_saved(tmp_path: Path) -> None:
-    begun = asyncio.Event()
+    has_begun = asyncio.Event()
 
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "image/png", "Content-Length": str(10 * CHUNK)})
         await response.prepare(request)
         await response.write(b"x" * 2 * CHUNK)
-        begun.set()
+        has_begun.set()
         await asyncio.Event().wait()
         return response
 
     async with site_of(handler) as site:
         async with saving() as saver:
             task = asyncio.create_task(saver.save(site.url("/a"), tmp_path / "shot", Kind.IMAGE, within_s=LONG))
-            await begun.wait()
+            await has_begun.wait()
             part = tmp_path / PART
             while not (part.exists() and part.stat().st_size):  # noqa: ASYNC110 - until some of it is written
                 await asyncio.sleep(0)
@@ -781,7 +781,7 @@ async def test_a_cancelled_download_leaves_nothing_open_and_nothing_saved(tmp_pa
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert open_in(tmp_path) == []
-            assert saver._places.taken == 0
+            assert saver._places.holders == 0
         assert saver._session is not None
         assert saver._session.closed
     assert names_in(tmp_path) in ([], [PART])
@@ -792,14 +792,14 @@ class SlowlyOpened:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.opening, self.go_on = threading.Event(), threading.Event()
-        self.opened: list[IO[bytes]] = []
+        self.files: list[IO[bytes]] = []
         original = Path.open
 
         def slow_open(path: Path, mode: str) -> IO[bytes]:
             self.opening.set()
             self.go_on.wait(5)
-            self.opened.append(original(path, mode))
-            return self.opened[0]
+            self.files.append(original(path, mode))
+            return self.files[0]
 
         monkeypatch.setattr(Path, "open", slow_open)
 
@@ -815,7 +815,7 @@ async def test_a_download_cancelled_while_its_file_opens_leaves_nothing_open(
         with pytest.raises(asyncio.CancelledError):
             await task
         slowly.go_on.set()
-        while not slowly.opened or not slowly.opened[0].closed or names_in(tmp_path):  # noqa: ASYNC110 - the thread's turn
+        while not slowly.files or not slowly.files[0].closed or names_in(tmp_path):  # noqa: ASYNC110 - the thread's turn
             await asyncio.sleep(0)
 
 
@@ -824,7 +824,7 @@ def test_a_file_that_opens_after_its_loop_was_closed_is_closed_and_removed(
 ) -> None:
     slowly = SlowlyOpened(monkeypatch)
     loop = asyncio.new_event_loop()
-    call = loop.create_task(opened(Part(tmp_path / PART)))
+    call = loop.create_task(open_part(Part(tmp_path / PART)))
     while not slowly.opening.is_set():
         loop.run_until_complete(asyncio.sleep(0))
     for task in asyncio.all_tasks(loop):  # as `asyncio.run` does in the end
@@ -835,7 +835,7 @@ def test_a_file_that_opens_after_its_loop_was_closed_is_closed_and_removed(
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
 
-    assert slowly.opened[0].closed
+    assert slowly.files[0].closed
     assert names_in(tmp_path) == []
 
 
@@ -845,12 +845,12 @@ async def test_a_saver_that_saved_nothing_closes(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
-# --- what is sent, and where to ---------------------------------------------------------------------------------------
+# --- requests and their targets ---------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
 async def raw_site(answers: dict[str, bytes]) -> AsyncIterator[tuple[str, list[str]]]:
-    """A server by hand: what it answers to each target, and the targets as they arrive."""
+    """A server by hand: its answers by target, and the targets in the order of arrival."""
     targets: list[str] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -898,34 +898,34 @@ async def test_a_redirect_with_raw_bytes_leads_on(tmp_path: Path) -> None:
 )
 async def test_a_url_that_cannot_be_sent_is_told_plainly(tmp_path: Path, waits: list[float], url: str) -> None:
     async with saving() as saver:
-        with pytest.raises(DownloadError, match=r"cannot fetch .*: its URL ") as refused:
+        with pytest.raises(DownloadError, match=r"cannot fetch .*: its URL ") as error_info:
             await saver.save(url, tmp_path / "a", Kind.IMAGE, within_s=LONG)
     assert waits == []
-    assert "url-secret" not in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert "url-secret" not in str(error_info.value)
+    assert "\n" not in str(error_info.value)
 
 
 class Names:
-    """Resolves every name to the addresses given; the first of them is what the client takes for the server's."""
+    """Resolve every name to the given addresses; the client takes the first for the server's."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **addresses: str) -> None:
-        self.asked: list[str] = []
+        self.targets: list[str] = []
 
         async def resolve(
             _: object, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
         ) -> list[dict[str, object]]:
-            self.asked.append(host)
+            self.targets.append(host)
             address = addresses[host.partition(".")[0]]
-            found = {"hostname": host, "host": address, "port": port, "proto": 0, "flags": socket.AI_NUMERICHOST}
-            return [{**found, "family": family if ":" not in address else socket.AF_INET6}]
+            address_info = {"hostname": host, "host": address, "port": port, "proto": 0, "flags": socket.AI_NUMERICHOST}
+            return [{**address_info, "family": family if ":" not in address else socket.AF_INET6}]
 
         monkeypatch.setattr(aiohttp.DefaultResolver, "resolve", resolve)
 
 
 @pytest.fixture
 def as_if_public(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loopback's 127.0.0.1 counts as an address of the Internet, as no test can have one; all others as they are."""
-    monkeypatch.setattr(downloads, "is_global", lambda address: address == "127.0.0.1" or is_global(address))
+    """Loopback's 127.0.0.1 counts as an address of the Internet, which no test can have; other addresses do not."""
+    monkeypatch.setattr(public_hosts, "is_global", lambda address: address == "127.0.0.1" or is_global(address))
 
 
 @pytest.mark.usefixtures("as_if_public")
@@ -955,7 +955,7 @@ async def test_a_public_hosts_redirect_leads_nowhere_inside(
     assert inside.requests == []
     assert waits == []
     assert names_in(tmp_path) == []
-    assert names.asked == (["inside.example"] if host == "inside.example" else [])
+    assert names.targets == (["inside.example"] if host == "inside.example" else [])
 
 
 @pytest.mark.usefixtures("as_if_public")
@@ -969,7 +969,7 @@ async def test_a_public_hosts_redirect_leads_to_another_public_host(
             file = await saver.save(f"{url}/over", tmp_path / "a", Kind.IMAGE, within_s=LONG)
     assert file.read_bytes() == PNG
     assert targets == ["/b%28"]
-    assert names.asked == ["outside.example"]
+    assert names.targets == ["outside.example"]
 
 
 async def test_a_private_hosts_redirect_may_lead_inside(tmp_path: Path) -> None:
@@ -1021,9 +1021,9 @@ def test_a_url_that_stays_refused_is_given_up_after_that(tmp_path: Path, status:
     async def main() -> float:
         began = asyncio.get_running_loop().time()
         async with site_of(serving(status=status)) as site, saving() as saver:
-            with pytest.raises(DownloadError, match=f"HTTP {status}") as refused:
+            with pytest.raises(DownloadError, match=f"HTTP {status}") as error_info:
                 await saver.save(site.url("/a"), tmp_path / "a", Kind.IMAGE, within_s=3600, new_for_s=60)
-        assert refused.value.refused
+        assert error_info.value.refused
         return asyncio.get_running_loop().time() - began
 
     assert 60 <= run(main()) < 90
@@ -1038,12 +1038,12 @@ def test_an_answer_that_is_no_result_is_warned_of_at_once_and_given_up_after_min
         async with site_of(serving(body)) as site, saving() as saver:
             with pytest.raises(DownloadError, match="instead of the image") as doubtful:
                 await saver.save(
-                    site.url("/a?sign=url-secret"), tmp_path / "a", Kind.IMAGE, within_s=12 * 3600, on_retry=told
+                    site.url("/a?sign=url-secret"), tmp_path / "a", Kind.IMAGE, within_s=12 * 3600, on_retry=on_retry
                 )
         assert not doubtful.value.refused
         return asyncio.get_running_loop().time() - began
 
-    def told(_: DownloadError, __: float) -> None:
+    def on_retry(_: DownloadError, __: float) -> None:
         assert "instead of the image; retrying for 5 minutes" in caplog.text
 
     assert DOUBTFUL_S <= run(main()) < DOUBTFUL_S + 90
@@ -1079,10 +1079,10 @@ def test_a_fault_of_any_class_is_one_of_its_url_alone(
 
     async def main() -> None:
         async with saving() as saver:
-            with pytest.raises(DownloadError, match=r"cannot fetch http://r\.example/a: OddError$") as caught:
+            with pytest.raises(DownloadError, match=r"cannot fetch http://r\.example/a: OddError$") as error_info:
                 await saver.save(url, tmp_path / "a", Kind.IMAGE, within_s=3600)
-        assert caught.value.__cause__ is None
-        assert caught.value.__context__ is None
+        assert error_info.value.__cause__ is None
+        assert error_info.value.__context__ is None
 
     url = "http://r.example/a?sign=url-secret"
     monkeypatch.setattr(aiohttp.ClientSession, "_request", odd)
@@ -1104,6 +1104,6 @@ async def test_a_servers_words_are_shown_without_control_characters(
 ) -> None:
     monkeypatch.setattr(trials, "DOUBTFUL_S", 0.0)
     async with raw_site({"/a": whole(b"<html>no</html>", **headers)}) as (url, _), saving() as saver:
-        with pytest.raises(DownloadError, match=says) as caught:
+        with pytest.raises(DownloadError, match=says) as error_info:
             await saver.save(url + "/a", tmp_path / "a", Kind.IMAGE, within_s=LONG)
-    assert str(caught.value).isprintable()
+    assert str(error_info.value).isprintable()

@@ -19,7 +19,7 @@ ids = (
 )
 
 
-def seen(name: str) -> set[str]:
+def variants(name: str) -> set[str]:
     """The forms in which a case-folding file system may compare a name: lower or upper case, composed or not."""
     return {
         unicodedata.normalize(form, fold(name))
@@ -36,7 +36,7 @@ def test_two_ids_never_have_one_name(first: str, second: str, encoding: str) -> 
 @given(first=ids, second=ids)
 def test_two_ids_never_have_one_name_where_case_is_folded(first: str, second: str) -> None:
     assume(first != second)
-    assert not seen(stem_of(first, folds_case=True)) & seen(stem_of(second, folds_case=True))
+    assert not variants(stem_of(first, folds_case=True)) & variants(stem_of(second, folds_case=True))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_two_ids_never_have_one_name_where_case_is_folded(first: str, second: st
 )
 def test_ids_that_folding_would_make_one_are_told_apart(first: str, second: str) -> None:
     assert stem_of(first) != stem_of(second)
-    assert not seen(stem_of(first, folds_case=True)) & seen(stem_of(second, folds_case=True))
+    assert not variants(stem_of(first, folds_case=True)) & variants(stem_of(second, folds_case=True))
 
 
 @given(request_id=ids)

@@ -20,10 +20,10 @@ def names_in(folder: Path) -> list[str]:
 
 
 def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
-    made = prepare_folder(tmp_path / "a" / "b")
-    assert made == Folder(tmp_path / "a" / "b", folds_case=False, encoding="utf-8")
+    folder = prepare_folder(tmp_path / "a" / "b")
+    assert folder == Folder(tmp_path / "a" / "b", folds_case=False, encoding="utf-8")
     assert names_in(tmp_path / "a" / "b") == []
-    assert prepare_folder(tmp_path / "a" / "b") == made
+    assert prepare_folder(tmp_path / "a" / "b") == folder
 
 
 def test_a_folder_that_cannot_be_made_is_a_config_error(tmp_path: Path) -> None:
@@ -129,11 +129,11 @@ asyncio.run(main())
 
 
 def test_an_id_that_the_locale_cannot_write_is_saved(tmp_path: Path) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)], env=ODD_LOCALE, capture_output=True, text=True, check=False
     )
-    assert done.stderr == ""
-    lines = done.stdout.splitlines()
+    assert process.stderr == ""
+    lines = process.stdout.splitlines()
     assert lines[:2] == ["['%E9%95%9C%E5%A4%B41.png']"] * 2
     assert [line.partition(":")[0] for line in lines[2:5]] == ["ConfigError"] * 3
     assert lines[5] == "1"  # the folder is refused before anything is sent

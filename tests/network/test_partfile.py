@@ -1,4 +1,4 @@
-"""The file that a result is written to, and what is there of a job's files."""
+"""The part file of a result, and the check which of a job's files exist."""
 
 import errno
 import os
@@ -13,9 +13,9 @@ from mps_aigc_async.network.partfile import (
     Part,
     PartLost,
     _Opening,
-    opened,
+    open_part,
     put_in_place,
-    removed,
+    removing,
     sync,
     which_exist,
     write,
@@ -24,8 +24,8 @@ from mps_aigc_async.network.partfile import (
 
 def test_each_file_is_looked_for_by_itself(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
-    here, gone = str(tmp_path / "a"), str(tmp_path / "b")
-    assert which_exist([here, gone, "", str(tmp_path), "a\0b", here]) == [True, False, False, False, False, True]
+    here, missing = str(tmp_path / "a"), str(tmp_path / "b")
+    assert which_exist([here, missing, "", str(tmp_path), "a\0b", here]) == [True, False, False, False, False, True]
     assert which_exist([]) == []
 
 
@@ -49,7 +49,7 @@ def test_two_parts_of_one_result_have_names_of_their_own(tmp_path: Path) -> None
 
 async def test_a_name_that_cannot_be_written_ends_no_cleaning_up() -> None:
     with pytest.raises(KeyError):
-        async with removed(Part(Path("a\0b"))):
+        async with removing(Part(Path("a\0b"))):
             raise KeyError
 
 
@@ -112,7 +112,7 @@ async def test_a_part_that_somebody_changed_is_not_gone_on_with(tmp_path: Path, 
     part = Part(tmp_path / "part", size=5, tag='"v1"')
     part.path.write_bytes(b"x" * left)
     with pytest.raises(PartLost):
-        await opened(part)
+        await open_part(part)
 
 
 def test_a_part_that_is_not_whole_is_not_synced_as_if_it_were(tmp_path: Path) -> None:
@@ -130,12 +130,12 @@ def test_contents_are_on_the_disk_before_their_name_and_the_name_before_it_is_to
 ) -> None:
     """After a power cut a saved file must be whole and have its name: nothing is fetched again by then."""
     part, target = tmp_path / "part", tmp_path / "target"
-    synced: list[tuple[str, bool]] = []
+    syncs: list[tuple[str, bool]] = []
     fsync = os.fsync
 
     def note(descriptor: int) -> None:
         inode = os.fstat(descriptor).st_ino
-        synced.append(("folder" if inode == tmp_path.stat().st_ino else "part", target.exists()))
+        syncs.append(("folder" if inode == tmp_path.stat().st_ino else "part", target.exists()))
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)
@@ -145,7 +145,7 @@ def test_contents_are_on_the_disk_before_their_name_and_the_name_before_it_is_to
     if there:
         target.write_bytes(b"abc")  # another client that saved it may not have come so far
     assert put_in_place(part, target) == target
-    assert synced == [("part", False), ("folder", True)]
+    assert syncs == [("part", False), ("folder", True)]
 
 
 def test_another_file_of_the_same_size_and_time_is_not_replaced_or_taken_for_it(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ async def test_a_part_without_contents_is_begun_anew_and_one_with_contents_is_go
     part = Part(tmp_path / "part")
     for size, content in ((0, b"ab"), (2, b"abab"), (0, b"ab")):
         part.size = size
-        with await opened(part) as file:
+        with await open_part(part) as file:
             write(file, b"ab")
         assert part.path.read_bytes() == content
         part.path.write_bytes(b"ab")

@@ -19,7 +19,7 @@ HOUR_S = 3600.0
 
 
 async def hold(places: Places) -> None:
-    async with places.one():
+    async with places.place():
         await asyncio.Event().wait()
 
 
@@ -27,7 +27,7 @@ def test_a_slow_one_makes_room_only_while_others_wait() -> None:
     async def main() -> None:
         loop, places = asyncio.get_running_loop(), Places(1)
         speed = LeastSpeed(places)
-        async with places.one():
+        async with places.place():
             began = loop.time()
             speed.begin()
             async with speed.network():  # nobody waits
@@ -41,7 +41,7 @@ def test_a_slow_one_makes_room_only_while_others_wait() -> None:
             assert loop.time() - began == pytest.approx(10 * WINDOW_S, abs=0.01)
         waiting.cancel()
         await asyncio.wait([waiting])
-        assert (places.waiting, places.taken) == (0, 0)
+        assert (places.waiting, places.holders) == (0, 0)
 
     run(main())
 
@@ -50,14 +50,14 @@ def test_a_fast_download_keeps_its_place() -> None:
     async def main() -> None:
         places = Places(1)
         speed = LeastSpeed(places)
-        async with places.one():
+        async with places.place():
             waiting = asyncio.create_task(hold(places))
             speed.begin()
             for _ in range(100):
                 async with speed.network():
                     await asyncio.sleep(1)
-                speed.came(2 * LEAST_BYTES_S)
-            with pytest.raises(TimeoutError):  # one that is not ours passes
+                speed.count(2 * LEAST_BYTES_S)
+            with pytest.raises(TimeoutError):  # a timeout of the caller's own passes
                 async with speed.network():
                     raise TimeoutError
         waiting.cancel()
@@ -70,7 +70,7 @@ def test_a_download_that_cannot_resume_gets_a_window_twice_as_long() -> None:
     async def main() -> None:
         loop, places = asyncio.get_running_loop(), Places(1)
         speed, waits = LeastSpeed(places), list[float]()
-        async with places.one():
+        async with places.place():
             waiting = asyncio.create_task(hold(places))
             for _ in range(4):
                 began = loop.time()
@@ -114,7 +114,7 @@ class Trickle:
             else:
                 writer.write(left)
             await writer.drain()
-        except ConnectionError:  # it went to make room
+        except ConnectionError:  # the download gave up its place
             pass
         finally:
             writer.close()
@@ -148,7 +148,7 @@ def test_slow_results_hold_up_no_others_and_come_in_the_end(tmp_path: Path, tag:
             await asyncio.wait(healthy)
             assert loop.time() - began < 2 * WINDOW_S
             assert not any(task.done() for task in slow)
-            more = [  # somebody always waits
+            more = [  # another download always waits
                 group.create_task(
                     downloads.save(f"{url}/slow-{number}", tmp_path / f"more-{number}", Kind.IMAGE, within_s=HOUR_S)
                 )

@@ -61,7 +61,7 @@ def test_the_proxy_of_all_schemes_counts_where_there_is_no_other(name: str, monk
 
 
 @pytest.mark.parametrize(
-    ("told", "proxy"),
+    ("value", "proxy"),
     [
         ("proxy:3128", "http://proxy:3128"),
         (" 10.0.0.1:3128 ", "http://10.0.0.1:3128"),
@@ -73,18 +73,20 @@ def test_the_proxy_of_all_schemes_counts_where_there_is_no_other(name: str, monk
         (" ", None),
     ],
 )
-def test_a_proxy_may_be_written_without_a_scheme(told: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("https_proxy", told)
+def test_a_proxy_may_be_written_without_a_scheme(
+    value: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", value)
     assert proxy_for(MPS) == proxy
 
 
 @pytest.mark.parametrize(
-    "told", ["socks5://user:pass@proxy:1080", "socks4://proxy", "ftp://proxy", "http://", "http://proxy:port"]
+    "value", ["socks5://user:pass@proxy:1080", "socks4://proxy", "ftp://proxy", "http://", "http://proxy:port"]
 )
 @pytest.mark.parametrize("name", ["https_proxy", "ALL_PROXY"])
-def test_another_proxy_is_refused_by_the_variables_name(name: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(name, told)
-    with pytest.raises(ConfigError) as raised:
+def test_another_proxy_is_refused_by_the_variables_name(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as error_info:
         proxy_for(MPS)
-    assert f"${name.lower()} (or ${name.upper()})" in str(raised.value)
-    assert "pass@" not in str(raised.value)
+    assert f"${name.lower()} (or ${name.upper()})" in str(error_info.value)
+    assert "pass@" not in str(error_info.value)

@@ -1,4 +1,4 @@
-"""One exchange, over real sockets on loopback: what each end of it means, and when the first byte goes."""
+"""An exchange over real sockets on loopback: the meaning of each ending, and the time of the first byte."""
 
 import asyncio
 import inspect
@@ -52,12 +52,12 @@ async def at_once() -> None:
 
 
 class Raw:
-    """A server that speaks as it is told, and counts what it sees."""
+    """A server with scripted answers that counts its requests."""
 
     def __init__(self, talk: Talk) -> None:
         self._talk = talk
         self.connections = 0
-        self.received = bytearray()
+        self.inbound = bytearray()
         self.writers: list[asyncio.StreamWriter] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,11 +66,11 @@ class Raw:
         await self._talk(reader, writer)
 
     async def read_request(self, reader: asyncio.StreamReader) -> None:
-        """One whole request of ours."""
+        """Read a whole request of ours."""
         head = await reader.readuntil(b"\r\n\r\n")
-        self.received += head
+        self.inbound += head
         length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        self.received += await reader.readexactly(int(length.split(b":")[1]))
+        self.inbound += await reader.readexactly(int(length.split(b":")[1]))
 
 
 @asynccontextmanager
@@ -135,14 +135,14 @@ def raw_keeping_alive() -> Raw:
 
 
 async def failing(transport: AiohttpTransport, gate: Callable[[], Awaitable[None]] = at_once) -> TransportError:
-    """The error of an exchange that fails, which must show nothing of what was sent."""
-    with pytest.raises(TransportError) as raised:
+    """Return the error of an exchange that fails; the error must show nothing of the request."""
+    with pytest.raises(TransportError) as error_info:
         await transport.exchange(REQUEST, gate)
-    shown = "".join(traceback.format_exception(raised.value))
+    text = "".join(traceback.format_exception(error_info.value))
     for secret in ("header-secret", "token-secret", "body-secret"):
-        assert secret not in shown
-    assert "answer-secret" not in str(raised.value)
-    return raised.value
+        assert secret not in text
+    assert "answer-secret" not in str(error_info.value)
+    return error_info.value
 
 
 # --- the gate ---------------------------------------------------------------------------------------------------------
@@ -150,20 +150,20 @@ async def failing(transport: AiohttpTransport, gate: Callable[[], Awaitable[None
 
 async def test_the_gate_is_passed_after_the_connection_is_open_and_before_a_byte_goes() -> None:
     raw = raw_answering(OK)
-    seen: list[tuple[int, bytes]] = []
+    sights: list[tuple[int, bytes]] = []
 
     async def gate() -> None:
         while not raw.connections:  # noqa: ASYNC110 - the server's side of an open connection comes a turn later
             await asyncio.sleep(0)
         for _ in range(20):  # and time enough for bytes to come, were there any
             await asyncio.sleep(0)
-        seen.append((raw.connections, bytes(raw.received)))
+        sights.append((raw.connections, bytes(raw.inbound)))
 
     async with serving(raw) as url, transport_to(url) as transport:
         answer = await transport.exchange(REQUEST, gate)
-    assert seen == [(1, b"")]
+    assert sights == [(1, b"")]
     assert (answer.status, answer.body) == (200, b"{}")
-    assert raw.received.endswith(BODY)
+    assert raw.inbound.endswith(BODY)
 
 
 async def test_no_byte_waits_in_the_socket_while_the_gate_is_closed() -> None:
@@ -195,18 +195,18 @@ async def test_no_byte_waits_in_the_socket_while_the_gate_is_closed() -> None:
 
 async def test_a_gate_that_raises_lets_nothing_out_and_leaves_the_connection_for_the_next() -> None:
     raw = raw_keeping_alive()
-    closed = ClientClosed("too late")
+    error = ClientClosed("too late")
 
     async def refuse() -> None:
-        raise closed
+        raise error
 
     async with serving(raw) as url, transport_to(url) as transport:
-        with pytest.raises(ClientClosed) as raised:
+        with pytest.raises(ClientClosed) as error_info:
             await transport.exchange(REQUEST, refuse)
-        assert raised.value is closed
+        assert error_info.value is error
         await transport.exchange(REQUEST, at_once)
         assert raw.connections == 1
-        assert raw.received.count(b"POST /") == 1
+        assert raw.inbound.count(b"POST /") == 1
 
 
 async def test_a_cancelled_gate_lets_nothing_out_and_leaves_the_connection_for_the_next() -> None:
@@ -225,16 +225,16 @@ async def test_a_cancelled_gate_lets_nothing_out_and_leaves_the_connection_for_t
             await exchange
         await transport.exchange(REQUEST, at_once)
         assert raw.connections == 1
-        assert raw.received.count(b"POST /") == 1
+        assert raw.inbound.count(b"POST /") == 1
 
 
 async def test_each_exchange_passes_its_own_gate_once() -> None:
-    passed: list[int] = []
+    gates: list[int] = []
 
     def gate(number: int) -> Callable[[], Awaitable[None]]:
         async def pass_it() -> None:
             await asyncio.sleep(0)
-            passed.append(number)
+            gates.append(number)
 
         return pass_it
 
@@ -242,36 +242,36 @@ async def test_each_exchange_passes_its_own_gate_once() -> None:
     async with serving(raw) as url, transport_to(url) as transport:
         await asyncio.gather(*(transport.exchange(REQUEST, gate(number)) for number in range(10)))
         await transport.exchange(REQUEST, gate(10))
-    assert sorted(passed) == list(range(11))
+    assert sorted(gates) == list(range(11))
 
 
 async def test_it_is_told_once_that_the_bytes_went_out_after_the_gate_and_before_the_answer() -> None:
-    happened: list[str] = []
+    steps: list[str] = []
 
     async def gate() -> None:
-        happened.append("gate")
+        steps.append("gate")
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await raw.read_request(reader)
-        happened.append("received")
+        steps.append("received")
         writer.write(OK)
 
     raw = Raw(talk)
     async with serving(raw) as url, transport_to(url) as transport:
-        await transport.exchange(REQUEST, gate, lambda: happened.append("sent"))
-    assert happened == ["gate", "sent", "received"]
+        await transport.exchange(REQUEST, gate, lambda: steps.append("sent"))
+    assert steps == ["gate", "sent", "received"]
 
 
 async def test_it_is_not_told_of_bytes_that_never_went_out() -> None:
-    told: list[str] = []
+    calls: list[str] = []
 
     async def refuse() -> None:
         raise ClientClosed("too late")
 
     async with serving(raw_keeping_alive()) as url, transport_to(url) as transport:
         with pytest.raises(ClientClosed):
-            await transport.exchange(REQUEST, refuse, lambda: told.append("sent"))
-    assert told == []
+            await transport.exchange(REQUEST, refuse, lambda: calls.append("sent"))
+    assert calls == []
 
 
 async def test_waiting_for_the_send_time_is_not_held_against_the_exchange() -> None:
@@ -279,9 +279,9 @@ async def test_waiting_for_the_send_time_is_not_held_against_the_exchange() -> N
     raw = raw_answering(OK)
 
     async def gate() -> None:
-        reached = loop.create_future()
-        loop.call_later(0.03, reached.set_result, None)
-        await reached
+        gate_reached = loop.create_future()
+        loop.call_later(0.03, gate_reached.set_result, None)
+        await gate_reached
 
     async with serving(raw) as url, transport_to(url, Timeouts(connect=0.02, read=1.0, total=0.02)) as transport:
         assert (await transport.exchange(REQUEST, gate)).status == 200
@@ -356,7 +356,7 @@ async def test_a_proxy_that_cannot_be_reached_was_never_delivered(monkeypatch: p
 
 async def test_a_proxy_that_refuses_was_never_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        raw.received += await reader.readuntil(b"\r\n\r\n")
+        raw.inbound += await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
 
     raw = Raw(refuse)
@@ -368,8 +368,8 @@ async def test_a_proxy_that_refuses_was_never_delivered(monkeypatch: pytest.Monk
     assert str(error) == (
         f"cannot reach mps.example:443 through the proxy {url.authority}: ClientHttpProxyError HTTP 503"
     )
-    assert raw.received.startswith(b"CONNECT mps.example:443 ")
-    assert b"secret" not in raw.received
+    assert raw.inbound.startswith(b"CONNECT mps.example:443 ")
+    assert b"secret" not in raw.inbound
 
 
 async def test_a_kept_connection_that_the_server_closes_before_the_gate_was_never_delivered() -> None:
@@ -377,16 +377,16 @@ async def test_a_kept_connection_that_the_server_closes_before_the_gate_was_neve
 
     async def gate() -> None:
         assert transport._session.connector is not None
-        (kept,) = transport._session.connector._acquired
+        (idle,) = transport._session.connector._acquired
         raw.writers[0].close()
-        while kept.is_connected():  # noqa: ASYNC110 - until the close has come here
+        while idle.is_connected():  # noqa: ASYNC110 - until the close has come here
             await asyncio.sleep(0)
 
     async with serving(raw) as url, transport_to(url) as transport:
         await transport.exchange(REQUEST, at_once)
         error = await failing(transport, gate)
         assert error.ending is Ending.NEVER_DELIVERED
-        assert raw.received.count(b"POST /") == 1
+        assert raw.inbound.count(b"POST /") == 1
         assert (await transport.exchange(REQUEST, at_once)).status == 200
         assert raw.connections == 2
 
@@ -414,10 +414,10 @@ async def test_a_reset_after_the_request_is_of_unknown_outcome() -> None:
 
 async def test_a_get_whose_connection_breaks_is_not_sent_again_without_a_send_time_of_its_own() -> None:
     """aiohttp would: a GET may be repeated, but each one counts for the rate."""
-    passed: list[str] = []
+    gates: list[str] = []
 
     async def gate() -> None:
-        passed.append("gate")
+        gates.append("gate")
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -425,10 +425,10 @@ async def test_a_get_whose_connection_breaks_is_not_sent_again_without_a_send_ti
 
     raw = Raw(talk)
     async with serving(raw) as url, transport_to(url) as transport:
-        with pytest.raises(TransportError) as raised:
+        with pytest.raises(TransportError) as error_info:
             await transport.exchange(replace(REQUEST, method="GET", body=b""), gate)
-    assert raised.value.ending is Ending.UNKNOWN
-    assert passed == ["gate"]
+    assert error_info.value.ending is Ending.UNKNOWN
+    assert gates == ["gate"]
 
 
 ANSWERS = {
@@ -457,7 +457,7 @@ async def test_what_is_no_whole_answer_is_of_unknown_outcome(answer: bytes) -> N
     async with serving(raw) as url, transport_to(url) as transport:
         error = await failing(transport)
     assert error.ending is Ending.UNKNOWN
-    assert raw.received.endswith(BODY)
+    assert raw.inbound.endswith(BODY)
 
 
 @settings(max_examples=60, deadline=None)
@@ -506,19 +506,19 @@ async def test_an_answer_that_drips_is_cut_off_by_the_total() -> None:
 
 
 async def test_a_cancelled_exchange_is_cancelled_and_its_connection_is_not_used_again() -> None:
-    asked = asyncio.Event()
+    has_request = asyncio.Event()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await raw.read_request(reader)
         if raw.connections == 1:
-            asked.set()
+            has_request.set()
             await reader.read()
         writer.write(OK)
 
     raw = Raw(talk)
     async with serving(raw) as url, transport_to(url) as transport:
         exchange = asyncio.create_task(transport.exchange(REQUEST, at_once))
-        await asked.wait()
+        await has_request.wait()
         exchange.cancel()
         with pytest.raises(asyncio.CancelledError):
             await exchange
@@ -540,10 +540,10 @@ async def test_headers_that_cannot_be_sent_were_never_delivered() -> None:
     """A key read from a file with its line's end, as container secrets often are."""
     raw = raw_answering(OK)
     async with serving(raw) as url, transport_to(url) as transport:
-        with pytest.raises(TransportError) as raised:
+        with pytest.raises(TransportError) as error_info:
             await transport.exchange(HttpRequest("/", {"Authorization": "AKIDEXAMPLE\n"}, BODY), at_once)
-    assert raised.value.ending is Ending.NEVER_DELIVERED
-    assert raw.received == b""
+    assert error_info.value.ending is Ending.NEVER_DELIVERED
+    assert raw.inbound == b""
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -561,10 +561,10 @@ async def test_an_answer_comes_as_it_was_sent_with_lower_case_header_names() -> 
 
 
 async def test_the_signed_headers_and_body_go_out_unchanged_and_nothing_identifies_beside_them() -> None:
-    received: list[tuple[dict[str, str], bytes]] = []
+    requests: list[tuple[dict[str, str], bytes]] = []
 
     async def handler(request: web.Request) -> web.Response:
-        received.append((dict(request.headers), await request.read()))
+        requests.append((dict(request.headers), await request.read()))
         return web.json_response({})
 
     async with app(handler) as server, transport_to(server.make_url("/")) as transport:
@@ -572,10 +572,10 @@ async def test_the_signed_headers_and_body_go_out_unchanged_and_nothing_identifi
         call = mps.create(ImageRequest(prompt="月光"), None)
         request = mps.sign(call, Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE")), 1_700_000_000)
         await transport.exchange(request, at_once)
-    ((headers, body),) = received
+    ((headers, body),) = requests
     assert body == request.body
-    added = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "mps-aigc-async"}
-    assert headers == {**request.headers, **added, "Content-Length": str(len(body))}
+    extra = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "mps-aigc-async"}
+    assert headers == {**request.headers, **extra, "Content-Length": str(len(body))}
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -619,9 +619,9 @@ async def test_an_answer_of_10_mib_is_read_and_one_byte_more_is_refused() -> Non
     async with app(large) as server, transport_to(server.make_url("/")) as transport:
         whole = await transport.exchange(HttpRequest(f"/{MAX_ANSWER_BYTES}", {}, b""), at_once)
         assert len(whole.body) == MAX_ANSWER_BYTES == 10 * 1024 * 1024
-        with pytest.raises(TransportError, match="larger than 10 MiB") as raised:
+        with pytest.raises(TransportError, match="larger than 10 MiB") as error_info:
             await transport.exchange(HttpRequest(f"/{MAX_ANSWER_BYTES + 1}", {}, b""), at_once)
-        assert raised.value.ending is Ending.UNKNOWN
+        assert error_info.value.ending is Ending.UNKNOWN
 
 
 async def test_a_compressed_answer_is_not_unpacked() -> None:
@@ -667,18 +667,18 @@ async def test_calls_at_once_never_queue_below_the_pace() -> None:
 
 
 async def test_closing_closes_the_connections() -> None:
-    gone = asyncio.Event()
+    has_left = asyncio.Event()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await keep_alive(raw, reader, writer)
-        gone.set()
+        has_left.set()
 
     raw = Raw(talk)
     async with serving(raw) as url:
         async with transport_to(url) as transport:
             await transport.exchange(REQUEST, at_once)
         async with asyncio.timeout(5):
-            await gone.wait()
+            await has_left.wait()
 
 
 # --- the environment --------------------------------------------------------------------------------------------------
@@ -717,15 +717,15 @@ async def test_netrc_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         finally:
             LISTENING.clear()
     assert [path for path in OPENED if "netrc" in path] == []
-    assert b"authorization: tc3 header-secret\r\n" in raw.received.lower()
-    assert b"Basic" not in raw.received
+    assert b"authorization: tc3 header-secret\r\n" in raw.inbound.lower()
+    assert b"Basic" not in raw.inbound
 
 
 # --- endpoints --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("url", "parsed"),
+    ("url", "endpoint"),
     [
         ("https://mps.tencentcloudapi.com", "https://mps.tencentcloudapi.com/"),
         ("https://mps.tencentcloudapi.com/", "https://mps.tencentcloudapi.com/"),
@@ -736,8 +736,8 @@ async def test_netrc_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("HTTPS://MPS.example", "https://mps.example/"),
     ],
 )
-def test_an_endpoint_is_scheme_host_and_port(url: str, parsed: str) -> None:
-    assert str(parse_endpoint(url)) == parsed
+def test_an_endpoint_is_scheme_host_and_port(url: str, endpoint: str) -> None:
+    assert str(parse_endpoint(url)) == endpoint
 
 
 @pytest.mark.parametrize(
@@ -766,18 +766,18 @@ def test_an_endpoint_is_scheme_host_and_port(url: str, parsed: str) -> None:
     ],
 )
 def test_another_endpoint_is_refused(url: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=says) as refused:
+    with pytest.raises(ConfigError, match=says) as error_info:
         parse_endpoint(url)
-    assert "url-secret" not in str(refused.value)
+    assert "url-secret" not in str(error_info.value)
 
 
 @given(url=st.text(max_size=30) | st.text("htps:/@[]#?.:1a", max_size=20).map("http://{}".format))
 def test_any_text_is_an_endpoint_or_a_config_error(url: str) -> None:
     try:
-        parsed = parse_endpoint(url)
+        endpoint = parse_endpoint(url)
     except ConfigError:
         return
-    assert parsed.scheme == "https" or is_loopback(parsed.host or "")
+    assert endpoint.scheme == "https" or is_loopback(endpoint.host or "")
 
 
 @pytest.mark.parametrize(
@@ -806,10 +806,10 @@ def foreign_to_us(cls: type) -> bool:
 
 def test_every_exception_of_aiohttp_is_mapped() -> None:
     """`exchange` maps ClientError, OSError and TimeoutError; this fails when aiohttp gains another kind."""
-    listed = aiohttp.client_exceptions.__all__
-    assert {name for name in listed if foreign_to_us(getattr(aiohttp.client_exceptions, name))} == NEVER_RAISED
-    exported = inspect.getmembers(aiohttp, lambda member: inspect.isclass(member) and issubclass(member, Exception))
-    assert {name for name, cls in exported if foreign_to_us(cls)} == NOT_FROM_AN_EXCHANGE
+    names = aiohttp.client_exceptions.__all__
+    assert {name for name in names if foreign_to_us(getattr(aiohttp.client_exceptions, name))} == NEVER_RAISED
+    members = inspect.getmembers(aiohttp, lambda member: inspect.isclass(member) and issubclass(member, Exception))
+    assert {name for name, cls in members if foreign_to_us(cls)} == NOT_FROM_AN_EXCHANGE
 
 
 class WithWriter(aiohttp.ClientResponse):
@@ -821,25 +821,25 @@ class WithWriter(aiohttp.ClientResponse):
 
 
 def instances() -> list[Exception]:
-    """One of each foreign exception that an exchange can meet."""
+    """Make an exception of each foreign class that an exchange can meet."""
     info = aiohttp.RequestInfo(MPS, "POST", {"X-TC-Token": "token-secret"}, MPS)  # type: ignore[arg-type] # a plain dict
     key: Any = aiohttp.client_reqrep.ConnectionKey("host", 443, True, True, None, None, None)
-    made: list[Exception] = [TimeoutError(), ConnectionResetError(104, "reset"), EOFError()]
+    errors: list[Exception] = [TimeoutError(), ConnectionResetError(104, "reset"), EOFError()]
     for name in aiohttp.client_exceptions.__all__:
         cls = getattr(aiohttp.client_exceptions, name)
         if name in NEVER_RAISED:
             continue
         if issubclass(cls, aiohttp.ClientResponseError):
-            made.append(cls(info, (), status=502, message="answer-secret"))
+            errors.append(cls(info, (), status=502, message="answer-secret"))
         elif issubclass(cls, aiohttp.ClientConnectorCertificateError):
-            made.append(cls(key, ValueError("certificate")))
+            errors.append(cls(key, ValueError("certificate")))
         elif issubclass(cls, aiohttp.ClientConnectorError):
-            made.append(cls(key, OSError(111, "refused")))
+            errors.append(cls(key, OSError(111, "refused")))
         elif issubclass(cls, aiohttp.ServerFingerprintMismatch):
-            made.append(cls(b"a", b"b", "host", 443))
+            errors.append(cls(b"a", b"b", "host", 443))
         else:
-            made.append(cls("answer-secret"))
-    return made
+            errors.append(cls("answer-secret"))
+    return errors
 
 
 @pytest.mark.parametrize("gate_passed", [False, True])
@@ -876,8 +876,8 @@ PERHAPS_CURED: list[type[Exception]] = [RuntimeError, MemoryError, ArithmeticErr
 async def test_an_exception_of_any_class_is_mapped(
     foreign: type[Exception], came_to: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After the first byte its outcome is unknown. Before that, a fault of a program fails the job, and what may pass
-    is tried again."""
+    """After the first byte its outcome is unknown. Before that, a fault of a program fails the job, and a fault that
+    may pass is retried."""
 
     async def fail(*_: object, **__: object) -> None:
         exchange = transport_module._exchange.get()
@@ -916,7 +916,7 @@ async def test_an_exception_of_any_class_after_the_first_byte_is_of_unknown_outc
         monkeypatch.setattr(aiohttp.StreamReader, "readany", fail)
         error = await failing(transport)
     assert error.ending is Ending.UNKNOWN
-    assert raw.received.endswith(BODY)
+    assert raw.inbound.endswith(BODY)
 
 
 async def test_an_error_of_ours_passes_as_it_is() -> None:
@@ -927,9 +927,9 @@ async def test_an_error_of_ours_passes_as_it_is() -> None:
         raise ours
 
     async with serving(raw_keeping_alive()) as url, transport_to(url) as transport:
-        with pytest.raises(InvalidRequest) as raised:
+        with pytest.raises(InvalidRequest) as error_info:
             await transport.exchange(REQUEST, refuse)
-    assert raised.value is ours
+    assert error_info.value is ours
 
 
 async def test_a_closed_transport_delivers_nothing() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mps_aigc_async.network.trials import BACKOFF_MOST_S, DOUBTFUL_S, Fault, Hope, Trials, shown
+from mps_aigc_async.network.trials import BACKOFF_MOST_S, DOUBTFUL_S, Fault, Hope, Trials, safe_url
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,9 @@ def test_waits_grow_to_a_minute_and_making_room_is_none_of_them() -> None:
 def test_the_latest_fault_is_told() -> None:
     trials = Trials("https://r.example/a?sign=url-secret", 0.0, 0.0)
     assert str(trials.error()) == "cannot fetch https://r.example/a: it took too long"
-    gone = Fault("gone", Hope.NONE)
-    gone.refused = True
-    trials.delay_after(gone, 0.0)
+    fault = Fault("gone", Hope.NONE)
+    fault.is_refusal = True
+    trials.delay_after(fault, 0.0)
     assert (str(trials.error()), trials.error().refused) == ("gone", True)
 
 
@@ -55,4 +55,4 @@ def test_the_latest_fault_is_told() -> None:
     ],
 )
 def test_a_url_is_shown_without_secrets_and_control_characters(url: str, text: str) -> None:
-    assert shown(url) == text
+    assert safe_url(url) == text

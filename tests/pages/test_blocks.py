@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async import Config
-from mps_aigc_async.model.requests import parse
+from mps_aigc_async.model.parsing import parse
 
 from .blocks import (
     LANGUAGES,

@@ -87,7 +87,7 @@ def refusing(book: Book, answer: Callable[[Call], Reply], call: Call) -> Reply:
 
 
 def sealed(content: Mapping[str, Json], delay_s: float = 0.0) -> Reply:
-    """An answer in the envelope of Tencent Cloud's API 3.0, which is HTTP 200 whatever it holds."""
+    """Put an answer into the envelope of Tencent Cloud's API 3.0, which is HTTP 200 for errors too."""
     return Reply({"Response": {**content, "RequestId": str(uuid4())}}, delay_s=delay_s)
 
 

@@ -1,4 +1,4 @@
-"""A stand-in on a socket: in this process (`serving`), or in one of its own, which outlives what the tests kill
+"""A stand-in on a socket: in this process (`serving`), or in a process of its own that outlives killed processes
 (`running`)."""
 
 import asyncio
@@ -74,8 +74,8 @@ async def serving(name: str, manners: Manners | None = None) -> AsyncIterator[St
 
 
 async def _stop_accepting(listening: socket.socket) -> None:
-    """As the emulator's `server.listening`, of which a stand-in knows nothing: a connection accepted in the turn of the
-    close would stay open."""
+    """Stop accepting first, since a connection accepted in the turn of the close would stay open. A stand-in does not
+    share the emulator's `server.listening`, which does the same."""
     asyncio.get_running_loop().remove_reader(listening)
     for _ in range(4):
         await asyncio.sleep(0)

@@ -38,7 +38,7 @@ _WORDS: Final = {"waiting": "WAITING", "running": "PROCESSING", "done": "FINISH"
 
 
 class VodAccount:
-    """One account's tasks, in VOD's words. The relay has such an account too."""
+    """An account's tasks, in VOD's words. The relay has such an account too."""
 
     def __init__(self, manners: Manners) -> None:
         self.book = Book(manners, LIMITS)
@@ -73,7 +73,7 @@ class VodAccount:
         return {**summary(task, now), f"Aigc{task.kind.title()}Task": member}
 
     def _file(self, task: Task) -> dict[str, Json]:
-        if task.permanent:  # it is in the media library, and has a URL there
+        if task.permanent:  # the result is in the media library, and has a URL there
             return {"StorageMode": "Permanent", "FileId": file_id(task), "FileUrl": "", "ExpireTime": ""}
         expires_at = iso(task.ends_at + URL_LIFE_S)
         url = media_url(self.base_url, task)

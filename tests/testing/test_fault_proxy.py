@@ -1,4 +1,4 @@
-"""The proxy over real sockets: each fault as a raw client sees it and as the emulator does, and what passes."""
+"""The proxy over real sockets: each fault as a raw client and the emulator see it, and traffic that passes."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ class Stage:
         lines = [f"{name}: {value}" for name, value in headers.items()]
         return "\r\n".join(["POST / HTTP/1.1", *lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
-    def seen(self, action: str) -> int:
+    def arrivals(self, action: str) -> int:
         """By the emulator."""
         statistics = self.emulator.statistics()
         return statistics.downloads if action == MEDIA else statistics.arrivals.get(action, 0)
@@ -96,7 +96,7 @@ class Raw:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Raw]:
+async def connect(url: str) -> AsyncIterator[Raw]:
     address = urlsplit(url)
     client = Raw(*await asyncio.open_connection(address.hostname, address.port))
     yield client
@@ -105,13 +105,13 @@ async def connected(url: str) -> AsyncIterator[Raw]:
 
 @pytest.fixture
 async def raw(stage: Stage) -> AsyncIterator[Raw]:
-    async with connected(stage.proxy.url) as client:
+    async with connect(stage.proxy.url) as client:
         yield client
 
 
 def response_of(answer: Message) -> dict[str, object]:
-    decoded: dict[str, dict[str, object]] = json.loads(answer.body)
-    return decoded["Response"]
+    envelope: dict[str, dict[str, object]] = json.loads(answer.body)
+    return envelope["Response"]
 
 
 def assert_is_an_answer_to(action: str, answer: Message, plain: Message) -> None:
@@ -126,15 +126,15 @@ def assert_is_an_answer_to(action: str, answer: Message, plain: Message) -> None
 
 @EACH_ACTION
 async def test_what_no_fault_befalls_passes_on_a_connection_that_is_kept(stage: Stage, raw: Raw, action: str) -> None:
-    async with connected(stage.emulator.url) as direct:
+    async with connect(stage.emulator.url) as direct:
         plain = await direct.ask(stage.request(action))
-    before = stage.seen(action)
+    before = stage.arrivals(action)
     for number in (1, 2):
         answer = await raw.ask(stage.request(action))
         names = [line.partition(b":")[0] for line in answer.head.lines]
         assert names == [line.partition(b":")[0] for line in plain.head.lines]
         assert_is_an_answer_to(action, answer, plain)
-        assert (stage.proxy.forwarded[action], stage.seen(action) - before) == (number, number)
+        assert (stage.proxy.forwarded[action], stage.arrivals(action) - before) == (number, number)
     assert stage.emulator.statistics().refused == {}, "the Host that was signed arrived"
     assert not stage.proxy.befallen
 
@@ -147,8 +147,8 @@ async def test_a_chain_passes_whole_and_is_saved(stage: Stage, tmp_path: Path) -
     async with AigcClient(config) as client:
         await client.generate(chain, save_to=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["shot.mp4", "shot.png"]
-    forwarded = stage.proxy.forwarded
-    assert (forwarded[CREATE], forwarded["CreateAigcVideoTask"], forwarded[MEDIA], forwarded["Frame"]) == (1, 1, 2, 1)
+    counts = stage.proxy.forwarded
+    assert (counts[CREATE], counts["CreateAigcVideoTask"], counts[MEDIA], counts["Frame"]) == (1, 1, 2, 1)
     assert stage.emulator.statistics().refused == {}
 
 
@@ -204,34 +204,34 @@ async def test_what_is_not_http_ends_its_connection_alone(stage: Stage, raw: Raw
     await raw.send(nonsense)
     with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
         await raw.reader.readexactly(1)
-    async with connected(stage.proxy.url) as another:
+    async with connect(stage.proxy.url) as another:
         await another.assert_goes_on()
 
 
-# What does not
+# Faults
 
 
 @EACH_ACTION
-@pytest.mark.parametrize(("fault", "seen"), [("reset_before", 0), ("reset_after", 1)])
-async def test_a_reset(stage: Stage, raw: Raw, fault: ProxyFault, seen: int, action: str) -> None:
-    before = stage.seen(action)
+@pytest.mark.parametrize(("fault", "arrivals"), [("reset_before", 0), ("reset_after", 1)])
+async def test_a_reset(stage: Stage, raw: Raw, fault: ProxyFault, arrivals: int, action: str) -> None:
+    before = stage.arrivals(action)
     stage.proxy.add(fault, action=action)
     await raw.send(stage.request(action))
     await raw.assert_reset()
-    assert (stage.seen(action) - before, stage.proxy.forwarded[action]) == (seen, seen)
+    assert (stage.arrivals(action) - before, stage.proxy.forwarded[action]) == (arrivals, arrivals)
     assert stage.proxy.befallen == {(action, fault): 1}
 
 
 @EACH_ACTION
 async def test_a_hang_lasts_until_the_client_leaves(stage: Stage, raw: Raw, action: str) -> None:
     stage.proxy.add("hang", action=action)
-    before = stage.seen(action)
+    before = stage.arrivals(action)
     await raw.send(stage.request(action))
-    while stage.seen(action) == before:  # noqa: ASYNC110 - a counter, not an event
+    while stage.arrivals(action) == before:  # noqa: ASYNC110 - a counter, not an event
         await asyncio.sleep(0)
     (connection,) = stage.proxy._connections
     raw.writer.close()
-    await asyncio.wait({connection.served})
+    await asyncio.wait({connection.service})
     assert not stage.proxy._connections
 
 
@@ -241,7 +241,7 @@ async def test_closing_ends_what_hangs_at_once(stage: Stage, action: str) -> Non
     async with AsyncExitStack() as clients:
         async with proxy:
             proxy.add("hang", action=action)
-            raw = await clients.enter_async_context(connected(proxy.url))
+            raw = await clients.enter_async_context(connect(proxy.url))
             await raw.send(stage.request(action))
             while not proxy.befallen:  # noqa: ASYNC110 - a counter, not an event
                 await asyncio.sleep(0)
@@ -252,13 +252,13 @@ async def test_closing_ends_what_hangs_at_once(stage: Stage, action: str) -> Non
 @EACH_ACTION
 async def test_an_answer_cut_short(stage: Stage, raw: Raw, action: str) -> None:
     plain = await raw.ask(stage.request(action))
-    before = stage.seen(action)
+    before = stage.arrivals(action)
     stage.proxy.add("cut_short", action=action)
     await raw.send(stage.request(action))
     head = Head.parse(await raw.reader.readuntil(b"\r\n\r\n"))
     assert head.length == len(plain.body)
     assert len(await raw.reader.read()) == len(plain.body) // 2
-    assert stage.seen(action) == before + 1
+    assert stage.arrivals(action) == before + 1
 
 
 @EACH_ACTION
@@ -266,11 +266,11 @@ async def test_an_answer_cut_short(stage: Stage, raw: Raw, action: str) -> None:
 async def test_a_page_in_the_services_place(
     stage: Stage, raw: Raw, fault: ProxyFault, status: int, action: str
 ) -> None:
-    before = stage.seen(action)
+    before = stage.arrivals(action)
     stage.proxy.add(fault, action=action)
     answer = await raw.ask(stage.request(action))
     assert (answer.head.status, answer.body[:6]) == (status, b"<html>")
-    assert (stage.seen(action) - before, stage.proxy.forwarded[action]) == (0, 0)
+    assert (stage.arrivals(action) - before, stage.proxy.forwarded[action]) == (0, 0)
     await raw.assert_goes_on()
 
 
@@ -291,7 +291,7 @@ async def test_an_answer_that_is_not_as_it_should_be(
     stage: Stage, raw: Raw, fault: ProxyFault, header: str, values: int, action: str
 ) -> None:
     plain = await raw.ask(stage.request(action))
-    before = stage.seen(action)
+    before = stage.arrivals(action)
     stage.proxy.add(fault, action=action, seconds=0.01 if fault == "delay" else 0, size=SIZE)
     answer = await raw.ask(stage.request(action))
     assert sum(line.lower().startswith(header.lower().encode() + b":") for line in answer.head.lines) == values
@@ -299,7 +299,7 @@ async def test_an_answer_that_is_not_as_it_should_be(
     assert (len(answer.body) == SIZE) is (fault == "oversized")
     if fault != "gzip_bomb":
         assert_is_an_answer_to(action, answer, plain)
-    assert stage.seen(action) == before + 1
+    assert stage.arrivals(action) == before + 1
     await raw.assert_goes_on()
 
 
@@ -315,21 +315,21 @@ async def test_an_answer_that_is_not_as_it_should_be(
 async def test_an_envelope_rewritten(
     stage: Stage, raw: Raw, fault: ProxyFault, action: str, field: str, value: object
 ) -> None:
-    before = stage.seen(action)
+    before = stage.arrivals(action)
     stage.proxy.add(fault, action=action)
     response = response_of(await raw.ask(stage.request(action)))
     assert response[field] == value
     assert response["RequestId"]
-    assert stage.seen(action) == before + 1
+    assert stage.arrivals(action) == before + 1
     await raw.assert_goes_on()
 
 
 @pytest.mark.parametrize("action", [CREATE, DESCRIBE])
 async def test_a_plain_client_hears_of_a_reset(stage: Stage, action: str) -> None:
     stage.proxy.add("reset_after", action=action, times=None)
-    called = call(stage.session, stage.proxy.url, action, {"TaskId": stage.task_id})
+    pending = call(stage.session, stage.proxy.url, action, {"TaskId": stage.task_id})
     with pytest.raises(aiohttp.ClientConnectionError):
-        await called
+        await pending
     stage.proxy.clear()
     assert (await stage.session.get(stage.image_url)).status == 200
 
@@ -340,9 +340,9 @@ async def test_a_plain_client_hears_of_a_reset(stage: Stage, action: str) -> Non
 async def test_a_fault_of_downloads_is_not_used_up_by_the_emulators_fetch_of_a_frame(stage: Stage) -> None:
     stage.proxy.add("html", action=MEDIA)
     fields: Fields = {"Prompt": "y", "ImageUrl": stage.image_url, "Duration": 1}
-    created = await call(stage.session, stage.proxy.url, "CreateAigcVideoTask", fields)
-    described = await finished(stage.session, stage.proxy.url, "Video", str(created["TaskId"]))
-    assert described["Status"] == "DONE"
+    creation = await call(stage.session, stage.proxy.url, "CreateAigcVideoTask", fields)
+    description = await finished(stage.session, stage.proxy.url, "Video", str(creation["TaskId"]))
+    assert description["Status"] == "DONE"
     assert (stage.proxy.forwarded["Frame"], len(stage.proxy.befallen)) == (1, 0)
     async with stage.session.get(stage.image_url) as reply:
         assert reply.content_type == "text/html"
@@ -351,10 +351,10 @@ async def test_a_fault_of_downloads_is_not_used_up_by_the_emulators_fetch_of_a_f
 async def test_a_frame_that_the_emulator_cannot_have_fails_its_video(stage: Stage) -> None:
     stage.proxy.add("bad_gateway", action="Frame")
     fields = {"Prompt": "y", "ImageUrl": stage.image_url}
-    created = await call(stage.session, stage.proxy.url, "CreateAigcVideoTask", fields)
-    described = await finished(stage.session, stage.proxy.url, "Video", str(created["TaskId"]))
-    assert (described["Status"], stage.proxy.befallen["Frame", "bad_gateway"]) == ("FAIL", 1)
-    assert "HTTP 502" in str(described["Message"])
+    creation = await call(stage.session, stage.proxy.url, "CreateAigcVideoTask", fields)
+    description = await finished(stage.session, stage.proxy.url, "Video", str(creation["TaskId"]))
+    assert (description["Status"], stage.proxy.befallen["Frame", "bad_gateway"]) == ("FAIL", 1)
+    assert "HTTP 502" in str(description["Message"])
 
 
 # Refusing, opening and closing
@@ -368,11 +368,11 @@ async def test_refusing_and_accepting_again(stage: Stage, raw: Raw) -> None:
         assert repr(stage.proxy).endswith(", refusing)")
     await raw.assert_reset()
     with pytest.raises(ConnectionRefusedError):
-        await connected(url).__aenter__()
+        await connect(url).__aenter__()
     for _ in range(2):
         await stage.proxy.accept()
     assert stage.proxy.url == url
-    async with connected(url) as again:
+    async with connect(url) as again:
         await again.assert_goes_on()
 
 
@@ -383,7 +383,7 @@ async def test_results_lead_through_the_proxy_while_it_is_open(stage: Stage) -> 
         assert storage.base_url == second.url
     assert storage.base_url == stage.proxy.url
     with pytest.raises(ConnectionRefusedError):
-        await connected(second.url).__aenter__()
+        await connect(second.url).__aenter__()
 
 
 async def test_closing_after_refusing(stage: Stage) -> None:
@@ -395,7 +395,7 @@ async def test_closing_after_refusing(stage: Stage) -> None:
 async def test_an_emulator_that_is_gone_is_a_reset() -> None:
     async with Emulator() as emulator:
         proxy = await FaultProxy(emulator).__aenter__()
-    async with connected(proxy.url) as raw:
+    async with connect(proxy.url) as raw:
         await raw.send(b"GET / HTTP/1.1\r\n\r\n")
         await raw.assert_reset()
     await proxy.__aexit__(None, None, None)

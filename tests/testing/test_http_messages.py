@@ -1,4 +1,4 @@
-"""Messages between two ends: what is not asked to change stays as it came."""
+"""Messages between two ends: a change leaves all other bytes alone."""
 
 import pytest
 from hypothesis import given
@@ -51,5 +51,5 @@ def test_headers_are_replaced_and_doubled_whatever_their_spelling() -> None:
 
 
 def test_another_body_has_its_own_length() -> None:
-    changed = message("HTTP/1.1 200 OK", "text/plain", b"short").with_body(b"rather longer")
-    assert (changed.head.length, changed.encode()[-13:]) == (13, b"rather longer")
+    answer = message("HTTP/1.1 200 OK", "text/plain", b"short").with_body(b"rather longer")
+    assert (answer.head.length, answer.encode()[-13:]) == (13, b"rather longer")

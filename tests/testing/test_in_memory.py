@@ -1,4 +1,4 @@
-"""What a user's own tests do with a service in memory, sockets forbidden."""
+"""A service in memory, as users' own tests would use it, sockets forbidden."""
 
 import asyncio
 import os
@@ -99,8 +99,8 @@ def test_files_land_in_the_folder_and_the_film_begins_with_its_image(tmp_path: P
     assert {picture.parent, film.parent} == {tmp_path}
     first = _first_frame(film)
     with Image.open(picture) as image:
-        expected = image.convert("RGB").resize(first.size)
-    assert max(ImageStat.Stat(ImageChops.difference(first, expected)).mean) < 12
+        reference = image.convert("RGB").resize(first.size)
+    assert max(ImageStat.Stat(ImageChops.difference(first, reference)).mean) < 12
 
 
 @pytest.mark.parametrize("backend", ["vod", "relay"])
@@ -126,8 +126,8 @@ def test_the_other_backends_work_with_the_config_of_ones_app(backend: str, tmp_p
 
 
 def test_a_film_may_begin_with_a_picture_of_ones_own(tmp_path: Path) -> None:
-    painted = BytesIO()
-    Image.new("RGB", (320, 180), (200, 30, 30)).save(painted, "PNG")
+    picture = BytesIO()
+    Image.new("RGB", (320, 180), (200, 30, 30)).save(picture, "PNG")
     config = Config.parse({"backend": "vod", "catalog": "off"})
 
     def video(picture: bytes) -> VideoRequest:
@@ -137,7 +137,7 @@ def test_a_film_may_begin_with_a_picture_of_ones_own(tmp_path: Path) -> None:
 
     async def main() -> Path:
         async with in_memory_client(config=config) as client:
-            film = await client.generate(video(painted.getvalue()), save_to=tmp_path)
+            film = await client.generate(video(picture.getvalue()), save_to=tmp_path)
             with pytest.raises(TaskFailed):
                 await client.generate(video(b"\x89PNG\r\n\x1a\n and no more"))
             return film.files[0]
@@ -194,7 +194,7 @@ def test_a_result_that_was_not_saved_in_time_is_expired_as_over_http(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("fault", "seen"),
+    ("fault", "message"),
     [
         ("reset_before", "ServerDisconnectedError"),
         ("reset_after", "closed before the file was complete"),
@@ -202,7 +202,7 @@ def test_a_result_that_was_not_saved_in_time_is_expired_as_over_http(tmp_path: P
         ("http_status", "HTTP 502"),
     ],
 )
-def test_a_download_meets_faults_and_goes_on(fault: Any, seen: str, tmp_path: Path) -> None:  # noqa: ANN401
+def test_a_download_meets_faults_and_goes_on(fault: Any, message: str, tmp_path: Path) -> None:  # noqa: ANN401
     service, retries = with_png(), list[str]()
     service.faults.add(action="Media", fault=fault)
 
@@ -213,7 +213,7 @@ def test_a_download_meets_faults_and_goes_on(fault: Any, seen: str, tmp_path: Pa
 
     assert run(main()).files[0].read_bytes() == PNG
     assert len(retries) == 1
-    assert seen in retries[0]
+    assert message in retries[0]
 
 
 def test_a_broken_download_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
@@ -238,12 +238,12 @@ def test_a_broken_download_goes_on_where_it_was_broken_off(tmp_path: Path) -> No
 
 def test_a_url_that_leads_out_of_memory_is_refused_at_once(tmp_path: Path) -> None:
     async def main() -> float:
-        begun = wall()
+        began = wall()
         downloads = Downloads(source=InMemoryTransport(with_png(), wall))
         with pytest.raises(DownloadError, match="no result of the service in memory"):
             await downloads.save("https://elsewhere.example/a.png?sign=b", tmp_path / "a", Kind.IMAGE, within_s=3600)
         await downloads.close()
-        return wall() - begun
+        return wall() - began
 
     assert run(main()) < 1
 
@@ -290,24 +290,25 @@ async def with_media():
 
 @pytest.mark.parametrize("main", ["run(in_memory())", "asyncio.run(over_http())"])
 def test_without_the_extra_all_but_files_works_and_a_file_names_the_extra_at_once(main: str, tmp_path: Path) -> None:
-    done = python(WITHOUT_THE_EXTRA + main, tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "install this package with its extra, pip install '.[emulator]' in a clone of mps-aigc-async" in done.stdout
-    assert "PIL, av, noto_cjk_sans_otc" in done.stdout
+    process = python(WITHOUT_THE_EXTRA + main, tmp_path)
+    assert process.returncode == 0, process.stderr
+    hint = "install this package with its extra, pip install '.[emulator]' in a clone of mps-aigc-async"
+    assert hint in process.stdout
+    assert "PIL, av, noto_cjk_sans_otc" in process.stdout
 
 
 def test_without_the_extra_bytes_of_ones_own_are_saved(tmp_path: Path) -> None:
-    done = python(WITHOUT_THE_EXTRA + "run(with_media())", tmp_path)
-    assert (done.stdout, done.returncode) == (".png\n", 0), done.stderr
+    process = python(WITHOUT_THE_EXTRA + "run(with_media())", tmp_path)
+    assert (process.stdout, process.returncode) == (".png\n", 0), process.stderr
 
 
 @pytest.mark.parametrize("command", ["demo", "emulator"])
 def test_without_the_extra_a_command_names_it_at_once(command: str, tmp_path: Path) -> None:
     hiding = WITHOUT_THE_EXTRA.partition("from mps_aigc_async import")[0]
     script = f"{hiding}sys.argv = ['mps-aigc', {command!r}]\nfrom mps_aigc_async.__main__ import main\nmain()"
-    done = python(script, tmp_path)
-    assert done.returncode == 2
-    assert "pip install '.[emulator]' in a clone of mps-aigc-async" in " ".join(done.stderr.split())
+    process = python(script, tmp_path)
+    assert process.returncode == 2
+    assert "pip install '.[emulator]' in a clone of mps-aigc-async" in " ".join(process.stderr.split())
 
 
 def python(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -318,7 +319,7 @@ def python(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     )  # fmt: skip
 
 
-# --- what can be asserted on ------------------------------------------------------------------------------------------
+# --- facts to assert on -----------------------------------------------------------------------------------------------
 
 
 def test_planned_faults_and_what_was_seen_of_them() -> None:
@@ -334,20 +335,20 @@ def test_planned_faults_and_what_was_seen_of_them() -> None:
                 await client.generate(VideoRequest(prompt="wind"))
 
     run(main())
-    seen = service.statistics()
-    assert seen.refused == {"RequestLimitExceeded": 1, "http_status": 1}
-    assert seen.created == {"image": 1, "video": 1, "audio": 0}
-    assert [(task.kind, task.prompt, task.status) for task in seen.tasks] == [
+    statistics = service.statistics()
+    assert statistics.refused == {"RequestLimitExceeded": 1, "http_status": 1}
+    assert statistics.created == {"image": 1, "video": 1, "audio": 0}
+    assert [(task.kind, task.prompt, task.status) for task in statistics.tasks] == [
         ("image", "a lake", "DONE"),
         ("video", "wind", "FAIL"),
     ]
-    assert seen.arrivals["CreateAigcImageTask"] == 2
-    assert seen.most_per_second["CreateAigcImageTask"] <= 2
+    assert statistics.arrivals["CreateAigcImageTask"] == 2
+    assert statistics.most_per_second["CreateAigcImageTask"] <= 2
     polls = [arrival.fault for arrival in service.arrivals if arrival.action == "DescribeAigcImageTask"]
     assert polls[:3] == [None, None, "http_status"]
     assert set(polls[3:]) == {None}
     with pytest.raises(AttributeError):
-        seen.tasks[0].prompt = "another"  # type: ignore[misc]
+        statistics.tasks[0].prompt = "another"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("fault", ["reset_after", "hang"])
@@ -383,8 +384,8 @@ def test_a_run_in_the_same_loop_begins_with_fresh_paces_once_the_limits_are_forg
     async def both() -> tuple[float, float]:
         return await gap_s(forget=False), await gap_s(forget=True)
 
-    paced, fresh = run(both())
-    assert paced >= 0.05, "20 creates a second"
+    with_pace, fresh = run(both())
+    assert with_pace >= 0.05, "20 creates a second"
     assert fresh < 0.01
 
 

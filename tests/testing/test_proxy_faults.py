@@ -1,4 +1,4 @@
-"""The rules of the proxy, and what its faults make of an answer; the sockets are test_fault_proxy's."""
+"""The rules of the proxy, and the answer that each fault leaves; test_fault_proxy has the sockets."""
 
 import json
 import zlib
@@ -15,7 +15,7 @@ from mps_aigc_async.testing.proxy_faults import (
     ProxyFaults,
     ProxyRule,
     action_of,
-    spoilt,
+    spoil,
     stand_in,
 )
 
@@ -33,7 +33,7 @@ def add(
     faults.add(fault, action, times, probability, seconds, OVERSIZED)
 
 
-def drawn(faults: ProxyFaults, action: str) -> ProxyFault | None:
+def draw(faults: ProxyFaults, action: str) -> ProxyFault | None:
     rule = faults.draw(action)
     return None if rule is None else rule.fault
 
@@ -43,15 +43,15 @@ def answer(**response: object) -> Message:
     return message("HTTP/1.1 200 OK", "application/json", body).with_header("Date", "today")
 
 
-def after(fault: ProxyFault, given: Message, action: str = DESCRIBE) -> Message:
-    return spoilt(ProxyRule(None, 1, 1.0, fault, 0.0, 1000), action, given)
+def after(fault: ProxyFault, original: Message, action: str = DESCRIBE) -> Message:
+    return spoil(ProxyRule(None, 1, 1.0, fault, 0.0, 1000), action, original)
 
 
 def response_after(fault: ProxyFault, **response: object) -> dict[str, object]:
-    changed = after(fault, answer(**response))
-    assert changed.head.length == len(changed.body)
-    decoded: dict[str, dict[str, object]] = json.loads(changed.body)
-    return decoded["Response"]
+    result = after(fault, answer(**response))
+    assert result.head.length == len(result.body)
+    envelope: dict[str, dict[str, object]] = json.loads(result.body)
+    return envelope["Response"]
 
 
 # Rules
@@ -61,28 +61,28 @@ def test_rules_apply_in_order_each_as_often_as_asked() -> None:
     faults = ProxyFaults(7)
     add(faults, "hang", CREATE, times=2)
     add(faults, "html", times=None)
-    assert drawn(faults, DESCRIBE) == "html"
-    assert [drawn(faults, CREATE) for _ in range(4)] == ["hang", "hang", "html", "html"]
+    assert draw(faults, DESCRIBE) == "html"
+    assert [draw(faults, CREATE) for _ in range(4)] == ["hang", "hang", "html", "html"]
     faults.clear()
-    assert drawn(faults, CREATE) is None
+    assert draw(faults, CREATE) is None
 
 
 def test_without_an_action_a_rule_concerns_the_calls_that_its_fault_can_befall() -> None:
     faults = ProxyFaults(7)
     add(faults, "unknown_status")
-    assert [drawn(faults, action) for action in (MEDIA, FRAME, CREATE, DESCRIBE)] == [None] * 3 + ["unknown_status"]
+    assert [draw(faults, action) for action in (MEDIA, FRAME, CREATE, DESCRIBE)] == [None] * 3 + ["unknown_status"]
     for describe in "vod:DescribeTaskDetail", "relay:query":
         add(faults, "unknown_status")
-        assert [drawn(faults, action) for action in ("vod:" + CREATE, describe)] == [None, "unknown_status"]
+        assert [draw(faults, action) for action in ("vod:" + CREATE, describe)] == [None, "unknown_status"]
     add(faults, "reset_after")
-    assert [drawn(faults, action) for action in (MEDIA, FRAME, CREATE)] == [None] * 2 + ["reset_after"]
+    assert [draw(faults, action) for action in (MEDIA, FRAME, CREATE)] == [None] * 2 + ["reset_after"]
 
 
 def test_a_probability_is_seeded_and_drawn_per_call() -> None:
     def failures(seed: int) -> list[ProxyFault | None]:
         faults = ProxyFaults(seed)
         add(faults, "hang", CREATE, times=None, probability=0.3)
-        return [drawn(faults, CREATE) for _ in range(40)]
+        return [draw(faults, CREATE) for _ in range(40)]
 
     assert failures(1) == failures(1) != failures(2)
     assert 0 < failures(1).count("hang") < 40
@@ -135,8 +135,8 @@ def test_a_status_that_no_document_knows() -> None:
 
 def test_done_without_urls() -> None:
     urls: list[str] = []
-    expected = {"Status": "DONE", "VideoUrls": urls, "RequestId": "r"}
-    assert response_after("done_without_urls", Status="RUN", VideoUrls=["http://a"]) == expected
+    response = {"Status": "DONE", "VideoUrls": urls, "RequestId": "r"}
+    assert response_after("done_without_urls", Status="RUN", VideoUrls=["http://a"]) == response
     assert "Status" not in response_after("done_without_urls", Error={"Code": "InternalError"})
 
 
@@ -146,8 +146,8 @@ def test_done_without_audio_and_finished_without_files() -> None:
     task = {"Status": "PROCESSING", "ErrCodeExt": "Broken", "Output": {"FileInfos": [{"FileUrl": "http://a"}]}}
     vods = response_after("done_without_urls", TaskType="AigcImageTask", Status="PROCESSING", AigcImageTask=task)
     assert vods["Status"] == "FINISH"
-    ended = {"Status": "FINISH", "ErrCode": 0, "ErrCodeExt": "", "Output": {"FileInfos": []}}
-    assert vods["AigcImageTask"] == ended
+    end = {"Status": "FINISH", "ErrCode": 0, "ErrCodeExt": "", "Output": {"FileInfos": []}}
+    assert vods["AigcImageTask"] == end
 
 
 def test_every_field_is_null() -> None:
@@ -164,11 +164,11 @@ def test_a_bomb_is_small_and_unpacks_to_64_mib() -> None:
     bomb = after("gzip_bomb", answer())
     assert bomb.head.get("Content-Encoding") == "gzip"
     assert bomb.head.length == len(bomb.body) < 1 << 17
-    unpacker, unpacked, rest = zlib.decompressobj(wbits=31), 0, bomb.body
+    unpacker, size, rest = zlib.decompressobj(wbits=31), 0, bomb.body
     while rest and not unpacker.eof:
-        unpacked += len(unpacker.decompress(rest, 1 << 20))
+        size += len(unpacker.decompress(rest, 1 << 20))
         rest = unpacker.unconsumed_tail
-    assert unpacked == 64 << 20
+    assert size == 64 << 20
 
 
 def test_an_oversized_answer_still_holds_the_answer() -> None:
@@ -185,6 +185,6 @@ def test_types_that_are_wrong() -> None:
 def test_pages_in_the_services_place() -> None:
     portal, gateway = stand_in("html"), stand_in("bad_gateway")
     assert (portal.head.status, gateway.head.status) == (200, 502)
-    for shown in (portal, gateway):
-        assert shown.head.get("Content-Type").startswith("text/html")
-        assert shown.body.startswith(b"<html>")
+    for answer in (portal, gateway):
+        assert answer.head.get("Content-Type").startswith("text/html")
+        assert answer.body.startswith(b"<html>")

@@ -37,18 +37,18 @@ class Worker:
         self.loop.call_soon_threadsafe(self.begun.set)
         self.go_on.wait(GIVEN_UP_AFTER_S)
         for _ in range(ROUND_TRIPS):
-            answered = threading.Event()
-            self.loop.call_soon_threadsafe(answered.set)
-            assert answered.wait(GIVEN_UP_AFTER_S), "the loop has ended before its thread"
+            has_answered = threading.Event()
+            self.loop.call_soon_threadsafe(has_answered.set)
+            assert has_answered.wait(GIVEN_UP_AFTER_S), "the loop has ended before its thread"
         self.ended_at = self.loop.time()
         self.loop.call_soon_threadsafe(self.ended.set)
 
 
 def test_hours_take_no_time_and_are_exact() -> None:
     async def main() -> float:
-        begun = wall()
+        began = wall()
         await asyncio.sleep(12 * HOUR_S)
-        return wall() - begun
+        return wall() - began
 
     assert run(main()) == pytest.approx(12 * HOUR_S, abs=0.01)
 
@@ -62,19 +62,19 @@ def test_a_slow_disk_takes_no_virtual_time_and_expires_no_url(tmp_path: Path, mo
         def slow_fsync(file: int) -> None:
             if threading.current_thread() is not threading.main_thread():
                 for _ in range(ROUND_TRIPS):
-                    answered = threading.Event()
-                    loop.call_soon_threadsafe(answered.set)
-                    assert answered.wait(GIVEN_UP_AFTER_S), "the loop has ended before its thread"
+                    has_answered = threading.Event()
+                    loop.call_soon_threadsafe(has_answered.set)
+                    assert has_answered.wait(GIVEN_UP_AFTER_S), "the loop has ended before its thread"
             fsync(file)
 
         monkeypatch.setattr(os, "fsync", slow_fsync)
         service = Service()
         async with in_memory_client(service) as client:
-            saved = await client.generate(ImageRequest(prompt="a lake"), save_to=tmp_path)
-        (created,) = service.statistics().tasks
-        assert created.ends_at is not None
-        assert wall() - created.ends_at < 15, "a poll's interval, and the downloads' latency"
-        assert [file.suffix for file in saved.files] == [".png"]
+            result = await client.generate(ImageRequest(prompt="a lake"), save_to=tmp_path)
+        (task,) = service.statistics().tasks
+        assert task.ends_at is not None
+        assert wall() - task.ends_at < 15, "a poll's interval, and the downloads' latency"
+        assert [file.suffix for file in result.files] == [".png"]
 
     run(main())
 
@@ -125,7 +125,7 @@ def test_the_clock_goes_on_once_the_thread_has_ended() -> None:
 
 
 def test_work_that_never_began_holds_no_clock() -> None:
-    """One thread is busy; the work behind it is cancelled in the executor's queue."""
+    """The thread is busy; the work behind it is cancelled in the executor's queue."""
 
     async def main() -> None:
         loop, worker = asyncio.get_running_loop(), Worker()
@@ -220,7 +220,7 @@ def test_the_clock_waits_for_sqlite_whose_caller_was_cancelled(tmp_path: Path) -
         worker = Worker()
         async with aiosqlite.connect(tmp_path / "some.db") as database:
             await database.create_function("work", 0, worker.work)
-            caller = asyncio.create_task(executed(database, "SELECT work()"))
+            caller = asyncio.create_task(execute(database, "SELECT work()"))
             await worker.begun.wait()
             caller.cancel()
             await asyncio.wait({caller})
@@ -239,10 +239,10 @@ def test_the_clock_waits_for_sqlite_in_a_loop_that_another_runs() -> None:
 
 
 def test_the_clock_waits_for_sqlite_when_a_run_of_another_thread_has_ended() -> None:
-    begun, go_on = threading.Event(), threading.Event()
+    has_begun, go_on = threading.Event(), threading.Event()
 
     async def begun_first() -> None:
-        begun.set()
+        has_begun.set()
         await asyncio.to_thread(go_on.wait, GIVEN_UP_AFTER_S)
 
     async def ended_last(first: threading.Thread) -> float:
@@ -252,7 +252,7 @@ def test_the_clock_waits_for_sqlite_when_a_run_of_another_thread_has_ended() -> 
 
     thread = threading.Thread(target=lambda: run(begun_first()))
     thread.start()
-    assert begun.wait(GIVEN_UP_AFTER_S)
+    assert has_begun.wait(GIVEN_UP_AFTER_S)
     assert run(ended_last(thread)) < 1
 
 
@@ -278,7 +278,7 @@ async def moment_after_a_statement() -> float:
     return loop.time()
 
 
-async def executed(database: aiosqlite.Connection, statement: str) -> None:
+async def execute(database: aiosqlite.Connection, statement: str) -> None:
     await database.execute(statement)
 
 

@@ -9,8 +9,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from mps_aigc_async.credentials.credentials import Credentials
-from mps_aigc_async.model.requests import CosStore, ReferenceImage, ReferenceVideo, Subject, VodFile, VodOptions
+from mps_aigc_async.model.inputs import ReferenceImage, ReferenceVideo, Subject
+from mps_aigc_async.model.requests import CosStore
 from mps_aigc_async.model.results import ImageResult, TaskResult, VideoResult
+from mps_aigc_async.model.vod_options import VodFile, VodOptions
 from mps_aigc_async.wire.dialect import HttpRequest
 
 # --- requests ---------------------------------------------------------------------------------------------------------

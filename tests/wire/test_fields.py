@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from mps_aigc_async.model.requests import AudioRequest, ImageRequest, Value, VideoRequest, VodOptions
+from mps_aigc_async.model.requests import AudioRequest, ImageRequest, VideoRequest
+from mps_aigc_async.model.value import Value
+from mps_aigc_async.model.vod_options import VodOptions
 from mps_aigc_async.wire import mps, relay, vod
 from mps_aigc_async.wire.fields import FieldRow
 

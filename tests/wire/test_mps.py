@@ -23,16 +23,8 @@ from mps_aigc_async.model.errors import (
     TooManyTasks,
     TransportError,
 )
-from mps_aigc_async.model.requests import (
-    AudioRequest,
-    CosStore,
-    ImageRequest,
-    ReferenceImage,
-    ReferenceVideo,
-    Step,
-    Subject,
-    VideoRequest,
-)
+from mps_aigc_async.model.inputs import ReferenceImage, ReferenceVideo, Subject
+from mps_aigc_async.model.requests import AudioRequest, CosStore, ImageRequest, Step, VideoRequest
 from mps_aigc_async.model.results import ImageResult, VideoResult
 from mps_aigc_async.model.states import Ending, Kind, TaskState
 from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskStatus

@@ -24,17 +24,11 @@ from mps_aigc_async.model.errors import (
     TooManyTasks,
     TransportError,
 )
-from mps_aigc_async.model.requests import (
-    AudioRequest,
-    CosStore,
-    ImageRequest,
-    ReferenceImage,
-    VideoRequest,
-    VodFile,
-    VodOptions,
-)
+from mps_aigc_async.model.inputs import ReferenceImage
+from mps_aigc_async.model.requests import AudioRequest, CosStore, ImageRequest, VideoRequest
 from mps_aigc_async.model.results import ImageResult, Usage
 from mps_aigc_async.model.states import Ending, Kind, TaskState
+from mps_aigc_async.model.vod_options import VodFile, VodOptions
 from mps_aigc_async.wire import vod
 from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskStatus
 from mps_aigc_async.wire.relay import STATES, Relay, encode

@@ -21,19 +21,11 @@ from mps_aigc_async.model.errors import (
     Throttled,
     TransportError,
 )
-from mps_aigc_async.model.requests import (
-    AudioRequest,
-    CosStore,
-    ImageRequest,
-    ReferenceImage,
-    ReferenceVideo,
-    Subject,
-    VideoRequest,
-    VodFile,
-    VodOptions,
-)
+from mps_aigc_async.model.inputs import ReferenceImage, ReferenceVideo, Subject
+from mps_aigc_async.model.requests import AudioRequest, CosStore, ImageRequest, VideoRequest
 from mps_aigc_async.model.results import ImageResult, Usage
 from mps_aigc_async.model.states import Ending, Kind, TaskState
+from mps_aigc_async.model.vod_options import VodFile, VodOptions
 from mps_aigc_async.policy.lifetimes import Lifetime
 from mps_aigc_async.wire import mps, relay, vod
 from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskPage, TaskStatus
