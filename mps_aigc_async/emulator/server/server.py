@@ -4,11 +4,11 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 import aiohttp
 from aiohttp import web
@@ -19,7 +19,7 @@ from ..media.rendering import MissingExtraError, UnreadableImageError, missing_p
 from ..services.gateway import MAX_BODY
 from ..services.records import Arrival, Statistics
 from ..services.service import Service
-from ..services.settings import RelayEnvelope, Settings
+from ..services.settings import Settings, SettingsFields
 from ..tasks.faults import Faults
 from ..tasks.orders import VideoOrder
 from ..tasks.reply import Conduct, Frames, Reply, not_rendered
@@ -42,67 +42,10 @@ class Emulator:
     `port` 0 takes a free one. The other parameters are those of `Settings`, where each is explained.
     """
 
-    def __init__(
-        self,
-        *,
-        speed: float = 1.0,
-        seed: int = 7,
-        port: int = 0,
-        image_seconds: tuple[float, float] = (60.0, 180.0),
-        video_seconds: tuple[float, float] = (180.0, 300.0),
-        audio_seconds: tuple[float, float] = (30.0, 90.0),
-        task_seconds: Mapping[str, float] | None = None,
-        max_running: Mapping[str, int] | None = None,
-        model_running: Mapping[str, int] | None = None,
-        limits: Mapping[str, int | None] | None = None,
-        secret_id: str = "AKIDEXAMPLE",  # noqa: S107 - a published placeholder, as the next one
-        secret_key: str = "KEYEXAMPLE",  # noqa: S107
-        forbidden_word: str = "forbidden-content",
-        failing_word: str = "fail-later",
-        fetch_frames: bool = True,
-        media: Callable[[Piece], bytes] | None = None,
-        log_size: int = 100_000,
-        sub_app_id: int | None = None,
-        vod_processing: int | None = None,
-        vod_success: str = "",
-        vod_file_urls: bool = True,
-        relay_key: str = "RELAYEXAMPLE",
-        relay_query: str = "/tencent-vod/v1/query/{task_id}",
-        relay_envelope: RelayEnvelope = "detail",
-        relay_create_envelope: RelayEnvelope = "detail",
-        relay_sessions: bool = True,
-    ) -> None:
-        self.service = Service(
-            Settings(
-                speed=speed,
-                seed=seed,
-                image_seconds=image_seconds,
-                video_seconds=video_seconds,
-                audio_seconds=audio_seconds,
-                task_seconds=task_seconds,
-                max_running=max_running,
-                model_running=model_running,
-                limits=limits,
-                secret_id=secret_id,
-                secret_key=secret_key,
-                forbidden_word=forbidden_word,
-                failing_word=failing_word,
-                fetch_frames=fetch_frames,
-                media=media,
-                log_size=log_size,
-                sub_app_id=sub_app_id,
-                vod_processing=vod_processing,
-                vod_success=vod_success,
-                vod_file_urls=vod_file_urls,
-                relay_key=relay_key,
-                relay_query=relay_query,
-                relay_envelope=relay_envelope,
-                relay_create_envelope=relay_create_envelope,
-                relay_sessions=relay_sessions,
-            )
-        )
+    def __init__(self, *, port: int = 0, **settings: Unpack[SettingsFields]) -> None:
+        self.service = Service(Settings(**settings))
         self._port = port
-        self._gallery = Gallery(media=media)
+        self._gallery = Gallery(media=self.service.settings.media)
         self._fetches: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._closing = asyncio.Event()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, TypedDict, get_args
 
 from ..tasks.orders import KINDS
 from ..tasks.storage import Piece
@@ -83,3 +83,33 @@ class Settings:
 def _known(setting: str, given: Mapping[str, object], names: Iterable[str]) -> None:
     if unknown := sorted(set(given) - set(names)):
         raise ValueError(f"{setting} names what the emulator does not have: {unknown}; it has {sorted(names)}")
+
+
+class SettingsFields(TypedDict, total=False):
+    """The fields of `Settings` as keyword arguments, for functions that take them and pass them on."""
+
+    speed: float
+    seed: int
+    image_seconds: tuple[float, float]
+    video_seconds: tuple[float, float]
+    audio_seconds: tuple[float, float]
+    task_seconds: Mapping[str, float] | None
+    max_running: Mapping[str, int] | None
+    model_running: Mapping[str, int] | None
+    limits: Mapping[str, int | None] | None
+    secret_id: str
+    secret_key: str
+    forbidden_word: str
+    failing_word: str
+    fetch_frames: bool
+    media: Callable[[Piece], bytes] | None
+    log_size: int
+    sub_app_id: int | None
+    vod_processing: int | None
+    vod_success: str
+    vod_file_urls: bool
+    relay_key: str
+    relay_query: str
+    relay_envelope: RelayEnvelope
+    relay_create_envelope: RelayEnvelope
+    relay_sessions: bool
