@@ -13,7 +13,7 @@ from ..tasks.reply import Frames, Reply
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ServiceCall:
     method: str
     path: str
     headers: Mapping[str, str]
@@ -35,11 +35,11 @@ class Answer:
 class Desk(Protocol):
     """One of the services behind the port."""
 
-    def name(self, call: Call) -> str:
+    def name(self, call: ServiceCall) -> str:
         """The action's full name, for the log and the faults; whatever was asked for, if there is no such action."""
         ...
 
-    def answer(self, call: Call) -> Answer:
+    def answer(self, call: ServiceCall) -> Answer:
         """Raises Refused."""
         ...
 

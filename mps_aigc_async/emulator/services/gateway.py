@@ -9,7 +9,7 @@ from ..tasks.fields import Json, decode
 from ..tasks.refusal import Refused
 from ..tasks.window import Rates
 from .auth import Judge
-from .exchange import Call
+from .exchange import ServiceCall
 
 MAX_BODY = 10 * 1024 * 1024
 """Bytes of a request under TC3: "请求包大小" of "Signature v3"."""
@@ -25,10 +25,10 @@ class Gateway:
         self._prefix = prefix
         self._rates = rates
 
-    def name(self, call: Call) -> str:
+    def name(self, call: ServiceCall) -> str:
         return self._prefix + call.headers.get("x-tc-action", "")
 
-    def admit(self, call: Call) -> tuple[Action, Mapping[str, Json]]:
+    def admit(self, call: ServiceCall) -> tuple[Action, Mapping[str, Json]]:
         """What is called, and its checked fields. Raises Refused."""
         if call.method != "POST" or call.path != "/":
             raise Refused("UnsupportedProtocol", f"The emulator answers POST /, not {call.method} {call.path}.")

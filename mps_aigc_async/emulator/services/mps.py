@@ -9,11 +9,11 @@ from ..tasks.orders import AudioOrder, Kind, missing, within
 from ..tasks.refusal import Refused
 from ..tasks.reply import Reply
 from ..tasks.storage import Storage
-from ..tasks.tasks import Task
+from ..tasks.tasks import ServiceTask
 from ..tasks.window import Rates
 from . import actions
 from .auth import Judge
-from .exchange import Answer, Call, Envelopes
+from .exchange import Answer, Envelopes, ServiceCall
 from .gateway import Gateway
 from .mps_orders import order_of
 from .settings import Settings
@@ -40,10 +40,10 @@ class Mps:
         self.judge = judge = Judge(settings.secret_id, settings.secret_key, "mps")
         self._gateway = Gateway(judge, VERSION, actions.MPS, "", rates)
 
-    def name(self, call: Call) -> str:
+    def name(self, call: ServiceCall) -> str:
         return self._gateway.name(call)
 
-    def answer(self, call: Call) -> Answer:
+    def answer(self, call: ServiceCall) -> Answer:
         action, fields = self._gateway.admit(call)
         match action.verb, action.kind:
             case "create", kind if kind is not None:
@@ -62,7 +62,7 @@ class Mps:
     def error(self, fault: Fault) -> Reply:
         return self._envelopes.error(fault.code, "A fault that was asked for.")
 
-    def _create(self, kind: Kind, fields: Mapping[str, Json], call: Call) -> Answer:
+    def _create(self, kind: Kind, fields: Mapping[str, Json], call: ServiceCall) -> Answer:
         order = order_of(kind, fields)
         if self._settings.forbidden_word in order.prompt:
             raise Refused("InvalidParameter.ViolationContent", "The prompt was blocked by content review.")
@@ -74,7 +74,7 @@ class Mps:
         frames = self._workshop.make("mps", order, task_id, call.now, kind=kind, fails_with=call.fails_with)
         return Answer({"TaskId": task_id}, task_id, frames)
 
-    def _described(self, kind: Kind | None, fields: Mapping[str, Json]) -> Task:
+    def _described(self, kind: Kind | None, fields: Mapping[str, Json]) -> ServiceTask:
         """The task of this kind. Without a kind (DescribeAigcTaskStatus) there is none: those are scenes of their own
         (RedrawVideo, AIDrama …), and the emulator has no action that makes them."""
         task_id = text_of(fields, "TaskId")
@@ -88,7 +88,7 @@ class Mps:
             raise Refused("ResourceNotFound", "The resource is not found.")
         return task
 
-    def _description(self, task: Task, now: float) -> Answer:
+    def _description(self, task: ServiceTask, now: float) -> Answer:
         status = task.status(now)
         # "ok" on success, as the service has been seen to say: a client that takes any Message for a failure is wrong.
         message = "ok" if status == "DONE" else task.failure.message if status == "FAIL" and task.failure else ""
@@ -96,7 +96,7 @@ class Mps:
         return Answer({"Status": status, "Message": message, **_results(task, urls)}, task.task_id)
 
 
-def _results(task: Task, urls: Sequence[str]) -> Mapping[str, Json]:
+def _results(task: ServiceTask, urls: Sequence[str]) -> Mapping[str, Json]:
     if task.kind == "image":
         return {"ImageUrls": urls}
     if isinstance(task.order, AudioOrder):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 
 from ..tasks.orders import Kind
-from ..tasks.tasks import Origin, Status, Task
+from ..tasks.tasks import Origin, ServiceTask, Status
 from ..tasks.window import Meter
 
 
@@ -44,7 +44,7 @@ class CreatedTask:
     status: Status
 
     @classmethod
-    def of(cls, task: Task, now: float) -> "CreatedTask":
+    def of(cls, task: ServiceTask, now: float) -> "CreatedTask":
         return cls(
             task_id=task.task_id,
             service=task.origin,

@@ -20,10 +20,10 @@ from ..tasks.fields import Json, decode, text_of
 from ..tasks.refusal import Refused
 from ..tasks.reply import Reply
 from ..tasks.storage import Storage
-from ..tasks.tasks import Task
+from ..tasks.tasks import ServiceTask
 from ..tasks.window import Rates
 from . import actions
-from .exchange import Answer, Call, Envelopes, json_reply
+from .exchange import Answer, Envelopes, ServiceCall, json_reply
 from .gateway import MAX_BODY
 from .relay_fields import REQUIRED, in_vods_words
 from .settings import Settings
@@ -62,12 +62,12 @@ class Relay:
     def serves(self, path: str) -> bool:
         return path.startswith(PREFIX) or self._query.fullmatch(path) is not None
 
-    def name(self, call: Call) -> str:
+    def name(self, call: ServiceCall) -> str:
         if self._query.fullmatch(call.path):
             return "relay:query"
         return f"relay:{call.path.removeprefix(PREFIX)}"
 
-    def answer(self, call: Call) -> Answer:
+    def answer(self, call: ServiceCall) -> Answer:
         name = self.name(call)
         bearer = call.headers.get("authorization", "")
         if not hmac.compare_digest(bearer.encode(errors="replace"), f"Bearer {self._key}".encode()):
@@ -82,7 +82,7 @@ class Relay:
         created = self._account.create(action.kind, self._fields(call, action), call)
         return replace(created, content=_record(created)) if self._wraps_creates else created
 
-    def _fields(self, call: Call, action: Action) -> Mapping[str, Json]:
+    def _fields(self, call: ServiceCall, action: Action) -> Mapping[str, Json]:
         """The request in VOD's words."""
         if len(call.body) > MAX_BODY:
             raise _Rejected(413, "request_too_large", f"The request is larger than {MAX_BODY} bytes.")
@@ -94,7 +94,7 @@ class Relay:
             raise _Rejected(400, "invalid_request", f"The request is missing {', '.join(absent)}.")
         return in_vods_words(fields)
 
-    def _queried(self, call: Call) -> Answer:
+    def _queried(self, call: ServiceCall) -> Answer:
         match = self._query.fullmatch(call.path)
         task = self._account.find(match["task"], call.now) if match else None
         if task is None:
@@ -102,7 +102,7 @@ class Relay:
         detail = self._account.detail(task, call.now)
         return Answer(self._wrapped(task, detail, call.now) if self._wraps else detail, task.task_id)
 
-    def _wrapped(self, task: Task, detail: Mapping[str, Json], now: float) -> Mapping[str, Json]:
+    def _wrapped(self, task: ServiceTask, detail: Mapping[str, Json], now: float) -> Mapping[str, Json]:
         """`data.data` is VOD's answer as it came."""
         status = _wrapped_status(task, now)
         data: Mapping[str, Json] = {
@@ -144,7 +144,7 @@ def _own(status: int, code: str, message: str) -> Reply:
     return json_reply(status, {"code": code, "message": message, "data": None})
 
 
-def _wrapped_status(task: Task, now: float) -> Wrapped:
+def _wrapped_status(task: ServiceTask, now: float) -> Wrapped:
     match task.status(now):
         case "WAIT":
             return "QUEUED" if task.stands_in_line else "SUBMITTED"

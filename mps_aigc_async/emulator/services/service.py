@@ -23,7 +23,7 @@ from ..tasks.storage import Piece, Storage
 from ..tasks.window import Rates
 from . import vod
 from .actions import ACTIONS
-from .exchange import Answer, Call, Desk, Envelopes
+from .exchange import Answer, Desk, Envelopes, ServiceCall
 from .mps import Mps
 from .records import Arrival, CreatedTask, Records, Statistics
 from .relay import Relay
@@ -68,7 +68,7 @@ class Service:
         """
         now = self._latest = max(now, self._latest)
         self._workshop.move(now)
-        call = Call(method, path, {name.lower(): value for name, value in headers.items()}, body, now)
+        call = ServiceCall(method, path, {name.lower(): value for name, value in headers.items()}, body, now)
         desk = self._desk(call)
         action = desk.name(call)
         fault = self.faults.draw(action)
@@ -89,7 +89,7 @@ class Service:
             reply = replace(desk.reply(answer), frames=answer.frames)
         return self._dated(reply, now) if fault is None else self._spoilt(fault, desk, reply, now)
 
-    def _desk(self, call: Call) -> Desk:
+    def _desk(self, call: ServiceCall) -> Desk:
         if self._relay.serves(call.path):
             return self._relay
         return self._vod if call.headers.get("x-tc-version") == vod.VERSION else self._mps

@@ -12,7 +12,7 @@ from ..tasks.storage import Storage
 from ..tasks.window import Rates
 from . import actions
 from .auth import Judge
-from .exchange import Answer, Call, Envelopes
+from .exchange import Answer, Envelopes, ServiceCall
 from .gateway import Gateway
 from .settings import Settings
 from .vod_account import STATUS, VodAccount
@@ -43,10 +43,10 @@ class Vod:
         self.judge = judge = Judge(settings.secret_id, settings.secret_key, "vod")
         self._gateway = Gateway(judge, VERSION, actions.VOD, "vod:", rates)
 
-    def name(self, call: Call) -> str:
+    def name(self, call: ServiceCall) -> str:
         return self._gateway.name(call)
 
-    def answer(self, call: Call) -> Answer:
+    def answer(self, call: ServiceCall) -> Answer:
         action, fields = self._gateway.admit(call)
         if self._sub_app_id is not None and fields.get("SubAppId") != self._sub_app_id:
             raise Refused("InvalidParameterValue.SubAppId", "The SubAppId is not one of this account's.")

@@ -13,8 +13,8 @@ from ..tasks.fields import Json, integer_of, table_of, text_of
 from ..tasks.orders import ImageOrder, Kind, VideoOrder
 from ..tasks.refusal import Refused
 from ..tasks.storage import Storage
-from ..tasks.tasks import Origin, Status, Task
-from .exchange import Answer, Call
+from ..tasks.tasks import Origin, ServiceTask, Status
+from .exchange import Answer, ServiceCall
 from .settings import Settings
 from .vod_orders import order_of
 from .workshop import Workshop
@@ -64,7 +64,7 @@ class VodAccount:
     def __repr__(self) -> str:
         return f"VodAccount({self._origin!r}, tasks={len(self._asked)})"
 
-    def create(self, kind: Kind, fields: Mapping[str, Json], call: Call) -> Answer:
+    def create(self, kind: Kind, fields: Mapping[str, Json], call: ServiceCall) -> Answer:
         """Raises Refused."""
         order = order_of(kind, fields)
         if self._settings.forbidden_word in order.prompt:
@@ -113,12 +113,12 @@ class VodAccount:
             raise Refused("InvalidParameterValue.SessionId", "The SessionId has been used: the request is a duplicate.")
         self._sessions[asked.session_id] = now
 
-    def find(self, task_id: str, now: float) -> Task | None:
+    def find(self, task_id: str, now: float) -> ServiceTask | None:
         """One of its own tasks, of the last days."""
         task = self._workshop.tasks.get(task_id) if task_id in self._asked else None
         return task if task is not None and now - task.created_at <= REMEMBERED_S else None
 
-    def recent(self, now: float) -> Sequence[Task]:
+    def recent(self, now: float) -> Sequence[ServiceTask]:
         """The tasks that can be asked about, the newest first."""
         found = []
         for task_id in reversed(self._asked):
@@ -130,7 +130,7 @@ class VodAccount:
 
     # Answers
 
-    def summary(self, task: Task, now: float) -> dict[str, Json]:
+    def summary(self, task: ServiceTask, now: float) -> dict[str, Json]:
         """TaskSimpleInfo, which the list consists of and the detail begins with."""
         status = task.status(now)
         asked = self._asked[task.task_id]
@@ -145,7 +145,7 @@ class VodAccount:
             "SessionContext": asked.session_context,
         }
 
-    def detail(self, task: Task, now: float) -> Mapping[str, Json]:
+    def detail(self, task: ServiceTask, now: float) -> Mapping[str, Json]:
         """DescribeTaskDetail: what all tasks have, and the member that TaskType names; the other kind's is null."""
         summary = self.summary(task, now)
         shared = ("TaskType", "Status", "CreateTime", "BeginProcessTime", "FinishTime")
@@ -153,7 +153,7 @@ class VodAccount:
         members[f"Aigc{task.kind.capitalize()}Task"] = self._member(task, now)
         return {**{name: summary[name] for name in shared}, **members}
 
-    def _member(self, task: Task, now: float) -> Mapping[str, Json]:
+    def _member(self, task: ServiceTask, now: float) -> Mapping[str, Json]:
         asked = self._asked[task.task_id]
         status = task.status(now)
         failure = task.failure if status == "FAIL" else None
@@ -184,7 +184,7 @@ class VodAccount:
         ]
         return {"MediaInfoSet": found, "NotExistFileIdSet": [file_id for file_id in file_ids if file_id not in urls]}
 
-    def _files(self, task: Task, permanent: bool) -> Sequence[Json]:
+    def _files(self, task: ServiceTask, permanent: bool) -> Sequence[Json]:
         expires = _NEVER if permanent else _iso(task.expires_at)
         mode = "Permanent" if permanent else "Temporary"
         files = []
@@ -204,11 +204,11 @@ class VodAccount:
         return files
 
 
-def _file_id(task: Task, index: int) -> str:
+def _file_id(task: ServiceTask, index: int) -> str:
     return f"{int(task.task_id[-17:-1], 16):020d}{index:02d}"
 
 
-def progress(task: Task, now: float) -> int:
+def progress(task: ServiceTask, now: float) -> int:
     """Per cent; 100 only when it has ended."""
     if now >= task.ends_at:
         return 100
@@ -218,7 +218,7 @@ def progress(task: Task, now: float) -> int:
     return min(99, int(100 * (now - task.runs_at) / span)) if span > 0 else 99  # late frames can hold it up
 
 
-def _meta(task: Task) -> Mapping[str, Json]:
+def _meta(task: ServiceTask) -> Mapping[str, Json]:
     """MediaMetaData without what only the rendered file knows: its size and its bit rate."""
     match task.order:
         case ImageOrder(size=(width, height)):

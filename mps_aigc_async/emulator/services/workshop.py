@@ -11,7 +11,7 @@ from ..tasks.orders import KINDS, Kind, Order, VideoOrder
 from ..tasks.refusal import Refused
 from ..tasks.reply import Frames
 from ..tasks.running import Running
-from ..tasks.tasks import WAITING_SHARE, Durations, Failure, Origin, Task
+from ..tasks.tasks import WAITING_SHARE, Durations, Failure, Origin, ServiceTask
 from .settings import Settings
 
 URL_LIFE_S: Final[Mapping[Origin, float]] = {"mps": 12 * 3600.0, "vod": 7 * 86_400.0, "relay": 7 * 86_400.0}
@@ -31,7 +31,7 @@ class Workshop:
     """
 
     def __init__(self, settings: Settings, durations: Random) -> None:
-        self.tasks: dict[str, Task] = {}
+        self.tasks: dict[str, ServiceTask] = {}
         self.created: Counter[Kind] = Counter()
         self.most_running: Counter[Kind] = Counter()
         self._settings = settings
@@ -76,7 +76,7 @@ class Workshop:
         if self._settings.fetch_frames and isinstance(order, VideoOrder) and order.needs_frames:
             frames = Frames(task_id, order)
         length = self._durations.of(kind, order.prompt)
-        task = Task(
+        task = ServiceTask(
             task_id=task_id,
             origin=origin,
             kind=kind,
@@ -101,7 +101,7 @@ class Workshop:
             return Failure(fails_with, "A fault that was asked for.")
         return _LATER if self._settings.failing_word in order.prompt else None
 
-    def _count(self, task: Task, now: float) -> None:
+    def _count(self, task: ServiceTask, now: float) -> None:
         self.created[task.kind] += 1
         self._running[task.origin, task.kind].start(task.ends_at)
         self.most_running[task.kind] = max(self.most_running[task.kind], self.running(task.kind, now))
@@ -124,7 +124,7 @@ class Workshop:
 
     # What changes a task
 
-    def _begun(self, task_id: str, at: float) -> Task:
+    def _begun(self, task_id: str, at: float) -> ServiceTask:
         self._replace(self.tasks[task_id].begun(at))
         return self.tasks[task_id]
 
@@ -134,18 +134,18 @@ class Workshop:
     def frames_failed(self, task_id: str, reason: str, now: float) -> None:
         self._settle(self._awaiting(task_id).broken(Failure("ResourceNotFound", reason), now), now)
 
-    def _awaiting(self, task_id: str) -> Task:
+    def _awaiting(self, task_id: str) -> ServiceTask:
         task = self.tasks[task_id]
         if not task.awaits_frames:
             raise ValueError(f"task {task_id} awaits no frames")
         return task
 
-    def _settle(self, task: Task, now: float) -> None:
+    def _settle(self, task: ServiceTask, now: float) -> None:
         self._replace(task)
         if task.ends_at < inf and (line := self._lines.get(task.origin)) is not None:
             line.end_known(task, now)
 
-    def _replace(self, task: Task) -> None:
+    def _replace(self, task: ServiceTask) -> None:
         known = self.tasks[task.task_id].ends_at < inf
         self.tasks[task.task_id] = task
         if not known and task.ends_at < inf:

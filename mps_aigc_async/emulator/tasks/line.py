@@ -5,7 +5,7 @@ from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
-from .tasks import Task
+from .tasks import ServiceTask
 
 
 class Line:
@@ -15,7 +15,7 @@ class Line:
 
     __slots__ = ("_begin", "_busy", "_ends", "_numbers", "_places", "_waiting")
 
-    def __init__(self, places: int, begin: Callable[[str, float], Task]) -> None:
+    def __init__(self, places: int, begin: Callable[[str, float], ServiceTask]) -> None:
         if places < 1:
             raise ValueError(f"a service processes at least 1 task at a time, or None for no line: {places}")
         self._places = places
@@ -39,7 +39,7 @@ class Line:
             self._busy.remove(task_id)
             self._fill(at)
 
-    def end_known(self, task: Task, now: float) -> None:
+    def end_known(self, task: ServiceTask, now: float) -> None:
         """A task's end, which waited for frames, is known: a place may be free by now, or a wait in vain."""
         if task.task_id in self._busy:
             heappush(self._ends, (task.ends_at, task.task_id))

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from .orders import Format, Order
 from .reply import Conduct, Reply, storage_error
-from .tasks import Task
+from .tasks import ServiceTask
 
 CONTENT_TYPES: Final[Mapping[Format, str]] = {
     "png": "image/png",
@@ -58,13 +58,13 @@ class Storage:
     def __repr__(self) -> str:
         return f"Storage({self.base_url!r})"
 
-    def urls(self, task: Task) -> list[str]:
+    def urls(self, task: ServiceTask) -> list[str]:
         """The URLs of a task that is done."""
         expires = int(task.expires_at)
         paths = [f"/media/{task.task_id}/{index}.{format_}" for index, format_ in enumerate(task.order.formats)]
         return [f"{self.base_url}{path}?expires={expires}&sign={self._sign(path, str(expires))}" for path in paths]
 
-    def find(self, path: str, query: str, now: float, task_of: Callable[[str], Task | None]) -> Piece | Reply:
+    def find(self, path: str, query: str, now: float, task_of: Callable[[str], ServiceTask | None]) -> Piece | Reply:
         """The piece at a URL's path and raw query, or the error in its place."""
         asked = parse_qs(query)
         expires, sign = asked.get("expires", [""])[0], asked.get("sign", [""])[0]
@@ -78,7 +78,7 @@ class Storage:
             return storage_error(403, "AccessDenied", "Request has expired")
         return Piece(task.task_id, int(match["index"]), task.order)
 
-    def piece_at(self, url: str, now: float, task_of: Callable[[str], Task | None]) -> Piece | Reply | None:
+    def piece_at(self, url: str, now: float, task_of: Callable[[str], ServiceTask | None]) -> Piece | Reply | None:
         """As `find`, by the whole URL; None for a URL that leads elsewhere."""
         if not url.startswith(f"{self.base_url}/"):
             return None

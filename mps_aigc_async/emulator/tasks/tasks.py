@@ -30,7 +30,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class ServiceTask:
     """Times are Unix seconds, lengths seconds. A time that is not known yet is infinite."""
 
     task_id: str
@@ -83,16 +83,16 @@ class Task:
             return "FAIL" if self.failure else "DONE"
         return "RUN" if now >= self.runs_at else "WAIT"
 
-    def begun(self, at: float) -> "Task":
+    def begun(self, at: float) -> "ServiceTask":
         """Its turn has come."""
         return replace(self, turn_at=at)
 
-    def with_frames(self, now: float) -> "Task":
+    def with_frames(self, now: float) -> "ServiceTask":
         """The frames are there: it ends when it was due, or now if they were late."""
         order = self.order.without_data() if isinstance(self.order, VideoOrder) else self.order
         return replace(self, order=order, frames_at=now)
 
-    def broken(self, failure: Failure, now: float) -> "Task":
+    def broken(self, failure: Failure, now: float) -> "ServiceTask":
         return replace(self, broken_at=now, failure=failure)
 
 
