@@ -4,12 +4,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
+from typing import Final, Protocol
 
 from ..tasks.faults import Fault
 from ..tasks.fields import Json
 from ..tasks.refusal import Refused
 from ..tasks.reply import Frames, Reply
+
+FAULT_MESSAGE: Final = "A fault that was asked for."
+"""The message of an error or a failure that a test planned (`Faults.add`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,16 @@
 """MPS: images, videos and audio, each with its own create and describe."""
 
 from collections.abc import Mapping, Sequence
-from random import Random
 
-from ..tasks.faults import Fault
 from ..tasks.fields import Json, integer_of, text_of
 from ..tasks.orders import AudioOrder, Kind, missing, within
 from ..tasks.refusal import Refused
-from ..tasks.reply import Reply
-from ..tasks.storage import Storage
 from ..tasks.tasks import ServiceTask
-from ..tasks.window import Rates
 from . import actions
-from .auth import Judge
-from .exchange import Answer, Envelopes, ServiceCall
-from .gateway import Gateway
+from .equipment import Equipment
+from .exchange import Answer, ServiceCall
+from .gateway import GatewayDesk
 from .mps_orders import order_of
-from .settings import Settings
-from .workshop import Workshop
 
 VERSION = "2019-06-12"
 """X-TC-Version of MPS, the only one there is."""
@@ -26,22 +19,15 @@ _MAX_PAGE = 100
 """Ours: the document sets none."""
 
 
-class Mps:
-    """One of the service's desks (`exchange.Desk`)."""
+class Mps(GatewayDesk):
+    """MPS's desk (`exchange.Desk`)."""
 
-    def __init__(
-        self, settings: Settings, workshop: Workshop, storage: Storage, rates: Rates, envelopes: Envelopes, ids: Random
-    ) -> None:
-        self._settings = settings
-        self._workshop = workshop
-        self._storage = storage
-        self._envelopes = envelopes
-        self._ids = ids
-        self.judge = judge = Judge(settings.secret_id, settings.secret_key, "mps")
-        self._gateway = Gateway(judge, VERSION, actions.MPS, "", rates)
-
-    def name(self, call: ServiceCall) -> str:
-        return self._gateway.name(call)
+    def __init__(self, equipment: Equipment) -> None:
+        super().__init__(equipment, service="mps", version=VERSION, actions=actions.MPS, prefix="")
+        self._settings = equipment.settings
+        self._workshop = equipment.workshop
+        self._storage = equipment.storage
+        self._ids = equipment.ids
 
     def answer(self, call: ServiceCall) -> Answer:
         action, fields = self._gateway.admit(call)
@@ -53,19 +39,9 @@ class Mps:
             case _, kind:
                 return self._description(self._described(kind, fields), call.now)
 
-    def reply(self, answer: Answer) -> Reply:
-        return self._envelopes.seal(answer.content)
-
-    def refusal(self, refused: Refused) -> Reply:
-        return self._envelopes.error(refused.code, refused.message)
-
-    def error(self, fault: Fault) -> Reply:
-        return self._envelopes.error(fault.code, "A fault that was asked for.")
-
     def _create(self, kind: Kind, fields: Mapping[str, Json], call: ServiceCall) -> Answer:
         order = order_of(kind, fields)
-        if self._settings.forbidden_word in order.prompt:
-            raise Refused("InvalidParameter.ViolationContent", "The prompt was blocked by content review.")
+        self._workshop.require_allowed(order.prompt, "InvalidParameter.ViolationContent")
         most = (self._settings.max_running or {}).get(kind)
         if most is not None and self._workshop.running(kind, call.now, ("mps",)) >= most:
             raise Refused("LimitExceeded.CreateTask", f"At most {most} {kind} tasks may run at once.")

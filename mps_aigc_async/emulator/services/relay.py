@@ -11,7 +11,6 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from random import Random
 from typing import Final, Literal, TypeAlias
 
 from ..tasks.action import Action
@@ -19,16 +18,13 @@ from ..tasks.faults import Fault
 from ..tasks.fields import Json, decode, text_of
 from ..tasks.refusal import Refused
 from ..tasks.reply import Reply
-from ..tasks.storage import Storage
 from ..tasks.tasks import ServiceTask
-from ..tasks.window import Rates
 from . import actions
-from .exchange import Answer, Envelopes, ServiceCall, json_reply
+from .equipment import Equipment
+from .exchange import FAULT_MESSAGE, Answer, ServiceCall, json_reply
 from .gateway import MAX_BODY
 from .relay_fields import REQUIRED, in_vods_words
-from .settings import Settings
 from .vod_account import VodAccount, progress
-from .workshop import Workshop
 
 PREFIX: Final = "/tencent-vod/v1/"
 
@@ -45,17 +41,16 @@ class _Rejected(Refused):
 
 
 class Relay:
-    """One of the service's desks (`exchange.Desk`)."""
+    """The relay's desk (`exchange.Desk`)."""
 
-    def __init__(
-        self, settings: Settings, workshop: Workshop, storage: Storage, rates: Rates, envelopes: Envelopes, ids: Random
-    ) -> None:
+    def __init__(self, equipment: Equipment) -> None:
+        settings = equipment.settings
         self._key = settings.relay_key
         self._wraps = settings.relay_envelope == "wrapped"
         self._wraps_creates = settings.relay_create_envelope == "wrapped"
-        self._rates = rates
-        self._envelopes = envelopes
-        self._account = VodAccount("relay", settings, workshop, storage, ids)
+        self._rates = equipment.rates
+        self._envelopes = equipment.envelopes
+        self._account = VodAccount("relay", equipment)
         before, after = map(re.escape, settings.relay_query.split("{task_id}"))
         self._query = re.compile(f"{before}(?P<task>[^/]+){after}")
 
@@ -127,10 +122,9 @@ class Relay:
         return self._envelopes.error(refused.code, refused.message)
 
     def error(self, fault: Fault) -> Reply:
-        message = "A fault that was asked for."
         if fault.status is None:
-            return self._envelopes.error(fault.code, message)
-        return _own(fault.status, fault.code, message)
+            return self._envelopes.error(fault.code, FAULT_MESSAGE)
+        return _own(fault.status, fault.code, FAULT_MESSAGE)
 
 
 def _record(created: Answer) -> Mapping[str, Json]:

@@ -23,6 +23,7 @@ from ..tasks.storage import Piece, Storage
 from ..tasks.window import Rates
 from . import vod
 from .actions import ACTIONS
+from .equipment import Equipment
 from .exchange import Answer, Desk, Envelopes, ServiceCall
 from .mps import Mps
 from .records import Arrival, CreatedTask, Records, Statistics
@@ -46,9 +47,10 @@ class Service:
         self._frames: dict[str, tuple[bytes | Piece, bytes | Piece]] = {}
         rates = Rates({name: limits.get(name, action.per_second) for name, action in ACTIONS.items()})
         envelopes = Envelopes(self._stream("request ids"))
-        self._mps = Mps(self.settings, self._workshop, self.storage, rates, envelopes, ids)
-        self._vod = vod.Vod(self.settings, self._workshop, self.storage, rates, envelopes, ids)
-        self._relay = Relay(self.settings, self._workshop, self.storage, rates, envelopes, ids)
+        equipment = Equipment(self.settings, self._workshop, self.storage, rates, envelopes, ids)
+        self._mps = Mps(equipment)
+        self._vod = vod.Vod(equipment)
+        self._relay = Relay(equipment)
         self._records = Records(self.settings.log_size)
         self._latest = 0.0
         self._date = (0, "")

@@ -1,22 +1,15 @@
 """Tencent VOD: images and videos, described by one action, whatever they are."""
 
 from collections.abc import Mapping
-from random import Random
 
-from ..tasks.faults import Fault
 from ..tasks.fields import Json, integer_of, text_of, texts_of
 from ..tasks.orders import missing, within
 from ..tasks.refusal import Refused
-from ..tasks.reply import Reply
-from ..tasks.storage import Storage
-from ..tasks.window import Rates
 from . import actions
-from .auth import Judge
-from .exchange import Answer, Envelopes, ServiceCall
-from .gateway import Gateway
-from .settings import Settings
+from .equipment import Equipment
+from .exchange import Answer, ServiceCall
+from .gateway import GatewayDesk
 from .vod_account import STATUS, VodAccount
-from .workshop import Workshop
 
 VERSION = "2018-07-17"
 """X-TC-Version of VOD: by it the two services behind one port are told apart, which have a host each elsewhere."""
@@ -31,20 +24,13 @@ _NEWEST_FIRST = {"Field": "CreateTime", "Order": "Desc"}
 """The one order in which the emulator lists."""
 
 
-class Vod:
-    """One of the service's desks (`exchange.Desk`)."""
+class Vod(GatewayDesk):
+    """VOD's desk (`exchange.Desk`)."""
 
-    def __init__(
-        self, settings: Settings, workshop: Workshop, storage: Storage, rates: Rates, envelopes: Envelopes, ids: Random
-    ) -> None:
-        self._sub_app_id = settings.sub_app_id
-        self._envelopes = envelopes
-        self._account = VodAccount("vod", settings, workshop, storage, ids)
-        self.judge = judge = Judge(settings.secret_id, settings.secret_key, "vod")
-        self._gateway = Gateway(judge, VERSION, actions.VOD, "vod:", rates)
-
-    def name(self, call: ServiceCall) -> str:
-        return self._gateway.name(call)
+    def __init__(self, equipment: Equipment) -> None:
+        super().__init__(equipment, service="vod", version=VERSION, actions=actions.VOD, prefix="vod:")
+        self._sub_app_id = equipment.settings.sub_app_id
+        self._account = VodAccount("vod", equipment)
 
     def answer(self, call: ServiceCall) -> Answer:
         action, fields = self._gateway.admit(call)
@@ -59,15 +45,6 @@ class Vod:
                 return self._media(fields, call.now)
             case _:
                 return self._detail(fields, call.now)
-
-    def reply(self, answer: Answer) -> Reply:
-        return self._envelopes.seal(answer.content)
-
-    def refusal(self, refused: Refused) -> Reply:
-        return self._envelopes.error(refused.code, refused.message)
-
-    def error(self, fault: Fault) -> Reply:
-        return self._envelopes.error(fault.code, "A fault that was asked for.")
 
     def _detail(self, fields: Mapping[str, Json], now: float) -> Answer:
         task_id = text_of(fields, "TaskId")

@@ -6,18 +6,15 @@ Requests come here in VOD's words, checked against a table; answers are the insi
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from random import Random
 from typing import Final, Literal, TypeAlias
 
 from ..tasks.fields import Json, integer_of, table_of, text_of
 from ..tasks.orders import ImageOrder, Kind, VideoOrder
 from ..tasks.refusal import Refused
-from ..tasks.storage import Storage
 from ..tasks.tasks import Origin, ServiceTask, Status
+from .equipment import Equipment
 from .exchange import Answer, ServiceCall
-from .settings import Settings
 from .vod_orders import order_of
-from .workshop import Workshop
 
 REMEMBERED_S: Final = 3 * 86_400.0
 """Seconds that a task can be asked about ("最多可以查询3天之内提交的任务", DescribeTaskDetail) and a SessionId
@@ -52,12 +49,12 @@ class _Asked:
 
 
 class VodAccount:
-    def __init__(self, origin: Origin, settings: Settings, workshop: Workshop, storage: Storage, ids: Random) -> None:
+    def __init__(self, origin: Origin, equipment: Equipment) -> None:
         self._origin: Origin = origin
-        self._settings = settings
-        self._workshop = workshop
-        self._storage = storage
-        self._ids = ids
+        self._settings = equipment.settings
+        self._workshop = equipment.workshop
+        self._storage = equipment.storage
+        self._ids = equipment.ids
         self._asked: dict[str, _Asked] = {}
         self._sessions: dict[str, float] = {}  # when each was first taken; kept for good, as the tasks are
 
@@ -67,8 +64,7 @@ class VodAccount:
     def create(self, kind: Kind, fields: Mapping[str, Json], call: ServiceCall) -> Answer:
         """Raises Refused."""
         order = order_of(kind, fields)
-        if self._settings.forbidden_word in order.prompt:
-            raise Refused("InvalidParameter.VoilationContent", "The prompt was blocked by content review.")
+        self._workshop.require_allowed(order.prompt, "InvalidParameter.VoilationContent")
         self._workshop.require_model(text_of(fields, "ModelName"), call.now, self._origin)
         asked = self._asked_of(fields)
         self._take_session(asked, call.now)

@@ -12,6 +12,7 @@ from ..tasks.refusal import Refused
 from ..tasks.reply import Frames
 from ..tasks.running import Running
 from ..tasks.tasks import WAITING_SHARE, Durations, Failure, Origin, ServiceTask
+from .exchange import FAULT_MESSAGE
 from .settings import Settings
 
 URL_LIFE_S: Final[Mapping[Origin, float]] = {"mps": 12 * 3600.0, "vod": 7 * 86_400.0, "relay": 7 * 86_400.0}
@@ -98,7 +99,7 @@ class Workshop:
 
     def _failure(self, order: Order, fails_with: str) -> Failure | None:
         if fails_with:
-            return Failure(fails_with, "A fault that was asked for.")
+            return Failure(fails_with, FAULT_MESSAGE)
         return _LATER if self._settings.failing_word in order.prompt else None
 
     def _count(self, task: ServiceTask, now: float) -> None:
@@ -109,6 +110,11 @@ class Workshop:
     def running(self, kind: Kind, now: float, origins: Iterable[Origin] = tuple(URL_LIFE_S)) -> int:
         """Tasks that have not ended, those in line included."""
         return sum(self._running[origin, kind].count(now) for origin in origins)
+
+    def require_allowed(self, prompt: str, code: str) -> None:
+        """Raise Refused with this code if the prompt contains the forbidden word."""
+        if self._settings.forbidden_word in prompt:
+            raise Refused(code, "The prompt was blocked by content review.")
 
     def require_model(self, model: str, now: float, origin: Origin) -> None:
         """Raise Refused if as many of the model's tasks as `model_running` allows have not ended."""

@@ -115,22 +115,34 @@ def missing(name: str, also: str = "") -> Refused:
     return Refused("MissingParameter", f"The request is missing the parameter `{name}`{also}.")
 
 
-def asked_size(additional: str) -> str:
-    """Hunyuan and Qwen take the size in AdditionalParameters, `{"size":"1024x1024"}`; only its shape is kept."""
+def image_size(output: Mapping[str, Json], additional: str) -> tuple[int, int]:
+    """Width and height of an image. `output` is the object with the fields AspectRatio and Resolution; `additional` is
+    the JSON text of AdditionalParameters, whose `size` counts before AspectRatio. Only the ratio of `size` is kept.
+
+    >>> image_size({"AspectRatio": "1:1"}, ""), image_size({}, '{"size":"768x1024"}')
+    ((640, 640), (480, 640))
+    """
+    return _size(_size_parameter(additional) or text_of(output, "AspectRatio"), 2 * _long_side(output))
+
+
+def video_size(output: Mapping[str, Json]) -> tuple[int, int]:
+    """Width and height of a video, as for `image_size`."""
+    return _size(text_of(output, "AspectRatio"), _long_side(output))
+
+
+def image_format(name: str) -> Format:
+    """The format of an image by its documented name, `jpeg` or `png`; the default is png."""
+    return "jpg" if name == "jpeg" else "png"
+
+
+def _size_parameter(additional: str) -> str:
+    """The size in AdditionalParameters, where Hunyuan and Qwen take it: `{"size":"1024x1024"}`."""
     document: Json = json.loads(additional or "{}")
     return text_of(document, "size") if isinstance(document, Mapping) else ""
 
 
-def image_size(ratio: str, resolution: str) -> tuple[int, int]:
-    return _size(ratio, 2 * _long_side(resolution))
-
-
-def video_size(ratio: str, resolution: str) -> tuple[int, int]:
-    return _size(ratio, _long_side(resolution))
-
-
-def _long_side(resolution: str) -> int:
-    return _LONG_SIDE.get(resolution.upper(), _LONG_SIDE["720P"])
+def _long_side(output: Mapping[str, Json]) -> int:
+    return _LONG_SIDE.get(text_of(output, "Resolution").upper(), _LONG_SIDE["720P"])
 
 
 def _size(ratio: str, long_side: int) -> tuple[int, int]:
