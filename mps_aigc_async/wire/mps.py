@@ -10,18 +10,19 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ..credentials.credentials import Credentials
-from ..model.requests import CosStore, ImageSource, ReferenceImage, ReferenceVideo, Step, Subject
+from ..model.requests import CosStore, ImageSource, ReferenceImage, ReferenceVideo, Step
 from ..model.states import Kind, TaskState
 from . import answers, envelope, fields
 from .answers import text
+from .common_fields import MODEL_AND_PROMPT, SUBJECTS
 from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus
-from .envelope import Tc3
 from .fields import FieldRow, as_is, as_json, each, only_set, url_of
 from .mps_errors import BY_CODE
+from .tencent_api import TencentApi
 
 HOST: Final = "mps.tencentcloudapi.com"
 VERSION: Final = "2019-06-12"
-SERVICE: Final = "mps"
+API: Final = TencentApi("mps", VERSION, BY_CODE)
 
 LIMITS: Final[Mapping[str, float]] = {
     # Calls per second and account (guide of 2026-05-29, "频率限制"; each action's own page says the same).
@@ -82,26 +83,13 @@ def _reference_video(video: str | ReferenceVideo) -> dict[str, object]:
     return only_set(VideoUrl=url_of(video.url), ReferType=video.refer_type, KeepOriginalSound=keep)
 
 
-def _subject(subject: Subject) -> dict[str, object]:
-    return only_set(
-        Id=subject.id,
-        Name=subject.name,
-        VoiceId=subject.voice_id,
-        ImageUrls=[url_of(image) for image in subject.images],
-        VideoUrls=[url_of(video) for video in subject.videos],
-    )
-
-
 def _store(store: CosStore) -> dict[str, object]:
     return only_set(CosBucketName=store.bucket, CosBucketRegion=store.region, CosBucketPath=store.path)
 
 
 _COMMON: Final[tuple[FieldRow, ...]] = (
     # request attribute → field on the wire (a dot enters a nested object), and how its value is written
-    ("model_name", "ModelName", as_is),
-    ("model_version", "ModelVersion", as_is),
-    ("scene_type", "SceneType", as_is),
-    ("prompt", "Prompt", as_is),
+    *MODEL_AND_PROMPT,
     ("additional_parameters", "AdditionalParameters", as_json),
     ("store", "StoreCosParam", _store),
     ("operator", "Operator", as_is),
@@ -127,7 +115,7 @@ VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = (
     ("last_frame", "LastImageUrl", url_of),
     ("videos", "VideoInfos", each(_reference_video)),
     _AUDIOS,
-    ("subjects", "SubjectInfos", each(_subject)),
+    SUBJECTS,
     ("duration", "Duration", as_is),
     ("enable_audio", "ExtraParameters.EnableAudio", as_is),
     ("enable_bgm", "ExtraParameters.EnableBgm", as_is),
@@ -155,16 +143,6 @@ _ENDLESS: Final = 1e9
 """No audio lasts as many seconds: what claims to (JSON writes infinity too) tells nothing."""
 
 
-def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
-    """The inside of the `Response` envelope. Raises ServiceError, or TransportError for anything else."""
-    return envelope.unwrap(answer, action, BY_CODE)
-
-
-def _decode_created(action: str, answer: HttpAnswer) -> Created:
-    response = unwrap(answer, action)
-    return Created(answers.new_task_id(response, action), text(response.get("RequestId")))
-
-
 def _duration(*found: object) -> float | None:
     """The `Duration` of the first object in these lists that has one."""
     for entry in (entry for entries in found for entry in answers.entries(entries)):
@@ -175,7 +153,7 @@ def _duration(*found: object) -> float | None:
 
 
 def _decode_status(actions: _Actions, answer: HttpAnswer) -> TaskStatus:
-    response = unwrap(answer, actions.describe)
+    response = API.unwrap(answer, actions.describe)
     word = text(response.get("Status"))
     state, known = answers.state_of(TASK_STATES, word)
     found, videos = response.get(actions.urls), response.get(actions.videos)
@@ -207,7 +185,7 @@ class Mps:
     scope: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, *, host: str = HOST, region: str | None = None, language: str = "en-US") -> None:
-        self._tc3 = Tc3(SERVICE, VERSION, host=host, region=region, language=language)
+        self._tc3 = API.signer(host=host, region=region, language=language)
         # Each page counts by sub-account, access region and action. No document names the region of calls that
         # name none, so these are counted by themselves.
         self.limits_region = region or ""
@@ -219,8 +197,7 @@ class Mps:
         return _ACTIONS[kind].describe
 
     def create(self, request: Step, store: CosStore | None, _session_id: str = "", /) -> Call[Created]:
-        action = self.create_action(request.kind)
-        return Call(action, envelope.body(encode(request, store)), partial(_decode_created, action))
+        return API.create(self.create_action(request.kind), encode(request, store))
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
         actions = _ACTIONS[kind]
@@ -233,7 +210,7 @@ class Mps:
         return None
 
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
-        return Call(action, envelope.body(params), partial(unwrap, action=action))
+        return API.call(action, params)
 
     def tasks(self, _state: TaskState, _page: str, /) -> Call[TaskPage] | None:
         return None

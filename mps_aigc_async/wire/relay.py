@@ -29,7 +29,7 @@ from ..model.errors import (
 )
 from ..model.requests import AudioRequest, CosStore, ImageRequest, ReferenceImage, Step
 from ..model.states import Ending, Kind, TaskState
-from . import answers, concurrency, create_answers, envelope, fields, statuses, vod, vod_errors, vod_tasks
+from . import answers, concurrency, create_answers, envelope, fields, statuses, tencent_api, vod, vod_errors, vod_tasks
 from .answers import as_text, text
 from .code_words import is_about_payment, refusal_of
 from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus
@@ -153,7 +153,7 @@ def created(answer: HttpAnswer, action: str) -> Created:
         raise NoTaskId(
             f"the answer to the create has no TaskId, but {error.reason}", ending=Ending.UNKNOWN, action=action
         ) from None
-    return vod.created(inside(body) or body, action)
+    return tencent_api.created(inside(body) or body, action)
 
 
 def _error(answer: HttpAnswer, body: Mapping[str, object], action: str) -> AigcError | None:

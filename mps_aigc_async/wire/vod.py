@@ -18,22 +18,22 @@ from ..model.requests import (
     ReferenceImage,
     ReferenceVideo,
     Step,
-    Subject,
     VodFile,
 )
 from ..model.results import ImageResult
 from ..model.states import Kind, TaskState
 from . import answers, envelope, fields
 from .answers import text
+from .common_fields import MODEL_AND_PROMPT, SUBJECTS
 from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus
-from .envelope import Tc3
 from .fields import FieldRow, as_is, each, only_set, url_of
+from .tencent_api import TencentApi
 from .vod_errors import BY_CODE
 from .vod_tasks import CREATES, DESCRIBE, TASK_STATES, detail, of_images_or_videos
 
 HOST: Final = "vod.tencentcloudapi.com"
 VERSION: Final = "2018-07-17"
-SERVICE: Final = "vod"
+API: Final = TencentApi("vod", VERSION, BY_CODE)
 
 LIMITS: Final[Mapping[str, float]] = {
     # Calls per second and account: each action's own page, 2026-10. Beside them one task at a time is PROCESSED by
@@ -131,25 +131,12 @@ def _files(files: tuple[VodFile, ...]) -> list[object]:
     return [_vod_file(file) for file in files]
 
 
-def _subject(subject: Subject) -> dict[str, object]:
-    return only_set(
-        Id=subject.id,
-        Name=subject.name,
-        VoiceId=subject.voice_id,
-        ImageUrls=[url_of(image) for image in subject.images],
-        VideoUrls=[url_of(video) for video in subject.videos],
-    )
-
-
 def _additional(parameters: object) -> dict[str, object]:
     return {"AdditionalParameters": fields.as_json(parameters)}
 
 
 _COMMON: Final[tuple[FieldRow, ...]] = (
-    ("model_name", "ModelName", as_is),
-    ("model_version", "ModelVersion", as_is),
-    ("scene_type", "SceneType", as_is),
-    ("prompt", "Prompt", as_is),
+    *MODEL_AND_PROMPT,
     ("negative_prompt", "NegativePrompt", as_is),
     ("enhance_prompt", "EnhancePrompt", _switch),
     ("aspect_ratio", "OutputConfig.AspectRatio", as_is),
@@ -186,7 +173,7 @@ VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = (
     ("audios", "FileInfos", each(lambda url: _file(Url=url_of(url), Category="Audio", Usage="Reference"))),
     ("vod.files", "FileInfos", _files),
     ("vod.last_frame_file_id", "LastFrameFileId", as_is),
-    ("subjects", "SubjectInfos", each(_subject)),
+    SUBJECTS,
     ("duration", "OutputConfig.Duration", as_is),
     ("enable_audio", "OutputConfig.AudioGeneration", _switch),
     ("enable_bgm", "OutputConfig.EnableBGM", _switch),
@@ -225,18 +212,9 @@ def written(params: dict[str, object]) -> dict[str, object]:
 # --- answers → values -------------------------------------------------------------------------------------------------
 
 
-def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
-    """The inside of the `Response` envelope. Raises ServiceError, or TransportError for anything else."""
-    return envelope.unwrap(answer, action, BY_CODE)
-
-
-def created(response: Mapping[str, object], action: str) -> Created:
-    return Created(answers.new_task_id(response, action), text(response.get("RequestId")))
-
-
 def _media_urls(answer: HttpAnswer) -> dict[str, str]:
     """The URLs of DescribeMediaInfos, by file id; a file that does not exist, or has none, is left out."""
-    found = unwrap(answer, DESCRIBE_MEDIA).get("MediaInfoSet")
+    found = API.unwrap(answer, DESCRIBE_MEDIA).get("MediaInfoSet")
     urls: dict[str, str] = {}
     for media in found if isinstance(found, list) else []:
         basic = media.get("BasicInfo") if isinstance(media, dict) else None
@@ -247,7 +225,7 @@ def _media_urls(answer: HttpAnswer) -> dict[str, str]:
 
 
 def _page(answer: HttpAnswer) -> TaskPage:
-    response = unwrap(answer, "DescribeTasks")
+    response = API.unwrap(answer, "DescribeTasks")
     found = response.get("TaskSet")
     tasks = [task for task in found if isinstance(task, dict)] if isinstance(found, list) else []
     by_session: dict[str, tuple[str, ...]] = {}
@@ -279,7 +257,7 @@ class Vod:
     def __init__(
         self, *, host: str = HOST, region: str | None = None, sub_app_id: int | None = None, language: str = "en-US"
     ) -> None:
-        self._tc3 = Tc3(SERVICE, VERSION, host=host, region=region, language=language)
+        self._tc3 = API.signer(host=host, region=region, language=language)
         self._sub_app = {} if sub_app_id is None else {"SubAppId": sub_app_id}
         self.scope: Final = {SUB_APP_ID: NO_SUB_APP if sub_app_id is None else str(sub_app_id)}
 
@@ -290,20 +268,15 @@ class Vod:
         return DESCRIBE
 
     def create(self, request: Step, _store: CosStore | None, session_id: str = "", /) -> Call[Created]:
-        action = self.create_action(request.kind)
         session = only_set(SessionId=session_id)
-        return Call(
-            action,
-            envelope.body({**self._sub_app, **encode(request), **session}),
-            lambda answer: created(unwrap(answer, action), action),
-        )
+        return API.create(self.create_action(request.kind), {**self._sub_app, **encode(request), **session})
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
         kind = of_images_or_videos(kind, "VOD")
         return Call(
             DESCRIBE,
             envelope.body({**self._sub_app, "TaskId": task_id}),
-            lambda answer: detail(unwrap(answer, DESCRIBE), kind, task_id),
+            lambda answer: detail(API.unwrap(answer, DESCRIBE), kind, task_id),
         )
 
     def keeps(self, request: Step, _store: CosStore | None, /) -> bool:
@@ -315,7 +288,7 @@ class Vod:
 
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
         require_other_than_mps(action, "VOD")
-        return Call(action, envelope.body({**self._sub_app, **params}), partial(unwrap, action=action))
+        return API.call(action, {**self._sub_app, **params})
 
     def tasks(self, state: TaskState, page: str, /) -> Call[TaskPage] | None:
         words = {known: word for word, known in TASK_STATES.items() if word != "ABORTED"}
