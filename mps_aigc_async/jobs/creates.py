@@ -323,7 +323,7 @@ class Creates:
     def _call(self, request: Step, job: JobRecord) -> Call[Created]:
         call = self._dialect.create(request, self._store, job.session_id)
         honoured = bool(job.session_id) and self.sessions.trust.holds_for(job)
-        return replace(as_create(call, signs_time=self._dialect.signs_time), deduplicated=honoured)
+        return replace(as_create(call, signs_time=self._dialect.signs_time), is_deduplicated=honoured)
 
     async def _begin_session(self, creation: _Creation) -> None:
         """Give the next attempt a session of its own, if the latest has lost its one to a refusal."""

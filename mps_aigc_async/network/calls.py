@@ -23,7 +23,7 @@ from ..model.errors import AigcError, ClientClosed, NoTaskId, Redirected, Servic
 from ..model.states import Ending
 from ..model.unexpected import unexpected
 from ..policy.retries import CONSEQUENCES, RetryPolicy, clock_is_off, keys_are_refused, may_repeat
-from ..wire.answers import quoted
+from ..wire.answers import quotation
 from ..wire.dialect import Call, Created, Dialect, HttpAnswer, HttpRequest
 from ..wire.envelope import server_time
 from ..wire.retry_after import retry_after_s
@@ -250,7 +250,7 @@ class Calls:
         """Seconds before the next attempt; raises the error where there must be none."""
         if CONSEQUENCES[error.ending or Ending.REFUSED].stops_creating and not call.reads:
             self._hold(call.action, error)
-        if may_repeat(error, reads=call.reads or call.deduplicated):
+        if may_repeat(error, reads=call.reads or call.is_deduplicated):
             delay = self.policy.delay(error, attempts, elapsed, self._uniform)
             if delay is not None:
                 asked_for = error.retry_after_s if isinstance(error, ServiceError) else None
@@ -272,8 +272,8 @@ def _unusable_id(task_id: str, masked: str) -> str:
     """Why a TaskId cannot be used. Without a secret in it, it is told as it came, by escapes: the user may find the
     task in the console by it."""
     if masked != one_line(task_id):
-        return f"the answer to the create has a TaskId that quotes this client's credentials: {quoted(masked)}"
-    return f"the answer to the create has a TaskId with characters that no id has, or too many: {quoted(task_id)}"
+        return f"the answer to the create has a TaskId that quotes this client's credentials: {quotation(masked)}"
+    return f"the answer to the create has a TaskId with characters that no id has, or too many: {quotation(task_id)}"
 
 
 def _fault(fault: BaseException, call: Call[object], send_time: SendTime) -> AigcError:

@@ -51,13 +51,13 @@ TASK_STATES: Final[Mapping[str, TaskState]] = {
 
 
 class _Actions(NamedTuple):
-    """How one kind of task is created and asked about, and where the answer has its URLs."""
+    """One kind's actions, and the keys of the URLs in the answer."""
 
     create: str
     describe: str
     urls: str
     videos: str = ""
-    """Where the answer has the videos that an audio was put on; other kinds have none."""
+    """The key of an audio's videos, which have the new sound on them. Other kinds have none."""
 
 
 _ACTIONS: Final = {
@@ -88,7 +88,7 @@ def _store(store: CosStore) -> dict[str, object]:
 
 
 _COMMON: Final[tuple[FieldRow, ...]] = (
-    # request attribute → field on the wire (a dot enters a nested object), and how its value is written
+    # request attribute → field on the wire (a dot enters a nested object), and the function that writes the value
     *MODEL_AND_PROMPT,
     ("additional_parameters", "AdditionalParameters", as_json),
     ("store", "StoreCosParam", _store),
@@ -140,12 +140,12 @@ def encode(request: Step, store: CosStore | None = None) -> dict[str, object]:
 
 
 _ENDLESS: Final = 1e9
-"""No audio lasts as many seconds: what claims to (JSON writes infinity too) tells nothing."""
+"""Seconds that no audio lasts: a longer duration, and infinity (JSON can hold it), is ignored."""
 
 
-def _duration(*found: object) -> float | None:
+def _duration(*lists: object) -> float | None:
     """The `Duration` of the first object in these lists that has one."""
-    for entry in (entry for entries in found for entry in answers.entries(entries)):
+    for entry in (entry for entries in lists for entry in answers.entries(entries)):
         length = entry.get("Duration") if isinstance(entry, dict) else None
         if isinstance(length, int | float) and not isinstance(length, bool) and 0 < length < _ENDLESS:
             return length
@@ -155,18 +155,18 @@ def _duration(*found: object) -> float | None:
 def _decode_status(actions: _Actions, answer: HttpAnswer) -> TaskStatus:
     response = API.unwrap(answer, actions.describe)
     word = text(response.get("Status"))
-    state, known = answers.state_of(TASK_STATES, word)
-    found, videos = response.get(actions.urls), response.get(actions.videos)
+    state, is_documented = answers.state_of(TASK_STATES, word)
+    results, videos = response.get(actions.urls), response.get(actions.videos)
     return TaskStatus(
         state=state,
         word=word,
         request_id=text(response.get("RequestId")),
         message=answers.reason(response) or text(response.get("Message")),
-        urls=answers.urls(found),
+        urls=answers.urls(results),
         resolution=text(response.get("Resolution")) or None,
-        duration=_duration(found, videos),
+        duration=_duration(results, videos),
         videos=answers.urls(videos),
-        known=known,
+        known=is_documented,
     )
 
 
@@ -174,7 +174,7 @@ def _decode_status(actions: _Actions, answer: HttpAnswer) -> TaskStatus:
 
 
 class Mps:
-    """The MPS dialect. One per client; keeps nothing but the day's derived signing key."""
+    """The MPS dialect, one per client. Its only state is the signing key derived for the day."""
 
     backend = "mps"
     limits = LIMITS
@@ -186,8 +186,8 @@ class Mps:
 
     def __init__(self, *, host: str = HOST, region: str | None = None, language: str = "en-US") -> None:
         self._tc3 = API.signer(host=host, region=region, language=language)
-        # Each page counts by sub-account, access region and action. No document names the region of calls that
-        # name none, so these are counted by themselves.
+        # Each action's page counts by sub-account, access region and action. No document says in which region a call
+        # without a region counts, so such calls are counted apart.
         self.limits_region = region or ""
 
     def create_action(self, kind: Kind) -> str:
@@ -204,7 +204,7 @@ class Mps:
         return Call(actions.describe, envelope.body({"TaskId": task_id}), partial(_decode_status, actions))
 
     def keeps(self, request: Step, store: CosStore | None, /) -> bool:
-        return bool(request.store or store)  # in the user's own bucket
+        return bool(request.store or store)  # results in the user's own bucket never expire
 
     def media_urls(self, _file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:
         return None

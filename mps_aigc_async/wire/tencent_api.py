@@ -34,9 +34,9 @@ class TencentApi:
         return Tc3(self.service, self.version, host=host, region=region, language=language)
 
     def _created(self, answer: HttpAnswer, action: str) -> Created:
-        return created(self.unwrap(answer, action), action)
+        return created_task(self.unwrap(answer, action), action)
 
 
-def created(response: Mapping[str, object], action: str) -> Created:
+def created_task(response: Mapping[str, object], action: str) -> Created:
     """The new task in a create's `Response`. Raises NoTaskId."""
     return Created(answers.new_task_id(response, action), text(response.get("RequestId")))

@@ -1,4 +1,4 @@
-"""Tencent VOD's dialect: its fields, its poll's envelope in which a failure can hide, its session ids.
+"""Tencent VOD's dialect: its fields, its session ids, and its polls, whose envelope can hide a failure.
 
 Sources: CreateAigcImageTask, CreateAigcVideoTask, DescribeTaskDetail and DescribeTasks of the VOD API (2018-07-17), as
 of the official SDK 3.1.194 (2026-10).
@@ -36,8 +36,8 @@ VERSION: Final = "2018-07-17"
 API: Final = TencentApi("vod", VERSION, BY_CODE)
 
 LIMITS: Final[Mapping[str, float]] = {
-    # Calls per second and account: each action's own page, 2026-10. Beside them one task at a time is PROCESSED by
-    # default; others wait in the service's queue, and are no refusals.
+    # Calls per second and account: each action's own page, 2026-10. By default VOD also PROCESSES one task at a time;
+    # the other tasks wait in its queue and are not refused.
     "CreateAigcImageTask": 20,
     "CreateAigcVideoTask": 20,
     "DescribeTaskDetail": 100,
@@ -45,30 +45,29 @@ LIMITS: Final[Mapping[str, float]] = {
 }
 DEFAULT_LIMIT: Final = 20.0
 DESCRIBE_MEDIA: Final = "DescribeMediaInfos"
-"""Tells the URL of a file that VOD keeps. The SDK's documents name no limit of its own, so that the default holds."""
+"""The action for the URL of a stored file. The SDK's documents name no limit for it, so the default applies."""
 
 URL_LIFE_S: Final = 7 * 24 * 3600.0
 """A temporary result's URL lives 7 days (OutputConfig.StorageMode)."""
 
 MAX_BASE64_BYTES: Final = 7 * 1024 * 1024
-"""Of all files together, before Base64: with more the request would pass the API's 10 MB."""
+"""Bytes of all files together, before Base64: a larger request would exceed the API's 10 MB."""
 
 SUB_APP_ID: Final = "subAppId"
 NO_SUB_APP: Final = "none"
-"""How a ledger names the application that its tasks and sessions are of: TaskIds and sessions of one are unknown in the
-others."""
+"""A ledger's names for VOD's application. TaskIds and sessions of one application are unknown in the others."""
 
 MPS_ONLY: Final = frozenset(
     {"DescribeAigcImageTask", "DescribeAigcVideoTask", "DescribeAigcAudioTask", "DescribeAigcTaskList",
      "DescribeAigcTaskStatus"}
 )  # fmt: skip
-"""AIGC actions of MPS that VOD has not (official SDK 3.1.194, 2026-10): it would answer that they do not exist."""
+"""AIGC actions of MPS that do not exist at VOD (official SDK 3.1.194, 2026-10)."""
 
 
 def require_other_than_mps(action: str, service: str) -> None:
     """Raise InvalidRequest for an action that only MPS has."""
     if action in MPS_ONLY:
-        raise InvalidRequest(f"{action}: {service} has no such action, only MPS has: use the mps backend")
+        raise InvalidRequest(f"{action}: {service} has no such action; use the mps backend")
 
 
 # --- requests → bodies ------------------------------------------------------------------------------------------------
@@ -78,12 +77,16 @@ def _switch(on: object) -> str:
     return "Enabled" if on else "Disabled"
 
 
-def _file(**given: object) -> dict[str, object]:
-    return only_set(Type="Url", **given)
+def _switch_if_set(on: bool | None) -> str | None:
+    return None if on is None else _switch(on)
+
+
+def _file(**members: object) -> dict[str, object]:
+    return only_set(Type="Url", **members)
 
 
 def _image(image: ImageSource, **more: object) -> dict[str, object]:
-    """An image by its URL; the result of an image request without a URL by its id at VOD."""
+    """An image by its URL. An image result without a URL goes by its file id at VOD."""
     if isinstance(image, ImageResult) and not image.urls and image.file_ids:
         return only_set(Type="File", FileId=image.file_ids[0], **more)
     return _file(Url=url_of(image), **more)
@@ -96,15 +99,14 @@ def _reference(image: ImageSource | ReferenceImage, **more: object) -> dict[str,
 
 
 def _reference_video(video: str | ReferenceVideo) -> dict[str, object]:
-    known = {"Category": "Video", "Usage": "Reference"}
+    role = {"Category": "Video", "Usage": "Reference"}
     if isinstance(video, str):
-        return _file(Url=url_of(video), **known)
-    keep = None if video.keep_original_sound is None else _switch(video.keep_original_sound)
-    return _file(Url=url_of(video.url), ReferenceType=video.refer_type, KeepOriginalSound=keep, **known)
+        return _file(Url=url_of(video), **role)
+    keep = _switch_if_set(video.keep_original_sound)
+    return _file(Url=url_of(video.url), ReferenceType=video.refer_type, KeepOriginalSound=keep, **role)
 
 
 def _vod_file(file: VodFile) -> dict[str, object]:
-    kept = None if file.keep_original_sound is None else _switch(file.keep_original_sound)
     return only_set(
         Type="File" if file.file_id else "Url" if file.url else "Base64",
         FileId=file.file_id,
@@ -116,12 +118,12 @@ def _vod_file(file: VodFile) -> dict[str, object]:
         ReferenceType=file.reference_type,
         ObjectId=file.object_id,
         VoiceId=file.voice_id,
-        KeepOriginalSound=kept,
+        KeepOriginalSound=_switch_if_set(file.keep_original_sound),
     )
 
 
 def _size(base64: str) -> int:
-    """Bytes that a padded Base64 text stands for."""
+    """Bytes in a padded Base64 text."""
     return len(base64) // 4 * 3 - base64[-2:].count("=")
 
 
@@ -153,7 +155,7 @@ _COMMON: Final[tuple[FieldRow, ...]] = (
     ("vod.seed", "Seed", as_is),
     ("vod.session_context", "SessionContext", as_is),
     ("vod.tasks_priority", "TasksPriority", as_is),
-    # Put together, and written as JSON at the end.
+    # Both are merged, and written as JSON at the end.
     ("additional_parameters", "ExtInfo", _additional),
     ("vod.ext_info", "ExtInfo", dict),
 )
@@ -183,7 +185,7 @@ VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = (
     ("vod.procedure", "Procedure", as_is),
 )
 _ONLY_OF_VIDEOS: Final = ("category", "usage", "object_id", "voice_id", "keep_original_sound")
-"""Of a file: the image action refuses them."""
+"""Attributes of a file that the image action refuses."""
 
 
 def encode(request: Step) -> dict[str, object]:
@@ -192,20 +194,20 @@ def encode(request: Step) -> dict[str, object]:
         rows = IMAGE_FIELDS
         for file in request.vod.files if request.vod else ():
             if odd := [name for name in _ONLY_OF_VIDEOS if getattr(file, name) is not None]:
-                raise InvalidRequest(f"vod.files: {odd[0]} is of a video's inputs")
+                raise InvalidRequest(f"vod.files: {odd[0]} is for a video's inputs only")
     else:
         rows = VIDEO_FIELDS
-    return written(fields.encode(rows, request, "VOD"))
+    return with_ext_info_as_json(fields.encode(rows, request, "VOD"))
 
 
-def is_kept(request: Step) -> bool:
-    """Whether a request's results are stored without an end: StorageMode Permanent, and no ExpireTime."""
+def never_expires(request: Step) -> bool:
+    """Whether a request's results never expire: StorageMode Permanent, and no ExpireTime."""
     options = None if isinstance(request, AudioRequest) else request.vod
     return options is not None and options.storage_mode == "Permanent" and not options.expire_time
 
 
-def written(params: dict[str, object]) -> dict[str, object]:
-    """With ExtInfo, which is a JSON document in a string, as that."""
+def with_ext_info_as_json(params: dict[str, object]) -> dict[str, object]:
+    """The parameters with ExtInfo as a string, which holds a JSON document."""
     return params | {"ExtInfo": fields.as_json(params["ExtInfo"])} if "ExtInfo" in params else params
 
 
@@ -213,10 +215,10 @@ def written(params: dict[str, object]) -> dict[str, object]:
 
 
 def _media_urls(answer: HttpAnswer) -> dict[str, str]:
-    """The URLs of DescribeMediaInfos, by file id; a file that does not exist, or has none, is left out."""
-    found = API.unwrap(answer, DESCRIBE_MEDIA).get("MediaInfoSet")
+    """The URLs of DescribeMediaInfos, by file id. Files that do not exist or have no URL are left out."""
+    infos = API.unwrap(answer, DESCRIBE_MEDIA).get("MediaInfoSet")
     urls: dict[str, str] = {}
-    for media in found if isinstance(found, list) else []:
+    for media in infos if isinstance(infos, list) else []:
         basic = media.get("BasicInfo") if isinstance(media, dict) else None
         url = text(basic.get("MediaUrl")).strip() if isinstance(basic, dict) else ""
         if url and (file_id := answers.as_text(media.get("FileId"))):
@@ -226,8 +228,8 @@ def _media_urls(answer: HttpAnswer) -> dict[str, str]:
 
 def _page(answer: HttpAnswer) -> TaskPage:
     response = API.unwrap(answer, "DescribeTasks")
-    found = response.get("TaskSet")
-    tasks = [task for task in found if isinstance(task, dict)] if isinstance(found, list) else []
+    entries = response.get("TaskSet")
+    tasks = [task for task in entries if isinstance(task, dict)] if isinstance(entries, list) else []
     by_session: dict[str, tuple[str, ...]] = {}
     for task in tasks:
         session_id, task_id = text(task.get("SessionId")), answers.task_id(task.get("TaskId"))
@@ -244,11 +246,11 @@ def _page(answer: HttpAnswer) -> TaskPage:
 
 
 class Vod:
-    """The VOD dialect. One per client."""
+    """The VOD dialect, one per client."""
 
     backend = "vod"
     limits = LIMITS
-    limits_region = ""  # its pages count by account and action, and name no region (2026-10)
+    limits_region = ""  # the actions' pages count by account and action, and name no region (2026-10)
     default_limit = DEFAULT_LIMIT
     url_life_s = URL_LIFE_S
     sessions = SessionRule.DOCUMENTED
@@ -280,18 +282,18 @@ class Vod:
         )
 
     def keeps(self, request: Step, _store: CosStore | None, /) -> bool:
-        return is_kept(request)
+        return never_expires(request)
 
     def media_urls(self, file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:
-        asked = {"FileIds": list(file_ids), "Filters": ["basicInfo"]}
-        return Call(DESCRIBE_MEDIA, envelope.body({**self._sub_app, **asked}), _media_urls)
+        query = {"FileIds": list(file_ids), "Filters": ["basicInfo"]}
+        return Call(DESCRIBE_MEDIA, envelope.body({**self._sub_app, **query}), _media_urls)
 
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
         require_other_than_mps(action, "VOD")
         return API.call(action, {**self._sub_app, **params})
 
     def tasks(self, state: TaskState, page: str, /) -> Call[TaskPage] | None:
-        words = {known: word for word, known in TASK_STATES.items() if word != "ABORTED"}
+        words = {task_state: word for word, task_state in TASK_STATES.items() if word != "ABORTED"}
         newest = {"Status": words[state], "Limit": 100, "Sort": {"Field": "CreateTime", "Order": "Desc"}}
         return Call("DescribeTasks", envelope.body({**self._sub_app, **newest, **only_set(ScrollToken=page)}), _page)
 

@@ -246,6 +246,6 @@ def test_any_fields_are_a_task_of_another_scene(fields: dict[str, Any]) -> None:
 
 @given(value=almost_anything() | st.integers(min_value=10**4400))
 def test_any_value_is_quoted_on_one_short_line(value: object) -> None:
-    shown = answers.quoted(value)
+    shown = answers.quotation(value)
     assert shown.isprintable()
     assert len(shown) <= answers.MOST_QUOTED + 1

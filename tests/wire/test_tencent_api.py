@@ -7,7 +7,7 @@ import pytest
 from mps_aigc_async import NoTaskId, ServiceError, TaskNotFound
 from mps_aigc_async.wire.dialect import Created, HttpAnswer
 from mps_aigc_async.wire.mps_errors import BY_CODE
-from mps_aigc_async.wire.tencent_api import TencentApi, created
+from mps_aigc_async.wire.tencent_api import TencentApi, created_task
 
 API = TencentApi("mps", "2019-06-12", BY_CODE)
 
@@ -39,4 +39,4 @@ def test_errors_are_those_of_the_table() -> None:
 @pytest.mark.parametrize("response", [{}, {"TaskId": ""}, {"TaskId": True}])
 def test_a_create_without_a_task_id(response: dict[str, object]) -> None:
     with pytest.raises(NoTaskId):
-        created(response, "CreateAigcImageTask")
+        created_task(response, "CreateAigcImageTask")

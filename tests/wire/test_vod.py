@@ -618,7 +618,7 @@ def test_a_task_is_read_by_the_member_that_is_there(answer: dict[str, object]) -
     ],
 )
 def test_another_kinds_task_is_not_found(answer: dict[str, object]) -> None:
-    with pytest.raises(TaskNotFound, match="this is no image task"):
+    with pytest.raises(TaskNotFound, match="the task's kind is not image"):
         DESCRIBE_IMAGE.decode(answered(answer))
 
 
