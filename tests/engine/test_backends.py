@@ -239,7 +239,7 @@ def test_a_throttled_create_is_sent_again_slower(backend: str) -> None:
         ("vod", ImageRequest(prompt="x", operator="me"), "operator: VOD does not support it"),
         ("vod", AudioRequest(prompt="x"), "audio: VOD makes images and videos only"),
         ("relay", ImageRequest(prompt="x", output_count=2), "output_count: the relay does not support it"),
-        ("relay", ImageRequest(prompt="x", vod=VodOptions(seed=7)), r"vod\.seed: the relay cannot"),
+        ("relay", ImageRequest(prompt="x", vod=VodOptions(seed=7)), r"vod\.seed: the relay does not support it"),
         ("relay", ImageRequest(prompt="x", vod=VodOptions(files=(VodFile(base64="eA=="),))), "not by base64"),
         (
             "relay",
