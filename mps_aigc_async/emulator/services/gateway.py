@@ -17,7 +17,7 @@ from .equipment import Equipment
 from .exchange import FAULT_MESSAGE, Answer, ServiceCall
 
 MAX_BODY = 10 * 1024 * 1024
-"""Bytes of a request under TC3: "请求包大小" of "Signature v3"."""
+"""Most bytes of a request under TC3: "请求包大小" of "Signature v3"."""
 
 
 class Gateway:
@@ -75,8 +75,8 @@ class GatewayDesk:
     def reply(self, answer: Answer) -> Reply:
         return self._envelopes.seal(answer.content)
 
-    def refusal(self, refused: Refused) -> Reply:
-        return self._envelopes.error(refused.code, refused.message)
+    def refusal(self, error: Refused) -> Reply:
+        return self._envelopes.error(error.code, error.message)
 
     def error(self, fault: Fault) -> Reply:
         return self._envelopes.error(fault.code, FAULT_MESSAGE)

@@ -1,4 +1,4 @@
-"""MPS: images, videos and audio, each with its own create and describe."""
+"""MPS's desk: images, videos and audio, each with its own create and describe."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,10 +13,10 @@ from .gateway import GatewayDesk
 from .mps_orders import order_of
 
 VERSION = "2019-06-12"
-"""X-TC-Version of MPS, the only one there is."""
+"""X-TC-Version of MPS. The API has no other version."""
 
 _MAX_PAGE = 100
-"""Ours: the document sets none."""
+"""Most tasks of a page, chosen for the emulator: the document sets no maximum."""
 
 
 class Mps(GatewayDesk):
@@ -37,7 +37,7 @@ class Mps(GatewayDesk):
             case "list", _:
                 return _no_tasks(fields)
             case _, kind:
-                return self._description(self._described(kind, fields), call.now)
+                return self._description(self._find(kind, fields), call.now)
 
     def _create(self, kind: Kind, fields: Mapping[str, Json], call: ServiceCall) -> Answer:
         order = order_of(kind, fields)
@@ -50,9 +50,9 @@ class Mps(GatewayDesk):
         frames = self._workshop.make("mps", order, task_id, call.now, kind=kind, fails_with=call.fails_with)
         return Answer({"TaskId": task_id}, task_id, frames)
 
-    def _described(self, kind: Kind | None, fields: Mapping[str, Json]) -> ServiceTask:
-        """The task of this kind. Without a kind (DescribeAigcTaskStatus) there is none: those are scenes of their own
-        (RedrawVideo, AIDrama …), and the emulator has no action that makes them."""
+    def _find(self, kind: Kind | None, fields: Mapping[str, Json]) -> ServiceTask:
+        """The task of this kind. DescribeAigcTaskStatus has no kind and finds no task: it is for other scenes
+        (RedrawVideo, AIDrama …), which the emulator does not have. Raises Refused."""
         task_id = text_of(fields, "TaskId")
         if not task_id:
             raise missing("TaskId")
@@ -60,13 +60,13 @@ class Mps(GatewayDesk):
         if task is None or task.origin != "mps" or kind is None:
             raise Refused("FailedOperation.TaskNotFound", f"There is no {kind or 'such'} task {task_id}.")
         if task.kind != kind:
-            # Reported of the live service in 2026-08: it does not say that the task is of another kind.
+            # As reported from the live service in 2026-08: the message does not mention the other kind.
             raise Refused("ResourceNotFound", "The resource is not found.")
         return task
 
     def _description(self, task: ServiceTask, now: float) -> Answer:
         status = task.status(now)
-        # "ok" on success, as the service has been seen to say: a client that takes any Message for a failure is wrong.
+        # "ok" on success, as seen from the live service: a client must not take every Message for a failure.
         message = "ok" if status == "DONE" else task.failure.message if status == "FAIL" and task.failure else ""
         urls = self._storage.urls(task) if status == "DONE" else []
         return Answer({"Status": status, "Message": message, **_results(task, urls)}, task.task_id)
@@ -83,7 +83,7 @@ def _results(task: ServiceTask, urls: Sequence[str]) -> Mapping[str, Json]:
 
 
 def _no_tasks(fields: Mapping[str, Json]) -> Answer:
-    """DescribeAigcTaskList: of the scenes that the emulator does not have, so of nothing."""
+    """DescribeAigcTaskList: an empty list, since its scenes are not in the emulator."""
     page = int(within("PageNum", integer_of(fields, "PageNum", 1), most=1_000_000))
     size = int(within("PageSize", integer_of(fields, "PageSize", 10), _MAX_PAGE))
     return Answer({"Total": 0, "PageNum": page, "PageSize": size, "Tasks": []})

@@ -1,4 +1,4 @@
-"""Tencent VOD: images and videos, described by one action, whatever they are."""
+"""Tencent VOD's desk: images and videos, both described by one action."""
 
 from collections.abc import Mapping
 
@@ -12,16 +12,17 @@ from .gateway import GatewayDesk
 from .vod_account import STATUS, VodAccount
 
 VERSION = "2018-07-17"
-"""X-TC-Version of VOD: by it the two services behind one port are told apart, which have a host each elsewhere."""
+"""X-TC-Version of VOD. The version selects between MPS and VOD, which share a port here and have separate hosts
+elsewhere."""
 
 _UNSUPPORTED = ("FileId", "CreateTime", "FinishTime")
-"""Filters of DescribeTasks that the emulator refuses rather than get them wrong."""
+"""Filters of DescribeTasks that the emulator refuses, since it does not implement them."""
 
 MAX_FILES = 20
 """Most files of one DescribeMediaInfos ("媒体文件 ID 列表，N 从 0 开始取值，最大 19")."""
 
 _NEWEST_FIRST = {"Field": "CreateTime", "Order": "Desc"}
-"""The one order in which the emulator lists."""
+"""The only order of the emulator's lists."""
 
 
 class Vod(GatewayDesk):
@@ -40,7 +41,7 @@ class Vod(GatewayDesk):
             case "create", kind if kind is not None:
                 return self._account.create(kind, fields, call)
             case "list", _:
-                return self._listed(fields, call.now)
+                return self._list(fields, call.now)
             case "media", _:
                 return self._media(fields, call.now)
             case _:
@@ -62,8 +63,8 @@ class Vod(GatewayDesk):
         within("FileIds", len(file_ids), most=MAX_FILES)
         return Answer(self._account.media(file_ids, now))
 
-    def _listed(self, fields: Mapping[str, Json], now: float) -> Answer:
-        """The newest first, a page at a time; the token is the TaskId of the next one."""
+    def _list(self, fields: Mapping[str, Json], now: float) -> Answer:
+        """A page of tasks, the newest first. The token is the TaskId of the next task."""
         if filters := [name for name in _UNSUPPORTED if name in fields]:
             raise Refused("UnsupportedOperation", f"The emulator does not list by {', '.join(filters)}.")
         if fields.get("Sort", _NEWEST_FIRST) != _NEWEST_FIRST:

@@ -137,7 +137,7 @@ def test_the_tables_are_the_official_models(models: str, table: Table, model: st
 def test_what_the_relay_takes_is_vods_in_snake_case(relays: Table, vods: Table) -> None:
     sample = sample_of(relays)
     assert isinstance(sample, Mapping)
-    translated = relay_fields.in_vods_words({**sample, "ext_info": "{}"})
+    translated = relay_fields.with_vods_names({**sample, "ext_info": "{}"})
     decode(json.dumps(translated).encode(), vods)
 
 
