@@ -67,7 +67,7 @@ MPS_ONLY: Final = frozenset(
 def require_other_than_mps(action: str, service: str) -> None:
     """Raise InvalidRequest for an action that only MPS has."""
     if action in MPS_ONLY:
-        raise InvalidRequest(f"{action}: {service} has no such action; use the mps backend")
+        raise InvalidRequest(f"{action}: {service} has no such action, only MPS has: use the mps backend")
 
 
 # --- requests → bodies ------------------------------------------------------------------------------------------------
