@@ -89,5 +89,5 @@ anything = st.recursive(
 @given(body=st.dictionaries(st.sampled_from(["data", "Response", "task", "id"]) | st.text(max_size=5), anything))
 def test_a_task_id_that_is_there_is_found_whatever_else_is(body: dict[str, object]) -> None:
     assert created_task({**body, "task_id": "t-1"}, reports_error=True) is not None
-    found = created_task(body, reports_error=False)
-    assert found is None or found.task_id
+    task = created_task(body, reports_error=False)
+    assert task is None or task.task_id

@@ -1,4 +1,4 @@
-"""What is taken out of an answer's bytes, whatever they are."""
+"""The decoding of an answer from any bytes."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""One API as a value: the calls that it builds, and how their answers are decoded by its error codes."""
+"""An API as a value: its calls, and the decoding of their answers by its error codes."""
 
 import json
 
@@ -31,9 +31,9 @@ def test_errors_are_those_of_the_table() -> None:
     refusal = answer(Error={"Code": "ResourceNotFound.TaskNotFound", "Message": "none"})
     with pytest.raises(TaskNotFound):
         API.unwrap(refusal, "DescribeAigcImageTask")
-    with pytest.raises(ServiceError) as raised:
+    with pytest.raises(ServiceError) as failure:
         TencentApi("other", "2026-01-01", {}).unwrap(refusal, "DescribeAigcImageTask")
-    assert type(raised.value) is ServiceError
+    assert type(failure.value) is ServiceError
 
 
 @pytest.mark.parametrize("response", [{}, {"TaskId": ""}, {"TaskId": True}])

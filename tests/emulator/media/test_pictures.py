@@ -17,8 +17,8 @@ def rendered(**fields: "str | int | dict[str, str]") -> Image.Image:
     return opened(pictures.image(order, 0))
 
 
-def opened(encoded: bytes) -> Image.Image:
-    picture = Image.open(BytesIO(encoded))
+def opened(file: bytes) -> Image.Image:
+    picture = Image.open(BytesIO(file))
     picture.load()
     return picture
 
@@ -98,9 +98,9 @@ def test_lines_break_at_spaces_and_between_chinese_characters_and_never_before_a
 
 def test_a_fitted_image_is_whole_and_centred_on_black() -> None:
     tall = Image.new("RGB", (100, 200), "white")
-    encoded = BytesIO()
-    tall.save(encoded, "PNG")
-    frame = opened(pictures.fit(encoded.getvalue(), (320, 180)))
+    file = BytesIO()
+    tall.save(file, "PNG")
+    frame = opened(pictures.fit(file.getvalue(), (320, 180)))
     assert frame.size == (320, 180)
     assert brightness(frame, (160, 90)) > 250
     assert brightness(frame, (20, 90)) < 5

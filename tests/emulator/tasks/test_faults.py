@@ -1,4 +1,4 @@
-"""Faults on request: what each does to the answer, and whether the task was accepted."""
+"""Planned faults: their effect on the answer, and whether the task was accepted."""
 
 import json
 
