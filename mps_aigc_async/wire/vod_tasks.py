@@ -97,7 +97,7 @@ def detail(response: Mapping[str, object], kind: Kind, task_id: str = "") -> Tas
         # The outer word may be ahead of the inner word.
         inner = text(task.get("Status"))
         state = TaskState.FAILED if fault else answers.state_of(TASK_STATES, inner)[0] if inner else state
-    elif state is TaskState.RUNNING and is_documented:  # a task that has not begun may be PROCESSING outside
+    elif state is TaskState.RUNNING and is_documented:  # the outer word of a task that has not begun may be PROCESSING
         waits = answers.state_of(TASK_STATES, text(task.get("Status")))[0] is TaskState.WAITING
         state = TaskState.WAITING if waits else state
     if state is TaskState.FAILED and has_files and not fault:  # aborted, but the files are billed
@@ -161,9 +161,9 @@ def _other(kind: Kind, task_type: str) -> TaskNotFound:
 def _fault(task: Mapping[str, object], *, has_files: bool = False) -> str:
     """The reason why the task failed; empty if it did not.
 
-    Evidence decides: a task without an error code has not failed, with any word of success in ErrCodeExt. Files are
-    evidence too, since the service bills its results: beside files an undocumented word is no failure. If such a task
-    counted as failed, it would be paid for again.
+    Evidence decides: a task without an error code, and with any word of success in ErrCodeExt, has not failed. Files
+    are evidence too, since the service bills its results: beside files an undocumented word is no failure. If such a
+    task counted as failed, it would be paid for again.
     """
     code, code_ext = task.get("ErrCode"), task.get("ErrCodeExt")
     if says_success(code) and (says_success(code_ext) or (has_files and not _is_failure(code_ext))):
