@@ -4,11 +4,11 @@ as their documents describe them, at their strictest, with real images, videos a
     async with Emulator(speed=60) as emulator:
         ...  # a client whose endpoint is emulator.url
 
-`actions.ACTIONS` lists what they answer. It judges the client, so it borrows nothing from it but the signature
-(`wire.tc3`, pinned by published vectors).
-Rendering needs the extra `emulator`. Without it everything works but the download of results, which
-is answered with 501 and the extra's name; `media=` makes the bytes in its place.
-`faults` plans what goes wrong, `statistics()` tells what was seen, `arrivals` is the log.
+`actions.ACTIONS` lists the actions. The emulator judges the client, so it shares nothing with the client but the
+signature (`wire.tc3`, pinned by published vectors).
+Rendering needs the extra `emulator`. Without the extra only the download of results fails, with 501 and the extra's
+name; `media=` makes the bytes of results without rendering.
+`faults` plans faults, `statistics()` counts calls and tasks, `arrivals` is the log of calls.
 `Service` is the same without a socket or a clock: `testing.in_memory_client` calls it in virtual time.
 """
 

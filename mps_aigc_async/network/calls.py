@@ -23,7 +23,7 @@ from ..model.errors import AigcError, ClientClosed, NoTaskId, Redirected, Servic
 from ..model.states import Ending
 from ..model.unexpected import unexpected_error
 from ..policy.retries import CONSEQUENCES, RetryPolicy, clock_is_off, keys_are_refused, may_repeat
-from ..wire.answers import quoted
+from ..wire.answers import quotation
 from ..wire.dialect import Call, Created, Dialect, HttpAnswer, HttpRequest
 from ..wire.envelope import server_time
 from ..wire.retry_after import retry_after_s
@@ -295,8 +295,8 @@ def _unusable_id(task_id: str, safe: str) -> str:
     """Why a TaskId cannot be used. Without a secret in it, it is told as it came, by escapes: the user may find the
     task in the console by it."""
     if safe != one_line(task_id):
-        return f"the answer to the create has a TaskId that quotes this client's credentials: {quoted(safe)}"
-    return f"the answer to the create has a TaskId with characters that no id has, or too many: {quoted(task_id)}"
+        return f"the answer to the create has a TaskId that quotes this client's credentials: {quotation(safe)}"
+    return f"the answer to the create has a TaskId with characters that no id has, or too many: {quotation(task_id)}"
 
 
 def _fault(fault: BaseException, call: Call[object], send_time: SendTime) -> AigcError:

@@ -1,1 +1,1 @@
-"""How the services are spoken: values in, values out. No socket, clock, disk or asyncio below this folder."""
+"""The dialects of the services: values in, values out. No socket, clock, disk or asyncio in this folder."""

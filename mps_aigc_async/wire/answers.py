@@ -1,7 +1,7 @@
 """Read values from a decoded answer, in each JSON form that services use.
 
-The documents name one field and one type for each value. A service may send another letter case, key or type, and that
-must not lose a paid task. Any other form reads as empty.
+The documents name one field and one type for each value. A service may send another letter case, key or type, and no
+such difference may lose a paid task. Any other form reads as empty.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ MOST_DIGITS: Final = 64
 """Most digits of a number to read as text: no id or code has as many, and Python refuses to print more than 4300."""
 
 NO_IDS: Final = frozenset({"", "0", "null", "none", "nil", "undefined", "-"})
-"""Texts that a program writes for an id or a URL that it does not have."""
+"""Texts that programs write in place of a missing id or URL."""
 
 EXACT_BELOW: Final = 2**53
-"""Whole floats from here on may have lost digits (IEEE 754), so that they are no task's id."""
+"""Whole floats from here on may have lost digits (IEEE 754), so none is read as a task's id."""
 
 MOST_QUOTED: Final = 200
 """Most characters of an unreadable value that an error quotes: a TaskId has about 40."""
@@ -34,7 +34,7 @@ REASON_KEYS: Final = (
 other actions (official SDK 3.1.194, 2026-10); relays write snake_case."""
 
 CODE_KEYS: Final = ("ErrCodeExt", "ErrCode", "ErrorCode", "TaskResultCode")
-"""Keys of its error code (same source), used if there is no reason."""
+"""Keys of a failed task's error code (same source), used if there is no reason."""
 
 NO_REASON: Final = frozenset(
     {"", "0", "200", "ok", "success", "succeed", "succeeded", "successful", "done", "finish", "finished", "complete",
@@ -62,7 +62,8 @@ def as_text(value: object) -> str:
 
 
 def task_id(value: object) -> str:
-    """A task's or a file's id, which may be a number; empty for what cannot be an id: zero, a fraction, true, "null".
+    """The id of a task or a file, which may be a number. Empty for a value that cannot be an id: zero, a fraction, true
+    or "null".
 
     >>> task_id("4-1\\n"), task_id(123456789), task_id(123456789.0), task_id(1.5), task_id(True), task_id(0)
     ('4-1', '123456789', '123456789', '', '', '')
@@ -73,29 +74,29 @@ def task_id(value: object) -> str:
         value = int(value) if abs(value) < EXACT_BELOW and value.is_integer() else 0
     if isinstance(value, int) and value <= 0:
         return ""
-    found = as_text(value)
-    return "" if found.lower() in NO_IDS else found
+    text_of_id = as_text(value)
+    return "" if text_of_id.lower() in NO_IDS else text_of_id
 
 
 def new_task_id(response: Mapping[str, object], action: str) -> str:
     """The TaskId in a create's answer. Raises NoTaskId that quotes an unreadable value: the task is paid for, and the
     reader may recognise its id."""
-    found = task_id(response.get("TaskId"))
-    if not found:
-        has = "no readable TaskId" if "TaskId" in response else "no TaskId"
-        what = f"{has}, but {quoted(response.get('TaskId', response))}"
-        raise NoTaskId(f"the answer to the create has {what}", ending=Ending.UNKNOWN, action=action)
-    return found
+    readable = task_id(response.get("TaskId"))
+    if not readable:
+        lack = "no readable TaskId" if "TaskId" in response else "no TaskId"
+        content = f"{lack}, but {quotation(response.get('TaskId', response))}"
+        raise NoTaskId(f"the answer to the create has {content}", ending=Ending.UNKNOWN, action=action)
+    return readable
 
 
-def quoted(value: object) -> str:
-    """An untrusted value, for one line of a message: bounded, without control characters."""
+def quotation(value: object) -> str:
+    """An untrusted value for one line of a message: bounded, without control characters."""
     try:
-        shown = repr(value)
+        line = repr(value)
     except (ValueError, RecursionError):  # a number of more than 4300 digits; nested too deep
         return f"a {type(value).__name__}"
-    shown = "".join(char for char in shown if char.isprintable())
-    return shown if len(shown) <= MOST_QUOTED else f"{shown[:MOST_QUOTED]}…"
+    line = "".join(char for char in line if char.isprintable())
+    return line if len(line) <= MOST_QUOTED else f"{line[:MOST_QUOTED]}…"
 
 
 def state_of(words: Mapping[str, TaskState], word: str) -> tuple[TaskState, bool]:
@@ -107,35 +108,35 @@ def state_of(words: Mapping[str, TaskState], word: str) -> tuple[TaskState, bool
     return (TaskState.RUNNING, False) if state is None else (state, True)
 
 
-def urls(found: object) -> tuple[str, ...]:
-    """The URLs of a list of texts or of objects; a text or an object alone is a list of one.
+def urls(value: object) -> tuple[str, ...]:
+    """The URLs in a list of texts or of objects; a single text or object is a list of one.
 
     >>> urls([{"ImageUrl": "https://a/1.png"}, "https://a/2.png"]), urls("https://a/3.png"), urls("in preparation")
     (('https://a/1.png', 'https://a/2.png'), ('https://a/3.png',), ())
     """
-    if isinstance(found, str):  # a single text may be something other than a URL
-        return (found.strip(),) if "://" in found else ()
-    return tuple(url for entry in entries(found) if (url := _url(entry)))
+    if isinstance(value, str):  # a single text may be something other than a URL
+        return (value.strip(),) if "://" in value else ()
+    return tuple(url for entry in entries(value) if (url := _url(entry)))
 
 
-def entries(found: object) -> list[object]:
+def entries(value: object) -> list[object]:
     """A list unchanged; a single object or text becomes a list of one."""
-    if isinstance(found, list):
-        return found
-    return [found] if isinstance(found, dict | str) else []
+    if isinstance(value, list):
+        return value
+    return [value] if isinstance(value, dict | str) else []
 
 
 def _url(entry: object) -> str:
     if isinstance(entry, dict):
         return next((url for key in URL_KEYS if (url := _url(text(entry.get(key))))), "")
-    found = text(entry).strip()
-    return "" if found.lower() in NO_IDS else found
+    url = text(entry).strip()
+    return "" if url.lower() in NO_IDS else url
 
 
 def reason(response: Mapping[str, object], keys: Sequence[str] = (*REASON_KEYS, *CODE_KEYS)) -> str:
-    """Why a task failed: the value of the first key that reports a fault; else empty."""
-    found = (as_text(response.get(key)) for key in keys)
-    return next((said for said in found if not is_no_reason(said)), "")
+    """The reason why a task failed: the value of the first key that reports a fault; else empty."""
+    messages = (as_text(response.get(key)) for key in keys)
+    return next((message for message in messages if not is_no_reason(message)), "")
 
 
 def is_no_reason(message: str) -> bool:

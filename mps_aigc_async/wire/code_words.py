@@ -1,6 +1,7 @@
-"""Judge an error code that no table knows by its words.
+"""Judge an error code that is in no table by its words.
 
-Words are whole ones: `quota` is none of `unquotable`, and `HTTPServerError` is http, server, error.
+Words count as a whole: `unquotable` does not contain the word `quota`; `HTTPServerError` has the words http, server and
+error.
 """
 
 import re
@@ -18,12 +19,12 @@ TROUBLE: Final = frozenset(
     {"internal", "server", "system", "upstream", "gateway", "network", "response", "timeout", "timed", "unknown",
      "unexpected", "unavailable", "exception", "panic", "fail", "failed", "failure"}
 )  # fmt: skip
-"""Words of codes that say that something broke, not that nothing was accepted: `do_request_failed`, `upstream_error`,
-`read_response_body_failed` and others of the relay's family (new-api, 2026-11)."""
+"""Words of codes that report a fault on the service's side: `do_request_failed`, `upstream_error`,
+`read_response_body_failed` and others of the relay's family (new-api, 2026-11). The request may have been accepted."""
 
 PAYMENT: Final = frozenset({"quota", "balance", "arrears"})
-"""Words of codes about money. They count only beside a 4xx status: `update_quota_failed` behind 500 is the relay's
-own book-keeping, after the task was made."""
+"""Words of codes about money, for answers with a 4xx status only: `update_quota_failed` behind 500 comes from the
+relay's own book-keeping, after the task was created."""
 
 _CONTENT: Final[Iterable[frozenset[str]]] = (
     frozenset({"sensitive"}),
@@ -55,7 +56,7 @@ _MEANINGS: Final[tuple[tuple[Iterable[frozenset[str]], Meaning], ...]] = (
     (_KEY, (AccountError, Ending.ACCOUNT_REFUSED)),
     (_REQUEST, (ServiceError, Ending.REFUSED)),
 )
-"""Words that, all together in a code, say that the request was refused; the first row that fits."""
+"""Sets of words, and the refusal that a code with all words of a set reports. The first row that fits counts."""
 
 
 def words(code: str) -> frozenset[str]:
@@ -75,12 +76,12 @@ def is_about_payment(code: str) -> bool:
 
 
 def refusal_of(code: str) -> Meaning | None:
-    """The refusal that a code's words tell of; None for a code that says nothing so certain.
+    """The refusal that a code's words report; None for a code that is no certain refusal.
 
     >>> refusal_of("invalid_model")[1].name, refusal_of("invalid_response"), refusal_of("get_channel_failed")
     ('REFUSED', None, None)
     """
-    found = words(code)
-    if found & TROUBLE:
+    code_words = words(code)
+    if code_words & TROUBLE:
         return None
-    return next((meaning for rows, meaning in _MEANINGS if any(row <= found for row in rows)), None)
+    return next((meaning for rows, meaning in _MEANINGS if any(row <= code_words for row in rows)), None)

@@ -1,7 +1,7 @@
-"""The error codes that all of Tencent Cloud's APIs share, and what each family of codes means for a call.
+"""The error codes that all of Tencent Cloud's APIs share, and the meaning of each family of codes for a call.
 
-A service's own table adds the codes that mean something else than their family. The service answered: so a call was
-refused, unless the code says that something broke.
+A service's own table adds the codes that mean something else than their family. A code is a refusal of the call, unless
+it reports a fault on the service's side.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ COMMON: Final[tuple[ErrorRow, ...]] = (
     ("ResourcesSoldOut", ServiceError, Ending.REFUSED_FOR_NOW),
     ("ResourceUnavailable", ServiceError, Ending.REFUSED_FOR_NOW),
     ("ServiceUnavailable", ServiceError, Ending.REFUSED_FOR_NOW),
-    # These two do not say that nothing was accepted: something broke; the answer was too long to be sent.
+    # The call may have been accepted: the service had a fault, or the answer was too long to be sent.
     ("InternalError", ServiceError, Ending.UNKNOWN),
     ("ResponseSizeLimitExceeded", ServiceError, Ending.UNKNOWN),
     ("AuthFailure", AccountError, Ending.ACCOUNT_REFUSED),

@@ -1,9 +1,9 @@
 """Find the TaskId in a relay's answer to a create, in either of its envelopes.
 
 `{"Response": {"TaskId"}}` is documented; relays of the family also answer `{"code": "success", "data": {"task_id"}}`,
-the same without an envelope, and other spellings of the key. A TaskId that is missed is a task that was paid for and is
-lost; another field taken for one is a task that is polled in vain and paid for again. So the key's spelling may vary
-and the place may not: an id inside `error`, a request's id or a session's is none.
+the same without an envelope, and other spellings of the key. A missed TaskId loses a paid task. Another field read as
+the TaskId is polled in vain, and the task is paid for again. So any spelling of the key is read, in the known places
+only: an id inside `error`, a request's id and a session's id are no TaskIds.
 """
 
 import re
@@ -17,32 +17,34 @@ ENVELOPES: Final = ("response", "data", "result", "output", "task")
 """Keys of the objects that an answer may be inside, in lower case, the documented one first."""
 
 NAMED_BY_ID: Final = frozenset({"data", "task"})
-"""Envelopes whose plain `id` is the task's, where the answer tells of no error."""
+"""Envelopes whose plain `id` is the task's, if the answer reports no error."""
 
 MOST_ENVELOPES: Final = 3
 """Most envelopes around a TaskId."""
 
 _OF_VOD: Final = re.compile(r"\d+-\w*Aigc\w*-[\w-]+", re.IGNORECASE)
-"""VOD's TaskIds, as `251000000-AigcImage-0123abcdt`. A bare text is taken for a TaskId only if it is written so."""
+"""VOD's TaskIds, such as `251000000-AigcImage-0123abcdt`. A bare text counts as a TaskId only in this form."""
 
 
-def created(body: Mapping[str, object], *, tells_of_error: bool) -> Created | None:
-    """The task that a create's answer names, the outermost name first: a relay is asked about it by its own id, and not
-    by that of the service behind it. None if the answer names no task, or several in one list."""
+def created_task(body: Mapping[str, object], *, reports_error: bool) -> Created | None:
+    """The task that a create's answer names. None if the answer names no task, or several in one list.
+
+    The outermost id counts: a relay is polled by its own id, not by the id of the service behind it.
+    """
     places = list(_places(body))
-    found = next((ids for _, levels in places if (ids := _distinct(map(_named, levels)))), set())
-    if not found and not tells_of_error:
-        found = next(
-            (ids for name, levels in places if (ids := _distinct(_by_id(name, level) for level in levels))), found
+    task_ids = next((ids for _, levels in places if (ids := _distinct(map(_by_key, levels)))), set())
+    if not task_ids and not reports_error:
+        task_ids = next(
+            (ids for name, levels in places if (ids := _distinct(_by_id(name, level) for level in levels))), task_ids
         )
-    if len(found) != 1:
+    if len(task_ids) != 1:
         return None
     every = (level for _, levels in places for level in levels)
-    return Created(found.pop(), next((request for level in every if (request := _request_id(level))), ""))
+    return Created(task_ids.pop(), next((request for level in every if (request := _request_id(level))), ""))
 
 
 def _distinct(ids: Iterable[str]) -> set[str]:
-    return {found for found in ids if found}
+    return {text for text in ids if text}
 
 
 def _places(body: Mapping[str, object], name: str = "", depth: int = 0) -> Iterator[tuple[str, list[object]]]:
@@ -57,8 +59,8 @@ def _places(body: Mapping[str, object], name: str = "", depth: int = 0) -> Itera
             yield from _places(levels[0], key.lower(), depth + 1)
 
 
-def _named(level: object) -> str:
-    """The value of `TaskId`, however the key is spelt."""
+def _by_key(level: object) -> str:
+    """The value of `TaskId`, in any spelling of the key."""
     if not isinstance(level, dict):
         return ""
     ids = (task_id(value) for key, value in level.items() if key.replace("_", "").lower() == "taskid")
@@ -70,8 +72,8 @@ def _by_id(name: str, level: object) -> str:
         return ""
     if isinstance(level, dict):
         return task_id(level.get("id"))
-    found = as_text(level)
-    return found if _OF_VOD.fullmatch(found) else ""
+    bare = as_text(level)
+    return bare if _OF_VOD.fullmatch(bare) else ""
 
 
 def _request_id(level: object) -> str:

@@ -1,6 +1,4 @@
-"""Tencent Cloud API 3.0's envelope, shared by its services: how a call is signed and put on the wire, and how an answer
-is taken out of it.
-"""
+"""Tencent Cloud API 3.0's envelope, which its services share: sign and encode calls, decode answers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,11 +18,11 @@ from .answers import as_text, task_id, text
 from .code_words import Meaning, says_that_something_broke, words
 from .concurrency import by_concurrency
 from .dialect import Call, HttpAnswer, HttpRequest, is_read
-from .statuses import Verdict, redirected, uncertain, unreadable, verdict_of
+from .statuses import Verdict, redirect, uncertain, unreadable, verdict_of
 from .tc3 import Signer
 
 ErrorRow = tuple[str, type[ServiceError], Ending]
-"""A code, or a family of codes (their first part or parts), and what it means. The longest match wins."""
+"""A code, or a family of codes (their first part or parts), and its meaning. The longest match wins."""
 ErrorTable = Mapping[str, Meaning]
 
 
@@ -34,25 +32,25 @@ def by_code(rows: Sequence[ErrorRow]) -> ErrorTable:
 
 def row_of(code: str, errors: ErrorTable) -> Meaning | None:
     """The meaning of a code by its own row, else by its family's; None for a code of no documented family."""
-    known = code
-    while known and known not in errors:
-        known = known.rpartition(".")[0]
-    return errors.get(known)
+    family = code
+    while family and family not in errors:
+        family = family.rpartition(".")[0]
+    return errors.get(family)
 
 
 def service_error(code: str, message: str, request_id: str | None, errors: ErrorTable, action: str) -> ServiceError:
-    """The error that the service answered a call with.
+    """The error of a call that the service answered with this code.
 
-    A code of no documented family is a refusal like all others, unless its words say that something broke. An error
-    without a code tells nothing.
+    A code of no documented family is a refusal too, unless its words report a fault on the service's side. After an
+    error without a code the outcome is unknown.
     """
-    known = row_of(code, errors)
-    cls, ending = known or (ServiceError, _unfamiliar(code))
-    vague = known is None or code.partition(".")[0] == "FailedOperation"
+    row = row_of(code, errors)
+    cls, ending = row or (ServiceError, _unfamiliar(code))
+    vague = row is None or code.partition(".")[0] == "FailedOperation"
     if vague and is_read(action) and (cls, ending) == (ServiceError, Ending.REFUSED):
-        ending = Ending.UNKNOWN  # it may pass (DBError, NetWorkError), and to read again costs nothing
+        ending = Ending.UNKNOWN  # the fault may pass (DBError, NetWorkError), and a second read costs nothing
     if code == "ResourceNotFound" and is_read(action) and action.endswith(("Task", "TaskDetail")):
-        cls = TaskNotFound  # MPS answers so to a poll of another kind's task (reported as tested, 2026-08)
+        cls = TaskNotFound  # MPS's answer to a poll of another kind's task (reported as tested, 2026-08)
     return by_concurrency(cls(code, message, ending=ending, request_id=request_id), action)
 
 
@@ -67,19 +65,19 @@ CONFIG_KEY: Final = "tencentCloud.endpoint"
 def unwrap(answer: HttpAnswer, action: str, errors: ErrorTable) -> dict[str, object]:
     """The inside of the `Response` envelope. Raises ServiceError, or TransportError for anything else.
 
-    The service answers 200 to whatever it processed, a failed signature included, so that another status is a
-    gateway's. A 4xx with the envelope is judged by its code; one without it stays unknown, since the documents name no
-    status by which a gateway tells that the service has not seen the request.
+    The service answers 200 to every call that it processed, a failed signature included, so any other status comes from
+    a gateway. A 4xx with the envelope is judged by its code. The outcome of a 4xx without the envelope is unknown: the
+    documents name no status by which a gateway says that the service has not seen the request.
 
-    A TaskId is the proof that a task was made, whatever stands beside it, a status of 5xx included: a task that is
-    known can be polled, and its end tells what the rest of the answer was worth.
+    A TaskId proves that the task exists, even beside an error or a status of 5xx. The task can be polled, and its end
+    decides.
     """
-    response = inside(decoded(answer.body))
+    response = inside(decode(answer.body))
     if response is not None and not is_read(action) and task_id(response.get("TaskId")):
         return response
     verdict = verdict_of(answer.status)
     if verdict is Verdict.REDIRECTED:
-        raise redirected(answer, action, CONFIG_KEY)
+        raise redirect(answer, action, CONFIG_KEY)
     error = response.get("Error") if response else None
     if isinstance(error, dict):
         code, message = text(error.get("Code")).strip(), as_text(error.get("Message"))
@@ -88,18 +86,16 @@ def unwrap(answer: HttpAnswer, action: str, errors: ErrorTable) -> dict[str, obj
         request_id = text(response.get("RequestId")) or None if response else None
         raise service_error(code, message, request_id, errors, action).with_context(action=action)
     if response is None or error is not None or verdict is not Verdict.GOOD:
-        what = f"HTTP {answer.status} with {len(answer.body)} bytes that are not the service's envelope"
-        raise unreadable(what, answer, action)
+        message = f"HTTP {answer.status} with {len(answer.body)} bytes that are not the service's envelope"
+        raise unreadable(message, answer, action)
     return response
 
 
-def decoded(body: bytes) -> dict[str, object]:
-    """A JSON object; empty for anything else."""
-    for load in (
-        from_json,
-        json.loads,
-    ):  # pydantic's is eight times as fast, and takes no half of an emoji
-        with suppress(ValueError, RecursionError):  # the latter: nested a thousand deep
+def decode(body: bytes) -> dict[str, object]:
+    """The JSON object in a body; empty for anything else."""
+    # pydantic's parser is eight times as fast, but rejects half an emoji.
+    for load in (from_json, json.loads):
+        with suppress(ValueError, RecursionError):  # RecursionError: nested a thousand levels deep
             value = load(body)
             return value if isinstance(value, dict) else {}
     return {}
@@ -111,7 +107,7 @@ def inside(envelope: Mapping[str, object]) -> dict[str, object] | None:
 
 
 def body(params: Mapping[str, object]) -> bytes:
-    """The parameters of a call as JSON. Raises InvalidRequest for half a character, and for what is no JSON value."""
+    """The parameters of a call as JSON. Raises InvalidRequest for half a character, and for a value that JSON lacks."""
     try:
         return to_json(params)
     except ValueError as error:
@@ -121,14 +117,14 @@ def body(params: Mapping[str, object]) -> bytes:
 
 EARLIEST_S: Final = 946_684_800.0
 LATEST_S: Final = 4_102_444_800.0
-"""Unix seconds of 2000 and 2100: a clock that tells another time was never set (1970), or tells none that a signature
-or a result's end can be computed from (9999)."""
+"""Unix seconds of 2000 and 2100. A clock outside them was never set (1970), or shows a time from which no signature and
+no result's end can be computed (9999)."""
 
 
 def server_time(answer: HttpAnswer) -> float | None:
-    """The answer's `Date` in Unix seconds; None where there is none or an impossible one, or where a cache has kept the
-    answer for a while."""
-    if "age" in answer.headers:  # RFC 9111: only a cache adds it, and its `Date` is the one of back then
+    """The answer's `Date` in Unix seconds. None if the date is missing or impossible, or if the answer comes from a
+    cache."""
+    if "age" in answer.headers:  # RFC 9111: only a cache adds the header, and leaves the `Date` of the first answer
         return None
     return unix_time(answer.headers.get("date", ""))
 
@@ -138,15 +134,15 @@ def unix_time(header: str) -> float | None:
     """An HTTP date in Unix seconds; None for anything else, and for an impossible one."""
     try:
         date = parsedate_to_datetime(header)
-        # A zone that is not named, or is `-0000`, is UTC in an HTTP date; `timestamp` would take it for the local one.
-        told = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError, IndexError, TypeError):  # the last two: faults of the parser's own
+        # A missing zone, and `-0000`, means UTC in an HTTP date; `timestamp` would take it for the local zone.
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, IndexError, TypeError):  # the last two: faults of the parser itself
         return None
-    return told if EARLIEST_S <= told < LATEST_S else None
+    return seconds if EARLIEST_S <= seconds < LATEST_S else None
 
 
 class Tc3:
-    """Signs the calls of one service; keeps nothing but the day's derived signing key."""
+    """The signer of one service's calls. Its only state is the signing key derived for the day."""
 
     def __init__(self, service: str, version: str, *, host: str, region: str | None, language: str) -> None:
         self._version = version
@@ -156,16 +152,16 @@ class Tc3:
         self._signer = Signer(service)
 
     def sign(self, call: Call[object], credentials: Credentials, timestamp: int) -> HttpRequest:
-        signed = {
+        signed_headers = {
             "content-type": "application/json; charset=utf-8",
             "host": self._host,
             "x-tc-action": call.action,
         }
         headers = {
             "Authorization": self._signer.authorization(
-                credentials.secret_id, credentials.secret_key.get_secret_value(), timestamp, signed, call.body
+                credentials.secret_id, credentials.secret_key.get_secret_value(), timestamp, signed_headers, call.body
             ),
-            "Content-Type": signed["content-type"],
+            "Content-Type": signed_headers["content-type"],
             "Host": self._host,
             "X-TC-Action": call.action,
             "X-TC-Version": self._version,

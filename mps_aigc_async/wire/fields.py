@@ -1,8 +1,8 @@
-"""How a request's attributes become fields on the wire: rows of a table, and what they share.
+"""Encode a request's attributes as fields on the wire, by the rows of a table.
 
-A row names the request's attribute (a dot enters `vod`), the field (a dot enters a nested object) and how the value is
-written. Lists that go to one field are put together, objects as well. An attribute that no row knows cannot be
-expressed to that service, and is refused by its name: silently left out, it would be paid for and missed.
+A row has the request's attribute (a dot enters `vod`), the field (a dot enters a nested object) and the function that
+writes the value. Lists for one field are joined, and objects are merged. An attribute without a row is rejected by its
+name: if it were silently left out, the user would pay for a result without it.
 """
 
 import json
@@ -22,54 +22,54 @@ UNSET: Final = (None, "", ())
 def encode(
     rows: Sequence[FieldRow], request: Value, service: str, defaults: Mapping[str, object] | None = None
 ) -> dict[str, object]:
-    """What is set, under the service's names. Raises InvalidRequest, by the attribute's name.
+    """The request's values under the service's names. Raises InvalidRequest, by the attribute's name.
 
     `defaults` stand in for attributes that the request leaves unset.
     """
-    given = {name: value for name, value in (defaults or {}).items() if value not in UNSET} | _given(request)
+    values = {name: value for name, value in (defaults or {}).items() if value not in UNSET} | _values(request)
     fields: dict[str, object] = {}
     for attribute, name, write in rows:
-        if attribute not in given:
+        if attribute not in values:
             continue
         try:
-            _put(fields, name, write(given.pop(attribute)))
+            _put(fields, name, write(values.pop(attribute)))
         except InvalidRequest as error:
             raise InvalidRequest(f"{attribute}: {error.message}", task_id=error.task_id) from None
-    if given:
-        raise InvalidRequest(f"{min(given)}: {service} cannot be asked for it; leave it out, or use another backend")
+    if values:
+        raise InvalidRequest(f"{min(values)}: {service} does not support it; leave it out, or use another backend")
     return fields
 
 
-def _given(request: Value) -> dict[str, object]:
-    """What the request sets, by the rows' attributes."""
-    given = _set(request)
-    given.pop("id", None)
-    options = given.pop("vod", None)
+def _values(request: Value) -> dict[str, object]:
+    """The values that the request sets, by the rows' attributes."""
+    values = _set_fields(request)
+    values.pop("id", None)
+    options = values.pop("vod", None)
     if isinstance(options, Value):
-        given |= {f"vod.{name}": value for name, value in _set(options).items()}
-    return given
+        values |= {f"vod.{name}": value for name, value in _set_fields(options).items()}
+    return values
 
 
-def _set(values: Value) -> dict[str, object]:
-    named = {name: getattr(values, name) for name in values.model_fields_set}
-    return {name: value for name, value in named.items() if value not in UNSET}
+def _set_fields(model: Value) -> dict[str, object]:
+    fields = {name: getattr(model, name) for name in model.model_fields_set}
+    return {name: value for name, value in fields.items() if value not in UNSET}
 
 
 def _put(fields: dict[str, object], name: str, value: object) -> None:
     outer, _, inner = name.partition(".")
     if inner:
-        nested = fields.setdefault(outer, {})
-        assert isinstance(nested, dict)  # noqa: S101 — by the rows
-        nested[inner] = value
-    elif isinstance(value, list) and isinstance(known := fields.get(outer), list):
-        known.extend(value)
-    elif isinstance(value, dict) and isinstance(known := fields.get(outer), dict):
-        known.update(value)
+        members = fields.setdefault(outer, {})
+        assert isinstance(members, dict)  # noqa: S101 — by the rows
+        members[inner] = value
+    elif isinstance(value, list) and isinstance(existing := fields.get(outer), list):
+        existing.extend(value)
+    elif isinstance(value, dict) and isinstance(existing := fields.get(outer), dict):
+        existing.update(value)
     else:
         fields[outer] = value
 
 
-# --- how values are written -----------------------------------------------------------------------------------------
+# --- functions that write values ------------------------------------------------------------------------------------
 
 
 def as_is(value: object) -> object:
@@ -85,7 +85,7 @@ def each(write: Callable[..., object]) -> Callable[[Iterable[object]], list[obje
 
 
 def only_set(**fields: object) -> dict[str, object]:
-    """Only what is set: the services answer UnknownParameter or InvalidParameter to stray fields."""
+    """The fields that have a value: the services answer UnknownParameter or InvalidParameter to stray fields."""
     return {name: value for name, value in fields.items() if value not in (None, "", [], {}, ())}
 
 
@@ -93,7 +93,7 @@ MOST_SHOWN: Final = 80
 """Most characters of an input that a message quotes: a `data:` URL may have millions."""
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
 
 
@@ -106,7 +106,7 @@ def url_of(source: ImageSource | VideoSource) -> str:
     text = str(source)
     if not text.lower().startswith(("https://", "http://")):
         raise InvalidRequest(
-            f"{shortened(text)!r} is not a URL: the service fetches its inputs itself, so put the file where it is "
+            f"{shorten(text)!r} is not a URL: the service fetches its inputs itself, so put the file where it is "
             "publicly reachable"
         )
     return text

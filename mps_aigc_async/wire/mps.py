@@ -10,19 +10,20 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ..credentials.credentials import Credentials
-from ..model.inputs import ImageSource, ReferenceImage, ReferenceVideo, Subject
+from ..model.inputs import ImageSource, ReferenceImage, ReferenceVideo
 from ..model.requests import CosStore, Step
 from ..model.states import Kind, TaskState
 from . import answers, envelope, fields
 from .answers import text
+from .common_fields import MODEL_AND_PROMPT, SUBJECTS
 from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus
-from .envelope import Tc3
 from .fields import FieldRow, as_is, as_json, each, only_set, url_of
 from .mps_errors import BY_CODE
+from .tencent_api import TencentApi
 
 HOST: Final = "mps.tencentcloudapi.com"
 VERSION: Final = "2019-06-12"
-SERVICE: Final = "mps"
+API: Final = TencentApi("mps", VERSION, BY_CODE)
 
 LIMITS: Final[Mapping[str, float]] = {
     # Calls per second and account (guide of 2026-05-29, "频率限制"; each action's own page says the same).
@@ -51,13 +52,13 @@ TASK_STATES: Final[Mapping[str, TaskState]] = {
 
 
 class _Actions(NamedTuple):
-    """How one kind of task is created and asked about, and where the answer has its URLs."""
+    """One kind's actions, and the keys of the URLs in the answer."""
 
     create: str
     describe: str
     urls: str
     videos: str = ""
-    """Where the answer has the videos that an audio was put on; other kinds have none."""
+    """The key of an audio's videos, which have the new sound on them. Other kinds have none."""
 
 
 _ACTIONS: Final = {
@@ -83,26 +84,13 @@ def _reference_video(video: str | ReferenceVideo) -> dict[str, object]:
     return only_set(VideoUrl=url_of(video.url), ReferType=video.refer_type, KeepOriginalSound=keep)
 
 
-def _subject(subject: Subject) -> dict[str, object]:
-    return only_set(
-        Id=subject.id,
-        Name=subject.name,
-        VoiceId=subject.voice_id,
-        ImageUrls=[url_of(image) for image in subject.images],
-        VideoUrls=[url_of(video) for video in subject.videos],
-    )
-
-
 def _store(store: CosStore) -> dict[str, object]:
     return only_set(CosBucketName=store.bucket, CosBucketRegion=store.region, CosBucketPath=store.path)
 
 
 _COMMON: Final[tuple[FieldRow, ...]] = (
-    # request attribute → field on the wire (a dot enters a nested object), and how its value is written
-    ("model_name", "ModelName", as_is),
-    ("model_version", "ModelVersion", as_is),
-    ("scene_type", "SceneType", as_is),
-    ("prompt", "Prompt", as_is),
+    # request attribute → field on the wire (a dot enters a nested object), and the function that writes the value
+    *MODEL_AND_PROMPT,
     ("additional_parameters", "AdditionalParameters", as_json),
     ("store", "StoreCosParam", _store),
     ("operator", "Operator", as_is),
@@ -128,7 +116,7 @@ VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = (
     ("last_frame", "LastImageUrl", url_of),
     ("videos", "VideoInfos", each(_reference_video)),
     _AUDIOS,
-    ("subjects", "SubjectInfos", each(_subject)),
+    SUBJECTS,
     ("duration", "Duration", as_is),
     ("enable_audio", "ExtraParameters.EnableAudio", as_is),
     ("enable_bgm", "ExtraParameters.EnableBgm", as_is),
@@ -153,22 +141,12 @@ def encode(request: Step, store: CosStore | None = None) -> dict[str, object]:
 
 
 _ENDLESS: Final = 1e9
-"""No audio lasts as many seconds: what claims to (JSON writes infinity too) tells nothing."""
+"""Seconds that no audio lasts: a longer duration, and infinity (JSON can hold it), is ignored."""
 
 
-def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
-    """The inside of the `Response` envelope. Raises ServiceError, or TransportError for anything else."""
-    return envelope.unwrap(answer, action, BY_CODE)
-
-
-def _decode_created(action: str, answer: HttpAnswer) -> Created:
-    response = unwrap(answer, action)
-    return Created(answers.new_task_id(response, action), text(response.get("RequestId")))
-
-
-def _duration(*found: object) -> float | None:
+def _duration(*lists: object) -> float | None:
     """The `Duration` of the first object in these lists that has one."""
-    for entry in (entry for entries in found for entry in answers.entries(entries)):
+    for entry in (entry for entries in lists for entry in answers.entries(entries)):
         length = entry.get("Duration") if isinstance(entry, dict) else None
         if isinstance(length, int | float) and not isinstance(length, bool) and 0 < length < _ENDLESS:
             return length
@@ -176,20 +154,20 @@ def _duration(*found: object) -> float | None:
 
 
 def _decode_status(actions: _Actions, answer: HttpAnswer) -> TaskStatus:
-    response = unwrap(answer, actions.describe)
+    response = API.unwrap(answer, actions.describe)
     word = text(response.get("Status"))
-    state, known = answers.state_of(TASK_STATES, word)
-    found, videos = response.get(actions.urls), response.get(actions.videos)
+    state, is_documented = answers.state_of(TASK_STATES, word)
+    results, videos = response.get(actions.urls), response.get(actions.videos)
     return TaskStatus(
         state=state,
         word=word,
         request_id=text(response.get("RequestId")),
         message=answers.reason(response) or text(response.get("Message")),
-        urls=answers.urls(found),
+        urls=answers.urls(results),
         resolution=text(response.get("Resolution")) or None,
-        duration=_duration(found, videos),
+        duration=_duration(results, videos),
         videos=answers.urls(videos),
-        known=known,
+        known=is_documented,
     )
 
 
@@ -197,7 +175,7 @@ def _decode_status(actions: _Actions, answer: HttpAnswer) -> TaskStatus:
 
 
 class Mps:
-    """The MPS dialect. One per client; keeps nothing but the day's derived signing key."""
+    """The MPS dialect, one per client. Its only state is the signing key derived for the day."""
 
     backend = "mps"
     limits = LIMITS
@@ -208,9 +186,9 @@ class Mps:
     scope: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, *, host: str = HOST, region: str | None = None, language: str = "en-US") -> None:
-        self._tc3 = Tc3(SERVICE, VERSION, host=host, region=region, language=language)
-        # Each page counts by sub-account, access region and action. No document names the region of calls that
-        # name none, so these are counted by themselves.
+        self._tc3 = API.signer(host=host, region=region, language=language)
+        # Each action's page counts by sub-account, access region and action. No document says in which region a call
+        # without a region counts, so such calls are counted apart.
         self.limits_region = region or ""
 
     def create_action(self, kind: Kind) -> str:
@@ -220,21 +198,20 @@ class Mps:
         return _ACTIONS[kind].describe
 
     def create(self, request: Step, store: CosStore | None, _session_id: str = "", /) -> Call[Created]:
-        action = self.create_action(request.kind)
-        return Call(action, envelope.body(encode(request, store)), partial(_decode_created, action))
+        return API.create(self.create_action(request.kind), encode(request, store))
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
         actions = _ACTIONS[kind]
         return Call(actions.describe, envelope.body({"TaskId": task_id}), partial(_decode_status, actions))
 
     def keeps(self, request: Step, store: CosStore | None, /) -> bool:
-        return bool(request.store or store)  # in the user's own bucket
+        return bool(request.store or store)  # results in the user's own bucket never expire
 
     def media_urls(self, _file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:
         return None
 
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
-        return Call(action, envelope.body(params), partial(unwrap, action=action))
+        return API.call(action, params)
 
     def tasks(self, _state: TaskState, _page: str, /) -> Call[TaskPage] | None:
         return None

@@ -1,4 +1,4 @@
-"""MPS's error codes, and what each means for a call."""
+"""MPS's error codes, and their meanings for a call."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ from .envelope import ErrorRow, by_code
 ERRORS: Final[tuple[ErrorRow, ...]] = (
     # MPS error codes, 2026-10 (official SDK 3.1.194).
     ("LimitExceeded.CreateTask", TooManyTasks, Ending.REFUSED_FOR_NOW),
-    # These two say that something broke, not that nothing was accepted (the API's own page of them has no more).
+    # A fault on the service's side: the call may have been accepted (the API's own page says no more).
     ("FailedOperation.CreateAIGCTaskFailed", ServiceError, Ending.UNKNOWN),
     ("FailedOperation.QueryAIGCTaskFailed", ServiceError, Ending.UNKNOWN),
     ("FailedOperation.UserArrears", AccountError, Ending.ACCOUNT_REFUSED),
@@ -18,12 +18,12 @@ ERRORS: Final[tuple[ErrorRow, ...]] = (
     ("FailedOperation.InvalidUser", AccountError, Ending.ACCOUNT_REFUSED),
     ("InvalidParameterValue.UserUnRegister", AccountError, Ending.ACCOUNT_REFUSED),
     ("ResourceNotFound.UserUnregister", AccountError, Ending.ACCOUNT_REFUSED),
-    # The bucket of the config is every create's. MPS spells the third so.
+    # Every create uses the config's bucket. "Inavlid" is MPS's spelling.
     ("ResourceNotFound.CosBucketNotExist", AccountError, Ending.ACCOUNT_REFUSED),
     ("ResourceNotFound.CosBucketNameInvalid", AccountError, Ending.ACCOUNT_REFUSED),
     ("FailedOperation.CosStatusInavlid", AccountError, Ending.ACCOUNT_REFUSED),
-    # Listed for CreateAigcVideoTask. Templates are the account's and no task's end frees one, so that every create of
-    # this action meets it until the user deletes some.
+    # Listed for CreateAigcVideoTask. Templates belong to the account, and no task's end frees one: every create of this
+    # action is refused until the user deletes some.
     ("LimitExceeded.TooMuchTemplate", AccountError, Ending.ACCOUNT_REFUSED),
     ("InvalidParameter.ViolationContent", ContentViolation, Ending.REFUSED),
     ("FailedOperation.TaskNotFound", TaskNotFound, Ending.REFUSED),

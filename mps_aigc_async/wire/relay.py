@@ -1,10 +1,10 @@
 """The relay's dialect: VOD's creates in snake_case behind a bearer token.
 
-Sources, and how far each goes:
-- `POST /tencent-vod/v1/aigc-image`, its fields, its answer and the statuses 401, 429 and 500 are documented by the
-  relay itself (quickrouter.ai, "腾讯混元图像创建接口");
-- the video's route and its fields, the query and the bodies of errors are not: they are taken from relays of the same
-  family. The query's path is a setting.
+Sources:
+- the relay's own page documents `POST /tencent-vod/v1/aigc-image`, its fields, its answer and the statuses 401, 429 and
+  500 (quickrouter.ai, "腾讯混元图像创建接口");
+- the video's route and fields, the query and the bodies of errors come from relays of the same family. The query's path
+  is a setting.
 No limits are published: the defaults are VOD's.
 """
 
@@ -30,11 +30,11 @@ from ..model.errors import (
 from ..model.inputs import ReferenceImage
 from ..model.requests import AudioRequest, CosStore, ImageRequest, Step
 from ..model.states import Ending, Kind, TaskState
-from . import answers, concurrency, create_answers, envelope, fields, statuses, vod, vod_errors, vod_tasks
+from . import answers, concurrency, create_answers, envelope, fields, statuses, tencent_api, vod, vod_errors, vod_tasks
 from .answers import as_text, text
 from .code_words import is_about_payment, refusal_of
 from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus
-from .envelope import decoded, inside
+from .envelope import decode, inside
 from .fields import FieldRow
 from .statuses import Verdict, verdict_of
 from .vod_files import percent
@@ -43,7 +43,7 @@ BASE_URL: Final = "https://api.quickrouter.ai"
 QUERY_PATH: Final = "/tencent-vod/v1/query/{task_id}"
 PATHS: Final = {Kind.IMAGE: "/tencent-vod/v1/aigc-image", Kind.VIDEO: "/tencent-vod/v1/aigc-video"}
 
-_IMAGE_KNOWS: Final = frozenset(
+_PAGE_ATTRIBUTES: Final = frozenset(
     {
         "model_name", "model_version", "prompt", "negative_prompt", "enhance_prompt", "images", "aspect_ratio",
         "resolution", "additional_parameters", "vod.files", "vod.storage_mode", "vod.person_generation",
@@ -52,10 +52,10 @@ _IMAGE_KNOWS: Final = frozenset(
     }
 )  # fmt: skip
 """The request's attributes for which the relay's own page has a field."""
-IMAGE_FIELDS: Final[tuple[FieldRow, ...]] = tuple(row for row in vod.IMAGE_FIELDS if row[0] in _IMAGE_KNOWS)
+IMAGE_FIELDS: Final[tuple[FieldRow, ...]] = tuple(row for row in vod.IMAGE_FIELDS if row[0] in _PAGE_ATTRIBUTES)
 VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = vod.VIDEO_FIELDS
-_FILE_KNOWS: Final = frozenset({"file_id", "url", "text", "base64"})
-"""The same of an image's file, but for `base64`, which is refused for videos as well."""
+_PAGE_FILE_ATTRIBUTES: Final = frozenset({"file_id", "url", "text", "base64"})
+"""The same for the files of an image. `base64` is among them, since `encode` rejects it for both kinds."""
 CONFIG_KEY: Final = "relay.baseUrl"
 """The config's key for the address of the relay."""
 TOO_MANY_REQUESTS: Final = 429
@@ -64,7 +64,7 @@ OF_THE_ACCOUNT: Final = frozenset({401, 402, 403})
 REQUIRED: Final = ("model_name", "model_version", "prompt")
 
 STATES: Final[Mapping[str, TaskState]] = {
-    # Of the wrapped answer; the inner one speaks VOD's words.
+    # The words of the wrapping; the inner answer has VOD's words.
     "NOT_START": TaskState.WAITING,
     "SUBMITTED": TaskState.WAITING,
     "QUEUED": TaskState.WAITING,
@@ -89,25 +89,25 @@ def encode(request: Step) -> dict[str, object]:
     if isinstance(request, ImageRequest):
         _refuse_beyond_page(request)
     rows = IMAGE_FIELDS if isinstance(request, ImageRequest) else VIDEO_FIELDS
-    return _renamed(vod.written(fields.encode(rows, request, "the relay")))
+    return _in_snake_case(vod.with_ext_info_as_json(fields.encode(rows, request, "the relay")))
 
 
 def _refuse_beyond_page(request: ImageRequest) -> None:
-    """What VOD knows of an image's input, and the relay's page does not."""
+    """Raise InvalidRequest for attributes of an image's input that VOD knows and the relay's page does not."""
     if any(isinstance(image, ReferenceImage) and image.reference_type for image in request.images):
-        raise InvalidRequest("images: the relay cannot be asked for reference_type; leave it out")
+        raise InvalidRequest("images: the relay does not support reference_type; leave it out")
     for file in request.vod.files if request.vod else ():
-        if odd := [name for name, value in file if value not in fields.UNSET and name not in _FILE_KNOWS]:
-            raise InvalidRequest(f"vod.files: the relay cannot be asked for {odd[0]}; leave it out")
+        if odd := [name for name, value in file if value not in fields.UNSET and name not in _PAGE_FILE_ATTRIBUTES]:
+            raise InvalidRequest(f"vod.files: the relay does not support {odd[0]}; leave it out")
 
 
-def _renamed(value: dict[str, object]) -> dict[str, object]:
+def _in_snake_case(value: dict[str, object]) -> dict[str, object]:
     return {in_snake_case(name): _inner(name, inner) for name, inner in value.items()}
 
 
 def _inner(name: str, value: object) -> object:
     if isinstance(value, dict):
-        return _renamed(value)
+        return _in_snake_case(value)
     if isinstance(value, list):
         return [_inner(name, item) for item in value]
     return str(value).lower() if name == "Type" else value
@@ -125,27 +125,30 @@ def in_snake_case(name: str) -> str:
 
 
 def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
-    """The JSON object of a good answer. Raises ServiceError, or TransportError for what is no answer of the relay."""
-    body = decoded(answer.body)
+    """The JSON object of a good answer. Raises ServiceError, or TransportError for a body that is no relay's answer."""
+    body = decode(answer.body)
     error = _error(answer, body, action)
     if error is not None:
         raise error.with_context(action=action)
     if verdict_of(answer.status) is not Verdict.GOOD or not body:
-        what = f"HTTP {answer.status} with {len(answer.body)} bytes that are no answer of the relay"
-        raise statuses.unreadable(what, answer, action)
+        message = f"HTTP {answer.status} with {len(answer.body)} bytes that are no answer of the relay"
+        raise statuses.unreadable(message, answer, action)
     return body
 
 
-def created(answer: HttpAnswer, action: str) -> Created:
-    """The task of a create's answer. A TaskId is the proof that one was made, whatever status, code or words stand
-    beside it: a task that is known can be polled. Raises what `unwrap` does, and NoTaskId where there is none behind
-    2xx: the relay has processed the create, and no refusal is certain."""
-    body = decoded(answer.body)
-    code, message, _ = _told(body)
+def created_task(answer: HttpAnswer, action: str) -> Created:
+    """The new task in a create's answer. A TaskId proves that the task exists, even beside an error or a bad status,
+    and the task can be polled.
+
+    Raises the errors of `unwrap`, and NoTaskId for a 2xx without a TaskId: the relay has processed the create, and no
+    refusal is certain.
+    """
+    body = decode(answer.body)
+    code, message, _ = _error_parts(body)
     good = verdict_of(answer.status) is Verdict.GOOD and not code and not message
-    found = create_answers.created(body, tells_of_error=not good)
-    if found is not None:
-        return found
+    task = create_answers.created_task(body, reports_error=not good)
+    if task is not None:
+        return task
     try:
         body = unwrap(answer, action)
     except ServiceError as error:
@@ -154,16 +157,16 @@ def created(answer: HttpAnswer, action: str) -> Created:
         raise NoTaskId(
             f"the answer to the create has no TaskId, but {error.reason}", ending=Ending.UNKNOWN, action=action
         ) from None
-    return vod.created(inside(body) or body, action)
+    return tencent_api.created_task(inside(body) or body, action)
 
 
 def _error(answer: HttpAnswer, body: Mapping[str, object], action: str) -> AigcError | None:
-    """The error of an answer; None for a good one. The status decides whether a code counts at all; then VOD's codes
-    mean what VOD means by them, and the relay's own are judged by status and words."""
+    """The error of an answer; None for a good one. The status decides whether a code counts at all. VOD's codes then
+    have VOD's meaning, and the relay's own codes are judged by status and words."""
     verdict = verdict_of(answer.status)
     if verdict is Verdict.REDIRECTED:
-        return statuses.redirected(answer, action, CONFIG_KEY)
-    code, message, request_id = _told(body)
+        return statuses.redirect(answer, action, CONFIG_KEY)
+    code, message, request_id = _error_parts(body)
     if verdict is Verdict.UNCERTAIN:
         return statuses.uncertain(answer, action, ": ".join(filter(None, (code, message))))
     if verdict is Verdict.GOOD and not code and not message:
@@ -173,8 +176,8 @@ def _error(answer: HttpAnswer, body: Mapping[str, object], action: str) -> AigcE
     return _own_error(answer, code, message, action)
 
 
-def _told(body: Mapping[str, object]) -> tuple[str, str, str | None]:
-    """Code, message and RequestId of the error in one of the bodies that the family is known to send; else empty."""
+def _error_parts(body: Mapping[str, object]) -> tuple[str, str, str | None]:
+    """Code, message and RequestId of the error in each form of body that the family sends; empty without an error."""
     response = inside(body) or {}
     error = response.get("Error")
     if isinstance(error, dict):
@@ -183,22 +186,22 @@ def _told(body: Mapping[str, object]) -> tuple[str, str, str | None]:
     if isinstance(flat, dict):
         return as_text(flat.get("code")) or text(flat.get("type")), as_text(flat.get("message")), None
     if flat:
-        return "", as_text(flat) or answers.quoted(flat), None
+        return "", as_text(flat) or answers.quotation(flat), None
     code = as_text(body.get("code"))
     return ("", "", None) if code.casefold() in _GOOD else (code, as_text(body.get("message")), None)
 
 
 _GOOD: Final = answers.NO_REASON
-"""Codes of a body that tells of no error."""
+"""Codes of a body without an error."""
 
 
 def _own_error(answer: HttpAnswer, code: str, message: str, action: str) -> ServiceError:
-    """The error of a code that is the relay's own, or of none."""
+    """The error of a code that is the relay's own, or of an answer without a code."""
     status, code = answer.status, code or f"HTTP {answer.status}"
     if code == "task_not_exist":
         return TaskNotFound(code, message, ending=Ending.REFUSED)
     if verdict_of(status) is Verdict.GOOD:
-        # The relay has processed the request, so that only a code which certainly refuses it is no unknown outcome.
+        # The relay has processed the request: unless the code certainly refuses it, the outcome is unknown.
         cls, ending = refusal_of(code) or (ServiceError, Ending.UNKNOWN)
         return cls(code, message, ending=ending)
     if status == TOO_MANY_REQUESTS and (not is_about_payment(code) or concurrency.SIGNS.search(code)):
@@ -211,10 +214,10 @@ def _own_error(answer: HttpAnswer, code: str, message: str, action: str) -> Serv
 
 
 def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:
-    """Either envelope of the query: VOD's own answer, or that one wrapped once more.
+    """The status in either envelope of the query: VOD's own answer, or VOD's answer in a wrapping.
 
-    Its keys may be in snake_case, as those of the creates are. VOD's answer may show that nothing was made; that the
-    relay bills nothing then is in no document.
+    The keys may be in snake_case, like those of the creates. `made_nothing` is always False: no document says that the
+    relay bills nothing for a task without results.
     """
     body = vod_tasks.in_vods_keys(unwrap(answer, vod_tasks.DESCRIBE))
     assert isinstance(body, dict)  # noqa: S101 — an object stays one
@@ -222,40 +225,40 @@ def status_of(answer: HttpAnswer, kind: Kind) -> TaskStatus:
 
 
 def _status(body: Mapping[str, object], kind: Kind) -> TaskStatus:
-    """Of a body in VOD's keys, the wrapping's among them."""
+    """The status in a body whose keys, those of the wrapping included, are in VOD's spelling."""
     response = inside(body)
     if response is not None:
         return vod_tasks.detail(response, kind)
-    found = body.get("data")
-    wrapped = found if isinstance(found, dict) else {}
-    word = text(wrapped.get("Status"))
-    state, known = answers.state_of(STATES, word)
-    inner = wrapped.get("data")
+    data = body.get("data")
+    wrapping = data if isinstance(data, dict) else {}
+    word = text(wrapping.get("Status"))
+    state, is_documented = answers.state_of(STATES, word)
+    inner = wrapping.get("data")
     inner = (inside(inner) or inner) if isinstance(inner, dict) else {}
     # Raises for a task of another kind.
-    told = _progress_told(vod_tasks.detail(inner, kind) if inner else None, wrapped)
+    status = _with_progress(vod_tasks.detail(inner, kind) if inner else None, wrapping)
     if state is TaskState.DONE and inner:
-        # Where VOD's word is missing or new, the relay's own stands beside the files.
-        return told if told.known or not _has_made(told) else replace(told, state=state, word=word, known=True)
-    if state is TaskState.RUNNING and inner and told.state is TaskState.WAITING:
-        state = told.state  # the relay has handed it on, and it has not begun
-    reason = as_text(wrapped.get("fail_reason"))
-    if state is TaskState.FAILED and answers.is_no_reason(reason) and _has_made(told):
-        return replace(told, state=TaskState.DONE)
+        # If VOD's word is missing or new, the relay's word counts beside the files.
+        return status if status.known or not _has_files(status) else replace(status, state=state, word=word, known=True)
+    if state is TaskState.RUNNING and inner and status.state is TaskState.WAITING:
+        state = status.state  # the relay has handed the task on, and VOD has not begun it
+    reason = as_text(wrapping.get("fail_reason"))
+    if state is TaskState.FAILED and answers.is_no_reason(reason) and _has_files(status):
+        return replace(status, state=TaskState.DONE)
     if state is TaskState.FAILED and not reason:
-        reason = told.message or answers.reason(wrapped) or answers.reason(body)
-    return replace(told, state=state, word=word, request_id="", message=reason, known=known)
+        reason = status.message or answers.reason(wrapping) or answers.reason(body)
+    return replace(status, state=state, word=word, request_id="", message=reason, known=is_documented)
 
 
-def _progress_told(inner: TaskStatus | None, wrapped: Mapping[str, object]) -> TaskStatus:
-    """The wrapped answer's status, with the progress that the wrapping tells (`37%`) where it tells none itself."""
+def _with_progress(inner: TaskStatus | None, wrapping: Mapping[str, object]) -> TaskStatus:
+    """The inner answer's status, with the progress in the wrapping (`37%`) if the inner answer has none."""
     status = inner or TaskStatus(state=TaskState.RUNNING, word="", request_id="")
-    return status if status.progress is not None else replace(status, progress=percent(wrapped.get("Progress")))
+    return status if status.progress is not None else replace(status, progress=percent(wrapping.get("Progress")))
 
 
-def _has_made(status: TaskStatus) -> bool:
-    """Whether a task has made files at VOD and tells no fault. The files are billed, also where the relay calls the
-    task failed without a reason."""
+def _has_files(status: TaskStatus) -> bool:
+    """Whether a task has results at VOD and no fault. VOD bills the files, even if the relay calls the task failed and
+    gives no reason."""
     return status.has_results and status.fault is None
 
 
@@ -263,7 +266,7 @@ def _has_made(status: TaskStatus) -> bool:
 
 
 class Relay:
-    """The relay's dialect. Its actions have VOD's names, by which limits and paces know them."""
+    """The relay's dialect. Its actions have VOD's names in limits and paces."""
 
     backend = "relay"
     limits = vod.LIMITS
@@ -293,7 +296,7 @@ class Relay:
         return Call(
             action,
             envelope.body({**encode(request), **session}),
-            partial(created, action=action),
+            partial(created_task, action=action),
             path=PATHS[kind],
         )
 
@@ -303,14 +306,14 @@ class Relay:
         return Call(vod_tasks.DESCRIBE, b"", lambda answer: status_of(answer, kind), path=path, method="GET")
 
     def keeps(self, request: Step, _store: CosStore | None, /) -> bool:
-        return vod.is_kept(request)
+        return vod.never_expires(request)
 
     def media_urls(self, _file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:
         return None
 
     def call(self, action: str, _params: Mapping[str, object], /) -> Call[dict[str, object]]:
         vod.require_other_than_mps(action, "the relay")
-        raise InvalidRequest(f"{action}: the relay has no other actions than creating and asking")
+        raise InvalidRequest(f"{action}: the relay supports creates and queries only")
 
     def tasks(self, _state: TaskState, _page: str, /) -> Call[TaskPage] | None:
         return None

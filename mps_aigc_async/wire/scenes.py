@@ -1,7 +1,7 @@
-"""The tasks of the other AIGC scenes (redraw, drama, documents to videos), as values: only asked about, never created.
+"""The tasks of the other AIGC scenes (redraw, drama, documents to videos), as values: queried, never created.
 
 Source: DescribeAigcTaskList and DescribeAigcTaskStatus of the MPS API, version 2019-06-12, as of the official SDK
-3.1.194 (2026-10). They do not list what CreateAigc{Image,Video,Audio}Task made.
+3.1.194 (2026-10). Neither action lists the tasks of CreateAigc{Image,Video,Audio}Task.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from .answers import task_id
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """Which tasks to list; what is None does not matter."""
+    """The tasks to list. A field that is None does not restrict the list."""
 
     task_id: str | None = None
     task_type: str | None = None
@@ -22,21 +22,21 @@ class TaskFilter:
     resolution: str | None = None
     ratio: str | None = None
     execute_mode: str | None = None
-    """`auto`, or `phased`: confirmed before it is generated."""
+    """`auto`, or `phased`: the user confirms before generation."""
     video_type: str | None = None
-    """Of FissionVideo: ugc, talk, display, unboxing, reaction."""
+    """For FissionVideo: ugc, talk, display, unboxing, reaction."""
     model_tier: str | None = None
     """`standard` or `flagship`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneTask:
-    """What both actions tell of a task. A text that the service leaves out is empty; times are as it writes them."""
+    """The fields of a task that both actions return. A missing text is empty; times are in the service's form."""
 
     task_id: str
     task_type: str
     status: str
-    """PENDING, RUNNING, FINISHED, STOP (it was stopped), FAILED or TIMEOUT."""
+    """PENDING, RUNNING, FINISHED, STOP (stopped), FAILED or TIMEOUT."""
     stage: str
     create_time: str
     scheduled_time: str
@@ -49,7 +49,7 @@ class SceneTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedTask(SceneTask):
-    """One of a `TaskList`."""
+    """A task in a `TaskList`."""
 
     urls: tuple[str, ...]
     resolution: str
@@ -58,7 +58,7 @@ class ListedTask(SceneTask):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskList:
-    """One page of tasks."""
+    """A page of tasks."""
 
     total: int
     page: int
@@ -70,7 +70,7 @@ class TaskList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskDetails(SceneTask):
-    """One task by its TaskId."""
+    """The details of a task, by its TaskId."""
 
     output_url: str
     request_id: str
@@ -102,7 +102,7 @@ def _listed(value: object) -> tuple[ListedTask, ...]:
 
 
 Row = tuple[str, str, Callable[[object], object]]
-# attribute, field on the wire, and how it is read
+# attribute, field on the wire, and the function that reads the value
 FILTER: Final[Mapping[str, str]] = {
     "task_id": "TaskId",
     "task_type": "TaskType",
@@ -148,8 +148,10 @@ def _read(rows: tuple[Row, ...], fields: Mapping[str, object]) -> dict[str, Any]
 
 def list_params(page: int, page_size: int, only: TaskFilter | None) -> dict[str, object]:
     """DescribeAigcTaskList's parameters."""
-    asked = {name: value for attribute, name in FILTER.items() if (value := getattr(only, attribute, None)) is not None}
-    return {"PageNum": page, "PageSize": page_size, **({"QueryTaskFilter": asked} if asked else {})}
+    values = {
+        name: value for attribute, name in FILTER.items() if (value := getattr(only, attribute, None)) is not None
+    }
+    return {"PageNum": page, "PageSize": page_size, **({"QueryTaskFilter": values} if values else {})}
 
 
 def task_list(response: Mapping[str, object]) -> TaskList:

@@ -1,4 +1,4 @@
-"""Judge a request by its answer's HTTP status, before the body is read."""
+"""Judge a request by the HTTP status of its answer, before the body is read."""
 
 import re
 from enum import Enum
@@ -7,30 +7,30 @@ from urllib.parse import urlsplit
 
 from ..model.errors import NoTaskId, Redirected, TransportError
 from ..model.states import Ending
-from .answers import quoted
+from .answers import quotation
 from .dialect import HttpAnswer, is_read
 
 UNCERTAIN_4XX: Final = frozenset({408, 409, 425, 460, 499})
-"""4xx statuses after which the request may have been processed all the same: the server or a gateway stopped waiting
-(408, 499 of nginx, 460 of AWS's load balancer), would not take the risk of a replay (425), or found a conflict with a
-request that may be our own (409). RFC 9110, RFC 8470 and the two products' documents, 2026-11."""
+"""4xx statuses after which the request may still have been processed. The server or a gateway stopped waiting (408, 499
+of nginx, 460 of AWS's load balancer), avoided the risk of a replay (425), or found a conflict with a request that may
+be our own (409). RFC 9110, RFC 8470 and the two products' documents, 2026-11."""
 
 SEE_OTHER: Final = 303
-"""The one redirect that answers a request which was processed (RFC 9110, 15.4.4)."""
+"""The one redirect that follows a processed request (RFC 9110, 15.4.4)."""
 
 UNREADABLE: Final = "an address that cannot be read"
-"""The name of a redirect's target whose host may hold anything."""
+"""The description of a redirect's target whose host is not safe to show."""
 _AUTHORITY: Final = re.compile(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]")
-"""A host that may be shown: no user info, no blanks, no control characters."""
+"""A host that is safe to show: no user info, no blanks, no control characters."""
 
 
 class Verdict(Enum):
-    """The judgement by a status alone."""
+    """The judgement by the status alone."""
 
     GOOD = "the request was processed: the body says how it ended"
     REDIRECTED = "the request was sent to a wrong address"
     REFUSED = "the request was refused: the body may say why"
-    UNCERTAIN = "nothing tells whether the request was processed, whatever the body says"
+    UNCERTAIN = "the request may or may not have been processed, and the body does not decide"
 
 
 def verdict_of(status: int) -> Verdict:
@@ -47,10 +47,10 @@ def verdict_of(status: int) -> Verdict:
     return Verdict.UNCERTAIN
 
 
-def uncertain(answer: HttpAnswer, action: str, said: str = "") -> TransportError:
-    """The error of an answer that does not tell whether its request was processed. It is no ServiceError: a code beside
-    such a status must not be taken for the service's word."""
-    beside = f" ({quoted(said)})" if said else ""
+def uncertain(answer: HttpAnswer, action: str, message: str = "") -> TransportError:
+    """The error of an answer whose request may or may not have been processed. A ServiceError would be wrong: a code
+    beside such a status is not the service's word."""
+    beside = f" ({quotation(message)})" if message else ""
     return TransportError(
         f"HTTP {answer.status} does not tell whether the request was processed{beside}",
         ending=Ending.UNKNOWN,
@@ -58,17 +58,17 @@ def uncertain(answer: HttpAnswer, action: str, said: str = "") -> TransportError
     )
 
 
-def unreadable(what: str, answer: HttpAnswer, action: str) -> TransportError:
-    """The error of an answer that has nothing to read. Behind 2xx a create was processed."""
-    processed = action.startswith("Create") and verdict_of(answer.status) is Verdict.GOOD
-    return (NoTaskId if processed else TransportError)(what, ending=Ending.UNKNOWN, action=action)
+def unreadable(message: str, answer: HttpAnswer, action: str) -> TransportError:
+    """The error of an answer without a readable body. After a 2xx, a create was processed."""
+    is_created = action.startswith("Create") and verdict_of(answer.status) is Verdict.GOOD
+    return (NoTaskId if is_created else TransportError)(message, ending=Ending.UNKNOWN, action=action)
 
 
-def redirected(answer: HttpAnswer, action: str, config_key: str) -> Redirected:
-    """The error of a redirect, which names the address it leads to and the config's key for the right one.
+def redirect(answer: HttpAnswer, action: str, config_key: str) -> Redirected:
+    """The error of a redirect. Its message has the target and the config's key for the right address.
 
-    No redirect is followed: it would take the keys and the prompt to another host. A read may be sent again, since a
-    gateway can redirect for a while. A create was not processed, except before "303 See Other": then nothing tells.
+    No redirect is followed: the keys and the prompt would go to another host. A read may be sent again, since a gateway
+    can redirect for a while. A create was not processed, except before "303 See Other": then its outcome is unknown.
     """
     unknown = is_read(action) or answer.status == SEE_OTHER
     return Redirected(
@@ -88,8 +88,8 @@ def _target(location: str) -> str:
         return UNREADABLE
     if not host:
         return "another path of its own" if parts.path else "no address"
-    shown = f"[{host}]" if ":" in host else host
-    if not _AUTHORITY.fullmatch(shown):
+    authority = f"[{host}]" if ":" in host else host
+    if not _AUTHORITY.fullmatch(authority):
         return UNREADABLE
     scheme = f"{parts.scheme}://" if parts.scheme in ("http", "https") else ""
-    return f"{scheme}{shown}{f':{port}' if port else ''}"
+    return f"{scheme}{authority}{f':{port}' if port else ''}"

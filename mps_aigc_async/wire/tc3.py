@@ -1,7 +1,7 @@
 """TC3-HMAC-SHA256, Tencent Cloud API 3.0's request signature, as pure functions.
 
 Source: "Signature v3" of the Tencent Cloud API documentation and the AIGC guide of 2026-05-29, whose examples also
-sign `x-tc-action`. The time is an argument: a signature is a value, and whoever sends it owns the clock.
+sign `x-tc-action`. The time is an argument: a signature is a value, and the sender owns the clock.
 
 Traps, each pinned by a published vector in the tests:
 - the body hashed must be the very bytes sent: serialise once, sign those bytes;
@@ -21,8 +21,8 @@ MAX_SKEW_S = 300
 """Seconds that a timestamp may be off the service's clock before AuthFailure.SignatureExpire."""
 
 _LOWERED = frozenset({"x-tc-action"})
-"""Headers whose VALUE is lower-cased in the canonical form. The documented rule lower-cases the names only; for this
-one the published example signs `describeinstances`."""
+"""Headers whose VALUE is lower-cased in the canonical form. The documented rule lower-cases the names only, but the
+published example signs `describeinstances` for this header."""
 
 
 def canonical_request(headers: Mapping[str, str], signed_headers: Sequence[str], body: bytes) -> str:
@@ -54,7 +54,7 @@ def string_to_sign(timestamp: int, scope: str, canonical: str) -> str:
 
 
 def key_ladder(secret_key: str, date: str, service: str) -> tuple[bytes, bytes, bytes]:
-    """The three derived keys (date, service, signing). Only the last one signs."""
+    """The three derived keys (date, service, signing). Only the last key signs."""
     date_key = _hmac(f"TC3{secret_key}".encode(), date)
     service_key = _hmac(date_key, service)
     return date_key, service_key, _hmac(service_key, TERMINATOR)
@@ -69,10 +69,10 @@ def _hmac(key: bytes, text: str) -> bytes:
 
 
 class Signer:
-    """Signs for one service, keeping the derived key of the day.
+    """A signer for one service, which keeps the derived key of the day.
 
     The key changes with the UTC date and the secret, so one entry is enough: a batch signs thousands of times a day
-    with the same one, and a refreshed credential simply replaces it.
+    with the same key, and a refreshed credential replaces it.
     """
 
     __slots__ = ("_derived_for", "_service", "_signing_key")
@@ -88,7 +88,7 @@ class Signer:
     def authorization(
         self, secret_id: str, secret_key: str, timestamp: int, headers: Mapping[str, str], body: bytes
     ) -> str:
-        """The Authorization header's value. Every header given is signed; names are lower case."""
+        """The Authorization header's value. All of `headers` are signed; their names are lower case."""
         date = utc_date(timestamp)
         if self._derived_for != (secret_key, date):
             self._signing_key = key_ladder(secret_key, date, self._service)[2]

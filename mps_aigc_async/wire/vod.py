@@ -1,4 +1,4 @@
-"""Tencent VOD's dialect: its fields, its poll's envelope in which a failure can hide, its session ids.
+"""Tencent VOD's dialect: its fields, its session ids, and its polls, whose envelope can hide a failure.
 
 Sources: CreateAigcImageTask, CreateAigcVideoTask, DescribeTaskDetail and DescribeTasks of the VOD API (2018-07-17), as
 of the official SDK 3.1.194 (2026-10).
@@ -10,26 +10,27 @@ from typing import Final
 
 from ..credentials.credentials import Credentials
 from ..model.errors import InvalidRequest
-from ..model.inputs import ImageSource, ReferenceImage, ReferenceVideo, Subject
+from ..model.inputs import ImageSource, ReferenceImage, ReferenceVideo
 from ..model.requests import AudioRequest, CosStore, ImageRequest, Step
 from ..model.results import ImageResult
 from ..model.states import Kind, TaskState
 from ..model.vod_options import VodFile
 from . import answers, envelope, fields
 from .answers import text
+from .common_fields import MODEL_AND_PROMPT, SUBJECTS
 from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus
-from .envelope import Tc3
 from .fields import FieldRow, as_is, each, only_set, url_of
+from .tencent_api import TencentApi
 from .vod_errors import BY_CODE
 from .vod_tasks import CREATES, DESCRIBE, TASK_STATES, detail, of_images_or_videos
 
 HOST: Final = "vod.tencentcloudapi.com"
 VERSION: Final = "2018-07-17"
-SERVICE: Final = "vod"
+API: Final = TencentApi("vod", VERSION, BY_CODE)
 
 LIMITS: Final[Mapping[str, float]] = {
-    # Calls per second and account: each action's own page, 2026-10. Beside them one task at a time is PROCESSED by
-    # default; others wait in the service's queue, and are no refusals.
+    # Calls per second and account: each action's own page, 2026-10. By default VOD also PROCESSES one task at a time;
+    # the other tasks wait in its queue and are not refused.
     "CreateAigcImageTask": 20,
     "CreateAigcVideoTask": 20,
     "DescribeTaskDetail": 100,
@@ -37,24 +38,23 @@ LIMITS: Final[Mapping[str, float]] = {
 }
 DEFAULT_LIMIT: Final = 20.0
 DESCRIBE_MEDIA: Final = "DescribeMediaInfos"
-"""Tells the URL of a file that VOD keeps. The SDK's documents name no limit of its own, so that the default holds."""
+"""The action for the URL of a stored file. The SDK's documents name no limit for it, so the default applies."""
 
 URL_LIFE_S: Final = 7 * 24 * 3600.0
 """A temporary result's URL lives 7 days (OutputConfig.StorageMode)."""
 
 MAX_BASE64_BYTES: Final = 7 * 1024 * 1024
-"""Of all files together, before Base64: with more the request would pass the API's 10 MB."""
+"""Bytes of all files together, before Base64: a larger request would exceed the API's 10 MB."""
 
 SUB_APP_ID: Final = "subAppId"
 NO_SUB_APP: Final = "none"
-"""How a ledger names the application that its tasks and sessions are of: TaskIds and sessions of one are unknown in the
-others."""
+"""A ledger's names for VOD's application. TaskIds and sessions of one application are unknown in the others."""
 
 MPS_ONLY: Final = frozenset(
     {"DescribeAigcImageTask", "DescribeAigcVideoTask", "DescribeAigcAudioTask", "DescribeAigcTaskList",
      "DescribeAigcTaskStatus"}
 )  # fmt: skip
-"""AIGC actions of MPS that VOD has not (official SDK 3.1.194, 2026-10): it would answer that they do not exist."""
+"""AIGC actions of MPS that do not exist at VOD (official SDK 3.1.194, 2026-10)."""
 
 
 def require_other_than_mps(action: str, service: str) -> None:
@@ -70,12 +70,16 @@ def _switch(on: object) -> str:
     return "Enabled" if on else "Disabled"
 
 
-def _file(**given: object) -> dict[str, object]:
-    return only_set(Type="Url", **given)
+def _switch_if_set(on: bool | None) -> str | None:
+    return None if on is None else _switch(on)
+
+
+def _file(**members: object) -> dict[str, object]:
+    return only_set(Type="Url", **members)
 
 
 def _image(image: ImageSource, **more: object) -> dict[str, object]:
-    """An image by its URL; the result of an image request without a URL by its id at VOD."""
+    """An image by its URL. An image result without a URL goes by its file id at VOD."""
     if isinstance(image, ImageResult) and not image.urls and image.file_ids:
         return only_set(Type="File", FileId=image.file_ids[0], **more)
     return _file(Url=url_of(image), **more)
@@ -88,15 +92,14 @@ def _reference(image: ImageSource | ReferenceImage, **more: object) -> dict[str,
 
 
 def _reference_video(video: str | ReferenceVideo) -> dict[str, object]:
-    known = {"Category": "Video", "Usage": "Reference"}
+    role = {"Category": "Video", "Usage": "Reference"}
     if isinstance(video, str):
-        return _file(Url=url_of(video), **known)
-    keep = None if video.keep_original_sound is None else _switch(video.keep_original_sound)
-    return _file(Url=url_of(video.url), ReferenceType=video.refer_type, KeepOriginalSound=keep, **known)
+        return _file(Url=url_of(video), **role)
+    keep = _switch_if_set(video.keep_original_sound)
+    return _file(Url=url_of(video.url), ReferenceType=video.refer_type, KeepOriginalSound=keep, **role)
 
 
 def _vod_file(file: VodFile) -> dict[str, object]:
-    kept = None if file.keep_original_sound is None else _switch(file.keep_original_sound)
     return only_set(
         Type="File" if file.file_id else "Url" if file.url else "Base64",
         FileId=file.file_id,
@@ -108,12 +111,12 @@ def _vod_file(file: VodFile) -> dict[str, object]:
         ReferenceType=file.reference_type,
         ObjectId=file.object_id,
         VoiceId=file.voice_id,
-        KeepOriginalSound=kept,
+        KeepOriginalSound=_switch_if_set(file.keep_original_sound),
     )
 
 
 def _size(base64: str) -> int:
-    """Bytes that a padded Base64 text stands for."""
+    """Bytes in a padded Base64 text."""
     return len(base64) // 4 * 3 - base64[-2:].count("=")
 
 
@@ -123,25 +126,12 @@ def _files(files: tuple[VodFile, ...]) -> list[object]:
     return [_vod_file(file) for file in files]
 
 
-def _subject(subject: Subject) -> dict[str, object]:
-    return only_set(
-        Id=subject.id,
-        Name=subject.name,
-        VoiceId=subject.voice_id,
-        ImageUrls=[url_of(image) for image in subject.images],
-        VideoUrls=[url_of(video) for video in subject.videos],
-    )
-
-
 def _additional(parameters: object) -> dict[str, object]:
     return {"AdditionalParameters": fields.as_json(parameters)}
 
 
 _COMMON: Final[tuple[FieldRow, ...]] = (
-    ("model_name", "ModelName", as_is),
-    ("model_version", "ModelVersion", as_is),
-    ("scene_type", "SceneType", as_is),
-    ("prompt", "Prompt", as_is),
+    *MODEL_AND_PROMPT,
     ("negative_prompt", "NegativePrompt", as_is),
     ("enhance_prompt", "EnhancePrompt", _switch),
     ("aspect_ratio", "OutputConfig.AspectRatio", as_is),
@@ -158,7 +148,7 @@ _COMMON: Final[tuple[FieldRow, ...]] = (
     ("vod.seed", "Seed", as_is),
     ("vod.session_context", "SessionContext", as_is),
     ("vod.tasks_priority", "TasksPriority", as_is),
-    # Put together, and written as JSON at the end.
+    # Both are merged, and written as JSON at the end.
     ("additional_parameters", "ExtInfo", _additional),
     ("vod.ext_info", "ExtInfo", dict),
 )
@@ -178,7 +168,7 @@ VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = (
     ("audios", "FileInfos", each(lambda url: _file(Url=url_of(url), Category="Audio", Usage="Reference"))),
     ("vod.files", "FileInfos", _files),
     ("vod.last_frame_file_id", "LastFrameFileId", as_is),
-    ("subjects", "SubjectInfos", each(_subject)),
+    SUBJECTS,
     ("duration", "OutputConfig.Duration", as_is),
     ("enable_audio", "OutputConfig.AudioGeneration", _switch),
     ("enable_bgm", "OutputConfig.EnableBGM", _switch),
@@ -188,7 +178,7 @@ VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = (
     ("vod.procedure", "Procedure", as_is),
 )
 _ONLY_OF_VIDEOS: Final = ("category", "usage", "object_id", "voice_id", "keep_original_sound")
-"""Of a file: the image action refuses them."""
+"""Attributes of a file that the image action refuses."""
 
 
 def encode(request: Step) -> dict[str, object]:
@@ -197,40 +187,31 @@ def encode(request: Step) -> dict[str, object]:
         rows = IMAGE_FIELDS
         for file in request.vod.files if request.vod else ():
             if odd := [name for name in _ONLY_OF_VIDEOS if getattr(file, name) is not None]:
-                raise InvalidRequest(f"vod.files: {odd[0]} is of a video's inputs")
+                raise InvalidRequest(f"vod.files: {odd[0]} is for a video's inputs only")
     else:
         rows = VIDEO_FIELDS
-    return written(fields.encode(rows, request, "VOD"))
+    return with_ext_info_as_json(fields.encode(rows, request, "VOD"))
 
 
-def is_kept(request: Step) -> bool:
-    """Whether a request's results are stored without an end: StorageMode Permanent, and no ExpireTime."""
+def never_expires(request: Step) -> bool:
+    """Whether a request's results never expire: StorageMode Permanent, and no ExpireTime."""
     options = None if isinstance(request, AudioRequest) else request.vod
     return options is not None and options.storage_mode == "Permanent" and not options.expire_time
 
 
-def written(params: dict[str, object]) -> dict[str, object]:
-    """With ExtInfo, which is a JSON document in a string, as that."""
+def with_ext_info_as_json(params: dict[str, object]) -> dict[str, object]:
+    """The parameters with ExtInfo as a string, which holds a JSON document."""
     return params | {"ExtInfo": fields.as_json(params["ExtInfo"])} if "ExtInfo" in params else params
 
 
 # --- answers → values -------------------------------------------------------------------------------------------------
 
 
-def unwrap(answer: HttpAnswer, action: str) -> dict[str, object]:
-    """The inside of the `Response` envelope. Raises ServiceError, or TransportError for anything else."""
-    return envelope.unwrap(answer, action, BY_CODE)
-
-
-def created(response: Mapping[str, object], action: str) -> Created:
-    return Created(answers.new_task_id(response, action), text(response.get("RequestId")))
-
-
 def _media_urls(answer: HttpAnswer) -> dict[str, str]:
-    """The URLs of DescribeMediaInfos, by file id; a file that does not exist, or has none, is left out."""
-    found = unwrap(answer, DESCRIBE_MEDIA).get("MediaInfoSet")
+    """The URLs of DescribeMediaInfos, by file id. Files that do not exist or have no URL are left out."""
+    infos = API.unwrap(answer, DESCRIBE_MEDIA).get("MediaInfoSet")
     urls: dict[str, str] = {}
-    for media in found if isinstance(found, list) else []:
+    for media in infos if isinstance(infos, list) else []:
         basic = media.get("BasicInfo") if isinstance(media, dict) else None
         url = text(basic.get("MediaUrl")).strip() if isinstance(basic, dict) else ""
         if url and (file_id := answers.as_text(media.get("FileId"))):
@@ -239,9 +220,9 @@ def _media_urls(answer: HttpAnswer) -> dict[str, str]:
 
 
 def _page(answer: HttpAnswer) -> TaskPage:
-    response = unwrap(answer, "DescribeTasks")
-    found = response.get("TaskSet")
-    tasks = [task for task in found if isinstance(task, dict)] if isinstance(found, list) else []
+    response = API.unwrap(answer, "DescribeTasks")
+    entries = response.get("TaskSet")
+    tasks = [task for task in entries if isinstance(task, dict)] if isinstance(entries, list) else []
     by_session: dict[str, tuple[str, ...]] = {}
     for task in tasks:
         session_id, task_id = text(task.get("SessionId")), answers.task_id(task.get("TaskId"))
@@ -258,11 +239,11 @@ def _page(answer: HttpAnswer) -> TaskPage:
 
 
 class Vod:
-    """The VOD dialect. One per client."""
+    """The VOD dialect, one per client."""
 
     backend = "vod"
     limits = LIMITS
-    limits_region = ""  # its pages count by account and action, and name no region (2026-10)
+    limits_region = ""  # the actions' pages count by account and action, and name no region (2026-10)
     default_limit = DEFAULT_LIMIT
     url_life_s = URL_LIFE_S
     sessions = SessionRule.DOCUMENTED
@@ -271,7 +252,7 @@ class Vod:
     def __init__(
         self, *, host: str = HOST, region: str | None = None, sub_app_id: int | None = None, language: str = "en-US"
     ) -> None:
-        self._tc3 = Tc3(SERVICE, VERSION, host=host, region=region, language=language)
+        self._tc3 = API.signer(host=host, region=region, language=language)
         self._sub_app = {} if sub_app_id is None else {"SubAppId": sub_app_id}
         self.scope: Final = {SUB_APP_ID: NO_SUB_APP if sub_app_id is None else str(sub_app_id)}
 
@@ -282,35 +263,30 @@ class Vod:
         return DESCRIBE
 
     def create(self, request: Step, _store: CosStore | None, session_id: str = "", /) -> Call[Created]:
-        action = self.create_action(request.kind)
         session = only_set(SessionId=session_id)
-        return Call(
-            action,
-            envelope.body({**self._sub_app, **encode(request), **session}),
-            lambda answer: created(unwrap(answer, action), action),
-        )
+        return API.create(self.create_action(request.kind), {**self._sub_app, **encode(request), **session})
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
         kind = of_images_or_videos(kind, "VOD")
         return Call(
             DESCRIBE,
             envelope.body({**self._sub_app, "TaskId": task_id}),
-            lambda answer: detail(unwrap(answer, DESCRIBE), kind, task_id),
+            lambda answer: detail(API.unwrap(answer, DESCRIBE), kind, task_id),
         )
 
     def keeps(self, request: Step, _store: CosStore | None, /) -> bool:
-        return is_kept(request)
+        return never_expires(request)
 
     def media_urls(self, file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:
-        asked = {"FileIds": list(file_ids), "Filters": ["basicInfo"]}
-        return Call(DESCRIBE_MEDIA, envelope.body({**self._sub_app, **asked}), _media_urls)
+        query = {"FileIds": list(file_ids), "Filters": ["basicInfo"]}
+        return Call(DESCRIBE_MEDIA, envelope.body({**self._sub_app, **query}), _media_urls)
 
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
         require_other_than_mps(action, "VOD")
-        return Call(action, envelope.body({**self._sub_app, **params}), partial(unwrap, action=action))
+        return API.call(action, {**self._sub_app, **params})
 
     def tasks(self, state: TaskState, page: str, /) -> Call[TaskPage] | None:
-        words = {known: word for word, known in TASK_STATES.items() if word != "ABORTED"}
+        words = {task_state: word for word, task_state in TASK_STATES.items() if word != "ABORTED"}
         newest = {"Status": words[state], "Limit": 100, "Sort": {"Field": "CreateTime", "Order": "Desc"}}
         return Call("DescribeTasks", envelope.body({**self._sub_app, **newest, **only_set(ScrollToken=page)}), _page)
 

@@ -1,7 +1,7 @@
-"""Why VOD fails a task that it has accepted: the codes inside a FINISH, and the evidence that nothing was made.
+"""The failures of tasks that VOD has accepted: the codes inside a FINISH, and the evidence that nothing was generated.
 
 Source: the 13 values of `ErrCodeExt` of AigcImageTask, AigcVideoTask and AigcAudioTask (official SDK 3.1.194, 2026-10),
-each with the meaning that is written there.
+each with its meaning in the SDK.
 """
 
 from collections.abc import Mapping
@@ -29,17 +29,17 @@ FAULTS: Final[Mapping[str, TaskFault]] = {
 OTHER_SPELLINGS: Final[Mapping[str, TaskFault]] = {
     "InvalidParameter.ViolationContent": TaskFault.REVIEW,
 }
-"""As the code is written elsewhere in the same SDK."""
+"""Spellings of the same codes elsewhere in the SDK."""
 
 PILED_UP: Final = ("堆积", "排队", "繁忙", "too many", "queue", "pile", "backlog", "busy", "waiting at the model")
-"""Words of a message that speaks of tasks which pile up at the model."""
+"""Words of a message about tasks that pile up at the model."""
 
 
 def fault_of(code: str, message: str) -> TaskFault:
-    """The reason why a task failed. A code that no document lists tells nothing: SERVICE.
+    """The reason why a task failed. A code that no document lists means SERVICE.
 
-    `FailedOperation` is documented for tasks that pile up at the model, but elsewhere in the API it says anything: it
-    means that here only beside a message that says so.
+    `FailedOperation` is documented for tasks that pile up at the model, but elsewhere in the API it is a general code.
+    So it means BUSY only beside a message about such a pile.
 
     >>> fault_of("FailedOperation", "Too many tasks waiting at the model"), fault_of("FailedOperation", "no such file")
     (<TaskFault.BUSY: 'busy'>, <TaskFault.SERVICE: 'service'>)
@@ -51,13 +51,16 @@ def fault_of(code: str, message: str) -> TaskFault:
 
 
 def made_nothing(task_id: str, word: str, task: Mapping[str, object]) -> bool:
-    """Whether a failed task's answer shows that nothing was made, and so nothing billed: VOD bills what is generated,
-    and reports it as files and as usage. Only then may its job be created again without the user's word.
+    """Whether a failed task's answer shows that nothing was generated and nothing is billed.
 
-    The evidence, all of it: the answer names the task that was asked about; the outer word is FINISH and the task's own
-    is too, so that nothing is under way; the output can be read (it is absent or an object); it lists no file, not even
-    one without a URL or an id; no usage other than zeros; and no procedure that went on from a result. `fault_of`
-    judges the fault itself, which must be a refusal by the model as well.
+    VOD bills the generated results, and reports them as files and as usage. Only with this evidence may the job be
+    created again without the user's word. All of these must hold:
+    - the answer names the queried task;
+    - the outer status and the task's own status are FINISH, so nothing is under way;
+    - the output is readable: absent or an object;
+    - no file is listed, not even a file without a URL or an id;
+    - all usage is zero, and no procedure went on from a result.
+    `fault_of` judges the fault itself, which must also be a refusal by the model.
     """
     output = task.get("Output")
     if not task_id or answers.task_id(task.get("TaskId")) != task_id:
@@ -73,7 +76,7 @@ def made_nothing(task_id: str, word: str, task: Mapping[str, object]) -> bool:
 
 
 def _is_something(value: object) -> bool:
-    """Whether a member tells of anything: empty lists, zeros and objects of only such do not.
+    """Whether a member has content. Empty lists, zeros, and objects with nothing else are no content.
 
     >>> _is_something({"Duration": 0, "Items": []}), _is_something([{}]), _is_something("5")
     (False, True, True)
@@ -84,18 +87,18 @@ def _is_something(value: object) -> bool:
 
 
 def code_of(task: Mapping[str, object]) -> str:
-    """The code of a task that failed: the extended one, else the number that it replaces."""
+    """The code of a failed task: ErrCodeExt, else the number in ErrCode."""
     codes = [value for value in (task.get("ErrCodeExt"), task.get("ErrCode")) if not says_success(value)]
-    return next((code for value in codes if (code := answers.as_text(value))), "") or answers.quoted(codes[0])
+    return next((code for value in codes if (code := answers.as_text(value))), "") or answers.quotation(codes[0])
 
 
 def says_success(code: object) -> bool:
-    """Whether an error code, absent or present, reports no fault.
+    """Whether an error code, which may be absent, reports no fault.
 
     >>> [says_success(code) for code in (None, 0, "0", "", "SUCCESS", "ok", False, 1, "InternalError", {})]
     [True, True, True, True, True, True, True, False, False, True]
     """
     if isinstance(code, str):
         return answers.is_no_reason(code)
-    said = answers.as_text(code)
-    return not code or (bool(said) and answers.is_no_reason(said))
+    number = answers.as_text(code)
+    return not code or (bool(number) and answers.is_no_reason(number))

@@ -1,4 +1,4 @@
-"""VOD's `Output`: the files that a task has made, how long they live, and what was used to make them.
+"""VOD's `Output`: the files of a task, their lifetime, and the usage that is billed.
 
 Sources: AigcImageTaskOutputFileInfo, AigcVideoTaskOutputFileInfo, AigcVideoTaskUsage, MediaBasicInfo of the VOD API
 (2018-07-17), as of the official SDK 3.1.194 (2026-10).
@@ -15,14 +15,14 @@ from . import answers
 from .answers import as_text
 
 PERMANENT: Final = "permanent"
-"""StorageMode of a file that is kept; `Temporary` is the documented default."""
+"""StorageMode of a file that VOD stores permanently; `Temporary` is the documented default."""
 
 CHINA: Final = timezone(timedelta(hours=8))
-"""The zone of a time that names none. The documents always name one (`Z`, `+08:00`). This is Tencent's own, and 8 hours
-before the same digits in UTC: an end that is read too early costs less than one that is read too late."""
+"""The zone of a time without a zone. The documents always name a zone (`Z`, `+08:00`). Tencent's own zone is 8 hours
+before the same digits in UTC: to read an expiry too early costs less than to read it too late."""
 
 FIRST_YEAR: Final = 2000
-"""VOD began in 2015. An earlier year (`0001-01-01T00:00:00Z`) is how a service writes an unset time."""
+"""Earliest year of a real time: VOD began in 2015, and services write an unset time as `0001-01-01T00:00:00Z`."""
 
 USAGE_KEYS: Final[Mapping[str, str]] = {
     "OutputSeconds": "output_seconds",
@@ -39,7 +39,7 @@ KEYS: Final = (
 """Keys of the output, as VOD writes them."""
 
 MOST_USED: Final = 10**15
-"""No task uses as much of anything: a greater number, or infinity, tells nothing."""
+"""Most of anything that a task can use: a greater number, and infinity, is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class Files:
 
     infos: tuple[dict[str, object], ...]
     made_after: float | None = None
-    """When the service had not made them yet, by its own word (Unix seconds)."""
+    """A time at which the files did not exist yet, by the service's word (Unix seconds)."""
 
     @classmethod
     def of(cls, task: Mapping[str, object], made_after: float | None = None) -> "Files":
-        """The files in a task's member, whatever else is there."""
+        """The files in a task's member."""
         output = task.get("Output")
-        found = output.get("FileInfos") if isinstance(output, dict) else None
-        infos = (_as_info(entry) for entry in answers.entries(found))
+        entries = output.get("FileInfos") if isinstance(output, dict) else None
+        infos = (_as_info(entry) for entry in answers.entries(entries))
         return cls(tuple(info for info in infos if info is not None), made_after)
 
     @property
@@ -73,9 +73,9 @@ class Files:
 
     @property
     def lifetime(self) -> Lifetime:
-        """How long they live, by what the service says of those that can be fetched."""
-        found = [info for info in self.infos if answers.urls([info]) or _file_id(info)]
-        return Lifetime.of_all([_lifetime(info, self.made_after) for info in found])
+        """The lifetime of the files that can be fetched, by the service's word."""
+        fetchable = [info for info in self.infos if answers.urls([info]) or _file_id(info)]
+        return Lifetime.of_all([_lifetime(info, self.made_after) for info in fetchable])
 
     @property
     def resolution(self) -> str | None:
@@ -88,26 +88,27 @@ class Files:
 
 
 def _as_info(entry: object) -> dict[str, object] | None:
-    """An entry of FileInfos. A URL alone is a file too."""
+    """An entry of FileInfos. A bare URL is a file too."""
     if isinstance(entry, dict):
         return entry
     return {"FileUrl": entry} if isinstance(entry, str) and "://" in entry else None
 
 
 def _file_id(info: Mapping[str, object]) -> str:
-    return answers.task_id(info.get("FileId"))  # an id of the same forms
+    return answers.task_id(info.get("FileId"))  # file ids come in the same forms
 
 
 def _lifetime(info: Mapping[str, object], made_after: float | None) -> Lifetime:
-    # Documented of FileId: valid where StorageMode is Permanent. So a file that is told by its id alone is kept.
+    # FileId's document: valid if StorageMode is Permanent. So a file with an id and no URL is stored permanently.
     mode = as_text(info.get("StorageMode")).casefold()
     permanent = mode == PERMANENT or (not mode and not answers.urls([info]))
-    told = as_text(info.get("ExpireTime"))
-    ends_at = moment(told)
+    expire_time = as_text(info.get("ExpireTime"))
+    ends_at = moment(expire_time)
     if ends_at is not None and made_after is not None and ends_at <= made_after:
-        ends_at = None  # no file ends before it is made: nothing would go on from it, though its URL can be fetched
-    # Documented of ExpireTime: kept for ever by default.
-    return Lifetime(permanent, endless=_is_never(told) or (permanent and not told), ends_at=ends_at)
+        # No file expires before it exists. With this end no chain would go on, though the URL can be fetched.
+        ends_at = None
+    # ExpireTime's document: stored for ever by default.
+    return Lifetime(permanent, endless=_is_never(expire_time) or (permanent and not expire_time), ends_at=ends_at)
 
 
 def moment(value: object) -> float | None:
@@ -118,24 +119,24 @@ def moment(value: object) -> float | None:
     >>> moment("9999-12-31T23:59:59Z"), moment("0000-00-00T00:00:00Z"), moment(""), moment("soon"), moment(5)
     (None, None, None, None, None)
     """
-    parsed = _parsed(as_text(value)) if isinstance(value, str) else None
-    if parsed is None or not FIRST_YEAR <= parsed.year < MAXYEAR:
+    date = _parse(as_text(value)) if isinstance(value, str) else None
+    if date is None or not FIRST_YEAR <= date.year < MAXYEAR:
         return None
-    return parsed.timestamp()
+    return date.timestamp()
 
 
-def _parsed(told: str) -> datetime | None:
+def _parse(time: str) -> datetime | None:
     try:
-        parsed = datetime.fromisoformat(told)
+        date = datetime.fromisoformat(time)
     except ValueError:
         return None
-    return parsed if parsed.utcoffset() is not None else parsed.replace(tzinfo=CHINA)
+    return date if date.utcoffset() is not None else date.replace(tzinfo=CHINA)
 
 
-def _is_never(told: str) -> bool:
+def _is_never(time: str) -> bool:
     """Whether a time is VOD's word for never: `9999-12-31T23:59:59Z` (MediaBasicInfo.ExpireTime)."""
-    parsed = _parsed(told)
-    return parsed is not None and parsed.year == MAXYEAR
+    date = _parse(time)
+    return date is not None and date.year == MAXYEAR
 
 
 def percent(value: object) -> int | None:
@@ -145,20 +146,20 @@ def percent(value: object) -> int | None:
     (37, 37, 99, None, None, None)
     """
     try:
-        told = float(as_text(value).removesuffix("%"))
+        progress = float(as_text(value).removesuffix("%"))
     except ValueError:
         return None
-    return int(told) if 0 <= told <= 100 else None
+    return int(progress) if 0 <= progress <= 100 else None
 
 
 def usage(task: Mapping[str, object]) -> Usage | None:
-    """The task's use and output, as they are billed; None if the answer does not tell."""
+    """The task's use and output, as billed; None if the answer does not say."""
     output = task.get("Output")
-    found = output.get("Usage") if isinstance(output, dict) else None
-    if not isinstance(found, dict):
+    counts = output.get("Usage") if isinstance(output, dict) else None
+    if not isinstance(counts, dict):
         return None
-    told = {name: number for key, name in USAGE_KEYS.items() if (number := _number(found.get(key))) is not None}
-    return Usage(**told) if told else None
+    numbers = {name: number for key, name in USAGE_KEYS.items() if (number := _number(counts.get(key))) is not None}
+    return Usage(**numbers) if numbers else None
 
 
 def _number(value: object) -> float | None:
@@ -168,5 +169,5 @@ def _number(value: object) -> float | None:
 
 
 def _pixels(value: object) -> int:
-    """0 for what is no size."""
+    """The number of pixels; 0 for any other value."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

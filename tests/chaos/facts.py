@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mps_aigc_async import JobRecord, JobState, Kind
-from mps_aigc_async.emulator.tasks.tasks import Task
+from mps_aigc_async.emulator.tasks.tasks import ServiceTask
 
 from .batch import Listed, Stopped, Told, chains
 from .deck import Ending
@@ -21,7 +21,7 @@ def picture(prompt: str, content_type: str) -> bytes:
     return _MAGIC[content_type] + (f"|{prompt}|".encode() * (PICTURE_BYTES // (len(prompt) + 2) + 1))[:PICTURE_BYTES]
 
 
-def job_of(task: Task) -> str:
+def job_of(task: ServiceTask) -> str:
     return task.order.prompt.split(" ")[0]
 
 
@@ -112,7 +112,7 @@ class Facts:
 
     batches: Sequence[Batch]
     happened: Happened
-    tasks: Mapping[str, Task]
+    tasks: Mapping[str, ServiceTask]
     """The service's, by TaskId: the truth that no client may see."""
     arrivals: Sequence[Arrival]
     rates: Mapping[str, int]

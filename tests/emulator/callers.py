@@ -85,8 +85,8 @@ class AtTheRelay:
 def response_of(reply: Reply) -> dict[str, Json]:
     assert reply.status == 200
     assert reply.headers["Content-Type"] == "application/json"
-    decoded: dict[str, dict[str, Json]] = json.loads(reply.body)
-    return decoded["Response"]
+    envelope: dict[str, dict[str, Json]] = json.loads(reply.body)
+    return envelope["Response"]
 
 
 def code_of(response: Mapping[str, Json]) -> str | None:
@@ -102,8 +102,8 @@ async def call(
     body = json.dumps(fields).encode()
     headers = signed(action, body, time.time(), host=url.removeprefix("http://"), service=api)
     async with session.post(f"{url}/", data=body, headers=headers) as reply:
-        decoded: dict[str, dict[str, Json]] = await reply.json()
-        return decoded["Response"]
+        envelope: dict[str, dict[str, Json]] = await reply.json()
+        return envelope["Response"]
 
 
 async def finished(session: aiohttp.ClientSession, url: str, kind: str, task_id: str) -> dict[str, Json]:

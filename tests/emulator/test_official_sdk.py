@@ -1,5 +1,5 @@
-"""The official SDKs, sync and async, against the emulator: what Tencent's own client says must be understood, and what
-the emulator answers must be understood by Tencent's own client."""
+"""The official SDKs, sync and async, against the emulator: it must understand the requests of Tencent's own client, and
+that client must understand the emulator's answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -74,13 +74,13 @@ def sync_chain(emulator: Emulator) -> tuple[list[str], list[str]]:
     try:
         image = models.DescribeAigcImageTaskRequest()
         image.TaskId = client.CreateAigcImageTask(image_request("月光下的湖面")).TaskId
-        while (described := client.DescribeAigcImageTask(image)).Status != "DONE":
+        while (status := client.DescribeAigcImageTask(image)).Status != "DONE":
             pass
         video = models.DescribeAigcVideoTaskRequest()
-        video.TaskId = client.CreateAigcVideoTask(video_request(described.ImageUrls[0])).TaskId
-        while (filmed := client.DescribeAigcVideoTask(video)).Status != "DONE":
+        video.TaskId = client.CreateAigcVideoTask(video_request(status.ImageUrls[0])).TaskId
+        while (film := client.DescribeAigcVideoTask(video)).Status != "DONE":
             pass
-        return list(described.ImageUrls), list(filmed.VideoUrls)
+        return list(status.ImageUrls), list(film.VideoUrls)
     finally:
         client.request.conn._session.close()
 
@@ -93,14 +93,14 @@ async def test_the_async_client_makes_an_image_and_a_video(emulator: Emulator) -
     async with AsyncMpsClient(Credential(*KEYS), "ap-guangzhou", profile_for(emulator)) as client:
         image = models.DescribeAigcImageTaskRequest()
         image.TaskId = (await client.CreateAigcImageTask(image_request("a lake by moonlight"))).TaskId
-        while (described := await client.DescribeAigcImageTask(image)).Status != "DONE":
+        while (status := await client.DescribeAigcImageTask(image)).Status != "DONE":
             pass
         video = models.DescribeAigcVideoTaskRequest()
-        video.TaskId = (await client.CreateAigcVideoTask(video_request(described.ImageUrls[0]))).TaskId
-        while (filmed := await client.DescribeAigcVideoTask(video)).Status != "DONE":
+        video.TaskId = (await client.CreateAigcVideoTask(video_request(status.ImageUrls[0]))).TaskId
+        while (film := await client.DescribeAigcVideoTask(video)).Status != "DONE":
             pass
-    assert filmed.Resolution == "320x180"
-    await check_results(list(described.ImageUrls), list(filmed.VideoUrls))
+    assert film.Resolution == "320x180"
+    await check_results(list(status.ImageUrls), list(film.VideoUrls))
 
 
 @pytest.mark.parametrize(
@@ -112,10 +112,10 @@ async def test_the_async_client_makes_an_image_and_a_video(emulator: Emulator) -
 )
 async def test_the_clients_recognise_a_refusal(emulator: Emulator, keys: tuple[str, str], code: str) -> None:
     async with AsyncMpsClient(Credential(*keys), "", profile_for(emulator)) as client:
-        with pytest.raises(TencentCloudSDKException) as refused:
+        with pytest.raises(TencentCloudSDKException) as refusal:
             await client.CreateAigcImageTask(image_request("x"))
-    assert refused.value.get_code() == code
-    assert refused.value.get_request_id()
+    assert refusal.value.get_code() == code
+    assert refusal.value.get_request_id()
 
 
 async def test_the_async_client_makes_an_audio_and_a_sound_for_a_video(emulator: Emulator) -> None:
@@ -129,11 +129,11 @@ async def test_the_async_client_makes_an_audio_and_a_sound_for_a_video(emulator:
     async with AsyncMpsClient(Credential(*KEYS), "ap-guangzhou", profile_for(emulator)) as client:
         audio = models.DescribeAigcAudioTaskRequest()
         audio.TaskId = (await client.CreateAigcAudioTask(request)).TaskId
-        while (described := await client.DescribeAigcAudioTask(audio)).Status != "DONE":
+        while (status := await client.DescribeAigcAudioTask(audio)).Status != "DONE":
             pass
-        listed = await client.DescribeAigcTaskList(models.DescribeAigcTaskListRequest())
-    assert (listed.Total, listed.Tasks) == (0, [])
-    (sound,), (film,) = described.AudioInfos, described.VideoInfos
+        task_list = await client.DescribeAigcTaskList(models.DescribeAigcTaskListRequest())
+    assert (task_list.Total, task_list.Tasks) == (0, [])
+    (sound,), (film,) = status.AudioInfos, status.VideoInfos
     for piece, codecs in (sound, ["mp3float"]), (film, ["h264", "aac"]):
         with av.open(await download(piece.Url), "r") as container:
             assert [stream.codec_context.name for stream in container.streams] == codecs
@@ -171,9 +171,9 @@ def sync_vod_chain(emulator: Emulator) -> tuple[list[str], list[str]]:
     client = VodClient(Credential(*KEYS), "ap-guangzhou", profile_for(emulator))
 
     def finished(task_id: str) -> vod_models.DescribeTaskDetailResponse:
-        while (described := client.DescribeTaskDetail(detail_request(task_id))).Status != "FINISH":
+        while (status := client.DescribeTaskDetail(detail_request(task_id))).Status != "FINISH":
             pass
-        return described
+        return status
 
     try:
         image = finished(client.CreateAigcImageTask(vod_image_request()).TaskId)
@@ -192,22 +192,22 @@ async def test_vods_async_client_makes_an_image_and_a_video(emulator: Emulator) 
     async with AsyncVodClient(Credential(*KEYS), "ap-guangzhou", profile_for(emulator)) as client:
 
         async def finished(task_id: str) -> vod_models.DescribeTaskDetailResponse:
-            described = await client.DescribeTaskDetail(detail_request(task_id))
-            while described.Status != "FINISH":
-                described = await client.DescribeTaskDetail(detail_request(task_id))
-            return described
+            status = await client.DescribeTaskDetail(detail_request(task_id))
+            while status.Status != "FINISH":
+                status = await client.DescribeTaskDetail(detail_request(task_id))
+            return status
 
         image = await finished((await client.CreateAigcImageTask(vod_image_request())).TaskId)
-        with pytest.raises(TencentCloudSDKException) as refused:
+        with pytest.raises(TencentCloudSDKException) as refusal:
             await client.CreateAigcImageTask(vod_image_request())
         urls = [file.FileUrl for file in image.AigcImageTask.Output.FileInfos]
         video = await finished((await client.CreateAigcVideoTask(vod_video_request(urls[0]))).TaskId)
-        listed = await client.DescribeTasks(vod_models.DescribeTasksRequest())
-    assert refused.value.get_code() == "InvalidParameterValue.SessionId"
+        task_list = await client.DescribeTasks(vod_models.DescribeTasksRequest())
+    assert refusal.value.get_code() == "InvalidParameterValue.SessionId"
     assert image.TaskType == "AigcImageTask"
     assert image.AigcVideoTask is None
     assert image.AigcImageTask.SessionId == "image-1"
-    assert [task.TaskType for task in listed.TaskSet] == ["AigcVideoTask", "AigcImageTask"]
+    assert [task.TaskType for task in task_list.TaskSet] == ["AigcVideoTask", "AigcImageTask"]
     (file,) = video.AigcVideoTask.Output.FileInfos
     assert (file.FileType, file.MetaData.Width, file.MetaData.Duration) == ("mp4", 320, 1.0)
     await check_results(urls, [file.FileUrl])

@@ -93,7 +93,7 @@ def test_a_fault_in_decoding_a_creates_answer_leaves_it_in_doubt(monkeypatch: py
     def broken(*_: object) -> None:
         raise AttributeError(SECRET)
 
-    monkeypatch.setattr("mps_aigc_async.wire.mps._decode_created", broken)
+    monkeypatch.setattr("mps_aigc_async.wire.tencent_api.created_task", broken)
 
     async def main() -> None:
         service = in_memory()

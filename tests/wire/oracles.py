@@ -1,4 +1,4 @@
-"""What the wire's tests share: generated requests, and how the official SDK is told the same content."""
+"""Shared parts of the wire's tests: generated requests, and the same content for the official SDK."""
 
 import hashlib
 from base64 import b64encode
@@ -222,7 +222,7 @@ def if_any(model: Any, fields: dict[str, Any]) -> Any:  # noqa: ANN401 - the SDK
 
 
 def check_signature(request: HttpRequest, service: str, keys: Credentials, timestamp: int) -> None:
-    """The signature recomputed from what goes out, by the canonical text of the documents and the official signer."""
+    """The signature recomputed from the sent bytes, by the canonical text of the documents and the official signer."""
     from tencentcloud.common.sign import Sign
 
     method, _, rest = request.headers["Authorization"].partition(" ")

@@ -66,16 +66,16 @@ def test_a_task_is_created_whatever_its_id_is_written_as(backend: str, given_as:
 @pytest.mark.parametrize("backend", CREATES)
 @pytest.mark.parametrize("given_as", ["", "  ", None, True, False, 0, -1, 1.5, 1e300, float("inf"), [], {}, ["4-1"]])
 def test_an_unusable_task_id_is_quoted_and_the_outcome_is_unknown(backend: str, given_as: object) -> None:
-    with pytest.raises(TransportError) as raised:
+    with pytest.raises(TransportError) as failure:
         CREATES[backend].decode(answered({"Response": {"TaskId": given_as}}))
-    assert f"no readable TaskId, but {given_as!r}" in str(raised.value)
+    assert f"no readable TaskId, but {given_as!r}" in str(failure.value)
 
 
 def test_an_unreadable_id_is_quoted_in_bounds_and_without_control_characters() -> None:
     value = {"id\x1b[31m\u202e": "4-AigcImage-1", "more": "x" * 5000}
-    with pytest.raises(TransportError, match="4-AigcImage-1") as raised:
+    with pytest.raises(TransportError, match="4-AigcImage-1") as failure:
         CREATES["mps"].decode(answered({"Response": {"TaskId": value}}))
-    text = str(raised.value)
+    text = str(failure.value)
     assert text.isprintable()
     assert len(text) < 400
 
@@ -246,6 +246,6 @@ def test_any_fields_are_a_task_of_another_scene(fields: dict[str, Any]) -> None:
 
 @given(value=almost_anything() | st.integers(min_value=10**4400))
 def test_any_value_is_quoted_on_one_short_line(value: object) -> None:
-    shown = answers.quoted(value)
-    assert shown.isprintable()
-    assert len(shown) <= answers.MOST_QUOTED + 1
+    line = answers.quotation(value)
+    assert line.isprintable()
+    assert len(line) <= answers.MOST_QUOTED + 1

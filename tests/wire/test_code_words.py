@@ -7,7 +7,7 @@ from mps_aigc_async.wire.code_words import is_about_payment, refusal_of, says_th
 
 
 @pytest.mark.parametrize(
-    ("code", "found"),
+    ("code", "meaning"),
     [
         ("update_quota_failed", {"update", "quota", "failed"}),
         ("InsufficientUserQuota", {"insufficient", "user", "quota"}),
@@ -17,8 +17,8 @@ from mps_aigc_async.wire.code_words import is_about_payment, refusal_of, says_th
         ("1002", set()),
     ],
 )
-def test_words_are_whole_and_of_any_spelling(code: str, found: set[str]) -> None:
-    assert words(code) == found
+def test_words_are_whole_and_of_any_spelling(code: str, meaning: set[str]) -> None:
+    assert words(code) == meaning
 
 
 @pytest.mark.parametrize(
@@ -64,5 +64,5 @@ def test_a_code_that_says_that_something_broke_refuses_nothing(code: str) -> Non
     ],
 )
 def test_a_code_refuses_by_its_words(code: str, cls: type[ServiceError] | None) -> None:
-    found = refusal_of(code)
-    assert (found[0] if found else None) is cls
+    meaning = refusal_of(code)
+    assert (meaning[0] if meaning else None) is cls

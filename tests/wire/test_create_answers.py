@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.wire.create_answers import created
+from mps_aigc_async.wire.create_answers import created_task
 from mps_aigc_async.wire.dialect import Created
 
 OF_VOD = "251000000-AigcImage-0123456789abcdeft"
@@ -26,20 +26,20 @@ def test_a_task_id_is_found_in_each_envelope_by_each_spelling(key: str, *, error
         {key: "", "data": {key: "t-1"}},
         {"Response": {"Error": {"Code": "InternalError"}, key: "t-1"}},
     ):
-        assert created(body, tells_of_error=error) == Created("t-1", "")
+        assert created_task(body, reports_error=error) == Created("t-1", "")
 
 
 def test_a_plain_id_is_the_tasks_inside_data_of_a_good_answer_only() -> None:
     for body in ({"data": {"id": "t-1"}}, {"data": {"task": {"id": "t-1"}}}, {"task": {"id": "t-1"}}):
-        assert created(body, tells_of_error=False) == Created("t-1", "")
-        assert created(body, tells_of_error=True) is None
+        assert created_task(body, reports_error=False) == Created("t-1", "")
+        assert created_task(body, reports_error=True) is None
 
 
 def test_a_bare_text_is_a_task_id_only_if_it_is_written_as_vods() -> None:
-    assert created({"data": OF_VOD}, tells_of_error=False) == Created(OF_VOD, "")
-    assert created({"data": OF_VOD}, tells_of_error=True) is None
+    assert created_task({"data": OF_VOD}, reports_error=False) == Created(OF_VOD, "")
+    assert created_task({"data": OF_VOD}, reports_error=True) is None
     for text in ("queued", "ok", "550e8400-e29b-41d4-a716-446655440000", f"{OF_VOD} is queued", ""):
-        assert created({"data": text}, tells_of_error=False) is None
+        assert created_task({"data": text}, reports_error=False) is None
 
 
 @pytest.mark.parametrize(
@@ -62,16 +62,16 @@ def test_a_bare_text_is_a_task_id_only_if_it_is_written_as_vods() -> None:
     ],
 )
 def test_no_other_field_is_taken_for_a_task_id(body: dict[str, object]) -> None:
-    assert created(body, tells_of_error=False) is None
+    assert created_task(body, reports_error=False) is None
 
 
 def test_of_several_the_outermost_is_asked_about_and_of_a_list_none() -> None:
     both: dict[str, object] = {"task_id": "of-the-relay", "Response": {"TaskId": "of-vod", "RequestId": "r-1"}}
-    assert created(both, tells_of_error=False) == Created("of-the-relay", "r-1")
+    assert created_task(both, reports_error=False) == Created("of-the-relay", "r-1")
     several: dict[str, object] = {"data": [{"task_id": "t-1"}, {"task_id": "t-2"}]}
-    assert created(several, tells_of_error=False) is None, "one create makes one task: nothing tells which"
+    assert created_task(several, reports_error=False) is None, "one create makes one task: nothing tells which"
     twice: dict[str, object] = {"data": [{"task_id": "t-1"}, {"task_id": "t-1"}]}
-    assert created(twice, tells_of_error=False) == Created("t-1", "")
+    assert created_task(twice, reports_error=False) == Created("t-1", "")
 
 
 anything = st.recursive(
@@ -88,6 +88,6 @@ anything = st.recursive(
 
 @given(body=st.dictionaries(st.sampled_from(["data", "Response", "task", "id"]) | st.text(max_size=5), anything))
 def test_a_task_id_that_is_there_is_found_whatever_else_is(body: dict[str, object]) -> None:
-    assert created({**body, "task_id": "t-1"}, tells_of_error=True) is not None
-    found = created(body, tells_of_error=False)
-    assert found is None or found.task_id
+    assert created_task({**body, "task_id": "t-1"}, reports_error=True) is not None
+    task = created_task(body, reports_error=False)
+    assert task is None or task.task_id

@@ -74,13 +74,13 @@ def by_the_sdk(request: Step, store: CosStore | None) -> Any:  # noqa: ANN401 - 
         "Prompt": request.prompt or None,
         "Operator": request.operator,
     }
-    kept = request.store or store
-    if kept is not None:
+    target = request.store or store
+    if target is not None:
         fields["StoreCosParam"] = filled(
             models.AigcStoreCosParam(),
-            CosBucketName=kept.bucket,
-            CosBucketRegion=kept.region,
-            CosBucketPath=kept.path,
+            CosBucketName=target.bucket,
+            CosBucketRegion=target.region,
+            CosBucketPath=target.path,
         )
     match request:
         case AudioRequest():
@@ -163,15 +163,15 @@ def video_fields(models: Any, request: VideoRequest) -> dict[str, Any]:  # noqa:
 
 def check_body(request: Step, store: CosStore | None) -> None:
     body = json.loads(Mps().create(request, store).body)
-    expected = by_the_sdk(request, store)
+    sdk_request = by_the_sdk(request, store)
 
     # The SDK's models know every field we send (they warn of those they do not, and warnings are errors here).
-    understood = type(expected)()
-    understood._deserialize(body)
-    assert understood._serialize() == body
+    sdk_copy = type(sdk_request)()
+    sdk_copy._deserialize(body)
+    assert sdk_copy._serialize() == body
 
     additional = body.pop("AdditionalParameters", None)
-    assert body == expected._serialize()
+    assert body == sdk_request._serialize()
     if request.additional_parameters is None:
         assert additional is None
     else:
@@ -223,8 +223,8 @@ def test_the_default_store_is_sent_and_the_requests_own_wins_whole() -> None:
     default = {"CosBucketName": "out-1250000000", "CosBucketRegion": "ap-guangzhou", "CosBucketPath": "/aigc/"}
     assert encode(ImageRequest(prompt="x"), STORE)["StoreCosParam"] == default
     own = CosStore(bucket="mine", region="ap-beijing")
-    sent = encode(ImageRequest(prompt="x", store=own), STORE)["StoreCosParam"]
-    assert sent == {"CosBucketName": "mine", "CosBucketRegion": "ap-beijing"}
+    param = encode(ImageRequest(prompt="x", store=own), STORE)["StoreCosParam"]
+    assert param == {"CosBucketName": "mine", "CosBucketRegion": "ap-beijing"}
 
 
 LOCAL_FILES: list[tuple[str, Step]] = [
@@ -255,9 +255,9 @@ def test_a_local_file_is_refused_by_the_name_of_its_field(attribute: str, reques
 
 def test_an_image_result_without_a_url_is_refused_with_its_task() -> None:
     empty = ImageResult(task_id="4-AigcImage-9", request_id="r", urls=(), expires_at=None)
-    with pytest.raises(InvalidRequest, match=r"^first_frame: .*no URL") as refused:
+    with pytest.raises(InvalidRequest, match=r"^first_frame: .*no URL") as refusal:
         encode(VideoRequest(prompt="x", first_frame=empty))
-    assert refused.value.task_id == "4-AigcImage-9"
+    assert refusal.value.task_id == "4-AigcImage-9"
     without = VideoResult(task_id="4-AigcVideo-9", request_id="r", urls=(), expires_at=None)
     with pytest.raises(InvalidRequest, match=r"^videos: the video of task 4-AigcVideo-9 has no URL"):
         encode(AudioRequest(videos=(without,)))
@@ -377,20 +377,20 @@ def test_secrets_are_in_no_repr() -> None:
     mps = Mps()
     request = mps.sign(mps.create(ImageRequest(prompt="x"), None), keys, NOW)
     signature = request.headers["Authorization"].rpartition("=")[2]
-    shown = f"{keys!r} {keys!s} {request!r} {request!s} {mps!r} {mps._tc3!r} {mps._tc3._signer!r} {vars(mps)!r}"
+    reprs = f"{keys!r} {keys!s} {request!r} {request!s} {mps!r} {mps._tc3!r} {mps._tc3._signer!r} {vars(mps)!r}"
     for secret in ("very-secret", "session-token", signature):
-        assert secret not in shown
+        assert secret not in reprs
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
-def answered(response: Mapping[str, object], status: int = 200) -> HttpAnswer:
+def reply_of(response: Mapping[str, object], status: int = 200) -> HttpAnswer:
     return HttpAnswer(status, {}, json.dumps({"Response": response}).encode())
 
 
-def failed(code: object, message: object = "no") -> HttpAnswer:
-    return answered({"Error": {"Code": code, "Message": message}, "RequestId": "r-1"})
+def error_answer(code: object, message: object = "no") -> HttpAnswer:
+    return reply_of({"Error": {"Code": code, "Message": message}, "RequestId": "r-1"})
 
 
 CREATE: Call[Created] = Mps().create(ImageRequest(prompt="x"), None)
@@ -401,18 +401,18 @@ ANY: Call[dict[str, object]] = Mps().call("DescribeAigcTaskList", {})
 
 
 def test_a_create_answers_with_its_task() -> None:
-    assert CREATE.decode(answered({"TaskId": "4-1", "RequestId": "r-1"})) == Created("4-1", "r-1")
+    assert CREATE.decode(reply_of({"TaskId": "4-1", "RequestId": "r-1"})) == Created("4-1", "r-1")
 
 
 def test_any_call_answers_with_the_inside_of_its_envelope() -> None:
     inside = {"Tasks": [{"TaskId": "4-1"}], "RequestId": "r-1"}
-    assert ANY.decode(answered(inside)) == inside
+    assert ANY.decode(reply_of(inside)) == inside
 
 
 @pytest.mark.parametrize("task", [{}, {"TaskId": ""}, {"TaskId": None}, {"TaskId": 0}, {"TaskId": ["4-1"]}])
 def test_a_create_without_a_task_id_is_of_unknown_outcome(task: dict[str, object]) -> None:
     with pytest.raises(TransportError, match="TaskId") as unknown:
-        CREATE.decode(answered({"RequestId": "r-1", **task}))
+        CREATE.decode(reply_of({"RequestId": "r-1", **task}))
     assert unknown.value.ending is Ending.UNKNOWN
     assert unknown.value.action == "CreateAigcImageTask"
 
@@ -491,9 +491,9 @@ VAGUE: Final = {
 @pytest.mark.parametrize("code", DOCUMENTED)
 @pytest.mark.parametrize("call", [CREATE, DESCRIBE_IMAGE, ANY], ids=lambda call: call.action)
 def test_an_error_code_is_its_documented_class_and_ending(code: str, call: Call[object]) -> None:
-    with pytest.raises(ServiceError) as raised:
-        call.decode(failed(code, "why"))
-    error = raised.value
+    with pytest.raises(ServiceError) as failure:
+        call.decode(error_answer(code, "why"))
+    error = failure.value
     cls, ending = DOCUMENTED[code]
     if call.reads and code in VAGUE:
         ending = Ending.UNKNOWN
@@ -504,9 +504,9 @@ def test_an_error_code_is_its_documented_class_and_ending(code: str, call: Call[
 @pytest.mark.parametrize(("code", "cls", "ending"), ERRORS, ids=[code for code, _, _ in ERRORS])
 @pytest.mark.parametrize("suffix", ["", ".SomethingNew", ".Something.New"])
 def test_each_row_holds_for_its_sub_codes(code: str, suffix: str, cls: type[ServiceError], ending: Ending) -> None:
-    with pytest.raises(ServiceError) as raised:
-        CREATE.decode(failed(code + suffix))
-    assert (type(raised.value), raised.value.ending) == (cls, ending)
+    with pytest.raises(ServiceError) as failure:
+        CREATE.decode(error_answer(code + suffix))
+    assert (type(failure.value), failure.value.ending) == (cls, ending)
 
 
 def test_the_error_table_names_each_code_once() -> None:
@@ -515,9 +515,9 @@ def test_the_error_table_names_each_code_once() -> None:
 
 @pytest.mark.parametrize(("code", "message"), [(None, None), (5, 6), (["x"], {})])
 def test_an_error_of_wrong_types_is_still_an_error_of_unknown_outcome(code: object, message: object) -> None:
-    with pytest.raises(ServiceError) as raised:
-        CREATE.decode(failed(code, message))
-    assert raised.value.ending is Ending.UNKNOWN
+    with pytest.raises(ServiceError) as failure:
+        CREATE.decode(error_answer(code, message))
+    assert failure.value.ending is Ending.UNKNOWN
 
 
 DEEP = b"[" * 100_000
@@ -540,9 +540,9 @@ NO_ENVELOPE = {
 @pytest.mark.parametrize("body", NO_ENVELOPE.values(), ids=NO_ENVELOPE)
 @pytest.mark.parametrize("call", [CREATE, DESCRIBE_IMAGE, ANY], ids=lambda call: call.action)
 def test_what_is_not_the_envelope_is_of_unknown_outcome(body: bytes, call: Call[object]) -> None:
-    with pytest.raises(TransportError, match="200") as raised:
+    with pytest.raises(TransportError, match="200") as failure:
         call.decode(HttpAnswer(200, {}, body))
-    assert (raised.value.ending, raised.value.action) == (Ending.UNKNOWN, call.action)
+    assert (failure.value.ending, failure.value.action) == (Ending.UNKNOWN, call.action)
 
 
 REFUSAL: Final = {"Code": "RequestLimitExceeded", "Message": "slower"}
@@ -551,67 +551,67 @@ REFUSAL: Final = {"Code": "RequestLimitExceeded", "Message": "slower"}
 @pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 403, 404, 429, 500, 502, 503, 504])
 @pytest.mark.parametrize("beside", [{}, {"Error": REFUSAL}])
 def test_a_task_id_is_accepted_whatever_stands_beside_it(status: int, beside: dict[str, object]) -> None:
-    assert CREATE.decode(answered({"TaskId": "4-1", "RequestId": "r-1", **beside}, status)) == Created("4-1", "r-1")
+    assert CREATE.decode(reply_of({"TaskId": "4-1", "RequestId": "r-1", **beside}, status)) == Created("4-1", "r-1")
 
 
 @pytest.mark.parametrize("task_id", ["", None, 0, "0", "null", " None ", False, 1.5])
 def test_no_task_id_hides_no_refusal(task_id: object) -> None:
     with pytest.raises(Throttled):
-        CREATE.decode(answered({"TaskId": task_id, "Error": REFUSAL}))
+        CREATE.decode(reply_of({"TaskId": task_id, "Error": REFUSAL}))
 
 
 def test_the_task_id_of_a_poll_accepts_nothing() -> None:
     with pytest.raises(Throttled):
-        DESCRIBE_IMAGE.decode(answered({"TaskId": "4-1", "Error": REFUSAL}))
+        DESCRIBE_IMAGE.decode(reply_of({"TaskId": "4-1", "Error": REFUSAL}))
 
 
 @pytest.mark.parametrize("status", [201, 400, 403, 404, 429])
 def test_an_envelope_behind_a_definite_status_is_judged_by_its_code(status: int) -> None:
     with pytest.raises(Throttled, match="slower"):
-        CREATE.decode(answered({"Error": REFUSAL}, status))
+        CREATE.decode(reply_of({"Error": REFUSAL}, status))
 
 
 @pytest.mark.parametrize("status", [100, 304, 408, 409, 425, 460, 499, 500, 502, 503, 504, 600])
 def test_behind_an_uncertain_status_no_code_counts(status: int) -> None:
     for code, _, _ in ERRORS:
-        with pytest.raises(TransportError, match=f"HTTP {status}") as raised:
-            CREATE.decode(answered({"Error": {"Code": code, "Message": "why"}}, status))
-        assert raised.value.ending is Ending.UNKNOWN
-        assert f"{code}: why" in str(raised.value), "it is told all the same"
+        with pytest.raises(TransportError, match=f"HTTP {status}") as failure:
+            CREATE.decode(reply_of({"Error": {"Code": code, "Message": "why"}}, status))
+        assert failure.value.ending is Ending.UNKNOWN
+        assert f"{code}: why" in str(failure.value), "it is told all the same"
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 407, 413, 429, 499, 500, 502])
 @pytest.mark.parametrize("body", [b"", b"<html>no</html>", b'{"message": "no"}', b'{"Response": {"RequestId": "r"}}'])
 def test_a_gateways_own_page_leaves_a_create_unknown(status: int, body: bytes) -> None:
-    """The service answers 200 to whatever it processed, and no document tells by which status a gateway says that the
-    service has not seen a request."""
-    with pytest.raises(TransportError, match=f"HTTP {status}") as raised:
+    """The service answers 200 to every request that it processed, and no document names a status by which a gateway
+    says that the service has not seen a request."""
+    with pytest.raises(TransportError, match=f"HTTP {status}") as failure:
         CREATE.decode(HttpAnswer(status, {}, body))
-    assert raised.value.ending is Ending.UNKNOWN
+    assert failure.value.ending is Ending.UNKNOWN
 
 
 def test_a_poll_of_another_kinds_task_finds_no_task() -> None:
     """MPS answers with the bare code (reported as tested, 2026-08). On a create it is a refusal like any other."""
     with pytest.raises(TaskNotFound):
-        DESCRIBE_IMAGE.decode(failed("ResourceNotFound"))
+        DESCRIBE_IMAGE.decode(error_answer("ResourceNotFound"))
     for call in (CREATE, ANY):
-        with pytest.raises(ServiceError) as raised:
-            call.decode(failed("ResourceNotFound"))
-        assert (type(raised.value), raised.value.ending) == (ServiceError, Ending.REFUSED)
+        with pytest.raises(ServiceError) as failure:
+            call.decode(error_answer("ResourceNotFound"))
+        assert (type(failure.value), failure.value.ending) == (ServiceError, Ending.REFUSED)
 
 
 @pytest.mark.parametrize("error", ["RequestLimitExceeded", ["no"], 5, True])
 def test_an_error_that_is_not_an_object_is_no_success(error: object) -> None:
-    with pytest.raises(AigcError) as raised:
-        ANY.decode(answered({"Error": error, "RequestId": "r-1"}))
-    assert raised.value.ending is Ending.UNKNOWN
+    with pytest.raises(AigcError) as failure:
+        ANY.decode(reply_of({"Error": error, "RequestId": "r-1"}))
+    assert failure.value.ending is Ending.UNKNOWN
 
 
 def test_the_body_of_an_answer_is_not_in_the_errors_text() -> None:
-    with pytest.raises(TransportError) as raised:
+    with pytest.raises(TransportError) as failure:
         CREATE.decode(HttpAnswer(502, {"x": "header-text"}, b"body-text"))
-    assert "body-text" not in str(raised.value)
-    assert "header-text" not in str(raised.value)
+    assert "body-text" not in str(failure.value)
+    assert "header-text" not in str(failure.value)
 
 
 # --- statuses ---------------------------------------------------------------------------------------------------------
@@ -630,19 +630,19 @@ def test_the_body_of_an_answer_is_not_in_the_errors_text() -> None:
     ],
 )
 def test_the_services_words(word: str, state: TaskState, ended: bool) -> None:
-    answer = answered({"Status": word, "ImageUrls": ["https://a/1.png"], "RequestId": "r-1"})
+    answer = reply_of({"Status": word, "ImageUrls": ["https://a/1.png"], "RequestId": "r-1"})
     status = DESCRIBE_IMAGE.decode(answer)
     assert (status.state, status.word, status.has_ended, status.request_id) == (state, word, ended, "r-1")
 
 
 @pytest.mark.parametrize("found", [[], None, "in preparation", [""], [None], {}, 5])
 def test_done_without_a_url_has_not_ended(found: object) -> None:
-    status = DESCRIBE_IMAGE.decode(answered({"Status": "DONE", "ImageUrls": found}))
+    status = DESCRIBE_IMAGE.decode(reply_of({"Status": "DONE", "ImageUrls": found}))
     assert (status.state, status.urls, status.has_ended) == (TaskState.DONE, (), False)
 
 
 def test_done_with_the_message_ok() -> None:
-    answer = answered({"Status": "DONE", "Message": "ok", "ImageUrls": ["https://a/1.png", "https://a/2.png"]})
+    answer = reply_of({"Status": "DONE", "Message": "ok", "ImageUrls": ["https://a/1.png", "https://a/2.png"]})
     status = DESCRIBE_IMAGE.decode(answer)
     assert status.has_ended
     assert status.urls == ("https://a/1.png", "https://a/2.png")
@@ -650,20 +650,20 @@ def test_done_with_the_message_ok() -> None:
 
 
 def test_a_failure_carries_the_services_message() -> None:
-    status = DESCRIBE_VIDEO.decode(answered({"Status": "FAIL", "Message": "the frame is too large", "VideoUrls": None}))
+    status = DESCRIBE_VIDEO.decode(reply_of({"Status": "FAIL", "Message": "the frame is too large", "VideoUrls": None}))
     assert (status.state, status.message, status.urls) == (TaskState.FAILED, "the frame is too large", ())
     assert status.has_ended
 
 
 @pytest.mark.parametrize("resolution", ["1920x1088", "1080*720"])
 def test_a_videos_resolution_as_the_service_writes_it(resolution: str) -> None:
-    answer = answered({"Status": "DONE", "VideoUrls": ["https://a/1.mp4"], "Resolution": resolution})
+    answer = reply_of({"Status": "DONE", "VideoUrls": ["https://a/1.mp4"], "Resolution": resolution})
     status = DESCRIBE_VIDEO.decode(answer)
     assert (status.resolution, status.urls) == (resolution, ("https://a/1.mp4",))
 
 
 def test_each_kind_reads_its_own_urls() -> None:
-    both = answered({"Status": "DONE", "ImageUrls": ["https://a/1.png"], "VideoUrls": ["https://a/1.mp4"]})
+    both = reply_of({"Status": "DONE", "ImageUrls": ["https://a/1.png"], "VideoUrls": ["https://a/1.mp4"]})
     assert DESCRIBE_IMAGE.decode(both).urls == ("https://a/1.png",)
     assert DESCRIBE_VIDEO.decode(both).urls == ("https://a/1.mp4",)
 
@@ -686,7 +686,7 @@ def test_an_audios_answer_is_what_the_official_sdk_reads(
     }
     theirs = models.DescribeAigcAudioTaskResponse()
     theirs._deserialize(inside)
-    status = DESCRIBE_AUDIO.decode(answered(inside))
+    status = DESCRIBE_AUDIO.decode(reply_of(inside))
     assert status.urls == tuple(info.Url for info in theirs.AudioInfos)
     assert status.videos == tuple(info.Url for info in theirs.VideoInfos)
     assert status.duration == next((info.Duration for info in [*theirs.AudioInfos, *theirs.VideoInfos]), None)
@@ -695,19 +695,19 @@ def test_an_audios_answer_is_what_the_official_sdk_reads(
 
 @pytest.mark.parametrize("length", [None, "12", True, 0, -1, float("inf"), float("nan"), 10**400, [], {}])
 def test_a_length_that_is_none_tells_nothing(length: object) -> None:
-    answer = answered({"Status": "DONE", "AudioInfos": [{"Url": "https://a/1.mp3", "Duration": length}]})
+    answer = reply_of({"Status": "DONE", "AudioInfos": [{"Url": "https://a/1.mp3", "Duration": length}]})
     status = DESCRIBE_AUDIO.decode(answer)
     assert (status.urls, status.duration, status.has_ended) == (("https://a/1.mp3",), None, True)
 
 
 @pytest.mark.parametrize("found", [[], None, "in preparation", [{}], [{"Url": ""}], [{"Url": 5}], {}, 5, [[]]])
 def test_an_audio_without_a_url_has_not_ended(found: object) -> None:
-    status = DESCRIBE_AUDIO.decode(answered({"Status": "DONE", "AudioInfos": found, "VideoInfos": found}))
+    status = DESCRIBE_AUDIO.decode(reply_of({"Status": "DONE", "AudioInfos": found, "VideoInfos": found}))
     assert (status.urls, status.videos, status.has_ended) == ((), (), False)
 
 
 def test_absent_fields_are_empty() -> None:
-    status = DESCRIBE_VIDEO.decode(answered({"Status": "RUN"}))
+    status = DESCRIBE_VIDEO.decode(reply_of({"Status": "RUN"}))
     assert (status.request_id, status.message, status.urls, status.resolution) == ("", "", (), None)
 
 
@@ -752,7 +752,7 @@ def test_no_date_header_tells_no_time() -> None:
 
 anything = almost_anything("ImageUrls", "AudioInfos")
 bodies = st.binary(max_size=60) | anything.map(lambda value: json.dumps(value).encode())
-enveloped = anything.map(lambda value: json.dumps({"Response": value}).encode())
+envelopes = anything.map(lambda value: json.dumps({"Response": value}).encode())
 
 
 @pytest.mark.parametrize(
@@ -767,23 +767,23 @@ enveloped = anything.map(lambda value: json.dumps({"Response": value}).encode())
     ids=["create", "image", "video", "audio", "call"],
 )
 @settings(max_examples=150, deadline=None)
-@given(body=bodies | enveloped, status=st.just(200) | st.integers(100, 999))
+@given(body=bodies | envelopes, status=st.just(200) | st.integers(100, 999))
 def test_any_answer_is_a_value_or_one_of_our_errors(
     call: Call[object], value: Callable[..., object], body: bytes, status: int
 ) -> None:
     try:
-        decoded = call.decode(HttpAnswer(status, {}, body))
+        result = call.decode(HttpAnswer(status, {}, body))
     except (ServiceError, TransportError) as error:
         ended: object = error.ending
     else:
         ended = None
         # Another status than 200 is a good answer only with a TaskId, the proof that a task was made.
         assert 200 <= status < 300 or (value in (Created, dict) and b"TaskId" in body)
-        assert type(decoded) is value
+        assert type(result) is value
     assert ended is None or isinstance(ended, Ending)
 
 
 @given(date=st.text(max_size=40))
 def test_any_date_is_a_time_or_none(date: str) -> None:
-    told = server_time(HttpAnswer(200, {"date": date}, b""))
-    assert told is None or isinstance(told, float)
+    seconds = server_time(HttpAnswer(200, {"date": date}, b""))
+    assert seconds is None or isinstance(seconds, float)

@@ -1,6 +1,6 @@
 """Each documented answer, as it stands in its document, through the dialect's own decoding.
 
-`tests/recorded` holds one file per answer: where it is from, the call it answers, what came, and what it must become.
+`tests/recorded` holds one file for each answer: its source, its call, its content, and the value that it must become.
 Nothing is mocked; a row of an error table or a word of a state table without a recording fails here.
 """
 
@@ -74,18 +74,18 @@ def call_of(service: str, name: str) -> Call[Any]:
     return (dialect.tasks(TaskState.DONE, "") if name == "DescribeTasks" else None) or dialect.call(name, {})
 
 
-def told(value: object) -> dict[str, Any]:
+def fields_of(value: object) -> dict[str, Any]:
     """A decoded value as a file writes it."""
     if isinstance(value, dict):
         return value
     assert isinstance(value, Created | TaskStatus | TaskPage)
-    known = {field.name: (getattr(value, field.name), field.default) for field in fields(value)}
-    plain = {name: own for name, (own, default) in known.items() if default is MISSING or own != default}
-    ended = {"has_ended": value.has_ended} if isinstance(value, TaskStatus) else {}
-    return {name: written(own) for name, own in plain.items()} | ended
+    own_fields = {field.name: (getattr(value, field.name), field.default) for field in fields(value)}
+    plain = {name: own for name, (own, default) in own_fields.items() if default is MISSING or own != default}
+    end = {"has_ended": value.has_ended} if isinstance(value, TaskStatus) else {}
+    return {name: as_json(own) for name, own in plain.items()} | end
 
 
-def written(value: object) -> object:
+def as_json(value: object) -> object:
     """A field's value as JSON has it."""
     if isinstance(value, Lifetime | Usage):
         return {name: own for name, own in asdict(value).items() if own is not None}
@@ -105,13 +105,13 @@ def test_a_recorded_answer_is_what_its_file_says(name: str) -> None:
     recording = RECORDED[name]
     call = call_of(name.partition("/")[0], recording.call)
     try:
-        decoded = told(call.decode(recording.answer))
+        result = fields_of(call.decode(recording.answer))
     except AigcError as error:
-        decoded = told_of(error)
-    assert decoded == recording.expect
+        result = told_of(error)
+    assert result == recording.expect
 
 
-# --- what is recorded -------------------------------------------------------------------------------------------------
+# --- complete recordings ----------------------------------------------------------------------------------------------
 
 
 def texts(value: object) -> Iterator[str]:
@@ -124,7 +124,7 @@ def texts(value: object) -> Iterator[str]:
 
 
 def row_of(code: str, rows: tuple[ErrorRow, ...]) -> str:
-    """The row that a code falls under: the longest of which it is a sub-code."""
+    """The row that a code falls under: the longest row that the code is a sub-code of."""
     return max((row for row, _, _ in rows if f"{code}.".startswith(f"{row}.")), key=len, default="")
 
 
@@ -133,8 +133,8 @@ def row_of(code: str, rows: tuple[ErrorRow, ...]) -> str:
 )
 def test_every_row_of_an_error_table_is_recorded(service: str, rows: tuple[ErrorRow, ...]) -> None:
     codes = [recording.expect["code"] for recording in of(service).values() if "code" in recording.expect]
-    recorded = {row_of(code, rows) for code in codes}
-    assert recorded == {row for row, _, _ in rows} | {""}, "a row without a recording, or no unknown code"
+    in_recordings = {row_of(code, rows) for code in codes}
+    assert in_recordings == {row for row, _, _ in rows} | {""}, "a row without a recording, or no unknown code"
 
 
 @pytest.mark.parametrize(
@@ -147,8 +147,8 @@ def test_every_row_of_an_error_table_is_recorded(service: str, rows: tuple[Error
 )
 def test_every_word_of_a_state_table_is_recorded(service: str, call: str, words: Mapping[str, TaskState]) -> None:
     polls = [recording for recording in of(service).values() if recording.call == call]
-    recorded = {text for recording in polls for text in texts(recording.body)}
-    assert set(words) <= recorded
+    in_recordings = {text for recording in polls for text in texts(recording.body)}
+    assert set(words) <= in_recordings
 
 
 @pytest.mark.parametrize("service", DIALECTS)

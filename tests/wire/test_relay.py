@@ -154,7 +154,7 @@ def test_a_video_create_is_vods_in_snake_case(fields: dict[str, Any], session_id
 
 
 FILE = VodFile(file_id="5")
-# What the page has no field for: each is either generated above, or refused here.
+# Attributes without a field on the page: each is either generated above, or rejected here.
 NO_FIELD: dict[str, Any] = {
     "scene_type": "x",
     "store": CosStore(bucket="b", region="r"),
@@ -277,7 +277,7 @@ DESCRIBE: Call[TaskStatus] = RELAY.describe(Kind.IMAGE, "5")
 DESCRIBE_VIDEO: Call[TaskStatus] = RELAY.describe(Kind.VIDEO, "5")
 
 
-def answered(body: object, status: int = 200, **headers: str) -> HttpAnswer:
+def reply_of(body: object, status: int = 200, **headers: str) -> HttpAnswer:
     return HttpAnswer(status, headers, json.dumps(body).encode())
 
 
@@ -356,11 +356,11 @@ def test_each_error_body_is_its_class_and_ending(
 ) -> None:
     if call is CREATE and ending is Ending.UNKNOWN:  # the relay has processed it, so that it is not sent again
         with pytest.raises(NoTaskId, match=f"{code}: why"):
-            call.decode(answered(body, status))
+            call.decode(reply_of(body, status))
         return
-    with pytest.raises(ServiceError) as raised:
-        call.decode(answered(body, status))
-    error = raised.value
+    with pytest.raises(ServiceError) as failure:
+        call.decode(reply_of(body, status))
+    error = failure.value
     assert (type(error), error.ending, error.code) == (cls, ending, code)
     assert (error.message, error.action) == ("why", call.action)
 
@@ -369,16 +369,16 @@ def test_each_error_body_is_its_class_and_ending(
 @pytest.mark.parametrize(("call", "cls"), [(CREATE, TooManyTasks), (DESCRIBE, Throttled)])
 def test_a_quota_of_tasks_at_once_is_not_the_accounts(call: Call[object], cls: type[ServiceError], code: str) -> None:
     """It passes as tasks end."""
-    with pytest.raises(ServiceError) as raised:
-        call.decode(answered(of_openai(code), 429))
-    assert (type(raised.value), raised.value.ending) == (cls, Ending.REFUSED_FOR_NOW)
+    with pytest.raises(ServiceError) as failure:
+        call.decode(reply_of(of_openai(code), 429))
+    assert (type(failure.value), failure.value.ending) == (cls, Ending.REFUSED_FOR_NOW)
 
 
 @pytest.mark.parametrize(("call", "ending"), [(CREATE, Ending.REFUSED), (DESCRIBE, Ending.UNKNOWN)])
 def test_a_failed_operation_refuses_a_create_and_lets_a_read_be_made_again(call: Call[object], ending: Ending) -> None:
-    with pytest.raises(ServiceError) as raised:
-        call.decode(answered(of_vod("FailedOperation.SomethingNew")))
-    assert raised.value.ending is ending
+    with pytest.raises(ServiceError) as failure:
+        call.decode(reply_of(of_vod("FailedOperation.SomethingNew")))
+    assert failure.value.ending is ending
 
 
 BODIES: list[object] = [
@@ -396,10 +396,10 @@ BODIES: list[object] = [
 @pytest.mark.parametrize("call", [CREATE, DESCRIBE], ids=["create", "ask"])
 def test_behind_an_uncertain_status_no_code_counts(call: Call[object], status: int) -> None:
     for body in BODIES:
-        with pytest.raises(TransportError, match=f"HTTP {status}") as raised:
-            call.decode(answered(body, status))
-        assert (raised.value.ending, raised.value.action) == (Ending.UNKNOWN, call.action)
-        assert "why" in str(raised.value), "it is told all the same"
+        with pytest.raises(TransportError, match=f"HTTP {status}") as failure:
+            call.decode(reply_of(body, status))
+        assert (failure.value.ending, failure.value.action) == (Ending.UNKNOWN, call.action)
+        assert "why" in str(failure.value), "it is told all the same"
 
 
 @pytest.mark.parametrize(
@@ -426,19 +426,19 @@ def test_behind_an_uncertain_status_no_code_counts(call: Call[object], status: i
 def test_a_status_without_a_body_of_the_relays(
     body: bytes, status: int, cls: type[ServiceError | TransportError], ending: Ending
 ) -> None:
-    with pytest.raises(cls) as raised:
+    with pytest.raises(cls) as failure:
         CREATE.decode(HttpAnswer(status, {}, body))
-    assert (type(raised.value), raised.value.ending) == (cls, ending)
+    assert (type(failure.value), failure.value.ending) == (cls, ending)
 
 
 @pytest.mark.parametrize("body", [of_openai("slow_down"), of_vod("RequestLimitExceeded"), flat("busy"), None])
 def test_a_429_slows_down(body: object) -> None:
     with pytest.raises(Throttled):
-        CREATE.decode(answered(body, 429))
+        CREATE.decode(reply_of(body, 429))
 
 
 def test_a_create_answers_with_its_task() -> None:
-    assert CREATE.decode(answered({"Response": {"TaskId": "5", "RequestId": "r-1"}})) == Created("5", "r-1")
+    assert CREATE.decode(reply_of({"Response": {"TaskId": "5", "RequestId": "r-1"}})) == Created("5", "r-1")
 
 
 @pytest.mark.parametrize(
@@ -446,9 +446,9 @@ def test_a_create_answers_with_its_task() -> None:
     [{"Response": {}}, {"Response": {"TaskId": 1.5}}, {"status": "x"}, {"Response": None}, {"message": "queued"}],
 )
 def test_a_create_without_a_task_id_is_of_unknown_outcome(body: object) -> None:
-    with pytest.raises(NoTaskId) as raised:
-        CREATE.decode(answered(body))
-    assert (raised.value.ending, raised.value.action) == (Ending.UNKNOWN, "CreateAigcImageTask")
+    with pytest.raises(NoTaskId) as failure:
+        CREATE.decode(reply_of(body))
+    assert (failure.value.ending, failure.value.action) == (Ending.UNKNOWN, "CreateAigcImageTask")
 
 
 # --- statuses ---------------------------------------------------------------------------------------------------------
@@ -462,7 +462,7 @@ def detail(word: str = "FINISH", member: str = "AigcImageTask", **task: object) 
     return {"TaskType": member, "Status": word, member: inner | task, "RequestId": "r-1"}
 
 
-def wrapped(word: object, inner: object = None, reason: object = "") -> dict[str, object]:
+def record(word: object, inner: object = None, reason: object = "") -> dict[str, object]:
     data = {"task_id": "5", "status": word, "progress": "37%", "fail_reason": reason, "data": inner}
     return {"code": "success", "message": "", "data": data}
 
@@ -485,17 +485,17 @@ def test_an_answer_is_read_in_any_spelling_of_its_keys(
     output = inner["AigcVideoTask"]["Output"]
     output |= {"Usage": {"OutputSeconds": 5}}
     output["FileInfos"][0] |= {"StorageMode": "Permanent", "ExpireTime": ""}
-    asked: dict[str, object] = {"Response": inner}
-    body = {"response": asked, "wrapped": wrapped("SUCCESS", inner), "both": wrapped("SUCCESS", asked)}[envelope]
-    expected = DESCRIBE_VIDEO.decode(answered(body))
-    assert (expected.urls, expected.usage, expected.lifetime.endless) == ((URL,), Usage(output_seconds=5), True)
-    assert DESCRIBE_VIDEO.decode(answered(respelt(body, spell))) == expected
+    plain: dict[str, object] = {"Response": inner}
+    body = {"response": plain, "wrapped": record("SUCCESS", inner), "both": record("SUCCESS", plain)}[envelope]
+    reference = DESCRIBE_VIDEO.decode(reply_of(body))
+    assert (reference.urls, reference.usage, reference.lifetime.endless) == ((URL,), Usage(output_seconds=5), True)
+    assert DESCRIBE_VIDEO.decode(reply_of(respelt(body, spell))) == reference
 
 
 @pytest.mark.parametrize("depth", [4, 50, 300])
 def test_an_answer_nested_deep_is_no_other_exception(depth: int) -> None:
-    nested = '{"a":[' * depth + "]}" * depth
-    answer = HttpAnswer(200, {}, f'{{"code":"success","data":{{"status":"QUEUED","x":{nested}}}}}'.encode())
+    nesting = '{"a":[' * depth + "]}" * depth
+    answer = HttpAnswer(200, {}, f'{{"code":"success","data":{{"status":"QUEUED","x":{nesting}}}}}'.encode())
     assert DESCRIBE.decode(answer).state is TaskState.WAITING
 
 
@@ -503,12 +503,12 @@ def test_an_answer_nested_deep_is_no_other_exception(depth: int) -> None:
     "body",
     [
         {"Response": detail(member="AigcVideoTask")},
-        wrapped("SUCCESS", detail(member="AigcVideoTask")),
-        wrapped("SUCCESS", {"Response": detail(member="AigcVideoTask")}),
+        record("SUCCESS", detail(member="AigcVideoTask")),
+        record("SUCCESS", {"Response": detail(member="AigcVideoTask")}),
     ],
 )
 def test_each_envelope_is_the_same_status(body: object) -> None:
-    status = replace(DESCRIBE_VIDEO.decode(answered(body)), progress=None)  # told by the wrapping alone
+    status = replace(DESCRIBE_VIDEO.decode(reply_of(body)), progress=None)  # told by the wrapping alone
     assert status == TaskStatus(
         state=TaskState.DONE,
         word="FINISH",
@@ -534,17 +534,17 @@ def test_each_envelope_is_the_same_status(body: object) -> None:
 )
 @pytest.mark.parametrize("inner", [None, {}, "x", []])
 def test_the_words_of_the_wrapped_answer(word: str, state: TaskState, inner: object) -> None:
-    status = DESCRIBE.decode(answered(wrapped(word, inner)))
+    status = DESCRIBE.decode(reply_of(record(word, inner)))
     assert (status.state, status.word, status.known) == (state, word, word in STATES)
     assert status.has_ended is (word == "FAILURE")  # a success without a result has not ended
 
 
 @pytest.mark.parametrize("word", ["FINISH", "PROCESSING"])
-@pytest.mark.parametrize("wrap", [lambda inner: {"Response": inner}, lambda inner: wrapped("SUCCESS", inner)])
+@pytest.mark.parametrize("wrap", [lambda inner: {"Response": inner}, lambda inner: record("SUCCESS", inner)])
 def test_an_inner_answer_is_judged_by_its_own_words(wrap: Callable[[object], object], word: str) -> None:
-    status = DESCRIBE.decode(answered(wrap(detail(word, ErrCode=1, Message="no"))))
-    failed = (TaskState.FAILED, "1: no") if word == "FINISH" else (TaskState.RUNNING, "1: no")
-    assert (status.state, status.message) == failed
+    status = DESCRIBE.decode(reply_of(wrap(detail(word, ErrCode=1, Message="no"))))
+    outcome = (TaskState.FAILED, "1: no") if word == "FINISH" else (TaskState.RUNNING, "1: no")
+    assert (status.state, status.message) == outcome
 
 
 @pytest.mark.parametrize(
@@ -557,50 +557,50 @@ def test_an_inner_answer_is_judged_by_its_own_words(wrap: Callable[[object], obj
     ],
 )
 def test_a_failures_reason_is_the_relays_or_vods(reason: object, inner: object, message: str) -> None:
-    status = DESCRIBE.decode(answered(wrapped("FAILURE", inner, reason)))
+    status = DESCRIBE.decode(reply_of(record("FAILURE", inner, reason)))
     assert (status.state, status.message, status.has_ended) == (TaskState.FAILED, message, True)
 
 
 @pytest.mark.parametrize("reason", ["the relay's word", "", "SUCCESS"])
 def test_what_a_failed_task_has_made_is_told(reason: str) -> None:
-    status = DESCRIBE.decode(answered(wrapped("FAILURE", detail(ErrCode=1, Message="no"), reason)))
+    status = DESCRIBE.decode(reply_of(record("FAILURE", detail(ErrCode=1, Message="no"), reason)))
     assert (status.state, status.urls, status.file_ids) == (TaskState.FAILED, (URL,), ("7",))
-    status = DESCRIBE.decode(answered({"Response": detail(word="ABORTED", ErrCode=1)}))
+    status = DESCRIBE.decode(reply_of({"Response": detail(word="ABORTED", ErrCode=1)}))
     assert (status.state, status.urls, status.file_ids) == (TaskState.FAILED, (URL,), ("7",))
 
 
 @pytest.mark.parametrize("inner", ["", "SUCCESS", "PUBLISHED"])
 def test_a_success_with_files_has_ended_whatever_word_stands_inside(inner: str) -> None:
     """Else it is polled to its deadline, and its result is never told."""
-    status = DESCRIBE.decode(answered(wrapped("SUCCESS", detail(inner))))
+    status = DESCRIBE.decode(reply_of(record("SUCCESS", detail(inner))))
     assert (status.state, status.word, status.known, status.urls) == (TaskState.DONE, "SUCCESS", True, (URL,))
-    status = DESCRIBE.decode(answered(wrapped("SUCCESS", detail(inner, Output=None))))
+    status = DESCRIBE.decode(reply_of(record("SUCCESS", detail(inner, Output=None))))
     assert (status.state, status.known) == (TaskState.RUNNING, False)
 
 
 def test_a_failure_without_a_reason_is_a_success_if_vod_says_so_and_has_made_files() -> None:
     """The files are billed: to call the task failed would have it paid for again."""
     for reason in ("", "SUCCESS", None):
-        status = DESCRIBE.decode(answered(wrapped("FAILURE", detail(ErrCodeExt="SUCCESS"), reason)))
+        status = DESCRIBE.decode(reply_of(record("FAILURE", detail(ErrCodeExt="SUCCESS"), reason)))
         assert (status.state, status.urls) == (TaskState.DONE, (URL,))
-    status = DESCRIBE.decode(answered(wrapped("FAILURE", detail(), "blocked by the relay")))
+    status = DESCRIBE.decode(reply_of(record("FAILURE", detail(), "blocked by the relay")))
     assert (status.state, status.message, status.urls) == (TaskState.FAILED, "blocked by the relay", (URL,))
     for word, inner in (("ABORTED", "ABORTED"), ("PROCESSING", "PROCESSING")):
-        status = DESCRIBE.decode(answered(wrapped("FAILURE", detail(word, Status=inner), "")))
+        status = DESCRIBE.decode(reply_of(record("FAILURE", detail(word, Status=inner), "")))
         assert (status.state, status.urls) == (TaskState.DONE, (URL,))
     nothing = detail(Output={"FileInfos": []})
-    assert DESCRIBE.decode(answered(wrapped("FAILURE", nothing))).state is TaskState.FAILED
+    assert DESCRIBE.decode(reply_of(record("FAILURE", nothing))).state is TaskState.FAILED
 
 
 @pytest.mark.parametrize("word", ["NOT_START", "QUEUED", "IN_PROGRESS", "FAILURE", "PAUSED"])
 @pytest.mark.parametrize("inner", [None, {"TaskType": "AigcImageTask", "AigcImageTask": None}])
 def test_the_wrappings_progress_is_told(word: str, inner: object) -> None:
-    assert DESCRIBE.decode(answered(wrapped(word, inner))).progress == 37
+    assert DESCRIBE.decode(reply_of(record(word, inner))).progress == 37
 
 
 def test_vods_own_progress_goes_before_the_wrappings() -> None:
     inner = detail(word="PROCESSING", Progress=80)
-    assert DESCRIBE.decode(answered(wrapped("IN_PROGRESS", inner))).progress == 80
+    assert DESCRIBE.decode(reply_of(record("IN_PROGRESS", inner))).progress == 80
 
 
 def test_the_relay_tells_no_urls_of_kept_files() -> None:
@@ -608,17 +608,19 @@ def test_the_relay_tells_no_urls_of_kept_files() -> None:
 
 
 def test_a_result_without_a_url_is_handed_on_by_its_id() -> None:
-    kept = ImageResult(task_id="5", request_id="r", urls=(), expires_at=None, file_ids=("7",), bare_file_ids=("7",))
-    assert encode(VideoRequest(prompt="x", first_frame=kept, **MODEL))["file_infos"] == [
+    by_id = ImageResult(task_id="5", request_id="r", urls=(), expires_at=None, file_ids=("7",), bare_file_ids=("7",))
+    assert encode(VideoRequest(prompt="x", first_frame=by_id, **MODEL))["file_infos"] == [
         {"type": "file", "file_id": "7", "category": "Image", "usage": "FirstFrame"}
     ]
-    assert encode(ImageRequest(prompt="x", images=(kept,), **MODEL))["file_infos"] == [{"type": "file", "file_id": "7"}]
+    assert encode(ImageRequest(prompt="x", images=(by_id,), **MODEL))["file_infos"] == [
+        {"type": "file", "file_id": "7"}
+    ]
 
 
-@pytest.mark.parametrize("wrap", [lambda inner: {"Response": inner}, lambda inner: wrapped("SUCCESS", inner)])
+@pytest.mark.parametrize("wrap", [lambda inner: {"Response": inner}, lambda inner: record("SUCCESS", inner)])
 def test_a_task_of_another_type_is_not_found(wrap: Callable[[object], object]) -> None:
     with pytest.raises(TaskNotFound):
-        DESCRIBE.decode(answered(wrap(detail(member="AigcVideoTask"))))
+        DESCRIBE.decode(reply_of(wrap(detail(member="AigcVideoTask"))))
 
 
 # --- any answer at all ------------------------------------------------------------------------------------------------
@@ -658,12 +660,12 @@ def test_any_answer_is_a_value_or_one_of_our_errors(
     call: Call[object], value: Callable[..., object], body: bytes, status: int, headers: dict[str, str]
 ) -> None:
     try:
-        decoded = call.decode(HttpAnswer(status, headers, body))
+        result = call.decode(HttpAnswer(status, headers, body))
     except (ServiceError, TransportError) as error:
         ended: object = error.ending
     else:
         ended = None
         # Another status is a good answer only with a TaskId, the proof that a task was made.
         assert 200 <= status < 300 or value is Created
-        assert type(decoded) is value
+        assert type(result) is value
     assert ended is None or isinstance(ended, Ending)

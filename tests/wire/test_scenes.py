@@ -23,7 +23,7 @@ from mps_aigc_async.wire.scenes import (
 texts = st.text(min_size=1, max_size=8)
 filters = st.builds(TaskFilter, **dict.fromkeys(FILTER, st.none() | texts))
 TEXTS = {name: texts for _, name, _ in DETAILS if name != "TaskResultCode"}
-listed = st.fixed_dictionaries(
+entries = st.fixed_dictionaries(
     {}, optional={**TEXTS, "Urls": st.lists(texts, max_size=2), "Resolution": texts, "Ratio": texts}
 ).map(lambda task: {name: value for name, value in task.items() if name not in ("OutputUrl", "RequestId")})
 
@@ -51,12 +51,12 @@ def test_every_field_of_the_official_models_is_read() -> None:
 def test_the_parameters_are_those_of_the_official_request(page: int, size: int, only: TaskFilter | None) -> None:
     params = list_params(page, size, only)
     assert official("DescribeAigcTaskListRequest", params)._serialize() == params
-    asked = params.get("QueryTaskFilter", {})
-    told = {} if only is None else {FILTER[name]: value for name, value in asdict(only).items() if value is not None}
-    assert asked == told
+    query = params.get("QueryTaskFilter", {})
+    values = {} if only is None else {FILTER[name]: value for name, value in asdict(only).items() if value is not None}
+    assert query == values
 
 
-@given(total=st.integers(0, 99), tasks=st.lists(listed, max_size=3))
+@given(total=st.integers(0, 99), tasks=st.lists(entries, max_size=3))
 def test_a_list_is_what_the_official_sdk_reads(total: int, tasks: list[dict[str, Any]]) -> None:
     content = {"Total": total, "PageNum": 2, "PageSize": 10, "Tasks": tasks, "RequestId": "r-1"}
     theirs, ours = official("DescribeAigcTaskListResponse", content), task_list(content)

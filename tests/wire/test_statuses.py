@@ -5,7 +5,7 @@ import pytest
 from mps_aigc_async.model.errors import AccountError, ConfigError, NoTaskId, Redirected, TransportError
 from mps_aigc_async.model.states import Ending
 from mps_aigc_async.wire.dialect import HttpAnswer
-from mps_aigc_async.wire.statuses import Verdict, redirected, uncertain, unreadable, verdict_of
+from mps_aigc_async.wire.statuses import Verdict, redirect, uncertain, unreadable, verdict_of
 
 UNCERTAIN = {304, 408, 409, 425, 460, 499}
 
@@ -38,7 +38,7 @@ SECRET = "nobody-may-see"
     ],
 )
 def test_a_redirect_names_its_host_and_the_configs_key_and_nothing_else(location: str, shown: str) -> None:
-    error = redirected(HttpAnswer(302, {"location": location}, b""), "CreateAigcImageTask", "relay.baseUrl")
+    error = redirect(HttpAnswer(302, {"location": location}, b""), "CreateAigcImageTask", "relay.baseUrl")
     assert shown in str(error)
     assert "relay.baseUrl" in str(error)
     assert SECRET not in f"{error!s} {error!r} {vars(error)}"
@@ -55,7 +55,7 @@ def test_a_redirect_names_its_host_and_the_configs_key_and_nothing_else(location
     ],
 )
 def test_a_redirect_stops_creating_and_not_reading(status: int, action: str, ending: Ending) -> None:
-    error = redirected(HttpAnswer(status, {}, b""), action, "relay.baseUrl")
+    error = redirect(HttpAnswer(status, {}, b""), action, "relay.baseUrl")
     assert (type(error), error.ending, error.action, error.code) == (Redirected, ending, action, f"HTTP {status}")
     assert isinstance(error, AccountError)
     assert isinstance(error, ConfigError)

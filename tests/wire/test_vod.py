@@ -134,18 +134,18 @@ def video_infos(models: Any, request: VideoRequest) -> list[Any]:  # noqa: ANN40
     return infos + [of_file(info(), file) for file in (request.vod.files if request.vod else ())]
 
 
-def of_image(info: Any, image: Any, **known: str) -> Any:  # noqa: ANN401 - an image source or a ReferenceImage
+def of_image(info: Any, image: Any, **role: str) -> Any:  # noqa: ANN401 - an image source or a ReferenceImage
     if isinstance(image, ReferenceImage):
-        return filled(info, Type="Url", Url=url_of(image.image), ReferenceType=image.reference_type, **known)
-    return filled(info, Type="Url", Url=url_of(image), **known)
+        return filled(info, Type="Url", Url=url_of(image.image), ReferenceType=image.reference_type, **role)
+    return filled(info, Type="Url", Url=url_of(image), **role)
 
 
 def of_video(info: Any, video: str | ReferenceVideo) -> Any:  # noqa: ANN401 - the SDK has no types
-    known = {"Type": "Url", "Category": "Video", "Usage": "Reference"}
+    role = {"Type": "Url", "Category": "Video", "Usage": "Reference"}
     if isinstance(video, str):
-        return filled(info, Url=video, **known)
+        return filled(info, Url=video, **role)
     keep = switch(video.keep_original_sound)
-    return filled(info, Url=video.url, ReferenceType=video.refer_type, KeepOriginalSound=keep, **known)
+    return filled(info, Url=video.url, ReferenceType=video.refer_type, KeepOriginalSound=keep, **role)
 
 
 def of_file(info: Any, file: VodFile) -> Any:  # noqa: ANN401 - the SDK has no types
@@ -179,24 +179,24 @@ def of_subject(models: Any, subject: Subject) -> Any:  # noqa: ANN401 - the SDK 
 def check_body(request: ImageRequest | VideoRequest, sub_app_id: int | None, session_id: str) -> None:
     call = Vod(sub_app_id=sub_app_id).create(request, None, session_id)
     body = json.loads(call.body)
-    expected = by_the_sdk(request, sub_app_id, session_id)
+    sdk_request = by_the_sdk(request, sub_app_id, session_id)
 
     # The SDK's models know every field we send (they warn of those they do not, and warnings are errors here).
-    understood = type(expected)()
-    understood._deserialize(body)
-    assert understood._serialize() == body
+    sdk_copy = type(sdk_request)()
+    sdk_copy._deserialize(body)
+    assert sdk_copy._serialize() == body
 
     check_ext_info(request, body.pop("ExtInfo", None))
-    assert body == expected._serialize()
+    assert body == sdk_request._serialize()
 
 
-def check_ext_info(request: ImageRequest | VideoRequest, sent: str | None) -> None:
+def check_ext_info(request: ImageRequest | VideoRequest, json_text: str | None) -> None:
     """A JSON document in a string, in which the additional parameters are one more."""
     own, additional = request.vod.ext_info if request.vod else None, request.additional_parameters
     if own is None and additional is None:
-        assert sent is None
+        assert json_text is None
         return
-    told = json.loads(sent or "")
+    told = json.loads(json_text or "")
     if additional is not None and "AdditionalParameters" not in (own or {}):
         assert json.loads(told.pop("AdditionalParameters")) == additional
     assert told == (own or {})
@@ -331,7 +331,7 @@ def test_the_sub_application_is_in_every_call() -> None:
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 
-def answered(response: Mapping[str, object], status: int = 200) -> HttpAnswer:
+def reply_of(response: Mapping[str, object], status: int = 200) -> HttpAnswer:
     return HttpAnswer(status, {}, json.dumps({"Response": response}).encode())
 
 
@@ -390,9 +390,9 @@ VAGUE: Final = {
 @pytest.mark.parametrize("code", DOCUMENTED)
 @pytest.mark.parametrize("call", [CREATE, DESCRIBE_IMAGE, ANY, list_tasks()], ids=["create", "ask", "any", "list"])
 def test_an_error_code_is_its_documented_class_and_ending(code: str, call: Call[object]) -> None:
-    with pytest.raises(ServiceError) as raised:
-        call.decode(answered({"Error": {"Code": code, "Message": "why"}, "RequestId": "r-1"}))
-    error = raised.value
+    with pytest.raises(ServiceError) as failure:
+        call.decode(reply_of({"Error": {"Code": code, "Message": "why"}, "RequestId": "r-1"}))
+    error = failure.value
     cls, ending = DOCUMENTED[code]
     if call.reads and code in VAGUE:
         ending = Ending.UNKNOWN
@@ -405,13 +405,13 @@ def test_the_error_table_names_each_code_once() -> None:
 
 
 def test_a_create_answers_with_its_task() -> None:
-    assert CREATE.decode(answered({"TaskId": "5-AigcImage-1", "RequestId": "r-1"})) == Created("5-AigcImage-1", "r-1")
+    assert CREATE.decode(reply_of({"TaskId": "5-AigcImage-1", "RequestId": "r-1"})) == Created("5-AigcImage-1", "r-1")
 
 
 @pytest.mark.parametrize("task", [{}, {"TaskId": ""}, {"TaskId": None}, {"TaskId": False}])
 def test_a_create_without_a_task_id_is_of_unknown_outcome(task: dict[str, object]) -> None:
     with pytest.raises(TransportError, match="TaskId") as unknown:
-        CREATE.decode(answered({"RequestId": "r-1", **task}))
+        CREATE.decode(reply_of({"RequestId": "r-1", **task}))
     assert unknown.value.ending is Ending.UNKNOWN
 
 
@@ -425,7 +425,7 @@ def detail(kind: Kind = Kind.IMAGE, word: str = "FINISH", infos: object = None, 
     member = {Kind.IMAGE: "AigcImageTask", Kind.VIDEO: "AigcVideoTask"}[kind]
     output = {"FileInfos": [{"FileUrl": URL}] if infos is None else infos}
     inner = {"TaskId": "5", "Status": "FINISH", "ErrCode": 0, "ErrCodeExt": "", "Message": "", "Output": output}
-    return answered({"TaskType": member, "Status": word, member: inner | task, "RequestId": "r-1"})
+    return reply_of({"TaskType": member, "Status": word, member: inner | task, "RequestId": "r-1"})
 
 
 @pytest.mark.parametrize(
@@ -466,9 +466,9 @@ def test_finish_can_hide_a_failure(kind: Kind, infos: object, task: dict[str, An
 
 
 @pytest.mark.parametrize("code", [0, None])
-@pytest.mark.parametrize("extended", ["", "0", None])
-def test_no_fault_is_no_failure(code: object, extended: object) -> None:
-    status = DESCRIBE_IMAGE.decode(detail(ErrCode=code, ErrCodeExt=extended, Message="SUCCESS"))
+@pytest.mark.parametrize("code_ext", ["", "0", None])
+def test_no_fault_is_no_failure(code: object, code_ext: object) -> None:
+    status = DESCRIBE_IMAGE.decode(detail(ErrCode=code, ErrCodeExt=code_ext, Message="SUCCESS"))
     assert (status.state, status.has_ended, status.urls) == (TaskState.DONE, True, (URL,))
 
 
@@ -511,9 +511,9 @@ def test_an_aborted_task_has_failed_unless_it_has_made_files_and_tells_no_fault(
 
 
 @pytest.mark.parametrize("code", [0, "0", "", None, False, "Success"])
-@pytest.mark.parametrize("extended", ["SUCCESS", "Success", "ok", " success ", 0, "0", "", None])
-def test_a_word_of_success_is_no_failure(code: object, extended: object) -> None:
-    status = DESCRIBE_IMAGE.decode(detail(ErrCode=code, ErrCodeExt=extended))
+@pytest.mark.parametrize("code_ext", ["SUCCESS", "Success", "ok", " success ", 0, "0", "", None])
+def test_a_word_of_success_is_no_failure(code: object, code_ext: object) -> None:
+    status = DESCRIBE_IMAGE.decode(detail(ErrCode=code, ErrCodeExt=code_ext))
     assert (status.state, status.has_ended, status.urls, status.message) == (TaskState.DONE, True, (URL,), "")
 
 
@@ -529,15 +529,15 @@ def failures() -> list[str]:
     from tencentcloud.vod.v20180717 import models
 
     text = models.AigcVideoTask.__init__.__doc__ or ""
-    listed = text.partition("_ErrCodeExt:")[2].partition(":type")[0]
-    return re.findall(r"<li>([\w.]+)", listed)
+    list_items = text.partition("_ErrCodeExt:")[2].partition(":type")[0]
+    return re.findall(r"<li>([\w.]+)", list_items)
 
 
-@pytest.mark.parametrize("extended", failures())
-def test_a_documented_failure_is_one_beside_files_too_and_the_files_are_told(extended: str) -> None:
+@pytest.mark.parametrize("code_ext", failures())
+def test_a_documented_failure_is_one_beside_files_too_and_the_files_are_told(code_ext: str) -> None:
     assert len(failures()) == 13
     infos = [{"FileUrl": URL, "FileId": "7"}]
-    status = DESCRIBE_IMAGE.decode(detail(infos=infos, ErrCodeExt=extended))
+    status = DESCRIBE_IMAGE.decode(detail(infos=infos, ErrCodeExt=code_ext))
     assert (status.state, status.urls, status.file_ids) == (TaskState.FAILED, (URL,), ("7",))
 
 
@@ -552,7 +552,7 @@ def test_progress_usage_and_times_are_read() -> None:
     answer = json.loads(detail(Kind.VIDEO, word="PROCESSING", Progress=42).body)["Response"]
     answer |= {"BeginProcessTime": "2026-01-01T00:00:05Z", "FinishTime": ""}
     answer["AigcVideoTask"]["Output"]["Usage"] = {"OutputSeconds": 5, "InputTokens": None}
-    status = DESCRIBE_VIDEO.decode(answered(answer))
+    status = DESCRIBE_VIDEO.decode(reply_of(answer))
     assert (status.progress, status.begun_at, status.finished_at) == (42, 1_767_225_605.0, None)
     assert status.usage == Usage(output_seconds=5)
 
@@ -561,11 +561,11 @@ def test_progress_usage_and_times_are_read() -> None:
 def test_no_file_ends_before_its_task_was_made(told: str) -> None:
     infos = [{"FileUrl": URL, "StorageMode": "Temporary", "ExpireTime": "2026-01-01T00:00:00Z"}]
     answer = json.loads(detail(infos=infos).body)["Response"]
-    assert DESCRIBE_IMAGE.decode(answered({**answer, told: "2025-12-31T23:59:59Z"})).lifetime.ends_at is not None
-    assert DESCRIBE_IMAGE.decode(answered({**answer, told: "2026-01-01T00:00:00Z"})).lifetime.ends_at is None
+    assert DESCRIBE_IMAGE.decode(reply_of({**answer, told: "2025-12-31T23:59:59Z"})).lifetime.ends_at is not None
+    assert DESCRIBE_IMAGE.decode(reply_of({**answer, told: "2026-01-01T00:00:00Z"})).lifetime.ends_at is None
 
 
-def typed(task_type: object, **members: object) -> dict[str, object]:
+def with_type(task_type: object, **members: object) -> dict[str, object]:
     return {"TaskType": task_type, "Status": "FINISH", "RequestId": "r-1", **members}
 
 
@@ -577,63 +577,63 @@ EMPTY = {"TaskId": "", "Status": "", "ErrCode": 0, "ErrCodeExt": "", "Message": 
 @pytest.mark.parametrize(
     "answer",
     [
-        typed("SceneAigcImageTask", SceneAigcImageTask=FINISHED),
-        typed("SceneAigcImageTask", AigcImageTask=FINISHED, AigcVideoTask=None),
-        typed("AigcImageTask", SceneAigcImageTask=FINISHED, AigcImageTask=None),
-        typed("NewAigcImageTask", NewAigcImageTask=FINISHED, AigcVideoTask=None),
-        typed("NewAigcImageTask", Task=FINISHED, Other={"Status": "PROCESSING"}),
-        typed("NewAigcImageTask", Output=FINISHED["Output"]),
-        typed("", AigcImageTask=FINISHED),
-        typed(None, Whatever=FINISHED),
-        typed(5, SceneAigcImageTask=FINISHED),
-        typed("SceneAigcImageTask", AigcImageTask={}, SceneAigcImageTask=FINISHED),
-        typed("AigcImageTask", AigcImageTask=EMPTY, SceneAigcImageTask=FINISHED, AigcVideoTask=EMPTY),
-        typed("NewAigcImageTask", AigcImageTask=EMPTY, NewAigcImageTask=FINISHED, AigcVideoTask={}),
-        typed("AigcImageTask", AigcImageTask={"TaskId": "5"}, NewAigcImageTask=FINISHED),
+        with_type("SceneAigcImageTask", SceneAigcImageTask=FINISHED),
+        with_type("SceneAigcImageTask", AigcImageTask=FINISHED, AigcVideoTask=None),
+        with_type("AigcImageTask", SceneAigcImageTask=FINISHED, AigcImageTask=None),
+        with_type("NewAigcImageTask", NewAigcImageTask=FINISHED, AigcVideoTask=None),
+        with_type("NewAigcImageTask", Task=FINISHED, Other={"Status": "PROCESSING"}),
+        with_type("NewAigcImageTask", Output=FINISHED["Output"]),
+        with_type("", AigcImageTask=FINISHED),
+        with_type(None, Whatever=FINISHED),
+        with_type(5, SceneAigcImageTask=FINISHED),
+        with_type("SceneAigcImageTask", AigcImageTask={}, SceneAigcImageTask=FINISHED),
+        with_type("AigcImageTask", AigcImageTask=EMPTY, SceneAigcImageTask=FINISHED, AigcVideoTask=EMPTY),
+        with_type("NewAigcImageTask", AigcImageTask=EMPTY, NewAigcImageTask=FINISHED, AigcVideoTask={}),
+        with_type("AigcImageTask", AigcImageTask={"TaskId": "5"}, NewAigcImageTask=FINISHED),
     ],
 )
 def test_a_task_is_read_by_the_member_that_is_there(answer: dict[str, object]) -> None:
-    status = DESCRIBE_IMAGE.decode(answered(answer))
+    status = DESCRIBE_IMAGE.decode(reply_of(answer))
     assert (status.state, status.urls, status.has_ended) == (TaskState.DONE, (URL,), True)
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        typed("SceneAigcVideoTask", SceneAigcVideoTask=FINISHED),
-        typed("AigcVideoTask", AigcImageTask=FINISHED),
-        typed("Procedure", ProcedureTask=FINISHED),
-        typed("", AigcVideoTask=FINISHED),
-        typed("New", SceneAigcVideoTask=FINISHED),
-        typed("New", AigcAudioTask=FINISHED, AigcImageTask=None),
-        typed("", AigcVideoTask=FINISHED, AigcImageTask=EMPTY),
+        with_type("SceneAigcVideoTask", SceneAigcVideoTask=FINISHED),
+        with_type("AigcVideoTask", AigcImageTask=FINISHED),
+        with_type("Procedure", ProcedureTask=FINISHED),
+        with_type("", AigcVideoTask=FINISHED),
+        with_type("New", SceneAigcVideoTask=FINISHED),
+        with_type("New", AigcAudioTask=FINISHED, AigcImageTask=None),
+        with_type("", AigcVideoTask=FINISHED, AigcImageTask=EMPTY),
     ],
 )
 def test_another_kinds_task_is_not_found(answer: dict[str, object]) -> None:
-    with pytest.raises(TaskNotFound, match="this is no image task"):
-        DESCRIBE_IMAGE.decode(answered(answer))
+    with pytest.raises(TaskNotFound, match="the task's kind is not image"):
+        DESCRIBE_IMAGE.decode(reply_of(answer))
 
 
 @pytest.mark.parametrize("task_type", ["SceneAigcImageTask", "NewAigcImageTask", ""])
 def test_a_task_of_a_new_type_that_tells_nothing_yet_is_polled_on(task_type: str) -> None:
     for other in (None, {}, EMPTY):
         answer = {"TaskType": task_type, "Status": "WAITING", task_type or "x": None, "AigcVideoTask": other}
-        assert DESCRIBE_IMAGE.decode(answered(answer)).state is TaskState.WAITING
+        assert DESCRIBE_IMAGE.decode(reply_of(answer)).state is TaskState.WAITING
 
 
 def test_a_member_that_tells_little_is_read_unless_another_has_files() -> None:
-    answer = typed("AigcImageTask", AigcImageTask={"Progress": 5}, Other={"Status": "FINISH"})
-    assert DESCRIBE_IMAGE.decode(answered(answer)).progress == 5
+    answer = with_type("AigcImageTask", AigcImageTask={"Progress": 5}, Other={"Status": "FINISH"})
+    assert DESCRIBE_IMAGE.decode(reply_of(answer)).progress == 5
 
 
 def test_every_documented_type_of_task_is_in_one_table() -> None:
     from tencentcloud.vod.v20180717 import models
 
     text = models.DescribeTaskDetailResponse.__init__.__doc__ or ""
-    documented = set(re.findall(r"<li> ?(\w+) ?[：:]", text.partition("_Status:")[0]))
+    task_types = set(re.findall(r"<li> ?(\w+) ?[：:]", text.partition("_Status:")[0]))
     # Not ours, and told by members of their own kind of output: read if one ever comes.
     new = {"AigcVideoRedrawTask", "AigcHunyuan3DTask"}
-    assert documented - new == OTHER_TYPES | KIND_OF_TYPE.keys()
+    assert task_types - new == OTHER_TYPES | KIND_OF_TYPE.keys()
 
 
 # --- files that VOD keeps ---------------------------------------------------------------------------------------------
@@ -645,17 +645,17 @@ def test_the_urls_of_kept_files_are_asked_for_as_the_sdk_knows_it() -> None:
     call = Vod(sub_app_id=5).media_urls(["7", "8"])
     assert call is not None
     body = json.loads(call.body)
-    understood = models.DescribeMediaInfosRequest()
-    understood._deserialize(body)
-    assert understood._serialize() == body
-    assert (understood.FileIds, understood.SubAppId, understood.Filters) == (["7", "8"], 5, ["basicInfo"])
+    sdk_copy = models.DescribeMediaInfosRequest()
+    sdk_copy._deserialize(body)
+    assert sdk_copy._serialize() == body
+    assert (sdk_copy.FileIds, sdk_copy.SubAppId, sdk_copy.Filters) == (["7", "8"], 5, ["basicInfo"])
     assert (call.action, call.reads) == ("DescribeMediaInfos", True)
 
 
 def test_the_urls_of_kept_files_by_their_ids() -> None:
     call = Vod().media_urls(["7"])
     assert call is not None
-    found: list[object] = [
+    entries: list[object] = [
         {"FileId": "7", "BasicInfo": {"MediaUrl": " http://vod.example/7.png "}},
         {"FileId": 8, "BasicInfo": {"MediaUrl": "http://vod.example/8.png"}},
         {"FileId": "9", "BasicInfo": {"MediaUrl": ""}},
@@ -663,11 +663,11 @@ def test_the_urls_of_kept_files_by_their_ids() -> None:
         {"FileId": "", "BasicInfo": {"MediaUrl": "http://vod.example/x.png"}},
         "11",
     ]
-    urls = call.decode(answered({"MediaInfoSet": found, "NotExistFileIdSet": ["12"]}))
+    urls = call.decode(reply_of({"MediaInfoSet": entries, "NotExistFileIdSet": ["12"]}))
     assert urls == {"7": "http://vod.example/7.png", "8": "http://vod.example/8.png"}
     nothings: list[object] = [None, {}, "x", [None]]
     for nothing in nothings:
-        assert call.decode(answered({"MediaInfoSet": nothing})) == {}
+        assert call.decode(reply_of({"MediaInfoSet": nothing})) == {}
 
 
 KEPT = ImageResult(task_id="5", request_id="r", urls=(), expires_at=None, file_ids=("7", "8"), bare_file_ids=("7", "8"))
@@ -720,15 +720,15 @@ def test_which_results_are_stored_without_an_end(options: VodOptions | None, kep
 
 
 def test_finish_without_its_task_has_not_ended() -> None:
-    status = DESCRIBE_IMAGE.decode(answered({"TaskType": "AigcImageTask", "Status": "FINISH", "AigcImageTask": None}))
+    status = DESCRIBE_IMAGE.decode(reply_of({"TaskType": "AigcImageTask", "Status": "FINISH", "AigcImageTask": None}))
     assert not status.has_ended
 
 
 @pytest.mark.parametrize("task_type", ["AigcVideoTask", "Procedure", "AigcAudioTask"])
 def test_a_task_of_another_type_is_not_found(task_type: str) -> None:
-    with pytest.raises(TaskNotFound, match=task_type) as raised:
-        DESCRIBE_IMAGE.decode(answered({"TaskType": task_type, "Status": "FINISH"}))
-    assert raised.value.ending is Ending.REFUSED
+    with pytest.raises(TaskNotFound, match=task_type) as failure:
+        DESCRIBE_IMAGE.decode(reply_of({"TaskType": task_type, "Status": "FINISH"}))
+    assert failure.value.ending is Ending.REFUSED
 
 
 def test_results_have_urls_and_where_they_are_kept_file_ids() -> None:
@@ -767,10 +767,10 @@ def test_the_list_of_tasks_is_asked_for_as_the_sdk_knows_it(state: TaskState, wo
     from tencentcloud.vod.v20180717 import models
 
     body = json.loads(list_tasks(state, "next").body)
-    understood = models.DescribeTasksRequest()
-    understood._deserialize(body)
-    assert understood._serialize() == body
-    assert (understood.Status, understood.ScrollToken, understood.Limit) == (word, "next", 100)
+    sdk_copy = models.DescribeTasksRequest()
+    sdk_copy._deserialize(body)
+    assert sdk_copy._serialize() == body
+    assert (sdk_copy.Status, sdk_copy.ScrollToken, sdk_copy.Limit) == (word, "next", 100)
     assert "ScrollToken" not in json.loads(list_tasks(state).body)
     assert list_tasks().reads
 
@@ -785,13 +785,13 @@ def test_a_page_of_tasks_tells_them_by_their_sessions() -> None:
         {"TaskId": "6", "SessionId": 6},
         "7",
     ]
-    page = list_tasks().decode(answered({"TaskSet": tasks, "ScrollToken": "next"}))
+    page = list_tasks().decode(reply_of({"TaskSet": tasks, "ScrollToken": "next"}))
     assert page == TaskPage({"a": "1", "c": "5"}, "next")
 
 
-@pytest.mark.parametrize("found", [None, [], {}, "x", [None]])
-def test_a_page_without_tasks_is_the_last(found: object) -> None:
-    assert list_tasks().decode(answered({"TaskSet": found, "ScrollToken": None})) == TaskPage({}, "")
+@pytest.mark.parametrize("entries", [None, [], {}, "x", [None]])
+def test_a_page_without_tasks_is_the_last(entries: object) -> None:
+    assert list_tasks().decode(reply_of({"TaskSet": entries, "ScrollToken": None})) == TaskPage({}, "")
 
 
 # --- any answer at all ------------------------------------------------------------------------------------------------
@@ -834,14 +834,14 @@ def test_any_answer_is_a_value_or_one_of_our_errors(
     call: Call[object], value: Callable[..., object], body: bytes, status: int
 ) -> None:
     try:
-        decoded = call.decode(HttpAnswer(status, {}, body))
+        result = call.decode(HttpAnswer(status, {}, body))
     except (ServiceError, TransportError) as error:
         ended: object = error.ending
     else:
         ended = None
         # Another status than 200 is a good answer only with a TaskId, the proof that a task was made.
         assert 200 <= status < 300 or (value in (Created, dict) and b"TaskId" in body)
-        assert type(decoded) is value
+        assert type(result) is value
     assert ended is None or isinstance(ended, Ending)
 
 
@@ -851,10 +851,10 @@ def test_a_member_nested_deep_is_no_other_exception(member: str, depth: int) -> 
     deep = f"{'[' * depth}{']' * depth}"
     body = f'{{"Response": {{"Status": "FINISH", "AigcImageTask": {{"{member}": {deep}}}}}}}'
     try:
-        decoded: object = DESCRIBE_IMAGE.decode(HttpAnswer(200, {}, body.encode()))
+        result: object = DESCRIBE_IMAGE.decode(HttpAnswer(200, {}, body.encode()))
     except TransportError as error:  # too deep to be read at all
-        decoded = error
-    assert isinstance(decoded, TaskStatus | TransportError)
+        result = error
+    assert isinstance(result, TaskStatus | TransportError)
 
 
 def files_of(*sizes: int) -> ImageRequest:

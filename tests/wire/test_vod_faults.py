@@ -1,4 +1,4 @@
-"""Why VOD fails an accepted task, by each code that the official SDK lists, and what shows that nothing was made."""
+"""VOD's failures of accepted tasks, by each code in the official SDK, and the evidence that nothing was generated."""
 
 import json
 import re

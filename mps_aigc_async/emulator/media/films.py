@@ -1,7 +1,7 @@
-"""Videos: H.264 that begins with the first image it was given, moves, and ends with the last one.
+"""Videos: H.264 that begins with the order's first frame, moves, and ends with its last frame.
 
-A slow zoom into the opening picture, sparks that rise through it, the prompt as a caption that comes and goes, a line
-that grows with the time. The first frame is untouched, so that a chain can be checked: it IS the image before it.
+A film is a slow zoom into the opening picture with rising sparks, the prompt as a caption, and a line that grows with
+the time. The first frame is unchanged, so that tests of chains can compare it with the image of the step before.
 """
 
 import hashlib
@@ -22,25 +22,25 @@ from PIL import Image, ImageDraw
 from mps_aigc_async.emulator.media import pictures, sounds
 
 from ..tasks.orders import VideoOrder
-from .lettering import font, wrapped, write
+from .lettering import font, wrap, write
 
 FPS = 12
 _ZOOM = 0.05
-"""How much of the width the zoom has taken away at the end: no more than the margins around a picture's words."""
+"""Share of the width that the zoom cuts off by the end: no more than the margins around a picture's words."""
 
 _SPARKS = 18
 _WARM = (255, 226, 150)
 
 _ENCODER: Final = {"preset": "veryfast", "qp": "22", "threads": "1"}
-"""A constant quantiser and one thread, so that a film rendered again is the same to the byte and a download can go on
-where it was broken off: under `crf`, x264 gave another length each time (libx264 of PyAV 18.1, measured)."""
+"""A constant quantiser and one thread make repeated renders equal to the byte, so that a download can resume. Under
+`crf`, each x264 render had another length (libx264 of PyAV 18.1, measured)."""
 
 
 def film(order: VideoOrder, first: bytes, last: bytes) -> bytes:
-    """The encoded video. `first` and `last` are images as `pictures.fitted` returns them, or empty."""
+    """The encoded video. `first` and `last` are images from `pictures.fit`, or empty."""
     opening = pictures.read(first) if first else _card(order)
     ending = pictures.read(last) if last else None
-    # A file, not memory: faststart writes the index first by reading the finished file again.
+    # A file, not memory: faststart reads the finished file again to write the index first.
     with TemporaryDirectory(prefix="mps-aigc-film-") as folder:
         path = Path(folder, "film.mp4")
         with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
@@ -59,35 +59,35 @@ def film(order: VideoOrder, first: bytes, last: bytes) -> bytes:
 
 
 def _card(order: VideoOrder) -> Image.Image:
-    picture = pictures.painted(order.prompt, order.size, 0)
+    picture = pictures.landscape(order.prompt, order.size, 0)
     write(picture, order.prompt, "  ·  ".join(filter(None, ["video", order.label])))
     return picture
 
 
 def _frames(order: VideoOrder, opening: Image.Image, ending: Image.Image | None) -> Iterator[Image.Image]:
     count = order.seconds * FPS
-    caption = _caption(order.prompt if order.first_url else "", order.size)  # a card shows the prompt already
+    caption = _caption(order.prompt if order.first_url else "", order.size)  # a card already shows the prompt
     sparks = _sparks(order)
     for number in range(count):
         time = number / (count - 1)
-        frame = _zoomed(opening, _eased(time))
+        frame = _zoom_into(opening, _ease(time))
         if ending is not None:
-            frame = Image.blend(frame, ending, _eased((time - 0.55) / 0.45))
-        # Nothing is laid over the first frame or the last: they are what the caller compares.
-        visible = min(_eased(time / 0.15), _eased((1 - time) / 0.15))
+            frame = Image.blend(frame, ending, _ease((time - 0.55) / 0.45))
+        # The first and the last frame have no overlay: callers compare them.
+        visible = min(_ease(time / 0.15), _ease((1 - time) / 0.15))
         if visible > 0:
             _overlay(frame, caption, visible, time)
             _light(frame, sparks, visible, time)
         yield frame
 
 
-def _eased(share: float) -> float:
+def _ease(share: float) -> float:
     """0 to 1 without a jerk at either end (smoothstep)."""
     share = min(1.0, max(0.0, share))
     return share * share * (3 - 2 * share)
 
 
-def _zoomed(picture: Image.Image, share: float) -> Image.Image:
+def _zoom_into(picture: Image.Image, share: float) -> Image.Image:
     if share == 0:
         return picture.copy()
     width, height = picture.size
@@ -96,18 +96,18 @@ def _zoomed(picture: Image.Image, share: float) -> Image.Image:
 
 
 def _caption(prompt: str, size: tuple[int, int]) -> Image.Image:
-    """One line of the prompt as a mask, at the top: an opening picture has its own words at the bottom."""
+    """A mask with one line of the prompt, for the top: an opening picture has its own words at the bottom."""
     face = font(max(10, min(size) // 15))
     margin = max(6, min(size) // 20)
     mask = Image.new("L", (size[0], round(face.size * 1.5)))
-    line = wrapped(prompt, face, size[0] - 2 * margin, most_lines=1)[0]
+    line = wrap(prompt, face, size[0] - 2 * margin, most_lines=1)[0]
     ImageDraw.Draw(mask).text((margin, 0), line, font=face, fill=255)
     return mask
 
 
 def _overlay(frame: Image.Image, caption: Image.Image, visible: float, time: float) -> None:
     width, height = frame.size
-    top = round(caption.height * (0.25 * visible))  # it slides in as it appears
+    top = round(caption.height * (0.25 * visible))  # the caption slides in
     for shift, colour in (1, (0, 0, 0)), (0, (255, 255, 255)):
         frame.paste(colour, (shift, top + shift), caption.point([round(value * visible) for value in range(256)]))
     bar = max(2, height // 90)

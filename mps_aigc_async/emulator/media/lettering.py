@@ -1,4 +1,4 @@
-"""Text on a picture: broken into lines, Chinese included, and drawn in one font that has glyphs for both."""
+"""Text on a picture: wrapped lines, also of Chinese, in a font with Latin and Chinese glyphs."""
 
 import re
 from functools import cache
@@ -8,11 +8,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 _FONT = files("noto_cjk_sans_otc") / "NotoSansCJK-Regular.ttc"
 _SIMPLIFIED_CHINESE = 2
-"""The face's index in the collection; its order is JP, KR, SC, TC, HK."""
+"""The face's index in the collection, whose order is JP, KR, SC, TC, HK."""
 
 _CJK = r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]"
 _CLOSING = r"[、。〉》」』】〕！），．：；？）”’…]"
-"""Never at the start of a line, so they go with the character before them."""
+"""Characters that never start a line, so they go with the character before."""
 
 _WORD = re.compile(rf"{_CJK}{_CLOSING}*|(?:(?!{_CJK})\S)+|\s+")
 
@@ -24,30 +24,30 @@ def font(pixels: int) -> ImageFont.FreeTypeFont:
 
 
 def printable(text: str) -> str:
-    """The text without what no font can draw: lone surrogates, which JSON lets through, and control characters."""
+    """The text without characters that no font can draw: lone surrogates (JSON allows them) and control characters."""
     whole = text.encode(errors="replace").decode()
     return "".join(letter if letter.isprintable() else " " for letter in whole)
 
 
-def wrapped(text: str, face: ImageFont.FreeTypeFont, width: int, most_lines: int) -> list[str]:
-    """Lines of at most `width` pixels, broken at spaces and between Chinese characters; the rest is an ellipsis."""
+def wrap(text: str, face: ImageFont.FreeTypeFont, width: int, most_lines: int) -> list[str]:
+    """Lines of at most `width` pixels, broken at spaces and between Chinese characters; an ellipsis ends a cut text."""
     lines = [""]
     for word in _WORD.findall(printable(text)):
         if face.getlength(lines[-1] + word.rstrip()) <= width:
             lines[-1] += word
         elif lines[-1]:
             lines.append(word.lstrip())
-        else:  # one word wider than the line: better over the edge than lost
+        else:  # a word wider than the line runs over the edge
             lines[-1] = word
         if len(lines) > most_lines:
             return [
                 *(line.rstrip() for line in lines[: most_lines - 1]),
-                _shortened(lines[most_lines - 1], face, width),
+                _shorten(lines[most_lines - 1], face, width),
             ]
     return [line.rstrip() for line in lines]
 
 
-def _shortened(line: str, face: ImageFont.FreeTypeFont, width: int) -> str:
+def _shorten(line: str, face: ImageFont.FreeTypeFont, width: int) -> str:
     while line and face.getlength(line + "…") > width:
         line = line[:-1]
     return line.rstrip() + "…"
@@ -59,7 +59,7 @@ def write(picture: Image.Image, prompt: str, label: str) -> None:
     short = min(width, height)
     size, margin = max(11, short // 14), max(8, short // 16)
     face, small = font(size), font(max(8, size * 3 // 5))
-    lines = wrapped(prompt, face, width - 2 * margin, most_lines=4) if prompt else []
+    lines = wrap(prompt, face, width - 2 * margin, most_lines=4) if prompt else []
     line_height = round(size * 1.32)
     top = height - margin - line_height * len(lines)
     _shade(picture, max(0, top - 3 * size))

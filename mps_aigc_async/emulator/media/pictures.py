@@ -1,5 +1,5 @@
-"""Images: a landscape that its prompt alone decides, with the prompt written on it, so that a person sees at a glance
-which result is whose. Also the two things a film needs of images: reading them, and fitting them to its frame.
+"""Images: a landscape determined by the prompt, with the prompt written on it, so that people see at a glance to which
+request a result belongs. Also the reading of images, and their fitting to a film's frame.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from ..tasks.orders import ImageOrder
 from .lettering import write
 
 UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError)
-"""What Pillow raises for bytes that are not a whole image (SyntaxError: a broken PNG)."""
+"""Pillow's exceptions for bytes that are not a whole image (SyntaxError: a broken PNG)."""
 
 _Colour = tuple[int, int, int]
 
@@ -26,7 +26,7 @@ class _Palette:
     horizon: _Colour
     disc: _Colour
     ridge: _Colour
-    """The nearest ridge; the farther ones fade into the horizon, as air does it."""
+    """The nearest ridge. Farther ridges fade into the horizon, as in real air."""
     stars: bool = False
 
 
@@ -46,19 +46,19 @@ _RIDGES = 4
 
 def image(order: ImageOrder, index: int) -> bytes:
     """The encoded image number `index` of an order."""
-    picture = painted(order.prompt, order.size, index)
+    picture = landscape(order.prompt, order.size, index)
     number = f"{index + 1}/{order.count}" if order.count > 1 else ""
     write(picture, order.prompt, "  ·  ".join(filter(None, ["image", number, order.label])))
-    encoded = BytesIO()
+    file = BytesIO()
     if order.format == "jpg":
-        picture.save(encoded, "JPEG", quality=88)
+        picture.save(file, "JPEG", quality=88)
     else:
-        picture.save(encoded, "PNG", compress_level=4)  # the default, 6, takes twice as long for a tenth less
-    return encoded.getvalue()
+        picture.save(file, "PNG", compress_level=4)  # the default, 6, takes twice as long and saves a tenth of the size
+    return file.getvalue()
 
 
-def painted(prompt: str, size: tuple[int, int], index: int) -> Image.Image:
-    """The landscape of a prompt, without words. It is painted twice as large: Pillow's shapes have hard edges."""
+def landscape(prompt: str, size: tuple[int, int], index: int) -> Image.Image:
+    """The landscape of a prompt, without words. Painting in double size smooths the hard edges of Pillow's shapes."""
     random = Random(hashlib.sha256(f"{index}/{prompt}".encode(errors="replace")).digest())  # noqa: S311 - no secret
     palette = random.choice(_PALETTES)
     width, height = size[0] * 2, size[1] * 2
@@ -69,7 +69,7 @@ def painted(prompt: str, size: tuple[int, int], index: int) -> Image.Image:
     draw = ImageDraw.Draw(canvas)
     for number in range(_RIDGES):
         depth = (number + 1) / _RIDGES
-        shade = _mixed(palette.horizon, palette.ridge, 0.25 + 0.75 * depth)
+        shade = _mix(palette.horizon, palette.ridge, 0.25 + 0.75 * depth)
         draw.polygon(_ridge(width, height, 0.5 + 0.36 * depth - 0.06, random), fill=shade)
     return canvas.resize(size, Image.Resampling.BOX)
 
@@ -91,14 +91,14 @@ def _stars(canvas: Image.Image, random: Random) -> None:
 
 
 def _disc(canvas: Image.Image, palette: _Palette, random: Random) -> Image.Image:
-    """The sun or the moon, with a glow that is added as light is, never painted over."""
+    """The sun or the moon, with a glow that is added like light instead of painted over."""
     width, height = canvas.size
     radius = random.uniform(0.055, 0.1) * min(width, height)
     x, y = random.uniform(0.18, 0.82) * width, random.uniform(0.2, 0.46) * height
-    # The glow has no detail, so it is blurred small: an eighth of the size costs a sixty-fourth of the time.
+    # The glow has no detail, so blur it small: an eighth of the size costs a sixty-fourth of the time.
     glow = Image.new("RGB", (width // 8, height // 8))
     reach = radius * 1.5 / 8
-    faint = _mixed((0, 0, 0), palette.disc, 0.62)
+    faint = _mix((0, 0, 0), palette.disc, 0.62)
     ImageDraw.Draw(glow).ellipse((x / 8 - reach, y / 8 - reach, x / 8 + reach, y / 8 + reach), fill=faint)
     glow = glow.filter(ImageFilter.GaussianBlur(reach)).resize(canvas.size, Image.Resampling.BICUBIC)
     lit = ImageChops.screen(canvas, glow)
@@ -120,24 +120,24 @@ def _ridge(width: int, height: int, level: float, random: Random) -> list[tuple[
     return [(0, height), *skyline, (width, height)]
 
 
-def _mixed(one: _Colour, other: _Colour, share: float) -> _Colour:
+def _mix(one: _Colour, other: _Colour, share: float) -> _Colour:
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
-def read(encoded: bytes) -> Image.Image:
-    """Raises one of UNREADABLE."""
-    with Image.open(BytesIO(encoded)) as picture:
+def read(data: bytes) -> Image.Image:
+    """The image in a file's bytes. Raises one of UNREADABLE."""
+    with Image.open(BytesIO(data)) as picture:
         return picture.convert("RGB")
 
 
-def fitted(encoded: bytes, size: tuple[int, int]) -> bytes:
+def fit(data: bytes, size: tuple[int, int]) -> bytes:
     """An image reduced to a frame of `size`, whole, on black where the shapes differ. Raises one of UNREADABLE."""
-    picture = read(encoded)
+    picture = read(data)
     scale = min(size[0] / picture.width, size[1] / picture.height)
     inner = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     frame = Image.new("RGB", size)
     frame.paste(picture.resize(inner, Image.Resampling.LANCZOS), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
-    kept = BytesIO()
-    frame.save(kept, "JPEG", quality=95, subsampling=0)
-    return kept.getvalue()
+    file = BytesIO()
+    frame.save(file, "JPEG", quality=95, subsampling=0)
+    return file.getvalue()

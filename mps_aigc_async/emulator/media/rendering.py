@@ -10,7 +10,7 @@ from typing import Final
 from ..tasks.orders import AudioOrder, ImageOrder, Order, VideoOrder
 
 PACKAGES: Final = ("PIL", "av", "noto_cjk_sans_otc")
-"""The import names of what the extra installs: Pillow, PyAV and a font."""
+"""The import names of the extra's packages: Pillow, PyAV and a font."""
 
 _one_at_a_time: Final = Lock()
 """Pillow's font faces must not be used by two threads at once."""
@@ -44,13 +44,13 @@ def fit(image: bytes, size: tuple[int, int]) -> bytes:
     from . import pictures  # noqa: PLC0415 - Pillow is an extra, and slow to import
 
     try:
-        return pictures.fitted(image, size)
+        return pictures.fit(image, size)
     except pictures.UNREADABLE as error:
         raise UnreadableImageError(str(error)) from error
 
 
 def render(order: Order, index: int, first: bytes, last: bytes) -> bytes:
-    """A result's bytes. `first` and `last` are a film's frames as `fit` returns them."""
+    """A result's bytes. `first` and `last` are a film's frames from `fit`."""
     from . import films, pictures, sounds  # noqa: PLC0415 - as above, and PyAV
 
     with _one_at_a_time:

@@ -1,4 +1,4 @@
-"""Sound: a soft chord that its prompt decides, in a file of its own or under a film."""
+"""Sound: a soft chord determined by the prompt, in a file of its own or in a film."""
 
 import hashlib
 import math
@@ -15,22 +15,22 @@ from ..tasks.orders import AudioOrder
 
 _RATE = 24_000
 _CHUNK = _RATE // 10
-"""A tenth of a second: pitches that are multiples of 10 Hz make whole waves in it, so it repeats without a click."""
+"""A tenth of a second: pitches at multiples of 10 Hz have whole waves in it, so it repeats without a click."""
 
 _CODECS = {"mp3": "libmp3lame", "wav": "pcm_s16le"}
 _BIT_RATE = 32_000
-"""Of an mp3: a chord needs no more, and it is 4 KB a second."""
+"""Bits per second of an mp3: enough for a chord, and 4 KB a second."""
 
 
 def sound(order: AudioOrder) -> bytes:
-    """The encoded file."""
-    encoded = BytesIO()
-    with av.open(encoded, "w", format=order.format) as container:
+    """The bytes of an audio file."""
+    file = BytesIO()
+    with av.open(file, "w", format=order.format) as container:
         stream = add_stream(container, _CODECS[order.format])
         for second in range(order.seconds):
             encode_second(container, stream, order.prompt, second)
         container.mux(stream.encode(None))
-    return encoded.getvalue()
+    return file.getvalue()
 
 
 def add_stream(container: OutputContainer, codec: str) -> AudioStream:

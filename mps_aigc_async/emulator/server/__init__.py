@@ -1,1 +1,1 @@
-"""The services on loopback."""
+"""The services on a loopback port."""

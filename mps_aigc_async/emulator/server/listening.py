@@ -10,10 +10,10 @@ ACCEPT_TURNS: Final = 4
 
 
 async def stop_accepting(sockets: Iterable[socket.socket]) -> None:
-    """Accept nothing more on these listening sockets, and wait until what was accepted has a protocol.
+    """Accept no more connections on these listening sockets, and wait until all accepted ones have a protocol.
 
-    Await this before closing an asyncio server: one that is closed in the turn of the loop in which it accepts a
-    connection leaves that connection's socket open (an AssertionError inside asyncio, Python 3.11 to 3.13).
+    Await this before closing an asyncio server. If a server is closed in the turn of the loop in which it accepts a
+    connection, that connection's socket stays open (an AssertionError inside asyncio, Python 3.11 to 3.13).
     """
     loop = asyncio.get_running_loop()
     for listening in sockets:

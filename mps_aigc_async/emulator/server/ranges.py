@@ -1,4 +1,4 @@
-"""A file as an answer: whole, or the range that was asked for (RFC 9110, section 14)."""
+"""A file as an answer: whole, or the requested range (RFC 9110, section 14)."""
 
 import hashlib
 import re
@@ -29,8 +29,8 @@ def file_reply(body: bytes, content_type: str, request: Mapping[str, str]) -> Re
 
 
 def _span(text: str, total: int) -> range | None:
-    """The bytes that a Range header names, empty beyond the end; None for one that cannot be read, which the RFC says
-    to ignore."""
+    """The bytes that a Range header names; empty beyond the end. None for an unreadable header: the RFC says to ignore
+    it."""
     match = _RANGE.fullmatch(text.strip())
     if match is None or text.strip() == "bytes=-":
         return None

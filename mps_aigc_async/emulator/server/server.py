@@ -1,14 +1,14 @@
-"""The shell: `Service` on a loopback port, by aiohttp. It owns the socket, the clock, the fetches and the thread."""
+"""The shell: `Service` on a loopback port, by aiohttp, with the socket, the clock, the fetches and the thread."""
 
 import asyncio
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 import aiohttp
 from aiohttp import web
@@ -19,7 +19,7 @@ from ..media.rendering import MissingExtraError, UnreadableImageError, missing_p
 from ..services.gateway import MAX_BODY
 from ..services.records import Arrival, Statistics
 from ..services.service import Service
-from ..services.settings import RelayEnvelope, Settings
+from ..services.settings import Settings, SettingsFields
 from ..tasks.faults import Faults
 from ..tasks.orders import VideoOrder
 from ..tasks.reply import Conduct, Frames, Reply, not_rendered
@@ -30,7 +30,7 @@ from .ranges import file_reply
 HOST = "127.0.0.1"
 
 _SHUTDOWN_S = 1.0
-"""Seconds that closing gives to answers being written; nothing is worth waiting longer for in a test's teardown."""
+"""Seconds for answers in progress at closing. A test's teardown should not wait longer."""
 
 
 class Emulator:
@@ -39,74 +39,17 @@ class Emulator:
         async with Emulator(speed=60, seed=7) as emulator:
             config = {"tencentCloud": {"endpoint": emulator.url, …}}
 
-    `port` 0 takes a free one. The other parameters are those of `Settings`, where each is explained.
+    `port` 0 takes a free port. The other parameters are those of `Settings`, which explains each.
     """
 
-    def __init__(
-        self,
-        *,
-        speed: float = 1.0,
-        seed: int = 7,
-        port: int = 0,
-        image_seconds: tuple[float, float] = (60.0, 180.0),
-        video_seconds: tuple[float, float] = (180.0, 300.0),
-        audio_seconds: tuple[float, float] = (30.0, 90.0),
-        task_seconds: Mapping[str, float] | None = None,
-        max_running: Mapping[str, int] | None = None,
-        model_running: Mapping[str, int] | None = None,
-        limits: Mapping[str, int | None] | None = None,
-        secret_id: str = "AKIDEXAMPLE",  # noqa: S107 - a published placeholder, as the next one
-        secret_key: str = "KEYEXAMPLE",  # noqa: S107
-        forbidden_word: str = "forbidden-content",
-        failing_word: str = "fail-later",
-        fetch_frames: bool = True,
-        media: Callable[[Piece], bytes] | None = None,
-        log_size: int = 100_000,
-        sub_app_id: int | None = None,
-        vod_processing: int | None = None,
-        vod_success: str = "",
-        vod_file_urls: bool = True,
-        relay_key: str = "RELAYEXAMPLE",
-        relay_query: str = "/tencent-vod/v1/query/{task_id}",
-        relay_envelope: RelayEnvelope = "detail",
-        relay_create_envelope: RelayEnvelope = "detail",
-        relay_sessions: bool = True,
-    ) -> None:
-        self.service = Service(
-            Settings(
-                speed=speed,
-                seed=seed,
-                image_seconds=image_seconds,
-                video_seconds=video_seconds,
-                audio_seconds=audio_seconds,
-                task_seconds=task_seconds,
-                max_running=max_running,
-                model_running=model_running,
-                limits=limits,
-                secret_id=secret_id,
-                secret_key=secret_key,
-                forbidden_word=forbidden_word,
-                failing_word=failing_word,
-                fetch_frames=fetch_frames,
-                media=media,
-                log_size=log_size,
-                sub_app_id=sub_app_id,
-                vod_processing=vod_processing,
-                vod_success=vod_success,
-                vod_file_urls=vod_file_urls,
-                relay_key=relay_key,
-                relay_query=relay_query,
-                relay_envelope=relay_envelope,
-                relay_create_envelope=relay_create_envelope,
-                relay_sessions=relay_sessions,
-            )
-        )
+    def __init__(self, *, port: int = 0, **settings: Unpack[SettingsFields]) -> None:
+        self.service = Service(Settings(**settings))
         self._port = port
-        self._gallery = Gallery(media=media)
+        self._gallery = Gallery(media=self.service.settings.media)
         self._fetches: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._closing = asyncio.Event()
-        # Wall time that never steps: a clock set back in the middle of a second would make the rate limit lie.
+        # Wall time without steps: a clock set back in the middle of a second would break the rate limit.
         self._epoch = time.time() - time.monotonic()
 
     def __repr__(self) -> str:
@@ -114,7 +57,7 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """Where it listens, without a final slash. With `port=0`, known only once it has been entered."""
+        """The emulator's URL, without a final slash. With `port=0`, enter the emulator before reading it."""
         return f"http://{HOST}:{self._port}"
 
     @property
@@ -128,7 +71,7 @@ class Emulator:
         return self.service.arrivals
 
     def statistics(self) -> Statistics:
-        """A snapshot of what has been seen."""
+        """A snapshot of the counts."""
         return self.service.statistics(self.now())
 
     def now(self) -> float:
@@ -141,7 +84,7 @@ class Emulator:
             session = aiohttp.ClientSession(headers={"User-Agent": USER_AGENT})
             self._session = await stack.enter_async_context(session)
             stack.push_async_callback(self._stop_fetching)
-            # Cancelled with their connection: a call that hangs must not outlive the client that gave it up.
+            # Handlers are cancelled with their connection: a call that hangs must end when its client gives up.
             runner = web.AppRunner(
                 self._application(), access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S
             )
@@ -162,7 +105,7 @@ class Emulator:
         await self._stack.aclose()
 
     def _application(self) -> web.Application:
-        # More than the service allows: it, and not aiohttp, says that a request is too large.
+        # More than the service allows, so that the service and not aiohttp refuses a request that is too large.
         application = web.Application(client_max_size=2 * MAX_BODY)
         application.router.add_get("/media/{piece:.+}", self._media)
         application.router.add_get("/_emulator/statistics", self._statistics)
@@ -171,14 +114,14 @@ class Emulator:
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        # A request has arrived when its last byte has; from here to the verdict nothing is awaited.
+        # A request has arrived when its last byte has. There is no await from here to the judgement.
         reply = self.service.handle(request.method, request.path, request.headers, body, self.now())
         if reply.frames is not None:
             self._fetch(reply.frames)
-        return await self._performed(request, reply)
+        return await self._perform(request, reply)
 
-    async def _performed(self, request: web.Request, reply: Reply) -> web.StreamResponse:
-        """What the core decided, done to the connection."""
+    async def _perform(self, request: web.Request, reply: Reply) -> web.StreamResponse:
+        """Carry out the core's reply on the connection."""
         if reply.delay:
             await asyncio.sleep(reply.delay)
         match reply.conduct:
@@ -197,24 +140,24 @@ class Emulator:
     # Results
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
-        found = self.service.media(request.path, request.query_string, self.now())
-        if isinstance(found, Reply):
-            return await self._performed(request, found)
-        if found.delay:
-            await asyncio.sleep(found.delay)
+        piece = self.service.media(request.path, request.query_string, self.now())
+        if isinstance(piece, Reply):
+            return await self._perform(request, piece)
+        if piece.delay:
+            await asyncio.sleep(piece.delay)
         try:
-            body = await self._gallery.get(found)
+            body = await self._gallery.get(piece)
         except MissingExtraError as error:
             return _response(not_rendered(str(error)))
-        match found.conduct:
+        match piece.conduct:
             case Conduct.ANSWER:
                 headers = {name.lower(): value for name, value in request.headers.items()}
-                return _response(file_reply(body, found.content_type, headers))
+                return _response(file_reply(body, piece.content_type, headers))
             case Conduct.HANG | Conduct.RESET:
-                return await self._broken_off(request, found, body)
+                return await self._break_off(request, piece, body)
 
-    async def _broken_off(self, request: web.Request, piece: Piece, body: bytes) -> web.StreamResponse:
-        """Half the file, and then nothing, or a reset."""
+    async def _break_off(self, request: web.Request, piece: Piece, body: bytes) -> web.StreamResponse:
+        """Send half the file, then hang or reset the connection."""
         response = web.StreamResponse(headers={"Content-Type": piece.content_type, "Content-Length": str(len(body))})
         await response.prepare(request)
         await response.write(body[: len(body) // 2])
@@ -226,12 +169,12 @@ class Emulator:
     # Frames
 
     def _fetch(self, frames: Frames) -> None:
-        task = asyncio.create_task(self._fetched(frames))
+        task = asyncio.create_task(self._fetch_and_report(frames))
         self._fetches.add(task)
         task.add_done_callback(self._fetches.discard)
 
-    async def _fetched(self, frames: Frames) -> None:
-        """Ends by telling the service, whatever happened: its task waits for that."""
+    async def _fetch_and_report(self, frames: Frames) -> None:
+        """Fetch the frames and report success or failure to the service, since the video's task waits for it."""
         order = frames.order
         try:
             first, last = await self._images(order)
@@ -241,8 +184,8 @@ class Emulator:
             self.service.frames_ready(frames.task_id, self.now(), first, last)
 
     async def _images(self, order: VideoOrder) -> tuple[bytes, bytes]:
-        """A film's frames; none where no film can be rendered: they are taken for granted, so that chains work without
-        the extra. Raises FrameError and UnreadableImageError."""
+        """A film's frames. Without the extra no film is rendered: then there are no frames, and chains still work.
+        Raises FrameError and UnreadableImageError."""
         renders = self.service.settings.media is None
         if renders and missing_packages():
             return b"", b""
@@ -257,7 +200,7 @@ class Emulator:
 
 
 def _reset(request: web.Request) -> None:
-    """Resets the connection: an RST, not the orderly end of a server that has finished."""
+    """Reset the connection by an RST, unlike the orderly end of a server that has finished."""
     transport = request.transport
     if transport is None:
         return

@@ -1,7 +1,7 @@
-"""The actions the emulator answers, as tables: what each takes, does, and how often it may be called.
+"""The emulator's actions as tables: their fields, their effects and their rate limits.
 
-An action's full name is what limits, faults, the log and the statistics call it: MPS's names are bare, VOD's begin
-with `vod:` and the relay's with `relay:`, for two services have an action CreateAigcImageTask.
+Limits, faults, the log and the statistics use an action's full name. MPS's names are bare, VOD's begin with `vod:` and
+the relay's with `relay:`, since two services have an action CreateAigcImageTask.
 """
 
 from collections.abc import Mapping
@@ -40,4 +40,4 @@ ACTIONS: Final[Mapping[str, Action]] = {
     **{f"vod:{name}": action for name, action in VOD.items()},
     **{f"relay:{name}": action for name, action in RELAY.items()},
 }
-"""All of them, by full name."""
+"""All actions, by full name."""

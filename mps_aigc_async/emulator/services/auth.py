@@ -1,8 +1,8 @@
-"""Who is calling: TC3 judged on the bytes that arrived, not on what the client meant to send.
+"""Authenticate a call: check its TC3 signature on the received bytes.
 
-The rules are those of "Signature v3" (Tencent Cloud API documentation): any SignedHeaders that holds `content-type`
-and `host` will do (the official SDK signs just these two), header values count as received, the Host with its port,
-and the timestamp may be 300 s off. The key ladder and the canonical form come from `wire.tc3`, which the published
+The rules are those of "Signature v3" (Tencent Cloud API documentation). SignedHeaders must contain `content-type` and
+`host`, and may contain more (the official SDK signs these two). Header values count as received, the Host with its
+port. The timestamp may be 300 s off. The key ladder and the canonical form come from `wire.tc3`, which the published
 vectors pin.
 """
 
@@ -25,7 +25,7 @@ _MUST_BE_SIGNED = frozenset({"content-type", "host"})
 
 @dataclass(slots=True)
 class _Key:
-    """A key that is admitted to one service. The derived key changes with the UTC date only, so one is kept."""
+    """A key of one service, with its latest derived key: that changes only with the UTC date."""
 
     service: str
     secret: str = field(repr=False)
@@ -41,7 +41,7 @@ class _Key:
         return self._signing
 
     def check_token(self, token: str | None, now: float) -> None:
-        """A temporary key goes with its token, and both end. A permanent one's token is not looked at."""
+        """Raise Refused if a temporary key has another token or has expired. A permanent key's token is ignored."""
         if self.token is not None and (token is None or not hmac.compare_digest(token.encode(), self.token.encode())):
             raise Refused("AuthFailure.TokenFailure", "The token is not the one of this SecretId.")
         if now >= self.until:
@@ -49,7 +49,7 @@ class _Key:
 
 
 class Judge:
-    """Admits one account to one service: its permanent key pair, and the temporary ones that were issued for it."""
+    """The keys of one account at one service: the permanent key pair, and temporary key pairs."""
 
     __slots__ = ("_keys", "_service")
 
@@ -65,14 +65,15 @@ class Judge:
         self._keys[secret_id] = _Key(self._service, secret_key, token, until)
 
     def check(self, headers: Mapping[str, str], body: bytes, now: float) -> None:
-        """Raises Refused unless a key of the account's signed exactly this. `headers` has lower-case names."""
+        """Raise Refused unless one of the account's keys signed these headers and this body. `headers` has lower-case
+        names."""
         claim = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
         if claim is None:
             raise _malformed("it is not of the form `TC3-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`")
         timestamp = _timestamp(headers)
         names = claim["names"].split(";")
         _check_claim(claim, names, headers, timestamp, self._service)
-        # The cheap questions first: they need no hash.
+        # The cheap checks first: they need no hash.
         key = self._keys.get(claim["id"])
         if key is None:
             raise Refused("AuthFailure.SecretIdNotFound", "The SecretId is not found, please ensure it is correct.")
@@ -92,7 +93,7 @@ class Judge:
 def _check_claim(
     claim: re.Match[str], names: list[str], headers: Mapping[str, str], timestamp: int, service: str
 ) -> None:
-    """The Authorization header against the rest of the request, before any hashing."""
+    """Check the Authorization header against the rest of the request, before any hashing."""
     if not _MUST_BE_SIGNED.issubset(names):
         raise _malformed("SignedHeaders must hold content-type and host")
     if names != sorted(set(names)):
@@ -111,7 +112,7 @@ def _timestamp(headers: Mapping[str, str]) -> int:
     value = headers.get("x-tc-timestamp")
     if value is None:
         raise Refused("MissingParameter", "The request is missing the header X-TC-Timestamp.")
-    # At most 11 digits: beyond them there is no UTC date to compare with.
+    # At most 11 digits: a longer number has no UTC date to compare with.
     if not re.fullmatch(r"\d{1,11}", value, re.ASCII):
         raise Refused("InvalidParameterValue", "The header X-TC-Timestamp must be Unix time in seconds.")
     return int(value)

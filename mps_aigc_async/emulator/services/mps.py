@@ -1,49 +1,35 @@
-"""MPS: images, videos and audio, each with its own create and describe."""
+"""MPS's desk: images, videos and audio, each with its own create and describe."""
 
 from collections.abc import Mapping, Sequence
-from random import Random
 
-from ..tasks.faults import Fault
 from ..tasks.fields import Json, integer_of, text_of
 from ..tasks.orders import AudioOrder, Kind, missing, within
 from ..tasks.refusal import Refused
-from ..tasks.reply import Reply
-from ..tasks.storage import Storage
-from ..tasks.tasks import Task
-from ..tasks.window import Rates
+from ..tasks.tasks import ServiceTask
 from . import actions
-from .auth import Judge
-from .exchange import Answer, Call, Envelopes
-from .gateway import Gateway
+from .equipment import Equipment
+from .exchange import Answer, ServiceCall
+from .gateway import GatewayDesk
 from .mps_orders import order_of
-from .settings import Settings
-from .workshop import Workshop
 
 VERSION = "2019-06-12"
-"""X-TC-Version of MPS, the only one there is."""
+"""X-TC-Version of MPS. The API has no other version."""
 
 _MAX_PAGE = 100
-"""Ours: the document sets none."""
+"""Most tasks of a page, chosen for the emulator: the document sets no maximum."""
 
 
-class Mps:
-    """One of the service's desks (`exchange.Desk`)."""
+class Mps(GatewayDesk):
+    """MPS's desk (`exchange.Desk`)."""
 
-    def __init__(
-        self, settings: Settings, workshop: Workshop, storage: Storage, rates: Rates, envelopes: Envelopes, ids: Random
-    ) -> None:
-        self._settings = settings
-        self._workshop = workshop
-        self._storage = storage
-        self._envelopes = envelopes
-        self._ids = ids
-        self.judge = judge = Judge(settings.secret_id, settings.secret_key, "mps")
-        self._gateway = Gateway(judge, VERSION, actions.MPS, "", rates)
+    def __init__(self, equipment: Equipment) -> None:
+        super().__init__(equipment, service="mps", version=VERSION, actions=actions.MPS, prefix="")
+        self._settings = equipment.settings
+        self._workshop = equipment.workshop
+        self._storage = equipment.storage
+        self._ids = equipment.ids
 
-    def name(self, call: Call) -> str:
-        return self._gateway.name(call)
-
-    def answer(self, call: Call) -> Answer:
+    def answer(self, call: ServiceCall) -> Answer:
         action, fields = self._gateway.admit(call)
         match action.verb, action.kind:
             case "create", kind if kind is not None:
@@ -51,21 +37,11 @@ class Mps:
             case "list", _:
                 return _no_tasks(fields)
             case _, kind:
-                return self._description(self._described(kind, fields), call.now)
+                return self._description(self._find(kind, fields), call.now)
 
-    def reply(self, answer: Answer) -> Reply:
-        return self._envelopes.seal(answer.content)
-
-    def refusal(self, refused: Refused) -> Reply:
-        return self._envelopes.error(refused.code, refused.message)
-
-    def error(self, fault: Fault) -> Reply:
-        return self._envelopes.error(fault.code, "A fault that was asked for.")
-
-    def _create(self, kind: Kind, fields: Mapping[str, Json], call: Call) -> Answer:
+    def _create(self, kind: Kind, fields: Mapping[str, Json], call: ServiceCall) -> Answer:
         order = order_of(kind, fields)
-        if self._settings.forbidden_word in order.prompt:
-            raise Refused("InvalidParameter.ViolationContent", "The prompt was blocked by content review.")
+        self._workshop.require_allowed(order.prompt, "InvalidParameter.ViolationContent")
         most = (self._settings.max_running or {}).get(kind)
         if most is not None and self._workshop.running(kind, call.now, ("mps",)) >= most:
             raise Refused("LimitExceeded.CreateTask", f"At most {most} {kind} tasks may run at once.")
@@ -74,9 +50,9 @@ class Mps:
         frames = self._workshop.make("mps", order, task_id, call.now, kind=kind, fails_with=call.fails_with)
         return Answer({"TaskId": task_id}, task_id, frames)
 
-    def _described(self, kind: Kind | None, fields: Mapping[str, Json]) -> Task:
-        """The task of this kind. Without a kind (DescribeAigcTaskStatus) there is none: those are scenes of their own
-        (RedrawVideo, AIDrama …), and the emulator has no action that makes them."""
+    def _find(self, kind: Kind | None, fields: Mapping[str, Json]) -> ServiceTask:
+        """The task of this kind. DescribeAigcTaskStatus has no kind and finds no task: it is for other scenes
+        (RedrawVideo, AIDrama …), which the emulator does not have. Raises Refused."""
         task_id = text_of(fields, "TaskId")
         if not task_id:
             raise missing("TaskId")
@@ -84,19 +60,19 @@ class Mps:
         if task is None or task.origin != "mps" or kind is None:
             raise Refused("FailedOperation.TaskNotFound", f"There is no {kind or 'such'} task {task_id}.")
         if task.kind != kind:
-            # Reported of the live service in 2026-08: it does not say that the task is of another kind.
+            # As reported from the live service in 2026-08: the message does not mention the other kind.
             raise Refused("ResourceNotFound", "The resource is not found.")
         return task
 
-    def _description(self, task: Task, now: float) -> Answer:
+    def _description(self, task: ServiceTask, now: float) -> Answer:
         status = task.status(now)
-        # "ok" on success, as the service has been seen to say: a client that takes any Message for a failure is wrong.
+        # "ok" on success, as seen from the live service: a client must not take every Message for a failure.
         message = "ok" if status == "DONE" else task.failure.message if status == "FAIL" and task.failure else ""
         urls = self._storage.urls(task) if status == "DONE" else []
         return Answer({"Status": status, "Message": message, **_results(task, urls)}, task.task_id)
 
 
-def _results(task: Task, urls: Sequence[str]) -> Mapping[str, Json]:
+def _results(task: ServiceTask, urls: Sequence[str]) -> Mapping[str, Json]:
     if task.kind == "image":
         return {"ImageUrls": urls}
     if isinstance(task.order, AudioOrder):
@@ -107,7 +83,7 @@ def _results(task: Task, urls: Sequence[str]) -> Mapping[str, Json]:
 
 
 def _no_tasks(fields: Mapping[str, Json]) -> Answer:
-    """DescribeAigcTaskList: of the scenes that the emulator does not have, so of nothing."""
+    """DescribeAigcTaskList: an empty list, since its scenes are not in the emulator."""
     page = int(within("PageNum", integer_of(fields, "PageNum", 1), most=1_000_000))
     size = int(within("PageSize", integer_of(fields, "PageSize", 10), _MAX_PAGE))
     return Answer({"Total": 0, "PageNum": page, "PageSize": size, "Tasks": []})

@@ -1,7 +1,8 @@
-"""Which fields MPS's actions take: the models of the official SDK (tencentcloud-sdk-python-mps 3.1.194,
+"""The fields of MPS's actions, from the official SDK's models (tencentcloud-sdk-python-mps 3.1.194,
 `v20190612/models.py`)."""
 
 from ..tasks.fields import ListOf, Table
+from .sdk_fields import SUBJECTS
 
 _IMAGE: Table = {"ImageUrl": "string", "ReferenceType": "string"}
 _COS: Table = {"CosBucketName": "string", "CosBucketRegion": "string", "CosBucketPath": "string"}
@@ -38,15 +39,7 @@ CREATE_VIDEO: Table = {
     "ImageInfos": ListOf(_IMAGE),
     "VideoInfos": ListOf({"VideoUrl": "string", "ReferType": "string", "KeepOriginalSound": "string"}),
     "AudioInfos": ListOf({"AudioUrl": "string"}),
-    "SubjectInfos": ListOf(
-        {
-            "Id": "string",
-            "Name": "string",
-            "VoiceId": "string",
-            "ImageUrls": ListOf("string"),
-            "VideoUrls": ListOf("string"),
-        }
-    ),
+    "SubjectInfos": SUBJECTS,
     "Duration": "integer",
     "ExtraParameters": {
         "Resolution": "string",

@@ -1,4 +1,7 @@
-"""MPS's creates, read: the checked fields of a request, and the rules beyond their types. Each raises Refused."""
+"""MPS's creates as orders: read the checked fields of a request, and apply the rules beyond their types.
+
+Each function raises Refused.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -14,7 +17,7 @@ from ..tasks.orders import (
     Kind,
     Order,
     VideoOrder,
-    asked_size,
+    image_format,
     image_size,
     label_of,
     missing,
@@ -28,14 +31,14 @@ MAX_PROMPT: Final[Mapping[Kind, int]] = {"image": 1000, "video": 2000, "audio": 
 CreateAigcAudioTask, "最大支持2000字符"."""
 
 AUDIO_SECONDS = 3
-"""Ours: no field asks for a length, and a few seconds are a few kilobytes."""
+"""Seconds of each audio. No field sets a length, so the emulator chose one: 3 seconds are a few kilobytes."""
 
 _AUDIO_FORMATS: Final[Mapping[str, Format]] = {"": "mp3", "mp3": "mp3", "wav": "wav"}
-"""By OutputAudioFormat. The document names no values; these two are ours."""
+"""The format by OutputAudioFormat. The document names no values; the emulator chose these two."""
 
 
 def order_of(kind: Kind, fields: Mapping[str, Json]) -> Order:
-    """`fields` are checked against the kind's table."""
+    """The order of a create. `fields` are checked against the kind's table."""
     match kind:
         case "image":
             return _image(fields)
@@ -48,16 +51,15 @@ def order_of(kind: Kind, fields: Mapping[str, Json]) -> Order:
 def _image(fields: Mapping[str, Json]) -> ImageOrder:
     extra = table_of(fields, "ExtraParameters")
     _check_logo(extra)
-    asked = text_of(extra, "OutputFormat") or "png"
-    if asked not in {"png", "jpeg"}:
+    output_format = text_of(extra, "OutputFormat")
+    if output_format not in {"", "png", "jpeg"}:
         raise out_of_range("ExtraParameters.OutputFormat", "jpeg or png")
-    ratio = asked_size(text_of(fields, "AdditionalParameters")) or text_of(extra, "AspectRatio")
     return ImageOrder(
         prompt=_prompt(fields, "image", "ImageInfos"),
         label=label_of(fields),
-        size=image_size(ratio, text_of(extra, "Resolution")),
+        size=image_size(extra, text_of(fields, "AdditionalParameters")),
         count=int(within("OutputImageCount", integer_of(fields, "OutputImageCount", 1), MAX_COUNT)),
-        format="jpg" if asked == "jpeg" else "png",
+        format=image_format(output_format),
     )
 
 
@@ -67,7 +69,7 @@ def _video(fields: Mapping[str, Json]) -> VideoOrder:
     return VideoOrder(
         prompt=_prompt(fields, "video", "ImageUrl", "ImageInfos"),
         label=label_of(fields),
-        size=video_size(text_of(extra, "AspectRatio"), text_of(extra, "Resolution")),
+        size=video_size(extra),
         seconds=int(within("Duration", integer_of(fields, "Duration", DEFAULT_SECONDS), MAX_SECONDS)),
         audio=flag_of(extra, "EnableAudio"),
         first_url=text_of(fields, "ImageUrl"),
@@ -76,22 +78,22 @@ def _video(fields: Mapping[str, Json]) -> VideoOrder:
 
 
 def _audio(fields: Mapping[str, Json]) -> AudioOrder:
-    asked = text_of(table_of(fields, "ExtraParameters"), "OutputAudioFormat").lower()
-    if asked not in _AUDIO_FORMATS:
+    output_format = text_of(table_of(fields, "ExtraParameters"), "OutputAudioFormat").lower()
+    if output_format not in _AUDIO_FORMATS:
         raise out_of_range("ExtraParameters.OutputAudioFormat", "mp3 or wav")
     prompt, label = _prompt(fields, "audio", "VideoInfos", "AudioInfos"), label_of(fields)
-    film = VideoOrder(prompt, label, video_size("", ""), AUDIO_SECONDS, audio=True, first_url="", last_url="")
+    film = VideoOrder(prompt, label, video_size({}), AUDIO_SECONDS, audio=True, first_url="", last_url="")
     return AudioOrder(
         prompt=prompt,
         label=label,
         seconds=AUDIO_SECONDS,
-        format=_AUDIO_FORMATS[asked],
+        format=_AUDIO_FORMATS[output_format],
         film=film if fields.get("VideoInfos") else None,
     )
 
 
 def _prompt(fields: Mapping[str, Json], kind: Kind, *instead: str) -> str:
-    """Needed unless one of the fields `instead` of it is set."""
+    """The prompt, which is required unless one of the fields `instead` is set."""
     prompt = text_of(fields, "Prompt")
     if not prompt and not any(fields.get(name) for name in instead):
         raise missing("Prompt", f", and has none of {', '.join(instead)} either")

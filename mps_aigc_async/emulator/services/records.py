@@ -1,4 +1,4 @@
-"""What has been seen: the log of arrivals, bounded, and the counts, complete."""
+"""The records of an emulator: a bounded log of arrivals, and complete counts."""
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
@@ -6,45 +6,45 @@ from dataclasses import dataclass
 from math import inf
 
 from ..tasks.orders import Kind
-from ..tasks.tasks import Origin, Status, Task
+from ..tasks.tasks import Origin, ServiceTask, Status
 from ..tasks.window import Meter
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One signed call as it was judged. `at` is Unix seconds."""
+    """A call and the emulator's judgement of it. `at` is Unix seconds."""
 
     action: str
-    """Its full name, as in `actions.ACTIONS`."""
+    """The action's full name, as in `actions.ACTIONS`."""
     at: float
     code: str | None
-    """None if it was accepted; else the code of the refusal, or the name of the fault that came before it."""
+    """The code of the refusal, or the name of the fault that came first; None for an accepted call."""
     task_id: str | None
-    """The task created or asked about, where there is one."""
+    """The created or queried task, if any."""
     fault: str | None = None
-    """The fault that befell the answer. With `code` None the call was accepted all the same."""
+    """The fault that befell the answer. If `code` is None, the call was still accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedTask:
-    """A task that the service has accepted, whatever its answer said: an account pays for these. Times are Unix
-    seconds."""
+    """A task that the service has accepted, even if its answer was lost or false: the account pays for it. Times are
+    Unix seconds."""
 
     task_id: str
     service: Origin
     kind: Kind
     prompt: str
     model: str
-    """Name and version, as "Hunyuan 3.0"."""
+    """The model's name and version, such as "Hunyuan 3.0"."""
     session_id: str
     """The SessionId of its create at VOD or the relay; empty for none."""
     created_at: float
     ends_at: float | None
-    """None while it is not known: it stands in line, or waits for its frames."""
+    """None while the end is not known: the task stands in line, or waits for its frames."""
     status: Status
 
     @classmethod
-    def of(cls, task: Task, now: float) -> "CreatedTask":
+    def of(cls, task: ServiceTask, now: float) -> "CreatedTask":
         return cls(
             task_id=task.task_id,
             service=task.origin,
@@ -60,39 +60,39 @@ class CreatedTask:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """A snapshot; none of it changes afterwards."""
+    """A snapshot, which does not change afterwards."""
 
     created: Mapping[str, int]
-    """By kind, of all services together, as the two below."""
+    """Tasks of all services together, by kind. The same for `running` and `most_running`."""
     running: Mapping[str, int]
     most_running: Mapping[str, int]
     refused: Mapping[str, int]
-    """By code (or fault, as `Arrival.code`)."""
+    """Refused calls by code (or fault, as in `Arrival.code`)."""
     arrivals: Mapping[str, int]
-    """By action, refused ones included. The same for `most_per_second`."""
+    """Calls by action, refused calls included. The same for `most_per_second`."""
     most_per_second: Mapping[str, int]
-    """The most that arrived in any half-open second."""
+    """The most calls in any half-open second."""
     downloads: int
-    """Requests for results: in part, whole or HEAD. Over HTTP the emulator's own count too, for a video's frame that is
-    one of its images."""
+    """Requests for results: in part, whole or HEAD. Over HTTP the emulator's own requests count too: it fetches a
+    video's frame that is one of its images."""
     tasks: tuple[CreatedTask, ...]
     """All tasks of all services, the oldest first."""
 
 
 class Records:
-    __slots__ = ("arrivals", "downloads", "meters", "refused")
+    __slots__ = ("arrivals", "downloads", "meters", "refusals")
 
     def __init__(self, log_size: int) -> None:
         self.arrivals: deque[Arrival] = deque(maxlen=log_size)
-        self.refused: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
         self.meters: defaultdict[str, Meter] = defaultdict(Meter)
         self.downloads = 0
 
     def __repr__(self) -> str:
-        return f"Records(refused={dict(self.refused)})"
+        return f"Records(refusals={dict(self.refusals)})"
 
-    def arrived(self, arrival: Arrival) -> None:
+    def add(self, arrival: Arrival) -> None:
         self.arrivals.append(arrival)
         self.meters[arrival.action].count(arrival.at)
         if arrival.code is not None:
-            self.refused[arrival.code] += 1
+            self.refusals[arrival.code] += 1

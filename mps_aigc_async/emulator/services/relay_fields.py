@@ -1,9 +1,9 @@
-"""Which fields the relay's routes take, and what each means to VOD.
+"""The fields of the relay's routes, and their names at VOD.
 
-The image route is quickrouter.ai's page "腾讯混元图像创建接口" (read 2026-11): its table, and its example where the two
-differ (`tasks_priority` is a number, `type` is "file"). The page nests nothing; the example says that what follows
-`output_config` is inside it. The video route is on no page of quickrouter.ai: its table is the image's with what the
-relays of the same family document for theirs.
+The image route's source is quickrouter.ai's page "腾讯混元图像创建接口" (read 2026-11): its table, or its example where
+the two differ (`tasks_priority` is a number, `type` is "file"). The table is flat; by the example, the fields after
+`output_config` are inside that object. No page of quickrouter.ai has the video route: its table is the image's, with
+the fields that relays of the same family document for their video routes.
 """
 
 from collections.abc import Mapping
@@ -70,8 +70,8 @@ REQUIRED: Final = ("model_name", "model_version", "prompt")
 """`prompt` is marked optional and described as required ("提示词 必需")."""
 
 
-def in_vods_words(fields: Mapping[str, Json]) -> Mapping[str, Json]:
-    """The same request as VOD names its fields: `file_infos[].file_id` is `FileInfos[].FileId`."""
+def with_vods_names(fields: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The same request with VOD's names of the fields: `file_infos[].file_id` is `FileInfos[].FileId`."""
     return {_pascal(name): _value(name, value) for name, value in fields.items()}
 
 
@@ -79,9 +79,9 @@ def _value(name: str, value: Json) -> Json:
     if name == "type":
         return str(value).capitalize()
     if isinstance(value, Mapping):
-        return in_vods_words(value)
+        return with_vods_names(value)
     if isinstance(value, list):
-        return [in_vods_words(item) if isinstance(item, Mapping) else item for item in value]
+        return [with_vods_names(item) if isinstance(item, Mapping) else item for item in value]
     return value
 
 

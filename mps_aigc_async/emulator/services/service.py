@@ -1,19 +1,20 @@
-"""The services behind one port, sans I/O: received bytes and the time in, an answer and what to do with the connection
-out.
+"""The services behind one port, without I/O. The input is received bytes and the time; the output is an answer, and an
+action on the connection.
 
-No socket, clock or asyncio below this line: the aiohttp shell is one user, a test in virtual time another.
+The service uses no socket, clock or asyncio: the aiohttp shell calls it, and so do tests in virtual time.
 
     service = Service(Settings(speed=60))
     reply = service.handle("POST", "/", headers, body, now=1_700_000_000.0)
 
-Three desks answer: the relay has paths of its own; MPS and VOD share `/`, and X-TC-Version tells which is meant. What
-they have in common is here: the faults, the log, the results.
+Three desks answer. The relay has paths of its own; MPS and VOD share `/`, and X-TC-Version selects one of them. The
+service itself has their common parts: the faults, the log, the results.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from email.utils import formatdate
 from random import Random
+from typing import Final
 
 from ..tasks.faults import GATEWAY_STATUS, MEDIA, Fault, Faults
 from ..tasks.orders import KINDS
@@ -23,21 +24,25 @@ from ..tasks.storage import Piece, Storage
 from ..tasks.window import Rates
 from . import vod
 from .actions import ACTIONS
-from .exchange import Answer, Call, Desk, Envelopes
+from .equipment import Equipment
+from .exchange import Answer, Desk, Envelopes, ServiceCall
 from .mps import Mps
 from .records import Arrival, CreatedTask, Records, Statistics
 from .relay import Relay
 from .settings import Settings
 from .workshop import Workshop
 
+_AFTER_THE_START: Final = frozenset({"reset_after", "hang", "delay"})
+"""Faults of a download that has begun."""
+
 
 class Service:
-    """`faults` may be added to at any time; `storage.base_url` says where results are served."""
+    """The services of one emulator. `faults` takes new faults at any time; `storage.base_url` is the URL of results."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         limits = self.settings.limits or {}
-        # A stream of draws for each purpose: a poll more or a fault less must not change how long a task takes.
+        # A stream of draws for each purpose: one more poll or one fault less must not change a task's duration.
         ids = self._stream("ids")
         self.faults = Faults(self._stream("faults"), ACTIONS)
         self.storage = Storage(self._stream("storage").randbytes(32))
@@ -46,9 +51,10 @@ class Service:
         self._frames: dict[str, tuple[bytes | Piece, bytes | Piece]] = {}
         rates = Rates({name: limits.get(name, action.per_second) for name, action in ACTIONS.items()})
         envelopes = Envelopes(self._stream("request ids"))
-        self._mps = Mps(self.settings, self._workshop, self.storage, rates, envelopes, ids)
-        self._vod = vod.Vod(self.settings, self._workshop, self.storage, rates, envelopes, ids)
-        self._relay = Relay(self.settings, self._workshop, self.storage, rates, envelopes, ids)
+        equipment = Equipment(self.settings, self._workshop, self.storage, rates, envelopes, ids)
+        self._mps = Mps(equipment)
+        self._vod = vod.Vod(equipment)
+        self._relay = Relay(equipment)
         self._records = Records(self.settings.log_size)
         self._latest = 0.0
         self._date = (0, "")
@@ -57,122 +63,124 @@ class Service:
         return f"Service({self.settings!r}, tasks={len(self._tasks)})"
 
     def _stream(self, purpose: str) -> Random:
-        return Random(f"{self.settings.seed}/{purpose}")  # noqa: S311 - reproducible is what it is for
+        return Random(f"{self.settings.seed}/{purpose}")  # noqa: S311 - for reproducible runs
 
-    # One call of an API
+    # API calls
 
     def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes, now: float) -> Reply:
-        """Answers one HTTP request that arrived, complete, at `now` (Unix seconds).
+        """Answer one HTTP request that arrived, complete, at `now` (Unix seconds).
 
-        Header names may be in any case. A `now` before an earlier one counts as that one: arrivals have an order.
+        Header names may be in any case. If `now` is before the latest arrival, the latest arrival's time counts:
+        arrivals have an order.
         """
         now = self._latest = max(now, self._latest)
         self._workshop.move(now)
-        call = Call(method, path, {name.lower(): value for name, value in headers.items()}, body, now)
+        call = ServiceCall(method, path, {name.lower(): value for name, value in headers.items()}, body, now)
         desk = self._desk(call)
         action = desk.name(call)
         fault = self.faults.draw(action)
-        if fault is not None and not fault.accepted:
+        if fault is not None and not fault.accepts:
             code = fault.code if fault.fault == "error" else fault.fault
-            self._records.arrived(Arrival(action, now, code, None, fault.fault))
-            return self._spoilt(fault, desk, desk.reply(Answer({})), now)
-        befell = None if fault is None else fault.fault
+            self._records.add(Arrival(action, now, code, None, fault.fault))
+            return self._spoil(fault, desk, desk.reply(Answer({})), now)
+        fault_name = None if fault is None else fault.fault
         if fault is not None and fault.fault == "fail_later":
             call = replace(call, fails_with=fault.code)
         try:
             answer = desk.answer(call)
-        except Refused as refused:
-            self._records.arrived(Arrival(action, now, refused.code, None, befell))
-            reply = desk.refusal(refused)
+        except Refused as error:
+            self._records.add(Arrival(action, now, error.code, None, fault_name))
+            reply = desk.refusal(error)
         else:
-            self._records.arrived(Arrival(action, now, None, answer.task_id, befell))
+            self._records.add(Arrival(action, now, None, answer.task_id, fault_name))
             reply = replace(desk.reply(answer), frames=answer.frames)
-        return self._dated(reply, now) if fault is None else self._spoilt(fault, desk, reply, now)
+        return self._with_date(reply, now) if fault is None else self._spoil(fault, desk, reply, now)
 
-    def _desk(self, call: Call) -> Desk:
+    def _desk(self, call: ServiceCall) -> Desk:
         if self._relay.serves(call.path):
             return self._relay
         return self._vod if call.headers.get("x-tc-version") == vod.VERSION else self._mps
 
-    def _spoilt(self, fault: Fault, desk: Desk, reply: Reply, now: float) -> Reply:
-        """The reply after the fault. What was accepted stays accepted: the frames are fetched all the same."""
+    def _spoil(self, fault: Fault, desk: Desk, reply: Reply, now: float) -> Reply:
+        """The reply after the fault. An accepted task stays accepted: its frames are fetched all the same."""
         match fault.fault:
             case "error":
-                spoilt = desk.error(fault)
+                outcome = desk.error(fault)
             case "http_status":
                 status = fault.status or GATEWAY_STATUS
-                spoilt = page(status, f"{status} from a gateway")
+                outcome = page(status, f"{status} from a gateway")
             case "not_json":
-                spoilt = page(200, "Welcome to the hotel's network")
+                outcome = page(200, "Welcome to the hotel's network")
             case "reset_before" | "reset_after" | "hang" | "delay" | "fail_later":
-                spoilt = reply
-        spoilt = replace(spoilt, conduct=conduct_of(fault), delay=fault.seconds, frames=reply.frames)
+                outcome = reply
+        outcome = replace(outcome, conduct=conduct_of(fault), delay=fault.seconds, frames=reply.frames)
         if fault.retry_after and fault.fault in ("error", "http_status", "not_json"):
-            spoilt = replace(spoilt, headers={**spoilt.headers, "Retry-After": fault.retry_after})
-        return self._dated(spoilt, now)
+            outcome = replace(outcome, headers={**outcome.headers, "Retry-After": fault.retry_after})
+        return self._with_date(outcome, now)
 
-    def _dated(self, reply: Reply, now: float) -> Reply:
+    def _with_date(self, reply: Reply, now: float) -> Reply:
         second = int(now)
         if self._date[0] != second:
             self._date = (second, formatdate(second, usegmt=True))
         return replace(reply, headers={**reply.headers, "Date": self._date[1]})
 
     def issue(self, secret_id: str, secret_key: str, token: str, until: float) -> None:
-        """Accept temporary keys as well, before `until` (Unix seconds): what STS does for the real service."""
+        """Accept temporary keys as well, before `until` (Unix seconds), as if STS had issued them."""
         for desk in (self._mps, self._vod):
             desk.judge.admit(secret_id, secret_key, token, until)
 
-    # What the shell reports and asks
+    # Reports and queries of the shell
 
     def frames_ready(self, task_id: str, now: float, first: bytes | Piece = b"", last: bytes | Piece = b"") -> None:
-        """The frames of `Reply.frames` have been fetched: the task ends when it was due, or now if that has passed.
+        """Report that the frames of `Reply.frames` have been fetched: the task ends when due, or now if that is past.
 
-        `first` and `last` are what the film shows (`Piece.first`); without them it begins with a card.
+        `first` and `last` are the frames of the film (`Piece.first`); a film without them begins with a card.
         """
         self._workshop.move(now)
         self._workshop.frames_ready(task_id, now)
         if first or last:
-            # For good, about 20 KB for each fetched image: unlike a rendered one, it can't be had again.
+            # Stored for good, about 20 KB for each fetched image: unlike a rendered one, it cannot be made again.
             self._frames[task_id] = (first, last)
 
     def frames_failed(self, task_id: str, reason: str, now: float) -> None:
-        """The frames could not be had: the task fails, now, with `reason` in its Message."""
+        """Report that a fetch of frames failed: the task fails now, with `reason` in its Message."""
         self._workshop.move(now)
         self._workshop.frames_failed(task_id, reason, now)
 
     def media(self, path: str, query: str, now: float) -> Piece | Reply:
-        """What a GET of a result's URL gets: a piece to render and send, or an answer in its place."""
+        """The answer to a GET of a result's URL: a piece to render and send, or a reply in its place."""
         self._workshop.move(now)
         fault = self.faults.draw(MEDIA)
-        if fault is not None and fault.fault not in {"reset_after", "hang", "delay"}:  # only these let it begin
-            return self._spoilt(fault, self._mps, page(200, "a download"), now)
-        found = self.storage.find(path, query, now, self._tasks.get)
-        if isinstance(found, Reply):
-            return found
+        if fault is not None and fault.fault not in _AFTER_THE_START:
+            return self._spoil(fault, self._mps, page(200, "a download"), now)
+        piece = self.storage.find(path, query, now, self._tasks.get)
+        if isinstance(piece, Reply):
+            return piece
         self._records.downloads += 1
-        found = self._with_frames(found)
-        return found if fault is None else replace(found, conduct=conduct_of(fault), delay=fault.seconds)
+        piece = self._with_frames(piece)
+        return piece if fault is None else replace(piece, conduct=conduct_of(fault), delay=fault.seconds)
 
     def piece_at(self, url: str, now: float) -> Piece | Reply | None:
-        """The service's own look at a result, which no fault befalls and nobody counts; None for another's URL."""
+        """The result at a URL, for the service's own use: no fault befalls it, and no download is counted. None for a
+        URL of another server."""
         self._workshop.move(now)
-        found = self.storage.piece_at(url, now, self._tasks.get)
-        return self._with_frames(found) if isinstance(found, Piece) else found
+        piece = self.storage.piece_at(url, now, self._tasks.get)
+        return self._with_frames(piece) if isinstance(piece, Piece) else piece
 
     def _with_frames(self, piece: Piece) -> Piece:
         first, last = self._frames.get(piece.task_id, (b"", b""))
         return replace(piece, first=first, last=last)
 
     def statistics(self, now: float | None = None) -> Statistics:
-        """What has been seen until `now` (Unix seconds), by default the moment of the latest call."""
+        """The counts until `now` (Unix seconds), by default the moment of the latest call."""
         now = self._latest if now is None else now
         self._workshop.move(now)
         records = self._records
         return Statistics(
-            created={kind: self._workshop.created[kind] for kind in KINDS},
+            created={kind: self._workshop.creates[kind] for kind in KINDS},
             running={kind: self._workshop.running(kind, now) for kind in KINDS},
             most_running={kind: self._workshop.most_running[kind] for kind in KINDS},
-            refused=dict(records.refused),
+            refused=dict(records.refusals),
             arrivals={action: meter.total for action, meter in records.meters.items()},
             most_per_second={action: meter.most for action, meter in records.meters.items()},
             downloads=records.downloads,

@@ -1,52 +1,39 @@
-"""Tencent VOD: images and videos, described by one action, whatever they are."""
+"""Tencent VOD's desk: images and videos, both described by one action."""
 
 from collections.abc import Mapping
-from random import Random
 
-from ..tasks.faults import Fault
 from ..tasks.fields import Json, integer_of, text_of, texts_of
 from ..tasks.orders import missing, within
 from ..tasks.refusal import Refused
-from ..tasks.reply import Reply
-from ..tasks.storage import Storage
-from ..tasks.window import Rates
 from . import actions
-from .auth import Judge
-from .exchange import Answer, Call, Envelopes
-from .gateway import Gateway
-from .settings import Settings
+from .equipment import Equipment
+from .exchange import Answer, ServiceCall
+from .gateway import GatewayDesk
 from .vod_account import STATUS, VodAccount
-from .workshop import Workshop
 
 VERSION = "2018-07-17"
-"""X-TC-Version of VOD: by it the two services behind one port are told apart, which have a host each elsewhere."""
+"""X-TC-Version of VOD. The version selects between MPS and VOD, which share a port here and have separate hosts
+elsewhere."""
 
 _UNSUPPORTED = ("FileId", "CreateTime", "FinishTime")
-"""Filters of DescribeTasks that the emulator refuses rather than get them wrong."""
+"""Filters of DescribeTasks that the emulator refuses, since it does not implement them."""
 
 MAX_FILES = 20
 """Most files of one DescribeMediaInfos ("媒体文件 ID 列表，N 从 0 开始取值，最大 19")."""
 
 _NEWEST_FIRST = {"Field": "CreateTime", "Order": "Desc"}
-"""The one order in which the emulator lists."""
+"""The only order of the emulator's lists."""
 
 
-class Vod:
-    """One of the service's desks (`exchange.Desk`)."""
+class Vod(GatewayDesk):
+    """VOD's desk (`exchange.Desk`)."""
 
-    def __init__(
-        self, settings: Settings, workshop: Workshop, storage: Storage, rates: Rates, envelopes: Envelopes, ids: Random
-    ) -> None:
-        self._sub_app_id = settings.sub_app_id
-        self._envelopes = envelopes
-        self._account = VodAccount("vod", settings, workshop, storage, ids)
-        self.judge = judge = Judge(settings.secret_id, settings.secret_key, "vod")
-        self._gateway = Gateway(judge, VERSION, actions.VOD, "vod:", rates)
+    def __init__(self, equipment: Equipment) -> None:
+        super().__init__(equipment, service="vod", version=VERSION, actions=actions.VOD, prefix="vod:")
+        self._sub_app_id = equipment.settings.sub_app_id
+        self._account = VodAccount("vod", equipment)
 
-    def name(self, call: Call) -> str:
-        return self._gateway.name(call)
-
-    def answer(self, call: Call) -> Answer:
+    def answer(self, call: ServiceCall) -> Answer:
         action, fields = self._gateway.admit(call)
         if self._sub_app_id is not None and fields.get("SubAppId") != self._sub_app_id:
             raise Refused("InvalidParameterValue.SubAppId", "The SubAppId is not one of this account's.")
@@ -54,20 +41,11 @@ class Vod:
             case "create", kind if kind is not None:
                 return self._account.create(kind, fields, call)
             case "list", _:
-                return self._listed(fields, call.now)
+                return self._list(fields, call.now)
             case "media", _:
                 return self._media(fields, call.now)
             case _:
                 return self._detail(fields, call.now)
-
-    def reply(self, answer: Answer) -> Reply:
-        return self._envelopes.seal(answer.content)
-
-    def refusal(self, refused: Refused) -> Reply:
-        return self._envelopes.error(refused.code, refused.message)
-
-    def error(self, fault: Fault) -> Reply:
-        return self._envelopes.error(fault.code, "A fault that was asked for.")
 
     def _detail(self, fields: Mapping[str, Json], now: float) -> Answer:
         task_id = text_of(fields, "TaskId")
@@ -85,8 +63,8 @@ class Vod:
         within("FileIds", len(file_ids), most=MAX_FILES)
         return Answer(self._account.media(file_ids, now))
 
-    def _listed(self, fields: Mapping[str, Json], now: float) -> Answer:
-        """The newest first, a page at a time; the token is the TaskId of the next one."""
+    def _list(self, fields: Mapping[str, Json], now: float) -> Answer:
+        """A page of tasks, the newest first. The token is the TaskId of the next task."""
         if filters := [name for name in _UNSUPPORTED if name in fields]:
             raise Refused("UnsupportedOperation", f"The emulator does not list by {', '.join(filters)}.")
         if fields.get("Sort", _NEWEST_FIRST) != _NEWEST_FIRST:

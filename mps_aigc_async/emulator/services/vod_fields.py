@@ -1,9 +1,10 @@
-"""Which fields Tencent VOD's actions take: the models of the official SDK (tencentcloud-sdk-python-vod 3.1.194,
+"""The fields of Tencent VOD's actions, from the official SDK's models (tencentcloud-sdk-python-vod 3.1.194,
 `v20180717/models.py`)."""
 
 from typing import Final
 
 from ..tasks.fields import ListOf, OneOf, Table
+from .sdk_fields import SUBJECTS
 
 SWITCH: Final = OneOf(("Enabled", "Disabled"))
 STORAGE: Final = OneOf(("Temporary", "Permanent"))
@@ -49,7 +50,7 @@ _CREATE: Table = {
     "TasksPriority": "integer",
     "ExtInfo": "document",
 }
-"""What both creates take."""
+"""Fields of both creates."""
 
 CREATE_IMAGE: Table = {
     **_CREATE,
@@ -69,15 +70,7 @@ CREATE_VIDEO: Table = {
             "KeepOriginalSound": SWITCH,
         }
     ),
-    "SubjectInfos": ListOf(
-        {
-            "Id": "string",
-            "Name": "string",
-            "VoiceId": "string",
-            "ImageUrls": ListOf("string"),
-            "VideoUrls": ListOf("string"),
-        }
-    ),
+    "SubjectInfos": SUBJECTS,
     "LastFrameFileId": "string",
     "LastFrameUrl": "string",
     "Procedure": "string",

@@ -1,5 +1,7 @@
-"""VOD's creates, read: the checked fields of a request, the relay's translated ones included, and the rules beyond
-their types. Each raises Refused."""
+"""VOD's creates as orders: read the checked fields of a request, and apply the rules beyond their types.
+
+The relay's creates arrive here too, translated into VOD's fields. Each function raises Refused.
+"""
 
 import json
 from base64 import b64decode
@@ -16,7 +18,7 @@ from ..tasks.orders import (
     Kind,
     Order,
     VideoOrder,
-    asked_size,
+    image_format,
     image_size,
     label_of,
     missing,
@@ -31,11 +33,11 @@ MAX_BASE64 = 7 * 1024 * 1024
 MAX_MEDIA_NAME: Final = 64
 
 _SOURCE: Final[Mapping[str, str]] = {"File": "FileId", "Url": "Url", "Base64": "Base64"}
-"""The field that holds the file, by its Type."""
+"""The field that holds a file, by the file's Type."""
 
 
 def order_of(kind: Kind, fields: Mapping[str, Json]) -> Order:
-    """`fields` are checked against the kind's table."""
+    """The order of a create. `fields` are checked against the kind's table."""
     # "必选" on the actions' pages, as the relay's copy of them says: 模型名称 and 模型版本, "必需".
     for name in ("ModelName", "ModelVersion"):
         if not text_of(fields, name):
@@ -52,14 +54,13 @@ def order_of(kind: Kind, fields: Mapping[str, Json]) -> Order:
 
 
 def _image(fields: Mapping[str, Json], output: Mapping[str, Json]) -> ImageOrder:
-    ratio = asked_size(_additional(text_of(fields, "ExtInfo"))) or text_of(output, "AspectRatio")
     count = integer_of(output, "OutputImageCount", 1)
     return ImageOrder(
         prompt=text_of(fields, "Prompt"),
         label=label_of(fields),
-        size=image_size(ratio, text_of(output, "Resolution")),
+        size=image_size(output, _additional(text_of(fields, "ExtInfo"))),
         count=int(within("OutputConfig.OutputImageCount", count, MAX_COUNT)),
-        format="jpg" if text_of(output, "OutputFormat") == "jpeg" else "png",
+        format=image_format(text_of(output, "OutputFormat")),
     )
 
 
@@ -73,7 +74,7 @@ def _video(fields: Mapping[str, Json], output: Mapping[str, Json], files: list[M
     return VideoOrder(
         prompt=text_of(fields, "Prompt"),
         label=label_of(fields),
-        size=video_size(text_of(output, "AspectRatio"), text_of(output, "Resolution")),
+        size=video_size(output),
         seconds=round(within("OutputConfig.Duration", seconds, MAX_SECONDS)),
         audio=text_of(output, "AudioGeneration") == "Enabled",
         first_url=_url(first),
@@ -82,23 +83,23 @@ def _video(fields: Mapping[str, Json], output: Mapping[str, Json], files: list[M
 
 
 def _frame(files: list[Mapping[str, Json]], usage: str) -> Mapping[str, Json] | None:
-    """The one image of this Usage; FirstFrame is what an image is that says none."""
-    found = [
+    """The one image of this Usage. An image without a Usage is a FirstFrame."""
+    frames = [
         file
         for file in files
         if text_of(file, "Category") in {"", "Image"} and (text_of(file, "Usage") or "FirstFrame") == usage
     ]
-    if len(found) > 1:  # "支持各一张"
-        raise out_of_range("FileInfos", f"given one {usage} at most (it has {len(found)})")
-    return found[0] if found else None
+    if len(frames) > 1:  # "支持各一张"
+        raise out_of_range("FileInfos", f"given one {usage} at most (it has {len(frames)})")
+    return frames[0] if frames else None
 
 
 def _url(file: Mapping[str, Json] | None) -> str:
-    """Where the image is fetched. One of VOD's own media files is not: the emulator has no library of them."""
+    """The URL of an image to fetch. Empty for a media file of VOD's own: the emulator has no media library."""
     if file is None or text_of(file, "Type") == "File":
         return ""
-    encoded = text_of(file, "Base64")
-    return INLINE + encoded if text_of(file, "Type") == "Base64" else text_of(file, "Url")
+    base64 = text_of(file, "Base64")
+    return INLINE + base64 if text_of(file, "Type") == "Base64" else text_of(file, "Url")
 
 
 def _check_files(files: list[Mapping[str, Json]]) -> None:
@@ -113,19 +114,19 @@ def _check_files(files: list[Mapping[str, Json]]) -> None:
         raise out_of_range("FileInfos", f"at most {MAX_BASE64} bytes together (they have {total})")
 
 
-def _decoded_size(path: str, encoded: str) -> int:
+def _decoded_size(path: str, base64: str) -> int:
     try:
-        return len(b64decode(encoded, validate=True))
+        return len(b64decode(base64, validate=True))
     except ValueError as error:  # "不要有data:image/jpeg;base64,之类的前缀"
         raise out_of_range(path, "Base64, without a prefix") from error
 
 
 def _additional(extension: str) -> str:
-    """AdditionalParameters of an ExtInfo: a JSON document in a string of a JSON document in a string."""
+    """The AdditionalParameters in an ExtInfo. Both are strings that hold a JSON document."""
     try:
         outer: Json = json.loads(extension or "{}")
         inner = text_of(outer, "AdditionalParameters") if isinstance(outer, Mapping) else ""
         json.loads(inner or "{}")
-    except ValueError:  # reserved for what is agreed upon: what can't be read says nothing
+    except ValueError:  # the field is reserved for private agreements, so ignore a text that is no JSON
         return ""
     return inner

@@ -1,1 +1,1 @@
-"""What all three services share: orders, tasks and their ends, refusals, faults."""
+"""Parts that all three services share: orders, tasks and their ends, refusals, faults."""

@@ -1,4 +1,4 @@
-"""An action of a service: what it takes, what it does, and how often it may be called."""
+"""An action of a service: its fields, its effect and its rate limit."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -13,7 +13,8 @@ Verb: TypeAlias = Literal["create", "describe", "list", "media"]
 class Action:
     verb: Verb
     kind: Kind | None
-    """Of the tasks that it is about; None: of any."""
+    """The kind of its tasks; None for tasks of any kind."""
     fields: Table
     per_second: int
-    """The documented limit, "接口请求频率限制" of each action's page, read 2026-11. The relay documents none: VOD's."""
+    """The documented limit, "接口请求频率限制" of each action's page, read 2026-11. The relay documents none, so its
+    actions have VOD's limits."""

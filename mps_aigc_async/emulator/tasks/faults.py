@@ -1,6 +1,6 @@
-"""Faults on request: what goes wrong, how often, and whether the task was accepted before it did.
+"""Planned faults: their kinds, their frequency, and whether the task is accepted before the fault.
 
-    fault         accepted  what the client sees
+    fault         accepted  the client's view
     error         no        HTTP 200, the error envelope with `code`
     http_status   no        HTTP `status` with an HTML page, as a gateway answers
     not_json      no        HTTP 200 with an HTML page, as a captive portal answers
@@ -8,13 +8,13 @@
     reset_after   yes       the connection is reset, no answer
     hang          yes       the answer never comes
     delay         yes       the answer, late
-    fail_later    yes       the answer; the task that it created ends badly, with `code`
+    fail_later    yes       the answer; the new task fails later, with `code`
 
-Each comes `seconds` late, if that is set.
-On the relay `error` has HTTP `status`, if that is set, and then the relay's own body and not VOD's envelope.
-The first three have a `Retry-After` header, if `retry_after` is set.
-`accepted=True` on the first three makes them lie: the task exists, the answer says otherwise. That is what
-InternalError and a gateway's 502 can mean, and why a client must not send such a create again by itself.
+With `seconds`, each fault comes that many seconds late.
+On the relay, an `error` with `status` has that HTTP status and the relay's own body instead of VOD's envelope.
+With `retry_after`, the first three have a `Retry-After` header.
+With `accepted=True` the first three lie: the task exists, and the answer says otherwise. InternalError and a gateway's
+502 can mean the same, so a client must not send such a create again by itself.
 """
 
 import math
@@ -30,7 +30,7 @@ FaultName: TypeAlias = Literal[
 ]
 
 MEDIA = "Media"
-"""The name by which a download is spoken of as an action. Its `reset_after` comes in the middle of the body."""
+"""The action name of downloads. The `reset_after` of a download comes in the middle of the body."""
 
 _ACCEPTED: Final[Mapping[FaultName, bool]] = {
     "error": False,
@@ -44,28 +44,28 @@ _ACCEPTED: Final[Mapping[FaultName, bool]] = {
 }
 
 GATEWAY_STATUS = 502
-"""Of `http_status`, unless it says otherwise."""
+"""Default status of `http_status`."""
 
 
 @dataclass(slots=True)
 class Rule:
-    """Whom something befalls, how often and how likely; the kinds of rule add what it is."""
+    """The calls that a fault befalls, its frequency and its probability. Each kind of rule adds the fault itself."""
 
     action: str | None
-    """None: any action but "Media"."""
+    """The action's full name; for None, any action but "Media"."""
     times: int | None
-    """Counts down; None is for ever."""
+    """Calls that the fault still befalls, counted down; None for ever."""
     probability: float
     after: int = field(default=0, kw_only=True)
-    """Counts down: so many calls come first, whatever befalls them."""
+    """Calls that come first, counted down. Other faults may befall them."""
 
     def __post_init__(self) -> None:
         if self.times is not None and self.times < 1:
-            raise ValueError(f"a fault happens at least once, or for ever (None): times={self.times}")
+            raise ValueError(f"a fault must happen at least once, or for ever (None): times={self.times}")
         if not 0 <= self.probability <= 1:
-            raise ValueError(f"a probability is between 0 and 1: {self.probability}")
+            raise ValueError(f"the probability must be between 0 and 1: {self.probability}")
         if self.after < 0:
-            raise ValueError(f"a number of calls is not negative: after={self.after}")
+            raise ValueError(f"the number of calls that come first must not be negative: after={self.after}")
 
     def concerns(self, action: str) -> bool:
         return self.action == action if self.action is not None else action != MEDIA
@@ -76,7 +76,7 @@ RuleT = TypeVar("RuleT", bound=Rule)
 
 @dataclass(slots=True)
 class Rules(Generic[RuleT]):
-    """The rules in the order added; the first that matches and wins its draw is the one that happens."""
+    """Rules in the order of their addition. The first rule that matches and wins its draw befalls the call."""
 
     random: Random = field(repr=False)
     rules: list[RuleT] = field(default_factory=list)
@@ -85,10 +85,10 @@ class Rules(Generic[RuleT]):
         self.rules.clear()
 
     def draw(self, action: str) -> RuleT | None:
-        """The rule that befalls this call, used up. The call counts for the rules that wait, whichever befalls it."""
-        concerned = [rule for rule in self.rules if rule.concerns(action)]
-        ready = [rule for rule in concerned if rule.after == 0]
-        for rule in concerned:
+        """Use up the rule that befalls this call, and return it. The call counts for all rules that wait."""
+        matching = [rule for rule in self.rules if rule.concerns(action)]
+        ready = [rule for rule in matching if rule.after == 0]
+        for rule in matching:
             rule.after = max(0, rule.after - 1)
         for rule in ready:
             if rule.probability < 1 and self.random.random() >= rule.probability:
@@ -104,7 +104,8 @@ class Rules(Generic[RuleT]):
 @dataclass(slots=True)
 class Fault(Rule):
     fault: FaultName
-    accepted: bool
+    accepts: bool
+    """Whether the service accepts the call before the fault."""
     code: str
     status: int | None
     seconds: float
@@ -112,7 +113,7 @@ class Fault(Rule):
 
 
 class Faults(Rules[Fault]):
-    """What befalls the calls of one emulator."""
+    """The planned faults of one emulator."""
 
     __slots__ = ("_actions", "_creates")
 
@@ -135,7 +136,7 @@ class Faults(Rules[Fault]):
         retry_after: str = "",
         after: int = 0,
     ) -> None:
-        """Arranges for `fault` to befall the next `times` calls of `action` (None: of any action but "Media").
+        """Plan `fault` for the next `times` calls of `action` (None: of any action but "Media").
 
             faults.add(action="CreateAigcImageTask", fault="error", code="RequestLimitExceeded", times=2)
             faults.add(action="CreateAigcVideoTask", fault="reset_after")  # accepted, and the answer is lost
@@ -143,26 +144,26 @@ class Faults(Rules[Fault]):
             faults.add(action="CreateAigcImageTask", fault="fail_later", code="ModelGenerateFailed")
             faults.add(action="DescribeAigcImageTask", fault="http_status", status=500, after=2)  # the third poll
 
-        `after` is how many calls of the action come first, whatever other faults befall them. Raises ValueError for a
-        fault or an action that there is not, and for what could never happen: a delay of 0 s, a Describe that fails
-        later.
-        With a `probability`, each call draws (seeded) until it has happened `times` times; pass `times=None` to make
-        it a rate of failure. `code` belongs to `error` and `fail_later`, `status` to `http_status` (502 by default) and
-        to the relay's `error`; `seconds` delays any of them. `retry_after` is the header's
-        text: seconds, or a date.
+        `after` is the number of the action's calls that come first. Other faults may befall them.
+        With a `probability`, each call draws (seeded) until the fault has happened `times` times; pass `times=None` for
+        a rate of failure. `code` belongs to `error` and `fail_later`, `status` to `http_status` (502 by default) and
+        to the relay's `error`; `seconds` delays any fault. `retry_after` is the header's text: seconds, or a date.
+
+        Raises ValueError for an unknown fault or action, and for faults that cannot happen: a delay of 0 s, a Describe
+        that fails later.
         """
         if fault not in get_args(FaultName):
             raise ValueError(f"no such fault: {fault!r}; there are {', '.join(get_args(FaultName))}")
         if action is not None and action != MEDIA and action not in self._actions:
             raise ValueError(f"no such action: {action!r}; there are {', '.join((*self._actions, MEDIA))}")
-        takes_place = _ACCEPTED[fault] if accepted is None else accepted
-        if fault == "reset_before" and takes_place:
+        accepts = _ACCEPTED[fault] if accepted is None else accepted
+        if fault == "reset_before" and accepts:
             raise ValueError("reset_before accepts nothing; use reset_after")
-        if fault == "fail_later" and not (takes_place and action in self._creates):
+        if fault == "fail_later" and not (accepts and action in self._creates):
             raise ValueError("fail_later befalls a create that was accepted: name its action")
         if not 0 <= seconds < math.inf:
-            raise ValueError(f"an answer is late by a number of seconds: {seconds}")
+            raise ValueError(f"the delay must be a finite number of seconds, not negative: {seconds}")
         if fault == "delay" and seconds == 0:
-            raise ValueError("how late? delay needs seconds")
-        rule = Fault(action, times, probability, fault, takes_place, code, status, seconds, retry_after, after=after)
+            raise ValueError("the fault delay needs seconds above 0")
+        rule = Fault(action, times, probability, fault, accepts, code, status, seconds, retry_after, after=after)
         self.rules.append(rule)

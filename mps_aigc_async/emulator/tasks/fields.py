@@ -1,8 +1,8 @@
-"""The shapes that a request's fields may have, and the checker that holds a request against a table of them.
+"""The shapes of a request's fields, and the check of a request against a table of shapes.
 
-The tables (`mps_fields`, `vod_fields`, `relay_fields`) are the emulator's own, written from the official SDK's models
-and the relay's page and never from this package's encoders: a judge that shares the client's tables shares its
-mistakes. A field that no table knows is refused by its full name (`ImageInfos.0.Url`), as the service does.
+The tables (`mps_fields`, `vod_fields`, `relay_fields`) are the emulator's own. Their sources are the official SDK's
+models and the relay's page, never this package's encoders: a judge that shares the client's tables shares its mistakes.
+A field without a row is refused by its full name (`ImageInfos.0.Url`), as the service does.
 """
 
 import json
@@ -13,10 +13,10 @@ from typing import Literal, TypeAlias
 from .refusal import Refused
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None"
-"""What `json.loads` returns. A string is a Sequence as well, so test for `list`."""
+"""The result of `json.loads`. A string is a Sequence as well, so test for `list`."""
 
 Scalar: TypeAlias = Literal["string", "integer", "number", "boolean", "document"]
-"""`document` is a string that must itself hold a JSON document, as AdditionalParameters does."""
+"""`document` is a string that must itself hold a JSON document, like AdditionalParameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """A string with these values and no others, where a document lists them for good."""
+    """A string with one of these values. For fields whose documented list of values does not change."""
 
     values: tuple[str, ...]
 
@@ -36,7 +36,7 @@ Shape: TypeAlias = "Scalar | OneOf | ListOf | Table"
 
 
 def decode(body: bytes, table: Table) -> Mapping[str, Json]:
-    """The request's fields, every one of them known to `table` and of its type. Raises Refused."""
+    """The request's fields, each with a row in `table` and of that type. Raises Refused."""
     try:
         value: Json = json.loads(body)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
@@ -74,7 +74,7 @@ def _check(path: str, value: Json, shape: Shape) -> None:
 
 
 def _check_scalar(path: str, value: Json, scalar: Scalar) -> None:
-    """`type(…) is`, not isinstance: to Python True is an int, to the service it is not."""
+    """Raise Refused for a value of another type. `type(…) is`, not isinstance: in Python, True is an int."""
     match scalar:
         case "integer":
             right = type(value) is int
@@ -93,12 +93,12 @@ def _check_scalar(path: str, value: Json, scalar: Scalar) -> None:
             raise Refused("InvalidParameterValue", f"The parameter `{path}` must hold a JSON document.") from error
 
 
-def _wrong_type(path: str, expected: str) -> Refused:
-    return Refused("InvalidParameterValue", f"The parameter `{path}` must be of type {expected}.")
+def _wrong_type(path: str, type_name: str) -> Refused:
+    return Refused("InvalidParameterValue", f"The parameter `{path}` must be of type {type_name}.")
 
 
 def text_of(fields: Mapping[str, Json], name: str) -> str:
-    """A checked string field; the empty string where it is not set."""
+    """A checked string field; empty if it is not set."""
     value = fields.get(name)
     return value if isinstance(value, str) else ""
 
@@ -113,7 +113,7 @@ def flag_of(fields: Mapping[str, Json], name: str) -> bool:
 
 
 def table_of(fields: Mapping[str, Json], name: str) -> Mapping[str, Json]:
-    """A checked object field; empty where it is not set."""
+    """A checked object field; empty if it is not set."""
     value = fields.get(name)
     return value if isinstance(value, Mapping) else {}
 
@@ -124,12 +124,12 @@ def number_of(fields: Mapping[str, Json], name: str, default: float) -> float:
 
 
 def texts_of(fields: Mapping[str, Json], name: str) -> list[str]:
-    """The list of strings; empty where there is none."""
+    """A checked list of strings; empty if it is not set."""
     value = fields.get(name)
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def tables_of(fields: Mapping[str, Json], name: str) -> list[Mapping[str, Json]]:
-    """A checked list of objects; empty where it is not set."""
+    """A checked list of objects; empty if it is not set."""
     value = fields.get(name)
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

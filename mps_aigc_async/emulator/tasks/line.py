@@ -1,23 +1,25 @@
-"""The line before a service that processes only so many tasks of an account at a time."""
+"""The line of tasks at a service that processes a limited number of an account's tasks at a time."""
 
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
-from .tasks import Task
+from .tasks import ServiceTask
 
 
 class Line:
-    """The highest priority first, then the first to come. `begin(task_id, at)` tells that a task's turn has come and
-    returns it. Nothing happens by itself: whoever looks at the tasks lets the line move on to `now` first.
+    """A line ordered by priority, the highest first, then by arrival.
+
+    `begin(task_id, at)` begins a task when its turn comes, and returns the task. The line does not move by itself: call
+    `move` before reading the tasks.
     """
 
     __slots__ = ("_begin", "_busy", "_ends", "_numbers", "_places", "_waiting")
 
-    def __init__(self, places: int, begin: Callable[[str, float], Task]) -> None:
+    def __init__(self, places: int, begin: Callable[[str, float], ServiceTask]) -> None:
         if places < 1:
-            raise ValueError(f"a service processes at least 1 task at a time, or None for no line: {places}")
+            raise ValueError(f"a service processes at least 1 task at a time; None means no line: {places}")
         self._places = places
         self._begin = begin
         self._numbers = count()
@@ -33,14 +35,15 @@ class Line:
         self._fill(now)
 
     def move(self, now: float) -> None:
-        """Ends what has ended by `now`, in order, and lets the next ones begin at these moments."""
+        """Take the tasks that have ended by `now` out, in order, and begin the next tasks at these moments."""
         while self._ends and self._ends[0][0] <= now:
             at, task_id = heappop(self._ends)
             self._busy.remove(task_id)
             self._fill(at)
 
-    def end_known(self, task: Task, now: float) -> None:
-        """A task's end, which waited for frames, is known: a place may be free by now, or a wait in vain."""
+    def set_end(self, task: ServiceTask, now: float) -> None:
+        """Record the end of a task that waited for frames. The end may already free a place; a task that still waits
+        in line leaves it."""
         if task.task_id in self._busy:
             heappush(self._ends, (task.ends_at, task.task_id))
         else:

@@ -1,8 +1,8 @@
-"""The one exception of the core: the service says no, with a code. It never leaves `Service.handle`."""
+"""The one exception of the core: a refusal with a code. `Service.handle` catches it."""
 
 
 class Refused(Exception):
-    """A refusal as the envelope carries it: `code` from the service's published list, `message` for people."""
+    """A refusal for the envelope: `code` from the service's published list, `message` for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")

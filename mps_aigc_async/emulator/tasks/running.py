@@ -1,11 +1,12 @@
-"""How many tasks of one service and kind have not ended."""
+"""The number of tasks of one service and kind that have not ended."""
 
 from heapq import heappop, heappush
 from math import inf
 
 
 class Running:
-    """Ends are seconds; infinite, where it is not known yet (frames are being fetched), is counted apart."""
+    """Ends are seconds. Tasks without a known end (their frames are being fetched) have an infinite end and are counted
+    apart."""
 
     __slots__ = ("_ends", "_open_ended")
 
@@ -27,7 +28,7 @@ class Running:
         else:
             heappush(self._ends, ends_at)
 
-    def end_known(self, ends_at: float) -> None:
-        """A task that was started without an end has one now."""
+    def set_end(self, ends_at: float) -> None:
+        """Record the end of a task that started without one."""
         self._open_ended -= 1
         heappush(self._ends, ends_at)

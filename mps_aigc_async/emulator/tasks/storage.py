@@ -1,7 +1,7 @@
-"""Where results lie: their URLs, and the answers to whoever asks for one, as COS would give them.
+"""The storage of results: their URLs, and the answers to downloads, in COS's form.
 
-A URL carries its own signature and end of life in the query (`?expires=…&sign=…`), as COS's pre-signed URLs do, so
-that a client that drops or re-encodes the query is found out.
+A URL has its signature and its expiry in the query (`?expires=…&sign=…`), like COS's pre-signed URLs. So a client that
+drops or re-encodes the query gets an error.
 """
 
 import hmac
@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from .orders import Format, Order
 from .reply import Conduct, Reply, storage_error
-from .tasks import Task
+from .tasks import ServiceTask
 
 CONTENT_TYPES: Final[Mapping[Format, str]] = {
     "png": "image/png",
@@ -28,18 +28,18 @@ _PATH = re.compile(r"/media/(?P<task>[\w-]+)/(?P<index>\d{1,3})\.(?P<format>[a-z
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One result of a task, to be rendered and sent."""
+    """A result of a task, to render and send."""
 
     task_id: str
     index: int
     """From 0."""
     order: Order
     conduct: Conduct = Conduct.ANSWER
-    """RESET comes in the middle of the body: the download began."""
+    """A RESET comes in the middle of the body, after the download has begun."""
     delay: float = 0.0
     first: "bytes | Piece" = field(default=b"", repr=False)
-    """A film's first image: its bytes in the film's size, or another result to be rendered. No bytes for none; the same
-    for `last`."""
+    """A film's first image: its bytes in the film's size, or another result to render. No bytes for none; the same for
+    `last`."""
     last: "bytes | Piece" = field(default=b"", repr=False)
 
     @property
@@ -53,21 +53,21 @@ class Storage:
     def __init__(self, key: bytes) -> None:
         self._key = key
         self.base_url = "http://emulator.invalid"
-        """Where the shell serves results, without a final slash; it says so once it knows its port."""
+        """The URL of the shell, without a final slash. The shell sets it as soon as it knows its port."""
 
     def __repr__(self) -> str:
         return f"Storage({self.base_url!r})"
 
-    def urls(self, task: Task) -> list[str]:
-        """The URLs of a task that is done."""
+    def urls(self, task: ServiceTask) -> list[str]:
+        """The URLs of a task's results. Call it for a task that is done."""
         expires = int(task.expires_at)
         paths = [f"/media/{task.task_id}/{index}.{format_}" for index, format_ in enumerate(task.order.formats)]
         return [f"{self.base_url}{path}?expires={expires}&sign={self._sign(path, str(expires))}" for path in paths]
 
-    def find(self, path: str, query: str, now: float, task_of: Callable[[str], Task | None]) -> Piece | Reply:
+    def find(self, path: str, query: str, now: float, task_of: Callable[[str], ServiceTask | None]) -> Piece | Reply:
         """The piece at a URL's path and raw query, or the error in its place."""
-        asked = parse_qs(query)
-        expires, sign = asked.get("expires", [""])[0], asked.get("sign", [""])[0]
+        params = parse_qs(query)
+        expires, sign = params.get("expires", [""])[0], params.get("sign", [""])[0]
         if not hmac.compare_digest(self._sign(path, expires).encode(), sign.encode(errors="replace")):
             return storage_error(403, "SignatureDoesNotMatch", "The URL's signature does not match its path.")
         match = _PATH.fullmatch(path)
@@ -78,8 +78,8 @@ class Storage:
             return storage_error(403, "AccessDenied", "Request has expired")
         return Piece(task.task_id, int(match["index"]), task.order)
 
-    def piece_at(self, url: str, now: float, task_of: Callable[[str], Task | None]) -> Piece | Reply | None:
-        """As `find`, by the whole URL; None for a URL that leads elsewhere."""
+    def piece_at(self, url: str, now: float, task_of: Callable[[str], ServiceTask | None]) -> Piece | Reply | None:
+        """The piece at a whole URL, as for `find`. None for a URL of another server."""
         if not url.startswith(f"{self.base_url}/"):
             return None
         parts = urlsplit(url)

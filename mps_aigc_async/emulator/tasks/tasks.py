@@ -1,8 +1,8 @@
-"""A task's life: it stands in line if there is one, waits, runs, and ends well or not, each a pure function of the task
-and the time. What the services call these states is theirs.
+"""A task's life: it stands in line (if there is a line), waits, runs, and ends done or failed. Each state is a pure
+function of the task and the time. The services have their own words for these states.
 
-A video that was given frames waits for them as well: it is not done before its first frame has been fetched, and
-fails if it can't be. Whoever fetches them reports it (`with_frames`, `broken`).
+A video with frames also waits for them: it is done only after its frames have been fetched, and fails if a fetch fails.
+The shell reports the fetch (`with_frames`, `with_break`).
 """
 
 from collections.abc import Mapping
@@ -14,24 +14,24 @@ from typing import Literal, TypeAlias
 from .orders import Kind, Order, VideoOrder
 
 Origin: TypeAlias = Literal["mps", "vod", "relay"]
-"""The service that a task was made by: each has its own account, and knows no other's tasks."""
+"""The service of a task. Each service has an account of its own, and knows no other service's tasks."""
 
 Status: TypeAlias = Literal["WAIT", "RUN", "DONE", "FAIL"]
 
 WAITING_SHARE = 0.1
-"""The share of a task's time that it spends in WAIT where there is no line. Ours; the services publish none."""
+"""The share of its time that a task waits if there is no line. Chosen for the emulator; the services publish none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     code: str
-    """MPS tells none of a task's; VOD's is the ErrCodeExt."""
+    """VOD's ErrCodeExt. MPS reports no code for a failed task."""
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """Times are Unix seconds, lengths seconds. A time that is not known yet is infinite."""
+class ServiceTask:
+    """A task at the service. Times are Unix seconds, lengths seconds. A time that is not known yet is infinite."""
 
     task_id: str
     origin: Origin
@@ -39,20 +39,20 @@ class Task:
     order: Order
     created_at: float
     turn_at: float
-    """When the line reached it: at once, if there is none."""
+    """When its turn in the line came: at once, if there is no line."""
     waits: float
-    """From its turn until it runs."""
+    """Seconds from its turn until it runs."""
     length: float
-    """From its turn until it is due."""
+    """Seconds from its turn until it is due."""
     frames_at: float
-    """When its frames were there."""
+    """When its frames had been fetched."""
     url_life: float
-    """From its end until its URLs expire."""
+    """Seconds from its end until its URLs expire."""
     failure: Failure | None = None
     session_id: str = ""
-    """The caller's, by which VOD and the relay refuse a second create; empty for none."""
+    """The caller's SessionId, by which VOD and the relay refuse a second create; empty for none."""
     broken_at: float = inf
-    """When it was found that it can't be done."""
+    """When the fetch of its frames failed."""
 
     @property
     def runs_at(self) -> float:
@@ -83,45 +83,46 @@ class Task:
             return "FAIL" if self.failure else "DONE"
         return "RUN" if now >= self.runs_at else "WAIT"
 
-    def begun(self, at: float) -> "Task":
-        """Its turn has come."""
+    def with_turn(self, at: float) -> "ServiceTask":
+        """The task after its turn has come."""
         return replace(self, turn_at=at)
 
-    def with_frames(self, now: float) -> "Task":
-        """The frames are there: it ends when it was due, or now if they were late."""
+    def with_frames(self, now: float) -> "ServiceTask":
+        """The task after the fetch of its frames. It ends when it was due, or now if the frames were late."""
         order = self.order.without_data() if isinstance(self.order, VideoOrder) else self.order
         return replace(self, order=order, frames_at=now)
 
-    def broken(self, failure: Failure, now: float) -> "Task":
+    def with_break(self, failure: Failure, now: float) -> "ServiceTask":
+        """The task after the fetch of its frames failed."""
         return replace(self, broken_at=now, failure=failure)
 
 
 class Durations:
-    """Durations, in seconds of wall time: `speed` has already been divided out.
+    """Durations in seconds of wall time: each is already divided by `speed`.
 
-    Those not `given` by their prompt are drawn, seeded. They lean towards the short end of the documented range with a
-    tail to the long one, as queueing services do.
+    `by_prompt` sets the durations of some prompts. All others are drawn, seeded: most near the short end of the
+    documented range, with a tail to the long end, as at services with a queue.
     """
 
-    __slots__ = ("_given", "_random", "_ranges", "_speed")
+    __slots__ = ("_by_prompt", "_random", "_ranges", "_speed")
 
     def __init__(
-        self, random: Random, ranges: dict[Kind, tuple[float, float]], speed: float, given: Mapping[str, float]
+        self, random: Random, ranges: dict[Kind, tuple[float, float]], speed: float, by_prompt: Mapping[str, float]
     ) -> None:
         if speed <= 0:
             raise ValueError(f"speed must be positive: {speed}")
         for kind, (shortest, longest) in ranges.items():
             if not 0 <= shortest <= longest:
                 raise ValueError(f"{kind}_seconds must be a range (shortest, longest): {(shortest, longest)}")
-        if any(seconds < 0 for seconds in given.values()):
+        if any(seconds < 0 for seconds in by_prompt.values()):
             raise ValueError("task_seconds must not be negative")
         self._random = random
         self._ranges = ranges
         self._speed = speed
-        self._given = given
+        self._by_prompt = by_prompt
 
     def of(self, kind: Kind, prompt: str) -> float:
-        if (given := self._given.get(prompt)) is not None:
-            return given / self._speed
+        if (seconds := self._by_prompt.get(prompt)) is not None:
+            return seconds / self._speed
         shortest, longest = self._ranges[kind]
         return self._random.triangular(shortest, longest, shortest + (longest - shortest) / 4) / self._speed

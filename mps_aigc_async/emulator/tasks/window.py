@@ -1,9 +1,9 @@
-"""The rate limit under its strictest reading, and the meter that says how close a client came.
+"""The rate limit in its strictest reading, and the meter that shows how close a client came.
 
-The service publishes a number per second and not the window's shape, so the emulator takes the shape that no other
-is stricter than: ANY half-open second [t, t+1), by arrival. Times are seconds and never go back; the service sees to
-that. Differences are taken (`at - earlier`), never sums: with Unix times in a float, adding 1 rounds and subtracting
-neighbours does not.
+The service publishes a number per second but not the window's shape, so the emulator uses the strictest shape: ANY
+half-open second [t, t+1), by arrival. Times are seconds and never go back; `Service.handle` ensures this.
+The code subtracts times (`at - earlier`) and never adds to them: with Unix times in a float, adding 1 rounds and
+subtracting neighbours does not.
 """
 
 from collections import deque
@@ -13,13 +13,13 @@ WINDOW_S = 1.0
 
 
 class Window:
-    """Admits at most `limit` in any half-open second; `None` admits everything. A refusal uses up nothing."""
+    """Admit at most `limit` calls in any half-open second; with `None`, all calls. A refused call does not count."""
 
     __slots__ = ("_admitted", "_limit")
 
     def __init__(self, limit: int | None) -> None:
         if limit is not None and limit < 1:
-            raise ValueError(f"a rate limit is at least 1 per second, or None for no limit: {limit}")
+            raise ValueError(f"a rate limit is at least 1 per second; None means no limit: {limit}")
         self._limit = limit
         self._admitted: deque[float] = deque(maxlen=limit or 0)
 
@@ -27,7 +27,7 @@ class Window:
         return f"Window(limit={self._limit})"
 
     def admit(self, at: float) -> bool:
-        # The deque holds the last `limit` admitted: if the oldest of them is a second away, no second holds them all.
+        # The deque holds the last `limit` admitted calls: if the oldest is a second away, no second contains them all.
         if self._limit is not None and len(self._admitted) == self._limit and at - self._admitted[0] < WINDOW_S:
             return False
         self._admitted.append(at)
@@ -50,7 +50,7 @@ class Rates:
 
 
 class Meter:
-    """Counts arrivals, and the most that fell into any one half-open second."""
+    """The number of arrivals, and the most in any half-open second."""
 
     __slots__ = ("_recent", "most", "total")
 
@@ -63,7 +63,7 @@ class Meter:
         return f"Meter(total={self.total}, most={self.most})"
 
     def count(self, at: float) -> None:
-        # The fullest window can always be moved until it ends just after an arrival, so looking back is enough.
+        # The fullest window can always be moved to end just after an arrival, so it is enough to look back.
         recent = self._recent
         recent.append(at)
         while at - recent[0] >= WINDOW_S:

@@ -17,7 +17,7 @@ ORDER = VideoOrder("她转过身来，微笑", "Kling 2.5", (320, 180), 2, audio
 
 def frame_of(prompt: str) -> bytes:
     """An image as a film is given it."""
-    return pictures.fitted(pictures.image(ImageOrder(prompt, "", (640, 360), 1, "png"), 0), (320, 180))
+    return pictures.fit(pictures.image(ImageOrder(prompt, "", (640, 360), 1, "png"), 0), (320, 180))
 
 
 def frames_of(film: bytes) -> list[Image.Image]:
@@ -60,7 +60,7 @@ def test_it_ends_with_the_last_frame() -> None:
 
 
 def test_it_begins_with_a_card_where_there_is_no_first_frame() -> None:
-    assert difference(frames_of(films.film(ORDER, b"", b""))[0], pictures.painted(ORDER.prompt, ORDER.size, 0)) < 20
+    assert difference(frames_of(films.film(ORDER, b"", b""))[0], pictures.landscape(ORDER.prompt, ORDER.size, 0)) < 20
     assert (
         difference(
             frames_of(films.film(ORDER, b"", b""))[0], frames_of(films.film(replace(ORDER, prompt="x"), b"", b""))[0]

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from mps_aigc_async.emulator.media import pictures
-from mps_aigc_async.emulator.media.lettering import font, printable, wrapped
+from mps_aigc_async.emulator.media.lettering import font, printable, wrap
 from mps_aigc_async.emulator.services.mps_orders import order_of
 from mps_aigc_async.emulator.tasks.orders import ImageOrder
 
@@ -17,8 +17,8 @@ def rendered(**fields: "str | int | dict[str, str]") -> Image.Image:
     return opened(pictures.image(order, 0))
 
 
-def opened(encoded: bytes) -> Image.Image:
-    picture = Image.open(BytesIO(encoded))
+def opened(file: bytes) -> Image.Image:
+    picture = Image.open(BytesIO(file))
     picture.load()
     return picture
 
@@ -73,7 +73,7 @@ def test_chinese_is_drawn_and_not_as_boxes() -> None:
 def test_the_prompt_is_visible() -> None:
     """The same landscape with and without its words."""
     order = ImageOrder("月光下的湖面", "", (640, 360), 1, "png")
-    bare = pictures.painted(order.prompt, order.size, 0)
+    bare = pictures.landscape(order.prompt, order.size, 0)
     lower = (0, 280, 640, 360)
     white = ImageChops.difference(bare.crop(lower), opened(pictures.image(order, 0)).crop(lower)).convert("L")
     assert sum(white.histogram()[150:]) > 300
@@ -88,19 +88,19 @@ def test_any_prompt_can_be_drawn(prompt: str) -> None:
 
 def test_lines_break_at_spaces_and_between_chinese_characters_and_never_before_a_full_stop() -> None:
     face = font(20)
-    assert wrapped("one two three", face, 80, 9) == ["one two", "three"]
-    assert wrapped("月光下的湖。", face, 100, 9) == ["月光下的", "湖。"]
-    assert wrapped("one two three four", face, 100, 1) == ["one two…"]
-    assert wrapped("", face, 80, 1) == [""]
-    assert all(face.getlength(line) <= 200 for line in wrapped("月光 moonlight，" * 30, face, 200, 99))
+    assert wrap("one two three", face, 80, 9) == ["one two", "three"]
+    assert wrap("月光下的湖。", face, 100, 9) == ["月光下的", "湖。"]
+    assert wrap("one two three four", face, 100, 1) == ["one two…"]
+    assert wrap("", face, 80, 1) == [""]
+    assert all(face.getlength(line) <= 200 for line in wrap("月光 moonlight，" * 30, face, 200, 99))
     assert printable("a\ud800b\nc") == "a?b c"
 
 
 def test_a_fitted_image_is_whole_and_centred_on_black() -> None:
     tall = Image.new("RGB", (100, 200), "white")
-    encoded = BytesIO()
-    tall.save(encoded, "PNG")
-    frame = opened(pictures.fitted(encoded.getvalue(), (320, 180)))
+    file = BytesIO()
+    tall.save(file, "PNG")
+    frame = opened(pictures.fit(file.getvalue(), (320, 180)))
     assert frame.size == (320, 180)
     assert brightness(frame, (160, 90)) > 250
     assert brightness(frame, (20, 90)) < 5
@@ -114,4 +114,4 @@ def brightness(picture: Image.Image, at: tuple[int, int]) -> float:
 def test_what_is_not_an_image_is_told(broken: bytes | str) -> None:
     whole = pictures.image(ImageOrder("x", "", (320, 180), 1, "png"), 0)
     with pytest.raises(pictures.UNREADABLE):
-        pictures.fitted(broken if isinstance(broken, bytes) else whole[: len(whole) // 2], (320, 180))
+        pictures.fit(broken if isinstance(broken, bytes) else whole[: len(whole) // 2], (320, 180))

@@ -14,9 +14,9 @@ ORDER = AudioOrder("rain on a roof", "EL", 3, "mp3", None)
 
 @pytest.mark.parametrize(("form", "codec"), [("mp3", "mp3float"), ("wav", "pcm_s16le")])
 def test_a_file_of_its_format_that_is_not_silent(form: Format, codec: str) -> None:
-    encoded = sounds.sound(replace(ORDER, format=form))
-    assert len(encoded) < 150_000
-    with av.open(BytesIO(encoded), "r") as container:
+    file = sounds.sound(replace(ORDER, format=form))
+    assert len(file) < 150_000
+    with av.open(BytesIO(file), "r") as container:
         (stream,) = container.streams.audio
         assert stream.codec_context.name == codec
         frames = list(container.decode(audio=0))

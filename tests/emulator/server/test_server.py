@@ -108,7 +108,7 @@ async def test_results_are_rendered_once_for_many_who_ask(emulator: Emulator, se
     url = await image_url(session, emulator.url)
     assert len(set(await asyncio.gather(*(download(session, url) for _ in range(8))))) == 1
     assert emulator.statistics().downloads == 8
-    assert "kept=1" in repr(emulator._gallery)
+    assert "cached=1" in repr(emulator._gallery)
 
 
 async def test_a_url_that_is_wrong(emulator: Emulator, session: aiohttp.ClientSession) -> None:

@@ -1,4 +1,4 @@
-"""The signature, judged on what arrives: what passes, and each way to be turned away."""
+"""The check of signatures on the received bytes: accepted calls, and each reason for a refusal."""
 
 import pytest
 
@@ -11,55 +11,55 @@ from ..callers import KEYS, NOW, signed
 BODY = b'{"Prompt":"x"}'
 
 
-def received(**changes: str) -> dict[str, str]:
+def own_headers(**changes: str) -> dict[str, str]:
     """The headers of a good request as the service sees them, with some of them changed."""
     headers = {name.lower(): value for name, value in signed("CreateAigcImageTask", BODY, NOW).items()}
     return headers | {name.replace("_", "-"): value for name, value in changes.items()}
 
 
 def refusal(headers: dict[str, str], body: bytes = BODY, now: float = NOW) -> str:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Refused) as failure:
         Judge(*KEYS, "mps").check(headers, body, now)
-    return refused.value.code
+    return failure.value.code
 
 
 def test_a_good_signature_passes_as_the_official_sdk_signs_and_as_the_guide_does() -> None:
-    Judge(*KEYS, "mps").check(received(), BODY, NOW)
+    Judge(*KEYS, "mps").check(own_headers(), BODY, NOW)
     both = {"content-type": "application/json", "host": "127.0.0.1:80"}
     only_two = tc3.Signer("mps").authorization(*KEYS, int(NOW), both, BODY)
-    Judge(*KEYS, "mps").check(received(authorization=only_two), BODY, NOW)
+    Judge(*KEYS, "mps").check(own_headers(authorization=only_two), BODY, NOW)
 
 
 def test_a_changed_body_host_or_action_is_a_signature_failure() -> None:
-    assert refusal(received(), body=BODY + b" ") == "AuthFailure.SignatureFailure"
-    assert refusal(received(host="127.0.0.1:81")) == "AuthFailure.SignatureFailure"
-    assert refusal(received(x_tc_action="CreateAigcVideoTask")) == "AuthFailure.SignatureFailure"
+    assert refusal(own_headers(), body=BODY + b" ") == "AuthFailure.SignatureFailure"
+    assert refusal(own_headers(host="127.0.0.1:81")) == "AuthFailure.SignatureFailure"
+    assert refusal(own_headers(x_tc_action="CreateAigcVideoTask")) == "AuthFailure.SignatureFailure"
 
 
 def test_the_action_is_lower_cased_in_the_canonical_form_and_nothing_else_is() -> None:
-    Judge(*KEYS, "mps").check(received(x_tc_action="createaigcimagetask"), BODY, NOW)
-    assert refusal(received(content_type="Application/JSON")) == "AuthFailure.SignatureFailure"
+    Judge(*KEYS, "mps").check(own_headers(x_tc_action="createaigcimagetask"), BODY, NOW)
+    assert refusal(own_headers(content_type="Application/JSON")) == "AuthFailure.SignatureFailure"
 
 
 def test_the_wrong_key_is_a_signature_failure() -> None:
-    with pytest.raises(Refused) as refused:
-        Judge(KEYS[0], "another key", "mps").check(received(), BODY, NOW)
-    assert refused.value.code == "AuthFailure.SignatureFailure"
+    with pytest.raises(Refused) as failure:
+        Judge(KEYS[0], "another key", "mps").check(own_headers(), BODY, NOW)
+    assert failure.value.code == "AuthFailure.SignatureFailure"
 
 
 def test_an_unknown_secret_id() -> None:
-    stranger = received()["authorization"].replace(KEYS[0], "AKIDSTRANGER")
-    assert refusal(received(authorization=stranger)) == "AuthFailure.SecretIdNotFound"
+    stranger = own_headers()["authorization"].replace(KEYS[0], "AKIDSTRANGER")
+    assert refusal(own_headers(authorization=stranger)) == "AuthFailure.SecretIdNotFound"
 
 
 @pytest.mark.parametrize("off", [301, -301])
 def test_a_timestamp_beyond_five_minutes_has_expired(off: int) -> None:
-    assert refusal(received(), now=NOW + off) == "AuthFailure.SignatureExpire"
+    assert refusal(own_headers(), now=NOW + off) == "AuthFailure.SignatureExpire"
 
 
 @pytest.mark.parametrize("off", [300, -300])
 def test_five_minutes_exactly_are_in_time(off: int) -> None:
-    Judge(*KEYS, "mps").check(received(), BODY, NOW + off)
+    Judge(*KEYS, "mps").check(own_headers(), BODY, NOW + off)
 
 
 @pytest.mark.parametrize(
@@ -78,21 +78,21 @@ def test_five_minutes_exactly_are_in_time(off: int) -> None:
     ],
 )
 def test_a_malformed_authorization(was: str, becomes: str) -> None:
-    authorization = received()["authorization"]
+    authorization = own_headers()["authorization"]
     assert was in authorization
-    assert refusal(received(authorization=authorization.replace(was, becomes))) == "AuthFailure.InvalidAuthorization"
+    assert refusal(own_headers(authorization=authorization.replace(was, becomes))) == "AuthFailure.InvalidAuthorization"
 
 
 def test_headers_that_are_missing_or_unreadable() -> None:
-    without = received()
+    without = own_headers()
     del without["authorization"]
     assert refusal(without) == "AuthFailure.InvalidAuthorization"
-    without = received()
+    without = own_headers()
     del without["x-tc-timestamp"]
     assert refusal(without) == "MissingParameter"
-    assert refusal(received(x_tc_timestamp="soon")) == "InvalidParameterValue"
+    assert refusal(own_headers(x_tc_timestamp="soon")) == "InvalidParameterValue"
     # aiohttp hands on bytes that are not UTF-8 as lone surrogates, which can't be hashed.
-    assert refusal(received(host="\udcff")) == "AuthFailure.InvalidAuthorization"
+    assert refusal(own_headers(host="\udcff")) == "AuthFailure.InvalidAuthorization"
 
 
 def test_the_derived_key_follows_the_date() -> None:
@@ -107,14 +107,14 @@ def test_temporary_keys_pass_with_their_token_before_their_end() -> None:
     judge = Judge(*KEYS, "mps")
     judge.admit("AKIDTEMP", "TEMPKEY", "token", until=NOW + 10)
     headers = {name.lower(): value for name, value in signed("CreateAigcImageTask", BODY, NOW).items()}
-    claimed = {name: headers[name] for name in ("content-type", "host", "x-tc-action")}
-    headers["authorization"] = tc3.Signer("mps").authorization("AKIDTEMP", "TEMPKEY", int(NOW), claimed, BODY)
+    claim = {name: headers[name] for name in ("content-type", "host", "x-tc-action")}
+    headers["authorization"] = tc3.Signer("mps").authorization("AKIDTEMP", "TEMPKEY", int(NOW), claim, BODY)
     judge.check(headers | {"x-tc-token": "token"}, BODY, NOW)
     for spoilt, now in (({}, NOW), ({"x-tc-token": "other"}, NOW), ({"x-tc-token": "token"}, NOW + 10)):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(Refused) as failure:
             judge.check(headers | spoilt, BODY, now)
-        assert refused.value.code == "AuthFailure.TokenFailure"
-    judge.check(received(), BODY, NOW)  # the permanent ones pass as before
+        assert failure.value.code == "AuthFailure.TokenFailure"
+    judge.check(own_headers(), BODY, NOW)  # the permanent ones pass as before
 
 
 def test_no_secret_in_a_repr() -> None:

@@ -57,7 +57,7 @@ def test_durations_are_seeded_within_their_range_and_divided_by_speed() -> None:
     def ends(seed: int) -> list[float]:
         caller = InMemory(Service(Settings(seed=seed, speed=10)))
         for _ in range(20):
-            caller.describe(caller.create())  # a poll must not change what is drawn next
+            caller.describe(caller.create())  # a poll must not change the next draws
         return [task.ends_at - NOW for task in caller.service.statistics().tasks if task.ends_at is not None]
 
     assert ends(1) == ends(1) != ends(2)
@@ -132,9 +132,9 @@ def test_the_rate_limit_is_strict_per_action_and_counts_no_refusal() -> None:
 def test_a_call_with_a_bad_signature_uses_up_no_rate() -> None:
     caller = InMemory(Service(Settings(limits={"CreateAigcImageTask": 1})))
     body = b'{"Prompt":"x"}'
-    forged = signed("CreateAigcImageTask", body, NOW)
-    forged["Authorization"] = forged["Authorization"][:-1] + "!"
-    assert code_of(response_of(caller.service.handle("POST", "/", forged, body, NOW))) is not None
+    forgery = signed("CreateAigcImageTask", body, NOW)
+    forgery["Authorization"] = forgery["Authorization"][:-1] + "!"
+    assert code_of(response_of(caller.service.handle("POST", "/", forgery, body, NOW))) is not None
     assert code_of(caller.call("CreateAigcImageTask", {"Prompt": "x"})) is None
     assert code_of(caller.call("CreateAigcImageTask", {"Prompt": "x"})) == "RequestLimitExceeded"
 
@@ -264,11 +264,11 @@ def status_of(caller: InMemory, path: str, query: str, now: float) -> tuple[int,
 
 
 def test_settings_refuse_what_they_do_not_know() -> None:
-    with pytest.raises(ValueError, match="limits names"):
+    with pytest.raises(ValueError, match="limits has unknown names"):
         Settings(limits={"CreateAigcPoemTask": 1})
-    with pytest.raises(ValueError, match="max_running names"):
+    with pytest.raises(ValueError, match="max_running has unknown names"):
         Settings(max_running={"poem": 1})
-    with pytest.raises(ValueError, match="relay_query holds"):
+    with pytest.raises(ValueError, match="relay_query must contain"):
         Settings(relay_query="/query")
     with pytest.raises(ValueError, match="relay_envelope"):
         Settings(relay_envelope="bare")  # type: ignore[arg-type]
@@ -308,11 +308,11 @@ def test_a_call_costs_the_same_however_many_there_were() -> None:
 
 def functions_called(action: Callable[[], None]) -> int:
     """How many functions and pieces of generators Python entered: a cost that no busy machine changes."""
-    entered = 0
+    entries = 0
 
     def count(_frame: FrameType, event: str, _arg: object) -> None:
-        nonlocal entered
-        entered += event in ("call", "c_call")
+        nonlocal entries
+        entries += event in ("call", "c_call")
 
     before = sys.getprofile()
     sys.setprofile(count)
@@ -320,7 +320,7 @@ def functions_called(action: Callable[[], None]) -> int:
         action()
     finally:
         sys.setprofile(before)
-    return entered
+    return entries
 
 
 def test_the_tasks_are_told_as_an_account_pays_for_them() -> None:

@@ -1,4 +1,4 @@
-"""Tencent VOD as its models describe it: what it refuses, what it answers, and the SessionId."""
+"""Tencent VOD by its models: its refusals, its answers, and the SessionId."""
 
 import re
 from base64 import b64encode
@@ -131,8 +131,8 @@ def test_a_refusal_for_too_many_at_once_can_come_in_a_finish(caller: InMemory) -
     caller.service.faults.add(action="vod:CreateAigcImageTask", fault="fail_later", code="RequestLimitExceeded")
     refused, accepted = caller.create(IMAGE), caller.create(IMAGE)
     caller.now += 100
-    told = member(detail(caller, refused))
-    assert (told["ErrCode"], told["ErrCodeExt"]) == (0, "RequestLimitExceeded"), "told by the second alone"
+    failure = member(detail(caller, refused))
+    assert (failure["ErrCode"], failure["ErrCodeExt"]) == (0, "RequestLimitExceeded"), "told by the second alone"
     assert files(detail(caller, accepted))
 
 
@@ -276,8 +276,8 @@ def test_the_list_is_of_one_status_the_newest_first_and_in_pages(caller: InMemor
     first = caller.call("DescribeTasks", {"Limit": 3, "Sort": {"Field": "CreateTime", "Order": "Desc"}})
     assert ids(first) == list(reversed(new))
     assert ids(caller.call("DescribeTasks", {"Limit": 3, "ScrollToken": first["ScrollToken"]})) == [old]
-    finished = caller.call("DescribeTasks", {"Status": "FINISH"})
-    assert (ids(finished), finished["ScrollToken"]) == ([old], "")
+    last_page = caller.call("DescribeTasks", {"Status": "FINISH"})
+    assert (ids(last_page), last_page["ScrollToken"]) == ([old], "")
     assert ids(caller.call("DescribeTasks", {"Status": "WAITING"})) == list(reversed(new))
     assert ids(caller.call("DescribeTasks", {"Status": "PROCESSING"})) == []
 

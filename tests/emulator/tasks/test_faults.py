@@ -1,4 +1,4 @@
-"""Faults on request: what each does to the answer, and whether the task was accepted."""
+"""Planned faults: their effect on the answer, and whether the task was accepted."""
 
 import json
 
@@ -203,7 +203,7 @@ def test_only_a_create_makes_a_task_that_fails_later(action: str) -> None:
 
 def test_a_fault_that_could_never_be_seen_is_a_mistake() -> None:
     faults = InMemory().service.faults
-    with pytest.raises(ValueError, match="how late"):
+    with pytest.raises(ValueError, match="needs seconds above 0"):
         faults.add(action=CREATE, fault="delay")
     with pytest.raises(ValueError, match="times=0"):
         faults.add(action=CREATE, fault="hang", times=0)
@@ -211,7 +211,7 @@ def test_a_fault_that_could_never_be_seen_is_a_mistake() -> None:
 
 @pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
 def test_no_answer_comes_before_its_call(seconds: float) -> None:
-    with pytest.raises(ValueError, match="number of seconds"):
+    with pytest.raises(ValueError, match="finite number of seconds"):
         InMemory().service.faults.add(action=CREATE, fault="delay", seconds=seconds)
 
 

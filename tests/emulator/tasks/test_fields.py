@@ -1,4 +1,4 @@
-"""The field tables: what is refused, by which code and name; and that they agree with the official SDK's models."""
+"""The field tables: refusals with their codes and names, and agreement with the official SDK's models."""
 
 import importlib
 import json
@@ -15,7 +15,7 @@ MPS = "tencentcloud.mps.v20190612.models"
 VOD = "tencentcloud.vod.v20180717.models"
 
 
-def refused(action: str, fields: Fields) -> tuple[str | None, str]:
+def refusal(action: str, fields: Fields) -> tuple[str | None, str]:
     response = InMemory().call(action, fields)
     error = response.get("Error")
     return code_of(response), str(error["Message"]) if isinstance(error, Mapping) else ""
@@ -32,7 +32,7 @@ def refused(action: str, fields: Fields) -> tuple[str | None, str]:
     ],
 )
 def test_an_unknown_field_is_refused_by_its_full_name(fields: Fields, name: str) -> None:
-    code, message = refused("CreateAigcImageTask", fields)
+    code, message = refusal("CreateAigcImageTask", fields)
     assert code == "UnknownParameter"
     assert name in message
 
@@ -60,7 +60,7 @@ def test_an_unknown_field_is_refused_by_its_full_name(fields: Fields, name: str)
     ],
 )
 def test_a_wrong_type_or_value(fields: Fields) -> None:
-    assert refused("CreateAigcImageTask", fields)[0] == "InvalidParameterValue"
+    assert refusal("CreateAigcImageTask", fields)[0] == "InvalidParameterValue"
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ def test_a_wrong_type_or_value(fields: Fields) -> None:
     ],
 )
 def test_what_passes(fields: Fields) -> None:
-    assert refused("CreateAigcImageTask", fields)[0] is None
+    assert refusal("CreateAigcImageTask", fields)[0] is None
 
 
 def test_a_prompt_is_needed_where_there_is_no_image() -> None:
-    assert refused("CreateAigcImageTask", {"ModelName": "Hunyuan"})[0] == "MissingParameter"
-    assert refused("CreateAigcVideoTask", {"Prompt": ""})[0] == "MissingParameter"
-    assert refused("CreateAigcVideoTask", {"ImageUrl": "http://127.0.0.1/a.png"})[0] is None
-    assert refused("DescribeAigcVideoTask", {})[0] == "MissingParameter"
+    assert refusal("CreateAigcImageTask", {"ModelName": "Hunyuan"})[0] == "MissingParameter"
+    assert refusal("CreateAigcVideoTask", {"Prompt": ""})[0] == "MissingParameter"
+    assert refusal("CreateAigcVideoTask", {"ImageUrl": "http://127.0.0.1/a.png"})[0] is None
+    assert refusal("DescribeAigcVideoTask", {})[0] == "MissingParameter"
 
 
 def test_a_video_has_its_own_fields() -> None:
@@ -92,9 +92,9 @@ def test_a_video_has_its_own_fields() -> None:
         "SubjectInfos": [{"Id": "1", "ImageUrls": ["u"], "VideoUrls": []}],
         "ExtraParameters": {"EnableAudio": True, "OffPeak": False, "Resolution": "1080P"},
     }
-    assert refused("CreateAigcVideoTask", everything)[0] is None
-    assert refused("CreateAigcVideoTask", {"Prompt": "x", "Duration": 0})[0] == "InvalidParameterValue"
-    assert refused("CreateAigcVideoTask", {"Prompt": "x", "SubjectInfos": [{"ImageUrls": [1]}]}) == (
+    assert refusal("CreateAigcVideoTask", everything)[0] is None
+    assert refusal("CreateAigcVideoTask", {"Prompt": "x", "Duration": 0})[0] == "InvalidParameterValue"
+    assert refusal("CreateAigcVideoTask", {"Prompt": "x", "SubjectInfos": [{"ImageUrls": [1]}]}) == (
         "InvalidParameterValue",
         "The parameter `SubjectInfos.0.ImageUrls.0` must be of type string.",
     )
@@ -137,8 +137,8 @@ def test_the_tables_are_the_official_models(models: str, table: Table, model: st
 def test_what_the_relay_takes_is_vods_in_snake_case(relays: Table, vods: Table) -> None:
     sample = sample_of(relays)
     assert isinstance(sample, Mapping)
-    translated = relay_fields.in_vods_words({**sample, "ext_info": "{}"})
-    decode(json.dumps(translated).encode(), vods)
+    request = relay_fields.with_vods_names({**sample, "ext_info": "{}"})
+    decode(json.dumps(request).encode(), vods)
 
 
 def sample_of(shape: Shape) -> Json:

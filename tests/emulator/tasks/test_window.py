@@ -19,26 +19,26 @@ def times_of(start: float, gaps: list[float]) -> list[float]:
 
 
 def most_in_a_second(times: list[float]) -> int:
-    """The definition, spelled out: for each window that begins at a time, count what is in it."""
+    """The definition, spelled out: for each window that begins at a time, count the calls in it."""
     return max((sum(1 for time in times if time >= begin and time - begin < 1.0) for begin in times), default=0)
 
 
 @given(start=START, gaps=GAPS, limit=st.integers(1, 5))
 def test_never_more_than_the_limit_in_any_half_open_second(start: float, gaps: list[float], limit: int) -> None:
     window = Window(limit)
-    admitted = [time for time in times_of(start, gaps) if window.admit(time)]
-    assert most_in_a_second(admitted) <= limit
+    admissions = [time for time in times_of(start, gaps) if window.admit(time)]
+    assert most_in_a_second(admissions) <= limit
 
 
 @given(start=START, gaps=GAPS, limit=st.integers(1, 5))
 def test_what_is_refused_would_have_been_one_too_many(start: float, gaps: list[float], limit: int) -> None:
     window = Window(limit)
-    admitted: list[float] = []
+    admissions: list[float] = []
     for time in times_of(start, gaps):
         if window.admit(time):
-            admitted.append(time)
+            admissions.append(time)
         else:
-            assert most_in_a_second([*admitted, time]) > limit
+            assert most_in_a_second([*admissions, time]) > limit
 
 
 @given(start=START, gaps=GAPS)
