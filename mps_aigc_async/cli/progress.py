@@ -19,11 +19,11 @@ from ..engine.statistics import Statistics
 from ..model.plain_text import visible, visible_line
 from ..model.results import AudioResult, StepResult, steps_made
 from ..policy.retries import stops_a_batch
-from .asked import Stand
+from .batch_jobs import Standing
 from .screen import complain, from_here, progress_console, say
 from .summary import EARLIER
 from .tally import Counts, Tally, Word
-from .verdicts import AnyOutcome, stand_of_error
+from .verdicts import AnyOutcome, standing_of_error
 
 TICK_S: Final = 0.2
 """Between two looks at the client: as often as an eye wants, seldom enough to cost nothing."""
@@ -32,12 +32,12 @@ SUMMARY_S: Final = 5.0
 """Between two summary lines."""
 
 
-_ENDED_AS: Final[Mapping[Stand | None, str]] = {
-    Stand.FAILED: "failed",
-    Stand.REFUSED: "failed",
-    Stand.UNKNOWN: "unknown",
-    Stand.UNSAVED: "not saved",
-    Stand.LATE: "not finished",
+_ENDED_AS: Final[Mapping[Standing | None, str]] = {
+    Standing.FAILED: "failed",
+    Standing.REFUSED: "failed",
+    Standing.UNKNOWN: "unknown",
+    Standing.UNSAVED: "not saved",
+    Standing.LATE: "not finished",
     None: "not finished",
 }
 """A request that did not end well, by what became of its job."""
@@ -106,7 +106,7 @@ class Bars(AbstractContextManager["Bars", None]):
 
     def ended(self, outcome: AnyOutcome) -> None:
         """The next tick shows it. Only a paid result that is not saved has a line of its own, for its TaskId."""
-        if stand_of_error(outcome) is Stand.UNSAVED:
+        if standing_of_error(outcome) is Standing.UNSAVED:
             self.note(line_for(outcome))
 
     def tick(self, statistics: Statistics) -> None:
@@ -121,7 +121,7 @@ class Bars(AbstractContextManager["Bars", None]):
     def _picture(self, statistics: Statistics | None) -> Group:
         for kind, task in self._tasks.items():
             self._bars.update(task, completed=self._tally.batch.words[Word.DONE][kind])
-        lines = [_counted(self._tally.batch), *_earlier(self._tally)]
+        lines = [_in_words(self._tally.batch), *_earlier(self._tally)]
         if statistics is not None:
             lines.append(_limits(self._tally, statistics))
             if self._tally.trouble:
@@ -169,7 +169,7 @@ class Lines(AbstractContextManager["Lines", None]):
         done = ", ".join(
             f"{kind}s {tally.batch.words[Word.DONE][kind]}/{total}" for kind, total in tally.totals.items()
         )
-        parts = [done, _counted(tally.batch), *_earlier(tally), _limits(tally, statistics)]
+        parts = [done, _in_words(tally.batch), *_earlier(tally), _limits(tally, statistics)]
         if tally.trouble:
             parts.append(f"trying again: {visible_line(tally.trouble)}")
         complain(f"after {now - self._started:.0f} s: {'; '.join(part for part in parts if part)}")
@@ -186,7 +186,7 @@ def line_for(outcome: AnyOutcome) -> str:
     result = outcome.result
     if result is None:
         assert outcome.error is not None  # noqa: S101 — an outcome has one or the other
-        return visible_line(f"{outcome.job_id}: {_ENDED_AS[stand_of_error(outcome)]}: {outcome.error}")
+        return visible_line(f"{outcome.job_id}: {_ENDED_AS[standing_of_error(outcome)]}: {outcome.error}")
     places = ", ".join(place for one in steps_made(result) for place in places_of(one))
     return visible_line(f"{outcome.job_id}: done: {places}")
 
@@ -199,7 +199,7 @@ def places_of(result: StepResult) -> list[str]:
     return files if result.is_saved else [*files, *urls, *(f"VOD file {one}" for one in result.bare_file_ids)]
 
 
-def _counted(counts: Counts) -> str:
+def _in_words(counts: Counts) -> str:
     return ", ".join(f"{word} {counts.words[word].total()}" for word in (Word.SAVED, Word.FAILED, Word.UNKNOWN))
 
 
@@ -208,8 +208,8 @@ def _earlier(tally: Tally) -> list[str]:
     if not tally.saves_earlier:
         return []
     counts = tally.earlier
-    done, asked = counts.words[Word.DONE].total(), counts.asked.total()
-    return [f"{EARLIER}: {done}/{asked}, {_counted(counts)}"]
+    done = counts.words[Word.DONE].total()
+    return [f"{EARLIER}: {done}/{counts.total.total()}, {_in_words(counts)}"]
 
 
 def _limits(tally: Tally, statistics: Statistics) -> str:

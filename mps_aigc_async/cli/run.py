@@ -3,15 +3,16 @@
 import asyncio
 import shlex
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final
 
 import typer
 
 from ..client import AigcClient
+from ..concurrency.alongside import running_alongside
 from ..config import Config
 from ..ledger import JobRecord
 from ..ledger.snapshot import LEDGER_FILE, open_snapshot, paid_and_unsaved
@@ -29,8 +30,6 @@ from .report import tell_page
 from .screen import Exit, complain, from_here, program, warnings_as_notes
 from .summary import in_flight, tell_earlier_unknown, tell_reasons, tell_results, tell_unsaved
 from .tally import Tally
-
-T = TypeVar("T")
 
 _STOPPING: Final = (
     "stopping: nothing new is created; waiting (10 s at most) for the creates in flight, whose answers are paid tasks. "
@@ -130,7 +129,7 @@ def _ending(ledger: Path, tally: Tally, error: AigcError | None, *, interrupted:
         with open_snapshot(ledger) as snapshot:
             complain(f"interrupted; {in_flight(snapshot.census())}\n{visible_line(on_again)}")
         return Exit.INTERRUPTED
-    return Exit.FAILED if _tell_unsaved(ledger) or tally.not_well else Exit.WELL
+    return Exit.FAILED if _tell_unsaved(ledger) or tally.needing_attention else Exit.WELL
 
 
 def _tell_unsaved(ledger: Path) -> int:
@@ -172,7 +171,10 @@ async def _outcomes(client: AigcClient, work: _Work, tally: Tally, display: Disp
     if work.retry_failed:
         tally.on_retry(await client.retry_failed())
     saving = _Saving(client, work.out, tally, display)
-    async with _ticking(client, display), _beside(saving.save(lambda job: not tally.is_named(job.job_id))) as others:
+    async with (
+        _ticking(client, display),
+        running_alongside(saving.save(lambda job: not tally.is_named(job.job_id))) as others,
+    ):
         error = await _requests(client, work, tally, display)
         if error is not None and not isinstance(error, AccountError | InvalidRequest):
             return error
@@ -215,17 +217,6 @@ class _Saving:
             except AigcError as error:
                 return error
         return None
-
-
-@asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """Run `work` beside the block; leaving the block ends it."""
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 @asynccontextmanager

@@ -26,10 +26,10 @@ def tell_results(tally: Tally, seconds: float, folder: Path) -> None:
         counts = [tally.batch.words[word][kind] for word in Word]
         table.add_row(f"{kind}s", *(str(number) for number in (total, *counts, tally.open(kind))))
     earlier = tally.earlier
-    if earlier.asked.total():
+    if earlier.total.total():
         words = [earlier.words[word].total() for word in Word]
         still_open = sum(earlier.open(kind) for kind in Kind)
-        table.add_row(EARLIER, *(str(number) for number in (earlier.asked.total(), *words, still_open)))
+        table.add_row(EARLIER, *(str(number) for number in (earlier.total.total(), *words, still_open)))
     console().print(table)
     if any(tally.open(kind) for kind in tally.totals):
         say("open: not begun, or not ended at the service yet")

@@ -1,13 +1,14 @@
 """What a request is made of: one job for an image, a video or an audio, two or three linked ones for a chain."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
+from ..concurrency.alongside import running_alongside
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord
 from ..ledger.record import request_of
@@ -34,7 +35,6 @@ from .creates import Order
 from .jobs import Jobs
 from .lookahead import NEAR_END_S, Lookahead, Lookaheads
 
-T = TypeVar("T")
 RequestT = TypeVar("RequestT", bound=Request)
 
 
@@ -162,7 +162,7 @@ class Pipelines:
                     if step is steps[-1]:
                         made[-1] = (await save).result()
                     else:
-                        saving.append(await stack.enter_async_context(_beside(save)))
+                        saving.append(await stack.enter_async_context(running_alongside(save)))
             except Exception as error:  # noqa: BLE001 — the finished steps are saved after an exception of any class
                 failure = as_aigc_error(error, f"making {name}")
                 for place in places.values():  # saving may take hours, and must not hold up other chains
@@ -244,17 +244,6 @@ class Pipelines:
 
     async def _plan(self, request: Step, name: str, begun: Callable[[], None] = ignore) -> JobRecord:
         return await self._jobs.plan(f"{name}/{request.kind}", request.kind, request, begun)
-
-
-@asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """Run `work` beside the block; leaving the block ends it."""
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 def _whole(made: Sequence[StepResult]) -> Result:
