@@ -550,7 +550,7 @@ def test_a_create_that_finds_its_keys_ended_after_its_intent_is_planned_again() 
         async with client_of(
             service, configured(account="team"), credentials=sts, retry=RetryPolicy(attempts=1)
         ) as client:
-            ledger = await client._opened().ledger(None)
+            ledger = await client._opened().open_ledger(None)
             put = ledger.put
 
             async def late(job: Any) -> None:  # noqa: ANN401 — handed through

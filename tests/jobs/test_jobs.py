@@ -75,7 +75,7 @@ def test_a_job_goes_through_its_states_and_says_so() -> None:
 
 async def row_of(client: AigcClient, job_id: str) -> JobRecord:
     parts = client._opened()
-    job = await (await parts.ledger(None)).get(job_id)
+    job = await (await parts.open_ledger(None)).get(job_id)
     assert job is not None
     return job
 
@@ -442,13 +442,13 @@ def test_closing_says_what_was_left(tmp_path: Path, caplog: pytest.LogCaptureFix
 
     (left, forgotten), tasks = run(main(None))
     assert left.startswith(
-        "INFO closed with work left: 2 tasks run on at the service, 0 of them known to a ledger file"
+        "INFO closed with work left: 2 tasks run on at the service; opening a ledger file again resumes 0 of them"
     )
-    assert left.endswith("1 calls that may cost something were not answered")
-    assert forgotten.startswith("WARNING closed while tasks run that no ledger file knows")
+    assert left.endswith("1 calls that may cost something got no reply")
+    assert forgotten.startswith("WARNING closed while tasks run that are in no ledger file")
     assert all(task_id in forgotten for task_id in tasks)
     (left,), _ = run(main(tmp_path / "ledger.db"))
-    assert "2 of them known to a ledger file" in left
+    assert "resumes 2 of them" in left
 
 
 def test_what_is_prepared_and_not_sent_is_not_sent_when_the_client_closes(tmp_path: Path) -> None:
@@ -989,7 +989,7 @@ def test_a_task_attached_to_before_its_job_is_resumed_is_still_written_down() ->
                 submitted_at=wall(),
             )
             assert client._engine is not None
-            await (await client._engine.ledger(None)).put(job)
+            await (await client._engine.open_ledger(None)).put(job)
             assert (await client.generate(ImageRequest(id="x", prompt="x"))).urls
             assert await client.counts() == {JobState.DONE: 1}
             await attached

@@ -258,7 +258,7 @@ def test_times_that_are_stored_are_the_services(step_s: float) -> None:
             second = wall()
             await client.generate(ImageRequest(id="second", prompt="x"))
             for name, since in (("first", began), ("second", second)):
-                job = await (await client._opened().ledger(None)).get(f"{name}/image")
+                job = await (await client._opened().open_ledger(None)).get(f"{name}/image")
                 assert job is not None
                 assert job.submitted_at == pytest.approx(since, abs=2)
                 assert job.ended_at == pytest.approx(since + 62, abs=5)

@@ -1,0 +1,104 @@
+"""Requests to their outcomes: one job for an image, a video or an audio; two or three linked jobs for a chain."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from ..concurrency.callbacks import ignore
+from ..ledger import JobRecord
+from ..model.defaults import Defaults
+from ..model.errors import InvalidRequest
+from ..model.outcomes import Outcome
+from ..model.requests import Request, Step, steps_of
+from ..model.results import Result, StepResult
+from ..model.states import Kind
+from ..model.unexpected import as_aigc_error
+from ..network.folders import Folder
+from .chains import Chain, ChainContext, model_of
+from .creates import Order
+from .jobs import Jobs
+from .lookahead import Lookaheads
+
+RequestT = TypeVar("RequestT", bound=Request)
+
+
+class RequestRunner:
+    """Runs requests to their outcomes, in one ledger."""
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        defaults: Defaults,
+        check: Callable[[Request], None],
+        lookaheads: Lookaheads,
+        wall: Callable[[], float],
+    ) -> None:
+        self._jobs = jobs
+        self._defaults = defaults
+        self._check = check
+        self._chain_context = ChainContext(jobs, defaults, lookaheads, wall)
+
+    async def outcome(
+        self, request: RequestT, request_id: str, save_to: Folder | None, on_begun: Callable[[], None] = ignore
+    ) -> Outcome[RequestT]:
+        """Run a request to its end. An exception of any class becomes part of the outcome.
+
+        `on_begun` is called when the first step no longer waits to be created.
+        """
+        chain: Chain | None = None
+        try:
+            await self._check_new(request, request_id)
+            if isinstance(request, Step):
+                result: Result = await self._single(request, request_id, save_to, on_begun)
+            else:
+                chain = Chain(self._chain_context, request, request_id, save_to, on_begun)
+                result = await chain.run()
+        except Exception as error:  # noqa: BLE001 — one job's exception must not end the batch
+            failure = as_aigc_error(error, f"making {request_id}").with_context(job_id=request_id)
+            partial_result = None if chain is None else chain.partial_result
+            return Outcome(job_id=request_id, request=request, error=failure, partial=partial_result)
+        return Outcome(job_id=request_id, request=request, result=result)
+
+    async def submit(self, request: Step, request_id: str) -> JobRecord:
+        """Bring the job of a single request to where the service has accepted it, or leave it where it is further."""
+        await self._check_new(request, request_id)
+        job = await self._plan(request, request_id, ignore)
+        return await self._jobs.submit(job, self._order(request, ignore))
+
+    async def finish(self, job: JobRecord, request: Step) -> JobRecord:
+        """Bring a submitted job to its end."""
+        return await self._jobs.finish_accepted(job, Order(partial(self._defaults.apply, request)))
+
+    async def _single(
+        self, request: Step, request_id: str, save_to: Folder | None, on_begun: Callable[[], None]
+    ) -> StepResult:
+        """Make a request of one step. Thousands may wait here at once, so its frame holds only necessary values."""
+        order = self._order(request, on_begun)
+        job = await self._jobs.finish(await self._plan(request, request_id, on_begun), order)
+        if save_to is not None:
+            job = await self._jobs.save(job, save_to.path, save_to.stem_of(request_id))
+        return job.result()
+
+    async def _check_new(self, request: Request, request_id: str) -> None:
+        """Check a request that has not begun. A request that has begun is paid for, and goes on under any config.
+
+        Raises InvalidRequest, also for an id whose jobs in the ledger are of other kinds.
+        """
+        kinds = [step.kind for step in steps_of(request)]
+        # A chain may have got a step more since it began.
+        if await self._jobs.has_begun(f"{request_id}/{kinds[0]}") and await self._jobs.exists(
+            f"{request_id}/{kinds[-1]}"
+        ):
+            return
+        self._check(request)
+        for other in Kind:
+            if other not in kinds and await self._jobs.exists(f"{request_id}/{other}"):
+                raise InvalidRequest(
+                    f"the id is taken: the ledger has it with {other}; give the new request another id"
+                )
+
+    async def _plan(self, request: Step, request_id: str, on_begun: Callable[[], None]) -> JobRecord:
+        return await self._jobs.plan(f"{request_id}/{request.kind}", request.kind, request, on_begun)
+
+    def _order(self, request: Step, on_begun: Callable[[], None]) -> Order:
+        return Order(partial(self._defaults.apply, request), on_begun, model_of(request, self._defaults))
