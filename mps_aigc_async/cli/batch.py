@@ -92,7 +92,7 @@ def as_file(source: Path) -> Iterator[Path]:
         copy = Path(folder, "batch.jsonl")
         with copy.open("wb") as target:
             if from_stdin:
-                if sys.stdin is None:  # it was closed when this program began
+                if sys.stdin is None:  # stdin was closed when this program began
                     raise ConfigError("cannot read the batch from stdin: it is closed")
                 shutil.copyfileobj(sys.stdin.buffer, target)
             else:
@@ -115,16 +115,16 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _request(line: bytes) -> Request:
     try:
-        decoded = json.loads(line.decode(), parse_constant=_no_constant, object_pairs_hook=_no_key_twice)
+        value = json.loads(line.decode(), parse_constant=_no_constant, object_pairs_hook=_no_key_twice)
     except UnicodeDecodeError:
         raise InvalidRequest("not UTF-8: save the batch file as UTF-8") from None
     except json.JSONDecodeError as error:
         raise InvalidRequest(f"not valid JSON: {error.msg} at column {error.colno}") from None
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"not valid JSON: {error}") from None
-    if not isinstance(decoded, dict):
-        raise InvalidRequest(f'expected an object such as {{"image": {{"prompt": "…"}}}}, got {_type_name(decoded)}')
-    return parse(decoded)
+    if not isinstance(value, dict):
+        raise InvalidRequest(f'expected an object such as {{"image": {{"prompt": "…"}}}}, got {_type_name(value)}')
+    return parse(value)
 
 
 def _no_constant(word: str) -> float:
@@ -133,11 +133,11 @@ def _no_constant(word: str) -> float:
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse an object that has a key twice: Python would keep the last one, and drop a prompt without a word."""
-    decoded = dict(pairs)
-    if len(decoded) < len(pairs):
+    value = dict(pairs)
+    if len(value) < len(pairs):
         double = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise ValueError(f"the key {double[:KEY_LENGTH]!r} is there twice")
-    return decoded
+    return value
 
 
 def _type_name(value: Any) -> str:  # noqa: ANN401 — any decoded JSON

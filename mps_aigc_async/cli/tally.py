@@ -91,7 +91,7 @@ class Counts:
 
 @dataclass(slots=True)
 class Reason:
-    """One reason why requests failed: the ids of the first ones, and the number of all."""
+    """A reason why requests failed: the ids of the first ones, and the number of all."""
 
     error: AigcError
     """The error of the first request."""

@@ -206,7 +206,7 @@ def test_files_with_hostile_names(hostile: Hostile) -> None:
         run = hostile.call("run", batch, "--config", f"{NAME}.json", "--out", f"{NAME}.out")
     assert run.exit_code == 1  # its URL leads nowhere
     assert "can be read by everybody" in run.output
-    assert "to look at: �[31mA" in run.output
+    assert "report page: �[31mA" in run.output
     for command in ("status", "report", "settle"):
         hostile.call(command, f"{NAME}.out")
 
