@@ -193,8 +193,8 @@ class Relay(Section):
     have it."""
     sessions: Literal["unproven", "trusted"] = "unproven"
     """Whether the relay refuses a second create of one `session_id`. `trusted`: the user states that it does, for 3
-    days; a create without a reply is then sent again with its session. `unproven`: such a create is not sent again,
-    until the relay has refused a repeated session (recorded in the ledger, for its base URL)."""
+    days; a create without a reply is then sent again with its session. `unproven`: such a create is not sent again by
+    itself, until the relay has refused a repeated session (recorded in the ledger, for its base URL)."""
 
 
 class Config(Section):

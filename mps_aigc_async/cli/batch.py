@@ -146,7 +146,7 @@ def _type_name(value: Any) -> str:  # noqa: ANN401 — any decoded JSON
 
 
 class _Lines:
-    """The line of each id that requests of the file have, by the id's digest."""
+    """The line of each request id in the file, by the id's digest."""
 
     def __init__(self) -> None:
         self._lines = DigestTable(Width.INT)

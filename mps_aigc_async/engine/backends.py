@@ -17,7 +17,8 @@ from ..wire import mps, relay, vod
 from ..wire.dialect import Dialect, SessionRule
 
 LIMITS: Final[Mapping[str, Mapping[str, float]]] = {"mps": mps.LIMITS, "vod": vod.LIMITS, "relay": vod.LIMITS}
-"""Documented calls per second, by backend and action. The relay publishes none, and forwards to VOD."""
+"""Documented calls per second, by backend and action. The relay publishes none: it forwards to VOD, whose limits
+hold."""
 
 _HOSTS: Final = {"mps": f"https://{mps.HOST}", "vod": f"https://{vod.HOST}"}
 

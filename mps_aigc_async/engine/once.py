@@ -30,6 +30,6 @@ class OncePerPath(Generic[T]):
             raise
 
     def ready(self) -> list[T]:
-        """The things that are open by now. A loop that has been closed may have left an opening uncomplete."""
+        """The things that are open by now. A loop that has been closed may have left an opening unfinished."""
         complete = [opening for opening in self._openings.values() if opening.done()]
         return [opening.result() for opening in complete if not opening.cancelled() and opening.exception() is None]

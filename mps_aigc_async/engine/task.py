@@ -32,7 +32,7 @@ class Task(Generic[ResultT]):
         watch: Callable[[], Watch | None],
     ) -> None:
         self._home = home
-        """The loop and process in which the task can be waited for; None for an attached task."""
+        """The loop and process in which the task can be waited for; None for an attached task: its client checks."""
         self._poll = poll
         self._finish = finish
         self._watch = watch

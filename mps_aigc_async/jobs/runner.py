@@ -60,7 +60,8 @@ class RequestRunner:
         return Outcome(job_id=request_id, request=request, result=result)
 
     async def submit(self, request: Step, request_id: str) -> JobRecord:
-        """Bring the job of a single request to where the service has accepted it, or leave it where it is further."""
+        """Bring the job of a single request to the point where the service has accepted it. A job beyond it is
+        returned."""
         await self._check_new(request, request_id)
         job = await self._plan(request, request_id, ignore)
         return await self._jobs.submit(job, self._order(request, ignore))
@@ -82,7 +83,7 @@ class RequestRunner:
     async def _check_new(self, request: Request, request_id: str) -> None:
         """Check a request that has not begun. A request that has begun is paid for, and goes on under any config.
 
-        Raises InvalidRequest, also for an id whose jobs in the ledger are of other kinds.
+        Raises InvalidRequest, also for an id that the ledger has with other kinds.
         """
         kinds = [step.kind for step in steps_of(request)]
         # A chain may have got a step more since it began.

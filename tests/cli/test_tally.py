@@ -1,6 +1,5 @@
 """Counts: each job is counted once, by the latest that is known of it, and what the batch does not ask for apart."""
 
-import tracemalloc
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.cli.batch_jobs import BatchJobs, Standing, job_ids
+from mps_aigc_async.cli.batch_jobs import BatchJobs, job_ids
 from mps_aigc_async.cli.progress import SUMMARY_S, Lines, line_for, places_of
 from mps_aigc_async.cli.tally import MOST_IDS, MOST_REASONS, Counts, Tally, Word
 from mps_aigc_async.engine.batch import BatchItem
@@ -240,23 +239,6 @@ def test_the_progress_line_has_earlier_batches_as_soon_as_one_of_their_jobs_is_u
     assert "images 0/1, videos 0/1; saved 0, failed 0, unknown 0; " in line()
     counted.on_event(saved("old", Kind.IMAGE))
     assert "; from earlier batches: 2/2, saved 2, failed 0, unknown 0; " in line()
-
-
-def test_a_job_takes_few_bytes() -> None:
-    jobs = BatchJobs()
-    tracemalloc.start()
-    try:
-        for number in range(50_000):
-            jobs.add(f"{number:060}/image", Kind.IMAGE)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 50_000 * 14
-    assert jobs.totals == {Kind.IMAGE: 50_000}
-    jobs.add(f"{7:060}/image", Kind.IMAGE)
-    assert jobs.totals == {Kind.IMAGE: 50_000}
-    jobs.put(f"{7:060}/image", Standing.DONE)
-    assert [jobs.get(f"{number:060}/image") for number in (6, 7, 50_000)] == [Standing.OPEN, Standing.DONE, None]
 
 
 # --- whatever comes, the counts add up --------------------------------------------------------------------------------
