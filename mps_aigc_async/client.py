@@ -105,7 +105,7 @@ class AigcClient:
         while self._engine is not None and self._engine.home.is_gone:  # left open in a loop that has ended
             await self.aclose()
         if self._engine is not None:
-            self._opened()
+            self._usable_engine()
             raise ClientClosed("the client is open already: one `async with` at a time")
         self._engine, self._ids = Engine(self._settings), RequestIds()
         try:
@@ -164,7 +164,7 @@ class AigcClient:
         runs on. A chain's error has the paid results in `partial`. A request whose `id` is in the ledger is not
         created again. A request without an `id` is recognised as the n-th of its content since the client was opened.
         """
-        engine, request = self._opened(), as_request(request)
+        engine, request = self._usable_engine(), as_request(request)
         name = self._ids.id_for(request)
         folder = await folder_for(save_to)
         runner = (await engine.resume_ledger(self._ledger)).runner
@@ -193,7 +193,7 @@ class AigcClient:
         concern all requests: ConfigError for an unusable `save_to`, LedgerError, and AccountError or Unreachable after
         the outcomes of the requests that had begun. The same batch with the same `ledger` continues where it stopped.
         """
-        engine = self._opened()
+        engine = self._usable_engine()
         require_many(requests)
         path = self._ledger if ledger is None else absolute(ledger)
         # With a durable ledger the same batch again means the same jobs; without one it means new jobs.
@@ -219,7 +219,7 @@ class AigcClient:
         Its error is ResultExpired or DownloadError for a result that could not be saved, else the error that ended the
         task. The iteration itself raises ConfigError for an unusable `save_to`, and LedgerError.
         """
-        engine = self._opened()
+        engine = self._usable_engine()
         path = self._ledger if ledger is None else absolute(ledger)
         saving = UnsavedRun(engine, path, save_to, only or _any_job)
         bounds = Bounds(under_way=2 * sum(engine.capacities.values()) + SAVING, waiting=READ_AHEAD)
@@ -233,7 +233,7 @@ class AigcClient:
     async def submit(self, request: AudioRequest) -> Task[AudioResult]: ...
     async def submit(self, request: Step) -> AnyTask:
         """Create a task and return as soon as the service has accepted it. Raises InvalidRequest for a chain."""
-        engine, name = self._opened(), self._ids.id_for(as_step(request))
+        engine, name = self._usable_engine(), self._ids.id_for(as_step(request))
         runner = (await engine.resume_ledger(self._ledger)).runner
         job = await engine.work.run_for(runner.submit(request, name), f"request {name}")
         task_id = job.task_id or ""
@@ -258,7 +258,7 @@ class AigcClient:
         self._settings.dialect.describe(task_kind, task_id)
 
         async def finish() -> JobRecord:
-            return await (await self._opened().resume_ledger(self._ledger)).jobs.attach(task_kind, task_id)
+            return await (await self._usable_engine().resume_ledger(self._ledger)).jobs.attach(task_kind, task_id)
 
         return Task(
             None,
@@ -273,7 +273,7 @@ class AigcClient:
     async def status(self, kind: str | Kind, task_id: str) -> TaskStatus:
         """Poll any task once. Raises ServiceError or TransportError; InvalidRequest for a kind that the backend does
         not make and for a text that cannot be a TaskId."""
-        engine = self._opened()
+        engine = self._usable_engine()
         call = engine.dialect.describe(_kind(kind), require_task_id(task_id))
         return await engine.work.run_for(engine.calls.send(call), f"poll of {task_id}")
 
@@ -282,7 +282,7 @@ class AigcClient:
 
         A failed read is retried. Any other action is retried only if the service cannot have accepted it.
         """
-        engine = self._opened()
+        engine = self._usable_engine()
         if not (action.isidentifier() and action.isascii()):  # the action goes into a header
             raise InvalidRequest(f"{action!r} is no action's name: write it as in the API's documents")
         call = engine.dialect.call(action, params)
@@ -303,7 +303,7 @@ class AigcClient:
 
     async def unknown(self, ledger: str | Path | None = None) -> list[JobRecord]:
         """The jobs whose create got no reply, the oldest first: they may or may not have been accepted."""
-        return [job async for job in (await self._opened_ledger(ledger)).in_state(JobState.UNKNOWN)]
+        return [job async for job in (await self._open_ledger(ledger)).in_state(JobState.UNKNOWN)]
 
     async def settle(self, job_id: str, how: Settlement, *, ledger: str | Path | None = None) -> JobRecord:
         """Decide a job of `unknown()` by `CreateAgain()`, `Attach("4-Aigc…")` or `Drop()`. Return the changed job.
@@ -311,7 +311,7 @@ class AigcClient:
         The next run with this ledger goes on from there. Raises InvalidRequest for a job that is not unknown and for
         a task that is another job's, TaskNotFound for a task that the service does not know: the job is unchanged then.
         """
-        engine = self._opened()
+        engine = self._usable_engine()
         if is_cut(job_id):
             raise InvalidRequest(f"{job_id!r} names no job: {CUT}")
         jobs = (await engine.resume_ledger(self._ledger if ledger is None else absolute(ledger))).jobs
@@ -326,13 +326,13 @@ class AigcClient:
         Of a chain only the failed step is retried, with its existing image while the image's URL lives. Jobs that were
         dropped (`settle`) stay dropped: they may or may not have been paid for.
         """
-        engine = self._opened()
+        engine = self._usable_engine()
         jobs = (await engine.resume_ledger(self._ledger if ledger is None else absolute(ledger))).jobs
         return await engine.work.run_for(jobs.retry_failed(), "retry of failed jobs")
 
     async def counts(self, ledger: str | Path | None = None) -> Mapping[JobState, int]:
         """Jobs by state."""
-        return await (await self._opened_ledger(ledger)).counts()
+        return await (await self._open_ledger(ledger)).counts()
 
     def on_event(self, callback: Callback) -> Callable[[], None]:
         """Call `callback` with each event from now on. Return a function that ends the subscription.
@@ -354,7 +354,7 @@ class AigcClient:
             raise ClientClosed("the client is not open: use it inside `async with AigcClient(…) as client:`")
         return engine
 
-    def _opened(self) -> Engine:
+    def _usable_engine(self) -> Engine:
         """The engine. Raises ClientError outside of its own loop, before anything is sent."""
         engine = self._require_engine()
         engine.home.require()
@@ -364,8 +364,8 @@ class AigcClient:
         """The watch of a task, while it is polled."""
         return None if self._engine is None else self._engine.poller.of_task(kind, task_id)
 
-    async def _opened_ledger(self, path: str | Path | None) -> Ledger:
-        return await self._opened().open_ledger(self._ledger if path is None else absolute(path))
+    async def _open_ledger(self, path: str | Path | None) -> Ledger:
+        return await self._usable_engine().open_ledger(self._ledger if path is None else absolute(path))
 
 
 def _any_job(_job: JobRecord) -> bool:

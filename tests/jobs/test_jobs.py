@@ -74,7 +74,7 @@ def test_a_job_goes_through_its_states_and_says_so() -> None:
 
 
 async def row_of(client: AigcClient, job_id: str) -> JobRecord:
-    parts = client._opened()
+    parts = client._usable_engine()
     job = await (await parts.open_ledger(None)).get(job_id)
     assert job is not None
     return job
