@@ -35,7 +35,7 @@ class Interrupts:
     ) -> None:
         self._on_first = on_first
         self._before_leaving = tuple(before_leaving)
-        self._happened = False
+        self._is_stopping = False
         self._work: asyncio.Task[Any] | None = None
         self._before: dict[int, Any] = {}
         """The former handlers of the signals. An ignored signal stays ignored (`nohup`)."""
@@ -61,21 +61,21 @@ class Interrupts:
     async def stoppable(self, work: Coroutine[Any, Any, T]) -> T:
         """The work's result. Raises Interrupted if it was stopped before it had one."""
         self._work = task = asyncio.create_task(work)
-        if self._happened:
+        if self._is_stopping:
             task.cancel()
         try:
             return await task
         except asyncio.CancelledError:
-            if self._happened:
+            if self._is_stopping:
                 raise Interrupted from None
             raise
 
     def _interrupt(self) -> None:
-        if self._happened:
+        if self._is_stopping:
             for restore in self._before_leaving:
                 restore()
             os._exit(Exit.INTERRUPTED)
-        self._happened = True
+        self._is_stopping = True
         self._on_first()
         if self._work is not None:
             self._work.cancel()

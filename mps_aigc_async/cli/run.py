@@ -120,7 +120,7 @@ def _ending(ledger: Path, tally: Tally, error: AigcError | None, *, is_interrupt
     if error is not None:
         with suppress(LedgerError):  # the error may be a fault of this very ledger
             _print_unsaved(ledger)
-        # Only the error that ends the batch is printed here.
+        # The advice on an error that ends the batch is printed only here: `print_reasons` leaves such errors out.
         advice = f"{advice_for(error)}\n" if stops_a_batch(error) else ""
         complain(f"error: {visible_line(str(error))}\n{advice}after that is fixed: {visible_line(how_to_go_on)}")
         return Exit.ACCOUNT_REFUSED if isinstance(error, AccountError) else Exit.FAILED
