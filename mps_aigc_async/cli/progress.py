@@ -146,7 +146,7 @@ class Lines(AbstractContextManager["Lines", None]):
         self._tally = tally
         self._clock = clock
         self._started_at = self._summary_at = clock()
-        self._shows_account_error = False
+        self._batch_error_shown = False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -155,9 +155,9 @@ class Lines(AbstractContextManager["Lines", None]):
 
     def show_end(self, outcome: AnyOutcome) -> None:
         if outcome.error is not None and stops_a_batch(outcome.error):  # the same error for all that follow: shown once
-            if self._shows_account_error:
+            if self._batch_error_shown:
                 return
-            self._shows_account_error = True
+            self._batch_error_shown = True
         say(line_for(outcome))
 
     def tick(self, statistics: Statistics) -> None:
