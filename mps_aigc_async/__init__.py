@@ -53,7 +53,7 @@ from .policy.retries import RetryPolicy
 from .wire.dialect import TaskStatus
 from .wire.scenes import ListedTask, TaskDetails, TaskFilter, TaskList
 
-# No record of ours steers the terminal that a handler may print it on.
+# The records of this package contain no control characters: a handler may print them on a terminal.
 logging.getLogger(LOGGER).addFilter(make_plain)
 
 __all__ = [

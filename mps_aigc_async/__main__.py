@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def _end_as_by_ctrl_c() -> None:
-    """Have SIGTERM and SIGHUP end the program as Ctrl-C does, where nothing listens to them yet or any more."""
+    """Make SIGTERM and SIGHUP end the program as Ctrl-C does, while no command listens to them."""
     for name in ("SIGTERM", "SIGHUP"):
         number = signal.Signals.__members__.get(name)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has it ignored

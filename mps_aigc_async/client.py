@@ -1,4 +1,4 @@
-"""The façade: builds the graph of parts, owns their lifetimes, and hands work down."""
+"""The façade: the client that users open, and its methods."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from .concurrency.fan_out import Bounds, FanOut, Run
 from .config import Config
 from .credentials.credentials import Credentials, CredentialSource
 from .credentials.official_sdk import AnyCredentials, recognise
-from .engine.assembly import Engine, Settings
+from .engine.assembly import Engine, EngineSettings
 from .engine.backends import check_limits, dialect_of, endpoint_of
 from .engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, folder_for, require_many
 from .engine.request_ids import RequestIds
@@ -36,10 +36,10 @@ from .wire.scenes import TaskDetails, TaskFilter, TaskList, list_params, task_de
 
 READ_AHEAD: Final = 40
 """Most requests of a batch that are read and wait to be created: as many as the limits of all kinds allow in a second.
-So no send time waits for the reading, and the first create does not wait until thousands are read."""
+So no send time waits for the reading, and the first create does not wait for thousands of lines."""
 
 SAVING: Final = 100
-"""Requests of a batch that may be in progress beyond those that can run: they are saved, or wait to be created."""
+"""Requests of a batch that may be in progress beyond the slots: they are saved, or wait to be created."""
 
 
 class AigcClient:
@@ -51,13 +51,13 @@ class AigcClient:
     ```
 
     `endpoint` replaces the service's URL (plain http only towards loopback). `ledger` is a file that survives the
-    process; without it the latest 10,000 jobs that ended are remembered, as long as the client. `credentials` in place
-    of the config's are `Credentials`, an `async def` that gets new ones before their `expires_at`, or an object of the
+    process; without it the client remembers the latest 10,000 ended jobs until it closes. `credentials` replace the
+    config's: `Credentials`, an `async def` that fetches new ones before their `expires_at`, or an object of the
     official SDK's credential classes. `transport` makes another transport than HTTP, and `wall` tells the time (Unix
     seconds) until the service has told its own: both are for tests.
 
-    Clients of one account in one process and loop share its limits and its ledger. A client belongs to the loop that it
-    is opened in: used from another loop, thread or process, it raises ClientError before anything is sent. Raises
+    Clients of one account in one process and loop share its limits and its ledger. A client belongs to the loop in
+    which it is opened: in another loop, thread or process it raises ClientError before anything is sent. Raises
     ConfigError for unusable keys or URLs.
     """
 
@@ -79,7 +79,7 @@ class AigcClient:
         check_limits(config)
         base = endpoint_of(config, endpoint)
         keys = config.credentials() if credentials is None else recognise(credentials)
-        self._settings = Settings(
+        self._settings = EngineSettings(
             config=config,
             endpoint=base,
             credentials=keys,
@@ -105,11 +105,11 @@ class AigcClient:
         while self._engine is not None and self._engine.home.is_gone:  # left open in a loop that has ended
             await self.aclose()
         if self._engine is not None:
-            self._opened()
+            self._usable_engine()
             raise ClientClosed("the client is open already: one `async with` at a time")
         self._engine, self._ids = Engine(self._settings), RequestIds()
         try:
-            await self._engine.pipelines(self._ledger)
+            await self._engine.resume_ledger(self._ledger)
         except BaseException:
             await self.aclose()
             raise
@@ -121,10 +121,10 @@ class AigcClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop creating, wait at most 10 s for creates in flight, then let go. Tasks at the service run on.
+        """Stop creating, wait at most 10 s for creates in flight, then close. Tasks at the service run on.
 
-        From another thread, the client is closed in its own loop while that runs. After that loop, and in a forked
-        child, what is still open is freed from here. Raises ClientError if that loop can do neither: it stands still.
+        Called from another thread, the client closes in its own running loop. After the end of that loop, and in a
+        forked child, the open parts are freed from here. Raises ClientError if that loop exists and does not run.
         """
         while (engine := self._engine) is not None:
             if engine.home.is_here or engine.home.is_gone:
@@ -133,7 +133,7 @@ class AigcClient:
             else:
                 await engine.home.run(self.aclose)
 
-    # --- what users ask for -------------------------------------------------------------------------------------------
+    # --- requests and tasks -------------------------------------------------------------------------------------------
 
     @overload
     async def generate(
@@ -160,15 +160,15 @@ class AigcClient:
     ) -> Result:
         """Create, wait, save into `save_to` if given, and return the result.
 
-        Raises what ended it: see `errors`; after `timeout` seconds TaskTimeout, while the task itself goes on. A
-        chain's error has what was made and paid for in `partial`. A request with an `id` that the ledger knows is not
-        created again; one without is the n-th of its content since the client was opened, and known by that.
+        Raises the error that ended the request (see `errors`), or TaskTimeout after `timeout` seconds: the task itself
+        runs on. A chain's error has the paid results in `partial`. A request whose `id` is in the ledger is not
+        created again. A request without an `id` is recognised as the n-th of its content since the client was opened.
         """
-        engine, request = self._opened(), as_request(request)
+        engine, request = self._usable_engine(), as_request(request)
         name = self._ids.id_for(request)
         folder = await folder_for(save_to)
-        pipelines = await engine.pipelines(self._ledger)
-        work = engine.work.run_for(pipelines.outcome(request, name, folder), f"request {name}")
+        runner = (await engine.resume_ledger(self._ledger)).runner
+        work = engine.work.run_for(runner.outcome(request, name, folder), f"request {name}")
         outcome = await within(timeout, work, lambda: engine.poller.of_request(name), job_id=name)
         if outcome.error is not None:
             outcome.error.partial = outcome.partial
@@ -177,7 +177,7 @@ class AigcClient:
         return outcome.result
 
     def check(self, request: Request) -> None:
-        """Raise InvalidRequest if the request could not be sent as it is. Sends nothing; needs no open client."""
+        """Raise InvalidRequest if the request cannot be sent. Sends nothing, and needs no open client."""
         self._settings.check(as_request(request))
 
     def run(
@@ -187,16 +187,16 @@ class AigcClient:
         ledger: str | Path | None = None,
         save_to: str | Path | None = None,
     ) -> "Run[BatchItem, Outcome[BatchItem]]":
-        """Outcomes of any number of requests, as they end; the input is read lazily.
+        """Run any number of requests; iterate over their outcomes as they end. The input is read lazily.
 
-        Never raises for one request's failure: a bad item is an outcome as well. What concerns all of them is raised
-        by the iteration: ConfigError for an unusable `save_to`, LedgerError, and AccountError or Unreachable after the
-        outcomes of what had been begun. The same `ledger` again continues where it was left.
+        The failure of a request is never raised: a bad item has an outcome too. The iteration raises the errors that
+        concern all requests: ConfigError for an unusable `save_to`, LedgerError, and AccountError or Unreachable after
+        the outcomes of the requests that had begun. The same batch with the same `ledger` continues where it stopped.
         """
-        engine = self._opened()
+        engine = self._usable_engine()
         require_many(requests)
         path = self._ledger if ledger is None else absolute(ledger)
-        # With a durable ledger the same batch again is the same jobs; without one it is new ones.
+        # With a durable ledger the same batch again means the same jobs; without one it means new jobs.
         ids = self._ids if path is None else RequestIds()
         batch = BatchRun(engine, path, save_to, ids)
         bounds = Bounds(under_way=2 * sum(engine.capacities.values()) + SAVING, waiting=READ_AHEAD)
@@ -209,17 +209,17 @@ class AigcClient:
         ledger: str | Path | None = None,
         only: Callable[[JobRecord], bool] | None = None,
     ) -> "Run[JobRecord, Outcome[JobRecord]]":
-        """Save everything that the ledger knows as paid for and not saved; an outcome for each such job, as it ends.
+        """Save all results in the ledger that are paid for and not saved; iterate over the jobs' outcomes as they end.
 
-        That is each job that is done, and each whose task still runs at the service: this one is polled to its end
-        first. Nothing is created: a chain ends after the step that is paid for. Requests that are no longer asked for
-        are included, and so are results for which no `save_to` was given before. `only` chooses among the jobs.
+        Jobs that are done are saved. Jobs whose task still runs at the service are polled to its end first. Nothing is
+        created: a chain ends after the paid step. The ledger's jobs of earlier batches are included, and so are results
+        that were requested without `save_to`. `only` chooses among the jobs.
 
-        An outcome's `job_id` is the job's (`shot-001/image`), and its `request` is the job as the ledger had it. Its
-        error is ResultExpired or DownloadError for a result that could not be saved, else the error that ended the
+        An outcome's `job_id` is the job's (`shot-001/image`), and its `request` is the job as read from the ledger.
+        Its error is ResultExpired or DownloadError for a result that could not be saved, else the error that ended the
         task. The iteration itself raises ConfigError for an unusable `save_to`, and LedgerError.
         """
-        engine = self._opened()
+        engine = self._usable_engine()
         path = self._ledger if ledger is None else absolute(ledger)
         saving = UnsavedRun(engine, path, save_to, only or _any_job)
         bounds = Bounds(under_way=2 * sum(engine.capacities.values()) + SAVING, waiting=READ_AHEAD)
@@ -233,9 +233,9 @@ class AigcClient:
     async def submit(self, request: AudioRequest) -> Task[AudioResult]: ...
     async def submit(self, request: Step) -> AnyTask:
         """Create a task and return as soon as the service has accepted it. Raises InvalidRequest for a chain."""
-        engine, name = self._opened(), self._ids.id_for(as_step(request))
-        pipelines = await engine.pipelines(self._ledger)
-        job = await engine.work.run_for(pipelines.submit(request, name), f"request {name}")
+        engine, name = self._usable_engine(), self._ids.id_for(as_step(request))
+        runner = (await engine.resume_ledger(self._ledger)).runner
+        job = await engine.work.run_for(runner.submit(request, name), f"request {name}")
         task_id = job.task_id or ""
         return Task(
             engine.home,
@@ -243,102 +243,102 @@ class AigcClient:
             task_id,
             job.request_id,
             poll=lambda: self.status(job.kind, task_id),
-            finish=lambda: pipelines.finish(job, request),
+            finish=lambda: runner.finish(job, request),
             watch=lambda: self._watch_of(job.kind, task_id),
         )
 
     def attach(self, kind: str | Kind, task_id: str) -> AnyTask:
-        """A task that exists already, by its TaskId, wherever and whenever it was created.
+        """The handle of an existing task by its TaskId, wherever and whenever it was created.
 
-        Raises InvalidRequest at once for a kind that the backend does not make. Waiting for it raises InvalidRequest if
-        the ledger has the task as one of another kind.
+        Raises InvalidRequest at once for a kind that the backend does not make. Waiting for the task raises
+        InvalidRequest if the ledger has it with another kind.
         """
-        known = _kind(kind)
+        task_kind = _kind(kind)
         require_task_id(task_id)
-        self._settings.dialect.describe(known, task_id)
+        self._settings.dialect.describe(task_kind, task_id)
 
         async def finish() -> JobRecord:
-            return await (await self._opened().pipelines(self._ledger)).attach(known, task_id)
+            return await (await self._usable_engine().resume_ledger(self._ledger)).jobs.tasks.attach(task_kind, task_id)
 
         return Task(
             None,
-            known,
+            task_kind,
             task_id,
             None,
-            poll=lambda: self.status(known, task_id),
+            poll=lambda: self.status(task_kind, task_id),
             finish=finish,
-            watch=lambda: self._watch_of(known, task_id),
+            watch=lambda: self._watch_of(task_kind, task_id),
         )
 
     async def status(self, kind: str | Kind, task_id: str) -> TaskStatus:
-        """One poll of any task. Raises ServiceError, TransportError, or InvalidRequest for a kind that the backend does
-        not make and for a text that can be no TaskId."""
-        engine = self._opened()
+        """Poll any task once. Raises ServiceError or TransportError; InvalidRequest for a kind that the backend does
+        not make and for a text that cannot be a TaskId."""
+        engine = self._usable_engine()
         call = engine.dialect.describe(_kind(kind), require_task_id(task_id))
         return await engine.work.run_for(engine.calls.send(call), f"poll of {task_id}")
 
     async def call(self, action: str, params: Mapping[str, object]) -> dict[str, object]:
-        """Any action of the service, signed and paced (its documented limit, else 20/s): the inside of `Response`.
+        """Send any action of the service, signed and paced (its documented limit, else 20/s). Return its `Response`.
 
-        A read is repeated after a failure; anything else only where it certainly was not accepted.
+        A failed read is retried. Any other action is retried only if the service cannot have accepted it.
         """
-        engine = self._opened()
-        if not (action.isidentifier() and action.isascii()):  # it goes into a header
+        engine = self._usable_engine()
+        if not (action.isidentifier() and action.isascii()):  # the action goes into a header
             raise InvalidRequest(f"{action!r} is no action's name: write it as in the API's documents")
         call = engine.dialect.call(action, params)
-        # Closing waits a while for what may cost something, and ends what only reads.
+        # Closing waits for calls that may cost something, and ends reads at once.
         return await (engine.work if call.reads else engine.exchanges).run_for(engine.calls.send(call), action)
 
     async def task_list(self, page: int = 1, page_size: int = 20, *, only: TaskFilter | None = None) -> TaskList:
-        """One page of the account's tasks of other AIGC scenes (redraw, drama, documents to videos), on MPS.
+        """List one page of the account's tasks of other AIGC scenes (redraw, drama, documents to videos), on MPS.
 
-        The tasks of `generate` and its like are not among them: the service lists those nowhere. Raises InvalidRequest
-        on another backend.
+        The tasks of `generate`, `run` and `submit` are not among them: the service lists those nowhere. Raises
+        InvalidRequest on another backend.
         """
         return task_list(await self.call("DescribeAigcTaskList", list_params(page, page_size, only)))
 
     async def task_details(self, task_id: str) -> TaskDetails:
-        """One task of such a scene. Images, videos and audios are asked about with `status`."""
+        """Poll one task of such a scene. Images, videos and audios are polled with `status`."""
         return task_details(await self.call("DescribeAigcTaskStatus", {"TaskId": task_id}))
 
     async def unknown(self, ledger: str | Path | None = None) -> list[JobRecord]:
-        """The jobs whose create was sent and never answered, the oldest first."""
-        return [job async for job in (await self._opened_ledger(ledger)).in_state(JobState.UNKNOWN)]
+        """The jobs whose create got no reply, the oldest first: they may or may not have been accepted."""
+        return [job async for job in (await self._open_ledger(ledger)).in_state(JobState.UNKNOWN)]
 
     async def settle(self, job_id: str, how: Settlement, *, ledger: str | Path | None = None) -> JobRecord:
-        """Decide a job of `unknown()`: `CreateAgain()`, `Attach("4-Aigc…")` or `Drop()`; the job as it is then.
+        """Decide a job of `unknown()` by `CreateAgain()`, `Attach("4-Aigc…")` or `Drop()`. Return the changed job.
 
         The next run with this ledger goes on from there. Raises InvalidRequest for a job that is not unknown and for
-        a task that is another job's, TaskNotFound for one that the service does not know: nothing is changed then.
+        a task that is another job's, TaskNotFound for a task that the service does not know: the job is unchanged then.
         """
-        engine = self._opened()
+        engine = self._usable_engine()
         if is_cut(job_id):
             raise InvalidRequest(f"{job_id!r} names no job: {CUT}")
-        pipelines = await engine.pipelines(self._ledger if ledger is None else absolute(ledger))
-        return await engine.work.run_for(pipelines.settle(job_id, how), f"settling of {job_id}")
+        jobs = (await engine.resume_ledger(self._ledger if ledger is None else absolute(ledger))).jobs
+        return await engine.work.run_for(jobs.settling.settle(job_id, how), f"settling of {job_id}")
 
     async def retry_failed(self, *, ledger: str | Path | None = None) -> list[JobRecord]:
-        """Let what failed be tried again: these jobs are *planned* from now on, and the next run creates them.
+        """Retry failed jobs: return them as *planned*; the next run creates them.
 
-        A task that the service did not know, or called done without a result, was accepted: it is asked about once
+        A task that the service did not know, or called done without a result, was accepted: the task is polled once
         more before its job is created again.
 
-        Of a chain only the failed step is repeated, with the image that it has while its URL lives. Jobs that were
-        dropped (`settle`) stay so: nobody knows whether they were paid for.
+        Of a chain only the failed step is retried, with its existing image while the image's URL lives. Jobs that were
+        dropped (`settle`) stay dropped: they may or may not have been paid for.
         """
-        engine = self._opened()
-        pipelines = await engine.pipelines(self._ledger if ledger is None else absolute(ledger))
-        return await engine.work.run_for(pipelines.retry_failed(), "planning of what failed")
+        engine = self._usable_engine()
+        jobs = (await engine.resume_ledger(self._ledger if ledger is None else absolute(ledger))).jobs
+        return await engine.work.run_for(jobs.settling.retry_failed(), "retry of failed jobs")
 
     async def counts(self, ledger: str | Path | None = None) -> Mapping[JobState, int]:
         """Jobs by state."""
-        return await (await self._opened_ledger(ledger)).counts()
+        return await (await self._open_ledger(ledger)).counts()
 
     def on_event(self, callback: Callback) -> Callable[[], None]:
-        """Call `callback` with each event from now on; the function returned ends it.
+        """Call `callback` with each event from now on. Return a function that ends the subscription.
 
-        Its exceptions are logged and change nothing; KeyboardInterrupt and SystemExit end the loop, and so the program.
-        Raises TypeError for a coroutine function and for what cannot be called.
+        The callback's exceptions are logged and change nothing. Its KeyboardInterrupt and SystemExit end the loop, and
+        so the program. Raises TypeError for a coroutine function and for an object that is not callable.
         """
         return self._settings.events.subscribe(callback)
 
@@ -354,8 +354,8 @@ class AigcClient:
             raise ClientClosed("the client is not open: use it inside `async with AigcClient(…) as client:`")
         return engine
 
-    def _opened(self) -> Engine:
-        """The engine, for use in its own loop. Raises ClientError anywhere else: before anything is sent."""
+    def _usable_engine(self) -> Engine:
+        """The engine. Raises ClientError outside of its own loop, before anything is sent."""
         engine = self._require_engine()
         engine.home.require()
         return engine
@@ -364,8 +364,8 @@ class AigcClient:
         """The watch of a task, while it is polled."""
         return None if self._engine is None else self._engine.poller.of_task(kind, task_id)
 
-    async def _opened_ledger(self, path: str | Path | None) -> Ledger:
-        return await self._opened().ledger(self._ledger if path is None else absolute(path))
+    async def _open_ledger(self, path: str | Path | None) -> Ledger:
+        return await self._usable_engine().open_ledger(self._ledger if path is None else absolute(path))
 
 
 def _any_job(_job: JobRecord) -> bool:
@@ -373,8 +373,8 @@ def _any_job(_job: JobRecord) -> bool:
 
 
 def _interrupt(stop: BaseException) -> None:
-    """Raise a listener's KeyboardInterrupt or SystemExit out of the loop, as if it came between two jobs' steps: raised
-    inside a job's step it would leave the job half done."""
+    """Raise a listener's KeyboardInterrupt or SystemExit from the loop, between two steps of jobs. Raised inside a step
+    it would leave a job half done."""
 
     def raise_it() -> None:
         raise stop
@@ -383,7 +383,7 @@ def _interrupt(stop: BaseException) -> None:
 
 
 def _kind(kind: str | Kind) -> Kind:
-    """Raises InvalidRequest for anything that is no kind."""
+    """The kind of this name. Raises InvalidRequest for anything else."""
     try:
         return Kind(kind)
     except ValueError:
@@ -394,6 +394,6 @@ def _account_of(keys: Credentials | CredentialSource) -> str:
     if isinstance(keys, Credentials):
         return keys.account
     raise ConfigError(
-        "account is missing from the config: credentials that change have no SecretId to name it by, and its limits, "
-        "slots and ledger must be the same after each refresh; give it any name that stays"
+        "account is missing from the config: credentials that change have no lasting SecretId as its name, and its "
+        "limits, slots and ledger must stay the same after each refresh; choose any name and keep it"
     )

@@ -1,6 +1,6 @@
 """The documented JSON and the environment, as values.
 
-Documented keys (AIGC guide of 2026-05-29, "配置文件参考") keep their names exactly; ours beside them are optional. An
+Documented keys (AIGC guide of 2026-05-29, "配置文件参考") keep their names; this package's own keys are optional. An
 unknown key is refused by name: a misspelt limit must not silently be no limit.
 """
 
@@ -43,7 +43,7 @@ from .policy.deadlines import TASK_DEADLINE_S
 from .wire.relay import BASE_URL, QUERY_PATH
 
 PLACEHOLDER_BUCKET: Final = "your-bucket-name-1234567890"
-"""The bucket of the guide's example: counts as unset."""
+"""The bucket of the guide's example. A config with it has no bucket."""
 
 ENVIRONMENT: Final = {
     "TENCENTCLOUD_SECRET_ID": ("tencentCloud", "secretId"),
@@ -53,15 +53,15 @@ ENVIRONMENT: Final = {
     "MPS_AIGC_ENDPOINT": ("tencentCloud", "endpoint"),
     "MPS_AIGC_RELAY_KEY": ("relay", "apiKey"),
 }
-"""Environment variables that win over the file, and the key each stands for."""
+"""Environment variables that override the file, each with its key."""
 
 
 _URLS: Final = frozenset({"endpoint", "base_url", "query_path"})
-"""The settings that are URLs, or the end of one."""
+"""The settings that are URLs, or the path of a URL."""
 
 
 class Section(BaseModel):
-    """A part of the config file: camelCase there, snake_case here.
+    """A part of the config file: camelCase in the file, snake_case here.
 
     Values have their JSON type: neither `true` nor `"8"` is a number, and `"no"` is not false.
     """
@@ -77,13 +77,13 @@ class Section(BaseModel):
     )
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """URLs without user names and queries, which may be secrets: also of a value that was not checked."""
+        """Show URLs without user names and queries, which may be secrets, even in a value that was not checked."""
         for name, value in super().__repr_args__():
             yield name, without_secrets(value) if name in _URLS and isinstance(value, str) else value
 
 
 class TencentCloud(Section):
-    """Keys and where to send. Keys are better kept in the environment."""
+    """The keys and the endpoint. Keys are better kept in the environment."""
 
     secret_id: str = Field(default="", repr=False)
     secret_key: SecretStr = SecretStr("")
@@ -91,11 +91,11 @@ class TencentCloud(Section):
     """Session token of temporary credentials."""
     region: Region | None = None
     endpoint: Line | None = None
-    """Another base URL than the service's own; plain http only towards loopback."""
+    """A base URL in place of the service's own; plain http only towards loopback."""
 
 
 class CosOutput(Section):
-    """Where the service stores results in COS; sent as StoreCosParam. The guide's example bucket counts as unset."""
+    """The place of results in COS, sent as StoreCosParam. The guide's example bucket is ignored."""
 
     bucket: Bucket = ""
     region: Region = ""
@@ -103,7 +103,7 @@ class CosOutput(Section):
 
 
 class ImageGeneration(Section):
-    """Defaults of image requests that name no model of their own."""
+    """Defaults of image requests without a model."""
 
     enabled: bool = True
     model_name: Line | None = None
@@ -111,7 +111,7 @@ class ImageGeneration(Section):
 
 
 class VideoGeneration(Section):
-    """Defaults of video requests that name no model of their own."""
+    """Defaults of video requests without a model."""
 
     enabled: bool = True
     model_name: Line | None = None
@@ -121,7 +121,7 @@ class VideoGeneration(Section):
 
 
 class AudioGeneration(Section):
-    """Defaults of audio requests that name no model of their own. Ours: the guide has no such section."""
+    """Defaults of audio requests without a model. The guide has no such section: it is this package's own."""
 
     enabled: bool = True
     model_name: Line | None = None
@@ -137,62 +137,64 @@ class Generation(Section):
 
 
 class Concurrency(Section):
-    """Tasks running at the service at once, and how often each is asked about. Defaults: the guide's example."""
+    """Tasks running at the service at once, and the interval of their polls. Defaults: the guide's example."""
 
     max_image_tasks: Tasks = 2
     max_video_tasks: Tasks = 1
     max_audio_tasks: Tasks = 1
-    """Ours, its default too: the documents name no cap on audio tasks."""
+    """A key and a default of this package: the documents name no cap on audio tasks."""
     poll_interval_ms: Milliseconds = 5000
-    """Between two polls of a task, on average over its life."""
+    """Milliseconds between two polls of a task, on average over its life."""
     poll_strategy: Literal["fixed", "adaptive"] = "adaptive"
-    """`fixed`: every interval. `adaptive`: about as often, at the ages at which tasks of the model have been seen to
-    end. Either asks less often where the action's rate gives no more."""
+    """`fixed`: a poll each interval. `adaptive`: about as many polls, at the ages at which earlier tasks of the model
+    ended. Both poll less often if the action's rate allows no more."""
 
 
 class Pacing(Section):
     """Send times."""
 
     jitter_ms: Annotated[float, Field(ge=0, le=1000)] = DEFAULT_JITTER_S * 1000
-    """Delivery jitter to survive: 25 ms leaves 97.6% of the rate (measured 2026-11)."""
+    """Delivery jitter, in milliseconds, under which the limit holds: 25 ms leaves 97.6% of the rate (measured
+    2026-11)."""
 
 
 class TaskTimeouts(Section):
-    """Seconds until our waiting ends; the job stays in the ledger and can be gone on with."""
+    """Seconds until the client stops waiting. The job stays in the ledger and can be resumed."""
 
     image_seconds: Seconds = TASK_DEADLINE_S[Kind.IMAGE]
-    """Seconds after an image's task was first seen running when it is given up. Its wait in the service's queue has a
-    deadline of its own, `queue_seconds`."""
+    """Seconds that the client waits for an image's task after a poll first saw it running. The wait in the service's
+    queue has its own deadline, `queue_seconds`."""
     video_seconds: Seconds = TASK_DEADLINE_S[Kind.VIDEO]
-    """The same for a video's; 48 hours at the least for one that waits for off-peak hours."""
+    """The same for a video's task; at least 48 hours for a video that waits for off-peak hours."""
     audio_seconds: Seconds = TASK_DEADLINE_S[Kind.AUDIO]
-    """The same for an audio's."""
+    """The same for an audio's task."""
     queue_seconds: Seconds | None = None
-    """Seconds that a task of any kind may wait in the service's queue before it was seen running: by default 12 hours,
-    or the kind's own time above if that is longer. 48 hours at the least for a video that waits for off-peak hours."""
+    """Seconds that the client waits for a task of any kind in the service's queue, until a poll sees it running. By
+    default 12 hours, or the kind's own time above if that is longer; at least 48 hours for a video that waits for
+    off-peak hours."""
     save_seconds: Seconds | None = None
-    """For fetching one result, all attempts together. By default as long as its URL lives: it is paid for."""
+    """Seconds for fetching one result, with all retries. By default the life of its URL: the result is paid for."""
 
 
 class Vod(Section):
-    """What only the vod backend needs."""
+    """Settings of the vod backend alone."""
 
     sub_app_id: Id | None = None
     """The application's id: VOD requires it of accounts since 2023-12-25."""
 
 
 class Relay(Section):
-    """What only the relay backend needs. Its key is better kept in $MPS_AIGC_RELAY_KEY."""
+    """Settings of the relay backend alone. The key is better kept in $MPS_AIGC_RELAY_KEY."""
 
     base_url: Line = BASE_URL
     api_key: SecretStr = SecretStr("")
     query_path: QueryPath = QUERY_PATH
-    """Where a task is asked about; a query may follow the path. Not documented by the relay: taken from others of its
-    family."""
+    """The path that polls a task, with an optional query. The relay does not document it: other relays of its family
+    have it."""
     sessions: Literal["unproven", "trusted"] = "unproven"
-    """Whether the relay refuses a second create of one `session_id`. `trusted`: by your word it does, for 3 days, so
-    that a create that was not answered is sent again with its session. `unproven`: such a create is not sent again by
-    itself, until the relay has refused a session that was sent before (noted in the ledger, for its base URL)."""
+    """Whether the relay refuses a second create of one `session_id`. `trusted`: the user states that it does, for 3
+    days; a create without a reply is then sent again with its session. `unproven`: such a create is not sent again by
+    itself, until the relay has refused a repeated session (recorded in the ledger, for its base URL)."""
 
 
 class Config(Section):
@@ -207,59 +209,58 @@ class Config(Section):
     """
 
     backend: Literal["mps", "vod", "relay"] = "mps"
-    """The service that makes the images and videos: MPS, VOD, or the relay that hands on to VOD."""
+    """The service that makes the images and videos: MPS, VOD, or the relay that forwards to VOD."""
     vod: Vod = Field(default_factory=Vod)
     relay: Relay = Field(default_factory=Relay)
     account: Account | None = None
-    """Whose limits and ledger rows these are; by default derived from the SecretId. Required where keys change."""
+    """The name of the account; by default derived from the SecretId. Required if keys change."""
     tencent_cloud: TencentCloud = Field(default_factory=TencentCloud)
     cos_output: CosOutput = Field(default_factory=CosOutput)
     mps: Generation = Field(default_factory=Generation)
     concurrency: Concurrency = Field(default_factory=Concurrency)
     limits: dict[str, Rate] = Field(default_factory=dict)
-    """Calls per second by action, where the account's differ from the documented ones."""
+    """Calls per second by action, if the account's differ from the documented limits."""
     pacing: Pacing = Field(default_factory=Pacing)
     timeouts: TaskTimeouts = Field(default_factory=TaskTimeouts)
     catalog: Strictness = "warn"
-    """What becomes of a request that the documents say its model cannot serve: `strict` refuses it before anything is
-    sent, `warn` warns once (CatalogWarning) and sends it, `off` does not look."""
+    """The check of requests against the documented abilities of models: `strict` refuses a request before anything is
+    sent, `warn` warns once (CatalogWarning) and sends it, `off` checks nothing."""
 
     _source: str = PrivateAttr(default="config")
-    """Where it came from, for messages."""
+    """The source of the values, for messages."""
 
     @classmethod
     def load(cls, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the config file; the environment wins over it.
+        """Read the config file. The environment overrides it.
 
-        Without `path`: the file that $MPS_AIGC_CONFIG names, else ./config.json if it is there, else the environment
-        alone. Raises ConfigError naming the file, the key and the fix.
+        Without `path`: the file in $MPS_AIGC_CONFIG, else ./config.json if it exists, else the environment alone.
+        Raises ConfigError that names the file, the key and the fix.
         """
         environ = os.environ if environ is None else environ
-        named = path or environ.get("MPS_AIGC_CONFIG")
-        file = Path(named or "config.json")
-        data = _read(file) if named or file.is_file() else {}
+        chosen_file = path or environ.get("MPS_AIGC_CONFIG")
+        file = Path(chosen_file or "config.json")
+        has_file = bool(chosen_file) or file.is_file()
+        data = _read(file) if has_file else {}
         if data:
             keys = _section(data, "tencentCloud", file)
             relay = _section(data, "relay", file)
-            given = [keys.get("secretKey"), keys.get("token"), relay.get("apiKey")]
-            secrets = [secret for secret in given if isinstance(secret, str)]
+            values = [keys.get("secretKey"), keys.get("token"), relay.get("apiKey")]
+            secrets = [secret for secret in values if isinstance(secret, str)]
             warn_of_readers(file, [SecretStr(secret) for secret in secrets], stacklevel=2)
         for variable, (section, key) in ENVIRONMENT.items():
             if value := environ.get(variable):
                 data = data | {section: {**_section(data, section, file), key: value}}
-        return cls.parse(
-            data, source=str(file) if named or file.is_file() else "no ./config.json, and in the environment"
-        )
+        return cls.parse(data, source=str(file) if has_file else "no ./config.json, and in the environment")
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], source: str = "config") -> Self:
-        """The decoded JSON as a Config. Raises ConfigError."""
+        """Validate decoded JSON. Raises ConfigError."""
         config, fault = None, ""
         try:
             config = cls.model_validate(data)
         except ValidationError as error:
             fault = _explain(error)
-        if config is None:  # raised out here: pydantic's error keeps its input, which may be a secret
+        if config is None:  # raised outside of `except`: pydantic's error keeps its input, which may be a secret
             raise ConfigError(f"{source}: {fault}")
         config._source = source  # noqa: SLF001 — of our own class
         if config.tencent_cloud.endpoint:
@@ -268,9 +269,9 @@ class Config(Section):
         return config
 
     def credentials(self, home: Path | None = None) -> Credentials:
-        """The keys; with none here, those of the profile that the official tools share (`~/.tencentcloud/credentials`).
+        """The keys of the config, else of the profile that the official tools share (`~/.tencentcloud/credentials`).
 
-        Raises ConfigError if they are missing or still the example's. `home` is another home than the user's.
+        Raises ConfigError if the keys are missing or still the example's. `home` replaces the user's home folder.
         """
         if self.backend == "relay":
             return self._relay_key()
@@ -278,18 +279,18 @@ class Config(Section):
         secret_id, secret_key = strip_key(SecretStr(keys.secret_id)), strip_key(keys.secret_key)
         places = ""
         if is_placeholder(secret_id) and is_placeholder(secret_key):
-            found = profile_keys(home, stacklevel=2)
-            if found is not None:
-                return found
+            of_profile = profile_keys(home, stacklevel=2)
+            if of_profile is not None:
+                return of_profile
             places = f", or keep both keys in [default] of {' or '.join(str(file) for file in profiles(home))}"
         for name, value, variable in (
             ("secretId", secret_id, "TENCENTCLOUD_SECRET_ID"),
             ("secretKey", secret_key, "TENCENTCLOUD_SECRET_KEY"),
         ):
             if is_placeholder(value):
-                what = "still the example's placeholder" if value else "missing"
+                fault = "still the example's placeholder" if value else "missing"
                 raise ConfigError(
-                    f"{self._source}: tencentCloud.{name} is {what}: put your key there, or set ${variable}{places} "
+                    f"{self._source}: tencentCloud.{name} is {fault}: put your key there, or set ${variable}{places} "
                     "(keys: https://console.cloud.tencent.com/cam/capi)"
                 )
         token = strip_key(keys.token or SecretStr(""))
@@ -305,15 +306,17 @@ class Config(Section):
     def _relay_key(self) -> Credentials:
         key = without_scheme(self.relay.api_key)
         if is_placeholder(key):
-            what = "still a placeholder" if key else "missing"
-            raise ConfigError(f"{self._source}: relay.apiKey is {what}: put your key there, or set $MPS_AIGC_RELAY_KEY")
+            fault = "still a placeholder" if key else "missing"
+            raise ConfigError(
+                f"{self._source}: relay.apiKey is {fault}: put your key there, or set $MPS_AIGC_RELAY_KEY"
+            )
         self._check_key("relay", "apiKey", key)
-        # A bearer has no id: its digest tells one account from another, and is of no use to anybody.
-        known = hashlib.sha256(key.get_secret_value().encode()).hexdigest()[:16]
-        return Credentials(f"relay-{known}", key)
+        # A bearer key has no id: its digest distinguishes accounts, and reveals nothing.
+        key_digest = hashlib.sha256(key.get_secret_value().encode()).hexdigest()[:16]
+        return Credentials(f"relay-{key_digest}", key)
 
     def defaults(self) -> Defaults:
-        """What requests that name no model take."""
+        """The defaults of requests without a model."""
         image, video, audio = self.mps.image_generation, self.mps.video_generation, self.mps.audio_generation
         return Defaults(
             image=ImageDefaults(enabled=image.enabled, model_name=image.model_name, model_version=image.model_version),
@@ -328,7 +331,7 @@ class Config(Section):
         )
 
     def store(self) -> CosStore | None:
-        """Where the service is to store results, if a real bucket is named. Warns once about the example's."""
+        """The COS bucket for results, if the config names a real one. Warns about the example's bucket."""
         cos = self.cos_output
         if self.backend != "mps" and cos.bucket not in ("", PLACEHOLDER_BUCKET):
             warnings.warn(f"cosOutput is MPS's: ignored by the {self.backend} backend", stacklevel=3)
@@ -357,7 +360,7 @@ def _read(file: Path) -> dict[str, Any]:
         fault = f"line {error.lineno}, column {error.colno}: {error.msg}"
     except (ValueError, RecursionError):
         fault = "not UTF-8, or nested too deep"
-    if fault:  # raised out here: the decoder's error keeps the whole document, keys included
+    if fault:  # raised outside of `except`: the decoder's error keeps the whole document, keys included
         raise ConfigError(f"{file} is not valid JSON: {fault}")
     if not isinstance(data, dict):
         raise ConfigError(f"{file}: expected an object at the top, got {type(data).__name__}")
@@ -365,14 +368,14 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _section(data: Mapping[str, Any], section: str, file: Path) -> dict[str, Any]:
-    known = data.get(section, {})
-    if not isinstance(known, dict):
-        raise ConfigError(f"{file}: {section}: expected an object, got {type(known).__name__}")
-    return known
+    value = data.get(section, {})
+    if not isinstance(value, dict):
+        raise ConfigError(f"{file}: {section}: expected an object, got {type(value).__name__}")
+    return value
 
 
 def _explain(error: ValidationError) -> str:
-    """Each fault by its key, without the value: it may be a secret."""
+    """Each fault by its key, without the value, which may be a secret."""
     return "; ".join(
         f"{_key_of(detail['loc'])}: "
         + (
@@ -388,14 +391,14 @@ _VARIABLES: Final = {key: variable for variable, key in ENVIRONMENT.items()}
 
 
 def _key_of(where: tuple[int | str, ...]) -> str:
-    """The key, and the environment variable that may stand for it."""
+    """The name of a key, with the environment variable that overrides it."""
     key = visible_line(".".join(str(part) for part in where))
     variable = _VARIABLES.get((str(where[0]), str(where[-1]))) if len(where) == 2 else None
     return f"{key} (or ${variable})" if variable else key
 
 
 def _check_url(url: str, where: str) -> None:
-    """Raise ConfigError that names the key, and shows no more of the URL than its host: it may hold a password."""
+    """Raise ConfigError that names the key, and shows only the URL's host: the rest may hold a password."""
     try:
         parse_endpoint(url)
     except ConfigError as error:

@@ -23,33 +23,33 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     add_completion=False,
-    # A traceback's frames hold keys; and a user's mistake never gets one.
+    # The frames of a traceback hold keys; and a user's mistake never gets a traceback.
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 all well, 1 something failed or is unknown, 2 bad input, 3 the account was refused, "
+    epilog="Exit codes: 0 success, 1 something failed or is unknown, 2 bad input, 3 the account was refused, "
     "130 interrupted.",
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(is_asked: bool) -> None:
+    if is_asked:
         typer.echo(f"mps-aigc {version('mps-aigc-async')}")
         raise typer.Exit
 
 
 @app.callback()
 def main(
-    _asked: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+    _version_flag: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Images, videos and audio through Tencent Cloud MPS's AIGC API: paced, capped, durable, never paid for twice."""
 
 
-def _telling(command: Callable[P, None]) -> Callable[P, None]:
-    """The one place where an error becomes a message and an exit code."""
+def _reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn the errors of a command into messages and exit codes. Nothing else in the command line does."""
 
     @wraps(command)
-    def told(*args: P.args, **kwargs: P.kwargs) -> None:
+    def reporting(*args: P.args, **kwargs: P.kwargs) -> None:
         with lasting_output():
             try:
                 command(*args, **kwargs)
@@ -64,21 +64,21 @@ def _telling(command: Callable[P, None]) -> Callable[P, None]:
             except Exception as error:  # noqa: BLE001 — Python would print its text, which may quote a header or a file
                 complain(f"{frames_of(error)}error: {type(error).__name__}: a fault of this program; please report it")
                 raise typer.Exit(Exit.FAILED) from None
-            except KeyboardInterrupt:  # where no `Interrupts` listens: before the first call and after the last
+            except KeyboardInterrupt:  # outside of `Interrupts`: before the first call and after the last
                 complain("interrupted")
                 raise typer.Exit(Exit.INTERRUPTED) from None
 
-    return told
+    return reporting
 
 
-# Not a loop: each keeps its own signature, for typer and for the type checkers. The order is that of `--help`.
-app.command()(_telling(demo.demo))
-app.command()(_telling(run.run))
-app.command()(_telling(single.image))
-app.command()(_telling(single.video))
-app.command()(_telling(single.audio))
-app.command()(_telling(status.status))
-app.command()(_telling(report.report))
-app.command()(_telling(settle.settle))
-app.command()(_telling(models.models))
-app.command()(_telling(emulator.emulator))
+# No loop: each command keeps its own signature, for typer and for the type checkers. `--help` has the same order.
+app.command()(_reporting_errors(demo.demo))
+app.command()(_reporting_errors(run.run))
+app.command()(_reporting_errors(single.image))
+app.command()(_reporting_errors(single.video))
+app.command()(_reporting_errors(single.audio))
+app.command()(_reporting_errors(status.status))
+app.command()(_reporting_errors(report.report))
+app.command()(_reporting_errors(settle.settle))
+app.command()(_reporting_errors(models.models))
+app.command()(_reporting_errors(emulator.emulator))

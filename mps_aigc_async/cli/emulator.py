@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 KEYS: Final = ("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY")
 PUBLISHED_KEYS: Final = ("AKIDEXAMPLE", "KEYEXAMPLE")
-"""What the emulator accepts by default; every document may show them."""
+"""The emulator's default key pair. Documents may show it."""
 
 _RENDERING: Final = ("PIL", "av", "noto_cjk_sans_otc")
 
 
 def emulator(
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8765,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free port.")] = 8765,
     speed: Annotated[
         float, typer.Option("--speed", min=0.01, help="Divides the tasks' durations and the URLs' life.")
     ] = 1.0,
-    seed: Annotated[int, typer.Option("--seed", help="Of every draw: durations, ids.")] = 7,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the random durations and ids.")] = 7,
     image_tasks: Annotated[
         int | None, typer.Option("--image-tasks", min=1, help="Most images running at once.", show_default="no cap")
     ] = None,
@@ -36,9 +36,9 @@ def emulator(
 ) -> None:
     """Run the service on loopback, with real images, videos and sounds as results, until Ctrl-C.
 
-    It speaks MPS, Tencent VOD and the relay (under /tencent-vod/v1/, with the key RELAYEXAMPLE).
-    It accepts the key pair of $TENCENTCLOUD_SECRET_ID and $TENCENTCLOUD_SECRET_KEY, else AKIDEXAMPLE and KEYEXAMPLE.
-    Its first line of output is its URL.
+    The emulator speaks MPS, Tencent VOD and the relay (under /tencent-vod/v1/, with the key RELAYEXAMPLE).
+    Its key pair is in $TENCENTCLOUD_SECRET_ID and $TENCENTCLOUD_SECRET_KEY; by default AKIDEXAMPLE and KEYEXAMPLE.
+    The first line of output is the URL.
     """
     require_rendering()
     secret_id, secret_key = _keys()
@@ -62,7 +62,7 @@ def emulator(
 
 
 def require_rendering() -> None:
-    """Raise ConfigError if the packages are missing without which no result can be rendered."""
+    """Raise ConfigError if packages are missing that the rendering of results needs."""
     missing = [name for name in _RENDERING if find_spec(name) is None]
     if missing:
         raise ConfigError(
@@ -74,7 +74,7 @@ def require_rendering() -> None:
 def _keys() -> tuple[str, str]:
     secret_id, secret_key = (os.environ.get(name, "") for name in KEYS)
     if bool(secret_id) != bool(secret_key):
-        raise ConfigError(f"one of ${KEYS[0]} and ${KEYS[1]} is set and the other is not: set both, or neither")
+        raise ConfigError(f"one of ${KEYS[0]} and ${KEYS[1]} is set without the other: set both, or neither")
     return (secret_id, secret_key) if secret_id else PUBLISHED_KEYS
 
 

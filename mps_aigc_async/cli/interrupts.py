@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first one stops the work in good order, the second one leaves at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first signal stops the work in order, the second one leaves at once."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ T = TypeVar("T")
 SIGNALS: Final = tuple(
     signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__
 )
-"""Ctrl-C, a polite end, and a terminal that has gone; Windows has no SIGHUP."""
+"""Ctrl-C, a polite end, and a closed terminal. Windows has no SIGHUP."""
 
 
 class Interrupted(Exception):
@@ -23,11 +23,11 @@ class Interrupted(Exception):
 
 
 class Interrupts:
-    """Listens to these signals, from `with` to its end, in a running loop.
+    """Listens to these signals inside a `with` block, in a running loop.
 
-    The work is a task of its own, so that an interrupt cancels it and never the closing of the client around it,
-    which waits for creates in flight. `on_first` tells the user so. What has to be put right before leaving at once
-    (a terminal, a child process) is in `before_leaving`: `os._exit` runs no `finally`.
+    The work is a task of its own: an interrupt cancels the work, and never the closing of the client around it.
+    Closing waits for creates in flight; `on_first` is called to tell the user so. `before_leaving` restores the
+    terminal and ends child processes when the user leaves at once: `os._exit` runs no `finally`.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class Interrupts:
     ) -> None:
         self._on_first = on_first
         self._before_leaving = tuple(before_leaving)
-        self._happened = False
+        self._is_stopping = False
         self._work: asyncio.Task[Any] | None = None
         self._before: dict[int, Any] = {}
-        """The handlers of the signals that were there before. An ignored signal stays ignored (`nohup`)."""
+        """The former handlers of the signals. An ignored signal stays ignored (`nohup`)."""
 
     def __enter__(self) -> Self:
-        # Windows has no such handlers; there asyncio.run turns Ctrl-C into a cancellation by itself.
+        # Windows has no such handlers: asyncio.run turns Ctrl-C into a cancellation there.
         with suppress(NotImplementedError):
             for number in SIGNALS:
                 before = signal.getsignal(number)
@@ -55,27 +55,27 @@ class Interrupts:
     ) -> None:
         for number, before in self._before.items():
             asyncio.get_running_loop().remove_signal_handler(number)
-            if before is not None:  # else it was no Python that had set it
+            if before is not None:  # a handler that was not set from Python is None
                 signal.signal(number, before)
 
     async def stoppable(self, work: Coroutine[Any, Any, T]) -> T:
         """The work's result. Raises Interrupted if it was stopped before it had one."""
         self._work = task = asyncio.create_task(work)
-        if self._happened:
+        if self._is_stopping:
             task.cancel()
         try:
             return await task
         except asyncio.CancelledError:
-            if self._happened:
+            if self._is_stopping:
                 raise Interrupted from None
             raise
 
     def _interrupt(self) -> None:
-        if self._happened:
-            for put_right in self._before_leaving:
-                put_right()
+        if self._is_stopping:
+            for restore in self._before_leaving:
+                restore()
             os._exit(Exit.INTERRUPTED)
-        self._happened = True
+        self._is_stopping = True
         self._on_first()
         if self._work is not None:
             self._work.cancel()

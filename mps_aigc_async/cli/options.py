@@ -1,4 +1,4 @@
-"""What several commands take: a config, and the client made from it."""
+"""Options of several commands: the config, and the client made from it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,12 +21,12 @@ ConfigOption = Annotated[
 
 
 def config_from(file: Path | None) -> Config:
-    """The config. Raises ConfigError."""
+    """Load the config. Raises ConfigError."""
     with warnings_as_notes():
         return Config.load(file)
 
 
 def client_for(config: Config, ledger: Path | None = None) -> AigcClient:
-    """A client, not open yet. Raises ConfigError for missing keys and an unusable endpoint: nothing was sent."""
+    """Make a client, and do not open it yet. Raises ConfigError for missing keys and an unusable endpoint."""
     with warnings_as_notes():
         return AigcClient(config, ledger=ledger)

@@ -1,6 +1,6 @@
-"""Output that nobody takes ends no paid work: not a closed pipe (`| head`), a full disk, or a terminal that has gone.
+"""Output that cannot be written ends no paid work: a closed pipe (`| head`), a full disk, a closed terminal.
 
-From its first write that fails on, a stream leads nowhere. Its descriptor becomes the null device's, so that the
+After its first failed write a stream discards everything. Its descriptor becomes the null device's, so that the
 interpreter's last flush does not fail either and change the exit code.
 """
 
@@ -16,10 +16,10 @@ STANDARD: Final = (0, 1, 2)
 
 
 class Lasting:
-    """A text stream whose failures are kept from its writers. None is a stream that was closed from the start."""
+    """A text stream that hides its failures from its writers. `stream` is None if it was closed from the start."""
 
     errors: Final = "backslashreplace"
-    """A prompt or an id may hold what the terminal's encoding lacks: shown as an escape, it costs no batch."""
+    """A character that the terminal's encoding lacks is written as an escape: a prompt or an id must end no batch."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -46,7 +46,7 @@ class Lasting:
         if self._stream is not None:
             try:
                 self._stream.write(text)
-            except (OSError, ValueError):  # the latter: it was closed meanwhile
+            except (OSError, ValueError):  # ValueError: the stream was closed meanwhile
                 self._lose()
         return len(text)
 
@@ -69,22 +69,22 @@ class Lasting:
 
 @contextmanager
 def lasting_output() -> Iterator[None]:
-    """Within this, a failing stdout or stderr fails nobody who writes."""
-    kept = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (cast("TextIO", Lasting(stream)) for stream in kept)
+    """Hide failures of stdout and stderr from their writers during the block."""
+    originals = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast("TextIO", Lasting(stream)) for stream in originals)
     try:
         yield
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        sys.stdout, sys.stderr = kept
+        sys.stdout, sys.stderr = originals
 
 
 def open_standard_descriptors() -> None:
-    """Open the null device in place of each standard descriptor that was closed: else the next file to be opened, such
-    as the ledger, has its number, and takes what is written to it."""
+    """Open the null device in place of each closed standard descriptor. Otherwise the next file to be opened, such as
+    the ledger, gets that number, and the program's output is written into it."""
     for number in STANDARD:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one

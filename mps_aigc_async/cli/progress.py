@@ -1,6 +1,6 @@
 """A batch on the screen while it runs: bars on a terminal, lines everywhere else. Both are drawn from the tally.
 
-Progress goes to stderr, and the lines of what has ended to stdout.
+Progress goes to stderr, and the lines of ended requests to stdout.
 """
 
 import time
@@ -19,32 +19,32 @@ from ..engine.statistics import Statistics
 from ..model.plain_text import visible, visible_line
 from ..model.results import AudioResult, StepResult, steps_made
 from ..policy.retries import stops_a_batch
-from .asked import Stand
+from .batch_jobs import Standing
 from .screen import complain, from_here, progress_console, say
 from .summary import EARLIER
 from .tally import Counts, Tally, Word
-from .verdicts import AnyOutcome, stand_of_error
+from .verdicts import AnyOutcome, standing_of_error
 
 TICK_S: Final = 0.2
-"""Between two looks at the client: as often as an eye wants, seldom enough to cost nothing."""
+"""Seconds between two updates: often enough for an eye, seldom enough to cost nothing."""
 
 SUMMARY_S: Final = 5.0
-"""Between two summary lines."""
+"""Seconds between two summary lines."""
 
 
-_ENDED_AS: Final[Mapping[Stand | None, str]] = {
-    Stand.FAILED: "failed",
-    Stand.REFUSED: "failed",
-    Stand.UNKNOWN: "unknown",
-    Stand.UNSAVED: "not saved",
-    Stand.LATE: "not finished",
+_ENDINGS: Final[Mapping[Standing | None, str]] = {
+    Standing.FAILED: "failed",
+    Standing.REFUSED: "failed",
+    Standing.UNKNOWN: "unknown",
+    Standing.UNSAVED: "not saved",
+    Standing.LATE: "not finished",
     None: "not finished",
 }
-"""A request that did not end well, by what became of its job."""
+"""The word for a request that did not succeed, by its job's standing."""
 
 
 class Display(Protocol):
-    """Shows a batch, from `with` to its end."""
+    """Shows a batch during a `with` block."""
 
     def __enter__(self) -> Self: ...
 
@@ -52,31 +52,31 @@ class Display(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def ended(self, outcome: AnyOutcome) -> None:
-        """One request has ended, or one job of an earlier batch; the tally knows it already."""
+    def show_end(self, outcome: AnyOutcome) -> None:
+        """Show that a request has ended, or a job of an earlier batch. The tally has counted it already."""
         ...
 
     def tick(self, statistics: Statistics) -> None:
-        """Called every TICK_S seconds, in the loop: the client is nobody's to ask from another thread."""
+        """Update the display. Called every TICK_S seconds in the loop, to which the client belongs."""
         ...
 
     def note(self, text: str) -> None:
-        """A line for the person at the screen, beside the bars and not into them."""
+        """Print a line for the user above the bars."""
         ...
 
     def restore(self) -> None:
-        """Give the terminal back as it was; called where no `with` will end."""
+        """Restore the terminal. Called where the `with` block does not end."""
         ...
 
 
 def display_for(tally: Tally) -> Display:
-    """Bars where somebody looks, lines where a file or a pipe does."""
+    """Bars on a terminal, lines in a file or a pipe."""
     screen = progress_console()
     return Bars(tally, screen) if screen.is_terminal and not screen.is_dumb_terminal else Lines(tally)
 
 
 class Bars(AbstractContextManager["Bars", None]):
-    """A bar for each kind; below them what was saved and went wrong, and the limits at work."""
+    """A bar for each kind; below the bars the counts of saved and failed jobs, and the limits at work."""
 
     def __init__(self, tally: Tally, screen: Console) -> None:
         self._tally = tally
@@ -91,7 +91,7 @@ class Bars(AbstractContextManager["Bars", None]):
             expand=True,
         )
         self._tasks = {kind: self._bars.add_task(f"{kind}s", total=total) for kind, total in tally.totals.items()}
-        # Refreshed by `tick` alone, in the loop's thread.
+        # Only `tick` refreshes the display, in the loop's thread.
         self._live = Live(self._picture(None), console=screen, auto_refresh=False)
 
     def __enter__(self) -> Self:
@@ -104,9 +104,9 @@ class Bars(AbstractContextManager["Bars", None]):
         self._live.update(self._picture(None))
         self._live.stop()
 
-    def ended(self, outcome: AnyOutcome) -> None:
-        """The next tick shows it. Only a paid result that is not saved has a line of its own, for its TaskId."""
-        if stand_of_error(outcome) is Stand.UNSAVED:
+    def show_end(self, outcome: AnyOutcome) -> None:
+        """Print a line for a paid result that is not saved, for its TaskId. The next tick shows all other ends."""
+        if standing_of_error(outcome) is Standing.UNSAVED:
             self.note(line_for(outcome))
 
     def tick(self, statistics: Statistics) -> None:
@@ -121,16 +121,16 @@ class Bars(AbstractContextManager["Bars", None]):
     def _picture(self, statistics: Statistics | None) -> Group:
         for kind, task in self._tasks.items():
             self._bars.update(task, completed=self._tally.batch.words[Word.DONE][kind])
-        lines = [_counted(self._tally.batch), *_earlier(self._tally)]
+        lines = [_in_words(self._tally.batch), *_earlier(self._tally)]
         if statistics is not None:
             lines.append(_limits(self._tally, statistics))
             if self._tally.trouble:
-                lines.append(f"trying again: {visible_line(self._tally.trouble)}")
+                lines.append(f"retrying: {visible_line(self._tally.trouble)}")
         return Group(self._bars, *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in lines))
 
 
 class _Left(ProgressColumn):
-    """The time left at the speed of the whole batch: tasks end in flocks, which lead rich's own estimate astray."""
+    """The time left at the average speed of the batch. Tasks end in groups, which makes rich's own estimate wrong."""
 
     def render(self, task: Task) -> Text:
         if not task.completed or task.total is None:
@@ -145,75 +145,75 @@ class Lines(AbstractContextManager["Lines", None]):
     def __init__(self, tally: Tally, clock: Callable[[], float] = time.monotonic) -> None:
         self._tally = tally
         self._clock = clock
-        self._started = self._summed_up_at = clock()
-        self._account_told = False
+        self._started_at = self._summary_at = clock()
+        self._batch_error_shown = False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to put right."""
+        """Do nothing."""
 
-    def ended(self, outcome: AnyOutcome) -> None:
-        if outcome.error is not None and stops_a_batch(outcome.error):  # the same for all that were to begin: told once
-            if self._account_told:
+    def show_end(self, outcome: AnyOutcome) -> None:
+        if outcome.error is not None and stops_a_batch(outcome.error):  # the same error for all that follow: shown once
+            if self._batch_error_shown:
                 return
-            self._account_told = True
+            self._batch_error_shown = True
         say(line_for(outcome))
 
     def tick(self, statistics: Statistics) -> None:
         now = self._clock()
-        if now - self._summed_up_at < SUMMARY_S:
+        if now - self._summary_at < SUMMARY_S:
             return
-        self._summed_up_at = now
+        self._summary_at = now
         tally = self._tally
-        done = ", ".join(
+        progress = ", ".join(
             f"{kind}s {tally.batch.words[Word.DONE][kind]}/{total}" for kind, total in tally.totals.items()
         )
-        parts = [done, _counted(tally.batch), *_earlier(tally), _limits(tally, statistics)]
+        parts = [progress, _in_words(tally.batch), *_earlier(tally), _limits(tally, statistics)]
         if tally.trouble:
-            parts.append(f"trying again: {visible_line(tally.trouble)}")
-        complain(f"after {now - self._started:.0f} s: {'; '.join(part for part in parts if part)}")
+            parts.append(f"retrying: {visible_line(tally.trouble)}")
+        complain(f"after {now - self._started_at:.0f} s: {'; '.join(part for part in parts if part)}")
 
     def note(self, text: str) -> None:
         complain(text)
 
     def restore(self) -> None:
-        """Nothing to put right."""
+        """Do nothing."""
 
 
 def line_for(outcome: AnyOutcome) -> str:
-    """A finished request as a line."""
+    """An ended request as a line."""
     result = outcome.result
     if result is None:
         assert outcome.error is not None  # noqa: S101 — an outcome has one or the other
-        return visible_line(f"{outcome.job_id}: {_ENDED_AS[stand_of_error(outcome)]}: {outcome.error}")
+        return visible_line(f"{outcome.job_id}: {_ENDINGS[standing_of_error(outcome)]}: {outcome.error}")
     places = ", ".join(place for one in steps_made(result) for place in places_of(one))
     return visible_line(f"{outcome.job_id}: done: {places}")
 
 
 def places_of(result: StepResult) -> list[str]:
-    """Where a result is: its files relative to the working directory, and its URLs and VOD's ids if any result is not
-    saved."""
+    """The places of a result: its files relative to the working directory; its URLs and VOD's ids too, unless all files
+    are saved."""
     files = [str(from_here(file)) for file in result.files]
     urls = (*result.urls, *result.videos) if isinstance(result, AudioResult) else result.urls
     return files if result.is_saved else [*files, *urls, *(f"VOD file {one}" for one in result.bare_file_ids)]
 
 
-def _counted(counts: Counts) -> str:
+def _in_words(counts: Counts) -> str:
     return ", ".join(f"{word} {counts.words[word].total()}" for word in (Word.SAVED, Word.FAILED, Word.UNKNOWN))
 
 
 def _earlier(tally: Tally) -> list[str]:
-    """The line of earlier batches' jobs, from when the first of them is found unsaved."""
+    """The line of earlier batches' jobs, if one of them was unsaved."""
     if not tally.saves_earlier:
         return []
     counts = tally.earlier
-    done, asked = counts.words[Word.DONE].total(), counts.asked.total()
-    return [f"{EARLIER}: {done}/{asked}, {_counted(counts)}"]
+    done_count = counts.words[Word.DONE].total()
+    return [f"{EARLIER}: {done_count}/{counts.total.total()}, {_in_words(counts)}"]
 
 
 def _limits(tally: Tally, statistics: Statistics) -> str:
-    """The limits at work: tasks running per kind, and the pace of each create used so far."""
+    """The limits at work: running tasks by kind, and the rate of each create action in use."""
     slots = [
         f"{kind}s running {statistics.slots[kind].taken}/{statistics.slots[kind].capacity}" for kind in tally.totals
     ]

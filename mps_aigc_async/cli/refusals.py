@@ -1,4 +1,4 @@
-"""Typer's own refusals of a command line, which quote what was typed, without what steers a terminal."""
+"""Typer's own refusals of a command line, without the control characters of the text that they quote."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from ..model.plain_text import visible_line
 
 
 class Commands(TyperGroup):
-    """The commands as a group whose refusals quote nothing that steers a terminal: pasted text may hold anything."""
+    """A group of commands whose refusals quote no control characters: pasted text may contain some."""
 
     def make_context(self, *args: Any, **extra: Any) -> typer.Context:  # noqa: ANN401 — as overridden
         with _plain_refusals():
@@ -27,7 +27,7 @@ def _plain_refusals() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # By its form: the class of all refusals is public in no version of typer from 0.16 on.
+        # Recognised by its form: from typer 0.16 on no class of all refusals is public.
         message = vars(error).get("message")
         if callable(getattr(error, "format_message", None)) and isinstance(message, str):
             vars(error)["message"] = visible_line(message)

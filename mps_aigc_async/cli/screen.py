@@ -1,6 +1,7 @@
-"""What reaches the screen, and what is left behind as exit code.
+"""Output to the screen, and exit codes.
 
-Results go to stdout, notes and errors to stderr. Bars and colours only where somebody looks; otherwise stable text.
+Results go to stdout, notes and errors to stderr. Bars and colours appear only on a terminal; elsewhere the text is
+stable.
 """
 
 import shutil
@@ -40,17 +41,17 @@ def exit_code(error: AigcError) -> Exit:
 
 
 def say(text: str) -> None:
-    """Print a result. Whatever text from outside is in it, it steers no terminal."""
+    """Print a result, without the control characters that text from outside may contain."""
     typer.echo(visible(text))
 
 
 def complain(text: str) -> None:
-    """The same for the person at the screen, not for the next program in the pipe."""
+    """Print a note or an error on stderr: for the user, and not for the next program in a pipe."""
     typer.echo(visible(text), err=True)
 
 
 def local_time(at: float, form: str) -> str:
-    """A moment (Unix seconds) by the clocks here. Answers and rows may hold one that no calendar has.
+    """A moment (Unix seconds) in local time. Answers and rows may hold a moment that no calendar has.
 
     >>> local_time(2e20, "%Y-%m-%d")
     'no date (2e+20)'
@@ -62,53 +63,54 @@ def local_time(at: float, form: str) -> str:
 
 
 def program() -> str:
-    """This command as it can be typed here: by its name where the PATH knows it, else as it was called.
+    """The command line that starts this program here: its name if the PATH has it, otherwise the path that was called.
 
-    After `make demo` it lies in `.venv/bin`, where no PATH looks. A program of another name, such as a test runner,
-    calls the commands as functions: it cannot be typed.
+    After `make demo` the command is in `.venv/bin`, which is on no PATH. A program of another name, such as a test
+    runner, calls the commands as functions, and a user cannot type that name.
     """
-    called = Path(sys.argv[0])
-    found = shutil.which("mps-aigc")
-    if called.name == "__main__.py" and called.parent.name == "mps_aigc_async":
+    command = Path(sys.argv[0])
+    on_path = shutil.which("mps-aigc")
+    if command.name == "__main__.py" and command.parent.name == "mps_aigc_async":
         return "python -m mps_aigc_async"
-    is_elsewhere = called.stem == "mps-aigc" and called.is_file() and (found is None or not called.samefile(found))
-    return str(called) if is_elsewhere else "mps-aigc"
+    is_elsewhere = (
+        command.stem == "mps-aigc" and command.is_file() and (on_path is None or not command.samefile(on_path))
+    )
+    return str(command) if is_elsewhere else "mps-aigc"
 
 
-def looked_at() -> bool:
-    """Whether anybody looks: asked of stdout alone, for FORCE_COLOR, which many a CI sets, would put bars into its
-    log."""
+def on_terminal() -> bool:
+    """Whether stdout is a terminal. FORCE_COLOR is ignored: many CIs set it, and would get bars in their logs."""
     return sys.stdout.isatty()
 
 
 TABLE_WIDTH: Final = 120
-"""Columns that a table may take on any screen: rich would leave out words and numbers to fit it into fewer."""
+"""Least width of a table, in columns: in a narrower one rich would leave out words and numbers."""
 
 
 def console() -> Console:
-    """For tables."""
-    made = Console(force_terminal=looked_at(), highlight=False, markup=False, emoji=False)
-    made.width = max(made.width, TABLE_WIDTH)
-    return made
+    """A console for tables."""
+    tables = Console(force_terminal=on_terminal(), highlight=False, markup=False, emoji=False)
+    tables.width = max(tables.width, TABLE_WIDTH)
+    return tables
 
 
 def progress_console() -> Console:
-    """For bars: on stderr, since they are no result. A terminal only where both streams are one: the lines of results
-    on stdout would run through them."""
-    both = looked_at() and sys.stderr.isatty()
+    """A console for bars, on stderr. Without a terminal on stdout too there are no bars: the lines of results would run
+    through them."""
+    both = on_terminal() and sys.stderr.isatty()
     return Console(stderr=True, force_terminal=both, highlight=False, markup=False, emoji=False)
 
 
 MOST_NOTES: Final = 20
-"""Notes that are told one by one; more would scroll these away."""
+"""Notes that are printed one by one: more would scroll these away."""
 
 
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
-    """Tell the core's warnings as notes, as they come: a user has no use for the line of source that gave them."""
-    shown, told = warnings.showwarning, 0
+    """Print the package's warnings as notes at once, without the line of source that gave them."""
+    show_other, count = warnings.showwarning, 0
 
-    def tell(
+    def print_note(
         message: Warning | str,
         category: type[Warning],
         filename: str,
@@ -116,28 +118,28 @@ def warnings_as_notes() -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        nonlocal told
+        nonlocal count
         if not issubclass(category, UserWarning):
-            shown(message, category, filename, lineno, file, line)
+            show_other(message, category, filename, lineno, file, line)
             return
-        told += 1
-        if told <= MOST_NOTES:
+        count += 1
+        if count <= MOST_NOTES:
             complain(f"note: {visible_line(str(message))}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = tell
+        warnings.showwarning = print_note
         try:
             yield
         finally:
-            if told > MOST_NOTES:
-                complain(f"note: {told - MOST_NOTES} more such notes")
+            if count > MOST_NOTES:
+                complain(f"note: {count - MOST_NOTES} more such notes")
 
 
 def from_here(path: Path) -> Path:
     """A path relative to the working directory, if it is inside."""
     try:
         here = Path.cwd()
-    except OSError:  # somebody has removed it
+    except OSError:  # the folder has been removed
         return path
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,4 +1,4 @@
-"""`settle`: the jobs whose create was sent and never answered, and the user's word for each."""
+"""`settle`: the jobs whose create got no reply, and the user's decision for each."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,35 +22,36 @@ from .screen import Exit, complain, exit_code, local_time, program, say
 def settle(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `run` wrote into.")],
     jobs: Annotated[
-        list[str] | None, typer.Argument(metavar="JOB …", help="As the list names them.", show_default="list them all")
+        list[str] | None, typer.Argument(metavar="JOB …", help="Job ids from the list.", show_default="list them all")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All jobs of the list.")] = False,
     create_again: Annotated[
-        bool, typer.Option("--create-again", help="Not accepted: `run` creates it. Paid for twice, if it was.")
+        bool,
+        typer.Option("--create-again", help="Not accepted: `run` creates it again. Paid twice if it was accepted."),
     ] = False,
     attach: Annotated[
-        str | None, typer.Option("--attach", metavar="TASK_ID", help="Accepted, as this task.", show_default=False)
+        str | None, typer.Option("--attach", metavar="TASK_ID", help="Accepted as this task.", show_default=False)
     ] = None,
-    drop: Annotated[bool, typer.Option("--drop", help="Give it up: it has failed.")] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Give up: the job fails.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """List the jobs whose create was sent and never answered (needs no keys), or decide what becomes of them.
+    """List the jobs whose create got no reply (needs no keys), or decide how they go on.
 
-    The service may have made, and billed, each of them: look for it in the console's task list, by prompt and time.
+    The service may have accepted and billed each of them: look in the console's task list, by prompt and time.
     """
     unknown = _unknown(folder)
     decision = _decision(create_again=create_again, attach=attach, drop=drop)
-    named = [job.job_id for job in unknown] if everything else list(jobs or ())
+    job_ids = [job.job_id for job in unknown] if everything else list(jobs or ())
     if decision is None:
-        if named and not everything:
-            raise InvalidRequest("say what becomes of it: --create-again, --attach TASK_ID or --drop")
+        if job_ids and not everything:
+            raise InvalidRequest("choose one: --create-again, --attach TASK_ID or --drop")
         raise typer.Exit(_list(folder, unknown))
-    if not named:
+    if not job_ids:
         raise InvalidRequest("name the jobs, or all of them with --all")
-    if isinstance(decision, Attach) and len(named) > 1:
-        raise InvalidRequest("a TaskId is of one job: name one")
+    if isinstance(decision, Attach) and len(job_ids) > 1:
+        raise InvalidRequest("a TaskId belongs to one job: name one job")
     client = client_for(config_from(config), folder / LEDGER_FILE)
-    raise typer.Exit(asyncio.run(_settle(client, named, decision)))
+    raise typer.Exit(asyncio.run(_settle(client, job_ids, decision)))
 
 
 def _unknown(folder: Path) -> list[JobRecord]:
@@ -76,24 +77,24 @@ def _list(folder: Path, unknown: Sequence[JobRecord]) -> Exit:
         say("no job's outcome is unknown")
         return Exit.WELL
     for job in unknown:
-        sent = local_time(job.sent_at or job.intent_at or job.planned_at, "%Y-%m-%d %H:%M:%S %z")
-        say(f"{visible_line(job.job_id)}  sent {sent}{_known_of(job)}  {visible_line(job.prompt)}")
+        sent_at = local_time(job.sent_at or job.intent_at or job.planned_at, "%Y-%m-%d %H:%M:%S %z")
+        say(f"{visible_line(job.job_id)}  sent {sent_at}{_acceptance_of(job)}  {visible_line(job.prompt)}")
     say(f"\nto decide: {program()} settle {visible_line(str(folder))} JOB --create-again | --attach TASK_ID | --drop")
     return Exit.FAILED
 
 
-def _known_of(job: JobRecord) -> str:
+def _acceptance_of(job: JobRecord) -> str:
     error = job.recorded_error()
     return ", accepted" if isinstance(error, CreateOutcomeUnknown) and error.accepted else ""
 
 
 async def _settle(client: AigcClient, job_ids: Sequence[str], decision: Settlement) -> Exit:
-    async def all_of_them() -> Exit:
+    async def settle_all() -> Exit:
         code = Exit.WELL
         for job_id in job_ids:
             try:
                 job = await client.settle(job_id, decision)
-            except AigcError as error:  # the others may be settled all the same
+            except AigcError as error:  # the other jobs are still settled
                 complain(f"error: {visible_line(str(error))}")
                 code = exit_code(error)
             else:
@@ -103,7 +104,7 @@ async def _settle(client: AigcClient, job_ids: Sequence[str], decision: Settleme
     with Interrupts() as interrupts:
         async with client:
             try:
-                return await interrupts.stoppable(all_of_them())
+                return await interrupts.stoppable(settle_all())
             except Interrupted:
                 return Exit.INTERRUPTED
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, ParamSpec
 
 import typer
 
@@ -20,17 +22,19 @@ from .options import ConfigOption, client_for, config_from
 from .progress import places_of
 from .screen import Exit, complain, say, warnings_as_notes
 
-_USUAL: Final = {Kind.IMAGE: "1 to 3 minutes", Kind.VIDEO: "3 to 5 minutes", Kind.AUDIO: "a few minutes"}
-"""As the guide of 2026-05-29 says; of audio no document tells."""
+P = ParamSpec("P")
 
-Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="What is to be seen.")]
+_USUAL: Final = {Kind.IMAGE: "1 to 3 minutes", Kind.VIDEO: "3 to 5 minutes", Kind.AUDIO: "a few minutes"}
+"""The usual times by the guide of 2026-05-29. No document gives a time for audio."""
+
+Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="A description of the image or video.")]
 Model = Annotated[
     str | None, typer.Option("--model-name", help="Hunyuan, Kling, Vidu … Default: the config's.", show_default=False)
 ]
 Version = Annotated[str | None, typer.Option("--model-version", help="The model's version.", show_default=False)]
 Ratio = Annotated[str | None, typer.Option("--aspect-ratio", help="Such as 16:9.", show_default=False)]
 Resolution = Annotated[str | None, typer.Option("--resolution", help="Such as 1080P.", show_default=False)]
-Negative = Annotated[str | None, typer.Option("--negative-prompt", help="What is not to be seen.", show_default=False)]
+Negative = Annotated[str | None, typer.Option("--negative-prompt", help="Things to leave out.", show_default=False)]
 References = Annotated[
     list[str] | None,
     typer.Option("--image", metavar="URL", help="A reference image; may be repeated.", show_default=False),
@@ -43,12 +47,38 @@ Ledger = Annotated[
     typer.Option(
         "--ledger",
         metavar="FILE",
-        help="Keep the job in this ledger: the same request again is then not created again.",
+        help="Record the job in this ledger: the same request is then not created a second time.",
         show_default="none",
     ),
 ]
 
 
+def _creates(request_class: type[Step]) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Make a command from a signature: `out`, `config` and `ledger`, and parameters named as the request's fields."""
+
+    def decorate(signature: Callable[P, None]) -> Callable[P, None]:
+        @wraps(signature)
+        def command(*_: P.args, **options: P.kwargs) -> None:
+            _create(request_class, dict(options))
+
+        return command
+
+    return decorate
+
+
+def _create(request_class: type[Step], options: dict[str, Any]) -> None:  # each signature types its own options
+    """Create the request of a command's options, and print its result.
+
+    An option that the user leaves out is left out of the request too: the request's id is derived from its fields, and
+    the config's defaults fill the gaps when it is sent.
+    """
+    out, config, ledger = (options.pop(name) for name in ("out", "config", "ledger"))
+    fields = {name: value for name, value in options.items() if value not in (None, [])}
+    request = request_class(id=_id(request_class.kind, ledger), **fields)
+    _make(client_for(config_from(config), ledger), request, out)
+
+
+@_creates(ImageRequest)
 def image(
     prompt: Prompt,
     model_name: Model = None,
@@ -61,22 +91,10 @@ def image(
     config: ConfigOption = None,
     ledger: Ledger = None,
 ) -> None:
-    """Make one image; print its files (or URLs) and its TaskId."""
-    request = ImageRequest(
-        **_given(
-            id=_id(Kind.IMAGE, ledger),
-            prompt=prompt,
-            model_name=model_name,
-            model_version=model_version,
-            aspect_ratio=aspect_ratio,
-            resolution=resolution,
-            negative_prompt=negative_prompt,
-            images=tuple(images or ()),
-        )
-    )
-    _make(client_for(config_from(config), ledger), request, out)
+    """Create one image; print its files (or URLs) and its TaskId."""
 
 
+@_creates(VideoRequest)
 def video(
     prompt: Prompt,
     first_frame: Annotated[
@@ -85,7 +103,9 @@ def video(
     duration: Annotated[
         int | None, typer.Option("--duration", metavar="SECONDS", help="Billed by the second.", show_default=False)
     ] = None,
-    audio: Annotated[bool | None, typer.Option("--audio/--no-audio", help="With sound.", show_default=False)] = None,
+    enable_audio: Annotated[
+        bool | None, typer.Option("--audio/--no-audio", help="With sound.", show_default=False)
+    ] = None,
     model_name: Model = None,
     model_version: Version = None,
     aspect_ratio: Ratio = None,
@@ -96,30 +116,15 @@ def video(
     config: ConfigOption = None,
     ledger: Ledger = None,
 ) -> None:
-    """Make one video; print its file (or URL) and its TaskId."""
-    request = VideoRequest(
-        **_given(
-            id=_id(Kind.VIDEO, ledger),
-            prompt=prompt,
-            first_frame=first_frame,
-            duration=duration,
-            enable_audio=audio,
-            model_name=model_name,
-            model_version=model_version,
-            aspect_ratio=aspect_ratio,
-            resolution=resolution,
-            negative_prompt=negative_prompt,
-            images=tuple(images or ()),
-        )
-    )
-    _make(client_for(config_from(config), ledger), request, out)
+    """Create one video; print its file (or URL) and its TaskId."""
 
 
+@_creates(AudioRequest)
 def audio(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What is to be heard.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A description of the sound.")],
     videos: Annotated[
         list[str] | None,
-        typer.Option("--video", metavar="URL", help="The video that it is to sound with.", show_default=False),
+        typer.Option("--video", metavar="URL", help="The video to add sound to.", show_default=False),
     ] = None,
     audios: Annotated[
         list[str] | None,
@@ -136,29 +141,12 @@ def audio(
     config: ConfigOption = None,
     ledger: Ledger = None,
 ) -> None:
-    """Make music or a sound, or the sound of a video; print its file (or URL) and its TaskId."""
-    request = AudioRequest(
-        **_given(
-            id=_id(Kind.AUDIO, ledger),
-            prompt=prompt,
-            videos=tuple(videos or ()),
-            audios=tuple(audios or ()),
-            scene_type=scene_type,
-            output_format=output_format,
-            model_name=model_name,
-            model_version=model_version,
-        )
-    )
-    _make(client_for(config_from(config), ledger), request, out)
-
-
-def _given(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 — each is typed by the command
-    """Only what the user gave: a request's id is derived from what was written, and defaults come from the config."""
-    return {name: value for name, value in fields.items() if value not in (None, ())}
+    """Create music, a sound, or the sound of a video; print its file (or URL) and its TaskId."""
 
 
 def _id(kind: Kind, ledger: Path | None) -> str | None:
-    """A ledger knows a request again by its content. Without one, each command makes another file."""
+    """Without a ledger an id of this moment, so that each command makes another file. With a ledger None: the id is
+    derived from the content then, and the ledger recognises the request."""
     return None if ledger else f"{kind}-{datetime.now().astimezone():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
@@ -183,12 +171,12 @@ async def _generate(client: AigcClient, request: Step, out: Path | None) -> Step
 
 
 class _Follower:
-    """Tells how a single request gets on, and knows its task when the user leaves early."""
+    """Prints the progress of a single request, and remembers its task for a user who leaves early."""
 
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
         self._task_id: str | None = None
-        self._unknown = False
+        self._is_unknown = False
 
     def on_event(self, event: events.Event) -> None:
         match event:
@@ -196,19 +184,19 @@ class _Follower:
                 self._task_id = task_id
                 complain(f"accepted as task {visible_line(task_id)}; {_USUAL[self._kind]} are usual")
             case events.Retried(error=error, delay_s=delay_s):
-                complain(f"trying again in {delay_s:.0f} s: {visible_line(error.reason)}")
-                if isinstance(error, TaskFailed):  # the task is over, and made nothing
+                complain(f"retrying in {delay_s:.0f} s: {visible_line(error.reason)}")
+                if isinstance(error, TaskFailed):  # the task has ended without a result
                     self._task_id = None
             case events.Unknown():
-                self._unknown = True
+                self._is_unknown = True
 
     def how_to_go_on(self) -> str:
         if self._task_id:
             command = visible_line(f"mps-aigc status {self._kind} {self._task_id}")
+            return f"the task runs on at the service; poll it with  {command}\n(its URLs expire after hours or days)"
+        if self._is_unknown:
             return (
-                f"the task goes on at the service: ask for it with  {command}\n"
-                "(its URLs live for hours or days, and not for ever)"
+                "no reply to the create: it may or may not have been accepted; look for the task in the console's "
+                "task list"
             )
-        if self._unknown:
-            return "the create was sent and not answered: the service may be making it; look in the console's task list"
         return "nothing was created"

@@ -17,7 +17,7 @@ from ..wire.dialect import TaskStatus
 from .interrupts import Interrupted, Interrupts
 from .options import ConfigOption, client_for, config_from
 from .screen import Exit, complain, local_time, program, say
-from .summary import tell_census, tell_unsaved
+from .summary import print_census, print_unsaved
 
 
 def status(
@@ -29,13 +29,15 @@ def status(
     ],
     task_id: Annotated[
         str | None,
-        typer.Argument(metavar="TASK_ID", help="As `run`, `image`, `video` and `audio` tell it.", show_default=False),
+        typer.Argument(
+            metavar="TASK_ID", help="As printed by `run`, `image`, `video` and `audio`.", show_default=False
+        ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """How a batch's folder stands (needs no keys), or one task by its kind and TaskId.
+    """Show the jobs of a batch's folder (needs no keys), or poll one task by its kind and TaskId.
 
-    Exit code 1 says that something in the folder failed or is unknown, or is paid for and not saved yet.
+    Exit code 1 means: something in the folder failed or is unknown, or is paid for and not saved yet.
     """
     code = _of_ledger(Path(target)) if task_id is None else _of_task(target, task_id, config)
     raise typer.Exit(code)
@@ -43,18 +45,18 @@ def status(
 
 def _of_ledger(target: Path) -> Exit:
     if str(target) in list(Kind) and not target.exists():
-        raise InvalidRequest(f"which {target}? Give its TaskId: mps-aigc status {target} 4-Aigc…")
+        raise InvalidRequest(f"the {target}'s TaskId is missing: mps-aigc status {target} 4-Aigc…")
     ledger = target if target.is_file() else target / LEDGER_FILE
     with open_snapshot(ledger) as snapshot:
         jobs, (_, urls_end), unreadable = snapshot.census(), snapshot.unsaved_results(), snapshot.unreadable()
-    tell_census(jobs)
+    print_census(jobs)
     at_service = of_state(jobs, JobState.SUBMITTED)
     if at_service:
         say(f"{at_service} at the service: the `run` command that made this folder polls and saves them")
     folder = shlex.quote(str(ledger.parent))
-    tell_unsaved(jobs, f"`{program()} run BATCH.jsonl --out {folder}`", urls_end)
-    not_well = of_state(jobs, JobState.FAILED) + paid_and_unsaved(jobs) + unreadable
-    return Exit.FAILED if not_well else Exit.WELL
+    print_unsaved(jobs, f"`{program()} run BATCH.jsonl --out {folder}`", urls_end)
+    need_attention = of_state(jobs, JobState.FAILED) + paid_and_unsaved(jobs) + unreadable
+    return Exit.FAILED if need_attention else Exit.WELL
 
 
 def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:
@@ -73,7 +75,7 @@ def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:
     except TaskNotFound:
         complain(
             f"the service does not know {visible_line(task_id)}: check that it is a task of kind {kind}, and that "
-            "account, region and vod.subAppId are those that it was created with"
+            "account, region and vod.subAppId are the ones that it was created with"
         )
         raise
     progress = "" if answer.progress is None else f", {answer.progress}%"
@@ -89,9 +91,13 @@ def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:
 def _facts_of(answer: TaskStatus) -> Iterator[str]:
     """The service's facts beside a task's results."""
     times = {"began": answer.begun_at, "ended": answer.finished_at, "kept until": answer.lifetime.ends_at}
-    for what, at in times.items():
+    for label, at in times.items():
         if at is not None:
-            yield f"{what} {local_time(at, '%Y-%m-%d %H:%M:%S %z')}"
+            yield f"{label} {local_time(at, '%Y-%m-%d %H:%M:%S %z')}"
     if answer.usage is not None:
-        used = ((name.replace("_", " "), told) for name, told in asdict(answer.usage).items() if told is not None)
-        yield f"used {', '.join(f'{told:g} {name}' for name, told in used)}"
+        amounts = [
+            f"{amount:g} {name.replace('_', ' ')}"
+            for name, amount in asdict(answer.usage).items()
+            if amount is not None
+        ]
+        yield f"used {', '.join(amounts)}"

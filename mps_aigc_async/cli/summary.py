@@ -1,4 +1,4 @@
-"""What a batch came to: the table, why requests failed, and what to do next."""
+"""The summary of a batch: the table, the reasons of failures, and the next steps."""
 
 import shlex
 import time
@@ -16,30 +16,30 @@ from .screen import console, local_time, program, say
 from .tally import Tally, Word
 
 EARLIER: Final = "from earlier batches"
-"""The row of the ledger's jobs that this batch does not ask for."""
+"""The label of the ledger's jobs that are not this batch's."""
 
 
-def tell_results(tally: Tally, seconds: float, folder: Path) -> None:
-    """The table of one run."""
+def print_results(tally: Tally, seconds: float, folder: Path) -> None:
+    """Print the table of one run."""
     table = _table("", "asked", *Word, "open")
     for kind, total in tally.totals.items():
         counts = [tally.batch.words[word][kind] for word in Word]
         table.add_row(f"{kind}s", *(str(number) for number in (total, *counts, tally.open(kind))))
     earlier = tally.earlier
-    if earlier.asked.total():
+    if earlier.total.total():
         words = [earlier.words[word].total() for word in Word]
         still_open = sum(earlier.open(kind) for kind in Kind)
-        table.add_row(EARLIER, *(str(number) for number in (earlier.asked.total(), *words, still_open)))
+        table.add_row(EARLIER, *(str(number) for number in (earlier.total.total(), *words, still_open)))
     console().print(table)
     if any(tally.open(kind) for kind in tally.totals):
-        say("open: not begun, or not ended at the service yet")
+        say("open: not begun, or still running at the service")
     say(f"{seconds:.1f} s, files in {visible_line(str(folder))}")
 
 
-def tell_unsaved(jobs: Census, command: str, urls_end: float | None) -> None:
-    """The results that are paid for and not saved, and the `command` that saves them; nothing if there are none.
+def print_unsaved(jobs: Census, command: str, urls_end: float | None) -> None:
+    """Print the number of results that are paid for and not saved, and the `command` that saves them; nothing for none.
 
-    `urls_end` is when the first of their URLs expires (Unix seconds), if that is known.
+    `urls_end` is the time at which the first of their URLs expires (Unix seconds), if known.
     """
     number = of_state(jobs, JobState.DONE)
     if not number:
@@ -50,12 +50,12 @@ def tell_unsaved(jobs: Census, command: str, urls_end: float | None) -> None:
     say(f"{number} {are} paid for and not saved: {command} saves {them}{when}")
 
 
-def tell_earlier_unknown(tally: Tally, folder: Path) -> None:
-    """The jobs of earlier batches that only the user can decide: they may be paid for."""
+def print_earlier_unknown(tally: Tally, folder: Path) -> None:
+    """Print the number of unknown jobs of earlier batches: they may be paid for, and only the user can decide."""
     number = tally.earlier.words[Word.UNKNOWN].total()
     if number:
         say(
-            f"{number} from earlier batches unknown, and perhaps paid for: decide with "
+            f"{number} from earlier batches unknown, may be paid for: decide with "
             f"`{program()} settle {shlex.quote(str(folder))}`"
         )
 
@@ -64,8 +64,8 @@ def _minute(at: float) -> str:
     return local_time(at, "%Y-%m-%d %H:%M %z")
 
 
-def tell_reasons(tally: Tally) -> None:
-    """Why requests did not end well, alike ones together, and what can be done."""
+def print_reasons(tally: Tally) -> None:
+    """Print the reasons of failed requests, the same reasons together, with advice."""
     for text, reason in tally.reasons.items():
         ids = ", ".join(visible_line(name) for name in reason.ids) + (", …" if reason.count > len(reason.ids) else "")
         needs = "needs" if reason.count == 1 else "need"
@@ -74,8 +74,8 @@ def tell_reasons(tally: Tally) -> None:
         say(f"{tally.other_reasons} more, for other reasons")
 
 
-def tell_census(jobs: Census) -> None:
-    """The table of a ledger."""
+def print_census(jobs: Census) -> None:
+    """Print the table of a ledger."""
     table = _table("", *JobState)
     for kind in sorted({kind for kind, _ in jobs}):
         table.add_row(f"{kind}s", *(str(jobs.get((kind, state), 0)) for state in JobState))
@@ -83,12 +83,12 @@ def tell_census(jobs: Census) -> None:
 
 
 def in_flight(jobs: Census) -> str:
-    """What is at the service, in words."""
+    """The tasks at the service, in words."""
     numbers = {kind: jobs.get((kind, JobState.SUBMITTED), 0) for kind in Kind}
     tasks = " and ".join(f"{number} {kind}{'s' * (number != 1)}" for kind, number in numbers.items() if number)
     if not tasks:
         return "no task is at the service"
-    return f"at the service {tasks} (submitted): they go on there, and are polled and saved when you go on"
+    return f"at the service {tasks} (submitted): they run on there; the next run polls and saves them"
 
 
 def _table(*headings: str) -> Table:

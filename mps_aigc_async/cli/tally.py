@@ -1,8 +1,7 @@
-"""Where a run stands, from three sources: the ledger as the run found it, events as they come, outcomes as they end.
+"""The progress of a run, from three sources: the ledger before the run, events, and outcomes.
 
-Each job has one stand at a time, and the counts are derived from the stands. So the same news from two sources counts
-once, and for each kind asked = done + failed + unknown + open. Jobs of the ledger that the batch does not ask for are
-counted apart.
+Each job has one standing at a time, and the counts are derived from the standings. So the same news from two sources
+counts once, and for each kind total = done + failed + unknown + open. Jobs of earlier batches are counted apart.
 """
 
 from collections import Counter
@@ -18,15 +17,18 @@ from ..model.errors import AigcError, DamagedRow
 from ..model.outcomes import Outcome
 from ..model.states import JobState, Kind
 from ..policy.retries import stops_a_batch
-from .asked import AskedJobs, Stand
-from .verdicts import stand_of_error, stands_of
+from .batch_jobs import BatchJobs, Standing
+from .verdicts import standing_of_error, standings_of
 
 MOST_REASONS: Final = 10
+"""Reasons that the summary prints: more would scroll the table away."""
+
 MOST_IDS: Final = 5
+"""Ids that the summary prints beside a reason."""
 
 
 class Word(StrEnum):
-    """What can be said of a job."""
+    """A column of the table. A job may count in two of them; an open job counts in none."""
 
     DONE = "done"
     SAVED = "saved"
@@ -34,199 +36,200 @@ class Word(StrEnum):
     UNKNOWN = "unknown"
 
 
-_WORDS: Final[Mapping[Stand, tuple[Word, ...]]] = {
-    Stand.OPEN: (),
-    Stand.RUNNING: (),
-    Stand.LATE: (),
-    Stand.DONE: (Word.DONE,),
-    Stand.UNSAVED: (Word.DONE,),
-    Stand.SAVED: (Word.DONE, Word.SAVED),
-    Stand.FAILED: (Word.FAILED,),
-    Stand.REFUSED: (Word.FAILED,),
-    Stand.UNKNOWN: (Word.UNKNOWN,),
+_WORDS: Final[Mapping[Standing, tuple[Word, ...]]] = {
+    Standing.OPEN: (),
+    Standing.RUNNING: (),
+    Standing.LATE: (),
+    Standing.DONE: (Word.DONE,),
+    Standing.UNSAVED: (Word.DONE,),
+    Standing.SAVED: (Word.DONE, Word.SAVED),
+    Standing.FAILED: (Word.FAILED,),
+    Standing.REFUSED: (Word.FAILED,),
+    Standing.UNKNOWN: (Word.UNKNOWN,),
 }
 
-_OF_EVENT: Final[Mapping[type[events.Event], Stand]] = {
-    events.Planned: Stand.OPEN,
-    events.Submitted: Stand.RUNNING,
-    events.Done: Stand.DONE,
-    events.Saved: Stand.SAVED,
-    events.Failed: Stand.FAILED,
-    events.Unknown: Stand.UNKNOWN,
+_OF_EVENT: Final[Mapping[type[events.Event], Standing]] = {
+    events.Planned: Standing.OPEN,
+    events.Submitted: Standing.RUNNING,
+    events.Done: Standing.DONE,
+    events.Saved: Standing.SAVED,
+    events.Failed: Standing.FAILED,
+    events.Unknown: Standing.UNKNOWN,
 }
 
-_OF_STATE: Final[Mapping[JobState, Stand]] = {
-    JobState.PLANNED: Stand.OPEN,
-    JobState.INTENT: Stand.UNKNOWN,  # its process has died: who opens the ledger next says so
-    JobState.SUBMITTED: Stand.RUNNING,
-    JobState.DONE: Stand.DONE,
-    JobState.SAVED: Stand.SAVED,
-    JobState.FAILED: Stand.FAILED,
-    JobState.UNKNOWN: Stand.UNKNOWN,
+_OF_STATE: Final[Mapping[JobState, Standing]] = {
+    JobState.PLANNED: Standing.OPEN,
+    JobState.INTENT: Standing.UNKNOWN,  # its process has died: opening the ledger will make it unknown
+    JobState.SUBMITTED: Standing.RUNNING,
+    JobState.DONE: Standing.DONE,
+    JobState.SAVED: Standing.SAVED,
+    JobState.FAILED: Standing.FAILED,
+    JobState.UNKNOWN: Standing.UNKNOWN,
 }
 
-_MADE: Final = frozenset({Stand.DONE, Stand.UNSAVED, Stand.SAVED})
+_SUCCESSES: Final = frozenset({Standing.DONE, Standing.UNSAVED, Standing.SAVED})
 
 
 @dataclass(slots=True)
 class Counts:
-    """Jobs by kind, and by the words that can be said of them."""
+    """Jobs by kind, and by the table's columns."""
 
-    asked: Counter[Kind] = field(default_factory=Counter)
+    total: Counter[Kind] = field(default_factory=Counter)
     words: dict[Word, Counter[Kind]] = field(default_factory=lambda: {word: Counter() for word in Word})
 
-    def move(self, kind: Kind, before: Stand, after: Stand) -> None:
-        """Count a job by its new stand, and by its former one no more."""
+    def move(self, kind: Kind, before: Standing, after: Standing) -> None:
+        """Count a job by its new standing in place of its former one."""
         for word in _WORDS[before]:
             self.words[word][kind] -= 1
         for word in _WORDS[after]:
             self.words[word][kind] += 1
 
     def open(self, kind: Kind) -> int:
-        """Jobs that have neither been done nor failed, nor are unknown."""
-        return self.asked[kind] - sum(self.words[word][kind] for word in (Word.DONE, Word.FAILED, Word.UNKNOWN))
+        """Jobs that are neither done nor failed nor unknown."""
+        return self.total[kind] - sum(self.words[word][kind] for word in (Word.DONE, Word.FAILED, Word.UNKNOWN))
 
 
 @dataclass(slots=True)
 class Reason:
-    """Why requests did not end well: the first few of them, and how many there are."""
+    """A reason why requests failed: the ids of the first ones, and the number of all."""
 
     error: AigcError
-    """The first one's."""
+    """The error of the first request."""
     count: int = 0
     ids: list[str] = field(default_factory=list)
 
 
 class Tally:
-    """Counts the jobs of one batch, and apart from them the others of its ledger that are or may be paid for.
+    """Counts the jobs of one batch, and apart from them the other jobs of its ledger that are or may be paid for.
 
-    In memory are 9 bytes for each job of the batch, and the ids of those other jobs that are not saved.
+    Memory: 9 bytes for each job of the batch, and the ids of the other jobs that are not saved.
     """
 
-    def __init__(self, jobs: AskedJobs) -> None:
+    def __init__(self, jobs: BatchJobs) -> None:
         self._jobs = jobs
-        self._others: dict[str, Stand] = {}
-        self.batch = Counts(asked=Counter(jobs.totals))
+        self._others: dict[str, Standing] = {}
+        self.batch = Counts(total=Counter(jobs.totals))
         self.earlier = Counts()
-        """Jobs that this batch does not ask for. A job that is only planned has cost nothing, and is not counted."""
+        """Jobs of earlier batches. A job that is only planned has cost nothing, and is not counted."""
         self.reasons: dict[str, Reason] = {}
         self.other_reasons = 0
-        """Requests that ended for reasons beyond the first MOST_REASONS."""
-        self.not_well = 0
+        """Requests that failed for reasons beyond the first MOST_REASONS."""
+        self.needing_attention = 0
         """Requests of the batch that failed, are unknown, or could not be finished."""
         self.saves_earlier = False
-        """Whether any job that this batch does not ask for was running, or done and not saved."""
+        """Whether any job of an earlier batch was running, or done and not saved."""
         self.trouble = ""
-        """Why the latest create has to be sent again, or the latest result fetched again; empty once one went well."""
+        """Why the latest create or download has to be retried; empty after a success."""
 
     @property
     def totals(self) -> Mapping[Kind, int]:
         """The batch's jobs, for the kinds that it has."""
-        return {kind: self.batch.asked[kind] for kind in Kind if self.batch.asked[kind]}
+        return {kind: self.batch.total[kind] for kind in Kind if self.batch.total[kind]}
 
     def open(self, kind: Kind) -> int:
-        """Jobs of the batch that have neither been done nor failed, nor are unknown."""
+        """Jobs of the batch that are neither done nor failed nor unknown."""
         return self.batch.open(kind)
 
     # --- news ---------------------------------------------------------------------------------------------------------
 
     def on_ledger(self, jobs: Iterable[tuple[str, Kind, JobState]]) -> None:
-        """The ledger's jobs as the run finds them, before the first event."""
+        """Take in the ledger's jobs, before the first event."""
         for job_id, kind, state in jobs:
-            stand = _OF_STATE[state]
+            standing = _OF_STATE[state]
             if self._jobs.get(job_id) is not None:
-                self._set(job_id, kind, stand)
-            elif stand is Stand.SAVED:  # it stays so: its id need not be remembered
-                self.earlier.asked[kind] += 1
-                self.earlier.move(kind, Stand.OPEN, stand)
+                self._set(job_id, kind, standing)
+            elif standing is Standing.SAVED:  # a saved job stays saved: its id need not be remembered
+                self.earlier.total[kind] += 1
+                self.earlier.move(kind, Standing.OPEN, standing)
             else:
-                self._set_other(job_id, kind, stand)
+                self._set_other(job_id, kind, standing)
 
     def on_retry(self, jobs: Iterable[JobRecord]) -> None:
-        """These jobs had failed, and are tried again."""
+        """Take in the jobs that had failed and are retried."""
         for job in jobs:
-            self._tell(job.job_id, job.kind, _OF_STATE[job.state])
+            self._update(job.job_id, job.kind, _OF_STATE[job.state])
 
     def on_event(self, event: events.Event) -> None:
+        """Take in an event of the client."""
         if isinstance(event, events.Retried):
             self.trouble = event.error.reason
         elif isinstance(event, events.Submitted | events.Saved):
             self.trouble = ""
-        if (stand := _OF_EVENT.get(type(event))) is not None:
-            self._tell(event.job_id, event.kind, stand)
+        if (standing := _OF_EVENT.get(type(event))) is not None:
+            self._update(event.job_id, event.kind, standing)
 
     def on_outcome(self, outcome: Outcome[BatchItem]) -> None:
-        """A request of the batch has ended."""
-        for job_id, stand in stands_of(outcome):
-            self._judge(job_id, stand, outcome.error)
+        """Take in the outcome of a request of the batch."""
+        for job_id, standing in standings_of(outcome):
+            self._judge(job_id, standing, outcome.error)
         if outcome.error is not None:
-            self.not_well += 1
+            self.needing_attention += 1
             self._give_reason(outcome.error, outcome.job_id)
 
     def on_saving(self, outcome: Outcome[JobRecord]) -> None:
-        """A job that was paid for has been saved, or could not be, beside the batch."""
+        """Take in the outcome of a paid job that was saved alongside the batch, or could not be saved."""
         job, error = outcome.request, outcome.error
         if error is not None:
-            stand = stand_of_error(outcome)
-            if stand is Stand.UNSAVED or stand is Stand.LATE:  # other ends have events
-                self._tell(job.job_id, job.kind, stand)
-            self.not_well += self.asks_for(job.job_id)
+            standing = standing_of_error(outcome)
+            if standing is Standing.UNSAVED or standing is Standing.LATE:  # other ends have events
+                self._update(job.job_id, job.kind, standing)
+            self.needing_attention += self.asks_for(job.job_id)
             self._give_reason(error, job.job_id)
         else:
-            self._tell(job.job_id, job.kind, Stand.SAVED)  # a batch's own job may have been saved without an event
+            self._update(job.job_id, job.kind, Standing.SAVED)  # a batch's own job may have been saved without an event
 
     # --- questions ----------------------------------------------------------------------------------------------------
 
     def asks_for(self, job_id: str) -> bool:
-        """Whether the batch asks for the job that the ledger has under this id."""
-        return self._jobs.get(job_id) not in (None, Stand.REFUSED)
+        """Whether the batch asks for the very job that the ledger has under this id."""
+        return self._jobs.get(job_id) not in (None, Standing.REFUSED)
 
     def is_named(self, job_id: str) -> bool:
-        """Whether the batch has a job of this id, be it another one than the ledger's."""
+        """Whether the batch has a job of this id. The ledger's job of this id may be another one."""
         return self._jobs.get(job_id) is not None
 
     def was_given_up(self, job_id: str) -> bool:
-        """Whether this run has tried to finish the job, in vain."""
-        return self._jobs.get(job_id) in (Stand.LATE, Stand.UNSAVED)
+        """Whether this run has tried to finish the job and could not."""
+        return self._jobs.get(job_id) in (Standing.LATE, Standing.UNSAVED)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _judge(self, job_id: str, stand: Stand, error: AigcError | None) -> None:
-        """Take an outcome's word on a job of the batch, unless it says less than is known."""
+    def _judge(self, job_id: str, standing: Standing, error: AigcError | None) -> None:
+        """Take an outcome's standing of a job of the batch, unless the job is further already."""
         before = self._jobs.get(job_id)
         if before is None:  # the file has changed since it was read
             return
         kind = Kind(job_id.rpartition("/")[2])
-        if stand is Stand.DONE and before in _MADE:
+        if standing is Standing.DONE and before in _SUCCESSES:
             return
-        if stand is Stand.FAILED and before in _MADE and not isinstance(error, DamagedRow):
+        if standing is Standing.FAILED and before in _SUCCESSES and not isinstance(error, DamagedRow):
             return
-        if stand is Stand.REFUSED and before not in (Stand.OPEN, Stand.REFUSED):
-            self._set_other(job_id, kind, before)  # the ledger's job of this id is another one
-        self._set(job_id, kind, stand)
+        if standing is Standing.REFUSED and before not in (Standing.OPEN, Standing.REFUSED):
+            self._set_other(job_id, kind, before)  # the ledger has another job under this id
+        self._set(job_id, kind, standing)
 
-    def _tell(self, job_id: str, kind: Kind, stand: Stand) -> None:
-        """Take the ledger's word on a job."""
+    def _update(self, job_id: str, kind: Kind, standing: Standing) -> None:
+        """Take the ledger's standing of a job."""
         if self.asks_for(job_id):
-            self._set(job_id, kind, stand)
+            self._set(job_id, kind, standing)
         else:
-            self._set_other(job_id, kind, stand)
+            self._set_other(job_id, kind, standing)
 
-    def _set(self, job_id: str, kind: Kind, stand: Stand) -> None:
+    def _set(self, job_id: str, kind: Kind, standing: Standing) -> None:
         before = self._jobs.get(job_id)
-        assert before is not None  # noqa: S101 — asked by the caller
-        self._jobs.put(job_id, stand)
-        self.batch.move(kind, before, stand)
+        assert before is not None  # noqa: S101 — the caller has checked it
+        self._jobs.put(job_id, standing)
+        self.batch.move(kind, before, standing)
 
-    def _set_other(self, job_id: str, kind: Kind, stand: Stand) -> None:
-        before = self._others.get(job_id, Stand.OPEN)
-        self.earlier.asked[kind] += (stand is not Stand.OPEN) - (before is not Stand.OPEN)
-        self.earlier.move(kind, before, stand)
-        self._others[job_id] = stand
-        self.saves_earlier = self.saves_earlier or stand in (Stand.RUNNING, Stand.DONE)
+    def _set_other(self, job_id: str, kind: Kind, standing: Standing) -> None:
+        before = self._others.get(job_id, Standing.OPEN)
+        self.earlier.total[kind] += (standing is not Standing.OPEN) - (before is not Standing.OPEN)
+        self.earlier.move(kind, before, standing)
+        self._others[job_id] = standing
+        self.saves_earlier = self.saves_earlier or standing in (Standing.RUNNING, Standing.DONE)
 
     def _give_reason(self, error: AigcError, name: str) -> None:
-        if stops_a_batch(error):  # it ends the batch, and is told once at its end
+        if stops_a_batch(error):  # the error ends the batch, and is printed once at its end
             return
         reason = self.reasons.get(error.reason)
         if reason is None:

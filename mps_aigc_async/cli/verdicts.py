@@ -1,4 +1,4 @@
-"""How a job stands by the word of an outcome: pure."""
+"""The standing of a job by an outcome: pure."""
 
 from collections.abc import Iterator
 
@@ -20,56 +20,56 @@ from ..model.requests import Request
 from ..model.results import StepResult, steps_made
 from ..model.states import Ending, Kind
 from ..policy.retries import CONSEQUENCES
-from .asked import Stand, job_ids
+from .batch_jobs import Standing, job_ids
 
 AnyOutcome = Outcome[BatchItem] | Outcome[JobRecord]
-"""Of a request of the batch, or of a job that is saved whether the batch asks for it or not."""
+"""The outcome of a request of the batch, or of a job that is saved whether or not the batch asks for it."""
 
 
-def stand_of_result(result: StepResult) -> Stand:
-    return Stand.SAVED if result.is_saved else Stand.DONE
+def standing_of_result(result: StepResult) -> Standing:
+    return Standing.SAVED if result.is_saved else Standing.DONE
 
 
-def stand_of_error(outcome: AnyOutcome) -> Stand | None:
-    """How the job stands whose error ended a request; None where the same command again would go on with it."""
+def standing_of_error(outcome: AnyOutcome) -> Standing | None:
+    """The standing of the job whose error ended a request; None if the same command again would go on with the job."""
     error = outcome.error
     match error:
         case None:
             return None
         case CreateOutcomeUnknown():
-            return Stand.UNKNOWN
+            return Standing.UNKNOWN
         case DownloadError():
-            return Stand.UNSAVED
+            return Standing.UNSAVED
         case ResultExpired():
-            return Stand.FAILED if _is_of_input(error, outcome) else Stand.UNSAVED
+            return Standing.FAILED if _is_of_input(error, outcome) else Standing.UNSAVED
         case DamagedRow():
-            return Stand.FAILED
-        case InvalidRequest():  # with a task, a poll was refused: the task is at the service all the same
-            return Stand.LATE if error.task_id else Stand.REFUSED
+            return Standing.FAILED
+        case InvalidRequest():  # with a task id, a poll was refused: the task is still at the service
+            return Standing.LATE if error.task_id else Standing.REFUSED
         case TaskTimeout():
-            return Stand.LATE
+            return Standing.LATE
         case ClientClosed() | LedgerError():
             return None
         case _:
-            after = CONSEQUENCES[error.ending or Ending.REFUSED]
-            return None if after.create_again or after.stops_creating else Stand.FAILED
+            consequence = CONSEQUENCES[error.ending or Ending.REFUSED]
+            return None if consequence.create_again or consequence.stops_creating else Standing.FAILED
 
 
 def _is_of_input(error: AigcError, outcome: AnyOutcome) -> bool:
-    """Whether the URL that has expired is the one that a chain's step goes on from: the step was not created then."""
+    """Whether the expired URL is the input of a chain's step, which was then not created."""
     kind = (error.job_id or "").rpartition("/")[2]
     return any(step.task_id == error.task_id and step.kind != kind for step in steps_made(outcome.partial))
 
 
-def stands_of(outcome: Outcome[BatchItem]) -> Iterator[tuple[str, Stand]]:
-    """The jobs of a batch's request, each with how it stands by the request's outcome."""
+def standings_of(outcome: Outcome[BatchItem]) -> Iterator[tuple[str, Standing]]:
+    """The jobs of a batch's request with their standings by the request's outcome."""
     for one in steps_made(outcome.result or outcome.partial):
-        yield f"{outcome.job_id}/{one.kind}", stand_of_result(one)
-    if outcome.error is not None and (stand := stand_of_error(outcome)) is not None:
+        yield f"{outcome.job_id}/{one.kind}", standing_of_result(one)
+    if outcome.error is not None and (standing := standing_of_error(outcome)) is not None:
         if outcome.error.job_id in {f"{outcome.job_id}/{kind}" for kind in Kind}:
-            yield outcome.error.job_id, stand
+            yield outcome.error.job_id, standing
         elif isinstance(outcome.request, Request):
-            # Refused as a whole: it fails at the first step that is not made.
-            made = {f"{outcome.job_id}/{one.kind}" for one in steps_made(outcome.partial)}
-            left = [job_id for job_id, _ in job_ids(outcome.job_id, outcome.request) if job_id not in made]
-            yield from ((job_id, stand) for job_id in left[:1])
+            # Refused as a whole: the request fails at its first step without a result.
+            complete = {f"{outcome.job_id}/{one.kind}" for one in steps_made(outcome.partial)}
+            left = [job_id for job_id, _ in job_ids(outcome.job_id, outcome.request) if job_id not in complete]
+            yield from ((job_id, standing) for job_id in left[:1])

@@ -1,1 +1,1 @@
-"""What an open client is made of."""
+"""The parts of an open client."""

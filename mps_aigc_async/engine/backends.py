@@ -1,6 +1,6 @@
-"""Which service a config speaks to: its endpoint, its dialect, its documented limits.
+"""The service of a config: its endpoint, its dialect, its documented limits.
 
-One word of the config, `backend`, switches a whole batch; requests, results, ledger, pacing and errors stay the same.
+The config's `backend` switches a whole batch. Requests, results, ledger, pacing and errors stay the same.
 """
 
 from collections.abc import Mapping
@@ -17,25 +17,26 @@ from ..wire import mps, relay, vod
 from ..wire.dialect import Dialect, SessionRule
 
 LIMITS: Final[Mapping[str, Mapping[str, float]]] = {"mps": mps.LIMITS, "vod": vod.LIMITS, "relay": vod.LIMITS}
-"""Documented calls per second, by backend and action. The relay publishes none: VOD's, whose actions it hands on."""
+"""Documented calls per second, by backend and action. The relay publishes none: it forwards to VOD, whose limits
+hold."""
 
 _HOSTS: Final = {"mps": f"https://{mps.HOST}", "vod": f"https://{vod.HOST}"}
 
 
 def creates_per_s(backend: str) -> Mapping[Kind, float]:
-    """Documented creates per second, by kind; MPS's for a backend that is not known."""
+    """Documented creates per second, by kind; MPS's for an unknown backend."""
     limits = LIMITS.get(backend, mps.LIMITS)
     return {kind: limits[name] for kind in Kind if (name := f"CreateAigc{kind.title()}Task") in limits}
 
 
-def endpoint_of(config: Config, given: str | None) -> URL:
-    """The service's URL: the one given, else the config's, else the backend's own. Raises ConfigError."""
-    configured = config.relay.base_url if config.backend == "relay" else config.tencent_cloud.endpoint
-    return parse_endpoint(given or configured or _HOSTS[config.backend])
+def endpoint_of(config: Config, override: str | None) -> URL:
+    """The service's URL: the override, else the config's, else the backend's own. Raises ConfigError."""
+    in_config = config.relay.base_url if config.backend == "relay" else config.tencent_cloud.endpoint
+    return parse_endpoint(override or in_config or _HOSTS[config.backend])
 
 
 def dialect_of(config: Config, endpoint: URL) -> Dialect:
-    """How the config's backend is spoken."""
+    """The dialect of the config's backend."""
     region = config.tencent_cloud.region
     match config.backend:
         case "mps":
@@ -48,14 +49,14 @@ def dialect_of(config: Config, endpoint: URL) -> Dialect:
 
 
 def check_limits(config: Config) -> None:
-    """A misspelt action would silently keep the documented limit. Raises ConfigError."""
-    known = LIMITS[config.backend]
+    """Raise ConfigError for a misspelt action: it would silently keep the documented limit."""
+    actions = LIMITS[config.backend]
     for action in config.limits:
-        meant = get_close_matches(action, known, n=1, cutoff=0.9)
-        if meant and action not in known:
-            raise ConfigError(f"limits.{action} names no action: is {meant[0]} meant?")
+        matches = get_close_matches(action, actions, n=1, cutoff=0.9)
+        if matches and action not in actions:
+            raise ConfigError(f"limits.{action} names no action: is {matches[0]} meant?")
 
 
 def _host(endpoint: URL) -> str:
-    """As the Host header has it: with the port only where it is not the scheme's own."""
+    """The Host header: with the port, unless it is the scheme's default."""
     return (endpoint.host_subcomponent if endpoint.is_default_port() else endpoint.host_port_subcomponent) or ""

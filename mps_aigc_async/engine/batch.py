@@ -1,4 +1,4 @@
-"""What becomes of each item of a batch: it is read, carried out and told; and of each job that is only to be saved."""
+"""The work on each item of a batch, and on each job that is only saved."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..concurrency.fan_out import Begun
-from ..jobs.chains import Pipelines
+from ..jobs.jobs import Jobs
+from ..jobs.runner import RequestRunner
 from ..ledger import JobRecord
+from ..ledger.record import request_of
 from ..model.errors import DamagedRow, InvalidRequest, LedgerError
 from ..model.outcomes import Outcome
 from ..model.parsing import parse
@@ -25,39 +27,40 @@ BatchItem = Request | Mapping[str, Any]
 
 
 class BatchRun:
-    """One `run`: what happens to each of its items."""
+    """A `run` of a client: the work on each of its items."""
 
     def __init__(self, engine: Engine, ledger: Path | None, save_to: str | Path | None, ids: RequestIds) -> None:
         self._engine = engine
         self._ledger = ledger
         self._save_to = save_to
         self._ids = ids
-        self._read = 0
+        self._item_count = 0
         self._folder: Folder | None = None
-        self._pipelines: Pipelines | None = None
+        self._runner: RequestRunner | None = None
 
     async def prepare(self) -> None:
+        """Make the folder and open the ledger."""
         self._folder = await folder_for(self._save_to)
-        self._pipelines = await self._engine.pipelines(self._ledger)
+        self._runner = (await self._engine.resume_ledger(self._ledger)).runner
 
-    async def work(self, item: BatchItem, begun: Begun) -> Outcome[BatchItem]:
-        self._read += 1
-        number = f"item {self._read}"
+    async def work(self, item: BatchItem, on_begin: Begun) -> Outcome[BatchItem]:
+        """Run one item to its outcome. An item that is no request has a failed outcome."""
+        self._item_count += 1
+        number = f"item {self._item_count}"
         try:
             request = as_request(item)
-            name = self._ids.id_for(request)
+            request_id = self._ids.id_for(request)
         except Exception as error:  # noqa: BLE001 — an item may be any object, and its attributes may raise anything
-            name = _own_id(item) or number
-            return Outcome(
-                job_id=name, request=item, error=as_aigc_error(error, f"reading {number}").with_context(job_id=name)
-            )
-        assert self._pipelines is not None  # noqa: S101 — prepared before the first item
-        outcome = await self._pipelines.outcome(request, name, self._folder, begun)
+            failed_id = _own_id(item) or number
+            failure = as_aigc_error(error, f"reading {number}").with_context(job_id=failed_id)
+            return Outcome(job_id=failed_id, request=item, error=failure)
+        assert self._runner is not None  # noqa: S101 — prepared before the first item
+        outcome = await self._runner.outcome(request, request_id, self._folder, on_begin)
         return replace(cast("Outcome[BatchItem]", outcome), request=item)
 
     @staticmethod
     def stops(outcome: Outcome[BatchItem]) -> BaseException | None:
-        """Errors that no other item would escape."""
+        """The outcome's error, if every other item would fail with it."""
         error = outcome.error
         if isinstance(error, DamagedRow):
             return None
@@ -65,7 +68,7 @@ class BatchRun:
 
 
 class UnsavedRun:
-    """One `save_unsaved`: which jobs it takes, and what happens to each."""
+    """A `save_unsaved` of a client: its choice of jobs, and the work on each of them."""
 
     def __init__(
         self, engine: Engine, ledger: Path | None, save_to: str | Path, only: Callable[[JobRecord], bool]
@@ -74,34 +77,46 @@ class UnsavedRun:
         self._ledger = ledger
         self._save_to = save_to
         self._only = only
-        self._ready: tuple[Pipelines, Folder] | None = None
+        self._ready: tuple[Jobs, Folder] | None = None
 
     async def prepare(self) -> None:
+        """Make the folder and open the ledger."""
         folder = await prepared_folder(self._save_to)
-        self._ready = await self._engine.pipelines(self._ledger), folder
+        self._ready = (await self._engine.resume_ledger(self._ledger)).jobs, folder
 
     async def jobs(self) -> AsyncIterator[JobRecord]:
+        """The chosen jobs among those that are paid for and not saved."""
         assert self._ready is not None  # noqa: S101 — prepared before the first job is read
-        pipelines, _ = self._ready
-        async for job in pipelines.unsaved():
+        jobs, _ = self._ready
+        async for job in jobs.unsaved():
             if self._only(job):
                 yield job
 
-    async def work(self, job: JobRecord, begun: Begun) -> Outcome[JobRecord]:
-        begun()  # no job waits to be created here
+    async def work(self, job: JobRecord, on_begin: Begun) -> Outcome[JobRecord]:
+        """Bring one job to its task's end and save its results, even if no batch asks for its request any more.
+
+        Creates nothing. An exception of any class becomes part of the outcome.
+        """
+        on_begin()  # no job waits to be created here
         assert self._ready is not None  # noqa: S101 — as above
-        pipelines, folder = self._ready
-        return await pipelines.save_job(job, folder)
+        jobs, folder = self._ready
+        try:
+            row = await jobs.end_task(job)
+            row = await jobs.save(row, folder.path, folder.stem_of(request_of(job.job_id)))
+            return Outcome(job_id=job.job_id, request=job, result=row.result())
+        except Exception as error:  # noqa: BLE001 — one job's exception must not end the saving of the others
+            failure = as_aigc_error(error, f"saving {job.job_id}").with_context(job_id=job.job_id, task_id=job.task_id)
+            return Outcome(job_id=job.job_id, request=job, error=failure)
 
     @staticmethod
     def stops(outcome: Outcome[JobRecord]) -> BaseException | None:
-        """A ledger that cannot be written: it could not keep the other files either."""
+        """The outcome's error, if the ledger cannot be written: it could record no other file either."""
         is_general = isinstance(outcome.error, LedgerError) and not isinstance(outcome.error, DamagedRow)
         return outcome.error if is_general else None
 
 
 def as_request(item: BatchItem) -> Request:
-    """The item as a request. Raises InvalidRequest for anything else."""
+    """The item as a request. Raises InvalidRequest for any other item."""
     request = parse(item) if isinstance(item, Mapping) else item
     if not isinstance(request, Request):
         kinds = "an ImageRequest, a VideoRequest, an AudioRequest"
@@ -110,15 +125,15 @@ def as_request(item: BatchItem) -> Request:
 
 
 def _own_id(item: object) -> str:
-    """The id that a line gives itself, if it is one; another fault of the line may keep it from being a request."""
+    """The id of a line that is no request, if the id is well formed: the fault may be elsewhere in the line."""
     own = None
-    with suppress(Exception):  # as when the item was read
+    with suppress(Exception):  # an item may be any object
         own = item.get("id") if isinstance(item, Mapping) else None
     return own if isinstance(own, str) and REQUEST_ID.fullmatch(own) else ""
 
 
 def as_step(item: BatchItem) -> Step:
-    """The request of a single task. Raises InvalidRequest for anything else."""
+    """The item as the request of a single task. Raises InvalidRequest for any other item."""
     request = as_request(item)
     if not isinstance(request, Step):
         raise InvalidRequest(f"{type(request).__name__} is a chain of tasks: `generate` and `run` make it")
@@ -126,7 +141,7 @@ def as_step(item: BatchItem) -> Step:
 
 
 def require_many(requests: object) -> None:
-    """Raise InvalidRequest for what is no iterable of requests, or one that is a single thing."""
+    """Raise InvalidRequest for anything but many requests. A text, a mapping and a request are single items."""
     is_single = isinstance(requests, str | bytes | Mapping | Request)
     if is_single or not isinstance(requests, Iterable | AsyncIterable):
         kind = type(requests).__name__
@@ -134,10 +149,11 @@ def require_many(requests: object) -> None:
 
 
 async def folder_for(save_to: str | Path | None) -> Folder | None:
+    """The folder to save into; None without one. Raises ConfigError."""
     return None if save_to is None else await prepared_folder(save_to)
 
 
 async def prepared_folder(save_to: str | Path) -> Folder:
-    """The folder, made and found to be writable. Raises ConfigError."""
-    # The ledger's paths stay valid when the working directory or a symlink changes.
+    """Make the folder, and check that it is writable. Raises ConfigError."""
+    # Absolute: the ledger's paths stay valid when the working directory or a symlink changes.
     return await asyncio.to_thread(lambda: prepare_folder(absolute(save_to)))

@@ -1,4 +1,4 @@
-"""Whether a request can be sent as it is, before anything is paid for."""
+"""The check of a request before anything is paid for."""
 
 from ..catalog import Strictness, judge
 from ..model.defaults import Defaults
@@ -9,9 +9,9 @@ from ..wire.dialect import Dialect
 def ensure_sendable(
     request: Request, defaults: Defaults, dialect: Dialect, store: CosStore | None, strictness: Strictness
 ) -> None:
-    """Refuse what could not be sent, all steps of it, before the first is paid for. Raises InvalidRequest."""
+    """Raise InvalidRequest unless every step of the request can be sent."""
     defaults.check(request)
-    asked = defaults.complete(request)
-    for step in steps_of(asked):
+    complete = defaults.complete(request)
+    for step in steps_of(complete):
         dialect.create(step, store)
-    judge(asked, strictness)
+    judge(complete, strictness)

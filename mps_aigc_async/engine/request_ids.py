@@ -1,67 +1,34 @@
-"""What the requests of a batch are called: by their own ids, or by their contents."""
-
-from array import array
-from bisect import bisect_left
-from collections import defaultdict
-from typing import Final
+"""The ids of a batch's requests: their own, or derived from their contents."""
 
 from ..model.contents import digest
 from ..model.requests import Request
-
-SHELVES: Final = 1024
-"""A number put on its shelf moves those behind it: of a million numbers, a thousandth are on one shelf."""
+from .digest_table import DigestTable, Width
 
 
 class RequestIds:
     """Gives each request of a batch its id: its own, or its content's digest and occurrence."""
 
     def __init__(self) -> None:
-        self._seen = Occurrences()
+        self._occurrences = DigestTable(Width.INT)
 
     def id_for(self, request: Request) -> str:
         """
         >>> from mps_aigc_async.model.requests import ImageRequest
         >>> ids = RequestIds()
-        >>> [ids.id_for(ImageRequest(prompt="a cat")) for _ in range(2)]
-        ['image-de4d7d1a2f60', 'image-de4d7d1a2f60-2']
+        >>> [ids.id_for(ImageRequest(prompt="a cat")) for _ in range(3)]
+        ['image-de4d7d1a2f60', 'image-de4d7d1a2f60-2', 'image-de4d7d1a2f60-3']
         """
         if request.id is not None:
             return request.id
         short = digest(request)
-        occurrence = self._seen.add(int(short.rpartition("-")[2], 16))  # of its kind, too, the digits are a digest
+        occurrence = self._count(int(short.rpartition("-")[2], 16))  # the digits are a digest of the kind too
         return short if occurrence == 1 else f"{short}-{occurrence}"
 
-
-class Occurrences:
-    """How often each of many numbers below 2**64 was added, in 13 bytes for each: in a dict of them it would be 105,
-    and a batch may have a million."""
-
-    def __init__(self) -> None:
-        self._shelves: defaultdict[int, _Shelf] = defaultdict(_Shelf)
-
-    def add(self, number: int) -> int:
-        """Count one occurrence more; return which it is.
-
-        >>> seen = Occurrences()
-        >>> [seen.add(number) for number in (7, 5, 7, 7)]
-        [1, 1, 2, 3]
-        """
-        return self._shelves[number % SHELVES].add(number)
-
-
-class _Shelf:
-    """Numbers in order, and beside each how often it was added."""
-
-    __slots__ = ("_numbers", "_times")
-
-    def __init__(self) -> None:
-        self._numbers = array("Q")
-        self._times = array("I")
-
-    def add(self, number: int) -> int:
-        at = bisect_left(self._numbers, number)
-        if at == len(self._numbers) or self._numbers[at] != number:
-            self._numbers.insert(at, number)
-            self._times.insert(at, 0)
-        self._times[at] += 1
-        return self._times[at]
+    def _count(self, content: int) -> int:
+        """Count one more request of this content digest; return how many there are by now."""
+        before = self._occurrences.get(content)
+        if before is None:
+            self._occurrences.add(content, 1)
+            return 1
+        self._occurrences.put(content, before + 1)
+        return before + 1

@@ -1,4 +1,4 @@
-"""A user's handle on one task at the service."""
+"""The user's handle on one task at the service."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -32,27 +32,28 @@ class Task(Generic[ResultT]):
         watch: Callable[[], Watch | None],
     ) -> None:
         self._home = home
-        """Where it can be waited for; None for a task attached to, which asks its client."""
+        """The loop and process in which the task can be waited for; None for an attached task: its client checks."""
         self._poll = poll
         self._finish = finish
         self._watch = watch
         self.kind = kind
         self.task_id = task_id
         self.request_id = request_id
-        """Of the create; None for a task attached to."""
+        """The create's RequestId; None for an attached task."""
 
     def __repr__(self) -> str:
         return f"<Task {self.kind} {visible_line(self.task_id)}>"
 
     async def status(self) -> TaskStatus:
-        """One poll, paced like all others. Raises ServiceError or TransportError."""
+        """Poll the task once, at the usual pace. Raises ServiceError or TransportError."""
         return await self._poll()
 
     async def wait(self, timeout: float | None = None) -> ResultT:
-        """The task's result. Raises TaskFailed, or TaskTimeout after `timeout` seconds: the task itself goes on.
+        """Wait for the task's result. Raises TaskFailed, or TaskTimeout after `timeout` seconds: the task itself runs
+        on.
 
-        Where the model has refused a task of `submit` for want of room, and made nothing, its request is created again:
-        the result's `task_id` is then another.
+        If the model had no room for a task of `submit` and ended it without a result, its request is created again:
+        the result then has another `task_id`.
         """
         if self._home is not None:
             self._home.require()
@@ -71,7 +72,7 @@ async def within(
     job_id: str | None = None,
     task_id: str | None = None,
 ) -> T:
-    """Wait for `work`. Raises TaskTimeout with the latest status that the task's `watch` has."""
+    """Wait for `work`. Raises TaskTimeout with the latest status that `watch` returns."""
     deadline = asyncio.timeout(timeout)
     try:
         async with deadline:
@@ -79,11 +80,11 @@ async def within(
     except TimeoutError:
         if not deadline.expired():
             raise
-    again = f"id={job_id!r}" if job_id else f"TaskId {task_id!r}"
+    handle = f"id={job_id!r}" if job_id else f"TaskId {task_id!r}"
     error = TaskTimeout(
-        f"not finished within {timeout:g} s: only the waiting ended; ask again by its {again}",
+        f"not finished within {timeout:g} s: only the waiting ended; ask again by its {handle}",
         job_id=job_id,
         task_id=task_id,
     )
-    known = watch()
-    raise error if known is None else known.with_status(error)
+    latest = watch()
+    raise error if latest is None else latest.with_status(error)

@@ -1,20 +1,19 @@
-"""What a request is made of: one job for an image, a video or an audio, two or three linked ones for a chain."""
+"""A chain's life: each step is made from the result of the step before it, and saved while the next one is made."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
-from typing import Any, Final, TypeVar
+from typing import Final
 
-from ..concurrency.callbacks import ignore
+from ..concurrency.alongside import running_alongside
 from ..concurrency.semaphore import Permit
 from ..ledger import JobRecord
-from ..ledger.record import request_of
 from ..model.defaults import Defaults
-from ..model.errors import AigcError, InvalidRequest, ResultExpired
-from ..model.outcomes import Outcome
+from ..model.errors import AigcError, ResultExpired
 from ..model.requests import Request, Step, model_label, steps_of
 from ..model.results import (
     AudioResult,
@@ -26,237 +25,180 @@ from ..model.results import (
     VideoResult,
     VideoToAudioResult,
 )
-from ..model.settlement import Settlement
 from ..model.states import JobState, Kind
 from ..model.unexpected import as_aigc_error
 from ..network.folders import Folder
 from .creates import Order
 from .jobs import Jobs
-from .lookahead import NEAR_END_S, Lookahead, Lookaheads
+from .lookahead import NEAR_END_S, Lookaheads
 
-T = TypeVar("T")
-RequestT = TypeVar("RequestT", bound=Request)
-
-
-_GOES_ON: Final[Mapping[Kind, Callable[[object], dict[str, object]]]] = {
-    # The input that a chain's step takes from the one before it: a URL, or a result that VOD tells by its id alone.
-    Kind.VIDEO: lambda made: {"first_frame": made},
-    Kind.AUDIO: lambda made: {"videos": (made,)},
+_INPUT: Final[Mapping[Kind, Callable[[object], dict[str, object]]]] = {
+    # The field of a chain's step that takes the result before it: a URL, or a result that VOD names by its id alone.
+    Kind.VIDEO: lambda result: {"first_frame": result},
+    Kind.AUDIO: lambda result: {"videos": (result,)},
 }
 
 
-class Pipelines:
-    """Runs requests to their outcomes, in one ledger."""
+@dataclass(frozen=True, slots=True)
+class ChainContext:
+    """The parts of the client that a chain needs."""
+
+    jobs: Jobs
+    defaults: Defaults
+    lookaheads: Lookaheads
+    wall: Callable[[], float]
+    """The service's time, in Unix seconds."""
+
+
+class Chain:
+    """A run of one chain."""
 
     def __init__(
         self,
-        jobs: Jobs,
-        defaults: Defaults,
-        check: Callable[[Request], None],
-        ahead: Lookaheads,
-        wall: Callable[[], float],
-    ) -> None:
-        self._jobs = jobs
-        self._defaults = defaults
-        self._check = check
-        self._ahead = ahead
-        self._wall = wall
-
-    async def outcome(
-        self, request: RequestT, name: str, save_to: Folder | None, begun: Callable[[], None] = ignore
-    ) -> Outcome[RequestT]:
-        """How the request ends. An exception of any class becomes part of the outcome. `begun` is called when the first
-        step no longer waits to be created."""
-        made: list[StepResult] = []
-        try:
-            if isinstance(request, Step):
-                result: Result = await self._single(request, name, save_to, begun)
-            else:
-                result = await self._chain(request, name, save_to, made, begun)
-        except Exception as error:  # noqa: BLE001 — one job's exception must not end the batch
-            before_last = made[: len(steps_of(request)) - 1]
-            ours = as_aigc_error(error, f"making {name}").with_context(job_id=name)
-            return Outcome(job_id=name, request=request, error=ours, partial=_partial(before_last))
-        return Outcome(job_id=name, request=request, result=result)
-
-    async def submit(self, request: Step, name: str) -> JobRecord:
-        """The job of a single request, accepted by the service (or further, if it was there already)."""
-        order = self._order(request, partial(self._defaults.apply, request))
-        return await self._jobs.submit_single(request, name, order, partial(self._judge, request))
-
-    async def finish(self, job: JobRecord, request: Step) -> JobRecord:
-        """A submitted job, brought to its end."""
-        return await self._jobs.finish_accepted(job, Order(partial(self._defaults.apply, request)))
-
-    async def attach(self, kind: Kind, task_id: str) -> JobRecord:
-        """A task of another ledger or none, waited for to its end."""
-        return await self._jobs.tasks.attach(kind, task_id)
-
-    async def settle(self, job_id: str, how: Settlement) -> JobRecord:
-        """The user's word on a job of unknown outcome."""
-        return await self._jobs.settling.settle(job_id, how)
-
-    async def retry_failed(self) -> list[JobRecord]:
-        """The user's word that failed jobs are to be tried again."""
-        return await self._jobs.settling.retry_failed()
-
-    def unsaved(self) -> AsyncIterator[JobRecord]:
-        """The jobs that are paid for and not saved."""
-        return self._jobs.unsaved()
-
-    async def save_job(self, job: JobRecord, save_to: Folder) -> Outcome[JobRecord]:
-        """Bring one such job to its task's end and save its results, whatever became of the request that it was made
-        for. Create nothing. An exception of any class becomes part of the outcome."""
-        try:
-            made = await self._jobs.end_task(job)
-            saved = await self._jobs.save(made, save_to.path, save_to.stem_of(request_of(job.job_id)))
-            return Outcome(job_id=job.job_id, request=job, result=saved.result())
-        except Exception as error:  # noqa: BLE001 — one job's exception must not end the saving of the others
-            ours = as_aigc_error(error, f"saving {job.job_id}").with_context(job_id=job.job_id, task_id=job.task_id)
-            return Outcome(job_id=job.job_id, request=job, error=ours)
-
-    async def _single(self, request: Step, name: str, save_to: Folder | None, begun: Callable[[], None]) -> StepResult:
-        """Make a request of one step. Thousands may wait here at once: it keeps nothing that it does not need."""
-        order = self._order(request, partial(self._defaults.apply, request), begun)
-        job = await self._jobs.finish_single(request, name, order, partial(self._judge, request))
-        if save_to is not None:
-            job = await self._jobs.save(job, save_to.path, save_to.stem_of(name))
-        return job.result()
-
-    async def _chain(
-        self,
+        context: ChainContext,
         request: Request,
-        name: str,
+        request_id: str,
         save_to: Folder | None,
-        made: list[StepResult],
-        begun: Callable[[], None],
-    ) -> Result:
-        """Make each step from the one before it. What is made by then is in `made`, whatever happens."""
-        self._judge(request, await self._jobs.of_request(name))
-        steps = steps_of(request)
-        jobs = [await self._jobs.plan(step, name, begun) for step in steps]
-        saving: list[asyncio.Task[JobRecord]] = []
-        failure: AigcError | None = None
+        on_begin: Callable[[], None],
+    ) -> None:
+        self._jobs = context.jobs
+        self._defaults = context.defaults
+        self._wall = context.wall
+        self._steps = steps_of(request)
+        self._request_id = request_id
+        self._save_to = save_to
+        self._on_begin = on_begin
+        self._lookaheads = {
+            step.kind: context.lookaheads.over(before, step.kind) for before, step in pairwise(self._steps)
+        }
+        self._saves: list[asyncio.Task[JobRecord]] = []
+        """The saving of each step but the last, in their order."""
+        self._results: list[StepResult] = []
+
+    @property
+    def partial_result(self) -> Partial | None:
+        """The paid results of the steps before the last one, however the chain ended."""
+        return partial_of(self._results[: len(self._steps) - 1])
+
+    async def run(self) -> Result:
+        """Make and save all steps. Raises the first error, after the steps that succeeded have been saved."""
+        jobs = [await self._jobs.plan(step, self._request_id, self._on_begin) for step in self._steps]
         async with AsyncExitStack() as stack:
-            ahead = {step.kind: self._ahead.over(made_from, step.kind) for made_from, step in pairwise(steps)}
-            places = await self._places(jobs, [self._model(step) for step in steps], ahead, stack, begun)
-
-            def begun_or_held_up() -> None:
-                begun()
-                for places_ahead in ahead.values():  # a refusal may have told that the model is crowded
-                    places_ahead.refresh()
-
-            before: JobRecord | None = None
-            try:
-                for step, planned in zip(steps, jobs, strict=True):
-                    order = self._order(step, partial(self._request_of, step, before), begun_or_held_up)
-                    if before is not None and self._is_near_end(before):
-                        await self._jobs.learn_time(before)  # right after the start our clock may be wrong
-                    before = job = await self._made(planned, order, places.get(step.kind), ahead.get(step.kind))
-                    made.append(job.result())
-                    if save_to is None:
-                        continue
-                    save = self._jobs.save(job, save_to.path, save_to.stem_of(name))
-                    if step is steps[-1]:
-                        made[-1] = (await save).result()
-                    else:
-                        saving.append(await stack.enter_async_context(_beside(save)))
-            except Exception as error:  # noqa: BLE001 — the finished steps are saved after an exception of any class
-                failure = as_aigc_error(error, f"making {name}")
-                for place in places.values():  # saving may take hours, and must not hold up other chains
-                    place.release()
-            # What was made is paid for, whatever became of the rest: it is saved before we say so.
-            for number, save_of_it in enumerate(saving):
-                try:
-                    made[number] = (await save_of_it).result()
-                except Exception as error:  # noqa: BLE001 — the other steps are still saved
-                    failure = failure or as_aigc_error(error, f"saving {name}")
+            places = await self._acquire_places(jobs, stack)
+            failure = await self._make_steps(jobs, places, stack)
+            # The results so far are paid for, however the chain ended: they are saved before the error is raised.
+            save_failure = await self._finish_saves()
+        failure = failure or save_failure
         if failure is not None:
             raise failure
-        return _whole(made)
+        return chain_result(self._results)
 
-    async def _places(
-        self,
-        jobs: Sequence[JobRecord],
-        models: Sequence[str],
-        ahead: Mapping[Kind, Lookahead],
-        stack: AsyncExitStack,
-        held_up: Callable[[], None],
-    ) -> dict[Kind, Permit]:
-        """For each step that goes on from another, a place among those that may be ahead of its kind's tasks.
+    async def _acquire_places(self, jobs: Sequence[JobRecord], stack: AsyncExitStack) -> dict[Kind, Permit]:
+        """Take a place ahead for each step but the first that has no task yet. `stack` releases the places.
 
-        All of them before the first step, and the last one first: whoever holds places waits for earlier ones alone.
+        All places are taken before the first step begins, and the last step's first: a chain that holds places waits
+        only for places of earlier steps. So no two chains can wait for each other.
         """
+        models = [model_of(step, self._defaults) for step in self._steps]
         places: dict[Kind, Permit] = {}
-        for step in reversed(range(1, len(jobs))):
-            if (job := jobs[step]).state is JobState.PLANNED:
-                places[job.kind] = place = await ahead[job.kind].acquire(models[: step + 1], held_up)
+        for number in reversed(range(1, len(jobs))):
+            if (job := jobs[number]).state is JobState.PLANNED:
+                lookahead = self._lookaheads[job.kind]
+                places[job.kind] = place = await lookahead.acquire(models[: number + 1], self._on_begin)
                 stack.callback(place.release)
         return places
 
-    async def _made(self, job: JobRecord, order: Order, place: Permit | None, ahead: Lookahead | None) -> JobRecord:
-        """One step's job, its task ended well."""
+    async def _make_steps(
+        self, jobs: Sequence[JobRecord], places: Mapping[Kind, Permit], stack: AsyncExitStack
+    ) -> AigcError | None:
+        """Make one step after the other. Return the error that ended the chain, if any."""
+        before: JobRecord | None = None
+        try:
+            for step, new_job in zip(self._steps, jobs, strict=True):
+                before = await self._make_step(step, new_job, before, places.get(step.kind))
+                self._results.append(before.result())
+                await self._save(before, stack)
+        except Exception as error:  # noqa: BLE001 — the finished steps are saved after an exception of any class
+            for place in places.values():  # saving may take hours, and must not hold up other chains
+                place.release()
+            return as_aigc_error(error, f"making {self._request_id}")
+        return None
+
+    async def _make_step(self, step: Step, job: JobRecord, before: JobRecord | None, place: Permit | None) -> JobRecord:
+        """Bring one step's job to the end of its task. The place ahead is free as soon as the task is accepted."""
+        order = Order(
+            partial(self._request_after, before, step), self._begin_or_hold_up, model_of(step, self._defaults)
+        )
+        if before is not None and is_near_end(before, self._wall()):
+            await self._jobs.learn_time(before)  # shortly after the start our clock may be wrong
         if place is not None:
             job = await self._jobs.submit(job, order)
-            if ahead is not None:
-                ahead.refresh()
+            self._lookaheads[step.kind].refresh()
             place.release()
         return await self._jobs.finish(job, order)
 
-    def _request_of(self, step: Step, before: JobRecord | None) -> Step:
-        """A chain's step as it is sent: with the URL of the step before it, if that lives long enough to be fetched."""
-        if before is None:
-            return self._defaults.apply(step)
-        if self._is_near_end(before):
-            raise ResultExpired(
-                f"the {before.kind}'s URL ends at {_clock(before.expires_at)}, too soon for the {step.kind} that goes "
-                f"on from it; the {step.kind} was not created (nothing was paid for it)",
-                task_id=before.task_id,
-            )
-        return self._defaults.apply(step.model_copy(update=_GOES_ON[step.kind](_handed_on(before))))
+    def _begin_or_hold_up(self) -> None:
+        self._on_begin()
+        for lookahead in self._lookaheads.values():  # a refusal may have said that the model is crowded
+            lookahead.refresh()
 
-    def _is_near_end(self, before: JobRecord) -> bool:
-        # Without a time it never expires, or nobody knows when: the service's own fetch decides, and costs nothing.
-        return before.expires_at is not None and self._wall() > before.expires_at - NEAR_END_S
+    def _request_after(self, before: JobRecord | None, step: Step) -> Step:
+        """The request to send for a step: asked for when the step has its slot, because a URL ages."""
+        if before is not None:
+            step = link(step, before, self._wall())
+        return self._defaults.apply(step)
 
-    def _order(self, request: Step, resolve: Callable[[], Step], begun: Callable[[], None] = ignore) -> Order:
-        return Order(resolve, begun, self._model(request))
-
-    def _model(self, request: Step) -> str:
-        """The model that is asked for, by name and version."""
-        sent = self._defaults.apply(request)
-        return model_label(sent.model_name, sent.model_version)
-
-    def _judge(self, request: Request, jobs: Mapping[Kind, JobRecord]) -> None:
-        """Judge a request that has not begun. Jobs that have begun are paid for, and gone on with whatever the config
-        says by now."""
-        kinds = [step.kind for step in steps_of(request)]
-        first = jobs.get(kinds[0])
-        # A chain may have got a step more since it began.
-        if first is not None and first.state is not JobState.PLANNED and kinds[-1] in jobs:
+    async def _save(self, job: JobRecord, stack: AsyncExitStack) -> None:
+        """Save a step: the last one now, any other alongside the steps after it."""
+        if self._save_to is None:
             return
-        self._check(request)
-        for other in jobs:
-            if other not in kinds:
-                raise InvalidRequest(
-                    f"the id is taken: the ledger has it with {other}; give the new request another id"
-                )
+        save = self._jobs.save(job, self._save_to.path, self._save_to.stem_of(self._request_id))
+        if job.kind is self._steps[-1].kind:
+            self._results[-1] = (await save).result()
+        else:
+            self._saves.append(await stack.enter_async_context(running_alongside(save)))
+
+    async def _finish_saves(self) -> AigcError | None:
+        """Wait for the saving of each step. Return the first error, if any."""
+        failure: AigcError | None = None
+        for number, save in enumerate(self._saves):
+            try:
+                self._results[number] = (await save).result()
+            except Exception as error:  # noqa: BLE001 — the other steps are still saved
+                failure = failure or as_aigc_error(error, f"saving {self._request_id}")
+        return failure
 
 
-@asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """Run `work` beside the block; leaving the block ends it."""
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
+def model_of(step: Step, defaults: Defaults) -> str:
+    """The model that a step is sent with, by name and version."""
+    request = defaults.apply(step)
+    return model_label(request.model_name, request.model_version)
 
 
-def _whole(made: Sequence[StepResult]) -> Result:
-    """What a chain's steps made, as its result."""
-    match made:
+def is_near_end(before: JobRecord, now: float) -> bool:
+    """Whether a result's URL expires too soon for the next step.
+
+    A job without an `expires_at` is not: its URL never expires, or at an unknown time. The service's own fetch then
+    decides, and a failed fetch costs nothing.
+    """
+    return before.expires_at is not None and now > before.expires_at - NEAR_END_S
+
+
+def link(step: Step, before: JobRecord, now: float) -> Step:
+    """Give a chain's step the result before it as input. Raises ResultExpired if the result's URL expires too soon."""
+    if is_near_end(before, now):
+        raise ResultExpired(
+            f"the {before.kind}'s URL expires at {_clock(before.expires_at)}, too soon for the {step.kind} that uses "
+            f"it; the {step.kind} was not created (nothing was paid for it)",
+            task_id=before.task_id,
+        )
+    result: object = before.urls[0] if before.urls else before.result()
+    return step.model_copy(update=_INPUT[step.kind](result))
+
+
+def chain_result(results: Sequence[StepResult]) -> Result:
+    """The results of a chain's steps as the chain's result."""
+    match results:
         case [ImageResult() as image, VideoResult() as video]:
             return ImageToVideoResult(image=image, video=video)
         case [ImageResult() as image, VideoResult() as video, AudioResult() as audio]:
@@ -264,23 +206,18 @@ def _whole(made: Sequence[StepResult]) -> Result:
         case [VideoResult() as video, AudioResult() as audio]:
             return VideoToAudioResult(video=video, audio=audio)
         case _:
-            raise AssertionError(f"no chain has these steps: {made}")
+            raise AssertionError(f"no chain has these steps: {results}")
 
 
-def _partial(made: Sequence[StepResult]) -> Partial | None:
-    """What a chain's steps made, the last one left out."""
-    match made:
+def partial_of(results: Sequence[StepResult]) -> Partial | None:
+    """The results of a chain's steps before its last one, as an outcome's `partial`; None without any."""
+    match results:
         case [ImageResult() as image, VideoResult() as video]:
             return ImageToVideoResult(image=image, video=video)
-        case [ImageResult() | VideoResult() as one]:
-            return one
+        case [ImageResult() | VideoResult() as result]:
+            return result
         case _:
             return None
-
-
-def _handed_on(before: JobRecord) -> object:
-    """The input of the next step: the first URL of the one before it, or its result, if that has an id alone."""
-    return before.urls[0] if before.urls else before.result()
 
 
 def _clock(at: float | None) -> str:

@@ -30,7 +30,7 @@ def nothing_sent(emulator: Emulator) -> Iterator[None]:
         (b'{"image": {"prompt": "a"}', "line 2: not valid JSON: Expecting ',' delimiter at column 26"),
         (b"\xff\xfe", "line 2: not UTF-8"),
         (b'{"image": {"prompt": "a", "additional_parameters": {"x": NaN}}}', "line 2: not valid JSON: NaN"),
-        (b'{"image": {"prompt": "a", "prompt": "b"}}', "line 2: not valid JSON: the key 'prompt' stands there twice"),
+        (b'{"image": {"prompt": "a", "prompt": "b"}}', "line 2: not valid JSON: the key 'prompt' is there twice"),
         (b"[" * 100_000, "line 2: not valid JSON: "),
         ([1], "line 2: expected an object"),
         ({"image": {"prompt": "a", "promt": "b"}}, "line 2: image.promt: unknown field"),

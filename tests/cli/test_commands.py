@@ -38,7 +38,7 @@ def test_help(shell: Shell, command: str) -> None:
 
 
 def test_no_arguments_is_help_and_version_is_the_packages(shell: Shell) -> None:
-    assert "Exit codes: 0 all well" in " ".join(shell.call().output.split())
+    assert "Exit codes: 0 success" in " ".join(shell.call().output.split())
     assert shell.call("--version").stdout == f"mps-aigc {version('mps-aigc-async')}\n"
     assert shell.call("nonsense").exit_code == 2
 
@@ -146,7 +146,7 @@ def test_the_demo(shell: Shell) -> None:
     for path in out.glob("*.mp4"):
         with av.open(str(path)) as film:
             assert sum(1 for _ in film.decode(video=0)) > 20
-    assert "to look at: demo-output/index.html\n" in stdout
+    assert "report page: demo-output/index.html\n" in stdout
     assert '<img src="shot-12.png"' in (out / "index.html").read_text(encoding="utf-8")
     assert "mps_aigc_async status demo-output" in stdout
     assert shell.call("status", "demo-output").exit_code == 0

@@ -15,7 +15,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from mps_aigc_async.cli import app, report
-from mps_aigc_async.cli.asked import AskedJobs
+from mps_aigc_async.cli.batch_jobs import BatchJobs
 from mps_aigc_async.cli.progress import Bars
 from mps_aigc_async.cli.tally import Tally
 from mps_aigc_async.model.errors import TransportError
@@ -206,7 +206,7 @@ def test_files_with_hostile_names(hostile: Hostile) -> None:
         run = hostile.call("run", batch, "--config", f"{NAME}.json", "--out", f"{NAME}.out")
     assert run.exit_code == 1  # its URL leads nowhere
     assert "can be read by everybody" in run.output
-    assert "to look at: �[31mA" in run.output
+    assert "report page: �[31mA" in run.output
     for command in ("status", "report", "settle"):
         hostile.call(command, f"{NAME}.out")
 
@@ -288,7 +288,7 @@ def test_a_fault_of_the_program_shows_frames_and_no_text(monkeypatch: pytest.Mon
 
 def test_the_bars_on_a_terminal_show_no_more() -> None:
     output = io.StringIO()
-    asked = AskedJobs()
+    asked = BatchJobs()
     asked.add("a/image", Kind.IMAGE)
     tally = Tally(asked)
     bars = Bars(tally, Console(file=output, force_terminal=True, width=200, markup=False, highlight=False))

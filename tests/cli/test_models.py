@@ -42,7 +42,7 @@ def test_one_kind(shell: Shell) -> None:
 
 def test_on_a_terminal_it_is_a_table(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")  # no colours
-    monkeypatch.setattr("mps_aigc_async.cli.models.looked_at", lambda: True)
+    monkeypatch.setattr("mps_aigc_async.cli.models.on_terminal", lambda: True)
     shown = shell.call("models", "image").stdout
     assert "\t" not in shown
     assert shown.count("Hunyuan") == 1

@@ -33,7 +33,7 @@ def test_a_batch_is_made_and_the_same_command_makes_nothing_more(shell: Shell, e
         with av.open(str(path)) as film:
             assert next(film.decode(video=0)).width > 0
     assert "a: done: made/a.png, made/a.mp4" in first.stdout
-    assert "to look at: made/index.html\n" in first.stdout
+    assert "report page: made/index.html\n" in first.stdout
     assert '<video class="media" src="a.mp4"' in Path("made/index.html").read_text(encoding="utf-8")
     assert rows(first.stdout) == {"images": [2, 2, 2, 0, 0, 0], "videos": [2, 2, 2, 0, 0, 0]}
 
@@ -70,7 +70,7 @@ def test_a_link_that_is_set_anew_in_mid_run_parts_no_files_from_their_ledger(she
     assert process.returncode == 0, stderr
     assert {"a.png", "b.png", "c.png", "ledger.db", "index.html"} <= {path.name for path in one.iterdir()}
     assert list(other.iterdir()) == []
-    assert "to look at: one/index.html" in stdout
+    assert "report page: one/index.html" in stdout
 
 
 def test_a_batch_from_stdin(shell: Shell, emulator: Emulator) -> None:
@@ -156,7 +156,7 @@ def test_a_refused_account_exits_3_and_nothing_is_lost(shell: Shell, emulator: E
     refused = shell.call("run", batch, "--out", "made")
     assert refused.exit_code == 3
     assert "AuthFailure" in refused.stderr
-    assert "when that is fixed, go on with the same command: mps-aigc run batch.jsonl --out made" in refused.stderr
+    assert "after that is fixed: go on with the same command: mps-aigc run batch.jsonl --out made" in refused.stderr
     assert rows(refused.stdout)["images"] == [3, 0, 0, 0, 0, 3]
     assert created(emulator) == {"image": 0, "video": 0, "audio": 0}
 

@@ -75,10 +75,10 @@ def test_what_is_dropped_has_failed(shell: Shell, emulator: Emulator, lost: list
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["a/image"], "say what becomes of it"),
+        (["a/image"], "choose one: --create-again, --attach TASK_ID or --drop"),
         (["a/image", "--drop", "--create-again"], "choose one of"),
         (["--drop"], "name the jobs, or all of them with --all"),
-        (["--all", "--attach", "4-1"], "a TaskId is of one job: name one"),
+        (["--all", "--attach", "4-1"], "a TaskId belongs to one job: name one job"),
         (["c/image", "--drop"], "is not in the ledger"),
         (["a", "--drop"], "name the job with its kind, such as a/image"),  # the request's id, which `run` tells
     ],

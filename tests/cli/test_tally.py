@@ -1,6 +1,5 @@
 """Counts: each job is counted once, by the latest that is known of it, and what the batch does not ask for apart."""
 
-import tracemalloc
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mps_aigc_async.cli.asked import AskedJobs, Stand, job_ids
+from mps_aigc_async.cli.batch_jobs import BatchJobs, job_ids
 from mps_aigc_async.cli.progress import SUMMARY_S, Lines, line_for, places_of
 from mps_aigc_async.cli.tally import MOST_IDS, MOST_REASONS, Counts, Tally, Word
 from mps_aigc_async.engine.batch import BatchItem
@@ -39,8 +38,8 @@ VIDEO = VideoResult(task_id="v", request_id="r", urls=("u",), expires_at=None)
 SAVED = ImageToVideoResult(image=replace(IMAGE, files=(Path("i.png"),)), video=replace(VIDEO, files=(Path("v.mp4"),)))
 
 
-def asked(*names: str, request: Request = CHAIN) -> AskedJobs:
-    jobs = AskedJobs()
+def asked(*names: str, request: Request = CHAIN) -> BatchJobs:
+    jobs = BatchJobs()
     for name in names:
         for job_id, kind in job_ids(name, request):
             jobs.add(job_id, kind)
@@ -70,7 +69,7 @@ def failed(name: str, kind: Kind) -> events.Failed:
 
 def row(counts: Counts, kind: Kind) -> list[int]:
     """Asked, done, saved, failed, unknown, open."""
-    return [counts.asked[kind], *(counts.words[word][kind] for word in Word), counts.open(kind)]
+    return [counts.total[kind], *(counts.words[word][kind] for word in Word), counts.open(kind)]
 
 
 def test_a_job_is_counted_once_whoever_tells_of_it() -> None:
@@ -109,7 +108,7 @@ def test_what_can_go_on_is_open_and_what_was_not_fetched_is_done() -> None:
     counted.on_outcome(outcome("a", TaskTimeout("late", job_id="a/image")))
     counted.on_outcome(outcome("b", DownloadError("disk", job_id="b/image"), IMAGE))
     assert row(counted.batch, Kind.IMAGE) == [2, 1, 0, 0, 0, 1]
-    assert counted.not_well == 2
+    assert counted.needing_attention == 2
     assert counted.was_given_up("a/image")
     assert counted.was_given_up("b/image")
 
@@ -135,7 +134,7 @@ def test_what_ends_the_batch_is_no_reason_of_its_jobs() -> None:
         counted.on_outcome(outcome(name, error))
     assert counted.reasons == {}
     assert row(counted.batch, Kind.IMAGE) == [2, 0, 0, 0, 0, 2]
-    assert counted.not_well == 2
+    assert counted.needing_attention == 2
 
 
 def test_results_of_which_some_are_missing_are_not_saved() -> None:
@@ -161,7 +160,7 @@ def test_reasons_are_bounded() -> None:
     assert counted.reasons["the same"].count == 3 * MOST_REASONS
     assert len(counted.reasons["the same"].ids) == MOST_IDS
     assert counted.other_reasons == 2 * MOST_REASONS + 1
-    assert counted.not_well == 6 * MOST_REASONS
+    assert counted.needing_attention == 6 * MOST_REASONS
 
 
 def test_trouble_ends_when_something_is_accepted() -> None:
@@ -240,23 +239,6 @@ def test_the_progress_line_has_earlier_batches_as_soon_as_one_of_their_jobs_is_u
     assert "images 0/1, videos 0/1; saved 0, failed 0, unknown 0; " in line()
     counted.on_event(saved("old", Kind.IMAGE))
     assert "; from earlier batches: 2/2, saved 2, failed 0, unknown 0; " in line()
-
-
-def test_a_job_takes_few_bytes() -> None:
-    jobs = AskedJobs()
-    tracemalloc.start()
-    try:
-        for number in range(50_000):
-            jobs.add(f"{number:060}/image", Kind.IMAGE)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 50_000 * 14
-    assert jobs.totals == {Kind.IMAGE: 50_000}
-    jobs.add(f"{7:060}/image", Kind.IMAGE)
-    assert jobs.totals == {Kind.IMAGE: 50_000}
-    jobs.put(f"{7:060}/image", Stand.DONE)
-    assert [jobs.get(f"{number:060}/image") for number in (6, 7, 50_000)] == [Stand.OPEN, Stand.DONE, None]
 
 
 # --- whatever comes, the counts add up --------------------------------------------------------------------------------
@@ -357,5 +339,5 @@ def test_whatever_comes_the_counts_add_up(
             assert total == made + bad + unknown + left
             assert 0 <= kept <= made
             assert min(total, made, bad, unknown, left) >= 0
-        assert [counted.batch.asked[kind] for kind in Kind] == [3, 3, 0]
-        assert counted.earlier.asked.total() <= 10
+        assert [counted.batch.total[kind] for kind in Kind] == [3, 3, 0]
+        assert counted.earlier.total.total() <= 10

@@ -250,7 +250,7 @@ def in_a_loop_that_is_just_closed(client: AigcClient) -> str:
     async def call() -> None:
         await client.__aenter__()
         await client.call("DescribeAigcTaskList", {})
-        ledger = await client._opened_ledger(None)
+        ledger = await client._open_ledger(None)
         await ledger.keep_fact("of the test", "yes")
 
     try:
@@ -351,7 +351,7 @@ def test_statistics_are_there_for_any_thread_while_the_loop_works(emulator: Emul
                     snapshots.append(client.statistics())
 
             watching = asyncio.create_task(asyncio.to_thread(in_a_thread, watch))
-            limits = client._opened().limits
+            limits = client._usable_engine().limits
             slots = limits.slots[Kind.VIDEO]
             for turn in range(300):
                 slots_taken = [slots._take(0, f"model {turn} {number}") for number in range(20)]

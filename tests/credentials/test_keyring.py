@@ -162,9 +162,9 @@ def test_clients_of_one_account_share_its_limits_whatever_their_keys() -> None:
             client_of(service, config, credentials=Sts(service)) as one,
             client_of(service, config, credentials=Sts(service)) as other,
         ):
-            before = one._opened().limits.slots
+            before = one._usable_engine().limits.slots
             await one.generate(ImageRequest(prompt="a lake"))
-            assert before is one._opened().limits.slots is other._opened().limits.slots
+            assert before is one._usable_engine().limits.slots is other._usable_engine().limits.slots
 
     run(main())
 
@@ -550,7 +550,7 @@ def test_a_create_that_finds_its_keys_ended_after_its_intent_is_planned_again() 
         async with client_of(
             service, configured(account="team"), credentials=sts, retry=RetryPolicy(attempts=1)
         ) as client:
-            ledger = await client._opened().ledger(None)
+            ledger = await client._usable_engine().open_ledger(None)
             put = ledger.put
 
             async def late(job: Any) -> None:  # noqa: ANN401 — handed through

@@ -18,8 +18,8 @@ CAT = ImageRequest(id="cat", prompt="a cat")
 
 
 async def row_of(client: AigcClient, job_id: str) -> JobRecord:
-    parts = client._opened()
-    job = await (await parts.ledger(None)).get(job_id)
+    parts = client._usable_engine()
+    job = await (await parts.open_ledger(None)).get(job_id)
     assert job is not None
     return job
 

@@ -262,7 +262,7 @@ def test_a_video_too_old_gets_no_sound_and_says_that_nothing_was_paid(tmp_path: 
             await client.generate(VideoRequest(id="film-001", prompt="film 1"))
         await asyncio.sleep(11.9 * 3600)
         async with client_of(service, ledger=ledger) as client:
-            with pytest.raises(ResultExpired, match=r"the video's URL ends .* audio was not created \(nothing"):
+            with pytest.raises(ResultExpired, match=r"the video's URL expires .* audio was not created \(nothing"):
                 await client.generate(two())
         assert accepted(service, "CreateAigcAudioTask") == 0
 

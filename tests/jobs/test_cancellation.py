@@ -73,14 +73,14 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def at(client: AigcClient, number: int, folder: Path, do: Callable[[asyncio.Task[object]], object]) -> bool:
     """Make a chain, and do something to its task at its suspension of this number; whether it had one."""
-    pipelines = await client._opened().pipelines(client._ledger)
+    runner = (await client._usable_engine().resume_ledger(client._ledger)).runner
     tasks: list[asyncio.Task[object]] = []
-    work = At(pipelines.outcome(CHAIN, "shot", Folder(folder)), number, lambda: do(tasks[0]))
+    work = At(runner.outcome(CHAIN, "shot", Folder(folder)), number, lambda: do(tasks[0]))
 
     async def caller() -> object:
         return await work
 
-    tasks.append(client._opened().work.start(caller(), "the chain"))
+    tasks.append(client._usable_engine().work.start(caller(), "the chain"))
     await asyncio.wait(tasks)
     return work.suspensions > number
 

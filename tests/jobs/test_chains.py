@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from mps_aigc_async import (
     AccountError,
     AigcClient,
     AudioRequest,
+    AudioResult,
     CreateOutcomeUnknown,
     DownloadError,
     ImageRequest,
@@ -19,16 +21,20 @@ from mps_aigc_async import (
     ImageToVideo,
     ImageToVideoResult,
     InvalidRequest,
+    JobRecord,
     JobState,
     Kind,
     ResultExpired,
     TaskFailed,
     VideoRequest,
+    VideoResult,
+    VideoToAudioResult,
 )
 from mps_aigc_async.concurrency.callbacks import ignore
-from mps_aigc_async.jobs.lookahead import chains_ahead
+from mps_aigc_async.jobs.chains import chain_result, is_near_end, link, partial_of
+from mps_aigc_async.jobs.lookahead import NEAR_END_S, chains_ahead
 from mps_aigc_async.model.defaults import Defaults, ImageDefaults, VideoDefaults
-from mps_aigc_async.model.results import steps_made
+from mps_aigc_async.model.results import Partial, Result, StepResult, steps_made
 from mps_aigc_async.network.downloads import Downloads
 from mps_aigc_async.network.transport import Gate, Sent
 from mps_aigc_async.testing import InMemoryTransport, forget_limits, run, wall
@@ -73,6 +79,83 @@ def test_a_disabled_kind_is_refused_with_the_key_to_change(kind: str) -> None:
     disabled = Defaults(image=ImageDefaults(enabled=kind != "image"), video=VideoDefaults(enabled=kind != "video"))
     with pytest.raises(InvalidRequest, match=rf"mps\.{kind}Generation\.enabled"):
         disabled.check(chain())
+
+
+IMAGE_JOB = JobRecord(
+    job_id="shot/image",
+    kind=Kind.IMAGE,
+    content="{}",
+    planned_at=0.0,
+    state=JobState.DONE,
+    task_id="task",
+    urls=("https://host/image.png",),
+    expires_at=10_000.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "now", "expected"),
+    [
+        (None, 10_000.0, False),
+        (10_000.0, 10_000.0 - NEAR_END_S, False),
+        (10_000.0, 10_000.0 - NEAR_END_S + 1, True),
+        (10_000.0, 20_000.0, True),
+    ],
+)
+def test_a_url_is_near_its_end_10_minutes_before_it(expires_at: float | None, now: float, expected: bool) -> None:
+    assert is_near_end(replace(IMAGE_JOB, expires_at=expires_at), now) is expected
+
+
+def test_a_step_takes_the_first_url_of_the_result_before_it() -> None:
+    video = link(VideoRequest(prompt="it moves"), IMAGE_JOB, now=0.0)
+    assert isinstance(video, VideoRequest)
+    assert video.first_frame == "https://host/image.png"
+    video_job = replace(IMAGE_JOB, job_id="shot/video", kind=Kind.VIDEO, urls=("https://host/video.mp4",))
+    audio = link(AudioRequest(prompt="waves"), video_job, now=0.0)
+    assert isinstance(audio, AudioRequest)
+    assert audio.videos == ("https://host/video.mp4",)
+
+
+def test_a_url_near_its_end_is_not_paid_for_again() -> None:
+    with pytest.raises(
+        ResultExpired, match=r"the image's URL expires at 1970-01-01 02:46 UTC, .*video was not created"
+    ):
+        link(VideoRequest(prompt="it moves"), IMAGE_JOB, now=9_999.0)
+
+
+IMAGE_RESULT = ImageResult(task_id="i", request_id="r", urls=("u",), expires_at=None)
+VIDEO_RESULT = VideoResult(task_id="v", request_id="r", urls=("u",), expires_at=None)
+AUDIO_RESULT = AudioResult(task_id="a", request_id="r", urls=("u",), expires_at=None)
+
+
+@pytest.mark.parametrize(
+    ("results", "expected"),
+    [
+        ([IMAGE_RESULT, VIDEO_RESULT], ImageToVideoResult(image=IMAGE_RESULT, video=VIDEO_RESULT)),
+        (
+            [IMAGE_RESULT, VIDEO_RESULT, AUDIO_RESULT],
+            ImageToVideoResult(image=IMAGE_RESULT, video=VIDEO_RESULT, audio=AUDIO_RESULT),
+        ),
+        ([VIDEO_RESULT, AUDIO_RESULT], VideoToAudioResult(video=VIDEO_RESULT, audio=AUDIO_RESULT)),
+    ],
+)
+def test_the_results_of_all_steps_are_the_chain_s(results: list[StepResult], expected: Result) -> None:
+    assert chain_result(results) == expected
+
+
+@pytest.mark.parametrize(
+    ("results", "expected"),
+    [
+        ([], None),
+        ([IMAGE_RESULT], IMAGE_RESULT),
+        ([VIDEO_RESULT], VIDEO_RESULT),
+        ([IMAGE_RESULT, VIDEO_RESULT], ImageToVideoResult(image=IMAGE_RESULT, video=VIDEO_RESULT)),
+    ],
+)
+def test_the_results_before_the_last_step_are_the_partial_result(
+    results: list[StepResult], expected: Partial | None
+) -> None:
+    assert partial_of(results) == expected
 
 
 @pytest.mark.parametrize(("crowded_kind", "crowded_chains"), [("image", 60), ("video", 60), ("image", 100)])

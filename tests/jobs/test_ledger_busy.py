@@ -100,7 +100,7 @@ def test_a_create_that_waits_for_its_intent_at_closing_is_never_sent(tmp_path: P
 def test_nobody_is_told_of_a_plan_that_is_not_kept(tmp_path: Path) -> None:
     async def main() -> None:
         async with client_of(in_memory(), ledger=tmp_path / "jobs.db") as client:
-            ledger = await client._opened_ledger(None)
+            ledger = await client._open_ledger(None)
             await ledger.close()
             with pytest.raises(LedgerError):
                 await client.submit(ImageRequest(id="a", prompt="a lake"))

@@ -214,7 +214,7 @@ def test_closing_names_the_tasks_that_no_ledger_in_its_place_knows(
         return task.task_id
 
     task_id = run(main())
-    warned = [record.message for record in caplog.records if "no ledger file knows" in record.message]
+    warned = [record.message for record in caplog.records if "in no ledger file" in record.message]
     assert len(warned) == lost
     assert all(task_id in message for message in warned)
 

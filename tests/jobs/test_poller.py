@@ -405,7 +405,10 @@ def test_a_slow_answer_tells_of_when_it_was_asked_for(waits_s: Sequence[float]) 
         async with AigcClient(config, transport=lambda: service, wall=wall) as client:
             requests = [ImageRequest(id=f"{number}", prompt="x") for number in range(2)]
             first, second = await asyncio.gather(*(client.generate(request) for request in requests))
-            rows = {job.task_id: job async for job in (await client._opened().ledger(None)).in_state(JobState.DONE)}
+            rows = {
+                job.task_id: job
+                async for job in (await client._usable_engine().open_ledger(None)).in_state(JobState.DONE)
+            }
         for result in (first, second):
             task = service.tasks[result.task_id]
             times = [at for at, task_id in service.polls if task_id == task.task_id]

@@ -345,7 +345,7 @@ def test_what_one_client_sees_of_sessions_counts_for_all(tmp_path: Path) -> None
     async def main() -> None:
         service, ledger = in_memory(), tmp_path / "jobs.db"
         async with client_of(service, ledger=ledger) as first, client_of(service, ledger=ledger) as second:
-            ours, theirs = [await client._opened().ledger(client._ledger) for client in (first, second)]
+            ours, theirs = [await client._usable_engine().open_ledger(client._ledger) for client in (first, second)]
             assert registry_of(ours) is registry_of(theirs)
             trusts = [
                 SessionTrust(SessionRule.DOCUMENTED, "x", each, registry_of(each).evidence) for each in (ours, theirs)

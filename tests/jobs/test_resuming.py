@@ -88,7 +88,7 @@ def test_ends_are_told_while_the_rest_is_still_being_read(tmp_path: Path, slowly
         ledger = tmp_path / "ledger.db"
         async with left_running(ledger) as service, client_of(service) as client:
             heard = Heard(client)
-            opening = asyncio.create_task(client._opened().pipelines(ledger))
+            opening = asyncio.create_task(client._usable_engine().resume_ledger(ledger))
             await asyncio.sleep(2 * TASK_S)
             assert ended(heard) == slowly.given
             assert dict(await client.counts(ledger)) == {JobState.DONE: 4, JobState.SUBMITTED: LEFT - 4}

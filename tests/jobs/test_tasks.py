@@ -233,7 +233,7 @@ def test_a_task_attached_to_before_its_job_is_resumed_is_still_written_down() ->
                 submitted_at=wall(),
             )
             assert client._engine is not None
-            await (await client._engine.ledger(None)).put(job)
+            await (await client._engine.open_ledger(None)).put(job)
             assert (await client.generate(ImageRequest(id="x", prompt="x"))).urls
             assert await client.counts() == {JobState.DONE: 1}
             await attached

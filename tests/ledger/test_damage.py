@@ -178,7 +178,7 @@ def test_the_second_job_of_a_watched_task_is_told_so(tmp_path: Path) -> None:
         path = tmp_path / "jobs.db"
         async with client_of(service, configured(images=3), ledger=path) as client:
             first = await client.submit(ImageRequest(id="a", prompt="a lake"))
-            ledger = await client._opened_ledger(None)
+            ledger = await client._open_ledger(None)
             row = await ledger.get("a/image")
             assert row is not None
             twin = JobRecord(

@@ -263,7 +263,7 @@ def test_times_that_are_stored_are_the_services(step_s: float) -> None:
             second = wall()
             await client.generate(ImageRequest(id="second", prompt="x"))
             for name, since in (("first", began), ("second", second)):
-                job = await (await client._opened().ledger(None)).get(f"{name}/image")
+                job = await (await client._usable_engine().open_ledger(None)).get(f"{name}/image")
                 assert job is not None
                 assert job.submitted_at == pytest.approx(since, abs=2)
                 assert job.ended_at == pytest.approx(since + 62, abs=5)
@@ -389,7 +389,7 @@ def test_only_the_services_own_answers_tell_the_time(change: Callable[[HttpAnswe
         async with AigcClient(configured(), transport=lambda: Dated(service, change), wall=wall) as client:
             with suppress(ServiceError, TransportError):
                 await client.status(Kind.IMAGE, "4-1")
-            year_2015 = client._opened().clock.now() < 1_500_000_000
+            year_2015 = client._usable_engine().clock.now() < 1_500_000_000
             assert year_2015 is counts
 
     run(main())

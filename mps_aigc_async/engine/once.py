@@ -1,0 +1,35 @@
+"""Things that are opened once, for all callers."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from ..concurrency.owner import TaskOwner
+from ..model.errors import LedgerError
+
+T = TypeVar("T")
+
+
+class OncePerPath(Generic[T]):
+    """Opens one thing for each path: the first caller starts the opening, and a cancelled caller does not end it."""
+
+    def __init__(self, owner: TaskOwner, open_it: Callable[[Path | None], Coroutine[Any, Any, T]]) -> None:
+        self._owner = owner
+        self._open_it = open_it
+        self._openings: dict[Path | None, asyncio.Task[T]] = {}
+
+    async def get(self, path: Path | None) -> T:
+        """The thing of a path. After a LedgerError the next caller tries again: the fault may be fixed by then."""
+        if path not in self._openings:
+            self._openings[path] = self._owner.start(self._open_it(path), f"open {path}")
+        try:
+            return await asyncio.shield(self._openings[path])
+        except LedgerError:
+            self._openings.pop(path, None)
+            raise
+
+    def ready(self) -> list[T]:
+        """The things that are open by now. A loop that has been closed may have left an opening unfinished."""
+        complete = [opening for opening in self._openings.values() if opening.done()]
+        return [opening.result() for opening in complete if not opening.cancelled() and opening.exception() is None]

@@ -1,0 +1,100 @@
+"""Requests to their outcomes: one job for an image, a video or an audio; two or three linked jobs for a chain."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeVar
+
+from ..concurrency.callbacks import ignore
+from ..ledger import JobRecord
+from ..model.defaults import Defaults
+from ..model.errors import InvalidRequest
+from ..model.outcomes import Outcome
+from ..model.requests import Request, Step, steps_of
+from ..model.results import Result, StepResult
+from ..model.states import JobState, Kind
+from ..model.unexpected import as_aigc_error
+from ..network.folders import Folder
+from .chains import Chain, ChainContext, model_of
+from .creates import Order
+from .jobs import Jobs
+from .lookahead import Lookaheads
+
+RequestT = TypeVar("RequestT", bound=Request)
+
+
+class RequestRunner:
+    """Runs requests to their outcomes, in one ledger."""
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        defaults: Defaults,
+        check: Callable[[Request], None],
+        lookaheads: Lookaheads,
+        wall: Callable[[], float],
+    ) -> None:
+        self._jobs = jobs
+        self._defaults = defaults
+        self._check = check
+        self._chain_context = ChainContext(jobs, defaults, lookaheads, wall)
+
+    async def outcome(
+        self, request: RequestT, request_id: str, save_to: Folder | None, on_begin: Callable[[], None] = ignore
+    ) -> Outcome[RequestT]:
+        """Run a request to its end. An exception of any class becomes part of the outcome.
+
+        `on_begin` is called when the first step no longer waits to be created.
+        """
+        chain: Chain | None = None
+        try:
+            if isinstance(request, Step):
+                result: Result = await self._single(request, request_id, save_to, on_begin)
+            else:
+                self._judge(request, await self._jobs.of_request(request_id))
+                chain = Chain(self._chain_context, request, request_id, save_to, on_begin)
+                result = await chain.run()
+        except Exception as error:  # noqa: BLE001 — one job's exception must not end the batch
+            failure = as_aigc_error(error, f"making {request_id}").with_context(job_id=request_id)
+            partial_result = None if chain is None else chain.partial_result
+            return Outcome(job_id=request_id, request=request, error=failure, partial=partial_result)
+        return Outcome(job_id=request_id, request=request, result=result)
+
+    async def submit(self, request: Step, request_id: str) -> JobRecord:
+        """Bring the job of a single request to the point where the service has accepted it. A job beyond it is
+        returned."""
+        order = self._order(request, ignore)
+        return await self._jobs.submit_single(request, request_id, order, partial(self._judge, request))
+
+    async def finish(self, job: JobRecord, request: Step) -> JobRecord:
+        """Bring a submitted job to its end."""
+        return await self._jobs.finish_accepted(job, Order(partial(self._defaults.apply, request)))
+
+    async def _single(
+        self, request: Step, request_id: str, save_to: Folder | None, on_begin: Callable[[], None]
+    ) -> StepResult:
+        """Make a request of one step. Thousands may wait here at once, so its frame holds only necessary values."""
+        order = self._order(request, on_begin)
+        job = await self._jobs.finish_single(request, request_id, order, partial(self._judge, request))
+        if save_to is not None:
+            job = await self._jobs.save(job, save_to.path, save_to.stem_of(request_id))
+        return job.result()
+
+    def _judge(self, request: Request, jobs: Mapping[Kind, JobRecord]) -> None:
+        """Check a request that has not begun. A request that has begun is paid for, and goes on under any config.
+
+        Raises InvalidRequest, also for an id that the ledger has with other kinds.
+        """
+        kinds = [step.kind for step in steps_of(request)]
+        first = jobs.get(kinds[0])
+        # A chain may have got a step more since it began.
+        if first is not None and first.state is not JobState.PLANNED and kinds[-1] in jobs:
+            return
+        self._check(request)
+        for other in jobs:
+            if other not in kinds:
+                raise InvalidRequest(
+                    f"the id is taken: the ledger has it with {other}; give the new request another id"
+                )
+
+    def _order(self, request: Step, on_begin: Callable[[], None]) -> Order:
+        return Order(partial(self._defaults.apply, request), on_begin, model_of(request, self._defaults))
