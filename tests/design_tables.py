@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mps_aigc_async.model.states import MOVES, Ending, JobState
+from mps_aigc_async.policy.create_endings import Attempt, Decision, Earlier, decide
 from mps_aigc_async.policy.retries import CONSEQUENCES
 
 ROOT: Final = Path(__file__).parents[1]
@@ -39,6 +40,28 @@ def create_endings() -> str:
         for ending, row in CONSEQUENCES.items()
     )
     return "\n".join(lines)
+
+
+def create_decisions() -> str:
+    """Draw a row for each ending of a create's attempt, first without and then with an earlier create in doubt."""
+    lines = [
+        "| the attempt | earlier create in doubt | the job becomes | its slot | its error |",
+        "|---|---|---|---|---|",
+    ]
+    for ending in (None, *Ending):
+        first, second = (decide(Attempt(ending, earlier=earlier)) for earlier in (Earlier.NONE, Earlier.IN_DOUBT))
+        if first.state is second.state and first.doubt is second.doubt:
+            lines.append(_decision_row(ending, "yes or no", first))
+        else:
+            lines += [_decision_row(ending, "no", first), _decision_row(ending, "yes", second)]
+    return "\n".join(lines)
+
+
+def _decision_row(ending: Ending | None, earlier: str, decision: Decision) -> str:
+    name = "accepted" if ending is None else ending.value
+    error = "" if ending is None else "the earlier one" if decision.state is JobState.UNKNOWN else "the attempt's own"
+    doubt = f"CreateOutcomeUnknown: {decision.doubt.value}" if decision.doubt is not None else error
+    return f"| {name} | {earlier} | *{decision.state}* | {decision.slot.value} | {doubt} |"
 
 
 def job_moves() -> str:
@@ -77,6 +100,7 @@ def _folders(layer: str) -> str:
 
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "create-endings": create_endings,
+    "create-decisions": create_decisions,
     "job-moves": job_moves,
     "floors": floors,
 }

@@ -1,4 +1,4 @@
-"""Measures of the house: how many rooms the package has, how long its functions are, how plain its language is.
+"""Measures of the house: the number of rooms, the length of functions, the plainness of the language.
 
 `python -m tests.house` prints the figures, and `python -m tests.house FOLDER…` those of single folders or modules with
 every sentence and name that counts against them. `tests/test_house.py` holds the bounds.
@@ -11,8 +11,12 @@ import sys
 import tokenize
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
+
+import grimp
 
 ROOT: Final = Path(__file__).parents[1]
 PACKAGE: Final = ROOT / "mps_aigc_async"
@@ -167,19 +171,43 @@ def relatives_per_1000(paths: Iterable[Path]) -> float:
 # --- the figures ------------------------------------------------------------------------------------------------------
 
 
-def figures() -> Iterator[tuple[str, str]]:
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A figure of the house, and the bound that it must keep."""
+
+    name: str
+    figure: float
+    most: float
+    form: str = "{:.0f}"
+    """The format of the figure and of the bound."""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.form.format(self.figure)} (at most {self.form.format(self.most)})"
+
+
+def measures() -> list[Measure]:
+    """All figures. The complexity of each function is ruff's to judge (C90, at most 10)."""
     paths, prose = modules(), [*modules(), *pages()]
-    lengths, longest = function_lengths(paths), max(paths, key=lines_of)
-    yield "names at the top", f"{len(top_names())}"
-    yield "longest module", f"{lines_of(longest)} lines ({longest.relative_to(PACKAGE)})"
-    yield "lines of a function", f"median {lengths[len(lengths) // 2]}, nine of ten up to {percentile_90(lengths)}"
-    yield "sentences that open with a pronoun", f"{pronoun_share(prose):.1%}"
-    yield '"what", "of which", "whoever"', f"{relatives_per_1000(prose):.1f} in 1000 words"
-    yield "participles as names", f"{participle_share(paths):.1%}"
+    lengths = function_lengths(paths)
+    return [
+        Measure("names at the top of the package", len(top_names()), 18),
+        Measure("circles of imports", len(import_circle()), 0),
+        Measure("lines of the longest module", max(map(lines_of, paths)), 420),
+        Measure("lines of a function, nine of ten", lengths[len(lengths) * 9 // 10], 16),
+        Measure("sentences that open with a pronoun", pronoun_share(prose), 0.04, "{:.1%}"),
+        Measure("“what”, “of which”, “whoever” in 1000 words", relatives_per_1000(prose), 1, "{:.1f}"),
+        Measure("names that are a bare participle", participle_share(paths), 0.006, "{:.1%}"),
+    ]
 
 
-def percentile_90(lengths: list[int]) -> int:
-    return lengths[len(lengths) * 9 // 10]
+def import_circle() -> list[str]:
+    """The modules of one circle of imports; empty if there is none."""
+    graph = grimp.build_graph(PACKAGE.name)
+    try:
+        TopologicalSorter({name: graph.find_modules_directly_imported_by(name) for name in graph.modules}).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 def findings(paths: list[Path]) -> Iterator[str]:
@@ -209,7 +237,7 @@ def report_on(paths: list[Path]) -> Iterator[str]:
 
 def main() -> None:
     paths = list(_files(sys.argv[1:]))
-    lines = report_on(paths) if paths else (f"{name:<40}{figure}" for name, figure in figures())
+    lines = report_on(paths) if paths else map(str, measures())
     sys.stdout.writelines(f"{line}\n" for line in lines)
 
 

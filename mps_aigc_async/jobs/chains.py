@@ -28,7 +28,7 @@ from ..model.results import (
 from ..model.states import JobState, Kind
 from ..model.unexpected import as_aigc_error
 from ..network.folders import Folder
-from .creates import Order
+from .creation import Order
 from .jobs import Jobs
 from .lookahead import NEAR_END_S, Lookaheads
 

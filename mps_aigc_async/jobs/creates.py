@@ -6,12 +6,10 @@ its session, as it was sent first: now it is accepted, or the refusal proves tha
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import inf
 
-from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord
 from ..limits import PROBE_S, SendTime, Slot
 from ..model.contents import beyond
@@ -28,28 +26,14 @@ from ..model.errors import (
 from ..model.requests import Step
 from ..model.states import Ending, JobState
 from ..network.calls import Failure
-from ..network.clock import Mark
 from ..policy.create_endings import Attempt, Decision, Doubt, Earlier, SlotUse, decide, ending_of, was_answered
 from ..wire.dialect import Call, Created, SessionRule
 from .acceptance import Acceptance
 from .context import JobContext
+from .creation import Creation, Order, row_after
 from .doubts import UNKNOWN_SLOT_S, as_first_sent, slot_name
 from .exchanges import CreateOutcome, NoRoom
 from .sessions import as_create
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """The request of a job's create, and how to make it."""
-
-    resolve: Callable[[], Step]
-    """Makes the request to send. Called when the job has its slot, and again for a create in another session, because
-    the answer may change (a URL's age)."""
-    on_begin: Callable[[], None] = ignore
-    """Called when the job no longer waits to be created, or holds up no other job by waiting: its create is sent, or
-    not needed, or waits for room for its model alone."""
-    model: str = ""
-    """The request's model, by name and version: some models have a cap of their own on tasks running at once."""
 
 
 class _NoRoomByNow(Exception):
@@ -60,32 +44,6 @@ def _require_room(slot: Slot) -> None:
     """Raise _NoRoomByNow if the service is known to have no room for the create in a slot."""
     if slot.is_too_many:
         raise _NoRoomByNow
-
-
-@dataclass(slots=True)
-class _Creation:
-    """The state that the attempts of one create share."""
-
-    job: JobRecord
-    """The row after the latest attempt, with the fields of its request beyond its content: *unknown* if one of the
-    attempts may have been accepted."""
-    order: Order
-    slot: Slot
-    call: Call[Created]
-    session_mark: Mark | None = None
-    """When its session was begun; None for a session that an earlier create has begun."""
-    replaced_session: str = ""
-    """The session of an earlier create that the user has made again."""
-    has_caller: bool = True
-    """Whether its caller waits: a caller that is cancelled leaves it."""
-    is_told: bool = False
-    """Whether listeners know that it is in doubt."""
-
-    @property
-    def earlier(self) -> Earlier:
-        if self.job.state is JobState.UNKNOWN:
-            return Earlier.IN_DOUBT
-        return Earlier.REPLACED if self.replaced_session else Earlier.NONE
 
 
 class Creates:
@@ -170,7 +128,7 @@ class Creates:
 
     async def _create_in(self, slot: Slot, job: JobRecord, order: Order) -> JobRecord | NoRoom:
         """Make attempts in one slot. Raises the error that the last one comes to."""
-        creation: _Creation | None = None
+        creation: Creation | None = None
         outcome: JobRecord | NoRoom | AigcError
         try:
             creation = await self._prepare(job, order, slot)
@@ -224,23 +182,23 @@ class Creates:
         elif not slot.transferred:
             slot.release()
 
-    async def _prepare(self, job: JobRecord, order: Order, slot: Slot) -> _Creation:
+    async def _prepare(self, job: JobRecord, order: Order, slot: Slot) -> Creation:
         request = order.resolve()
         first = as_first_sent(job, request) if job.session_id else None
         if first is None and job.state is JobState.UNKNOWN:
             raise job.recorded_error()
         if first is not None:
             session = job.session_id if job.state is JobState.PLANNED else ""
-            return _Creation(job, order, slot, self._call(first, job), replaced_session=session)
+            return Creation(job, order, slot, self._call(first, job), replaced_session=session)
         mark = self._context.clock.mark()
         job = await self._sessions.begin(replace(job, session_id="", filled_in=beyond(request, job.content)))
-        return _Creation(job, order, slot, self._call(request, job), session_mark=mark)
+        return Creation(job, order, slot, self._call(request, job), session_mark=mark)
 
     def _call(self, request: Step, job: JobRecord) -> Call[Created]:
         call = self._dialect.create(request, self._context.store, job.session_id)
         return as_create(call, signs_time=self._dialect.signs_time)
 
-    async def _begin_session(self, creation: _Creation) -> None:
+    async def _begin_session(self, creation: Creation) -> None:
         """Give the next attempt a session of its own, if the latest one has lost its session to a refusal."""
         if creation.job.session_id or self._dialect.sessions is SessionRule.NONE:
             return
@@ -250,7 +208,7 @@ class Creates:
         creation.job = await self._sessions.begin(job)
         creation.call = self._call(request, creation.job)
 
-    async def _attempt(self, creation: _Creation, send_time: SendTime) -> CreateOutcome:
+    async def _attempt(self, creation: Creation, send_time: SendTime) -> CreateOutcome:
         """Make one attempt in an exchange of its own. A caller that is cancelled leaves the exchange, and its answer is
         still kept."""
         job = creation.job
@@ -275,7 +233,7 @@ class Creates:
             creation.has_caller = False
             raise
 
-    async def _exchange(self, creation: _Creation, send_time: SendTime) -> CreateOutcome:
+    async def _exchange(self, creation: Creation, send_time: SendTime) -> CreateOutcome:
         """Write the intent, send the create at its time, and carry out the consequence of its end."""
         intent = self._intent(creation)
         try:
@@ -306,7 +264,7 @@ class Creates:
             raise
         return await self._acceptance.keep(self._counted(intent, send_time), answer, creation.slot)
 
-    def _intent(self, creation: _Creation) -> JobRecord:
+    def _intent(self, creation: Creation) -> JobRecord:
         now = self._wall()
         is_repeat = creation.earlier is not Earlier.NONE
         return creation.job.moved(
@@ -325,7 +283,7 @@ class Creates:
 
     # --- the consequence of an attempt --------------------------------------------------------------------------------
 
-    def _decide(self, creation: _Creation, ending: Ending, *, was_answered: bool = False) -> Decision:
+    def _decide(self, creation: Creation, ending: Ending, *, was_answered: bool = False) -> Decision:
         job = creation.job
         return decide(
             Attempt(
@@ -338,7 +296,7 @@ class Creates:
             )
         )
 
-    async def _fail(self, creation: _Creation, intent: JobRecord, error: AigcError) -> NoRoom | Failure:
+    async def _fail(self, creation: Creation, intent: JobRecord, error: AigcError) -> NoRoom | Failure:
         """Carry out the consequence of an attempt that raised an error; return the attempt's outcome."""
         decision = self._decide(creation, ending_of(error), was_answered=was_answered(error))
         doubt = await self._carry_out(creation, intent, decision, error)
@@ -349,7 +307,7 @@ class Creates:
         return Failure(doubt or error, decision.may_repeat)
 
     async def _carry_out(
-        self, creation: _Creation, intent: JobRecord, decision: Decision, error: AigcError
+        self, creation: Creation, intent: JobRecord, decision: Decision, error: AigcError
     ) -> CreateOutcomeUnknown | None:
         """Do all that a decision asks for: the slot, the session, the row, the event. Returns the new error of a create
         that is in doubt for another reason than before."""
@@ -365,7 +323,7 @@ class Creates:
             if creation.session_mark is not None:
                 self._sessions.doubt(intent, creation.session_mark)
             creation.is_told = decision.is_news
-        creation.job = _row(intent, decision, doubt or error, creation.replaced_session, self._wall())
+        creation.job = row_after(intent, decision, doubt or error, creation.replaced_session, self._wall())
         await self._ledger.put(creation.job)
         if decision.state is JobState.FAILED:
             self._announcer.tell_failed(intent, error)
@@ -373,11 +331,11 @@ class Creates:
             self._announcer.tell_unknown(intent, doubt)
         return doubt
 
-    async def _keep_unsent(self, creation: _Creation, intent: JobRecord) -> None:
+    async def _keep_unsent(self, creation: Creation, intent: JobRecord) -> None:
         """Keep the row of an attempt that was prepared and not sent."""
         never_sent = TransportError("the create was not sent", ending=Ending.NEVER_DELIVERED)
         decision = self._decide(creation, Ending.NEVER_DELIVERED)
-        creation.job = _row(intent, decision, never_sent, creation.replaced_session, self._wall())
+        creation.job = row_after(intent, decision, never_sent, creation.replaced_session, self._wall())
         await self._ledger.put(creation.job)
 
     # --- jobs in doubt ------------------------------------------------------------------------------------------------
@@ -385,7 +343,7 @@ class Creates:
     def _doubt(self, intent: JobRecord, doubt: Doubt, reason: str) -> CreateOutcomeUnknown:
         return doubt.error(reason, self._sessions.next_step(intent)).with_context(job_id=intent.job_id)
 
-    def _tell_of_doubt(self, creation: _Creation) -> None:
+    def _tell_of_doubt(self, creation: Creation) -> None:
         """Tell listeners of a create in doubt, if none is under way that could end the doubt."""
         job = creation.job
         if job.state is JobState.UNKNOWN and job.job_id not in self._exchanges.by_job and not creation.is_told:
@@ -431,14 +389,3 @@ class Creates:
         await self._ledger.put(unknown)
         self._announcer.tell_unknown(unknown, doubt)
         return doubt
-
-
-def _row(intent: JobRecord, decision: Decision, error: AigcError, replaced_session: str, now: float) -> JobRecord:
-    """The job's row after an attempt that was not accepted."""
-    if decision.state is JobState.PLANNED:
-        # No document says whether the service remembers the session of a create that it refused, so the next create has
-        # another session. A create that the user makes again keeps the session that tells the fate of the first one.
-        return intent.moved(JobState.PLANNED, session_id=replaced_session, ended_at=None)
-    if decision.state is JobState.UNKNOWN and decision.doubt is None:
-        return intent.moved(JobState.UNKNOWN)
-    return intent.moved(decision.state, ended_at=now, error=to_record(error))

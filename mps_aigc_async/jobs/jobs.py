@@ -18,7 +18,8 @@ from ..model.states import JobState, Kind
 from ..wire.dialect import FILES_AT_ONCE
 from .acceptance import Acceptance
 from .context import JobContext
-from .creates import Creates, Order
+from .creates import Creates
+from .creation import Order
 from .resuming import Resuming
 from .saving import Saver
 from .settling import Settling

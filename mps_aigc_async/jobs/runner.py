@@ -15,7 +15,7 @@ from ..model.states import JobState, Kind
 from ..model.unexpected import as_aigc_error
 from ..network.folders import Folder
 from .chains import Chain, ChainContext, model_of
-from .creates import Order
+from .creation import Order
 from .jobs import Jobs
 from .lookahead import Lookaheads
 

@@ -63,9 +63,9 @@ class Earlier(Enum):
 class SlotUse(Enum):
     """The use of the attempt's slot afterwards."""
 
-    FREE = "no task runs in it"
-    HELD = "a task may run in it, for as long as an unknown one may"
-    NAMED = "the task runs in it"
+    FREE = "given back"
+    HELD = "held while the task may run"
+    NAMED = "the task's"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,65 @@
+"""One create as its attempts see it: the order, the state that they share, and the job's row after an attempt."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..concurrency.callbacks import ignore
+from ..ledger import JobRecord
+from ..limits import Slot
+from ..model.errors import AigcError, to_record
+from ..model.requests import Step
+from ..model.states import JobState
+from ..network.clock import Mark
+from ..policy.create_endings import Decision, Earlier
+from ..wire.dialect import Call, Created
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The request of a job's create, and how to make it."""
+
+    resolve: Callable[[], Step]
+    """Makes the request to send. Called when the job has its slot, and again for a create in another session, because
+    the answer may change (a URL's age)."""
+    on_begin: Callable[[], None] = ignore
+    """Called when the job no longer waits to be created, or holds up no other job by waiting: its create is sent, or
+    not needed, or waits for room for its model alone."""
+    model: str = ""
+    """The request's model, by name and version: some models have a cap of their own on tasks running at once."""
+
+
+@dataclass(slots=True)
+class Creation:
+    """The state that the attempts of one create share."""
+
+    job: JobRecord
+    """The row after the latest attempt, with the fields of its request beyond its content: *unknown* if one of the
+    attempts may have been accepted."""
+    order: Order
+    slot: Slot
+    call: Call[Created]
+    session_mark: Mark | None = None
+    """When its session was begun; None for a session that an earlier create has begun."""
+    replaced_session: str = ""
+    """The session of an earlier create that the user has made again."""
+    has_caller: bool = True
+    """Whether its caller waits: a caller that is cancelled leaves it."""
+    is_told: bool = False
+    """Whether listeners know that it is in doubt."""
+
+    @property
+    def earlier(self) -> Earlier:
+        if self.job.state is JobState.UNKNOWN:
+            return Earlier.IN_DOUBT
+        return Earlier.REPLACED if self.replaced_session else Earlier.NONE
+
+
+def row_after(intent: JobRecord, decision: Decision, error: AigcError, replaced_session: str, now: float) -> JobRecord:
+    """The job's row after an attempt that was not accepted."""
+    if decision.state is JobState.PLANNED:
+        # No document says whether the service remembers the session of a create that it refused, so the next create has
+        # another session. A create that the user makes again keeps the session that tells the fate of the first one.
+        return intent.moved(JobState.PLANNED, session_id=replaced_session, ended_at=None)
+    if decision.state is JobState.UNKNOWN and decision.doubt is None:
+        return intent.moved(JobState.UNKNOWN)
+    return intent.moved(decision.state, ended_at=now, error=to_record(error))
