@@ -255,14 +255,15 @@ class Creates:
         except asyncio.CancelledError:
             intent = self._counted(intent, send_time)
             if answer is not None:
-                await self._acceptance.keep(intent, answer, creation.slot)
+                creation.job = await self._acceptance.keep(intent, answer, creation.slot)
             elif send_time.has_come:
                 unheard = TransportError("the client was closed before the create was answered", ending=Ending.UNKNOWN)
                 await self._carry_out(creation, intent, self._decide(creation, Ending.UNKNOWN), unheard)
             else:
                 await self._keep_unsent(creation, intent)
             raise
-        return await self._acceptance.keep(self._counted(intent, send_time), answer, creation.slot)
+        creation.job = await self._acceptance.keep(self._counted(intent, send_time), answer, creation.slot)
+        return creation.job
 
     def _intent(self, creation: Creation) -> JobRecord:
         now = self._wall()
@@ -322,12 +323,12 @@ class Creates:
             doubt = self._doubt(intent, decision.doubt, str(error))
             if creation.session_mark is not None:
                 self._sessions.doubt(intent, creation.session_mark)
-            creation.is_told = decision.is_news
         creation.job = row_after(intent, decision, doubt or error, creation.replaced_session, self._wall())
         await self._ledger.put(creation.job)
         if decision.state is JobState.FAILED:
             self._announcer.tell_failed(intent, error)
         elif doubt is not None and decision.is_news:
+            creation.is_told = True
             self._announcer.tell_unknown(intent, doubt)
         return doubt
 
@@ -344,9 +345,12 @@ class Creates:
         return doubt.error(reason, self._sessions.next_step(intent)).with_context(job_id=intent.job_id)
 
     def _tell_of_doubt(self, creation: Creation) -> None:
-        """Tell listeners of a create in doubt, if none is under way that could end the doubt."""
+        """Tell listeners of a create in doubt, once no exchange is under way that could end the doubt."""
         job = creation.job
-        if job.state is JobState.UNKNOWN and job.job_id not in self._exchanges.by_job and not creation.is_told:
+        exchange = self._exchanges.by_job.get(job.job_id)
+        if exchange is not None:
+            exchange.add_done_callback(lambda _: self._tell_of_doubt(creation))
+        elif job.state is JobState.UNKNOWN and not creation.is_told:
             creation.is_told = True
             self._announcer.tell_unknown(job, job.recorded_error())
 

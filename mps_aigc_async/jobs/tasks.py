@@ -59,8 +59,12 @@ class Tasks:
             if job.state is not JobState.SUBMITTED:
                 return job
         row, end = result
-        # A task may be watched already for a caller that attached to it, and that keeps no row.
-        return row if row.job_id == job.job_id else await self.keep_end(job, end)
+        if row is not None and row.job_id == job.job_id:
+            return row
+        # The watch may be one of a caller that attached to the task, or one of another ledger that has the same job
+        # (a copy): both keep no row here.
+        row = await self._ledger.get(job.job_id) or job
+        return row if row.state is not JobState.SUBMITTED else await self.keep_end(job, end)
 
     async def attach(self, kind: Kind, task_id: str) -> JobRecord:
         """Wait for a task that was created elsewhere. The task gets a slot here and no row: its own ledger has one.
@@ -91,9 +95,10 @@ class Tasks:
             raise job.recorded_error()
         return job
 
-    async def _end(self, job: JobRecord) -> tuple[JobRecord, TaskEnd] | None:
-        """Wait for the end of a job's task: the row that the follower of the task keeps, and the end itself. Returns
-        None if another client of the ledger polled the task and was closed: wait again then."""
+    async def _end(self, job: JobRecord) -> tuple[JobRecord | None, TaskEnd] | None:
+        """Wait for the end of a job's task: the row that is kept for it here (None if another client or ledger follows
+        the task), and the end itself. Returns None if another client of the ledger polled the task and was closed: wait
+        again then."""
         watch = self.watch(job)
         try:
             row = await watch.wait()
@@ -102,7 +107,7 @@ class Tasks:
                 raise
             return None
         assert watch.end is not None  # noqa: S101 — the poller sets it before it tells a row
-        return row, watch.end
+        return row if watch.follower is self else None, watch.end
 
     async def other_holder(self, task_id: str, job_id: str) -> str:
         """The job other than this one that has the task: in this client, with any ledger, or in the ledger. Empty if

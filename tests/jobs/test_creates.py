@@ -15,6 +15,7 @@ from mps_aigc_async import (
     ContentViolation,
     CreateOutcomeUnknown,
     ImageRequest,
+    JobRecord,
     JobState,
     Kind,
     LedgerError,
@@ -29,7 +30,7 @@ from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.jobs.tasks import Tasks
-from mps_aigc_async.ledger import SqliteLedger
+from mps_aigc_async.ledger import MemoryLedger, SqliteLedger
 from mps_aigc_async.limits import PROBE_S
 from mps_aigc_async.model.errors import AigcError
 from mps_aigc_async.model.states import Ending
@@ -521,6 +522,29 @@ def test_a_ledger_that_cannot_be_read_costs_no_task_id(
         service = in_memory()
         async with client_of(service, ledger=tmp_path / "jobs.db" if on_disk else None) as client:
             assert (await client.generate(ImageRequest(prompt="x"))).task_id
+
+    run(main())
+
+
+def test_a_doubt_that_the_ledger_cannot_keep_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    put = MemoryLedger.put
+
+    async def full(ledger: MemoryLedger, job: JobRecord) -> None:
+        if job.state is JobState.UNKNOWN:
+            raise LedgerError("the disk is full")
+        await put(ledger, job)
+
+    monkeypatch.setattr(MemoryLedger, "put", full)
+
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="CreateAigcImageTask", fault="reset_after")
+        async with client_of(service) as client:
+            heard = Heard(client)
+            with pytest.raises(CreateOutcomeUnknown) as caught:
+                await client.generate(CAT)
+            assert isinstance(caught.value.__cause__, LedgerError)
+            assert heard.names("cat/image") == ["Planned", "Paced", "Unknown"]
 
     run(main())
 

@@ -26,14 +26,17 @@ from mps_aigc_async import (
     RetryPolicy,
     VideoRequest,
 )
+from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.jobs.sessions import LIST_LAG_S, UNDATED, as_create
+from mps_aigc_async.ledger import MemoryLedger
 from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.model.contents import beyond, content
 from mps_aigc_async.model.errors import AigcError, ServiceError, TransportError
 from mps_aigc_async.model.parsing import step_of
 from mps_aigc_async.model.states import Ending
+from mps_aigc_async.network.transport import Gate, Sent
 from mps_aigc_async.testing import run, wall
-from mps_aigc_async.wire.dialect import Call, HttpAnswer
+from mps_aigc_async.wire.dialect import Call, HttpAnswer, HttpRequest
 
 from ..session_services import FULL, SESSION_TAKEN, RelayService, Sessioned, VodService, serving
 from ..support import KEYS, Heard
@@ -864,6 +867,60 @@ def test_a_caller_that_leaves_while_there_is_no_room_does_not_keep_the_doubt_fro
             await asyncio.wait({caller})
             assert heard.names("a/image") == ["Planned", "Paced", "Retried", "Paced", "Retried", "Unknown"]
             assert client.statistics().slots[Kind.IMAGE].taken == 1
+
+    run(main())
+
+
+def test_a_caller_that_leaves_while_the_doubt_is_written_does_not_keep_it_from_listeners(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put, writes = MemoryLedger.put, asyncio.Event()
+
+    async def slow(ledger: MemoryLedger, job: JobRecord) -> None:
+        if job.state is JobState.UNKNOWN:
+            writes.set()
+            await asyncio.sleep(1)
+        await put(ledger, job)
+
+    monkeypatch.setattr(MemoryLedger, "put", slow)
+
+    async def main() -> None:
+        async with client_of(VodService(fates=["lost"]), vod_config()) as client:
+            heard = Heard(client)
+            caller = asyncio.create_task(client.generate(REQUEST))
+            await writes.wait()
+            caller.cancel()
+            await asyncio.sleep(2)
+            assert heard.names("a/image") == ["Planned", "Paced", "Unknown"]
+
+    run(main())
+
+
+class SlowVod(VodService):
+    """Its answers are on their way for half a second."""
+
+    async def exchange(self, request: HttpRequest, gate: Gate, sent: Sent = ignore) -> HttpAnswer:
+        answer = await super().exchange(request, gate, sent)
+        await asyncio.sleep(0.5)
+        return answer
+
+
+@pytest.mark.parametrize("service", [VodService, SlowVod])
+@pytest.mark.parametrize(("fate", "last"), [(FULL, "Unknown"), ("answer", "Submitted")])
+def test_a_caller_that_leaves_the_second_create_does_not_keep_the_doubt_from_listeners(
+    fate: str, last: str, service: type[VodService]
+) -> None:
+    async def main() -> None:
+        async with client_of(service(fates=["lost", fate]), vod_config()) as client:
+            heard, again = Heard(client), asyncio.Event()
+            client.on_event(lambda _: again.set() if heard.names("a/image").count("Paced") == 2 else None)
+            caller = asyncio.create_task(client.generate(REQUEST))
+            await again.wait()
+            caller.cancel()
+            await asyncio.sleep(2)
+            names = heard.names("a/image")
+            assert names[:5] == ["Planned", "Paced", "Retried", "Paced", last]
+            assert names.count("Unknown") == (last == "Unknown")
 
     run(main())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -237,6 +238,26 @@ def test_a_task_attached_to_before_its_job_is_resumed_is_still_written_down() ->
             assert (await client.generate(ImageRequest(id="x", prompt="x"))).urls
             assert await client.counts() == {JobState.DONE: 1}
             await attached
+
+    run(main())
+
+
+def test_a_task_whose_job_is_in_two_ledgers_is_written_down_in_both(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory()
+        ledgers = tmp_path / "jobs.db", tmp_path / "copy.db"
+        async with client_of(service, ledger=ledgers[0]) as client:
+            await client.submit(CAT)
+        shutil.copy(*ledgers)
+        async with client_of(service) as client:
+
+            async def rerun(ledger: Path) -> None:
+                async for outcome in client.run([CAT], ledger=ledger):
+                    assert outcome.result is not None
+
+            await asyncio.gather(*map(rerun, ledgers))
+            assert [await client.counts(ledger) for ledger in ledgers] == [{JobState.DONE: 1}] * 2
+        assert accepted(service, "CreateAigcImageTask") == 1
 
     run(main())
 
