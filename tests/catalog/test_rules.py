@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from mps_aigc_async import ImageRequest, ImageToVideo, ReferenceVideo, VideoRequest
 from mps_aigc_async.catalog import MODELS, findings
+from mps_aigc_async.catalog.facts import ANYTHING
+from mps_aigc_async.catalog.rules import kind_of
 from mps_aigc_async.model.requests import Request
 
 from .requests import FILM, URL, AudioRequest, image, video
@@ -41,6 +43,7 @@ RULES: list[tuple[str, object, object]] = [
     ("resolution", image("wand-vega-image", resolution="720P"), image("Hunyuan", "3.0", resolution="720p")),
     ("output_format", image("Hunyuan", output_format="webp"), image("GEM", output_format="webp")),
     ("scene_type", image("Kling", scene_type="3d_panorama"), image("Hunyuan", scene_type="3d_panorama")),
+    ("scene_type", image("Hunyuan", scene_type="3d_scene"), image("Hunyuan", scene_type="3d_panorama")),
     ("duration", video("Kling", "2.1", duration=7), video("Kling", "2.1", duration=10)),
     ("duration", video("Kling", "O1", duration=11), video("Kling", "O1", duration=10)),
     ("duration", video("Kling", "3.0", duration=2), video("Kling", "3.0", duration=3)),
@@ -55,6 +58,8 @@ RULES: list[tuple[str, object, object]] = [
     ("duration", video("wand-vega-video", "1.0-lite", duration=3), video("wand-vega-video", "1.0-lite", duration=4)),
     ("duration", video("H2", "1.0", duration=2), video("H2", "1.0", duration=3)),
     ("resolution", video("Kling", resolution="540P"), video("Vidu", resolution="540P")),
+    ("resolution", video("Vidu", resolution="768P"), video("Vidu", resolution="1080P")),
+    ("resolution", video("PixVerse", resolution="768P"), video("PixVerse", resolution="540P")),
     ("resolution", video("Hailuo", resolution="720P"), video("Hailuo", resolution="768P")),
     ("resolution", video("H2", resolution="768P"), video("H2", resolution="4K")),
     ("aspect_ratio", video("Kling", aspect_ratio="4:3"), video("Kling", aspect_ratio="1:1")),
@@ -101,8 +106,10 @@ RULES: list[tuple[str, object, object]] = [
     ("enable_audio", video("Hailuo", enable_audio=True), video("Hailuo", enable_audio=False)),
     ("off_peak", video("Kling", off_peak=True), video("Vidu", off_peak=True)),
     ("scene_type", video("Vidu", scene_type="lip_sync"), video("Kling", scene_type="lip_sync")),
+    ("scene_type", video("Kling", scene_type="template_effect"), video("Vidu", scene_type="template_effect")),
     ("scene_type", video("Mingmou", scene_type="3d_scene"), video("Mingmou", scene_type="land2port")),
     ("scene_type", video("H2", scene_type="3d_scene"), video("Hunyuan", scene_type="3d_scene")),
+    ("scene_type", video("Hunyuan", scene_type="lip_sync"), video("Hunyuan", scene_type="3d_scene")),
     ("scene_type", AudioRequest("GL", scene_type="speech"), AudioRequest("GL", scene_type="music")),
 ]
 
@@ -128,6 +135,14 @@ def test_a_rule(field: str, broken: object, good: object) -> None:
     for part in (finding.field, finding.value, finding.model, finding.accepted, str(finding.source)):
         assert part
         assert part in str(finding)
+
+
+def test_each_model_has_a_case_for_each_field_that_it_bounds() -> None:
+    broken = {(kind_of(rule[1]), getattr(rule[1], "model_name", ""), rule[0]) for rule in RULES}
+    of_models = {
+        (model.kind, model.name, fact.field) for model in MODELS for fact in model.facts if fact.accepts is not ANYTHING
+    }
+    assert sorted(of_models - broken) == [], "add a case to RULES: a request that breaks the fact, and the nearest one"
 
 
 def test_a_finding_says_what_would_be_accepted() -> None:

@@ -134,7 +134,9 @@ def row_of(code: str, rows: tuple[ErrorRow, ...]) -> str:
 def test_every_row_of_an_error_table_is_recorded(service: str, rows: tuple[ErrorRow, ...]) -> None:
     codes = [recording.expect["code"] for recording in of(service).values() if "code" in recording.expect]
     in_recordings = {row_of(code, rows) for code in codes}
-    assert in_recordings == {row for row, _, _ in rows} | {""}, "a row without a recording, or no unknown code"
+    assert in_recordings == {row for row, _, _ in rows} | {""}, (
+        f"tests/recorded/{service} has no answer for a row, or none with an unknown code"
+    )
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from mps_aigc_async.model.errors import (
     TransportError,
 )
 from mps_aigc_async.model.inputs import ReferenceImage
-from mps_aigc_async.model.requests import AudioRequest, CosStore, ImageRequest, VideoRequest
+from mps_aigc_async.model.requests import AudioRequest, ImageRequest, VideoRequest
 from mps_aigc_async.model.results import ImageResult, Usage
 from mps_aigc_async.model.states import Ending, Kind, TaskState
 from mps_aigc_async.model.vod_options import VodFile, VodOptions
@@ -35,12 +35,14 @@ from mps_aigc_async.wire.relay import STATES, Relay, encode
 from mps_aigc_async.wire.relay import in_snake_case as snake_case
 
 from .oracles import (
-    NOT_OF_VOD,
+    NOT_OF_RELAY_IMAGES,
+    NOT_OF_VOD_VIDEOS,
     RELAY_IMAGE_FIELDS,
     RELAY_IMAGE_OPTIONS,
     RELAY_VIDEO_FIELDS,
     RELAY_VIDEO_OPTIONS,
     REQUIRED,
+    TO_DO,
     VOD_IMAGE_FIELDS,
     almost_anything,
     relay_fields,
@@ -154,15 +156,7 @@ def test_a_video_create_is_vods_in_snake_case(fields: dict[str, Any], session_id
 
 
 FILE = VodFile(file_id="5")
-# Attributes without a field on the page: each is either generated above, or rejected here.
-NO_FIELD: dict[str, Any] = {
-    "scene_type": "x",
-    "store": CosStore(bucket="b", region="r"),
-    "operator": "me",
-    "logo_add": False,
-    "output_count": 1,
-    "output_format": "png",
-}
+# Options without a field on the page: each is either generated above, or rejected here.
 NO_OPTION: dict[str, Any] = {
     "media_name": "x",
     "class_id": 0,
@@ -185,15 +179,15 @@ NO_FILE_FIELD: dict[str, Any] = {
 
 
 def test_every_field_of_the_requests_is_generated_or_refused() -> None:
-    assert set(ImageRequest.model_fields) == {*RELAY_IMAGE_FIELDS, *REQUIRED, *NO_FIELD}
-    assert set(VideoRequest.model_fields) == {*RELAY_VIDEO_FIELDS, *REQUIRED, *NOT_OF_VOD}
+    assert set(ImageRequest.model_fields) == {*RELAY_IMAGE_FIELDS, *REQUIRED, *NOT_OF_RELAY_IMAGES}, TO_DO
+    assert set(VideoRequest.model_fields) == {*RELAY_VIDEO_FIELDS, *REQUIRED, *NOT_OF_VOD_VIDEOS}, TO_DO
     assert set(VodOptions.model_fields) == {*RELAY_VIDEO_OPTIONS} == {*RELAY_IMAGE_OPTIONS, *NO_OPTION}
     assert set(VodFile.model_fields) == {"file_id", "url", "base64", "text", *NO_FILE_FIELD}
     assert set(VOD_IMAGE_FIELDS) >= set(RELAY_IMAGE_FIELDS)
 
 
 REFUSED: list[tuple[str, Any]] = [
-    *((name, ImageRequest(prompt="x", **MODEL, **{name: value})) for name, value in NO_FIELD.items()),
+    *((name, ImageRequest(prompt="x", **MODEL, **{name: value})) for name, value in NOT_OF_RELAY_IMAGES.items()),
     *(
         (f"vod.{name}", ImageRequest(prompt="x", **MODEL, vod=VodOptions(**{name: value})))
         for name, value in NO_OPTION.items()
@@ -204,7 +198,7 @@ REFUSED: list[tuple[str, Any]] = [
     ),
     ("images", ImageRequest(prompt="x", **MODEL, images=(ReferenceImage(image="https://a/1", reference_type="x"),))),
     ("images", ImageRequest(prompt="x", **MODEL, images=("frame.png",))),
-    *((name, VideoRequest(prompt="x", **MODEL, **{name: NO_FIELD[name]})) for name in sorted(NOT_OF_VOD)),
+    *((name, VideoRequest(prompt="x", **MODEL, **{name: value})) for name, value in NOT_OF_VOD_VIDEOS.items()),
     *(
         ("vod.files", make(prompt="x", **MODEL, vod=VodOptions(files=(FILE, VodFile(base64="abcd")))))
         for make in (ImageRequest, VideoRequest)

@@ -3,6 +3,7 @@
 import importlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -122,9 +123,9 @@ def test_the_tables_are_the_official_models(models: str, table: Table, model: st
     request = getattr(importlib.import_module(models), model)()
     sample = sample_of(table)
     assert isinstance(sample, Mapping)
-    assert {name for name in vars(request) if name.startswith("_")} == {f"_{name}" for name in table}
     request._deserialize(sample)
     assert request._serialize() == sample
+    check_names(request, table)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +140,16 @@ def test_what_the_relay_takes_is_vods_in_snake_case(relays: Table, vods: Table) 
     assert isinstance(sample, Mapping)
     request = relay_fields.with_vods_names({**sample, "ext_info": "{}"})
     decode(json.dumps(request).encode(), vods)
+
+
+def check_names(model: Any, shape: Shape) -> None:  # noqa: ANN401 - the SDK has no types
+    """An object of the SDK has the table's fields and no others, and so has each object inside."""
+    if isinstance(shape, ListOf):
+        check_names(model[0], shape.of)
+    elif isinstance(shape, Mapping):
+        assert {name.removeprefix("_") for name in vars(model) if name.startswith("_")} == set(shape), type(model)
+        for name, inner in shape.items():
+            check_names(getattr(model, name), inner)
 
 
 def sample_of(shape: Shape) -> Json:
