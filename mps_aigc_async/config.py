@@ -290,8 +290,8 @@ class Config(Section):
             if is_placeholder(value):
                 fault = "still the example's placeholder" if value else "missing"
                 raise ConfigError(
-                    f"{self._source}: tencentCloud.{name} is {fault}: put your key there, or set ${variable}{places} "
-                    "(keys: https://console.cloud.tencent.com/cam/capi)"
+                    f"{self._source}: tencentCloud.{name} is {fault}: put your key into the config, or set "
+                    f"${variable}{places} (keys: https://console.cloud.tencent.com/cam/capi)"
                 )
         token = strip_key(keys.token or SecretStr(""))
         self._check_key("tencentCloud", "secretId", secret_id)
@@ -308,7 +308,7 @@ class Config(Section):
         if is_placeholder(key):
             fault = "still a placeholder" if key else "missing"
             raise ConfigError(
-                f"{self._source}: relay.apiKey is {fault}: put your key there, or set $MPS_AIGC_RELAY_KEY"
+                f"{self._source}: relay.apiKey is {fault}: put your key into the config, or set $MPS_AIGC_RELAY_KEY"
             )
         self._check_key("relay", "apiKey", key)
         # A bearer key has no id: its digest distinguishes accounts, and reveals nothing.

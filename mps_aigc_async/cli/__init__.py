@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from importlib.metadata import version
+from inspect import getdoc
 from typing import Annotated, ParamSpec
 
 import typer
@@ -68,6 +69,8 @@ def _reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
                 complain("interrupted")
                 raise typer.Exit(Exit.INTERRUPTED) from None
 
+    # The terminal wraps the help; the line ends of the source would break it a second time.
+    reporting.__doc__ = "\n\n".join(" ".join(text.split()) for text in (getdoc(command) or "").split("\n\n"))
     return reporting
 
 

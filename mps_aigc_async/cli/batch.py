@@ -120,7 +120,8 @@ def _request(line: bytes) -> Request:
     except UnicodeDecodeError:
         raise InvalidRequest("not UTF-8: save the batch file as UTF-8") from None
     except json.JSONDecodeError as error:
-        raise InvalidRequest(f"not valid JSON: {error.msg} at column {error.colno}") from None
+        why = f"not valid JSON: {error.msg} at column {error.colno}"
+        raise InvalidRequest(f"{why}: write each object on one line, without commas between lines") from None
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"not valid JSON: {error}") from None
     if not isinstance(value, dict):

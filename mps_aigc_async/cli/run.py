@@ -42,9 +42,7 @@ _ACCOUNT_REFUSED: Final = (
 
 
 def run(
-    batch: Annotated[
-        Path, typer.Argument(metavar="BATCH.jsonl", help="A request per line; `-` reads them from stdin.")
-    ],
+    batch: Annotated[Path, typer.Argument(metavar="BATCH.jsonl", help="A request per line; `-` reads stdin.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the files and the ledger.")],
     config: ConfigOption = None,
     retry_failed: Annotated[
@@ -52,6 +50,9 @@ def run(
     ] = False,
 ) -> None:
     """Run all requests of a batch file. The same command again continues where the last run stopped.
+
+    A line: {"id": "a", "image": {"prompt": "a lake"}, "video": {"prompt": "wind"}}; `id` and either step may be left
+    out. docs/batch.md explains the format.
 
     The whole file is checked before anything is sent. DIR holds the results and ledger.db, the record of every job:
     nothing that was paid for is created twice. Failed requests are retried only with --retry-failed. Results in DIR

@@ -9,7 +9,7 @@ import typer
 
 from ..client import AigcClient
 from ..ledger import JobRecord
-from ..ledger.snapshot import LEDGER_FILE, open_snapshot
+from ..ledger.snapshot import ledger_at, open_snapshot
 from ..model.errors import AigcError, CreateOutcomeUnknown, InvalidRequest
 from ..model.plain_text import visible_line
 from ..model.settlement import Attach, CreateAgain, Drop, Settlement
@@ -20,7 +20,7 @@ from .screen import Exit, complain, exit_code, local_time, program, say
 
 
 def settle(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `run` wrote into.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `run` wrote into, or a ledger file.")],
     jobs: Annotated[
         list[str] | None, typer.Argument(metavar="JOB …", help="Job ids from the list.", show_default="list them all")
     ] = None,
@@ -50,12 +50,12 @@ def settle(
         raise InvalidRequest("name the jobs, or all of them with --all")
     if isinstance(decision, Attach) and len(job_ids) > 1:
         raise InvalidRequest("a TaskId belongs to one job: name one job")
-    client = client_for(config_from(config), folder / LEDGER_FILE)
+    client = client_for(config_from(config), ledger_at(folder))
     raise typer.Exit(asyncio.run(_settle(client, job_ids, decision)))
 
 
 def _unknown(folder: Path) -> list[JobRecord]:
-    with open_snapshot(folder / LEDGER_FILE) as ledger:
+    with open_snapshot(ledger_at(folder)) as ledger:
         return [job for _, jobs in ledger.requests() for job in jobs if job.state is JobState.UNKNOWN]
 
 

@@ -27,7 +27,6 @@ P = ParamSpec("P")
 _USUAL: Final = {Kind.IMAGE: "1 to 3 minutes", Kind.VIDEO: "3 to 5 minutes", Kind.AUDIO: "a few minutes"}
 """The usual times by the guide of 2026-05-29. No document gives a time for audio."""
 
-Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="A description of the image or video.")]
 Model = Annotated[
     str | None, typer.Option("--model-name", help="Hunyuan, Kling, Vidu … Default: the config's.", show_default=False)
 ]
@@ -80,7 +79,7 @@ def _create(request_class: type[Step], options: dict[str, Any]) -> None:  # each
 
 @_creates(ImageRequest)
 def image(
-    prompt: Prompt,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A description of the image, in quotes.")],
     model_name: Model = None,
     model_version: Version = None,
     aspect_ratio: Ratio = None,
@@ -96,7 +95,7 @@ def image(
 
 @_creates(VideoRequest)
 def video(
-    prompt: Prompt,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A description of the video, in quotes.")],
     first_frame: Annotated[
         str | None, typer.Option("--first-frame", metavar="URL", help="The image to begin with.", show_default=False)
     ] = None,
@@ -121,7 +120,7 @@ def video(
 
 @_creates(AudioRequest)
 def audio(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A description of the sound.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A description of the sound, in quotes.")],
     videos: Annotated[
         list[str] | None,
         typer.Option("--video", metavar="URL", help="The video to add sound to.", show_default=False),

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..ledger.snapshot import LEDGER_FILE, of_state, open_snapshot, paid_and_unsaved
+from ..ledger.snapshot import LEDGER_FILE, ledger_at, of_state, open_snapshot, paid_and_unsaved
 from ..model.errors import InvalidRequest, TaskNotFound
 from ..model.plain_text import visible_line
 from ..model.states import JobState, Kind, TaskState
@@ -24,7 +24,8 @@ def status(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="DIR | KIND", help="A folder that `run` wrote into; or image, video or audio, with an id."
+            metavar="DIR | KIND",
+            help="A folder that `run` wrote into, or a ledger file; or image, video or audio, with an id.",
         ),
     ],
     task_id: Annotated[
@@ -46,15 +47,21 @@ def status(
 def _of_ledger(target: Path) -> Exit:
     if str(target) in list(Kind) and not target.exists():
         raise InvalidRequest(f"the {target}'s TaskId is missing: mps-aigc status {target} 4-Aigc…")
-    ledger = target if target.is_file() else target / LEDGER_FILE
+    ledger = ledger_at(target)
     with open_snapshot(ledger) as snapshot:
         jobs, (_, urls_end), unreadable = snapshot.census(), snapshot.unsaved_results(), snapshot.unreadable()
     print_census(jobs)
     at_service = of_state(jobs, JobState.SUBMITTED)
+    # `run` knows only the ledger of a folder. With another one it would create, and pay for, everything again.
+    of_folder = ledger.name == LEDGER_FILE
+    maker = "the `run` command that made this folder" if of_folder else "the program or command with this ledger"
     if at_service:
-        say(f"{at_service} at the service: the `run` command that made this folder polls and saves them")
+        say(f"{at_service} at the service: {maker} polls and saves them")
     folder = shlex.quote(str(ledger.parent))
-    print_unsaved(jobs, f"`{program()} run BATCH.jsonl --out {folder}`", urls_end)
+    saver = (
+        f"`{program()} run BATCH.jsonl --out {folder}`" if of_folder else "a client's `save_unsaved` with this ledger"
+    )
+    print_unsaved(jobs, saver, urls_end)
     need_attention = of_state(jobs, JobState.FAILED) + paid_and_unsaved(jobs) + unreadable
     return Exit.FAILED if need_attention else Exit.WELL
 

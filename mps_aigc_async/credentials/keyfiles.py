@@ -37,7 +37,7 @@ def warn_of_readers(file: Path, secrets: Iterable[SecretStr], stacklevel: int) -
         name = visible_line(str(file))
         warnings.warn(
             f"{name} holds a key and can be read by everybody on this machine: chmod 600 {name}, or keep the key in "
-            "$TENCENTCLOUD_SECRET_KEY",
+            "the environment",
             stacklevel=stacklevel + 1,
         )
 

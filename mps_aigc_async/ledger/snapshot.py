@@ -27,6 +27,11 @@ _REQUEST: Final = "substr(job_id, 1, length(job_id) - length(kind) - 1)"
 """`record.request_of` in SQL."""
 
 
+def ledger_at(place: Path) -> Path:
+    """The ledger of a batch's folder; or the file itself, for the ledger of a client or of `--ledger`."""
+    return place if place.is_file() else place / LEDGER_FILE
+
+
 def of_state(jobs: Census, state: JobState) -> int:
     """The number of jobs in one state, of all kinds."""
     return sum(jobs.get((kind, state), 0) for kind in Kind)

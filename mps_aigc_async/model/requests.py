@@ -173,7 +173,7 @@ class ImageToVideo(_Chain):
     @model_validator(mode="after")
     def _begins_with_its_image(self) -> Self:
         if self.video.first_frame is not None:
-            why = "is the chain's own image: leave it out, or ask for a VideoRequest"
+            why = "is the chain's own image: leave it out, or leave out the image step"
             raise refusal_at(("video", "first_frame"), self.video.first_frame, why)
         return self
 

@@ -28,6 +28,7 @@ def nothing_sent(emulator: Emulator) -> Iterator[None]:
     ("line", "told"),
     [
         (b'{"image": {"prompt": "a"}', "line 2: not valid JSON: Expecting ',' delimiter at column 26"),
+        (b'{"image": {"prompt": "a"}},', "at column 27: write each object on one line, without commas between lines"),
         (b"\xff\xfe", "line 2: not UTF-8"),
         (b'{"image": {"prompt": "a", "additional_parameters": {"x": NaN}}}', "line 2: not valid JSON: NaN"),
         (b'{"image": {"prompt": "a", "prompt": "b"}}', "line 2: not valid JSON: the key 'prompt' is there twice"),

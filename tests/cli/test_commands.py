@@ -37,6 +37,13 @@ def test_help(shell: Shell, command: str) -> None:
     assert f"│ {command} " in shell.call("--help").stdout
 
 
+def test_a_terminal_alone_wraps_the_help(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 80 columns, lines that were wrapped at 120 in the source would end in the middle."""
+    monkeypatch.setenv("COLUMNS", "600")
+    (line,) = [line for line in shell.call("run", "--help").stdout.splitlines() if "The whole file is checked" in line]
+    assert line.rstrip().endswith("no longer in the file.")
+
+
 def test_no_arguments_is_help_and_version_is_the_packages(shell: Shell) -> None:
     assert "Exit codes: 0 success" in " ".join(shell.call().output.split())
     assert shell.call("--version").stdout == f"mps-aigc {version('mps-aigc-async')}\n"

@@ -35,6 +35,26 @@ def test_the_list_needs_no_keys_and_tells_how_to_decide(shell: Shell) -> None:
     assert "settle made JOB --create-again | --attach TASK_ID | --drop" in listed.stdout
 
 
+def test_the_ledger_of_a_client_is_settled_by_its_file(shell: Shell, emulator: Emulator) -> None:
+    """`--ledger` and Python name a file, which need not be a folder's ledger.db."""
+    shell.configure(emulator.url)
+    emulator.faults.add(action="CreateAigcImageTask", fault="reset_after")
+    assert shell.call("image", "a lake", "--ledger", "jobs.db").exit_code == 1
+    (job_id, *_) = shell.call("settle", "jobs.db").stdout.split()
+    assert shell.call("status", "jobs.db").exit_code == 1
+    dropped = shell.call("settle", "jobs.db", job_id, "--drop")
+    assert dropped.stdout == f"{job_id}: failed: given up\n"
+
+
+def test_a_batch_is_no_way_to_save_from_the_ledger_of_a_client(shell: Shell, emulator: Emulator) -> None:
+    """`run` would open DIR/ledger.db, another ledger, and pay for everything again."""
+    shell.configure(emulator.url)
+    assert shell.call("image", "a lake", "--ledger", "jobs.db").exit_code == 0
+    told = shell.call("status", "jobs.db").stdout
+    assert "1 result is paid for and not saved: a client's `save_unsaved` with this ledger saves it" in told
+    assert " run " not in told
+
+
 @pytest.mark.usefixtures("lost")
 def test_a_job_that_is_known_to_be_accepted_is_listed_so(shell: Shell) -> None:
     """A second task is paid for certainly then."""

@@ -103,7 +103,7 @@ def test_with_none_anywhere_all_places_are_named(tmp_path: Path, text: str | Non
     for place in (
         "./config.json",
         "tencentCloud.secretId is missing",
-        "$TENCENTCLOUD_SECRET_ID",
+        "put your key into the config, or set $TENCENTCLOUD_SECRET_ID",
         f"[default] of {tmp_path / '.tencentcloud' / 'credentials'} or {keyfiles.SYSTEM_PROFILE}",
     ):
         assert place in str(error.value)
