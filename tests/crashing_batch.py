@@ -34,7 +34,7 @@ from .standins.vod import SUB_APP_ID
 CAP: Final = 8
 """Tasks of a kind that may run at once."""
 DOUBT_S: Final = 1.5
-"""Seconds that a create in doubt keeps its slot, instead of minutes: longer than any task of the stand-ins."""
+"""Seconds that an unknown create keeps its slot, instead of minutes: longer than any task of the stand-ins."""
 
 PATIENCE_S: Final = 120.0
 """A batch left alone takes a few seconds: one that takes this long hangs."""

@@ -43,9 +43,9 @@ def create_endings() -> str:
 
 
 def create_decisions() -> str:
-    """Draw a row for each ending of a create's attempt, first without and then with an earlier create in doubt."""
+    """Draw a row for each ending of a create's attempt, first without and then with an earlier unknown create."""
     lines = [
-        "| the attempt | earlier create in doubt | the job becomes | its slot | its error |",
+        "| the attempt | earlier unknown create | the job becomes | its slot | its error |",
         "|---|---|---|---|---|",
     ]
     for ending in (None, *Ending):

@@ -27,7 +27,7 @@ MOST_IDS: Final = 5
 """Ids that the summary prints beside a reason."""
 
 
-class Word(StrEnum):
+class Column(StrEnum):
     """A column of the table. A job may count in two of them; an open job counts in none."""
 
     DONE = "done"
@@ -36,16 +36,16 @@ class Word(StrEnum):
     UNKNOWN = "unknown"
 
 
-_WORDS: Final[Mapping[Standing, tuple[Word, ...]]] = {
+_COLUMNS: Final[Mapping[Standing, tuple[Column, ...]]] = {
     Standing.OPEN: (),
     Standing.RUNNING: (),
     Standing.LATE: (),
-    Standing.DONE: (Word.DONE,),
-    Standing.UNSAVED: (Word.DONE,),
-    Standing.SAVED: (Word.DONE, Word.SAVED),
-    Standing.FAILED: (Word.FAILED,),
-    Standing.REFUSED: (Word.FAILED,),
-    Standing.UNKNOWN: (Word.UNKNOWN,),
+    Standing.DONE: (Column.DONE,),
+    Standing.UNSAVED: (Column.DONE,),
+    Standing.SAVED: (Column.DONE, Column.SAVED),
+    Standing.FAILED: (Column.FAILED,),
+    Standing.REFUSED: (Column.FAILED,),
+    Standing.UNKNOWN: (Column.UNKNOWN,),
 }
 
 _OF_EVENT: Final[Mapping[type[events.Event], Standing]] = {
@@ -75,18 +75,20 @@ class Counts:
     """Jobs by kind, and by the table's columns."""
 
     total: Counter[Kind] = field(default_factory=Counter)
-    words: dict[Word, Counter[Kind]] = field(default_factory=lambda: {word: Counter() for word in Word})
+    columns: dict[Column, Counter[Kind]] = field(default_factory=lambda: {column: Counter() for column in Column})
 
     def move(self, kind: Kind, before: Standing, after: Standing) -> None:
         """Count a job by its new standing in place of its former one."""
-        for word in _WORDS[before]:
-            self.words[word][kind] -= 1
-        for word in _WORDS[after]:
-            self.words[word][kind] += 1
+        for column in _COLUMNS[before]:
+            self.columns[column][kind] -= 1
+        for column in _COLUMNS[after]:
+            self.columns[column][kind] += 1
 
     def open(self, kind: Kind) -> int:
         """Jobs that are neither done nor failed nor unknown."""
-        return self.total[kind] - sum(self.words[word][kind] for word in (Word.DONE, Word.FAILED, Word.UNKNOWN))
+        return self.total[kind] - sum(
+            self.columns[column][kind] for column in (Column.DONE, Column.FAILED, Column.UNKNOWN)
+        )
 
 
 @dataclass(slots=True)

@@ -64,7 +64,7 @@ class Acceptance:
             await self._ledger.put(job)
         except Exception as error:  # noqa: BLE001 — after an exception of any class the TaskId must be reported
             _log.error(
-                "the service accepted %s as task %s, which the ledger could not keep", intent.job_id, answer.task_id
+                "the service accepted %s as task %s, but the ledger could not record it", intent.job_id, answer.task_id
             )
             raise as_aigc_error(error, "keeping a TaskId").with_context(
                 job_id=intent.job_id, task_id=answer.task_id
@@ -77,7 +77,7 @@ class Acceptance:
         return job
 
     async def find(self, job: JobRecord) -> JobRecord:
-        """The job in doubt with its task, if the service lists the task of its session; else the job unchanged."""
+        """The unknown job with its task, if the service lists the task of its session; else the job unchanged."""
         if not self._sessions.may_have_task(job):
             return job
         task_id = await self._sessions.find_task(job)

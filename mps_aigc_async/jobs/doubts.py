@@ -1,4 +1,4 @@
-"""A create in doubt: the slot that it keeps, and the request that is sent again for it."""
+"""An unknown create: the slot that it keeps, and the request that is sent again for it."""
 
 import logging
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ which gets a video's time."""
 
 
 def slot_name(job: JobRecord) -> str:
-    """The name of the slot that a create in doubt keeps: one for each, in any ledger."""
+    """The name of the slot that an unknown create keeps: one for each, in any ledger."""
     return f"{job.job_id} {job.intent_at}"
 
 

@@ -1,16 +1,16 @@
 """The consequence of one attempt to create a job's task: its row's next state, its slot, its error. Pure decisions.
 
-    the attempt                     an earlier create in doubt    next state    slot    error
-    accepted                        or none                       submitted     named
-    accepted before (its session)   or none                       unknown       held    ACCEPTED
-    not accepted for certain        none                          planned       free    the attempt's own
-                                    one                           unknown       held    the earlier one's
-    refused for good, this job      none                          failed        free    the attempt's own
-                                    one                           unknown       held    REPEAT_REFUSED
-    unknown                         or none                       unknown       held    UNANSWERED or ANSWERED
+    the attempt                     an earlier unknown create    next state    slot    error
+    accepted                        yes or no                    submitted     named
+    accepted before (its session)   yes or no                    unknown       held    ACCEPTED
+    not accepted for certain        no                           planned       free    the attempt's own
+                                    yes                          unknown       held    the earlier one's
+    refused for good, this job      no                           failed        free    the attempt's own
+                                    yes                          unknown       held    REPEAT_REFUSED
+    unknown                         yes or no                    unknown       held    UNANSWERED or ANSWERED
 
-"Not accepted for certain" is every ending after which `CONSEQUENCES` sends again or stops all creates. A job that is in
-doubt stays so until its task is found: a later attempt says nothing of the first one.
+"Not accepted for certain" is every ending after which `CONSEQUENCES` sends again or stops all creates. An unknown job
+stays unknown until its task is found: a later attempt shows nothing about the first one.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from .retries import CONSEQUENCES, clock_is_off
 
 
 class Doubt(Enum):
-    """Why a create is in doubt."""
+    """Why the outcome of a create is unknown."""
 
     UNANSWERED = "unanswered"
     ANSWERED = "answered without a TaskId"
@@ -30,26 +30,26 @@ class Doubt(Enum):
     REPEAT_REFUSED = "refused when it was sent again"
 
     def error(self, reason: str, if_unanswered: str) -> CreateOutcomeUnknown:
-        """The error of a create that is in doubt for this reason. `if_unanswered` tells the next step for a create that
-        was not answered."""
+        """The error of a create that is unknown for this reason. `if_unanswered` is the next step for a create that got
+        no answer."""
         match self:
             case Doubt.UNANSWERED:
                 return CreateOutcomeUnknown(f"{_UNANSWERED} ({reason}); {if_unanswered}")
             case Doubt.REPEAT_REFUSED:
-                return CreateOutcomeUnknown(f"{_UNANSWERED} (sent again, it was refused: {reason}); {if_unanswered}")
+                return CreateOutcomeUnknown(f"{_UNANSWERED} (sent again and refused: {reason}); {if_unanswered}")
             case Doubt.ANSWERED:
                 return CreateOutcomeUnknown(
-                    f"the create was answered, and as which task is not known ({reason}); it is not sent again: look "
-                    "for it in the console"
+                    f"the create was answered, but its TaskId is not known ({reason}); it is not sent again: look for "
+                    "its task in the console"
                 ).as_not_repeatable()
             case Doubt.ACCEPTED:
                 return CreateOutcomeUnknown(
-                    f"the service has accepted the create, and as which task is not known ({reason}); look for it in "
-                    "the console"
+                    f"the service has accepted the create, but its TaskId is not known ({reason}): look for its task "
+                    "in the console"
                 ).as_accepted()
 
 
-_UNANSWERED = "the create was sent and nothing told whether it was accepted"
+_UNANSWERED = "the create was sent, and no reply told whether it was accepted"
 
 
 class Earlier(Enum):
@@ -57,7 +57,7 @@ class Earlier(Enum):
 
     NONE = "none"
     REPLACED = "one that the user has made again"
-    IN_DOUBT = "one in doubt"
+    IN_DOUBT = "an unknown one"
 
 
 class SlotUse(Enum):
@@ -101,7 +101,7 @@ class Decision:
     state: JobState
     slot: SlotUse
     doubt: Doubt | None = None
-    """The error of a job that is in doubt from now on; None keeps the error that there is."""
+    """Why the job is unknown, if this attempt is the reason; None keeps the present error."""
     may_repeat: bool = False
     """Whether the same create may be sent again without the user's word."""
     is_news: bool = True
@@ -111,7 +111,7 @@ class Decision:
 
 
 def ending_of(error: AigcError) -> Ending:
-    """How an attempt ended that raised this error. A timestamp that was refused says nothing of the job."""
+    """How an attempt ended that raised this error. A refused timestamp shows nothing about the job."""
     return Ending.ACCOUNT_REFUSED if clock_is_off(error) else error.ending or Ending.REFUSED
 
 
@@ -135,7 +135,7 @@ def decide(attempt: Attempt) -> Decision:
         return Decision(JobState.PLANNED, SlotUse.FREE, may_repeat=may_repeat, is_news=False)
     if attempt.ending is Ending.UNKNOWN:
         return _in_doubt(attempt, Doubt.ANSWERED if attempt.was_answered else Doubt.UNANSWERED)
-    if in_doubt:  # a third create would fare no better, and says nothing of the first one
+    if in_doubt:  # a third create would be refused too, and shows nothing about the first one
         return _in_doubt(attempt, Doubt.REPEAT_REFUSED)
     return Decision(JobState.FAILED, SlotUse.FREE)
 

@@ -153,7 +153,7 @@ async def main(orders: Orders, machine: Machine) -> None:
     concurrency = {"maxImageTasks": CAPS["image"], "maxVideoTasks": CAPS["video"], "pollIntervalMs": 200}
     config = Config.parse({"tencentCloud": keys, "concurrency": concurrency, "pacing": {"jitterMs": JITTER_MS}})
     client = AigcClient(config, ledger=orders.ledger, timeouts=TIMEOUTS, wall=machine.wall)
-    # The tasks are as many times shorter than the real ones: so is the time for which a create in doubt keeps its slot,
+    # The tasks are as many times shorter than the real ones: so is the time for which an unknown create keeps its slot,
     # and that until a full service is tried again.
     scaled = {kind: seconds / SPEED + _MARGIN_S for kind, seconds in UNKNOWN_SLOT_S.items()}
     try:

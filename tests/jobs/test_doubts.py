@@ -1,4 +1,4 @@
-"""The request that is sent again for a create in doubt."""
+"""The request that is sent again for an unknown create."""
 
 import logging
 from dataclasses import replace

@@ -340,7 +340,7 @@ def lock_at(event: Event, other: sqlite3.Connection) -> None:
 
 
 def test_what_one_client_sees_of_sessions_counts_for_all(tmp_path: Path) -> None:
-    """Two tasks of one session: whichever client has seen them, none sends a create in doubt again."""
+    """Two tasks of one session: whichever client has seen them, none sends an unknown create again."""
 
     async def main() -> None:
         service, ledger = in_memory(), tmp_path / "jobs.db"

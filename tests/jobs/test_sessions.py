@@ -1,4 +1,4 @@
-"""A create in doubt is sent again only where a second one of its session is refused: nothing is paid for twice."""
+"""An unknown create is sent again only where a second one of its session is refused: nothing is paid for twice."""
 
 import asyncio
 import json

@@ -173,7 +173,7 @@ def test_an_error_tells_how_its_attempt_ended(error: AigcError, ending: Ending, 
     assert (ending_of(error), was_answered(error)) == (ending, answered)
 
 
-UNANSWERED = "the create was sent and nothing told whether it was accepted"
+UNANSWERED = "the create was sent, and no reply told whether it was accepted"
 
 
 @pytest.mark.parametrize(
@@ -182,22 +182,22 @@ UNANSWERED = "the create was sent and nothing told whether it was accepted"
         (Doubt.UNANSWERED, f"{UNANSWERED} (no answer); then this", False, True, Ending.UNKNOWN),
         (
             Doubt.REPEAT_REFUSED,
-            f"{UNANSWERED} (sent again, it was refused: no answer); then this",
+            f"{UNANSWERED} (sent again and refused: no answer); then this",
             False,
             True,
             Ending.UNKNOWN,
         ),
         (
             Doubt.ANSWERED,
-            "the create was answered, and as which task is not known (no answer); it is not sent again: look for it in "
-            "the console",
+            "the create was answered, but its TaskId is not known (no answer); it is not sent again: look for its task "
+            "in the console",
             False,
             False,
             Ending.UNKNOWN,
         ),
         (
             Doubt.ACCEPTED,
-            "the service has accepted the create, and as which task is not known (no answer); look for it in the "
+            "the service has accepted the create, but its TaskId is not known (no answer): look for its task in the "
             "console",
             True,
             False,

@@ -102,7 +102,7 @@ def test_failures_stand_above_with_what_to_do(browser: WebDriver, batch: Path) -
     text = browser.find_element(By.CSS_SELECTOR, ".reasons").text
     assert "InvalidParameter.ViolationContent" in text
     assert "→ change the prompt or the input" in text
-    assert "sent again by themselves only if their message says so" in text
+    assert "retried only if their message says so" in text
     browser.find_element(By.LINK_TEXT, "late").click()
     assert ask(browser, "document.querySelector(':target h3').textContent.trim()").startswith("late")
 
