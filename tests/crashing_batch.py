@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, Outcome, VideoRequest
 from mps_aigc_async.engine.batch import BatchItem
-from mps_aigc_async.jobs.doubts import UNKNOWN_SLOT_S
+from mps_aigc_async.jobs.unknown_creates import UNKNOWN_SLOT_S
 from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.model.results import steps_made
 

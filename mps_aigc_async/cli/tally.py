@@ -135,7 +135,7 @@ class Tally:
     # --- news ---------------------------------------------------------------------------------------------------------
 
     def on_ledger(self, jobs: Iterable[tuple[str, Kind, JobState]]) -> None:
-        """Take in the ledger's jobs, before the first event."""
+        """Count the ledger's jobs, before the first event."""
         for job_id, kind, state in jobs:
             standing = _OF_STATE[state]
             if self._jobs.get(job_id) is not None:
@@ -147,12 +147,12 @@ class Tally:
                 self._set_other(job_id, kind, standing)
 
     def on_retry(self, jobs: Iterable[JobRecord]) -> None:
-        """Take in the jobs that had failed and are retried."""
+        """Count the jobs that had failed and are retried."""
         for job in jobs:
             self._update(job.job_id, job.kind, _OF_STATE[job.state])
 
     def on_event(self, event: events.Event) -> None:
-        """Take in an event of the client."""
+        """Count an event of the client."""
         if isinstance(event, events.Retried):
             self.trouble = event.error.reason
         elif isinstance(event, events.Submitted | events.Saved):
@@ -161,7 +161,7 @@ class Tally:
             self._update(event.job_id, event.kind, standing)
 
     def on_outcome(self, outcome: Outcome[BatchItem]) -> None:
-        """Take in the outcome of a request of the batch."""
+        """Count the outcome of a request of the batch."""
         for job_id, standing in standings_of(outcome):
             self._judge(job_id, standing, outcome.error)
         if outcome.error is not None:
@@ -169,7 +169,7 @@ class Tally:
             self._give_reason(outcome.error, outcome.job_id)
 
     def on_saving(self, outcome: Outcome[JobRecord]) -> None:
-        """Take in the outcome of a paid job that was saved alongside the batch, or could not be saved."""
+        """Count the outcome of a paid job that was saved alongside the batch, or could not be saved."""
         job, error = outcome.request, outcome.error
         if error is not None:
             standing = standing_of_error(outcome)

@@ -10,8 +10,8 @@ from ..model.states import Ending, JobState
 from ..model.unexpected import as_aigc_error
 from ..wire.dialect import Created
 from .context import JobContext
-from .doubts import slot_name
 from .tasks import Tasks
+from .unknown_creates import slot_name
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -28,7 +28,7 @@ class Acceptance:
 
     async def require_own_task(self, task_id: str, job_id: str) -> None:
         """Raise TransportError if the create was answered with another job's task: that job's answer was delivered
-        twice, and says nothing about this create. Otherwise the task belongs to this job from now on."""
+        twice, and shows nothing about this create. Otherwise the task belongs to this job from now on."""
         other = self._exchanges.answers.setdefault(task_id, job_id)
         if other == job_id:
             try:

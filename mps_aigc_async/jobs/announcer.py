@@ -1,4 +1,4 @@
-"""Announces to the client's listeners how jobs move: one method an event, so that each event gets the fields it has."""
+"""Announces to the client's listeners how jobs move: one method for each event."""
 
 from collections.abc import Callable
 from typing import TypedDict

@@ -26,14 +26,14 @@ from ..model.errors import (
 from ..model.requests import Step
 from ..model.states import Ending, JobState
 from ..network.calls import Failure
-from ..policy.create_endings import Attempt, Decision, Doubt, Earlier, SlotUse, decide, ending_of, was_answered
+from ..policy.create_endings import Attempt, Decision, Earlier, SlotUse, UnknownCause, decide, ending_of, was_answered
 from ..wire.dialect import Call, Created, SessionRule
 from .acceptance import Acceptance
 from .context import JobContext
 from .creation import Creation, Order, row_after
-from .doubts import UNKNOWN_SLOT_S, as_first_sent, slot_name
 from .exchanges import CreateOutcome, NoRoom
 from .sessions import as_create
+from .unknown_creates import UNKNOWN_SLOT_S, as_first_sent, slot_name
 
 
 class _NoRoomByNow(Exception):
@@ -97,9 +97,9 @@ class Creates:
         """The error of a job for which the service has had no room for long. An unknown job stays unknown."""
         if job.state is not JobState.UNKNOWN:
             return refusal.with_context(job_id=job.job_id)
-        doubt = job.recorded_error()
-        self._announcer.tell_unknown(job, doubt)
-        return doubt
+        unknown_error = job.recorded_error()
+        self._announcer.tell_unknown(job, unknown_error)
+        return unknown_error
 
     async def _next_slot(self, slot: Slot, job: JobRecord, order: Order, refusal: ServiceError | None) -> Slot:
         """A slot for the next attempt after one that found no room. If the caller is cancelled meanwhile, nobody is
@@ -147,7 +147,7 @@ class Creates:
         except BaseException as error:
             self._leave_slot(slot, creation.job if creation is not None else job)
             if isinstance(error, asyncio.CancelledError) and creation is not None:
-                self._tell_of_doubt(creation)  # no caller asks again now
+                self._tell_unknown(creation)  # no caller asks again now
             raise
         if isinstance(outcome, JobRecord):
             return outcome
@@ -158,7 +158,7 @@ class Creates:
         outcome.with_context(job_id=job.job_id)
         if job.state is not JobState.UNKNOWN:
             raise outcome
-        return await self._end_in_doubt(job, outcome, is_told=creation is not None and creation.is_told)
+        return await self._end_unknown(job, outcome, is_told=creation is not None and creation.is_told)
 
     def _leave_slot(self, slot: Slot, job: JobRecord) -> None:
         """Leave the slot of attempts that created no task: held if a task may run in it, else given back."""
@@ -299,12 +299,12 @@ class Creates:
     async def _fail(self, creation: Creation, intent: JobRecord, error: AigcError) -> NoRoom | Failure:
         """Carry out the consequence of an attempt that raised an error; return the attempt's outcome."""
         decision = self._decide(creation, ending_of(error), was_answered=was_answered(error))
-        doubt = await self._carry_out(creation, intent, decision, error)
+        unknown_error = await self._carry_out(creation, intent, decision, error)
         if isinstance(error, TooManyTasks):
             return NoRoom(error)
-        if doubt is not None:
-            doubt.__cause__ = error
-        return Failure(doubt or error, decision.may_repeat)
+        if unknown_error is not None:
+            unknown_error.__cause__ = error
+        return Failure(unknown_error or error, decision.may_repeat)
 
     async def _carry_out(
         self, creation: Creation, intent: JobRecord, decision: Decision, error: AigcError
@@ -317,19 +317,19 @@ class Creates:
             creation.slot.note_refusal(error)
         if decision.proves_session:
             await self._sessions.trust.prove(intent)
-        doubt: CreateOutcomeUnknown | None = None
-        if decision.doubt is not None:
-            doubt = self._doubt(intent, decision.doubt, str(error))
+        unknown_error: CreateOutcomeUnknown | None = None
+        if decision.cause is not None:
+            unknown_error = self._unknown_error(intent, decision.cause, str(error))
             if creation.session_mark is not None:
-                self._sessions.doubt(intent, creation.session_mark)
+                self._sessions.note_unknown(intent, creation.session_mark)
             creation.is_told = decision.is_news
-        creation.job = row_after(intent, decision, doubt or error, creation.replaced_session, self._wall())
+        creation.job = row_after(intent, decision, unknown_error or error, creation.replaced_session, self._wall())
         await self._ledger.put(creation.job)
         if decision.state is JobState.FAILED:
             self._announcer.tell_failed(intent, error)
-        elif doubt is not None and decision.is_news:
-            self._announcer.tell_unknown(intent, doubt)
-        return doubt
+        elif unknown_error is not None and decision.is_news:
+            self._announcer.tell_unknown(intent, unknown_error)
+        return unknown_error
 
     async def _keep_unsent(self, creation: Creation, intent: JobRecord) -> None:
         """Keep the row of an attempt that was prepared and not sent."""
@@ -340,17 +340,17 @@ class Creates:
 
     # --- unknown jobs -------------------------------------------------------------------------------------------------
 
-    def _doubt(self, intent: JobRecord, doubt: Doubt, reason: str) -> CreateOutcomeUnknown:
-        return doubt.error(reason, self._sessions.next_step(intent)).with_context(job_id=intent.job_id)
+    def _unknown_error(self, intent: JobRecord, cause: UnknownCause, reason: str) -> CreateOutcomeUnknown:
+        return cause.error(reason, self._sessions.next_step(intent)).with_context(job_id=intent.job_id)
 
-    def _tell_of_doubt(self, creation: Creation) -> None:
+    def _tell_unknown(self, creation: Creation) -> None:
         """Tell listeners of an unknown create, unless an exchange under way may still show its outcome."""
         job = creation.job
         if job.state is JobState.UNKNOWN and job.job_id not in self._exchanges.by_job and not creation.is_told:
             creation.is_told = True
             self._announcer.tell_unknown(job, job.recorded_error())
 
-    async def _end_in_doubt(self, job: JobRecord, failure: AigcError, *, is_told: bool) -> JobRecord:
+    async def _end_unknown(self, job: JobRecord, failure: AigcError, *, is_told: bool) -> JobRecord:
         """End the attempts of an unknown job. Its task is looked for, unless the create may be sent again later. If the
         task is not found, CreateOutcomeUnknown is raised."""
         if not self._sessions.may_repeat(job):
@@ -362,30 +362,30 @@ class Creates:
                 raise
             if job.state is JobState.SUBMITTED:
                 return job
-        is_doubt = isinstance(failure, CreateOutcomeUnknown)
-        doubt = failure if is_doubt else job.recorded_error()
+        is_unknown_error = isinstance(failure, CreateOutcomeUnknown)
+        unknown_error = failure if is_unknown_error else job.recorded_error()
         if not is_told:
-            self._announcer.tell_unknown(job, doubt)
-        raise doubt from (failure.__cause__ if is_doubt else failure)
+            self._announcer.tell_unknown(job, unknown_error)
+        raise unknown_error from (failure.__cause__ if is_unknown_error else failure)
 
     async def rejoin(self, job: JobRecord) -> JobRecord:
         """The job in *intent* after its exchange, which a cancelled caller has left. Raises CreateOutcomeUnknown if the
         exchange ended without a row, and LedgerError if the ledger could not record the row."""
         exchange = self._exchanges.by_job.get(job.job_id)
         if exchange is None:
-            raise await self._keep_doubt(job, "the ledger could not record the answer")
+            raise await self._keep_unknown(job, "the ledger could not record the answer")
         await asyncio.wait({exchange})
         job = await self._ledger.get(job.job_id) or job
         if job.state is JobState.INTENT:
             if exchange.cancelled():  # by another client that closed: this caller is not cancelled
-                raise await self._keep_doubt(job, "the client was closed before the create was answered")
+                raise await self._keep_unknown(job, "the client was closed before the create was answered")
             exchange.result()
         return job
 
-    async def _keep_doubt(self, intent: JobRecord, reason: str) -> CreateOutcomeUnknown:
+    async def _keep_unknown(self, intent: JobRecord, reason: str) -> CreateOutcomeUnknown:
         """Record the job as *unknown*; return its error."""
-        doubt = self._doubt(intent, Doubt.UNANSWERED, reason)
-        unknown = intent.moved(JobState.UNKNOWN, ended_at=self._wall(), error=to_record(doubt))
+        unknown_error = self._unknown_error(intent, UnknownCause.UNANSWERED, reason)
+        unknown = intent.moved(JobState.UNKNOWN, ended_at=self._wall(), error=to_record(unknown_error))
         await self._ledger.put(unknown)
-        self._announcer.tell_unknown(unknown, doubt)
-        return doubt
+        self._announcer.tell_unknown(unknown, unknown_error)
+        return unknown_error

@@ -50,7 +50,7 @@ class Creation:
     @property
     def earlier(self) -> Earlier:
         if self.job.state is JobState.UNKNOWN:
-            return Earlier.IN_DOUBT
+            return Earlier.UNKNOWN
         return Earlier.REPLACED if self.replaced_session else Earlier.NONE
 
 
@@ -61,6 +61,6 @@ def row_after(intent: JobRecord, decision: Decision, error: AigcError, replaced_
         # another session. A create that the user makes again keeps the session, which shows the outcome of the first
         # one.
         return intent.moved(JobState.PLANNED, session_id=replaced_session, ended_at=None)
-    if decision.state is JobState.UNKNOWN and decision.doubt is None:
+    if decision.state is JobState.UNKNOWN and decision.cause is None:
         return intent.moved(JobState.UNKNOWN)
     return intent.moved(decision.state, ended_at=now, error=to_record(error))

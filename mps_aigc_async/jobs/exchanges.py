@@ -13,7 +13,7 @@ from ..network.calls import Failure
 _log: Final = logging.getLogger("mps_aigc_async")
 
 MOST_TOLD: Final = 100
-"""Most TaskIds to name when their ledger is gone."""
+"""Most TaskIds in the error about a ledger that is out of place."""
 
 
 @dataclass(frozen=True, slots=True)

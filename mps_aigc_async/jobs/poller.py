@@ -185,7 +185,7 @@ class Poller:
         was_empty = watch.empty_since is not None and answer_at - watch.empty_since >= EMPTY_GRACE_S
         if status.has_ended or was_empty:
             await self._end(watch, TaskEnd(status, now, watch.unfinished_at, watch.running_at))
-            if not status.made_nothing:  # how soon the model refuses says nothing of how long a task lasts
+            if not status.made_nothing:  # a quick refusal by the model shows nothing about the duration of tasks
                 self._learn(watch, poll_at, answer_at)
             return
         watch.unfinished_at = polled_at

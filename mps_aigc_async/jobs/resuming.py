@@ -10,9 +10,9 @@ from ..ledger import JobRecord
 from ..model.errors import DamagedRow, LedgerError
 from ..model.states import JobState
 from .context import JobContext
-from .doubts import UNKNOWN_SLOT_S, slot_name
 from .sessions import NO_TASK, TIME_ANSWER_S
 from .tasks import Tasks
+from .unknown_creates import UNKNOWN_SLOT_S, slot_name
 from .watch import Watch
 
 _log: Final = logging.getLogger("mps_aigc_async")

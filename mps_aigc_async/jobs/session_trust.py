@@ -47,8 +47,8 @@ class SessionTrust:
 
     def __repr__(self) -> str:
         evidence = self._evidence
-        doubt = ", contradicted" * evidence.is_contradicted
-        return f"<SessionTrust {self._rule}, {len(evidence.proofs)} proofs{doubt}>"
+        contradiction = ", contradicted" * evidence.is_contradicted
+        return f"<SessionTrust {self._rule}, {len(evidence.proofs)} proofs{contradiction}>"
 
     async def load(self) -> None:
         """Load the evidence of earlier processes about this endpoint."""
@@ -65,7 +65,7 @@ class SessionTrust:
         return self._rule is not SessionRule.UNPROVEN or _scope(job) in self._evidence.proofs
 
     def reason_against(self) -> str:
-        """Why a create is not sent again, for a message about one; empty if there is nothing to tell."""
+        """Why a create is not sent again, for its error; empty if there is no such reason."""
         if self._evidence.is_contradicted:
             return "the service has made two tasks of one session"
         if self._rule is SessionRule.UNPROVEN:

@@ -62,7 +62,7 @@ class Sessions:
         self._dialect = dialect
         self._clock = clock
         self.trust: Final = trust
-        self._in_doubt: dict[str, Mark] = {}
+        self._unknown_since: dict[str, Mark] = {}
         """For each session of an unknown create, when this process began it."""
         self._asking = asyncio.Lock()
         self._has_asked = False
@@ -79,14 +79,14 @@ class Sessions:
         is_dated = self._dialect.signs_time or not self._clock.is_the_machines
         return replace(job, session_id=f"{PREFIX if is_dated else UNDATED}{secrets.token_hex(20)}")
 
-    def doubt(self, job: JobRecord, since: Mark) -> None:
+    def note_unknown(self, job: JobRecord, since: Mark) -> None:
         """Note an unknown create. Its session was begun at `since`, or earlier in this process."""
         if job.session_id:
-            self._in_doubt.setdefault(job.session_id, since)
+            self._unknown_since.setdefault(job.session_id, since)
 
     def end(self, job: JobRecord) -> None:
         """Note that the outcome of a create is known now."""
-        self._in_doubt.pop(job.session_id, None)
+        self._unknown_since.pop(job.session_id, None)
 
     def planned_again(self, job: JobRecord) -> JobRecord:
         """An unknown job that the user wants to be created again.
@@ -113,19 +113,19 @@ class Sessions:
         """Whether an unknown create may be sent again while its session is young enough."""
         if job.state is not JobState.UNKNOWN or not self.are_honoured(job):
             return False
-        doubt = job.recorded_error()
-        return not isinstance(doubt, CreateOutcomeUnknown) or doubt.repeatable
+        error = job.recorded_error()
+        return not isinstance(error, CreateOutcomeUnknown) or error.repeatable
 
     async def may_send_again(self, job: JobRecord) -> bool:
         """Whether an unknown create may be sent again now. Asks the service for its time if that is needed."""
         if not self.may_repeat(job):
             return False
         age_s = await self._age_s(job)
-        return age_s is not None and 0 <= age_s < SESSION_LIFE_S  # below 0: a clock that was wrong tells nothing
+        return age_s is not None and 0 <= age_s < SESSION_LIFE_S  # below 0: a clock was wrong, and the age is not known
 
     async def _age_s(self, job: JobRecord) -> float | None:
-        """Seconds since the session's first create, or more; None if no clock tells."""
-        begun_here = self._in_doubt.get(job.session_id)
+        """Seconds since the session's first create, or more; None if no clock can be trusted."""
+        begun_here = self._unknown_since.get(job.session_id)
         if self._dialect.signs_time:
             if self._clock.is_the_machines:
                 await self._ask_time(job.kind)
@@ -206,7 +206,8 @@ class Sessions:
 
 
 def as_create(call: Call[T], *, signs_time: bool) -> Call[T]:
-    """The call, with a decoder that raises NoTaskId for an answer with HTTP 2xx that does not tell the create's fate.
+    """The call, with a decoder that raises NoTaskId for an answer with HTTP 2xx that does not show the outcome of the
+    create.
 
     A service that signs writes its own errors behind 200: their errors are answers, and stay unchanged.
     """

@@ -9,8 +9,8 @@ from ..model.errors import AigcError, InvalidRequest, JobDropped, TaskFailed, to
 from ..model.settlement import Attach, CreateAgain, Drop, Settlement
 from ..model.states import JobState, Kind
 from .context import JobContext
-from .doubts import slot_name
 from .tasks import Tasks
+from .unknown_creates import slot_name
 
 _log: Final = logging.getLogger("mps_aigc_async")
 

@@ -97,7 +97,7 @@ def _changes_at(end: TaskEnd, expires: Expiry, error: dict[str, str]) -> Changes
 
 
 def planned_row(job: JobRecord) -> JobRecord:
-    """The row of a job that is created again because the model had no room for its task. The error tells why."""
+    """The row of a job that is created again because the model had no room for its task. The error has the reason."""
     return replace(job.replanned(), error=job.error)
 
 

@@ -1,4 +1,4 @@
-"""The service's own cap on tasks that run at once, as its refusals tell it.
+"""The service's own cap on tasks that run at once, learned from its refusals.
 
 The service does not publish the cap. The number of tasks that ran here at a refusal is the best estimate, and it counts
 from then on. The next create is sent when one of our tasks has ended. Other processes may share the account, so a
@@ -59,13 +59,13 @@ class Cap:
         self.capacity = capacity
         self._first_probe_s = first_probe_s
         self.learned_cap: int | None = None
-        """The service's own cap, if its refusals have told one below the capacity."""
+        """The service's own cap, if its refusals have shown one below the capacity."""
         self.slots = Count()
         """Slots that are out."""
         self.tasks = Count()
         """Slots in which a task runs or may run."""
         self.streak: Streak | None = None
-        """The refusals for the rate since the latest accepted create, while they do not tell of a cap."""
+        """The refusals for the rate since the latest accepted create, as long as they show no cap."""
         self._on_change = on_change
         self._is_probing = False
         self._probe_s = first_probe_s

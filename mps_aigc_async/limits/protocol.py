@@ -183,7 +183,7 @@ class SlotFigures:
     confirmed_capacity: int
     """The number of tasks that the service has been seen to run at once, at most the effective limit; at least 1."""
     learned_cap: int | None
-    """The service's own cap on the tasks of all models, if its refusals have told one below the capacity."""
+    """The service's own cap on the tasks of all models, if its refusals have shown one below the capacity."""
     learned_model_caps: Mapping[str, int]
     """The caps on the tasks of single models, for the models that have been refused."""
 

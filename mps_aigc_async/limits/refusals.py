@@ -44,7 +44,7 @@ class Evidence:
     running: int
     """Tasks of the model that run here, or may run."""
     has_cap: bool
-    """Whether the model's refusals have told its cap already, and no accepted create has refuted it."""
+    """Whether the model's refusals have shown its cap already, and no accepted create has refuted it."""
     refusals: int
     """Refusals of this model in a row, this one included."""
     windows: float

@@ -89,7 +89,7 @@ class ProcessSlots:
         """The creates that wait, by model."""
         self._kind = Cap(capacity, self._queue.serve)
         self._models: dict[str, Cap] = {}
-        """The caps of the models that run, wait, or have told something."""
+        """The caps of the models whose tasks run or wait, and of those with a learned cap."""
         self._by_name: dict[str, ProcessSlot] = {}
 
     def __repr__(self) -> str:

@@ -151,7 +151,7 @@ class Calls:
             elif _is_the_services(error):
                 self._hear_time(answer, send_time)
             if isinstance(error, Redirected) and not call.reads:
-                # Even if its own create stays unknown ("303 See Other"). Polls go on, and the poller tells of it.
+                # Even if its own create stays unknown ("303 See Other"). Polls go on, and the poller logs it.
                 holds_s = REDIRECT_HOLDS_S if error.ending is Ending.UNKNOWN else REFUSAL_HOLDS_S
                 self._hold(call.action, error, holds_s)
             if keys_are_refused(error) and self._keys.report_refusal(credentials):

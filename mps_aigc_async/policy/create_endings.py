@@ -21,7 +21,7 @@ from ..model.states import Ending, JobState
 from .retries import CONSEQUENCES, clock_is_off
 
 
-class Doubt(Enum):
+class UnknownCause(Enum):
     """Why the outcome of a create is unknown."""
 
     UNANSWERED = "unanswered"
@@ -33,16 +33,16 @@ class Doubt(Enum):
         """The error of a create that is unknown for this reason. `if_unanswered` is the next step for a create that got
         no answer."""
         match self:
-            case Doubt.UNANSWERED:
+            case UnknownCause.UNANSWERED:
                 return CreateOutcomeUnknown(f"{_UNANSWERED} ({reason}); {if_unanswered}")
-            case Doubt.REPEAT_REFUSED:
+            case UnknownCause.REPEAT_REFUSED:
                 return CreateOutcomeUnknown(f"{_UNANSWERED} (sent again and refused: {reason}); {if_unanswered}")
-            case Doubt.ANSWERED:
+            case UnknownCause.ANSWERED:
                 return CreateOutcomeUnknown(
                     f"the create was answered, but its TaskId is not known ({reason}); it is not sent again: look for "
                     "its task in the console"
                 ).as_not_repeatable()
-            case Doubt.ACCEPTED:
+            case UnknownCause.ACCEPTED:
                 return CreateOutcomeUnknown(
                     f"the service has accepted the create, but its TaskId is not known ({reason}): look for its task "
                     "in the console"
@@ -57,7 +57,7 @@ class Earlier(Enum):
 
     NONE = "none"
     REPLACED = "one that the user has made again"
-    IN_DOUBT = "an unknown one"
+    UNKNOWN = "an unknown one"
 
 
 class SlotUse(Enum):
@@ -100,7 +100,7 @@ class Decision:
 
     state: JobState
     slot: SlotUse
-    doubt: Doubt | None = None
+    cause: UnknownCause | None = None
     """Why the job is unknown, if this attempt is the reason; None keeps the present error."""
     may_repeat: bool = False
     """Whether the same create may be sent again without the user's word."""
@@ -122,32 +122,32 @@ def was_answered(error: AigcError) -> bool:
 
 def decide(attempt: Attempt) -> Decision:
     """The consequence of an attempt, by the table above."""
-    in_doubt = attempt.earlier is Earlier.IN_DOUBT
+    is_unknown = attempt.earlier is Earlier.UNKNOWN
     if attempt.ending is None:
         return Decision(JobState.SUBMITTED, SlotUse.NAMED)
     if attempt.ending is Ending.ACCEPTED_BEFORE:
         # The refusal of a session that nobody has sent before proves nothing.
-        return _in_doubt(attempt, Doubt.ACCEPTED, proves_session=attempt.earlier is not Earlier.NONE)
+        return _unknown(attempt, UnknownCause.ACCEPTED, proves_session=attempt.earlier is not Earlier.NONE)
     if attempt.is_refused_for_certain:
         may_repeat = CONSEQUENCES[attempt.ending].create_again
-        if in_doubt:
+        if is_unknown:
             return Decision(JobState.UNKNOWN, SlotUse.HELD, may_repeat=may_repeat, is_news=False)
         return Decision(JobState.PLANNED, SlotUse.FREE, may_repeat=may_repeat, is_news=False)
     if attempt.ending is Ending.UNKNOWN:
-        return _in_doubt(attempt, Doubt.ANSWERED if attempt.was_answered else Doubt.UNANSWERED)
-    if in_doubt:  # a third create would be refused too, and shows nothing about the first one
-        return _in_doubt(attempt, Doubt.REPEAT_REFUSED)
+        return _unknown(attempt, UnknownCause.ANSWERED if attempt.was_answered else UnknownCause.UNANSWERED)
+    if is_unknown:  # a third create would be refused too, and shows nothing about the first one
+        return _unknown(attempt, UnknownCause.REPEAT_REFUSED)
     return Decision(JobState.FAILED, SlotUse.FREE)
 
 
-def _in_doubt(attempt: Attempt, doubt: Doubt, *, proves_session: bool = False) -> Decision:
-    can_repeat = attempt.honours_session and doubt in (Doubt.UNANSWERED, Doubt.REPEAT_REFUSED)
+def _unknown(attempt: Attempt, cause: UnknownCause, *, proves_session: bool = False) -> Decision:
+    can_repeat = attempt.honours_session and cause in (UnknownCause.UNANSWERED, UnknownCause.REPEAT_REFUSED)
     goes_on = can_repeat or attempt.lists_tasks
     return Decision(
         JobState.UNKNOWN,
         SlotUse.HELD,
-        doubt,
-        may_repeat=can_repeat and doubt is Doubt.UNANSWERED,
+        cause,
+        may_repeat=can_repeat and cause is UnknownCause.UNANSWERED,
         is_news=not (attempt.has_caller and goes_on),
         proves_session=proves_session,
     )

@@ -87,8 +87,8 @@ class RetryPolicy:
         """Seconds to wait before send number `attempt` + 1, or None to give up.
 
         `uniform` returns a number in [0, 1). A refusal for the rate waits little, since its pace has slowed down
-        already; by default long enough that three sends take more than a window of the limit, which tells whether
-        calls per second are the reason at all (`limits.refusals`).
+        already; by default long enough that three sends take more than a window of the limit, which shows whether calls
+        per second are the reason (`limits.refusals`).
         """
         busy = isinstance(error, TooManyTasks)
         if elapsed_s >= (self.busy_seconds if busy else self.seconds) or (attempt >= self.attempts and not busy):

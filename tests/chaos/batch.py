@@ -23,7 +23,7 @@ from unittest.mock import patch
 from mps_aigc_async import AigcClient, AigcError, Config, ImageRequest, ImageToVideo, LedgerError, Outcome, VideoRequest
 from mps_aigc_async.cli.interrupts import SIGNALS, Interrupted, Interrupts
 from mps_aigc_async.engine.batch import BatchItem
-from mps_aigc_async.jobs.doubts import UNKNOWN_SLOT_S
+from mps_aigc_async.jobs.unknown_creates import UNKNOWN_SLOT_S
 from mps_aigc_async.limits import PROBE_S
 from mps_aigc_async.model.results import steps_made
 from mps_aigc_async.network.transport import Timeouts
@@ -41,7 +41,7 @@ _MARGIN_S: Final = 6.5
 """Counted from the intent, a create's slot outlives the longest task by this much, as the real minutes do: its process
 may be stopped or find its disk full (`deck`) for seconds between an intent and its create, and be killed then."""
 _log: Final = logging.getLogger("batch")
-_IN_DOUBT: Final = "mps_aigc_async.jobs.doubts.UNKNOWN_SLOT_S"
+_IN_DOUBT: Final = "mps_aigc_async.jobs.unknown_creates.UNKNOWN_SLOT_S"
 _PROBE: Final = "mps_aigc_async.limits.caps.PROBE_S"
 
 _SPOILT: Final = {13: ("image", "fail-later"), 26: ("video", "fail-later"), 39: ("video", "forbidden-content")}

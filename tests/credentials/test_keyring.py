@@ -562,7 +562,7 @@ def test_a_create_that_finds_its_keys_ended_after_its_intent_is_planned_again() 
             ledger.put = late  # type: ignore[method-assign] # a slow disk
             with pytest.raises(AccountError) as raised:
                 await client.generate(ImageRequest(id="a", prompt="a lake"))
-            assert "the credentials ended" in ended(raised.value)
+            assert "the credentials expired" in ended(raised.value)
             assert await client.counts() == {JobState.PLANNED: 1}
             assert client.statistics().slots[Kind.IMAGE].taken == 0
         assert service.arrivals == ()

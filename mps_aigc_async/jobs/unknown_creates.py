@@ -25,7 +25,7 @@ def slot_name(job: JobRecord) -> str:
 
 
 def as_first_sent(job: JobRecord, now: Step) -> Step | None:
-    """The request as it was sent first in the job's session; None if the row does not tell it.
+    """The request as it was first sent in the job's session; None if the row does not have all of it.
 
     If the first create was accepted, its task is of that request. The config may say otherwise by now (`now`), but
     other content would make it another request. A difference is logged.

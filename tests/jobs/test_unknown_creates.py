@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mps_aigc_async.jobs.doubts import as_first_sent, differences
+from mps_aigc_async.jobs.unknown_creates import as_first_sent, differences
 from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.model.requests import ImageRequest
 from mps_aigc_async.model.states import Kind
