@@ -123,7 +123,7 @@ async def test_over_a_socket_a_relay_that_is_trusted_is_sent_the_session_again(w
     async with serving(service) as url, AigcClient(relay_config("trusted", url=str(url)), retry=QUICK) as client:
         error = await unknown_error_of(client)
         assert error.accepted
-        assert "look for it in the console" in error.message
+        assert "look for its task in the console" in error.message
     assert len(service.tasks) == 1
     assert len(service.bodies) == 3
     assert len({str(body["session_id"]) for body in service.bodies}) == 1
@@ -257,7 +257,7 @@ def test_nothing_is_sent_again_after_an_answer_without_a_task_id(tmp_path: Path,
                 assert "Retried" not in heard.names("a/image")
                 assert not error.repeatable
                 assert not error.accepted
-                assert "it is not sent again: look for it in the console" in error.message
+                assert "it is not sent again: look for its task in the console" in error.message
         assert len(service.bodies) == 1
 
     run(main())
@@ -742,7 +742,7 @@ def test_the_error_says_whether_it_is_sent_again(trusted: bool) -> None:
         async with client_of(service, relay_config("trusted" if trusted else "unproven")) as client:
             heard = Heard(client)
             error = await unknown_error_of(client)
-            assert ("for 3 days it is sent again with its session only" in error.message) == trusted
+            assert ("for 3 days the same request sends the create again" in error.message) == trusted
             assert ("it is not sent again by itself" in error.message) != trusted
             assert heard.names("a/image").count("Unknown") == 1
             assert heard.names("a/image")[-1] == "Unknown"
