@@ -84,13 +84,13 @@ def test_closing_says_what_was_left(tmp_path: Path, caplog: pytest.LogCaptureFix
 
     (left, forgotten), tasks = run(main(None))
     assert left.startswith(
-        "INFO closed with work left: 2 tasks run on at the service, 0 of them known to a ledger file"
+        "INFO closed with work left: 2 tasks run on at the service; opening a ledger file again resumes 0 of them;"
     )
-    assert left.endswith("1 calls that may cost something were not answered")
-    assert forgotten.startswith("WARNING closed while tasks run that no ledger file knows")
+    assert left.endswith("1 calls that may cost something got no reply")
+    assert forgotten.startswith("WARNING closed while tasks run that are in no ledger file")
     assert all(task_id in forgotten for task_id in tasks)
     (left,), _ = run(main(tmp_path / "ledger.db"))
-    assert "2 of them known to a ledger file" in left
+    assert "resumes 2 of them" in left
 
 
 def test_a_timeout_ends_the_waiting_and_not_the_task() -> None:
