@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, JobState, Kind, VideoRequest
 from mps_aigc_async.emulator import Emulator
-from mps_aigc_async.jobs import doubts
+from mps_aigc_async.jobs import unknown_creates
 from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.limits import caps
 from mps_aigc_async.network import downloads
@@ -89,7 +89,7 @@ async def main() -> None:
     with (
         TemporaryDirectory() as name,
         # The service's time runs faster here than these constants of ours know.
-        patch.dict(doubts.UNKNOWN_SLOT_S, {Kind.IMAGE: 2.0, Kind.VIDEO: 2.0}),
+        patch.dict(unknown_creates.UNKNOWN_SLOT_S, {Kind.IMAGE: 2.0, Kind.VIDEO: 2.0}),
         patch.object(caps, "PROBE_S", 0.2),
         patch.object(downloads, "STARTS", (RATE, 1.0)),
         # And its oversized results are smaller.

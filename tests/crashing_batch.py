@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, Outcome, VideoRequest
 from mps_aigc_async.engine.batch import BatchItem
-from mps_aigc_async.jobs.doubts import UNKNOWN_SLOT_S
+from mps_aigc_async.jobs.unknown_creates import UNKNOWN_SLOT_S
 from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.model.results import steps_made
 
@@ -34,7 +34,7 @@ from .standins.vod import SUB_APP_ID
 CAP: Final = 8
 """Tasks of a kind that may run at once."""
 DOUBT_S: Final = 1.5
-"""Seconds that a create in doubt keeps its slot, instead of minutes: longer than any task of the stand-ins."""
+"""Seconds that an unknown create keeps its slot, instead of minutes: longer than any task of the stand-ins."""
 
 PATIENCE_S: Final = 120.0
 """A batch left alone takes a few seconds: one that takes this long hangs."""

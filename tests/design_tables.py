@@ -43,14 +43,14 @@ def create_endings() -> str:
 
 
 def create_decisions() -> str:
-    """Draw a row for each ending of a create's attempt, first without and then with an earlier create in doubt."""
+    """Draw a row for each ending of a create's attempt, first without and then with an earlier unknown create."""
     lines = [
-        "| the attempt | earlier create in doubt | the job becomes | its slot | its error |",
+        "| the attempt | earlier unknown create | the job becomes | its slot | its error |",
         "|---|---|---|---|---|",
     ]
     for ending in (None, *Ending):
-        first, second = (decide(Attempt(ending, earlier=earlier)) for earlier in (Earlier.NONE, Earlier.IN_DOUBT))
-        if first.state is second.state and first.doubt is second.doubt:
+        first, second = (decide(Attempt(ending, earlier=earlier)) for earlier in (Earlier.NONE, Earlier.UNKNOWN))
+        if first.state is second.state and first.cause is second.cause:
             lines.append(_decision_row(ending, "yes or no", first))
         else:
             lines += [_decision_row(ending, "no", first), _decision_row(ending, "yes", second)]
@@ -60,8 +60,8 @@ def create_decisions() -> str:
 def _decision_row(ending: Ending | None, earlier: str, decision: Decision) -> str:
     name = "accepted" if ending is None else ending.value
     error = "" if ending is None else "the earlier one" if decision.state is JobState.UNKNOWN else "the attempt's own"
-    doubt = f"CreateOutcomeUnknown: {decision.doubt.value}" if decision.doubt is not None else error
-    return f"| {name} | {earlier} | *{decision.state}* | {decision.slot.value} | {doubt} |"
+    error_text = f"CreateOutcomeUnknown: {decision.cause.value}" if decision.cause is not None else error
+    return f"| {name} | {earlier} | *{decision.state}* | {decision.slot.value} | {error_text} |"
 
 
 def job_moves() -> str:

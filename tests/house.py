@@ -20,7 +20,7 @@ import grimp
 
 ROOT: Final = Path(__file__).parents[1]
 PACKAGE: Final = ROOT / "mps_aigc_async"
-PAGES: Final = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md", "benchmarks/README.md")
+PAGES: Final = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md", "benchmarks/README.md")
 
 PRONOUNS: Final = re.compile(
     r"(?:he|it?|itself|nobody|none|ones?|others|she|somebody|that|these|they|this|those|we|what|whatever|which|who"

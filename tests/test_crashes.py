@@ -38,7 +38,7 @@ def require_trouble(facts: Facts) -> None:
     assert facts.seen.lost_after
 
 
-def test_at_mps_a_create_in_doubt_is_listed_and_not_repeated(at_mps: Facts) -> None:
+def test_at_mps_an_unknown_create_is_listed_and_not_repeated(at_mps: Facts) -> None:
     assert contradictions(at_mps) == {}
     require_trouble(at_mps)
     assert len(at_mps.unknown) <= len(at_mps.unanswered) + sum(len(kill.intents) for kill in at_mps.kills)
@@ -47,7 +47,7 @@ def test_at_mps_a_create_in_doubt_is_listed_and_not_repeated(at_mps: Facts) -> N
     assert {job.state for job in at_mps.rows} >= {JobState.SAVED, JobState.UNKNOWN}
 
 
-async def test_at_vod_a_create_in_doubt_is_repeated_with_its_session(tmp_path: Path) -> None:
+async def test_at_vod_an_unknown_create_is_repeated_with_its_session(tmp_path: Path) -> None:
     facts = await crash(Plan(backend="vod", chains=CHAINS, kills=KILLS, seed=SEED), tmp_path)
     assert contradictions(facts) == {}
     require_trouble(facts)
@@ -55,14 +55,14 @@ async def test_at_vod_a_create_in_doubt_is_repeated_with_its_session(tmp_path: P
     assert facts.seen.refused["InvalidParameterValue.SessionId"] > 0
 
 
-async def test_at_a_relay_that_is_trusted_with_sessions_a_create_in_doubt_is_repeated(tmp_path: Path) -> None:
+async def test_at_a_relay_that_is_trusted_with_sessions_an_unknown_create_is_repeated(tmp_path: Path) -> None:
     facts = await crash(Plan(backend="relay-trusted", chains=CHAINS, kills=KILLS, seed=SEED), tmp_path)
     assert contradictions(facts) == {}
     require_trouble(facts)
     assert facts.seen.refused["InvalidParameterValue.SessionId"] > 0
 
 
-async def test_at_a_relay_that_ignores_sessions_a_create_in_doubt_is_listed_and_not_repeated(tmp_path: Path) -> None:
+async def test_at_a_relay_that_ignores_sessions_an_unknown_create_is_listed_and_not_repeated(tmp_path: Path) -> None:
     facts = await crash(Plan(backend="relay-ignoring", chains=CHAINS, kills=KILLS, seed=SEED), tmp_path)
     assert contradictions(facts) == {}
     require_trouble(facts)

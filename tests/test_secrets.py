@@ -284,7 +284,7 @@ async def test_a_quotation_is_found_in_each_form(
 
 
 @pytest.mark.usefixtures("list_is_looked_at_once")
-async def test_a_task_that_is_named_by_a_quotation_is_in_doubt_and_is_not_made_again(
+async def test_a_task_that_is_named_by_a_quotation_is_unknown_and_is_not_made_again(
     tmp_path: Path, everything_logged: pytest.LogCaptureFixture
 ) -> None:
     """The service has accepted it, so that a second create would be paid for."""

@@ -32,7 +32,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the demo's files.")] = Path(
         "demo-output"
     ),
-    speed: Annotated[float, typer.Option("--speed", min=1, max=1000, help="1 is the real service's pace.")] = SPEED,
+    speed: Annotated[float, typer.Option("--speed", min=1, max=1000, help="1 is the real service's speed.")] = SPEED,
 ) -> None:
     """Create a storyboard of 12 shots, each an image and the video that begins with it. Needs no keys.
 

@@ -88,6 +88,6 @@ async def _serve(service: "Emulator", speed: float, *, shows_keys: bool) -> None
                 for name, value in zip(KEYS, PUBLISHED_KEYS, strict=True):
                     say(f"  export {name}={value}")
             else:
-                say("  (it accepts the keys that are in your environment)")
+                say("  (it accepts the keys in your environment)")
             say(f"The relay is at {service.url}/tencent-vod/v1/, with the key {service.service.settings.relay_key}")
             await interrupts.stoppable(asyncio.Event().wait())

@@ -22,7 +22,7 @@ from ..policy.retries import stops_a_batch
 from .batch_jobs import Standing
 from .screen import complain, from_here, progress_console, say
 from .summary import EARLIER
-from .tally import Counts, Tally, Word
+from .tally import Column, Counts, Tally
 from .verdicts import AnyOutcome, standing_of_error
 
 TICK_S: Final = 0.2
@@ -120,7 +120,7 @@ class Bars(AbstractContextManager["Bars", None]):
 
     def _picture(self, statistics: Statistics | None) -> Group:
         for kind, task in self._tasks.items():
-            self._bars.update(task, completed=self._tally.batch.words[Word.DONE][kind])
+            self._bars.update(task, completed=self._tally.batch.columns[Column.DONE][kind])
         lines = [_in_words(self._tally.batch), *_earlier(self._tally)]
         if statistics is not None:
             lines.append(_limits(self._tally, statistics))
@@ -167,7 +167,7 @@ class Lines(AbstractContextManager["Lines", None]):
         self._summary_at = now
         tally = self._tally
         progress = ", ".join(
-            f"{kind}s {tally.batch.words[Word.DONE][kind]}/{total}" for kind, total in tally.totals.items()
+            f"{kind}s {tally.batch.columns[Column.DONE][kind]}/{total}" for kind, total in tally.totals.items()
         )
         parts = [progress, _in_words(tally.batch), *_earlier(tally), _limits(tally, statistics)]
         if tally.trouble:
@@ -200,7 +200,9 @@ def places_of(result: StepResult) -> list[str]:
 
 
 def _in_words(counts: Counts) -> str:
-    return ", ".join(f"{word} {counts.words[word].total()}" for word in (Word.SAVED, Word.FAILED, Word.UNKNOWN))
+    return ", ".join(
+        f"{column} {counts.columns[column].total()}" for column in (Column.SAVED, Column.FAILED, Column.UNKNOWN)
+    )
 
 
 def _earlier(tally: Tally) -> list[str]:
@@ -208,7 +210,7 @@ def _earlier(tally: Tally) -> list[str]:
     if not tally.saves_earlier:
         return []
     counts = tally.earlier
-    done_count = counts.words[Word.DONE].total()
+    done_count = counts.columns[Column.DONE].total()
     return [f"{EARLIER}: {done_count}/{counts.total.total()}, {_in_words(counts)}"]
 
 

@@ -13,7 +13,7 @@ from ..model.plain_text import visible_line
 from ..model.states import JobState, Kind
 from ..policy.advice import advice_for
 from .screen import console, local_time, program, say
-from .tally import Tally, Word
+from .tally import Column, Tally
 
 EARLIER: Final = "from earlier batches"
 """The label of the ledger's jobs that are not this batch's."""
@@ -21,15 +21,15 @@ EARLIER: Final = "from earlier batches"
 
 def print_results(tally: Tally, seconds: float, folder: Path) -> None:
     """Print the table of one run."""
-    table = _table("", "asked", *Word, "open")
+    table = _table("", "total", *Column, "open")
     for kind, total in tally.totals.items():
-        counts = [tally.batch.words[word][kind] for word in Word]
+        counts = [tally.batch.columns[column][kind] for column in Column]
         table.add_row(f"{kind}s", *(str(number) for number in (total, *counts, tally.open(kind))))
     earlier = tally.earlier
     if earlier.total.total():
-        words = [earlier.words[word].total() for word in Word]
+        columns = [earlier.columns[column].total() for column in Column]
         still_open = sum(earlier.open(kind) for kind in Kind)
-        table.add_row(EARLIER, *(str(number) for number in (earlier.total.total(), *words, still_open)))
+        table.add_row(EARLIER, *(str(number) for number in (earlier.total.total(), *columns, still_open)))
     console().print(table)
     if any(tally.open(kind) for kind in tally.totals):
         say("open: not begun, or still running at the service")
@@ -52,7 +52,7 @@ def print_unsaved(jobs: Census, command: str, urls_end: float | None) -> None:
 
 def print_earlier_unknown(tally: Tally, folder: Path) -> None:
     """Print the number of unknown jobs of earlier batches: they may be paid for, and only the user can decide."""
-    number = tally.earlier.words[Word.UNKNOWN].total()
+    number = tally.earlier.columns[Column.UNKNOWN].total()
     if number:
         say(
             f"{number} from earlier batches unknown, may be paid for: decide with "

@@ -27,7 +27,7 @@ MOST_IDS: Final = 5
 """Ids that the summary prints beside a reason."""
 
 
-class Word(StrEnum):
+class Column(StrEnum):
     """A column of the table. A job may count in two of them; an open job counts in none."""
 
     DONE = "done"
@@ -36,16 +36,16 @@ class Word(StrEnum):
     UNKNOWN = "unknown"
 
 
-_WORDS: Final[Mapping[Standing, tuple[Word, ...]]] = {
+_COLUMNS: Final[Mapping[Standing, tuple[Column, ...]]] = {
     Standing.OPEN: (),
     Standing.RUNNING: (),
     Standing.LATE: (),
-    Standing.DONE: (Word.DONE,),
-    Standing.UNSAVED: (Word.DONE,),
-    Standing.SAVED: (Word.DONE, Word.SAVED),
-    Standing.FAILED: (Word.FAILED,),
-    Standing.REFUSED: (Word.FAILED,),
-    Standing.UNKNOWN: (Word.UNKNOWN,),
+    Standing.DONE: (Column.DONE,),
+    Standing.UNSAVED: (Column.DONE,),
+    Standing.SAVED: (Column.DONE, Column.SAVED),
+    Standing.FAILED: (Column.FAILED,),
+    Standing.REFUSED: (Column.FAILED,),
+    Standing.UNKNOWN: (Column.UNKNOWN,),
 }
 
 _OF_EVENT: Final[Mapping[type[events.Event], Standing]] = {
@@ -75,18 +75,20 @@ class Counts:
     """Jobs by kind, and by the table's columns."""
 
     total: Counter[Kind] = field(default_factory=Counter)
-    words: dict[Word, Counter[Kind]] = field(default_factory=lambda: {word: Counter() for word in Word})
+    columns: dict[Column, Counter[Kind]] = field(default_factory=lambda: {column: Counter() for column in Column})
 
     def move(self, kind: Kind, before: Standing, after: Standing) -> None:
         """Count a job by its new standing in place of its former one."""
-        for word in _WORDS[before]:
-            self.words[word][kind] -= 1
-        for word in _WORDS[after]:
-            self.words[word][kind] += 1
+        for column in _COLUMNS[before]:
+            self.columns[column][kind] -= 1
+        for column in _COLUMNS[after]:
+            self.columns[column][kind] += 1
 
     def open(self, kind: Kind) -> int:
         """Jobs that are neither done nor failed nor unknown."""
-        return self.total[kind] - sum(self.words[word][kind] for word in (Word.DONE, Word.FAILED, Word.UNKNOWN))
+        return self.total[kind] - sum(
+            self.columns[column][kind] for column in (Column.DONE, Column.FAILED, Column.UNKNOWN)
+        )
 
 
 @dataclass(slots=True)
@@ -133,7 +135,7 @@ class Tally:
     # --- news ---------------------------------------------------------------------------------------------------------
 
     def on_ledger(self, jobs: Iterable[tuple[str, Kind, JobState]]) -> None:
-        """Take in the ledger's jobs, before the first event."""
+        """Count the ledger's jobs, before the first event."""
         for job_id, kind, state in jobs:
             standing = _OF_STATE[state]
             if self._jobs.get(job_id) is not None:
@@ -145,12 +147,12 @@ class Tally:
                 self._set_other(job_id, kind, standing)
 
     def on_retry(self, jobs: Iterable[JobRecord]) -> None:
-        """Take in the jobs that had failed and are retried."""
+        """Count the jobs that had failed and are retried."""
         for job in jobs:
             self._update(job.job_id, job.kind, _OF_STATE[job.state])
 
     def on_event(self, event: events.Event) -> None:
-        """Take in an event of the client."""
+        """Count an event of the client."""
         if isinstance(event, events.Retried):
             self.trouble = event.error.reason
         elif isinstance(event, events.Submitted | events.Saved):
@@ -159,7 +161,7 @@ class Tally:
             self._update(event.job_id, event.kind, standing)
 
     def on_outcome(self, outcome: Outcome[BatchItem]) -> None:
-        """Take in the outcome of a request of the batch."""
+        """Count the outcome of a request of the batch."""
         for job_id, standing in standings_of(outcome):
             self._judge(job_id, standing, outcome.error)
         if outcome.error is not None:
@@ -167,7 +169,7 @@ class Tally:
             self._give_reason(outcome.error, outcome.job_id)
 
     def on_saving(self, outcome: Outcome[JobRecord]) -> None:
-        """Take in the outcome of a paid job that was saved alongside the batch, or could not be saved."""
+        """Count the outcome of a paid job that was saved alongside the batch, or could not be saved."""
         job, error = outcome.request, outcome.error
         if error is not None:
             standing = standing_of_error(outcome)

@@ -1,4 +1,4 @@
-"""The standing of a job by an outcome: pure."""
+"""The standing of a job, from the outcome of its request: pure."""
 
 from collections.abc import Iterator
 

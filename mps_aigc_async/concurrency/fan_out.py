@@ -24,10 +24,10 @@ class Bounds:
     """Bounds on how far a fan-out reads ahead."""
 
     under_way: int
-    """Most items between their reading and the taking of their outcome: a slow consumer stops the reading, never the
+    """Most items that are read and whose outcome is not taken yet: a slow consumer stops the reading, never the
     work."""
     waiting: int
-    """Most items between their reading and the begin of their work: bounds memory and the first item's delay."""
+    """Most items that are read and whose work has not begun: bounds memory and the first item's delay."""
 
 
 class _Start:

@@ -37,7 +37,7 @@ class GroupSemaphore:
         return f"<GroupSemaphore {self._holders.total()}/{self._limit}, {len(self._queue)} waiting>"
 
     async def acquire(self, group: str, on_hold_up: Callable[[], None] = ignore) -> Permit:
-        """Wait for a permit. `hold_up` calls `on_hold_up` meanwhile, if it concerns the group."""
+        """Wait for a permit. Meanwhile each `hold_up` that concerns the group calls `on_hold_up`."""
         ticket = self._queue.next_ticket()
         if self._has_room(group):  # then nobody in the group waits
             return self._take(ticket, group)

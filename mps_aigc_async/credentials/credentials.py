@@ -1,4 +1,4 @@
-"""Keys, kept so that they do not leak."""
+"""Keys, in a form that does not leak."""
 
 import hashlib
 import re

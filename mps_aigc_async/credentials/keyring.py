@@ -102,7 +102,7 @@ class KeyRing:
             fault = self._fault or "the refresh was cancelled"
             raise AccountError(
                 CODE,
-                f"{self._state('ended')}, and the refresh failed: {fault}; nothing is sent until one succeeds",
+                f"{self._state('expired')}, and the refresh failed: {fault}; nothing is sent until one succeeds",
                 ending=Ending.ACCOUNT_REFUSED,
             )
         return self._present
@@ -134,14 +134,14 @@ class KeyRing:
         due = self._is_refused or self._wall() >= self._refresh_at or now >= self._ask_again_at
         return self._source is not None and due
 
-    def _state(self, verb: str = "end") -> str:
+    def _state(self, verb: str = "expire") -> str:
         """The state of the credentials in words. Needs no clock, since `repr` may be called without a loop."""
         if self._present is None:
             return "there are no credentials yet"
         if self._is_refused:
             return "the service refused the credentials"
         if self._present.expires_at is None:
-            return "the credentials have no known end"
+            return "the credentials have no known expiry"
         ends = self._present.expires_at.isoformat(timespec="seconds")
         return f"the credentials {verb} at {ends}"
 
@@ -183,7 +183,7 @@ class KeyRing:
         if not fresh.secret_id or not fresh.secret_key:
             return "it gave no keys"
         if fresh.expires_at is not None and fresh.expires_at.timestamp() <= self._wall():
-            return f"it gave keys that ended at {fresh.expires_at.isoformat()} (is this machine's clock right?)"
+            return f"it gave keys that expired at {fresh.expires_at.isoformat()} (is this machine's clock right?)"
         return ""
 
     def _keep(self, fresh: Credentials) -> None:
@@ -214,6 +214,6 @@ class KeyRing:
         _log.warning(
             "the credentials could not be refreshed (%s); %s; retried in %.0f s at the earliest",
             fault,
-            self._state("end" if self._is_live() else "ended"),
+            self._state("expire" if self._is_live() else "expired"),
             delay_s,
         )

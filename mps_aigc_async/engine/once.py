@@ -20,7 +20,7 @@ class OncePerPath(Generic[T]):
         self._openings: dict[Path | None, asyncio.Task[T]] = {}
 
     async def get(self, path: Path | None) -> T:
-        """The thing of a path. After a LedgerError the next caller tries again: the fault may be fixed by then."""
+        """The thing of a path. After a LedgerError the next caller retries: the fault may be fixed by then."""
         if path not in self._openings:
             self._openings[path] = self._owner.start(self._open_it(path), f"open {path}")
         try:

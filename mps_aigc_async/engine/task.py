@@ -82,7 +82,7 @@ async def within(
             raise
     handle = f"id={job_id!r}" if job_id else f"TaskId {task_id!r}"
     error = TaskTimeout(
-        f"not finished within {timeout:g} s: only the waiting ended; ask again by its {handle}",
+        f"not finished within {timeout:g} s: only the waiting ended; wait again by its {handle}",
         job_id=job_id,
         task_id=task_id,
     )

@@ -10,8 +10,8 @@ from ..model.states import Ending, JobState
 from ..model.unexpected import as_aigc_error
 from ..wire.dialect import Created
 from .context import JobContext
-from .doubts import slot_name
 from .tasks import Tasks
+from .unknown_creates import slot_name
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -28,7 +28,7 @@ class Acceptance:
 
     async def require_own_task(self, task_id: str, job_id: str) -> None:
         """Raise TransportError if the create was answered with another job's task: that job's answer was delivered
-        twice, and says nothing about this create. Otherwise the task belongs to this job from now on."""
+        twice, and shows nothing about this create. Otherwise the task belongs to this job from now on."""
         other = self._exchanges.answers.setdefault(task_id, job_id)
         if other == job_id:
             try:
@@ -64,7 +64,7 @@ class Acceptance:
             await self._ledger.put(job)
         except Exception as error:  # noqa: BLE001 — after an exception of any class the TaskId must be reported
             _log.error(
-                "the service accepted %s as task %s, which the ledger could not keep", intent.job_id, answer.task_id
+                "the service accepted %s as task %s, but the ledger could not record it", intent.job_id, answer.task_id
             )
             raise as_aigc_error(error, "keeping a TaskId").with_context(
                 job_id=intent.job_id, task_id=answer.task_id
@@ -77,7 +77,7 @@ class Acceptance:
         return job
 
     async def find(self, job: JobRecord) -> JobRecord:
-        """The job in doubt with its task, if the service lists the task of its session; else the job unchanged."""
+        """The unknown job with its task, if the service lists the task of its session; else the job unchanged."""
         if not self._sessions.may_have_task(job):
             return job
         task_id = await self._sessions.find_task(job)

@@ -1,4 +1,4 @@
-"""Announces to the client's listeners how jobs move: one method an event, so that each event gets the fields it has."""
+"""Announces to the client's listeners how jobs move: one method for each event."""
 
 from collections.abc import Callable
 from typing import TypedDict
@@ -48,7 +48,7 @@ class Announcer:
             )
 
     def tell_retry(self, job: JobRecord, error: AigcError, delay_s: float) -> None:
-        """A create, a fetch, or a whole job is tried again after `delay_s` seconds."""
+        """A create, a download or a whole job is retried after `delay_s` seconds."""
         if self._listeners.has_listeners:
             self._listeners.emit(events.Retried(**self._common(job), error=error, delay_s=delay_s))
             if isinstance(error, Throttled):

@@ -61,8 +61,8 @@ class JobContext:
         return Patience.of(self.waits.running_s[job.kind], self.waits.queue_s, off_peak=off_peak)
 
     def bucket(self, job: JobRecord) -> str:
-        """The user's bucket that the job's results should be in: the request's, else the config's; empty if none. The
-        URLs tell whether they are."""
+        """The user's bucket for the job's results: the request's, else the config's; empty for none. The URLs show
+        whether the results are there."""
         own = job.sent_fields().get("store")
         if isinstance(own, dict):
             return str(own.get("bucket") or "")

@@ -1,7 +1,7 @@
 """A job's create: planned → intent → submitted, or one of the other ends of `policy.create_endings`.
 
 An exchange belongs to the client and not to its caller: a caller that is cancelled leaves the exchange, and the answer
-is still kept. Where the service is known to refuse a second create of one session, a create in doubt is sent again with
+is still kept. Where the service is known to refuse a second create of one session, an unknown create is sent again with
 its session, as it was sent first: now it is accepted, or the refusal proves that the first one was.
 """
 
@@ -26,14 +26,14 @@ from ..model.errors import (
 from ..model.requests import Step
 from ..model.states import Ending, JobState
 from ..network.calls import Failure
-from ..policy.create_endings import Attempt, Decision, Doubt, Earlier, SlotUse, decide, ending_of, was_answered
+from ..policy.create_endings import Attempt, Decision, Earlier, SlotUse, UnknownCause, decide, ending_of, was_answered
 from ..wire.dialect import Call, Created, SessionRule
 from .acceptance import Acceptance
 from .context import JobContext
 from .creation import Creation, Order, row_after
-from .doubts import UNKNOWN_SLOT_S, as_first_sent, slot_name
 from .exchanges import CreateOutcome, NoRoom
 from .sessions import as_create
+from .unknown_creates import UNKNOWN_SLOT_S, as_first_sent, slot_name
 
 
 class _NoRoomByNow(Exception):
@@ -71,7 +71,7 @@ class Creates:
     # --- a slot, and the next one where there was no room -------------------------------------------------------------
 
     async def create(self, job: JobRecord, order: Order) -> JobRecord:
-        """Create the job's task in a slot; refused for want of room at the service, wait for another slot."""
+        """Create the job's task in a slot. If the service has no room for it, wait for another slot."""
         self._calls.check_account(self._dialect.create_action(job.kind))
         give_up_at = inf
         slot = self._reclaim(job) or await self._acquire(job, order)
@@ -89,21 +89,21 @@ class Creates:
             slot = await self._next_slot(slot, job, order, outcome.refusal)
 
     def _others_run(self, job: JobRecord) -> bool:
-        """Whether another task of ours runs, so that there is an end to wait for."""
+        """Whether another task of ours runs: its end makes room."""
         slots = self._limits.slots[job.kind]
         return slots.figures().running - (slots.find(slot_name(job)) is not None) > 0
 
     def _error_without_room(self, job: JobRecord, refusal: ServiceError) -> AigcError:
-        """The error of a job for which the service has had no room for long. A job in doubt stays in doubt."""
+        """The error of a job for which the service has had no room for long. An unknown job stays unknown."""
         if job.state is not JobState.UNKNOWN:
             return refusal.with_context(job_id=job.job_id)
-        doubt = job.recorded_error()
-        self._announcer.tell_unknown(job, doubt)
-        return doubt
+        unknown_error = job.recorded_error()
+        self._announcer.tell_unknown(job, unknown_error)
+        return unknown_error
 
     async def _next_slot(self, slot: Slot, job: JobRecord, order: Order, refusal: ServiceError | None) -> Slot:
         """A slot for the next attempt after one that found no room. If the caller is cancelled meanwhile, nobody is
-        left who could end a doubt: listeners are told of it."""
+        left to send an unknown create again: listeners hear that its job is unknown."""
         try:
             if isinstance(refusal, Throttled):  # its slot is free again at once
                 await self._limits.take_retry()
@@ -117,7 +117,7 @@ class Creates:
         return own or slot
 
     def _reclaim(self, job: JobRecord) -> Slot | None:
-        """The slot that is held for a create in doubt, for its next attempt; None if none is held by now."""
+        """The slot that is held for an unknown create, for its next attempt; None if none is held by now."""
         slot = self._limits.slots[job.kind].find(slot_name(job))
         return slot if slot is not None and slot.reclaim() else None
 
@@ -127,7 +127,7 @@ class Creates:
     # --- the attempts in one slot -------------------------------------------------------------------------------------
 
     async def _create_in(self, slot: Slot, job: JobRecord, order: Order) -> JobRecord | NoRoom:
-        """Make attempts in one slot. Raises the error that the last one comes to."""
+        """Make attempts in one slot. Raises the error of the last attempt."""
         creation: Creation | None = None
         outcome: JobRecord | NoRoom | AigcError
         try:
@@ -147,7 +147,7 @@ class Creates:
         except BaseException as error:
             self._leave_slot(slot, creation.job if creation is not None else job)
             if isinstance(error, asyncio.CancelledError) and creation is not None:
-                self._tell_of_doubt(creation)  # no caller asks again now
+                self._tell_unknown(creation)  # no caller asks again now
             raise
         if isinstance(outcome, JobRecord):
             return outcome
@@ -158,7 +158,7 @@ class Creates:
         outcome.with_context(job_id=job.job_id)
         if job.state is not JobState.UNKNOWN:
             raise outcome
-        return await self._end_in_doubt(job, outcome, is_told=creation is not None and creation.is_told)
+        return await self._end_unknown(job, outcome, is_told=creation is not None and creation.is_told)
 
     def _leave_slot(self, slot: Slot, job: JobRecord) -> None:
         """Leave the slot of attempts that created no task: held if a task may run in it, else given back."""
@@ -167,11 +167,11 @@ class Creates:
         self._give_back(slot, job.job_id)
 
     def _is_its_only(self, slot: Slot, job: JobRecord) -> bool:
-        """Whether no other slot is held for a create in doubt."""
+        """Whether no other slot is held for an unknown create."""
         return self._limits.slots[job.kind].find(slot_name(job)) in (slot, None)
 
     def _hold_slot(self, slot: Slot, job: JobRecord) -> None:
-        """Hold the slot of a create in doubt for as long as its task may be running."""
+        """Hold the slot of an unknown create for as long as its task may be running."""
         slot.hold_for(UNKNOWN_SLOT_S[job.kind], slot_name(job))
 
     def _give_back(self, slot: Slot, job_id: str) -> None:
@@ -214,7 +214,7 @@ class Creates:
         job = creation.job
         self._calls.check_account(self._dialect.create_action(job.kind))
         if job.state is JobState.UNKNOWN:
-            if not await self._sessions.may_send_again(job):  # too old by now, by the time that a refusal has told
+            if not await self._sessions.may_send_again(job):  # too old, by the time in a refusal
                 return Failure(job.recorded_error(), may_repeat=False)
             if not creation.slot.reclaim():
                 return NoRoom()
@@ -300,37 +300,37 @@ class Creates:
     async def _fail(self, creation: Creation, intent: JobRecord, error: AigcError) -> NoRoom | Failure:
         """Carry out the consequence of an attempt that raised an error; return the attempt's outcome."""
         decision = self._decide(creation, ending_of(error), was_answered=was_answered(error))
-        doubt = await self._carry_out(creation, intent, decision, error)
+        unknown_error = await self._carry_out(creation, intent, decision, error)
         if isinstance(error, TooManyTasks):
             return NoRoom(error)
-        if doubt is not None:
-            doubt.__cause__ = error
-        return Failure(doubt or error, decision.may_repeat)
+        if unknown_error is not None:
+            unknown_error.__cause__ = error
+        return Failure(unknown_error or error, decision.may_repeat)
 
     async def _carry_out(
         self, creation: Creation, intent: JobRecord, decision: Decision, error: AigcError
     ) -> CreateOutcomeUnknown | None:
-        """Do all that a decision asks for: the slot, the session, the row, the event. Returns the new error of a create
-        that is in doubt for another reason than before."""
+        """Carry out a decision: slot, session, row, event. Return the new error if the create is unknown, or unknown
+        for a new reason."""
         if decision.slot is SlotUse.HELD:
             self._hold_slot(creation.slot, intent)
         if isinstance(error, TooManyTasks):
             creation.slot.note_refusal(error)
         if decision.proves_session:
             await self._sessions.trust.prove(intent)
-        doubt: CreateOutcomeUnknown | None = None
-        if decision.doubt is not None:
-            doubt = self._doubt(intent, decision.doubt, str(error))
+        unknown_error: CreateOutcomeUnknown | None = None
+        if decision.cause is not None:
+            unknown_error = self._unknown_error(intent, decision.cause, str(error))
             if creation.session_mark is not None:
-                self._sessions.doubt(intent, creation.session_mark)
-        creation.job = row_after(intent, decision, doubt or error, creation.replaced_session, self._wall())
+                self._sessions.note_unknown(intent, creation.session_mark)
+        creation.job = row_after(intent, decision, unknown_error or error, creation.replaced_session, self._wall())
         await self._ledger.put(creation.job)
         if decision.state is JobState.FAILED:
             self._announcer.tell_failed(intent, error)
-        elif doubt is not None and decision.is_news:
+        elif unknown_error is not None and decision.is_news:
             creation.is_told = True
-            self._announcer.tell_unknown(intent, doubt)
-        return doubt
+            self._announcer.tell_unknown(intent, unknown_error)
+        return unknown_error
 
     async def _keep_unsent(self, creation: Creation, intent: JobRecord) -> None:
         """Keep the row of an attempt that was prepared and not sent."""
@@ -339,24 +339,24 @@ class Creates:
         creation.job = row_after(intent, decision, never_sent, creation.replaced_session, self._wall())
         await self._ledger.put(creation.job)
 
-    # --- jobs in doubt ------------------------------------------------------------------------------------------------
+    # --- unknown jobs -------------------------------------------------------------------------------------------------
 
-    def _doubt(self, intent: JobRecord, doubt: Doubt, reason: str) -> CreateOutcomeUnknown:
-        return doubt.error(reason, self._sessions.next_step(intent)).with_context(job_id=intent.job_id)
+    def _unknown_error(self, intent: JobRecord, cause: UnknownCause, reason: str) -> CreateOutcomeUnknown:
+        return cause.error(reason, self._sessions.next_step(intent)).with_context(job_id=intent.job_id)
 
-    def _tell_of_doubt(self, creation: Creation) -> None:
-        """Tell listeners of a create in doubt, once no exchange is under way that could end the doubt."""
+    def _tell_unknown(self, creation: Creation) -> None:
+        """Tell listeners of an unknown create, once no exchange is under way that may still show its outcome."""
         job = creation.job
         exchange = self._exchanges.by_job.get(job.job_id)
         if exchange is not None:
-            exchange.add_done_callback(lambda _: self._tell_of_doubt(creation))
+            exchange.add_done_callback(lambda _: self._tell_unknown(creation))
         elif job.state is JobState.UNKNOWN and not creation.is_told:
             creation.is_told = True
             self._announcer.tell_unknown(job, job.recorded_error())
 
-    async def _end_in_doubt(self, job: JobRecord, failure: AigcError, *, is_told: bool) -> JobRecord:
-        """End the attempts of a job in doubt. Its task is looked for, unless the create may be sent again later. If the
-        task is not found, the doubt is raised."""
+    async def _end_unknown(self, job: JobRecord, failure: AigcError, *, is_told: bool) -> JobRecord:
+        """End the attempts of an unknown job. Its task is looked for, unless the create may be sent again later. If the
+        task is not found, CreateOutcomeUnknown is raised."""
         if not self._sessions.may_repeat(job):
             try:
                 job = await self._acceptance.find(job)
@@ -366,30 +366,30 @@ class Creates:
                 raise
             if job.state is JobState.SUBMITTED:
                 return job
-        is_doubt = isinstance(failure, CreateOutcomeUnknown)
-        doubt = failure if is_doubt else job.recorded_error()
+        is_unknown_error = isinstance(failure, CreateOutcomeUnknown)
+        unknown_error = failure if is_unknown_error else job.recorded_error()
         if not is_told:
-            self._announcer.tell_unknown(job, doubt)
-        raise doubt from (failure.__cause__ if is_doubt else failure)
+            self._announcer.tell_unknown(job, unknown_error)
+        raise unknown_error from (failure.__cause__ if is_unknown_error else failure)
 
     async def rejoin(self, job: JobRecord) -> JobRecord:
-        """The job in *intent* after its exchange, which a cancelled caller has left. Raises the job's doubt if the
-        exchange ended without a row, and LedgerError if the ledger could not keep the row."""
+        """The job in *intent* after its exchange, which a cancelled caller has left. Raises CreateOutcomeUnknown if the
+        exchange ended without a row, and LedgerError if the ledger could not record the row."""
         exchange = self._exchanges.by_job.get(job.job_id)
         if exchange is None:
-            raise await self._keep_doubt(job, "the ledger could not keep the answer")
+            raise await self._keep_unknown(job, "the ledger could not record the answer")
         await asyncio.wait({exchange})
         job = await self._ledger.get(job.job_id) or job
         if job.state is JobState.INTENT:
-            if exchange.cancelled():  # by another client that closed: its caller's end is not ours
-                raise await self._keep_doubt(job, "the client was closed before the create was answered")
+            if exchange.cancelled():  # by another client that closed: this caller is not cancelled
+                raise await self._keep_unknown(job, "the client was closed before the create was answered")
             exchange.result()
         return job
 
-    async def _keep_doubt(self, intent: JobRecord, reason: str) -> CreateOutcomeUnknown:
-        """Keep the job as one in doubt; return its error."""
-        doubt = self._doubt(intent, Doubt.UNANSWERED, reason)
-        unknown = intent.moved(JobState.UNKNOWN, ended_at=self._wall(), error=to_record(doubt))
+    async def _keep_unknown(self, intent: JobRecord, reason: str) -> CreateOutcomeUnknown:
+        """Record the job as *unknown*; return its error."""
+        unknown_error = self._unknown_error(intent, UnknownCause.UNANSWERED, reason)
+        unknown = intent.moved(JobState.UNKNOWN, ended_at=self._wall(), error=to_record(unknown_error))
         await self._ledger.put(unknown)
-        self._announcer.tell_unknown(unknown, doubt)
-        return doubt
+        self._announcer.tell_unknown(unknown, unknown_error)
+        return unknown_error

@@ -45,12 +45,12 @@ class Creation:
     has_caller: bool = True
     """Whether its caller waits: a caller that is cancelled leaves it."""
     is_told: bool = False
-    """Whether listeners know that it is in doubt."""
+    """Whether listeners know that the job is unknown."""
 
     @property
     def earlier(self) -> Earlier:
         if self.job.state is JobState.UNKNOWN:
-            return Earlier.IN_DOUBT
+            return Earlier.UNKNOWN
         return Earlier.REPLACED if self.replaced_session else Earlier.NONE
 
 
@@ -58,8 +58,9 @@ def row_after(intent: JobRecord, decision: Decision, error: AigcError, replaced_
     """The job's row after an attempt that was not accepted."""
     if decision.state is JobState.PLANNED:
         # No document says whether the service remembers the session of a create that it refused, so the next create has
-        # another session. A create that the user makes again keeps the session that tells the fate of the first one.
+        # another session. A create that the user makes again keeps the session, which shows the outcome of the first
+        # one.
         return intent.moved(JobState.PLANNED, session_id=replaced_session, ended_at=None)
-    if decision.state is JobState.UNKNOWN and decision.doubt is None:
+    if decision.state is JobState.UNKNOWN and decision.cause is None:
         return intent.moved(JobState.UNKNOWN)
     return intent.moved(decision.state, ended_at=now, error=to_record(error))

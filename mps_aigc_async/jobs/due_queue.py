@@ -8,7 +8,7 @@ from .watch import Watch
 
 
 class DueQueue:
-    """Watches by when their next poll is due."""
+    """Watches, ordered by the time of their next poll."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Watch]] = []
@@ -22,7 +22,7 @@ class DueQueue:
         heapq.heappush(self._heap, (due, next(self._order), watch))
 
     async def due(self) -> None:
-        """Return when the earliest poll is due; one that comes in meanwhile and is due before it counts."""
+        """Wait until the earliest poll is due. A poll that is added meanwhile and is due earlier counts too."""
         loop = asyncio.get_running_loop()
         while not self._heap or self._heap[0][0] > loop.time():
             self._earlier.clear()

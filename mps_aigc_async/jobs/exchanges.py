@@ -13,7 +13,7 @@ from ..network.calls import Failure
 _log: Final = logging.getLogger("mps_aigc_async")
 
 MOST_TOLD: Final = 100
-"""Most TaskIds to name when their ledger is gone."""
+"""Most TaskIds in the error about a ledger that is out of place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ CreateOutcome: TypeAlias = JobRecord | NoRoom | Failure
 
 @dataclass(slots=True, eq=False)
 class Exchanges:
-    """Shared by the clients of an opened ledger: a job in *intent* is in doubt only if none of them is sending it."""
+    """Shared by the clients of an opened ledger: a job in *intent* is unknown only if none of them is sending its
+    create."""
 
     by_job: dict[str, asyncio.Task[CreateOutcome]] = field(default_factory=dict)
     answers: dict[str, str] = field(default_factory=dict)

@@ -61,8 +61,8 @@ class Jobs:
             return await self._plan(step, name)
 
     async def submit_single(self, step: Step, name: str, order: Order, judge: Judge) -> JobRecord:
-        """Plan the job of a request of one step, and bring it to where the service has accepted it, or further if it
-        was there already.
+        """Plan the job of a request of one step, and work on it until the service has accepted it. A job beyond that is
+        returned.
 
         `judge` raises for jobs of the request that do not allow this step. Raises the error that ended the job,
         CreateOutcomeUnknown among them.
@@ -71,8 +71,8 @@ class Jobs:
             return await self._submit(await self._plan_single(step, name, judge), order)
 
     async def finish_single(self, step: Step, name: str, order: Order, judge: Judge) -> JobRecord:
-        """Plan the job of a request of one step, and bring it to where its task has ended well; the rest as in
-        `submit_single`."""
+        """Plan the job of a request of one step, and work on it until its task has succeeded. `judge` and the errors
+        are those of `submit_single`."""
         async with self._lock(f"{name}/{step.kind}", order.on_begin):
             return await self._finish(await self._plan_single(step, name, judge), order)
 
@@ -101,18 +101,18 @@ class Jobs:
             return await self._submit(await self._ledger.get(job.job_id) or job, order)
 
     async def finish(self, job: JobRecord, order: Order) -> JobRecord:
-        """Bring the job to where its task has ended well. Raises the error that ended it otherwise."""
+        """Work on the job until its task has succeeded. Raises the error that ended the job otherwise."""
         async with self._lock(job.job_id, order.on_begin):
             return await self._finish(await self._ledger.get(job.job_id) or job, order)
 
     async def finish_accepted(self, job: JobRecord, order: Order) -> JobRecord:
-        """Bring a job to its end that the service had accepted. Raises InvalidRequest if the user has decided since
-        then that the job is to be made again: the caller that asks for that has the request."""
+        """Work on an accepted job until its task has succeeded. Raises InvalidRequest if the user has planned the job
+        again since then: a new create needs the request."""
         async with self._lock(job.job_id, order.on_begin):
             now = await self._ledger.get(job.job_id) or job
             if now.state is JobState.PLANNED and not now.error:
                 raise InvalidRequest(
-                    "the job was planned again meanwhile (retry_failed, settle): ask for its request again",
+                    "the job was planned again meanwhile (retry_failed, settle): run its request again",
                     job_id=job.job_id,
                 )
             return await self._finish(now, order)
@@ -175,7 +175,7 @@ class Jobs:
             return await self._saver.save(await self._ledger.get(job.job_id) or job, folder, stem)
 
     async def _locate(self, file_ids: Sequence[str]) -> Mapping[str, str] | None:
-        """The URLs of files that the service keeps, by their ids; None where it tells of none."""
+        """The URLs of stored files by their ids; None if the service has no such action."""
         urls: dict[str, str] = {}
         for first in range(0, len(file_ids), FILES_AT_ONCE):
             call = self._context.dialect.media_urls(file_ids[first : first + FILES_AT_ONCE])
@@ -185,7 +185,7 @@ class Jobs:
         return urls
 
     async def learn_time(self, job: JobRecord) -> None:
-        """Have the service tell its time, if it has not yet, by a poll of this job's task."""
+        """Learn the service's time, if it is not known yet, by a poll of this job's task."""
         if job.task_id is not None:
             await self._context.calls.learn_time(self._context.dialect.describe(job.kind, job.task_id))
 

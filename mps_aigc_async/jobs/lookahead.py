@@ -18,12 +18,12 @@ the service before the URL is fetched."""
 
 USUAL_S: Final[Mapping[Kind, float]] = {Kind.VIDEO: 300.0, Kind.AUDIO: 300.0}
 """Seconds that a task may usually take. For a video: the longest time that the guide of 2026-05-29 calls usual (3 to 5
-minutes). No document tells an audio's."""
+minutes). No document gives the time of an audio."""
 
 
 def chains_ahead(kind: Kind, slots: Mapping[Kind, int], confirmed_capacity: int, url_life_s: float) -> int:
     """The number of chains of the same models that may run ahead of their step of this kind. A chain runs ahead from
-    the begin of its first step until its step of this kind is created.
+    the start of its first step until its step of this kind is created.
 
     Enough chains to keep the slots of all kinds up to this one busy, and no more than are `usable`. The usable number
     follows `confirmed_capacity`, because the service may not grant all the slots that the config asks for.

@@ -38,7 +38,7 @@ from .watch import Watch
 _log: Final = logging.getLogger("mps_aigc_async")
 
 BACKOFF_MOST_S: Final = 60.0
-"""Polls that keep failing come at growing intervals, up to this one: an outage is not helped by asking."""
+"""Polls that keep failing come at growing intervals, up to this one: polls do not shorten an outage."""
 
 
 UNEXPECTED_MOST: Final = 10
@@ -52,7 +52,7 @@ own transport may have no bound."""
 LAST_POLL_S: Final = 30.0
 """Seconds that the poll at the deadline may take: as long as the transport waits for each piece of an answer."""
 
-_STILL_MAY: Final = "; it may still: wait for it again by its TaskId"
+_STILL_MAY: Final = "; it may still end: wait for it again by its TaskId"
 
 
 class Poller:
@@ -77,8 +77,8 @@ class Poller:
         self._interval_s = interval_s
         self._wall = wall
         self._watches: dict[tuple[Kind, str], Watch] = {}
-        """By kind too: a TaskId that is asked about as an image and as a video is watched twice, because the answer to
-        one is no result of the other."""
+        """By kind too: a TaskId that is polled as an image and as a video has two watches, because the answer about one
+        kind is no result of the other."""
         self._queues: dict[Kind, DueQueue] = {}
         self.is_closed = False
         self._is_cut_off = False
@@ -133,7 +133,8 @@ class Poller:
         return watch.due - asyncio.get_running_loop().time()
 
     def _spacing_s(self, kind: Kind) -> float:
-        """The interval, or as much more as the polls of all tasks that share the action's rate need to fit it."""
+        """The interval; longer if the polls of all tasks that share the action's rate would otherwise exceed the
+        rate."""
         action = self._dialect.describe_action(kind)
         sharing = (other for other in self._limits.slots if self._dialect.describe_action(other) == action)
         running = sum(self._limits.slots[other].figures().running for other in sharing)
@@ -141,8 +142,8 @@ class Poller:
         return max(self._interval_s, running / rate)
 
     def _learn(self, watch: Watch, poll_at: float, answer_at: float) -> None:
-        """Tell the tempo of an end, if it was asked about when that was due: of a task that ended while nobody could
-        ask, as before it was resumed or in an outage, too little is known."""
+        """Record the end for the tempo, but only if the poll was sent when it was due. A task may also end while nobody
+        can poll it (an outage, or the time before it was resumed): its end is known too loosely then."""
         if watch.birth is not None and poll_at - watch.due <= self._spacing_s(watch.kind):
             self._tempo.record_end(watch.cohort, after=watch.last_age, by=answer_at - watch.birth)
 
@@ -184,7 +185,7 @@ class Poller:
         was_empty = watch.empty_since is not None and answer_at - watch.empty_since >= EMPTY_GRACE_S
         if status.has_ended or was_empty:
             await self._end(watch, TaskEnd(status, now, watch.unfinished_at, watch.running_at))
-            if not status.made_nothing:  # how soon the model refuses says nothing of how long a task lasts
+            if not status.made_nothing:  # a quick refusal by the model shows nothing about the duration of tasks
                 self._learn(watch, poll_at, answer_at)
             return
         watch.unfinished_at = polled_at
@@ -230,7 +231,7 @@ class Poller:
         if not status.known and status.word != watch.odd_word:
             watch.odd_word = status.word
             _log.warning(
-                "task %s has the unknown status %r: polled on, within its deadline", watch.task_id, status.word
+                "task %s has the undocumented status %r: polled on until its deadline", watch.task_id, status.word
             )
         watch.follower.on_poll(watch.job, status)
 
@@ -297,7 +298,7 @@ class Poller:
         watch.tell(outcome)
 
     def close(self) -> None:
-        """Poll no more, and tell who still waits."""
+        """Stop polling, and raise ClientClosed in the callers that still wait."""
         self.is_closed = True
         for watch in list(self._watches.values()):
             self._let_go(watch)

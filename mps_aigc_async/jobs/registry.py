@@ -16,7 +16,7 @@ from .watch import Watch
 
 
 class Driver(Protocol):
-    """A client's part in the jobs of a ledger."""
+    """A client that drives some of a ledger's jobs."""
 
     def watch_of(self, task_id: str) -> Watch | None:
         """The watch that this client has of a task whose job is in the ledger."""

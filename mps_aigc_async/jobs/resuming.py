@@ -1,4 +1,4 @@
-"""The tasks that others have left: an earlier process, or another client of the ledger that closes."""
+"""Takes over tasks that others have left: an earlier process, or another client of the ledger that closes."""
 
 import asyncio
 import logging
@@ -10,9 +10,9 @@ from ..ledger import JobRecord
 from ..model.errors import DamagedRow, LedgerError
 from ..model.states import JobState
 from .context import JobContext
-from .doubts import UNKNOWN_SLOT_S, slot_name
 from .sessions import NO_TASK, TIME_ANSWER_S
 from .tasks import Tasks
+from .unknown_creates import UNKNOWN_SLOT_S, slot_name
 from .watch import Watch
 
 _log: Final = logging.getLogger("mps_aigc_async")
@@ -33,7 +33,7 @@ class Resuming:
 
     async def resume(self) -> None:
         """Take the slots of the tasks that an earlier process left running, before anything new takes them: each known
-        task is polled to its end, whether or not a request asks for it again, and a young create in doubt may be
+        task is polled to its end, whether or not a request asks for it again, and a young unknown create may be
         running too. Polling begins while the rest of the ledger is still being read.
 
         Only the first client that opens the ledger resumes: afterwards one of its clients drives each job."""
@@ -59,8 +59,8 @@ class Resuming:
                 self._context.limits.slots[job.kind].take_for(min(left_s, life_s), slot_name(job), job.model)
 
     async def _learn_time(self, unknown: Sequence[JobRecord]) -> None:
-        """Have the service tell its time if the age of a create in doubt depends on it. By a machine's clock that is
-        ahead, a young create would be old, and its slot would be given to another task while its own may be running."""
+        """Learn the service's time if the age of an unknown create depends on it. By a machine's clock that is ahead, a
+        young create would be old, and its slot would be given to another task while its own may be running."""
         recent = [job for job in unknown if abs(self._wall() - (job.ended_at or 0.0)) < CLOCK_ERROR_S]
         if recent:
             read = self._context.dialect.describe(recent[0].kind, NO_TASK)

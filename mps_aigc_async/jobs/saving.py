@@ -27,8 +27,8 @@ NEAR_END_S: Final = 3600.0
 """Warn of each failed attempt when the result's URL expires within this many seconds."""
 
 NEW_S: Final = 60.0
-"""Seconds after its task's end in which a refused URL is tried again. No document names a time. A storage's copies
-catch up within seconds, and if the result is really gone, the extra minute costs nothing."""
+"""Seconds after its task's end in which a refused URL is retried. No document names a time. A storage's copies catch up
+within seconds, and if the result is really gone, the extra minute costs nothing."""
 
 LEAST_S: Final = 60.0
 """Seconds in which a fetch may begin although the result's URL has expired by our clock: the clock may be wrong, and
@@ -43,16 +43,16 @@ LOCATE_S: Final = 5.0
 """Seconds between two questions for the URL of a file that is new and has none yet."""
 
 TELLS_NO_URL: Final = (
-    "this service tells no URLs of the files that it keeps; the file is there, under that id: fetch it by VOD's own "
-    "means, or ask for StorageMode Temporary, which gives a URL"
+    "this service gives no URLs of stored files; the file is at VOD under that id: fetch it with VOD's own API, or use "
+    "StorageMode Temporary, which gives a URL"
 )
 """Why a file cannot be saved here although it was made."""
 
-NOT_THERE: Final = "the service does not have it, or does not tell its URL"
-"""Why there is no URL for a file that the service was asked about: as a URL that is refused."""
+NOT_THERE: Final = "the service does not have the file, or gives no URL of it"
+"""Why a stored file has no URL. The error counts as a refusal by the server (`DownloadError.refused`)."""
 
 Locate = Callable[[Sequence[str]], Awaitable[Mapping[str, str] | None]]
-"""Tells the URLs of files that the service keeps, by their ids; None where it tells of none."""
+"""Returns the URLs of stored files by their ids; None if the service has no such action."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class _Result:
     """A result of a job, and its file name without suffix."""
 
     url: str
-    """Empty for a file that the service keeps and tells by its id."""
+    """Empty for a stored file that has only an id."""
     name: str
     kind: Kind
     file_id: str = ""
@@ -79,7 +79,7 @@ def _results(job: JobRecord, stem: str) -> list[_Result]:
 
 
 async def _nowhere(_file_ids: Sequence[str]) -> None:
-    """The service tells no URL of a file."""
+    """Return None: the service gives no URLs of stored files."""
 
 
 class Saver:
@@ -131,7 +131,7 @@ class Saver:
         return job
 
     async def _fetch_bare(self, row: "_Row", results: Mapping[int, _Result], folder: Path) -> list[DownloadError]:
-        """Save the results that the service told by their ids alone; return the errors of those not saved."""
+        """Save the results that have only an id; return the errors of those that are not saved."""
         urls, why = await self._urls_of(row.job, [result.file_id for result in results.values()])
         fetches = [
             self._fetch(row, number, replace(result, url=url), folder)
@@ -148,8 +148,8 @@ class Saver:
         return errors + [error for some in await _run_all(fetches) for error in some]
 
     async def _urls_of(self, job: JobRecord, file_ids: Sequence[str]) -> tuple[Mapping[str, str], str]:
-        """The URLs of files by their ids, and why there is none for the others. A new file is asked about repeatedly,
-        because the service's readers may lag behind its task."""
+        """The URLs of files by their ids, and why there is none for the others. The service is asked repeatedly for the
+        URL of a new file, because the service's readers may lag behind its task."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._new_for_s(job)
         try:
@@ -162,9 +162,9 @@ class Saver:
                         return urls, NOT_THERE
                     await asyncio.sleep(LOCATE_S)
         except TimeoutError:
-            return {}, "the service did not tell it in time"
+            return {}, "the service did not give it in time"
         except AigcError as error:
-            return {}, f"the service refused to tell it ({error})"
+            return {}, f"the service refused to give it ({error})"
 
     async def _fetch(self, row: "_Row", number: int, result: _Result, folder: Path) -> list[DownloadError]:
         """Save one result and record it in the ledger, or return the error that prevented it."""
@@ -242,7 +242,8 @@ class _Row:
     async def keep_moved(self, number: int, folder: Path) -> bool:
         """Whether a result that was saved elsewhere is a file of the same name in this folder: keep it from there.
 
-        A user has moved the folder. Only for a result that can no longer be had: one that can is fetched and compared.
+        The user has moved the folder. Called only for a result that can no longer be fetched; any other result is
+        fetched and compared.
         """
         name = Path(self.job.files[number]).name if number < len(self.job.files) else ""
         if not name or not await asyncio.to_thread(_has_content, folder / name):

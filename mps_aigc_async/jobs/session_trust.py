@@ -2,12 +2,12 @@
 
 A relay may have several upstream accounts, and some of them ignore `session_id`: then a create that is sent again makes
 a second task, which is paid for. So a relay is trusted on its own showing only: it has refused a session that was sent
-before. Nothing is sent to find that out. The proof comes when the user has a create in doubt made again
+before. Nothing is sent to find that out. The proof comes when the user has an unknown create made again
 (its session is kept), or in a run with `relay.sessions: "trusted"`.
 
-A proof reaches as far as this base URL, and there this kind and model, because a relay chooses its upstream by them.
-The ledger keeps the proof under the endpoint's name, so that another endpoint does not inherit it. Two tasks of one
-session contradict every proof, also the user's word: then nothing is sent again in this ledger.
+A proof holds for this base URL, kind and model, because a relay chooses its upstream by kind and model. The ledger
+keeps the proof under the endpoint's name, so that another endpoint does not inherit it. Two tasks of one session
+contradict every proof, also the user's word: then nothing is sent again in this ledger.
 """
 
 import logging
@@ -21,10 +21,10 @@ from ..wire.dialect import SessionRule
 _log: Final = logging.getLogger("mps_aigc_async")
 
 IGNORED: Final = "session ignored: "
-"""How a fact's name begins that tells of a session with two tasks; the job and both TaskIds follow."""
+"""The prefix of a fact about a session with two tasks; the job and both TaskIds follow."""
 
 REFUSED: Final = "session refused: "
-"""How a fact's name begins that tells of a proof; the kind and the model follow."""
+"""The prefix of a fact about a proof; the kind and the model follow."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +37,7 @@ class Evidence:
 
 
 class SessionTrust:
-    """The reasons that a ledger has to send a create in doubt again."""
+    """The reasons that a ledger has to send an unknown create again."""
 
     def __init__(self, rule: SessionRule, endpoint: str, ledger: Ledger, evidence: Evidence | None = None) -> None:
         self._rule = rule
@@ -47,8 +47,8 @@ class SessionTrust:
 
     def __repr__(self) -> str:
         evidence = self._evidence
-        doubt = ", contradicted" * evidence.is_contradicted
-        return f"<SessionTrust {self._rule}, {len(evidence.proofs)} proofs{doubt}>"
+        contradiction = ", contradicted" * evidence.is_contradicted
+        return f"<SessionTrust {self._rule}, {len(evidence.proofs)} proofs{contradiction}>"
 
     async def load(self) -> None:
         """Load the evidence of earlier processes about this endpoint."""
@@ -65,7 +65,7 @@ class SessionTrust:
         return self._rule is not SessionRule.UNPROVEN or _scope(job) in self._evidence.proofs
 
     def reason_against(self) -> str:
-        """Why a create is not sent again, for a message about one; empty if there is nothing to tell."""
+        """Why a create is not sent again, for its error; empty if there is no such reason."""
         if self._evidence.is_contradicted:
             return "the service has made two tasks of one session"
         if self._rule is SessionRule.UNPROVEN:
@@ -100,7 +100,7 @@ class SessionTrust:
         try:
             await self._ledger.keep_fact(name, self._endpoint)
         except LedgerError as error:
-            _log.warning("%s: the next process will not know this of the service: %s", error, name)
+            _log.warning("%s: the next process will not know this fact about the service: %s", error, name)
 
 
 def _scope(job: JobRecord) -> str:

@@ -1,6 +1,6 @@
 """Sessions of creates, where a service takes them (VOD, the relay): it refuses a second create of one session.
 
-So a create in doubt may be sent again with its session, where the service is known to refuse a second one
+So an unknown create may be sent again with its session, where the service is known to refuse a second one
 (`session_trust`). A refusal proves that the first one was accepted. Its task is then found by the session in the
 account's list, where the service has a list.
 
@@ -40,13 +40,13 @@ LOOK_AGAIN_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 Looks cost a read each; later runs look again."""
 
 LIST_LAG_S: Final = sum(LOOK_AGAIN_S)
-"""Seconds after a create was last heard of for which its task may still be missing in the list."""
+"""Seconds after the latest news of a create during which its task may still be missing in the list."""
 
 TIME_ANSWER_S: Final = 5.0
 """Seconds to wait for the service's time before a session is judged."""
 
 NO_TASK: Final = "0"
-"""A TaskId that no task has: the refusal tells the time as well as any other answer."""
+"""A TaskId that no task has: the refusal carries the time like any other answer."""
 
 PREFIX: Final = "mps-aigc-"
 UNDATED: Final = f"{PREFIX}m"
@@ -62,8 +62,8 @@ class Sessions:
         self._dialect = dialect
         self._clock = clock
         self.trust: Final = trust
-        self._in_doubt: dict[str, Mark] = {}
-        """When the sessions in doubt that this process has begun were begun."""
+        self._unknown_since: dict[str, Mark] = {}
+        """For each session of an unknown create, when this process began it."""
         self._asking = asyncio.Lock()
         self._has_asked = False
 
@@ -79,17 +79,17 @@ class Sessions:
         is_dated = self._dialect.signs_time or not self._clock.is_the_machines
         return replace(job, session_id=f"{PREFIX if is_dated else UNDATED}{secrets.token_hex(20)}")
 
-    def doubt(self, job: JobRecord, since: Mark) -> None:
-        """Note a create in doubt whose session was begun then, or earlier in this process."""
+    def note_unknown(self, job: JobRecord, since: Mark) -> None:
+        """Note an unknown create. Its session was begun at `since`, or earlier in this process."""
         if job.session_id:
-            self._in_doubt.setdefault(job.session_id, since)
+            self._unknown_since.setdefault(job.session_id, since)
 
     def end(self, job: JobRecord) -> None:
-        """Note that a create is no longer in doubt."""
-        self._in_doubt.pop(job.session_id, None)
+        """Note that the outcome of a create is known now."""
+        self._unknown_since.pop(job.session_id, None)
 
     def planned_again(self, job: JobRecord) -> JobRecord:
-        """A job in doubt that the user wants to be created again.
+        """An unknown job that the user wants to be created again.
 
         The job keeps its session and the request that was sent in it: if the first create was accepted after all, the
         service can refuse the second one. A job that is known to be accepted gets a new session, since the user wants a
@@ -110,22 +110,22 @@ class Sessions:
         return bool(job.session_id) and self.trust.holds_for(job)
 
     def may_repeat(self, job: JobRecord) -> bool:
-        """Whether a create in doubt may be sent again while its session is young enough."""
+        """Whether an unknown create may be sent again while its session is young enough."""
         if job.state is not JobState.UNKNOWN or not self.are_honoured(job):
             return False
-        doubt = job.recorded_error()
-        return not isinstance(doubt, CreateOutcomeUnknown) or doubt.repeatable
+        error = job.recorded_error()
+        return not isinstance(error, CreateOutcomeUnknown) or error.repeatable
 
     async def may_send_again(self, job: JobRecord) -> bool:
-        """Whether a create in doubt may be sent again now. Asks the service for its time if that is needed."""
+        """Whether an unknown create may be sent again now. Asks the service for its time if that is needed."""
         if not self.may_repeat(job):
             return False
         age_s = await self._age_s(job)
-        return age_s is not None and 0 <= age_s < SESSION_LIFE_S  # below 0: a clock that was wrong tells nothing
+        return age_s is not None and 0 <= age_s < SESSION_LIFE_S  # below 0: a clock was wrong, and the age is not known
 
     async def _age_s(self, job: JobRecord) -> float | None:
-        """Seconds since the session's first create, or more; None if no clock tells."""
-        begun_here = self._in_doubt.get(job.session_id)
+        """Seconds since the session's first create, or more; None if no clock can be trusted."""
+        begun_here = self._unknown_since.get(job.session_id)
         if self._dialect.signs_time:
             if self._clock.is_the_machines:
                 await self._ask_time(job.kind)
@@ -140,14 +140,14 @@ class Sessions:
         return self._clock.now() - (job.intent_at or 0.0)
 
     async def _ask_time_once(self, kind: Kind) -> None:
-        """Have the service tell its time if it has not, unless it was asked before and did not."""
+        """Learn the service's time, if it is not known yet. An earlier attempt that failed is not repeated."""
         async with self._asking:
             if self._clock.is_the_machines and not self._has_asked:
                 self._has_asked = True
                 await self._ask_time(kind)
 
     async def _ask_time(self, kind: Kind) -> None:
-        """Have the service tell its time by the answer to a read."""
+        """Learn the service's time from the answer to a read."""
         with suppress(AigcError, TimeoutError):
             async with asyncio.timeout(TIME_ANSWER_S):
                 await self._calls.send(self._dialect.describe(kind, NO_TASK))
@@ -156,8 +156,8 @@ class Sessions:
         """The next step for a create that was not answered, for its error's text."""
         if self.are_honoured(job):
             return (
-                "for 3 days it is sent again with its session only, of which the service refuses a second create: the "
-                "same request asks for it"
+                "for 3 days the same request sends the create again with its session, and the service refuses a second "
+                "create of one session"
             )
         reason = self.trust.reason_against()
         return f"it is not sent again by itself{f' ({reason})' if reason else ''}"
@@ -165,7 +165,7 @@ class Sessions:
     # --- its task -----------------------------------------------------------------------------------------------------
 
     def may_have_task(self, job: JobRecord) -> bool:
-        """Whether the task of a job in doubt may be in a list of the account's tasks."""
+        """Whether the task of an unknown job may be in a list of the account's tasks."""
         return job.state is JobState.UNKNOWN and self.lists_tasks(job)
 
     def lists_tasks(self, job: JobRecord) -> bool:
@@ -195,7 +195,7 @@ class Sessions:
                 try:
                     found = await self._calls.send(call)
                 except AigcError as error:
-                    _log.warning("the task of %s cannot be looked for: %s", job.job_id, error)
+                    _log.warning("cannot look for the task of %s: %s", job.job_id, error)
                     return ""
                 if twins := found.twins.get(job.session_id):
                     await self.trust.contradict(job, twins[0], twins[1])
@@ -206,7 +206,8 @@ class Sessions:
 
 
 def as_create(call: Call[T], *, signs_time: bool) -> Call[T]:
-    """The call, with a decoder that raises NoTaskId for an answer with HTTP 2xx that does not tell the create's fate.
+    """The call, with a decoder that raises NoTaskId for an answer with HTTP 2xx that does not show the outcome of the
+    create.
 
     A service that signs writes its own errors behind 200: their errors are answers, and stay unchanged.
     """

@@ -1,4 +1,4 @@
-"""The user's word on jobs: a job of unknown outcome is settled, a failed one is tried again."""
+"""The user's decisions about jobs: to settle an unknown job, and to retry a failed one."""
 
 import asyncio
 import logging
@@ -9,14 +9,14 @@ from ..model.errors import AigcError, InvalidRequest, JobDropped, TaskFailed, to
 from ..model.settlement import Attach, CreateAgain, Drop, Settlement
 from ..model.states import JobState, Kind
 from .context import JobContext
-from .doubts import slot_name
 from .tasks import Tasks
+from .unknown_creates import slot_name
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
 
 class Settling:
-    """Carries out the user's word on the jobs of one ledger."""
+    """Carries out the user's decisions about the jobs of one ledger."""
 
     def __init__(self, context: JobContext, tasks: Tasks) -> None:
         self._context = context
@@ -27,7 +27,7 @@ class Settling:
         self._wall = context.clock.now
 
     async def settle(self, job_id: str, how: Settlement) -> JobRecord:
-        """Carry out the user's word on a job of unknown outcome; return the job as it is then.
+        """Carry out the user's decision about an unknown job; return the changed job.
 
         Raises InvalidRequest for any other job, and for a task that is another job's; for a task that the service does
         not know, the error of its poll. Nothing is changed then.
@@ -46,7 +46,7 @@ class Settling:
             case Attach(task_id):
                 return await self._attach(job, task_id)
             case Drop():
-                error = JobDropped("given up: its create was sent, and nothing told whether it was accepted")
+                error = JobDropped("given up: its create was sent, and no reply told whether it was accepted")
                 return job.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(error))
 
     async def _attach(self, job: JobRecord, task_id: str) -> JobRecord:
@@ -70,7 +70,7 @@ class Settling:
         )
 
     def _follow(self, job: JobRecord, row: JobRecord) -> None:
-        """Bring slot, session and poller of a job that was in doubt in line with its new row, and announce it."""
+        """Adapt slot, session and poller to the new row of a job that was unknown, and announce the row."""
         slot = self._context.limits.slots[job.kind].find(slot_name(job))
         if row.state is JobState.PLANNED:
             if slot is not None:  # the create was not accepted: nothing runs there
@@ -86,7 +86,7 @@ class Settling:
             self._announcer.tell_failed(row, row.recorded_error())
 
     async def retry_failed(self) -> list[JobRecord]:
-        """Let the failed jobs be tried again; return them as they are then.
+        """Retry the failed jobs; return the changed jobs.
 
         Most are planned again. A task that was accepted and may have a result by now is polled again instead: a task
         that the service did not know, and a task that it called done without a result. Jobs that the user dropped stay
@@ -121,7 +121,7 @@ class Settling:
             JobState.SUBMITTED,
             slot_until=self._wall() + self._context.patience(job).running_s,
             ended_at=None,
-            # Kept where a result was missing: if it is missing again, it does not come.
+            # Kept for a task whose result was missing: if the result is missing again, it will not come.
             error=job.error if isinstance(error, TaskFailed) else {},
         )
 
@@ -138,7 +138,7 @@ def _warn_of_results(job: JobRecord) -> None:
     """Log the results of a failed task before its row forgets them: they may have been billed."""
     if job.urls or job.file_ids:
         _log.warning(
-            "%s is made again, although its task %s, which failed, left results: %d URLs, VOD files %s",
+            "%s is created again, although its failed task %s left results: %d URLs, VOD files %s",
             job.job_id,
             job.task_id,
             len(job.urls),

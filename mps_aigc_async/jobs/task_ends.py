@@ -14,12 +14,13 @@ from ..policy.lifetimes import Expiry, Lifetime, expiry, is_stored_in, made_afte
 from ..wire.dialect import TaskStatus
 
 NOT_FOUND_MOST: Final = 3
-"""Polls in a row that say that there is no such task before it is believed: a create's answer may be ahead of the
-service's readers, and a paid task must not be lost to that."""
+"""Polls in a row that must deny a task before the client believes it: a create's answer may be ahead of the service's
+readers, and a paid task must not be lost to that."""
 
 NO_SUCH_TASK: Final = "ResourceNotFound"
-"""The code with which MPS answers a poll by another kind's action (reported as tested on the live service, 2026-08), as
-it stands: its sub-codes name other resources, and beside a create the code has other meanings."""
+"""The code with which MPS answers a poll by another kind's action (reported as tested on the live service, 2026-08),
+and only this exact code: its sub-codes name other resources, and the code has other meanings in the answer to a
+create."""
 
 NO_ROOM: Final = frozenset({TaskFault.CONCURRENCY, TaskFault.BUSY})
 
@@ -96,7 +97,7 @@ def _changes_at(end: TaskEnd, expires: Expiry, error: dict[str, str]) -> Changes
 
 
 def planned_row(job: JobRecord) -> JobRecord:
-    """The row of a job that is created again because the model had no room for its task. The error tells why."""
+    """The row of a job that is created again because the model had no room for its task. The error has the reason."""
     return replace(job.replanned(), error=job.error)
 
 

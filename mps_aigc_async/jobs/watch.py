@@ -96,7 +96,7 @@ class Watch:
         return error.with_context(task_id=self.task_id).after(self.word, self.message)
 
     def wait(self) -> asyncio.Future[JobRecord]:
-        """Wait for the task's end: the job as its follower kept it. To cancel this future ends one wait alone."""
+        """Wait for the task's end: the job as its follower kept it. Cancelling this future ends one wait alone."""
         waiter: asyncio.Future[JobRecord] = asyncio.get_running_loop().create_future()
         self._waiters = (*(other for other in self._waiters if not other.cancelled()), waiter)
         if self._outcome is not None:

@@ -55,11 +55,11 @@ class Ledger(Protocol):
         ...
 
     async def facts(self) -> Mapping[str, str]:
-        """Facts learnt about the service, by name."""
+        """Facts learned about the service, by name."""
         ...
 
     async def keep_fact(self, name: str, value: str) -> None:
-        """Store a fact learnt about the service. Raises LedgerError if it cannot be written."""
+        """Store a fact learned about the service. Raises LedgerError if it cannot be written."""
         ...
 
     async def counts(self) -> Mapping[JobState, int]:

@@ -123,7 +123,7 @@ class JobRecord:
     unfinished_at: float | None = None
     """When the task had certainly not ended yet: the end lies between `unfinished_at` and `ended_at`."""
     ended_at: float | None = None
-    """When the client learnt of the task's end. For an unknown create: when it was last sent, or last answered."""
+    """When the client learned of the task's end. For an unknown create: when it was last sent, or last answered."""
     expires_at: float | None = None
     """When the results can no longer be fetched; None if they never expire, or if the time is unknown."""
     never_expires: bool = False

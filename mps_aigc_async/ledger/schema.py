@@ -64,7 +64,7 @@ WRITER: Final = "writer"
 """The row of `belongs_to` that names the process that last opened the ledger for writing."""
 
 FACT: Final = "fact: "
-"""The prefix of those names in `belongs_to` that are facts learnt about the service."""
+"""The prefix of those names in `belongs_to` that are facts learned about the service."""
 
 COLUMNS: Final = (
     "job_id", "kind", "content", "planned_at", "state", "intent_at", "task_id", "submitted_at", "slot_until",

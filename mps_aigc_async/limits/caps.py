@@ -1,9 +1,10 @@
-"""The service's own cap on tasks that run at once, as its refusals tell it.
+"""The service's own cap on tasks that run at once, learned from its refusals.
 
 The service does not publish the cap. The number of tasks that ran here at a refusal is the best estimate, and it counts
-from then on. The next create goes when one of our tasks has ended. Other processes may share the account, so a probe
-goes every `PROBE_S` as well: one create more. The cap of a model may have been learned by mistake (`refusals`), so it
-is probed soon, and then less and less often. A mistake thus costs little time and is forgotten again.
+from then on. The next create is sent when one of our tasks has ended. Other processes may share the account, so a
+probe, one more create, is sent every `PROBE_S` as well. The cap of a model may have been learned by mistake
+(`refusals`), so it is probed soon, and then less and less often. A mistake thus costs little time and is forgotten
+again.
 
 There is a cap for all tasks of a kind (LimitExceeded.CreateTask is documented per account), and one for the tasks of a
 single model: Hailuo H3 and VOD's models say RequestLimitExceeded of theirs (reported, 2026-08).
@@ -58,13 +59,13 @@ class Cap:
         self.capacity = capacity
         self._first_probe_s = first_probe_s
         self.learned_cap: int | None = None
-        """The service's own cap, if its refusals have told one below the capacity."""
+        """The service's own cap, if its refusals have shown one below the capacity."""
         self.slots = Count()
         """Slots that are out."""
         self.tasks = Count()
         """Slots in which a task runs or may run."""
         self.streak: Streak | None = None
-        """The refusals for the rate since the latest accepted create, while they do not tell of a cap."""
+        """The refusals for the rate since the latest accepted create, as long as they show no cap."""
         self._on_change = on_change
         self._is_probing = False
         self._probe_s = first_probe_s
@@ -101,7 +102,7 @@ class Cap:
         return not (self.slots.now or self.learned_cap or self.streak or self._refuses_tasks) and timers == (None, None)
 
     def note_refusal(self, wait_s: float = 0.0) -> None:
-        """Learn that the service had no room for one task more than run here, and asked for a pause of `wait_s`."""
+        """Learn that the service had no room for one more task than now run here, and asked for a pause of `wait_s`."""
         loop = asyncio.get_running_loop()
         if self._is_probing:
             has_grown = self.running > self._running_at_refusal
@@ -122,7 +123,7 @@ class Cap:
         self.note_refusal()
 
     def note_room(self) -> None:
-        """Learn that one task more runs than before: the service takes at least as many."""
+        """Learn that one more task runs: the service takes at least that many."""
         self.streak = None
         if self.learned_cap is not None:
             self._learn(max(self.learned_cap, self.running + self._is_probing))
@@ -132,7 +133,7 @@ class Cap:
         self._on_change()
 
     def _probe(self) -> None:
-        """Let one create more go, and further ones as long as they are accepted. `note_refusal` ends the probe."""
+        """Let one more create go, and further ones as long as they are accepted. `note_refusal` ends the probe."""
         self._probe_timer = None
         if self.learned_cap is None:  # the whole capacity was accepted meanwhile: nothing is left to probe for
             return

@@ -1,4 +1,4 @@
-"""The judgement of a refused create: it slows the pace, or tells of a cap on the tasks that run at once."""
+"""The judgement of a refused create: it was over the rate, or over a cap on the tasks that run at once."""
 
 from ..model.errors import ServiceError, Throttled
 from .caps import Cap

@@ -19,10 +19,10 @@ from ..model.states import Kind
 
 LEAD_S: Final = 0.25
 """Most seconds between the moment in which a send time is handed over and the send. Until then the intent goes to the
-disk, and a connection is opened. The lead is short because a crash leaves the create of each such send in doubt."""
+disk, and a connection is opened. The lead is short because a crash leaves the outcome of each such create unknown."""
 
 PROBE_S: Final = 20.0
-"""Most seconds without room after which one create more is tried. A task runs for minutes, and a refusal is free.
+"""Most seconds without room after which one more create is tried. A task runs for minutes, and a refusal is free.
 Refusals of Hailuo H3 are reported to pass after some 20 s, too."""
 
 
@@ -74,7 +74,7 @@ class SendTime(Protocol):
         """Return when the time has come, and note when that really was. Call it right before the first byte goes.
 
         Raises HeldBack if the service has asked for a pause that is longer than the lead. A prepared call must not wait
-        so long: its signature ends after 5 minutes, and a crash would leave its create in doubt.
+        so long: its signature expires after 5 minutes, and a crash would leave its outcome unknown.
         """
 
     def note_sent(self) -> None:
@@ -146,7 +146,7 @@ class Slot(Protocol):
         """Transfer the slot to a timer, and give it this name: a task may be running that nobody polls."""
 
     def reclaim(self) -> bool:
-        """Take the slot back for the create that is in doubt. Return False if the timer has given it back already."""
+        """Take the slot back for the unknown create. Return False if the timer has given it back already."""
         ...
 
     def release(self) -> None:
@@ -183,7 +183,7 @@ class SlotFigures:
     confirmed_capacity: int
     """The number of tasks that the service has been seen to run at once, at most the effective limit; at least 1."""
     learned_cap: int | None
-    """The service's own cap on the tasks of all models, if its refusals have told one below the capacity."""
+    """The service's own cap on the tasks of all models, if its refusals have shown one below the capacity."""
     learned_model_caps: Mapping[str, int]
     """The caps on the tasks of single models, for the models that have been refused."""
 
@@ -207,11 +207,11 @@ class Slots(Protocol):
         ...
 
     def take_for(self, seconds: float, name: str, model: str = "") -> None:
-        """Take a slot for this many seconds, over the capacity if need be: an earlier process left a create in doubt.
+        """Take a slot for this many seconds, over the capacity if need be: an earlier process left an unknown create.
         Nothing happens if a slot has the name already, because several clients may find the same create."""
 
     def find(self, name: str) -> Slot | None:
-        """The slot with this name: a task's TaskId, or the name of a create in doubt."""
+        """The slot with this name: a task's TaskId, or the name of an unknown create."""
         ...
 
     def figures(self) -> SlotFigures:

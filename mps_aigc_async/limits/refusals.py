@@ -44,7 +44,7 @@ class Evidence:
     running: int
     """Tasks of the model that run here, or may run."""
     has_cap: bool
-    """Whether the model's refusals have told its cap already, and no accepted create has refuted it."""
+    """Whether the model's refusals have shown its cap already, and no accepted create has refuted it."""
     refusals: int
     """Refusals of this model in a row, this one included."""
     windows: float
@@ -56,9 +56,9 @@ def is_of_concurrency(refusal: Throttled, evidence: Evidence) -> bool:
 
     Four signs, the first that fits:
 
-    - the model has a learned cap: a create too many comes from probing beyond it;
-    - the service names the time to come again (Retry-After), and has not refused the model's creates for long: the
-      cause is the rate;
+    - the model has a learned cap: the refused create was a probe beyond it;
+    - the service names the time of a retry (Retry-After), and has not refused the model's creates for long: the cause
+      is the rate;
     - our own pace had room while tasks of the model ran: our calls cannot have filled the limit;
     - the model's creates are refused in a row for longer than a window, though the pace has slowed down meanwhile. A
       limit of the rate would have let some pass; a limit of concurrency lets none pass before a task ends.

@@ -7,10 +7,10 @@ A slot is taken before the create and given back when the task ENDS at the servi
     a task, from `name` or `adopt` on                   the poller, when the task has ended or is given up
     a task that nobody polls, from `hold_for` on        a timer, unless it is adopted or named first
 
-A slot is found again by the TaskId of its task, or by the name of its create that is in doubt.
+A slot is found again by the TaskId of its task, or by the name of its unknown create.
 
-The service may take fewer tasks than our capacity, of a kind or of a single model (`caps`). A create goes when both its
-kind and its model have room. A create that waits for its model's room alone lets creates of other models pass.
+The service may take fewer tasks than our capacity, of a kind or of a single model (`caps`). A create is sent when both
+its kind and its model have room. A create that waits for its model's room alone lets creates of other models pass.
 """
 
 import asyncio
@@ -89,7 +89,7 @@ class ProcessSlots:
         """The creates that wait, by model."""
         self._kind = Cap(capacity, self._queue.serve)
         self._models: dict[str, Cap] = {}
-        """The caps of the models that run, wait, or have told something."""
+        """The caps of the models whose tasks run or wait, and of those with a learned cap."""
         self._by_name: dict[str, ProcessSlot] = {}
 
     def __repr__(self) -> str:
@@ -180,8 +180,8 @@ class ProcessSlots:
         return any(cap.is_too_small for cap in self._caps(model))
 
     def note_refusal(self, model: str | None = None, wait_s: float = 0.0) -> None:
-        """Learn that the service had no room for one task more than run here: of this model, or of any (None).
-        The service has asked for a pause of `wait_s`."""
+        """Learn that the service had no room for one more task of this model, or of any model (None), than now run
+        here. The service has asked for a pause of `wait_s`."""
         if model is None:
             self._kind.note_refusal(wait_s)
             return

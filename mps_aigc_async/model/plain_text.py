@@ -54,7 +54,8 @@ def visible(text: str) -> str:
 
 
 def visible_line(text: str) -> str:
-    """Make a text visible on a single line, so that a foreign message cannot look like a second message of ours.
+    """Make a text visible on a single line, so that a foreign message cannot look like a second message of this
+    program.
 
     >>> visible_line("no\\r\\nerror: pay again\\x1b[31m")
     'no error: pay again�[31m'

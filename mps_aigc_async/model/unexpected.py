@@ -1,4 +1,4 @@
-"""Unexpected exceptions, of this package or of a library it uses, as errors of ours.
+"""Unexpected exceptions, of this package or of a library it uses, as errors of this package.
 
 The log gets the traceback: class names and frames, but no messages, because messages quote headers and signed URLs.
 """

@@ -35,11 +35,12 @@ T = TypeVar("T")
 _log: Final = logging.getLogger("mps_aigc_async")
 
 REFUSAL_HOLDS_S: Final = 60.0
-"""A refusal of the account holds this long, then one call may try again: a server goes on after arrears are paid."""
+"""Seconds for which a refusal of the account stops the creates of an action. Then one call is sent: the arrears may
+have been paid."""
 
 REDIRECT_HOLDS_S: Final = 600.0
-"""The same of a redirect that leaves its create unknown: longer than that create keeps its slot (5 minutes), or who
-waits for the slot would send the next one to the same address."""
+"""The same for a redirect that leaves its create unknown. Longer than that create keeps its slot (5 minutes): otherwise
+the next create would take the slot and go to the same address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,14 @@ Attempt = Callable[[SendTime], Awaitable[T | Failure]]
 """Makes one attempt of a call at a send time that has been reserved. An exception ends the attempts as well."""
 
 OnRetry = Callable[[AigcError, float], None]
-"""Hears of each retry before its wait: the error, and the seconds until the next attempt."""
+"""Called before the wait of each retry, with the error and the seconds until the next attempt."""
 
 Judge = Callable[[SendTime, Throttled], ServiceError]
-"""Judges a refusal for the rate: returns it by its meaning, and slows the pace if the rate is the reason."""
+"""Judges a RequestLimitExceeded: returns the error that it means, and slows the pace if the rate is the cause."""
 
 
 def slow_down(send_time: SendTime, refusal: Throttled) -> ServiceError:
-    """Take the refusal at its word: those to come go slower."""
+    """Treat the refusal as one for the rate: later calls go slower."""
     send_time.note_refusal()
     return refusal
 
@@ -90,10 +91,10 @@ class Calls:
         self._uniform = uniform
         self._stopping = asyncio.Event()
         self._refused: dict[str, tuple[AigcError, float]] = {}
-        """By action: the error that stops all creates, and until when it does (on the loop's clock)."""
+        """By action: the error that stops all creates, and the time until which it stops them (on the loop's clock)."""
 
     def stop_creating(self) -> None:
-        """Make no further attempt of anything but reads. The senders of the calls in flight wait for their answers."""
+        """Send nothing but reads from now on. The senders of the calls in flight wait for their answers."""
         self._stopping.set()
 
     def check_account(self, action: str) -> None:
@@ -103,7 +104,7 @@ class Calls:
             raise _repeated(error)
 
     def reserve(self, action: str, require: Callable[[], None] = ignore) -> Awaitable[SendTime]:
-        """Wait for leave to send one call of an action. If `require` raises when its turn comes, the call leaves the
+        """Wait for the send time of one call of an action. If `require` raises when its turn comes, the call leaves the
         queue."""
         return self._limits.pace(action).reserve(require)
 
@@ -150,7 +151,7 @@ class Calls:
             elif _is_the_services(error):
                 self._hear_time(answer, send_time)
             if isinstance(error, Redirected) and not call.reads:
-                # Even if its own create stays unknown ("303 See Other"). Polls go on, and the poller tells of it.
+                # Even if its own create stays unknown ("303 See Other"). Polls go on, and the poller logs it.
                 holds_s = REDIRECT_HOLDS_S if error.ending is Ending.UNKNOWN else REFUSAL_HOLDS_S
                 self._hold(call.action, error, holds_s)
             if keys_are_refused(error) and self._keys.report_refusal(credentials):
@@ -208,7 +209,7 @@ class Calls:
         return await self.with_retries(call, attempt)
 
     async def learn_time(self, read: Call[object]) -> None:
-        """Make a read if the service has not told its time yet: any answer of its own tells it."""
+        """Send a read if the service's time is not known yet: any answer of the service carries it."""
         if self._clock.is_the_machines:
             with suppress(AigcError):  # the machine's clock counts then
                 await self.send(read)
@@ -229,7 +230,7 @@ class Calls:
                 raise ClientClosed("the client was closed before this was sent")
             await self._have_keys(call.action)
             send_time = await self.reserve(call.action, require)
-            if not attempts:  # waiting for the first pace is not held against the call
+            if not attempts:  # the wait for the first pace does not count against the policy's time
                 since = send_time.due
             outcome = await attempt(send_time)
             if not isinstance(outcome, Failure):
@@ -242,7 +243,7 @@ class Calls:
                 clock_corrected, delay = True, 0.0
             else:
                 delay = self._delay(call, outcome, attempts, loop.time() - since)
-            since += held_s  # the service asked for this wait: it is not held against the call
+            since += held_s  # the service asked for this wait: it does not count against the policy's time
             on_retry(outcome.error, max(delay, held_s))
             await self._pause(delay)
             require()
@@ -254,7 +255,7 @@ class Calls:
                 await self._stopping.wait()
 
     async def _have_keys(self, action: str) -> None:
-        """Wait for keys here if need be: neither a reserved send time nor a job's intent is to wait for them."""
+        """Wait for keys here, so that neither a reserved send time nor a job's intent waits for them."""
         try:
             await self._keys.current()
         except AigcError as error:
@@ -275,7 +276,7 @@ class Calls:
 
 
 def with_ending(error: AigcError, ending: Ending) -> AigcError:
-    """The same error, for an exchange that is taken to have ended otherwise. The first error stays as it is."""
+    """A copy of the error with another ending; the first error stays unchanged."""
     other = copy(error)
     other.ending = ending
     return other
@@ -292,8 +293,8 @@ def _repeated(error: AigcError) -> AigcError:
 
 
 def _unusable_id(task_id: str, safe: str) -> str:
-    """Why a TaskId cannot be used. Without a secret in it, it is told as it came, by escapes: the user may find the
-    task in the console by it."""
+    """Why a TaskId cannot be used. Unless the TaskId holds a secret, the text shows it with escapes, so that the user
+    can find the task in the console."""
     if safe != one_line(task_id):
         return f"the answer to the create has a TaskId that quotes this client's credentials: {quotation(safe)}"
     return f"the answer to the create has a TaskId with characters that no id has, or too many: {quotation(task_id)}"
@@ -308,7 +309,7 @@ def _fault(fault: BaseException, call: Call[object], send_time: SendTime) -> Aig
 def _signature_in(request: HttpRequest | None) -> str:
     """The signature of a signed request; empty for one that carries a key itself.
 
-    No frame that an error leaves may have it in a variable, since many a tool shows those."""
+    No frame that an error leaves may have it in a variable, since tools that report errors show variables."""
     _, separator, signature = (request.headers.get("Authorization", "") if request else "").rpartition("Signature=")
     return signature if separator else ""
 

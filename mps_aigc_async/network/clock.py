@@ -103,7 +103,9 @@ class ServiceClock:
     def hear_refusal(self, signed_at: float, date: float, took_s: float) -> None:
         """Take in the `Date` of an answer that refused a call for its timestamp."""
         if self._hears and abs(signed_at - date) < TIMESTAMPS_AGREE_S:
-            _log.warning("the service refuses calls that are dated by its own answers: this machine's clock counts now")
+            _log.warning(
+                "the service refuses calls that are dated by its own answers: from now on this machine's clock counts"
+            )
             self._hears, self._offset_s = False, None
         elif not self._hears and abs(signed_at - self.now()) < TIMESTAMPS_AGREE_S:  # the machine's clock fails as well
             self._hears = True

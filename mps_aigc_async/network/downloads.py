@@ -27,13 +27,13 @@ from ..model.unexpected import frames_of, report
 from .addresses import may_be_public, redirect_target, sendable
 from .connection_faults import permanent_cause, proxy_refusal
 from .connections import QuietConnector, close_session
+from .download_retries import Fault, Retries, Retry, safe_url
 from .media import medium_of, suffix_for
 from .partfile import Part, PartLost, open_part, put_in_place, removing, sync, write
 from .places import WINDOW_S, LeastSpeed, Places, TooSlow
 from .proxies import proxy_for
 from .public_hosts import LeadsInside, PeerResponse, PublicResolver, came_from_outside
 from .transport import ResultAnswer, ResultSource, Timeouts
-from .trials import Fault, Hope, Trials, safe_url
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ class Downloads:
         """
         loop = asyncio.get_running_loop()
         part, speed = Part.of(target, kind), LeastSpeed(self._places, self._window_s)
-        trials = Trials(url, loop.time(), new_for_s, begin_within_s)
+        retries = Retries(url, loop.time(), new_for_s, begin_within_s)
         deadline = asyncio.timeout_at(loop.time() + within_s)
         try:
             async with removing(part), deadline:
@@ -111,15 +111,15 @@ class Downloads:
                     try:
                         return await self._attempt(url, part, target, kind, speed)
                     except Fault as error:
-                        delay = trials.delay_after(error, loop.time())
+                        delay = retries.delay_after(error, loop.time())
                     if delay is None:
                         break
-                    on_retry(trials.error(), delay)
+                    on_retry(retries.error(), delay)
                     await asyncio.sleep(delay)
         except TimeoutError:
             if not deadline.expired():
                 raise
-        raise trials.error()
+        raise retries.error()
 
     async def _attempt(self, url: str, part: Part, target: Path, kind: Kind, speed: LeastSpeed) -> Path:
         async with self._places.place():
@@ -133,7 +133,7 @@ class Downloads:
                 fault = _fault_of(error, url, target)
                 if isinstance(error, PartLost):
                     part.tag = ""  # start from the beginning next time
-            if fault.hope is Hope.AT_ONCE and (not part.tag or part.size <= before):
+            if fault.retry is Retry.AT_ONCE and (not part.tag or part.size <= before):
                 speed.widen()  # the received bytes are lost
         # Raised outside the `except` block: aiohttp's errors, which quote the signed URL, must not be in its chain.
         raise fault
@@ -154,8 +154,8 @@ class Downloads:
                 public_only = public_only or came_from_outside(response, address, proxy)
             address = _redirected(address, location)
             if public_only and not may_be_public(address.host or ""):
-                raise Fault(_LEADS_INSIDE, Hope.NONE)
-        raise Fault(f"more than {MAX_REDIRECTS} redirects", Hope.NONE)
+                raise Fault(_LEADS_INSIDE, Retry.NONE)
+        raise Fault(f"more than {MAX_REDIRECTS} redirects", Retry.NONE)
 
     async def _answer(
         self, url: URL, headers: Mapping[str, str], proxy: str | None, *, public_only: bool
@@ -165,7 +165,7 @@ class Downloads:
         # A proxy resolves names itself, and may itself be in a private network.
         session = self._open(public_only=public_only and proxy is None)
         if session.closed:
-            raise Fault("the client is closed", Hope.NONE)
+            raise Fault("the client is closed", Retry.NONE)
         answer = await session.get(url, headers=headers, allow_redirects=False, proxy=proxy)
         return cast("ResultAnswer", answer)  # pyright takes aiohttp's cached properties for their descriptors
 
@@ -232,7 +232,7 @@ def _judge(response: ResultAnswer, part: Part, kind: Kind) -> int | None:
     packings = [coding for coding in _codings(response) if coding not in _AS_STORED]
     if packings:
         raise Fault(
-            f"the server sent it compressed ({one_line(', '.join(packings))}), which was not requested", Hope.MINUTES
+            f"the server sent it compressed ({one_line(', '.join(packings))}), which was not requested", Retry.MINUTES
         )
     size = response.content_length if content_range is None else int(content_range["whole"])
     _check_size(size or 0, kind)
@@ -248,32 +248,32 @@ def _check_status(response: ResultAnswer, part: Part) -> None:
     if status in (200, 203, 206):  # 203: a proxy passes the answer on
         return
     if status in (204, 205):
-        raise Fault(f"HTTP {status}: there is no content", Hope.MINUTES)
+        raise Fault(f"HTTP {status}: there is no content", Retry.MINUTES)
     if status == 501:  # the server cannot serve this at all (RFC 9110, 15.6.2); the emulator's reason says why
         # Cut like a URL: a server may quote the signed URL.
-        raise Fault(f"HTTP 501 ({safe_url(one_line(response.reason or 'Not Implemented'))})", Hope.NONE)
+        raise Fault(f"HTTP 501 ({safe_url(one_line(response.reason or 'Not Implemented'))})", Retry.NONE)
     if status == _OF_THE_PROXY:
-        raise Fault(proxy_refusal(status), Hope.NONE)
+        raise Fault(proxy_refusal(status), Retry.NONE)
     if status == 416:  # the file is shorter than before
         part.tag = ""
     hint = " (its URL may have expired)" if status in (403, 404) else ""
     is_refusal = 400 <= status < 500 and status not in _MAY_PASS
-    fault = Fault(f"HTTP {status}{hint}", _hope_after(status) if is_refusal else Hope.ALWAYS)
+    fault = Fault(f"HTTP {status}{hint}", _retry_for(status) if is_refusal else Retry.ALWAYS)
     fault.is_refusal = is_refusal
     raise fault
 
 
-def _hope_after(refusal: int) -> Hope:
+def _retry_for(refusal: int) -> Retry:
     """Retry a refused URL only while it is new and its status may pass.
 
     Reasons: the object has not been copied to this storage node (404, or 403 from storages that hide missing objects),
     or the signer's clock is ahead of the storage's (403)."""
-    return Hope.WHILE_NEW if refusal in (403, 404) else Hope.NONE
+    return Retry.WHILE_NEW if refusal in (403, 404) else Retry.NONE
 
 
 def _check_size(size: int, kind: Kind) -> None:
     if size > MAX_BYTES[kind]:
-        raise Fault(f"it is larger than {MAX_BYTES[kind] >> 20} MiB", Hope.NONE)
+        raise Fault(f"it is larger than {MAX_BYTES[kind] >> 20} MiB", Retry.NONE)
 
 
 def _file_for(target: Path, suffix: str, kind: Kind) -> Path:
@@ -289,7 +289,7 @@ def _suffix(part: Part, content_type: str, url: str, kind: Kind) -> str:
     if suffix is None:
         part.tag = ""  # start from the beginning next time
         content = f"a text page ({one_line(content_type)})" if part.size else "an empty file"
-        raise Fault(f"the server sent {content} instead of the {kind}", Hope.MINUTES)
+        raise Fault(f"the server sent {content} instead of the {kind}", Retry.MINUTES)
     if medium_of(suffix, kind) is not kind:
         # Some scenes make another medium than their kind (Hunyuan's 3d_scene). Such a result is paid for: keep it.
         _log.warning("a %s came as %s", kind, suffix)
@@ -303,7 +303,7 @@ def _proxy_for(url: URL) -> str | None:
     try:
         return proxy_for(url)
     except ConfigError as error:
-        raise Fault(error.message, Hope.NONE) from None
+        raise Fault(error.message, Retry.NONE) from None
 
 
 def _sendable(url: str) -> URL:
@@ -318,7 +318,7 @@ def _or_fault(url: Callable[[], URL]) -> URL:
     try:
         return url()
     except ValueError as error:
-        fault = Fault(str(error), Hope.NONE)
+        fault = Fault(str(error), Retry.NONE)
     raise fault
 
 
@@ -349,9 +349,9 @@ async def _on_disk(work: Callable[..., T], *args: object) -> T:
 def _fault_of(error: Exception, url: str, target: Path) -> Fault:
     """Map an attempt's error to a fault that names its URL or its file."""
     if isinstance(error, _DiskError):
-        return Fault(f"cannot write {target}: {error}", Hope.NONE)
+        return Fault(f"cannot write {target}: {error}", Retry.NONE)
     ours = error if isinstance(error, Fault) else _foreign(error)
-    fault = Fault(f"cannot fetch {safe_url(url)}: {ours}", ours.hope)
+    fault = Fault(f"cannot fetch {safe_url(url)}: {ours}", ours.retry)
     fault.is_refusal, fault.frames = ours.is_refusal, ours.frames
     return fault
 
@@ -361,21 +361,21 @@ def _foreign(error: Exception) -> Fault:
     name = type(error).__name__
     match error:
         case TooSlow():
-            return Fault("it is slow, and gave up its place to other downloads", Hope.AT_ONCE)
+            return Fault("it is slow, and gave up its place to other downloads", Retry.AT_ONCE)
         case PartLost():
             return Fault("another program changed or removed its part file")
         case aiohttp.ClientPayloadError():
             return Fault("the connection closed before the file was complete")
         case aiohttp.ClientConnectorDNSError(os_error=LeadsInside()):
-            return Fault(_LEADS_INSIDE, Hope.NONE)
+            return Fault(_LEADS_INSIDE, Retry.NONE)
         case _ if cause := permanent_cause(error):
-            return Fault(cause, Hope.NONE)
+            return Fault(cause, Retry.NONE)
         case AssertionError():  # aiohttp's, or ours: a retry cannot cure it
             report(error, "fetching a result")
-            return Fault(name, Hope.NONE)
+            return Fault(name, Retry.NONE)
         case aiohttp.ClientError() | OSError() | EOFError():
             return Fault(name)
         case _:
-            fault = Fault(name, Hope.MINUTES)
+            fault = Fault(name, Retry.MINUTES)
             fault.frames = Lines(f"\n{frames_of(error)}")
             return fault

@@ -1,16 +1,16 @@
 """The consequence of one attempt to create a job's task: its row's next state, its slot, its error. Pure decisions.
 
-    the attempt                     an earlier create in doubt    next state    slot    error
-    accepted                        or none                       submitted     named
-    accepted before (its session)   or none                       unknown       held    ACCEPTED
-    not accepted for certain        none                          planned       free    the attempt's own
-                                    one                           unknown       held    the earlier one's
-    refused for good, this job      none                          failed        free    the attempt's own
-                                    one                           unknown       held    REPEAT_REFUSED
-    unknown                         or none                       unknown       held    UNANSWERED or ANSWERED
+    the attempt                     an earlier unknown create    next state    slot    error
+    accepted                        yes or no                    submitted     named
+    accepted before (its session)   yes or no                    unknown       held    ACCEPTED
+    not accepted for certain        no                           planned       free    the attempt's own
+                                    yes                          unknown       held    the earlier one's
+    refused for good, this job      no                           failed        free    the attempt's own
+                                    yes                          unknown       held    REPEAT_REFUSED
+    unknown                         yes or no                    unknown       held    UNANSWERED or ANSWERED
 
-"Not accepted for certain" is every ending after which `CONSEQUENCES` sends again or stops all creates. A job that is in
-doubt stays so until its task is found: a later attempt says nothing of the first one.
+"Not accepted for certain" is every ending after which `CONSEQUENCES` sends again or stops all creates. An unknown job
+stays unknown until its task is found: a later attempt shows nothing about the first one.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ from ..model.states import Ending, JobState
 from .retries import CONSEQUENCES, clock_is_off
 
 
-class Doubt(Enum):
-    """Why a create is in doubt."""
+class UnknownCause(Enum):
+    """Why the outcome of a create is unknown."""
 
     UNANSWERED = "unanswered"
     ANSWERED = "answered without a TaskId"
@@ -30,26 +30,26 @@ class Doubt(Enum):
     REPEAT_REFUSED = "refused when it was sent again"
 
     def error(self, reason: str, if_unanswered: str) -> CreateOutcomeUnknown:
-        """The error of a create that is in doubt for this reason. `if_unanswered` tells the next step for a create that
-        was not answered."""
+        """The error of a create that is unknown for this reason. `if_unanswered` is the next step for a create that got
+        no answer."""
         match self:
-            case Doubt.UNANSWERED:
+            case UnknownCause.UNANSWERED:
                 return CreateOutcomeUnknown(f"{_UNANSWERED} ({reason}); {if_unanswered}")
-            case Doubt.REPEAT_REFUSED:
-                return CreateOutcomeUnknown(f"{_UNANSWERED} (sent again, it was refused: {reason}); {if_unanswered}")
-            case Doubt.ANSWERED:
+            case UnknownCause.REPEAT_REFUSED:
+                return CreateOutcomeUnknown(f"{_UNANSWERED} (sent again and refused: {reason}); {if_unanswered}")
+            case UnknownCause.ANSWERED:
                 return CreateOutcomeUnknown(
-                    f"the create was answered, and as which task is not known ({reason}); it is not sent again: look "
-                    "for it in the console"
+                    f"the create was answered, but its TaskId is not known ({reason}); it is not sent again: look for "
+                    "its task in the console"
                 ).as_not_repeatable()
-            case Doubt.ACCEPTED:
+            case UnknownCause.ACCEPTED:
                 return CreateOutcomeUnknown(
-                    f"the service has accepted the create, and as which task is not known ({reason}); look for it in "
-                    "the console"
+                    f"the service has accepted the create, but its TaskId is not known ({reason}): look for its task "
+                    "in the console"
                 ).as_accepted()
 
 
-_UNANSWERED = "the create was sent and nothing told whether it was accepted"
+_UNANSWERED = "the create was sent, and no reply told whether it was accepted"
 
 
 class Earlier(Enum):
@@ -57,7 +57,7 @@ class Earlier(Enum):
 
     NONE = "none"
     REPLACED = "one that the user has made again"
-    IN_DOUBT = "one in doubt"
+    UNKNOWN = "an unknown one"
 
 
 class SlotUse(Enum):
@@ -100,8 +100,8 @@ class Decision:
 
     state: JobState
     slot: SlotUse
-    doubt: Doubt | None = None
-    """The error of a job that is in doubt from now on; None keeps the error that there is."""
+    cause: UnknownCause | None = None
+    """Why the job is unknown, if this attempt is the reason; None keeps the present error."""
     may_repeat: bool = False
     """Whether the same create may be sent again without the user's word."""
     is_news: bool = True
@@ -111,7 +111,7 @@ class Decision:
 
 
 def ending_of(error: AigcError) -> Ending:
-    """How an attempt ended that raised this error. A timestamp that was refused says nothing of the job."""
+    """How an attempt ended that raised this error. A refused timestamp shows nothing about the job."""
     return Ending.ACCOUNT_REFUSED if clock_is_off(error) else error.ending or Ending.REFUSED
 
 
@@ -122,32 +122,32 @@ def was_answered(error: AigcError) -> bool:
 
 def decide(attempt: Attempt) -> Decision:
     """The consequence of an attempt, by the table above."""
-    in_doubt = attempt.earlier is Earlier.IN_DOUBT
+    is_unknown = attempt.earlier is Earlier.UNKNOWN
     if attempt.ending is None:
         return Decision(JobState.SUBMITTED, SlotUse.NAMED)
     if attempt.ending is Ending.ACCEPTED_BEFORE:
         # The refusal of a session that nobody has sent before proves nothing.
-        return _in_doubt(attempt, Doubt.ACCEPTED, proves_session=attempt.earlier is not Earlier.NONE)
+        return _unknown(attempt, UnknownCause.ACCEPTED, proves_session=attempt.earlier is not Earlier.NONE)
     if attempt.is_refused_for_certain:
         may_repeat = CONSEQUENCES[attempt.ending].create_again
-        if in_doubt:
+        if is_unknown:
             return Decision(JobState.UNKNOWN, SlotUse.HELD, may_repeat=may_repeat, is_news=False)
         return Decision(JobState.PLANNED, SlotUse.FREE, may_repeat=may_repeat, is_news=False)
     if attempt.ending is Ending.UNKNOWN:
-        return _in_doubt(attempt, Doubt.ANSWERED if attempt.was_answered else Doubt.UNANSWERED)
-    if in_doubt:  # a third create would fare no better, and says nothing of the first one
-        return _in_doubt(attempt, Doubt.REPEAT_REFUSED)
+        return _unknown(attempt, UnknownCause.ANSWERED if attempt.was_answered else UnknownCause.UNANSWERED)
+    if is_unknown:  # a third create would be refused too, and shows nothing about the first one
+        return _unknown(attempt, UnknownCause.REPEAT_REFUSED)
     return Decision(JobState.FAILED, SlotUse.FREE)
 
 
-def _in_doubt(attempt: Attempt, doubt: Doubt, *, proves_session: bool = False) -> Decision:
-    can_repeat = attempt.honours_session and doubt in (Doubt.UNANSWERED, Doubt.REPEAT_REFUSED)
+def _unknown(attempt: Attempt, cause: UnknownCause, *, proves_session: bool = False) -> Decision:
+    can_repeat = attempt.honours_session and cause in (UnknownCause.UNANSWERED, UnknownCause.REPEAT_REFUSED)
     goes_on = can_repeat or attempt.lists_tasks
     return Decision(
         JobState.UNKNOWN,
         SlotUse.HELD,
-        doubt,
-        may_repeat=can_repeat and doubt is Doubt.UNANSWERED,
+        cause,
+        may_repeat=can_repeat and cause is UnknownCause.UNANSWERED,
         is_news=not (attempt.has_caller and goes_on),
         proves_session=proves_session,
     )

@@ -80,7 +80,7 @@ def expiry(lifetime: Lifetime, *, made_after: float | None, seen_at: float, url_
 
 def made_after(unfinished_at: float | None, begun_at: float | None, seen_at: float) -> float | None:
     """The latest time at which the results were certainly not made yet: the last poll that found the task unfinished,
-    or the service's begin of the run (BeginProcessTime, if it is plausible).
+    or the moment when the service began the run (BeginProcessTime, if it is plausible).
 
     >>> made_after(100.0, 130.0, 200.0), made_after(None, 130.0, 200.0), made_after(100.0, 300.0, 200.0)
     (130.0, 130.0, 100.0)

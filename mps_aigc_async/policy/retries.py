@@ -20,18 +20,18 @@ class Consequence:
     create_again: bool
     """May a create, or any call that is not a read, be sent again?"""
     stops_creating: bool = False
-    """Will no other create of this account fare better?"""
+    """Would every other create of this account fail too?"""
 
 
 CONSEQUENCES: Final[dict[Ending, Consequence]] = {
     # A row for each ending (docs/design.md, "The create"). Nothing else in the package decides this.
     Ending.NEVER_DELIVERED: Consequence(read_again=True, create_again=True),
-    # An address, a certificate or a proxy that has to be corrected: no other call fares better meanwhile.
+    # An address, a certificate or a proxy that has to be corrected: until then every other call fails too.
     Ending.UNREACHABLE: Consequence(read_again=False, create_again=False, stops_creating=True),
     Ending.REFUSED_FOR_NOW: Consequence(read_again=True, create_again=True),
     Ending.REFUSED: Consequence(read_again=False, create_again=False),
     Ending.ACCOUNT_REFUSED: Consequence(read_again=False, create_again=False, stops_creating=True),
-    # Only of a create with a session id: proof that its task is there, without telling which it is.
+    # Only for a create with a session id: proof that its task exists, but without its TaskId.
     Ending.ACCEPTED_BEFORE: Consequence(read_again=False, create_again=False),
     Ending.UNKNOWN: Consequence(read_again=True, create_again=False),
 }
@@ -44,7 +44,8 @@ def may_repeat(error: AigcError, *, reads: bool) -> bool:
 
 
 def stops_a_batch(error: AigcError) -> bool:
-    """Whether no other request of the batch would fare better: it is told once, and nothing new is created."""
+    """Whether every other request of the batch would fail too: the error is reported once, and nothing new is
+    created."""
     return isinstance(error, AccountError | Unreachable)
 
 
@@ -86,8 +87,8 @@ class RetryPolicy:
         """Seconds to wait before send number `attempt` + 1, or None to give up.
 
         `uniform` returns a number in [0, 1). A refusal for the rate waits little, since its pace has slowed down
-        already; by default long enough that three sends take more than a window of the limit, which tells whether
-        calls per second are the reason at all (`limits.refusals`).
+        already; by default long enough that three sends take more than a window of the limit, which shows whether calls
+        per second are the reason (`limits.refusals`).
         """
         busy = isinstance(error, TooManyTasks)
         if elapsed_s >= (self.busy_seconds if busy else self.seconds) or (attempt >= self.attempts and not busy):

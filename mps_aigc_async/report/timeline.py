@@ -31,7 +31,7 @@ PACE_HEIGHT: Final = 46.0
 TICKS: Final = 9
 """About the greatest number of ticks."""
 BINS: Final = 240
-"""Most bars of a pace."""
+"""Most bars of a create rate."""
 LEGEND: Final = {
     "create": "created",
     "queue": "in the queue",
@@ -126,8 +126,8 @@ class Lanes:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """The creates a second of one kind."""
+class CreateRate:
+    """The creates of one kind per second."""
 
     kind: Kind
     y: float
@@ -149,11 +149,11 @@ class Tick:
 class Picture:
     height: float
     lanes: Sequence[Lanes]
-    paces: Sequence[Pace]
+    create_rates: Sequence[CreateRate]
     ticks: Sequence[Tick]
     cuts: Sequence[Box]
     bin_s: float
-    """Seconds of each bar of the pace: the bar is their average."""
+    """Seconds of each bar of a create rate: the bar is their average."""
 
     @property
     def legend(self) -> Sequence[tuple[str, str]]:
@@ -234,7 +234,7 @@ def draw(spans: Sequence[Span], limits: Mapping[Kind, float]) -> Picture | None:
     axis = Axis(interval for span in spans for interval in span.busy())
     bin_s = max(1.0, axis.active / BINS)
     lanes: list[Lanes] = []
-    paces: list[Pace] = []
+    create_rates: list[CreateRate] = []
     y = 8.0
     for kind in Kind:
         if of_kind := sorted((span for span in spans if span.kind is kind), key=lambda span: span.sent_at):
@@ -242,9 +242,9 @@ def draw(spans: Sequence[Span], limits: Mapping[Kind, float]) -> Picture | None:
             y += lanes[-1].height + 14
     for kind in [lane.kind for lane in lanes]:
         send_times = [span.sent_at for span in spans if span.kind is kind]
-        paces.append(_pace(kind, send_times, axis, bin_s, y, limits[kind]))
+        create_rates.append(_create_rate(kind, send_times, axis, bin_s, y, limits[kind]))
         y += PACE_HEIGHT + 10
-    return Picture(y + 18, lanes, paces, axis.ticks(), axis.cuts(y), bin_s)
+    return Picture(y + 18, lanes, create_rates, axis.ticks(), axis.cuts(y), bin_s)
 
 
 def _lanes(kind: Kind, spans: Sequence[Span], axis: Axis, y: float) -> Lanes:
@@ -299,7 +299,9 @@ def _parts(span: Span) -> Iterator[tuple[str, float, float]]:
             yield "save", span.noticed_at, span.saved_at
 
 
-def _pace(kind: Kind, send_times: Sequence[float], axis: Axis, bin_s: float, y: float, limit: float) -> Pace:
+def _create_rate(
+    kind: Kind, send_times: Sequence[float], axis: Axis, bin_s: float, y: float, limit: float
+) -> CreateRate:
     begin = min(send_times)
     counts = Counter(int((at - begin) / bin_s) for at in send_times)
     rates = {number: count / bin_s for number, count in counts.items()}
@@ -312,7 +314,7 @@ def _pace(kind: Kind, send_times: Sequence[float], axis: Axis, bin_s: float, y: 
         height = PACE_HEIGHT * rate / top
         boxes.append(_box(Box(left, y + PACE_HEIGHT - height, max(right - left - 0.5, 0.6), height)))
     limit_y = y + PACE_HEIGHT * (1 - limit / top) if top >= limit else None
-    return Pace(kind, y, "".join(boxes), most, limit, limit_y)
+    return CreateRate(kind, y, "".join(boxes), most, limit, limit_y)
 
 
 def _box(box: Box) -> str:

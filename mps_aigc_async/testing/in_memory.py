@@ -25,8 +25,8 @@ from ..emulator.tasks.orders import INLINE
 from ..emulator.tasks.reply import not_rendered
 from ..model.errors import TransportError
 from ..model.states import Ending
+from ..network.download_retries import Fault, Retry
 from ..network.transport import Gate, ResultAnswer, Sent, Timeouts
-from ..network.trials import Fault, Hope
 from ..policy.retries import RetryPolicy
 from ..wire.dialect import HttpAnswer, HttpRequest
 from .virtual_time import wall
@@ -122,7 +122,7 @@ class InMemoryTransport:
         process."""
         base = self._service.storage.base_url
         if not str(url).startswith(f"{base}/"):
-            raise Fault(f"it is no result of the service in memory, whose results are at {base}", Hope.NONE)
+            raise Fault(f"it is no result of the service in memory, whose results are at {base}", Retry.NONE)
         await asyncio.sleep(self._latency_s / 2)
         media = self._service.media(url.raw_path, url.raw_query_string, self._wall())
         await asyncio.sleep(media.delay + self._latency_s / 2)

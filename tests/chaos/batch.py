@@ -23,7 +23,7 @@ from unittest.mock import patch
 from mps_aigc_async import AigcClient, AigcError, Config, ImageRequest, ImageToVideo, LedgerError, Outcome, VideoRequest
 from mps_aigc_async.cli.interrupts import SIGNALS, Interrupted, Interrupts
 from mps_aigc_async.engine.batch import BatchItem
-from mps_aigc_async.jobs.doubts import UNKNOWN_SLOT_S
+from mps_aigc_async.jobs.unknown_creates import UNKNOWN_SLOT_S
 from mps_aigc_async.limits import PROBE_S
 from mps_aigc_async.model.results import steps_made
 from mps_aigc_async.network.transport import Timeouts
@@ -41,7 +41,7 @@ _MARGIN_S: Final = 6.5
 """Counted from the intent, a create's slot outlives the longest task by this much, as the real minutes do: its process
 may be stopped or find its disk full (`deck`) for seconds between an intent and its create, and be killed then."""
 _log: Final = logging.getLogger("batch")
-_IN_DOUBT: Final = "mps_aigc_async.jobs.doubts.UNKNOWN_SLOT_S"
+_IN_DOUBT: Final = "mps_aigc_async.jobs.unknown_creates.UNKNOWN_SLOT_S"
 _PROBE: Final = "mps_aigc_async.limits.caps.PROBE_S"
 
 _SPOILT: Final = {13: ("image", "fail-later"), 26: ("video", "fail-later"), 39: ("video", "forbidden-content")}
@@ -153,7 +153,7 @@ async def main(orders: Orders, machine: Machine) -> None:
     concurrency = {"maxImageTasks": CAPS["image"], "maxVideoTasks": CAPS["video"], "pollIntervalMs": 200}
     config = Config.parse({"tencentCloud": keys, "concurrency": concurrency, "pacing": {"jitterMs": JITTER_MS}})
     client = AigcClient(config, ledger=orders.ledger, timeouts=TIMEOUTS, wall=machine.wall)
-    # The tasks are as many times shorter than the real ones: so is the time for which a create in doubt keeps its slot,
+    # The tasks are as many times shorter than the real ones: so is the time for which an unknown create keeps its slot,
     # and that until a full service is tried again.
     scaled = {kind: seconds / SPEED + _MARGIN_S for kind, seconds in UNKNOWN_SLOT_S.items()}
     try:

@@ -45,7 +45,7 @@ def test_a_batch_is_made_and_the_same_command_makes_nothing_more(shell: Shell, e
 
 
 def rows(stdout: str) -> dict[str, list[int]]:
-    """The table's rows: asked, done, saved, failed, unknown, open."""
+    """The table's rows: total, done, saved, failed, unknown, open."""
     words = [line.split() for line in stdout.splitlines()]
     return {
         line[0]: [int(word) for word in line[1:]]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mps_aigc_async.cli.batch_jobs import BatchJobs, job_ids
 from mps_aigc_async.cli.progress import SUMMARY_S, Lines, line_for, places_of
-from mps_aigc_async.cli.tally import MOST_IDS, MOST_REASONS, Counts, Tally, Word
+from mps_aigc_async.cli.tally import MOST_IDS, MOST_REASONS, Column, Counts, Tally
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.engine.statistics import SlotStatistics, Statistics
 from mps_aigc_async.ledger import JobRecord
@@ -69,7 +69,7 @@ def failed(name: str, kind: Kind) -> events.Failed:
 
 def row(counts: Counts, kind: Kind) -> list[int]:
     """Asked, done, saved, failed, unknown, open."""
-    return [counts.total[kind], *(counts.words[word][kind] for word in Word), counts.open(kind)]
+    return [counts.total[kind], *(counts.columns[column][kind] for column in Column), counts.open(kind)]
 
 
 def test_a_job_is_counted_once_whoever_tells_of_it() -> None:

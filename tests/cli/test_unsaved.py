@@ -28,7 +28,7 @@ OLD = 1_760_000_000.0
 
 
 def earlier(result: Result) -> list[int]:
-    """The table's row of earlier batches: asked, done, saved, failed, unknown, open; empty if it has none."""
+    """The table's row of earlier batches: total, done, saved, failed, unknown, open; empty if it has none."""
     told = [line.split(EARLIER) for line in result.stdout.splitlines() if line.strip().startswith(EARLIER)]
     return [int(word) for _, numbers in told for word in numbers.split()]
 

@@ -191,7 +191,7 @@ def test_a_refresh_that_fails_while_the_keys_live_is_logged_and_tried_again(capl
     with caplog.at_level(logging.WARNING, "mps_aigc_async"):
         run(main())
     said = [record.getMessage() for record in caplog.records if "could not be refreshed" in record.getMessage()]
-    assert "(ConnectionError); the credentials end at 2026-01-01T00:15:00+00:00; retried in 2 s" in said[0]
+    assert "(ConnectionError); the credentials expire at 2026-01-01T00:15:00+00:00; retried in 2 s" in said[0]
     assert SECRET not in caplog.text
 
 
@@ -213,7 +213,7 @@ def test_keys_that_ended_and_could_not_be_refreshed_stop_creating_and_lose_nothi
             await asyncio.sleep(901)
             with pytest.raises(AccountError) as raised:
                 await client.generate(ImageRequest(id="not paid", prompt="a lake"))
-            assert "the credentials ended at 2026-01-01T00:15:00+00:00, and the refresh failed" in ended(raised.value)
+            assert "the credentials expired at 2026-01-01T00:15:00+00:00, and the refresh failed" in ended(raised.value)
             assert fault in raised.value.message
             assert raised.value.ids["action"] == "CreateAigcImageTask"
             assert await client.counts() == {JobState.SUBMITTED: 1, JobState.PLANNED: 1}
@@ -236,7 +236,7 @@ def test_keys_that_ended_and_could_not_be_refreshed_stop_creating_and_lose_nothi
         (Credentials("", SecretStr("")), "it gave no keys"),
         (
             Credentials("AKID", SecretStr(SECRET), None, datetime(2025, 1, 1, tzinfo=UTC)),
-            r"it gave keys that ended at 2025-01-01T00:00:00\+00:00 \(is this machine's clock right\?\)",
+            r"it gave keys that expired at 2025-01-01T00:00:00\+00:00 \(is this machine's clock right\?\)",
         ),
     ],
 )
@@ -331,7 +331,7 @@ def test_after_a_refresh_that_succeeds_a_failure_is_the_first_again() -> None:
                 await ring.current()
             await asyncio.sleep(0.5)
         assert [round(at - since) for at in sts.asked_at[again:]] == [50, 52, 56, 64, 80]
-        with pytest.raises(AccountError, match=r"ended at .*failed: ConnectionError"):
+        with pytest.raises(AccountError, match=r"expired at .*failed: ConnectionError"):
             await ring.current()
         sts.do = at_once
         await asyncio.sleep(60)
@@ -562,7 +562,7 @@ def test_a_create_that_finds_its_keys_ended_after_its_intent_is_planned_again() 
             ledger.put = late  # type: ignore[method-assign] # a slow disk
             with pytest.raises(AccountError) as raised:
                 await client.generate(ImageRequest(id="a", prompt="a lake"))
-            assert "the credentials ended" in ended(raised.value)
+            assert "the credentials expired" in ended(raised.value)
             assert await client.counts() == {JobState.PLANNED: 1}
             assert client.statistics().slots[Kind.IMAGE].taken == 0
         assert service.arrivals == ()
@@ -605,7 +605,7 @@ def test_a_key_rings_repr_tells_their_end_and_no_key() -> None:
         ring = KeyRing(Sts(), wall)
         assert repr(ring) == "<KeyRing: there are no credentials yet>"
         keys = await ring.current()
-        assert repr(ring) == "<KeyRing: the credentials end at 2026-01-01T00:15:00+00:00>"
+        assert repr(ring) == "<KeyRing: the credentials expire at 2026-01-01T00:15:00+00:00>"
         ring.report_refusal(keys)
         assert repr(ring) == "<KeyRing: the service refused the credentials>"
         await ring.close()

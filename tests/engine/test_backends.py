@@ -140,7 +140,7 @@ def test_an_accepted_create_without_an_answer_is_found_on_vod_and_listed_on_the_
 
 
 @pytest.mark.parametrize("backend", ["vod", "relay"])
-def test_a_create_in_doubt_is_asked_about_again_by_the_next_process(tmp_path: Path, backend: str) -> None:
+def test_an_unknown_create_is_asked_about_again_by_the_next_process(tmp_path: Path, backend: str) -> None:
     async def main() -> None:
         service, ledger = in_memory(), tmp_path / "ledger.db"
         request = ImageRequest(id="a", prompt="a cat")
@@ -311,7 +311,7 @@ async def test_over_real_sockets_a_chain_is_made_and_saved(tmp_path: Path, backe
 
 
 @pytest.mark.parametrize("code", ["InvalidParameter.VoilationContent", "InvalidParameterValue.ModelName"])
-def test_a_repeat_that_is_refused_for_good_leaves_the_first_in_doubt(code: str) -> None:
+def test_a_repeat_that_is_refused_for_good_leaves_the_first_unknown(code: str) -> None:
     """It proves nothing of the first one, which may run; so that trying again what failed must not pay for it twice."""
 
     async def main() -> None:
@@ -333,7 +333,7 @@ def test_a_repeat_that_is_refused_for_good_leaves_the_first_in_doubt(code: str) 
 
 
 @pytest.mark.parametrize("code", ["FailedOperation.UserArrears", "RequestLimitExceeded"])
-def test_whatever_ends_the_asking_the_caller_hears_of_the_doubt(code: str) -> None:
+def test_whatever_ends_the_asking_the_caller_gets_the_unknown_create(code: str) -> None:
     async def main() -> None:
         service = in_memory()
         service.faults.add(action=CREATES["vod"][0], fault="reset_after")
@@ -390,7 +390,7 @@ def test_a_session_is_not_sent_after_its_life_however_long_its_slot_was_waited_f
     run(main())
 
 
-def test_a_create_in_doubt_that_is_asked_about_again_holds_one_slot() -> None:
+def test_an_unknown_create_that_is_asked_about_again_holds_one_slot() -> None:
     async def main() -> None:
         service = in_memory()
         service.faults.add(action=CREATES["relay"][0], fault="reset_before", times=6)

@@ -1,4 +1,4 @@
-"""A job's create: sent, refused, sent again, in doubt; and its answer belongs to its own job."""
+"""A job's create: sent, refused, sent again, unknown; and its answer belongs to its own job."""
 
 import asyncio
 import json
@@ -309,7 +309,7 @@ def test_a_place_is_waited_for_as_long_as_one_of_ours_runs() -> None:
     run(main())
 
 
-def test_a_create_in_doubt_has_one_slot_whoever_opens_the_ledger_and_gives_it_to_its_task(tmp_path: Path) -> None:
+def test_an_unknown_create_has_one_slot_whoever_opens_the_ledger_and_gives_it_to_its_task(tmp_path: Path) -> None:
     async def main() -> None:
         service, ledger = in_memory(), tmp_path / "ledger.db"
         async with client_of(service, ledger=ledger) as client:

@@ -178,7 +178,7 @@ def test_on_the_relay_it_is_done_goes_on_and_saving_says_that_there_is_no_url(tm
             (outcome,) = [outcome async for outcome in client.run([CHAIN], save_to=tmp_path / "out")]
             assert isinstance(outcome.error, DownloadError)
             assert "there is no URL for file file-" in str(outcome.error)
-            assert "tells no URLs of the files that it keeps" in str(outcome.error)
+            assert "gives no URLs of stored files" in str(outcome.error)
         assert len(vod.created) == 2
         assert {job.state for job in rows(tmp_path / "ledger.db").values()} == {JobState.DONE}
 
@@ -191,7 +191,7 @@ def test_a_file_that_vod_cannot_find_stays_done_and_is_saved_by_a_later_run(tmp_
         request = ImageRequest(id="a", prompt="a lake", vod=PERMANENT)
         async with client_on(vod, ledger=tmp_path / "ledger.db") as client:
             (outcome,) = [outcome async for outcome in client.run([request], save_to=tmp_path / "out")]
-            assert "no URL for file file-0: the service does not have it" in str(outcome.error)
+            assert "no URL for file file-0: the service does not have the file" in str(outcome.error)
             vod.known = True
             (outcome,) = [outcome async for outcome in client.run([request], save_to=tmp_path / "out")]
             assert outcome.ok
@@ -211,7 +211,7 @@ def test_a_kept_file_that_vod_has_deleted_at_its_end_is_called_expired(tmp_path:
             await asyncio.sleep(3 * 86_400)
             (outcome,) = [outcome async for outcome in client.run([request], save_to=tmp_path / "out")]
             assert isinstance(outcome.error, ResultExpired)
-            assert "no URL for file file-0: the service does not have it" in str(outcome.error)
+            assert "no URL for file file-0: the service does not have the file" in str(outcome.error)
         assert len(vod.created) == 1
 
     run(main())
@@ -295,7 +295,7 @@ def test_what_a_failed_task_has_made_is_told_before_it_is_made_again(
             with pytest.raises(TaskFailed):
                 await client.generate(ImageRequest(id="a", prompt="a lake"))
             await client.retry_failed()
-        assert "a/image is made again, although its task task-0, which failed, left results" in caplog.text
+        assert "a/image is created again, although its failed task task-0 left results" in caplog.text
         assert "VOD files file-0" in caplog.text
         assert "secret" not in caplog.text
 

@@ -145,7 +145,7 @@ def test_a_date_counts_from_the_services_clock_and_not_from_ours() -> None:
 
 
 def test_while_creates_are_held_back_none_is_left_in_intent(tmp_path: Path) -> None:
-    """A crash in those minutes must leave nothing in doubt that was never sent."""
+    """A crash in those minutes must make no create unknown that was never sent."""
 
     async def main() -> None:
         transport = Asking(in_memory(), first(*ANSWERS["MPS, throttled behind 200"], "300"), "CreateAigcImageTask")

@@ -18,8 +18,8 @@ from mps_aigc_async import (
 from mps_aigc_async.client import READ_AHEAD
 from mps_aigc_async.limits import LEAD_S
 from mps_aigc_async.model import events
+from mps_aigc_async.network.download_retries import Fault
 from mps_aigc_async.network.downloads import Downloads
-from mps_aigc_async.network.trials import Fault
 from mps_aigc_async.testing import run, wall
 
 from ..support import Heard, accepted, client_of, configured, in_memory

@@ -207,7 +207,7 @@ def test_a_status_that_no_document_knows_is_polled_on_and_told_once(caplog: pyte
         service = in_memory()
         async with client_of(service, transport=lambda: Paused(service, wall)) as client:
             assert (await client.generate(ImageRequest(prompt="x"))).urls
-        assert caplog.text.count("unknown status 'PAUSED'") == 1
+        assert caplog.text.count("undocumented status 'PAUSED'") == 1
 
     run(main())
 

@@ -189,7 +189,7 @@ async def test_a_refusal_of_the_account_stops_creating_once(backend: str, code: 
         assert ended_by.code == code
         assert all(isinstance(error, AccountError) for error in errors)
         assert len(served.creates) == 1
-        assert set(await client.counts()) == {JobState.PLANNED}, "none is failed, and none is in doubt"
+        assert set(await client.counts()) == {JobState.PLANNED}, "none is failed, and none is unknown"
 
 
 @pytest.mark.parametrize("backend", ["mps", "vod"])

@@ -86,7 +86,7 @@ def test_the_spellings_of_a_path_are_one_ledger(tmp_path: Path, monkeypatch: pyt
     run(main())
 
 
-def test_a_second_client_neither_doubts_nor_polls_what_the_first_one_drives(tmp_path: Path) -> None:
+def test_a_second_client_neither_calls_unknown_nor_polls_what_the_first_one_drives(tmp_path: Path) -> None:
     async def main() -> None:
         service, ledger = in_memory(image_seconds=(TASK_S, TASK_S)), tmp_path / "jobs.db"
         slow = InMemoryTransport(service, wall, latency_s=10.0)
@@ -194,7 +194,7 @@ class Deaf(InMemoryTransport):
         return answer
 
 
-def test_a_create_that_closing_cuts_off_is_in_doubt_for_who_waits_for_it(tmp_path: Path) -> None:
+def test_a_create_that_closing_cuts_off_is_unknown_for_who_waits_for_it(tmp_path: Path) -> None:
     async def main() -> None:
         service, ledger = in_memory(), tmp_path / "jobs.db"
         deaf = Deaf(service)
@@ -340,7 +340,7 @@ def lock_at(event: Event, other: sqlite3.Connection) -> None:
 
 
 def test_what_one_client_sees_of_sessions_counts_for_all(tmp_path: Path) -> None:
-    """Two tasks of one session: whichever client has seen them, none sends a create in doubt again."""
+    """Two tasks of one session: whichever client has seen them, none sends an unknown create again."""
 
     async def main() -> None:
         service, ledger = in_memory(), tmp_path / "jobs.db"

@@ -234,7 +234,7 @@ def test_a_kept_file_without_a_url_costs_no_other_result_and_the_next_run_asks_a
             await bench.done("/1", kept=("7", "8"))
             later(bench)
             with pytest.raises(
-                DownloadError, match=r"1 of 3 .*no URL for file 8: the service does not have it"
+                DownloadError, match=r"1 of 3 .*no URL for file 8: the service does not have the file"
             ) as lost:
                 await bench.save()
             assert lost.value.refused
@@ -261,8 +261,8 @@ def test_a_new_file_that_the_service_does_not_know_yet_is_asked_for_again(tmp_pa
 @pytest.mark.parametrize(
     ("kept", "reason"),
     [
-        (None, "this service tells no URLs of the files that it keeps"),
-        (ServiceError("UnauthorizedOperation", "not yours"), r"refused to tell it \(UnauthorizedOperation: not yours"),
+        (None, "this service gives no URLs of stored files"),
+        (ServiceError("UnauthorizedOperation", "not yours"), r"refused to give it \(UnauthorizedOperation: not yours"),
     ],
 )
 def test_a_service_that_tells_no_url_is_named_plainly(tmp_path: Path, kept: AigcError | None, reason: str) -> None:
@@ -283,7 +283,7 @@ def test_a_service_that_never_answers_ends_with_the_users_patience(tmp_path: Pat
         async with bench_in(tmp_path) as bench:
             bench.storage.answers, bench.kept = {"/1": PNG}, {}
             await bench.done("/1", kept=("7",))
-            with pytest.raises(DownloadError, match="did not tell it in time"):
+            with pytest.raises(DownloadError, match="did not give it in time"):
                 await bench.save(save_s=12.0)
             assert bench.files() == ["shot.png"]
 

@@ -1,4 +1,4 @@
-"""A create in doubt is sent again only where a second one of its session is refused: nothing is paid for twice."""
+"""An unknown create is sent again only where a second one of its session is refused: nothing is paid for twice."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ from ..wire.oracles import VOD_VIDEO_FIELDS, some_of
 
 DAY_S = 24 * 3600.0
 REQUEST = ImageRequest(id="a", prompt="a cat")
-IN_DOUBT = ("504", "drop", "lost")
+UNANSWERED = ("504", "drop", "lost")
 QUICK = RetryPolicy(base_s=0.001, cap_s=0.002)
 
 
@@ -92,7 +92,7 @@ async def client_of(
         yield client
 
 
-async def doubt_of(client: AigcClient, request: ImageRequest = REQUEST) -> CreateOutcomeUnknown:
+async def unknown_error_of(client: AigcClient, request: ImageRequest = REQUEST) -> CreateOutcomeUnknown:
     with pytest.raises(CreateOutcomeUnknown) as caught:
         await client.generate(request)
     return caught.value
@@ -108,12 +108,12 @@ async def only_unknown(client: AigcClient) -> JobRecord:
 
 @pytest.mark.parametrize("honours", [False, True])
 @pytest.mark.parametrize("fate", ["504", "drop"])
-async def test_over_a_socket_a_relays_create_in_doubt_is_sent_once(fate: str, honours: bool) -> None:
+async def test_over_a_socket_a_relays_unknown_create_is_sent_once(fate: str, honours: bool) -> None:
     service = RelayService(fates=[fate] * 9, honours=honours, now=lambda: 0.0)
     async with serving(service) as url, AigcClient(relay_config(url=str(url)), retry=QUICK) as client:
         heard = Heard(client)
         for _ in range(2):
-            error = await doubt_of(client)
+            error = await unknown_error_of(client)
         assert "it is not sent again by itself (this relay has not shown" in error.message
         assert '"sessions": "trusted"' in error.message
         assert heard.names("a/image") == ["Planned", "Paced", "Unknown"]
@@ -124,9 +124,9 @@ async def test_over_a_socket_a_relays_create_in_doubt_is_sent_once(fate: str, ho
 async def test_over_a_socket_a_relay_that_is_trusted_is_sent_the_session_again(wrapped: bool) -> None:
     service = RelayService(fates=["504", "lost"], wrapped=wrapped, now=lambda: 0.0)
     async with serving(service) as url, AigcClient(relay_config("trusted", url=str(url)), retry=QUICK) as client:
-        error = await doubt_of(client)
+        error = await unknown_error_of(client)
         assert error.accepted
-        assert "look for it in the console" in error.message
+        assert "look for its task in the console" in error.message
     assert len(service.tasks) == 1
     assert len(service.bodies) == 3
     assert len({str(body["session_id"]) for body in service.bodies}) == 1
@@ -138,7 +138,7 @@ def test_the_next_process_does_not_send_it_either(tmp_path: Path, fate: str) -> 
         service, ledger = RelayService(fates=[fate], honours=False), tmp_path / "jobs.db"
         for _ in range(3):
             async with client_of(service, relay_config(), ledger) as client:
-                await doubt_of(client)
+                await unknown_error_of(client)
                 assert (await only_unknown(client)).job_id == "a/image"
         assert len(service.bodies) == len(service.tasks) == 1
 
@@ -151,11 +151,11 @@ def test_a_crash_between_intent_and_answer(tmp_path: Path, sessions: str, sent: 
         service, ledger = RelayService(fates=["answer", "drop"]), tmp_path / "jobs.db"
         async with client_of(service, relay_config(), ledger) as client:
             await client.generate(ImageRequest(id="first", prompt="tells the time"))
-            await doubt_of(client)
+            await unknown_error_of(client)
         with closing(sqlite3.connect(ledger)) as rows, rows:  # as a process that was killed leaves it
             rows.execute("UPDATE jobs SET state = 'intent', error = '{}' WHERE job_id = 'a/image'")
         async with client_of(service, relay_config(sessions), ledger) as client:
-            error = await doubt_of(client)
+            error = await unknown_error_of(client)
             assert error.accepted == (sessions == "trusted")
         assert len(service.bodies) == 1 + sent
         assert len(service.tasks) == 2
@@ -170,23 +170,23 @@ def test_a_create_that_the_user_makes_again_keeps_its_session_and_proves_the_rel
     async def main() -> None:
         service, ledger = RelayService(fates=["504"]), tmp_path / "jobs.db"
         async with client_of(service, relay_config(), ledger) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
             await client.settle("a/image", CreateAgain())
-            assert (await doubt_of(client)).accepted  # the user was wrong, and paid once
+            assert (await unknown_error_of(client)).accepted  # the user was wrong, and paid once
             assert len(service.tasks) == 1
         async with client_of(service, relay_config(), ledger) as client:  # and the next process knows
             service.fates = ["504"]
             other = ImageRequest(id="b", prompt="a dog")
-            assert (await doubt_of(client, other)).accepted
+            assert (await unknown_error_of(client, other)).accepted
             assert len(service.bodies) == 4
             service.fates = ["504"]  # not of another model, which may have another upstream
             strange = ImageRequest(id="c", prompt="a bird", model_name="B", model_version="1")
-            assert not (await doubt_of(client, strange)).accepted
+            assert not (await unknown_error_of(client, strange)).accepted
             assert len(service.bodies) == 5
         assert service.most_of_a_prompt == 1
         async with client_of(service, relay_config(), tmp_path / "other.db") as client:  # another ledger knows nothing
             service.fates = ["504"]
-            assert not (await doubt_of(client, ImageRequest(id="d", prompt="a fish"))).accepted
+            assert not (await unknown_error_of(client, ImageRequest(id="d", prompt="a fish"))).accepted
 
     run(main())
 
@@ -195,12 +195,12 @@ def test_a_proof_is_not_carried_to_another_base_url(tmp_path: Path) -> None:
     async def main() -> None:
         service, ledger = RelayService(fates=["504"]), tmp_path / "jobs.db"
         async with client_of(service, relay_config("trusted"), ledger) as client:
-            assert (await doubt_of(client)).accepted
+            assert (await unknown_error_of(client)).accepted
         with closing(sqlite3.connect(ledger)) as rows, rows:  # by whatever means it came to this endpoint
             rows.execute("UPDATE belongs_to SET is_for = 'http://127.0.0.1:81/' WHERE what = 'endpoint'")
         service.fates = ["504"]
         async with client_of(service, relay_config(url="http://127.0.0.1:81"), ledger) as client:
-            assert not (await doubt_of(client, ImageRequest(id="b", prompt="a dog"))).accepted
+            assert not (await unknown_error_of(client, ImageRequest(id="b", prompt="a dog"))).accepted
         assert service.most_of_a_prompt == 1
 
     run(main())
@@ -213,9 +213,9 @@ def test_a_session_refused_at_its_first_create_proves_nothing(tmp_path: Path) ->
         service = RelayService(honours=False)
         service.refuses_first = True
         async with client_of(service, relay_config(), tmp_path / "jobs.db") as client:
-            assert (await doubt_of(client)).accepted
+            assert (await unknown_error_of(client)).accepted
             service.fates = ["504"]
-            await doubt_of(client, ImageRequest(id="b", prompt="a dog"))
+            await unknown_error_of(client, ImageRequest(id="b", prompt="a dog"))
         assert len(service.bodies) == 2
 
     run(main())
@@ -225,7 +225,7 @@ def test_a_known_task_that_the_user_wants_again_gets_a_session_of_its_own() -> N
     async def main() -> None:
         service = RelayService(fates=["504"])
         async with client_of(service, relay_config("trusted")) as client:
-            assert (await doubt_of(client)).accepted
+            assert (await unknown_error_of(client)).accepted
             await client.settle("a/image", CreateAgain())
             assert (await client.generate(REQUEST)).urls
         assert len(service.by_session) == len(service.tasks) == 2
@@ -237,10 +237,10 @@ def test_a_create_made_again_that_is_refused_for_now_keeps_its_session() -> None
     async def main() -> None:
         service = RelayService(fates=["504"])
         async with client_of(service, relay_config()) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
             await client.settle("a/image", CreateAgain())
             service.fates = ["RequestLimitExceeded", "RequestLimitExceeded"]
-            assert (await doubt_of(client)).accepted
+            assert (await unknown_error_of(client)).accepted
         assert len(service.tasks) == 1
 
     run(main())
@@ -256,11 +256,11 @@ def test_nothing_is_sent_again_after_an_answer_without_a_task_id(tmp_path: Path,
         for _ in range(2):
             async with client_of(service, relay_config("trusted"), ledger) as client:
                 heard = Heard(client)
-                error = await doubt_of(client)
+                error = await unknown_error_of(client)
                 assert "Retried" not in heard.names("a/image")
                 assert not error.repeatable
                 assert not error.accepted
-                assert "it is not sent again: look for it in the console" in error.message
+                assert "it is not sent again: look for its task in the console" in error.message
         assert len(service.bodies) == 1
 
     run(main())
@@ -312,7 +312,7 @@ def test_a_ledger_of_one_application_is_not_opened_for_another(tmp_path: Path) -
     async def main() -> None:
         service, ledger = VodService(fates=["drop"] + ["lost"] * 5), tmp_path / "jobs.db"
         async with client_of(service, vod_config(sub_app_id=1), ledger) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
         for other in (2, None):
             with pytest.raises(
                 Exception, match=f"belongs to subAppId '1', and this client is of subAppId '{other or 'none'}'"
@@ -360,7 +360,7 @@ def test_a_task_is_asked_about_and_attached_to_in_any_application(tmp_path: Path
     run(main())
 
 
-def test_an_older_ledger_becomes_the_configs_and_its_doubts_are_not_sent_again(
+def test_an_older_ledger_becomes_the_configs_and_its_unknown_jobs_are_not_sent_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
@@ -370,12 +370,12 @@ def test_an_older_ledger_becomes_the_configs_and_its_doubts_are_not_sent_again(
         )
         async with client_of(service, vod_config(sub_app_id=1), ledger) as client:
             await client.generate(ImageRequest(id="paid", prompt="a dog"))
-            await doubt_of(client)
+            await unknown_error_of(client)
         written_before(ledger)
         caplog.clear()
         for warned in (True, False):
             async with client_of(service, vod_config(sub_app_id=2), ledger) as client:
-                assert not (await doubt_of(client)).repeatable
+                assert not (await unknown_error_of(client)).repeatable
                 await client.generate(ImageRequest(id="new", prompt="a bird"))
             told = [record.getMessage() for record in caplog.records if "does not name its subAppId" in record.message]
             assert bool(told) == warned
@@ -409,7 +409,7 @@ def test_an_older_ledger_that_was_opened_with_a_wrong_config_is_opened_with_the_
     run(main())
 
 
-def test_an_older_ledger_without_doubts_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_older_ledger_without_unknown_jobs_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         service, ledger = VodService(), tmp_path / "jobs.db"
         async with client_of(service, vod_config(), ledger) as client:
@@ -433,11 +433,11 @@ def test_a_session_that_vod_has_forgotten_is_not_sent_again_whatever_the_machine
     async def main() -> None:
         service, ledger = VodService(fates=["drop"] + ["lost"] * 5, window_s=window_s), tmp_path / "jobs.db"
         async with client_of(service, vod_config(), ledger) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
         await asyncio.sleep(4 * DAY_S)
         async with client_of(service, vod_config(), ledger, clock_step_s=-behind_s) as client:
             service.lag_s = 1e9  # the list has only 3 days
-            await doubt_of(client)
+            await unknown_error_of(client)
         assert len(service.tasks) == 1
         assert len(service.bodies) == 6
 
@@ -451,11 +451,11 @@ def test_a_session_that_seems_to_begin_in_the_future_is_not_sent_again(tmp_path:
         fates = ["drop"] + ["lost"] * 5
         service, ledger = VodService(fates=fates, window_s=1e9, dated=False), tmp_path / "jobs.db"
         async with client_of(service, vod_config(), ledger) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
         await asyncio.sleep(4 * DAY_S)
         service.lag_s = 1e9  # the list has only 3 days
         async with client_of(service, vod_config(), ledger, clock_step_s=-4.5 * DAY_S) as client:
-            assert not (await doubt_of(client)).accepted
+            assert not (await unknown_error_of(client)).accepted
         assert len(service.tasks) == 1
         assert len(service.bodies) == 6
 
@@ -473,11 +473,11 @@ def test_the_time_is_judged_anew_when_a_signature_was_refused_for_it(tmp_path: P
     async def main() -> None:
         service, ledger = Mute(fates=["drop"] + ["lost"] * 5), tmp_path / "jobs.db"
         async with client_of(service, vod_config(), ledger) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
         service.lag_s = 1e9
         await asyncio.sleep(4 * DAY_S)
         async with client_of(service, vod_config(), ledger, clock_step_s=-2 * DAY_S) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
         assert len(service.tasks) == 1
 
     run(main())
@@ -490,11 +490,11 @@ def test_a_session_that_a_relay_has_forgotten_is_not_sent_again(tmp_path: Path, 
         service, ledger = RelayService(fates=["answer", "drop"] + ["lost"] * 5), tmp_path / "jobs.db"
         async with client_of(service, relay_config("trusted"), ledger) as client:
             await client.generate(ImageRequest(id="first", prompt="tells the time"))
-            await doubt_of(client)
+            await unknown_error_of(client)
         await asyncio.sleep(4 * DAY_S)
         service.dated = dated
         async with client_of(service, relay_config("trusted"), ledger, clock_step_s=-behind_s) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
         assert service.most_of_a_prompt == 1
 
     run(main())
@@ -509,12 +509,12 @@ def test_a_young_one_is_sent_again_by_the_next_process_if_the_relay_tells_the_ti
         service, ledger = RelayService(fates=["answer", "drop"] + ["lost"] * 5), tmp_path / "jobs.db"
         async with client_of(service, relay_config("trusted"), ledger) as client:
             await client.generate(ImageRequest(id="first", prompt="tells the time"))
-            await doubt_of(client)
+            await unknown_error_of(client)
         before = len(service.bodies)
         await asyncio.sleep(2 * DAY_S)
         service.dated, service.fates = dated, ["lost"]
         async with client_of(service, relay_config("trusted"), ledger, clock_step_s=step_s) as client:
-            assert (await doubt_of(client)).accepted == dated
+            assert (await unknown_error_of(client)).accepted == dated
         assert len(service.bodies) == before + sent
         assert service.most_of_a_prompt == 1
 
@@ -527,11 +527,11 @@ def test_a_trusted_relay_is_asked_for_its_time_before_the_first_session(tmp_path
     async def main() -> None:
         service, ledger = RelayService(fates=["drop"] + ["lost"] * 5), tmp_path / "jobs.db"
         async with client_of(service, relay_config("trusted"), ledger, clock_step_s=2 * DAY_S) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
             assert service.reads == 1
         await asyncio.sleep(2 * DAY_S)
         async with client_of(service, relay_config("trusted"), ledger) as client:
-            assert (await doubt_of(client)).accepted
+            assert (await unknown_error_of(client)).accepted
         assert len(service.tasks) == 1
 
     run(main())
@@ -543,13 +543,13 @@ def test_an_age_by_a_clock_that_nothing_confirmed_is_not_believed(tmp_path: Path
     async def main() -> None:
         service, ledger = RelayService(fates=["drop"] + ["lost"] * 5, dated=False), tmp_path / "jobs.db"
         async with client_of(service, relay_config("trusted"), ledger, clock_step_s=2 * DAY_S) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
             assert (await only_unknown(client)).session_id.startswith(UNDATED)
             assert len(service.bodies) == 6  # this process knows how long ago it was
         await asyncio.sleep(3.5 * DAY_S)
         service.dated = True
         async with client_of(service, relay_config("trusted"), ledger) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
         assert len(service.tasks) == 1
 
     run(main())
@@ -567,9 +567,9 @@ def test_a_machine_that_slept_does_not_take_a_session_for_young(tmp_path: Path) 
         )
         async with client:
             await client.generate(ImageRequest(id="first", prompt="tells the time"))
-            await doubt_of(client)
+            await unknown_error_of(client)
             slept = 4 * DAY_S
-            await doubt_of(client)
+            await unknown_error_of(client)
         assert service.most_of_a_prompt == 1
 
     run(main())
@@ -599,10 +599,10 @@ def test_the_looks_are_bounded_and_later_runs_look_again(tmp_path: Path) -> None
         service, ledger = VodService(fates=["drop"], lag_s=600.0), tmp_path / "jobs.db"
         async with client_of(service, vod_config(), ledger) as client:
             began = wall()
-            assert (await doubt_of(client)).accepted
+            assert (await unknown_error_of(client)).accepted
             assert LIST_LAG_S - 5 < wall() - began < LIST_LAG_S + 5
             assert service.looks == 3 * 7
-            await doubt_of(client)  # the list no longer lags behind it, as far as anyone knows: one look
+            await unknown_error_of(client)  # the list no longer lags behind it, as far as anyone knows: one look
             assert service.looks == 3 * 8
         await asyncio.sleep(600)
         async with client_of(service, vod_config(), ledger) as client:
@@ -642,7 +642,7 @@ def test_two_tasks_of_one_session_end_the_trust_in_sessions(tmp_path: Path, capl
             assert "two tasks of one session of a/image, task-0 and task-1" in caplog.text
         async with client_of(service, vod_config(), ledger) as client:
             service.fates, service.lag_s = ["504"], 1e9
-            error = await doubt_of(client, ImageRequest(id="b", prompt="a dog"))
+            error = await unknown_error_of(client, ImageRequest(id="b", prompt="a dog"))
             assert "the service has made two tasks of one session" in error.message
         assert [body["Prompt"] for body in service.bodies].count("a dog") == 1
 
@@ -670,7 +670,7 @@ def test_a_session_carries_the_request_that_was_first_sent_in_it(
         server, ledger = service(fates=["answer"] + ["lost"] * 6), tmp_path / "jobs.db"
         async with client_of(server, config_of("A"), ledger) as client:
             await client.generate(ImageRequest(id="first", prompt="tells the time"))
-            await doubt_of(client)
+            await unknown_error_of(client)
         async with client_of(server, config_of("B"), ledger) as client:
             made: ImageResult = await client.generate(REQUEST)
             assert made.task_id == "task-1"
@@ -718,24 +718,24 @@ def test_a_create_that_was_never_sent_is_sent_as_the_config_says_now(tmp_path: P
     run(main())
 
 
-def test_a_create_in_doubt_that_cannot_be_read_is_not_sent_again(
+def test_an_unknown_create_that_cannot_be_read_is_not_sent_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
         service, ledger = VodService(fates=["lost"] * 6), tmp_path / "jobs.db"
         async with client_of(service, vod_config(), ledger) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
         with closing(sqlite3.connect(ledger)) as rows, rows:
             rows.execute("""UPDATE jobs SET filled_in = '{"a_field_of_another_version": 1}'""")
         async with client_of(service, vod_config(), ledger) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
         assert "a/image cannot be sent again as it was sent first" in caplog.text
         assert len(service.bodies) == 6
 
     run(main())
 
 
-# --- how the doubt is told --------------------------------------------------------------------------------------------
+# --- the error of an unknown create -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("trusted", [False, True])
@@ -744,8 +744,8 @@ def test_the_error_says_whether_it_is_sent_again(trusted: bool) -> None:
         service = RelayService(fates=["lost"] * 6)
         async with client_of(service, relay_config("trusted" if trusted else "unproven")) as client:
             heard = Heard(client)
-            error = await doubt_of(client)
-            assert ("for 3 days it is sent again with its session only" in error.message) == trusted
+            error = await unknown_error_of(client)
+            assert ("for 3 days the same request sends the create again" in error.message) == trusted
             assert ("it is not sent again by itself" in error.message) != trusted
             assert heard.names("a/image").count("Unknown") == 1
             assert heard.names("a/image")[-1] == "Unknown"
@@ -754,12 +754,12 @@ def test_the_error_says_whether_it_is_sent_again(trusted: bool) -> None:
     run(main())
 
 
-def test_a_job_in_doubt_for_which_there_is_no_room_stays_in_doubt() -> None:
+def test_an_unknown_job_for_which_there_is_no_room_stays_unknown() -> None:
     async def main() -> None:
         service = VodService(fates=["lost"] + ["LimitExceeded.CreateTask"] * 200)
         async with client_of(service, vod_config(), retry=RetryPolicy(busy_seconds=60)) as client:
             heard = Heard(client)
-            await doubt_of(client)
+            await unknown_error_of(client)
             assert heard.names("a/image")[-1] == "Unknown"
 
     run(main())
@@ -774,14 +774,14 @@ def test_a_repeat_that_is_refused_leaves_the_first_its_slot(refusals: list[str])
     async def main() -> None:
         service = VodService(fates=["lost", *refusals])
         async with client_of(service, vod_config()) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
             assert client.statistics().slots[Kind.IMAGE].taken == 1
         assert len(service.bodies) >= 2
 
     run(main())
 
 
-def test_a_create_in_doubt_that_waits_for_room_keeps_its_slot_and_needs_no_second() -> None:
+def test_an_unknown_create_that_waits_for_room_keeps_its_slot_and_needs_no_second() -> None:
     async def main() -> None:
         service = VodService(fates=["lost"] + [FULL] * 4)
         async with client_of(service, vod_config()) as client:
@@ -803,7 +803,7 @@ def test_a_repeat_that_was_under_way_at_a_kill_has_its_slot_in_the_next_process(
     async def main() -> None:
         service, ledger = VodService(fates=["lost"] * 6), tmp_path / "jobs.db"
         async with client_of(service, vod_config(), ledger) as client:
-            await doubt_of(client)
+            await unknown_error_of(client)
             await asyncio.sleep(3600)
             client.on_event(lambda event: killed(ledger) if type(event).__name__ == "Paced" else None)
             await client.generate(REQUEST)
@@ -822,7 +822,7 @@ def killed(ledger: Path) -> None:
 
 
 @pytest.mark.parametrize("fate", ["drop", "lost"], ids=["found in the list", "sent again"])
-def test_a_task_whose_create_was_in_doubt_has_not_ended_while_it_runs(tmp_path: Path, fate: str) -> None:
+def test_a_task_whose_create_was_unknown_has_not_ended_while_it_runs(tmp_path: Path, fate: str) -> None:
     async def main() -> None:
         rows, ledger = list[JobRecord](), tmp_path / "jobs.db"
         async with client_of(VodService(fates=[fate]), vod_config(), ledger) as client:
@@ -838,7 +838,7 @@ def rows_of(ledger: Path) -> list[JobRecord]:
         return [job for _, jobs in moment.requests() for job in jobs]
 
 
-def test_a_caller_that_left_does_not_keep_the_doubt_from_listeners() -> None:
+def test_a_caller_that_left_does_not_keep_the_unknown_create_from_listeners() -> None:
     async def main() -> None:
         service = RelayService(fates=["lost"] * 6)
         async with client_of(service, relay_config("trusted")) as client:
@@ -855,7 +855,7 @@ def test_a_caller_that_left_does_not_keep_the_doubt_from_listeners() -> None:
     run(main())
 
 
-def test_a_caller_that_leaves_while_there_is_no_room_does_not_keep_the_doubt_from_listeners() -> None:
+def test_a_caller_that_leaves_while_there_is_no_room_does_not_keep_the_unknown_create_from_listeners() -> None:
     async def main() -> None:
         service = VodService(fates=["lost"] + [FULL] * 9)
         async with client_of(service, vod_config()) as client:

@@ -58,7 +58,7 @@ def test_the_task_of_an_unknown_job_is_attached_and_polled_to_its_end() -> None:
             assert result.expires_at is not None
             assert result.expires_at.timestamp() <= wall() + 12 * 3600
             assert heard.names("cat/image") == ["Planned", "Paced", "Unknown", "Submitted", "Done"]
-            await asyncio.sleep(400)  # the slot of the create in doubt is back as well
+            await asyncio.sleep(400)  # the slot of the unknown create is back as well
             assert client.statistics().slots[Kind.IMAGE].taken == 0
         assert accepted(service, "CreateAigcImageTask") == 1
 

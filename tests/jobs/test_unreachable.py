@@ -184,7 +184,7 @@ class ThenCut:
     async def close(self) -> None: ...
 
 
-def test_a_create_in_doubt_stays_in_doubt_and_is_paid_for_once() -> None:
+def test_an_unknown_create_stays_unknown_and_is_paid_for_once() -> None:
     """That the second one cannot be sent says nothing of the first."""
 
     async def main() -> None:

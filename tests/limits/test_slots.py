@@ -164,11 +164,11 @@ def test_a_slot_held_for_a_while_comes_back_by_itself() -> None:
     run(main())
 
 
-def test_in_a_slot_reclaimed_for_a_create_in_doubt_nothing_counts_as_running() -> None:
+def test_in_a_slot_reclaimed_for_an_unknown_create_nothing_counts_as_running() -> None:
     async def main() -> None:
         slots = ProcessSlots(3)
         slot = await slots.acquire(model="A")
-        slot.hold_for(180, "in doubt")
+        slot.hold_for(180, "unknown")
         assert (*counts(slots), slots.cap("A").running) == (1, 1, 1)
         for _ in range(2):
             assert slot.reclaim()
@@ -235,7 +235,7 @@ def test_a_slot_released_before_its_timer_ends_comes_back_once() -> None:
     run(main())
 
 
-def test_an_earlier_processs_create_in_doubt_takes_one_slot_however_many_find_it() -> None:
+def test_an_earlier_processs_unknown_create_takes_one_slot_however_many_find_it() -> None:
     async def main() -> None:
         slots = ProcessSlots(1)
         slots.take_for(100, "job", model="A")
@@ -269,8 +269,8 @@ def test_a_slot_that_its_timer_gave_back_is_neither_named_nor_held_again() -> No
         slot.hold_for(180)
         await asyncio.sleep(181)
         slot.name("task-1")
-        slot.hold_for(180, "in doubt")
-        assert (*counts(slots), slots.find("task-1"), slots.find("in doubt")) == (0, 0, None, None)
+        slot.hold_for(180, "unknown")
+        assert (*counts(slots), slots.find("task-1"), slots.find("unknown")) == (0, 0, None, None)
         assert slots.adopt("task-1") is not slot
         assert counts(slots) == (1, 1)
 

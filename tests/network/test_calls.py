@@ -49,7 +49,7 @@ BUGS = [AssertionError(SECRET), RecursionError(SECRET), AttributeError(SECRET), 
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
-def test_a_fault_after_the_first_byte_leaves_a_create_in_doubt(
+def test_a_fault_after_the_first_byte_leaves_an_unknown_create(
     bug: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
@@ -89,7 +89,7 @@ def test_a_fault_before_the_first_byte_fails_the_job_and_is_not_repeated(
     assert SECRET not in caplog.text
 
 
-def test_a_fault_in_decoding_a_creates_answer_leaves_it_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_in_decoding_a_creates_answer_leaves_it_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise AttributeError(SECRET)
 

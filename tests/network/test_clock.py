@@ -452,7 +452,7 @@ async def test_the_time_is_heard_over_a_real_connection() -> None:
 
 
 @pytest.mark.parametrize("ahead_s", [0.0, 100.0, 600.0, 86_400.0])
-def test_a_create_in_doubt_keeps_its_slot_after_a_restart_on_a_machine_whose_clock_is_ahead(
+def test_an_unknown_create_keeps_its_slot_after_a_restart_on_a_machine_whose_clock_is_ahead(
     tmp_path: Path, ahead_s: float
 ) -> None:
     service = in_memory()
@@ -470,5 +470,5 @@ def test_a_create_in_doubt_keeps_its_slot_after_a_restart_on_a_machine_whose_clo
                 await client.generate(ImageRequest(id=name, prompt=name))
         assert service.statistics(wall()).most_running["image"] == 1
 
-    run(generate("in doubt", 0.0))
+    run(generate("unknown", 0.0))
     run(generate("next", ahead_s))  # another process: another loop has limits of its own

@@ -17,11 +17,11 @@ from yarl import URL
 
 from mps_aigc_async.model.errors import DownloadError
 from mps_aigc_async.model.states import Kind
-from mps_aigc_async.network import downloads, partfile, public_hosts, trials
+from mps_aigc_async.network import download_retries, downloads, partfile, public_hosts
 from mps_aigc_async.network.addresses import is_global
+from mps_aigc_async.network.download_retries import DOUBTFUL_S
 from mps_aigc_async.network.downloads import CHUNK, MAX_REDIRECTS, PARALLEL, Downloads
 from mps_aigc_async.network.partfile import Part, open_part
-from mps_aigc_async.network.trials import DOUBTFUL_S
 from mps_aigc_async.testing import run
 
 from ..listening import AppServer, listening
@@ -333,7 +333,7 @@ async def test_an_answer_that_is_no_http_is_fetched_again(tmp_path: Path) -> Non
 
     async with listening(handle) as url, saving() as saver:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(trials, "BACKOFF_S", 0.0)
+            patch.setattr(download_retries, "BACKOFF_S", 0.0)
             file = await saver.save(f"{url}a", tmp_path / "shot", Kind.IMAGE, within_s=LONG)
     assert answers == []
     assert file.read_bytes() == b"\x89PNG"
@@ -996,7 +996,7 @@ async def test_through_a_proxy_a_redirects_host_is_judged_by_its_name(
     assert targets == ["http://r.example/1", "http://r.example/2", end]
 
 
-# --- how long there is hope -------------------------------------------------------------------------------------------
+# --- how long a fault is retried --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -1102,7 +1102,7 @@ def test_a_fault_of_any_class_is_one_of_its_url_alone(
 async def test_a_servers_words_are_shown_without_control_characters(
     headers: dict[str, str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trials, "DOUBTFUL_S", 0.0)
+    monkeypatch.setattr(download_retries, "DOUBTFUL_S", 0.0)
     async with raw_site({"/a": whole(b"<html>no</html>", **headers)}) as (url, _), saving() as saver:
         with pytest.raises(DownloadError, match=says) as error_info:
             await saver.save(url + "/a", tmp_path / "a", Kind.IMAGE, within_s=LONG)

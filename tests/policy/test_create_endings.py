@@ -17,9 +17,9 @@ from mps_aigc_async.model.states import MOVES, Ending, JobState
 from mps_aigc_async.policy.create_endings import (
     Attempt,
     Decision,
-    Doubt,
     Earlier,
     SlotUse,
+    UnknownCause,
     decide,
     ending_of,
     was_answered,
@@ -38,35 +38,35 @@ EVERY = [
 
 
 @pytest.mark.parametrize(
-    ("ending", "earlier", "state", "slot", "doubt"),
+    ("ending", "earlier", "state", "slot", "cause"),
     [
         (None, Earlier.NONE, SUBMITTED, NAMED, None),
-        (None, Earlier.IN_DOUBT, SUBMITTED, NAMED, None),
-        (Ending.ACCEPTED_BEFORE, Earlier.NONE, UNKNOWN, HELD, Doubt.ACCEPTED),
-        (Ending.ACCEPTED_BEFORE, Earlier.REPLACED, UNKNOWN, HELD, Doubt.ACCEPTED),
-        (Ending.ACCEPTED_BEFORE, Earlier.IN_DOUBT, UNKNOWN, HELD, Doubt.ACCEPTED),
+        (None, Earlier.UNKNOWN, SUBMITTED, NAMED, None),
+        (Ending.ACCEPTED_BEFORE, Earlier.NONE, UNKNOWN, HELD, UnknownCause.ACCEPTED),
+        (Ending.ACCEPTED_BEFORE, Earlier.REPLACED, UNKNOWN, HELD, UnknownCause.ACCEPTED),
+        (Ending.ACCEPTED_BEFORE, Earlier.UNKNOWN, UNKNOWN, HELD, UnknownCause.ACCEPTED),
         (Ending.NEVER_DELIVERED, Earlier.NONE, PLANNED, FREE, None),
         (Ending.NEVER_DELIVERED, Earlier.REPLACED, PLANNED, FREE, None),
-        (Ending.NEVER_DELIVERED, Earlier.IN_DOUBT, UNKNOWN, HELD, None),
+        (Ending.NEVER_DELIVERED, Earlier.UNKNOWN, UNKNOWN, HELD, None),
         (Ending.UNREACHABLE, Earlier.NONE, PLANNED, FREE, None),
-        (Ending.UNREACHABLE, Earlier.IN_DOUBT, UNKNOWN, HELD, None),
+        (Ending.UNREACHABLE, Earlier.UNKNOWN, UNKNOWN, HELD, None),
         (Ending.REFUSED_FOR_NOW, Earlier.NONE, PLANNED, FREE, None),
-        (Ending.REFUSED_FOR_NOW, Earlier.IN_DOUBT, UNKNOWN, HELD, None),
+        (Ending.REFUSED_FOR_NOW, Earlier.UNKNOWN, UNKNOWN, HELD, None),
         (Ending.ACCOUNT_REFUSED, Earlier.NONE, PLANNED, FREE, None),
-        (Ending.ACCOUNT_REFUSED, Earlier.IN_DOUBT, UNKNOWN, HELD, None),
+        (Ending.ACCOUNT_REFUSED, Earlier.UNKNOWN, UNKNOWN, HELD, None),
         (Ending.REFUSED, Earlier.NONE, FAILED, FREE, None),
         (Ending.REFUSED, Earlier.REPLACED, FAILED, FREE, None),
-        (Ending.REFUSED, Earlier.IN_DOUBT, UNKNOWN, HELD, Doubt.REPEAT_REFUSED),
-        (Ending.UNKNOWN, Earlier.NONE, UNKNOWN, HELD, Doubt.UNANSWERED),
-        (Ending.UNKNOWN, Earlier.REPLACED, UNKNOWN, HELD, Doubt.UNANSWERED),
-        (Ending.UNKNOWN, Earlier.IN_DOUBT, UNKNOWN, HELD, Doubt.UNANSWERED),
+        (Ending.REFUSED, Earlier.UNKNOWN, UNKNOWN, HELD, UnknownCause.REPEAT_REFUSED),
+        (Ending.UNKNOWN, Earlier.NONE, UNKNOWN, HELD, UnknownCause.UNANSWERED),
+        (Ending.UNKNOWN, Earlier.REPLACED, UNKNOWN, HELD, UnknownCause.UNANSWERED),
+        (Ending.UNKNOWN, Earlier.UNKNOWN, UNKNOWN, HELD, UnknownCause.UNANSWERED),
     ],
 )
-def test_each_ending_has_its_state_slot_and_doubt(
-    ending: Ending | None, earlier: Earlier, state: JobState, slot: SlotUse, doubt: Doubt | None
+def test_each_ending_has_its_state_slot_and_cause(
+    ending: Ending | None, earlier: Earlier, state: JobState, slot: SlotUse, cause: UnknownCause | None
 ) -> None:
     decision = decide(Attempt(ending, earlier=earlier))
-    assert (decision.state, decision.slot, decision.doubt) == (state, slot, doubt)
+    assert (decision.state, decision.slot, decision.cause) == (state, slot, cause)
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,12 @@ def test_a_create_is_sent_again_only_where_no_second_task_can_come_of_it(
 @pytest.mark.parametrize("honours_session", [False, True])
 def test_an_answer_without_a_task_id_is_not_sent_again(honours_session: bool) -> None:
     decision = decide(Attempt(Ending.UNKNOWN, was_answered=True, honours_session=honours_session))
-    assert (decision.doubt, decision.may_repeat) == (Doubt.ANSWERED, False)
+    assert (decision.cause, decision.may_repeat) == (UnknownCause.ANSWERED, False)
 
 
 def test_a_session_that_was_sent_before_and_is_refused_proves_that_the_service_refuses_sessions() -> None:
     proofs = {earlier: decide(Attempt(Ending.ACCEPTED_BEFORE, earlier=earlier)).proves_session for earlier in Earlier}
-    assert proofs == {Earlier.NONE: False, Earlier.REPLACED: True, Earlier.IN_DOUBT: True}
+    assert proofs == {Earlier.NONE: False, Earlier.REPLACED: True, Earlier.UNKNOWN: True}
 
 
 @pytest.mark.parametrize(
@@ -111,10 +111,10 @@ def test_a_session_that_was_sent_before_and_is_refused_proves_that_the_service_r
         (Attempt(Ending.UNKNOWN, was_answered=True, honours_session=True, lists_tasks=True), False),
         (Attempt(Ending.ACCEPTED_BEFORE, honours_session=True), True),
         (Attempt(Ending.ACCEPTED_BEFORE, lists_tasks=True), False),
-        (Attempt(Ending.REFUSED, earlier=Earlier.IN_DOUBT, honours_session=True), False),
+        (Attempt(Ending.REFUSED, earlier=Earlier.UNKNOWN, honours_session=True), False),
     ],
 )
-def test_a_doubt_is_announced_once_nothing_more_is_tried(attempt: Attempt, is_news: bool) -> None:
+def test_an_unknown_create_is_announced_once_nothing_more_is_tried(attempt: Attempt, is_news: bool) -> None:
     assert decide(attempt).is_news is is_news
 
 
@@ -129,12 +129,12 @@ def test_each_decision_is_a_move_that_the_table_of_states_has() -> None:
     assert {decision.state for _, decision in decisions()} <= MOVES[JobState.INTENT]
 
 
-def test_a_job_in_doubt_stays_in_doubt_until_its_task_is_there() -> None:
-    later = {decision.state for attempt, decision in decisions() if attempt.earlier is Earlier.IN_DOUBT}
+def test_an_unknown_job_stays_unknown_until_its_task_is_there() -> None:
+    later = {decision.state for attempt, decision in decisions() if attempt.earlier is Earlier.UNKNOWN}
     assert later == {JobState.SUBMITTED, JobState.UNKNOWN}
 
 
-def test_a_slot_is_held_for_exactly_the_jobs_in_doubt() -> None:
+def test_a_slot_is_held_for_exactly_the_unknown_jobs() -> None:
     for _, decision in decisions():
         assert (decision.slot is HELD) == (decision.state is UNKNOWN)
         assert (decision.slot is NAMED) == (decision.state is SUBMITTED)
@@ -151,9 +151,9 @@ def test_an_ending_that_stops_all_creates_plans_the_job_again() -> None:
             assert not decision.may_repeat
 
 
-def test_without_a_caller_every_new_doubt_is_announced() -> None:
+def test_without_a_caller_every_unknown_create_is_announced() -> None:
     for attempt, decision in decisions():
-        if decision.doubt is not None and not attempt.has_caller:
+        if decision.cause is not None and not attempt.has_caller:
             assert decision.is_news
 
 
@@ -173,31 +173,31 @@ def test_an_error_tells_how_its_attempt_ended(error: AigcError, ending: Ending, 
     assert (ending_of(error), was_answered(error)) == (ending, answered)
 
 
-UNANSWERED = "the create was sent and nothing told whether it was accepted"
+UNANSWERED = "the create was sent, and no reply told whether it was accepted"
 
 
 @pytest.mark.parametrize(
-    ("doubt", "message", "accepted", "repeatable", "ending"),
+    ("cause", "message", "accepted", "repeatable", "ending"),
     [
-        (Doubt.UNANSWERED, f"{UNANSWERED} (no answer); then this", False, True, Ending.UNKNOWN),
+        (UnknownCause.UNANSWERED, f"{UNANSWERED} (no answer); then this", False, True, Ending.UNKNOWN),
         (
-            Doubt.REPEAT_REFUSED,
-            f"{UNANSWERED} (sent again, it was refused: no answer); then this",
+            UnknownCause.REPEAT_REFUSED,
+            f"{UNANSWERED} (sent again and refused: no answer); then this",
             False,
             True,
             Ending.UNKNOWN,
         ),
         (
-            Doubt.ANSWERED,
-            "the create was answered, and as which task is not known (no answer); it is not sent again: look for it in "
-            "the console",
+            UnknownCause.ANSWERED,
+            "the create was answered, but its TaskId is not known (no answer); it is not sent again: look for its task "
+            "in the console",
             False,
             False,
             Ending.UNKNOWN,
         ),
         (
-            Doubt.ACCEPTED,
-            "the service has accepted the create, and as which task is not known (no answer); look for it in the "
+            UnknownCause.ACCEPTED,
+            "the service has accepted the create, but its TaskId is not known (no answer): look for its task in the "
             "console",
             True,
             False,
@@ -205,10 +205,10 @@ UNANSWERED = "the create was sent and nothing told whether it was accepted"
         ),
     ],
 )
-def test_a_doubt_is_the_same_after_the_ledger(
-    doubt: Doubt, message: str, accepted: bool, repeatable: bool, ending: Ending
+def test_an_unknown_create_has_the_same_error_after_the_ledger(
+    cause: UnknownCause, message: str, accepted: bool, repeatable: bool, ending: Ending
 ) -> None:
-    error = doubt.error("no answer", "then this")
+    error = cause.error("no answer", "then this")
     again = from_record(to_record(error), job_id="a/image", task_id=None)
     for one in (error, again):
         assert isinstance(one, CreateOutcomeUnknown)

@@ -59,7 +59,7 @@ def failed(job: JobRecord, after: float = 60.0, message: str = "The model could 
 
 def unknown(job: JobRecord, at: float) -> JobRecord:
     intent = replace(job.moved(JobState.INTENT, intent_at=at - 0.2), attempts=1, sent_at=at)
-    error = CreateOutcomeUnknown("the create was sent and nothing told whether it was accepted")
+    error = CreateOutcomeUnknown("the create was sent, and no reply told whether it was accepted")
     return intent.moved(JobState.UNKNOWN, ended_at=at + 30, error=to_record(error))
 
 

@@ -62,7 +62,7 @@ def image_done(at: float = START) -> JobRecord:
         ),
         (saved(image_done(), Path("a.png")), Standing.DONE, "saved", "", ""),
         (failed(submitted(IMAGE, START)), Standing.FAILED, "failed", "The model could not do it.", "--retry-failed"),
-        (unknown(IMAGE, START), Standing.UNKNOWN, "unknown", "nothing told whether", "only if their message"),
+        (unknown(IMAGE, START), Standing.UNKNOWN, "unknown", "no reply told whether", "only if their message"),
     ],
     ids=lambda value: value.state if isinstance(value, JobRecord) else "",
 )

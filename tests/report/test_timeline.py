@@ -93,14 +93,14 @@ def test_a_task_that_was_noticed_the_next_day_spans_the_cut_in_its_one_lane() ->
 
 def test_the_pace_is_what_was_sent_in_each_second() -> None:
     spans = [span(number * 0.05, number * 0.05 + 30) for number in range(60)]
-    (pace,) = drawn(*spans).paces
+    (pace,) = drawn(*spans).create_rates
     assert (pace.most, pace.limit) == (20.0, 20.0)
     assert pace.limit_y == pace.y
     assert len(re.findall("M", pace.path)) == 3
 
 
 def test_a_limit_far_above_is_not_drawn() -> None:
-    (pace,) = drawn(span(0, 30), span(10, 40)).paces
+    (pace,) = drawn(span(0, 30), span(10, 40)).create_rates
     assert (pace.most, pace.limit_y) == (1.0, None)
 
 

@@ -1,4 +1,4 @@
-"""A create in doubt: the slot that it keeps, and the request that is sent again for it."""
+"""An unknown create: the slot that it keeps, and the request that is sent again for it."""
 
 import logging
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ which gets a video's time."""
 
 
 def slot_name(job: JobRecord) -> str:
-    """The name of the slot that a create in doubt keeps: one for each, in any ledger."""
+    """The name of the slot that an unknown create keeps: one for each, in any ledger."""
     return f"{job.job_id} {job.intent_at}"
 
 
 def as_first_sent(job: JobRecord, now: Step) -> Step | None:
-    """The request as it was sent first in the job's session; None if the row does not tell it.
+    """The request as it was first sent in the job's session; None if the row does not have all of it.
 
     If the first create was accepted, its task is of that request. The config may say otherwise by now (`now`), but
     other content would make it another request. A difference is logged.

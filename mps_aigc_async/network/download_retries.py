@@ -19,7 +19,7 @@ minutes, and a page that stays never becomes a picture."""
 _USER: Final = re.compile(r"^((?:[a-z][a-z0-9+.-]*:(?=[/\\]))?[/\\]*)[^/\\]*@", re.IGNORECASE)
 
 
-class Hope(Enum):
+class Retry(Enum):
     """How long to retry after a fault."""
 
     NONE = "do not retry: the fault is permanent"
@@ -37,12 +37,12 @@ class Fault(Exception):
     frames = ""
     """The traceback of an unexpected exception, without its text, which may quote the URL."""
 
-    def __init__(self, reason: str, hope: Hope = Hope.ALWAYS) -> None:
+    def __init__(self, reason: str, retry: Retry = Retry.ALWAYS) -> None:
         super().__init__(reason)
-        self.hope = hope
+        self.retry = retry
 
 
-class Trials:
+class Retries:
     """Counts a result's faults and decides whether to retry."""
 
     def __init__(self, url: str, now: float, new_for_s: float, begin_within_s: float = inf) -> None:
@@ -55,26 +55,26 @@ class Trials:
     def delay_after(self, fault: Fault, now: float) -> float | None:
         """Return the seconds to wait before the next attempt; None to stop."""
         self._latest = fault
-        if fault.hope is Hope.AT_ONCE:
+        if fault.retry is Retry.AT_ONCE:
             return 0.0
-        if fault.hope is not Hope.MINUTES:
+        if fault.retry is not Retry.MINUTES:
             self._doubtful_since = None
         elif self._doubtful_since is None:
             self._doubtful_since = now
             _log.warning("%s; retrying for %.0f minutes%s", fault, DOUBTFUL_S / 60, fault.frames)
-        if now >= min(self._ends(fault.hope, now), self._begins_until):
+        if now >= min(self._ends(fault.retry, now), self._begins_until):
             return None
         self._failures += 1
         return min(BACKOFF_MOST_S, BACKOFF_S * 2.0 ** min(self._failures, 30), self._begins_until - now)
 
-    def _ends(self, hope: Hope, now: float) -> float:
+    def _ends(self, retry: Retry, now: float) -> float:
         """Return the time of the last retry, on the loop's clock."""
-        match hope:
-            case Hope.NONE:
+        match retry:
+            case Retry.NONE:
                 return now
-            case Hope.WHILE_NEW:
+            case Retry.WHILE_NEW:
                 return self._new_until
-            case Hope.MINUTES:
+            case Retry.MINUTES:
                 return (now if self._doubtful_since is None else self._doubtful_since) + DOUBTFUL_S
             case _:
                 return inf

@@ -1,11 +1,11 @@
-"""The request that is sent again for a create in doubt."""
+"""The request that is sent again for an unknown create."""
 
 import logging
 from dataclasses import replace
 
 import pytest
 
-from mps_aigc_async.jobs.doubts import as_first_sent, differences
+from mps_aigc_async.jobs.unknown_creates import as_first_sent, differences
 from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.model.requests import ImageRequest
 from mps_aigc_async.model.states import Kind
