@@ -29,12 +29,14 @@ class GroupSemaphore:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._limit_of: Callable[[str], int] | None = None
+        self._taken = 0
+        """The number of permits that are out."""
         self._holders = Counter[str]()
-        """The number of permits that are out, by group; none is 0."""
-        self._queue = TurnQueue[Permit](self._has_room, self._take, Permit.release)
+        """The same by group; none is 0."""
+        self._queue = TurnQueue[Permit](self._is_full, self._has_room, self._take, Permit.release)
 
     def __repr__(self) -> str:
-        return f"<GroupSemaphore {self._holders.total()}/{self._limit}, {len(self._queue)} waiting>"
+        return f"<GroupSemaphore {self._taken}/{self._limit}, {len(self._queue)} waiting>"
 
     async def acquire(self, group: str, on_hold_up: Callable[[], None] = ignore) -> Permit:
         """Wait for a permit. Meanwhile each `hold_up` that concerns the group calls `on_hold_up`."""
@@ -58,15 +60,20 @@ class GroupSemaphore:
         """Call `on_hold_up` of the waiters in the groups that are concerned."""
         self._queue.hold_up(is_concerned)
 
+    def _is_full(self) -> bool:
+        return self._taken >= self._limit
+
     def _has_room(self, group: str) -> bool:
         own_limit = self._limit if self._limit_of is None else self._limit_of(group)
-        return self._holders.total() < self._limit and self._holders[group] < own_limit
+        return not self._is_full() and self._holders[group] < own_limit
 
     def _take(self, _: int, group: str) -> Permit:
+        self._taken += 1
         self._holders[group] += 1
         return Permit(group, self._return)
 
     def _return(self, permit: Permit) -> None:
+        self._taken -= 1
         self._holders[permit.group] -= 1
         if not self._holders[permit.group]:
             del self._holders[permit.group]

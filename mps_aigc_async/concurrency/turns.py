@@ -36,10 +36,16 @@ class TurnQueue(Generic[T]):
     """
 
     def __init__(
-        self, has_room: Callable[[str], bool], take: Callable[[int, str], T], give_back: Callable[[T], None]
+        self,
+        is_full: Callable[[], bool],
+        has_room: Callable[[str], bool],
+        take: Callable[[int, str], T],
+        give_back: Callable[[T], None],
     ) -> None:
-        """Serve a group while `has_room` says so. `take` (ticket, group) makes the thing to hand over, and `give_back`
-        returns one whose waiter was cancelled in the same turn of the loop."""
+        """Serve a group while `has_room` says so. `is_full` says that no group has room; it is asked first, because
+        there may be many groups. `take` (ticket, group) makes the thing to hand over, and `give_back` returns one whose
+        waiter was cancelled in the same turn of the loop."""
+        self._is_full = is_full
         self._has_room = has_room
         self._take = take
         self._give_back = give_back
@@ -85,6 +91,8 @@ class TurnQueue(Generic[T]):
 
     def _next_group(self) -> str | None:
         """The group of the first waiter for whom there is room."""
+        if self._is_full():
+            return None
         with_room = filter(self._has_room, self._lines)
         return min(with_room, key=lambda group: self._lines[group].first_ticket, default=None)
 

@@ -23,10 +23,12 @@ class OncePerPath(Generic[T]):
         """The thing of a path. After a LedgerError the next caller retries: the fault may be fixed by then."""
         if path not in self._openings:
             self._openings[path] = self._owner.start(self._open_it(path), f"open {path}")
+        opening = self._openings[path]
         try:
-            return await asyncio.shield(self._openings[path])
+            return await asyncio.shield(opening)
         except LedgerError:
-            self._openings.pop(path, None)
+            if self._openings.get(path) is opening:  # another caller may have begun the next opening already
+                del self._openings[path]
             raise
 
     def ready(self) -> list[T]:

@@ -91,7 +91,7 @@ class Creates:
     def _others_run(self, job: JobRecord) -> bool:
         """Whether another task of ours runs: its end makes room."""
         slots = self._limits.slots[job.kind]
-        return slots.figures().running - (slots.find(slot_name(job)) is not None) > 0
+        return slots.running - (slots.find(slot_name(job)) is not None) > 0
 
     def _error_without_room(self, job: JobRecord, refusal: ServiceError) -> AigcError:
         """The error of a job for which the service has had no room for long. An unknown job stays unknown."""

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import inf
 from typing import Final
 
@@ -81,6 +82,7 @@ class Lookahead:
         confirmed_capacity = figures[self._kind].confirmed_capacity
         model_caps = figures[self._kind].learned_model_caps
 
+        @cache  # each turn of the queue asks for all groups
         def places_of(models: str) -> int:
             of_last = max(1, model_caps.get(models.rpartition(_BETWEEN)[2], confirmed_capacity))
             return chains_ahead(self._kind, limits, min(confirmed_capacity, of_last), self._url_life_s)

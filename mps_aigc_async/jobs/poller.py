@@ -137,9 +137,8 @@ class Poller:
         rate."""
         action = self._dialect.describe_action(kind)
         sharing = (other for other in self._limits.slots if self._dialect.describe_action(other) == action)
-        running = sum(self._limits.slots[other].figures().running for other in sharing)
-        rate = self._limits.pace(action).figures(asyncio.get_running_loop().time()).rate
-        return max(self._interval_s, running / rate)
+        running = sum(self._limits.slots[other].running for other in sharing)
+        return max(self._interval_s, running / self._limits.pace(action).rate(asyncio.get_running_loop().time()))
 
     def _learn(self, watch: Watch, poll_at: float, answer_at: float) -> None:
         """Record the end for the tempo, but only if the poll was sent when it was due. A task may also end while nobody

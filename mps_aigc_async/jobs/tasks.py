@@ -158,5 +158,5 @@ class Tasks:
         return row_at(end, job, expires, dialect.describe_action(job.kind))
 
     def _is_planned_again(self, job: JobRecord, status: TaskStatus) -> bool:
-        others_run = self._context.limits.slots[job.kind].figures().running > 1  # its own slot is not given back yet
+        others_run = self._context.limits.slots[job.kind].running > 1  # its own slot is not given back yet
         return is_planned_again(status, job.attempts, self._context.calls.policy.attempts, others_run=others_run)

@@ -118,9 +118,11 @@ class ProcessPace:
     def hold(self, seconds: float) -> None:
         self._stream.hold_until(asyncio.get_running_loop().time() + seconds)
 
+    def rate(self, now: float) -> float:
+        return self._stream.rate * self._stream.share(now)
+
     def figures(self, now: float) -> PaceFigures:
-        rate = self._stream.rate * self._stream.share(now)
-        return PaceFigures(rate, self._waiting, max(0.0, self._stream.held_until - now))
+        return PaceFigures(self.rate(now), self._waiting, max(0.0, self._stream.held_until - now))
 
     @property
     def jitter_s(self) -> float:

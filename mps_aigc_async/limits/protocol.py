@@ -4,9 +4,9 @@
 protocol. Such a store answers two kinds of calls:
 
 - `Pace.reserve`, `SendTime.reach`, `Slots.acquire` and `Limits.take_retry` wait for their turn, so they are async;
-- the other calls are synchronous, because their callers are. A shared store answers `figures`, `Slots.find`,
-  `Slot.is_too_many` and `Slot.judge` from its latest look at the store, so the counts of other processes may be a
-  moment old there. The slots and send times of this process itself are always current.
+- the other calls are synchronous, because their callers are. A shared store answers `figures`, `Pace.rate`,
+  `Slots.running`, `Slots.find`, `Slot.is_too_many` and `Slot.judge` from its latest look at the store, so the counts of
+  other processes may be a moment old there. The slots and send times of this process itself are always current.
 """
 
 from collections.abc import Callable, Mapping
@@ -111,6 +111,10 @@ class Pace(Protocol):
     def hold(self, seconds: float) -> None:
         """Let nothing go out for this many seconds, as the service has asked."""
 
+    def rate(self, now: float) -> float:
+        """The `rate` of `figures`, alone: each poll asks for it."""
+        ...
+
     def figures(self, now: float) -> PaceFigures:
         """The pace at `now`, on the loop's clock. Any thread may ask."""
         ...
@@ -212,6 +216,11 @@ class Slots(Protocol):
 
     def find(self, name: str) -> Slot | None:
         """The slot with this name: a task's TaskId, or the name of an unknown create."""
+        ...
+
+    @property
+    def running(self) -> int:
+        """The `running` of `figures`, alone: each poll asks for it."""
         ...
 
     def figures(self) -> SlotFigures:

@@ -85,7 +85,7 @@ class ProcessSlots:
     """The slots of one kind (`protocol.Slots`), for all clients in one loop."""
 
     def __init__(self, capacity: int) -> None:
-        self._queue = TurnQueue[ProcessSlot](self._has_room, self._take, self.give_back)
+        self._queue = TurnQueue[ProcessSlot](self._is_full, self._has_room, self._take, self.give_back)
         """The creates that wait, by model."""
         self._kind = Cap(capacity, self._queue.serve)
         self._models: dict[str, Cap] = {}
@@ -208,6 +208,10 @@ class ProcessSlots:
 
     # --- room ---------------------------------------------------------------------------------------------------------
 
+    @property
+    def running(self) -> int:
+        return self._kind.running
+
     def figures(self) -> SlotFigures:
         kind, models = self._kind, self._models.copy()  # the copy is one step: any thread may ask
         return SlotFigures(
@@ -237,6 +241,9 @@ class ProcessSlots:
     def _caps(self, model: str) -> tuple[Cap, Cap]:
         """The caps on a model's tasks: the kind's and the model's own."""
         return self._kind, self.cap(model)
+
+    def _is_full(self) -> bool:
+        return not self._kind.has_room
 
     def _has_room(self, model: str) -> bool:
         return all(cap.has_room for cap in self._caps(model))

@@ -15,10 +15,16 @@ class Room:
     def __init__(self, places: int) -> None:
         self.places = places
         self.holders: list[str] = []
-        self.queue = TurnQueue[str](self._has_room, self._take, self.give_back)
+        self.questions = 0
+        """Times that a group was asked about."""
+        self.queue = TurnQueue[str](self._is_full, self._has_room, self._take, self.give_back)
+
+    def _is_full(self) -> bool:
+        return len(self.holders) >= self.places
 
     def _has_room(self, group: str) -> bool:
-        return len(self.holders) < self.places and group not in self.holders
+        self.questions += 1
+        return not self._is_full() and group not in self.holders
 
     def _take(self, _: int, group: str) -> str:
         self.holders.append(group)
@@ -55,6 +61,25 @@ def test_the_lowest_ticket_of_the_groups_with_room_goes_first() -> None:
         room.give_back("A")
         assert await second == "A"
         assert (len(room.queue), "A" in room.queue) == (0, False)
+
+    run(main())
+
+
+def test_a_turn_costs_no_more_than_one_look_at_each_group() -> None:
+    async def main() -> None:
+        room = Room(0)
+        waiting = [room.enter(f"group {number}") for number in range(50)]
+        room.queue.serve()
+        assert room.questions == 0  # there is no room for any group
+        room.places = 1
+        room.queue.serve()
+        assert room.questions == 50
+        await waiting[0]
+        room.give_back("group 0")
+        assert room.questions == 50 + 49
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
 
     run(main())
 

@@ -63,3 +63,31 @@ def test_after_a_fault_of_the_ledger_the_next_caller_tries_again() -> None:
         assert await once.get(None) == 7
 
     run(main())
+
+
+def test_a_caller_that_fails_late_does_not_end_the_next_opening() -> None:
+    """Two callers learn of one fault in the same turn of the loop, and both try again at once."""
+    openings = 0
+
+    async def open_it(_: Path | None) -> int:
+        nonlocal openings
+        openings += 1
+        number = openings
+        await asyncio.sleep(1)
+        if number == 1:
+            raise LedgerError("disk full")
+        return number
+
+    async def main() -> None:
+        once = OncePerPath(TaskOwner(), open_it)
+
+        async def get_with_patience() -> int:
+            try:
+                return await once.get(None)
+            except LedgerError:
+                return await once.get(None)
+
+        assert tuple(await asyncio.gather(get_with_patience(), get_with_patience())) == (2, 2)
+        assert once.ready() == [2]
+
+    run(main())

@@ -300,6 +300,16 @@ def test_the_figures_are_a_snapshot() -> None:
     run(main())
 
 
+def test_the_running_tasks_are_told_without_the_other_figures() -> None:
+    async def main() -> None:
+        slots = ProcessSlots(5)
+        (await slots.acquire(model="A")).name("task-1")
+        await slots.acquire(model="B")
+        assert slots.running == slots.figures().running == 1
+
+    run(main())
+
+
 def test_more_capacity_is_used_at_once() -> None:
     async def main() -> None:
         slots = ProcessSlots(1)
