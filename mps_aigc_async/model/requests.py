@@ -51,9 +51,10 @@ class _TaskRequest(Value):
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:
         # As Python's values: as JSON's, pydantic would repair keys that are sent without repair.
-        for name, value in self.model_dump().items():
-            if why := unwritable(value):
-                raise refusal_at((name,), None, why)  # without the value, which no error could be written with either
+        fields = self.model_dump()
+        if unwritable(fields):
+            name, why = next((name, why) for name, value in fields.items() if (why := unwritable(value)))
+            raise refusal_at((name,), None, why)  # without the value, which no error could be written with either
         return self
 
 
