@@ -1,4 +1,4 @@
-"""What users see: the names, the examples in docstrings, and a quick, quiet import. `tests/pages` has the pages."""
+"""The public surface: the names, the examples in docstrings, and a quick, quiet import. `tests/pages` has the pages."""
 
 import doctest
 import importlib

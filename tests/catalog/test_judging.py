@@ -16,7 +16,7 @@ from .requests import image, video
 
 @pytest.fixture(autouse=True)
 def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What other tests in this process were warned about is not told already."""
+    """Forget the warnings of other tests in this process, so that each comes again."""
     monkeypatch.setattr(judging, "_warnings_given", set())
 
 
@@ -63,7 +63,7 @@ def test_off_says_nothing() -> None:
 
 
 def test_a_warning_that_is_an_error_refuses_each_such_request_alone() -> None:
-    """Whoever has warnings raised gets a refusal, not a batch that ends with a foreign exception."""
+    """With warnings as errors, the request is refused. The batch does not end with a foreign exception."""
 
     async def main() -> None:
         async with client_of(in_memory(), configured(**BY_DEFAULT)) as client:

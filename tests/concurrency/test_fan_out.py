@@ -374,10 +374,14 @@ async def test_a_generator_that_somebody_still_holds_is_closed_when_it_is_left()
 async def test_closed_by_one_it_ends_for_the_other_as_it_would_at_its_end() -> None:
     bench = Bench()
     batch = bench.run(bench.numbers())
-    waiting = asyncio.create_task(take(batch, []))
-    await asyncio.sleep(0.1)
+    outcomes: list[int] = []
+    waiting = asyncio.create_task(take(batch, outcomes))
+    await asyncio.sleep(9.5)
+    before = list(outcomes)
     await batch.aclose()
     await waiting
+    assert outcomes == before != []
+    assert batch.in_flight == 0
 
 
 @virtually

@@ -61,7 +61,7 @@ async def test_a_state_that_is_not_read_to_its_end_keeps_nothing_open(tmp_path: 
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """What a user with the sqlite3 tool has: a plain, read-only connection."""
+    """Open a plain, read-only connection, as a user with the sqlite3 tool does."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         yield connection
 
