@@ -5,15 +5,15 @@ import time
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, overload
+from typing import Self, overload
 
-from .concurrency.fan_out import Bounds, FanOut, Run
+from .concurrency.fan_out import FanOut, Run
 from .config import Config
 from .credentials.credentials import Credentials, CredentialSource
 from .credentials.official_sdk import AnyCredentials, recognise
 from .engine.assembly import Engine, EngineSettings
 from .engine.backends import check_limits, dialect_of, endpoint_of
-from .engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, folder_for, require_many
+from .engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, bounds_of, folder_for, require_many
 from .engine.request_ids import RequestIds
 from .engine.statistics import Statistics
 from .engine.task import AnyTask, Task, within
@@ -33,13 +33,6 @@ from .network.transport import AiohttpTransport, Timeouts, Transport
 from .policy.retries import RetryPolicy
 from .wire.dialect import TaskStatus
 from .wire.scenes import TaskDetails, TaskFilter, TaskList, list_params, task_details, task_list
-
-READ_AHEAD: Final = 40
-"""Most requests of a batch that are read and wait to be created: as many as the limits of all kinds allow in a second.
-So no send time waits for the reading, and the first create does not wait for thousands of lines."""
-
-SAVING: Final = 100
-"""Requests of a batch that may be in progress beyond the slots: they are saved, or wait to be created."""
 
 
 class AigcClient:
@@ -199,8 +192,7 @@ class AigcClient:
         # With a durable ledger the same batch again means the same jobs; without one it means new jobs.
         ids = self._ids if path is None else RequestIds()
         batch = BatchRun(engine, path, save_to, ids)
-        bounds = Bounds(under_way=2 * sum(engine.capacities.values()) + SAVING, waiting=READ_AHEAD)
-        return Run(FanOut(requests, batch.work, bounds, engine.work, batch.prepare, batch.stops))
+        return Run(FanOut(requests, batch.work, bounds_of(engine), engine.work, batch.prepare, batch.stops))
 
     def save_unsaved(
         self,
@@ -222,8 +214,7 @@ class AigcClient:
         engine = self._usable_engine()
         path = self._ledger if ledger is None else absolute(ledger)
         saving = UnsavedRun(engine, path, save_to, only or _any_job)
-        bounds = Bounds(under_way=2 * sum(engine.capacities.values()) + SAVING, waiting=READ_AHEAD)
-        return Run(FanOut(saving.jobs(), saving.work, bounds, engine.work, saving.prepare, saving.stops))
+        return Run(FanOut(saving.jobs(), saving.work, bounds_of(engine), engine.work, saving.prepare, saving.stops))
 
     @overload
     async def submit(self, request: ImageRequest) -> Task[ImageResult]: ...

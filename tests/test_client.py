@@ -22,9 +22,8 @@ from mps_aigc_async import (
     TaskNotFound,
     VideoRequest,
 )
-from mps_aigc_async.client import SAVING
 from mps_aigc_async.emulator import Emulator
-from mps_aigc_async.engine.batch import BatchItem
+from mps_aigc_async.engine.batch import SAVING, BatchItem
 from mps_aigc_async.model.events import Event, Submitted
 from mps_aigc_async.model.results import steps_made
 

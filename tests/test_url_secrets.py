@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from yarl import URL
 
 from mps_aigc_async import AigcClient, AigcError, Config, ConfigError, ImageRequest, RetryPolicy
-from mps_aigc_async.config import Relay, TencentCloud
+from mps_aigc_async.config.sections import Relay, TencentCloud
 from mps_aigc_async.network.transport import AiohttpTransport, Timeouts, parse_endpoint
 from mps_aigc_async.wire.dialect import HttpRequest
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Ma
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from ..concurrency.fan_out import Begun
+from ..concurrency.fan_out import Begun, Bounds
 from ..jobs.jobs import Jobs
 from ..jobs.runner import RequestRunner
 from ..ledger import JobRecord
@@ -24,6 +24,18 @@ from .request_ids import RequestIds
 
 BatchItem = Request | Mapping[str, Any]
 """A request, or a batch file's line as decoded JSON."""
+
+READ_AHEAD: Final = 40
+"""Most requests of a batch that are read and wait to be created: as many as the limits of all kinds allow in a second.
+So no send time waits for the reading, and the first create does not wait for thousands of lines."""
+
+SAVING: Final = 100
+"""Requests of a batch that may be in progress beyond the slots: they are saved, or wait to be created."""
+
+
+def bounds_of(engine: Engine) -> Bounds:
+    """How far the reading of a batch may run ahead of its creates and of its saves."""
+    return Bounds(under_way=2 * sum(engine.capacities.values()) + SAVING, waiting=READ_AHEAD)
 
 
 class BatchRun:

@@ -25,10 +25,9 @@ from mps_aigc_async import (
     TransportError,
     VideoRequest,
 )
-from mps_aigc_async.client import READ_AHEAD
 from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.emulator import Service
-from mps_aigc_async.engine.batch import BatchItem
+from mps_aigc_async.engine.batch import READ_AHEAD, BatchItem
 from mps_aigc_async.jobs.tasks import Tasks
 from mps_aigc_async.ledger import MemoryLedger, SqliteLedger
 from mps_aigc_async.limits import PROBE_S

@@ -15,7 +15,7 @@ from mps_aigc_async import (
     Kind,
     VideoRequest,
 )
-from mps_aigc_async.client import READ_AHEAD
+from mps_aigc_async.engine.batch import READ_AHEAD
 from mps_aigc_async.limits import LEAD_S
 from mps_aigc_async.model import events
 from mps_aigc_async.network.download_retries import Fault

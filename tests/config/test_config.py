@@ -20,7 +20,7 @@ from mps_aigc_async.model.defaults import AudioDefaults
 from mps_aigc_async.model.errors import ConfigError
 from mps_aigc_async.model.requests import CosStore
 
-EXAMPLE = Path(__file__).parent.parent / "config.example.json"
+EXAMPLE = Path(__file__).parent.parent.parent / "config.example.json"
 SECRET = "AKIDz8krbsJ5yKBZQpn74WFkmLPx3EXAMPLE"
 
 
