@@ -12,7 +12,7 @@ from .config import Config
 from .credentials.credentials import Credentials, CredentialSource
 from .credentials.official_sdk import AnyCredentials, recognise
 from .engine.assembly import Engine, EngineSettings
-from .engine.backends import check_limits, dialect_of, endpoint_of
+from .engine.backends import buckets_of, check_limits, dialect_of, endpoint_of
 from .engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, bounds_of, folder_for, require_many
 from .engine.request_ids import RequestIds
 from .engine.statistics import Statistics
@@ -24,10 +24,19 @@ from .model.events import Callback, Events
 from .model.outcomes import Outcome
 from .model.plain_text import CUT, is_cut
 from .model.requests import AudioRequest, ImageRequest, ImageToVideo, Request, Step, VideoRequest, VideoToAudio
-from .model.results import AudioResult, ImageResult, ImageToVideoResult, Result, VideoResult, VideoToAudioResult
+from .model.results import (
+    AudioResult,
+    ImageResult,
+    ImageToVideoResult,
+    Result,
+    StepResult,
+    VideoResult,
+    VideoToAudioResult,
+)
 from .model.settlement import Settlement
 from .model.states import JobState, Kind
 from .model.task_ids import require_task_id
+from .network.buckets import LONGEST_SIGNATURE_S, SIGNED_S
 from .network.folders import absolute
 from .network.transport import AiohttpTransport, Timeouts, Transport
 from .policy.retries import RetryPolicy
@@ -77,7 +86,7 @@ class AigcClient:
             endpoint=base,
             credentials=keys,
             account=config.account or _account_of(keys),
-            store=config.store(),
+            buckets=buckets_of(config),
             retry=retry,
             timeouts=timeouts or Timeouts(),
             transport=transport or (lambda: AiohttpTransport(base, timeouts)),
@@ -291,6 +300,17 @@ class AigcClient:
     async def task_details(self, task_id: str) -> TaskDetails:
         """Poll one task of such a scene. Images, videos and audios are polled with `status`."""
         return task_details(await self.call("DescribeAigcTaskStatus", {"TaskId": task_id}))
+
+    async def signed_url(self, result: StepResult | str, *, expires: float = SIGNED_S) -> str:
+        """A URL by which everybody can GET a result in your own bucket for `expires` seconds: its first URL, or the
+        `result.urls[n]` that is given. Needs the extra `cos`.
+
+        Signed with temporary keys, the URL ends with them. Raises InvalidRequest for a URL of any other place.
+        """
+        if not 1 <= expires <= LONGEST_SIGNATURE_S:  # NaN is in no range
+            raise InvalidRequest(f"expires is {expires}: give seconds, from 1 to {LONGEST_SIGNATURE_S}")
+        engine = self._usable_engine()
+        return await engine.work.run_for(engine.buckets.signed_url(result, expires), "signing of a URL")
 
     async def unknown(self, ledger: str | Path | None = None) -> list[JobRecord]:
         """The jobs whose create got no reply, the oldest first: they may or may not have been accepted."""

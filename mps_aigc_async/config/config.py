@@ -107,6 +107,8 @@ class Config(Section):
         config._source = source  # noqa: SLF001 — of our own class
         if config.tencent_cloud.endpoint:
             _check_url(config.tencent_cloud.endpoint, f"{source}: {_key_of(('tencentCloud', 'endpoint'))}")
+        if config.cos_output.endpoint:
+            _check_url(config.cos_output.endpoint, f"{source}: cosOutput.endpoint")
         _check_url(config.relay.base_url, f"{source}: relay.baseUrl")
         return config
 

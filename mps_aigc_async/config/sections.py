@@ -57,6 +57,11 @@ class CosOutput(Section):
     bucket: Bucket = ""
     region: Region = ""
     output_dir: Line | None = None
+    access: Literal["private", "public"] = "private"
+    """How results are read from a bucket. `private`: by signed URLs, which need the extra `cos`. `public`: by their
+    bare URLs, which everybody can read."""
+    endpoint: Line | None = None
+    """The base URL of another COS than the public one; plain http only towards loopback."""
 
 
 class ImageGeneration(Section):

@@ -29,8 +29,9 @@ from ..limits import LimitsKey, Rates
 from ..limits.account import AccountLimits
 from ..model.defaults import Defaults
 from ..model.events import Events
-from ..model.requests import CosStore, Request
+from ..model.requests import Request
 from ..model.states import Kind
+from ..network.buckets import Buckets, BucketSettings
 from ..network.calls import Calls
 from ..network.clock import ServiceClock
 from ..network.downloads import Downloads
@@ -60,7 +61,7 @@ class EngineSettings:
     credentials: Credentials | CredentialSource = field(repr=False)
     """Left out of the repr: a source is a user's object, and the repr of a `partial` contains its arguments."""
     account: str
-    store: CosStore | None
+    buckets: BucketSettings
     retry: RetryPolicy | None
     timeouts: Timeouts
     transport: Callable[[], Transport]
@@ -71,7 +72,7 @@ class EngineSettings:
 
     def check(self, request: Request) -> None:
         """Raise InvalidRequest for a request that could not be sent."""
-        ensure_sendable(request, self.defaults, self.dialect, self.store, self.config.catalog)
+        ensure_sendable(request, self.defaults, self.dialect, self.buckets, self.config.catalog)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ class Engine:
             settings.timeouts, source=self.transport if isinstance(self.transport, ResultSource) else None
         )
         self.keys = KeyRing(settings.credentials, self.clock.now)
+        self.buckets = Buckets(settings.buckets, self.keys, self.downloads, self.work, self.clock.now)
         self.calls = Calls(
             self.dialect, self.transport, self.keys, self.limits, clock=self.clock, policy=settings.retry
         )
@@ -117,7 +119,7 @@ class Engine:
             wall=self.clock.now,
         )
         self._lookaheads = Lookaheads.of(
-            self.limits.slots, self.dialect.url_life_s, lambda step: self.dialect.keeps(step, settings.store)
+            self.limits.slots, self.dialect.url_life_s, lambda step: self.dialect.keeps(step, settings.buckets.store)
         )
         self._ledgers = OncePerPath(self.work, self._open_ledger)
         self._resumed_ledgers = OncePerPath(self.work, self._resume_ledger)
@@ -162,7 +164,8 @@ class Engine:
                 announcer=Announcer(settings.events, self.clock.now),
                 exchanges=self.exchanges,
                 work=self.work,
-                store=settings.store,
+                store=settings.buckets.store,
+                buckets=self.buckets,
                 waits=Waits(
                     running_s={
                         Kind.IMAGE: timeouts.image_seconds,

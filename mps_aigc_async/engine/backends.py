@@ -12,6 +12,7 @@ from yarl import URL
 from ..config import Config
 from ..model.errors import ConfigError
 from ..model.states import Kind
+from ..network.buckets import BucketAccess, BucketSettings
 from ..network.transport import parse_endpoint
 from ..wire import mps, relay, vod
 from ..wire.dialect import Dialect, SessionRule
@@ -46,6 +47,13 @@ def dialect_of(config: Config, endpoint: URL) -> Dialect:
         case "relay":
             rule = SessionRule(config.relay.sessions)
             return relay.Relay(host=_host(endpoint), query_path=config.relay.query_path, sessions=rule)
+
+
+def buckets_of(config: Config) -> BucketSettings:
+    """The user's buckets: only MPS stores results there."""
+    store, cos = config.store(), config.cos_output
+    access = BucketAccess(cos.access) if config.backend == "mps" else BucketAccess.BARE
+    return BucketSettings(store, access, (cos.endpoint or "").rstrip("/"))
 
 
 def check_limits(config: Config) -> None:

@@ -2,16 +2,19 @@
 
 from ..catalog import Strictness, judge
 from ..model.defaults import Defaults
-from ..model.requests import CosStore, Request, steps_of
+from ..model.requests import Request, steps_of
+from ..network.buckets import BucketSettings
 from ..wire.dialect import Dialect
 
 
 def ensure_sendable(
-    request: Request, defaults: Defaults, dialect: Dialect, store: CosStore | None, strictness: Strictness
+    request: Request, defaults: Defaults, dialect: Dialect, buckets: BucketSettings, strictness: Strictness
 ) -> None:
-    """Raise InvalidRequest unless every step of the request can be sent."""
+    """Raise InvalidRequest unless every step of the request can be sent, and ConfigError if its results could not be
+    read."""
     defaults.check(request)
     complete = defaults.complete(request)
     for step in steps_of(complete):
-        dialect.create(step, store)
+        dialect.create(step, buckets.store)
+        buckets.require_extra(step.store or buckets.store)
     judge(complete, strictness)

@@ -192,7 +192,8 @@ def link(step: Step, before: JobRecord, now: float) -> Step:
             f"it; the {step.kind} was not created (nothing was paid for it)",
             task_id=before.task_id,
         )
-    result: object = before.urls[0] if before.urls else before.result()
+    # A result that is stored for good is handed on as such: it may need a signature, or be known by its id.
+    result: object = before.urls[0] if before.urls and not before.never_expires else before.result()
     return step.model_copy(update=_INPUT[step.kind](result))
 
 

@@ -9,6 +9,7 @@ from ..ledger import JobRecord, Ledger
 from ..limits import Limits
 from ..model.requests import CosStore
 from ..model.states import Kind
+from ..network.buckets import Buckets
 from ..network.calls import Calls
 from ..network.clock import ServiceClock
 from ..network.downloads import Downloads
@@ -51,6 +52,7 @@ class JobContext:
     """Owns the creates under way: closing waits for their answers."""
     work: TaskOwner
     """Owns the tasks that closing cancels at once."""
+    buckets: Buckets
     store: CosStore | None = None
     """The user's bucket, by the config."""
     waits: Waits = field(default_factory=Waits)
@@ -63,7 +65,10 @@ class JobContext:
     def bucket(self, job: JobRecord) -> str:
         """The user's bucket for the job's results: the request's, else the config's; empty for none. The URLs show
         whether the results are there."""
+        store = self.store_of(job)
+        return store.bucket if store is not None else ""
+
+    def store_of(self, job: JobRecord) -> CosStore | None:
+        """The place in COS for the job's results: the request's, else the config's; None for none."""
         own = job.sent_fields().get("store")
-        if isinstance(own, dict):
-            return str(own.get("bucket") or "")
-        return self.store.bucket if self.store is not None else ""
+        return CosStore.model_validate(own) if isinstance(own, dict) else self.store

@@ -73,6 +73,8 @@ class Creates:
     async def create(self, job: JobRecord, order: Order) -> JobRecord:
         """Create the job's task in a slot. If the service has no room for it, wait for another slot."""
         self._calls.check_account(self._dialect.create_action(job.kind))
+        if (store := self._context.store_of(job)) is not None:
+            await self._context.buckets.require_readable(store)
         give_up_at = inf
         slot = self._reclaim(job) or await self._acquire(job, order)
         while True:
@@ -189,12 +191,15 @@ class Creates:
             raise job.recorded_error()
         if first is not None:
             session = job.session_id if job.state is JobState.PLANNED else ""
-            return Creation(job, order, slot, self._call(first, job), replaced_session=session)
+            return Creation(job, order, slot, await self._call(first, job), replaced_session=session)
         mark = self._context.clock.mark()
         job = await self._sessions.begin(replace(job, session_id="", filled_in=beyond(request, job.content)))
-        return Creation(job, order, slot, self._call(request, job), session_mark=mark)
+        return Creation(job, order, slot, await self._call(request, job), session_mark=mark)
 
-    def _call(self, request: Step, job: JobRecord) -> Call[Created]:
+    async def _call(self, request: Step, job: JobRecord) -> Call[Created]:
+        """The create, with signed URLs of inputs in the user's own buckets. The signatures are in the call alone: the
+        ledger keeps the bare URLs."""
+        request = await self._context.buckets.readable_inputs(request)
         call = self._dialect.create(request, self._context.store, job.session_id)
         return as_create(call, signs_time=self._dialect.signs_time)
 
@@ -206,7 +211,7 @@ class Creates:
         job = replace(creation.job, filled_in=beyond(request, creation.job.content))
         creation.session_mark = self._context.clock.mark()
         creation.job = await self._sessions.begin(job)
-        creation.call = self._call(request, creation.job)
+        creation.call = await self._call(request, creation.job)
 
     async def _attempt(self, creation: Creation, send_time: SendTime) -> CreateOutcome:
         """Make one attempt in an exchange of its own. A caller that is cancelled leaves the exchange, and its answer is

@@ -48,6 +48,7 @@ class Jobs:
             url_life_s=context.dialect.url_life_s,
             wall=context.clock.now,
             locate=self._locate,
+            readable=context.buckets.readable,
             save_s=context.waits.save_s,
         )
 

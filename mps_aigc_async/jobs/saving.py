@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from ..ledger import JobRecord, Ledger
 from ..model.errors import AigcError, DownloadError, ResultExpired
 from ..model.states import JobState, Kind
-from ..network.downloads import Downloads
+from ..network.downloads import Downloads, Readable, unchanged
 from ..network.partfile import which_exist
 from .announcer import Announcer
 
@@ -94,9 +94,11 @@ class Saver:
         url_life_s: float,
         wall: Callable[[], float],
         locate: Locate = _nowhere,
+        readable: Readable = unchanged,
         save_s: float = inf,
     ) -> None:
         self._locate = locate
+        self._readable = readable
         self._ledger = ledger
         self._downloads = downloads
         self._url_life_s = url_life_s
@@ -179,6 +181,7 @@ class Saver:
                 begin_within_s=left_s,
                 new_for_s=self._new_for_s(job),
                 on_retry=lambda error, delay_s: self._tell_retry(job, error, delay_s),
+                readable=self._readable if job.never_expires else unchanged,
             )
         except DownloadError as error:
             return [] if error.refused and await row.keep_moved(number, folder) else [error]
@@ -187,6 +190,8 @@ class Saver:
 
     def _new_for_s(self, job: JobRecord) -> float:
         """Seconds for which the job's results are still new."""
+        if job.never_expires:  # a signature may be refused at the moment when keys change
+            return NEW_S
         age_s = inf if job.ended_at is None else self._wall() - job.ended_at
         return min(max(NEW_S - age_s, 0.0), NEW_S)
 
@@ -208,6 +213,8 @@ class Saver:
         reasons = "; ".join(fault.message for fault in faults)
         text = reasons if results == 1 else f"{len(faults)} of {results} results are not saved: {reasons}"
         refused = all(fault.refused for fault in faults)
+        if refused and job.never_expires and not job.file_ids:
+            text = f"{text}; the results are in your own bucket, where the keys need cos:GetObject"
         error: AigcError
         if refused and self._left_s(job) <= 0:
             error = ResultExpired(f"the result's URLs expired at {_clock(job.expires_at)}, before it was saved: {text}")

@@ -20,7 +20,7 @@ from yarl import URL
 
 from ..concurrency.callbacks import ignore
 from ..credentials.masking import one_line
-from ..model.errors import ConfigError, DownloadError
+from ..model.errors import AigcError, ConfigError, DownloadError
 from ..model.log_lines import Lines
 from ..model.states import Kind
 from ..model.unexpected import frames_of, report
@@ -65,6 +65,17 @@ storages repeat it to the downloader although they have unpacked the file."""
 OnRetry = Callable[[DownloadError, float], None]
 """Called with each fault before its retry, and with the seconds until then."""
 
+Readable = Callable[[str], Awaitable[str]]
+"""Turns a result's URL into the URL to fetch at this moment, such as a signed one."""
+
+GLANCE_BYTES: Final = 2048
+"""Bytes of a storage's error that are read: its code stands at the beginning."""
+
+
+async def unchanged(url: str) -> str:
+    """Return the URL: it can be fetched as it is."""
+    return url
+
 
 class Downloads:
     """Saves results, a few at a time, over HTTP or from a `source` that stands in for HTTP."""
@@ -95,11 +106,13 @@ class Downloads:
         begin_within_s: float = inf,
         new_for_s: float = 0.0,
         on_retry: OnRetry = ignore,
+        readable: Readable = unchanged,
     ) -> Path:
         """Save a result as `target` with the suffix of its content; return the file. Raises DownloadError.
 
-        Temporary faults are retried for `begin_within_s` seconds, a refused URL for `new_for_s`. An attempt that has
-        begun by then goes on, because storages check a URL when a request arrives; `within_s` ends the attempt.
+        Each attempt fetches `readable(url)`; messages name `url`. Temporary faults are retried for `begin_within_s`
+        seconds, a refused URL for `new_for_s`. An attempt that has begun by then goes on, because storages check a URL
+        when a request arrives; `within_s` ends the attempt.
         """
         loop = asyncio.get_running_loop()
         part, speed = Part.of(target, kind), LeastSpeed(self._places, self._window_s)
@@ -109,7 +122,7 @@ class Downloads:
             async with removing(part), deadline:
                 while True:
                     try:
-                        return await self._attempt(url, part, target, kind, speed)
+                        return await self._attempt(url, part, target, kind, speed, readable)
                     except Fault as error:
                         delay = retries.delay_after(error, loop.time())
                     if delay is None:
@@ -121,13 +134,29 @@ class Downloads:
                 raise
         raise retries.error()
 
-    async def _attempt(self, url: str, part: Part, target: Path, kind: Kind, speed: LeastSpeed) -> Path:
+    async def glance(self, url: str) -> bytes:
+        """The first bytes of an answer of any status; empty without an answer, and with a `source` in place of HTTP."""
+        if self._source is not None:
+            return b""
+        try:
+            address = sendable(url)
+            async with asyncio.timeout(self._timeouts.read):
+                answer = await self._answer(address, {}, proxy_for(address), public_only=False)
+                async with answer:
+                    return await answer.content.read(GLANCE_BYTES)
+        except Exception as error:  # noqa: BLE001 — a glance that fails shows nothing
+            _log.debug("no answer of %s: %s", safe_url(url), type(error).__name__)
+            return b""
+
+    async def _attempt(
+        self, url: str, part: Part, target: Path, kind: Kind, speed: LeastSpeed, readable: Readable
+    ) -> Path:
         async with self._places.place():
             await self._starts.acquire()
             before = part.size
             speed.begin()
             try:
-                suffix = await self._fetch(url, part, kind, speed)
+                suffix = await self._fetch(await readable(url), part, kind, speed)
                 return await _on_disk(put_in_place, part.path, _file_for(target, suffix, kind))
             except Exception as error:  # noqa: BLE001 — a fault of any class concerns this URL alone
                 fault = _fault_of(error, url, target)
@@ -370,6 +399,10 @@ def _foreign(error: Exception) -> Fault:
             return Fault(_LEADS_INSIDE, Retry.NONE)
         case _ if cause := permanent_cause(error):
             return Fault(cause, Retry.NONE)
+        case ConfigError():  # ours: the URL cannot be signed here
+            return Fault(error.message, Retry.NONE)
+        case AigcError():  # ours: there are no keys to sign with at the moment
+            return Fault(error.message)
         case AssertionError():  # aiohttp's, or ours: a retry cannot cure it
             report(error, "fetching a result")
             return Fault(name, Retry.NONE)

@@ -18,12 +18,13 @@ from .answers import text
 from .common_fields import MODEL_AND_PROMPT, SUBJECTS
 from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus
 from .fields import FieldRow, as_is, as_json, each, only_set, url_of
-from .mps_errors import BY_CODE
+from .mps_errors import BY_CODE, BY_CODE_IN_OWN_BUCKET
 from .tencent_api import TencentApi
 
 HOST: Final = "mps.tencentcloudapi.com"
 VERSION: Final = "2019-06-12"
 API: Final = TencentApi("mps", VERSION, BY_CODE)
+_API_IN_OWN_BUCKET: Final = TencentApi("mps", VERSION, BY_CODE_IN_OWN_BUCKET)
 
 LIMITS: Final[Mapping[str, float]] = {
     # Calls per second and account (guide of 2026-05-29, "频率限制"; each action's own page says the same).
@@ -198,7 +199,8 @@ class Mps:
         return _ACTIONS[kind].describe
 
     def create(self, request: Step, store: CosStore | None, _session_id: str = "", /) -> Call[Created]:
-        return API.create(self.create_action(request.kind), encode(request, store))
+        api = API if request.store is None else _API_IN_OWN_BUCKET
+        return api.create(self.create_action(request.kind), encode(request, store))
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
         actions = _ACTIONS[kind]

@@ -287,7 +287,7 @@ def test_a_section_that_is_none_meets_the_environment(tmp_path: Path, section: o
             "vod",
         ),
         (("tencentCloud",), "endpoint, region, secretId, secretKey, token"),
-        (("cosOutput",), "bucket, outputDir, region"),
+        (("cosOutput",), "access, bucket, endpoint, outputDir, region"),
         (("mps",), "audioGeneration, imageGeneration, videoGeneration"),
         (("mps", "imageGeneration"), "enabled, modelName, modelVersion"),
         (("mps", "audioGeneration"), "enabled, modelName, modelVersion"),

@@ -22,6 +22,8 @@ from mps_aigc_async import (
     VideoRequest,
 )
 from mps_aigc_async.emulator import Emulator
+from mps_aigc_async.ledger.snapshot import open_snapshot
+from mps_aigc_async.model.states import Kind
 
 from ..support import KEYS
 
@@ -132,9 +134,10 @@ async def test_a_cancelled_saving_leaves_the_ledger_right(tmp_path: Path, action
             with suppress(asyncio.CancelledError):
                 await saving
         emulator.faults.clear()
-        async with AigcClient(config_for(emulator), ledger=ledger) as client:
+        with open_snapshot(ledger) as snapshot:  # before a client resumes the job
             state = JobState.DONE if action == "Media" else JobState.SUBMITTED
-            assert (await client.counts()).get(state) == 1
+            assert [*snapshot.states()] == [("a/image", Kind.IMAGE, state)]
+        async with AigcClient(config_for(emulator), ledger=ledger) as client:
             assert (await saved(client, folder))["a/image"].ok
             assert await client.counts() == {JobState.SAVED: 1}
         assert emulator.statistics().created["image"] == 1

@@ -1,0 +1,81 @@
+"""Signed GETs, with the official SDK's own client as the oracle."""
+
+import logging
+import time
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from qcloud_cos import CosConfig, CosS3Client
+
+from mps_aigc_async import ConfigError
+from mps_aigc_async.credentials import cos_sdk
+from mps_aigc_async.credentials.cos_sdk import can_sign, signed_get
+from mps_aigc_async.credentials.credentials import Credentials
+
+NOW = 1_790_000_000.0
+HOST = "shots-1250000000.cos.ap-guangzhou.myqcloud.com"
+KEYS = Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"))
+TEMPORARY = Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"), SecretStr("to/ken+="))
+
+names = st.text("abcXYZ019-_.~ 图é+&=%?#/()", min_size=1, max_size=20).filter(
+    lambda name: not name.startswith("/") and "./" not in name and "//" not in name
+)
+
+
+def by_the_sdk(credentials: Credentials, key: str, life_s: int) -> str:
+    token = credentials.token.get_secret_value() if credentials.token else None
+    config = CosConfig(
+        Region="ap-guangzhou",
+        SecretId=credentials.secret_id,
+        SecretKey=credentials.secret_key.get_secret_value(),
+        Token=token,
+    )
+    parameters = {"x-cos-security-token": token} if token else {}
+    url: str = CosS3Client(config).get_presigned_url("shots-1250000000", key, "GET", life_s, Params=parameters)
+    return url
+
+
+@pytest.mark.parametrize("credentials", [KEYS, TEMPORARY])
+@given(key=names, life_s=st.integers(1, 10**6))
+@settings(max_examples=50, deadline=None)
+def test_a_signed_url_is_that_of_the_sdk(credentials: Credentials, key: str, life_s: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time", lambda: NOW)  # the SDK reads the machine's clock
+        expected = by_the_sdk(credentials, key, life_s)
+    bare = f"https://{HOST}/{quote(key, safe='/-_.~')}"
+    assert signed_get(bare, credentials, now=NOW, life_s=life_s) == expected
+
+
+def test_the_signature_lives_from_the_time_that_is_given() -> None:
+    assert "q-sign-time=940%3B1060&" in signed_get(f"https://{HOST}/a.png", KEYS, now=1000.0, life_s=60)
+
+
+@pytest.mark.parametrize("credentials", [KEYS, TEMPORARY])
+def test_no_log_has_the_keys_or_the_signature(credentials: Credentials, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    url = signed_get(f"https://{HOST}/a.png", credentials, now=NOW, life_s=60)
+    signature = url.partition("q-signature=")[2].partition("&")[0]
+    for secret in (*credentials.secrets, signature):
+        assert secret not in caplog.text
+
+
+def test_the_sdks_own_signer_and_clock_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    signed_get(f"https://{HOST}/a.png", KEYS, now=1000.0, life_s=60)
+    caplog.set_level(logging.DEBUG)
+    assert "q-sign-time=940" not in by_the_sdk(KEYS, "a.png", 60)
+    assert "sign_key" in caplog.text
+
+
+def test_without_the_extra_the_error_says_how_to_read_the_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert can_sign()
+    no_spec: Callable[[str], None] = lambda _name: None  # noqa: E731 — a stand-in for find_spec
+    monkeypatch.setattr(cos_sdk, "find_spec", no_spec)
+    assert not can_sign()
+    with pytest.raises(
+        ConfigError, match=r'install "mps-aigc-async\[cos\]", or set `"cosOutput": {"access": "public"}`'
+    ):
+        signed_get(f"https://{HOST}/a.png", KEYS, now=NOW, life_s=60)
