@@ -81,12 +81,15 @@ class AigcClient:
         check_limits(config)
         base = endpoint_of(config, endpoint)
         keys = config.credentials() if credentials is None else recognise(credentials)
+        buckets = buckets_of(config)
+        if why := buckets.why_unreadable(buckets.store):
+            raise ConfigError(f"cosOutput: {why}")
         self._settings = EngineSettings(
             config=config,
             endpoint=base,
             credentials=keys,
             account=config.account or _account_of(keys),
-            buckets=buckets_of(config),
+            buckets=buckets,
             retry=retry,
             timeouts=timeouts or Timeouts(),
             transport=transport or (lambda: AiohttpTransport(base, timeouts)),

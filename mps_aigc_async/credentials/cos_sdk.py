@@ -14,9 +14,10 @@ from urllib.parse import unquote, urlencode, urlsplit
 from ..model.errors import ConfigError
 from .credentials import Credentials
 
-EXTRA: Final = "mps-aigc-async[cos]"
-
-HOW_TO_READ: Final = f'install "{EXTRA}", or set `"cosOutput": {{"access": "public"}}` if everybody may read the bucket'
+HOW_TO_READ: Final = (
+    "signing needs its extra: pip install '.[cos]' in a clone of mps-aigc-async; or set cosOutput.access to \"public\" "
+    "if everybody may read the bucket"
+)
 """The two ways to results in a bucket, for messages."""
 
 _TOKEN: Final = "x-cos-security-token"  # noqa: S105 — a parameter's name
@@ -35,7 +36,7 @@ def signed_get(url: str, credentials: Credentials, *, now: float, life_s: float)
     the extra.
     """
     if not can_sign():
-        raise ConfigError(f"the result is in a private bucket of your own, and the COS SDK is missing: {HOW_TO_READ}")
+        raise ConfigError(f"the result is in a private bucket of your own: {HOW_TO_READ}")
     # The extra is imported where it is used.
     from qcloud_cos import CosConfig, cos_auth  # noqa: PLC0415
 

@@ -2,6 +2,7 @@
 
 from ..catalog import Strictness, judge
 from ..model.defaults import Defaults
+from ..model.errors import InvalidRequest
 from ..model.requests import Request, steps_of
 from ..network.buckets import BucketSettings
 from ..wire.dialect import Dialect
@@ -10,11 +11,11 @@ from ..wire.dialect import Dialect
 def ensure_sendable(
     request: Request, defaults: Defaults, dialect: Dialect, buckets: BucketSettings, strictness: Strictness
 ) -> None:
-    """Raise InvalidRequest unless every step of the request can be sent, and ConfigError if its results could not be
-    read."""
+    """Raise InvalidRequest unless every step of the request can be sent, and its results can be read."""
     defaults.check(request)
     complete = defaults.complete(request)
     for step in steps_of(complete):
         dialect.create(step, buckets.store)
-        buckets.require_extra(step.store or buckets.store)
+        if why := buckets.why_unreadable(step.store):
+            raise InvalidRequest(f"store: {why}")
     judge(complete, strictness)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from ..concurrency.owner import TaskOwner
 from ..credentials.cos_sdk import HOW_TO_READ, can_sign, signed_get
 from ..credentials.keyring import KeyRing
-from ..model.errors import AccountError, ConfigError, InvalidRequest
+from ..model.errors import AccountError, InvalidRequest
 from ..model.input_urls import InputUrl, inputs_of, with_inputs
 from ..model.requests import CosStore, Step
 from ..model.results import TaskResult
@@ -74,10 +74,11 @@ class BucketSettings:
     endpoint: str = ""
     """The base URL of another COS than the public one."""
 
-    def require_extra(self, store: CosStore | None) -> None:
-        """Raise ConfigError if results in this bucket could not be read for want of the COS SDK."""
-        if store is not None and self.access is BucketAccess.SIGNED and not can_sign():
-            raise ConfigError(f"the results in the bucket {store.bucket} could not be read: {HOW_TO_READ}")
+    def why_unreadable(self, store: CosStore | None) -> str:
+        """Why results in this bucket could not be read for want of the COS SDK; empty if they could."""
+        if store is None or self.access is BucketAccess.BARE or can_sign():
+            return ""
+        return f"the results in the bucket {store.bucket} could not be read: {HOW_TO_READ}"
 
 
 class Buckets:
@@ -170,10 +171,13 @@ class Buckets:
         raise AccountError(f"Cos.{code}", text, ending=Ending.ACCOUNT_REFUSED)
 
     async def _probe(self, store: CosStore) -> str:
-        """The code of COS's error; empty for any other answer, and without one."""
+        """The code of COS's error; empty for any other answer, and without one or without keys."""
         key = "/".join(part for part in ((store.path or "").strip("/"), PROBE) if part)
         url = object_url(store.bucket, store.region, key, self._settings.endpoint)
-        match = _CODE.search(await self._downloads.glance(await self.sign(url, SIGNED_S)))
+        try:
+            match = _CODE.search(await self._downloads.glance(await self.sign(url, SIGNED_S)))
+        except AccountError:  # the create has the same keys, and ends with the same error
+            return ""
         code = match[1].decode() if match else ""
         if code == "AccessDenied":
             _log.warning(
