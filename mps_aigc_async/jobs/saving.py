@@ -181,7 +181,7 @@ class Saver:
                 begin_within_s=left_s,
                 new_for_s=self._new_for_s(job),
                 on_retry=lambda error, delay_s: self._tell_retry(job, error, delay_s),
-                readable=self._readable if job.never_expires else unchanged,
+                readable=self._readable if _is_in_own_bucket(job) else unchanged,
             )
         except DownloadError as error:
             return [] if error.refused and await row.keep_moved(number, folder) else [error]
@@ -190,7 +190,7 @@ class Saver:
 
     def _new_for_s(self, job: JobRecord) -> float:
         """Seconds for which the job's results are still new."""
-        if job.never_expires:  # a signature may be refused at the moment when keys change
+        if _is_in_own_bucket(job):  # a signature may be refused at the moment when keys change
             return NEW_S
         age_s = inf if job.ended_at is None else self._wall() - job.ended_at
         return min(max(NEW_S - age_s, 0.0), NEW_S)
@@ -213,7 +213,7 @@ class Saver:
         reasons = "; ".join(fault.message for fault in faults)
         text = reasons if results == 1 else f"{len(faults)} of {results} results are not saved: {reasons}"
         refused = all(fault.refused for fault in faults)
-        if refused and job.never_expires and not job.file_ids:
+        if refused and _is_in_own_bucket(job):
             text = f"{text}; the results are in your own bucket, where the keys need cos:GetObject"
         error: AigcError
         if refused and self._left_s(job) <= 0:
@@ -222,6 +222,11 @@ class Saver:
             error = download = DownloadError(text)
             download.refused = refused
         return error.with_context(job_id=job.job_id, task_id=job.task_id)
+
+
+def _is_in_own_bucket(job: JobRecord) -> bool:
+    """Whether the results are stored for good, and not at VOD."""
+    return job.never_expires and not job.file_ids
 
 
 def _clock(at: float | None) -> str:
