@@ -17,8 +17,8 @@ from ..concurrency.owner import TaskOwner
 from ..credentials.cos_sdk import HOW_TO_READ, can_sign, signed_get
 from ..credentials.keyring import KeyRing
 from ..model.errors import AccountError, InvalidRequest
-from ..model.input_urls import InputUrl, inputs_of, with_inputs
-from ..model.requests import CosStore, Step
+from ..model.input_urls import InputUrl, StepT, inputs_of, with_inputs
+from ..model.requests import CosStore
 from ..model.results import TaskResult
 from ..model.states import Ending
 from ..policy.cos_urls import bucket_of, object_url
@@ -109,7 +109,7 @@ class Buckets:
         Raises ConfigError without the extra, and AccountError if there are no keys at the moment."""
         return await self.sign(url, SIGNED_S) if self._signs and self._bucket_of(url) else url
 
-    async def readable_inputs(self, request: Step) -> Step:
+    async def readable_inputs(self, request: StepT) -> StepT:
         """The request with signed URLs for its inputs in the user's own buckets. Raises as `readable` does."""
         if not self._signs:
             return request
