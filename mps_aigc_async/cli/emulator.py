@@ -39,7 +39,8 @@ def emulator(
 ) -> None:
     """Run the service on loopback, with real images, videos and sounds as results, until Ctrl-C.
 
-    The emulator speaks MPS, Tencent VOD and the relay (under /tencent-vod/v1/, with the key RELAYEXAMPLE).
+    The emulator speaks MPS, Tencent VOD and the relay (under /tencent-vod/v1/, with the key RELAYEXAMPLE), and COS on a
+    port of its own.
     Its key pair is in $TENCENTCLOUD_SECRET_ID and $TENCENTCLOUD_SECRET_KEY; by default AKIDEXAMPLE and KEYEXAMPLE.
     The first line of output is the URL.
     """

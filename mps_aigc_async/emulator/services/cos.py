@@ -50,8 +50,8 @@ class Cos:
         self._workshop = workshop
         self._ids = ids
         self._keys = {settings.secret_id: CosKey(settings.secret_key)}
-        self._served: Counter[str] = Counter()
-        self._refused: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._answers: Counter[str] = Counter()
+        self._refusals: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def __repr__(self) -> str:
         return f"Cos({self._buckets!r})"
@@ -60,20 +60,15 @@ class Cos:
         """Admit a temporary key pair with its token, before `until` (Unix seconds)."""
         self._keys[secret_id] = CosKey(secret_key, token, until)
 
-    def serves(self, url: str) -> bool:
-        """Whether a URL leads to one of the buckets."""
-        parts = urlsplit(url)
-        return self._buckets.address(parts.netloc, parts.path) is not None
-
     def answer(self, call: ObjectCall, now: float) -> Piece | Reply:
         """An object to render and send, or a reply in its place. The answer is counted."""
         address = self._address(call)
         try:
             piece = self.find(call, now)
         except CosRefused as refusal:
-            self._refused[address.bucket][refusal.code] += 1
+            self._refusals[address.bucket][refusal.code] += 1
             return self.reply(refusal, call.path)
-        self._served[address.bucket] += 1
+        self._answers[address.bucket] += 1
         return replace(piece, request_id=self._request_id())
 
     def find(self, call: ObjectCall, now: float) -> Piece:
@@ -102,9 +97,9 @@ class Cos:
 
     def statistics(self, now: float) -> Mapping[str, BucketStatistics]:
         objects = self._buckets.objects(self._workshop.tasks.values(), now)
-        names = sorted({*objects, *self._served, *self._refused})
+        names = sorted({*objects, *self._answers, *self._refusals})
         return {
-            name: BucketStatistics(objects[name], self._served[name], dict(self._refused.get(name, {})))
+            name: BucketStatistics(objects[name], self._answers[name], dict(self._refusals.get(name, {})))
             for name in names
         }
 

@@ -1,9 +1,9 @@
 """The signature of COS, checked on the received request: pure.
 
-The rules are those of "Request Signature" (https://www.tencentcloud.com/document/product/436/7778, read 2026-11). The
-signature is in the Authorization header or in the query. It covers the method, the decoded path, and the headers and
-parameters that it lists; COS cannot check the others. The refusals are those of "Error Codes" (436/7730) and "403 Error
-for COS Access" (436/40105).
+The rules are those of "Request Signature" (https://www.tencentcloud.com/document/product/436/7778, read 2026-11). A
+request has its signature in the Authorization header or in the query. The signature covers the method, the path without
+its percent-encoding, and the headers and parameters in its lists; COS cannot check the others. The refusals are from
+"Error Codes" (436/7730) and "403 Error for COS Access" (436/40105).
 """
 
 import hashlib

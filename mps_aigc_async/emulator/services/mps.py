@@ -45,7 +45,7 @@ class Mps(GatewayDesk):
         self._workshop.require_allowed(order.prompt, "InvalidParameter.ViolationContent")
         place = place_of(fields)
         if place is not None:
-            self._buckets.require_writable(place)
+            self._buckets.open(place)
         most = (self._settings.max_running or {}).get(kind)
         if most is not None and self._workshop.running(kind, call.now, ("mps",)) >= most:
             raise Refused("LimitExceeded.CreateTask", f"At most {most} {kind} tasks may run at once.")

@@ -63,9 +63,9 @@ class BucketStatistics:
     """The counts of one bucket."""
 
     objects: int
-    served: int
+    answers: int
     """GETs and HEADs that were answered with an object, the emulator's own included, as in `Statistics.downloads`."""
-    refused: Mapping[str, int]
+    refusals: Mapping[str, int]
     """Refused requests by COS's code."""
 
 

@@ -178,19 +178,15 @@ class Service:
         piece = self._with_frames(piece)
         return piece if fault is None else replace(piece, conduct=conduct_of(fault), delay=fault.seconds)
 
-    def serves(self, url: str) -> bool:
-        """Whether a URL leads to a bucket: a GET of it is for `object`."""
-        return self._cos.serves(url)
-
     def piece_at(self, url: str, now: float) -> Piece | Reply | None:
-        """The result at a URL, for the service's own use: no fault befalls it, and no download is counted. None for a
-        URL of another server."""
+        """The result at a URL, for the service's own use: no fault befalls it, and no download is counted. Return None
+        for a URL of another server, and for an object that users may have put into a bucket themselves."""
         self._workshop.move(now)
-        if self._cos.serves(url):
+        if self.buckets.serve(url):
             try:
                 return self._with_frames(self._cos.find(ObjectCall.get(url), now))
             except CosRefused as refusal:
-                return self._cos.reply(refusal)
+                return None if refusal.code == "NoSuchKey" else self._cos.reply(refusal)
         piece = self.storage.piece_at(url, now, self._tasks.get)
         return self._with_frames(piece) if isinstance(piece, Piece) else piece
 

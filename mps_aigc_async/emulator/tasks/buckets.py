@@ -44,10 +44,11 @@ class Address:
 class Buckets:
     """The buckets of one account. A name without a `Bucket` of its own is a private bucket in every region."""
 
-    __slots__ = ("_buckets", "base_url")
+    __slots__ = ("_buckets", "_names", "base_url")
 
     def __init__(self, buckets: Mapping[str, Bucket]) -> None:
         self._buckets = buckets
+        self._names = set(buckets)
         self.base_url = ""
         """The URL of COS, without a final slash, for objects at `/BUCKET/KEY`. When empty, each bucket has its host, as
         in reality: `https://BUCKET.cos.REGION.myqcloud.com/KEY`."""
@@ -58,8 +59,8 @@ class Buckets:
     def __getitem__(self, name: str) -> Bucket:
         return self._buckets.get(name) or Bucket()
 
-    def require_writable(self, place: Place) -> None:
-        """Raise Refused if MPS cannot store results at this place."""
+    def open(self, place: Place) -> None:
+        """Open a place for a task's results. Raises Refused if MPS cannot store there."""
         bucket = self[place.bucket]
         if not _NAME.fullmatch(place.bucket):
             raise Refused("ResourceNotFound.CosBucketNameInvalid", f"The bucket name {place.bucket} is not valid.")
@@ -68,6 +69,7 @@ class Buckets:
         if access in _REFUSALS:
             code, message = _REFUSALS[access]
             raise Refused(code, message.format(place.bucket))
+        self._names.add(place.bucket)
 
     def urls(self, task: ServiceTask) -> list[str]:
         """The URLs of a task's objects, without a signature. Call it for a task that is done and has a place."""
@@ -79,13 +81,23 @@ class Buckets:
         return [f"{base}/{quote(key)}" for key in _keys(task, place)]
 
     def address(self, host: str, path: str) -> Address | None:
-        """The address at a host and the raw path of a URL. None for another server's host."""
-        decoded = unquote(path)
+        """The address at the raw path of a URL; the host counts only without a `base_url`. Return None for a host that
+        is not of one of the buckets."""
+        path = unquote(path)
         if self.base_url:
-            bucket, _, key = decoded.removeprefix("/").partition("/")
-            return Address(bucket, key, decoded) if host == urlsplit(self.base_url).netloc else None
+            bucket, _, key = path.removeprefix("/").partition("/")
+            return Address(bucket, key, path)
         match = _HOST.fullmatch(host)
-        return match and Address(match["bucket"], decoded.removeprefix("/"), decoded)
+        if match is None or match["bucket"] not in self._names:
+            return None
+        return Address(match["bucket"], path.removeprefix("/"), path)
+
+    def serve(self, url: str) -> bool:
+        """Whether a URL leads to one of the buckets."""
+        if self.base_url:
+            return url.startswith(f"{self.base_url}/")
+        parts = urlsplit(url)
+        return self.address(parts.netloc, parts.path) is not None
 
     def piece(self, address: Address, now: float, task_of: Callable[[str], ServiceTask | None]) -> Piece | None:
         """The object at an address; None for no object."""
@@ -101,8 +113,11 @@ class Buckets:
     @staticmethod
     def objects(tasks: Iterable[ServiceTask], now: float) -> Counter[str]:
         """The number of objects by bucket."""
-        stored = [task for task in tasks if _is_stored(task, now)]
-        return Counter(task.place.bucket for task in stored if task.place for _ in task.order.formats)
+        counts = Counter[str]()
+        for task in tasks:
+            if task.place is not None and _is_stored(task, now):
+                counts[task.place.bucket] += len(task.order.formats)
+        return counts
 
 
 def _is_stored(task: ServiceTask, now: float) -> bool:

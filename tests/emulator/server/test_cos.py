@@ -45,7 +45,7 @@ async def image_url(session: aiohttp.ClientSession, emulator: Emulator) -> str:
 
 @contextmanager
 def cos_client(emulator: Emulator, *keys: str) -> Iterator[CosS3Client]:
-    """The official client, without retries. It signs the path that it sends, and the host without its port."""
+    """The official client, without retries. The client signs its path, and the host without its port."""
     secret_id, secret_key, token = keys if len(keys) == 3 else (*(keys or KEYS), None)
     domain = emulator.cos_url.removeprefix("http://")
     config = CosConfig(
@@ -90,9 +90,9 @@ async def test_the_official_client_gets_and_heads_an_object(emulator: Emulator, 
             head = await asyncio.to_thread(client.head_object, BUCKET, key_of(emulator, url))
         assert (head["Content-Length"], head["Content-Type"]) == (str(len(whole)), "image/png")
         assert head["x-cos-request-id"]
-    assert emulator.statistics().buckets == {BUCKET: BucketStatistics(objects=1, served=6, refused={})}
+    assert emulator.statistics().buckets == {BUCKET: BucketStatistics(objects=1, answers=6, refusals={})}
     async with session.get(f"{emulator.url}/_emulator/statistics") as reply:
-        assert json.loads(await reply.text())["buckets"][BUCKET]["served"] == 6
+        assert json.loads(await reply.text())["buckets"][BUCKET]["answers"] == 6
 
 
 async def test_the_official_clients_presigned_urls(emulator: Emulator, session: aiohttp.ClientSession) -> None:
@@ -117,7 +117,7 @@ async def test_the_official_clients_presigned_urls(emulator: Emulator, session: 
             assert reply.headers["x-cos-request-id"]
     refused = {"no token": 403, "stranger": 403, "ended": 403, "bare": 403, "HEAD by GET": 403}
     assert statuses == {"GET": 200, "HEAD": 200, "token": 200, "no host": 200, **refused}
-    assert emulator.statistics().buckets[BUCKET].refused == {
+    assert emulator.statistics().buckets[BUCKET].refusals == {
         "InvalidAccessKeyId": 2,
         "AccessDenied": 2,
         "SignatureDoesNotMatch": 1,

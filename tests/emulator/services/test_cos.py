@@ -176,6 +176,8 @@ def test_a_first_frame_in_a_private_bucket_is_read_with_a_signature_only() -> No
     service, url = caller.service, image_url(caller)
     assert isinstance(service.piece_at(presigned(url, caller.now), caller.now), Piece)
     assert error_of(service.piece_at(url, caller.now) or Reply(200, {}, b"")) == (403, "AccessDenied")
+    assert service.piece_at(presigned(f"{url}2", caller.now), caller.now) is None, "as an image elsewhere"
+    assert service.piece_at(url.replace(BUCKET, "another-1250000000"), caller.now) is None
     assert service.statistics(caller.now).buckets == {BUCKET: BucketStatistics(1, 0, {})}, "not counted in memory"
 
 

@@ -35,7 +35,8 @@ def task_of(task_id: str) -> ServiceTask | None:
 
 
 def served(base_url: str = "") -> Buckets:
-    buckets = Buckets({})
+    buckets = Buckets({"b-1": Bucket()})
+    buckets.open(PLACE)
     buckets.base_url = base_url
     return buckets
 
@@ -58,10 +59,10 @@ def test_a_create_may_name_a_bucket_that_mps_can_write_into(
     buckets: dict[str, Bucket], place: Place, code: str | None
 ) -> None:
     if code is None:
-        Buckets(buckets).require_writable(place)
+        Buckets(buckets).open(place)
     else:
         with pytest.raises(Refused) as refusal:
-            Buckets(buckets).require_writable(place)
+            Buckets(buckets).open(place)
         assert refusal.value.code == code
 
 
@@ -97,10 +98,20 @@ def test_hosts_of_cos_and_others() -> None:
     expected = Address("b-1", "a b.png", "/a b.png")
     for host in ("b-1.cos.ap-beijing.myqcloud.com", "b-1.cos.ap-beijing.tencentcos.cn", "b-1.cos.x.myqcloud.com:443"):
         assert buckets.address(host, "/a%20b.png") == expected
-    for host in ("b-1.cos.ap-beijing.example.com", "cos.ap-beijing.myqcloud.com", "127.0.0.1", ""):
+    strangers = "b-2.cos.ap-beijing.myqcloud.com"
+    for host in (strangers, "b-1.cos.ap-beijing.example.com", "cos.ap-beijing.myqcloud.com", "127.0.0.1", ""):
         assert buckets.address(host, "/a%20b.png") is None
-    assert served(COS).address("b-1.cos.ap-beijing.myqcloud.com", "/a.png") is None
-    assert served(COS).address("127.0.0.1:81", "/b-1/a.png") == Address("b-1", "a.png", "/b-1/a.png")
+    for host in ("127.0.0.1:81", "localhost:81", "127.0.0.1:9999"):  # a proxy may stand in front
+        assert served(COS).address(host, "/b-1/a.png") == Address("b-1", "a.png", "/b-1/a.png")
+
+
+def test_urls_of_the_buckets_and_of_others() -> None:
+    url = "https://b-1.cos.ap-beijing.myqcloud.com/a.png?x=1"
+    assert served().serve(url)
+    assert not served().serve(url.replace("b-1", "b-2"))
+    assert not served(COS).serve(url)
+    assert served(COS).serve(f"{COS}/b-1/a.png?x=1")
+    assert not served(COS).serve(f"{COS}0/b-1/a.png")
 
 
 @given(folder=st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
