@@ -23,6 +23,9 @@ _RENDERING: Final = ("PIL", "av", "noto_cjk_sans_otc")
 
 def emulator(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free port.")] = 8765,
+    cos_port: Annotated[
+        int, typer.Option("--cos-port", min=0, max=65535, help="The port of COS; 0 takes a free port.")
+    ] = 0,
     speed: Annotated[
         float, typer.Option("--speed", min=0.01, help="Divides the tasks' durations and the URLs' life.")
     ] = 1.0,
@@ -36,7 +39,8 @@ def emulator(
 ) -> None:
     """Run the service on loopback, with real images, videos and sounds as results, until Ctrl-C.
 
-    The emulator speaks MPS, Tencent VOD and the relay (under /tencent-vod/v1/, with the key RELAYEXAMPLE).
+    The emulator speaks MPS, Tencent VOD and the relay (under /tencent-vod/v1/, with the key RELAYEXAMPLE), and COS on a
+    port of its own.
     Its key pair is in $TENCENTCLOUD_SECRET_ID and $TENCENTCLOUD_SECRET_KEY; by default AKIDEXAMPLE and KEYEXAMPLE.
     The first line of output is the URL.
     """
@@ -47,6 +51,7 @@ def emulator(
     caps = {"image": image_tasks, "video": video_tasks}
     service = Emulator(
         port=port,
+        cos_port=cos_port,
         speed=speed,
         seed=seed,
         max_running={kind: most for kind, most in caps.items() if most is not None},
@@ -58,7 +63,10 @@ def emulator(
     except Interrupted:
         say("the emulator has ended")
     except OSError as error:
-        raise ConfigError(f"cannot listen on port {port}: {error.strerror}; choose another with --port") from error
+        ports = " or ".join(str(number) for number in (port, cos_port) if number)
+        raise ConfigError(
+            f"cannot listen on port {ports}: {error.strerror}; choose another with --port or --cos-port"
+        ) from error
 
 
 def require_rendering() -> None:
@@ -89,5 +97,6 @@ async def _serve(service: "Emulator", speed: float, *, shows_keys: bool) -> None
                     say(f"  export {name}={value}")
             else:
                 say("  (it accepts the keys in your environment)")
+            say(f"The buckets of COS are private, at {service.cos_url} (in the config, the `endpoint` of `cosOutput`)")
             say(f"The relay is at {service.url}/tencent-vod/v1/, with the key {service.service.settings.relay_key}")
             await interrupts.stoppable(asyncio.Event().wait())

@@ -8,19 +8,23 @@ as their documents describe them, at their strictest, with real images, videos a
 signature (`wire.tc3`, pinned by published vectors).
 Rendering needs the extra `emulator`. Without the extra only the download of results fails, with 501 and the extra's
 name; `media=` makes the bytes of results without rendering.
+A create with StoreCosParam stores its results in a bucket of COS at `emulator.cos_url`: `buckets` are its buckets, and
+a private one serves only signed GETs.
 `faults` plans faults, `statistics()` counts calls and tasks, `arrivals` is the log of calls.
 `Service` is the same without a socket or a clock: `testing.in_memory_client` calls it in virtual time.
 """
 
 from .server.server import Emulator
-from .services.records import Arrival, CreatedTask, Statistics
+from .services.cos import ObjectCall
+from .services.records import Arrival, BucketStatistics, CreatedTask, Statistics
 from .services.service import Service
 from .services.settings import Settings
 from .tasks.faults import FaultName, Faults
+from .tasks.place import Bucket
 from .tasks.reply import Conduct, Frames, Reply
 from .tasks.storage import Piece
 
 __all__ = [
-    "Arrival", "Conduct", "CreatedTask", "Emulator", "FaultName", "Faults", "Frames", "Piece", "Reply", "Service",
-    "Settings", "Statistics",
+    "Arrival", "Bucket", "BucketStatistics", "Conduct", "CreatedTask", "Emulator", "FaultName", "Faults", "Frames",
+    "ObjectCall", "Piece", "Reply", "Service", "Settings", "Statistics",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from ..client import AigcClient
 from ..concurrency.callbacks import ignore
 from ..config import Config
 from ..credentials.credentials import Credentials
-from ..emulator import Conduct, Frames, Piece, Reply, Service
+from ..emulator import Conduct, Frames, ObjectCall, Piece, Reply, Service
 from ..emulator.media.gallery import Gallery
 from ..emulator.media.rendering import MissingExtraError, UnreadableImageError, fit, missing_packages
 from ..emulator.server.ranges import file_reply
@@ -118,13 +118,17 @@ class InMemoryTransport:
         return HttpAnswer(reply.status, headers, reply.body)
 
     async def fetch(self, url: URL, headers: Mapping[str, str]) -> ResultAnswer:
-        """GET a result of the service. A URL that leads elsewhere is a permanent fault: no request leaves the
-        process."""
-        base = self._service.storage.base_url
-        if not str(url).startswith(f"{base}/"):
+        """GET a result of the service, in its storage or in a bucket. A URL that leads elsewhere is a permanent fault:
+        no request leaves the process."""
+        base, text = self._service.storage.base_url, str(url)
+        in_bucket = self._service.buckets.serve(text)
+        if not in_bucket and not text.startswith(f"{base}/"):
             raise Fault(f"it is no result of the service in memory, whose results are at {base}", Retry.NONE)
         await asyncio.sleep(self._latency_s / 2)
-        media = self._service.media(url.raw_path, url.raw_query_string, self._wall())
+        if in_bucket:
+            media = self._service.object(ObjectCall.get(text, headers), self._wall())
+        else:
+            media = self._service.media(url.raw_path, url.raw_query_string, self._wall())
         await asyncio.sleep(media.delay + self._latency_s / 2)
         if isinstance(media, Piece):
             try:

@@ -83,6 +83,21 @@ def test_the_emulator_does_not_show_the_users_keys(shell: Shell) -> None:
     assert SECRET_ID not in stdout
 
 
+def test_the_emulator_tells_where_its_buckets_are(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = shell.call("emulator", "--port", "0", "--cos-port", port)
+    assert refused.exit_code == 2
+    assert f"cannot listen on port {port}: " in refused.stderr
+    assert "--cos-port" in refused.stderr
+    with shell.start("emulator", "--port", "0", "--cos-port", port) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(7)]
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    assert sum(f"http://127.0.0.1:{port} " in line and "`cosOutput`" in line for line in lines) == 1
+
+
 def test_the_emulators_bad_input(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

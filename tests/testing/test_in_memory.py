@@ -30,7 +30,7 @@ from mps_aigc_async import (
     VodFile,
     VodOptions,
 )
-from mps_aigc_async.emulator import Service, Settings
+from mps_aigc_async.emulator import Bucket, Service, Settings
 from mps_aigc_async.model.events import Retried
 from mps_aigc_async.network.downloads import Downloads
 from mps_aigc_async.testing import InMemoryTransport, forget_limits, in_memory_client, run, wall
@@ -161,6 +161,30 @@ def test_an_image_elsewhere_is_taken_for_granted_and_an_expired_one_fails_its_vi
             await asyncio.sleep(12 * 3600)
             with pytest.raises(TaskFailed, match="HTTP 403"):
                 await client.generate(VideoRequest(prompt="c", first_frame=image.urls[0]))
+
+    run(main())
+
+
+def test_results_in_a_bucket_have_the_urls_of_reality_and_chains_read_them(tmp_path: Path) -> None:
+    async def main() -> ImageToVideoResult:
+        service = with_png(buckets={"shots-1250000000": Bucket("public-read")})
+        config = Config.parse({"cosOutput": {"bucket": "shots-1250000000", "region": "ap-guangzhou"}})
+        async with in_memory_client(service, config) as client:
+            return await client.generate(CHAIN, save_to=tmp_path)
+
+    result = run(main())
+    assert result.image.urls[0].startswith("https://shots-1250000000.cos.ap-guangzhou.myqcloud.com/4-AigcImage-")
+    assert result.image.never_expires
+    assert result.video.files[0].read_bytes() == PNG
+
+
+def test_an_unsigned_url_begins_no_video_if_it_is_of_a_private_bucket_of_the_service() -> None:
+    async def main() -> None:
+        host = "cos.ap-guangzhou.myqcloud.com"
+        async with in_memory_client(with_png(buckets={"shots-1250000000": Bucket()})) as client:
+            with pytest.raises(TaskFailed, match="HTTP 403"):
+                await client.generate(VideoRequest(prompt="wind", first_frame=f"https://shots-1250000000.{host}/a.png"))
+            await client.generate(VideoRequest(prompt="wind", first_frame=f"https://elsewhere-1250000000.{host}/a.png"))
 
     run(main())
 

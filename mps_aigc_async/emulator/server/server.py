@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import struct
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -15,17 +14,17 @@ from aiohttp import web
 
 from ..media.frames import USER_AGENT, FrameError, fetch
 from ..media.gallery import Gallery
-from ..media.rendering import MissingExtraError, UnreadableImageError, missing_packages
+from ..media.rendering import UnreadableImageError, missing_packages
 from ..services.gateway import MAX_BODY
 from ..services.records import Arrival, Statistics
 from ..services.service import Service
 from ..services.settings import Settings, SettingsFields
 from ..tasks.faults import Faults
 from ..tasks.orders import VideoOrder
-from ..tasks.reply import Conduct, Frames, Reply, not_rendered
-from ..tasks.storage import Piece
+from ..tasks.reply import Frames
+from .answers import Answers
+from .cos import CosServer
 from .listening import stop_accepting
-from .ranges import file_reply
 
 HOST = "127.0.0.1"
 
@@ -39,16 +38,18 @@ class Emulator:
         async with Emulator(speed=60, seed=7) as emulator:
             config = {"tencentCloud": {"endpoint": emulator.url, …}}
 
-    `port` 0 takes a free port. The other parameters are those of `Settings`, which explains each.
+    `port` 0 takes a free port; `cos_port` is COS's. The other parameters are those of `Settings`, which explains each.
     """
 
-    def __init__(self, *, port: int = 0, **settings: Unpack[SettingsFields]) -> None:
+    def __init__(self, *, port: int = 0, cos_port: int = 0, **settings: Unpack[SettingsFields]) -> None:
         self.service = Service(Settings(**settings))
         self._port = port
+        self._cos_port = cos_port
         self._gallery = Gallery(media=self.service.settings.media)
         self._fetches: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
         self._closing = asyncio.Event()
+        self._answers = Answers(self._gallery, self._closing)
         # Wall time without steps: a clock set back in the middle of a second would break the rate limit.
         self._epoch = time.time() - time.monotonic()
 
@@ -59,6 +60,14 @@ class Emulator:
     def url(self) -> str:
         """The emulator's URL, without a final slash. With `port=0`, enter the emulator before reading it."""
         return f"http://{HOST}:{self._port}"
+
+    @property
+    def cos_url(self) -> str:
+        """The URL of COS, without a final slash: an object is at `/BUCKET/KEY`. As for `url`, enter the emulator first.
+
+        COS has a port of its own, so that the path of an object's URL, which a signature covers, has nothing else.
+        """
+        return f"http://{HOST}:{self._cos_port}"
 
     @property
     def faults(self) -> Faults:
@@ -74,6 +83,10 @@ class Emulator:
         """A snapshot of the counts."""
         return self.service.statistics(self.now())
 
+    def issue(self, secret_id: str, secret_key: str, token: str, until: float) -> None:
+        """Accept temporary keys as well, before `until` (Unix seconds of `now`): by MPS, VOD and COS."""
+        self.service.issue(secret_id, secret_key, token, until)
+
     def now(self) -> float:
         """The emulator's time, in Unix seconds."""
         return self._epoch + time.monotonic()
@@ -84,18 +97,12 @@ class Emulator:
             session = aiohttp.ClientSession(headers={"User-Agent": USER_AGENT})
             self._session = await stack.enter_async_context(session)
             stack.push_async_callback(self._stop_fetching)
-            # Handlers are cancelled with their connection: a call that hangs must end when its client gives up.
-            runner = web.AppRunner(
-                self._application(), access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S
-            )
-            stack.push_async_callback(runner.cleanup)
-            await runner.setup()
-            listening = socket.create_server((HOST, self._port))
-            stack.push_async_callback(stop_accepting, [listening])
-            await web.SockSite(runner, listening).start()
+            cos = CosServer(self.service, self._answers, self.now)
+            self._port = await _listen(stack, self._application(), self._port)
+            self._cos_port = await _listen(stack, cos.application(), self._cos_port)
             stack.callback(self._closing.set)
-            self._port = int(listening.getsockname()[1])
             self.service.storage.base_url = self.url
+            self.service.buckets.base_url = self.cos_url
             self._stack = stack.pop_all()
         return self
 
@@ -118,21 +125,7 @@ class Emulator:
         reply = self.service.handle(request.method, request.path, request.headers, body, self.now())
         if reply.frames is not None:
             self._fetch(reply.frames)
-        return await self._perform(request, reply)
-
-    async def _perform(self, request: web.Request, reply: Reply) -> web.StreamResponse:
-        """Carry out the core's reply on the connection."""
-        if reply.delay:
-            await asyncio.sleep(reply.delay)
-        match reply.conduct:
-            case Conduct.HANG:
-                await self._closing.wait()
-                _reset(request)
-            case Conduct.RESET:
-                _reset(request)
-            case Conduct.ANSWER:
-                pass
-        return _response(reply)
+        return await self._answers.perform(request, reply)
 
     async def _statistics(self, _request: web.Request) -> web.Response:
         return web.json_response(asdict(self.statistics()))
@@ -140,31 +133,7 @@ class Emulator:
     # Results
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
-        piece = self.service.media(request.path, request.query_string, self.now())
-        if isinstance(piece, Reply):
-            return await self._perform(request, piece)
-        if piece.delay:
-            await asyncio.sleep(piece.delay)
-        try:
-            body = await self._gallery.get(piece)
-        except MissingExtraError as error:
-            return _response(not_rendered(str(error)))
-        match piece.conduct:
-            case Conduct.ANSWER:
-                headers = {name.lower(): value for name, value in request.headers.items()}
-                return _response(file_reply(body, piece.content_type, headers))
-            case Conduct.HANG | Conduct.RESET:
-                return await self._break_off(request, piece, body)
-
-    async def _break_off(self, request: web.Request, piece: Piece, body: bytes) -> web.StreamResponse:
-        """Send half the file, then hang or reset the connection."""
-        response = web.StreamResponse(headers={"Content-Type": piece.content_type, "Content-Length": str(len(body))})
-        await response.prepare(request)
-        await response.write(body[: len(body) // 2])
-        if piece.conduct is Conduct.HANG:
-            await self._closing.wait()
-        _reset(request)
-        return response
+        return await self._answers.send(request, self.service.media(request.path, request.query_string, self.now()))
 
     # Frames
 
@@ -199,16 +168,13 @@ class Emulator:
         await asyncio.gather(*self._fetches, return_exceptions=True)
 
 
-def _reset(request: web.Request) -> None:
-    """Reset the connection by an RST, unlike the orderly end of a server that has finished."""
-    transport = request.transport
-    if transport is None:
-        return
-    connection: socket.socket | None = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
-
-
-def _response(reply: Reply) -> web.Response:
-    return web.Response(status=reply.status, reason=reply.reason, headers=reply.headers, body=reply.body)
+async def _listen(stack: AsyncExitStack, application: web.Application, port: int) -> int:
+    """Serve until the stack closes; return the port, which is free if it was 0."""
+    # Handlers are cancelled with their connection: a call that hangs must end when its client gives up.
+    runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
+    stack.push_async_callback(runner.cleanup)
+    await runner.setup()
+    listening = socket.create_server((HOST, port))
+    stack.push_async_callback(stop_accepting, [listening])
+    await web.SockSite(runner, listening).start()
+    return int(listening.getsockname()[1])

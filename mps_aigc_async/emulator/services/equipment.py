@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from random import Random
 
+from ..tasks.buckets import Buckets
 from ..tasks.storage import Storage
 from ..tasks.window import Rates
 from .exchange import Envelopes
@@ -15,6 +16,7 @@ class Equipment:
     settings: Settings
     workshop: Workshop
     storage: Storage
+    buckets: Buckets
     rates: Rates
     envelopes: Envelopes
     ids: Random

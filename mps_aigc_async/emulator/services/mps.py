@@ -10,7 +10,7 @@ from . import actions
 from .equipment import Equipment
 from .exchange import Answer, ServiceCall
 from .gateway import GatewayDesk
-from .mps_orders import order_of
+from .mps_orders import order_of, place_of
 
 VERSION = "2019-06-12"
 """X-TC-Version of MPS. The API has no other version."""
@@ -27,6 +27,7 @@ class Mps(GatewayDesk):
         self._settings = equipment.settings
         self._workshop = equipment.workshop
         self._storage = equipment.storage
+        self._buckets = equipment.buckets
         self._ids = equipment.ids
 
     def answer(self, call: ServiceCall) -> Answer:
@@ -42,12 +43,17 @@ class Mps(GatewayDesk):
     def _create(self, kind: Kind, fields: Mapping[str, Json], call: ServiceCall) -> Answer:
         order = order_of(kind, fields)
         self._workshop.require_allowed(order.prompt, "InvalidParameter.ViolationContent")
+        place = place_of(fields)
+        if place is not None:
+            self._buckets.open(place)
         most = (self._settings.max_running or {}).get(kind)
         if most is not None and self._workshop.running(kind, call.now, ("mps",)) >= most:
             raise Refused("LimitExceeded.CreateTask", f"At most {most} {kind} tasks may run at once.")
         self._workshop.require_model(text_of(fields, "ModelName"), call.now, "mps")
         task_id = f"4-Aigc{kind.capitalize()}-{self._ids.getrandbits(128):032x}"
-        frames = self._workshop.make("mps", order, task_id, call.now, kind=kind, fails_with=call.fails_with)
+        frames = self._workshop.make(
+            "mps", order, task_id, call.now, kind=kind, fails_with=call.fails_with, place=place
+        )
         return Answer({"TaskId": task_id}, task_id, frames)
 
     def _find(self, kind: Kind | None, fields: Mapping[str, Json]) -> ServiceTask:
@@ -68,8 +74,11 @@ class Mps(GatewayDesk):
         status = task.status(now)
         # "ok" on success, as seen from the live service: a client must not take every Message for a failure.
         message = "ok" if status == "DONE" else task.failure.message if status == "FAIL" and task.failure else ""
-        urls = self._storage.urls(task) if status == "DONE" else []
+        urls = self._urls(task) if status == "DONE" else []
         return Answer({"Status": status, "Message": message, **_results(task, urls)}, task.task_id)
+
+    def _urls(self, task: ServiceTask) -> Sequence[str]:
+        return self._storage.urls(task) if task.place is None else self._buckets.urls(task)
 
 
 def _results(task: ServiceTask, urls: Sequence[str]) -> Mapping[str, Json]:

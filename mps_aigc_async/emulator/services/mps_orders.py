@@ -25,6 +25,7 @@ from ..tasks.orders import (
     video_size,
     within,
 )
+from ..tasks.place import Place
 
 MAX_PROMPT: Final[Mapping[Kind, int]] = {"image": 1000, "video": 2000, "audio": 2000}
 """Characters. Image: CreateAigcImageTask, "最大支持1000字符"; video: the AIGC guide of 2026-05-29; audio:
@@ -46,6 +47,18 @@ def order_of(kind: Kind, fields: Mapping[str, Json]) -> Order:
             return _video(fields)
         case "audio":
             return _audio(fields)
+
+
+def place_of(fields: Mapping[str, Json]) -> Place | None:
+    """Where the results go; None for MPS's own storage."""
+    if "StoreCosParam" not in fields:
+        return None
+    store = table_of(fields, "StoreCosParam")
+    for name in ("CosBucketName", "CosBucketRegion"):  # "需要cos存储时，该值必填" (AigcStoreCosParam, SDK 3.1.194)
+        if not text_of(store, name):
+            raise missing(f"StoreCosParam.{name}")
+    folder = text_of(store, "CosBucketPath").strip("/")
+    return Place(text_of(store, "CosBucketName"), text_of(store, "CosBucketRegion"), folder)
 
 
 def _image(fields: Mapping[str, Json]) -> ImageOrder:

@@ -59,6 +59,17 @@ class CreatedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class BucketStatistics:
+    """The counts of one bucket."""
+
+    objects: int
+    answers: int
+    """GETs and HEADs that were answered with an object, the emulator's own included, as in `Statistics.downloads`."""
+    refusals: Mapping[str, int]
+    """Refused requests by COS's code."""
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """A snapshot, which does not change afterwards."""
 
@@ -75,6 +86,8 @@ class Statistics:
     downloads: int
     """Requests for results: in part, whole or HEAD. Over HTTP the emulator's own requests count too: it fetches a
     video's frame that is one of its images."""
+    buckets: Mapping[str, BucketStatistics]
+    """The buckets of COS that have objects or were asked for one, by name."""
     tasks: tuple[CreatedTask, ...]
     """All tasks of all services, the oldest first."""
 

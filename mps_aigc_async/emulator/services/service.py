@@ -10,13 +10,14 @@ Three desks answer. The relay has paths of its own; MPS and VOD share `/`, and X
 service itself has their common parts: the faults, the log, the results.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from email.utils import formatdate
 from random import Random
 from typing import Final
 
-from ..tasks.faults import GATEWAY_STATUS, MEDIA, Fault, Faults
+from ..tasks.buckets import Buckets
+from ..tasks.faults import COS, GATEWAY_STATUS, MEDIA, Fault, Faults
 from ..tasks.orders import KINDS
 from ..tasks.refusal import Refused
 from ..tasks.reply import Reply, conduct_of, page
@@ -24,6 +25,8 @@ from ..tasks.storage import Piece, Storage
 from ..tasks.window import Rates
 from . import vod
 from .actions import ACTIONS
+from .cos import Cos, ObjectCall
+from .cos_signature import CosRefused
 from .equipment import Equipment
 from .exchange import Answer, Desk, Envelopes, ServiceCall
 from .mps import Mps
@@ -37,7 +40,8 @@ _AFTER_THE_START: Final = frozenset({"reset_after", "hang", "delay"})
 
 
 class Service:
-    """The services of one emulator. `faults` takes new faults at any time; `storage.base_url` is the URL of results."""
+    """The services of one emulator. `faults` takes new faults at any time; `storage.base_url` is the URL of results,
+    and `buckets.base_url` the URL of COS."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
@@ -46,15 +50,17 @@ class Service:
         ids = self._stream("ids")
         self.faults = Faults(self._stream("faults"), ACTIONS)
         self.storage = Storage(self._stream("storage").randbytes(32))
+        self.buckets = Buckets(self.settings.buckets or {})
         self._workshop = Workshop(self.settings, self._stream("durations"))
         self._tasks = self._workshop.tasks
         self._frames: dict[str, tuple[bytes | Piece, bytes | Piece]] = {}
         rates = Rates({name: limits.get(name, action.per_second) for name, action in ACTIONS.items()})
         envelopes = Envelopes(self._stream("request ids"))
-        equipment = Equipment(self.settings, self._workshop, self.storage, rates, envelopes, ids)
+        equipment = Equipment(self.settings, self._workshop, self.storage, self.buckets, rates, envelopes, ids)
         self._mps = Mps(equipment)
         self._vod = vod.Vod(equipment)
         self._relay = Relay(equipment)
+        self._cos = Cos(self.settings, self.buckets, self._workshop, self._stream("request ids of COS"))
         self._records = Records(self.settings.log_size)
         self._latest = 0.0
         self._date = (0, "")
@@ -82,7 +88,7 @@ class Service:
         if fault is not None and not fault.accepts:
             code = fault.code if fault.fault == "error" else fault.fault
             self._records.add(Arrival(action, now, code, None, fault.fault))
-            return self._spoil(fault, desk, desk.reply(Answer({})), now)
+            return self._spoil(fault, desk.error, desk.reply(Answer({})), now)
         fault_name = None if fault is None else fault.fault
         if fault is not None and fault.fault == "fail_later":
             call = replace(call, fails_with=fault.code)
@@ -94,18 +100,19 @@ class Service:
         else:
             self._records.add(Arrival(action, now, None, answer.task_id, fault_name))
             reply = replace(desk.reply(answer), frames=answer.frames)
-        return self._with_date(reply, now) if fault is None else self._spoil(fault, desk, reply, now)
+        return self._with_date(reply, now) if fault is None else self._spoil(fault, desk.error, reply, now)
 
     def _desk(self, call: ServiceCall) -> Desk:
         if self._relay.serves(call.path):
             return self._relay
         return self._vod if call.headers.get("x-tc-version") == vod.VERSION else self._mps
 
-    def _spoil(self, fault: Fault, desk: Desk, reply: Reply, now: float) -> Reply:
-        """The reply after the fault. An accepted task stays accepted: its frames are fetched all the same."""
+    def _spoil(self, fault: Fault, error: Callable[[Fault], Reply], reply: Reply, now: float) -> Reply:
+        """The reply after the fault; `error` makes the service's own. An accepted task stays accepted: its frames are
+        fetched all the same."""
         match fault.fault:
             case "error":
-                outcome = desk.error(fault)
+                outcome = error(fault)
             case "http_status":
                 status = fault.status or GATEWAY_STATUS
                 outcome = page(status, f"{status} from a gateway")
@@ -128,6 +135,7 @@ class Service:
         """Accept temporary keys as well, before `until` (Unix seconds), as if STS had issued them."""
         for desk in (self._mps, self._vod):
             desk.judge.admit(secret_id, secret_key, token, until)
+        self._cos.admit(secret_id, secret_key, token, until)
 
     # Reports and queries of the shell
 
@@ -149,21 +157,36 @@ class Service:
 
     def media(self, path: str, query: str, now: float) -> Piece | Reply:
         """The answer to a GET of a result's URL: a piece to render and send, or a reply in its place."""
+        piece = self._download(MEDIA, lambda: self.storage.find(path, query, now, self._tasks.get), now)
+        self._records.downloads += isinstance(piece, Piece)
+        return piece
+
+    def object(self, call: ObjectCall, now: float) -> Piece | Reply:
+        """The answer to a request for an object in a bucket: a piece to render and send, or a reply in its place."""
+        return self._download(COS, lambda: self._cos.answer(call, now), now)
+
+    def _download(self, action: str, find: Callable[[], Piece | Reply], now: float) -> Piece | Reply:
+        """The answer to a download, with the fault that befalls it."""
         self._workshop.move(now)
-        fault = self.faults.draw(MEDIA)
+        fault = self.faults.draw(action)
         if fault is not None and fault.fault not in _AFTER_THE_START:
-            return self._spoil(fault, self._mps, page(200, "a download"), now)
-        piece = self.storage.find(path, query, now, self._tasks.get)
+            error = self._cos.error if action == COS else self._mps.error
+            return self._spoil(fault, error, page(200, "a download"), now)
+        piece = find()
         if isinstance(piece, Reply):
             return piece
-        self._records.downloads += 1
         piece = self._with_frames(piece)
         return piece if fault is None else replace(piece, conduct=conduct_of(fault), delay=fault.seconds)
 
     def piece_at(self, url: str, now: float) -> Piece | Reply | None:
-        """The result at a URL, for the service's own use: no fault befalls it, and no download is counted. None for a
-        URL of another server."""
+        """The result at a URL, for the service's own use: no fault befalls it, and no download is counted. Return None
+        for a URL of another server, and for an object that users may have put into a bucket themselves."""
         self._workshop.move(now)
+        if self.buckets.serve(url):
+            try:
+                return self._with_frames(self._cos.find(ObjectCall.get(url), now))
+            except CosRefused as refusal:
+                return None if refusal.code == "NoSuchKey" else self._cos.reply(refusal)
         piece = self.storage.piece_at(url, now, self._tasks.get)
         return self._with_frames(piece) if isinstance(piece, Piece) else piece
 
@@ -184,6 +207,7 @@ class Service:
             arrivals={action: meter.total for action, meter in records.meters.items()},
             most_per_second={action: meter.most for action, meter in records.meters.items()},
             downloads=records.downloads,
+            buckets=self._cos.statistics(now),
             tasks=tuple(CreatedTask.of(task, now) for task in self._tasks.values()),
         )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, TypedDict, get_args
 
 from ..tasks.orders import KINDS
+from ..tasks.place import Access, Bucket
 from ..tasks.storage import Piece
 from .actions import ACTIONS
 
@@ -50,6 +51,9 @@ class Settings:
     without the extra `emulator`."""
     log_size: int = 100_000
     """Most arrivals in the log. The counters stay complete."""
+    buckets: Mapping[str, Bucket] | None = None
+    """Buckets of COS by name, `{"shots-1250000000": Bucket("public-read", "ap-guangzhou")}`. A create may name any
+    other bucket too: each is private, and found in every region."""
     sub_app_id: int | None = None
     """VOD's application, which every call must name. With None, calls may name any application or no application."""
     vod_processing: int | None = None
@@ -73,6 +77,9 @@ class Settings:
     def __post_init__(self) -> None:
         _require_names("limits", self.limits or {}, ACTIONS)
         _require_names("max_running", self.max_running or {}, KINDS)
+        for name, bucket in (self.buckets or {}).items():
+            if bucket.access not in get_args(Access):
+                raise ValueError(f"the bucket {name} must have an access of {get_args(Access)}: {bucket.access!r}")
         if self.relay_query.count("{task_id}") != 1:
             raise ValueError(f"relay_query must contain {{task_id}} once: {self.relay_query!r}")
         for name in ("relay_envelope", "relay_create_envelope"):
@@ -104,6 +111,7 @@ class SettingsFields(TypedDict, total=False):
     fetch_frames: bool
     media: Callable[[Piece], bytes] | None
     log_size: int
+    buckets: Mapping[str, Bucket] | None
     sub_app_id: int | None
     vod_processing: int | None
     vod_success: str

@@ -8,6 +8,7 @@ from typing import Final
 
 from ..tasks.line import Line
 from ..tasks.orders import KINDS, Kind, Order, VideoOrder
+from ..tasks.place import Place
 from ..tasks.refusal import Refused
 from ..tasks.reply import Frames
 from ..tasks.running import Running
@@ -69,6 +70,7 @@ class Workshop:
         priority: int = 0,
         permanent: bool = False,
         session_id: str = "",
+        place: Place | None = None,
     ) -> Frames | None:
         """Begin a task or put it in line, and return the frames to fetch. `fails_with` is the code of a planned
         failure; empty for none."""
@@ -90,6 +92,7 @@ class Workshop:
             url_life=_PERMANENT_S if permanent else URL_LIFE_S[origin] / self._settings.speed,
             failure=self._failure(order, fails_with),
             session_id=session_id,
+            place=place,
         )
         self.tasks[task_id] = task
         self._count(task, now)

@@ -12,6 +12,7 @@
 
 With `seconds`, each fault comes that many seconds late.
 On the relay, an `error` with `status` has that HTTP status and the relay's own body instead of VOD's envelope.
+From COS, an `error` has COS's body and the HTTP `status`, by default 503.
 With `retry_after`, the first three have a `Retry-After` header.
 With `accepted=True` the first three lie: the task exists, and the answer says otherwise. InternalError and a gateway's
 502 can mean the same, so a client must not send such a create again by itself.
@@ -31,6 +32,11 @@ FaultName: TypeAlias = Literal[
 
 MEDIA = "Media"
 """The action name of downloads. The `reset_after` of a download comes in the middle of the body."""
+
+COS = "Cos"
+"""The action name of requests for objects in buckets, as MEDIA is for the service's own storage."""
+
+_DOWNLOADS: Final = (MEDIA, COS)
 
 _ACCEPTED: Final[Mapping[FaultName, bool]] = {
     "error": False,
@@ -52,7 +58,7 @@ class Rule:
     """The calls that a fault befalls, its frequency and its probability. Each kind of rule adds the fault itself."""
 
     action: str | None
-    """The action's full name; for None, any action but "Media"."""
+    """The action's full name; for None, any action but "Media" and "Cos"."""
     times: int | None
     """Calls that the fault still befalls, counted down; None for ever."""
     probability: float
@@ -68,7 +74,7 @@ class Rule:
             raise ValueError(f"the number of calls that come first must not be negative: after={self.after}")
 
     def concerns(self, action: str) -> bool:
-        return self.action == action if self.action is not None else action != MEDIA
+        return self.action == action if self.action is not None else action not in _DOWNLOADS
 
 
 RuleT = TypeVar("RuleT", bound=Rule)
@@ -136,7 +142,8 @@ class Faults(Rules[Fault]):
         retry_after: str = "",
         after: int = 0,
     ) -> None:
-        """Plan `fault` for the next `times` calls of `action` (None: of any action but "Media").
+        """Plan `fault` for the next `times` calls of `action` (None: of any action but the downloads, "Media" and
+        "Cos").
 
             faults.add(action="CreateAigcImageTask", fault="error", code="RequestLimitExceeded", times=2)
             faults.add(action="CreateAigcVideoTask", fault="reset_after")  # accepted, and the answer is lost
@@ -154,8 +161,9 @@ class Faults(Rules[Fault]):
         """
         if fault not in get_args(FaultName):
             raise ValueError(f"no such fault: {fault!r}; there are {', '.join(get_args(FaultName))}")
-        if action is not None and action != MEDIA and action not in self._actions:
-            raise ValueError(f"no such action: {action!r}; there are {', '.join((*self._actions, MEDIA))}")
+        names = (*self._actions, *_DOWNLOADS)
+        if action is not None and action not in names:
+            raise ValueError(f"no such action: {action!r}; there are {', '.join(names)}")
         accepts = _ACCEPTED[fault] if accepted is None else accepted
         if fault == "reset_before" and accepts:
             raise ValueError("reset_before accepts nothing; use reset_after")

@@ -42,6 +42,9 @@ class Piece:
     `last`."""
     last: "bytes | Piece" = field(default=b"", repr=False)
 
+    request_id: str = ""
+    """The id of the request at COS, for an object in a bucket; empty for a result in the service's own storage."""
+
     @property
     def content_type(self) -> str:
         return CONTENT_TYPES[self.order.formats[self.index]]

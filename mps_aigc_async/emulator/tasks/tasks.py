@@ -12,6 +12,7 @@ from random import Random
 from typing import Literal, TypeAlias
 
 from .orders import Kind, Order, VideoOrder
+from .place import Place
 
 Origin: TypeAlias = Literal["mps", "vod", "relay"]
 """The service of a task. Each service has an account of its own, and knows no other service's tasks."""
@@ -53,6 +54,8 @@ class ServiceTask:
     """The caller's SessionId, by which VOD and the relay refuse a second create; empty for none."""
     broken_at: float = inf
     """When the fetch of its frames failed."""
+    place: Place | None = None
+    """Where its results go in COS; None for the service's own storage."""
 
     @property
     def runs_at(self) -> float:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mps_aigc_async.emulator import Conduct
-from mps_aigc_async.emulator.tasks.faults import MEDIA, FaultName
+from mps_aigc_async.emulator.tasks.faults import COS, MEDIA, FaultName
 
 from ..callers import NOW, AtTheRelay, InMemory, code_of, response_of
 
@@ -97,6 +97,16 @@ def test_any_action_means_calls_and_not_downloads() -> None:
     reply = caller.service.media("/media/x/0.png", "", NOW)
     assert not hasattr(reply, "task_id")
     assert reply.conduct is Conduct.ANSWER
+
+
+@pytest.mark.parametrize(("action", "other"), [(MEDIA, COS), (COS, MEDIA)])
+def test_the_two_kinds_of_downloads_have_faults_of_their_own(action: str, other: str) -> None:
+    faults = InMemory().service.faults
+    faults.add(action=action, fault="hang")
+    faults.add(fault="hang")
+    assert faults.draw(other) is None
+    assert faults.draw(action) is not None
+    assert faults.draw(action) is None
 
 
 def test_mistakes_are_told() -> None:
