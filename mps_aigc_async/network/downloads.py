@@ -296,8 +296,9 @@ def _retry_for(refusal: int) -> Retry:
     """Retry a refused URL only while it is new and its status may pass.
 
     Reasons: the object has not been copied to this storage node (404, or 403 from storages that hide missing objects),
-    or the signer's clock is ahead of the storage's (403)."""
-    return Retry.WHILE_NEW if refusal in (403, 404) else Retry.NONE
+    the signer's clock is ahead of the storage's (403), or the signer's temporary keys have just ended (400 ExpiredToken,
+    COS's "Error codes")."""
+    return Retry.WHILE_NEW if refusal in (400, 403, 404) else Retry.NONE
 
 
 def _check_size(size: int, kind: Kind) -> None:

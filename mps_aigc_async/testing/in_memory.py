@@ -121,7 +121,7 @@ class InMemoryTransport:
         """GET a result of the service, in its storage or in a bucket. A URL that leads elsewhere is a permanent fault:
         no request leaves the process."""
         base, text = self._service.storage.base_url, str(url)
-        in_bucket = self._service.buckets.serve(text)
+        in_bucket = self._service.buckets.address_of(text) is not None
         if not in_bucket and not text.startswith(f"{base}/"):
             raise Fault(f"it is no result of the service in memory, whose results are at {base}", Retry.NONE)
         await asyncio.sleep(self._latency_s / 2)

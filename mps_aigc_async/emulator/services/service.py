@@ -182,7 +182,8 @@ class Service:
         """The result at a URL, for the service's own use: no fault befalls it, and no download is counted. Return None
         for a URL of another server, and for an object that users may have put into a bucket themselves."""
         self._workshop.move(now)
-        if self.buckets.serve(url):
+        address = self.buckets.address_of(url)
+        if address is not None and address.bucket in self.buckets:
             try:
                 return self._with_frames(self._cos.find(ObjectCall.get(url), now))
             except CosRefused as refusal:

@@ -80,24 +80,29 @@ class Buckets:
         base = f"{self.base_url}/{place.bucket}" if self.base_url else host
         return [f"{base}/{quote(key)}" for key in _keys(task, place)]
 
+    def __contains__(self, name: str) -> bool:
+        """Whether this is the name of a bucket with a `Bucket` of its own, or with results."""
+        return name in self._names
+
     def address(self, host: str, path: str) -> Address | None:
         """The address at the raw path of a URL; the host counts only without a `base_url`. Return None for a host that
-        is not of one of the buckets."""
+        is not COS's."""
         path = unquote(path)
         if self.base_url:
             bucket, _, key = path.removeprefix("/").partition("/")
             return Address(bucket, key, path)
         match = _HOST.fullmatch(host)
-        if match is None or match["bucket"] not in self._names:
-            return None
-        return Address(match["bucket"], path.removeprefix("/"), path)
+        return match and Address(match["bucket"], path.removeprefix("/"), path)
 
-    def serve(self, url: str) -> bool:
-        """Whether a URL leads to one of the buckets."""
-        if self.base_url:
-            return url.startswith(f"{self.base_url}/")
-        parts = urlsplit(url)
-        return self.address(parts.netloc, parts.path) is not None
+    def address_of(self, url: str) -> Address | None:
+        """The address at a URL. Return None for a URL of another server."""
+        if self.base_url and not url.startswith(f"{self.base_url}/"):
+            return None
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # brackets that enclose no address
+            return None
+        return self.address(parts.netloc, parts.path)
 
     def piece(self, address: Address, now: float, task_of: Callable[[str], ServiceTask | None]) -> Piece | None:
         """The object at an address; None for no object."""
