@@ -4,6 +4,7 @@ from ..catalog import Strictness, judge
 from ..model.defaults import Defaults
 from ..model.requests import CosStore, Request, steps_of
 from ..wire.dialect import Dialect
+from .local_inputs import refuse_odd_base64
 
 
 def ensure_sendable(
@@ -14,4 +15,5 @@ def ensure_sendable(
     complete = defaults.complete(request)
     for step in steps_of(complete):
         dialect.create(step, store)
+    refuse_odd_base64(complete)
     judge(complete, strictness)
