@@ -70,7 +70,7 @@ class InputFile:
     """The request's name for the field: `images.0`; in a chain with the step before it: `video.last_frame`."""
     source: str
     rules: FileRules | None
-    """None for a video or an audio, for which no document names a format or a size."""
+    """None for a video or an audio: no document names their formats and sizes."""
 
     @property
     def is_url(self) -> bool:

@@ -124,11 +124,11 @@ class InputLooks:
     async def _fetch(self, url: str) -> Sight:
         """GET the URL's first bytes, after its redirects."""
         address, public_only = sendable(url), not self._sees_private
-        visited: set[URL] = set()
-        while len(visited) <= MAX_REDIRECTS:
+        trail: set[URL] = set()
+        while len(trail) <= MAX_REDIRECTS:
             if public_only and not may_be_public(address.host or ""):
-                return _LEADS_INSIDE if visited else _PRIVATE
-            visited.add(address)
+                return _LEADS_INSIDE if trail else _PRIVATE
+            trail.add(address)
             proxy = proxy_for(address)
             session = self._sessions.get(public_only=public_only and proxy is None)
             answer = await session.get(address, headers=_RANGE, allow_redirects=False, proxy=proxy)
@@ -140,7 +140,7 @@ class InputLooks:
             if not location:
                 return sight if proxy is None or address.scheme == "https" else _by_proxy(sight)
             address = sendable(redirect_target(address, location))
-            if address in visited:
+            if address in trail:
                 return Unseen("its redirects lead in a circle", is_certain=True)
         return Unseen(f"more than {MAX_REDIRECTS} redirects")
 

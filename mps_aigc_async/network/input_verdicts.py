@@ -65,22 +65,22 @@ def file_findings(content: Content, rules: FileRules | None) -> Iterator[FileFin
     if content.formats is not None and (finding := _format_finding(content.formats, rules)):
         yield finding
     if rules.most_bytes is not None and content.size is not None and content.size > rules.most_bytes:
-        allowed = "allowed" if rules.firm else "recommended"
+        verb = "allowed" if rules.firm else "recommended"
         size, most = f"{content.size / MIB:.1f} MiB", f"{rules.most_bytes // MIB} MiB"
-        yield FileFinding(f"has {size}, and at most {most} are {allowed} ({rules.source})", is_fault=rules.firm)
+        yield FileFinding(f"has {size}, and at most {most} are {verb} ({rules.source})", is_fault=rules.firm)
 
 
 def _format_finding(formats: Sequence[str], rules: FileRules) -> FileFinding | None:
-    listed = words([*rules.formats, *rules.elsewhere])
+    formats_in_words = words([*rules.formats, *rules.elsewhere])
     if not formats:
-        return FileFinding(f"does not begin like a file of the documented formats, {listed}", is_fault=True)
+        return FileFinding(f"does not begin like a file of the documented formats, {formats_in_words}", is_fault=True)
     if any(suffix in rules.formats for suffix in formats):
         return None
     name = words(formats[:1])
     if any(suffix in rules.elsewhere for suffix in formats):
         own = f"the field's own document lists {words(rules.formats)} ({rules.source})"
         return FileFinding(f"is a {name} file, and {own}", is_fault=False)
-    return FileFinding(f"is a {name} file, and the documents list {listed}", is_fault=True)
+    return FileFinding(f"is a {name} file, and the documents list {formats_in_words}", is_fault=True)
 
 
 def words(suffixes: Sequence[str]) -> str:

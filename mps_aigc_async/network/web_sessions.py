@@ -1,4 +1,4 @@
-"""Sessions for URLs beyond the API: results, and the inputs of requests. They share nothing with the API's session."""
+"""Sessions for URLs beyond the API, which share nothing with its session: results, and the inputs of requests."""
 
 import aiohttp
 
