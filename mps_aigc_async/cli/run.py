@@ -169,7 +169,7 @@ async def _run(client: AigcClient, work: _Work, tally: Tally, before_leaving: Ca
     client.on_event(tally.on_event)
     with Interrupts(lambda: display.note(_STOPPING), before_leaving=(display.restore, before_leaving)) as interrupts:
         async with client:
-            with display:
+            with display, warnings_as_notes(display.note):  # of inputs that could not be looked at
                 return await interrupts.stoppable(_outcomes(client, work, tally, display))
 
 
