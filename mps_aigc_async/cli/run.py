@@ -14,10 +14,12 @@ import typer
 from ..client import AigcClient
 from ..concurrency.alongside import running_alongside
 from ..config import Config
+from ..engine.local_inputs import refuse_local_files
 from ..ledger import JobRecord
 from ..ledger.snapshot import LEDGER_FILE, open_snapshot, paid_and_unsaved
 from ..model.errors import AccountError, AigcError, InvalidRequest, LedgerError
 from ..model.plain_text import visible_line
+from ..model.requests import Request
 from ..model.states import JobState, Kind
 from ..network.folders import absolute, prepare_folder
 from ..policy.advice import advice_for
@@ -97,8 +99,13 @@ def run_batch(
     out = absolute(out)  # once: a symlink that changes during the run must not separate the ledger from the files
     ledger = out / LEDGER_FILE
     client = client_for(config, ledger)
+
+    def check(request: Request) -> None:
+        refuse_local_files(request, config.backend)
+        client.check(request)
+
     with warnings_as_notes():
-        requests = check_batch(batch, client.check)
+        requests = check_batch(batch, check)
     prepare_folder(out)
     tally, began = Tally(requests.jobs), time.monotonic()
     with suppress(LedgerError):  # opening the ledger reports its fault better
@@ -162,7 +169,7 @@ async def _run(client: AigcClient, work: _Work, tally: Tally, before_leaving: Ca
     client.on_event(tally.on_event)
     with Interrupts(lambda: display.note(_STOPPING), before_leaving=(display.restore, before_leaving)) as interrupts:
         async with client:
-            with display:
+            with display, warnings_as_notes(display.note):  # of inputs that could not be looked at
                 return await interrupts.stoppable(_outcomes(client, work, tally, display))
 
 

@@ -7,7 +7,7 @@ stable.
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import IntEnum
@@ -106,7 +106,7 @@ MOST_NOTES: Final = 20
 
 
 @contextmanager
-def warnings_as_notes() -> Iterator[None]:
+def warnings_as_notes(print_line: Callable[[str], None] = complain) -> Iterator[None]:
     """Print the package's warnings as notes at once, without the line of source that gave them."""
     show_other, count = warnings.showwarning, 0
 
@@ -124,7 +124,7 @@ def warnings_as_notes() -> Iterator[None]:
             return
         count += 1
         if count <= MOST_NOTES:
-            complain(f"note: {visible_line(str(message))}")
+            print_line(f"note: {visible_line(str(message))}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
@@ -133,7 +133,7 @@ def warnings_as_notes() -> Iterator[None]:
             yield
         finally:
             if count > MOST_NOTES:
-                complain(f"note: {count - MOST_NOTES} more such notes")
+                print_line(f"note: {count - MOST_NOTES} more such notes")
 
 
 def from_here(path: Path) -> Path:

@@ -67,6 +67,9 @@ class Config(Section):
     catalog: Strictness = "warn"
     """The check of requests against the documented abilities of models: `strict` refuses a request before anything is
     sent, `warn` warns once (CatalogWarning) and sends it, `off` checks nothing."""
+    check_inputs: bool = False
+    """Whether to look at the URL of each input before the create: off, because a look is a request to the URL's host,
+    which may treat this machine otherwise than the service."""
 
     _source: str = PrivateAttr(default="config")
     """The source of the values, for messages."""

@@ -35,11 +35,14 @@ from ..network.buckets import Buckets, BucketSettings
 from ..network.calls import Calls
 from ..network.clock import ServiceClock
 from ..network.downloads import Downloads
+from ..network.input_looks import InputLooks
+from ..network.proxies import is_loopback
 from ..network.transport import ResultSource, Timeouts, Transport
 from ..policy.retries import RetryPolicy
 from ..policy.tempo import Fixed
 from ..wire.dialect import Dialect
 from .checks import ensure_sendable
+from .input_checks import InputChecks
 from .once import OncePerPath
 from .statistics import Statistics, snapshot
 
@@ -121,6 +124,7 @@ class Engine:
         self._lookaheads = Lookaheads.of(
             self.limits.slots, self.dialect.url_life_s, lambda step: self.dialect.keeps(step, settings.buckets.store)
         )
+        self._looks = self._input_looks()
         self._ledgers = OncePerPath(self.work, self._open_ledger)
         self._resumed_ledgers = OncePerPath(self.work, self._resume_ledger)
         self._jobs: list[Jobs] = []
@@ -179,8 +183,25 @@ class Engine:
         )
         self._jobs.append(jobs)
         await jobs.resuming.resume()
-        runner = RequestRunner(jobs, settings.defaults, settings.check, self._lookaheads, self.clock.now)
+        checks = InputChecks(
+            settings.check,
+            settings.defaults.complete,
+            settings.dialect.backend,
+            self._looks,
+            self.buckets.bare_inputs,
+        )
+        runner = RequestRunner(jobs, settings.defaults, checks.check, self._lookaheads, self.clock.now)
         return ResumedLedger(jobs, runner)
+
+    def _input_looks(self) -> InputLooks | None:
+        """The looks at inputs, if the config wants them. A transport that stands in for HTTP has no URLs to look at."""
+        if not self._settings.config.check_inputs or isinstance(self.transport, ResultSource):
+            return None
+        return InputLooks(self.work, sees_private=is_loopback(self._settings.endpoint.host or ""))
+
+    async def _close_looks(self) -> None:
+        if self._looks is not None:
+            await self._looks.close()
 
     def statistics(self) -> Statistics:
         """A snapshot, from any thread."""
@@ -198,6 +219,7 @@ class Engine:
             parts.callback(self._hand_over)  # after the exchanges: their answers may be tasks
             parts.push_async_callback(self.transport.close)
             parts.push_async_callback(self.downloads.close)
+            parts.push_async_callback(self._close_looks)
             parts.push_async_callback(self.keys.close)  # after the exchanges: one may wait for keys to sign with
             parts.push_async_callback(self.exchanges.close, CLOSE_GRACE_S)
             parts.callback(self._hurry_ledgers)  # before the exchanges, which may be waiting for a full disk
@@ -215,6 +237,7 @@ class Engine:
             parts.push_async_callback(self._close_ledgers)
             parts.push_async_callback(self.transport.close)
             parts.push_async_callback(self.downloads.close)
+            parts.push_async_callback(self._close_looks)
             parts.callback(self.poller.abandon)
             parts.callback(self._leave)
 

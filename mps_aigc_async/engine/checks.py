@@ -6,6 +6,7 @@ from ..model.errors import InvalidRequest
 from ..model.requests import Request, steps_of
 from ..network.buckets import BucketSettings
 from ..wire.dialect import Dialect
+from .local_inputs import refuse_odd_base64
 
 
 def ensure_sendable(
@@ -18,4 +19,5 @@ def ensure_sendable(
         dialect.create(step, buckets.store)
         if why := buckets.why_unreadable(step.store):
             raise InvalidRequest(f"store: {why}")
+    refuse_odd_base64(complete)
     judge(complete, strictness)

@@ -5,7 +5,7 @@ does the rest of the work and never creates a task that could exist already.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,7 @@ from .settling import Settling
 from .task_ends import delay_s
 from .tasks import Tasks
 
-Judge = Callable[[Mapping[Kind, JobRecord]], None]
+Judge = Callable[[Mapping[Kind, JobRecord]], Awaitable[None]]
 """Judges a request by the jobs that the ledger has of it, by kind. Raises InvalidRequest."""
 
 
@@ -78,7 +78,7 @@ class Jobs:
             return await self._finish(await self._plan_single(step, name, judge), order)
 
     async def _plan_single(self, step: Step, name: str, judge: Judge) -> JobRecord:
-        judge(await self._ledger.of_request(name))
+        await judge(await self._ledger.of_request(name))
         return await self._plan(step, name)
 
     async def _plan(self, step: Step, name: str) -> JobRecord:

@@ -1,6 +1,6 @@
 """Requests to their outcomes: one job for an image, a video or an audio; two or three linked jobs for a chain."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -29,7 +29,7 @@ class RequestRunner:
         self,
         jobs: Jobs,
         defaults: Defaults,
-        check: Callable[[Request], None],
+        check: Callable[[Request], Awaitable[None]],
         lookaheads: Lookaheads,
         wall: Callable[[], float],
     ) -> None:
@@ -50,7 +50,7 @@ class RequestRunner:
             if isinstance(request, Step):
                 result: Result = await self._single(request, request_id, save_to, on_begin)
             else:
-                self._judge(request, await self._jobs.of_request(request_id))
+                await self._judge(request, await self._jobs.of_request(request_id))
                 chain = Chain(self._chain_context, request, request_id, save_to, on_begin)
                 result = await chain.run()
         except Exception as error:  # noqa: BLE001 — one job's exception must not end the batch
@@ -79,7 +79,7 @@ class RequestRunner:
             job = await self._jobs.save(job, save_to.path, save_to.stem_of(request_id))
         return job.result()
 
-    def _judge(self, request: Request, jobs: Mapping[Kind, JobRecord]) -> None:
+    async def _judge(self, request: Request, jobs: Mapping[Kind, JobRecord]) -> None:
         """Check a request that has not begun. A request that has begun is paid for, and goes on under any config.
 
         Raises InvalidRequest, also for an id that the ledger has with other kinds.
@@ -89,12 +89,12 @@ class RequestRunner:
         # A chain may have got a step more since it began.
         if first is not None and first.state is not JobState.PLANNED and kinds[-1] in jobs:
             return
-        self._check(request)
         for other in jobs:
             if other not in kinds:
                 raise InvalidRequest(
                     f"the id is taken: the ledger has it with {other}; give the new request another id"
                 )
+        await self._check(request)
 
     def _order(self, request: Step, on_begin: Callable[[], None]) -> Order:
         return Order(partial(self._defaults.apply, request), on_begin, model_of(request, self._defaults))

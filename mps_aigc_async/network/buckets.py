@@ -18,7 +18,7 @@ from ..credentials.cos_sdk import HOW_TO_READ, can_sign, signed_get
 from ..credentials.keyring import KeyRing
 from ..model.errors import AccountError, InvalidRequest
 from ..model.input_urls import InputUrl, StepT, inputs_of, with_inputs
-from ..model.requests import CosStore
+from ..model.requests import CosStore, Step
 from ..model.results import TaskResult
 from ..model.states import Ending
 from ..policy.cos_urls import bucket_of, object_url
@@ -111,13 +111,19 @@ class Buckets:
 
     async def readable_inputs(self, request: StepT) -> StepT:
         """The request with signed URLs for its inputs in the user's own buckets. Raises as `readable` does."""
-        if not self._signs:
-            return request
-        stores = (request.store, self._settings.store)
-        own = [store.bucket for store in stores if store is not None]
-        bare = {url for source in inputs_of(request) if (url := self._own_url(source, own))}
-        signed = {url: await self.sign(url, INPUT_S) for url in bare}
+        signed = {url: await self.sign(url, INPUT_S) for url in self.bare_inputs(request)}
+        own = self._own_buckets(request)
         return with_inputs(request, lambda source: signed.get(self._own_url(source, own), source))
+
+    def bare_inputs(self, request: Step) -> frozenset[str]:
+        """The bare URLs of a request's inputs that `readable_inputs` signs."""
+        if not self._signs:
+            return frozenset()
+        own = self._own_buckets(request)
+        return frozenset(url for source in inputs_of(request) if (url := self._own_url(source, own)))
+
+    def _own_buckets(self, request: Step) -> list[str]:
+        return [store.bucket for store in (request.store, self._settings.store) if store is not None]
 
     def _own_url(self, source: InputUrl, own: Sequence[str]) -> str:
         """The bare URL of an input in a bucket of the user's; empty for every other input."""

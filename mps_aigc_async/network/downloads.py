@@ -26,14 +26,14 @@ from ..model.states import Kind
 from ..model.unexpected import frames_of, report
 from .addresses import may_be_public, redirect_target, sendable
 from .connection_faults import permanent_cause, proxy_refusal
-from .connections import QuietConnector, close_session
 from .download_retries import Fault, Retries, Retry, safe_url
 from .media import medium_of, suffix_for
 from .partfile import Part, PartLost, open_part, put_in_place, removing, sync, write
 from .places import WINDOW_S, LeastSpeed, Places, TooSlow
 from .proxies import proxy_for
-from .public_hosts import LeadsInside, PeerResponse, PublicResolver, came_from_outside
+from .public_hosts import LeadsInside, came_from_outside
 from .transport import ResultAnswer, ResultSource, Timeouts
+from .web_sessions import WebSessions
 
 T = TypeVar("T")
 
@@ -70,6 +70,8 @@ Readable = Callable[[str], Awaitable[str]]
 
 GLANCE_BYTES: Final = 2048
 """Bytes of a storage's error that are read: its code stands at the beginning."""
+GLANCE_S: Final = 15.0
+"""Most seconds of a glance: creates wait for it."""
 
 
 async def unchanged(url: str) -> str:
@@ -84,17 +86,13 @@ class Downloads:
         self, timeouts: Timeouts | None = None, *, window_s: float = WINDOW_S, source: ResultSource | None = None
     ) -> None:
         self._source = source
-        self._timeouts = timeouts or Timeouts()
         self._window_s = window_s
-        self._session: aiohttp.ClientSession | None = None
-        self._public_session: aiohttp.ClientSession | None = None
+        self._sessions = WebSessions(timeouts or Timeouts())
         self._places = Places(PARALLEL)
         self._starts = AsyncLimiter(*STARTS)
 
     async def close(self) -> None:
-        for session in (self._session, self._public_session):
-            if session is not None:
-                await close_session(session)
+        await self._sessions.close()
 
     async def save(
         self,
@@ -140,7 +138,7 @@ class Downloads:
             return b""
         try:
             address = sendable(url)
-            async with asyncio.timeout(self._timeouts.read):
+            async with asyncio.timeout(GLANCE_S):
                 answer = await self._answer(address, {}, proxy_for(address), public_only=False)
                 async with answer:
                     return await answer.content.read(GLANCE_BYTES)
@@ -192,32 +190,11 @@ class Downloads:
         if self._source is not None:
             return await self._source.fetch(url, headers)
         # A proxy resolves names itself, and may itself be in a private network.
-        session = self._open(public_only=public_only and proxy is None)
+        session = self._sessions.get(public_only=public_only and proxy is None)
         if session.closed:
             raise Fault("the client is closed", Retry.NONE)
         answer = await session.get(url, headers=headers, allow_redirects=False, proxy=proxy)
         return cast("ResultAnswer", answer)  # pyright takes aiohttp's cached properties for their descriptors
-
-    def _open(self, *, public_only: bool = False) -> aiohttp.ClientSession:
-        """Return the session for the service's URLs, or the session for redirects from a public host."""
-        if public_only:
-            self._public_session = self._public_session or self._session_of(QuietConnector(resolver=PublicResolver()))
-            return self._public_session
-        self._session = self._session or self._session_of(QuietConnector())  # a job must not get another job's image
-        return self._session
-
-    def _session_of(self, connector: QuietConnector) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=connector,
-            response_class=PeerResponse,
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.read
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # Content-Length then counts the bytes we write.
-            auto_decompress=False,
-            headers={"Accept-Encoding": "identity"},
-        )
 
 
 # --- one exchange -----------------------------------------------------------------------------------------------------
@@ -296,8 +273,8 @@ def _retry_for(refusal: int) -> Retry:
     """Retry a refused URL only while it is new and its status may pass.
 
     Reasons: the object has not been copied to this storage node (404, or 403 from storages that hide missing objects),
-    the signer's clock is ahead of the storage's (403), or the signer's temporary keys have just ended (400 ExpiredToken,
-    COS's "Error codes")."""
+    the signer's clock is ahead of the storage's (403), or the signer's temporary keys have just ended (400
+    ExpiredToken, COS's "Error codes")."""
     return Retry.WHILE_NEW if refusal in (400, 403, 404) else Retry.NONE
 
 

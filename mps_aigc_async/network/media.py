@@ -147,7 +147,7 @@ def suffix_for(head: bytes, content_type: str, url: str, kind: Kind) -> str | No
     """
     content_type = content_type.lower()
     labels = [suffix for suffix in (CONTENT_TYPES.get(content_type), _in_path(url)) if suffix is not None]
-    by_content = _by_content(head)
+    by_content = formats_of(head)
     if by_content:
         by_label = [suffix for suffix in labels if suffix in by_content]
         by_kind = [suffix for suffix in by_content if _MEDIA.get(suffix) is kind]
@@ -162,7 +162,8 @@ def medium_of(suffix: str, otherwise: Kind) -> Kind:
     return _MEDIA.get(suffix, otherwise)
 
 
-def _by_content(head: bytes) -> tuple[str, ...]:
+def formats_of(head: bytes) -> tuple[str, ...]:
+    """Return the suffixes that a file with this head may have, by its signature; empty for an unknown signature."""
     suffixes = next((suffixes for pattern, suffixes in _SIGNATURES if pattern.match(head)), ())
     return suffixes or ((".svg",) if _SVG.match(_text(head)) else ())
 

@@ -40,7 +40,10 @@ def nothing_sent(emulator: Emulator) -> Iterator[None]:
         ({"video": {"duration": 5}}, "line 2: video.prompt is empty"),
         ({"images": {}}, "line 2: unknown key 'images'"),
         ({"id": "first", "image": {"prompt": "b"}}, "line 2: id 'first' is on line 1 already"),
-        ({"video": {"prompt": "a", "first_frame": "here.png"}}, "line 2: first_frame: "),
+        (
+            {"video": {"prompt": "a", "first_frame": "here.png"}},
+            "line 2: first_frame: 'here.png' is neither a URL nor a file here",
+        ),
         (b'{"image": {"prompt": "\\ud800"}}', "line 2: image.prompt: a text was cut in the middle of a character"),
     ],
 )

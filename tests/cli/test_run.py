@@ -199,3 +199,15 @@ def test_an_encoding_that_lacks_the_characters_costs_nothing(shell: Shell, emula
         stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 0, stderr
     assert r"\u955c\u5934: done" in stdout
+
+
+def test_an_input_that_could_not_be_looked_at_is_a_note(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url, checkInputs=True)
+    url = "http://127.0.0.1:1/a.png"  # no server listens at port 1
+    result = shell.call(
+        "run", shell.batch({"image": {"prompt": "a", "images": [f"{url}?sign=s3cr3t"]}}), "--out", "made"
+    )
+    assert result.exit_code == 0
+    assert result.stderr.count(f"note: images.0: {url} could not be looked at: ClientConnectorError") == 1
+    assert "CatalogWarning" not in result.stderr
+    assert "s3cr3t" not in result.output + result.stderr

@@ -283,8 +283,8 @@ def test_a_section_that_is_none_meets_the_environment(tmp_path: Path, section: o
     [
         (
             (),
-            "account, backend, catalog, concurrency, cosOutput, limits, mps, pacing, relay, tencentCloud, timeouts, "
-            "vod",
+            "account, backend, catalog, checkInputs, concurrency, cosOutput, limits, mps, pacing, relay, "
+            "tencentCloud, timeouts, vod",
         ),
         (("tencentCloud",), "endpoint, region, secretId, secretKey, token"),
         (("cosOutput",), "access, bucket, endpoint, outputDir, region"),

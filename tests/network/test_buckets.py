@@ -83,7 +83,7 @@ async def test_nothing_is_signed_in_a_public_bucket() -> None:
     async with buckets_of(BucketSettings(STORE, BucketAccess.BARE)) as buckets:
         assert await buckets.readable(BARE) == BARE
         request = VideoRequest(first_frame=result())
-        assert await buckets.readable_inputs(request) is request
+        assert await buckets.readable_inputs(request) == request
         await buckets.require_readable(STORE)  # asks nobody
         assert "q-signature=" in await buckets.signed_url(BARE, 60)  # on request
 

@@ -322,7 +322,7 @@ async def test_a_get_that_aiohttp_sends_again_takes_no_spoilt_connection() -> No
         async with session.get(server.url / path) as response:
             return await response.text()
 
-    async with serving(Server(talk)) as server, Downloads()._open() as session:
+    async with serving(Server(talk)) as server, Downloads()._sessions.get() as session:
         await asyncio.gather(get(session, "a"), get(session, "b"))
         assert await get(session, "c") == "/c"
     assert sorted(len(connection.requests) for connection in server.connections) == [1, 1, 2]
@@ -631,7 +631,7 @@ async def test_downloads_and_calls_use_a_connection_again() -> None:
         async with transport_to(server) as transport:
             for _ in range(3):
                 await transport.exchange(HttpRequest("/", {}, b'{"Prompt": "x"}'), at_once)
-        session = Downloads()._open()
+        session = Downloads()._sessions.get()
         async with session:
             for _ in range(3):
                 async with session.get(service._result("task-0")) as response:

@@ -782,8 +782,8 @@ async def test_a_cancelled_download_leaves_nothing_open_and_nothing_saved(tmp_pa
                 await task
             assert open_in(tmp_path) == []
             assert saver._places.holders == 0
-        assert saver._session is not None
-        assert saver._session.closed
+        assert saver._sessions._any_host is not None
+        assert saver._sessions._any_host.closed
     assert names_in(tmp_path) in ([], [PART])
 
 
@@ -841,7 +841,7 @@ def test_a_file_that_opens_after_its_loop_was_closed_is_closed_and_removed(
 
 async def test_a_saver_that_saved_nothing_closes(tmp_path: Path) -> None:
     async with saving() as saver:
-        assert saver._session is None
+        assert saver._sessions._any_host is None
     assert names_in(tmp_path) == []
 
 

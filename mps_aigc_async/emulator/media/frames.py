@@ -6,8 +6,9 @@ import aiohttp
 
 from ..tasks.orders import INLINE
 
-MAX_BYTES = 10 * 1024 * 1024
-"""Most bytes of an image: "推荐图片大小不超过10M", ImageUrl of CreateAigcVideoTask (official SDK 3.1.194)."""
+MAX_BYTES = 32 * 1024 * 1024
+"""Most bytes of an image, chosen for the emulator's memory. ImageUrl of CreateAigcVideoTask only recommends a size
+("推荐图片大小不超过10M", official SDK 3.1.194), so a larger image may well be taken."""
 
 TIMEOUT_S = 10.0
 """Seconds for the whole of an image, chosen for the emulator: a test with a dead URL should fail soon."""

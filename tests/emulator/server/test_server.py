@@ -141,6 +141,8 @@ async def elsewhere() -> AsyncIterator[str]:
                 await asyncio.Event().wait()
             case "/large":
                 return web.Response(body=b"x" * (frames_module.MAX_BYTES + 1))
+            case "/above-the-recommended-size":
+                return web.Response(body=b"x" * (11 << 20))
         raise web.HTTPNotFound
 
     application = web.Application()
@@ -158,6 +160,7 @@ async def elsewhere() -> AsyncIterator[str]:
         ("/text", "cannot identify image"),
         ("/slow", "within"),
         ("/large", "larger than"),
+        ("/above-the-recommended-size", "cannot identify image"),
         ("/none", "HTTP 404"),
     ],
 )
