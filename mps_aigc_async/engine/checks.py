@@ -14,4 +14,4 @@ def ensure_sendable(
     complete = defaults.complete(request)
     for step in steps_of(complete):
         dialect.create(step, store)
-    judge(complete, strictness)
+    judge(complete, strictness, dialect.backend)
