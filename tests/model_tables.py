@@ -12,8 +12,8 @@ PAGE: Final = Path(__file__).parents[1] / "docs" / "models.md"
 OPENING: Final = """\
 # Models
 
-The abilities of each model, by backend and kind, as `mps-aigc models` lists them. `python -m tests.model_tables`
-writes this page from the code.
+The abilities of each model, by backend and kind, as `mps-aigc models` lists them. The page is
+written from the code, and a test compares the two.
 
 - The rows of "any model" hold for each model of the table without a row for the same field. A field without a row is
   stated nowhere, and never judged. Facts of one backend judge no request to another backend.
