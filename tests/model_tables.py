@@ -76,5 +76,9 @@ def _header(headings: tuple[str, ...]) -> Iterator[str]:
     yield f"|{'---|' * len(headings)}"
 
 
-if __name__ == "__main__":
+def main() -> None:
     PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

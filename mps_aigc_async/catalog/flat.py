@@ -19,6 +19,8 @@ _PLAIN: Final = (
 _LISTS: Final = ("images", "videos", "audios")
 _SIZE: Final = re.compile(r"([0-9]{1,9})[x*]([0-9]{1,9})", re.IGNORECASE)
 _STORYBOARD: Final = "additional_parameters.multi_prompt"
+_MOST_SECONDS: Final = 10**9
+"""A longer shot is no number of seconds. Without a bound, the sum could have more digits than Python writes."""
 
 
 def kind_of(request: object) -> ModelKind | None:
@@ -125,4 +127,6 @@ def _seconds(duration: object) -> int | None:
     """Seconds, from a whole number or from its digits (`"5"`); None for every other content."""
     if isinstance(duration, str) and duration.isascii() and duration.isdecimal():
         return int(duration[:9])
-    return duration if isinstance(duration, int) and not isinstance(duration, bool) else None
+    if isinstance(duration, int) and not isinstance(duration, bool):
+        return duration if abs(duration) < _MOST_SECONDS else None
+    return None

@@ -58,7 +58,9 @@ EDITING_BY_DEFAULT: Final = Given(("base_videos", "plain_videos"), "with a base 
 WITHOUT_1080P: Final = Unless("resolution", ("1080P", "2K", "4K"), "unless the resolution is 1080P")
 """The default is 720P. The documents do not say from which resolution the service makes 2K and 4K."""
 
-WITHOUT_IMAGE: Final = Without(("first_frame", "last_frame", "images", "videos"), "without an image to start from")
+WITHOUT_IMAGE: Final = Without(
+    ("first_frame", "last_frame", "images", "videos", "subjects.images"), "without an image to start from"
+)
 
 _FAILS: Final = "the service accepts the create, and the task fails"
 _STORYBOARD: Final = "additional_parameters.multi_prompt"

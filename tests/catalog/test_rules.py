@@ -325,6 +325,9 @@ def test_a_value_is_shown_short_and_on_one_line() -> None:
 texts = st.text(alphabet=st.characters(codec="utf-8"), max_size=12)
 words = texts | st.sampled_from(["1080P", "16:9", "4:3", "music", "lip_sync", "3d_panorama", "jpeg", "{}"])
 urls = st.lists(st.just(URL), max_size=12)
+shots = st.fixed_dictionaries(
+    {}, optional={"prompt": texts | st.just("x" * 600) | st.none(), "duration": st.integers() | texts | st.booleans()}
+)
 common = {
     "prompt": st.text(alphabet="x湖", min_size=1, max_size=20),
     "scene_type": st.none() | words,
@@ -335,7 +338,8 @@ common = {
     | st.dictionaries(
         st.just("size") | texts,
         texts | st.from_regex(r"[0-9]{1,12}[xX*][0-9]{1,12}") | st.integers() | st.none() | st.lists(texts),
-    ),
+    )
+    | st.fixed_dictionaries({"multi_prompt": st.none() | texts | st.lists(shots | texts | st.none(), max_size=8)}),
 }
 of_images = {
     **common,
@@ -350,6 +354,21 @@ of_videos = {
     "duration": st.none() | st.integers(min_value=1),
     "enable_audio": st.none() | st.booleans(),
     "off_peak": st.none() | st.booleans(),
+    "subjects": st.lists(st.builds(Subject, id=st.none() | texts, name=st.none() | texts, images=urls), max_size=3),
+    "vod": st.none()
+    | st.builds(
+        VodOptions,
+        last_frame_file_id=st.none() | texts,
+        files=st.lists(
+            st.builds(
+                VodFile,
+                file_id=st.just("1"),
+                category=st.none() | words | st.sampled_from(["Image", "Video", "Audio"]),
+                usage=st.none() | words | st.sampled_from(["FirstFrame", "LastFrame", "Reference"]),
+            ),
+            max_size=3,
+        ),
+    ),
 }
 
 
@@ -382,9 +401,9 @@ def test_an_unknown_version_is_never_refused(request: Request) -> None:
     assert all(isinstance(finding, Unlisted) and not finding.refuses for finding in findings(request))
 
 
-@given(requests_of(known_names, st.none() | known_versions))
-def test_any_valid_request_can_be_judged(request: Request) -> None:
-    for finding in findings(request):
+@given(requests_of(known_names, st.none() | known_versions), st.sampled_from([*BY_BACKEND, "another"]))
+def test_any_valid_request_can_be_judged(request: Request, backend: str) -> None:
+    for finding in findings(request, backend):
         assert str(finding).isprintable()
         assert len(str(finding)) < 400
 
@@ -474,6 +493,15 @@ SDK = "official SDK 3.1.194, 2026-10"
 def test_a_finding_tells_the_cost_and_only_documents_refuse(request_at_stake: object, refuses: bool, text: str) -> None:
     (finding,) = findings(request_at_stake)
     assert (str(finding), finding.refuses) == (text, refuses)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [None, "one", [5], [{}], [{"duration": "soon"}], [{"duration": True}], [{"duration": 10**4000}, {"duration": 1}]],
+)
+def test_a_storyboard_of_another_shape_is_not_summed(parts: Any) -> None:  # noqa: ANN401 — a case's value
+    request = video("Kling", "3.0", duration=5, additional_parameters={"multi_prompt": parts})
+    assert [finding for finding in findings(request) if finding.field.endswith("duration")] == []
 
 
 def test_an_image_request_of_a_model_that_always_makes_four_may_say_so() -> None:
