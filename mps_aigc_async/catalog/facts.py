@@ -1,27 +1,33 @@
 """The vocabulary of the catalog: the values that a model accepts in a field, for which versions, and when.
 
-The facts look at a request as a flat mapping, field → value (`rules.flatten`). A fact is about one field. A field
-without a fact is open and is never judged.
+The facts look at a request as a flat mapping, field → value (`flat.flatten`). A fact is about one field of one
+backend's request. A field without a fact is open and is never judged.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+Backend = Literal["mps", "vod", "relay"]
+"""The service that a fact is true of. The same model has other abilities at another service."""
 ModelKind = Literal["image", "video", "audio"]
+Standing = Literal["documented", "reported"]
+"""`documented`: by the service's own documents. `reported`: by other people who tested the service. Reported facts warn
+and never refuse."""
 FlatRequest = Mapping[str, object]
 """The fields that a request sets. A count stands for a list, a length for a prompt, "given" for a frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The document that states a fact, and its date."""
+    """The document or the report that states a fact, and its date."""
 
     title: str
     date: str
+    standing: Standing = "documented"
 
     def __str__(self) -> str:
-        return f"{self.title}, {self.date}"
+        return f"{self.title}, {'gathered ' if self.standing == 'reported' else ''}{self.date}"
 
 
 # --- accepted values --------------------------------------------------------------------------------------------------
@@ -98,13 +104,21 @@ class Pixels:
 
 
 @dataclass(frozen=True, slots=True)
-class _Nothing:
+class Nothing:
+    """No value at all; `words` name the alternative.
+
+    >>> str(Nothing()), str(Nothing("an `id` in each subject"))
+    ('none', 'an `id` in each subject')
+    """
+
+    words: str = "none"
+
     def takes(self, value: object) -> bool:
         del value
         return False
 
     def __str__(self) -> str:
-        return "none"
+        return self.words
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +131,7 @@ class _Anything:
         return "any"
 
 
-NOTHING: Accepted = _Nothing()
+NOTHING: Accepted = Nothing()
 """The field must not be set."""
 ANYTHING: Accepted = _Anything()
 """The field may be set; the documents list no values."""
@@ -128,6 +142,11 @@ ANYTHING: Accepted = _Anything()
 
 class Condition(Protocol):
     """Whether a fact holds for a request; in a message, its `str` follows the accepted values."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that the condition looks at."""
+        ...
 
     def holds(self, request: FlatRequest) -> bool: ...
 
@@ -154,6 +173,10 @@ class Unless:
     values: tuple[str, ...]
     words: str
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return (self.field,)
+
     def holds(self, request: FlatRequest) -> bool:
         return fold_case(request.get(self.field)) not in {fold_case(value) for value in self.values}
 
@@ -161,12 +184,43 @@ class Unless:
         return self.words
 
 
+@dataclass(frozen=True, slots=True)
+class Without:
+    """The fields are all unset."""
+
+    fields: tuple[str, ...]
+    words: str
+
+    def holds(self, request: FlatRequest) -> bool:
+        return not any(field in request for field in self.fields)
+
+    def __str__(self) -> str:
+        return self.words
+
+
+@dataclass(frozen=True, slots=True)
+class Differ:
+    """The two fields are set and have different values."""
+
+    fields: tuple[str, str]
+
+    def holds(self, request: FlatRequest) -> bool:
+        first, second = (request.get(field) for field in self.fields)
+        return first is not None and second is not None and first != second
+
+    def __str__(self) -> str:
+        return ""
+
+
 # --- the entries ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """The values that one field accepts. If several facts about a field hold, the last one counts."""
+    """The values that one field accepts. If several facts about a field hold, the last one counts.
+
+    Documented and reported facts are parted first, so that a report overrides no document.
+    """
 
     field: str
     accepts: Accepted
@@ -177,25 +231,41 @@ class Fact:
     when: Condition | None = None
     source: Source | None = None
     """The fact's own source, if it is not the model's."""
+    effect: str = ""
+    """The service's answer to any other value, if the service accepts the value silently: the money at stake."""
 
     @property
     def words(self) -> str:
         """The accepted values and the condition."""
-        return f"{self.accepts} {self.when}" if self.when else str(self.accepts)
+        return " ".join(part for part in (str(self.accepts), str(self.when or "")) if part)
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model, for one kind of task."""
+    """A model at one backend, for one kind of task."""
 
+    backend: Backend
     kind: ModelKind
     name: str
     """The spelling of the documents; letter case is ignored."""
     versions: tuple[str, ...]
-    """The documented versions. A request for another version is not judged."""
+    """The versions that the source lists. A request for another version is not judged."""
     source: Source
     facts: tuple[Fact, ...] = ()
     """Facts that override those of `KIND_WIDE`."""
+    live_versions: tuple[str, ...] = ()
+    """Versions that no document lists, reported as live. Only facts that name such a version are true of it."""
+    live_source: Source | None = None
+    """The source of the `live_versions`."""
+
+    @property
+    def all_versions(self) -> tuple[str, ...]:
+        """The documented and the reported versions."""
+        return (*self.versions, *self.live_versions)
+
+    def source_of(self, fact: Fact) -> Source:
+        """A fact's own source, else the model's."""
+        return fact.source or self.source
 
 
 def fold_case(value: object) -> object:

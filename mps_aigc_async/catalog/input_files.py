@@ -13,7 +13,7 @@ from ..model.inputs import ReferenceImage, ReferenceVideo
 from ..model.requests import AudioRequest, ImageRequest, Request, Step, VideoRequest, steps_of
 from ..model.vod_options import VodFile
 from .facts import Source
-from .models import GUIDE, SDK
+from .mps import GUIDE, SDK
 
 MIB: Final = 1 << 20
 

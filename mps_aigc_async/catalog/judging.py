@@ -8,7 +8,7 @@ from ..model.plain_text import visible_line
 from .rules import findings
 
 Strictness = Literal["strict", "warn", "off"]
-"""`strict` refuses the request, `warn` warns once for each finding, `off` does not check."""
+"""`strict` refuses a request that breaks a document, `warn` warns once for each finding, `off` does not check."""
 
 MOST_WARNINGS: Final = 1000
 """Different findings that a process warns about. A bound, because each text stays in the memory of a long-lived
@@ -16,20 +16,23 @@ server."""
 
 
 class CatalogWarning(UserWarning):
-    """By the documents a request cannot be served, or an input could not be looked at. The request is sent all the
-    same."""
+    """By documents or reports a request cannot be served, or an input could not be looked at; the request is sent."""
 
 
 _warnings_given: Final[set[str]] = set()
 
 
-def judge(request: object, strictness: Strictness) -> None:
-    """Refuse a request that breaks the documents, or warn, once in a process for each text. Raises InvalidRequest."""
-    texts = [] if strictness == "off" else [visible_line(str(finding)) for finding in findings(request)]
-    if texts and strictness == "strict":
-        raise InvalidRequest(f'{"; ".join(texts)}; `"catalog": "warn"` in the config sends it all the same')
-    for text in texts:
-        warn_once(text)
+def judge(request: object, strictness: Strictness, backend: str = "mps") -> None:
+    """Refuse a request that breaks the documents, or warn of each finding. Raises InvalidRequest.
+
+    Only documents refuse. Reports and misspelt names warn, however strict the check is.
+    """
+    results = () if strictness == "off" else findings(request, backend)
+    refusals = [visible_line(str(finding)) for finding in results if finding.refuses]
+    if refusals and strictness == "strict":
+        raise InvalidRequest(f'{"; ".join(refusals)}; `"catalog": "warn"` in the config sends it all the same')
+    for finding in results:
+        warn_once(visible_line(str(finding)))
 
 
 def warn_once(text: str) -> None:

@@ -1,71 +1,64 @@
-"""`models`: the documented abilities of models, as a table."""
+"""`models`: the abilities of models at each backend, as a table."""
 
-from collections.abc import Iterator
 from typing import Annotated, Final, get_args
 
 import typer
 from rich import box
 from rich.table import Table
 
-from ..catalog import KIND_WIDE, MODELS, Fact, Model, ModelKind, Source
+from ..catalog import Backend, ModelKind
+from ..catalog.rows import Row, rows
 from ..model.errors import InvalidRequest
 from .screen import console, on_terminal, say
 
-HEADINGS: Final = ("kind", "model", "versions", "field", "accepts", "source")
-Row = tuple[str, str, str, str, str, str]
+HEADINGS: Final = Row._fields
 
 
 def models(
     kind: Annotated[
         str | None, typer.Argument(metavar="[KIND]", help="image, video or audio.", show_default="all of them")
     ] = None,
+    backend: Annotated[
+        str | None, typer.Option(metavar="BACKEND", help="mps, vod or relay.", show_default="all of them")
+    ] = None,
 ) -> None:
-    """List the documented abilities of each model, with the documents' dates (needs no keys and no network).
+    """List the abilities of each model at each backend, with sources and dates (needs no keys and no network).
 
     The first rows of a kind hold for each of its models without a row for the same field. A field without a row is
-    not documented, and not checked: see `catalog` in the config. In a pipe each row is a line, with tabs between its
-    columns.
+    stated nowhere, and not checked: see `catalog` in the config. A fact that is only reported warns and never refuses.
+    In a pipe each row is a line, with tabs between its columns.
     """
-    kinds = get_args(ModelKind)
-    if kind is not None and kind not in kinds:
-        raise InvalidRequest(f"{kind!r} is no kind of model: {', '.join(kinds[:-1])} or {kinds[-1]}")
-    chosen = [one for one in kinds if kind in (None, one)]
+    kinds = [one for one in get_args(ModelKind) if kind in (None, one)]
+    backends = [one for one in get_args(Backend) if backend in (None, one)]
+    _require_choice(kind, kinds, "kind of model: image, video or audio")
+    _require_choice(backend, backends, "backend: mps, vod or relay")
+    tables = [tuple(rows(of_backend, of_kind)) for of_backend in backends for of_kind in kinds]
     if not on_terminal():
-        for row in (HEADINGS, *(row for one in chosen for row in _rows(one))):
+        for row in (HEADINGS, *(row for table in tables for row in table)):
             say("\t".join(row))
         return
-    for one in chosen:
-        console().print(_table(one))
+    for table in tables:
+        if table:
+            console().print(_table(table))
 
 
-def _table(kind: ModelKind) -> Table:
+def _require_choice(name: str | None, chosen: list[str], choices: str) -> None:
+    if not chosen:
+        raise InvalidRequest(f"{name!r} is no {choices}")
+
+
+def _table(table: tuple[Row, ...]) -> Table:
     """The table for a terminal. A name or a source that is the same as in the row above is left out."""
-    table = Table(box=box.SIMPLE, title=kind, title_justify="left")
-    for heading in HEADINGS[1:]:
-        table.add_column(heading, overflow="fold")
+    lines = Table(box=box.SIMPLE, title=f"{table[0].kind}, {table[0].backend}", title_justify="left")
+    for heading in ("model", "versions", "field", "accepts", "source"):
+        lines.add_column(heading, overflow="fold")
     name = last_source = ""
-    for _, model, versions, field, accepts, source in _rows(kind):
-        if model != name:
-            table.add_section()
+    for row in table:
+        if row.model != name:
+            lines.add_section()
             last_source = ""
-        table.add_row(model if model != name else "", versions, field, accepts, source if source != last_source else "")
-        name, last_source = model, source
-    return table
-
-
-def _rows(kind: ModelKind) -> Iterator[Row]:
-    for fact in KIND_WIDE[kind]:
-        yield kind, "any model", "", *_columns(fact, fact.source)
-    for model in (model for model in MODELS if model.kind == kind):
-        yield kind, model.name, " ".join(model.versions), "", "", str(model.source)
-        for fact in model.facts:
-            yield kind, model.name, _versions(model, fact), *_columns(fact, fact.source or model.source)
-
-
-def _versions(model: Model, fact: Fact) -> str:
-    return " ".join(version for version in model.versions if version in fact.versions) or "all"
-
-
-def _columns(fact: Fact, source: Source | None) -> tuple[str, str, str]:
-    default = "" if fact.default is None else f"; default {fact.default}"
-    return fact.field, f"{fact.words}{default}", str(source or "")
+        accepts = "; otherwise ".join(part for part in (row.accepts, row.effect) if part)
+        source = row.source if row.source != last_source else ""
+        lines.add_row(row.model if row.model != name else "", row.versions, row.field, accepts, source)
+        name, last_source = row.model, row.source
+    return lines

@@ -22,6 +22,7 @@ from ..model.defaults import AudioDefaults, Defaults, ImageDefaults, VideoDefaul
 from ..model.errors import ConfigError
 from ..model.plain_text import visible_line
 from ..model.requests import CosStore
+from ..model.spelling import closest
 from ..network.transport import parse_endpoint
 from .sections import Concurrency, CosOutput, Generation, Pacing, Relay, Section, TaskTimeouts, TencentCloud, Vod
 
@@ -47,7 +48,7 @@ class Config(Section):
     >>> Config.parse({"concurency": {}})
     Traceback (most recent call last):
         ...
-    mps_aigc_async.model.errors.ConfigError: config: concurency: unknown key (known: account, backend, ...)
+    mps_aigc_async.model.errors.ConfigError: config: concurency: unknown key: is concurrency meant? (...)
     """
 
     backend: Literal["mps", "vod", "relay"] = "mps"
@@ -263,4 +264,7 @@ def _unknown_key(where: tuple[int | str, ...]) -> str:
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             return "unknown key"
         section = inner
-    return f"unknown key (known: {', '.join(sorted(field.alias or '' for field in section.model_fields.values()))})"
+    keys = sorted(field.alias or "" for field in section.model_fields.values())
+    close = closest(str(where[-1]), keys)
+    hint = f": is {close} meant?" if close else ""
+    return f"unknown key{hint} (known: {', '.join(keys)})"

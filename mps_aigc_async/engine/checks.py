@@ -20,4 +20,4 @@ def ensure_sendable(
         if why := buckets.why_unreadable(step.store):
             raise InvalidRequest(f"store: {why}")
     refuse_odd_base64(complete)
-    judge(complete, strictness)
+    judge(complete, strictness, dialect.backend)

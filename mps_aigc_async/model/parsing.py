@@ -15,6 +15,7 @@ from .requests import (
     check,
     steps_of,
 )
+from .spelling import closest
 from .states import Kind
 
 _CLASSES: Final[Mapping[frozenset[str], type[Request]]] = {
@@ -38,7 +39,9 @@ def parse(line: Mapping[str, Any]) -> Request:
     """
     unknown = sorted(repr(key) for key in line if key not in ("id", *Kind))
     if unknown:
-        raise InvalidRequest(f"unknown key {unknown[0]}: a line has `id`, `image`, `video` and `audio`")
+        close = closest(unknown[0], ("id", *Kind))
+        hint = f"; is `{close}` meant?" if close else ""
+        raise InvalidRequest(f"unknown key {unknown[0]}: a line has `id`, `image`, `video` and `audio`{hint}")
     steps = _steps_in(line)
     try:
         return check(_of_steps(line, steps))

@@ -8,18 +8,38 @@ SDK 3.1.194 of 2026-10, and the AIGC guide of 2026-05-29.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from .errors import FieldFault, InvalidRequest
 from .inputs import Frame, ImageSource, ReferenceImage, ReferenceVideo, Subject, VideoSource
+from .spelling import letters
 from .states import Kind
 from .value import Value, Whole, refusal_at, unwritable
 from .vod_options import VodFile, VodOptions
 
 REQUEST_ID: Final = re.compile(r"[^\x00-\x1f\x7f]{1,120}")
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+SERVICE_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "imageurl": ("first_frame", "images"),
+    "imageinfos": ("images",),
+    "lastimageurl": ("last_frame",),
+    "videoinfos": ("videos",),
+    "audioinfos": ("audios",),
+    "subjectinfos": ("subjects",),
+    "fileinfos": ("images", "videos"),
+    "outputimagecount": ("output_count",),
+    "outputaudioformat": ("output_format",),
+    "audiogeneration": ("enable_audio",),
+    "storecosparam": ("store",),
+    "extinfo": ("additional_parameters",),
+}
+"""The services' own names of fields (in small letters) that differ from the attribute's, for hints: the first attribute
+that a request has."""
 
 
 class CosStore(Value):
@@ -47,6 +67,18 @@ class _TaskRequest(Value):
     store: CosStore | None = None
     """Overrides the config's `cosOutput` for this request."""
     operator: str | None = None
+
+    @classmethod
+    def hint_for(cls, name: str) -> str:
+        """Return the attribute for a service's own name, for another kind's or for VOD's; else the closest one."""
+        named = letters(name)
+        attributes = [field for field in cls.model_fields if letters(field) == named]
+        attributes += [field for field in SERVICE_NAMES.get(named, ()) if field in cls.model_fields]
+        attributes += [f"vod.{field}" for field in VodOptions.model_fields if letters(field) == named]
+        if attributes and (attributes[0] in cls.model_fields or "vod" in cls.model_fields):
+            return f"is {attributes[0]} meant?"
+        kinds = [step.kind for step in (ImageRequest, VideoRequest, AudioRequest) if name in step.model_fields]
+        return f"a field of {' and '.join(kinds)} requests" if kinds else super().hint_for(name)
 
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:

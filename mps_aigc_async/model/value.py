@@ -5,13 +5,14 @@ Each error names its field and its reason in `InvalidRequest.faults`, so that no
 
 import json
 from collections.abc import Callable, Hashable
-from typing import Annotated, Any, Final, Self, TypeVar
+from typing import Annotated, Any, Final, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
 from .errors import FieldFault, InvalidRequest
 from .plain_text import CUT
+from .spelling import closest
 
 T = TypeVar("T")
 
@@ -59,6 +60,12 @@ class Value(BaseModel):
         """Validate as pydantic does. Raises InvalidRequest."""
         return _validate(cls, lambda: super(Value, cls).model_validate_strings(obj, **options))
 
+    @classmethod
+    def hint_for(cls, name: str) -> str:
+        """Return a hint about a field that this class does not have, for the error; empty without one."""
+        close = closest(name, cls.model_fields)
+        return f"is {close} meant?" if close else ""
+
     def __hash__(self) -> int:
         """Hash by content, as requests are compared; a field may hold a dict (`additional_parameters`)."""
         return hash((type(self), _as_hashable(self.__dict__)))
@@ -72,20 +79,41 @@ def _validate(cls: type[BaseModel], validation: Callable[[], T]) -> T:
     try:
         return validation()
     except ValidationError as error:
-        refusal = InvalidRequest.of_fields(cls.__name__, [_fault_of(detail) for detail in error.errors()])
+        refusal = InvalidRequest.of_fields(cls.__name__, [_fault_of(detail, cls) for detail in error.errors()])
     # Raised outside the handler: pydantic's error quotes the input, and must be in no exception chain.
     raise refusal
 
 
-def _fault_of(detail: Any) -> FieldFault:  # noqa: ANN401 — pydantic's own TypedDict is not exported
+def _fault_of(detail: Any, cls: type[BaseModel]) -> FieldFault:  # noqa: ANN401 — pydantic's own TypedDict is not exported
     where = ".".join(str(part) for part in detail["loc"])
     match detail:
         case {"type": "extra_forbidden"}:
-            return FieldFault(where, "unknown field")
+            *path, name = detail["loc"]
+            owner = _class_at(cls, path)
+            hint = owner.hint_for(str(name)) if owner else ""
+            return FieldFault(where, f"unknown field: {hint}" if hint else "unknown field")
         case {"ctx": {"error": ValueError() as error}}:  # a validator's own: pydantic's `msg` has words before it
             return FieldFault(where, str(error))
         case _:
             return FieldFault(where, str(detail["msg"]))
+
+
+def _class_at(cls: type[BaseModel], path: list[int | str]) -> type[Value] | None:
+    """Return the class of the value at a path, as pydantic names one; in a union the path has the class's name."""
+    classes = [cls] if issubclass(cls, Value) else []
+    for part in path:
+        named = [one for one in classes if one.__name__ == part]
+        fields = [one.model_fields[part].annotation for one in classes if part in one.model_fields]
+        if named or fields:
+            classes = named or [inner for annotation in fields for inner in _classes_in(annotation)]
+    return classes[0] if classes else None
+
+
+def _classes_in(annotation: object) -> list[type[Value]]:
+    """Return the classes of values in a type, such as `tuple[str | ReferenceVideo, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, Value):
+        return [annotation]
+    return [inner for part in get_args(annotation) for inner in _classes_in(part)]
 
 
 def refusal_at(path: tuple[str, ...], value: object, why: str) -> ValidationError:

@@ -77,6 +77,35 @@ def test_a_warning_that_is_an_error_refuses_each_such_request_alone() -> None:
     run(main())
 
 
+def test_strict_warns_of_a_report_and_of_a_misspelt_name_and_sends_both() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, configured(catalog="strict")) as client:
+            with pytest.warns(
+                CatalogWarning, match=r"takes 4 to 15 s \(reported .*; the service makes 5 s and bills them"
+            ):
+                assert (await client.generate(video("Hailuo", "H3", duration=20))).urls
+            with pytest.warns(CatalogWarning, match="is Kling meant"):
+                assert (await client.generate(video("Klign"))).urls
+            with pytest.raises(InvalidRequest, match="the service makes about 6 s and bills them") as refusal:
+                await client.generate(video("Hailuo", "02", duration=8))
+            assert "catalog" in str(refusal.value)
+        assert accepted(service, "CreateAigcVideoTask") == 2
+
+    run(main())
+
+
+def test_a_client_of_another_backend_is_not_judged_by_the_facts_of_mps() -> None:
+    async def main() -> None:
+        async with client_of(in_memory(), configured(backend="vod", catalog="strict")) as client:
+            client.check(image("Kling", "3.0", resolution="1K"))
+            client.check(video("Kling", "2.5", duration=7))
+            with pytest.raises(InvalidRequest, match="for VOD"):
+                client.check(video("GV", "3.1", duration=7))
+
+    run(main())
+
+
 def test_what_has_begun_is_not_judged_again() -> None:
     async def main() -> None:
         service = in_memory()

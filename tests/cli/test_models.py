@@ -1,5 +1,6 @@
 """`models`, and the catalog's findings as notes."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,25 @@ def test_every_model_is_listed_with_its_source_and_needs_no_keys(shell: Shell) -
     first, *rows = [tuple(line.split("\t")) for line in result.stdout.splitlines()]
     assert first == HEADINGS
     assert {len(row) for row in rows} == {len(HEADINGS)}
-    assert {(kind, name) for kind, name, *_ in rows} >= {(model.kind, model.name) for model in MODELS}
-    assert all(source.partition(", ")[2].startswith("202") for *_, source in rows)
+    assert {(row[6], row[0], row[1]) for row in rows} >= {(model.backend, model.kind, model.name) for model in MODELS}
+    assert {row[7] for row in rows} == {"documented", "reported"}
+    assert all(re.search(r"202[0-9]-[0-9-]+$", row[5]) for row in rows)
     assert (
         "video\tKling\t1.6 2.1 2.5 2.6\tlast_frame\tnone unless the resolution is 1080P\tofficial SDK 3.1.194, 2026-10"
-        in result.stdout.splitlines()
+        "\tmps\tdocumented\t" in result.stdout.splitlines()
     )
+    assert any(
+        line.endswith("\tmps\treported\tthe service makes 5 s and bills them") for line in result.stdout.splitlines()
+    )
+
+
+def test_one_backend(shell: Shell) -> None:
+    rows = [row.split("\t") for row in shell.call("models", "image", "--backend", "relay").stdout.splitlines()[1:]]
+    assert {(row[0], row[6]) for row in rows} == {("image", "relay")}
+    assert shell.call("models", "audio", "--backend", "relay").stdout.splitlines()[1:] == []
+    wrong = shell.call("models", "--backend", "vodd")
+    assert wrong.exit_code == 2
+    assert "'vodd' is no backend: mps, vod or relay" in wrong.stderr
 
 
 def test_one_kind(shell: Shell) -> None:
@@ -45,7 +59,7 @@ def test_on_a_terminal_it_is_a_table(shell: Shell, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("mps_aigc_async.cli.models.on_terminal", lambda: True)
     shown = shell.call("models", "image").stdout
     assert "\t" not in shown
-    assert shown.count("Hunyuan") == 1
+    assert shown.count("image, mps") == shown.count("image, vod") == shown.count("image, relay") == 1
     assert "3d_panorama" in shown
 
 

@@ -17,6 +17,7 @@ from mps_aigc_async.model.requests import (
     CosStore,
     ImageRequest,
     ImageToVideo,
+    Step,
     VideoRequest,
     VideoToAudio,
     check,
@@ -60,10 +61,30 @@ def test_a_value_is_frozen_and_has_no_other_fields(value: Value) -> None:
         type(value)(**{field: getattr(value, field) for field in value.model_fields_set}, no_such=1)
 
 
-@pytest.mark.parametrize("name", ["Prompt", "modelName", "ImageUrl", "Vod"])
-def test_the_services_own_names_are_not_ours(name: str) -> None:
-    with pytest.raises(InvalidRequest, match=rf"^ImageRequest: {name}: unknown field$"):
-        ImageRequest(prompt="x", **{name: "y"})
+@pytest.mark.parametrize(
+    ("cls", "name", "hint"),
+    [
+        (ImageRequest, "Prompt", "is prompt meant?"),
+        (ImageRequest, "modelName", "is model_name meant?"),
+        (ImageRequest, "ImageUrl", "is images meant?"),
+        (VideoRequest, "ImageUrl", "is first_frame meant?"),
+        (ImageRequest, "Vod", "is vod meant?"),
+        (ImageRequest, "aspect_ration", "is aspect_ratio meant?"),
+        (ImageRequest, "aspect-ratio", "is aspect_ratio meant?"),
+        (VideoRequest, "AspectRatio", "is aspect_ratio meant?"),
+        (VideoRequest, "StoreCosParam", "is store meant?"),
+        (VideoRequest, "seed", "is vod.seed meant?"),
+        (VideoRequest, "output_count", "a field of image requests"),
+        (ImageRequest, "duration", "a field of video requests"),
+        (AudioRequest, "images", "a field of image and video requests"),
+        (AudioRequest, "seed", None),
+        (VideoRequest, "colour", None),
+    ],
+)
+def test_an_unknown_field_names_the_one_that_may_be_meant(cls: type[Step], name: str, hint: str | None) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        cls(prompt="x", **{name: "y"})
+    assert str(refusal.value) == f"{cls.__name__}: {name}: unknown field" + (f": {hint}" if hint else "")
 
 
 def test_an_invalid_request_is_a_value_error() -> None:
@@ -157,16 +178,28 @@ def test_a_number_that_is_no_json_is_refused(number: float) -> None:
         ({"image": {"prompt": "x", "images": "https://a/1.png"}}, r"^image\.images: "),
         ({"image": {"prompt": "x", "images": [5]}}, r"^image\.images\.0"),
         ({"image": {"prompt": "x", "images": [{"url": URL, "typo": 1}]}}, r"images\.0.*typo: unknown field"),
+        (
+            {"image": {"prompt": "x", "images": [{"url": URL, "reference_typ": 1}]}},
+            r"images\.0.*reference_typ: unknown field: is reference_type meant\?",
+        ),
+        ({"image": {"prompt": "x", "vod": {"Seed": 1}}}, r"^image\.vod\.Seed: unknown field: is seed meant\?$"),
         ({"image": {"prompt": "x", "images": [{}]}}, r"images\.0.*ReferenceImage"),
         ({"video": {"prompt": "x", "duration": 0}}, r"^video\.duration: "),
         ({"video": {"prompt": "x", "duration": "long"}}, r"^video\.duration: "),
         ({"video": {"prompt": "x", "first_frame": 5}}, r"^video\.first_frame"),
         ({"video": {"prompt": "x", "videos": [{"refer_type": "base"}]}}, r"videos\.0.*url: "),
-        ({"video": {"prompt": "x", "subjects": [{"ID": 1}]}}, r"^video\.subjects\.0\.ID: unknown field$"),
+        (
+            {"video": {"prompt": "x", "subjects": [{"ID": 1}]}},
+            r"^video\.subjects\.0\.ID: unknown field: is id meant\?$",
+        ),
         ({"image": {"prompt": ""}, "video": {}}, r"^image\.prompt is empty"),
         ({"image": {"prompt": "x"}, "video": {"typo": 1}}, r"^video\.typo: unknown field$"),
         ({"video": {"prompt": "x"}, "audio": {"typo": 1}}, r"^audio\.typo: unknown field$"),
-        ({"image": {"prompt": "x"}, "video": {}, "audio": {"duration": 1}}, r"^audio\.duration: unknown field$"),
+        (
+            {"image": {"prompt": "x"}, "video": {}, "audio": {"duration": 1}},
+            r"^audio\.duration: unknown field: a field of video requests$",
+        ),
+        ({"image": {"prompt": "x"}, "video": {"Duraton": 1}}, r"^video\.Duraton: unknown field: is duration meant\?$"),
         ({"audio": {"prompt": "x", "videos": [5]}}, r"^audio\.videos\.0"),
         ({"image": {"prompt": "x", "typo": 1}}, r"^image\.typo: unknown field$"),
     ],
