@@ -47,6 +47,7 @@ from .model.requests import AudioRequest, CosStore, ImageRequest, ImageToVideo, 
 from .model.results import AudioResult, ImageResult, ImageToVideoResult, Usage, VideoResult, VideoToAudioResult
 from .model.settlement import Attach, CreateAgain, Drop
 from .model.states import JobState, Kind, TaskFault, TaskState
+from .model.usage import BilledUsage, CountedUsage, Quota, UsageComparison, UsageReport
 from .model.vod_options import VodFile, VodOptions
 from .network.transport import Timeouts
 from .policy.retries import RetryPolicy
@@ -63,6 +64,7 @@ __all__ = [
     "Attach",
     "AudioRequest",
     "AudioResult",
+    "BilledUsage",
     "CatalogWarning",
     "ClientClosed",
     "ClientError",
@@ -70,6 +72,7 @@ __all__ = [
     "ConfigError",
     "ContentViolation",
     "CosStore",
+    "CountedUsage",
     "CreateAgain",
     "CreateOutcomeUnknown",
     "CredentialSource",
@@ -92,6 +95,7 @@ __all__ = [
     "NoTaskId",
     "Outcome",
     "PaceStatistics",
+    "Quota",
     "Redirected",
     "ReferenceImage",
     "ReferenceVideo",
@@ -120,6 +124,8 @@ __all__ = [
     "UnexpectedError",
     "Unreachable",
     "Usage",
+    "UsageComparison",
+    "UsageReport",
     "VideoRequest",
     "VideoResult",
     "VideoToAudio",

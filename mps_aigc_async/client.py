@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Self, overload
@@ -28,6 +29,7 @@ from .model.results import AudioResult, ImageResult, ImageToVideoResult, Result,
 from .model.settlement import Settlement
 from .model.states import JobState, Kind
 from .model.task_ids import require_task_id
+from .model.usage import Days, Quota, UsageReport
 from .network.folders import absolute
 from .network.transport import AiohttpTransport, Timeouts, Transport
 from .policy.retries import RetryPolicy
@@ -291,6 +293,17 @@ class AigcClient:
     async def task_details(self, task_id: str) -> TaskDetails:
         """Poll one task of such a scene. Images, videos and audios are polled with `status`."""
         return task_details(await self.call("DescribeAigcTaskStatus", {"TaskId": task_id}))
+
+    async def usage(self, since: date, until: date | None = None, *, ledger: str | Path | None = None) -> UsageReport:
+        """The service's count for its bill beside the ledger's, in whole days of UTC+8 (MPS, VOD). `until` is now."""
+        engine, now = self._usable_engine(), self._usable_engine().clock.now()
+        work = engine.usage.report(await self._open_ledger(ledger), Days.between(since, until, now), now)
+        return await engine.work.run_for(work, "usage")
+
+    async def quotas(self) -> tuple[Quota, ...]:
+        """The quotas for images and videos that the account has at VOD. Raises InvalidRequest on another backend."""
+        engine = self._usable_engine()
+        return await engine.work.run_for(engine.usage.quotas(), "quotas")
 
     async def unknown(self, ledger: str | Path | None = None) -> list[JobRecord]:
         """The jobs whose create got no reply, the oldest first: they may or may not have been accepted."""

@@ -41,6 +41,7 @@ from ..wire.dialect import Dialect
 from .checks import ensure_sendable
 from .once import OncePerPath
 from .statistics import Statistics, snapshot
+from .usage import UsageReader
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -107,6 +108,7 @@ class Engine:
         self.calls = Calls(
             self.dialect, self.transport, self.keys, self.limits, clock=self.clock, policy=settings.retry
         )
+        self.usage = UsageReader(self.calls, self.dialect)
         self.poller = Poller(
             self.calls,
             self.dialect,

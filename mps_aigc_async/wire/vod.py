@@ -35,6 +35,8 @@ LIMITS: Final[Mapping[str, float]] = {
     "CreateAigcVideoTask": 20,
     "DescribeTaskDetail": 100,
     "DescribeTasks": 20,
+    "DescribeAigcUsageData": 20,
+    "DescribeAigcQuotas": 20,
 }
 DEFAULT_LIMIT: Final = 20.0
 DESCRIBE_MEDIA: Final = "DescribeMediaInfos"
@@ -52,7 +54,7 @@ NO_SUB_APP: Final = "none"
 
 MPS_ONLY: Final = frozenset(
     {"DescribeAigcImageTask", "DescribeAigcVideoTask", "DescribeAigcAudioTask", "DescribeAigcTaskList",
-     "DescribeAigcTaskStatus"}
+     "DescribeAigcTaskStatus", "DescribeUsageData"}
 )  # fmt: skip
 """AIGC actions of MPS that do not exist at VOD (official SDK 3.1.194, 2026-10)."""
 
