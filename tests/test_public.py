@@ -22,6 +22,7 @@ PROMISED = {
     "TransportError", "UnexpectedError", "Unreachable", "Usage", "VideoRequest", "VideoResult", "VideoToAudio",
     "VideoToAudioResult",
     "VodFile", "VodOptions", "catalog", "events",
+    "BilledUsage", "CountedUsage", "Quota", "UsageComparison", "UsageReport",
 }  # fmt: skip
 
 
