@@ -47,7 +47,7 @@ from .model.requests import AudioRequest, CosStore, ImageRequest, ImageToVideo, 
 from .model.results import AudioResult, ImageResult, ImageToVideoResult, Usage, VideoResult, VideoToAudioResult
 from .model.settlement import Attach, CreateAgain, Drop
 from .model.states import JobState, Kind, TaskFault, TaskState
-from .model.usage import BilledUsage, CountedUsage, Quota, UsageComparison, UsageReport
+from .model.usage import LedgerUsage, Quota, ServiceUsage, UsageComparison, UsageReport
 from .model.vod_options import VodFile, VodOptions
 from .network.transport import Timeouts
 from .policy.retries import RetryPolicy
@@ -64,7 +64,6 @@ __all__ = [
     "Attach",
     "AudioRequest",
     "AudioResult",
-    "BilledUsage",
     "CatalogWarning",
     "ClientClosed",
     "ClientError",
@@ -72,7 +71,6 @@ __all__ = [
     "ConfigError",
     "ContentViolation",
     "CosStore",
-    "CountedUsage",
     "CreateAgain",
     "CreateOutcomeUnknown",
     "CredentialSource",
@@ -91,6 +89,7 @@ __all__ = [
     "JobState",
     "Kind",
     "LedgerError",
+    "LedgerUsage",
     "ListedTask",
     "NoTaskId",
     "Outcome",
@@ -103,6 +102,7 @@ __all__ = [
     "RetryPolicy",
     "Run",
     "ServiceError",
+    "ServiceUsage",
     "SlotStatistics",
     "Statistics",
     "Subject",

@@ -22,7 +22,7 @@ PROMISED = {
     "TransportError", "UnexpectedError", "Unreachable", "Usage", "VideoRequest", "VideoResult", "VideoToAudio",
     "VideoToAudioResult",
     "VodFile", "VodOptions", "catalog", "events",
-    "BilledUsage", "CountedUsage", "Quota", "UsageComparison", "UsageReport",
+    "ServiceUsage", "LedgerUsage", "Quota", "UsageComparison", "UsageReport",
 }  # fmt: skip
 
 

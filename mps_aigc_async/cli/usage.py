@@ -90,10 +90,10 @@ async def _report(client: AigcClient, first: date, last: date | None, ledger: Pa
 
 def _rows(report: UsageReport, file: Path | None) -> Iterator[Row]:
     for line in (*report.daily, *report.totals):
-        tasks, amount = (None, None) if file is None else (line.counted_tasks, line.counted)
-        service, ours = (_figure(line.billed_tasks), _figure(line.billed)), (_figure(tasks), _figure(amount))
+        tasks, amount = (None, None) if file is None else (line.ledger_tasks, line.ledger_amount)
+        service, ours = (_figure(line.service_tasks), _figure(line.service_amount)), (_figure(tasks), _figure(amount))
         yield _day_of(line), line.kind, *service, *ours, UNITS[line.kind]
-    for other in report.billed:  # types that this package does not know
+    for other in report.service:  # types that this package does not know
         if other.kind is None:
             day = "unknown" if other.day is None else str(other.day)
             figures = (_figure(other.tasks), _figure(other.amount), NOT_REPORTED, NOT_REPORTED)
@@ -120,10 +120,12 @@ def _print(rows: list[Row]) -> None:
 
 
 def _print_notes(report: UsageReport, ledger: Path) -> None:
-    if unmeasured := sum(line.unmeasured for line in report.totals):
-        complain(f"note: {unmeasured} tasks of the ledger have no known length: their seconds are not in its amounts")
-    if report.unknown:
+    if without_length := sum(line.without_length for line in report.totals):
         complain(
-            f"note: {report.unknown} jobs of the ledger are unknown: the service may have made and billed their tasks; "
-            f"`{program()} settle {ledger}` lists them"
+            f"note: {without_length} tasks of the ledger have no known length: their seconds are not in its amounts"
+        )
+    if report.unknown_jobs:
+        complain(
+            f"note: {report.unknown_jobs} jobs of the ledger are unknown: the service may have made and billed their "
+            f"tasks; `{program()} settle {ledger}` lists them"
         )

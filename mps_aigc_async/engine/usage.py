@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from ..ledger import JobRecord, Ledger
 from ..model.errors import DamagedRow
 from ..model.states import JobState, Kind
-from ..model.usage import CountedUsage, Days, Quota, UsageReport, billing_day
+from ..model.usage import Days, LedgerUsage, Quota, UsageReport, billing_day
 from ..network.calls import Calls
 from ..wire.dialect import Dialect
 from ..wire.usage import Question, UsageAnswer
@@ -37,12 +37,12 @@ class UsageReader:
         return UsageReport(
             since=days.start,
             until=days.end,
-            reported_kinds=tuple(kinds),
-            billed=answer.billed,
+            service_kinds=tuple(kinds),
+            service=answer.totals,
             specifications=answer.specifications,
-            counted=await _counted(ledger, days),
-            unknown=(await ledger.counts()).get(JobState.UNKNOWN, 0),
-            durable=ledger.durable,
+            ledger=await _ledger_usage(ledger, days),
+            unknown_jobs=(await ledger.counts()).get(JobState.UNKNOWN, 0),
+            ledger_is_durable=ledger.durable,
         )
 
     async def quotas(self) -> tuple[Quota, ...]:
@@ -69,23 +69,23 @@ class _Sum:
 
     tasks: int = 0
     amount: float = 0
-    unmeasured: int = 0
+    without_length: int = 0
 
     def add(self, job: JobRecord) -> None:
         amount = amount_of(job)
         self.tasks += 1
         self.amount += amount or 0
-        self.unmeasured += amount is None
+        self.without_length += amount is None
 
 
-async def _counted(ledger: Ledger, days: Days) -> tuple[CountedUsage, ...]:
+async def _ledger_usage(ledger: Ledger, days: Days) -> tuple[LedgerUsage, ...]:
     """The ledger's results of these days, by kind, model and day."""
     sums: defaultdict[tuple[Kind, str, date], _Sum] = defaultdict(_Sum)
     async for job in ledger.done_between(days.start.timestamp(), days.end.timestamp()):
         if job.done_at is not None:
             sums[job.kind, job.model, billing_day(job.done_at)].add(job)
     return tuple(
-        CountedUsage(kind=kind, model=model, day=day, **asdict(figures))
+        LedgerUsage(kind=kind, model=model, day=day, **asdict(figures))
         for (kind, model, day), figures in sorted(sums.items(), key=lambda item: item[0])
     )
 

@@ -102,7 +102,7 @@ def billing_day(at: float) -> date:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BilledUsage:
+class ServiceUsage:
     """The service's count of one type of task on one day."""
 
     type: str
@@ -120,7 +120,7 @@ class BilledUsage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CountedUsage:
+class LedgerUsage:
     """The ledger's count of one model's results on one day."""
 
     kind: Kind
@@ -135,27 +135,27 @@ class CountedUsage:
     """Images, or seconds of video or audio.
 
     A video's seconds are those that the service reports (VOD), else the request's `duration`."""
-    unmeasured: int = 0
+    without_length: int = 0
     """Tasks without a known length, which are in `tasks` and not in `amount`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageComparison:
-    """One kind's figures, side by side: of a day, or of the whole span."""
+    """The figures of one kind side by side, of a day or of the whole span."""
 
     kind: Kind
     day: date | None = None
     """None for the whole span."""
-    billed_tasks: int | None
+    service_tasks: int | None
     """None if the service does not report this kind (MPS: audio), or if a number cannot be read."""
-    billed: float | None
-    """Images or seconds by the service's count; None as for `billed_tasks`."""
-    counted_tasks: int
+    service_amount: float | None
+    """Images or seconds by the service's count; None as for `service_tasks`."""
+    ledger_tasks: int
     """Tasks by the ledger."""
-    counted: float
+    ledger_amount: float
     """Images or seconds by the ledger."""
-    unmeasured: int
-    """The ledger's tasks without a known length, which `counted` lacks."""
+    without_length: int
+    """The ledger's tasks without a known length, which `ledger_amount` lacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,17 +170,17 @@ class UsageReport:
     """The beginning of the first day."""
     until: datetime
     """The end of the last day, in the future if that day is today."""
-    reported_kinds: tuple[Kind, ...]
+    service_kinds: tuple[Kind, ...]
     """The kinds that the service reports."""
-    billed: tuple[BilledUsage, ...]
+    service: tuple[ServiceUsage, ...]
     """By type and day; days without use are left out."""
-    specifications: tuple[BilledUsage, ...]
-    """By type, specification and day. For MPS their sum may differ from `billed`: both are the service's figures."""
-    counted: tuple[CountedUsage, ...]
+    specifications: tuple[ServiceUsage, ...]
+    """By type, specification and day. For MPS their sum may differ from `service`: both are the service's figures."""
+    ledger: tuple[LedgerUsage, ...]
     """By kind, model and day."""
-    unknown: int
+    unknown_jobs: int
     """The ledger's jobs with an unknown outcome, of any day: the service may have made and billed their tasks."""
-    durable: bool
+    ledger_is_durable: bool
     """Whether the ledger is a file. A ledger in memory began when the client was opened, and has forgotten all but the
     latest 10,000 ended jobs."""
 
@@ -192,24 +192,24 @@ class UsageReport:
     @property
     def daily(self) -> tuple[UsageComparison, ...]:
         """By day and kind, for the days and kinds with use."""
-        lines: tuple[BilledUsage | CountedUsage, ...] = (*self.billed, *self.counted)
-        used = {(line.day, line.kind) for line in lines}
-        days = sorted({day for day, _ in used if day is not None})
-        return tuple(self._compare(kind, day) for day in days for kind in Kind if (day, kind) in used)
+        lines: tuple[ServiceUsage | LedgerUsage, ...] = (*self.service, *self.ledger)
+        with_use = {(line.day, line.kind) for line in lines}
+        days = sorted({day for day, _ in with_use if day is not None})
+        return tuple(self._compare(kind, day) for day in days for kind in Kind if (day, kind) in with_use)
 
     def _compare(self, kind: Kind, day: date | None) -> UsageComparison:
         """The figures of a day; for None, of all days."""
-        theirs = [line for line in self.billed if line.kind is kind and day in (None, line.day)]
-        ours = [line for line in self.counted if line.kind is kind and day in (None, line.day)]
-        is_reported = kind in self.reported_kinds
+        theirs = [line for line in self.service if line.kind is kind and day in (None, line.day)]
+        ours = [line for line in self.ledger if line.kind is kind and day in (None, line.day)]
+        is_reported = kind in self.service_kinds
         return UsageComparison(
             kind=kind,
             day=day,
-            billed_tasks=whole_sum(line.tasks for line in theirs) if is_reported else None,
-            billed=known_sum(line.amount for line in theirs) if is_reported else None,
-            counted_tasks=sum(line.tasks for line in ours),
-            counted=sum(line.amount for line in ours),
-            unmeasured=sum(line.unmeasured for line in ours),
+            service_tasks=whole_sum(line.tasks for line in theirs) if is_reported else None,
+            service_amount=known_sum(line.amount for line in theirs) if is_reported else None,
+            ledger_tasks=sum(line.tasks for line in ours),
+            ledger_amount=sum(line.amount for line in ours),
+            without_length=sum(line.without_length for line in ours),
         )
 
 
@@ -238,6 +238,6 @@ class Quota:
     kind: Kind | None
     limit: int | None
     """Images, or seconds of video; None if the answer's number cannot be read."""
-    used: int | None
+    usage: int | None
     """Images, or seconds of video, since the quota was created. VOD's count comes late, so that use can pass the
     limit."""

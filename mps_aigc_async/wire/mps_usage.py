@@ -9,9 +9,9 @@ from functools import partial
 from typing import Final
 
 from ..model.states import Kind
-from ..model.usage import BilledUsage, Days
+from ..model.usage import Days, ServiceUsage
 from . import answers
-from .usage import LONGEST_DAYS, Question, UsageAnswer, lines_of, merged, span_params, type_line, without_specification
+from .usage import LONGEST_DAYS, Question, UsageAnswer, lines_of, merge, span_params, type_line, without_specification
 
 ACTION: Final = "DescribeUsageData"
 
@@ -39,13 +39,13 @@ def read(days: Days, response: Mapping[str, object]) -> UsageAnswer:
     for data in answers.entries(response.get("Data")):
         if isinstance(data, dict):
             line = type_line(answers.as_text(data.get("TaskType")), KINDS)
-            details = merged(_details(data.get("Details"), line, days))
-            summary = merged(lines_of(data.get("Summary"), line, days))
+            details = merge(_details(data.get("Details"), line, days))
+            summary = merge(lines_of(data.get("Summary"), line, days))
             answer = answer.with_answer(UsageAnswer(summary or without_specification(details), details))
     return answer
 
 
-def _details(details: object, line: BilledUsage, days: Days) -> Iterator[BilledUsage]:
+def _details(details: object, line: ServiceUsage, days: Days) -> Iterator[ServiceUsage]:
     for detail in answers.entries(details):
         if isinstance(detail, dict):
             word = answers.as_text(detail.get("Specification"))

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Final, Generic, TypeVar
 
 from ..model.states import Kind
-from ..model.usage import BILLING_ZONE, BilledUsage, Days, known_sum, whole_sum
+from ..model.usage import BILLING_ZONE, Days, ServiceUsage, known_sum, whole_sum
 from . import answers
 
 LONGEST_DAYS: Final = 90
@@ -32,11 +32,11 @@ class Question(Generic[T_co]):
 class UsageAnswer:
     """The lines of one or more answers, as in `UsageReport`."""
 
-    billed: tuple[BilledUsage, ...] = ()
-    specifications: tuple[BilledUsage, ...] = ()
+    totals: tuple[ServiceUsage, ...] = ()
+    specifications: tuple[ServiceUsage, ...] = ()
 
     def with_answer(self, other: "UsageAnswer") -> "UsageAnswer":
-        return UsageAnswer(merged((*self.billed, *other.billed)), merged((*self.specifications, *other.specifications)))
+        return UsageAnswer(merge((*self.totals, *other.totals)), merge((*self.specifications, *other.specifications)))
 
 
 def span_params(days: Days, now: float) -> dict[str, object]:
@@ -49,7 +49,7 @@ def span_params(days: Days, now: float) -> dict[str, object]:
     return {"StartTime": days.start.isoformat(), "EndTime": max(end, days.start).isoformat(timespec="seconds")}
 
 
-def lines_of(items: object, line: BilledUsage, days: Days) -> Iterator[BilledUsage]:
+def lines_of(items: object, line: ServiceUsage, days: Days) -> Iterator[ServiceUsage]:
     """The TaskStatDataItems in a list as copies of `line`, without those of other days: VOD's own example has an item
     of the day before. An item whose time cannot be read is kept."""
     for item in answers.entries(items):
@@ -59,12 +59,12 @@ def lines_of(items: object, line: BilledUsage, days: Days) -> Iterator[BilledUsa
                 yield replace(line, day=day, tasks=whole(item.get("Count")), amount=number(item.get("Usage")))
 
 
-def merged(lines: Iterable[BilledUsage]) -> tuple[BilledUsage, ...]:
-    """One line for each type, specification and day, in this order; lines without use are left out.
+def merge(lines: Iterable[ServiceUsage]) -> tuple[ServiceUsage, ...]:
+    """Lines of the sums by type, specification and day, in this order; lines without use are left out.
 
     Answers repeat a day: VOD's items may be of 5 minutes, and an answer may have a part for each region.
     """
-    groups: dict[tuple[str, str, date | None], list[BilledUsage]] = {}
+    groups: dict[tuple[str, str, date | None], list[ServiceUsage]] = {}
     for line in lines:
         groups.setdefault((line.type, line.specification, line.day), []).append(line)
     sums = (
@@ -75,19 +75,19 @@ def merged(lines: Iterable[BilledUsage]) -> tuple[BilledUsage, ...]:
         )
         for group in groups.values()
     )
-    used = (line for line in sums if (line.tasks, line.amount) != (0, 0))
-    return tuple(sorted(used, key=lambda line: (line.type, line.specification, line.day or date.min)))
+    lines_with_use = (line for line in sums if (line.tasks, line.amount) != (0, 0))
+    return tuple(sorted(lines_with_use, key=lambda line: (line.type, line.specification, line.day or date.min)))
 
 
-def without_specification(lines: Iterable[BilledUsage]) -> tuple[BilledUsage, ...]:
+def without_specification(lines: Iterable[ServiceUsage]) -> tuple[ServiceUsage, ...]:
     """The sums of all specifications."""
-    return merged(replace(line, specification="") for line in lines)
+    return merge(replace(line, specification="") for line in lines)
 
 
-def type_line(word: str, kinds: Mapping[str, Kind], specification: str = "") -> BilledUsage:
+def type_line(word: str, kinds: Mapping[str, Kind], specification: str = "") -> ServiceUsage:
     """A line without figures for a type by the service's word."""
-    kind = {known.lower(): kind for known, kind in kinds.items()}.get(word.lower())
-    return BilledUsage(type=word, kind=kind, specification=specification, day=None, tasks=None, amount=None)
+    kind = {name.lower(): kind for name, kind in kinds.items()}.get(word.lower())
+    return ServiceUsage(type=word, kind=kind, specification=specification, day=None, tasks=None, amount=None)
 
 
 def number(value: object) -> float | None:

@@ -9,14 +9,14 @@ from functools import partial
 from typing import Final
 
 from ..model.states import Kind
-from ..model.usage import BilledUsage, Days, Quota
+from ..model.usage import Days, Quota, ServiceUsage
 from . import answers
 from .usage import (
     LONGEST_DAYS,
     Question,
     UsageAnswer,
     lines_of,
-    merged,
+    merge,
     span_params,
     type_line,
     whole,
@@ -39,7 +39,7 @@ MOST_QUOTAS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class QuotaPage:
-    """One page of the account's quotas."""
+    """A page of the account's quotas."""
 
     quotas: tuple[Quota, ...]
     total: int
@@ -55,11 +55,11 @@ def questions(days: Days, now: float) -> Iterator[Question[UsageAnswer]]:
 
 def read(days: Days, word: str, response: Mapping[str, object]) -> UsageAnswer:
     """The lines of an answer for one AigcType."""
-    specifications = merged(_lines(days, word, response.get("AigcUsageDataSet")))
+    specifications = merge(_lines(days, word, response.get("AigcUsageDataSet")))
     return UsageAnswer(without_specification(specifications), specifications)
 
 
-def _lines(days: Days, word: str, entries: object) -> Iterator[BilledUsage]:
+def _lines(days: Days, word: str, entries: object) -> Iterator[ServiceUsage]:
     for entry in answers.entries(entries):
         if isinstance(entry, dict):
             specification = answers.as_text(entry.get("Specification"))
@@ -86,5 +86,5 @@ def _quota(word: str, entry: Mapping[str, object]) -> Quota:
         type=type_word,
         kind=type_line(type_word, KINDS).kind,
         limit=whole(entry.get("QuotaLimit")),
-        used=whole(entry.get("Usage")),
+        usage=whole(entry.get("Usage")),
     )

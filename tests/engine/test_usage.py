@@ -70,7 +70,7 @@ async def make_batch(client: AigcClient) -> None:
 def figures(report: UsageReport, kind: Kind) -> tuple[float | None, ...]:
     """The service's tasks and amount, then the ledger's."""
     (line,) = [line for line in report.totals if line.kind is kind]
-    return line.billed_tasks, line.billed, line.counted_tasks, line.counted
+    return line.service_tasks, line.service_amount, line.ledger_tasks, line.ledger_amount
 
 
 @pytest.mark.parametrize("backend", ["mps", "vod"])
@@ -84,7 +84,7 @@ def test_after_a_batch_both_counts_are_the_same(backend: str, durable: bool, tmp
             report = await client.usage(TODAY)
             assert figures(report, Kind.IMAGE) == (2, 3, 2, 3)
             assert figures(report, Kind.VIDEO) == (2, 14, 2, 14)  # without the failed task
-            assert {(line.kind, line.model, line.amount) for line in report.counted} == {
+            assert {(line.kind, line.model, line.amount) for line in report.ledger} == {
                 (Kind.IMAGE, "Hunyuan 3.0", 3),
                 (Kind.VIDEO, "Kling 3.0", 14),
             }
@@ -92,7 +92,7 @@ def test_after_a_batch_both_counts_are_the_same(backend: str, durable: bool, tmp
                 (Kind.IMAGE, "Hunyuan3.0", 3),
                 (Kind.VIDEO, "Kling3.0", 14),
             }
-            assert (report.durable, report.unknown) == (durable, 0)
+            assert (report.ledger_is_durable, report.unknown_jobs) == (durable, 0)
         async with client_of(service, config_of(backend)) as other:
             report = await other.usage(TODAY)
             assert figures(report, Kind.IMAGE) == (2, 3, 0, 0)
@@ -113,13 +113,13 @@ def test_a_lost_answer_is_the_difference_until_its_task_is_attached() -> None:
             await asyncio.sleep(3600)
             report = await client.usage(TODAY)
             assert figures(report, Kind.VIDEO) == (1, 6, 0, 0)
-            assert report.unknown == 1
+            assert report.unknown_jobs == 1
             (task,) = service.statistics(wall()).tasks
             await client.settle("lost/video", Attach(task.task_id))
             await client.generate(lost)
             report = await client.usage(TODAY)
             assert figures(report, Kind.VIDEO) == (1, 6, 1, 6)
-            assert report.unknown == 0
+            assert report.unknown_jobs == 0
 
     run(main())
 
@@ -134,7 +134,7 @@ def test_days_are_those_of_utc_8_and_a_span_of_a_year_is_read_in_portions() -> N
             await asyncio.sleep(1800)
             await client.generate(ImageRequest(prompt="after midnight"))
             report = await client.usage(TODAY)
-            days = [(line.day, line.billed, line.counted) for line in report.daily]
+            days = [(line.day, line.service_amount, line.ledger_amount) for line in report.daily]
             assert days == [(date(2026, 1, 1), 2, 2), (date(2026, 1, 2), 1, 1)]
             assert figures(await client.usage(TODAY, TODAY), Kind.IMAGE) == (2, 2, 2, 2)
             moment = datetime(2026, 1, 1, 16, 0, tzinfo=UTC)
@@ -157,7 +157,7 @@ def test_vod_reports_one_day_in_5_minutes_and_several_in_days() -> None:
             one = await client.usage(TODAY, TODAY)
             await asyncio.sleep(2 * 86_400)
             several = await client.usage(TODAY)
-            assert one.billed == several.billed
+            assert one.service == several.service
             assert one.specifications == several.specifications
 
     run(main())
@@ -194,7 +194,7 @@ def test_the_subapp_is_sent() -> None:
         async with client_of(service, config_of("vod", vod={"subAppId": 77})) as client:
             await make_batch(client)
             assert figures(await client.usage(TODAY), Kind.IMAGE) == (2, 3, 2, 3)
-            assert await client.quotas() == (Quota(type="Image", kind=Kind.IMAGE, limit=1000, used=3),)
+            assert await client.quotas() == (Quota(type="Image", kind=Kind.IMAGE, limit=1000, usage=3),)
         async with client_of(service, config_of("vod", vod={"subAppId": 78})) as client:
             with pytest.raises(ServiceError):
                 await client.usage(TODAY)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mps_aigc_async.model.errors import InvalidRequest
 from mps_aigc_async.model.states import Kind
-from mps_aigc_async.model.usage import BILLING_ZONE, BilledUsage, CountedUsage, Days, UsageReport, known_sum
+from mps_aigc_async.model.usage import BILLING_ZONE, Days, LedgerUsage, ServiceUsage, UsageReport, known_sum
 
 from .test_copies import copies
 
@@ -76,42 +76,44 @@ def test_the_portions_are_the_days_in_order(length: int, most: int) -> None:
     assert all(day in days for day in listed)
 
 
-def billed(kind: Kind | None, day: date | None, tasks: int | None, amount: float | None) -> BilledUsage:
-    return BilledUsage(type=f"AIGC{kind}", kind=kind, day=day, tasks=tasks, amount=amount)
+def of_service(kind: Kind | None, day: date | None, tasks: int | None, amount: float | None) -> ServiceUsage:
+    return ServiceUsage(type=f"AIGC{kind}", kind=kind, day=day, tasks=tasks, amount=amount)
 
 
-def report(*lines: BilledUsage) -> UsageReport:
-    counted = CountedUsage(kind=Kind.VIDEO, model="Kling 3.0", day=TODAY, tasks=3, amount=10, unmeasured=1)
+def report(*lines: ServiceUsage) -> UsageReport:
+    by_ledger = LedgerUsage(kind=Kind.VIDEO, model="Kling 3.0", day=TODAY, tasks=3, amount=10, without_length=1)
     days = Days(TODAY, TODAY)
     return UsageReport(
         since=days.start,
         until=days.end,
-        reported_kinds=(Kind.IMAGE, Kind.VIDEO),
-        billed=lines,
+        service_kinds=(Kind.IMAGE, Kind.VIDEO),
+        service=lines,
         specifications=(),
-        counted=(counted,),
-        unknown=0,
-        durable=True,
+        ledger=(by_ledger,),
+        unknown_jobs=0,
+        ledger_is_durable=True,
     )
 
 
 def test_the_figures_stand_side_by_side_by_kind_and_by_day() -> None:
     yesterday = TODAY - timedelta(days=1)
-    made = report(billed(Kind.IMAGE, yesterday, 2, 5), billed(Kind.VIDEO, TODAY, 4, 20), billed(None, TODAY, 1, 1))
+    made = report(
+        of_service(Kind.IMAGE, yesterday, 2, 5), of_service(Kind.VIDEO, TODAY, 4, 20), of_service(None, TODAY, 1, 1)
+    )
     image, video, audio = made.totals
-    assert (image.billed_tasks, image.billed, image.counted_tasks, image.counted) == (2, 5, 0, 0)
-    assert (video.billed_tasks, video.billed, video.counted_tasks, video.counted) == (4, 20, 3, 10)
-    assert video.unmeasured == 1
-    assert (audio.billed_tasks, audio.billed, audio.counted_tasks) == (None, None, 0)  # not reported is not 0
+    assert (image.service_tasks, image.service_amount, image.ledger_tasks, image.ledger_amount) == (2, 5, 0, 0)
+    assert (video.service_tasks, video.service_amount, video.ledger_tasks, video.ledger_amount) == (4, 20, 3, 10)
+    assert video.without_length == 1
+    assert (audio.service_tasks, audio.service_amount, audio.ledger_tasks) == (None, None, 0)  # not reported is not 0
     assert [(line.day, line.kind) for line in made.daily] == [(yesterday, Kind.IMAGE), (TODAY, Kind.VIDEO)]
 
 
 def test_a_number_that_cannot_be_read_makes_the_total_unknown() -> None:
-    (image, *_) = report(billed(Kind.IMAGE, TODAY, 2, 5), billed(Kind.IMAGE, None, None, 1)).totals
-    assert (image.billed_tasks, image.billed) == (None, 6)
+    (image, *_) = report(of_service(Kind.IMAGE, TODAY, 2, 5), of_service(Kind.IMAGE, None, None, 1)).totals
+    assert (image.service_tasks, image.service_amount) == (None, 6)
     assert known_sum([]) == 0
 
 
 def test_a_report_can_be_pickled_and_copied() -> None:
-    made = report(billed(Kind.IMAGE, TODAY, 2, 5))
+    made = report(of_service(Kind.IMAGE, TODAY, 2, 5))
     assert all(copy == made for copy in copies(made))

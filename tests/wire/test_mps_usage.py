@@ -33,7 +33,7 @@ def item(day: int, count: object, usage: object) -> dict[str, object]:
 
 
 def figures(answer: UsageAnswer) -> list[tuple[str, date | None, int | None, float | None]]:
-    return [(line.type, line.day, line.tasks, line.amount) for line in answer.billed]
+    return [(line.type, line.day, line.tasks, line.amount) for line in answer.totals]
 
 
 def test_a_question_has_the_official_fields_and_names_every_region() -> None:
@@ -67,7 +67,7 @@ def test_an_answer_by_type_day_and_specification() -> None:
     ]
     answer = read(DAYS, {"Data": data})
     assert figures(answer) == [("AIGCImage", date(2026, 11, 1), 2, 6), ("AIGCVideo", date(2026, 11, 2), 1, 5)]
-    assert [line.kind for line in answer.billed] == [Kind.IMAGE, Kind.VIDEO]
+    assert [line.kind for line in answer.totals] == [Kind.IMAGE, Kind.VIDEO]
     assert [(line.specification, line.tasks, line.amount) for line in answer.specifications] == [("Hunyuan.720P", 2, 6)]
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mps_aigc_async.model.states import Kind
-from mps_aigc_async.model.usage import BilledUsage, Days, known_sum
-from mps_aigc_async.wire.usage import lines_of, merged, number, span_params, type_line, whole, without_specification
+from mps_aigc_async.model.usage import Days, ServiceUsage, known_sum
+from mps_aigc_async.wire.usage import lines_of, merge, number, span_params, type_line, whole, without_specification
 
 DAYS = Days(date(2026, 11, 1), date(2026, 11, 2))
 LATER = datetime(2026, 12, 1, tzinfo=UTC).timestamp()
@@ -77,7 +77,7 @@ def test_a_type_is_recognised_in_any_case_and_an_unknown_one_is_kept() -> None:
 
 LINES = st.lists(
     st.builds(
-        BilledUsage,
+        ServiceUsage,
         type=st.sampled_from(["AIGCImage", "AIGCVideo"]),
         kind=st.none(),
         specification=st.sampled_from(["", "Kling3.0_720P", "Veo"]),
@@ -88,15 +88,15 @@ LINES = st.lists(
 )
 
 
-def sums(lines: Iterable[BilledUsage]) -> tuple[float | None, float | None]:
+def sums(lines: Iterable[ServiceUsage]) -> tuple[float | None, float | None]:
     lines = list(lines)
     return known_sum(line.tasks for line in lines), known_sum(line.amount for line in lines)
 
 
 @given(LINES)
-def test_merging_loses_nothing_and_leaves_one_line_of_each(lines: list[BilledUsage]) -> None:
-    once = merged(lines)
+def test_merging_loses_nothing_and_leaves_one_line_of_each(lines: list[ServiceUsage]) -> None:
+    once = merge(lines)
     assert sums(once) == sums(lines)
     assert len({(line.type, line.specification, line.day) for line in once}) == len(once)
-    assert merged(once) == once
+    assert merge(once) == once
     assert sums(without_specification(lines)) == sums(lines)

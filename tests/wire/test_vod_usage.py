@@ -35,7 +35,7 @@ def test_the_sums_are_those_of_all_specifications_and_the_day_before_is_left_out
         {"Specification": "a new one", "DataSet": [item(1, 2, 20)]},
     ]
     answer = read(DAYS, "Video", {"AigcUsageDataSet": data})
-    assert [(line.kind, line.day, line.tasks, line.amount) for line in answer.billed] == [
+    assert [(line.kind, line.day, line.tasks, line.amount) for line in answer.totals] == [
         (Kind.VIDEO, date(2026, 11, 1), 3, 25),
         (Kind.VIDEO, date(2026, 11, 2), 1, 5),
     ]
@@ -44,7 +44,7 @@ def test_the_sums_are_those_of_all_specifications_and_the_day_before_is_left_out
 
 def test_items_of_5_minutes_add_up_to_their_day() -> None:
     items = [{"Time": f"2026-11-01T00:{minute:02}:00+08:00", "Count": 1, "Usage": 2} for minute in range(0, 60, 5)]
-    (line,) = read(DAYS, "Image", {"AigcUsageDataSet": [{"Specification": "x", "DataSet": items}]}).billed
+    (line,) = read(DAYS, "Image", {"AigcUsageDataSet": [{"Specification": "x", "DataSet": items}]}).totals
     assert (line.day, line.tasks, line.amount) == (date(2026, 11, 1), 12, 24)
 
 
@@ -56,8 +56,8 @@ def test_quotas_and_no_token_of_theirs() -> None:
     ]
     page = read_quotas("Image", {"QuotaSet": entries, "TotalCount": 2})
     assert page.quotas == (
-        Quota(type="Image", kind=Kind.IMAGE, limit=100, used=7),
-        Quota(type="Poem", kind=None, limit=None, used=None),
+        Quota(type="Image", kind=Kind.IMAGE, limit=100, usage=7),
+        Quota(type="Poem", kind=None, limit=None, usage=None),
     )
     assert page.total == 2
     assert "sk-secret" not in repr(page)
