@@ -296,9 +296,9 @@ class AigcClient:
 
     async def usage(self, since: date, until: date | None = None, *, ledger: str | Path | None = None) -> UsageReport:
         """The service's count for its bill beside the ledger's, in whole days of UTC+8 (MPS, VOD). `until` is now."""
-        engine, now = self._usable_engine(), self._usable_engine().clock.now()
-        work = engine.usage.report(await self._open_ledger(ledger), Days.between(since, until, now), now)
-        return await engine.work.run_for(work, "usage")
+        engine = self._usable_engine()
+        days = Days.between(since, until, now := engine.clock.now())
+        return await engine.work.run_for(engine.usage.report(await self._open_ledger(ledger), days, now), "usage")
 
     async def quotas(self) -> tuple[Quota, ...]:
         """The quotas for images and videos that the account has at VOD. Raises InvalidRequest on another backend."""

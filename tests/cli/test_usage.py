@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async.cli.usage import HEADINGS
+from mps_aigc_async import ServiceUsage, UsageReport
+from mps_aigc_async.cli.usage import HEADINGS, _rows
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.model.usage import BILLING_ZONE
 
@@ -87,3 +88,21 @@ def test_on_a_terminal_it_is_a_table(shell: Shell, emulator: Emulator, monkeypat
     shown = shell.call("usage").stdout
     assert "\t" not in shown
     assert "service amount" in shown
+
+
+def test_a_type_that_is_not_known_is_a_row_of_one_line() -> None:
+    now = datetime.now(BILLING_ZONE)
+    poem = ServiceUsage(type="AIGC\t\x1b[31mPoem\n", kind=None, day=None, tasks=None, amount=2.5)
+    report = UsageReport(
+        since=now,
+        until=now,
+        service_kinds=(),
+        service=(poem,),
+        specifications=(),
+        ledger=(),
+        unknown_jobs=0,
+        ledger_is_durable=False,
+    )
+    (*_, row) = _rows(report, None)
+    assert (row[0], *row[2:]) == ("unknown", "-", "2.5", "-", "-", "-")
+    assert row[1].isprintable()

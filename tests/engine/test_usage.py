@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async import (
+    AccountError,
     AigcClient,
     Attach,
     AudioRequest,
@@ -261,6 +262,31 @@ def test_a_refusal_of_the_service_is_raised(tmp_path: Path) -> None:
             (tmp_path / "no.db").write_text("no ledger", encoding="utf-8")
             with pytest.raises(LedgerError):
                 await client.usage(TODAY, ledger=tmp_path / "no.db")
+
+    run(main())
+
+
+def test_keys_without_the_right_to_read_use_go_on_creating() -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="DescribeUsageData", fault="error", code="UnauthorizedOperation", times=1)
+        async with client_of(service, config_of()) as client:
+            batch = asyncio.create_task(make_batch(client))
+            await asyncio.sleep(0.01)
+            with pytest.raises(AccountError):
+                await client.usage(TODAY)
+            await batch
+            assert figures(await client.usage(TODAY), Kind.IMAGE) == (2, 3, 2, 3)
+
+    run(main())
+
+
+def test_a_wrong_span_opens_no_ledger(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with client_of(in_memory(), config_of()) as client:
+            with pytest.raises(InvalidRequest, match="must be before"):
+                await client.usage(TODAY, date(2025, 12, 1), ledger=tmp_path / "new.db")
+        assert not list(tmp_path.iterdir())
 
     run(main())
 
