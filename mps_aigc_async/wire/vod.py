@@ -54,7 +54,7 @@ NO_SUB_APP: Final = "none"
 
 MPS_ONLY: Final = frozenset(
     {"DescribeAigcImageTask", "DescribeAigcVideoTask", "DescribeAigcAudioTask", "DescribeAigcTaskList",
-     "DescribeAigcTaskStatus", "DescribeUsageData"}
+     "DescribeAigcTaskStatus"}
 )  # fmt: skip
 """AIGC actions of MPS that do not exist at VOD (official SDK 3.1.194, 2026-10)."""
 
