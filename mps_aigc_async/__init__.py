@@ -47,6 +47,7 @@ from .model.requests import AudioRequest, CosStore, ImageRequest, ImageToVideo, 
 from .model.results import AudioResult, ImageResult, ImageToVideoResult, Usage, VideoResult, VideoToAudioResult
 from .model.settlement import Attach, CreateAgain, Drop
 from .model.states import JobState, Kind, TaskFault, TaskState
+from .model.usage import LedgerUsage, Quota, ServiceUsage, UsageComparison, UsageReport
 from .model.vod_options import VodFile, VodOptions
 from .network.transport import Timeouts
 from .policy.retries import RetryPolicy
@@ -88,10 +89,12 @@ __all__ = [
     "JobState",
     "Kind",
     "LedgerError",
+    "LedgerUsage",
     "ListedTask",
     "NoTaskId",
     "Outcome",
     "PaceStatistics",
+    "Quota",
     "Redirected",
     "ReferenceImage",
     "ReferenceVideo",
@@ -99,6 +102,7 @@ __all__ = [
     "RetryPolicy",
     "Run",
     "ServiceError",
+    "ServiceUsage",
     "SlotStatistics",
     "Statistics",
     "Subject",
@@ -120,6 +124,8 @@ __all__ = [
     "UnexpectedError",
     "Unreachable",
     "Usage",
+    "UsageComparison",
+    "UsageReport",
     "VideoRequest",
     "VideoResult",
     "VideoToAudio",

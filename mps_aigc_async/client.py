@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Self, overload
@@ -36,6 +37,7 @@ from .model.results import (
 from .model.settlement import Settlement
 from .model.states import JobState, Kind
 from .model.task_ids import require_task_id
+from .model.usage import Days, Quota, UsageReport
 from .network.buckets import LONGEST_SIGNATURE_S, SIGNED_S
 from .network.folders import absolute
 from .network.transport import AiohttpTransport, Timeouts, Transport
@@ -314,6 +316,17 @@ class AigcClient:
             raise InvalidRequest(f"expires is {expires}: give seconds, from 1 to {LONGEST_SIGNATURE_S}")
         engine = self._usable_engine()
         return await engine.work.run_for(engine.buckets.signed_url(result, expires), "signing of a URL")
+
+    async def usage(self, since: date, until: date | None = None, *, ledger: str | Path | None = None) -> UsageReport:
+        """The service's count for its bill beside the ledger's, in whole days of UTC+8 (MPS, VOD). `until` is now."""
+        engine = self._usable_engine()
+        days = Days.between(since, until, now := engine.clock.now())
+        return await engine.work.run_for(engine.usage.report(await self._open_ledger(ledger), days, now), "usage")
+
+    async def quotas(self) -> tuple[Quota, ...]:
+        """The quotas for images and videos that the account has at VOD. Raises InvalidRequest on another backend."""
+        engine = self._usable_engine()
+        return await engine.work.run_for(engine.usage.quotas(), "quotas")
 
     async def unknown(self, ledger: str | Path | None = None) -> list[JobRecord]:
         """The jobs whose create got no reply, the oldest first: they may or may not have been accepted."""

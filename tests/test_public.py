@@ -22,6 +22,7 @@ PROMISED = {
     "TransportError", "UnexpectedError", "Unreachable", "Usage", "VideoRequest", "VideoResult", "VideoToAudio",
     "VideoToAudioResult",
     "VodFile", "VodOptions", "catalog", "events",
+    "ServiceUsage", "LedgerUsage", "Quota", "UsageComparison", "UsageReport",
 }  # fmt: skip
 
 

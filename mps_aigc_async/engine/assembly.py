@@ -45,6 +45,7 @@ from .checks import ensure_sendable
 from .input_checks import InputChecks
 from .once import OncePerPath
 from .statistics import Statistics, snapshot
+from .usage import UsageReader
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -112,6 +113,7 @@ class Engine:
         self.calls = Calls(
             self.dialect, self.transport, self.keys, self.limits, clock=self.clock, policy=settings.retry
         )
+        self.usage = UsageReader(self.calls, self.dialect)
         self.poller = Poller(
             self.calls,
             self.dialect,

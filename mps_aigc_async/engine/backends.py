@@ -3,19 +3,21 @@
 The config's `backend` switches a whole batch. Requests, results, ledger, pacing and errors stay the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Final
 
 from yarl import URL
 
 from ..config import Config
-from ..model.errors import ConfigError
+from ..model.errors import ConfigError, InvalidRequest
 from ..model.states import Kind
+from ..model.usage import Days
 from ..network.buckets import BucketAccess, BucketSettings
 from ..network.transport import parse_endpoint
-from ..wire import mps, relay, vod
+from ..wire import mps, mps_usage, relay, vod, vod_usage
 from ..wire.dialect import Dialect, SessionRule
+from ..wire.usage import Question, UsageAnswer
 
 LIMITS: Final[Mapping[str, Mapping[str, float]]] = {"mps": mps.LIMITS, "vod": vod.LIMITS, "relay": vod.LIMITS}
 """Documented calls per second, by backend and action. The relay publishes none: it forwards to VOD, whose limits
@@ -54,6 +56,25 @@ def buckets_of(config: Config) -> BucketSettings:
     store, cos = config.store(), config.cos_output
     access = BucketAccess(cos.access) if config.backend == "mps" else BucketAccess.BARE
     return BucketSettings(store, access, (cos.endpoint or "").rstrip("/"))
+
+
+def usage_questions(backend: str, days: Days, now: float) -> tuple[Collection[Kind], Iterator[Question[UsageAnswer]]]:
+    """The kinds whose use a backend reports, and its calls for these days. Raises InvalidRequest for the relay."""
+    match backend:
+        case "mps":
+            return mps_usage.KINDS.values(), mps_usage.questions(days, now)
+        case "vod":
+            return vod_usage.KINDS.values(), vod_usage.questions(days, now)
+        case _:
+            raise InvalidRequest(
+                "usage: the relay reports no use; see its own bill, or ask for the use of another backend"
+            )
+
+
+def require_quotas(backend: str) -> None:
+    """Raise InvalidRequest for a backend without quotas."""
+    if backend != "vod":
+        raise InvalidRequest(f"quotas: only the vod backend has quotas, and the config's is {backend}")
 
 
 def check_limits(config: Config) -> None:

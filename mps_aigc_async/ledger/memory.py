@@ -67,6 +67,10 @@ class MemoryLedger:
         for job in sorted((job for job in self._jobs.values() if job.state is state), key=lambda job: job.planned_at):
             yield job
 
+    async def done_between(self, since: float, until: float) -> AsyncIterator[JobRecord]:
+        for job in [job for job in self._jobs.values() if job.is_done_between(since, until)]:
+            yield job
+
     async def facts(self) -> Mapping[str, str]:
         return dict(self._facts)
 

@@ -54,6 +54,12 @@ class Ledger(Protocol):
         turns between two portions."""
         ...
 
+    def done_between(self, since: float, until: float) -> AsyncIterator[JobRecord]:
+        """All jobs that are *done* or *saved* and whose task ended in [since, until) (`done_at`, Unix seconds), each
+        once and in any order; a damaged row is logged and skipped.
+        A job that is done meanwhile may be listed or not."""
+        ...
+
     async def facts(self) -> Mapping[str, str]:
         """Facts learned about the service, by name."""
         ...

@@ -192,6 +192,18 @@ class JobRecord:
         return self.kind, *values
 
     @property
+    def done_at(self) -> float | None:
+        """When the task ended with results: by the service's clock if it reports the time, else when the client learned
+        of it. None for a job that is neither *done* nor *saved*."""
+        if self.state not in (JobState.DONE, JobState.SAVED):
+            return None
+        return self.ended_at if self.finished_at is None else self.finished_at
+
+    def is_done_between(self, since: float, until: float) -> bool:
+        """Whether the job is *done* or *saved*, and its task ended in [since, until)."""
+        return self.done_at is not None and since <= self.done_at < until
+
+    @property
     def model(self) -> str:
         """The name and version of the request's model; empty in a damaged row."""
         try:

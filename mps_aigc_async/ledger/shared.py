@@ -65,6 +65,9 @@ class SharedLedger:
     def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
         return self._usable().in_state(state)
 
+    def done_between(self, since: float, until: float) -> AsyncIterator[JobRecord]:
+        return self._usable().done_between(since, until)
+
     async def facts(self) -> Mapping[str, str]:
         return await self._usable().facts()
 

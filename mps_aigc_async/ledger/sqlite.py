@@ -45,6 +45,14 @@ _NEXT: Final = (
 )
 """The next jobs after a position. No move changes a job's position, so no job is skipped or read twice."""
 
+_DONE: Final = f"""
+    {_SELECT} NOT INDEXED WHERE rowid > ? AND rowid <= ? AND state IN ('done', 'saved')
+    AND coalesce(finished_at, ended_at) >= ? AND coalesce(finished_at, ended_at) < ?
+"""
+"""The jobs of a portion of the file that are done, and whose task ended in a span. No index has the times of ends: the
+whole file is read, in steps of PORTION rows, so that no commit waits for more than one step. With the index of states
+each step would read all jobs that are done."""
+
 _TWINS: Final = """
     SELECT jobs.job_id, jobs.task_id, first.job_id FROM jobs
     JOIN (
@@ -286,6 +294,20 @@ class SqliteLedger:
             if len(rows) < PORTION:
                 return
             after = (rows[-1][_PLANNED_AT], rows[-1][-1])
+
+    async def done_between(self, since: float, until: float) -> AsyncIterator[JobRecord]:
+        waiting = self._commits.waiting()
+        for job in waiting.values():
+            if job.is_done_between(since, until):
+                yield job
+        with self._failing("cannot read"):
+            last = int(await self._value("SELECT coalesce(max(rowid), 0) FROM jobs"))
+        for start in range(0, last, PORTION):
+            with self._failing("cannot read"):
+                rows = await self._rows(_DONE, start, start + PORTION, since, until)
+            for job in readable(tuple(row) for row in rows):
+                if job.job_id not in waiting:
+                    yield job
 
     async def facts(self) -> Mapping[str, str]:
         with self._failing("cannot read"):

@@ -37,6 +37,7 @@ LIMITS: Final[Mapping[str, float]] = {
     "DescribeAigcAudioTask": 20,
     "DescribeAigcTaskList": 20,
     "DescribeAigcTaskStatus": 20,
+    "DescribeUsageData": 100,
 }
 DEFAULT_LIMIT: Final = 20.0
 """The documented default of MPS actions that name no other (API overview, 2026-10)."""

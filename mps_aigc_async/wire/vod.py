@@ -35,6 +35,8 @@ LIMITS: Final[Mapping[str, float]] = {
     "CreateAigcVideoTask": 20,
     "DescribeTaskDetail": 100,
     "DescribeTasks": 20,
+    "DescribeAigcUsageData": 20,
+    "DescribeAigcQuotas": 20,
 }
 DEFAULT_LIMIT: Final = 20.0
 DESCRIBE_MEDIA: Final = "DescribeMediaInfos"

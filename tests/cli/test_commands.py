@@ -28,7 +28,7 @@ STORYBOARD = Path(demo.__file__).with_name("storyboard.jsonl")
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "run", "image", "video", "audio", "status", "report", "settle", "models", "emulator"],
+    ["demo", "run", "image", "video", "audio", "status", "report", "settle", "usage", "models", "emulator"],
 )
 def test_help(shell: Shell, command: str) -> None:
     result = shell.call(command, "--help")

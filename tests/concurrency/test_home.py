@@ -12,6 +12,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,8 @@ USES: dict[str, Callable[[AigcClient, Task[Any]], Awaitable[object]]] = {
     "settle": lambda client, _: client.settle("lake/image", Drop()),
     "retry_failed": lambda client, _: client.retry_failed(),
     "counts": lambda client, _: client.counts(),
+    "usage": lambda client, _: client.usage(datetime.now(UTC).date()),
+    "quotas": lambda client, _: client.quotas(),
     "open": lambda client, _: client.__aenter__(),
 }
 

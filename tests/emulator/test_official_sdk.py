@@ -3,6 +3,7 @@ that client must understand the emulator's answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
 import aiohttp
@@ -211,3 +212,52 @@ async def test_vods_async_client_makes_an_image_and_a_video(emulator: Emulator) 
     (file,) = video.AigcVideoTask.Output.FileInfos
     assert (file.FileType, file.MetaData.Width, file.MetaData.Duration) == ("mp4", 320, 1.0)
     await check_results(urls, [file.FileUrl])
+
+
+def span() -> tuple[str, str]:
+    """The last two days and the next, which hold every task of a test, also one that runs over midnight."""
+    now = datetime.now(UTC)
+    return (now - timedelta(days=2)).isoformat(timespec="seconds"), (now + timedelta(days=1)).isoformat(
+        timespec="seconds"
+    )
+
+
+def sums(items: list[models.TaskStatDataItem] | list[vod_models.TaskStatDataItem]) -> tuple[int, int]:
+    return sum(item.Count for item in items), sum(item.Usage for item in items)
+
+
+async def test_the_async_client_reads_the_usage_data(emulator: Emulator) -> None:
+    async with AsyncMpsClient(Credential(*KEYS), "ap-guangzhou", profile_for(emulator)) as client:
+        image = models.DescribeAigcImageTaskRequest()
+        image.TaskId = (await client.CreateAigcImageTask(image_request("a lake by moonlight"))).TaskId
+        while (await client.DescribeAigcImageTask(image)).Status != "DONE":
+            pass
+        request = models.DescribeUsageDataRequest()
+        request.StartTime, request.EndTime = span()
+        request.Types = ["AIGCImage", "AIGCVideo"]
+        images, videos = (await client.DescribeUsageData(request)).Data
+    assert (images.TaskType, sums(images.Summary)) == ("AIGCImage", (1, 2))
+    assert [(detail.Specification, sums(detail.Data)) for detail in images.Details] == [("Hunyuan3.0", (1, 2))]
+    assert (videos.TaskType, sums(videos.Summary), videos.Details) == ("AIGCVideo", (0, 0), [])
+    assert datetime.fromisoformat(images.Summary[0].Time).utcoffset() == timedelta(hours=8)
+
+
+async def test_vods_async_client_reads_the_usage_data_and_the_quotas() -> None:
+    async with (
+        Emulator(speed=6000, limits=dict.fromkeys(DESCRIBES), vod_quotas={"Image": 100}) as emulator,
+        AsyncVodClient(Credential(*KEYS), "ap-guangzhou", profile_for(emulator)) as client,
+    ):
+        detail = detail_request((await client.CreateAigcImageTask(vod_image_request())).TaskId)
+        while (await client.DescribeTaskDetail(detail)).Status != "FINISH":
+            pass
+        request = vod_models.DescribeAigcUsageDataRequest()
+        (request.StartTime, request.EndTime), request.AigcType = span(), "Image"
+        (usage,) = (await client.DescribeAigcUsageData(request)).AigcUsageDataSet
+        quotas_request = vod_models.DescribeAigcQuotasRequest()
+        quotas_request.SubAppId, quotas_request.QuotaType = 1500001234, "Image"
+        quotas = await client.DescribeAigcQuotas(quotas_request)
+        quotas_request.QuotaType = "Video"
+        none = await client.DescribeAigcQuotas(quotas_request)
+    assert (usage.Specification, sums(usage.DataSet)) == ("Kling3.0", (1, 2))
+    assert [(quota.QuotaType, quota.QuotaLimit, quota.Usage) for quota in quotas.QuotaSet] == [("Image", 100, 2)]
+    assert (quotas.TotalCount, none.TotalCount, none.QuotaSet) == (1, 0, [])

@@ -200,3 +200,42 @@ async def test_of_task_goes_by_the_latest_row_of_its_job(ledger: Ledger) -> None
     found = await ledger.of_task("4-1")
     assert found is not None
     assert found.job_id == "b"
+
+
+async def listed(ledger: Ledger, since: float, until: float) -> list[str]:
+    return sorted([job.job_id async for job in ledger.done_between(since, until)])
+
+
+async def test_jobs_are_listed_by_the_end_of_their_tasks(ledger: Ledger) -> None:
+    by_client = replace(done(job("a/image")), finished_at=None)  # ended at 60.25 by the client
+    by_service = done(job("b/image"))  # at 59.5 by the service's clock
+    saved = done(job("c/image")).moved(JobState.SAVED, saved_at=99.0)
+    failed = replace(by_client, job_id="d/image", state=JobState.FAILED)
+    endless = replace(by_client, job_id="e/image", ended_at=None)
+    for row in (by_client, by_service, saved, failed, endless, job("f/image")):
+        await ledger.put(row)
+    assert await listed(ledger, 0, 100) == ["a/image", "b/image", "c/image"]
+    assert await listed(ledger, 60.25, 61) == ["a/image"]  # the start is included
+    assert await listed(ledger, 59.5, 60.25) == ["b/image", "c/image"]  # and the end is not
+
+
+async def test_a_row_that_waits_to_be_written_is_listed_once(ledger: Ledger) -> None:
+    await ledger.put(done(job()))
+    writing = asyncio.gather(
+        ledger.put(done(job()).moved(JobState.SAVED, saved_at=99.0)), ledger.put(done(job("b/image")))
+    )
+    await asyncio.sleep(0)
+    assert await listed(ledger, 0, 100) == ["a/image", "b/image"]
+    await writing
+    assert await listed(ledger, 0, 100) == ["a/image", "b/image"]
+
+
+async def test_more_jobs_than_one_portion_are_each_listed_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "PORTION", 3)
+    jobs = [done(job(f"{number:02}/image")) for number in range(10)]
+    await asyncio.gather(*(ledger.put(row) for row in jobs))
+    assert await listed(ledger, 0, 100) == [row.job_id for row in jobs]
+    listing = ledger.done_between(0, 100)
+    first = await anext(listing)  # saved meanwhile, the others are still listed once
+    await asyncio.gather(*(ledger.put(row.moved(JobState.SAVED, saved_at=99.0)) for row in jobs))
+    assert sorted([first.job_id, *[row.job_id async for row in listing]]) == [row.job_id for row in jobs]

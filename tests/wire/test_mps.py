@@ -304,6 +304,7 @@ def test_the_documented_limits() -> None:
             "DescribeAigcAudioTask": 20,
             "DescribeAigcTaskList": 20,
             "DescribeAigcTaskStatus": 20,
+            "DescribeUsageData": 100,
         },
         20,
         12 * 3600,

@@ -19,6 +19,7 @@ MPS: Final[Mapping[str, Action]] = {
     "DescribeAigcAudioTask": Action("describe", "audio", mps_fields.DESCRIBE, 20),
     "DescribeAigcTaskList": Action("list", None, mps_fields.LIST_TASKS, 20),
     "DescribeAigcTaskStatus": Action("describe", None, mps_fields.DESCRIBE, 20),
+    "DescribeUsageData": Action("usage", None, mps_fields.USAGE, 100),
 }
 
 VOD: Final[Mapping[str, Action]] = {
@@ -27,6 +28,8 @@ VOD: Final[Mapping[str, Action]] = {
     "DescribeTaskDetail": Action("describe", None, vod_fields.DESCRIBE, 100),
     "DescribeTasks": Action("list", None, vod_fields.LIST, 20),
     "DescribeMediaInfos": Action("media", None, vod_fields.MEDIA, 100),
+    "DescribeAigcUsageData": Action("usage", None, vod_fields.USAGE, 20),
+    "DescribeAigcQuotas": Action("quotas", None, vod_fields.QUOTAS, 20),
 }
 
 RELAY: Final[Mapping[str, Action]] = {

@@ -1,12 +1,13 @@
 """MPS's desk: images, videos and audio, each with its own create and describe."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
-from ..tasks.fields import Json, integer_of, text_of
+from ..tasks.fields import Json, integer_of, text_of, texts_of
 from ..tasks.orders import AudioOrder, Kind, missing, within
 from ..tasks.refusal import Refused
 from ..tasks.tasks import ServiceTask
-from . import actions
+from . import actions, billing
 from .equipment import Equipment
 from .exchange import Answer, ServiceCall
 from .gateway import GatewayDesk
@@ -17,6 +18,9 @@ VERSION = "2019-06-12"
 
 _MAX_PAGE = 100
 """Most tasks of a page, chosen for the emulator: the document sets no maximum."""
+
+_KINDS: Final[Mapping[str, Kind]] = {"AIGCImage": "image", "AIGCVideo": "video"}
+"""The kinds by the types of DescribeUsageData. Audio has no type."""
 
 
 class Mps(GatewayDesk):
@@ -37,6 +41,8 @@ class Mps(GatewayDesk):
                 return self._create(kind, fields, call)
             case "list", _:
                 return _no_tasks(fields)
+            case "usage", _:
+                return self._usage(fields, call.now)
             case _, kind:
                 return self._description(self._find(kind, fields), call.now)
 
@@ -55,6 +61,22 @@ class Mps(GatewayDesk):
             "mps", order, task_id, call.now, kind=kind, fails_with=call.fails_with, place=place
         )
         return Answer({"TaskId": task_id}, task_id, frames)
+
+    def _usage(self, fields: Mapping[str, Json], now: float) -> Answer:
+        """DescribeUsageData. All tasks are processed in the region of the settings."""
+        span = billing.span_of(fields, now, "InvalidParameter")
+        is_here = self._settings.process_region in (texts_of(fields, "ProcessRegions") or ["ap-guangzhou"])
+        data: list[Json] = []
+        for word in texts_of(fields, "Types") or ["Transcode"]:
+            kind = _KINDS.get(word)
+            tasks = self._workshop.tasks.values() if is_here else ()
+            billed = [] if kind is None else billing.succeeded(tasks, "mps", kind, now)
+            details: list[Json] = [
+                {"Specification": name, "Data": billing.by_day(group, span)}
+                for name, group in billing.by_specification(billed).items()
+            ]
+            data.append({"TaskType": word, "Summary": billing.by_day(billed, span), "Details": details})
+        return Answer({"Data": data})
 
     def _find(self, kind: Kind | None, fields: Mapping[str, Json]) -> ServiceTask:
         """The task of this kind. DescribeAigcTaskStatus has no kind and finds no task: it is for other scenes

@@ -1,7 +1,7 @@
 """The fields of MPS's actions, from the official SDK's models (tencentcloud-sdk-python-mps 3.1.194,
 `v20190612/models.py`)."""
 
-from ..tasks.fields import ListOf, Table
+from ..tasks.fields import ListOf, OneOf, Table
 from .sdk_fields import SUBJECTS
 
 _IMAGE: Table = {"ImageUrl": "string", "ReferenceType": "string"}
@@ -82,4 +82,21 @@ LIST_TASKS: Table = {
         "VideoType": "string",
         "ModelTier": "string",
     },
+}
+
+_TASK_TYPES = OneOf((
+    "Transcode", "Enhance", "AIAnalysis", "AIRecognition", "AIReview", "Snapshot", "AnimatedGraphics",
+    "AiQualityControl", "Evaluation", "ImageProcess", "AddBlindWatermark", "AddNagraWatermark", "ExtractBlindWatermark",
+    "AIGCVideo", "AIGCImage",
+))  # fmt: skip
+_REGIONS = OneOf((
+    "ap-guangzhou", "ap-hongkong", "ap-taipei", "ap-singapore", "ap-mumbai", "ap-jakarta", "ap-seoul", "ap-bangkok",
+    "ap-tokyo", "na-siliconvalley", "na-ashburn", "na-toronto", "sa-saopaulo", "eu-frankfurt", "eu-moscow", "aws",
+))  # fmt: skip
+
+USAGE: Table = {
+    "StartTime": "string",
+    "EndTime": "string",
+    "Types": ListOf(_TASK_TYPES),
+    "ProcessRegions": ListOf(_REGIONS),
 }

@@ -63,6 +63,12 @@ class Settings:
     """The ErrCodeExt of a successful task of VOD or the relay: documented as empty, and reported as `SUCCESS`."""
     vod_file_urls: bool = True
     """False leaves the FileUrl of permanent results empty: DescribeMediaInfos then returns it for the FileId."""
+    vod_quotas: Mapping[str, int] | None = None
+    """The account's quotas at VOD by QuotaType, `{"Image": 1000}`. The emulator only reports them, and refuses nothing
+    for them."""
+    process_region: str = "ap-guangzhou"
+    """The region in which MPS's tasks are processed: DescribeUsageData reports a task to those who name its region, and
+    without a region only this default's."""
     relay_key: str = field(default="RELAYEXAMPLE", repr=False)
     """The bearer token of the relay."""
     relay_query: str = "/tencent-vod/v1/query/{task_id}"
@@ -116,6 +122,8 @@ class SettingsFields(TypedDict, total=False):
     vod_processing: int | None
     vod_success: str
     vod_file_urls: bool
+    vod_quotas: Mapping[str, int] | None
+    process_region: str
     relay_key: str
     relay_query: str
     relay_envelope: RelayEnvelope

@@ -1,11 +1,13 @@
 """Tencent VOD's desk: images and videos, both described by one action."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from ..tasks.fields import Json, integer_of, text_of, texts_of
-from ..tasks.orders import missing, within
+from ..tasks.orders import Kind, missing, within
 from ..tasks.refusal import Refused
-from . import actions
+from ..tasks.tasks import ServiceTask
+from . import actions, billing
 from .equipment import Equipment
 from .exchange import Answer, ServiceCall
 from .gateway import GatewayDesk
@@ -24,6 +26,9 @@ MAX_FILES = 20
 _NEWEST_FIRST = {"Field": "CreateTime", "Order": "Desc"}
 """The only order of the emulator's lists."""
 
+_KINDS: Final[Mapping[str, Kind]] = {"Image": "image", "Video": "video", "Audio": "audio"}
+"""The kinds by AigcType and QuotaType."""
+
 
 class Vod(GatewayDesk):
     """VOD's desk (`exchange.Desk`)."""
@@ -32,6 +37,8 @@ class Vod(GatewayDesk):
         super().__init__(equipment, service="vod", version=VERSION, actions=actions.VOD, prefix="vod:")
         self._sub_app_id = equipment.settings.sub_app_id
         self._account = VodAccount("vod", equipment)
+        self._tasks = equipment.workshop.tasks
+        self._quota_limits = equipment.settings.vod_quotas or {}
 
     def answer(self, call: ServiceCall) -> Answer:
         action, fields = self._gateway.admit(call)
@@ -44,6 +51,10 @@ class Vod(GatewayDesk):
                 return self._list(fields, call.now)
             case "media", _:
                 return self._media(fields, call.now)
+            case "usage", _:
+                return self._usage(fields, call.now)
+            case "quotas", _:
+                return self._quotas(fields, call.now)
             case _:
                 return self._detail(fields, call.now)
 
@@ -62,6 +73,27 @@ class Vod(GatewayDesk):
             raise missing("FileIds")
         within("FileIds", len(file_ids), most=MAX_FILES)
         return Answer(self._account.media(file_ids, now))
+
+    def _usage(self, fields: Mapping[str, Json], now: float) -> Answer:
+        word = text_of(fields, "AigcType")
+        if not word:
+            raise missing("AigcType")
+        span = billing.span_of(fields, now, "InvalidParameterValue")
+        data: list[Json] = [
+            {"Specification": name, "DataSet": billing.by_day_or_minutes(group, span)}
+            for name, group in billing.by_specification(self._billed(word, now)).items()
+        ]
+        return Answer({"AigcUsageDataSet": data})
+
+    def _quotas(self, fields: Mapping[str, Json], now: float) -> Answer:
+        if "SubAppId" not in fields:  # "Required: Yes", DescribeAigcQuotas
+            raise missing("SubAppId")
+        return Answer(billing.quotas(fields, self._quota_limits, self._billed(text_of(fields, "QuotaType"), now)))
+
+    def _billed(self, word: str, now: float) -> Sequence[ServiceTask]:
+        """The tasks that are billed, by the word of their AigcType or QuotaType."""
+        kind = _KINDS.get(word)
+        return [] if kind is None else billing.succeeded(self._tasks.values(), "vod", kind, now)
 
     def _list(self, fields: Mapping[str, Json], now: float) -> Answer:
         """A page of tasks, the newest first. The token is the TaskId of the next task."""

@@ -101,3 +101,25 @@ LIST: Table = {
 }
 
 MEDIA: Table = {"SubAppId": "integer", "FileIds": ListOf("string"), "Filters": ListOf("string")}
+
+USAGE: Table = {
+    "StartTime": "string",
+    "EndTime": "string",
+    "AigcType": OneOf(
+        ("Video", "Image", "Text", "Audio", "SceneAigcVideo", "SceneAigcImage", "SceneAigcTime", "TextDetail")
+    ),
+    "SubAppId": "integer",
+    "APIKey": "string",
+    "APIKeys": ListOf("string"),
+    "ScrollToken": "string",
+    "PageSize": "integer",
+    "ReqId": "string",
+}
+
+QUOTAS: Table = {
+    "SubAppId": "integer",
+    "QuotaType": OneOf(("Image", "Video", "Text")),
+    "ApiToken": "string",
+    "Limit": "integer",
+    "Offset": "integer",
+}

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 from .fields import Table
 from .orders import Kind
 
-Verb: TypeAlias = Literal["create", "describe", "list", "media"]
+Verb: TypeAlias = Literal["create", "describe", "list", "media", "usage", "quotas"]
 
 
 @dataclass(frozen=True, slots=True)

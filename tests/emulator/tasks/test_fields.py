@@ -112,10 +112,13 @@ def test_a_video_has_its_own_fields() -> None:
         (MPS, mps_fields.DESCRIBE, "DescribeAigcAudioTaskRequest"),
         (MPS, mps_fields.DESCRIBE, "DescribeAigcTaskStatusRequest"),
         (MPS, mps_fields.LIST_TASKS, "DescribeAigcTaskListRequest"),
+        (MPS, mps_fields.USAGE, "DescribeUsageDataRequest"),
         (VOD, vod_fields.CREATE_IMAGE, "CreateAigcImageTaskRequest"),
         (VOD, vod_fields.CREATE_VIDEO, "CreateAigcVideoTaskRequest"),
         (VOD, vod_fields.DESCRIBE, "DescribeTaskDetailRequest"),
         (VOD, vod_fields.LIST, "DescribeTasksRequest"),
+        (VOD, vod_fields.USAGE, "DescribeAigcUsageDataRequest"),
+        (VOD, vod_fields.QUOTAS, "DescribeAigcQuotasRequest"),
     ],
 )
 def test_the_tables_are_the_official_models(models: str, table: Table, model: str) -> None:

@@ -1,0 +1,131 @@
+"""`usage`: the service's count for its bill beside a ledger's count, as a table by kind and day."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich import box
+from rich.table import Table
+
+from ..client import AigcClient
+from ..ledger.snapshot import ledger_at
+from ..model.errors import InvalidRequest, LedgerError
+from ..model.plain_text import visible_line
+from ..model.states import Kind
+from ..model.usage import BILLING_ZONE, UsageComparison, UsageReport
+from .interrupts import Interrupted, Interrupts
+from .options import ConfigOption, client_for, config_from
+from .screen import Exit, complain, console, on_terminal, program, say
+
+HEADINGS: Final = ("day", "kind", "service tasks", "service amount", "ledger tasks", "ledger amount", "unit")
+Row = tuple[str, str, str, str, str, str, str]
+
+UNITS: Final = {Kind.IMAGE: "images", Kind.VIDEO: "seconds", Kind.AUDIO: "seconds"}
+
+NOT_REPORTED: Final = "-"
+"""A figure that the service does not report, or that no ledger was read for."""
+
+
+def usage(
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="DATE", help="The first day, as 2026-11-01.", show_default="this month's first"
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DATE", help="The last day.", show_default="today")
+    ] = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            "--ledger", metavar="FILE", help="A ledger file, or a folder that `run` wrote into.", show_default=False
+        ),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show the images and seconds that the service has counted for its bill, beside the ledger's (MPS, VOD).
+
+    Days are those of UTC+8. The service counts the whole account, also tasks of other programs, and its data may come
+    late. In a pipe each row is a line, with tabs between its columns.
+    """
+    first, last = _day("--since", since) or _first_of_month(), _day("--until", until)
+    file = None if ledger is None else _existing(ledger_at(ledger))
+    client = client_for(config_from(config))  # without the ledger: a client would resume its jobs
+    try:
+        report = asyncio.run(_report(client, first, last, file))
+    except Interrupted:
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    _print([HEADINGS, *_rows(report, file)])
+    if file is not None:
+        _print_notes(report, file)
+
+
+def _day(option: str, text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise InvalidRequest(f"{option} {text!r} is no date: write it as 2026-11-01") from None
+
+
+def _first_of_month() -> date:
+    return datetime.now(BILLING_ZONE).date().replace(day=1)
+
+
+def _existing(file: Path) -> Path:
+    """The ledger file. A client would create a missing one."""
+    if not file.is_file():
+        raise LedgerError(f"there is no ledger {file}: `mps-aigc run … --out DIR` keeps one in DIR")
+    return file
+
+
+async def _report(client: AigcClient, first: date, last: date | None, ledger: Path | None) -> UsageReport:
+    with Interrupts() as interrupts:
+        async with client:
+            return await interrupts.stoppable(client.usage(first, last, ledger=ledger))
+
+
+def _rows(report: UsageReport, file: Path | None) -> Iterator[Row]:
+    for line in (*report.daily, *report.totals):
+        tasks, amount = (None, None) if file is None else (line.ledger_tasks, line.ledger_amount)
+        service, ours = (_figure(line.service_tasks), _figure(line.service_amount)), (_figure(tasks), _figure(amount))
+        yield _day_of(line), line.kind, *service, *ours, UNITS[line.kind]
+    for other in report.service:  # types that this package does not know
+        if other.kind is None:
+            day = "unknown" if other.day is None else str(other.day)
+            figures = (_figure(other.tasks), _figure(other.amount), NOT_REPORTED, NOT_REPORTED)
+            yield day, visible_line(other.type), *figures, NOT_REPORTED
+
+
+def _day_of(line: UsageComparison) -> str:
+    return "total" if line.day is None else str(line.day)
+
+
+def _figure(number: float | None) -> str:
+    return NOT_REPORTED if number is None else f"{number:.15g}"
+
+
+def _print(rows: list[Row]) -> None:
+    if not on_terminal():
+        for row in rows:
+            say("\t".join(row))
+        return
+    table = Table(*rows[0], box=box.SIMPLE)
+    for row in rows[1:]:
+        table.add_row(*row)
+    console().print(table)
+
+
+def _print_notes(report: UsageReport, ledger: Path) -> None:
+    if without_length := sum(line.without_length for line in report.totals):
+        complain(
+            f"note: {without_length} tasks of the ledger have no known length: their seconds are not in its amounts"
+        )
+    if report.unknown_jobs:
+        complain(
+            f"note: {report.unknown_jobs} jobs of the ledger are unknown: the service may have made and billed their "
+            f"tasks; `{program()} settle {ledger}` lists them"
+        )
