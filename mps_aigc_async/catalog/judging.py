@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from ..model.errors import InvalidRequest
 from ..model.plain_text import visible_line
+from .audio_reports import broken_reports
 from .rules import findings
 
 Strictness = Literal["strict", "warn", "off"]
@@ -29,9 +30,10 @@ def judge(request: object, strictness: Strictness) -> None:
     this request alone and not the batch around it.
     """
     texts = [] if strictness == "off" else [visible_line(str(finding)) for finding in findings(request)]
+    reports = [] if strictness == "off" else [visible_line(text) for text in broken_reports(request)]
     if texts and strictness == "strict":
         raise InvalidRequest(f'{"; ".join(texts)}; `"catalog": "warn"` in the config sends it all the same')
-    for text in texts:
+    for text in (*texts, *reports):  # a report is no document: it refuses nothing
         if text in _warnings_given or len(_warnings_given) >= MOST_WARNINGS:
             continue
         try:

@@ -80,7 +80,9 @@ def _of_task(request: object, flat: FlatRequest) -> Iterator[Finding]:
     if spelling is not None and version is None:
         return
     for field, fact in _facts_for(model, version, flat).items():
-        is_judged = field in flat and ("scene_type" not in flat or field in _IN_A_SCENE)
+        # An audio always has a scene, and the lists of audio models are those of their scenes.
+        in_no_scene = kind == "audio" or "scene_type" not in flat
+        is_judged = field in flat and (in_no_scene or field in _IN_A_SCENE)
         if is_judged and not fact.accepts.takes(flat[field]):
             label = f"{model.name} {version}" if version else model.name
             yield Finding(field, _in_words(field, flat[field]), label, fact.words, fact.source or model.source)

@@ -16,7 +16,7 @@ from ..network.transport import parse_endpoint
 from ..wire import mps, relay, vod
 from ..wire.dialect import Dialect, SessionRule
 
-LIMITS: Final[Mapping[str, Mapping[str, float]]] = {"mps": mps.LIMITS, "vod": vod.LIMITS, "relay": vod.LIMITS}
+LIMITS: Final[Mapping[str, Mapping[str, float]]] = {"mps": mps.LIMITS, "vod": vod.LIMITS, "relay": relay.LIMITS}
 """Documented calls per second, by backend and action. The relay publishes none: it forwards to VOD, whose limits
 hold."""
 

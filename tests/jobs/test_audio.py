@@ -94,7 +94,7 @@ def test_an_audio_by_itself() -> None:
             assert made.task_id.startswith("4-AigcAudio-")
             assert made.urls
             assert made.duration
-            task = await client.submit(AudioRequest(prompt="a march"))
+            task = await client.submit(AudioRequest(prompt="a march", scene_type="music"))
             assert (task.kind, (await task.wait()).kind) == (Kind.AUDIO, Kind.AUDIO)
             again = await client.attach("audio", made.task_id).wait()
             assert (again.urls, again.expires_at) == (made.urls, None)
@@ -109,12 +109,12 @@ def test_the_configs_model_is_an_audios_default_and_a_disabled_kind_is_paid_for_
     async def main() -> None:
         service = in_memory()
         transport = Overheard(service)
-        named = configured(mps={"audioGeneration": {"modelName": "GL", "modelVersion": "3.0-pro"}})
+        named = configured(mps={"audioGeneration": {"modelName": "GL", "modelVersion": "3.0-clip"}})
         async with client_of(service, named, transport=lambda: transport) as client:
             await client.generate(WALTZ)
         ((_, body),) = transport.bodies
         assert body == {
-            "ModelName": "GL", "ModelVersion": "3.0-pro", "SceneType": "music", "Prompt": "a slow waltz",
+            "ModelName": "GL", "ModelVersion": "3.0-clip", "SceneType": "music", "Prompt": "a slow waltz",
         }  # fmt: skip
         disabled = configured(mps={"audioGeneration": {"enabled": False}})
         async with client_of(service, disabled) as client:
@@ -158,7 +158,8 @@ def test_a_chain_of_three_goes_on_from_step_to_step() -> None:
         (image, _), (video, video_body), (audio, audio_body) = transport.bodies
         assert (image, video, audio) == ("CreateAigcImageTask", "CreateAigcVideoTask", "CreateAigcAudioTask")
         assert video_body["ImageUrl"] == made.image.urls[0]
-        assert audio_body == {"Prompt": "rain", "VideoInfos": [{"VideoUrl": made.video.urls[0]}]}
+        film = {"VideoUrl": made.video.urls[0]}
+        assert audio_body == {"Prompt": "rain", "SceneType": "sfx", "VideoInfos": [film]}
 
     run(main())
 
@@ -185,7 +186,12 @@ def test_chains_of_every_sort_keep_every_cap_and_never_wait_for_each_other() -> 
         requests: list[BatchItem] = []
         for number in range(24):
             plain = three(number + 100).model_copy(update={"audio": None})
-            requests += [three(number), two(number), plain, AudioRequest(id=f"song-{number}", prompt="la")]
+            requests += [
+                three(number),
+                two(number),
+                plain,
+                AudioRequest(id=f"song-{number}", prompt="la", scene_type="music"),
+            ]
         async with client_of(service, configured(images=2, videos=1, audios=1, poll_ms=20_000)) as client:
             outcomes = [outcome async for outcome in client.run(requests)]
             assert {kind: slots.taken for kind, slots in client.statistics().slots.items()} == dict.fromkeys(Kind, 0)
@@ -360,6 +366,7 @@ def test_a_video_with_the_sound_on_it_is_a_result_too(
                 audio = made.audio
                 assert (audio.urls, audio.videos) == (tuple(one["Url"] for one in song), ("https://a/dubbed.mp4",))
                 assert audio.duration == (9 if song else 5)
+                assert (audio.durations, audio.video_durations) == ((9,) if song else (), (5,))
                 names = [*(["film-001.mp3"] if song else []), "film-001+sound.mp4"]
                 assert [file.name for file in audio.files] == names
                 assert audio.files[-1].read_text() == "https://a/dubbed.mp4"
