@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -311,6 +313,74 @@ def test_a_batch_of_threes_continues_where_another_process_left_it(tmp_path: Pat
                 break
         assert done == 12
         assert dict(statistics(service)) == {"image": 6, "video": 12, "audio": 12}
+
+    run(main())
+
+
+# --- scenes -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_scene_that_is_missing_is_asked_for_before_anything_is_paid_for() -> None:
+    async def main() -> None:
+        service = in_memory()
+        sound = two().model_copy(update={"audio": AudioRequest(prompt="a door", model_name="Tomorrow")})
+        async with client_of(service) as client:
+            for request in (AudioRequest(prompt="a march"), sound):
+                with pytest.raises(InvalidRequest, match=r"scene_type is missing.*`sfx`.*`music`.*`tts`"):
+                    client.check(request)
+                with pytest.raises(InvalidRequest, match="scene_type is missing"):
+                    await client.generate(request)
+            outcomes = [outcome async for outcome in client.run([sound, two(7)])]
+            assert sorted(outcome.ok for outcome in outcomes) == [False, True]
+        assert dict(statistics(service)) == {"image": 0, "video": 1, "audio": 1}
+
+    run(main())
+
+
+def test_a_row_without_a_scene_goes_on_in_every_state(tmp_path: Path) -> None:
+    """Rows of an earlier version: its user wrote no scene, and the service took the create all the same."""
+    ledger = tmp_path / "ledger.db"
+    older = {name: AudioRequest(id=name, prompt=f"a march, {name}") for name in ("done", "running", "fail-later")}
+
+    async def main() -> None:
+        service = in_memory(task_seconds={"a march, running": 1000.0})
+        async with client_of(service, configured(audios=3), ledger=ledger) as client:
+            running, failing = [
+                older[name].model_copy(update={"scene_type": "sfx"}) for name in ("running", "fail-later")
+            ]
+            await client.submit(running)
+            await client.generate(older["done"].model_copy(update={"scene_type": "sfx"}))
+            with pytest.raises(TaskFailed):
+                await client.generate(failing)
+        with closing(sqlite3.connect(ledger)) as rows, rows:
+            rows.execute("UPDATE jobs SET content = json_remove(content, '$.scene_type'), filled_in = '{}'")
+        async with client_of(service, configured(audios=3), ledger=ledger) as client:
+            for name in ("done", "running"):
+                assert (await client.generate(older[name])).urls
+            with pytest.raises(TaskFailed):
+                await client.generate(older["fail-later"])
+            await client.retry_failed()
+            with pytest.raises(InvalidRequest, match="scene_type is missing"):
+                await client.generate(older["fail-later"])
+        assert statistics(service)["audio"] == 3
+
+    run(main())
+
+
+def test_murekas_audios_are_all_kept_with_their_lengths(tmp_path: Path) -> None:
+    async def main() -> None:
+        service, ledger = in_memory(), tmp_path / "ledger.db"
+        songs = AudioRequest(
+            id="songs", prompt="a waltz", model_name="Mureka", lyrics="la la", additional_parameters={"n": 3}
+        )
+        transport = Overheard(service)
+        for _ in range(2):  # by its answer, and by its row
+            async with client_of(service, ledger=ledger, transport=lambda: transport) as client:
+                made = await client.generate(songs)
+                assert (len(made.urls), made.durations, made.duration) == (3, (3, 3, 3), 3)
+        ((_, body),) = transport.bodies
+        assert json.loads(body["AdditionalParameters"]) == {"n": 3, "lyrics": "la la"}
+        assert body["SceneType"] == "music"
 
     run(main())
 
