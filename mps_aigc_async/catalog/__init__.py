@@ -1,7 +1,7 @@
 """The documented abilities of models, and the check of a request against them. Pure, but for the memory of warnings."""
 
 from .facts import Fact, Model, ModelKind, Source
-from .judging import CatalogWarning, Strictness, judge
+from .judging import CatalogWarning, Strictness, judge, tell_reports
 from .models import KIND_WIDE, MODELS
 from .rules import Finding, findings
 
@@ -17,4 +17,5 @@ __all__ = [
     "Strictness",
     "findings",
     "judge",
+    "tell_reports",
 ]

@@ -1,6 +1,7 @@
 """The consequence of a request's findings: refuse it, warn, or do not check."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from ..model.errors import InvalidRequest
@@ -30,15 +31,26 @@ def judge(request: object, strictness: Strictness) -> None:
     this request alone and not the batch around it.
     """
     texts = [] if strictness == "off" else [visible_line(str(finding)) for finding in findings(request)]
-    reports = [] if strictness == "off" else [visible_line(text) for text in broken_reports(request)]
     if texts and strictness == "strict":
         raise InvalidRequest(f'{"; ".join(texts)}; `"catalog": "warn"` in the config sends it all the same')
-    for text in (*texts, *reports):  # a report is no document: it refuses nothing
+    _warn(texts)
+
+
+def tell_reports(request: object, strictness: Strictness) -> None:
+    """Warn of reports about MPS that a request breaks. A report is no document: `strict` warns too.
+
+    Raises InvalidRequest by a user's filter, as `judge` does.
+    """
+    _warn([] if strictness == "off" else [visible_line(text) for text in broken_reports(request)])
+
+
+def _warn(texts: Sequence[str]) -> None:
+    for text in texts:
         if text in _warnings_given or len(_warnings_given) >= MOST_WARNINGS:
             continue
         try:
             # The warning cannot point at a line of the user's: most requests are judged in the client's own tasks.
-            warnings.warn(text, CatalogWarning, stacklevel=2)
+            warnings.warn(text, CatalogWarning, stacklevel=3)
         except CatalogWarning:
             raise InvalidRequest(text) from None
         _warnings_given.add(text)

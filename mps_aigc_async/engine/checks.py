@@ -1,6 +1,6 @@
 """The check of a request before anything is paid for."""
 
-from ..catalog import Strictness, judge
+from ..catalog import Strictness, judge, tell_reports
 from ..model.defaults import Defaults
 from ..model.requests import CosStore, Request, steps_of
 from ..wire.dialect import Dialect
@@ -15,3 +15,5 @@ def ensure_sendable(
     for step in steps_of(complete):
         dialect.create(step, store)
     judge(complete, strictness)
+    if dialect.backend == "mps":  # where the reports were tested
+        tell_reports(complete, strictness)

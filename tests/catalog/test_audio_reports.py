@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from mps_aigc_async import AudioRequest, CatalogWarning, ImageRequest, VideoRequest, VideoToAudio
-from mps_aigc_async.catalog import judge, judging
+from mps_aigc_async import AigcClient, AudioRequest, CatalogWarning, ImageRequest, VideoRequest, VideoToAudio
+from mps_aigc_async.catalog import judging, tell_reports
 from mps_aigc_async.catalog.audio_reports import REPORTS, broken_reports
+
+from ..support import configured
 
 
 @pytest.fixture(autouse=True)
@@ -56,13 +58,24 @@ def test_each_report_is_about_its_model_alone(request_: object, fields: list[str
 @pytest.mark.parametrize("strictness", ["strict", "warn"])
 def test_a_report_warns_and_refuses_nothing(strictness: Any) -> None:  # noqa: ANN401 — one of the words
     with pytest.warns(CatalogWarning, match="model_version: GL needs one"):
-        judge(audio("GL"), strictness)
+        tell_reports(audio("GL"), strictness)
 
 
 def test_off_is_silent() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        judge(audio("GL"), "off")
+        tell_reports(audio("GL"), "off")
+
+
+def test_the_client_tells_the_reports_on_mps_alone() -> None:
+    """VOD has other versions of the models, and its documents require none."""
+    request = audio("Kling", "3.0", scene_type="sfx")
+    with pytest.warns(CatalogWarning, match="Kling refuses one"):
+        AigcClient(configured(catalog="strict")).check(request)
+    judging._warnings_given.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        AigcClient(configured(catalog="strict", backend="vod")).check(request)
 
 
 def test_each_report_has_its_source_and_date() -> None:

@@ -166,7 +166,7 @@ def test_a_number_that_is_no_json_is_refused(number: float) -> None:
         ({"image": {"prompt": ""}, "video": {}}, r"^image\.prompt is empty"),
         ({"image": {"prompt": "x"}, "video": {"typo": 1}}, r"^video\.typo: unknown field$"),
         ({"video": {"prompt": "x"}, "audio": {"typo": 1}}, r"^audio\.typo: unknown field$"),
-        ({"image": {"prompt": "x"}, "video": {}, "audio": {"duration": 1}}, r"^audio\.duration: unknown field$"),
+        ({"image": {"prompt": "x"}, "video": {}, "audio": {"resolution": "1K"}}, r"^audio\.resolution: unknown field$"),
         ({"audio": {"prompt": "x", "videos": [5]}}, r"^audio\.videos\.0"),
         ({"image": {"prompt": "x", "typo": 1}}, r"^image\.typo: unknown field$"),
     ],
