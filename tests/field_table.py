@@ -14,7 +14,7 @@ Tables = dict[str, Sequence[FieldRow]]
 SERVICES: dict[Kind, Tables] = {
     Kind.IMAGE: {"mps": mps.IMAGE_FIELDS, "vod": vod.IMAGE_FIELDS, "relay": relay.IMAGE_FIELDS},
     Kind.VIDEO: {"mps": mps.VIDEO_FIELDS, "vod": vod.VIDEO_FIELDS, "relay": relay.VIDEO_FIELDS},
-    Kind.AUDIO: {"mps": mps.AUDIO_FIELDS},
+    Kind.AUDIO: {"mps": mps.AUDIO_FIELDS, "vod": vod.AUDIO_FIELDS},
 }
 
 

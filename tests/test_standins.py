@@ -84,6 +84,17 @@ async def test_vod_takes_a_session_once() -> None:
         assert [(row.TaskId, row.SessionId) for row in listed.TaskSet] == [(created.TaskId, "s-1")]
 
 
+async def test_vod_makes_an_audio_at_each_create_and_knows_no_session_of_it() -> None:
+    rain = {"SubAppId": SUB_APP_ID, "Prompt": "rain", "SceneType": "sfx"}
+    async with serving("vod", Manners(seconds=AT_ONCE)) as vod:
+        first, second = [await said(vod, "vod", "CreateAigcAudioTask", **rain) for _ in range(2)]
+        assert first.TaskId != second.TaskId
+        detail = await said(vod, "vod", "DescribeTaskDetail", SubAppId=SUB_APP_ID, TaskId=first.TaskId)
+        assert (detail.TaskType, detail.Status) == ("AigcAudioTask", "FINISH")
+        (file,) = detail.AigcAudioTask.Output.AudioInfos
+        assert file.FileUrl.startswith(f"{vod.url}/media/audio/")
+
+
 async def test_vod_lists_a_task_late() -> None:
     async with serving("vod", Manners(seconds=AT_ONCE, list_lag_s=3600.0)) as vod:
         await said(vod, "vod", "CreateAigcImageTask", **LAKE)

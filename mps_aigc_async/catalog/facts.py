@@ -6,7 +6,7 @@ backend's request. A field without a fact is open and is never judged.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 Backend = Literal["mps", "vod", "relay"]
 """The service that a fact is true of. The same model has other abilities at another service."""
@@ -131,6 +131,34 @@ class _Anything:
         return "any"
 
 
+MISSING: Final = "missing"
+"""The value of a field that an audio's request leaves unset: some models need the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Required:
+    """Any value; `words` name what the model needs."""
+
+    words: str
+
+    def takes(self, value: object) -> bool:
+        return value != MISSING
+
+    def __str__(self) -> str:
+        return self.words
+
+
+@dataclass(frozen=True, slots=True)
+class _Unset:
+    def takes(self, value: object) -> bool:
+        return value == MISSING
+
+    def __str__(self) -> str:
+        return "none"
+
+
+UNSET: Accepted = _Unset()
+"""The field must not be set, where a missing value counts as one."""
 NOTHING: Accepted = Nothing()
 """The field must not be set."""
 ANYTHING: Accepted = _Anything()

@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Final, cast
 
+from ..model.audio_models import LYRICS
 from ..model.inputs import ReferenceVideo, Subject
 from ..model.vod_options import VodFile, VodOptions
-from .facts import FlatRequest, ModelKind, fold_case
+from .facts import MISSING, FlatRequest, ModelKind, fold_case
 
 _KINDS: Final[Mapping[str, ModelKind]] = {"ImageRequest": "image", "VideoRequest": "video", "AudioRequest": "audio"}
 """Kinds by the names of the requests' classes. All other values are read by attribute."""
@@ -43,6 +44,7 @@ def flatten(request: object) -> FlatRequest:
     flat |= {field: getattr(request, field, None) for field in _PLAIN}
     flat |= {"output_count": (getattr(request, "output_count", None) or 1) if kind_of(request) == "image" else None}
     flat |= _inputs(request)
+    flat |= _needs_of_audio(request) if kind_of(request) == "audio" else {}
     flat |= _kinds_of_videos(getattr(request, "videos", None) or ())
     flat |= _subjects(getattr(request, "subjects", None) or ())
     flat |= {"additional_parameters.size": _size(parameters.get("size"))}
@@ -97,6 +99,17 @@ def _subjects(subjects: tuple[Subject, ...]) -> dict[str, object]:
         "subjects.voice_id": any(subject.voice_id for subject in subjects) and "given",
         "subjects.images": max((len(subject.images) for subject in subjects), default=0),
         "subjects.videos": max((len(subject.videos) for subject in subjects), default=0),
+    }
+
+
+def _needs_of_audio(request: object) -> dict[str, object]:
+    """The fields that some audio models need: set, or missing."""
+    parameters = getattr(request, "additional_parameters", None) or {}
+    return {
+        "model_version": getattr(request, "model_version", None) or MISSING,
+        "lyrics": "given" if getattr(request, "lyrics", None) or parameters.get(LYRICS) else MISSING,
+        "resource_id": getattr(request, "resource_id", None) or MISSING,
+        "audios": len(getattr(request, "audios", None) or ()) or MISSING,
     }
 
 

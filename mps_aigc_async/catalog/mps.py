@@ -28,6 +28,7 @@ from typing import Final
 from .facts import (
     ANYTHING,
     NOTHING,
+    UNSET,
     Between,
     Differ,
     Fact,
@@ -37,6 +38,7 @@ from .facts import (
     Nothing,
     OneOf,
     Pixels,
+    Required,
     Source,
     Unless,
     Without,
@@ -331,9 +333,24 @@ VIDEOS: Final = (
     _video("Wan", ("2.2",), LIVE, (Fact("model_version", Nothing("no requests yet")),)),
 )
 
+_A_VERSION: Final = Required("one of its versions")
+
 AUDIOS: Final = (
-    _audio("GL", ("3.0-clip", "3.0-pro"), SDK),
-    _audio("MiniMaxMusic", ("2.0", "2.5", "2.6", "3.0"), SDK),
+    _audio(
+        "GL",
+        ("3.0-clip", "3.0-pro"),
+        SDK,
+        (
+            Fact("model_version", _A_VERSION, source=LIVE),
+            Fact("lyrics", Required("`lyrics`"), versions=("3.0-pro",), source=LIVE, effect=_FAILS),
+        ),
+    ),
+    _audio(
+        "MiniMaxMusic",
+        ("2.0", "2.5", "2.6", "3.0"),
+        SDK,
+        (Fact("model_version", _A_VERSION, source=LIVE),),
+    ),
     _audio(
         "EL",
         ("compose_v2", "sound_t2s_v2"),
@@ -346,9 +363,27 @@ AUDIOS: Final = (
         ("song_8", "song_9", "song_9.5", "instrumental_8", "instrumental_9", "instrumental_9.5"),
         SDK,
     ),
-    _audio("Tme", (), LIVE),
+    _audio(
+        "Tme",
+        (),
+        LIVE,
+        (
+            Fact("model_version", UNSET),
+            Fact("resource_id", Required("a `resource_id`, the song to cover")),
+            Fact("audios", Required("`audios`, the voice to cover the song with")),
+        ),
+    ),
     # Not in the list of models, but named for the sound of a video, without versions and scenes.
-    _audio("Kling", (), SDK, (Fact("videos", ANYTHING), Fact("scene_type", ANYTHING))),
+    _audio(
+        "Kling",
+        (),
+        SDK,
+        (
+            Fact("videos", ANYTHING),
+            Fact("scene_type", ANYTHING),
+            Fact("model_version", UNSET, source=LIVE),
+        ),
+    ),
 )
 
 MODELS: Final = (*IMAGES, *VIDEOS, *AUDIOS)

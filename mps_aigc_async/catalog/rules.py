@@ -96,7 +96,9 @@ def _of_version(model: Model, version: str | None, flat: FlatRequest) -> Iterato
     documents, reports = (_facts_for(model, version, flat, standing) for standing in ("documented", "reported"))
     label = f"{model.name} {version}" if version else model.name
     for field in dict.fromkeys((*documents, *reports)):
-        if field in flat and ("scene_type" not in flat or field in _IN_A_SCENE):
+        # An audio always has a scene, and the lists of audio models are those of their scenes.
+        in_no_scene = model.kind == "audio" or "scene_type" not in flat
+        if field in flat and (in_no_scene or field in _IN_A_SCENE):
             yield from _judged(model, label, flat[field], documents.get(field), reports.get(field))
 
 

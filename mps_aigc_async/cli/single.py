@@ -129,7 +129,13 @@ def audio(
         list[str] | None,
         typer.Option("--reference", metavar="URL", help="Reference audio; may be repeated.", show_default=False),
     ] = None,
-    scene_type: Annotated[str | None, typer.Option("--scene-type", help="Such as music.", show_default=False)] = None,
+    scene_type: Annotated[
+        str | None,
+        typer.Option("--scene-type", help="music, sfx or tts, if the model leaves it open.", show_default=False),
+    ] = None,
+    lyrics: Annotated[
+        str | None, typer.Option("--lyrics", metavar="TEXT", help="The words of a song.", show_default=False)
+    ] = None,
     output_format: Annotated[str | None, typer.Option("--format", help="Such as mp3.", show_default=False)] = None,
     model_name: Annotated[
         str | None,

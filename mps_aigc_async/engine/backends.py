@@ -19,7 +19,7 @@ from ..wire import mps, mps_usage, relay, vod, vod_usage
 from ..wire.dialect import Dialect, SessionRule
 from ..wire.usage import Question, UsageAnswer
 
-LIMITS: Final[Mapping[str, Mapping[str, float]]] = {"mps": mps.LIMITS, "vod": vod.LIMITS, "relay": vod.LIMITS}
+LIMITS: Final[Mapping[str, Mapping[str, float]]] = {"mps": mps.LIMITS, "vod": vod.LIMITS, "relay": relay.LIMITS}
 """Documented calls per second, by backend and action. The relay publishes none: it forwards to VOD, whose limits
 hold."""
 

@@ -205,7 +205,7 @@ class Creates:
 
     async def _begin_session(self, creation: Creation) -> None:
         """Give the next attempt a session of its own, if the latest one has lost its session to a refusal."""
-        if creation.job.session_id or self._dialect.sessions is SessionRule.NONE:
+        if creation.job.session_id or self._dialect.sessions(creation.job.kind) is SessionRule.NONE:
             return
         request = creation.order.resolve()
         job = replace(creation.job, filled_in=beyond(request, creation.job.content))

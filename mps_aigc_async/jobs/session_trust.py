@@ -11,11 +11,13 @@ contradict every proof, also the user's word: then nothing is sent again in this
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from ..ledger import JobRecord, Ledger
 from ..model.errors import LedgerError
+from ..model.states import Kind
 from ..wire.dialect import SessionRule
 
 _log: Final = logging.getLogger("mps_aigc_async")
@@ -39,8 +41,10 @@ class Evidence:
 class SessionTrust:
     """The reasons that a ledger has to send an unknown create again."""
 
-    def __init__(self, rule: SessionRule, endpoint: str, ledger: Ledger, evidence: Evidence | None = None) -> None:
-        self._rule = rule
+    def __init__(
+        self, rule_of: Callable[[Kind], SessionRule], endpoint: str, ledger: Ledger, evidence: Evidence | None = None
+    ) -> None:
+        self._rule_of = rule_of
         self._endpoint = endpoint
         self._ledger = ledger
         self._evidence = evidence or Evidence()
@@ -48,7 +52,7 @@ class SessionTrust:
     def __repr__(self) -> str:
         evidence = self._evidence
         contradiction = ", contradicted" * evidence.is_contradicted
-        return f"<SessionTrust {self._rule}, {len(evidence.proofs)} proofs{contradiction}>"
+        return f"<SessionTrust {len(evidence.proofs)} proofs{contradiction}>"
 
     async def load(self) -> None:
         """Load the evidence of earlier processes about this endpoint."""
@@ -60,15 +64,19 @@ class SessionTrust:
 
     def holds_for(self, job: JobRecord) -> bool:
         """Whether a second create of the job's session would be refused."""
-        if self._evidence.is_contradicted or self._rule is SessionRule.NONE:
+        rule = self._rule_of(job.kind)
+        if self._evidence.is_contradicted or rule is SessionRule.NONE:
             return False
-        return self._rule is not SessionRule.UNPROVEN or _scope(job) in self._evidence.proofs
+        return rule is not SessionRule.UNPROVEN or _scope(job) in self._evidence.proofs
 
-    def reason_against(self) -> str:
-        """Why a create is not sent again, for its error; empty if there is no such reason."""
+    def reason_against(self, job: JobRecord) -> str:
+        """Why a job's create is not sent again, for its error; empty if there is no such reason."""
+        rule = self._rule_of(job.kind)
+        if rule is SessionRule.NONE:
+            return ""
         if self._evidence.is_contradicted:
             return "the service has made two tasks of one session"
-        if self._rule is SessionRule.UNPROVEN:
+        if rule is SessionRule.UNPROVEN:
             return (
                 "this relay has not shown that it refuses a second create of one session; if it does, set "
                 '"relay": {"sessions": "trusted"} in the config'
@@ -77,11 +85,11 @@ class SessionTrust:
 
     async def prove(self, job: JobRecord) -> None:
         """The service has refused the job's session, which had been sent before."""
-        scope = _scope(job)
-        if self._rule is SessionRule.NONE or scope in self._evidence.proofs:
+        scope, rule = _scope(job), self._rule_of(job.kind)
+        if rule is SessionRule.NONE or scope in self._evidence.proofs:
             return
         self._evidence.proofs.add(scope)
-        if self._rule is not SessionRule.DOCUMENTED:
+        if rule is not SessionRule.DOCUMENTED:
             await self._keep(scope)
 
     async def contradict(self, job: JobRecord, first: str, second: str) -> None:

@@ -1,4 +1,5 @@
-"""Sessions of creates, where a service takes them (VOD, the relay): it refuses a second create of one session.
+"""Sessions of creates, where a service takes them (VOD's images and videos, the relay): it refuses a second create of
+one session.
 
 So an unknown create may be sent again with its session, where the service is known to refuse a second one
 (`session_trust`). A refusal proves that the first one was accepted. Its task is then found by the session in the
@@ -72,7 +73,7 @@ class Sessions:
 
         Long and random: on a relay's shared account it must meet nobody else's.
         """
-        if job.session_id or self._dialect.sessions is SessionRule.NONE:
+        if job.session_id or self._dialect.sessions(job.kind) is SessionRule.NONE:
             return job
         if not self._dialect.signs_time and self.trust.holds_for(job):
             await self._ask_time_once(job.kind)  # or the next process could not tell how old the session is
@@ -159,7 +160,7 @@ class Sessions:
                 "for 3 days the same request sends the create again with its session, and the service refuses a second "
                 "create of one session"
             )
-        reason = self.trust.reason_against()
+        reason = self.trust.reason_against(job)
         return f"it is not sent again by itself{f' ({reason})' if reason else ''}"
 
     # --- its task -----------------------------------------------------------------------------------------------------

@@ -70,7 +70,9 @@ class Changes(TypedDict, total=False):
     finished_at: float | None
     resolution: str | None
     duration: float | None
+    durations: tuple[float | None, ...]
     videos: tuple[str, ...]
+    video_durations: tuple[float | None, ...]
     running_at: float | None
     unfinished_at: float | None
     ended_at: float | None
@@ -115,9 +117,13 @@ class JobRecord:
     """The part of `file_ids` whose results have no URL."""
     resolution: str | None = None
     duration: float | None = None
-    """The length of an audio in seconds."""
+    """The length of the first audio in seconds."""
+    durations: tuple[float | None, ...] = ()
+    """The length of each audio, in the order of `urls`."""
     videos: tuple[str, ...] = ()
     """URLs of the video to which an audio was added. Their files stand last in `files`."""
+    video_durations: tuple[float | None, ...] = ()
+    """The length of each of `videos`."""
     running_at: float | None = None
     """When a poll first found the task running; None if no poll did."""
     unfinished_at: float | None = None
@@ -252,7 +258,13 @@ class JobRecord:
             case Kind.VIDEO:
                 return VideoResult(**common, resolution=self.resolution)
             case Kind.AUDIO:
-                return AudioResult(**common, duration=self.duration, videos=self.videos)
+                return AudioResult(
+                    **common,
+                    duration=self.duration,
+                    durations=self.durations,
+                    videos=self.videos,
+                    video_durations=self.video_durations,
+                )
 
 
 def _date(at: float | None) -> datetime | None:

@@ -10,7 +10,7 @@ from ..model.states import JobState, Kind
 from .damage import damaged_row
 from .record import JobRecord
 
-VERSION: Final = 5
+VERSION: Final = 6
 APPLICATION_ID: Final = 0x4D505341
 """`MPSA`: marks ledgers among SQLite files."""
 
@@ -57,6 +57,10 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
         "ALTER TABLE jobs ADD COLUMN finished_at REAL",
         "PRAGMA user_version = 5",
     ),
+    6: (
+        "ALTER TABLE jobs ADD COLUMN durations TEXT",
+        "PRAGMA user_version = 6",
+    ),
 }
 """The statements of each migration, by the version that it leads to. A migration is one transaction."""
 
@@ -72,6 +76,7 @@ COLUMNS: Final = (
     "filled_in", "attempts", "sent_at", "running_at", "unfinished_at",
     "session_id", "file_ids",
     "bare_file_ids", "never_expires", "progress", "usage", "begun_at", "finished_at",
+    "durations",
 )  # fmt: skip
 
 Row = tuple[str | float | None, ...]
@@ -86,6 +91,7 @@ def to_row(job: JobRecord) -> Row:
         job.session_id, json.dumps(job.file_ids),
         json.dumps(job.bare_file_ids), int(job.never_expires), job.progress, _usage_column(job.usage),
         job.begun_at, job.finished_at,
+        _durations_column(job),
     )  # fmt: skip
     return tuple(_storable(value) if isinstance(value, str) else value for value in values)
 
@@ -94,6 +100,12 @@ def _urls_column(job: JobRecord) -> str:
     """The column `urls`: a list of URLs, or an object with more fields (audio only)."""
     more = {"duration": job.duration, "videos": job.videos}
     return json.dumps({"urls": job.urls, **more} if any(more.values()) else job.urls)
+
+
+def _durations_column(job: JobRecord) -> str | None:
+    """The column `durations`: the seconds of each audio and of each of its videos."""
+    lengths = {"urls": job.durations, "videos": job.video_durations}
+    return json.dumps(lengths) if any(lengths.values()) else None
 
 
 def _usage_column(usage: Usage | None) -> str | None:
@@ -149,6 +161,7 @@ def from_row(row: Row) -> JobRecord:
             # No cause: its text may quote a URL, whose query is a signature.
             raise damaged_row(str(row[0]), f"`{column}` cannot be read") from None
     fields["urls"], fields["videos"], fields["duration"] = cast("_Media", fields["urls"])
+    fields["durations"], fields["video_durations"] = cast("_Lengths", fields["durations"])
     return JobRecord(**fields)  # type: ignore[arg-type] # the schema gives each column its type
 
 
@@ -161,6 +174,14 @@ def _read_urls(value: _Value) -> _Media:
     if not isinstance(results, dict):
         return _texts(results), (), None
     return _texts(results["urls"]), _texts(results.get("videos", [])), _number(results.get("duration"))
+
+
+_Lengths = tuple[tuple[float | None, ...], tuple[float | None, ...]]
+
+
+def _read_durations(value: _Value) -> _Lengths:
+    lengths = _object(_parse(value or "{}"))
+    return _numbers(lengths.get("urls", [])), _numbers(lengths.get("videos", []))
 
 
 def _read_error(value: _Value) -> dict[str, Any]:
@@ -190,6 +211,7 @@ _BY_COLUMN: Final[Mapping[str, Callable[[_Value], object]]] = {
     "file_ids": lambda value: _texts(_parse(value or "[]")),
     "bare_file_ids": lambda value: _texts(_parse(value or "[]")),
     "usage": _read_usage,
+    "durations": _read_durations,
     "progress": _read_progress,
     "attempts": lambda value: range(_MOST_ATTEMPTS).index(int(value or 0)),
     "session_id": lambda value: value or "",
@@ -234,3 +256,9 @@ def _number(value: object) -> float | None:
     if value is not None and type(value) not in (int, float):
         raise TypeError
     return cast("float | None", value)
+
+
+def _numbers(values: object) -> tuple[float | None, ...]:
+    if not isinstance(values, list):
+        raise TypeError
+    return tuple(map(_number, values))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from .audio_models import with_scene
 from .errors import InvalidRequest
 from .requests import Request, Step, check, steps_of
 from .states import Kind
@@ -57,12 +58,16 @@ class Defaults:
                 return self.audio
 
     def apply(self, request: Step) -> Step:
-        """Fill in the fields that the request leaves open; a request that names its own model takes no defaults.
+        """Fill in the fields that the request leaves open: the config's defaults, unless the request names its own
+        model, and an audio's scene.
 
         >>> from mps_aigc_async.model.requests import VideoRequest
         >>> Defaults(video=VideoDefaults(model_name="Kling", duration=5)).apply(VideoRequest(prompt="x")).duration
         5
         """
+        return with_scene(self._filled(request), has_video=bool(getattr(request, "videos", ())))
+
+    def _filled(self, request: Step) -> Step:
         if request.model_name is not None:
             return request
         defaults = self.of(request.kind)
@@ -74,11 +79,12 @@ class Defaults:
         return request.model_copy(update=missing)
 
     def complete(self, request: Request) -> Request:
-        """Apply the defaults to the request, or to each step of a chain."""
+        """Apply the defaults to the request, or to each step of a chain, whose audio gets the chain's video."""
         steps = steps_of(request)
         if steps == (request,):
             return self.apply(steps[0])
-        return request.model_copy(update={step.kind.value: self.apply(step) for step in steps})
+        complete = {step.kind.value: with_scene(self._filled(step), has_video=True) for step in steps}
+        return request.model_copy(update=complete)
 
     def check(self, request: Request) -> None:
         """Refuse a request that the config disables or that no model can serve. Raises InvalidRequest."""

@@ -235,8 +235,8 @@ class CreateOutcomeUnknown(AigcError):
     """No reply to a create: it may or may not have been accepted. Or it was accepted, and its TaskId is not known.
 
     The client does not send such a create again without the user's decision. The exception is a service that is known
-    to refuse a second create of the same session: VOD, and a relay that the config trusts (`relay.sessions`) or that
-    has refused a second create."""
+    to refuse a second create of the same session: VOD for images and videos, and a relay that the config trusts
+    (`relay.sessions`) or that has refused a second create."""
 
     ending = Ending.UNKNOWN
     accepted = False

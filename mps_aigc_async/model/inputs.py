@@ -12,10 +12,11 @@ from .value import Value
 ADDED_LATER: Final[Mapping[str, object]] = {
     "never_expires": False, "bare_file_ids": [], "usage": None, "begun_at": None, "finished_at": None,
 }  # fmt: skip
-"""Fields of results that ledgers of schema 4 and earlier do not have, with their defaults in JSON.
+"""Fields of results that ledgers of earlier schemas do not have, with their defaults in JSON.
 
 A field at its default is left out of a request's content. Otherwise a request that starts from a result would have
-another content after an upgrade, and be paid for again. Every field that is added to results belongs here."""
+another content after an upgrade, and be paid for again. Every field that is added to images' or videos' results belongs
+here; no request starts from an audio's."""
 
 
 def _result_content(result: object, write: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:

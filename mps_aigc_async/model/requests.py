@@ -161,6 +161,9 @@ class VideoRequest(_PictureRequest):
 class AudioRequest(_TaskRequest):
     """A request for one audio task: music, a sound, or the sound of a video.
 
+    The scene (`scene_type`) is `music`, `sfx` (a sound) or `tts` (speech). An audio that leaves it open gets the scene
+    that its model and its video allow, if there is only one.
+
     >>> AudioRequest(prompt="a slow waltz", scene_type="music", model_name="MiniMaxMusic").prompt
     'a slow waltz'
     """
@@ -170,9 +173,22 @@ class AudioRequest(_TaskRequest):
     """The videos to make sound for: Kling makes a video's sound, EL its background music."""
     audios: tuple[str, ...] = ()
     """Public URLs of reference audio, such as the song that MiniMaxMusic is to cover."""
+    lyrics: str | None = None
+    """The words of a song (GL, MiniMaxMusic, Mureka's songs): sent among the `additional_parameters`."""
+    duration: Whole | None = Field(default=None, ge=0, le=60)
+    """Seconds, on VOD only: AigcAudioOutputConfig.Duration (SDK 3.1.194)."""
     resource_id: str | None = None
+    """The song that Tme covers."""
     output_format: str | None = None
     """The audio's format, such as `mp3`."""
+    vod: VodOptions | None = None
+    """Options that only VOD knows, such as `storage_mode`."""
+
+    @model_validator(mode="after")
+    def _has_its_lyrics_once(self) -> Self:
+        if self.lyrics is not None and "lyrics" in (self.additional_parameters or {}):
+            raise refusal_at(("lyrics",), None, "are in `additional_parameters` too: write them in one of the two")
+        return self
 
     @property
     def says_something(self) -> bool:

@@ -84,8 +84,13 @@ class AudioResult(TaskResult):
     kind = Kind.AUDIO
     duration: float | None = None
     """Seconds of the first audio; None if the service does not report them."""
+    durations: tuple[float | None, ...] = ()
+    """Seconds of each audio, in the order of `urls`: None for an audio whose seconds the service does not report, and
+    empty if it reports none."""
     videos: tuple[str, ...] = ()
     """URLs of the input video with the new sound, if the model makes one. Their files stand last in `files`."""
+    video_durations: tuple[float | None, ...] = ()
+    """Seconds of each of `videos`, in the same way."""
 
     @property
     def is_saved(self) -> bool:

@@ -107,7 +107,7 @@ def _step(job: JobRecord, before: JobRecord | None, find: Find, now: float) -> S
         word=word,
         prompt=str(fields.get("prompt", "")),
         model=" ".join(str(fields[name]) for name in ("model_name", "model_version") if fields.get(name)),
-        settings=tuple(_settings(fields if job.duration is None else {**fields, "duration": job.duration})),
+        settings=tuple(_settings({**fields, **_lengths(job)})),
         timings=tuple(_timings(job)),
         ids=tuple(_ids(job)),
         files=files,
@@ -201,6 +201,14 @@ def _settings(fields: dict[str, JsonValue]) -> Iterator[tuple[str, str]]:
         if name not in _SHOWN_ELSEWHERE and isinstance(value, str | int | float):
             word = {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
             yield name.replace("_", " "), f"{word} s" if name == "duration" else str(word)
+
+
+def _lengths(job: JobRecord) -> dict[str, JsonValue]:
+    """The seconds of an audio task's results, as far as the service reports them."""
+    lengths = job.durations or job.video_durations  # an older row has the first one alone
+    if len(lengths) < 2:
+        return {} if job.duration is None else {"duration": job.duration}
+    return {"durations": ", ".join("unknown" if length is None else f"{length} s" for length in lengths)}
 
 
 def _timings(job: JobRecord) -> Iterator[tuple[str, str]]:

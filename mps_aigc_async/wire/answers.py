@@ -119,6 +119,29 @@ def urls(value: object) -> tuple[str, ...]:
     return tuple(url for entry in entries(value) if (url := _url(entry)))
 
 
+ENDLESS: Final = 1e9
+"""Seconds that no audio lasts: a longer duration, and infinity (JSON can hold it), is ignored."""
+
+
+def durations(value: object) -> tuple[float | None, ...]:
+    """The seconds of each of `urls(value)`; empty if no entry has any.
+
+    >>> durations([{"Url": "https://a/1.mp3", "Duration": 30}, {"Url": "", "Duration": 9}, {"Url": "https://a/2.mp3"}])
+    (30, None)
+    """
+    lengths = tuple(_length(entry) for entry in entries(value) if urls([entry]))
+    return lengths if any(lengths) else ()
+
+
+def _length(entry: object) -> float | None:
+    """An entry's `Duration`, or that of its `MetaData`; None if it has no time in either."""
+    for holder in (entry, entry.get("MetaData") if isinstance(entry, dict) else None):
+        length = holder.get("Duration") if isinstance(holder, dict) else None
+        if isinstance(length, int | float) and not isinstance(length, bool) and 0 < length < ENDLESS:
+            return length
+    return None
+
+
 def entries(value: object) -> list[object]:
     """A list unchanged; a single object or text becomes a list of one."""
     if isinstance(value, list):

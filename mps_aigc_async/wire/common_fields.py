@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from ..model.audio_models import LYRICS
 from ..model.inputs import Subject
-from .fields import FieldRow, as_is, each, only_set, url_of
+from .fields import FieldRow, as_is, as_json, each, only_set, url_of
 
 
 def _subject(subject: Subject) -> dict[str, object]:
@@ -25,3 +26,16 @@ MODEL_AND_PROMPT: Final[tuple[FieldRow, ...]] = (
 """The first fields of every create."""
 
 SUBJECTS: Final[FieldRow] = ("subjects", "SubjectInfos", each(_subject))
+
+LYRICS_AND_MORE: Final[tuple[FieldRow, ...]] = (
+    # Both are merged, and written as JSON at the end.
+    ("additional_parameters", "AdditionalParameters", dict),
+    ("lyrics", "AdditionalParameters", lambda words: {LYRICS: words}),
+)
+"""An audio's parameters of single models."""
+
+
+def with_parameters_as_json(params: dict[str, object]) -> dict[str, object]:
+    """The parameters with AdditionalParameters as a string, which holds a JSON document."""
+    name = "AdditionalParameters"
+    return params | {name: as_json(params[name])} if name in params else params

@@ -89,10 +89,12 @@ class TaskStatus:
     message: str = ""
     urls: tuple[str, ...] = ()
     resolution: str | None = None
-    duration: float | None = None
-    """Seconds of the first audio."""
+    durations: tuple[float | None, ...] = ()
+    """Seconds of each audio, in the order of `urls`; empty if the answer tells none."""
     videos: tuple[str, ...] = ()
     """URLs of an audio task's videos: each has the new sound on it."""
+    video_durations: tuple[float | None, ...] = ()
+    """Seconds of each of `videos`."""
     known: bool = True
     """Whether `word` is documented."""
     file_ids: tuple[str, ...] = ()
@@ -115,6 +117,11 @@ class TaskStatus:
     """The meaning of that code."""
     made_nothing: bool = False
     """Whether the answer shows that a failed task has no results and is not billed (`vod_faults.made_nothing`)."""
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds of the first audio or video whose seconds the answer tells."""
+        return next((length for length in (*self.durations, *self.video_durations) if length is not None), None)
 
     @property
     def has_results(self) -> bool:
@@ -170,9 +177,9 @@ class Dialect(Protocol):
         """The service's name in the config and the ledger."""
         ...
 
-    @property
-    def sessions(self) -> SessionRule:
-        """Whether creates carry a session id, and the evidence that the service refuses a second create by it."""
+    def sessions(self, kind: Kind, /) -> SessionRule:
+        """Whether creates of a kind carry a session id, and the evidence that the service refuses a second create by
+        it."""
         ...
 
     @property

@@ -10,12 +10,13 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ..credentials.credentials import Credentials
+from ..model.audio_models import require_lyrics_taken, require_scene
 from ..model.inputs import ImageSource, ReferenceImage, ReferenceVideo
-from ..model.requests import CosStore, Step
+from ..model.requests import AudioRequest, CosStore, Step
 from ..model.states import Kind, TaskState
 from . import answers, envelope, fields
 from .answers import text
-from .common_fields import MODEL_AND_PROMPT, SUBJECTS
+from .common_fields import LYRICS_AND_MORE, MODEL_AND_PROMPT, SUBJECTS, with_parameters_as_json
 from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus
 from .fields import FieldRow, as_is, as_json, each, only_set, url_of
 from .mps_errors import BY_CODE, BY_CODE_IN_OWN_BUCKET
@@ -90,15 +91,15 @@ def _store(store: CosStore) -> dict[str, object]:
     return only_set(CosBucketName=store.bucket, CosBucketRegion=store.region, CosBucketPath=store.path)
 
 
-_COMMON: Final[tuple[FieldRow, ...]] = (
+_STORE: Final[tuple[FieldRow, ...]] = (
     # request attribute → field on the wire (a dot enters a nested object), and the function that writes the value
-    *MODEL_AND_PROMPT,
-    ("additional_parameters", "AdditionalParameters", as_json),
     ("store", "StoreCosParam", _store),
     ("operator", "Operator", as_is),
 )
 _PICTURE: Final[tuple[FieldRow, ...]] = (
-    *_COMMON,
+    *MODEL_AND_PROMPT,
+    ("additional_parameters", "AdditionalParameters", as_json),
+    *_STORE,
     ("negative_prompt", "NegativePrompt", as_is),
     ("enhance_prompt", "EnhancePrompt", as_is),
     ("images", "ImageInfos", each(_reference_image)),
@@ -125,7 +126,9 @@ VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = (
     ("off_peak", "ExtraParameters.OffPeak", as_is),
 )
 AUDIO_FIELDS: Final[tuple[FieldRow, ...]] = (
-    *_COMMON,
+    *MODEL_AND_PROMPT,
+    *LYRICS_AND_MORE,
+    *_STORE,
     ("videos", "VideoInfos", each(lambda video: {"VideoUrl": url_of(video)})),
     _AUDIOS,
     ("resource_id", "ExtraParameters.ResourceId", as_is),
@@ -136,23 +139,15 @@ _FIELDS: Final = {Kind.IMAGE: IMAGE_FIELDS, Kind.VIDEO: VIDEO_FIELDS, Kind.AUDIO
 
 def encode(request: Step, store: CosStore | None = None) -> dict[str, object]:
     """The create's parameters. Raises InvalidRequest, by the field's name."""
-    return fields.encode(_FIELDS[request.kind], request, "MPS", {"store": store})
+    params = fields.encode(_FIELDS[request.kind], request, "MPS", {"store": store})
+    if not isinstance(request, AudioRequest):
+        return params
+    require_scene(request)
+    require_lyrics_taken(request)
+    return with_parameters_as_json(params)
 
 
 # --- answers → values -------------------------------------------------------------------------------------------------
-
-
-_ENDLESS: Final = 1e9
-"""Seconds that no audio lasts: a longer duration, and infinity (JSON can hold it), is ignored."""
-
-
-def _duration(*lists: object) -> float | None:
-    """The `Duration` of the first object in these lists that has one."""
-    for entry in (entry for entries in lists for entry in answers.entries(entries)):
-        length = entry.get("Duration") if isinstance(entry, dict) else None
-        if isinstance(length, int | float) and not isinstance(length, bool) and 0 < length < _ENDLESS:
-            return length
-    return None
 
 
 def _decode_status(actions: _Actions, answer: HttpAnswer) -> TaskStatus:
@@ -167,8 +162,9 @@ def _decode_status(actions: _Actions, answer: HttpAnswer) -> TaskStatus:
         message=answers.reason(response) or text(response.get("Message")),
         urls=answers.urls(results),
         resolution=text(response.get("Resolution")) or None,
-        duration=_duration(results, videos),
+        durations=answers.durations(results),
         videos=answers.urls(videos),
+        video_durations=answers.durations(videos),
         known=is_documented,
     )
 
@@ -183,7 +179,6 @@ class Mps:
     limits = LIMITS
     default_limit = DEFAULT_LIMIT
     url_life_s = URL_LIFE_S
-    sessions = SessionRule.NONE
     signs_time = True
     scope: Mapping[str, str] = MappingProxyType({})
 
@@ -198,6 +193,9 @@ class Mps:
 
     def describe_action(self, kind: Kind) -> str:
         return _ACTIONS[kind].describe
+
+    def sessions(self, _kind: Kind, /) -> SessionRule:
+        return SessionRule.NONE  # no create of MPS has a field for one
 
     def create(self, request: Step, store: CosStore | None, _session_id: str = "", /) -> Call[Created]:
         api = API if request.store is None else _API_IN_OWN_BUCKET

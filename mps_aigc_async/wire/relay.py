@@ -61,6 +61,9 @@ CONFIG_KEY: Final = "relay.baseUrl"
 TOO_MANY_REQUESTS: Final = 429
 OF_THE_ACCOUNT: Final = frozenset({401, 402, 403})
 """Statuses that refuse the key, its payment or its rights (401 is documented by the relay; RFC 9110 for the others)."""
+LIMITS: Final = {action: rate for action, rate in vod.LIMITS.items() if action != "CreateAigcAudioTask"}
+"""VOD's: the relay publishes none, and forwards to VOD. It has no audio."""
+
 REQUIRED: Final = ("model_name", "model_version", "prompt")
 
 STATES: Final[Mapping[str, TaskState]] = {
@@ -80,7 +83,7 @@ STATES: Final[Mapping[str, TaskState]] = {
 def encode(request: Step) -> dict[str, object]:
     """The create's parameters. Raises InvalidRequest, by the field's name."""
     if isinstance(request, AudioRequest):
-        raise InvalidRequest("audio: the relay makes images and videos only; use the mps backend")
+        raise _no_audio()
     for name in REQUIRED:
         if not getattr(request, name):
             raise InvalidRequest(f"{name}: the relay requires it: set it in the request or in the config's defaults")
@@ -90,6 +93,10 @@ def encode(request: Step) -> dict[str, object]:
         _refuse_beyond_page(request)
     rows = IMAGE_FIELDS if isinstance(request, ImageRequest) else VIDEO_FIELDS
     return _in_snake_case(vod.with_ext_info_as_json(fields.encode(rows, request, "the relay")))
+
+
+def _no_audio() -> InvalidRequest:
+    return InvalidRequest("audio: the relay makes images and videos only; use the mps or the vod backend")
 
 
 def _refuse_beyond_page(request: ImageRequest) -> None:
@@ -269,7 +276,7 @@ class Relay:
     """The relay's dialect. Its actions have VOD's names in limits and paces."""
 
     backend = "relay"
-    limits = vod.LIMITS
+    limits = LIMITS
     limits_region = ""
     default_limit = vod.DEFAULT_LIMIT
     url_life_s = vod.URL_LIFE_S
@@ -281,13 +288,18 @@ class Relay:
     ) -> None:
         self._host = host
         self._query_path = query_path
-        self.sessions: Final = sessions
+        self._sessions: Final = sessions
 
     def create_action(self, kind: Kind) -> str:
-        return vod_tasks.CREATES[vod_tasks.of_images_or_videos(kind, "the relay")]
+        if kind is Kind.AUDIO:
+            raise _no_audio()
+        return vod_tasks.CREATES[kind]
 
     def describe_action(self, _kind: Kind, /) -> str:
         return vod_tasks.DESCRIBE
+
+    def sessions(self, _kind: Kind, /) -> SessionRule:
+        return self._sessions
 
     def create(self, request: Step, _store: CosStore | None, session_id: str = "", /) -> Call[Created]:
         kind = request.kind
@@ -301,7 +313,8 @@ class Relay:
         )
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
-        kind = vod_tasks.of_images_or_videos(kind, "the relay")
+        if kind is Kind.AUDIO:
+            raise _no_audio()
         path = self._query_path.replace("{task_id}", quote(task_id, safe=""))
         return Call(vod_tasks.DESCRIBE, b"", lambda answer: status_of(answer, kind), path=path, method="GET")
 

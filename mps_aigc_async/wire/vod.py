@@ -1,7 +1,7 @@
 """Tencent VOD's dialect: its fields, its session ids, and its polls, whose envelope can hide a failure.
 
-Sources: CreateAigcImageTask, CreateAigcVideoTask, DescribeTaskDetail and DescribeTasks of the VOD API (2018-07-17), as
-of the official SDK 3.1.194 (2026-10).
+Sources: CreateAigcImageTask, CreateAigcVideoTask, CreateAigcAudioTask, DescribeTaskDetail and DescribeTasks of the VOD
+API (2018-07-17), as of the official SDK 3.1.194 (2026-10).
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,20 +9,21 @@ from functools import partial
 from typing import Final
 
 from ..credentials.credentials import Credentials
+from ..model.audio_models import require_lyrics_taken
 from ..model.errors import InvalidRequest
-from ..model.inputs import ImageSource, ReferenceImage, ReferenceVideo
+from ..model.inputs import ImageSource, ReferenceImage, ReferenceVideo, VideoSource
 from ..model.requests import AudioRequest, CosStore, ImageRequest, Step
-from ..model.results import ImageResult
+from ..model.results import ImageResult, VideoResult
 from ..model.states import Kind, TaskState
 from ..model.vod_options import VodFile
 from . import answers, envelope, fields
 from .answers import text
-from .common_fields import MODEL_AND_PROMPT, SUBJECTS
+from .common_fields import LYRICS_AND_MORE, MODEL_AND_PROMPT, SUBJECTS, with_parameters_as_json
 from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus
 from .fields import FieldRow, as_is, each, only_set, url_of
 from .tencent_api import TencentApi
 from .vod_errors import BY_CODE
-from .vod_tasks import CREATES, DESCRIBE, TASK_STATES, detail, of_images_or_videos
+from .vod_tasks import CREATES, DESCRIBE, TASK_STATES, detail
 
 HOST: Final = "vod.tencentcloudapi.com"
 VERSION: Final = "2018-07-17"
@@ -33,6 +34,7 @@ LIMITS: Final[Mapping[str, float]] = {
     # the other tasks wait in its queue and are not refused.
     "CreateAigcImageTask": 20,
     "CreateAigcVideoTask": 20,
+    "CreateAigcAudioTask": 20,  # VOD API documents, 2026-05-19
     "DescribeTaskDetail": 100,
     "DescribeTasks": 20,
     "DescribeAigcUsageData": 20,
@@ -101,6 +103,13 @@ def _reference_video(video: str | ReferenceVideo) -> dict[str, object]:
     return _file(Url=url_of(video.url), ReferenceType=video.refer_type, KeepOriginalSound=keep, **role)
 
 
+def _film(video: VideoSource) -> dict[str, object]:
+    """An audio's video by its URL. A video result without a URL goes by its file id at VOD."""
+    if isinstance(video, VideoResult) and not video.urls and video.file_ids:
+        return only_set(Type="File", FileId=video.file_ids[0])
+    return _file(Url=url_of(video))
+
+
 def _vod_file(file: VodFile) -> dict[str, object]:
     return only_set(
         Type="File" if file.file_id else "Url" if file.url else "Base64",
@@ -132,6 +141,12 @@ def _additional(parameters: object) -> dict[str, object]:
     return {"AdditionalParameters": fields.as_json(parameters)}
 
 
+_STORED: Final[tuple[FieldRow, ...]] = (
+    ("vod.storage_mode", "OutputConfig.StorageMode", as_is),
+    ("vod.media_name", "OutputConfig.MediaName", as_is),
+    ("vod.class_id", "OutputConfig.ClassId", as_is),
+    ("vod.expire_time", "OutputConfig.ExpireTime", as_is),
+)
 _COMMON: Final[tuple[FieldRow, ...]] = (
     *MODEL_AND_PROMPT,
     ("negative_prompt", "NegativePrompt", as_is),
@@ -139,10 +154,7 @@ _COMMON: Final[tuple[FieldRow, ...]] = (
     ("aspect_ratio", "OutputConfig.AspectRatio", as_is),
     ("resolution", "OutputConfig.Resolution", as_is),
     ("logo_add", "OutputConfig.LogoAdd", _switch),
-    ("vod.storage_mode", "OutputConfig.StorageMode", as_is),
-    ("vod.media_name", "OutputConfig.MediaName", as_is),
-    ("vod.class_id", "OutputConfig.ClassId", as_is),
-    ("vod.expire_time", "OutputConfig.ExpireTime", as_is),
+    *_STORED,
     ("vod.person_generation", "OutputConfig.PersonGeneration", as_is),
     ("vod.input_compliance_check", "OutputConfig.InputComplianceCheck", _switch),
     ("vod.output_compliance_check", "OutputConfig.OutputComplianceCheck", _switch),
@@ -179,12 +191,24 @@ VIDEO_FIELDS: Final[tuple[FieldRow, ...]] = (
     ("vod.frame_interpolate", "OutputConfig.FrameInterpolate", _switch),
     ("vod.procedure", "Procedure", as_is),
 )
+AUDIO_FIELDS: Final[tuple[FieldRow, ...]] = (
+    *MODEL_AND_PROMPT,
+    *LYRICS_AND_MORE,
+    *_STORED,
+    ("videos", "VideoInfos", each(_film)),
+    ("audios", "AudioInfos", each(lambda url: _file(Url=url_of(url)))),
+    ("duration", "OutputConfig.Duration", as_is),
+    ("output_format", "OutputConfig.OutputAudioFormat", as_is),
+)
 _ONLY_OF_VIDEOS: Final = ("category", "usage", "object_id", "voice_id", "keep_original_sound")
 """Attributes of a file that the image action refuses."""
 
 
 def encode(request: Step) -> dict[str, object]:
     """The create's parameters. Raises InvalidRequest, by the field's name."""
+    if isinstance(request, AudioRequest):
+        require_lyrics_taken(request)
+        return with_parameters_as_json(fields.encode(AUDIO_FIELDS, request, "VOD"))
     if isinstance(request, ImageRequest):
         rows = IMAGE_FIELDS
         for file in request.vod.files if request.vod else ():
@@ -197,7 +221,7 @@ def encode(request: Step) -> dict[str, object]:
 
 def never_expires(request: Step) -> bool:
     """Whether a request's results never expire: StorageMode Permanent, and no ExpireTime."""
-    options = None if isinstance(request, AudioRequest) else request.vod
+    options = request.vod
     return options is not None and options.storage_mode == "Permanent" and not options.expire_time
 
 
@@ -248,7 +272,6 @@ class Vod:
     limits_region = ""  # the actions' pages count by account and action, and name no region (2026-10)
     default_limit = DEFAULT_LIMIT
     url_life_s = URL_LIFE_S
-    sessions = SessionRule.DOCUMENTED
     signs_time = True
 
     def __init__(
@@ -259,17 +282,20 @@ class Vod:
         self.scope: Final = {SUB_APP_ID: NO_SUB_APP if sub_app_id is None else str(sub_app_id)}
 
     def create_action(self, kind: Kind) -> str:
-        return CREATES[of_images_or_videos(kind, "VOD")]
+        return CREATES[kind]
 
     def describe_action(self, _kind: Kind, /) -> str:
         return DESCRIBE
+
+    def sessions(self, kind: Kind, /) -> SessionRule:
+        # CreateAigcAudioTaskRequest has no SessionId (SDK 3.1.194): a second create of an audio is a second task.
+        return SessionRule.NONE if kind is Kind.AUDIO else SessionRule.DOCUMENTED
 
     def create(self, request: Step, _store: CosStore | None, session_id: str = "", /) -> Call[Created]:
         session = only_set(SessionId=session_id)
         return API.create(self.create_action(request.kind), {**self._sub_app, **encode(request), **session})
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
-        kind = of_images_or_videos(kind, "VOD")
         return Call(
             DESCRIBE,
             envelope.body({**self._sub_app, "TaskId": task_id}),

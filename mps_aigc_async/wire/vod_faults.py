@@ -50,6 +50,10 @@ def fault_of(code: str, message: str) -> TaskFault:
     return fault
 
 
+_OF_RESULTS: Final = ("FileInfos", "AudioInfos", "VideoInfos", "Usage", "ProcedureTaskIds")
+"""Members of an output that show results; the second and the third are an audio's."""
+
+
 def made_nothing(task_id: str, word: str, task: Mapping[str, object]) -> bool:
     """Whether a failed task's answer shows that nothing was generated and nothing is billed.
 
@@ -71,7 +75,7 @@ def made_nothing(task_id: str, word: str, task: Mapping[str, object]) -> bool:
         return not _is_something(task.get("Usage"))
     if not isinstance(output, dict):
         return False
-    members = (output.get(name) for name in ("FileInfos", "Usage", "ProcedureTaskIds"))
+    members = (output.get(name) for name in _OF_RESULTS)
     return not any(map(_is_something, (*members, task.get("Usage"))))
 
 

@@ -1,10 +1,10 @@
 """VOD's `Output`: the files of a task, their lifetime, and the usage that is billed.
 
-Sources: AigcImageTaskOutputFileInfo, AigcVideoTaskOutputFileInfo, AigcVideoTaskUsage, MediaBasicInfo of the VOD API
-(2018-07-17), as of the official SDK 3.1.194 (2026-10).
+Sources: AigcImageTaskOutputFileInfo, AigcVideoTaskOutputFileInfo, AigcAudioTaskOutputFileInfo, AigcVideoTaskUsage,
+MediaBasicInfo of the VOD API (2018-07-17), as of the official SDK 3.1.194 (2026-10).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, datetime, timedelta, timezone
 from typing import Final
@@ -38,6 +38,13 @@ KEYS: Final = (
 )  # fmt: skip
 """Keys of the output, as VOD writes them."""
 
+FILES: Final = ("FileInfos",)
+"""The member of an output for the results of an image or a video."""
+AUDIOS: Final = ("AudioInfos", *FILES)
+"""The member for an audio's results (AigcAudioTaskOutput). Files in the other kinds' member are billed results too."""
+FILMS: Final = ("VideoInfos",)
+"""The member for the videos that got an audio's sound."""
+
 MOST_USED: Final = 10**15
 """Most of anything that a task can use: a greater number, and infinity, is ignored."""
 
@@ -51,16 +58,25 @@ class Files:
     """A time at which the files did not exist yet, by the service's word (Unix seconds)."""
 
     @classmethod
-    def of(cls, task: Mapping[str, object], made_after: float | None = None) -> "Files":
-        """The files in a task's member."""
+    def of(cls, task: Mapping[str, object], made_after: float | None = None, members: Sequence[str] = FILES) -> "Files":
+        """The files in a task's member, from these members of its output."""
         output = task.get("Output")
-        entries = output.get("FileInfos") if isinstance(output, dict) else None
-        infos = (_as_info(entry) for entry in answers.entries(entries))
+        lists = [output.get(member) for member in members] if isinstance(output, dict) else []
+        infos = (_as_info(entry) for entries in lists for entry in answers.entries(entries))
         return cls(tuple(info for info in infos if info is not None), made_after)
+
+    def joined(self, others: "Files") -> "Files":
+        """These files and other files of the same task."""
+        return Files((*self.infos, *others.infos), self.made_after)
 
     @property
     def urls(self) -> tuple[str, ...]:
         return answers.urls(list(self.infos))
+
+    @property
+    def durations(self) -> tuple[float | None, ...]:
+        """The seconds of each of `urls`; empty if no file has any."""
+        return answers.durations(list(self.infos))
 
     @property
     def file_ids(self) -> tuple[str, ...]:

@@ -3,17 +3,21 @@
 from collections.abc import Mapping
 from typing import Final
 
-from ..model.errors import InvalidRequest, TaskNotFound
+from ..model.errors import TaskNotFound
 from ..model.states import Ending, Kind, TaskState
 from . import answers
 from .answers import REASON_KEYS, text
 from .dialect import TaskStatus
 from .vod_faults import FAULTS, code_of, fault_of, made_nothing, says_success
-from .vod_files import KEYS, Files, moment, percent, usage
+from .vod_files import AUDIOS, FILES, FILMS, KEYS, Files, moment, percent, usage
 
-CREATES: Final = {Kind.IMAGE: "CreateAigcImageTask", Kind.VIDEO: "CreateAigcVideoTask"}
+CREATES: Final = {
+    Kind.IMAGE: "CreateAigcImageTask",
+    Kind.VIDEO: "CreateAigcVideoTask",
+    Kind.AUDIO: "CreateAigcAudioTask",
+}
 DESCRIBE: Final = "DescribeTaskDetail"
-MEMBERS: Final = {Kind.IMAGE: "AigcImageTask", Kind.VIDEO: "AigcVideoTask"}
+MEMBERS: Final = {Kind.IMAGE: "AigcImageTask", Kind.VIDEO: "AigcVideoTask", Kind.AUDIO: "AigcAudioTask"}
 """The answer's member for a task of each kind, which has the name of the task's type."""
 
 KIND_OF_TYPE: Final[Mapping[str, Kind]] = {
@@ -72,25 +76,21 @@ def in_vods_keys(value: object, depth: int = MOST_DEPTH) -> object:
     return {key: in_vods_keys(inner, depth - 1) for key, inner in (spelt | own).items()}
 
 
-def of_images_or_videos(kind: Kind, service: str) -> Kind:
-    """The kind. Raises InvalidRequest for a kind that the service does not create."""
-    if kind not in CREATES:
-        raise InvalidRequest(f"{kind}: {service} makes images and videos only; use the mps backend")
-    return kind
-
-
 def detail(response: Mapping[str, object], kind: Kind, task_id: str = "") -> TaskStatus:
     """DescribeTaskDetail's answer as a status. FINISH alone is no success: the member of the task's type decides.
     `task_id` is the queried task.
 
     Raises TaskNotFound for a task of another kind.
     """
-    kind = of_images_or_videos(kind, "VOD")
     word = text(response.get("Status"))
     task = _member(response, kind)
     begun_at = moment(response.get("BeginProcessTime"))
-    files = Files.of(task, begun_at or moment(response.get("CreateTime")))
-    has_files = bool(files.urls or files.file_ids)
+    made_after = begun_at or moment(response.get("CreateTime"))
+    is_audio = kind is Kind.AUDIO
+    files = Files.of(task, made_after, AUDIOS if is_audio else FILES)
+    films = Files.of(task, made_after, FILMS if is_audio else ())
+    every_file = files.joined(films)
+    has_files = bool(every_file.urls or every_file.file_ids)
     fault = _fault(task, has_files=has_files)
     state, is_documented = answers.state_of(TASK_STATES, word)
     if state is TaskState.DONE:
@@ -111,9 +111,12 @@ def detail(response: Mapping[str, object], kind: Kind, task_id: str = "") -> Tas
         urls=files.urls,
         resolution=files.resolution if kind is Kind.VIDEO else None,
         known=is_documented,
-        file_ids=files.file_ids,
-        bare_file_ids=files.bare_file_ids,
-        lifetime=files.lifetime,
+        durations=files.durations if is_audio else (),
+        videos=films.urls,
+        video_durations=films.durations,
+        file_ids=every_file.file_ids,
+        bare_file_ids=every_file.bare_file_ids,
+        lifetime=every_file.lifetime,
         progress=percent(task.get("Progress")),
         usage=usage(task),
         begun_at=begun_at,
@@ -149,7 +152,8 @@ def _member(response: Mapping[str, object], kind: Kind) -> Mapping[str, object]:
 
 def _content(task: Mapping[str, object]) -> int:
     """The rank of an object's data about a task: 2 for files, 1 for a status or an error code, 0 for nothing."""
-    return 2 if Files.of(task).infos else 1 if any(task.get(name) for name in ("Output", "Status", "ErrCode")) else 0
+    has_files = bool(Files.of(task, members=(*AUDIOS, *FILMS)).infos)
+    return 2 if has_files else 1 if any(task.get(name) for name in ("Output", "Status", "ErrCode")) else 0
 
 
 def _other(kind: Kind, task_type: str) -> TaskNotFound:

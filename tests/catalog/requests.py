@@ -6,6 +6,7 @@ from mps_aigc_async import ImageRequest, VideoRequest
 
 URL = "https://example.com/1.png"
 FILM = "https://example.com/1.mp4"
+SONG = "https://example.com/1.mp3"
 
 
 def image(model: str, version: str | None = None, **fields: Any) -> ImageRequest:  # noqa: ANN401 — a request's fields

@@ -5,11 +5,23 @@ from typing import Any, NamedTuple
 
 from mps_aigc_async import AudioRequest, ImageRequest, ReferenceVideo, Subject, VideoRequest
 from mps_aigc_async.catalog import KIND_WIDE, MODELS, Fact, Model, Source
-from mps_aigc_async.catalog.facts import Between, Condition, Differ, Given, OneOf, Pixels, Unless, fold_case
+from mps_aigc_async.catalog.facts import (
+    MISSING,
+    UNSET,
+    Between,
+    Condition,
+    Differ,
+    Given,
+    OneOf,
+    Pixels,
+    Required,
+    Unless,
+    fold_case,
+)
 from mps_aigc_async.catalog.flat import flatten
 from mps_aigc_async.model.requests import Step
 
-from .requests import FILM, URL
+from .requests import FILM, SONG, URL
 
 CLASSES: dict[str, type[Step]] = {"image": ImageRequest, "video": VideoRequest, "audio": AudioRequest}
 BOARD = "additional_parameters.multi_prompt"
@@ -32,8 +44,10 @@ class Case(NamedTuple):
 
     def request(self, value: object) -> Step:
         """Return a request with this value in the fact's field, under the fact's condition."""
-        fields = {"prompt": "x", "model_name": self.model.name, "model_version": self.version}
+        fields: dict[str, Any] = {"prompt": "x", "model_name": self.model.name, "model_version": self.version}
         fields |= _for_condition(self.fact.when)
+        if self.model.kind == "audio" and self.fact.field == "model_version":
+            fields["model_version"] = None if value == MISSING else value
         return CLASSES[self.model.kind](**fields | _fields(self.fact.field, value))
 
 
@@ -82,6 +96,8 @@ def broken_value(fact: Fact) -> object:
             return "none of these"
         case Pixels():
             return (9999, 9999)
+        case Required():
+            return MISSING
         case _:
             return UNBOUNDED.get(fact.field, "given")
 
@@ -93,12 +109,16 @@ def kept_values(fact: Fact) -> list[object]:
             return [value for value in (least, most) if value]
         case OneOf(values=values):
             return [*values, *(fold_case(value) for value in values)]
-        case _:
-            return []
+        case Required():
+            return ["given"]
+        case other:
+            return [MISSING] if other is UNSET else []
 
 
 def _fields(field: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 — a field's value
     """Return the request's fields for a flat value."""
+    if value == MISSING:
+        return {}
     top, _, part = field.partition(".")
     match top, part:
         case "model_version", _:
@@ -116,6 +136,7 @@ PLAIN: dict[str, Callable[[Any], object]] = {
     "prompt": lambda length: "x" * length,
     "images": lambda number: (URL,) * number,
     "videos": lambda number: (FILM,) * number,
+    "audios": lambda _: (SONG,),
     "first_frame": lambda _: URL,
     "last_frame": lambda _: URL,
 }

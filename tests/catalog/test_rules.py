@@ -13,7 +13,7 @@ from mps_aigc_async.catalog.facts import ANYTHING
 from mps_aigc_async.catalog.flat import kind_of
 from mps_aigc_async.model.requests import Request
 
-from .requests import FILM, URL, AudioRequest, image, video
+from .requests import FILM, SONG, URL, AudioRequest, image, video
 
 
 def images(number: int) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def images(number: int) -> dict[str, Any]:
 
 
 BASE: dict[str, Any] = {"videos": (ReferenceVideo(url=FILM, refer_type="base"),)}
+COVER: dict[str, Any] = {"resource_id": "5", "audios": (SONG,)}
 FEATURE: dict[str, Any] = {"videos": (ReferenceVideo(url=FILM, refer_type="feature"),)}
 LAST_BY_ID = VodOptions(last_frame_file_id="5")
 A = Subject(id="1", name="a", images=(URL,))
@@ -42,7 +43,7 @@ RULES: list[tuple[str, object, object]] = [
     # field, a request that breaks its rule, the nearest one that does not
     ("prompt", image("Hunyuan", "3.0", prompt="湖" * 1001), image("Hunyuan", "3.0", prompt="湖" * 1000)),
     ("prompt", video("Kling", prompt="x" * 2001), video("Kling", prompt="x" * 2000)),
-    ("prompt", AudioRequest("GL", prompt="x" * 2001), AudioRequest("GL", prompt="x" * 2000)),
+    ("prompt", AudioRequest("EL", prompt="x" * 2001), AudioRequest("EL", prompt="x" * 2000)),
     ("images", image("Hunyuan", "3.0", **images(4)), image("Hunyuan", "3.0", **images(3))),
     ("images", image("Hunyuan", "3.5-preview", **images(6)), image("Hunyuan", "3.5-preview", **images(5))),
     ("images", image("Qwen", "0925", **images(2)), image("Qwen", "0925", **images(1))),
@@ -126,7 +127,14 @@ RULES: list[tuple[str, object, object]] = [
     ("scene_type", video("Mingmou", scene_type="3d_scene"), video("Mingmou", scene_type="land2port")),
     ("scene_type", video("H2", scene_type="3d_scene"), video("Hunyuan", scene_type="3d_scene")),
     ("scene_type", video("Hunyuan", scene_type="lip_sync"), video("Hunyuan", scene_type="3d_scene")),
-    ("scene_type", AudioRequest("GL", scene_type="speech"), AudioRequest("GL", scene_type="music")),
+    ("scene_type", AudioRequest("Mureka", scene_type="speech"), AudioRequest("Mureka", scene_type="music")),
+    ("model_version", AudioRequest("GL"), AudioRequest("GL", "3.0-clip")),
+    ("model_version", AudioRequest("MiniMaxMusic"), AudioRequest("MiniMaxMusic", "2.6")),
+    ("model_version", AudioRequest("Kling", "3.0"), AudioRequest("Kling")),
+    ("lyrics", AudioRequest("GL", "3.0-pro"), AudioRequest("GL", "3.0-pro", lyrics="la")),
+    ("model_version", AudioRequest("Tme", "1.0", **COVER), AudioRequest("Tme", **COVER)),
+    ("resource_id", AudioRequest("Tme", audios=(SONG,)), AudioRequest("Tme", **COVER)),
+    ("audios", AudioRequest("Tme", resource_id="5"), AudioRequest("Tme", **COVER)),
     ("logo_add", video("PixVerse", logo_add=True), video("Hailuo", logo_add=True)),
     ("logo_add", video("Hunyuan", "1.5", logo_add=True), video("H2", "1.0", logo_add=True)),
     # reported

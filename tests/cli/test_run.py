@@ -95,7 +95,10 @@ def test_a_batch_from_a_pipe_that_can_be_read_only_once(shell: Shell, emulator: 
 
 def test_a_batch_of_chains_with_their_sound(shell: Shell, emulator: Emulator) -> None:
     shell.configure(emulator.url)
-    lines: list[dict[str, Json]] = [{**chain("a"), "audio": {"prompt": "wind"}}, {"audio": {"prompt": "a waltz"}}]
+    lines: list[dict[str, Json]] = [
+        {**chain("a"), "audio": {"prompt": "wind"}},
+        {"audio": {"prompt": "a waltz", "scene_type": "music"}},
+    ]
     result = shell.call("run", shell.batch(*lines), "--out", "made")
     assert result.exit_code == 0, result.output
     table = rows(result.stdout)

@@ -121,7 +121,7 @@ async def test_the_clients_recognise_a_refusal(emulator: Emulator, keys: tuple[s
 
 async def test_the_async_client_makes_an_audio_and_a_sound_for_a_video(emulator: Emulator) -> None:
     request = models.CreateAigcAudioTaskRequest()
-    request.ModelName, request.SceneType, request.Prompt = "Kling", "music", "雨打屋檐"
+    request.ModelName, request.SceneType, request.Prompt = "Kling", "sfx", "雨打屋檐"
     given = models.AigcAudioReferenceVideoInfo()
     given.VideoUrl = "http://127.0.0.1/a.mp4"
     request.VideoInfos = [given]
@@ -212,6 +212,30 @@ async def test_vods_async_client_makes_an_image_and_a_video(emulator: Emulator) 
     (file,) = video.AigcVideoTask.Output.FileInfos
     assert (file.FileType, file.MetaData.Width, file.MetaData.Duration) == ("mp4", 320, 1.0)
     await check_results(urls, [file.FileUrl])
+
+
+async def test_vods_async_client_makes_an_audio_and_a_sound_for_a_video(emulator: Emulator) -> None:
+    request = vod_models.CreateAigcAudioTaskRequest()
+    request.ModelName, request.SceneType, request.Prompt = "Kling", "sfx", "雨打屋檐"
+    given = vod_models.AigcAudioReferenceVideoInfo()
+    given.Type, given.Url = "Url", "http://127.0.0.1/a.mp4"
+    request.VideoInfos = [given]
+    request.OutputConfig = vod_models.AigcAudioOutputConfig()
+    request.OutputConfig.Duration, request.OutputConfig.OutputAudioFormat = 2, "wav"
+    async with AsyncVodClient(Credential(*KEYS), "ap-guangzhou", profile_for(emulator)) as client:
+        task_ids = [(await client.CreateAigcAudioTask(request)).TaskId for _ in range(2)]
+        assert len(set(task_ids)) == 2, "no session: the second create is a second task"
+        while (status := await client.DescribeTaskDetail(detail_request(task_ids[0]))).Status != "FINISH":
+            pass
+    assert (status.TaskType, status.AigcVideoTask) == ("AigcAudioTask", None)
+    task = status.AigcAudioTask
+    assert (task.Status, task.ErrCode, task.ErrCodeExt, task.Progress) == ("FINISH", 0, "", 100)
+    (sound,), (film,) = task.Output.AudioInfos, task.Output.VideoInfos
+    for piece, codecs in (sound, ["pcm_s16le"]), (film, ["h264", "aac"]):
+        assert (piece.StorageMode, piece.Duration) == ("Temporary", 2.0)
+        with av.open(await download(piece.FileUrl), "r") as container:
+            assert [stream.codec_context.name for stream in container.streams] == codecs
+            assert (container.duration or 0) / 1_000_000 == pytest.approx(piece.Duration, abs=0.2)
 
 
 def span() -> tuple[str, str]:

@@ -237,7 +237,8 @@ def test_a_throttled_create_is_sent_again_slower(backend: str) -> None:
     [
         ("mps", ImageRequest(prompt="x", vod=VodOptions(seed=7)), r"vod\.seed: MPS does not support it"),
         ("vod", ImageRequest(prompt="x", operator="me"), "operator: VOD does not support it"),
-        ("vod", AudioRequest(prompt="x"), "audio: VOD makes images and videos only"),
+        ("vod", AudioRequest(prompt="x", resource_id="5"), "resource_id: VOD does not support it"),
+        ("mps", AudioRequest(prompt="x", scene_type="sfx", duration=5), "duration: MPS does not support it"),
         ("relay", ImageRequest(prompt="x", output_count=2), "output_count: the relay does not support it"),
         ("relay", ImageRequest(prompt="x", vod=VodOptions(seed=7)), r"vod\.seed: the relay does not support it"),
         ("relay", ImageRequest(prompt="x", vod=VodOptions(files=(VodFile(base64="eA=="),))), "not by base64"),
@@ -251,7 +252,7 @@ def test_a_throttled_create_is_sent_again_slower(backend: str) -> None:
             ImageRequest(prompt="x", images=(ReferenceImage(image="https://a/1.png", reference_type="mask"),)),
             "images: the relay does not support reference_type",
         ),
-        ("relay", AudioRequest(prompt="x"), "audio: the relay makes images and videos only"),
+        ("relay", AudioRequest(prompt="x"), "audio: the relay makes images and videos only; use the mps or the vod"),
         ("relay", ImageRequest(prompt="x", model_name="GEM"), "model_version: the relay requires it"),
     ],
 )

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,7 +96,7 @@ def test_an_audio_by_itself() -> None:
             assert made.task_id.startswith("4-AigcAudio-")
             assert made.urls
             assert made.duration
-            task = await client.submit(AudioRequest(prompt="a march"))
+            task = await client.submit(AudioRequest(prompt="a march", scene_type="music"))
             assert (task.kind, (await task.wait()).kind) == (Kind.AUDIO, Kind.AUDIO)
             again = await client.attach("audio", made.task_id).wait()
             assert (again.urls, again.expires_at) == (made.urls, None)
@@ -109,12 +111,12 @@ def test_the_configs_model_is_an_audios_default_and_a_disabled_kind_is_paid_for_
     async def main() -> None:
         service = in_memory()
         transport = Overheard(service)
-        named = configured(mps={"audioGeneration": {"modelName": "GL", "modelVersion": "3.0-pro"}})
+        named = configured(mps={"audioGeneration": {"modelName": "GL", "modelVersion": "3.0-clip"}})
         async with client_of(service, named, transport=lambda: transport) as client:
             await client.generate(WALTZ)
         ((_, body),) = transport.bodies
         assert body == {
-            "ModelName": "GL", "ModelVersion": "3.0-pro", "SceneType": "music", "Prompt": "a slow waltz",
+            "ModelName": "GL", "ModelVersion": "3.0-clip", "SceneType": "music", "Prompt": "a slow waltz",
         }  # fmt: skip
         disabled = configured(mps={"audioGeneration": {"enabled": False}})
         async with client_of(service, disabled) as client:
@@ -158,7 +160,8 @@ def test_a_chain_of_three_goes_on_from_step_to_step() -> None:
         (image, _), (video, video_body), (audio, audio_body) = transport.bodies
         assert (image, video, audio) == ("CreateAigcImageTask", "CreateAigcVideoTask", "CreateAigcAudioTask")
         assert video_body["ImageUrl"] == made.image.urls[0]
-        assert audio_body == {"Prompt": "rain", "VideoInfos": [{"VideoUrl": made.video.urls[0]}]}
+        film = {"VideoUrl": made.video.urls[0]}
+        assert audio_body == {"Prompt": "rain", "SceneType": "sfx", "VideoInfos": [film]}
 
     run(main())
 
@@ -185,7 +188,12 @@ def test_chains_of_every_sort_keep_every_cap_and_never_wait_for_each_other() -> 
         requests: list[BatchItem] = []
         for number in range(24):
             plain = three(number + 100).model_copy(update={"audio": None})
-            requests += [three(number), two(number), plain, AudioRequest(id=f"song-{number}", prompt="la")]
+            requests += [
+                three(number),
+                two(number),
+                plain,
+                AudioRequest(id=f"song-{number}", prompt="la", scene_type="music"),
+            ]
         async with client_of(service, configured(images=2, videos=1, audios=1, poll_ms=20_000)) as client:
             outcomes = [outcome async for outcome in client.run(requests)]
             assert {kind: slots.taken for kind, slots in client.statistics().slots.items()} == dict.fromkeys(Kind, 0)
@@ -309,6 +317,74 @@ def test_a_batch_of_threes_continues_where_another_process_left_it(tmp_path: Pat
     run(main())
 
 
+# --- scenes -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_scene_that_is_missing_is_asked_for_before_anything_is_paid_for() -> None:
+    async def main() -> None:
+        service = in_memory()
+        sound = two().model_copy(update={"audio": AudioRequest(prompt="a door", model_name="Tomorrow")})
+        async with client_of(service) as client:
+            for request in (AudioRequest(prompt="a march"), sound):
+                with pytest.raises(InvalidRequest, match=r"scene_type is missing.*`sfx`.*`music`.*`tts`"):
+                    client.check(request)
+                with pytest.raises(InvalidRequest, match="scene_type is missing"):
+                    await client.generate(request)
+            outcomes = [outcome async for outcome in client.run([sound, two(7)])]
+            assert sorted(outcome.ok for outcome in outcomes) == [False, True]
+        assert dict(statistics(service)) == {"image": 0, "video": 1, "audio": 1}
+
+    run(main())
+
+
+def test_a_row_without_a_scene_goes_on_in_every_state(tmp_path: Path) -> None:
+    """Rows of an earlier version: its user wrote no scene, and the service took the create all the same."""
+    ledger = tmp_path / "ledger.db"
+    older = {name: AudioRequest(id=name, prompt=f"a march, {name}") for name in ("done", "running", "fail-later")}
+
+    async def main() -> None:
+        service = in_memory(task_seconds={"a march, running": 1000.0})
+        async with client_of(service, configured(audios=3), ledger=ledger) as client:
+            running, failing = [
+                older[name].model_copy(update={"scene_type": "sfx"}) for name in ("running", "fail-later")
+            ]
+            await client.submit(running)
+            await client.generate(older["done"].model_copy(update={"scene_type": "sfx"}))
+            with pytest.raises(TaskFailed):
+                await client.generate(failing)
+        with closing(sqlite3.connect(ledger)) as rows, rows:
+            rows.execute("UPDATE jobs SET content = json_remove(content, '$.scene_type'), filled_in = '{}'")
+        async with client_of(service, configured(audios=3), ledger=ledger) as client:
+            for name in ("done", "running"):
+                assert (await client.generate(older[name])).urls
+            with pytest.raises(TaskFailed):
+                await client.generate(older["fail-later"])
+            await client.retry_failed()
+            with pytest.raises(InvalidRequest, match="scene_type is missing"):
+                await client.generate(older["fail-later"])
+        assert statistics(service)["audio"] == 3
+
+    run(main())
+
+
+def test_murekas_audios_are_all_kept_with_their_lengths(tmp_path: Path) -> None:
+    async def main() -> None:
+        service, ledger = in_memory(), tmp_path / "ledger.db"
+        songs = AudioRequest(
+            id="songs", prompt="a waltz", model_name="Mureka", lyrics="la la", additional_parameters={"n": 3}
+        )
+        transport = Overheard(service)
+        for _ in range(2):  # by its answer, and by its row
+            async with client_of(service, ledger=ledger, transport=lambda: transport) as client:
+                made = await client.generate(songs)
+                assert (len(made.urls), made.durations, made.duration) == (3, (3, 3, 3), 3)
+        ((_, body),) = transport.bodies
+        assert json.loads(body["AdditionalParameters"]) == {"n": 3, "lyrics": "la la"}
+        assert body["SceneType"] == "music"
+
+    run(main())
+
+
 # --- files and rows ---------------------------------------------------------------------------------------------------
 
 
@@ -360,6 +436,7 @@ def test_a_video_with_the_sound_on_it_is_a_result_too(
                 audio = made.audio
                 assert (audio.urls, audio.videos) == (tuple(one["Url"] for one in song), ("https://a/dubbed.mp4",))
                 assert audio.duration == (9 if song else 5)
+                assert (audio.durations, audio.video_durations) == ((9,) if song else (), (5,))
                 names = [*(["film-001.mp3"] if song else []), "film-001+sound.mp4"]
                 assert [file.name for file in audio.files] == names
                 assert audio.files[-1].read_text() == "https://a/dubbed.mp4"

@@ -348,7 +348,8 @@ def test_what_one_client_sees_of_sessions_counts_for_all(tmp_path: Path) -> None
             ours, theirs = [await client._usable_engine().open_ledger(client._ledger) for client in (first, second)]
             assert registry_of(ours) is registry_of(theirs)
             trusts = [
-                SessionTrust(SessionRule.DOCUMENTED, "x", each, registry_of(each).evidence) for each in (ours, theirs)
+                SessionTrust(lambda _: SessionRule.DOCUMENTED, "x", each, registry_of(each).evidence)
+                for each in (ours, theirs)
             ]
             job = JobRecord(job_id="a", kind=Kind.IMAGE, content="{}", planned_at=1.0)
             assert [trust.holds_for(job) for trust in trusts] == [True, True]

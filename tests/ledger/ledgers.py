@@ -42,6 +42,7 @@ def done(planned: JobRecord) -> JobRecord:
             usage=Usage(output_seconds=5, input_tokens=12),
             begun_at=4.5,
             finished_at=59.5,
+            durations=(1.5, None),
         )
     )
 

@@ -16,6 +16,13 @@ from .ledgers import opened
 
 TIMES = st.floats(DATES[0], DATES[1], exclude_max=True)
 
+LENGTHS = st.none() | st.integers(1, 600) | st.floats(0.1, 1e6)
+
+
+def some_length(lengths: list[float | None]) -> tuple[float | None, ...]:
+    """The seconds of an answer's audios: empty if no audio has any."""
+    return tuple(lengths) if any(lengths) else ()
+
 
 @settings(max_examples=25, deadline=None)
 @given(
@@ -39,6 +46,8 @@ TIMES = st.floats(DATES[0], DATES[1], exclude_max=True)
             usage=st.none() | st.builds(Usage, output_seconds=st.integers(0, 10**12)),
             begun_at=st.none() | TIMES,
             finished_at=st.none() | TIMES,
+            durations=st.lists(LENGTHS, max_size=3).map(some_length),
+            video_durations=st.lists(LENGTHS, max_size=3).map(some_length),
             files=st.lists(st.text(max_size=5), max_size=2).map(tuple),
             error=st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=2),
         ),

@@ -104,7 +104,13 @@ async def test_a_writer_that_comes_while_a_still_ledger_is_read_is_told(tmp_path
         assert [name for name, _ in snapshot.requests()] == ["a", "b"]
 
 
-FIRST_NEW: Mapping[int, str] = {1: "filled_in", 2: "session_id", 3: "bare_file_ids", 4: "bare_file_ids"}
+FIRST_NEW: Mapping[int, str] = {
+    1: "filled_in",
+    2: "session_id",
+    3: "bare_file_ids",
+    4: "bare_file_ids",
+    5: "durations",
+}
 """By an older version: the first of the columns that it did not have."""
 
 
@@ -164,6 +170,10 @@ async def test_a_ledger_of_an_older_version_is_read_and_becomes_a_current_one(tm
             usage=Usage(output_seconds=5, input_images=1),
             begun_at=4.0,
             finished_at=5.5,
+            duration=12,
+            durations=(12, None, 7.5),
+            videos=("https://a/1.mp4",),
+            video_durations=(5,),
         )
         await ledger.put(later)
     with closing(sqlite3.connect(path)) as database:

@@ -196,8 +196,8 @@ def test_a_number_that_is_no_json_is_refused(number: float) -> None:
         ({"image": {"prompt": "x"}, "video": {"typo": 1}}, r"^video\.typo: unknown field$"),
         ({"video": {"prompt": "x"}, "audio": {"typo": 1}}, r"^audio\.typo: unknown field$"),
         (
-            {"image": {"prompt": "x"}, "video": {}, "audio": {"duration": 1}},
-            r"^audio\.duration: unknown field: a field of video requests$",
+            {"image": {"prompt": "x"}, "video": {}, "audio": {"resolution": "1K"}},
+            r"^audio\.resolution: unknown field: a field of image and video requests$",
         ),
         ({"image": {"prompt": "x"}, "video": {"Duraton": 1}}, r"^video\.Duraton: unknown field: is duration meant\?$"),
         ({"audio": {"prompt": "x", "videos": [5]}}, r"^audio\.videos\.0"),

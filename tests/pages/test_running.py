@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import json
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,9 +11,10 @@ from textwrap import indent
 import pytest
 
 from mps_aigc_async.emulator import Emulator, Piece
+from mps_aigc_async.ledger.snapshot import open_snapshot
 
 from .blocks import Block, blocks_of, is_notebook, is_test, shell_lines
-from .folder import Folder, furnish
+from .folder import QUICK, Folder, furnish
 from .forms import fault_in
 
 SCRIPTS = [block for block in blocks_of("python") if not is_test(block.text)]
@@ -83,6 +85,35 @@ async def test_the_shell_blocks_run_in_the_order_of_the_pages(folder: Folder, em
     assert emulator.statistics().created == {"image": 4, "video": 4, "audio": 3}  # README's lines, and one more image
     results = {file.name for file in (folder.path / "results").iterdir()}
     assert {"shot-001.png", "shot-001.mp4", "shot-004+sound.mp4", "index.html", "ledger.db"} <= results
+
+
+MODELS = {
+    "imageGeneration": {"modelName": "Hunyuan", "modelVersion": "3.0"},
+    "videoGeneration": {"modelName": "Kling", "modelVersion": "3.0"},
+}
+
+
+@pytest.mark.parametrize("backend", ["mps", "vod"])
+async def test_readmes_batch_is_made_on_each_backend_with_audio(
+    folder: Folder, emulator: Emulator, backend: str
+) -> None:
+    """By the command, and with each scene that the lines leave open."""
+    config = {"backend": backend, "mps": MODELS, "concurrency": QUICK}
+    (folder.path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    output = await folder.shell("mps-aigc run shots.jsonl --out results && mps-aigc status results")
+    assert emulator.statistics().created == {"image": 3, "video": 4, "audio": 3}
+    assert emulator.statistics().refused == {}
+    made = {file.name for file in (folder.path / "results").iterdir()}
+    assert {"shot-004.mp3", "shot-004+sound.mp4", "shot-005.mp3", "shot-005+sound.mp4", "theme.mp3"} <= made
+    assert "Warning" not in output
+    with open_snapshot(folder.path / "results" / "ledger.db") as snapshot:
+        scenes = {
+            job.job_id: job.sent_fields()["scene_type"]
+            for _, jobs in snapshot.requests()
+            for job in jobs
+            if job.kind == "audio"
+        }
+    assert scenes == {"shot-004/audio": "sfx", "shot-005/audio": "music", "theme/audio": "music"}
 
 
 async def test_a_shot_whose_first_frame_cannot_be_fetched_fails_alone(folder: Folder) -> None:

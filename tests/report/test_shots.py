@@ -150,6 +150,8 @@ def test_a_sound_comes_last_with_the_video_that_it_was_put_on() -> None:
     audio = scored.steps[2]
     assert audio.media == [(Kind.AUDIO, "a.mp3"), (Kind.VIDEO, "a+sound.mp4")]
     assert ("duration", "12 s") in audio.settings
+    several = replace(sounding("a", Path("out"))[2], durations=(12, None, 7.5))
+    assert ("durations", "12 s, unknown, 7.5 s") in shot(several).steps[0].settings
     assert scored.standing is Standing.DONE
     assert shot(*sounding("a", Path("out")), there=False).steps[2].media == []
 

@@ -14,6 +14,7 @@ SUB_APP_ID: Final = 1500_000_123
 LIMITS: Final = {
     "CreateAigcImageTask": 20,
     "CreateAigcVideoTask": 20,
+    "CreateAigcAudioTask": 20,
     "DescribeTaskDetail": 100,
     "DescribeTasks": 20,
     "DescribeMediaInfos": 100,
@@ -31,6 +32,17 @@ _BOTH: Final = frozenset(
 FIELDS: Final[Mapping[str, frozenset[str]]] = {
     "image": _BOTH,
     "video": _BOTH | {"SubjectInfos", "LastFrameFileId", "LastFrameUrl", "Procedure"},
+    "audio": frozenset(
+        {
+            "ModelName", "ModelVersion", "SceneType", "Prompt", "VideoInfos", "AudioInfos", "OutputConfig",
+            "AdditionalParameters",
+        }
+    ),
+}  # fmt: skip
+_REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "image": ("ModelName", "ModelVersion"),
+    "video": ("ModelName", "ModelVersion"),
+    "audio": (),
 }
 _APPLICATION: Final = frozenset({"SubAppId"})
 _LIST: Final = frozenset({"Status", "FileId", "CreateTime", "FinishTime", "Sort", "Limit", "ScrollToken"})
@@ -51,7 +63,7 @@ class VodAccount:
             raise Refusal("InvalidParameterValue.SessionIdTooLong", "The SessionId is too long.")
         if FORBIDDEN in prompt:
             raise Refusal("InvalidParameter.VoilationContent", "The content is forbidden.")
-        first = first_of(fields, "FileInfos")
+        first = first_of(fields, "VideoInfos" if kind == "audio" else "FileInfos")
         frame = text_of(first, "Url") or text_of(first, "FileId")
         permanent = text_of(table_of(fields, "OutputConfig"), "StorageMode") == "Permanent"
         order = Order(kind, prompt, session, frame, permanent)
@@ -70,6 +82,9 @@ class VodAccount:
             "Output": {"FileInfos": [self._file(task)] if at == "done" else []},
             "SessionId": task.session,
         }
+        if task.kind == "audio":
+            del member["SessionId"]
+            member["Output"] = {"AudioInfos": [self._file(task)] if at == "done" else [], "VideoInfos": []}
         return {**summary(task, now), f"Aigc{task.kind.title()}Task": member}
 
     def _file(self, task: Task) -> dict[str, Json]:
@@ -106,9 +121,9 @@ class Vod:
             raise Refusal("InvalidAction", f"The action `{action}` is not found.")
         self.book.arrived(action, call.now)
         match action:
-            case "CreateAigcImageTask" | "CreateAigcVideoTask":
-                kind = "image" if "Image" in action else "video"
-                fields = _of_application(call, FIELDS[kind], ("ModelName", "ModelVersion"))
+            case "CreateAigcImageTask" | "CreateAigcVideoTask" | "CreateAigcAudioTask":
+                kind = next(kind for kind in FIELDS if kind.title() in action)
+                fields = _of_application(call, FIELDS[kind], _REQUIRED[kind])
                 task = self._account.create(kind, fields, call.now, Lost())
                 return sealed({"TaskId": task.task_id}, self.book.manners.answer_s)
             case "DescribeTaskDetail":

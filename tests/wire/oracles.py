@@ -109,7 +109,10 @@ AUDIO_FIELDS = COMMON | {
     "audios": several(urls),
     "resource_id": texts,
     "output_format": texts,
+    "lyrics": texts,
 }
+NOT_OF_MPS_AUDIOS: dict[str, Any] = {"duration": 5, "vod": VodOptions(storage_mode="Permanent")}
+"""The attributes of an audio that MPS has no field for, and refuses by name; each with a value."""
 prompts = st.text(min_size=1, max_size=20).filter(lambda prompt: bool(prompt.strip()))
 
 
@@ -174,6 +177,15 @@ NOT_OF_VOD_VIDEOS: dict[str, Any] = {
     "operator": "me",
 }
 """The same of a video."""
+NOT_OF_VOD_AUDIOS: dict[str, Any] = {"store": CosStore(bucket="b", region="r"), "operator": "me", "resource_id": "5"}
+"""The same of an audio, for VOD."""
+VOD_AUDIO_OPTIONS: dict[str, st.SearchStrategy[Any]] = {
+    name: VOD_OPTIONS[name] for name in ("storage_mode", "media_name", "class_id", "expire_time")
+}
+VOD_AUDIO_FIELDS = without(AUDIO_FIELDS, NOT_OF_VOD_AUDIOS) | {
+    "duration": st.integers(0, 60),
+    "vod": options(VOD_AUDIO_OPTIONS),
+}
 VOD_IMAGE_FIELDS = without(IMAGE_FIELDS, NOT_OF_VOD_IMAGES) | {"vod": options(VOD_IMAGE_OPTIONS)}
 VOD_VIDEO_FIELDS = without(VIDEO_FIELDS, NOT_OF_VOD_VIDEOS) | {"vod": options(VOD_VIDEO_OPTIONS)}
 

@@ -27,6 +27,7 @@ TABLES: dict[str, tuple[Sequence[FieldRow], set[str]]] = {
     "mps audio": (mps.AUDIO_FIELDS, covered(oracles.AUDIO_FIELDS)),
     "vod image": (vod.IMAGE_FIELDS, covered(oracles.VOD_IMAGE_FIELDS, oracles.VOD_IMAGE_OPTIONS)),
     "vod video": (vod.VIDEO_FIELDS, covered(oracles.VOD_VIDEO_FIELDS, oracles.VOD_VIDEO_OPTIONS)),
+    "vod audio": (vod.AUDIO_FIELDS, covered(oracles.VOD_AUDIO_FIELDS, oracles.VOD_AUDIO_OPTIONS)),
     "relay image": (relay.IMAGE_FIELDS, covered(oracles.RELAY_IMAGE_FIELDS, oracles.RELAY_IMAGE_OPTIONS)),
     "relay video": (relay.VIDEO_FIELDS, covered(oracles.RELAY_VIDEO_FIELDS, oracles.RELAY_VIDEO_OPTIONS)),
 }

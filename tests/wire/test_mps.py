@@ -35,6 +35,7 @@ from mps_aigc_async.wire.mps_errors import ERRORS
 from .oracles import (
     AUDIO_FIELDS,
     IMAGE_FIELDS,
+    NOT_OF_MPS_AUDIOS,
     TO_DO,
     VIDEO_FIELDS,
     almost_anything,
@@ -45,6 +46,7 @@ from .oracles import (
     prompts,
     some_of,
     stores,
+    texts,
     url_of,
     urls,
 )
@@ -61,7 +63,7 @@ IMAGE = ImageResult(task_id="4-AigcImage-1", request_id="r-1", urls=("https://co
 def test_every_field_of_the_requests_is_generated() -> None:
     assert set(ImageRequest.model_fields) == {*IMAGE_FIELDS, "prompt", "vod"}, TO_DO
     assert set(VideoRequest.model_fields) == {*VIDEO_FIELDS, "prompt", "vod"}, TO_DO
-    assert set(AudioRequest.model_fields) == {*AUDIO_FIELDS, "prompt"}, TO_DO
+    assert set(AudioRequest.model_fields) == {*AUDIO_FIELDS, *NOT_OF_MPS_AUDIOS, "prompt"}, TO_DO
 
 
 def by_the_sdk(request: Step, store: CosStore | None) -> Any:  # noqa: ANN401 - the SDK has no types
@@ -173,10 +175,11 @@ def check_body(request: Step, store: CosStore | None) -> None:
 
     additional = body.pop("AdditionalParameters", None)
     assert body == sdk_request._serialize()
-    if request.additional_parameters is None:
+    lyrics = {"lyrics": request.lyrics} if isinstance(request, AudioRequest) and request.lyrics else {}
+    if request.additional_parameters is None and not lyrics:
         assert additional is None
     else:
-        assert json.loads(additional) == request.additional_parameters
+        assert json.loads(additional) == {**(request.additional_parameters or {}), **lyrics}
 
 
 @settings(max_examples=500, deadline=None)
@@ -196,14 +199,21 @@ def test_a_video_create_is_what_the_official_sdk_sends(
 
 
 @settings(max_examples=500, deadline=None)
-@given(prompt=prompts | st.just(""), fields=some_of(AUDIO_FIELDS), store=st.none() | stores)
+@given(prompt=prompts | st.just(""), fields=some_of(AUDIO_FIELDS), scene=texts, store=st.none() | stores)
 def test_an_audio_create_is_what_the_official_sdk_sends(
-    prompt: str, fields: dict[str, Any], store: CosStore | None
+    prompt: str, fields: dict[str, Any], scene: str, store: CosStore | None
 ) -> None:
-    check_body(AudioRequest(prompt=prompt, **fields), store)
+    check_body(AudioRequest(prompt=prompt, **{"scene_type": scene, **fields}), store)
 
 
-@pytest.mark.parametrize("request_type", [ImageRequest, VideoRequest, AudioRequest])
+@pytest.mark.parametrize(("attribute", "value"), NOT_OF_MPS_AUDIOS.items())
+def test_an_attribute_of_an_audio_that_only_vod_has_is_refused_by_name(attribute: str, value: object) -> None:
+    where = "vod.storage_mode" if attribute == "vod" else attribute
+    with pytest.raises(InvalidRequest, match=f"^{where}: MPS does not support it"):
+        Mps().create(AudioRequest(prompt="x", scene_type="sfx", **{attribute: value}), None)
+
+
+@pytest.mark.parametrize("request_type", [ImageRequest, VideoRequest])
 def test_nothing_unset_is_sent(request_type: type[Step]) -> None:
     empty: dict[str, Any] = {"model_name": "", "scene_type": "", "images": (), "videos": (), "audios": ()}
     empty = {name: value for name, value in empty.items() if name in request_type.model_fields}
@@ -241,8 +251,8 @@ LOCAL_FILES: list[tuple[str, Step]] = [
     ("videos", VideoRequest(prompt="x", videos=(ReferenceVideo(url="clip.mp4"),))),
     ("audios", VideoRequest(prompt="x", audios=("song.mp3",))),
     ("subjects", VideoRequest(prompt="x", subjects=(Subject(videos=("clip.mp4",)),))),
-    ("videos", AudioRequest(prompt="x", videos=("clip.mp4",))),
-    ("audios", AudioRequest(prompt="x", audios=("song.mp3",))),
+    ("videos", AudioRequest(prompt="x", scene_type="sfx", videos=("clip.mp4",))),
+    ("audios", AudioRequest(prompt="x", scene_type="music", audios=("song.mp3",))),
 ]
 
 
@@ -261,7 +271,7 @@ def test_an_image_result_without_a_url_is_refused_with_its_task() -> None:
     assert refusal.value.task_id == "4-AigcImage-9"
     without = VideoResult(task_id="4-AigcVideo-9", request_id="r", urls=(), expires_at=None)
     with pytest.raises(InvalidRequest, match=r"^videos: the video of task 4-AigcVideo-9 has no URL"):
-        encode(AudioRequest(videos=(without,)))
+        encode(AudioRequest(scene_type="sfx", videos=(without,)))
 
 
 def test_an_image_result_stands_for_its_first_url() -> None:
@@ -281,7 +291,7 @@ def test_texts_go_out_as_utf_8_not_as_escapes() -> None:
     [
         (ImageRequest(prompt="x"), "CreateAigcImageTask", "DescribeAigcImageTask"),
         (VideoRequest(prompt="x"), "CreateAigcVideoTask", "DescribeAigcVideoTask"),
-        (AudioRequest(prompt="x"), "CreateAigcAudioTask", "DescribeAigcAudioTask"),
+        (AudioRequest(prompt="x", scene_type="sfx"), "CreateAigcAudioTask", "DescribeAigcAudioTask"),
     ],
 )
 def test_each_kind_has_its_actions(request_: Step, create: str, describe: str) -> None:
@@ -692,6 +702,8 @@ def test_an_audios_answer_is_what_the_official_sdk_reads(
     assert status.urls == tuple(info.Url for info in theirs.AudioInfos)
     assert status.videos == tuple(info.Url for info in theirs.VideoInfos)
     assert status.duration == next((info.Duration for info in [*theirs.AudioInfos, *theirs.VideoInfos]), None)
+    assert status.durations == tuple(info.Duration for info in theirs.AudioInfos)
+    assert status.video_durations == tuple(info.Duration for info in theirs.VideoInfos)
     assert status.has_ended == bool(audios or videos)
 
 

@@ -31,7 +31,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
 REQUESTS: Final[Mapping[str, Step]] = {
     "image": ImageRequest(prompt="a lake", model_name="Hunyuan", model_version="3.0"),
     "video": VideoRequest(prompt="a lake", model_name="Kling", model_version="3.0"),
-    "audio": AudioRequest(prompt="a lake", model_name="GL", model_version="3.0-clip"),
+    "audio": AudioRequest(prompt="a lake", model_name="GL", model_version="3.0-clip", scene_type="music"),
 }
 
 

@@ -23,20 +23,22 @@ from mps_aigc_async.model.errors import (
 )
 from mps_aigc_async.model.inputs import ReferenceImage, ReferenceVideo, Subject
 from mps_aigc_async.model.requests import AudioRequest, CosStore, ImageRequest, VideoRequest
-from mps_aigc_async.model.results import ImageResult, Usage
-from mps_aigc_async.model.states import Ending, Kind, TaskState
+from mps_aigc_async.model.results import ImageResult, Usage, VideoResult
+from mps_aigc_async.model.states import Ending, Kind, TaskFault, TaskState
 from mps_aigc_async.model.vod_options import VodFile, VodOptions
 from mps_aigc_async.policy.lifetimes import Lifetime
 from mps_aigc_async.wire import mps, relay, vod
-from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, TaskPage, TaskStatus
+from mps_aigc_async.wire.dialect import Call, Created, HttpAnswer, SessionRule, TaskPage, TaskStatus
 from mps_aigc_async.wire.vod import MAX_BASE64_BYTES, MPS_ONLY, Vod, encode
 from mps_aigc_async.wire.vod_errors import ERRORS
 from mps_aigc_async.wire.vod_tasks import KIND_OF_TYPE, OTHER_TYPES, TASK_STATES
 
 from .oracles import (
+    NOT_OF_VOD_AUDIOS,
     NOT_OF_VOD_IMAGES,
     NOT_OF_VOD_VIDEOS,
     TO_DO,
+    VOD_AUDIO_FIELDS,
     VOD_CONTENTS,
     VOD_IMAGE_FIELDS,
     VOD_IMAGE_OPTIONS,
@@ -65,6 +67,7 @@ ONLY_OF_VIDEOS = {"last_frame_file_id", "enhance_switch", "frame_interpolate", "
 def test_every_field_of_the_requests_is_generated() -> None:
     assert set(ImageRequest.model_fields) == {*VOD_IMAGE_FIELDS, *NOT_OF_VOD_IMAGES, "prompt"}, TO_DO
     assert set(VideoRequest.model_fields) == {*VOD_VIDEO_FIELDS, *NOT_OF_VOD_VIDEOS, "prompt"}, TO_DO
+    assert set(AudioRequest.model_fields) == {*VOD_AUDIO_FIELDS, *NOT_OF_VOD_AUDIOS, "prompt"}, TO_DO
     assert set(VodOptions.model_fields) == {*VOD_VIDEO_OPTIONS} == {*VOD_IMAGE_OPTIONS, *ONLY_OF_VIDEOS}
     assert set(VodFile.model_fields) == {*VOD_VIDEO_FILE, *VOD_CONTENTS}
 
@@ -274,14 +277,114 @@ def test_what_vod_cannot_be_asked_for_is_refused_by_name(attribute: str, request
         Vod().create(request_, None)
 
 
-def test_audio_is_of_another_backend() -> None:
-    for make in (
-        lambda: Vod().create(AudioRequest(prompt="x"), None),
-        lambda: Vod().describe(Kind.AUDIO, "5"),
-        lambda: Vod().create_action(Kind.AUDIO),
-    ):
-        with pytest.raises(InvalidRequest, match=r"^audio: VOD .* mps backend"):
-            make()
+def audio_by_the_sdk(request: AudioRequest, sub_app_id: int | None) -> Any:  # noqa: ANN401 - the SDK has no types
+    """The same content, told to the official SDK's models field by field. AdditionalParameters are compared apart."""
+    from tencentcloud.vod.v20180717 import models
+
+    vod = request.vod or VodOptions()
+    output = {
+        "StorageMode": vod.storage_mode,
+        "MediaName": vod.media_name,
+        "ClassId": vod.class_id,
+        "ExpireTime": vod.expire_time,
+        "Duration": request.duration,
+        "OutputAudioFormat": request.output_format,
+    }
+    films = [filled(models.AigcAudioReferenceVideoInfo(), Type="Url", Url=url_of(film)) for film in request.videos]
+    songs = [filled(models.AigcAudioReferenceAudioInfo(), Type="Url", Url=url) for url in request.audios]
+    return filled(
+        models.CreateAigcAudioTaskRequest(),
+        SubAppId=sub_app_id,
+        ModelName=request.model_name,
+        ModelVersion=request.model_version,
+        SceneType=request.scene_type,
+        Prompt=request.prompt or None,
+        VideoInfos=films or None,
+        AudioInfos=songs or None,
+        OutputConfig=if_any(models.AigcAudioOutputConfig(), output),
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(prompt=prompts | st.just(""), fields=some_of(VOD_AUDIO_FIELDS), sub_app_id=sub_apps)
+def test_an_audio_create_is_what_the_official_sdk_sends(
+    prompt: str, fields: dict[str, Any], sub_app_id: int | None
+) -> None:
+    request = AudioRequest(prompt=prompt, **fields)
+    call = Vod(sub_app_id=sub_app_id).create(request, None)
+    assert call.action == "CreateAigcAudioTask"
+    body = json.loads(call.body)
+    theirs = audio_by_the_sdk(request, sub_app_id)
+    copy = type(theirs)()
+    copy._deserialize(body)
+    assert copy._serialize() == body
+    additional = json.loads(body.pop("AdditionalParameters", "null"))
+    lyrics = {"lyrics": request.lyrics} if request.lyrics else {}
+    is_sent = request.additional_parameters is not None or lyrics
+    assert additional == ({**(request.additional_parameters or {}), **lyrics} if is_sent else None)
+    assert body == theirs._serialize()
+
+
+@pytest.mark.parametrize(("attribute", "value"), NOT_OF_VOD_AUDIOS.items())
+def test_an_attribute_of_an_audio_that_only_mps_has_is_refused_by_name(attribute: str, value: object) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{attribute}: VOD does not support it"):
+        Vod().create(AudioRequest(prompt="x", **{attribute: value}), None)
+
+
+def test_a_video_that_vod_stores_is_an_audios_input_by_its_id() -> None:
+    stored = VideoResult(task_id="t", request_id="r", urls=(), file_ids=("57",), expires_at=None)
+    assert encode(AudioRequest(videos=(stored,)))["VideoInfos"] == [{"Type": "File", "FileId": "57"}]
+
+
+def test_the_sdk_has_no_session_for_an_audio_so_none_is_promised() -> None:
+    """A session in an audio's create would be an unknown parameter, and a promise that nobody keeps."""
+    from tencentcloud.vod.v20180717 import models
+
+    for kind in Kind:
+        request = getattr(models, f"CreateAigc{kind.title()}TaskRequest")
+        has_session = isinstance(getattr(request, "SessionId", None), property)
+        assert (Vod().sessions(kind) is not SessionRule.NONE) is has_session, kind
+
+
+DESCRIBE_AUDIO = Vod().describe(Kind.AUDIO, "5")
+SONG = {"FileUrl": "https://a/1.mp3", "FileType": "mp3", "StorageMode": "Temporary", "Duration": 12.5}
+
+
+def audio_answer(output: object, **more: object) -> HttpAnswer:
+    task = {"TaskId": "5", "Status": "FINISH", "ErrCode": 0, "ErrCodeExt": "", "Output": output, **more}
+    return reply_of({"TaskType": "AigcAudioTask", "Status": "FINISH", "AigcAudioTask": task})
+
+
+def test_an_audios_answer_is_what_the_official_sdk_reads() -> None:
+    from tencentcloud.vod.v20180717 import models
+
+    film = {"FileUrl": "https://a/1.mp4", "FileId": "8", "MetaData": {"Duration": 5.0}}
+    stored = {"FileId": "9", "StorageMode": "Permanent", "FileUrl": ""}
+    output = {"AudioInfos": [SONG, {"FileUrl": "https://a/2.mp3"}, stored], "VideoInfos": [film]}
+    theirs = models.AigcAudioTaskOutput()
+    theirs._deserialize(output)
+    status = DESCRIBE_AUDIO.decode(audio_answer(output))
+    assert status.urls == tuple(info.FileUrl for info in theirs.AudioInfos if info.FileUrl)
+    assert status.videos == tuple(info.FileUrl for info in theirs.VideoInfos)
+    assert (status.durations, status.video_durations, status.duration) == ((12.5, None), (5.0,), 12.5)
+    assert (status.file_ids, status.bare_file_ids) == (("9", "8"), ("9",))
+    assert (status.state, status.has_ended, status.resolution) == (TaskState.DONE, True, None)
+
+
+@pytest.mark.parametrize("member", ["AudioInfos", "VideoInfos", "FileInfos"])
+def test_a_failed_audio_with_any_file_has_made_something(member: str) -> None:
+    """Created again, it would be paid for twice."""
+    fault = {"ErrCode": 0, "ErrCodeExt": "RequestLimitExceeded", "Message": "full"}
+    nothing = DESCRIBE_AUDIO.decode(audio_answer({member: []}, **fault))
+    assert (nothing.ended_failed, nothing.fault, nothing.made_nothing) == (True, TaskFault.CONCURRENCY, True)
+    something = DESCRIBE_AUDIO.decode(audio_answer({member: [SONG]}, **fault))
+    assert not something.made_nothing
+    assert something.has_results
+
+
+def test_an_image_or_a_video_takes_no_files_from_an_audios_members() -> None:
+    status = DESCRIBE_IMAGE.decode(detail(infos=[{"FileUrl": "https://a/1.png"}]))
+    assert (status.urls, status.videos, status.durations) == (("https://a/1.png",), (), ())
 
 
 # --- signatures -------------------------------------------------------------------------------------------------------
@@ -713,6 +816,7 @@ def test_which_results_are_stored_without_an_end(options: VodOptions | None, kep
     store = CosStore(bucket="b", region="r")
     for make in (ImageRequest, VideoRequest):
         assert Vod().keeps(make(prompt="x", vod=options), store) is kept
+        assert Vod().keeps(AudioRequest(prompt="x", vod=options), store) is kept
         assert relay.Relay(host="h").keeps(make(prompt="x", vod=options), store) is kept
     assert not Vod().keeps(AudioRequest(prompt="x"), None)
     assert mps.Mps().keeps(ImageRequest(prompt="x"), store)

@@ -25,6 +25,7 @@ MPS: Final[Mapping[str, Action]] = {
 VOD: Final[Mapping[str, Action]] = {
     "CreateAigcImageTask": Action("create", "image", vod_fields.CREATE_IMAGE, 20),
     "CreateAigcVideoTask": Action("create", "video", vod_fields.CREATE_VIDEO, 20),
+    "CreateAigcAudioTask": Action("create", "audio", vod_fields.CREATE_AUDIO, 20),
     "DescribeTaskDetail": Action("describe", None, vod_fields.DESCRIBE, 100),
     "DescribeTasks": Action("list", None, vod_fields.LIST, 20),
     "DescribeMediaInfos": Action("media", None, vod_fields.MEDIA, 100),

@@ -108,7 +108,7 @@ def _results(task: ServiceTask, urls: Sequence[str]) -> Mapping[str, Json]:
         return {"ImageUrls": urls}
     if isinstance(task.order, AudioOrder):
         pieces: list[Json] = [{"Url": url, "Duration": task.order.seconds} for url in urls]
-        return {"AudioInfos": pieces[:1], "VideoInfos": pieces[1:]}
+        return {"AudioInfos": pieces[: task.order.count], "VideoInfos": pieces[task.order.count :]}
     width, height = task.order.size
     return {"VideoUrls": urls, "Resolution": f"{width}x{height}" if urls else ""}
 

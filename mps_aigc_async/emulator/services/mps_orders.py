@@ -4,6 +4,7 @@ Each function raises Refused.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from ..tasks.fields import Json, flag_of, integer_of, table_of, text_of
@@ -12,7 +13,6 @@ from ..tasks.orders import (
     MAX_COUNT,
     MAX_SECONDS,
     AudioOrder,
-    Format,
     ImageOrder,
     Kind,
     Order,
@@ -26,16 +26,11 @@ from ..tasks.orders import (
     within,
 )
 from ..tasks.place import Place
+from .audio_orders import AUDIO_SECONDS, audio_order, flaw_of, require_scene_and_version
 
 MAX_PROMPT: Final[Mapping[Kind, int]] = {"image": 1000, "video": 2000, "audio": 2000}
 """Characters. Image: CreateAigcImageTask, "最大支持1000字符"; video: the AIGC guide of 2026-05-29; audio:
 CreateAigcAudioTask, "最大支持2000字符"."""
-
-AUDIO_SECONDS = 3
-"""Seconds of each audio. No field sets a length, so the emulator chose one: 3 seconds are a few kilobytes."""
-
-_AUDIO_FORMATS: Final[Mapping[str, Format]] = {"": "mp3", "mp3": "mp3", "wav": "wav"}
-"""The format by OutputAudioFormat. The document names no values; the emulator chose these two."""
 
 
 def order_of(kind: Kind, fields: Mapping[str, Json]) -> Order:
@@ -91,18 +86,12 @@ def _video(fields: Mapping[str, Json]) -> VideoOrder:
 
 
 def _audio(fields: Mapping[str, Json]) -> AudioOrder:
-    output_format = text_of(table_of(fields, "ExtraParameters"), "OutputAudioFormat").lower()
-    if output_format not in _AUDIO_FORMATS:
-        raise out_of_range("ExtraParameters.OutputAudioFormat", "mp3 or wav")
-    prompt, label = _prompt(fields, "audio", "VideoInfos", "AudioInfos"), label_of(fields)
-    film = VideoOrder(prompt, label, video_size({}), AUDIO_SECONDS, audio=True, first_url="", last_url="")
-    return AudioOrder(
-        prompt=prompt,
-        label=label,
-        seconds=AUDIO_SECONDS,
-        format=_AUDIO_FORMATS[output_format],
-        film=film if fields.get("VideoInfos") else None,
-    )
+    extra = table_of(fields, "ExtraParameters")
+    prompt = _prompt(fields, "audio", "VideoInfos", "AudioInfos")
+    require_scene_and_version(fields)
+    format_field = ("ExtraParameters.OutputAudioFormat", text_of(extra, "OutputAudioFormat"))
+    order = audio_order(fields, prompt, format_field, seconds=AUDIO_SECONDS)  # MPS has no field for the length
+    return replace(order, flaw=flaw_of(fields, text_of(extra, "ResourceId")))
 
 
 def _prompt(fields: Mapping[str, Json], kind: Kind, *instead: str) -> str:

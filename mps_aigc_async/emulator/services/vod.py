@@ -1,4 +1,4 @@
-"""Tencent VOD's desk: images and videos, both described by one action."""
+"""Tencent VOD's desk: images, videos and audios, all described by one action."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

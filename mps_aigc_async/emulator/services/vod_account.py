@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
 from ..tasks.fields import Json, integer_of, table_of, text_of
-from ..tasks.orders import ImageOrder, Kind, VideoOrder
+from ..tasks.orders import AudioOrder, ImageOrder, Kind, VideoOrder
 from ..tasks.refusal import Refused
 from ..tasks.tasks import Origin, ServiceTask, Status
 from .equipment import Equipment
@@ -143,11 +143,11 @@ class VodAccount:
         }
 
     def detail(self, task: ServiceTask, now: float) -> Mapping[str, Json]:
-        """DescribeTaskDetail: the fields of all tasks, and the member named by TaskType. The other kind's member is
-        null."""
+        """DescribeTaskDetail: the fields of all tasks, and the member named by TaskType. The other kinds' members
+        are null."""
         summary = self.summary(task, now)
         names = ("TaskType", "Status", "CreateTime", "BeginProcessTime", "FinishTime")
-        members: dict[str, Json] = {"AigcImageTask": None, "AigcVideoTask": None}
+        members: dict[str, Json] = {"AigcImageTask": None, "AigcVideoTask": None, "AigcAudioTask": None}
         members[f"Aigc{task.kind.capitalize()}Task"] = self._member(task, now)
         return {**{name: summary[name] for name in names}, **members}
 
@@ -156,7 +156,7 @@ class VodAccount:
         status = task.status(now)
         failure = task.failure if status == "FAIL" else None
         files = self._files(task, echo.permanent) if status == "DONE" else []
-        return {
+        member: dict[str, Json] = {
             "TaskId": task.task_id,
             "Status": "FINISH" if STATUS[status] == "FINISH" else "PROCESSING",  # the member has no WAITING
             "ErrCode": 0 if failure is None else _ERR_CODE.get(failure.code, 70_000),
@@ -164,10 +164,12 @@ class VodAccount:
             "Message": "" if failure is None else failure.message,
             "Progress": progress(task, now),
             "Input": echo.inputs,
-            "Output": {"FileInfos": files},
-            "SessionId": echo.session_id,
-            "SessionContext": echo.session_context,
         }
+        if isinstance(task.order, AudioOrder):  # AigcAudioTask has no session
+            count = task.order.count
+            return {**member, "Output": {"AudioInfos": files[:count], "VideoInfos": files[count:]}}
+        sessions = {"SessionId": echo.session_id, "SessionContext": echo.session_context}
+        return {**member, "Output": {"FileInfos": files}, **sessions}
 
     def media(self, file_ids: Sequence[str], now: float) -> Mapping[str, Json]:
         """DescribeMediaInfos: the URLs of permanent results."""
@@ -194,6 +196,8 @@ class VodAccount:
                 "ExpireTime": expires,
                 "MetaData": _meta(task),
             }
+            if isinstance(task.order, AudioOrder):
+                file["Duration"] = float(task.order.seconds)
             if permanent:
                 file["FileId"] = _file_id(task, index)
                 if not self._settings.vod_file_urls:

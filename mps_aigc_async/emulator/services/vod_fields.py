@@ -85,6 +85,28 @@ CREATE_VIDEO: Table = {
     },
 }
 
+_AUDIO_FILE: Table = {"Type": OneOf(("File", "Url")), "FileId": "string", "Url": "string"}
+
+CREATE_AUDIO: Table = {
+    "SubAppId": "integer",
+    "ModelName": "string",
+    "ModelVersion": "string",
+    "SceneType": "string",  # sfx and music "at present"
+    "Prompt": "string",
+    "VideoInfos": ListOf(_AUDIO_FILE),
+    "AudioInfos": ListOf(_AUDIO_FILE),
+    "OutputConfig": {
+        "StorageMode": STORAGE,
+        "MediaName": "string",
+        "ClassId": "integer",
+        "ExpireTime": "string",
+        "Duration": "integer",
+        "OutputAudioFormat": "string",
+    },
+    "AdditionalParameters": "document",
+}
+"""No SessionId: a second create of an audio is a second task."""
+
 DESCRIBE: Table = {"TaskId": "string", "SubAppId": "integer"}
 
 _TIMES: Table = {"After": "string", "Before": "string"}

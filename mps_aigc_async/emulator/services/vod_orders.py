@@ -14,6 +14,7 @@ from ..tasks.orders import (
     INLINE,
     MAX_COUNT,
     MAX_SECONDS,
+    AudioOrder,
     ImageOrder,
     Kind,
     Order,
@@ -26,6 +27,7 @@ from ..tasks.orders import (
     video_size,
     within,
 )
+from .audio_orders import audio_order
 
 MAX_BASE64 = 7 * 1024 * 1024
 """Bytes of all files together, before Base64: "所有文件的文件大小总和不能超过 7 MB"."""
@@ -38,6 +40,8 @@ _SOURCE: Final[Mapping[str, str]] = {"File": "FileId", "Url": "Url", "Base64": "
 
 def order_of(kind: Kind, fields: Mapping[str, Json]) -> Order:
     """The order of a create. `fields` are checked against the kind's table."""
+    if kind == "audio":
+        return _audio(fields)
     # "必选" on the actions' pages, as the relay's copy of them says: 模型名称 and 模型版本, "必需".
     for name in ("ModelName", "ModelVersion"):
         if not text_of(fields, name):
@@ -45,12 +49,32 @@ def order_of(kind: Kind, fields: Mapping[str, Json]) -> Order:
     if not text_of(fields, "Prompt") and not fields.get("FileInfos"):
         raise missing("Prompt", ", and has no FileInfos either")
     within("TasksPriority", integer_of(fields, "TasksPriority", 0), most=10, least=-10)
-    output = table_of(fields, "OutputConfig")
-    if len(text_of(output, "MediaName")) > MAX_MEDIA_NAME:
-        raise out_of_range("OutputConfig.MediaName", f"at most {MAX_MEDIA_NAME} characters")
+    output = _output(fields)
     files = tables_of(fields, "FileInfos")
     _check_files(files)
     return _video(fields, output, files) if kind == "video" else _image(fields, output)
+
+
+def _output(fields: Mapping[str, Json]) -> Mapping[str, Json]:
+    output = table_of(fields, "OutputConfig")
+    if len(text_of(output, "MediaName")) > MAX_MEDIA_NAME:
+        raise out_of_range("OutputConfig.MediaName", f"at most {MAX_MEDIA_NAME} characters")
+    return output
+
+
+def _audio(fields: Mapping[str, Json]) -> AudioOrder:
+    """An audio: its page requires neither model nor version (2026-05-19)."""
+    inputs = [(name, file) for name in ("VideoInfos", "AudioInfos") for file in tables_of(fields, name)]
+    for name, file in inputs:
+        source = _SOURCE[text_of(file, "Type") or "File"]
+        if not text_of(file, source):
+            raise missing(f"{name}.{source}")
+    prompt, output = text_of(fields, "Prompt"), _output(fields)
+    if not prompt and not inputs:
+        raise missing("Prompt", ", and has neither VideoInfos nor AudioInfos")
+    seconds = int(within("OutputConfig.Duration", integer_of(output, "Duration", 0), MAX_SECONDS, least=0))
+    format_field = ("OutputConfig.OutputAudioFormat", text_of(output, "OutputAudioFormat"))
+    return audio_order(fields, prompt, format_field, seconds)
 
 
 def _image(fields: Mapping[str, Json], output: Mapping[str, Json]) -> ImageOrder:

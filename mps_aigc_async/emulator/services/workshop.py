@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 from ..tasks.line import Line
-from ..tasks.orders import KINDS, Kind, Order, VideoOrder
+from ..tasks.orders import KINDS, AudioOrder, Kind, Order, VideoOrder
 from ..tasks.place import Place
 from ..tasks.refusal import Refused
 from ..tasks.reply import Frames
@@ -103,6 +103,8 @@ class Workshop:
     def _failure(self, order: Order, fails_with: str) -> Failure | None:
         if fails_with:
             return Failure(fails_with, FAULT_MESSAGE)
+        if isinstance(order, AudioOrder) and order.flaw:
+            return Failure("InvalidParameterValue", order.flaw)
         return _LATER if self._settings.failing_word in order.prompt else None
 
     def _count(self, task: ServiceTask, now: float) -> None:

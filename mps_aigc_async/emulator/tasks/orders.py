@@ -83,10 +83,15 @@ class AudioOrder:
     format: Format
     film: VideoOrder | None
     """The video that gets a sound: an order of its own, since the video in the request is not fetched."""
+    count: int = 1
+    """The number of audios. The video comes after them."""
+    flaw: str = ""
+    """The reason why the task of an accepted order fails; empty for none."""
 
     @property
     def formats(self) -> tuple[Format, ...]:
-        return (self.format,) if self.film is None else (self.format, "mp4")
+        audios = (self.format,) * self.count
+        return audios if self.film is None else (*audios, "mp4")
 
 
 Order: TypeAlias = ImageOrder | VideoOrder | AudioOrder

@@ -9,9 +9,9 @@ import pytest
 from mps_aigc_async.emulator import Service, Settings
 from mps_aigc_async.emulator.tasks.storage import Piece
 
-from ..callers import NOW, Fields, InMemory, code_of
+from ..callers import NOW, Fields, InMemory, Json, code_of
 
-MUSIC: Fields = {"ModelName": "MiniMaxMusic", "SceneType": "music", "Prompt": "rain on a roof"}
+MUSIC: Fields = {"ModelName": "MiniMaxMusic", "ModelVersion": "3.0", "SceneType": "music", "Prompt": "rain on a roof"}
 
 
 @pytest.fixture
@@ -49,7 +49,8 @@ def piece(caller: InMemory, url: object) -> Piece:
 
 
 def test_sound_for_a_video_is_an_audio_and_a_video(caller: InMemory) -> None:
-    fields: Fields = {"VideoInfos": [{"VideoUrl": "u"}], "ExtraParameters": {"OutputAudioFormat": "wav"}}
+    film: Json = {"VideoUrl": "u"}
+    fields: Fields = {"VideoInfos": [film], "SceneType": "sfx", "ExtraParameters": {"OutputAudioFormat": "wav"}}
     task_id = caller.create(fields, "Audio")
     caller.now += 40
     done = caller.describe(task_id, "Audio")
@@ -67,13 +68,72 @@ def test_sound_for_a_video_is_an_audio_and_a_video(caller: InMemory) -> None:
         ({"Prompt": "x", "ExtraParameters": {"OutputAudioFormat": "ogg"}}, "InvalidParameterValue"),
         ({"Prompt": "x", "Duration": 5}, "UnknownParameter"),
         ({"Prompt": "forbidden-content"}, "InvalidParameter.ViolationContent"),
+        ({"Prompt": "x", "ModelName": "Mureka", "AdditionalParameters": '{"n":11}'}, "InvalidParameterValue"),
         ({"Prompt": "x" * 2000}, None),
         ({"AudioInfos": [{"AudioUrl": "u"}]}, None),
         ({"VideoInfos": [{"VideoUrl": "u"}]}, None),
     ],
 )
 def test_what_an_audio_create_is_refused_for(caller: InMemory, fields: Fields, code: str | None) -> None:
-    assert code_of(caller.call("CreateAigcAudioTask", fields)) == code
+    assert code_of(caller.call("CreateAigcAudioTask", {"SceneType": "music", **fields})) == code
+
+
+@pytest.mark.parametrize(
+    ("model", "scene", "says"),
+    [
+        ("", "", "`SceneType` must be one of tts, music, sfx"),
+        ("", "song", "`SceneType` must be one of tts, music, sfx"),
+        ("Kling", "music", "`SceneType` must be sfx for Kling"),
+        ("Kling 3.0", "sfx", "`ModelVersion` must be left out for Kling"),
+        ("Tme 1.0", "music", "`ModelVersion` must be left out for Tme"),
+        ("GL", "music", "`ModelVersion` must be set for GL"),
+        ("MiniMaxMusic", "music", "`ModelVersion` must be set for MiniMaxMusic"),
+        ("MiniMaxMusic 3.0", "sfx", "`SceneType` must be music for MiniMaxMusic 3.0"),
+        ("GL 3.0-clip", "tts", "`SceneType` must be music for GL 3.0-clip"),
+        ("Mureka", "sfx", "`SceneType` must be music for Mureka"),
+        ("EL compose_v2", "sfx", "`SceneType` must be music for EL compose_v2"),
+        ("EL sound_t2s_v2", "sfx", ""),
+        ("EL", "music", ""),
+        ("Kling", "sfx", ""),
+        ("Mureka", "music", ""),
+        ("", "tts", ""),
+    ],
+)
+def test_the_scenes_and_versions_that_mps_refuses(caller: InMemory, model: str, scene: str, says: str) -> None:
+    name, _, version = model.partition(" ")
+    fields: dict[str, Json] = {"Prompt": "x", "SceneType": scene, "ModelName": name, "ModelVersion": version}
+    answer = caller.call("CreateAigcAudioTask", fields)
+    assert code_of(answer) == ("InvalidParameterValue" if says else None)
+    assert says in str(answer)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"ModelName": "GL", "ModelVersion": "3.0-pro"}, "GL 3.0-pro needs lyrics."),
+        ({"ModelName": "GL", "ModelVersion": "3.0-pro", "AdditionalParameters": "[]"}, "GL 3.0-pro needs lyrics."),
+        ({"ModelName": "GL", "ModelVersion": "3.0-pro", "AdditionalParameters": '{"lyrics":"la"}'}, ""),
+        ({"ModelName": "Tme"}, "Tme needs ExtraParameters.ResourceId and AudioInfos."),
+        ({"ModelName": "Tme", "ExtraParameters": {"ResourceId": "5"}}, "Tme needs"),
+        ({"ModelName": "Tme", "AudioInfos": [{"AudioUrl": "u"}]}, "Tme needs"),
+        ({"ModelName": "Tme", "AudioInfos": [{"AudioUrl": "u"}], "ExtraParameters": {"ResourceId": "5"}}, ""),
+    ],
+)
+def test_the_audios_that_mps_accepts_and_fails(caller: InMemory, fields: Fields, why: str) -> None:
+    task_id = caller.create({"Prompt": "x", "SceneType": "music", **fields}, "Audio")
+    caller.now += 40
+    ended = caller.describe(task_id, "Audio")
+    assert ended["Status"] == ("FAIL" if why else "DONE")
+    assert why in str(ended["Message"])
+
+
+def test_mureka_makes_as_many_audios_as_n_says(caller: InMemory) -> None:
+    song: Fields = {"ModelName": "Mureka", "SceneType": "music", "Prompt": "x", "AdditionalParameters": '{"n":3}'}
+    task_id = caller.create({**song, "VideoInfos": [{"VideoUrl": "u"}]}, "Audio")
+    caller.now += 40
+    done = caller.describe(task_id, "Audio")
+    assert [piece(caller, info["Url"]).content_type for info in infos(done["AudioInfos"])] == ["audio/mpeg"] * 3
+    assert [piece(caller, info["Url"]).content_type for info in infos(done["VideoInfos"])] == ["video/mp4"]
 
 
 def test_audio_has_its_own_limit_cap_and_counters() -> None:
@@ -86,7 +146,7 @@ def test_audio_has_its_own_limit_cap_and_counters() -> None:
 
 
 def test_an_audio_task_is_no_video_and_its_failure_is_told(caller: InMemory) -> None:
-    task_id = caller.create({"Prompt": "fail-later"}, "Audio")
+    task_id = caller.create({"Prompt": "fail-later", "SceneType": "sfx"}, "Audio")
     assert code_of(caller.describe(task_id, "Video")) == "ResourceNotFound"
     caller.now += 40
     failed = caller.describe(task_id, "Audio")

@@ -39,10 +39,10 @@ def member(response: Mapping[str, Json]) -> Mapping[str, Json]:
     return inner
 
 
-def files(response: Mapping[str, Json]) -> list[dict[str, Json]]:
+def files(response: Mapping[str, Json], name: str = "FileInfos") -> list[dict[str, Json]]:
     output = member(response)["Output"]
     assert isinstance(output, Mapping)
-    infos = output["FileInfos"]
+    infos = output[name]
     assert isinstance(infos, list)
     return [dict(info) for info in infos if isinstance(info, Mapping)]
 
@@ -232,6 +232,52 @@ def test_files_that_came_along_are_seven_megabytes_together(caller: InMemory) ->
     assert code_of(caller.call("CreateAigcImageTask", {**IMAGE, "FileInfos": within})) is None
     beyond: list[Json] = [*within, {"Type": "Base64", "Base64": "AAAA"}]
     assert code_of(caller.call("CreateAigcImageTask", {**IMAGE, "FileInfos": beyond})) == "InvalidParameterValue"
+
+
+RAIN: Fields = {"Prompt": "rain", "SceneType": "sfx"}
+FILM: Fields = {"Type": "Url", "Url": "http://127.0.0.1/a.mp4"}
+
+
+def test_an_audio_has_a_member_of_its_own_without_a_session(caller: InMemory) -> None:
+    task_id = caller.create({**RAIN, "VideoInfos": [FILM], "OutputConfig": {"Duration": 9}}, "Audio")
+    assert re.fullmatch(r"251007502-AigcAudio-[0-9a-f]{32}t", task_id)
+    caller.now += 2000
+    done = detail(caller, task_id)
+    assert (done["TaskType"], done["AigcImageTask"], done["AigcVideoTask"]) == ("AigcAudioTask", None, None)
+    task = member(done)
+    assert (task["Status"], task["ErrCode"], task["ErrCodeExt"]) == ("FINISH", 0, "")
+    assert not {"SessionId", "SessionContext"} & task.keys()
+    (sound,), (film,) = (files(done, member_name) for member_name in ("AudioInfos", "VideoInfos"))
+    assert [(file["FileType"], file["Duration"], file["StorageMode"]) for file in (sound, film)] == [
+        ("mp3", 9.0, "Temporary"), ("mp4", 9.0, "Temporary"),
+    ]  # fmt: skip
+    image = detail(caller, caller.create(IMAGE))
+    assert image["AigcAudioTask"] is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"SceneType": "sfx"}, "MissingParameter"),
+        ({"Prompt": "x"}, None),  # no model, no version, no scene: all optional
+        ({"VideoInfos": [FILM]}, None),
+        ({"VideoInfos": [{"Type": "File", "FileId": "5"}]}, None),
+        ({"VideoInfos": [{"Type": "File", "Url": "u"}]}, "MissingParameter"),
+        ({"AudioInfos": [{"Type": "Base64", "Url": "u"}]}, "InvalidParameterValue"),
+        ({"Prompt": "x", "SessionId": "s"}, "UnknownParameter"),
+        ({"Prompt": "x", "ExtInfo": "{}"}, "UnknownParameter"),
+        ({"Prompt": "x", "AdditionalParameters": "lyrics"}, "InvalidParameterValue"),
+        ({"Prompt": "x", "OutputConfig": {"Duration": 0}}, None),
+        ({"Prompt": "x", "OutputConfig": {"Duration": 60}}, None),
+        ({"Prompt": "x", "OutputConfig": {"Duration": 61}}, "InvalidParameterValue"),
+        ({"Prompt": "x", "OutputConfig": {"Duration": 2.5}}, "InvalidParameterValue"),
+        ({"Prompt": "x", "OutputConfig": {"OutputAudioFormat": "ogg"}}, "InvalidParameterValue"),
+        ({"Prompt": "x", "OutputConfig": {"MediaName": "x" * 65}}, "InvalidParameterValue"),
+        ({"Prompt": "forbidden-content"}, "InvalidParameter.VoilationContent"),
+    ],
+)
+def test_what_an_audio_create_is_refused_for(caller: InMemory, fields: Fields, code: str | None) -> None:
+    assert code_of(caller.call("CreateAigcAudioTask", fields)) == code
 
 
 # SessionId

@@ -225,7 +225,7 @@ def test_no_answer_comes_before_its_call(seconds: float) -> None:
         InMemory().service.faults.add(action=CREATE, fault="delay", seconds=seconds)
 
 
-@pytest.mark.parametrize("action", ["CreateAigcImagTask", "media", "vod:CreateAigcAudioTask"])
+@pytest.mark.parametrize("action", ["CreateAigcImagTask", "media", "relay:aigc-audio"])
 def test_a_fault_of_an_action_that_there_is_not_would_never_happen(action: str) -> None:
     with pytest.raises(ValueError, match=f"no such action: '{action}'; there are CreateAigcImageTask"):
         InMemory().service.faults.add(action=action, fault="error")

@@ -115,6 +115,7 @@ def test_a_video_has_its_own_fields() -> None:
         (MPS, mps_fields.USAGE, "DescribeUsageDataRequest"),
         (VOD, vod_fields.CREATE_IMAGE, "CreateAigcImageTaskRequest"),
         (VOD, vod_fields.CREATE_VIDEO, "CreateAigcVideoTaskRequest"),
+        (VOD, vod_fields.CREATE_AUDIO, "CreateAigcAudioTaskRequest"),
         (VOD, vod_fields.DESCRIBE, "DescribeTaskDetailRequest"),
         (VOD, vod_fields.LIST, "DescribeTasksRequest"),
         (VOD, vod_fields.USAGE, "DescribeAigcUsageDataRequest"),
