@@ -4,7 +4,6 @@ import json
 import shutil
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, Final
 from ..engine.digest_table import DigestTable, Width, digest_of
 from ..engine.request_ids import RequestIds
 from ..model.errors import ConfigError, InvalidRequest
+from ..model.json_text import no_constant, no_key_twice
 from ..model.parsing import parse
 from ..model.plain_text import visible_line
 from ..model.requests import Request
@@ -23,9 +23,6 @@ from .batch_jobs import BatchJobs, job_ids
 MOST_FAULTS: Final = 20
 """Faulty lines that a message names. With more of them the file as a whole is wrong, and more lines would scroll these
 away."""
-
-KEY_LENGTH: Final = 40
-"""Most characters of a key that a message shows."""
 
 
 class BadBatch(InvalidRequest):
@@ -116,7 +113,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _request(line: bytes) -> Request:
     try:
-        value = json.loads(line.decode(), parse_constant=_no_constant, object_pairs_hook=_no_key_twice)
+        value = json.loads(line.decode(), parse_constant=no_constant, object_pairs_hook=no_key_twice)
     except UnicodeDecodeError:
         raise InvalidRequest("not UTF-8: save the batch file as UTF-8") from None
     except json.JSONDecodeError as error:
@@ -127,19 +124,6 @@ def _request(line: bytes) -> Request:
     if not isinstance(value, dict):
         raise InvalidRequest(f'expected an object such as {{"image": {{"prompt": "…"}}}}, got {_type_name(value)}')
     return parse(value)
-
-
-def _no_constant(word: str) -> float:
-    raise ValueError(f"{word} is no JSON value")
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that has a key twice: Python would keep the last one, and drop a prompt without a word."""
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        double = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {double[:KEY_LENGTH]!r} is there twice")
-    return value
 
 
 def _type_name(value: Any) -> str:  # noqa: ANN401 — any decoded JSON

@@ -38,6 +38,15 @@ References = Annotated[
     list[str] | None,
     typer.Option("--image", metavar="URL", help="A reference image; may be repeated.", show_default=False),
 ]
+Additional = Annotated[
+    str | None,
+    typer.Option(
+        "--additional-parameters",
+        metavar="JSON",
+        help="""Parameters of single models, as a JSON object: '{"size": "1024x1024"}'.""",
+        show_default=False,
+    ),
+]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Save into this folder.", show_default="print the URLs")
 ]
@@ -86,6 +95,7 @@ def image(
     resolution: Resolution = None,
     negative_prompt: Negative = None,
     images: References = None,
+    additional_parameters: Additional = None,
     out: Out = None,
     config: ConfigOption = None,
     ledger: Ledger = None,
@@ -111,6 +121,7 @@ def video(
     resolution: Resolution = None,
     negative_prompt: Negative = None,
     images: References = None,
+    additional_parameters: Additional = None,
     out: Out = None,
     config: ConfigOption = None,
     ledger: Ledger = None,
@@ -136,6 +147,7 @@ def audio(
         typer.Option("--model-name", help="MiniMaxMusic, Kling … Default: the config's.", show_default=False),
     ] = None,
     model_version: Version = None,
+    additional_parameters: Additional = None,
     out: Out = None,
     config: ConfigOption = None,
     ledger: Ledger = None,

@@ -10,10 +10,11 @@ SDK 3.1.194 of 2026-10, and the AIGC guide of 2026-05-29.
 import re
 from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from .errors import FieldFault, InvalidRequest
 from .inputs import Frame, ImageSource, ReferenceImage, ReferenceVideo, Subject, VideoSource
+from .json_text import JsonObject
 from .states import Kind
 from .value import Value, Whole, refusal_at, unwritable
 from .vod_options import VodFile, VodOptions
@@ -42,8 +43,9 @@ class _TaskRequest(Value):
     """`Hunyuan`, `Kling`, `Vidu` …: the service's list drifts, so any name passes."""
     model_version: str | None = None
     scene_type: str | None = None
-    additional_parameters: dict[str, JsonValue] | None = None
-    """Parameters of single models beyond the documented fields, such as `{"size": "1024x1024"}`."""
+    additional_parameters: JsonObject | None = None
+    """Parameters of single models beyond the documented fields, such as `{"size": "1024x1024"}`: the object, or its
+    JSON text as the guide writes it."""
     store: CosStore | None = None
     """Overrides the config's `cosOutput` for this request."""
     operator: str | None = None

@@ -8,8 +8,9 @@ from binascii import a2b_base64
 from contextlib import suppress
 from typing import Final, Self
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from .json_text import JsonObject
 from .value import Value, Whole
 
 _DATA_URL: Final = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
@@ -82,5 +83,5 @@ class VodOptions(Value):
     session_context: str | None = Field(default=None, max_length=1000)
     """Handed through to the service's notifications."""
     tasks_priority: Whole | None = Field(default=None, ge=-10, le=10)
-    ext_info: dict[str, JsonValue] | None = None
-    """The service's reserved field. `additional_parameters` go into the same field."""
+    ext_info: JsonObject | None = None
+    """The service's reserved field: an object, or its JSON text. `additional_parameters` go into the same field."""

@@ -67,6 +67,18 @@ def test_the_same_image_twice_is_two_files_and_with_a_ledger_one_task(shell: She
     assert emulator.statistics().created["image"] == 3
 
 
+def test_additional_parameters_are_json_text(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    ledger = ["--ledger", "jobs.db"]
+    for text in ('{"size":"1024x1024"}', '{ "size": "1024x1024" }'):
+        made = shell.call("image", "a lake", "--additional-parameters", text, *ledger)
+        assert made.exit_code == 0, made.output
+    assert emulator.statistics().created["image"] == 1
+    refused = shell.call("image", "a lake", "--additional-parameters", "size=1024x1024")
+    assert refused.exit_code == 2
+    assert "additional_parameters is text that holds no JSON object (line 1, column 1" in refused.stderr
+
+
 def test_failures(shell: Shell, emulator: Emulator) -> None:
     config = shell.configure(emulator.url)
     blocked = shell.call("image", "forbidden-content")
