@@ -207,7 +207,28 @@ def check(request: Request) -> Request:
         raise _without_prompt(request, first, "a `first_frame`")
     if isinstance(first, AudioRequest) and not first.says_something:
         raise _without_prompt(request, first, "`videos` or `audios`")
+    _require_own_sessions(request)
     return request
+
+
+def session_of(step: Step) -> str:
+    """Return the session id that the user has chosen for a step's create; empty for none."""
+    options = getattr(step, "vod", None)
+    return (options.session_id or "") if isinstance(options, VodOptions) else ""
+
+
+def _require_own_sessions(request: Request) -> None:
+    """Refuse a chain with one session id for two steps: the service would refuse the second one, after the first is
+    paid for."""
+    sessions: dict[str, Kind] = {}
+    for step in steps_of(request):
+        session_id = session_of(step)
+        other = sessions.setdefault(session_id, step.kind) if session_id else step.kind
+        if other is not step.kind:
+            why = f"is the {other}'s session id too: the service refuses a second create of one session"
+            raise InvalidRequest.of_fields(
+                type(request).__name__, [FieldFault(f"{step.kind}.vod.session_id", f"{why}; choose another")]
+            )
 
 
 def _without_prompt(request: Request, step: Step, instead: str) -> InvalidRequest:

@@ -47,8 +47,8 @@ _PAGE_ATTRIBUTES: Final = frozenset(
     {
         "model_name", "model_version", "prompt", "negative_prompt", "enhance_prompt", "images", "aspect_ratio",
         "resolution", "additional_parameters", "vod.files", "vod.storage_mode", "vod.person_generation",
-        "vod.input_compliance_check", "vod.output_compliance_check", "vod.session_context", "vod.tasks_priority",
-        "vod.ext_info",
+        "vod.input_compliance_check", "vod.output_compliance_check", "vod.session_id", "vod.session_context",
+        "vod.tasks_priority", "vod.ext_info",
     }
 )  # fmt: skip
 """The request's attributes for which the relay's own page has a field."""
@@ -310,6 +310,9 @@ class Relay:
 
     def media_urls(self, _file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:
         return None
+
+    def takes_file_ids(self, _kind: Kind, /) -> frozenset[str]:
+        return frozenset()  # its accounts at VOD may be several, and a file's id is good in one of them
 
     def call(self, action: str, _params: Mapping[str, object], /) -> Call[dict[str, object]]:
         vod.require_other_than_mps(action, "the relay")
