@@ -18,7 +18,7 @@ from ..model.requests import AudioRequest, ImageRequest, Step, VideoRequest
 from ..model.results import StepResult
 from ..model.states import Kind
 from .interrupts import Interrupted, Interrupts
-from .options import ConfigOption, client_for, config_from
+from .options import ConfigOption, client_for, config_for_creates
 from .progress import places_of
 from .screen import Exit, complain, say, warnings_as_notes
 
@@ -83,7 +83,7 @@ def _create(request_class: type[Step], options: dict[str, Any]) -> None:  # each
     out, config, ledger = (options.pop(name) for name in ("out", "config", "ledger"))
     fields = {name: value for name, value in options.items() if value not in (None, [])}
     request = request_class(id=_id(request_class.kind, ledger), **fields)
-    _make(client_for(config_from(config), ledger), request, out)
+    _make(client_for(config_for_creates(config), ledger), request, out)
 
 
 @_creates(ImageRequest)
