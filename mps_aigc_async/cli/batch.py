@@ -16,7 +16,7 @@ from ..model.errors import ConfigError, InvalidRequest
 from ..model.json_text import no_constant, no_key_twice
 from ..model.parsing import parse
 from ..model.plain_text import visible_line
-from ..model.requests import Request
+from ..model.requests import Request, session_of, steps_of
 from ..model.states import Kind
 from .batch_jobs import BatchJobs, job_ids
 
@@ -55,13 +55,16 @@ def check_batch(path: Path, check: Callable[[Request], None]) -> Batch:
 
     Raises BadBatch that names every faulty line (the first MOST_FAULTS of them).
     """
-    jobs, request_ids, ids = BatchJobs(), RequestIds(), _Lines()
+    jobs, request_ids = BatchJobs(), RequestIds()
+    ids, sessions = _Lines("id"), _Lines("session id")
     faults: list[str] = []
     other_faults = 0
     for number, line in _lines(path):
         try:
             request = _request(line)
             ids.claim(request.id, number)
+            for step in steps_of(request):
+                sessions.claim(session_of(step) or None, number)
             check(request)
         except InvalidRequest as error:
             if len(faults) < MOST_FAULTS:
@@ -132,16 +135,17 @@ def _type_name(value: Any) -> str:  # noqa: ANN401 — any decoded JSON
 
 
 class _Lines:
-    """The line of each request id in the file, by the id's digest."""
+    """The line of each id in the file, by the id's digest. `name` is the sort of ids, for messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._lines = DigestTable(Width.INT)
 
-    def claim(self, request_id: str | None, line: int) -> None:
+    def claim(self, text: str | None, line: int) -> None:
         """Enter an id. Raises InvalidRequest that names the line which has the id already."""
-        if request_id is None:
+        if text is None:
             return
-        digest = digest_of(request_id)
+        digest = digest_of(text)
         if not self._lines.add(digest, line):
             first = self._lines.get(digest)
-            raise InvalidRequest(f"id {request_id!r} is on line {first} already: give each request its own")
+            raise InvalidRequest(f"{self._name} {text!r} is on line {first} already: give each request its own")

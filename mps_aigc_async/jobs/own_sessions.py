@@ -12,14 +12,10 @@ that some create of that session was accepted, and not whose.
     after a task of the job, or after the service       one of the client's (SPENT): the service would refuse
     refused the session, if a new task is wanted        the user's
 
-    the service refuses the user's session              the job
-    whatever was sent in it before                      *unknown* (SESSION_TAKEN): it is never sent again by itself, and
-                                                        no task in the account's list is taken for its own
-
-The first create of a job can meet this refusal too. It may be another's session. It may also be our own create, which a
-gateway has delivered twice: so the job is not called failed, and the user settles it. No document says whether a
-service remembers the session of a create that it refused. If it does, the next create ends the same way, and costs
-nothing.
+If the service refuses the user's session, the job becomes *unknown* (SESSION_TAKEN), also at its first create. The
+client never sends it again by itself, and takes no task of the account's list for its own: the user settles it. The job
+is not called failed, because the accepted create may be its own, delivered twice by a gateway. No document says whether
+a service remembers the session of a create that it refused. If so, the next create ends the same way and costs nothing.
 """
 
 from dataclasses import replace

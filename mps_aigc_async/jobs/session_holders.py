@@ -17,7 +17,7 @@ class Holders:
     """The jobs that have the users' sessions of a ledger. The clients of an opened ledger share them."""
 
     by_session: dict[str, str] = field(default_factory=dict)
-    stored: set[str] = field(default_factory=set)
+    on_disk: set[str] = field(default_factory=set)
     """The sessions whose job the ledger has."""
 
 
@@ -37,7 +37,7 @@ class SessionHolders:
             if name.startswith(HOLDER):
                 session_id = name.removeprefix(HOLDER)
                 self._holders.by_session.setdefault(session_id, job_id)
-                self._holders.stored.add(session_id)
+                self._holders.on_disk.add(session_id)
 
     async def claim(self, job: JobRecord) -> str:
         """The user's session for the job's next create. Raises InvalidRequest if another job of the ledger has it, and
@@ -52,12 +52,12 @@ class SessionHolders:
                     f"vod.session_id: {session_id!r} is the session of {holder}: the service refuses a second create "
                     "of one session; choose another session id, and another id for the request"
                 )
-            if by_session.get(session_id) == holder:  # nobody else has taken it meanwhile
+            if by_session.get(session_id) == holder:  # else another job has taken the session meanwhile
                 del by_session[session_id]
-                self._holders.stored.discard(session_id)
-        if session_id not in self._holders.stored:
+                self._holders.on_disk.discard(session_id)
+        if session_id not in self._holders.on_disk:
             await self._ledger.keep_fact(f"{HOLDER}{session_id}", job.job_id)
-            self._holders.stored.add(session_id)
+            self._holders.on_disk.add(session_id)
         return session_id
 
     async def _has_released(self, job_id: str) -> bool:

@@ -46,8 +46,8 @@ async def with_file_ids(request: Step, fields: Iterable[str], ledger: Ledger) ->
     changes: dict[str, object] = {}
     for name in fields:
         value = getattr(request, name)
-        if (changed := await _by_id(value, is_stored)) != value:
-            changes[name] = changed
+        if (value_by_id := await _by_id(value, is_stored)) != value:
+            changes[name] = value_by_id
     return request.model_copy(update=changes) if changes else request
 
 
