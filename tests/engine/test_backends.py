@@ -26,6 +26,7 @@ from mps_aigc_async import (
     LedgerError,
     ReferenceImage,
     RetryPolicy,
+    ServiceError,
     TaskFailed,
     TaskNotFound,
     TaskState,
@@ -497,6 +498,20 @@ async def test_a_relays_template_effect_is_billed_and_never_sent_again_blindly(f
             assert asyncio.get_running_loop().time() - began > 2 * 1.0 / 20, "paced at VOD's 20 a second"
     assert len(service.bodies) == (2 if fate == "RequestLimitExceeded" else 4)
     assert len(service.tasks) <= 4
+
+
+def test_a_relay_without_the_route_refuses_the_call_for_certain() -> None:
+    """The emulator has no such route, and answers as relays of the family do."""
+
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, config_of("relay")) as client:
+            with pytest.raises(ServiceError) as error:
+                await client.call("CreateTemplateEffectTask", EFFECT)
+            assert (error.value.code, error.value.ending) == ("not_found", Ending.REFUSED)
+        assert len(service.arrivals) == 1
+
+    run(main())
 
 
 def test_a_relays_unknown_action_is_refused_with_a_list_of_its_actions() -> None:
