@@ -54,6 +54,10 @@ def create_decisions() -> str:
             lines.append(_decision_row(ending, "yes or no", first))
         else:
             lines += [_decision_row(ending, "no", first), _decision_row(ending, "yes", second)]
+        if ending is Ending.ACCEPTED_BEFORE:
+            of_user = decide(Attempt(ending, is_users_session=True))
+            row = _decision_row(ending, "yes or no", of_user)
+            lines.append(row.replace(f"| {ending.value} |", "| the same, of a session that the user chose |"))
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from ..model.errors import AigcError
+from ..model.errors import AccountError, AigcError
 from ..model.plain_text import visible_line
 from ..model.unexpected import frames_of
 from . import demo, emulator, models, report, run, settle, single, status, usage
@@ -59,6 +59,8 @@ def _reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
                 raise typer.Exit(exit_code(error)) from None
             except AigcError as error:
                 complain(f"error: {visible_line(str(error))}")
+                if isinstance(error, AccountError) and error.advice:
+                    complain(f"advice: {error.advice}")
                 raise typer.Exit(exit_code(error)) from None
             except (typer.Exit, typer.Abort):
                 raise

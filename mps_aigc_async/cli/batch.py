@@ -4,7 +4,6 @@ import json
 import shutil
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,18 +13,16 @@ from typing import Any, Final
 from ..engine.digest_table import DigestTable, Width, digest_of
 from ..engine.request_ids import RequestIds
 from ..model.errors import ConfigError, InvalidRequest
+from ..model.json_text import no_constant, no_key_twice
 from ..model.parsing import parse
 from ..model.plain_text import visible_line
-from ..model.requests import Request
+from ..model.requests import Request, session_of, steps_of
 from ..model.states import Kind
 from .batch_jobs import BatchJobs, job_ids
 
 MOST_FAULTS: Final = 20
 """Faulty lines that a message names. With more of them the file as a whole is wrong, and more lines would scroll these
 away."""
-
-KEY_LENGTH: Final = 40
-"""Most characters of a key that a message shows."""
 
 
 class BadBatch(InvalidRequest):
@@ -58,13 +55,16 @@ def check_batch(path: Path, check: Callable[[Request], None]) -> Batch:
 
     Raises BadBatch that names every faulty line (the first MOST_FAULTS of them).
     """
-    jobs, request_ids, ids = BatchJobs(), RequestIds(), _Lines()
+    jobs, request_ids = BatchJobs(), RequestIds()
+    ids, sessions = _Lines("id"), _Lines("session id")
     faults: list[str] = []
     other_faults = 0
     for number, line in _lines(path):
         try:
             request = _request(line)
             ids.claim(request.id, number)
+            for step in steps_of(request):
+                sessions.claim(session_of(step) or None, number)
             check(request)
         except InvalidRequest as error:
             if len(faults) < MOST_FAULTS:
@@ -116,7 +116,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _request(line: bytes) -> Request:
     try:
-        value = json.loads(line.decode(), parse_constant=_no_constant, object_pairs_hook=_no_key_twice)
+        value = json.loads(line.decode(), parse_constant=no_constant, object_pairs_hook=no_key_twice)
     except UnicodeDecodeError:
         raise InvalidRequest("not UTF-8: save the batch file as UTF-8") from None
     except json.JSONDecodeError as error:
@@ -129,35 +129,23 @@ def _request(line: bytes) -> Request:
     return parse(value)
 
 
-def _no_constant(word: str) -> float:
-    raise ValueError(f"{word} is no JSON value")
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that has a key twice: Python would keep the last one, and drop a prompt without a word."""
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        double = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {double[:KEY_LENGTH]!r} is there twice")
-    return value
-
-
 def _type_name(value: Any) -> str:  # noqa: ANN401 — any decoded JSON
     """A JSON type, for a message."""
     return {list: "a list", str: "a string", type(None): "null"}.get(type(value), "a number or a boolean")
 
 
 class _Lines:
-    """The line of each request id in the file, by the id's digest."""
+    """The line of each id in the file, by the id's digest. `name` is the sort of ids, for messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._lines = DigestTable(Width.INT)
 
-    def claim(self, request_id: str | None, line: int) -> None:
+    def claim(self, text: str | None, line: int) -> None:
         """Enter an id. Raises InvalidRequest that names the line which has the id already."""
-        if request_id is None:
+        if text is None:
             return
-        digest = digest_of(request_id)
+        digest = digest_of(text)
         if not self._lines.add(digest, line):
             first = self._lines.get(digest)
-            raise InvalidRequest(f"id {request_id!r} is on line {first} already: give each request its own")
+            raise InvalidRequest(f"{self._name} {text!r} is on line {first} already: give each request its own")

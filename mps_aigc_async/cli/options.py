@@ -7,7 +7,7 @@ import typer
 
 from ..client import AigcClient
 from ..config import Config
-from .screen import warnings_as_notes
+from .screen import complain, warnings_as_notes
 
 ConfigOption = Annotated[
     Path | None,
@@ -24,6 +24,14 @@ def config_from(file: Path | None) -> Config:
     """Load the config. Raises ConfigError."""
     with warnings_as_notes():
         return Config.load(file)
+
+
+def config_for_creates(file: Path | None) -> Config:
+    """Load the config of a command that creates, and print the models that it assumes. Raises ConfigError."""
+    config = config_from(file)
+    if config.assumption:
+        complain(f"note: {config.assumption}")
+    return config
 
 
 def client_for(config: Config, ledger: Path | None = None) -> AigcClient:

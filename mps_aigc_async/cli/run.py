@@ -26,7 +26,7 @@ from ..policy.advice import advice_for
 from ..policy.retries import stops_a_batch
 from .batch import Batch, as_file, check_batch
 from .interrupts import Interrupted, Interrupts
-from .options import ConfigOption, client_for, config_from
+from .options import ConfigOption, client_for, config_for_creates
 from .progress import TICK_S, Display, display_for
 from .report import print_page
 from .screen import Exit, complain, from_here, program, warnings_as_notes
@@ -74,7 +74,7 @@ def run(
     with as_file(batch) as file:
         code = run_batch(
             file,
-            config_from(config),
+            config_for_creates(config),
             out,
             # Without --retry-failed: jobs that it planned stay planned, and a second failure need not be retried.
             how_to_go_on=f"go on with the same command{same_input}: {shlex.join(words)}",

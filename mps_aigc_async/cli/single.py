@@ -18,7 +18,7 @@ from ..model.requests import AudioRequest, ImageRequest, Step, VideoRequest
 from ..model.results import StepResult
 from ..model.states import Kind
 from .interrupts import Interrupted, Interrupts
-from .options import ConfigOption, client_for, config_from
+from .options import ConfigOption, client_for, config_for_creates
 from .progress import places_of
 from .screen import Exit, complain, say, warnings_as_notes
 
@@ -37,6 +37,15 @@ Negative = Annotated[str | None, typer.Option("--negative-prompt", help="Things 
 References = Annotated[
     list[str] | None,
     typer.Option("--image", metavar="URL", help="A reference image; may be repeated.", show_default=False),
+]
+Additional = Annotated[
+    str | None,
+    typer.Option(
+        "--additional-parameters",
+        metavar="JSON",
+        help="""Parameters of single models, as a JSON object: '{"size": "1024x1024"}'.""",
+        show_default=False,
+    ),
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Save into this folder.", show_default="print the URLs")
@@ -74,7 +83,7 @@ def _create(request_class: type[Step], options: dict[str, Any]) -> None:  # each
     out, config, ledger = (options.pop(name) for name in ("out", "config", "ledger"))
     fields = {name: value for name, value in options.items() if value not in (None, [])}
     request = request_class(id=_id(request_class.kind, ledger), **fields)
-    _make(client_for(config_from(config), ledger), request, out)
+    _make(client_for(config_for_creates(config), ledger), request, out)
 
 
 @_creates(ImageRequest)
@@ -86,6 +95,7 @@ def image(
     resolution: Resolution = None,
     negative_prompt: Negative = None,
     images: References = None,
+    additional_parameters: Additional = None,
     out: Out = None,
     config: ConfigOption = None,
     ledger: Ledger = None,
@@ -111,6 +121,7 @@ def video(
     resolution: Resolution = None,
     negative_prompt: Negative = None,
     images: References = None,
+    additional_parameters: Additional = None,
     out: Out = None,
     config: ConfigOption = None,
     ledger: Ledger = None,
@@ -142,6 +153,7 @@ def audio(
         typer.Option("--model-name", help="MiniMaxMusic, Kling … Default: the config's.", show_default=False),
     ] = None,
     model_version: Version = None,
+    additional_parameters: Additional = None,
     out: Out = None,
     config: ConfigOption = None,
     ledger: Ledger = None,

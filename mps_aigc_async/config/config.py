@@ -6,6 +6,7 @@ unknown key is refused by name: a misspelt limit must not silently be no limit.
 
 import hashlib
 import json
+import logging
 import os
 import warnings
 from collections.abc import Mapping
@@ -38,6 +39,18 @@ ENVIRONMENT: Final = {
     "MPS_AIGC_RELAY_KEY": ("relay", "apiKey"),
 }
 """Environment variables that override the file, each with its key."""
+
+
+GUIDE_MODELS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
+    # The guide's complete example (2026-05-29, "配置文件参考"), without its sound, which costs more.
+    "mps": {
+        "imageGeneration": {"modelName": "Hunyuan", "modelVersion": "3.0"},
+        "videoGeneration": {"modelName": "Kling", "modelVersion": "3.0", "duration": 5},
+    }
+}
+"""The defaults of requests where there is no config file. A file names its own, or leaves them to the service."""
+
+_log: Final = logging.getLogger("mps_aigc_async")
 
 
 class Config(Section):
@@ -74,20 +87,22 @@ class Config(Section):
 
     _source: str = PrivateAttr(default="config")
     """The source of the values, for messages."""
+    _assumption: str = PrivateAttr(default="")
 
     @classmethod
     def load(cls, path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Self:
         """Read the config file. The environment overrides it.
 
         Without `path`: the file in $MPS_AIGC_CONFIG, else ./config.json if it exists, else the environment alone.
+        The environment alone names no models: then the guide's are the defaults (GUIDE_MODELS), and the log says so.
         Raises ConfigError that names the file, the key and the fix.
         """
         environ = os.environ if environ is None else environ
         chosen_file = path or environ.get("MPS_AIGC_CONFIG")
         file = Path(chosen_file or "config.json")
         has_file = bool(chosen_file) or file.is_file()
-        data = _read(file) if has_file else {}
-        if data:
+        data = _read(file) if has_file else dict(GUIDE_MODELS)
+        if has_file:
             keys = _section(data, "tencentCloud", file)
             relay = _section(data, "relay", file)
             values = [keys.get("secretKey"), keys.get("token"), relay.get("apiKey")]
@@ -96,7 +111,16 @@ class Config(Section):
         for variable, (section, key) in ENVIRONMENT.items():
             if value := environ.get(variable):
                 data = data | {section: {**_section(data, section, file), key: value}}
-        return cls.parse(data, source=str(file) if has_file else "no ./config.json, and in the environment")
+        config = cls.parse(data, source=str(file) if has_file else "no ./config.json, and in the environment")
+        if not has_file:
+            config._assumption = _ASSUMPTION  # noqa: SLF001 — of our own class
+            _log.info("%s", _ASSUMPTION)
+        return config
+
+    @property
+    def assumption(self) -> str:
+        """The assumption of `load` without a config file, for the user; empty if there was a file."""
+        return self._assumption
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], source: str = "config") -> Self:
@@ -196,6 +220,12 @@ class Config(Section):
         if not cos.region:
             raise ConfigError("cosOutput.region is missing: COS needs the bucket's region, such as ap-guangzhou")
         return CosStore(bucket=cos.bucket, region=cos.region, path=cos.output_dir)
+
+
+_ASSUMPTION: Final = (
+    "no config file: requests that name no model get the guide's, Hunyuan 3.0 for images and Kling 3.0 with 5 s for "
+    "videos; a config file names others"
+)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from ..jobs.lookahead import Lookaheads
 from ..jobs.poller import Poller
 from ..jobs.registry import registry_of
 from ..jobs.runner import RequestRunner
+from ..jobs.session_holders import SessionHolders
 from ..jobs.session_trust import SessionTrust
 from ..jobs.sessions import Sessions
 from ..ledger import Ledger, MemoryLedger, SqliteLedger, join
@@ -160,7 +161,9 @@ class Engine:
             JobContext(
                 ledger=ledger,
                 registry=registry,
-                sessions=Sessions(self.calls, self.dialect, self.clock, trust),
+                sessions=Sessions(
+                    self.calls, self.dialect, self.clock, trust, SessionHolders(ledger, registry.session_holders)
+                ),
                 calls=self.calls,
                 dialect=self.dialect,
                 limits=self.limits,

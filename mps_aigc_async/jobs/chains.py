@@ -31,9 +31,10 @@ from ..network.folders import Folder
 from .creation import Order
 from .jobs import Jobs
 from .lookahead import NEAR_END_S, Lookaheads
+from .stored_inputs import has_stored_files
 
 _INPUT: Final[Mapping[Kind, Callable[[object], dict[str, object]]]] = {
-    # The field of a chain's step that takes the result before it: a URL, or a result that VOD names by its id alone.
+    # The field of a chain's step that takes the result before it: a URL, or a result that VOD stores.
     Kind.VIDEO: lambda result: {"first_frame": result},
     Kind.AUDIO: lambda result: {"videos": (result,)},
 }
@@ -179,7 +180,8 @@ def is_near_end(before: JobRecord, now: float) -> bool:
     """Whether a result's URL expires too soon for the next step.
 
     A job without an `expires_at` is not: its URL never expires, or at an unknown time. The service's own fetch then
-    decides, and a failed fetch costs nothing.
+    decides, and a failed fetch costs nothing. A file that the service stores has the file's own end, or none, and not
+    its URL's.
     """
     return before.expires_at is not None and now > before.expires_at - NEAR_END_S
 
@@ -192,8 +194,9 @@ def link(step: Step, before: JobRecord, now: float) -> Step:
             f"it; the {step.kind} was not created (nothing was paid for it)",
             task_id=before.task_id,
         )
-    # A result that is stored for good is handed on as such: it may need a signature, or be known by its id.
-    result: object = before.urls[0] if before.urls and not before.never_expires else before.result()
+    # A result that is stored for good is handed on as such: it may need a signature, or go by its file id.
+    has_url_alone = bool(before.urls) and not (before.never_expires or has_stored_files(before))
+    result: object = before.urls[0] if has_url_alone else before.result()
     return step.model_copy(update=_INPUT[step.kind](result))
 
 

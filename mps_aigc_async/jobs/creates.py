@@ -32,7 +32,9 @@ from .acceptance import Acceptance
 from .context import JobContext
 from .creation import Creation, Order, row_after
 from .exchanges import CreateOutcome, NoRoom
+from .own_sessions import SPENT, has_sent_session, has_users_session
 from .sessions import as_create
+from .stored_inputs import with_file_ids
 from .unknown_creates import UNKNOWN_SLOT_S, as_first_sent, slot_name
 
 
@@ -185,16 +187,22 @@ class Creates:
             slot.release()
 
     async def _prepare(self, job: JobRecord, order: Order, slot: Slot) -> Creation:
-        request = order.resolve()
-        first = as_first_sent(job, request) if job.session_id else None
+        request = await self._resolve(order)
+        first = as_first_sent(job, request) if has_sent_session(job) else None
         if first is None and job.state is JobState.UNKNOWN:
             raise job.recorded_error()
         if first is not None:
             session = job.session_id if job.state is JobState.PLANNED else ""
             return Creation(job, order, slot, await self._call(first, job), replaced_session=session)
         mark = self._context.clock.mark()
-        job = await self._sessions.begin(replace(job, session_id="", filled_in=beyond(request, job.content)))
+        spent = job.session_id if job.session_id == SPENT else ""
+        job = await self._sessions.begin(replace(job, session_id=spent, filled_in=beyond(request, job.content)))
         return Creation(job, order, slot, await self._call(request, job), session_mark=mark)
+
+    async def _resolve(self, order: Order) -> Step:
+        """The request to send, with stored inputs by their file ids."""
+        request = order.resolve()
+        return await with_file_ids(request, self._dialect.takes_file_ids(request.kind), self._ledger)
 
     async def _call(self, request: Step, job: JobRecord) -> Call[Created]:
         """The create, with signed URLs of inputs in the user's own buckets. The signatures are in the call alone: the
@@ -205,9 +213,9 @@ class Creates:
 
     async def _begin_session(self, creation: Creation) -> None:
         """Give the next attempt a session of its own, if the latest one has lost its session to a refusal."""
-        if creation.job.session_id or self._dialect.sessions(creation.job.kind) is SessionRule.NONE:
+        if has_sent_session(creation.job) or self._dialect.sessions(creation.job.kind) is SessionRule.NONE:
             return
-        request = creation.order.resolve()
+        request = await self._resolve(creation.order)
         job = replace(creation.job, filled_in=beyond(request, creation.job.content))
         creation.session_mark = self._context.clock.mark()
         creation.job = await self._sessions.begin(job)
@@ -297,6 +305,7 @@ class Creates:
                 was_answered=was_answered,
                 earlier=creation.earlier,
                 honours_session=self._sessions.are_honoured(job),
+                is_users_session=has_users_session(job),
                 lists_tasks=self._sessions.lists_tasks(job),
                 has_caller=creation.has_caller,
             )

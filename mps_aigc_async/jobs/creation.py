@@ -12,6 +12,7 @@ from ..model.states import JobState
 from ..network.clock import Mark
 from ..policy.create_endings import Decision, Earlier
 from ..wire.dialect import Call, Created
+from .own_sessions import next_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,10 @@ def row_after(intent: JobRecord, decision: Decision, error: AigcError, replaced_
     """The job's row after an attempt that was not accepted."""
     if decision.state is JobState.PLANNED:
         # No document says whether the service remembers the session of a create that it refused, so the next create has
-        # another session. A create that the user makes again keeps the session, which shows the outcome of the first
-        # one.
-        return intent.moved(JobState.PLANNED, session_id=replaced_session, ended_at=None)
+        # another session, unless the user chose it (`own_sessions`). A create that the user makes again keeps the
+        # session, which shows the outcome of the first one.
+        session_id = replaced_session or next_session(intent)
+        return intent.moved(JobState.PLANNED, session_id=session_id, ended_at=None)
     if decision.state is JobState.UNKNOWN and decision.cause is None:
         return intent.moved(JobState.UNKNOWN)
     return intent.moved(decision.state, ended_at=now, error=to_record(error))

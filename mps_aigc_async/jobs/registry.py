@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ..ledger import Ledger, SharedLedger
 from .exchanges import Exchanges
+from .session_holders import Holders
 from .session_trust import Evidence
 from .watch import Watch
 
@@ -33,6 +34,7 @@ class JobRegistry:
     def __init__(self) -> None:
         self.exchanges = Exchanges()
         self.evidence = Evidence()
+        self.session_holders = Holders()
         self.opening = asyncio.Lock()
         """Held while a client takes over the tasks of an earlier process: the other clients wait."""
         self.is_resumed = False

@@ -37,7 +37,7 @@ class Resuming:
         running too. Polling begins while the rest of the ledger is still being read.
 
         Only the first client that opens the ledger resumes: afterwards one of its clients drives each job."""
-        await self._context.sessions.trust.load()
+        await self._context.sessions.load()
         async with self._registry.opening:
             if not self._registry.is_resumed:
                 await self._take_slots()

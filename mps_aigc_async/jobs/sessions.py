@@ -20,9 +20,12 @@ from typing import Final, TypeVar
 from ..ledger import JobRecord
 from ..model.errors import AigcError, CreateOutcomeUnknown, NoTaskId, ServiceError, TransportError
 from ..model.states import Ending, JobState, Kind, TaskState
+from ..model.vod_options import OWN_SESSIONS
 from ..network.calls import Calls
 from ..network.clock import Mark, ServiceClock
 from ..wire.dialect import Call, Dialect, HttpAnswer, SessionRule
+from .own_sessions import SPENT, has_sent_session, has_users_session, planned_anew, users_session
+from .session_holders import SessionHolders
 from .session_trust import SessionTrust
 
 T = TypeVar("T")
@@ -49,8 +52,7 @@ TIME_ANSWER_S: Final = 5.0
 NO_TASK: Final = "0"
 """A TaskId that no task has: the refusal carries the time like any other answer."""
 
-PREFIX: Final = "mps-aigc-"
-UNDATED: Final = f"{PREFIX}m"
+UNDATED: Final = f"{OWN_SESSIONS}m"
 """The prefix of sessions whose `intent_at` is by the machine's clock, which may have been wrong. Hexadecimal digits
 follow, and `m` is not one of them. At most 50 characters in all."""
 
@@ -58,27 +60,38 @@ follow, and `m` is not one of them. At most 50 characters in all."""
 class Sessions:
     """The sessions of one ledger's creates."""
 
-    def __init__(self, calls: Calls, dialect: Dialect, clock: ServiceClock, trust: SessionTrust) -> None:
+    def __init__(
+        self, calls: Calls, dialect: Dialect, clock: ServiceClock, trust: SessionTrust, holders: SessionHolders
+    ) -> None:
         self._calls = calls
         self._dialect = dialect
         self._clock = clock
         self.trust: Final = trust
+        self._holders = holders
         self._unknown_since: dict[str, Mark] = {}
         """For each session of an unknown create, when this process began it."""
         self._asking = asyncio.Lock()
         self._has_asked = False
 
-    async def begin(self, job: JobRecord) -> JobRecord:
-        """The job with a session for its next create, where the service takes one.
+    async def load(self) -> None:
+        """Load the facts that the ledger has about sessions."""
+        await self.trust.load()
+        await self._holders.load()
 
-        Long and random: on a relay's shared account it must meet nobody else's.
+    async def begin(self, job: JobRecord) -> JobRecord:
+        """The job with a session for its next create, where the service takes one: the user's, by the table of
+        `own_sessions`, else one of the client's. Raises InvalidRequest for a user's session that another job has.
+
+        The client's are long and random: on a relay's shared account they must meet nobody else's.
         """
-        if job.session_id or self._dialect.sessions(job.kind) is SessionRule.NONE:
+        if has_sent_session(job) or self._dialect.sessions(job.kind) is SessionRule.NONE:
             return job
+        if users_session(job) and job.session_id != SPENT:
+            return replace(job, session_id=await self._holders.claim(job))
         if not self._dialect.signs_time and self.trust.holds_for(job):
             await self._ask_time_once(job.kind)  # or the next process could not tell how old the session is
         is_dated = self._dialect.signs_time or not self._clock.is_the_machines
-        return replace(job, session_id=f"{PREFIX if is_dated else UNDATED}{secrets.token_hex(20)}")
+        return replace(job, session_id=f"{OWN_SESSIONS if is_dated else UNDATED}{secrets.token_hex(20)}")
 
     def note_unknown(self, job: JobRecord, since: Mark) -> None:
         """Note an unknown create. Its session was begun at `since`, or earlier in this process."""
@@ -96,7 +109,7 @@ class Sessions:
         service can refuse the second one. A job that is known to be accepted gets a new session, since the user wants a
         second task then; so does one whose session is old.
         """
-        again = job.replanned()
+        again = planned_anew(job)
         error = job.recorded_error()
         is_known = isinstance(error, CreateOutcomeUnknown) and not error.repeatable
         is_old = self._clock.now() - (job.intent_at or 0.0) > SESSION_LIFE_S
@@ -136,8 +149,8 @@ class Sessions:
             return self._clock.since(begun_here)
         if not self._clock.is_certain:
             await self._ask_time(job.kind)
-        if not self._clock.is_certain or job.session_id.startswith(UNDATED):
-            return None
+        if not self._clock.is_certain or job.session_id.startswith(UNDATED) or has_users_session(job):
+            return None  # a user's id does not say by which clock its first create is dated
         return self._clock.now() - (job.intent_at or 0.0)
 
     async def _ask_time_once(self, kind: Kind) -> None:
@@ -170,8 +183,9 @@ class Sessions:
         return job.state is JobState.UNKNOWN and self.lists_tasks(job)
 
     def lists_tasks(self, job: JobRecord) -> bool:
-        """Whether the service lists its tasks by session, and the job has one."""
-        return bool(job.session_id) and self._dialect.tasks(TaskState.WAITING, "") is not None
+        """Whether the service lists its tasks by session, and the job has one that nobody else can have."""
+        is_own = bool(job.session_id) and not has_users_session(job)
+        return is_own and self._dialect.tasks(TaskState.WAITING, "") is not None
 
     async def find_task(self, job: JobRecord) -> str:
         """The TaskId of the job's session; empty where it cannot be found. Looks again for a while if the create is so

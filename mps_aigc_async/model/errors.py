@@ -194,6 +194,9 @@ class TooManyTasks(ServiceError):
 class AccountError(ServiceError):
     """The service refused the account as a whole: its keys, clock, payment, authorisation, or bucket for results."""
 
+    advice = ""
+    """The next step for the user. A traceback shows it as a note."""
+
 
 class Redirected(AccountError, ConfigError):
     """The service's address answered with a redirect, which is not followed: correct the address in the config.
@@ -368,10 +371,7 @@ SERVICE: Final[dict[str, type[ServiceError]]] = {
         ServiceError, Throttled, TooManyTasks, AccountError, Redirected, ContentViolation, TaskBlocked, TaskNotFound,
     )
 }  # fmt: skip
-
-TRANSPORT: Final[dict[str, type[TransportError]]] = {
-    cls.__name__: cls for cls in (TransportError, Unreachable, NoTaskId)
-}
+TRANSPORT: Final = {cls.__name__: cls for cls in (TransportError, Unreachable, NoTaskId)}
 
 
 def to_record(error: AigcError) -> dict[str, str]:

@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from .errors import FieldFault, InvalidRequest
 from .inputs import Frame, ImageSource, ReferenceImage, ReferenceVideo, Subject, VideoSource
+from .json_text import JsonObject
 from .spelling import letters
 from .states import Kind
 from .value import Value, Whole, refusal_at, unwritable
@@ -62,8 +63,9 @@ class _TaskRequest(Value):
     """`Hunyuan`, `Kling`, `Vidu` …: the service's list drifts, so any name passes."""
     model_version: str | None = None
     scene_type: str | None = None
-    additional_parameters: dict[str, JsonValue] | None = None
-    """Parameters of single models beyond the documented fields, such as `{"size": "1024x1024"}`."""
+    additional_parameters: JsonObject | None = None
+    """Parameters of single models beyond the documented fields, such as `{"size": "1024x1024"}`: the object, or its
+    JSON text as the guide writes it."""
     store: CosStore | None = None
     """Overrides the config's `cosOutput` for this request."""
     operator: str | None = None
@@ -253,7 +255,28 @@ def check(request: Request) -> Request:
         raise _without_prompt(request, first, "a `first_frame`")
     if isinstance(first, AudioRequest) and not first.says_something:
         raise _without_prompt(request, first, "`videos` or `audios`")
+    _require_own_sessions(request)
     return request
+
+
+def session_of(step: Step) -> str:
+    """Return the session id that the user has chosen for a step's create; empty for none."""
+    options = getattr(step, "vod", None)
+    return (options.session_id or "") if isinstance(options, VodOptions) else ""
+
+
+def _require_own_sessions(request: Request) -> None:
+    """Refuse a chain with one session id for two steps: the service would refuse the second one, after the first is
+    paid for."""
+    sessions: dict[str, Kind] = {}
+    for step in steps_of(request):
+        session_id = session_of(step)
+        other = sessions.setdefault(session_id, step.kind) if session_id else step.kind
+        if other is not step.kind:
+            why = f"is the {other}'s session id too: the service refuses a second create of one session"
+            raise InvalidRequest.of_fields(
+                type(request).__name__, [FieldFault(f"{step.kind}.vod.session_id", f"{why}; choose another")]
+            )
 
 
 def _without_prompt(request: Request, step: Step, instead: str) -> InvalidRequest:

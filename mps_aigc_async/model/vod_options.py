@@ -8,9 +8,13 @@ from binascii import a2b_base64
 from contextlib import suppress
 from typing import Final, Self
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from .json_text import JsonObject
 from .value import Value, Whole
+
+OWN_SESSIONS: Final = "mps-aigc-"
+"""The prefix of the session ids that the client makes."""
 
 _DATA_URL: Final = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
 
@@ -79,8 +83,22 @@ class VodOptions(Value):
     """Where the inputs lie: `Mainland`, `Oversea` or `OverseaUSWest`."""
     procedure: str | None = None
     seed: Whole | None = None
+    session_id: str | None = Field(default=None, min_length=1, max_length=50)
+    """A session id of your own for the request's create; by default the client makes one for each create. The service
+    refuses a second create of one session for 3 days, so two requests need two."""
     session_context: str | None = Field(default=None, max_length=1000)
     """Handed through to the service's notifications."""
     tasks_priority: Whole | None = Field(default=None, ge=-10, le=10)
-    ext_info: dict[str, JsonValue] | None = None
-    """The service's reserved field. `additional_parameters` go into the same field."""
+    ext_info: JsonObject | None = None
+    """The service's reserved field: an object, or its JSON text. `additional_parameters` go into the same field."""
+
+    @field_validator("session_id")
+    @classmethod
+    def _of_the_user(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
+        if value != value.strip() or not value.isprintable():  # a service may trim it, and then take it for another
+            raise ValueError("is no session id: printable characters, without spaces around them")
+        if value.startswith(OWN_SESSIONS):
+            raise ValueError(f"begins with {OWN_SESSIONS}, as the session ids that the client makes: choose another")
+        return value

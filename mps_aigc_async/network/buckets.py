@@ -135,7 +135,9 @@ class Buckets:
 
     async def signed_url(self, source: InputUrl, life_s: float) -> str:
         """Sign a result's first URL, or a URL, on the user's request. Raises InvalidRequest for a URL that leads into
-        no bucket."""
+        no bucket, and for a life out of bounds."""
+        if not 1 <= life_s <= LONGEST_SIGNATURE_S:  # NaN is in no range
+            raise InvalidRequest(f"expires is {life_s}: give seconds, from 1 to {LONGEST_SIGNATURE_S}")
         url = next(iter(source.urls), "") if isinstance(source, TaskResult) else source
         if not self._bucket_of(url):
             raise InvalidRequest(

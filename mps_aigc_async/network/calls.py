@@ -19,9 +19,19 @@ from ..credentials.credentials import Credentials
 from ..credentials.keyring import KeyRing
 from ..credentials.masking import one_line
 from ..limits import HeldBack, Limits, SendTime
-from ..model.errors import AigcError, ClientClosed, NoTaskId, Redirected, ServiceError, Throttled, TooManyTasks
+from ..model.errors import (
+    AccountError,
+    AigcError,
+    ClientClosed,
+    NoTaskId,
+    Redirected,
+    ServiceError,
+    Throttled,
+    TooManyTasks,
+)
 from ..model.states import Ending
 from ..model.unexpected import unexpected_error
+from ..policy.advice import account_advice
 from ..policy.retries import CONSEQUENCES, RetryPolicy, clock_is_off, keys_are_refused, may_repeat
 from ..wire.answers import quotation
 from ..wire.dialect import Call, Created, Dialect, HttpAnswer, HttpRequest
@@ -157,6 +167,9 @@ class Calls:
             if keys_are_refused(error) and self._keys.report_refusal(credentials):
                 error = with_ending(error, Ending.REFUSED_FOR_NOW)  # with other keys it may be accepted
             self._hold_back(call, answer, error)
+            if isinstance(error, AccountError):
+                error.advice = account_advice(error.code, self._clock.machine_ahead_s)
+                error.add_note(f"advice: {error.advice}")
             raise (judge(send_time, error) if isinstance(error, Throttled) else error) from None
         self._hear_time(answer, send_time)
         return value

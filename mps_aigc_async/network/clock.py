@@ -75,6 +75,11 @@ class ServiceClock:
         return self._hears and self._offset_s is None
 
     @property
+    def machine_ahead_s(self) -> float | None:
+        """Seconds by which the machine's clock is ahead of the service's; None if the service has not told its time."""
+        return None if self._offset_s is None else self._wall() - self.now()
+
+    @property
     def is_certain(self) -> bool:
         """Whether the service has told its time, and the machine has not slept or been set since."""
         if self._answered is None or not self._hears:

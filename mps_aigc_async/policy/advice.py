@@ -61,11 +61,31 @@ _ALLOW: Final = "allow these keys to call it (CAM, in the console)"
 _BUCKET: Final = "set `cosOutput` to a bucket of your own that exists, with its region"
 _TEMPLATES: Final = "delete templates in the console, or ask for a higher limit"
 _QUOTA: Final = "ask for a higher quota, or buy more, in the console"
+# The guide of 2026-05-29, "常见问题": an AuthFailure is about the keys, the time or the signature. The codes are of
+# "Common error codes" of the API 3.0, 2026-10.
+_UNCHANGED: Final = (
+    "check that no proxy or gateway changes the body or the headers of a call: that breaks its signature"
+)
+_SIGNATURE: Final = (
+    f"check that SecretId and SecretKey are right and belong together; set this machine's clock right; and {_UNCHANGED}"
+)
+_KEY_EXISTS: Final = (
+    "check the SecretId in the console (https://console.cloud.tencent.com/cam/capi): it does not exist, is disabled, "
+    "or is no key of the API 3.0"
+)
+_CLOCK: Final = "set this machine's clock right (NTP), or correct the proxy that writes the Date of the answers"
+_RENEW: Final = "renew the temporary keys: SecretId, SecretKey and token must be of one answer, and not expired"
 _ADDRESS: Final = "call from an address that the account allows"
 
 _ACCOUNT_ADVICE: Final[Mapping[str, str]] = {
     # By code or by its first parts; the longest match counts.
-    "AuthFailure": "check the keys, and this machine's clock",
+    "AuthFailure": _SIGNATURE,
+    "AuthFailure.InvalidAuthorization": _UNCHANGED,
+    "AuthFailure.InvalidSecretId": _KEY_EXISTS,
+    "AuthFailure.MFAFailure": "use keys of an account for whose calls CAM asks no second factor",
+    "AuthFailure.SecretIdNotFound": _KEY_EXISTS,
+    "AuthFailure.SignatureExpire": _CLOCK,
+    "AuthFailure.TokenFailure": _RENEW,
     "AuthFailure.UnauthorizedOperation": _ALLOW,
     "UnauthorizedOperation": _ALLOW,
     "FailedOperation.NoPrivileges": _ALLOW,
@@ -98,18 +118,40 @@ _OTHER_ACCOUNT_ADVICE: Final = (
 )
 
 
-def _account_advice(error: AccountError) -> str:
-    code = error.code
-    while code and code not in _ACCOUNT_ADVICE:
-        code = code.rpartition(".")[0]
-    first = _ACCOUNT_ADVICE.get(code, _OTHER_ACCOUNT_ADVICE)
-    return f"{first}; then run the same command again to create the planned jobs"
+CLOCK_AGREES_S: Final = 30.0
+"""Seconds by which this machine's clock may differ from the service's without a word: a signature may be 300 s off."""
+
+
+def account_advice(code: str, clock_ahead_s: float | None = None) -> str:
+    """The next step after a refusal of the account, by its code. `clock_ahead_s` says how far this machine's clock is
+    ahead of the service's, if that is known.
+
+    >>> account_advice("AuthFailure.SignatureExpire", -3600.0)[:80]
+    "set this machine's clock right (NTP), or correct the proxy that writes the Date "
+    """
+    row = code
+    while row and row not in _ACCOUNT_ADVICE:
+        row = row.rpartition(".")[0]
+    advice = _ACCOUNT_ADVICE.get(row, _OTHER_ACCOUNT_ADVICE)
+    return (
+        f"{advice} ({_clock(clock_ahead_s)})"
+        if advice in (_SIGNATURE, _CLOCK) and clock_ahead_s is not None
+        else advice
+    )
+
+
+def _clock(ahead_s: float) -> str:
+    if abs(ahead_s) < CLOCK_AGREES_S:
+        return "this machine's clock agrees with the Date of the service's answers"
+    side = "ahead of" if ahead_s > 0 else "behind"
+    return f"this machine's clock is {abs(ahead_s):.0f} s {side} the Date of the service's answers"
 
 
 def advice_for(error: AigcError) -> str:
     """The advice for a request that ended with this error."""
     if isinstance(error, AccountError):
-        return _account_advice(error)
+        first = error.advice or account_advice(error.code)
+        return f"{first}; then run the same command again to create the planned jobs"
     for cls, advice in _ADVICE:
         if isinstance(error, cls):
             return advice

@@ -3,6 +3,7 @@
     the attempt                     an earlier unknown create    next state    slot    error
     accepted                        yes or no                    submitted     named
     accepted before (its session)   yes or no                    unknown       held    ACCEPTED
+    the same, of a user's session   yes or no                    unknown       held    SESSION_TAKEN
     not accepted for certain        no                           planned       free    the attempt's own
                                     yes                          unknown       held    the earlier one's
     refused for good, this job      no                           failed        free    the attempt's own
@@ -28,6 +29,7 @@ class UnknownCause(Enum):
     ANSWERED = "answered without a TaskId"
     ACCEPTED = "accepted before"
     REPEAT_REFUSED = "refused when it was sent again"
+    SESSION_TAKEN = "refused for the session that the user chose"
 
     def error(self, reason: str, if_unanswered: str) -> CreateOutcomeUnknown:
         """The error of a create that is unknown for this reason. `if_unanswered` is the next step for a create that got
@@ -41,6 +43,13 @@ class UnknownCause(Enum):
                 return CreateOutcomeUnknown(
                     f"the create was answered, but its TaskId is not known ({reason}); it is not sent again: look for "
                     "its task in the console"
+                ).as_not_repeatable()
+            case UnknownCause.SESSION_TAKEN:
+                return CreateOutcomeUnknown(
+                    "the service refuses the session of this create: it has accepted a create with the same "
+                    f"`session_id` before, of this job or of another request ({reason}). The create is not sent again: "
+                    "look for the session's task in the console, then attach the task, create again or drop the job "
+                    "(`settle`)"
                 ).as_not_repeatable()
             case UnknownCause.ACCEPTED:
                 return CreateOutcomeUnknown(
@@ -79,6 +88,8 @@ class Attempt:
     earlier: Earlier = Earlier.NONE
     honours_session: bool = False
     """Whether the service is known to refuse a second create of the attempt's session."""
+    is_users_session: bool = False
+    """Whether the user chose the attempt's session: other creates may have it too."""
     lists_tasks: bool = False
     """Whether the task may be found in a list of the service, by its session."""
     has_caller: bool = True
@@ -125,6 +136,8 @@ def decide(attempt: Attempt) -> Decision:
     is_unknown = attempt.earlier is Earlier.UNKNOWN
     if attempt.ending is None:
         return Decision(JobState.SUBMITTED, SlotUse.NAMED)
+    if attempt.ending is Ending.ACCEPTED_BEFORE and attempt.is_users_session:
+        return _unknown(attempt, UnknownCause.SESSION_TAKEN)  # and no proof: it may be the session of a stranger
     if attempt.ending is Ending.ACCEPTED_BEFORE:
         # The refusal of a session that nobody has sent before proves nothing.
         return _unknown(attempt, UnknownCause.ACCEPTED, proves_session=attempt.earlier is not Earlier.NONE)

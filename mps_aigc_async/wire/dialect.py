@@ -234,6 +234,10 @@ class Dialect(Protocol):
         """The URLs of stored files, by their ids; at most FILES_AT_ONCE. None if the service has no such action."""
         ...
 
+    def takes_file_ids(self, kind: Kind, /) -> frozenset[str]:
+        """The fields of a request of this kind in which a stored result goes by its file id rather than its URL."""
+        ...
+
     def call(self, action: str, params: Mapping[str, object], /) -> Call[dict[str, object]]:
         """Any action of the service, decoded to the inside of its envelope."""
         ...

@@ -211,6 +211,9 @@ class Mps:
     def media_urls(self, _file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:
         return None
 
+    def takes_file_ids(self, _kind: Kind, /) -> frozenset[str]:
+        return frozenset()
+
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
         return API.call(action, params)
 

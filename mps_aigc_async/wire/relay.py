@@ -30,6 +30,7 @@ from ..model.errors import (
 from ..model.inputs import ReferenceImage
 from ..model.requests import AudioRequest, CosStore, ImageRequest, Step
 from ..model.states import Ending, Kind, TaskState
+from ..model.task_ids import require_task_id
 from . import answers, concurrency, create_answers, envelope, fields, statuses, tencent_api, vod, vod_errors, vod_tasks
 from .answers import as_text, text
 from .code_words import is_about_payment, refusal_of
@@ -43,12 +44,22 @@ BASE_URL: Final = "https://api.quickrouter.ai"
 QUERY_PATH: Final = "/tencent-vod/v1/query/{task_id}"
 PATHS: Final = {Kind.IMAGE: "/tencent-vod/v1/aigc-image", Kind.VIDEO: "/tencent-vod/v1/aigc-video"}
 
+TEMPLATE_EFFECT: Final = "CreateTemplateEffectTask"
+"""This package's name for the route that makes a video by a template of effects: VOD has no such action."""
+ROUTES: Final[Mapping[str, str]] = {
+    vod_tasks.CREATES[Kind.IMAGE]: PATHS[Kind.IMAGE],
+    vod_tasks.CREATES[Kind.VIDEO]: PATHS[Kind.VIDEO],
+    # The relay's page "特效模板创建任务" has the fields; the path is of relays of the same family (read 2026-11).
+    TEMPLATE_EFFECT: "/tencent-vod/v1/template-effect",
+}
+"""The paths of `client.call`, by action: each creates a task, which is billed. The parameters go as they are."""
+
 _PAGE_ATTRIBUTES: Final = frozenset(
     {
         "model_name", "model_version", "prompt", "negative_prompt", "enhance_prompt", "images", "aspect_ratio",
         "resolution", "additional_parameters", "vod.files", "vod.storage_mode", "vod.person_generation",
-        "vod.input_compliance_check", "vod.output_compliance_check", "vod.session_context", "vod.tasks_priority",
-        "vod.ext_info",
+        "vod.input_compliance_check", "vod.output_compliance_check", "vod.session_id", "vod.session_context",
+        "vod.tasks_priority", "vod.ext_info",
     }
 )  # fmt: skip
 """The request's attributes for which the relay's own page has a field."""
@@ -269,6 +280,26 @@ def _has_files(status: TaskStatus) -> bool:
     return status.has_results and status.fault is None
 
 
+def _inside_of_create(answer: HttpAnswer, action: str) -> dict[str, object]:
+    """The inside of the answer to a create. Raises the errors of `created_task`: any of them may have been accepted."""
+    created_task(answer, action)
+    body = decode(answer.body)
+    return inside(body) or body
+
+
+def _inside_of_query(answer: HttpAnswer, action: str) -> dict[str, object]:
+    body = unwrap(answer, action)
+    return inside(body) or body
+
+
+def _task_in(params: Mapping[str, object]) -> str:
+    """The TaskId that is the only parameter of a query. Raises InvalidRequest."""
+    task_id = params.get("TaskId")
+    if len(params) != 1 or not isinstance(task_id, str):
+        raise InvalidRequest(f'{vod_tasks.DESCRIBE}: give the task alone, as {{"TaskId": "251000000-AigcVideo-…"}}')
+    return require_task_id(task_id)
+
+
 # --- the dialect ------------------------------------------------------------------------------------------------------
 
 
@@ -315,8 +346,11 @@ class Relay:
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:
         if kind is Kind.AUDIO:
             raise _no_audio()
-        path = self._query_path.replace("{task_id}", quote(task_id, safe=""))
-        return Call(vod_tasks.DESCRIBE, b"", lambda answer: status_of(answer, kind), path=path, method="GET")
+        decode_status = partial(status_of, kind=kind)
+        return Call(vod_tasks.DESCRIBE, b"", decode_status, path=self._path_of(task_id), method="GET")
+
+    def _path_of(self, task_id: str) -> str:
+        return self._query_path.replace("{task_id}", quote(task_id, safe=""))
 
     def keeps(self, request: Step, _store: CosStore | None, /) -> bool:
         return vod.never_expires(request)
@@ -324,9 +358,17 @@ class Relay:
     def media_urls(self, _file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:
         return None
 
-    def call(self, action: str, _params: Mapping[str, object], /) -> Call[dict[str, object]]:
+    def takes_file_ids(self, _kind: Kind, /) -> frozenset[str]:
+        return frozenset()  # its accounts at VOD may be several, and a file's id is good in one of them
+
+    def call(self, action: str, params: Mapping[str, object], /) -> Call[dict[str, object]]:
+        if action == vod_tasks.DESCRIBE:
+            decode_query = partial(_inside_of_query, action=action)
+            return Call(action, b"", decode_query, path=self._path_of(_task_in(params)), method="GET")
+        if action in ROUTES:
+            return Call(action, envelope.body(params), partial(_inside_of_create, action=action), path=ROUTES[action])
         vod.require_other_than_mps(action, "the relay")
-        raise InvalidRequest(f"{action}: the relay supports creates and queries only")
+        raise InvalidRequest(f"{action}: the relay has no such action: {', '.join((*ROUTES, vod_tasks.DESCRIBE))}")
 
     def tasks(self, _state: TaskState, _page: str, /) -> Call[TaskPage] | None:
         return None

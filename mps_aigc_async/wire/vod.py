@@ -160,6 +160,7 @@ _COMMON: Final[tuple[FieldRow, ...]] = (
     ("vod.output_compliance_check", "OutputConfig.OutputComplianceCheck", _switch),
     ("vod.input_region", "InputRegion", as_is),
     ("vod.seed", "Seed", as_is),
+    ("vod.session_id", "SessionId", as_is),
     ("vod.session_context", "SessionContext", as_is),
     ("vod.tasks_priority", "TasksPriority", as_is),
     # Both are merged, and written as JSON at the end.
@@ -200,6 +201,12 @@ AUDIO_FIELDS: Final[tuple[FieldRow, ...]] = (
     ("duration", "OutputConfig.Duration", as_is),
     ("output_format", "OutputConfig.OutputAudioFormat", as_is),
 )
+BY_FILE_ID: Final[Mapping[Kind, frozenset[str]]] = {
+    Kind.IMAGE: frozenset({"images"}),
+    Kind.VIDEO: frozenset({"first_frame", "last_frame", "images"}),
+    Kind.AUDIO: frozenset({"videos"}),
+}
+"""The attributes whose results go by FileId. A subject's images go by URL (AigcVideoTaskInputSubject)."""
 _ONLY_OF_VIDEOS: Final = ("category", "usage", "object_id", "voice_id", "keep_original_sound")
 """Attributes of a file that the image action refuses."""
 
@@ -308,6 +315,9 @@ class Vod:
     def media_urls(self, file_ids: Sequence[str], /) -> Call[Mapping[str, str]] | None:
         query = {"FileIds": list(file_ids), "Filters": ["basicInfo"]}
         return Call(DESCRIBE_MEDIA, envelope.body({**self._sub_app, **query}), _media_urls)
+
+    def takes_file_ids(self, kind: Kind, /) -> frozenset[str]:
+        return BY_FILE_ID.get(kind, frozenset())
 
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
         require_other_than_mps(action, "VOD")

@@ -181,3 +181,16 @@ def test_any_bytes_are_a_batch_or_refused_by_line(tmp_path: Path, lines: list[by
         assert "empty" in str(refused) or "line " in str(refused)  # noqa: PT017 — either way is right
     else:
         assert sum(batch.totals.values()) >= len(list(batch)) > 0
+
+
+def test_two_lines_with_one_session_id_are_told_before_anything_is_sent(tmp_path: Path) -> None:
+    options = {"vod": {"session_id": "film-7"}}
+    lines = [
+        {"id": "a", "image": {"prompt": "x"}, "video": {"prompt": "x", **options}},
+        {"id": "b", "image": {"prompt": "y"}},
+        {"id": "c", "image": {"prompt": "z", **options}},
+    ]
+    file = tmp_path / "batch.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    with pytest.raises(BadBatch, match="line 3: session id 'film-7' is on line 1 already: give each request its own"):
+        check_batch(file, lambda _request: None)

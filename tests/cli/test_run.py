@@ -159,6 +159,10 @@ def test_a_refused_account_exits_3_and_nothing_is_lost(shell: Shell, emulator: E
     refused = shell.call("run", batch, "--out", "made")
     assert refused.exit_code == 3
     assert "AuthFailure" in refused.stderr
+    assert "check the SecretId in the console" in refused.stderr
+    alone = shell.call("image", "a lake")
+    assert alone.exit_code == 3
+    assert "\nadvice: check the SecretId in the console" in alone.stderr
     assert "after that is fixed: go on with the same command: mps-aigc run batch.jsonl --out made" in refused.stderr
     assert rows(refused.stdout)["images"] == [3, 0, 0, 0, 0, 3]
     assert created(emulator) == {"image": 0, "video": 0, "audio": 0}

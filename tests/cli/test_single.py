@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import av
+import pytest
 from PIL import Image
 
 from mps_aigc_async import Kind, TaskFailed, Throttled
@@ -11,7 +12,7 @@ from mps_aigc_async.cli.single import _Follower
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.model.events import Retried, Submitted
 
-from .conftest import Shell, chain, image
+from .conftest import SECRET_ID, SECRET_KEY, Shell, chain, image
 
 
 def task_in(stdout: str) -> str:
@@ -65,6 +66,37 @@ def test_the_same_image_twice_is_two_files_and_with_a_ledger_one_task(shell: She
     outputs = {shell.call("image", "a lake", "--out", "kept", "--ledger", "jobs.db").stdout for _ in range(2)}
     assert len(outputs) == 1
     assert emulator.statistics().created["image"] == 3
+
+
+def test_without_a_config_file_the_guides_models_are_told_once(
+    shell: Shell, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (
+        ("TENCENTCLOUD_SECRET_ID", SECRET_ID),
+        ("TENCENTCLOUD_SECRET_KEY", SECRET_KEY),
+        ("MPS_AIGC_ENDPOINT", emulator.url),
+    ):
+        monkeypatch.setenv(name, value)
+    made = shell.call("image", "a lake")
+    assert made.exit_code == 0, made.output
+    assert made.stderr.count("requests that name no model get the guide's, Hunyuan 3.0") == 1
+    batch = shell.call("run", shell.batch(image("a"), image("b")), "--out", "made")
+    assert batch.stderr.count("note: no config file") == 1
+    assert "no config file" not in shell.call("status", "image", task_in(made.stdout)).output
+    shell.configure(emulator.url)
+    assert "no config file" not in shell.call("image", "a lake").output
+
+
+def test_additional_parameters_are_json_text(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    ledger = ["--ledger", "jobs.db"]
+    for text in ('{"size":"1024x1024"}', '{ "size": "1024x1024" }'):
+        made = shell.call("image", "a lake", "--additional-parameters", text, *ledger)
+        assert made.exit_code == 0, made.output
+    assert emulator.statistics().created["image"] == 1
+    refused = shell.call("image", "a lake", "--additional-parameters", "size=1024x1024")
+    assert refused.exit_code == 2
+    assert "additional_parameters is text that holds no JSON object (line 1, column 1" in refused.stderr
 
 
 def test_failures(shell: Shell, emulator: Emulator) -> None:

@@ -1,6 +1,7 @@
 """The config file and the environment: every fault named by its key and file, never by its value."""
 
 import json
+import logging
 import os
 import traceback
 import warnings
@@ -12,11 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from mps_aigc_async import AigcClient
+from mps_aigc_async import AigcClient, ImageRequest, VideoRequest
+from mps_aigc_async.catalog import judge
 from mps_aigc_async.config import ENVIRONMENT, PLACEHOLDER_BUCKET, Config
+from mps_aigc_async.config.config import GUIDE_MODELS
 from mps_aigc_async.credentials.credentials import Credentials
 from mps_aigc_async.engine.backends import endpoint_of
-from mps_aigc_async.model.defaults import AudioDefaults
+from mps_aigc_async.model.contents import digest
+from mps_aigc_async.model.defaults import AudioDefaults, Defaults
 from mps_aigc_async.model.errors import ConfigError
 from mps_aigc_async.model.requests import CosStore
 
@@ -204,6 +208,42 @@ def test_the_environment_wins_over_the_file_key_by_key(tmp_path: Path) -> None:
 def test_the_environment_alone_is_enough() -> None:
     config = Config.load(environ={"TENCENTCLOUD_SECRET_ID": "id", "TENCENTCLOUD_SECRET_KEY": "key"})
     assert config.credentials() == Credentials("id", SecretStr("key"))
+
+
+def test_without_a_file_the_guides_models_are_the_defaults_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "mps_aigc_async")
+    config = Config.load(environ={"TENCENTCLOUD_SECRET_ID": "id", "TENCENTCLOUD_SECRET_KEY": "key"})
+    defaults = config.defaults()
+    image, video = defaults.apply(ImageRequest(prompt="x")), defaults.apply(VideoRequest(prompt="x"))
+    assert (image.model_name, image.model_version) == ("Hunyuan", "3.0")
+    assert isinstance(video, VideoRequest)
+    assert (video.model_name, video.model_version, video.duration) == ("Kling", "3.0", 5)
+    assert video.enable_audio is None
+    assert defaults.audio.model_name is None
+    assert [record.getMessage() for record in caplog.records] == [config.assumption]
+    own = ImageRequest(prompt="x", model_name="Qwen")
+    assert defaults.apply(own) == own
+
+    caplog.clear()
+    for other in (Config.load(written(tmp_path, {}), {}), Config.load(environ={}), Config.parse({}), Config()):
+        assert (other.defaults(), other.assumption) == (Defaults(), "")
+    assert caplog.records == []
+
+
+def test_the_guides_models_are_no_part_of_a_requests_name() -> None:
+    request = ImageRequest(prompt="a cat")
+    assert digest(request) == "image-de4d7d1a2f60"
+    assert digest(Config.load(environ={}).defaults().apply(request)) != digest(request)
+
+
+def test_the_guides_models_are_its_examples() -> None:
+    guide = json.loads(EXAMPLE.read_text(encoding="utf-8"))
+    for section, values in GUIDE_MODELS["mps"].items():
+        assert values.items() <= guide["mps"][section].items()
+    for step in (ImageRequest(prompt="x"), VideoRequest(prompt="x")):
+        judge(Config.load(environ={}).defaults().complete(step), "strict")
 
 
 def test_the_processes_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,18 @@
 """One word switches a batch between MPS, VOD and the relay: same requests, same outcomes, nothing made twice."""
 
 import asyncio
+import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from mps_aigc_async import (
     AigcClient,
+    AigcError,
     AudioRequest,
     Config,
     ConfigError,
@@ -22,15 +25,20 @@ from mps_aigc_async import (
     Kind,
     LedgerError,
     ReferenceImage,
+    RetryPolicy,
+    ServiceError,
     TaskFailed,
     TaskNotFound,
+    TaskState,
     VideoRequest,
     VodFile,
     VodOptions,
 )
 from mps_aigc_async.emulator import Emulator, Service
+from mps_aigc_async.model.states import Ending
 from mps_aigc_async.testing import run, wall
 
+from ..session_services import RelayService, serving
 from ..support import KEYS, Heard, client_of, in_memory
 
 BACKENDS = ("mps", "vod", "relay")
@@ -424,6 +432,101 @@ def test_what_only_mps_lists_is_refused_on_other_backends_before_it_is_sent(back
             ):
                 with pytest.raises(InvalidRequest, match="only MPS has: use the mps backend"):
                     await asking
+        assert len(service.arrivals) == 0
+
+    run(main())
+
+
+EFFECT: dict[str, object] = {
+    "scene_type": "template_effect",
+    "file_infos": [{"type": "Url", "category": "Image", "url": "https://a.example/1.png"}],
+    "ext_info": {"AdditionalParameters": {"template": "morphlab"}},
+}
+"""The example of the relay's page "特效模板创建任务", shortened."""
+
+
+def relay_at(url: URL) -> Config:
+    return Config.parse({"backend": "relay", "relay": {"baseUrl": str(url), "apiKey": "sk-EXAMPLE"}})
+
+
+class TemplateRelay(RelayService):
+    """A relay that notes the routes of its creates."""
+
+    def handle(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:  # noqa: ANN401 — any reply
+        self.routes = [*getattr(self, "routes", []), f"{method} {path}"]
+        return super().handle(method, path, headers, body)
+
+
+@pytest.mark.parametrize(
+    ("action", "path"),
+    [
+        ("CreateTemplateEffectTask", "template-effect"),
+        ("CreateAigcImageTask", "aigc-image"),
+        ("CreateAigcVideoTask", "aigc-video"),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_over_a_socket_the_relays_routes_are_called_by_their_actions(
+    action: str, path: str, wrapped: bool
+) -> None:
+    service = TemplateRelay(wrapped=wrapped, now=time.time)
+    async with serving(service) as url, AigcClient(relay_at(url)) as client:
+        answer = await client.call(action, EFFECT)
+        assert "task-0" in str(answer)
+        raw = await client.call("DescribeTaskDetail", {"TaskId": "task-0"})
+        assert raw["Status"] == "FINISH"
+        assert (await client.status(Kind.IMAGE, "task-0")).state is TaskState.DONE
+    assert service.bodies == [EFFECT]
+    query = "GET /tencent-vod/v1/query/task-0"
+    assert service.routes == [f"POST /tencent-vod/v1/{path}", query, query]
+
+
+@pytest.mark.parametrize("fate", ["504", "drop", "lost", "no id", "page", "RequestLimitExceeded", "invalid_request"])
+async def test_a_relays_template_effect_is_billed_and_never_sent_again_blindly(fate: str) -> None:
+    service = RelayService(fates=[fate], honours=False, now=time.time)
+    async with serving(service) as url, AigcClient(relay_at(url), retry=RetryPolicy(base_s=0.001)) as client:
+        began = asyncio.get_running_loop().time()
+        if fate == "RequestLimitExceeded":  # refused for now, for certain
+            assert "task-0" in str(await client.call("CreateTemplateEffectTask", EFFECT))
+        else:
+            with pytest.raises(AigcError) as error:
+                await client.call("CreateTemplateEffectTask", EFFECT)
+            assert error.value.action == "CreateTemplateEffectTask"
+            is_refused = fate == "invalid_request"
+            assert error.value.ending is (Ending.REFUSED if is_refused else Ending.UNKNOWN)
+        if fate != "RequestLimitExceeded":
+            await asyncio.gather(*(client.call("CreateTemplateEffectTask", EFFECT) for _ in range(3)))
+            assert asyncio.get_running_loop().time() - began > 2 * 1.0 / 20, "paced at VOD's 20 a second"
+    assert len(service.bodies) == (2 if fate == "RequestLimitExceeded" else 4)
+    assert len(service.tasks) <= 4
+
+
+def test_a_relay_without_the_route_refuses_the_call_for_certain() -> None:
+    """The emulator has no such route, and answers as relays of the family do."""
+
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, config_of("relay")) as client:
+            with pytest.raises(ServiceError) as error:
+                await client.call("CreateTemplateEffectTask", EFFECT)
+            assert (error.value.code, error.value.ending) == ("not_found", Ending.REFUSED)
+        assert len(service.arrivals) == 1
+
+    run(main())
+
+
+def test_a_relays_unknown_action_is_refused_with_a_list_of_its_actions() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, config_of("relay")) as client:
+            for action in ("DescribeTasks", "CreateAigcAudioTask", "DescribeMediaInfos"):
+                with pytest.raises(InvalidRequest) as error:
+                    await client.call(action, {})
+                assert f"{action}: the relay has no such action: " in error.value.message
+                assert "CreateTemplateEffectTask, DescribeTaskDetail" in error.value.message
+            for params in ({}, {"TaskId": 5}, {"TaskId": "t", "SubAppId": 1}, {"TaskId": "\ud83c"}, {"TaskId": ""}):
+                with pytest.raises(InvalidRequest):
+                    await client.call("DescribeTaskDetail", params)
         assert len(service.arrivals) == 0
 
     run(main())

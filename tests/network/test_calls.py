@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+import traceback
+from copy import copy
 
 import pytest
 
 from mps_aigc_async import (
+    AccountError,
     AigcClient,
     AigcError,
     CreateOutcomeUnknown,
@@ -165,6 +168,28 @@ def test_the_signatures_time_is_the_services_from_the_second_call_on() -> None:
             step_s = -86_400.0
             await client.generate(ImageRequest(prompt="a dog"))
         assert service.statistics(wall()).refused == {"AuthFailure.SignatureExpire": 1}
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("off_s", "clock"), [(0.0, "agrees with"), (-7200.0, "is 7200 s behind"), (900.0, "900 s ahead")]
+)
+def test_a_refused_signature_has_advice_that_knows_the_clock(off_s: float, clock: str) -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="CreateAigcImageTask", fault="error", code="AuthFailure.SignatureFailure", times=None)
+        transport = InMemoryTransport(service, wall)
+        async with AigcClient(configured(), transport=lambda: transport, wall=lambda: wall() + off_s) as client:
+            for _ in range(2):  # the second one is not sent: the first one's refusal holds
+                with pytest.raises(AccountError) as error_info:
+                    await client.generate(CAT)
+                error = error_info.value
+                assert "SecretId and SecretKey are right" in error.advice
+                assert clock in error.advice
+                assert error.__notes__ == [f"advice: {error.advice}"]
+                assert copy(error).advice == error.advice
+                assert error.advice in "".join(traceback.format_exception(error))
 
     run(main())
 

@@ -13,7 +13,7 @@ from mps_aigc_async import (
     Unreachable,
 )
 from mps_aigc_async.model.states import Ending
-from mps_aigc_async.policy.advice import advice_for
+from mps_aigc_async.policy.advice import account_advice, advice_for
 from mps_aigc_async.wire import mps_errors, vod_errors
 
 
@@ -42,7 +42,15 @@ OF_THE_ACCOUNT = [
     ("FailedOperation.CosStatusInavlid", "`cosOutput`"),
     ("LimitExceeded.Quota", "ask for a higher quota"),
     ("LimitExceeded.TooMuchTemplate", "delete templates"),
-    ("AuthFailure.SecretIdNotFound", "check the keys"),
+    ("AuthFailure", "SecretId and SecretKey are right and belong together; set this machine's clock right; and check"),
+    ("AuthFailure.SignatureFailure", "no proxy or gateway changes the body or the headers of a call"),
+    ("AuthFailure.InvalidAuthorization", "no proxy or gateway changes the body or the headers of a call"),
+    ("AuthFailure.SignatureExpire", "set this machine's clock right (NTP)"),
+    ("AuthFailure.SecretIdNotFound", "check the SecretId in the console"),
+    ("AuthFailure.InvalidSecretId", "no key of the API 3.0"),
+    ("AuthFailure.TokenFailure", "renew the temporary keys"),
+    ("AuthFailure.MFAFailure", "no second factor"),
+    ("UnauthorizedOperation", "allow these keys"),
     ("AuthFailure.UnauthorizedOperation", "allow these keys"),
     ("FailedOperation.NoPrivileges", "allow these keys"),
     ("ResourceNotFound.ServiceNotExist", "activate the service"),
@@ -67,3 +75,28 @@ def test_every_row_of_the_tables_that_refuses_the_account_has_its_own_advice() -
 
 def test_a_redirect_leads_to_the_address() -> None:
     assert "the service's address" in advice_for(Redirected("HTTP 302", "set relay.baseUrl to the right address"))
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "text"),
+    [
+        (3600.4, "(this machine's clock is 3600 s ahead of the Date of the service's answers)"),
+        (-90.0, "(this machine's clock is 90 s behind the Date of the service's answers)"),
+        (29.0, "(this machine's clock agrees with the Date of the service's answers)"),
+    ],
+)
+@pytest.mark.parametrize("code", ["AuthFailure", "AuthFailure.SignatureFailure", "AuthFailure.SignatureExpire"])
+def test_advice_about_a_signature_says_how_far_the_clock_is_off(code: str, ahead_s: float, text: str) -> None:
+    assert account_advice(code, ahead_s).endswith(text)
+    assert "this machine's clock is" not in account_advice(code)
+
+
+def test_advice_about_a_key_that_does_not_exist_is_not_about_the_clock() -> None:
+    assert "clock" not in account_advice("AuthFailure.SecretIdNotFound", 3600.0)
+
+
+def test_an_errors_own_advice_is_the_commands_advice() -> None:
+    error = AccountError("AuthFailure.SignatureFailure", "no")
+    error.advice = "do this"
+    assert advice_for(error) == "do this; then run the same command again to create the planned jobs"
+    assert "do this" not in str(error)

@@ -30,9 +30,9 @@ PLANNED, SUBMITTED, FAILED, UNKNOWN = JobState.PLANNED, JobState.SUBMITTED, JobS
 FREE, HELD, NAMED = SlotUse.FREE, SlotUse.HELD, SlotUse.NAMED
 
 EVERY = [
-    Attempt(ending, was_answered, earlier, honours_session, lists_tasks, has_caller)
-    for ending, was_answered, earlier, honours_session, lists_tasks, has_caller in product(
-        (None, *Ending), (False, True), Earlier, (False, True), (False, True), (False, True)
+    Attempt(ending, was_answered, earlier, honours_session, is_users_session, lists_tasks, has_caller)
+    for ending, was_answered, earlier, honours_session, is_users_session, lists_tasks, has_caller in product(
+        (None, *Ending), (False, True), Earlier, (False, True), (False, True), (False, True), (False, True)
     )
 ]
 
@@ -98,6 +98,17 @@ def test_an_answer_without_a_task_id_is_not_sent_again(honours_session: bool) ->
 def test_a_session_that_was_sent_before_and_is_refused_proves_that_the_service_refuses_sessions() -> None:
     proofs = {earlier: decide(Attempt(Ending.ACCEPTED_BEFORE, earlier=earlier)).proves_session for earlier in Earlier}
     assert proofs == {Earlier.NONE: False, Earlier.REPLACED: True, Earlier.UNKNOWN: True}
+
+
+@pytest.mark.parametrize("earlier", Earlier)
+def test_the_refusal_of_a_users_session_says_nothing_about_the_job(earlier: Earlier) -> None:
+    attempt = Attempt(Ending.ACCEPTED_BEFORE, earlier=earlier, honours_session=True, is_users_session=True)
+    decision = decide(attempt)
+    assert (decision.state, decision.slot, decision.cause) == (UNKNOWN, HELD, UnknownCause.SESSION_TAKEN)
+    assert not decision.may_repeat
+    assert not decision.proves_session
+    error = UnknownCause.SESSION_TAKEN.error("taken", "")
+    assert (error.accepted, error.repeatable) == (False, False)
 
 
 @pytest.mark.parametrize(

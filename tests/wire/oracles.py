@@ -129,6 +129,7 @@ VOD_CONTENTS = {
     "url": urls,
     "base64": st.binary(min_size=1, max_size=20).map(lambda data: b64encode(data).decode()),
 }
+session_ids = st.text(min_size=1, max_size=50).filter(lambda text: text.isprintable() and text == text.strip())
 VOD_OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "storage_mode": texts,
     "media_name": texts,
@@ -139,6 +140,7 @@ VOD_OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "output_compliance_check": st.booleans(),
     "input_region": texts,
     "seed": st.integers(),
+    "session_id": session_ids,
     "session_context": texts,
     "tasks_priority": st.integers(-10, 10),
     "ext_info": st.dictionaries(texts, json_values, max_size=3),

@@ -83,7 +83,7 @@ def by_the_sdk(request: ImageRequest | VideoRequest, sub_app_id: int | None, ses
     vod = request.vod or VodOptions()
     fields: dict[str, Any] = {
         "SubAppId": sub_app_id,
-        "SessionId": session_id or None,
+        "SessionId": session_id or (request.vod.session_id if request.vod else None),
         "ModelName": request.model_name,
         "ModelVersion": request.model_version,
         "SceneType": request.scene_type,

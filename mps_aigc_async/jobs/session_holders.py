@@ -1,0 +1,71 @@
+"""The users' session ids in one ledger, each with its job: two requests with one id would be one for the service."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..ledger import JobRecord, Ledger
+from ..model.errors import DamagedRow, InvalidRequest, JobDropped
+from ..model.states import JobState
+from .own_sessions import users_session
+
+HOLDER: Final = "own session: "
+"""The prefix of a fact about a user's session; the session follows, and the fact's value is its job."""
+
+
+@dataclass(slots=True, eq=False)
+class Holders:
+    """The jobs that have the users' sessions of a ledger. The clients of an opened ledger share them."""
+
+    by_session: dict[str, str] = field(default_factory=dict)
+    on_disk: set[str] = field(default_factory=set)
+    """The sessions whose job the ledger has."""
+
+
+class SessionHolders:
+    """The users' sessions of one ledger, each with its job."""
+
+    def __init__(self, ledger: Ledger, holders: Holders | None = None) -> None:
+        self._ledger = ledger
+        self._holders = holders or Holders()
+
+    def __repr__(self) -> str:
+        return f"<SessionHolders, {len(self._holders.by_session)} in use>"
+
+    async def load(self) -> None:
+        """Load the sessions that earlier processes used."""
+        for name, job_id in (await self._ledger.facts()).items():
+            if name.startswith(HOLDER):
+                session_id = name.removeprefix(HOLDER)
+                self._holders.by_session.setdefault(session_id, job_id)
+                self._holders.on_disk.add(session_id)
+
+    async def claim(self, job: JobRecord) -> str:
+        """The user's session for the job's next create. Raises InvalidRequest if another job of the ledger has it, and
+        LedgerError if the ledger cannot keep it.
+
+        The claim counts from before the first await on, and is in the ledger before the create's intent.
+        """
+        session_id, by_session = users_session(job), self._holders.by_session
+        while (holder := by_session.setdefault(session_id, job.job_id)) != job.job_id:
+            if not await self._has_released(holder):
+                raise InvalidRequest(
+                    f"vod.session_id: {session_id!r} is the session of {holder}: the service refuses a second create "
+                    "of one session; choose another session id, and another id for the request"
+                )
+            if by_session.get(session_id) == holder:  # else another job has taken the session meanwhile
+                del by_session[session_id]
+                self._holders.on_disk.discard(session_id)
+        if session_id not in self._holders.on_disk:
+            await self._ledger.keep_fact(f"{HOLDER}{session_id}", job.job_id)
+            self._holders.on_disk.add(session_id)
+        return session_id
+
+    async def _has_released(self, job_id: str) -> bool:
+        """Whether a job that had a session certainly made no task in it, and sends no create by itself any more."""
+        try:
+            job = await self._ledger.get(job_id)
+            if job is None or job.state is not JobState.FAILED or job.task_id is not None:
+                return False
+            return not isinstance(job.recorded_error(), JobDropped)
+        except DamagedRow:
+            return False
