@@ -72,8 +72,10 @@ CONFIG_KEY: Final = "relay.baseUrl"
 TOO_MANY_REQUESTS: Final = 429
 OF_THE_ACCOUNT: Final = frozenset({401, 402, 403})
 """Statuses that refuse the key, its payment or its rights (401 is documented by the relay; RFC 9110 for the others)."""
-LIMITS: Final = {action: rate for action, rate in vod.LIMITS.items() if action != "CreateAigcAudioTask"}
-"""VOD's: the relay publishes none, and forwards to VOD. It has no audio."""
+LIMITS: Final = {
+    action: vod.LIMITS[action] for action in ("CreateAigcImageTask", "CreateAigcVideoTask", vod_tasks.DESCRIBE)
+}
+"""VOD's, for the relay's actions: the relay publishes none, and forwards to VOD."""
 
 REQUIRED: Final = ("model_name", "model_version", "prompt")
 

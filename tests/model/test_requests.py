@@ -75,9 +75,9 @@ def test_a_value_is_frozen_and_has_no_other_fields(value: Value) -> None:
         (VideoRequest, "StoreCosParam", "is store meant?"),
         (VideoRequest, "seed", "is vod.seed meant?"),
         (VideoRequest, "output_count", "a field of image requests"),
-        (ImageRequest, "duration", "a field of video requests"),
+        (ImageRequest, "duration", "a field of video and audio requests"),
         (AudioRequest, "images", "a field of image and video requests"),
-        (AudioRequest, "seed", None),
+        (AudioRequest, "seed", "is vod.seed meant?"),
         (VideoRequest, "colour", None),
     ],
 )

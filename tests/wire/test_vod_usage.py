@@ -17,7 +17,7 @@ NOW = datetime(2026, 11, 27, tzinfo=UTC).timestamp()
 
 def test_the_questions_have_the_official_fields_and_one_type_each() -> None:
     asked = list(questions(DAYS, NOW))
-    assert [one.params["AigcType"] for one in asked] == ["Image", "Video"]
+    assert [one.params["AigcType"] for one in asked] == ["Image", "Video", "Audio"]
     for question in asked:
         request = models.DescribeAigcUsageDataRequest()
         request._deserialize(dict(question.params))

@@ -65,7 +65,7 @@ def error_of(reply: Piece | Reply) -> tuple[int, str]:
     [
         ("Image", {"OutputImageCount": 2, "ExtraParameters": {"OutputFormat": "jpeg"}}, ["image/jpeg"] * 2),
         ("Video", {}, ["video/mp4"]),
-        ("Audio", {"VideoInfos": [{"VideoUrl": "u"}]}, ["audio/mpeg", "video/mp4"]),
+        ("Audio", {"SceneType": "sfx", "VideoInfos": [{"VideoUrl": "u"}]}, ["audio/mpeg", "video/mp4"]),
     ],
 )
 def test_each_result_of_a_task_is_an_object_of_the_bucket(kind: str, fields: Fields, types: list[str]) -> None:
@@ -123,7 +123,8 @@ def test_an_object_exists_from_its_tasks_end_on() -> None:
 @pytest.mark.parametrize("kind", ["Image", "Video", "Audio"])
 def test_a_create_is_refused_for_its_bucket(kind: str, bucket: Bucket | None, store: Fields, code: str | None) -> None:
     caller = caller_with(bucket)
-    answer = caller.call(f"CreateAigc{kind}Task", {"Prompt": "a lake", "StoreCosParam": store})
+    scene = {"SceneType": "music"} if kind == "Audio" else {}
+    answer = caller.call(f"CreateAigc{kind}Task", {"Prompt": "a lake", "StoreCosParam": store, **scene})
     assert code_of(answer) == code
     assert caller.service.statistics(caller.now).created[kind.lower()] == (code is None)
 
