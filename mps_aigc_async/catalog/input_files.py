@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from ..model.inputs import ReferenceImage, ReferenceVideo
+from ..model.input_urls import inputs_of
 from ..model.requests import AudioRequest, ImageRequest, Request, Step, VideoRequest, steps_of
 from ..model.vod_options import VodFile
 from .facts import Source
@@ -84,49 +84,53 @@ def input_files(request: Request, backend: str) -> Iterator[InputFile]:
     >>> [file.field for file in input_files(request, "mps")]
     ['first_frame', 'audios.0']
     """
+    for prefix, step in _named_steps(request):
+        for place, source in inputs_of(step):
+            if isinstance(source, str | Path):
+                yield InputFile(f"{prefix}{place}", str(source), _rules_at(place, step, backend))
+        for place, file in _vod_files(step):
+            if file.url:
+                rules = _rules_at("images" if _is_image(file) else "videos", step, backend)
+                yield InputFile(f"{prefix}{place}.url", file.url, rules)
+
+
+def base64_files(request: Request) -> Iterator[tuple[str, str, FileRules]]:
+    """The field, the Base64 and the rules of each file that a request holds. A file without documented formats, such as
+    an audio, is left out."""
+    for prefix, step in _named_steps(request):
+        for place, file in _vod_files(step):
+            rules = _BASE64.get("image" if isinstance(step, ImageRequest) else (file.category or "").lower())
+            if file.base64 and rules is not None:
+                yield f"{prefix}{place}.base64", file.base64, rules
+
+
+def _named_steps(request: Request) -> Iterator[tuple[str, Step]]:
+    """The steps, each with the prefix of its fields' names; a request for one task has none."""
     steps = steps_of(request)
     for step in steps:
-        prefix = "" if steps == (request,) else f"{step.kind}."
-        for field, source, rules in _inputs(step, backend):
-            if isinstance(source, str | Path):
-                yield InputFile(f"{prefix}{field}", str(source), rules)
+        yield "" if steps == (request,) else f"{step.kind}.", step
 
 
-_Inputs = Iterator[tuple[str, object, FileRules | None]]
+def _vod_files(step: Step) -> Iterator[tuple[str, VodFile]]:
+    """VOD's files, each with its place. No audio takes any."""
+    files = () if isinstance(step, AudioRequest) or step.vod is None else step.vod.files
+    for number, file in enumerate(files):
+        yield f"vod.files.{number}", file
 
 
-def _inputs(step: Step, backend: str) -> _Inputs:
-    if not isinstance(step, AudioRequest):
-        yield from _pictures(step, backend)
-    if not isinstance(step, ImageRequest):
-        for number, video in enumerate(step.videos):
-            yield f"videos.{number}", video.url if isinstance(video, ReferenceVideo) else video, None
-        for number, audio in enumerate(step.audios):
-            yield f"audios.{number}", audio, None
+def _rules_at(place: str, step: Step, backend: str) -> FileRules | None:
+    """The rules of an input by its place in a request."""
+    match place.split("."):
+        case ["first_frame" | "last_frame"]:
+            return _FRAMES
+        case ["images", *_]:
+            return _rules_of_images(step, backend)
+        case ["subjects", _, "images", _]:
+            return _SUBJECTS["mps" if backend == "mps" else "vod"]
+    return None
 
 
-def _pictures(step: ImageRequest | VideoRequest, backend: str) -> _Inputs:
-    rules = _rules_of_images(step, backend)
-    if isinstance(step, VideoRequest):
-        yield "first_frame", step.first_frame, _FRAMES
-        yield "last_frame", step.last_frame, _FRAMES
-        yield from _subjects(step, backend)
-    for number, image in enumerate(step.images):
-        yield f"images.{number}", image.image if isinstance(image, ReferenceImage) else image, rules
-    for number, file in enumerate(step.vod.files if step.vod else ()):
-        yield f"vod.files.{number}.url", file.url or None, rules if _is_image(file) else None
-
-
-def _subjects(step: VideoRequest, backend: str) -> _Inputs:
-    rules = _SUBJECTS["mps" if backend == "mps" else "vod"]
-    for number, subject in enumerate(step.subjects):
-        for place, image in enumerate(subject.images):
-            yield f"subjects.{number}.images.{place}", image, rules
-        for place, video in enumerate(subject.videos):
-            yield f"subjects.{number}.videos.{place}", video, None
-
-
-def _rules_of_images(step: ImageRequest | VideoRequest, backend: str) -> FileRules:
+def _rules_of_images(step: Step, backend: str) -> FileRules:
     if isinstance(step, VideoRequest):
         return _VIDEO_REFERENCES if backend == "mps" else _FRAMES
     is_wand_vega = backend == "mps" and (step.model_name or "").lower() == "wand-vega-image"
@@ -135,17 +139,3 @@ def _rules_of_images(step: ImageRequest | VideoRequest, backend: str) -> FileRul
 
 def _is_image(file: VodFile) -> bool:
     return (file.category or "image").lower() == "image"
-
-
-def base64_files(request: Request) -> Iterator[tuple[str, str, FileRules]]:
-    """The field, the Base64 and the rules of each file that a request holds. A file without documented formats, such as
-    an audio, is left out."""
-    steps = steps_of(request)
-    for step in steps:
-        prefix = "" if steps == (request,) else f"{step.kind}."
-        files = () if isinstance(step, AudioRequest) or step.vod is None else step.vod.files
-        for number, file in enumerate(files):
-            category = "image" if isinstance(step, ImageRequest) else (file.category or "").lower()
-            rules = _BASE64.get(category)
-            if file.base64 and rules is not None:
-                yield f"{prefix}vod.files.{number}.base64", file.base64, rules

@@ -1,6 +1,7 @@
-"""The URLs of a request's inputs: where they stand, and the request with other URLs in their places."""
+"""The inputs of a request: where each stands, and the request with other URLs in their places."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final, TypeVar, cast
 
 from .inputs import ReferenceImage, ReferenceVideo, Subject
@@ -17,22 +18,29 @@ _PARTS: Final = {ReferenceImage: ("image",), ReferenceVideo: ("url",), Subject: 
 """The fields that hold inputs, of a request and of its inputs' own parts."""
 
 
-def inputs_of(step: Step) -> Iterator[InputUrl]:
-    """All inputs of a request that are URLs or results."""
+def inputs_of(step: Step) -> Iterator[tuple[str, InputUrl | Path]]:
+    """All inputs of a request, each with its place.
+
+    >>> from mps_aigc_async import VideoRequest
+    >>> subjects = ({"name": "a", "images": ("https://a/1.png",)},)
+    >>> [place for place, _ in inputs_of(VideoRequest(first_frame="https://a/0.png", subjects=subjects))]
+    ['first_frame', 'subjects.0.images.0']
+    """
     for name in _FIELDS:
-        yield from _inputs_in(getattr(step, name, None))
+        yield from _inputs_in(name, getattr(step, name, None))
 
 
-def _inputs_in(value: object) -> Iterator[InputUrl]:
+def _inputs_in(place: str, value: object) -> Iterator[tuple[str, InputUrl | Path]]:
     match value:
-        case str() | TaskResult():
-            yield value
+        case str() | Path() | TaskResult():
+            yield place, value
         case tuple():
-            for one in cast("tuple[object, ...]", value):
-                yield from _inputs_in(one)
+            for number, one in enumerate(cast("tuple[object, ...]", value)):
+                yield from _inputs_in(f"{place}.{number}", one)
         case Value():
-            for name in _PARTS.get(type(value), ()):
-                yield from _inputs_in(getattr(value, name))
+            parts = _PARTS.get(type(value), ())
+            for name in parts:  # the only part has its owner's place: `images.0`
+                yield from _inputs_in(place if len(parts) == 1 else f"{place}.{name}", getattr(value, name))
 
 
 def with_inputs(step: StepT, change: Callable[[InputUrl], InputUrl]) -> StepT:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -120,17 +121,18 @@ class Buckets:
         if not self._signs:
             return frozenset()
         own = self._own_buckets(request)
-        return frozenset(url for source in inputs_of(request) if (url := self._own_url(source, own)))
+        return frozenset(url for _, source in inputs_of(request) if (url := self._own_url(source, own)))
 
     def _own_buckets(self, request: Step) -> list[str]:
         return [store.bucket for store in (request.store, self._settings.store) if store is not None]
 
-    def _own_url(self, source: InputUrl, own: Sequence[str]) -> str:
+    def _own_url(self, source: InputUrl | Path, own: Sequence[str]) -> str:
         """The bare URL of an input in a bucket of the user's; empty for every other input."""
+        url = ""
         if isinstance(source, TaskResult):
             url = source.urls[0] if source.urls and source.never_expires else ""
-        else:
-            url = source if any(is_stored_in(bucket, [source]) for bucket in own) else ""
+        elif isinstance(source, str) and any(is_stored_in(bucket, [source]) for bucket in own):
+            url = source
         return url if self._bucket_of(url) else ""
 
     async def signed_url(self, source: InputUrl, life_s: float) -> str:

@@ -52,8 +52,8 @@ PICTURES, JPEG_PNG = ".jpg .png .webp", ".jpg .png"
 
 def test_every_url_and_path_of_a_request_is_an_input() -> None:
     assert [file.field for file in input_files(EVERYTHING, "mps")] == [
-        "first_frame", "last_frame", "subjects.0.images.0", "subjects.0.videos.0", "images.0", "images.1",
-        "vod.files.1.url", "vod.files.2.url", "videos.0", "videos.1", "audios.0",
+        "first_frame", "last_frame", "images.0", "images.1", "videos.0", "videos.1", "audios.0",
+        "subjects.0.images.0", "subjects.0.videos.0", "vod.files.1.url", "vod.files.2.url",
     ]  # fmt: skip
     assert [file.field for file in input_files(EVERYTHING, "mps") if not file.is_url] == ["last_frame"]
 
