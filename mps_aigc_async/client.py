@@ -316,7 +316,7 @@ class AigcClient:
         return await engine.work.run_for(engine.buckets.signed_url(result, expires), "signing of a URL")
 
     async def usage(self, since: date, until: date | None = None, *, ledger: str | Path | None = None) -> UsageReport:
-        """The service's count for its bill beside the ledger's, in whole days of UTC+8 (MPS, VOD). `until` is now."""
+        """The service's count for its bill beside the ledger's (MPS, VOD), in days of UTC+8, until now by default."""
         engine = self._usable_engine()
         days = Days.between(since, until, now := engine.clock.now())
         return await engine.work.run_for(engine.usage.report(await self._open_ledger(ledger), days, now), "usage")

@@ -137,7 +137,7 @@ MISSING: Final = "missing"
 
 @dataclass(frozen=True, slots=True)
 class Required:
-    """Any value; `words` name what the model needs."""
+    """Any value, but not a missing one; `words` name the need."""
 
     words: str
 

@@ -42,7 +42,7 @@ def has_local_files(request: Request, backend: str) -> bool:
 def refuse_local_files(request: Request, backend: str) -> None:
     """Raise InvalidRequest for an input that is no URL, with the truth about the file that it may name.
 
-    Reads the first bytes of each such file, so it belongs into a thread.
+    Reads the first bytes of each such file: call this in a thread.
     """
     faults = [_fault_of(file, backend) for file in input_files(request, backend) if not file.is_url]
     if faults:
@@ -62,10 +62,10 @@ def _local_fault(file: InputFile, backend: str) -> str:
         content = _content_of(Path(file.source))
     except (OSError, ValueError) as error:  # ValueError: no path has a zero byte
         if isinstance(error, OSError) and error.errno not in _NOT_THERE:
-            return f"is not a URL, and no file here that can be read ({error.strerror}): {_FIX}"
+            return f"is not a URL, and this machine cannot read it as a file ({error.strerror}): {_FIX}"
         return _NO_FILE
     if content is None:
-        return "is not a URL, and a folder or a device here: give the URL of a file that is publicly reachable"
+        return "is not a URL, and names a folder or a device here: give the URL of a file that is publicly reachable"
     fault = next((finding.text for finding in file_findings(content, file.rules) if finding.is_fault), "")
     return f"{fault}; a file of this machine cannot be sent either: {_FIX}" if fault else _way_of(content, backend)
 

@@ -23,8 +23,9 @@ from typing import Final
 
 from ..ledger.record import JobRecord
 from ..model.errors import CreateOutcomeUnknown, DamagedRow
+from ..model.vod_options import SESSION_PREFIX
 
-SPENT: Final = "mps-aigc-next"
+SPENT: Final = f"{SESSION_PREFIX}next"
 """The session of a planned job whose user's session may belong to an earlier task: the client makes its next one."""
 
 
@@ -54,8 +55,8 @@ def next_session(job: JobRecord) -> str:
     return SPENT if users_session(job) and not has_users_session(job) else ""
 
 
-def planned_anew(job: JobRecord) -> JobRecord:
-    """The job planned again, for a new task. Its user's session is spent if an earlier create may have used it."""
+def replan(job: JobRecord) -> JobRecord:
+    """Plan the job again, for a new task. Its user's session is spent if an earlier create may have used it."""
     again = job.replanned()
     is_spent = bool(users_session(job)) and (job.task_id is not None or _is_spent(job))
     return replace(again, session_id=SPENT) if is_spent else again

@@ -20,11 +20,11 @@ from typing import Final, TypeVar
 from ..ledger import JobRecord
 from ..model.errors import AigcError, CreateOutcomeUnknown, NoTaskId, ServiceError, TransportError
 from ..model.states import Ending, JobState, Kind, TaskState
-from ..model.vod_options import OWN_SESSIONS
+from ..model.vod_options import SESSION_PREFIX
 from ..network.calls import Calls
 from ..network.clock import Mark, ServiceClock
 from ..wire.dialect import Call, Dialect, HttpAnswer, SessionRule
-from .own_sessions import SPENT, has_sent_session, has_users_session, planned_anew, users_session
+from .own_sessions import SPENT, has_sent_session, has_users_session, replan, users_session
 from .session_holders import SessionHolders
 from .session_trust import SessionTrust
 
@@ -52,7 +52,7 @@ TIME_ANSWER_S: Final = 5.0
 NO_TASK: Final = "0"
 """A TaskId that no task has: the refusal carries the time like any other answer."""
 
-UNDATED: Final = f"{OWN_SESSIONS}m"
+UNDATED: Final = f"{SESSION_PREFIX}m"
 """The prefix of sessions whose `intent_at` is by the machine's clock, which may have been wrong. Hexadecimal digits
 follow, and `m` is not one of them. At most 50 characters in all."""
 
@@ -91,7 +91,7 @@ class Sessions:
         if not self._dialect.signs_time and self.trust.holds_for(job):
             await self._ask_time_once(job.kind)  # or the next process could not tell how old the session is
         is_dated = self._dialect.signs_time or not self._clock.is_the_machines
-        return replace(job, session_id=f"{OWN_SESSIONS if is_dated else UNDATED}{secrets.token_hex(20)}")
+        return replace(job, session_id=f"{SESSION_PREFIX if is_dated else UNDATED}{secrets.token_hex(20)}")
 
     def note_unknown(self, job: JobRecord, since: Mark) -> None:
         """Note an unknown create. Its session was begun at `since`, or earlier in this process."""
@@ -109,7 +109,7 @@ class Sessions:
         service can refuse the second one. A job that is known to be accepted gets a new session, since the user wants a
         second task then; so does one whose session is old.
         """
-        again = planned_anew(job)
+        again = replan(job)
         error = job.recorded_error()
         is_known = isinstance(error, CreateOutcomeUnknown) and not error.repeatable
         is_old = self._clock.now() - (job.intent_at or 0.0) > SESSION_LIFE_S

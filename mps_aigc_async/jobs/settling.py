@@ -9,7 +9,7 @@ from ..model.errors import AigcError, InvalidRequest, JobDropped, TaskFailed, to
 from ..model.settlement import Attach, CreateAgain, Drop, Settlement
 from ..model.states import JobState, Kind
 from .context import JobContext
-from .own_sessions import planned_anew
+from .own_sessions import replan
 from .tasks import Tasks
 from .unknown_creates import slot_name
 
@@ -117,7 +117,7 @@ class Settling:
         has_failed = isinstance(error, TaskFailed) and not error.may_have_result
         if job.task_id is None or has_failed:
             _warn_of_results(job)
-            return planned_anew(job)
+            return replan(job)
         return job.moved(
             JobState.SUBMITTED,
             slot_until=self._wall() + self._context.patience(job).running_s,

@@ -12,7 +12,7 @@ from ..model.errors import AigcError, ServiceError, TaskBlocked, TaskFailed, Tas
 from ..model.states import JobState, Kind, TaskFault, TaskState
 from ..policy.lifetimes import Expiry, Lifetime, expiry, is_stored_in, made_after
 from ..wire.dialect import TaskStatus
-from .own_sessions import planned_anew
+from .own_sessions import replan
 
 NOT_FOUND_MOST: Final = 3
 """Polls in a row that must deny a task before the client believes it: a create's answer may be ahead of the service's
@@ -101,7 +101,7 @@ def _changes_at(end: TaskEnd, expires: Expiry, error: dict[str, str]) -> Changes
 
 def planned_row(job: JobRecord) -> JobRecord:
     """The row of a job that is created again because the model had no room for its task. The error has the reason."""
-    return replace(planned_anew(job), error=job.error)
+    return replace(replan(job), error=job.error)
 
 
 def failure_of(status: TaskStatus, action: str, *, is_confirmed: bool) -> TaskFailed:

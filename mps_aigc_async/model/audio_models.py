@@ -12,7 +12,6 @@ from .requests import AudioRequest, Step
 
 MUSIC: Final = "music"
 SOUND: Final = "sfx"
-SPEECH: Final = "tts"
 
 LYRICS: Final = "lyrics"
 """The key of lyrics in AdditionalParameters (MPS, SDK 3.1.194: MiniMaxMusic and Mureka)."""

@@ -255,7 +255,7 @@ def check(request: Request) -> Request:
         raise _without_prompt(request, first, "a `first_frame`")
     if isinstance(first, AudioRequest) and not first.says_something:
         raise _without_prompt(request, first, "`videos` or `audios`")
-    _require_own_sessions(request)
+    _refuse_shared_session(request)
     return request
 
 
@@ -265,7 +265,7 @@ def session_of(step: Step) -> str:
     return (options.session_id or "") if isinstance(options, VodOptions) else ""
 
 
-def _require_own_sessions(request: Request) -> None:
+def _refuse_shared_session(request: Request) -> None:
     """Refuse a chain with one session id for two steps: the service would refuse the second one, after the first is
     paid for."""
     sessions: dict[str, Kind] = {}

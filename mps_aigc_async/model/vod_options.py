@@ -13,8 +13,8 @@ from pydantic import Field, field_validator, model_validator
 from .json_text import JsonObject
 from .value import Value, Whole
 
-OWN_SESSIONS: Final = "mps-aigc-"
-"""The prefix of the session ids that the client makes."""
+SESSION_PREFIX: Final = "mps-aigc-"
+"""The prefix of the session ids that the client makes. A user's own id must not have it."""
 
 _DATA_URL: Final = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
 
@@ -99,6 +99,6 @@ class VodOptions(Value):
             return value
         if value != value.strip() or not value.isprintable():  # a service may trim it, and then take it for another
             raise ValueError("is no session id: printable characters, without spaces around them")
-        if value.startswith(OWN_SESSIONS):
-            raise ValueError(f"begins with {OWN_SESSIONS}, as the session ids that the client makes: choose another")
+        if value.startswith(SESSION_PREFIX):
+            raise ValueError(f"begins with {SESSION_PREFIX}, as the session ids that the client makes: choose another")
         return value

@@ -1,7 +1,7 @@
-"""Which URLs lead to an object in a COS bucket. Pure decisions.
+"""The URLs of objects in COS buckets. Pure decisions.
 
 A result in the user's own bucket comes back as a bare URL: host and path, without a signature. Source: "Regions and
-access endpoints" of COS (2026-11), and the bare URLs that live-facts report for StoreCosParam.
+access endpoints" of COS (2026-11), and the bare URLs that other clients report for StoreCosParam (2026-08).
 """
 
 import re

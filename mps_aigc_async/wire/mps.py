@@ -19,13 +19,13 @@ from .answers import text
 from .common_fields import LYRICS_AND_MORE, MODEL_AND_PROMPT, SUBJECTS, with_parameters_as_json
 from .dialect import Call, Created, HttpAnswer, HttpRequest, SessionRule, TaskPage, TaskStatus
 from .fields import FieldRow, as_is, as_json, each, only_set, url_of
-from .mps_errors import BY_CODE, BY_CODE_IN_OWN_BUCKET
+from .mps_errors import BY_CODE, BY_CODE_WITH_STORE
 from .tencent_api import TencentApi
 
 HOST: Final = "mps.tencentcloudapi.com"
 VERSION: Final = "2019-06-12"
 API: Final = TencentApi("mps", VERSION, BY_CODE)
-_API_IN_OWN_BUCKET: Final = TencentApi("mps", VERSION, BY_CODE_IN_OWN_BUCKET)
+_API_WITH_STORE: Final = TencentApi("mps", VERSION, BY_CODE_WITH_STORE)
 
 LIMITS: Final[Mapping[str, float]] = {
     # Calls per second and account (guide of 2026-05-29, "频率限制"; each action's own page says the same).
@@ -198,7 +198,7 @@ class Mps:
         return SessionRule.NONE  # no create of MPS has a field for one
 
     def create(self, request: Step, store: CosStore | None, _session_id: str = "", /) -> Call[Created]:
-        api = API if request.store is None else _API_IN_OWN_BUCKET
+        api = API if request.store is None else _API_WITH_STORE
         return api.create(self.create_action(request.kind), encode(request, store))
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:

@@ -18,7 +18,7 @@ ERRORS: Final[tuple[ErrorRow, ...]] = (
     ("FailedOperation.InvalidUser", AccountError, Ending.ACCOUNT_REFUSED),
     ("InvalidParameterValue.UserUnRegister", AccountError, Ending.ACCOUNT_REFUSED),
     ("ResourceNotFound.UserUnregister", AccountError, Ending.ACCOUNT_REFUSED),
-    # Every create uses the config's bucket, unless the request has its own (below). "Inavlid" is MPS's spelling.
+    # Every create uses the config's bucket, unless the request names one (below). "Inavlid" is MPS's spelling.
     ("ResourceNotFound.CosBucketNotExist", AccountError, Ending.ACCOUNT_REFUSED),
     ("ResourceNotFound.CosBucketNameInvalid", AccountError, Ending.ACCOUNT_REFUSED),
     ("FailedOperation.CosStatusInavlid", AccountError, Ending.ACCOUNT_REFUSED),
@@ -33,7 +33,7 @@ ERRORS: Final[tuple[ErrorRow, ...]] = (
 )
 BY_CODE: Final = by_code(ERRORS)
 
-BY_CODE_IN_OWN_BUCKET: Final = {
+BY_CODE_WITH_STORE: Final = {
     code: (ServiceError, Ending.REFUSED) if ".Cos" in code else meaning for code, meaning in BY_CODE.items()
 }
-"""The meanings for a request that names a bucket of its own: other requests may use another one."""
+"""The meanings for a request that names its bucket (`store`): other requests may use another one."""

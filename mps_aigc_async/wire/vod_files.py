@@ -65,7 +65,7 @@ class Files:
         infos = (_as_info(entry) for entries in lists for entry in answers.entries(entries))
         return cls(tuple(info for info in infos if info is not None), made_after)
 
-    def joined(self, others: "Files") -> "Files":
+    def with_files(self, others: "Files") -> "Files":
         """These files and other files of the same task."""
         return Files((*self.infos, *others.infos), self.made_after)
 

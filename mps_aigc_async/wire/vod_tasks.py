@@ -89,7 +89,7 @@ def detail(response: Mapping[str, object], kind: Kind, task_id: str = "") -> Tas
     is_audio = kind is Kind.AUDIO
     files = Files.of(task, made_after, AUDIOS if is_audio else FILES)
     films = Files.of(task, made_after, FILMS if is_audio else ())
-    every_file = files.joined(films)
+    every_file = files.with_files(films)
     has_files = bool(every_file.urls or every_file.file_ids)
     fault = _fault(task, has_files=has_files)
     state, is_documented = answers.state_of(TASK_STATES, word)

@@ -81,7 +81,7 @@ def test_a_folder_and_a_pipe_are_not_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)  # a read would wait for a writer for ever
     for source in (pipe, tmp_path):
-        assert "is not a URL, and a folder or a device here" in fault_of(source)
+        assert "is not a URL, and names a folder or a device here" in fault_of(source)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    assert "no file here that can be read (Permission denied)" in fault_of(file)
+    assert "cannot read it as a file (Permission denied)" in fault_of(file)
 
 
 def test_every_local_file_of_a_chain_is_named() -> None:

@@ -22,13 +22,13 @@ from mps_aigc_async import (
     JobState,
     VideoRequest,
 )
-from mps_aigc_async.jobs.own_sessions import SPENT, has_users_session, next_session, planned_anew, users_session
+from mps_aigc_async.jobs.own_sessions import SPENT, has_users_session, next_session, replan, users_session
 from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.model.contents import content
 from mps_aigc_async.model.errors import AigcError, ServiceError, TaskFailed, to_record
 from mps_aigc_async.model.parsing import parse
 from mps_aigc_async.model.states import Kind
-from mps_aigc_async.model.vod_options import OWN_SESSIONS, VodOptions
+from mps_aigc_async.model.vod_options import SESSION_PREFIX, VodOptions
 from mps_aigc_async.testing import run
 from mps_aigc_async.wire import mps
 
@@ -153,7 +153,7 @@ def test_a_failed_tasks_retry_has_a_session_of_the_clients(tmp_path: Path) -> No
             assert (await client.generate(MINE)).task_id == "task-1"
         first, *later = sessions_sent(service)
         assert first == SESSION
-        assert all(session.startswith(OWN_SESSIONS) and session != SPENT for session in later)
+        assert all(session.startswith(SESSION_PREFIX) and session != SPENT for session in later)
         assert len(set(later)) == len(later) == 2
 
     run(main())
@@ -181,7 +181,7 @@ def test_what_the_user_makes_again_is_one_task_until_the_session_is_refused() ->
             await client.settle("a/image", CreateAgain())
             assert (await client.generate(MINE)).task_id == "task-1"  # the user's word: a second task
         assert sessions_sent(service)[0] == SESSION
-        assert sessions_sent(service)[1].startswith(OWN_SESSIONS)
+        assert sessions_sent(service)[1].startswith(SESSION_PREFIX)
 
     run(main())
 
@@ -337,8 +337,8 @@ def job(**changes: Any) -> JobRecord:  # noqa: ANN401 — any field
 
 def test_the_next_session_after_a_certain_refusal() -> None:
     assert next_session(job(session_id=SESSION)) == ""
-    assert next_session(job(session_id=f"{OWN_SESSIONS}0a")) == SPENT
-    assert next_session(job(content=content(ImageRequest(prompt="x")), session_id=f"{OWN_SESSIONS}0a")) == ""
+    assert next_session(job(session_id=f"{SESSION_PREFIX}0a")) == SPENT
+    assert next_session(job(content=content(ImageRequest(prompt="x")), session_id=f"{SESSION_PREFIX}0a")) == ""
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_the_next_session_after_a_certain_refusal() -> None:
     [
         ({"state": JobState.FAILED, "session_id": SESSION}, ""),
         ({"state": JobState.FAILED, "session_id": SESSION, "task_id": "t"}, SPENT),
-        ({"state": JobState.FAILED, "session_id": f"{OWN_SESSIONS}0a"}, SPENT),
+        ({"state": JobState.FAILED, "session_id": f"{SESSION_PREFIX}0a"}, SPENT),
         ({"state": JobState.UNKNOWN, "session_id": SESSION, "error": to_record(CreateOutcomeUnknown("?"))}, ""),
         (
             {
@@ -358,10 +358,10 @@ def test_the_next_session_after_a_certain_refusal() -> None:
         ),
     ],
 )
-def test_the_session_of_a_job_that_is_planned_anew(changes: dict[str, Any], session_id: str) -> None:
-    assert planned_anew(job(**changes)).session_id == session_id
+def test_the_session_of_a_job_that_is_planned_again(changes: dict[str, Any], session_id: str) -> None:
+    assert replan(job(**changes)).session_id == session_id
     without = content(ImageRequest(prompt="x"))
-    assert planned_anew(job(**{**changes, "content": without})).session_id == ""
+    assert replan(job(**{**changes, "content": without})).session_id == ""
 
 
 def test_a_damaged_row_has_no_users_session() -> None:

@@ -64,7 +64,7 @@ def _time(fields: Mapping[str, Json], name: str, code: str) -> float:
     return time.timestamp()
 
 
-def succeeded(tasks: Iterable[ServiceTask], origin: Origin, kind: Kind, now: float) -> Sequence[ServiceTask]:
+def billed_tasks(tasks: Iterable[ServiceTask], origin: Origin, kind: Kind, now: float) -> Sequence[ServiceTask]:
     """The tasks that are billed: those that ended with results."""
     return [task for task in tasks if (task.origin, task.kind) == (origin, kind) and task.status(now) == "DONE"]
 

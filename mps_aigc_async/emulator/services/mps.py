@@ -70,7 +70,7 @@ class Mps(GatewayDesk):
         for word in texts_of(fields, "Types") or ["Transcode"]:
             kind = _KINDS.get(word)
             tasks = self._workshop.tasks.values() if is_here else ()
-            billed = [] if kind is None else billing.succeeded(tasks, "mps", kind, now)
+            billed = [] if kind is None else billing.billed_tasks(tasks, "mps", kind, now)
             details: list[Json] = [
                 {"Specification": name, "Data": billing.by_day(group, span)}
                 for name, group in billing.by_specification(billed).items()

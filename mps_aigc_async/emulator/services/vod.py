@@ -93,7 +93,7 @@ class Vod(GatewayDesk):
     def _billed(self, word: str, now: float) -> Sequence[ServiceTask]:
         """The tasks that are billed, by the word of their AigcType or QuotaType."""
         kind = _KINDS.get(word)
-        return [] if kind is None else billing.succeeded(self._tasks.values(), "vod", kind, now)
+        return [] if kind is None else billing.billed_tasks(self._tasks.values(), "vod", kind, now)
 
     def _list(self, fields: Mapping[str, Json], now: float) -> Answer:
         """A page of tasks, the newest first. The token is the TaskId of the next task."""
