@@ -4,10 +4,11 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from traceback import TracebackException
 
 import aiohttp
 import pytest
@@ -16,12 +17,12 @@ from pydantic import SecretStr
 from mps_aigc_async import (
     AccountError,
     AigcClient,
+    AigcError,
     Config,
     ConfigError,
     CosStore,
     DownloadError,
     ImageRequest,
-    ImageResult,
     ImageToVideo,
     InvalidRequest,
     Outcome,
@@ -29,7 +30,7 @@ from mps_aigc_async import (
 )
 from mps_aigc_async.credentials import cos_sdk
 from mps_aigc_async.credentials.credentials import Credentials
-from mps_aigc_async.emulator import Bucket, Emulator, Piece, Service, Settings
+from mps_aigc_async.emulator import Bucket, Emulator, FaultName, Piece, Service, Settings
 from mps_aigc_async.emulator.tasks.place import Access
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.testing import in_memory_client, run
@@ -90,18 +91,24 @@ def texts_of(ledger: Path) -> str:
         return "\n".join(database.iterdump())
 
 
+def with_variables(error: BaseException) -> str:
+    """A traceback with the variables of each frame, as tools that collect errors show it."""
+    return "".join(TracebackException.from_exception(error, capture_locals=True).format())
+
+
 class Keys:
     """Temporary keys of the service: each pair lives for `life_s` seconds, and the next call makes new ones."""
 
-    def __init__(self, service: Service, life_s: float) -> None:
+    def __init__(self, service: Service, life_s: float, wall: Callable[[], float] = wall) -> None:
         self._service = service
         self._life_s = life_s
+        self._wall = wall
         self.count = 0
 
     async def __call__(self) -> Credentials:
         self.count += 1
         secret_id, secret_key, token = f"AKIDTEMPORARY{self.count}", f"{KEY}{self.count}", f"{TOKEN}-{self.count}"
-        ends = wall() + self._life_s
+        ends = self._wall() + self._life_s
         self._service.issue(secret_id, secret_key, token, ends)
         return Credentials(secret_id, SecretStr(secret_key), SecretStr(token), datetime.fromtimestamp(ends, UTC))
 
@@ -234,10 +241,13 @@ async def test_a_missing_bucket_is_known_before_the_first_create(tmp_path: Path)
         assert not [one for one in emulator.arrivals if one.action.startswith("Create")]
 
 
-async def test_a_requests_own_missing_bucket_fails_that_request_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("access", ["missing", "unusable"])
+async def test_a_requests_own_bucket_that_mps_cannot_use_fails_that_request_alone(
+    tmp_path: Path, access: Access
+) -> None:
     own = CosStore(bucket="other-1250000000", region="ap-guangzhou")
     requests = [ImageRequest(id="own", prompt="x", store=own), ImageRequest(id="config", prompt="x")]
-    buckets = {"other-1250000000": Bucket("unusable")}
+    buckets = {"other-1250000000": Bucket(access)}
     emulator = Emulator(speed=600, media=drawn, buckets=buckets)
     async with emulator, AigcClient(config_for(emulator)) as client:
         outcomes = await outcomes_of(client, requests, tmp_path / "l.db", tmp_path)
@@ -270,10 +280,35 @@ def test_keys_that_may_not_read_the_bucket_are_told_how(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with in_memory_client(service, in_memory_config()) as client:
-            with pytest.raises(DownloadError, match=r"HTTP 403.*your own bucket, where the keys need cos:GetObject"):
+            with pytest.raises(
+                DownloadError, match=r"HTTP 403.*your own bucket, where the keys need cos:GetObject"
+            ) as raised:
                 await client.generate(ImageRequest(prompt="a lake"), save_to=tmp_path)
+            text = with_variables(raised.value)  # before the assertion, whose own words are variables too
+            assert "q-signature" not in text
 
     run(main())
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [("error", "InvalidParameter"), ("error", "AuthFailure"), ("http_status", ""), ("not_json", "")]
+)
+async def test_a_failed_creates_traceback_shows_no_signed_url_among_its_variables(fault: FaultName, code: str) -> None:
+    """The signed URL of a frame holds the session token of temporary keys."""
+    async with Emulator(speed=600, media=drawn) as emulator:
+        keys = Keys(emulator.service, life_s=3600, wall=emulator.now)
+        async with AigcClient(config_for(emulator), credentials=keys) as client:
+            image = await client.generate(ImageRequest(prompt="a lake"))
+            emulator.faults.add(action="CreateAigcVideoTask", fault=fault, code=code)
+            with pytest.raises(AigcError) as raised:
+                await client.generate(VideoRequest(prompt="ripples", first_frame=image))
+    text = with_variables(raised.value)
+    assert "Call(action='CreateAigcVideoTask'" in text  # variables are shown
+    assert TOKEN not in text
+    assert "q-signature" not in text
 
 
 # --- a clock that is wrong --------------------------------------------------------------------------------------------
@@ -287,8 +322,3 @@ async def test_signatures_live_by_the_services_time(tmp_path: Path, off_s: float
             assert result.video.is_saved
         refusals = emulator.statistics().buckets[BUCKET].refusals
     assert json.dumps(dict(refusals)) in ("{}", '{"RequestTimeTooSkewed": 1}', '{"AccessDenied": 1}')  # the probe's
-
-
-def test_a_result_that_is_handed_on_has_its_url() -> None:
-    image = ImageResult(task_id="4-1", request_id="r", urls=("https://a/1.png",), expires_at=None)
-    assert VideoRequest(first_frame=image).first_frame == image

@@ -58,7 +58,8 @@ class Call(Generic[T_co]):
     """An API call before the signature: each attempt signs the call again."""
 
     action: str
-    body: bytes
+    body: bytes = field(repr=False)
+    """Left out of the repr: an input's URL may hold a signature and a session token."""
     decode: Callable[[HttpAnswer], T_co]
     """Raises ServiceError or TransportError for anything but success."""
     path: str = "/"
