@@ -72,7 +72,7 @@ def require_scene(audio: AudioRequest) -> None:
     """Raise InvalidRequest for an audio without a scene."""
     if not audio.scene_type:
         why = (
-            "is missing, and the request fits more than one: write `sfx` for a sound or a video's sound (Kling), "
+            "is missing, and more than one fits the request: write `sfx` for a sound or a video's sound (Kling), "
             "`music` for music (GL, MiniMaxMusic, Mureka, Tme, EL) or `tts` for speech"
         )
         raise InvalidRequest.of_fields("AudioRequest", [FieldFault("scene_type", why)])
