@@ -137,8 +137,9 @@ class Buckets:
 
     async def signed_url(self, source: InputUrl, life_s: float) -> str:
         """Sign a result's first URL, or a URL, on the user's request. Raises InvalidRequest for a URL that leads into
-        no bucket, and for a life out of bounds."""
-        if not 1 <= life_s <= LONGEST_SIGNATURE_S:  # NaN is in no range
+        no bucket, for a life out of bounds, and for values of other types."""
+        _require_source(source)
+        if not _is_number(life_s) or not 1 <= life_s <= LONGEST_SIGNATURE_S:  # NaN is in no range
             raise InvalidRequest(f"expires is {life_s}: give seconds, from 1 to {LONGEST_SIGNATURE_S}")
         url = next(iter(source.urls), "") if isinstance(source, TaskResult) else source
         if not self._bucket_of(url):
@@ -195,3 +196,15 @@ class Buckets:
                 store.bucket,
             )
         return code
+
+
+def _require_source(source: object) -> None:
+    if not isinstance(source, str | TaskResult):
+        raise InvalidRequest(
+            f"signed_url takes a task's result or a URL, not {type(source).__name__}: of a chain's result give "
+            "`.image`, `.video` or `.audio`, of several URLs one"
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

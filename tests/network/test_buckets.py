@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -16,8 +17,10 @@ from mps_aigc_async import (
     CosStore,
     ImageRequest,
     ImageResult,
+    ImageToVideoResult,
     InvalidRequest,
     VideoRequest,
+    VideoResult,
 )
 from mps_aigc_async.concurrency.owner import TaskOwner
 from mps_aigc_async.credentials import cos_sdk
@@ -60,6 +63,10 @@ def signature_of(url: str) -> dict[str, str]:
 def result(url: str = BARE, *, never_expires: bool = True) -> ImageResult:
     return ImageResult(task_id="4-1", request_id="r", urls=(url,), expires_at=None, never_expires=never_expires)
 
+
+CHAINS_RESULT = ImageToVideoResult(
+    image=result(), video=VideoResult(task_id="4-2", request_id="r", urls=(BARE,), expires_at=None)
+)
 
 # --- URLs -------------------------------------------------------------------------------------------------------------
 
@@ -148,6 +155,20 @@ async def test_only_objects_in_buckets_are_signed_on_request(source: str | Image
             await buckets.signed_url(source, 60)
     assert named in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", [None, 5, b"https://a/1.png", (BARE,), CHAINS_RESULT])
+async def test_anything_but_a_result_or_a_url_is_refused_in_words(source: Any) -> None:  # noqa: ANN401 — a mistake
+    async with buckets_of(private()) as buckets:
+        with pytest.raises(InvalidRequest, match=f"not {type(source).__name__}: of a chain's result give `.image`"):
+            await buckets.signed_url(source, 60)
+
+
+@pytest.mark.parametrize("life_s", ["60", None, True])
+async def test_a_life_that_is_no_number_is_refused_in_words(life_s: Any) -> None:  # noqa: ANN401 — a mistake
+    async with buckets_of(private()) as buckets:
+        with pytest.raises(InvalidRequest, match="give seconds, from 1 to"):
+            await buckets.signed_url(BARE, life_s)
 
 
 @pytest.mark.parametrize(("access", "is_refused"), [(BucketAccess.SIGNED, True), (BucketAccess.BARE, False)])
