@@ -44,7 +44,7 @@ def flatten(request: object) -> FlatRequest:
     flat |= {field: getattr(request, field, None) for field in _PLAIN}
     flat |= {"output_count": (getattr(request, "output_count", None) or 1) if kind_of(request) == "image" else None}
     flat |= _inputs(request)
-    flat |= _needs_of_audio(request) if kind_of(request) == "audio" else {}
+    flat |= _needs_of_audio(request, parameters) if kind_of(request) == "audio" else {}
     flat |= _kinds_of_videos(getattr(request, "videos", None) or ())
     flat |= _subjects(getattr(request, "subjects", None) or ())
     flat |= {"additional_parameters.size": _size(parameters.get("size"))}
@@ -102,9 +102,8 @@ def _subjects(subjects: tuple[Subject, ...]) -> dict[str, object]:
     }
 
 
-def _needs_of_audio(request: object) -> dict[str, object]:
+def _needs_of_audio(request: object, parameters: Mapping[str, object]) -> dict[str, object]:
     """The fields that some audio models need: set, or missing."""
-    parameters = getattr(request, "additional_parameters", None) or {}
     return {
         "model_version": getattr(request, "model_version", None) or MISSING,
         "lyrics": "given" if getattr(request, "lyrics", None) or parameters.get(LYRICS) else MISSING,

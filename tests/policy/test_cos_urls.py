@@ -1,4 +1,4 @@
-"""Which URLs lead to an object in a bucket."""
+"""The URLs of objects in COS buckets, and every other text."""
 
 import pytest
 from hypothesis import given

@@ -429,7 +429,7 @@ def test_a_create_without_a_task_id_is_of_unknown_outcome(task: dict[str, object
     assert unknown.value.action == "CreateAigcImageTask"
 
 
-# The contract's own table (reference/mps.md, "Errors, and what a client may do"), written out once more.
+# The table of errors and of what a client may do, written out once more.
 DOCUMENTED: dict[str, tuple[type[ServiceError], Ending]] = {
     "RequestLimitExceeded": (Throttled, Ending.REFUSED_FOR_NOW),
     "RequestLimitExceeded.UinLimitExceeded": (Throttled, Ending.REFUSED_FOR_NOW),
