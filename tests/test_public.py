@@ -44,7 +44,18 @@ def test_the_examples_in_docstrings_run(name: str) -> None:
 
 
 def test_importing_pulls_in_nothing_that_the_core_does_without_and_says_nothing() -> None:
-    extras = {"typer", "rich", "jinja2", "PIL", "av", "numpy", "noto_cjk_sans_otc", "hypothesis", "pytest"}
+    extras = {
+        "typer",
+        "rich",
+        "jinja2",
+        "PIL",
+        "av",
+        "numpy",
+        "noto_cjk_sans_otc",
+        "qcloud_cos",
+        "hypothesis",
+        "pytest",
+    }
     rooms = {f"mps_aigc_async.{room}" for room in ("cli", "emulator", "report", "testing")}
     unneeded = extras | rooms | {"aiohttp.web"}  # the server side of aiohttp is the emulator's
     code = f"import sys, mps_aigc_async; print(sorted({unneeded!r} & set(sys.modules)))"
