@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote, urlencode, urlsplit
 
 from ..model.errors import ConfigError
+from ..model.unexpected import report
 from .credentials import Credentials
 
 HOW_TO_READ: Final = (
@@ -33,10 +34,20 @@ def signed_get(url: str, credentials: Credentials, *, now: float, life_s: float)
     """Sign a GET of a bare object URL from `now` on (Unix seconds), for `life_s` seconds.
 
     The first call imports the SDK, which takes a quarter of a second: call this in a thread. Raises ConfigError without
-    the extra.
+    the extra, and with an SDK whose signer is not the one that this module knows.
     """
     if not can_sign():
         raise ConfigError(f"the result is in a private bucket of your own: {HOW_TO_READ}")
+    try:
+        return _signed(url, credentials, now, life_s)
+    except Exception as error:  # noqa: BLE001 — a later SDK may fail in any way
+        report(error, "signing a URL")
+        name = type(error).__name__
+    # Raised outside the handler: the variables of the SDK's frames are the keys, and must be in no exception chain.
+    raise ConfigError(f"the installed COS SDK cannot sign a URL ({name}): install cos-python-sdk-v5 1.9.44")
+
+
+def _signed(url: str, credentials: Credentials, now: float, life_s: float) -> str:
     # The extra is imported where it is used.
     from qcloud_cos import CosConfig, cos_auth  # noqa: PLC0415
 

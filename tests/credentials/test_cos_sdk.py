@@ -3,13 +3,15 @@
 import logging
 import time
 from collections.abc import Callable
+from functools import wraps
+from traceback import TracebackException
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from qcloud_cos import CosConfig, CosS3Client
+from qcloud_cos import CosConfig, CosS3Client, cos_auth
 
 from mps_aigc_async import ConfigError
 from mps_aigc_async.credentials import cos_sdk
@@ -77,3 +79,30 @@ def test_without_the_extra_the_error_says_how_to_read_the_bucket(monkeypatch: py
     assert not can_sign()
     with pytest.raises(ConfigError, match=r"pip install '\.\[cos\]' .*; or set cosOutput\.access to \"public\""):
         signed_get(f"https://{HOST}/a.png", KEYS, now=NOW, life_s=60)
+
+
+def decorated(signer: Callable[..., object]) -> Callable[..., object]:
+    @wraps(signer)
+    def call(*arguments: object) -> object:
+        return signer(*arguments)
+
+    return call
+
+
+def broken(_self: object, _request: object) -> None:
+    raise OSError(KEYS.secret_key.get_secret_value())
+
+
+@pytest.mark.parametrize("signer", [decorated(broken), broken, len])
+def test_a_later_sdk_that_cannot_sign_is_told_without_the_keys(
+    signer: Callable[..., object], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cos_auth.CosS3Auth, "__call__", signer)
+    with pytest.raises(ConfigError, match=r"cannot sign a URL \(\w+\): install cos-python-sdk-v5") as raised:
+        signed_get(f"https://{HOST}/a.png", TEMPORARY, now=NOW, life_s=60)
+    text = "".join(TracebackException.from_exception(raised.value, capture_locals=True).format())
+    frames = text.partition("in signed_get")[2]  # not this test's own variables
+    for secret in ("KEYEXAMPLE", "to/ken+="):
+        assert secret not in frames
+        assert secret not in caplog.text
+    assert raised.value.__context__ is None
