@@ -80,6 +80,7 @@ class KeyRing:
         self._is_refused = False
         """Whether the service has refused the present keys: they then count as expired."""
         self._refused_again_at = -inf
+        self._doubted_again_at = -inf
         self._fault = ""
         """The reason why the latest refresh failed."""
         self._failures = 0
@@ -119,6 +120,14 @@ class KeyRing:
             return False
         self._is_refused, self._refused_again_at = True, now + REFUSED_AGAIN_S
         return True
+
+    def doubt(self) -> None:
+        """Fetch other keys soon, though the present ones go on: storage has refused a signature, maybe for its keys,
+        and maybe for want of a right. At most once in REFUSED_AGAIN_S."""
+        now = asyncio.get_running_loop().time()
+        if self._source is not None and now >= self._doubted_again_at:
+            self._doubted_again_at, self._ask_again_at = now + REFUSED_AGAIN_S, now
+            self._refresh()
 
     async def close(self) -> None:
         """Cancel a refresh that is under way."""

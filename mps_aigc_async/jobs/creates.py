@@ -200,8 +200,11 @@ class Creates:
         return Creation(job, order, slot, await self._call(request, job), session_mark=mark)
 
     async def _resolve(self, order: Order) -> Step:
-        """The request to send, with stored inputs by their file ids."""
+        """The request to send, with stored inputs by their file ids, and with the bucket for its results: its row has
+        to tell where they are, whatever the config says when they are made."""
         request = order.resolve()
+        if request.store is None and self._context.store is not None:
+            request = request.model_copy(update={"store": self._context.store})
         return await with_file_ids(request, self._dialect.takes_file_ids(request.kind), self._ledger)
 
     async def _call(self, request: Step, job: JobRecord) -> Call[Created]:
