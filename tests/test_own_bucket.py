@@ -184,6 +184,29 @@ def test_keys_of_unknown_end_that_have_ended_are_fetched_anew(tmp_path: Path) ->
     assert dict(service.statistics().buckets[BUCKET].refusals) == {"ExpiredToken": 1}
 
 
+def test_a_create_that_is_sent_again_with_other_keys_has_an_input_signed_by_them(tmp_path: Path) -> None:
+    service = Service(Settings(media=drawn))
+    pairs = [(f"AKIDTEMPORARY{number}", f"{KEY}{number}", f"{TOKEN}-{number}") for number in range(2)]
+    left = iter(pairs)
+
+    async def source() -> Credentials:
+        secret_id, secret_key, token = next(left)
+        service.issue(secret_id, secret_key, token, wall() + 10**6)
+        return Credentials(secret_id, SecretStr(secret_key), SecretStr(token))
+
+    async def main() -> bool:
+        transport = lambda: InMemoryTransport(service, wall, latency_s=0.05)  # noqa: E731 — one for the client
+        async with AigcClient(
+            in_memory_config(), endpoint=ENDPOINT, credentials=source, transport=transport, wall=wall
+        ) as client:
+            image = await client.generate(ImageRequest(prompt="a lake"))
+            service.issue(*pairs[0], wall())  # ends: the service refuses the create, and COS the frame
+            video = await client.generate(VideoRequest(prompt="x", first_frame=image), save_to=tmp_path)
+            return video.is_saved
+
+    assert run(main())
+
+
 def test_results_of_last_month_are_still_saved(tmp_path: Path) -> None:
     service = Service(Settings(media=drawn))
     ledger, folder = tmp_path / "jobs.db", tmp_path / "out"

@@ -108,6 +108,14 @@ class KeyRing:
             )
         return self._present
 
+    async def renewed(self) -> Credentials:
+        """The credentials to sign for others with, who use the signature later: waits for a refresh that is due.
+
+        Raises AccountError as `current` does."""
+        if self._is_due() and (refreshing := self._refresh()) is not None:
+            await asyncio.wait({refreshing})
+        return await self.current()
+
     def report_refusal(self, credentials: Credentials) -> bool:
         """Take note that the service refused these credentials. Return whether to send again with other ones, which
         are there or will be fetched; False if the refusal counts."""

@@ -219,7 +219,10 @@ class Saver:
         text = reasons if results == 1 else f"{len(faults)} of {results} results are not saved: {reasons}"
         refused = all(fault.refused for fault in faults)
         if refused and _is_in_own_bucket(job):
-            text = f"{text}; the results are in your own bucket, where the keys need cos:GetObject"
+            text = (
+                f"{text}; the results are in your own bucket, where the keys need cos:GetObject (cosOutput.access "
+                '"public" signs nothing)'
+            )
         error: AigcError
         if refused and self._left_s(job) <= 0:
             error = ResultExpired(f"the result's URLs expired at {_clock(job.expires_at)}, before it was saved: {text}")

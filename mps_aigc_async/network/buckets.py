@@ -126,7 +126,7 @@ class Buckets:
 
     async def readable_inputs(self, request: StepT) -> StepT:
         """The request with signed URLs for its inputs in the user's own buckets. Raises as `readable` does."""
-        signed = {url: await self.sign(url, INPUT_S) for url in self.bare_inputs(request)}
+        signed = {url: await self._sign_for_others(url, INPUT_S) for url in self.bare_inputs(request)}
         own = self._own_buckets(request)
         return with_inputs(request, lambda source: signed.get(self._own_url(source, own), source))
 
@@ -165,6 +165,11 @@ class Buckets:
                 f"{safe_url(url) or 'the result'} is no bare URL of a COS bucket: only results in a bucket of your own "
                 "(`cosOutput`) need a signature"
             )
+        return await self._sign_for_others(url, life_s)
+
+    async def _sign_for_others(self, url: str, life_s: float) -> str:
+        """Sign a URL that is used later, and not again by this client: temporary keys should not be near their end."""
+        await self._keys.renewed()
         return await self.sign(url, life_s)
 
     async def sign(self, url: str, life_s: float) -> str:

@@ -58,7 +58,8 @@ class Call(Generic[T_co]):
     """An API call before the signature: each attempt signs the call again."""
 
     action: str
-    body: bytes
+    body: bytes = field(repr=False)
+    """Left out of the repr: it may have the signed URLs of inputs, which tools that report errors would show."""
     decode: Callable[[HttpAnswer], T_co]
     """Raises ServiceError or TransportError for anything but success."""
     path: str = "/"
