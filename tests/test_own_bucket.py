@@ -1,7 +1,6 @@
 """Batches into a private bucket of the user's own: all results are saved, all first frames fetched, nothing expires."""
 
 import asyncio
-import json
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -23,8 +22,10 @@ from mps_aigc_async import (
     CosStore,
     DownloadError,
     ImageRequest,
+    ImageResult,
     ImageToVideo,
     InvalidRequest,
+    JobRecord,
     Outcome,
     VideoRequest,
 )
@@ -156,6 +157,62 @@ def test_thirty_chains_with_temporary_keys_that_end_in_mid_batch(tmp_path: Path)
     # In memory the service judges a frame's signature without a GET: a refused one would have failed its video.
     assert (bucket.objects, bucket.answers, dict(bucket.refusals)) == (60, 60, {})
     assert TOKEN not in texts_of(ledger)
+
+
+def test_keys_of_unknown_end_that_have_ended_are_fetched_anew(tmp_path: Path) -> None:
+    """Nothing but downloads goes on, so that no refusal by the service itself tells that the keys have ended."""
+    service = Service(Settings(media=drawn))
+    lives, number = (10**6, 5.0, 10**6), 0
+
+    async def source() -> Credentials:
+        nonlocal number
+        keys = (f"AKIDTEMPORARY{number}", f"{KEY}{number}", f"{TOKEN}-{number}")
+        service.issue(*keys, wall() + lives[number])
+        number += 1
+        return Credentials(keys[0], SecretStr(keys[1]), SecretStr(keys[2]))
+
+    async def main() -> list[bool]:
+        transport = lambda: InMemoryTransport(service, wall, latency_s=0.05)  # noqa: E731 — one for the client
+        async with AigcClient(
+            in_memory_config(),
+            ledger=tmp_path / "l.db",
+            endpoint=ENDPOINT,
+            credentials=source,
+            transport=transport,
+            wall=wall,
+        ) as client:
+            image = await client.generate(ImageRequest(id="a", prompt="a lake"))
+            await asyncio.sleep(300)
+            await client.signed_url(image)  # the keys are 300 s old: others are fetched, and end soon
+            await asyncio.sleep(10)
+            return [outcome.ok async for outcome in client.save_unsaved(save_to=tmp_path)]
+
+    assert run(main()) == [True]
+    assert number == 3
+    assert dict(service.statistics().buckets[BUCKET].refusals) == {"ExpiredToken": 1}
+
+
+def test_a_create_that_is_sent_again_with_other_keys_has_an_input_signed_by_them(tmp_path: Path) -> None:
+    service = Service(Settings(media=drawn))
+    pairs = [(f"AKIDTEMPORARY{number}", f"{KEY}{number}", f"{TOKEN}-{number}") for number in range(2)]
+    left = iter(pairs)
+
+    async def source() -> Credentials:
+        secret_id, secret_key, token = next(left)
+        service.issue(secret_id, secret_key, token, wall() + 10**6)
+        return Credentials(secret_id, SecretStr(secret_key), SecretStr(token))
+
+    async def main() -> bool:
+        transport = lambda: InMemoryTransport(service, wall, latency_s=0.05)  # noqa: E731 — one for the client
+        async with AigcClient(
+            in_memory_config(), endpoint=ENDPOINT, credentials=source, transport=transport, wall=wall
+        ) as client:
+            image = await client.generate(ImageRequest(prompt="a lake"))
+            service.issue(*pairs[0], wall())  # ends: the service refuses the create, and COS the frame
+            video = await client.generate(VideoRequest(prompt="x", first_frame=image), save_to=tmp_path)
+            return video.is_saved
+
+    assert run(main())
 
 
 def test_results_of_last_month_are_still_saved(tmp_path: Path) -> None:
@@ -321,4 +378,51 @@ async def test_signatures_live_by_the_services_time(tmp_path: Path, off_s: float
             result = await client.generate(chains(1)[0], save_to=tmp_path)
             assert result.video.is_saved
         refusals = emulator.statistics().buckets[BUCKET].refusals
-    assert json.dumps(dict(refusals)) in ("{}", '{"RequestTimeTooSkewed": 1}', '{"AccessDenied": 1}')  # the probe's
+    assert dict(refusals) == {"NoSuchKey": 1}  # the probe
+
+
+@pytest.mark.parametrize("off_s", [-7200.0, 7200.0])
+async def test_a_new_client_signs_by_the_services_time_too(tmp_path: Path, off_s: float) -> None:
+    ledger = tmp_path / "l.db"
+    async with Emulator(speed=600, media=drawn) as emulator:
+        async with AigcClient(config_for(emulator), ledger=ledger) as client:
+            image = await client.generate(ImageRequest(id="a", prompt="a lake"))
+        async with AigcClient(config_for(emulator), ledger=ledger, wall=lambda: emulator.now() + off_s) as client:
+            url = await client.signed_url(image)
+            async with aiohttp.ClientSession() as anybody, anybody.get(url) as answer:
+                assert answer.status == 200
+        async with AigcClient(config_for(emulator), ledger=ledger, wall=lambda: emulator.now() + off_s) as client:
+            assert [outcome.ok async for outcome in client.save_unsaved(save_to=tmp_path)] == [True]
+
+
+# --- a config that is edited between two runs -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cos", [{}, {"cosOutput": {**COS, "bucket": "other-1250000000"}}])
+def test_results_stay_in_the_bucket_of_their_create(tmp_path: Path, cos: dict[str, object]) -> None:
+    """The task ends in a process whose config names another bucket, or none."""
+    service = Service(Settings(media=drawn))
+    ledger, edited = tmp_path / "jobs.db", Config.parse({"account": "studio", **cos})
+
+    async def main() -> list[Outcome[JobRecord]]:
+        async with in_memory_client(service, in_memory_config(), ledger=ledger) as client:
+            await client.submit(ImageRequest(id="a", prompt="a lake"))
+        async with in_memory_client(service, edited, ledger=ledger) as client:
+            return [outcome async for outcome in client.save_unsaved(save_to=tmp_path)]
+
+    (outcome,) = run(main())
+    assert outcome.error is None
+    assert isinstance(outcome.result, ImageResult)
+    assert (outcome.result.never_expires, outcome.result.is_saved) == (True, True)
+
+
+async def test_a_bucket_that_was_refused_is_not_asked_for_again(tmp_path: Path) -> None:
+    """The row of a refused create has the bucket that was refused; the config names another one by then."""
+    ledger, buckets = tmp_path / "l.db", {"other-1250000000": Bucket("unusable")}
+    async with Emulator(speed=600, media=drawn, buckets=buckets) as emulator:
+        async with AigcClient(config_for(emulator, bucket="other-1250000000")) as client:
+            with pytest.raises(AccountError):
+                await outcomes_of(client, chains(1), ledger, tmp_path)
+        async with AigcClient(config_for(emulator)) as client:
+            everything_is_there(await outcomes_of(client, chains(1), ledger, tmp_path), tmp_path, 1)
+        assert set(emulator.statistics().buckets) - {"other-1250000000"} == {BUCKET}

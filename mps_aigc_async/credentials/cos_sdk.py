@@ -5,11 +5,12 @@ signature into its log at level DEBUG. A wrong clock would make every signature 
 away. So the signer's own code runs here with the service's time and with a log that keeps nothing.
 """
 
+import re
 from functools import partial
 from importlib.util import find_spec
 from types import FunctionType, SimpleNamespace
 from typing import Final
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from ..model.errors import ConfigError
 from ..model.unexpected import report
@@ -23,6 +24,9 @@ HOW_TO_READ: Final = (
 
 _TOKEN: Final = "x-cos-security-token"  # noqa: S105 — a parameter's name
 """The parameter that carries the session token of temporary keys ("Request signature", COS, 2026-11)."""
+
+_TO_QUOTE: Final = re.compile(r"[^!-~]+")
+"""What no URL carries as it is: an object's key may have blanks and Chinese characters, also in a URL that is told."""
 
 
 def can_sign() -> bool:
@@ -52,6 +56,8 @@ def _signed(url: str, credentials: Credentials, now: float, life_s: float) -> st
     from qcloud_cos import CosConfig, cos_auth  # noqa: PLC0415
 
     parts = urlsplit(url)
+    path = _TO_QUOTE.sub(lambda odd: quote(odd[0], errors="surrogatepass"), parts.path)
+    bare = f"{parts.scheme}://{parts.netloc}{path}"
     token = credentials.token.get_secret_value() if credentials.token is not None else None
     config = CosConfig(
         Domain=parts.netloc,
@@ -61,16 +67,16 @@ def _signed(url: str, credentials: Credentials, now: float, life_s: float) -> st
         Token=token,
     )
     parameters = {_TOKEN: token} if token else {}
-    auth = cos_auth.CosS3Auth(config, unquote(parts.path), parameters, int(life_s))
+    auth = cos_auth.CosS3Auth(config, unquote(path), parameters, int(life_s))
     globals_of_signer = {
         **vars(cos_auth),
         "time": SimpleNamespace(time=lambda: now),
         "logger": SimpleNamespace(debug=_keep_nothing),
     }
     sign = partial(FunctionType(cos_auth.CosS3Auth.__call__.__code__, globals_of_signer), auth)
-    request = sign(SimpleNamespace(method="GET", url=url, headers={}))
+    request = sign(SimpleNamespace(method="GET", url=bare, headers={}))
     signature = dict(field.split("=", 1) for field in request.headers["Authorization"].split("&"))
-    return f"{url}?{urlencode({**signature, **parameters})}"
+    return f"{bare}?{urlencode({**signature, **parameters})}"
 
 
 def _keep_nothing(*_args: object) -> None:

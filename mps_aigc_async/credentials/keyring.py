@@ -80,6 +80,7 @@ class KeyRing:
         self._is_refused = False
         """Whether the service has refused the present keys: they then count as expired."""
         self._refused_again_at = -inf
+        self._doubted_again_at = -inf
         self._fault = ""
         """The reason why the latest refresh failed."""
         self._failures = 0
@@ -107,6 +108,14 @@ class KeyRing:
             )
         return self._present
 
+    async def renewed(self) -> Credentials:
+        """The credentials to sign for others with, who use the signature later: waits for a refresh that is due.
+
+        Raises AccountError as `current` does."""
+        if self._is_due() and (refreshing := self._refresh()) is not None:
+            await asyncio.wait({refreshing})
+        return await self.current()
+
     def report_refusal(self, credentials: Credentials) -> bool:
         """Take note that the service refused these credentials. Return whether to send again with other ones, which
         are there or will be fetched; False if the refusal counts."""
@@ -119,6 +128,14 @@ class KeyRing:
             return False
         self._is_refused, self._refused_again_at = True, now + REFUSED_AGAIN_S
         return True
+
+    def doubt(self) -> None:
+        """Fetch other keys soon, though the present ones go on: storage has refused a signature, maybe for its keys,
+        and maybe for want of a right. At most once in REFUSED_AGAIN_S."""
+        now = asyncio.get_running_loop().time()
+        if self._source is not None and now >= self._doubted_again_at:
+            self._doubted_again_at, self._ask_again_at = now + REFUSED_AGAIN_S, now
+            self._refresh()
 
     async def close(self) -> None:
         """Cancel a refresh that is under way."""

@@ -53,7 +53,9 @@ _USER: Final = re.compile(r"(://)[^/\s?#]*@")
 _SIGNED: Final = re.compile(r"(?:TC3-HMAC-SHA256\b.{0,400}?)?Signature=[0-9a-f]*", re.IGNORECASE)
 """An Authorization header of the API 3.0, or the rest of a cut one."""
 _URL_FIELD: Final = re.compile(r"urls?$|^videos$")
-"""Names of the fields whose texts are URLs. URLs are fetched, so they never change."""
+"""Names of the fields whose texts are URLs. URLs are fetched, so they never change, but for a signature of our own."""
+_KEY_FOR_COS: Final = re.compile(r"\?(?:.*&)?q-ak=([^&]*)")
+"""The SecretId in a URL that is signed for COS."""
 _ID_FIELD: Final = re.compile(r"ids?$|^twins$")
 """Names of the fields whose texts are ids."""
 
@@ -65,7 +67,8 @@ def _encoded(secret: str) -> set[str]:
     return whole | {text.translate({ord("+"): "-", ord("/"): "_"}) for text in whole}
 
 
-_SIGNED_IN_BASE64: Final = tuple(sorted(_encoded("TC3-HMAC-SHA256")))
+_SIGNED_IN_BASE64: Final = tuple(sorted(_encoded("TC3-HMAC-SHA256") | _encoded("q-sign-algorithm")))
+"""Marks of the API's signatures and of COS's."""
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_=-]{12,}")
 
 
@@ -117,6 +120,10 @@ class Mask:
         if not is_dataclass(value) or isinstance(value, type):
             return value
         changes: dict[str, object] = {}
+        for name in _url_fields(type(value)):
+            urls: object = getattr(value, name)
+            if urls and (bare := self._unsigned(urls)) != urls:
+                changes[name] = bare
         for name in _masked_fields(type(value)):
             before: object = getattr(value, name)
             width = self._id_width if _ID_FIELD.search(name) else WIDTH
@@ -150,6 +157,14 @@ class Mask:
             }
         return self.value(value, signature)
 
+    def _unsigned(self, urls: object) -> object:
+        """URLs without signatures by our own keys for COS: an answer that repeats the URL of an input has one."""
+        if isinstance(urls, tuple):
+            return tuple(self._unsigned(url) for url in urls)
+        if not isinstance(urls, str) or not (key := _KEY_FOR_COS.search(urls)):
+            return urls
+        return urls if self._hide(key[1], "", self._id_width) == key[1] else urls.partition("?")[0]
+
     def _hide(self, text: str, signature: str, width: int) -> str:
         if len(text) < WIDTH:
             return text
@@ -162,6 +177,11 @@ class Mask:
             pieces |= _pieces_of(signature)
         places = [at for at in range(len(low) - WIDTH + 1) if low[at : at + WIDTH] in pieces]
         return _without(text, _in_runs(places, width)) if places else text
+
+
+@cache
+def _url_fields(cls: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls) if _URL_FIELD.search(field.name))
 
 
 @cache

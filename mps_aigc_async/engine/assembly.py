@@ -1,8 +1,9 @@
 """The parts of an open client: how they are put together, and how they are closed."""
 
+import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -24,7 +25,7 @@ from ..jobs.registry import registry_of
 from ..jobs.runner import RequestRunner
 from ..jobs.session_holders import SessionHolders
 from ..jobs.session_trust import SessionTrust
-from ..jobs.sessions import Sessions
+from ..jobs.sessions import NO_TASK, TIME_ANSWER_S, Sessions
 from ..ledger import Ledger, MemoryLedger, SqliteLedger, join
 from ..limits import LimitsKey, Rates
 from ..limits.account import AccountLimits
@@ -110,10 +111,10 @@ class Engine:
             settings.timeouts, source=self.transport if isinstance(self.transport, ResultSource) else None
         )
         self.keys = KeyRing(settings.credentials, self.clock.now)
-        self.buckets = Buckets(settings.buckets, self.keys, self.downloads, self.work, self.clock.now)
         self.calls = Calls(
             self.dialect, self.transport, self.keys, self.limits, clock=self.clock, policy=settings.retry
         )
+        self.buckets = Buckets(settings.buckets, self.keys, self.downloads, self.work, self.clock.now, self._learn_time)
         self.usage = UsageReader(self.calls, self.dialect)
         self.poller = Poller(
             self.calls,
@@ -131,6 +132,12 @@ class Engine:
         self._ledgers = OncePerPath(self.work, self._open_ledger)
         self._resumed_ledgers = OncePerPath(self.work, self._resume_ledger)
         self._jobs: list[Jobs] = []
+
+    async def _learn_time(self) -> None:
+        """Learn the service's time by a poll, if it is not known yet and the service answers soon."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TIME_ANSWER_S):
+                await self.calls.learn_time(self.dialect.describe(Kind.IMAGE, NO_TASK))
 
     async def open_ledger(self, path: Path | None) -> Ledger:
         """Open and lock the ledger at a path, once; for None, the ledger in memory."""

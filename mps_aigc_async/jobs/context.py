@@ -1,14 +1,14 @@
 """The parts that the jobs of one ledger share, and the waits that the user has set."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from ..concurrency.owner import TaskOwner
 from ..ledger import JobRecord, Ledger
 from ..limits import Limits
 from ..model.requests import CosStore
-from ..model.states import Kind
+from ..model.states import JobState, Kind
 from ..network.buckets import Buckets
 from ..network.calls import Calls
 from ..network.clock import ServiceClock
@@ -69,6 +69,7 @@ class JobContext:
         return store.bucket if store is not None else ""
 
     def store_of(self, job: JobRecord) -> CosStore | None:
-        """The place in COS for the job's results: the request's, else the config's; None for none."""
-        own = job.sent_fields().get("store")
+        """The place in COS for the job's results: where its create said, or would say now; None for none."""
+        # The row of a refused create has the place that was refused, and the config may name another one by now.
+        own = (replace(job, filled_in={}) if job.state is JobState.PLANNED else job).sent_fields().get("store")
         return CosStore.model_validate(own) if isinstance(own, dict) else self.store

@@ -193,15 +193,18 @@ class Creates:
             raise job.recorded_error()
         if first is not None:
             session = job.session_id if job.state is JobState.PLANNED else ""
-            return Creation(job, order, slot, await self._call(first, job), replaced_session=session)
+            return Creation(job, order, slot, first, await self._call(first, job), replaced_session=session)
         mark = self._context.clock.mark()
         spent = job.session_id if job.session_id == SPENT else ""
         job = await self._sessions.begin(replace(job, session_id=spent, filled_in=beyond(request, job.content)))
-        return Creation(job, order, slot, await self._call(request, job), session_mark=mark)
+        return Creation(job, order, slot, request, await self._call(request, job), session_mark=mark)
 
     async def _resolve(self, order: Order) -> Step:
-        """The request to send, with stored inputs by their file ids."""
+        """The request to send, with stored inputs by their file ids, and with the bucket for its results: its row has
+        to tell where they are, whatever the config says when they are made."""
         request = order.resolve()
+        if request.store is None and self._context.store is not None:
+            request = request.model_copy(update={"store": self._context.store})
         return await with_file_ids(request, self._dialect.takes_file_ids(request.kind), self._ledger)
 
     async def _call(self, request: Step, job: JobRecord) -> Call[Created]:
@@ -219,7 +222,7 @@ class Creates:
         job = replace(creation.job, filled_in=beyond(request, creation.job.content))
         creation.session_mark = self._context.clock.mark()
         creation.job = await self._sessions.begin(job)
-        creation.call = await self._call(request, creation.job)
+        creation.request, creation.call = request, await self._call(request, creation.job)
 
     async def _attempt(self, creation: Creation, send_time: SendTime) -> CreateOutcome:
         """Make one attempt in an exchange of its own. A caller that is cancelled leaves the exchange, and its answer is
@@ -234,6 +237,8 @@ class Creates:
         if creation.slot.is_too_many:
             return NoRoom()
         await self._begin_session(creation)
+        if self._context.buckets.bare_inputs(creation.request):  # the keys of the attempt before may have ended
+            creation.call = await self._call(creation.request, creation.job)
         creation.order.on_begin()
         exchange = self._context.exchanges.start(self._exchange(creation, send_time), f"create of {job.job_id}")
         self._exchanges.by_job[job.job_id] = exchange

@@ -49,6 +49,7 @@ class Jobs:
             wall=context.clock.now,
             locate=self._locate,
             readable=context.buckets.readable,
+            doubt_keys=context.buckets.doubt_keys,
             save_s=context.waits.save_s,
         )
 

@@ -13,6 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord, Ledger
 from ..model.errors import AigcError, DownloadError, ResultExpired
 from ..model.states import JobState, Kind
@@ -95,10 +96,12 @@ class Saver:
         wall: Callable[[], float],
         locate: Locate = _nowhere,
         readable: Readable = unchanged,
+        doubt_keys: Callable[[], None] = ignore,
         save_s: float = inf,
     ) -> None:
         self._locate = locate
         self._readable = readable
+        self._doubt_keys = doubt_keys
         self._ledger = ledger
         self._downloads = downloads
         self._url_life_s = url_life_s
@@ -203,6 +206,8 @@ class Saver:
     def _tell_retry(self, job: JobRecord, error: DownloadError, delay_s: float) -> None:
         """Announce the retry of a failed download, and log a warning if the URL expires soon."""
         error.with_context(job_id=job.job_id, task_id=job.task_id)
+        if error.refused and _is_in_own_bucket(job):
+            self._doubt_keys()  # temporary keys of unknown end may have ended
         left_s = inf if job.expires_at is None else self._left_s(job)
         if left_s < NEAR_END_S:
             _log.warning("%s; its URL expires in %.0f minutes", error, left_s / 60)
@@ -214,7 +219,10 @@ class Saver:
         text = reasons if results == 1 else f"{len(faults)} of {results} results are not saved: {reasons}"
         refused = all(fault.refused for fault in faults)
         if refused and _is_in_own_bucket(job):
-            text = f"{text}; the results are in your own bucket, where the keys need cos:GetObject"
+            text = (
+                f"{text}; the results are in your own bucket, where the keys need cos:GetObject (cosOutput.access "
+                '"public" signs nothing)'
+            )
         error: AigcError
         if refused and self._left_s(job) <= 0:
             error = ResultExpired(f"the result's URLs expired at {_clock(job.expires_at)}, before it was saved: {text}")

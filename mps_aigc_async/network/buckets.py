@@ -7,11 +7,11 @@ signature is never older than its attempt, and temporary keys are those of the m
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ..concurrency.owner import TaskOwner
@@ -57,6 +57,13 @@ REFUSALS: Final = {
 2024-03-25). AccessDenied shows less: COS may answer so for a missing object, to keys without the right to list the
 bucket."""
 
+OF_THE_KEYS: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch"})
+"""Refusals of keys. Temporary keys may end at that moment, and others follow them: then they show nothing."""
+
+AGAIN_S: Final = 60.0
+"""Seconds after which a refused bucket is probed again: the user may have created it meanwhile. As long as a refusal of
+the account holds."""
+
 
 class BucketAccess(Enum):
     """How the results in the user's buckets are read."""
@@ -92,13 +99,17 @@ class Buckets:
         downloads: Downloads,
         owner: TaskOwner,
         wall: Callable[[], float],
+        learn_time: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._downloads = downloads
         self._owner = owner
         self._wall = wall
-        self._probes: dict[CosStore, asyncio.Task[str]] = {}
+        self._learn_time = learn_time
+        self._learning: asyncio.Task[None] | None = None
+        self._probes: dict[tuple[str, str], tuple[asyncio.Task[str], float]] = {}
+        """By bucket and region: the latest probe, and when it began (on the loop's clock)."""
 
     @property
     def _signs(self) -> bool:
@@ -110,9 +121,13 @@ class Buckets:
         Raises ConfigError without the extra, and AccountError if there are no keys at the moment."""
         return await self.sign(url, SIGNED_S) if self._signs and self._bucket_of(url) else url
 
+    def doubt_keys(self) -> None:
+        """Take note that COS has refused to let a result be read: later attempts sign with fresh keys, if any."""
+        self._keys.doubt()
+
     async def readable_inputs(self, request: StepT) -> StepT:
         """The request with signed URLs for its inputs in the user's own buckets. Raises as `readable` does."""
-        signed = {url: await self.sign(url, INPUT_S) for url in self.bare_inputs(request)}
+        signed = {url: await self._sign_for_others(url, INPUT_S) for url in self.bare_inputs(request)}
         own = self._own_buckets(request)
         return with_inputs(request, lambda source: signed.get(self._own_url(source, own), source))
 
@@ -130,7 +145,8 @@ class Buckets:
         """The bare URL of an input in a bucket of the user's; empty for every other input."""
         url = ""
         if isinstance(source, TaskResult):
-            url = source.urls[0] if source.urls and source.never_expires else ""
+            # A file with an id is VOD's or a relay's, in a bucket of its own.
+            url = source.urls[0] if source.urls and source.never_expires and not source.file_ids else ""
         elif isinstance(source, str) and any(is_stored_in(bucket, [source]) for bucket in own):
             url = source
         return url if self._bucket_of(url) else ""
@@ -140,20 +156,28 @@ class Buckets:
         no bucket, for a life out of bounds, and for values of other types."""
         _require_source(source)
         if not _is_number(life_s) or not 1 <= life_s <= LONGEST_SIGNATURE_S:  # NaN is in no range
-            raise InvalidRequest(f"expires is {life_s}: give seconds, from 1 to {LONGEST_SIGNATURE_S}")
+            raise InvalidRequest(f"expires is {life_s!r}: give seconds, from 1 to {LONGEST_SIGNATURE_S}")
         url = next(iter(source.urls), "") if isinstance(source, TaskResult) else source
         if not self._bucket_of(url):
             raise InvalidRequest(
                 f"{safe_url(url) or 'the result'} is no bare URL of a COS bucket: only results in a bucket of your own "
                 "(`cosOutput`) need a signature"
             )
+        return await self._sign_for_others(url, life_s)
+
+    async def _sign_for_others(self, url: str, life_s: float) -> str:
+        """Sign a URL that is used later, and not again by this client: temporary keys should not be near their end."""
+        await self._keys.renewed()
         return await self.sign(url, life_s)
 
     async def sign(self, url: str, life_s: float) -> str:
         """Sign a GET of a bare object URL. Raises as `readable` does."""
+        if self._learning is None:  # a signature by a machine's clock that is wrong is refused
+            self._learning = self._owner.start(self._learn_time(), "reading of the service's time")
+        await asyncio.wait({self._learning})
         keys = await self._keys.current()
         if not is_loopback(urlsplit(url).hostname or ""):  # the token of temporary keys travels in the URL
-            url = url.replace("http://", "https://", 1)
+            url = f"https://{url.partition('://')[2]}"
         return await asyncio.to_thread(signed_get, url, keys, now=self._wall(), life_s=life_s)
 
     def _bucket_of(self, url: str) -> str:
@@ -162,17 +186,15 @@ class Buckets:
     # --- the probe ----------------------------------------------------------------------------------------------------
 
     async def require_readable(self, store: CosStore) -> None:
-        """Raise an error if COS shows that results in this bucket could not be read. A bucket is probed once, before
-        its first create.
+        """Raise an error if COS shows that results in this bucket could not be read. A bucket is probed before its
+        first create, and again some time after a refusal.
 
         Raises AccountError for the config's bucket, which concerns all requests, and InvalidRequest for a request's
         own.
         """
         if not self._signs:
             return
-        if store not in self._probes:
-            self._probes[store] = self._owner.start(self._probe(store), f"probe of the bucket {store.bucket}")
-        code = await asyncio.shield(self._probes[store])
+        code = await asyncio.shield(self._probe_of(store))
         if code not in REFUSALS:
             return
         place = f"the bucket {store.bucket} in {store.region}"
@@ -181,15 +203,30 @@ class Buckets:
             raise InvalidRequest(f"store: {text}")
         raise AccountError(f"Cos.{code}", text, ending=Ending.ACCOUNT_REFUSED)
 
+    def _probe_of(self, store: CosStore) -> asyncio.Task[str]:
+        """The latest probe of a bucket, or a new one."""
+        place, now = (store.bucket, store.region), asyncio.get_running_loop().time()
+        probe, began_at = self._probes.get(place, (None, now))
+        if probe is None or (now - began_at >= AGAIN_S and _has_refused(probe)):
+            probe = self._owner.start(self._probe(store), f"probe of the bucket {store.bucket}")
+            self._probes[place] = probe, now
+        return probe
+
     async def _probe(self, store: CosStore) -> str:
         """The code of COS's error; empty for any other answer, and without one or without keys."""
         key = "/".join(part for part in ((store.path or "").strip("/"), PROBE) if part)
         url = object_url(store.bucket, store.region, key, self._settings.endpoint)
+        if self._bucket_of(url) != store.bucket.lower():  # a request's region may name any host: our token is for COS
+            return ""
         try:
+            keys = await self._keys.current()
             match = _CODE.search(await self._downloads.glance(await self.sign(url, SIGNED_S)))
         except AccountError:  # the create has the same keys, and ends with the same error
             return ""
         code = match[1].decode() if match else ""
+        if code in OF_THE_KEYS and keys.token is not None:
+            self._keys.doubt()
+            return ""
         if code == "AccessDenied":
             _log.warning(
                 "COS may refuse to let these keys read the bucket %s (AccessDenied): they need cos:GetObject there",
@@ -208,3 +245,10 @@ def _require_source(source: object) -> None:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _has_refused(probe: asyncio.Task[str]) -> bool:
+    """Whether a probe has ended with a refusal, or without an answer for a reason of ours."""
+    if not probe.done():
+        return False
+    return probe.cancelled() or probe.exception() is not None or probe.result() in REFUSALS

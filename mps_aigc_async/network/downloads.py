@@ -141,7 +141,10 @@ class Downloads:
             async with asyncio.timeout(GLANCE_S):
                 answer = await self._answer(address, {}, proxy_for(address), public_only=False)
                 async with answer:
-                    return await answer.content.read(GLANCE_BYTES)
+                    head = b""
+                    while len(head) < GLANCE_BYTES and (piece := await answer.content.read(GLANCE_BYTES - len(head))):
+                        head += piece
+                    return head
         except Exception as error:  # noqa: BLE001 — a glance that fails shows nothing
             _log.debug("no answer of %s: %s", safe_url(url), type(error).__name__)
             return b""
@@ -264,6 +267,8 @@ def _check_status(response: ResultAnswer, part: Part) -> None:
         part.tag = ""
     hint = " (its URL may have expired)" if status in (403, 404) else ""
     is_refusal = 400 <= status < 500 and status not in _MAY_PASS
+    if status in _REDIRECTS:
+        raise Fault(f"HTTP {status} that leads nowhere (it has no Location)", Retry.MINUTES)
     fault = Fault(f"HTTP {status}{hint}", _retry_for(status) if is_refusal else Retry.ALWAYS)
     fault.is_refusal = is_refusal
     raise fault

@@ -35,14 +35,23 @@ def bucket_of(url: str, endpoint: str = "") -> str:
     if parts.scheme not in ("http", "https") or parts.query or parts.fragment or not path:
         return ""
     if not endpoint:
-        match = _HOST.fullmatch(host)
-        return match["bucket"] if match else ""
+        return bucket_in_host(host)
     base = urlsplit(endpoint).netloc.lower()
     if host == base:
         bucket, _, key = path.partition("/")
         return bucket if key else ""
     bucket = host.removesuffix(f".{base}")
     return bucket if bucket != host and "." not in bucket else ""
+
+
+def bucket_in_host(host: str) -> str:
+    """The bucket that a host of the public COS names; empty for every other host.
+
+    >>> bucket_in_host("shots-1250000000.cos.ap-guangzhou.myqcloud.com"), bucket_in_host("127.0.0.1")
+    ('shots-1250000000', '')
+    """
+    match = _HOST.fullmatch(host.lower())
+    return match["bucket"] if match else ""
 
 
 def object_url(bucket: str, region: str, key: str, endpoint: str = "") -> str:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from .cos_urls import bucket_in_host
+
 _NUMBER: Final = re.compile(r"-[0-9]{5,}")
 """The account's number (APPID) at the end of a bucket's name."""
 
@@ -92,12 +94,15 @@ def made_after(unfinished_at: float | None, begun_at: float | None, seen_at: flo
 def is_stored_in(bucket: str, urls: Sequence[str]) -> bool:
     """Whether all URLs lead into the user's own bucket: the service does not delete files there.
 
-    The bucket is the first part of the host (`bucket.cos.region.myqcloud.com`) or of the path; a query is only a
-    signature. A bucket's whole name ends with the account's number, but a user may leave the number out.
+    The bucket is the first part of the host (`bucket.cos.region.myqcloud.com`), or of the path at a COS of another
+    host; a query is only a signature. A bucket's whole name ends with the account's number, but a user may leave the
+    number out.
 
     >>> is_stored_in("shots-1250000000", ["https://shots-1250000000.cos.ap-guangzhou.myqcloud.com/a.png"])
     True
     >>> is_stored_in("shots-1250000000", ["https://mps-1.cos.ap-guangzhou.myqcloud.com/a.png?x=shots-1250000000"])
+    False
+    >>> is_stored_in("shots-1250000000", ["https://mps-1.cos.ap-guangzhou.myqcloud.com/shots-1250000000/a.png"])
     False
     """
     return bool(bucket and urls) and all(_leads_into(bucket, url) for url in urls)
@@ -105,6 +110,7 @@ def is_stored_in(bucket: str, urls: Sequence[str]) -> bool:
 
 def _leads_into(bucket: str, url: str) -> bool:
     host, _, path = url.partition("://")[2].partition("?")[0].partition("/")
-    places = (host.partition(".")[0].casefold(), path.partition("/")[0].casefold())
+    in_host = host.partition(".")[0].casefold()
+    places = (in_host,) if bucket_in_host(host) else (in_host, path.partition("/")[0].casefold())
     own = bucket.casefold()
     return any(place == own or _NUMBER.fullmatch(place.removeprefix(own)) for place in places if place.startswith(own))

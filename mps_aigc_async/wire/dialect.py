@@ -59,7 +59,7 @@ class Call(Generic[T_co]):
 
     action: str
     body: bytes = field(repr=False)
-    """Left out of the repr: an input's URL may hold a signature and a session token."""
+    """Left out of the repr: it may have the signed URLs of inputs, which tools that report errors would show."""
     decode: Callable[[HttpAnswer], T_co]
     """Raises ServiceError or TransportError for anything but success."""
     path: str = "/"

@@ -198,7 +198,7 @@ class Mps:
         return SessionRule.NONE  # no create of MPS has a field for one
 
     def create(self, request: Step, store: CosStore | None, _session_id: str = "", /) -> Call[Created]:
-        api = API if request.store is None else _API_WITH_STORE
+        api = API if request.store in (None, store) else _API_WITH_STORE
         return api.create(self.create_action(request.kind), encode(request, store))
 
     def describe(self, kind: Kind, task_id: str) -> Call[TaskStatus]:

@@ -1,6 +1,7 @@
 """Signed GETs, with the official SDK's own client as the oracle."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -70,6 +71,14 @@ def test_the_sdks_own_signer_and_clock_are_left_alone(caplog: pytest.LogCaptureF
     caplog.set_level(logging.DEBUG)
     assert "q-sign-time=940" not in by_the_sdk(KEYS, "a.png", 60)
     assert "sign_key" in caplog.text
+
+
+def test_a_damaged_extra_is_told_like_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "qcloud_cos", None)  # an import of it raises ImportError
+    monkeypatch.setattr(cos_sdk, "can_sign", lambda: True)
+    with pytest.raises(ConfigError, match=r"cannot sign a URL \(ModuleNotFoundError\): install") as caught:
+        signed_get(f"https://{HOST}/a.png", KEYS, now=NOW, life_s=60)
+    assert caught.value.__cause__ is None
 
 
 def test_without_the_extra_the_error_says_how_to_read_the_bucket(monkeypatch: pytest.MonkeyPatch) -> None:

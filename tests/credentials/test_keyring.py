@@ -668,3 +668,49 @@ def test_a_source_whose_key_no_header_can_carry_is_told_by_the_keys_name(caplog:
         assert SECRET not in ended(caught.value) + caplog.text
 
     run(main())
+
+
+def test_who_signs_for_others_waits_for_the_keys_that_are_due() -> None:
+    """A signature that is handed on ends with its keys, and the client cannot sign it again."""
+    sts = Sts()
+
+    async def main() -> None:
+        ring = KeyRing(sts, wall)
+        first = await ring.current()
+        assert await ring.renewed() == first
+        await asyncio.sleep(LIFE_S - keyring.MARGIN_S + 1)
+        second = await ring.renewed()
+        assert second != first
+        assert await ring.current() == second
+        await ring.close()
+
+    run(main())
+
+
+def test_keys_that_storage_refused_are_fetched_anew_and_used_meanwhile() -> None:
+    sts = Sts(tells_end=False)
+
+    async def main() -> None:
+        ring = KeyRing(sts, wall)
+        first = await ring.current()
+        sts.do = slow
+        for _ in range(3):
+            ring.doubt()
+        assert await ring.current() == first
+        await asyncio.sleep(30)
+        assert await ring.current() != first
+        ring.doubt()  # within a minute: whatever the reason is, it is not the keys
+        await asyncio.sleep(20)
+        assert len(sts.asked_at) == 2
+        await ring.close()
+
+    run(main())
+
+
+def test_fixed_keys_are_never_doubted() -> None:
+    async def main() -> None:
+        ring = KeyRing(Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE")), wall)
+        ring.doubt()
+        assert await ring.renewed() == await ring.current()
+
+    run(main())

@@ -246,3 +246,32 @@ def test_a_stand_in_stays_where_it_parts_no_secret() -> None:
 
 def test_a_mask_shows_nothing_of_its_secrets() -> None:
     assert repr(MASK) == str(MASK) == "<Mask>"
+
+
+# --- URLs that are signed for COS with our own keys -------------------------------------------------------------------
+
+SECRET_ID = "AKIDOFTHEMASKINGTEST"
+BARE = "https://shots-1250000000.cos.ap-guangzhou.myqcloud.com/out/a.png"
+COS_SIGNATURE = "0123456789abcdef0123456789abcdef01234567"
+SIGNED_URL = (
+    f"{BARE}?q-sign-algorithm=sha1&q-ak={SECRET_ID}&q-sign-time=1%3B2&q-key-time=1%3B2&q-header-list=host"
+    f"&q-url-param-list=x-cos-security-token&q-signature={COS_SIGNATURE}&x-cos-security-token={TOKEN}"
+)
+
+
+@pytest.mark.parametrize("quotation", [name for name in QUOTATIONS if name != "wrapped"])
+@pytest.mark.parametrize("text", [SIGNED_URL, SIGNED_URL.partition("?")[2]])
+def test_a_message_that_quotes_an_input_shows_no_signature_for_cos(quotation: str, text: str) -> None:
+    shown = Mask([SECRET_ID, TOKEN]).text(f"cannot fetch {QUOTATIONS[quotation](text)}").lower()
+    for secret in (SECRET_ID, TOKEN, COS_SIGNATURE):
+        assert not any(piece.lower() in shown for piece in pieces(secret, WIDTH + 4))
+    assert b64encode(COS_SIGNATURE.encode()).decode().lower()[4:-4] not in shown
+
+
+def test_a_result_that_repeats_the_url_of_an_input_loses_our_signature_alone() -> None:
+    of_others = SIGNED_URL.replace(SECRET_ID, "AKIDOFTHESERVICEITSELF").replace(TOKEN, "x")
+    urls = (SIGNED_URL, of_others, "https://a/1.png?key=1")
+    status = TaskStatus(TaskState.DONE, word="DONE", request_id="r", urls=urls, videos=(SIGNED_URL,))
+    safe = Mask([SECRET_ID, TOKEN]).value(status)
+    assert safe.urls == (BARE, of_others, "https://a/1.png?key=1")
+    assert safe.videos == (BARE,)

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +18,7 @@ from mps_aigc_async import (
     CosStore,
     ImageRequest,
     ImageResult,
+    ImageToVideo,
     ImageToVideoResult,
     InvalidRequest,
     VideoRequest,
@@ -27,10 +29,11 @@ from mps_aigc_async.credentials import cos_sdk
 from mps_aigc_async.credentials.credentials import Credentials, CredentialSource
 from mps_aigc_async.credentials.keyring import KeyRing
 from mps_aigc_async.model.contents import content
+from mps_aigc_async.network.addresses import sendable
 from mps_aigc_async.network.buckets import BucketAccess, Buckets, BucketSettings
 from mps_aigc_async.network.downloads import Downloads
 
-from ..listening import AppServer
+from ..listening import AppServer, listening
 
 NOW = 1_790_000_000.0
 HOST = "shots-1250000000.cos.ap-guangzhou.myqcloud.com"
@@ -39,13 +42,19 @@ BARE = f"https://{HOST}/out/a.png"
 KEYS = Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"))
 
 
+async def nothing_to_learn() -> None:
+    """The service's time is known."""
+
+
 @asynccontextmanager
 async def buckets_of(
-    settings: BucketSettings, credentials: Credentials | CredentialSource = KEYS
+    settings: BucketSettings,
+    credentials: Credentials | CredentialSource = KEYS,
+    learn_time: Callable[[], Coroutine[Any, Any, None]] = nothing_to_learn,
 ) -> AsyncIterator[Buckets]:
     downloads, owner, keys = Downloads(), TaskOwner(), KeyRing(credentials, lambda: NOW)
     try:
-        yield Buckets(settings, keys, downloads, owner, lambda: NOW)
+        yield Buckets(settings, keys, downloads, owner, lambda: NOW, learn_time)
     finally:
         await owner.close()
         await keys.close()
@@ -100,6 +109,47 @@ async def test_a_signature_never_crosses_the_network_readable() -> None:
         assert (await buckets.readable(BARE.replace("https", "http"))).startswith(f"{BARE}?")
 
 
+@pytest.mark.parametrize("scheme", ["http", "HTTP", "HTTPS"])
+async def test_a_scheme_in_capitals_is_the_same_scheme(scheme: str) -> None:
+    async with buckets_of(private()) as buckets:
+        assert (await buckets.readable(BARE.replace("https", scheme))).startswith(f"{BARE}?")
+
+
+@pytest.mark.parametrize("end", ["?", "#", "?#"])
+async def test_a_signature_stands_in_the_query_whatever_ends_the_url(end: str) -> None:
+    async with buckets_of(private()) as buckets:
+        assert await buckets.readable(BARE + end) == await buckets.readable(BARE)
+
+
+@pytest.mark.parametrize(
+    ("key", "sent"),
+    [
+        ("a b.png", "a%20b.png"),
+        ("镜头 1.png", "%E9%95%9C%E5%A4%B4%201.png"),
+        ("\u3000.png", "%E3%80%80.png"),
+        ("a+b%2Fc//d/../e.png", "a+b%2Fc//d/../e.png"),
+        ("\ud800.png", "%ED%A0%80.png"),
+        ("x" * 900, "x" * 900),
+    ],
+)
+async def test_a_key_of_any_characters_makes_a_url_that_can_be_sent(key: str, sent: str) -> None:
+    async with buckets_of(private()) as buckets:
+        url = await buckets.readable(f"https://{HOST}/out/{key}")
+    assert sendable(url).raw_path == f"/out/{sent}"
+
+
+async def test_the_services_time_is_learned_once_before_the_first_signature() -> None:
+    learned = 0
+
+    async def learn_time() -> None:
+        nonlocal learned
+        learned += 1
+
+    async with buckets_of(private(), learn_time=learn_time) as buckets:
+        await asyncio.gather(*[buckets.readable(BARE) for _ in range(3)])
+        assert learned == 1
+
+
 async def test_temporary_keys_sign_with_the_token_of_the_moment() -> None:
     tokens = iter(("first", "second"))
 
@@ -132,6 +182,8 @@ async def test_inputs_in_the_users_buckets_are_signed_and_the_request_keeps_its_
     [
         result(never_expires=False),  # the service's own storage happens to be COS, too
         "https://strangers-1250000000.cos.ap-guangzhou.myqcloud.com/a.png",
+        "https://strangers-1250000000.cos.ap-guangzhou.myqcloud.com/shots-1250000000/a.png",
+        replace(result(), file_ids=("5285",)),  # of VOD or a relay, in a bucket of theirs
         "https://a/1.png",
     ],
 )
@@ -147,9 +199,12 @@ async def test_inputs_elsewhere_are_not_signed(frame: str | ImageResult) -> None
         ("https://a/1.png?secret=1", "https://a/1.png is"),
         (result("https://a/1.png"), "https://a/1.png is"),
         ("", "the result is"),
+        (None, "not NoneType"),
+        (b"https://a/1.png?secret=1", "not bytes"),
+        (ImageToVideo(image=ImageRequest(prompt="x"), video=VideoRequest()), "not ImageToVideo"),
     ],
 )
-async def test_only_objects_in_buckets_are_signed_on_request(source: str | ImageResult, named: str) -> None:
+async def test_only_objects_in_buckets_are_signed_on_request(source: Any, named: str) -> None:  # noqa: ANN401 — a mistake
     async with buckets_of(private()) as buckets:
         with pytest.raises(InvalidRequest) as caught:
             await buckets.signed_url(source, 60)
@@ -164,7 +219,7 @@ async def test_anything_but_a_result_or_a_url_is_refused_in_words(source: Any) -
             await buckets.signed_url(source, 60)
 
 
-@pytest.mark.parametrize("life_s", ["60", None, True])
+@pytest.mark.parametrize("life_s", ["60", None, True, timedelta(minutes=1), 1e99, float("nan"), 0])
 async def test_a_life_that_is_no_number_is_refused_in_words(life_s: Any) -> None:  # noqa: ANN401 — a mistake
     async with buckets_of(private()) as buckets:
         with pytest.raises(InvalidRequest, match="give seconds, from 1 to"):
@@ -190,14 +245,15 @@ class Cos:
     """A COS that answers each GET with one error."""
 
     def __init__(self, code: str, status: int) -> None:
-        self._body = f"<?xml version='1.0' encoding='utf-8'?><Error><Code>{code}</Code><Message>m</Message></Error>"
+        self.code = code
         self._status = status
         self.paths: list[str] = []
 
     async def answer(self, request: web.Request) -> web.Response:
         assert "q-signature" in request.query
         self.paths.append(request.path)
-        return web.Response(status=self._status, text=self._body, content_type="application/xml")
+        body = f"<?xml version='1.0' encoding='utf-8'?><Error><Code>{self.code}</Code><Message>m</Message></Error>"
+        return web.Response(status=self._status, text=body, content_type="application/xml")
 
 
 @asynccontextmanager
@@ -265,6 +321,62 @@ async def test_a_cancelled_caller_leaves_the_probe_to_the_others() -> None:
         with pytest.raises(AccountError):
             await buckets.require_readable(STORE)
         assert len(cos.paths) == 1
+
+
+@pytest.mark.parametrize("region", ["a@b.example/", "evil.example/x", "x.example:80", "a.b.c"])
+async def test_a_requests_region_takes_no_signature_to_a_stranger(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with buckets_of(private()) as buckets:
+        monkeypatch.setattr(buckets, "sign", None)  # would raise
+        await buckets.require_readable(CosStore(bucket="shots-1250000000", region=region))
+
+
+async def test_a_refused_bucket_is_asked_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mps_aigc_async.network.buckets.AGAIN_S", 0.0)
+    async with cos_of("NoSuchBucket", 404) as (cos, endpoint), buckets_of(private(endpoint)) as buckets:
+        with pytest.raises(AccountError):
+            await buckets.require_readable(STORE)
+        cos.code = "NoSuchKey"  # the user has created the bucket
+        await buckets.require_readable(STORE)
+        await buckets.require_readable(STORE)
+        assert len(cos.paths) == 2
+
+
+async def test_a_bucket_is_asked_once_for_all_its_folders() -> None:
+    async with cos_of("NoSuchKey", 404) as (cos, endpoint), buckets_of(private(endpoint)) as buckets:
+        for number in range(3):
+            await buckets.require_readable(STORE.model_copy(update={"path": f"/day-{number}/"}))
+        assert len(cos.paths) == 1
+
+
+@pytest.mark.parametrize("code", ["InvalidAccessKeyId", "SignatureDoesNotMatch"])
+async def test_temporary_keys_that_end_at_the_probe_are_no_verdict(code: str) -> None:
+    asked = 0
+
+    async def source() -> Credentials:
+        nonlocal asked
+        asked += 1
+        return Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE"), SecretStr(f"token-{asked}"))
+
+    async with cos_of(code, 403) as (_, endpoint), buckets_of(private(endpoint), source) as buckets:
+        await buckets.require_readable(STORE)
+        await buckets.readable(BARE.replace(f"https://{HOST}", f"{endpoint}/shots-1250000000"))
+        await asyncio.sleep(0)
+        assert asked == 2
+
+
+async def test_a_code_that_comes_in_two_pieces_is_read() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n<Error><Code>NoSuch")
+        await writer.drain()
+        for _ in range(50):  # the client reads the first piece meanwhile
+            await asyncio.sleep(0)
+        writer.write(b"Bucket</Code></Error>")
+        await writer.drain()
+
+    async with listening(talk) as url, buckets_of(private(str(url).rstrip("/"))) as buckets:
+        with pytest.raises(AccountError, match="NoSuchBucket"):
+            await buckets.require_readable(STORE)
 
 
 async def test_a_request_without_inputs_is_not_touched() -> None:

@@ -709,6 +709,21 @@ async def test_redirects_are_followed(tmp_path: Path, redirects: int) -> None:
     assert file.read_bytes() == PNG
 
 
+async def test_a_redirect_that_leads_nowhere_is_not_waited_for_all_day(
+    tmp_path: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """COS has such an answer: PermanentRedirect."""
+    monkeypatch.setattr("mps_aigc_async.network.download_retries.DOUBTFUL_S", 0.0)
+
+    async def nowhere(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=301, text="<Error><Code>PermanentRedirect</Code></Error>")
+
+    async with site_of(nowhere) as site, saving() as saver:
+        with pytest.raises(DownloadError, match="HTTP 301 that leads nowhere"):
+            await saver.save(site.url("/1"), tmp_path / "shot", Kind.IMAGE, within_s=LONG)
+    assert waits == []
+
+
 async def test_more_redirects_are_refused_at_once(tmp_path: Path, waits: list[float]) -> None:
     assert MAX_REDIRECTS == 3
     async with site_of(redirecting) as site, saving() as saver:

@@ -126,6 +126,7 @@ BUCKET = "shots-1250000000"
         ("shots", ["https://shots-1250000000-copy.cos.ap-guangzhou.myqcloud.com/1.png"], False),
         ("shots", ["https://shots-2026.cos.ap-guangzhou.myqcloud.com/1.png"], False),
         (BUCKET, [f"https://mps.example?from=/{BUCKET}/1.png"], False),
+        (BUCKET, [f"https://mps-1250000000.cos.ap-guangzhou.myqcloud.com/{BUCKET}/1.png"], False),
         ("1.png", ["https://mps.example/a/1.png"], False),
         (BUCKET, ["in preparation"], False),
         (BUCKET, [], False),
