@@ -49,6 +49,7 @@ class Jobs:
             wall=context.clock.now,
             locate=self._locate,
             readable=context.buckets.readable,
+            why_refused=context.buckets.why_refused,
             save_s=context.waits.save_s,
         )
 

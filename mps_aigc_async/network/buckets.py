@@ -136,8 +136,10 @@ class Buckets:
     async def signed_url(self, source: InputUrl, life_s: float) -> str:
         """Sign a result's first URL, or a URL, on the user's request. Raises InvalidRequest for a URL that leads into
         no bucket, and for a life out of bounds."""
-        if not 1 <= life_s <= LONGEST_SIGNATURE_S:  # NaN is in no range
-            raise InvalidRequest(f"expires is {life_s}: give seconds, from 1 to {LONGEST_SIGNATURE_S}")
+        if not (_is_number(life_s) and 1 <= life_s <= LONGEST_SIGNATURE_S):  # NaN is in no range
+            raise InvalidRequest(f"expires is {life_s!r}: give seconds, from 1 to {LONGEST_SIGNATURE_S}")
+        if not isinstance(source, TaskResult | str):
+            raise InvalidRequest(f"signed_url takes a result or one of its URLs, not {type(source).__name__}")
         url = next(iter(source.urls), "") if isinstance(source, TaskResult) else source
         if not self._bucket_of(url):
             raise InvalidRequest(
@@ -153,6 +155,16 @@ class Buckets:
             url = url.replace("http://", "https://", 1)
         return await asyncio.to_thread(signed_get, url, keys, now=self._wall(), life_s=life_s)
 
+    def why_refused(self, url: str) -> str:
+        """How to read a result in the user's bucket that COS has refused."""
+        if not self._signs:
+            return '`cosOutput.access` is "public", and the bucket is not: set "private", and the client signs'
+        if not self._bucket_of(url):
+            return (
+                "the client cannot sign URLs of this host: set `cosOutput.endpoint` for another COS than the public one"
+            )
+        return "the keys need cos:GetObject"
+
     def _bucket_of(self, url: str) -> str:
         return bucket_of(url, self._settings.endpoint)
 
@@ -165,8 +177,6 @@ class Buckets:
         Raises AccountError for the config's bucket, which concerns all requests, and InvalidRequest for a request's
         own.
         """
-        if not self._signs:
-            return
         if store not in self._probes:
             self._probes[store] = self._owner.start(self._probe(store), f"probe of the bucket {store.bucket}")
         code = await asyncio.shield(self._probes[store])
@@ -179,17 +189,23 @@ class Buckets:
         raise AccountError(f"Cos.{code}", text, ending=Ending.ACCOUNT_REFUSED)
 
     async def _probe(self, store: CosStore) -> str:
-        """The code of COS's error; empty for any other answer, and without one or without keys."""
+        """The code of COS's error; empty for any other answer, and without one or without keys. A public bucket is
+        asked without a signature, as its results are read."""
         key = "/".join(part for part in ((store.path or "").strip("/"), PROBE) if part)
         url = object_url(store.bucket, store.region, key, self._settings.endpoint)
         try:
-            match = _CODE.search(await self._downloads.glance(await self.sign(url, SIGNED_S)))
+            match = _CODE.search(await self._downloads.glance(await self.sign(url, SIGNED_S) if self._signs else url))
         except AccountError:  # the create has the same keys, and ends with the same error
             return ""
         code = match[1].decode() if match else ""
         if code == "AccessDenied":
             _log.warning(
-                "COS may refuse to let these keys read the bucket %s (AccessDenied): they need cos:GetObject there",
+                "COS may refuse to let this client read the bucket %s (AccessDenied): %s",
                 store.bucket,
+                self.why_refused(url),
             )
         return code
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
