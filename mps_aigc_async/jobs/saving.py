@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from ..ledger import JobRecord, Ledger
 from ..model.errors import AigcError, DownloadError, ResultExpired
 from ..model.states import JobState, Kind
-from ..network.downloads import Downloads, Readable, unchanged
+from ..network.downloads import MAY_HAVE_EXPIRED, Downloads, Readable, unchanged
 from ..network.partfile import which_exist
 from .announcer import Announcer
 
@@ -221,7 +221,7 @@ class Saver:
         refused = all(fault.refused for fault in faults)
         if refused and _is_in_own_bucket(job):
             why = self._why_refused(next(iter(job.urls), ""))
-            text = f"{text}; the results are in your own bucket, and do not expire: {why}"
+            text = f"{text.replace(MAY_HAVE_EXPIRED, '')}; the results are in your own bucket, and do not expire: {why}"
         error: AigcError
         if refused and self._left_s(job) <= 0:
             error = ResultExpired(f"the result's URLs expired at {_clock(job.expires_at)}, before it was saved: {text}")
