@@ -9,7 +9,7 @@ from rich.table import Table
 from ..catalog import Backend, ModelKind
 from ..catalog.rows import Row, rows
 from ..model.errors import InvalidRequest
-from .screen import console, on_terminal, say
+from .screen import complain, console, on_terminal, say
 
 HEADINGS: Final = Row._fields
 
@@ -33,6 +33,8 @@ def models(
     _require_choice(kind, kinds, "kind of model: image, video or audio")
     _require_choice(backend, backends, "backend: mps, vod or relay")
     tables = [tuple(rows(of_backend, of_kind)) for of_backend in backends for of_kind in kinds]
+    if not any(tables):
+        complain(f"note: no source states a fact about {kind} models of {backend}, so no request is judged by one")
     if not on_terminal():
         for row in (HEADINGS, *(row for table in tables for row in table)):
             say("\t".join(row))

@@ -27,6 +27,11 @@ P = ParamSpec("P")
 _USUAL: Final = {Kind.IMAGE: "1 to 3 minutes", Kind.VIDEO: "3 to 5 minutes", Kind.AUDIO: "a few minutes"}
 """The usual times by the guide of 2026-05-29. No document gives a time for audio."""
 
+_PRIVATE: Final = (
+    "the result is in your own bucket, and a private bucket refuses its bare URL: save results with --out DIR, or sign "
+    "the URL (`client.signed_url`)"
+)
+
 Model = Annotated[
     str | None, typer.Option("--model-name", help="Hunyuan, Kling, Vidu … Default: the config's.", show_default=False)
 ]
@@ -83,7 +88,10 @@ def _create(request_class: type[Step], options: dict[str, Any]) -> None:  # each
     out, config, ledger = (options.pop(name) for name in ("out", "config", "ledger"))
     fields = {name: value for name, value in options.items() if value not in (None, [])}
     request = request_class(id=_id(request_class.kind, ledger), **fields)
-    _make(client_for(config_for_creates(config), ledger), request, out)
+    loaded = config_for_creates(config)
+    result = _make(client_for(loaded, ledger), request, out)
+    if result.never_expires and result.urls and not result.files and loaded.cos_output.access == "private":
+        complain(f"note: {_PRIVATE}")
 
 
 @_creates(ImageRequest)
@@ -167,7 +175,7 @@ def _id(kind: Kind, ledger: Path | None) -> str | None:
     return None if ledger else f"{kind}-{datetime.now().astimezone():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def _make(client: AigcClient, request: Step, out: Path | None) -> None:
+def _make(client: AigcClient, request: Step, out: Path | None) -> StepResult:
     follower = _Follower(request.kind)
     client.on_event(follower.on_event)
     try:
@@ -179,6 +187,7 @@ def _make(client: AigcClient, request: Step, out: Path | None) -> None:
     for place in places_of(result):
         say(visible_line(place))
     say(f"task {visible_line(result.task_id)}")
+    return result
 
 
 async def _generate(client: AigcClient, request: Step, out: Path | None) -> StepResult:

@@ -83,6 +83,10 @@ class Credentials:
     """When temporary keys expire, with a time zone; None if unknown. Equality of credentials ignores it."""
 
     def __post_init__(self) -> None:
+        secrets: dict[str, object] = {"secret_key": self.secret_key, "token": self.token or SecretStr("")}
+        for name, secret in secrets.items():
+            if not isinstance(secret, SecretStr):  # a plain text would stand in a repr
+                raise ConfigError(f"{name} is a {type(secret).__name__}: give pydantic's SecretStr({name})")
         faults = {
             "secret_id": fault_in(SecretStr(self.secret_id)),
             "secret_key": fault_in(self.secret_key),

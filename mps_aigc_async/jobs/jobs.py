@@ -50,6 +50,7 @@ class Jobs:
             locate=self._locate,
             readable=context.buckets.readable,
             doubt_keys=context.buckets.doubt_keys,
+            why_refused=context.buckets.why_refused,
             save_s=context.waits.save_s,
         )
 

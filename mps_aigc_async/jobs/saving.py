@@ -17,7 +17,7 @@ from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord, Ledger
 from ..model.errors import AigcError, DownloadError, ResultExpired
 from ..model.states import JobState, Kind
-from ..network.downloads import Downloads, Readable, unchanged
+from ..network.downloads import MAY_HAVE_EXPIRED, Downloads, Readable, unchanged
 from ..network.partfile import which_exist
 from .announcer import Announcer
 
@@ -83,6 +83,10 @@ async def _nowhere(_file_ids: Sequence[str]) -> None:
     """Return None: the service gives no URLs of stored files."""
 
 
+def _without_reason(_url: str) -> str:
+    return "the keys need cos:GetObject"
+
+
 class Saver:
     """Saves jobs' results, each within `save_s` seconds, the user's setting."""
 
@@ -97,11 +101,13 @@ class Saver:
         locate: Locate = _nowhere,
         readable: Readable = unchanged,
         doubt_keys: Callable[[], None] = ignore,
+        why_refused: Callable[[str], str] = _without_reason,
         save_s: float = inf,
     ) -> None:
         self._locate = locate
         self._readable = readable
         self._doubt_keys = doubt_keys
+        self._why_refused = why_refused
         self._ledger = ledger
         self._downloads = downloads
         self._url_life_s = url_life_s
@@ -219,10 +225,8 @@ class Saver:
         text = reasons if results == 1 else f"{len(faults)} of {results} results are not saved: {reasons}"
         refused = all(fault.refused for fault in faults)
         if refused and _is_in_own_bucket(job):
-            text = (
-                f"{text}; the results are in your own bucket, where the keys need cos:GetObject (cosOutput.access "
-                '"public" signs nothing)'
-            )
+            why = self._why_refused(next(iter(job.urls), ""))
+            text = f"{text.replace(MAY_HAVE_EXPIRED, '')}; the results are in your own bucket, and do not expire: {why}"
         error: AigcError
         if refused and self._left_s(job) <= 0:
             error = ResultExpired(f"the result's URLs expired at {_clock(job.expires_at)}, before it was saved: {text}")

@@ -32,6 +32,10 @@ SERVICE_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "videoinfos": ("videos",),
     "audioinfos": ("audios",),
     "subjectinfos": ("subjects",),
+    "model": ("model_name",),
+    "version": ("model_version",),
+    "scene": ("scene_type",),
+    "image": ("first_frame", "images"),
     "fileinfos": ("images", "videos"),
     "outputimagecount": ("output_count",),
     "outputaudioformat": ("output_format",),
@@ -39,8 +43,8 @@ SERVICE_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "storecosparam": ("store",),
     "extinfo": ("additional_parameters",),
 }
-"""The services' own names of fields (in small letters) that differ from the attribute's, for hints: the first attribute
-that a request has."""
+"""The services' own names of fields that differ from the attribute's, and short names, in small letters, for hints: the
+first attribute that a request has."""
 
 
 class CosStore(Value):

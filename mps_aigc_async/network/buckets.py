@@ -180,6 +180,16 @@ class Buckets:
             url = f"https://{url.partition('://')[2]}"
         return await asyncio.to_thread(signed_get, url, keys, now=self._wall(), life_s=life_s)
 
+    def why_refused(self, url: str) -> str:
+        """How to read a result in the user's bucket that COS has refused."""
+        if not self._signs:
+            return '`cosOutput.access` is "public", and the bucket is not: set "private", and the client signs'
+        if not self._bucket_of(url):
+            return (
+                "the client cannot sign URLs of this host: set `cosOutput.endpoint` for another COS than the public one"
+            )
+        return "the keys need cos:GetObject"
+
     def _bucket_of(self, url: str) -> str:
         return bucket_of(url, self._settings.endpoint)
 
@@ -192,8 +202,6 @@ class Buckets:
         Raises AccountError for the config's bucket, which concerns all requests, and InvalidRequest for a request's
         own.
         """
-        if not self._signs:
-            return
         code = await asyncio.shield(self._probe_of(store))
         if code not in REFUSALS:
             return
@@ -213,14 +221,16 @@ class Buckets:
         return probe
 
     async def _probe(self, store: CosStore) -> str:
-        """The code of COS's error; empty for any other answer, and without one or without keys."""
+        """The code of COS's error; empty for any other answer, and without one or without keys. A public bucket is
+        asked without a signature, as its results are read."""
         key = "/".join(part for part in ((store.path or "").strip("/"), PROBE) if part)
         url = object_url(store.bucket, store.region, key, self._settings.endpoint)
         if self._bucket_of(url) != store.bucket.lower():  # a request's region may name any host: our token is for COS
             return ""
         try:
             keys = await self._keys.current()
-            match = _CODE.search(await self._downloads.glance(await self.sign(url, SIGNED_S)))
+            address = await self.sign(url, SIGNED_S) if self._signs else url
+            match = _CODE.search(await self._downloads.glance(address))
         except AccountError:  # the create has the same keys, and ends with the same error
             return ""
         code = match[1].decode() if match else ""
@@ -229,8 +239,9 @@ class Buckets:
             return ""
         if code == "AccessDenied":
             _log.warning(
-                "COS may refuse to let these keys read the bucket %s (AccessDenied): they need cos:GetObject there",
+                "COS may refuse to let this client read the bucket %s (AccessDenied): %s",
                 store.bucket,
+                self.why_refused(url),
             )
         return code
 

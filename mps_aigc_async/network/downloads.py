@@ -65,6 +65,8 @@ storages repeat it to the downloader although they have unpacked the file."""
 OnRetry = Callable[[DownloadError, float], None]
 """Called with each fault before its retry, and with the seconds until then."""
 
+MAY_HAVE_EXPIRED: Final = " (its URL may have expired)"
+
 Readable = Callable[[str], Awaitable[str]]
 """Turns a result's URL into the URL to fetch at this moment, such as a signed one."""
 
@@ -265,7 +267,7 @@ def _check_status(response: ResultAnswer, part: Part) -> None:
         raise Fault(proxy_refusal(status), Retry.NONE)
     if status == 416:  # the file is shorter than before
         part.tag = ""
-    hint = " (its URL may have expired)" if status in (403, 404) else ""
+    hint = MAY_HAVE_EXPIRED if status in (403, 404) else ""
     is_refusal = 400 <= status < 500 and status not in _MAY_PASS
     if status in _REDIRECTS:
         raise Fault(f"HTTP {status} that leads nowhere (it has no Location)", Retry.MINUTES)

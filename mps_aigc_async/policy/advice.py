@@ -42,8 +42,9 @@ _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
     (LedgerError, "fix the ledger as the message says before you run the same command again"),
     (
         DownloadError,
-        "run the same command again to fetch them before their URLs expire; if the URLs are refused for good, give the "
-        "request another id to create it again (billed again)",
+        "run the same command again to fetch them before their URLs expire; results in your own bucket do not expire: "
+        "correct its access first; if other URLs are refused for good, give the request another id to create it again "
+        "(billed again)",
     ),
     (ResultExpired, "to create it again (billed again), give the request another id"),
     (JobDropped, "to create it again, give the request another id"),

@@ -99,7 +99,10 @@ def encode(request: Step) -> dict[str, object]:
         raise _no_audio()
     for name in REQUIRED:
         if not getattr(request, name):
-            raise InvalidRequest(f"{name}: the relay requires it: set it in the request or in the config's defaults")
+            section = f"mps.{request.kind}Generation"
+            raise InvalidRequest(
+                f"{name}: the relay requires it: set it in the request, or in the config's `{section}`"
+            )
     if any(file.base64 for file in (request.vod.files if request.vod else ())):
         raise InvalidRequest("vod.files: the relay takes files by file_id or url, not by base64")
     if isinstance(request, ImageRequest):

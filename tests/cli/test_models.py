@@ -40,7 +40,9 @@ def test_every_model_is_listed_with_its_source_and_needs_no_keys(shell: Shell) -
 def test_one_backend(shell: Shell) -> None:
     rows = [row.split("\t") for row in shell.call("models", "image", "--backend", "relay").stdout.splitlines()[1:]]
     assert {(row[0], row[6]) for row in rows} == {("image", "relay")}
-    assert shell.call("models", "audio", "--backend", "relay").stdout.splitlines()[1:] == []
+    nothing = shell.call("models", "audio", "--backend", "relay")
+    assert nothing.stdout.splitlines()[1:] == []
+    assert "no source states a fact about audio models of relay" in nothing.stderr
     wrong = shell.call("models", "--backend", "vodd")
     assert wrong.exit_code == 2
     assert "'vodd' is no backend: mps, vod or relay" in wrong.stderr

@@ -34,6 +34,15 @@ def test_an_image_is_saved_and_its_task_can_be_asked_about(shell: Shell, emulato
     assert "  http://127.0.0.1:" in asked.stdout
 
 
+def test_a_private_url_is_told_to_be_one(shell: Shell, emulator: Emulator) -> None:
+    bucket = {"bucket": "shots-1250000000", "region": "ap-guangzhou", "endpoint": emulator.cos_url}
+    shell.configure(emulator.url, cosOutput=dict(bucket))
+    made = shell.call("image", "a lake")
+    assert made.exit_code == 0, made.output
+    assert "private bucket refuses its bare URL: save results with --out DIR" in made.stderr
+    assert "own bucket" not in shell.call("image", "a lake", "--out", "made").stderr
+
+
 def test_a_video_from_an_images_url(shell: Shell, emulator: Emulator) -> None:
     shell.configure(emulator.url)
     picture = shell.call("image", "a lake")

@@ -4,6 +4,7 @@ import dataclasses
 import re
 import traceback
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,16 @@ def test_two_accounts_have_two_names(first: str, second: str) -> None:
 
 def test_the_name_of_an_account_stays_what_ledgers_hold() -> None:
     assert Credentials("AKIDEXAMPLE", SecretStr("KEYEXAMPLE")).account == "AKID…PLE#7a898e50"
+
+
+@pytest.mark.parametrize(
+    ("key", "token", "named"),
+    [("KEYEXAMPLE", None, "secret_key is a str"), (SecretStr("KEYEXAMPLE"), "TOKENEXAMPLE", "token is a str")],
+)
+def test_a_secret_in_plain_text_is_refused_without_showing_it(key: Any, token: Any, named: str) -> None:  # noqa: ANN401 — a user's mistake
+    with pytest.raises(ConfigError, match=named) as caught:
+        Credentials("AKIDEXAMPLE", key, token)
+    assert "EXAMPLE" not in str(caught.value)
 
 
 def test_an_end_has_its_zone_and_makes_no_other_keys() -> None:

@@ -100,7 +100,6 @@ async def test_nothing_is_signed_in_a_public_bucket() -> None:
         assert await buckets.readable(BARE) == BARE
         request = VideoRequest(first_frame=result())
         assert await buckets.readable_inputs(request) == request
-        await buckets.require_readable(STORE)  # asks nobody
         assert "q-signature=" in await buckets.signed_url(BARE, 60)  # on request
 
 
@@ -226,6 +225,19 @@ async def test_a_life_that_is_no_number_is_refused_in_words(life_s: Any) -> None
             await buckets.signed_url(BARE, life_s)
 
 
+@pytest.mark.parametrize(
+    ("settings", "url", "why"),
+    [
+        (private(), BARE, "the keys need cos:GetObject"),
+        (BucketSettings(STORE, BucketAccess.BARE), BARE, 'set "private"'),
+        (private(), "https://cdn.example/a.png", "set `cosOutput.endpoint`"),
+    ],
+)
+async def test_a_refused_result_is_told_with_its_fix(settings: BucketSettings, url: str, why: str) -> None:
+    async with buckets_of(settings) as buckets:
+        assert why in buckets.why_refused(url)
+
+
 @pytest.mark.parametrize(("access", "is_refused"), [(BucketAccess.SIGNED, True), (BucketAccess.BARE, False)])
 def test_without_the_extra_a_private_bucket_is_an_error(
     monkeypatch: pytest.MonkeyPatch, access: BucketAccess, *, is_refused: bool
@@ -248,9 +260,10 @@ class Cos:
         self.code = code
         self._status = status
         self.paths: list[str] = []
+        self.is_signed = False
 
     async def answer(self, request: web.Request) -> web.Response:
-        assert "q-signature" in request.query
+        self.is_signed = "q-signature" in request.query
         self.paths.append(request.path)
         body = f"<?xml version='1.0' encoding='utf-8'?><Error><Code>{self.code}</Code><Message>m</Message></Error>"
         return web.Response(status=self._status, text=body, content_type="application/xml")
@@ -278,6 +291,7 @@ async def test_a_bucket_that_cannot_be_read_is_told_once_asked(code: str, status
             f"Cos.{code}: the results in the bucket shots-1250000000 in ap-guangzhou could"
         )
         assert cos.paths == ["/shots-1250000000/out/.mps-aigc-probe"]
+        assert cos.is_signed
 
 
 async def test_a_requests_own_bucket_concerns_that_request_alone() -> None:
@@ -296,6 +310,21 @@ async def test_any_other_answer_lets_creates_go_on(code: str, status: int, caplo
     async with cos_of(code, status) as (_, endpoint), buckets_of(private(endpoint)) as buckets:
         await buckets.require_readable(STORE)
     assert ("cos:GetObject" in caplog.text) == (code == "AccessDenied")
+
+
+async def test_a_public_bucket_is_asked_as_everybody_asks(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    async with cos_of("AccessDenied", 403) as (cos, endpoint):
+        async with buckets_of(BucketSettings(STORE, BucketAccess.BARE, endpoint)) as buckets:
+            await buckets.require_readable(STORE)
+        assert (len(cos.paths), cos.is_signed) == (1, False)
+    assert '`cosOutput.access` is "public", and the bucket is not: set "private"' in caplog.text
+    async with cos_of("NoSuchBucket", 404) as (cos, endpoint):
+        bare = BucketSettings(STORE, BucketAccess.BARE, endpoint)
+        async with buckets_of(bare) as buckets:
+            with pytest.raises(AccountError, match=r"Cos\.NoSuchBucket"):
+                await buckets.require_readable(STORE)
+        assert not cos.is_signed
 
 
 async def test_a_cos_that_cannot_be_reached_lets_creates_go_on() -> None:

@@ -27,7 +27,7 @@ from mps_aigc_async.wire import mps_errors, vod_errors
             Unreachable("the certificate of a.example has expired", ending=Ending.UNREACHABLE),
             "nothing was sent for these: fix the fault that the message names",
         ),
-        (DownloadError("HTTP 410"), "if the URLs are refused for good, give the request another id"),
+        (DownloadError("HTTP 410"), "if other URLs are refused for good, give the request another id"),
     ],
 )
 def test_advice_never_leads_to_a_loop_or_a_second_payment(error: AigcError, advice: str) -> None:
