@@ -43,6 +43,10 @@ The service fetches an input when its task begins, which may wait for hours in t
 PROBE: Final = ".mps-aigc-probe"
 """The object that a probe asks for. No such object exists: a bucket that the keys can read answers NoSuchKey."""
 
+PROBE_AGAIN_S: Final = 60.0
+"""Seconds after which a bucket that was refused is probed again, as long as a refusal of the account stops creates: the
+user may have made the bucket, or corrected the keys, meanwhile."""
+
 _CODE: Final = re.compile(rb"<Code>([A-Za-z]{1,60})</Code>")
 """The error code in COS's XML."""
 
@@ -97,7 +101,8 @@ class Buckets:
         self._downloads = downloads
         self._owner = owner
         self._wall = wall
-        self._probes: dict[CosStore, asyncio.Task[str]] = {}
+        self._probes: dict[CosStore, tuple[asyncio.Task[str], float]] = {}
+        """Each bucket's latest probe, and when it began (on the loop's clock)."""
 
     @property
     def _signs(self) -> bool:
@@ -159,17 +164,15 @@ class Buckets:
     # --- the probe ----------------------------------------------------------------------------------------------------
 
     async def require_readable(self, store: CosStore) -> None:
-        """Raise an error if COS shows that results in this bucket could not be read. A bucket is probed once, before
-        its first create.
+        """Raise an error if COS shows that results in this bucket could not be read. A bucket is probed before
+        its first create, and again only some time after a refusal.
 
         Raises AccountError for the config's bucket, which concerns all requests, and InvalidRequest for a request's
         own.
         """
         if not self._signs:
             return
-        if store not in self._probes:
-            self._probes[store] = self._owner.start(self._probe(store), f"probe of the bucket {store.bucket}")
-        code = await asyncio.shield(self._probes[store])
+        code = await asyncio.shield(self._latest_probe(store))
         if code not in REFUSALS:
             return
         place = f"the bucket {store.bucket} in {store.region}"
@@ -177,6 +180,15 @@ class Buckets:
         if store != self._settings.store:
             raise InvalidRequest(f"store: {text}")
         raise AccountError(f"Cos.{code}", text, ending=Ending.ACCOUNT_REFUSED)
+
+    def _latest_probe(self, store: CosStore) -> asyncio.Task[str]:
+        now = asyncio.get_running_loop().time()
+        probe, began = self._probes.get(store, (None, now))
+        is_over = probe is not None and probe.done() and now - began >= PROBE_AGAIN_S
+        if probe is None or (is_over and (probe.exception() is not None or probe.result() in REFUSALS)):
+            probe = self._owner.start(self._probe(store), f"probe of the bucket {store.bucket}")
+            self._probes[store] = (probe, now)
+        return probe
 
     async def _probe(self, store: CosStore) -> str:
         """The code of COS's error; empty for any other answer, and without one or without keys."""

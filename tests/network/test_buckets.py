@@ -24,6 +24,7 @@ from mps_aigc_async.credentials import cos_sdk
 from mps_aigc_async.credentials.credentials import Credentials, CredentialSource
 from mps_aigc_async.credentials.keyring import KeyRing
 from mps_aigc_async.model.contents import content
+from mps_aigc_async.network import buckets as buckets_module
 from mps_aigc_async.network.buckets import BucketAccess, Buckets, BucketSettings
 from mps_aigc_async.network.downloads import Downloads
 
@@ -169,14 +170,14 @@ class Cos:
     """A COS that answers each GET with one error."""
 
     def __init__(self, code: str, status: int) -> None:
-        self._body = f"<?xml version='1.0' encoding='utf-8'?><Error><Code>{code}</Code><Message>m</Message></Error>"
+        self.body = f"<?xml version='1.0' encoding='utf-8'?><Error><Code>{code}</Code><Message>m</Message></Error>"
         self._status = status
         self.paths: list[str] = []
 
     async def answer(self, request: web.Request) -> web.Response:
         assert "q-signature" in request.query
         self.paths.append(request.path)
-        return web.Response(status=self._status, text=self._body, content_type="application/xml")
+        return web.Response(status=self._status, text=self.body, content_type="application/xml")
 
 
 @asynccontextmanager
@@ -201,6 +202,21 @@ async def test_a_bucket_that_cannot_be_read_is_told_once_asked(code: str, status
             f"Cos.{code}: the results in the bucket shots-1250000000 in ap-guangzhou could"
         )
         assert cos.paths == ["/shots-1250000000/out/.mps-aigc-probe"]
+
+
+async def test_a_bucket_that_has_been_made_meanwhile_is_used_by_the_same_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with cos_of("NoSuchBucket", 404) as (cos, endpoint), buckets_of(private(endpoint)) as buckets:
+        with pytest.raises(AccountError, match="NoSuchBucket"):
+            await buckets.require_readable(STORE)
+        cos.body = cos.body.replace("NoSuchBucket", "NoSuchKey")
+        with pytest.raises(AccountError, match="NoSuchBucket"):
+            await buckets.require_readable(STORE)  # a moment later: not asked again
+        monkeypatch.setattr(buckets_module, "PROBE_AGAIN_S", 0.0)
+        for _ in range(3):
+            await buckets.require_readable(STORE)
+        assert len(cos.paths) == 2, "a bucket that can be read is probed once"
 
 
 async def test_a_requests_own_bucket_concerns_that_request_alone() -> None:
