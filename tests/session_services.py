@@ -136,9 +136,11 @@ KIND = "the action"
 def ended(task: Made) -> dict[str, object]:
     """The same, in the member of the task's kind."""
     answer = finished(task)
-    if task.body[KIND] != "CreateAigcAudioTask":
+    if task.body[KIND] == "CreateAigcImageTask":
         return answer
     inner = answer.pop("AigcImageTask")
+    if task.body[KIND] == "CreateAigcVideoTask":
+        return {**answer, "TaskType": "AigcVideoTask", "AigcVideoTask": inner}
     assert isinstance(inner, dict)
     output = {"AudioInfos": inner["Output"]["FileInfos"], "VideoInfos": []}
     return {**answer, "TaskType": "AigcAudioTask", "AigcAudioTask": {**inner, "Output": output}}

@@ -311,6 +311,31 @@ async def test_a_requests_own_bucket_that_mps_cannot_use_fails_that_request_alon
     assert {outcome.job_id: outcome.ok for outcome in outcomes} == {"own": False, "config": True}
 
 
+async def test_a_chain_into_a_missing_bucket_is_refused_before_its_first_step_is_paid_for(tmp_path: Path) -> None:
+    own = CosStore(bucket="other-1250000000", region="ap-guangzhou")
+    request = ImageToVideo(id="c", image=ImageRequest(prompt="x"), video=VideoRequest(prompt="y", store=own))
+    emulator = Emulator(speed=600, media=drawn, buckets={"other-1250000000": Bucket("missing")})
+    async with emulator, AigcClient(config_for(emulator)) as client:
+        (outcome,) = await outcomes_of(client, [request], tmp_path / "l.db", tmp_path)
+        assert isinstance(outcome.error, InvalidRequest)
+        assert "store: the results in the bucket other-1250000000" in str(outcome.error)
+        assert sum(emulator.statistics().created.values()) == 0
+
+
+async def test_a_batch_that_its_bucket_stopped_is_all_planned_and_goes_on_when_there_is_one(tmp_path: Path) -> None:
+    ledger = tmp_path / "l.db"
+    async with Emulator(speed=600, media=drawn, buckets={BUCKET: Bucket("missing")}) as emulator:
+        async with AigcClient(config_for(emulator)) as client:
+            with pytest.raises(AccountError, match="Cos"):
+                await outcomes_of(client, chains(6), ledger, tmp_path)
+        with closing(sqlite3.connect(ledger)) as database:
+            states = database.execute("SELECT DISTINCT state FROM jobs").fetchall()
+        assert states == [("planned",)]
+        async with AigcClient(config_for(emulator, bucket="better-1250000000")) as client:
+            everything_is_there(await outcomes_of(client, chains(6), ledger, tmp_path), tmp_path, 6)
+        assert sum(emulator.statistics().created.values()) == 12
+
+
 def test_without_the_extra_no_client_opens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cos_sdk, "find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"cosOutput: .*pip install '\.\[cos\]'"):

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from ..ledger import JobRecord, Ledger
 from ..model.errors import DamagedRow
 from ..model.states import JobState, Kind
-from ..model.usage import Days, LedgerUsage, Quota, UsageReport, billing_day
+from ..model.usage import Days, LedgerUsage, Quota, UsageReport, billing_day, known_sum
 from ..network.calls import Calls
 from ..wire.dialect import Dialect
 from ..wire.usage import Question, UsageAnswer
@@ -99,7 +99,7 @@ def amount_of(job: JobRecord) -> float | None:
             reported = None if job.usage is None else job.usage.output_seconds
             return _requested_seconds(job) if reported is None else reported
         case Kind.AUDIO:
-            return job.duration
+            return known_sum(job.durations) if job.durations else job.duration
 
 
 def _requested_seconds(job: JobRecord) -> float | None:

@@ -115,7 +115,9 @@ class Chain:
         """Make one step after the other. Return the error that ended the chain, if any."""
         before: JobRecord | None = None
         try:
-            for step, new_job in zip(self._steps, jobs, strict=True):
+            for number, (step, new_job) in enumerate(zip(self._steps, jobs, strict=True), start=1):
+                if new_job.state is JobState.PLANNED:
+                    await self._prepare(jobs[number:], stack)
                 before = await self._make_step(step, new_job, before, places.get(step.kind))
                 self._results.append(before.result())
                 await self._save(before, stack)
@@ -124,6 +126,13 @@ class Chain:
                 place.release()
             return as_aigc_error(error, f"making {self._request_id}")
         return None
+
+    async def _prepare(self, later: Sequence[JobRecord], stack: AsyncExitStack) -> None:
+        """Refuse the chain before a step is paid for, if a later step would be refused."""
+        for job in later:
+            if job.state is JobState.PLANNED:
+                stack.callback(self._jobs.release, job)
+                await self._jobs.prepare(job)
 
     async def _make_step(self, step: Step, job: JobRecord, before: JobRecord | None, place: Permit | None) -> JobRecord:
         """Bring one step's job to the end of its task. The place ahead is free as soon as the task is accepted."""

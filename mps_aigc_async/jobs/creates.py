@@ -75,8 +75,7 @@ class Creates:
     async def create(self, job: JobRecord, order: Order) -> JobRecord:
         """Create the job's task in a slot. If the service has no room for it, wait for another slot."""
         self._calls.check_account(self._dialect.create_action(job.kind))
-        if (store := self._context.store_of(job)) is not None:
-            await self._context.buckets.require_readable(store)
+        await self.require_room_for_results(job)
         give_up_at = inf
         slot = self._reclaim(job) or await self._acquire(job, order)
         while True:
@@ -91,6 +90,11 @@ class Creates:
                     raise self._error_without_room(job, outcome.refusal)
                 self._announcer.tell_retry(job, outcome.refusal, PROBE_S)
             slot = await self._next_slot(slot, job, order, outcome.refusal)
+
+    async def require_room_for_results(self, job: JobRecord) -> None:
+        """Raise an error if the job's results would go into a bucket where they could not be read."""
+        if (store := self._context.store_of(job)) is not None:
+            await self._context.buckets.require_readable(store)
 
     def _others_run(self, job: JobRecord) -> bool:
         """Whether another task of ours runs: its end makes room."""

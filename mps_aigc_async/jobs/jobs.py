@@ -12,7 +12,7 @@ from typing import Final
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord
 from ..model.contents import content
-from ..model.errors import InvalidRequest
+from ..model.errors import AigcError, InvalidRequest
 from ..model.requests import Step
 from ..model.states import JobState, Kind
 from ..wire.dialect import FILES_AT_ONCE
@@ -94,6 +94,21 @@ class Jobs:
     async def of_request(self, name: str) -> Mapping[Kind, JobRecord]:
         """The jobs of a request, by kind, as the ledger has them."""
         return await self._ledger.of_request(name)
+
+    async def prepare(self, job: JobRecord) -> None:
+        """Look for what would refuse a later create of a planned job, before an earlier step of its chain is paid for:
+        an unreadable bucket, and a session id that another job has. The session id is kept for the job until
+        `release`. Raises the create's error."""
+        try:
+            await self._creates.require_room_for_results(job)
+            await self._context.sessions.reserve(job)
+        except AigcError as error:
+            error.with_context(job_id=job.job_id)
+            raise
+
+    def release(self, job: JobRecord) -> None:
+        """Leave a session id that `prepare` has kept to other jobs, unless the job's create has begun."""
+        self._context.sessions.release(job)
 
     async def submit(self, job: JobRecord, order: Order) -> JobRecord:
         """Bring the job to where the service has accepted it, or further if it was there already.

@@ -45,6 +45,19 @@ class SessionHolders:
 
         The claim counts from before the first await on, and is in the ledger before the create's intent.
         """
+        session_id, on_disk = await self.reserve(job), self._holders.on_disk
+        if session_id not in on_disk:
+            on_disk.add(session_id)  # from now on a reservation that ends leaves the session to the job
+            try:
+                await self._ledger.keep_fact(f"{HOLDER}{session_id}", job.job_id)
+            except BaseException:
+                on_disk.discard(session_id)
+                raise
+        return session_id
+
+    async def reserve(self, job: JobRecord) -> str:
+        """The user's session for a create that the job makes later, kept from the other jobs of this process until
+        `release`. Raises InvalidRequest if another job of the ledger has it."""
         session_id, by_session = users_session(job), self._holders.by_session
         while (holder := by_session.setdefault(session_id, job.job_id)) != job.job_id:
             if not await self._has_released(holder):
@@ -55,10 +68,13 @@ class SessionHolders:
             if by_session.get(session_id) == holder:  # else another job has taken the session meanwhile
                 del by_session[session_id]
                 self._holders.on_disk.discard(session_id)
-        if session_id not in self._holders.on_disk:
-            await self._ledger.keep_fact(f"{HOLDER}{session_id}", job.job_id)
-            self._holders.on_disk.add(session_id)
         return session_id
+
+    def release(self, job: JobRecord) -> None:
+        """End a job's reservation. A session that the job has claimed stays the job's."""
+        session_id, holders = users_session(job), self._holders
+        if session_id not in holders.on_disk and holders.by_session.get(session_id) == job.job_id:
+            del holders.by_session[session_id]
 
     async def _has_released(self, job_id: str) -> bool:
         """Whether a job that had a session certainly made no task in it, and sends no create by itself any more."""

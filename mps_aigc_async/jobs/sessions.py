@@ -24,7 +24,7 @@ from ..model.vod_options import SESSION_PREFIX
 from ..network.calls import Calls
 from ..network.clock import Mark, ServiceClock
 from ..wire.dialect import Call, Dialect, HttpAnswer, SessionRule
-from .own_sessions import SPENT, has_sent_session, has_users_session, replan, users_session
+from .own_sessions import has_sent_session, has_users_session, replan, users_session
 from .session_holders import SessionHolders
 from .session_trust import SessionTrust
 
@@ -86,12 +86,26 @@ class Sessions:
         """
         if has_sent_session(job) or self._dialect.sessions(job.kind) is SessionRule.NONE:
             return job
-        if users_session(job) and job.session_id != SPENT:
+        if self._begins_with_the_users(job):
             return replace(job, session_id=await self._holders.claim(job))
         if not self._dialect.signs_time and self.trust.holds_for(job):
             await self._ask_time_once(job.kind)  # or the next process could not tell how old the session is
         is_dated = self._dialect.signs_time or not self._clock.is_the_machines
         return replace(job, session_id=f"{SESSION_PREFIX if is_dated else UNDATED}{secrets.token_hex(20)}")
+
+    async def reserve(self, job: JobRecord) -> None:
+        """Keep the session that the user chose for a job's create from other jobs until `release`. Raises
+        InvalidRequest if another job has it."""
+        if self._begins_with_the_users(job):
+            await self._holders.reserve(job)
+
+    def release(self, job: JobRecord) -> None:
+        """End the reservation of a job's session, unless the job's create has begun by now."""
+        self._holders.release(job)
+
+    def _begins_with_the_users(self, job: JobRecord) -> bool:
+        takes_one = self._dialect.sessions(job.kind) is not SessionRule.NONE
+        return takes_one and not job.session_id and bool(users_session(job))
 
     def note_unknown(self, job: JobRecord, since: Mark) -> None:
         """Note an unknown create. Its session was begun at `since`, or earlier in this process."""

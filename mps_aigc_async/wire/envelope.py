@@ -106,10 +106,19 @@ def inside(envelope: Mapping[str, object]) -> dict[str, object] | None:
     return response if isinstance(response, dict) else None
 
 
+def parameters(params: Mapping[str, object]) -> Mapping[str, object]:
+    """The parameters of a call, which is the user's own. Raises InvalidRequest for anything but an object."""
+    if not isinstance(params, Mapping):
+        raise InvalidRequest(f"the parameters are an object, such as {{'TaskId': '4-…'}}, not {type(params).__name__}")
+    return params
+
+
 def body(params: Mapping[str, object]) -> bytes:
-    """The parameters of a call as JSON. Raises InvalidRequest for half a character, and for a value that JSON lacks."""
+    """The parameters of a call as JSON. Raises InvalidRequest for half a character, for a value that JSON lacks, and
+    for anything but an object."""
+    checked = parameters(params)
     try:
-        return to_json(params)
+        return to_json(checked)
     except ValueError as error:
         fault = CUT if "surrogates" in str(error) else "a value among them has no form in JSON"
     raise InvalidRequest(f"the parameters cannot be sent: {fault}")

@@ -299,7 +299,7 @@ def _inside_of_query(answer: HttpAnswer, action: str) -> dict[str, object]:
 
 def _task_in(params: Mapping[str, object]) -> str:
     """The TaskId that is the only parameter of a query. Raises InvalidRequest."""
-    task_id = params.get("TaskId")
+    task_id = envelope.parameters(params).get("TaskId")
     if len(params) != 1 or not isinstance(task_id, str):
         raise InvalidRequest(f'{vod_tasks.DESCRIBE}: give the task alone, as {{"TaskId": "251000000-AigcVideo-…"}}')
     return require_task_id(task_id)

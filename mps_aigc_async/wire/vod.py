@@ -321,7 +321,7 @@ class Vod:
 
     def call(self, action: str, params: Mapping[str, object]) -> Call[dict[str, object]]:
         require_other_than_mps(action, "VOD")
-        return API.call(action, {**self._sub_app, **params})
+        return API.call(action, {**self._sub_app, **envelope.parameters(params)})
 
     def tasks(self, state: TaskState, page: str, /) -> Call[TaskPage] | None:
         words = {task_state: word for word, task_state in TASK_STATES.items() if word != "ABORTED"}

@@ -532,6 +532,20 @@ def test_a_relays_unknown_action_is_refused_with_a_list_of_its_actions() -> None
     run(main())
 
 
+@pytest.mark.parametrize("backend", ["mps", "vod", "relay"])
+@pytest.mark.parametrize("action", ["CreateAigcVideoTask", "DescribeTaskDetail"])
+def test_parameters_that_are_no_object_are_refused_before_anything_is_sent(backend: str, action: str) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, config_of(backend)) as client:
+            for params in (None, [], [("Prompt", "x")], "x", 5):
+                with pytest.raises(InvalidRequest, match="the parameters are an object"):
+                    await client.call(action, params)  # type: ignore[arg-type]
+        assert len(service.arrivals) == 0
+
+    run(main())
+
+
 def test_an_action_that_no_header_can_carry_is_refused() -> None:
     async def main() -> None:
         async with client_of(in_memory()) as client:

@@ -328,6 +328,8 @@ def job(kind: Kind, content: str = '{"prompt":"x","duration":5}', **fields: obje
         (job(Kind.VIDEO, content='{"duration":true}'), None),
         (job(Kind.VIDEO, content="damaged"), None),
         (job(Kind.AUDIO, duration=3.5), 3.5),
+        (job(Kind.AUDIO, duration=3.5, durations=(3.5, 30)), 33.5),  # two songs of one task
+        (job(Kind.AUDIO, duration=3.5, durations=(3.5, None)), None),
         (job(Kind.AUDIO), None),
     ],
 )

@@ -23,9 +23,10 @@ from mps_aigc_async import (
     VideoRequest,
 )
 from mps_aigc_async.jobs.own_sessions import SPENT, has_users_session, next_session, replan, users_session
-from mps_aigc_async.ledger import JobRecord
+from mps_aigc_async.jobs.session_holders import SessionHolders
+from mps_aigc_async.ledger import JobRecord, SqliteLedger
 from mps_aigc_async.model.contents import content
-from mps_aigc_async.model.errors import AigcError, ServiceError, TaskFailed, to_record
+from mps_aigc_async.model.errors import AigcError, LedgerError, ServiceError, TaskFailed, to_record
 from mps_aigc_async.model.parsing import parse
 from mps_aigc_async.model.states import Kind
 from mps_aigc_async.model.vod_options import SESSION_PREFIX, VodOptions
@@ -79,6 +80,87 @@ def test_a_chain_with_one_session_for_two_steps_is_refused_before_anything_is_pa
         assert service.bodies == []
 
     run(main())
+
+
+def chain_with(session_id: str, request_id: str = "chain") -> ImageToVideo:
+    video = VideoRequest(prompt="waves", model_name="A", vod=VodOptions(session_id=session_id))
+    return ImageToVideo(id=request_id, image=ImageRequest(prompt="a lake"), video=video)
+
+
+def test_a_chain_whose_video_has_anothers_session_is_refused_before_its_image_is_paid_for(tmp_path: Path) -> None:
+    """In the same run as the other, after it, and in the next process."""
+
+    async def main() -> None:
+        service, ledger = VodService(), tmp_path / "jobs.db"
+        async with client_of(service, vod_config(), ledger) as client:
+            outcomes = {one.job_id: one async for one in client.run([MINE, chain_with(SESSION)])}
+            assert outcomes["a"].ok != outcomes["chain"].ok
+        loser = chain_with(SESSION) if outcomes["a"].ok else MINE
+        paid = len(service.tasks)
+        assert paid == (1 if outcomes["a"].ok else 2)
+        for _ in range(2):
+            async with client_of(service, vod_config(), ledger) as client:
+                with pytest.raises(InvalidRequest, match="is the session of") as refused:
+                    await client.generate(loser)
+                assert refused.value.job_id
+        assert len(service.bodies) == paid
+
+    run(main())
+
+
+def test_two_chains_with_one_session_pay_for_one_image() -> None:
+    async def main() -> None:
+        service = VodService()
+        async with client_of(service, vod_config()) as client:
+            outcomes = [one async for one in client.run([chain_with(SESSION, "a"), chain_with(SESSION, "b")])]
+        assert sorted(one.ok for one in outcomes) == [False, True]
+        assert len(service.bodies) == 2
+
+    run(main())
+
+
+def test_a_chain_that_ended_before_its_video_leaves_the_session_to_the_corrected_chain() -> None:
+    async def main() -> None:
+        service = VodService(fates=["InvalidParameter.VoilationContent"])
+        async with client_of(service, vod_config()) as client:
+            with pytest.raises(AigcError):
+                await client.generate(chain_with(SESSION, "bad"))
+            result = await client.generate(chain_with(SESSION, "good"))
+            assert result.video.urls
+            with pytest.raises(InvalidRequest, match="is the session of good/video"):
+                await client.generate(chain_with(SESSION, "third"))
+        assert [session for session in sessions_sent(service) if session == SESSION] == [SESSION]
+        assert len(service.tasks) == 2
+
+    run(main())
+
+
+def test_a_session_that_the_ledger_could_not_keep_is_kept_at_the_next_try(tmp_path: Path) -> None:
+    async def main() -> None:
+        ledger = await SqliteLedger.open(tmp_path / "jobs.db", {})
+        holders = SessionHolders(ledger)
+        keep, calls = ledger.keep_fact, 0
+
+        async def failing(name: str, value: str) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                raise LedgerError("the disk is full")
+            await keep(name, value)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ledger, "keep_fact", failing)
+            with pytest.raises(LedgerError):
+                await holders.claim(job())
+            holders.release(job())
+            assert await holders.claim(job()) == SESSION
+        holders.release(job())
+        with pytest.raises(InvalidRequest, match="is the session of a/image"):
+            await holders.claim(job(job_id="b/image"))
+        assert list((await ledger.facts()).values()) == ["a/image"]
+        await ledger.close()
+
+    asyncio.run(main())
 
 
 # --- one job ----------------------------------------------------------------------------------------------------------
