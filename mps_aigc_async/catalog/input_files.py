@@ -13,7 +13,7 @@ from ..model.inputs import ReferenceImage, ReferenceVideo
 from ..model.requests import AudioRequest, ImageRequest, Request, Step, VideoRequest, steps_of
 from ..model.vod_options import VodFile
 from .facts import Source
-from .mps import GUIDE, SDK
+from .mps import GUIDE, LIVE, SDK
 
 MIB: Final = 1 << 20
 
@@ -47,6 +47,8 @@ _FRAMES: Final = FileRules(_JPEG_PNG, SDK, 10 * MIB, elsewhere=_WEBP)
 the file's own Url says 推荐: the weaker word counts."""
 _VIDEO_REFERENCES: Final = replace(_FRAMES, firm=True)
 """CreateAigcVideoTask.ImageInfos on MPS: "图片大小不超过10M"."""
+_H3: Final = FileRules((*_PICTURES, ".heic"), LIVE, 30 * MIB)
+"""Hailuo H3 is in no document of MPS, so their bounds are not its own. Reported: jpeg, png, webp and heic, 30 MB."""
 _SUBJECTS: Final = {
     "mps": FileRules(_PICTURES, GUIDE, 10 * MIB),
     "vod": FileRules(_PICTURES, SDK),
@@ -108,8 +110,9 @@ def _inputs(step: Step, backend: str) -> _Inputs:
 def _pictures(step: ImageRequest | VideoRequest, backend: str) -> _Inputs:
     rules = _rules_of_images(step, backend)
     if isinstance(step, VideoRequest):
-        yield "first_frame", step.first_frame, _FRAMES
-        yield "last_frame", step.last_frame, _FRAMES
+        frames = _H3 if _is_h3(step, backend) else _FRAMES
+        yield "first_frame", step.first_frame, frames
+        yield "last_frame", step.last_frame, frames
         yield from _subjects(step, backend)
     for number, image in enumerate(step.images):
         yield f"images.{number}", image.image if isinstance(image, ReferenceImage) else image, rules
@@ -128,9 +131,14 @@ def _subjects(step: VideoRequest, backend: str) -> _Inputs:
 
 def _rules_of_images(step: ImageRequest | VideoRequest, backend: str) -> FileRules:
     if isinstance(step, VideoRequest):
-        return _VIDEO_REFERENCES if backend == "mps" else _FRAMES
+        documented = _VIDEO_REFERENCES if backend == "mps" else _FRAMES
+        return _H3 if _is_h3(step, backend) else documented
     is_wand_vega = backend == "mps" and (step.model_name or "").lower() == "wand-vega-image"
     return _WAND_VEGA if is_wand_vega else _IMAGES
+
+
+def _is_h3(step: VideoRequest, backend: str) -> bool:
+    return backend == "mps" and (step.model_version or "").lower() == "h3"
 
 
 def _is_image(file: VodFile) -> bool:
