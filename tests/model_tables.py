@@ -36,7 +36,8 @@ SOURCES: Final = """\
 - AIGC guide, 2026-05-29: 「AIGC 创作接入教程」 of MPS;
 - CreateAigcImageTask's page, 2025-12-31: an older page of MPS, with models that the newer list lacks;
 - QuickRouter's page of `aigc-image`, which has no date, as read in 2026-11;
-- reports: facts that publishers of other clients state as tested, gathered on 2026-11-26.
+- reports: facts that publishers of other clients state as tested (of MPS in 2026-08), gathered on 2026-11-26; and of
+  PixVerse, by other services that sell it, 2026-04-24.
 """
 
 

@@ -213,6 +213,25 @@ class Unless:
 
 
 @dataclass(frozen=True, slots=True)
+class With:
+    """The field has one of these values."""
+
+    field: str
+    values: tuple[str, ...]
+    words: str
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return (self.field,)
+
+    def holds(self, request: FlatRequest) -> bool:
+        return fold_case(request.get(self.field)) in {fold_case(value) for value in self.values}
+
+    def __str__(self) -> str:
+        return self.words
+
+
+@dataclass(frozen=True, slots=True)
 class Without:
     """The fields are all unset."""
 

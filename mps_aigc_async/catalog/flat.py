@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, cast
 
-from ..model.audio_models import LYRICS
+from ..model.audio_models import LYRIC, LYRICS
 from ..model.inputs import ReferenceVideo, Subject
 from ..model.vod_options import VodFile, VodOptions
 from .facts import MISSING, FlatRequest, ModelKind, fold_case
@@ -104,9 +104,10 @@ def _subjects(subjects: tuple[Subject, ...]) -> dict[str, object]:
 
 def _needs_of_audio(request: object, parameters: Mapping[str, object]) -> dict[str, object]:
     """The fields that some audio models need: set, or missing."""
+    words = getattr(request, "lyrics", None) or parameters.get(LYRIC) or parameters.get(LYRICS)
     return {
         "model_version": getattr(request, "model_version", None) or MISSING,
-        "lyrics": "given" if getattr(request, "lyrics", None) or parameters.get(LYRICS) else MISSING,
+        "lyrics": "given" if words else MISSING,
         "resource_id": getattr(request, "resource_id", None) or MISSING,
         "audios": len(getattr(request, "audios", None) or ()) or MISSING,
     }

@@ -13,7 +13,7 @@ from ..model.input_urls import inputs_of
 from ..model.requests import AudioRequest, ImageRequest, Request, Step, VideoRequest, steps_of
 from ..model.vod_options import VodFile
 from .facts import Source
-from .mps import GUIDE, SDK
+from .mps import GUIDE, LIVE, SDK
 
 MIB: Final = 1 << 20
 
@@ -47,6 +47,8 @@ _FRAMES: Final = FileRules(_JPEG_PNG, SDK, 10 * MIB, elsewhere=_WEBP)
 the file's own Url says 推荐: the weaker word counts."""
 _VIDEO_REFERENCES: Final = replace(_FRAMES, firm=True)
 """CreateAigcVideoTask.ImageInfos on MPS: "图片大小不超过10M"."""
+_H3: Final = FileRules((*_PICTURES, ".heic"), LIVE, 30 * MIB)
+"""Hailuo H3 is in no document of MPS, so their bounds are not its own. Reported: jpeg, png, webp and heic, 30 MB."""
 _SUBJECTS: Final = {
     "mps": FileRules(_PICTURES, GUIDE, 10 * MIB),
     "vod": FileRules(_PICTURES, SDK),
@@ -122,7 +124,7 @@ def _rules_at(place: str, step: Step, backend: str) -> FileRules | None:
     """The rules of an input by its place in a request."""
     match place.split("."):
         case ["first_frame" | "last_frame"]:
-            return _FRAMES
+            return _H3 if _is_h3(step, backend) else _FRAMES
         case ["images", *_]:
             return _rules_of_images(step, backend)
         case ["subjects", _, "images", _]:
@@ -132,9 +134,14 @@ def _rules_at(place: str, step: Step, backend: str) -> FileRules | None:
 
 def _rules_of_images(step: Step, backend: str) -> FileRules:
     if isinstance(step, VideoRequest):
-        return _VIDEO_REFERENCES if backend == "mps" else _FRAMES
+        documented = _VIDEO_REFERENCES if backend == "mps" else _FRAMES
+        return _H3 if _is_h3(step, backend) else documented
     is_wand_vega = backend == "mps" and (step.model_name or "").lower() == "wand-vega-image"
     return _WAND_VEGA if is_wand_vega else _IMAGES
+
+
+def _is_h3(step: Step, backend: str) -> bool:
+    return backend == "mps" and (step.model_version or "").lower() == "h3"
 
 
 def _is_image(file: VodFile) -> bool:

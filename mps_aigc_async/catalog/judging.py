@@ -1,6 +1,7 @@
 """The consequence of a request's findings: refuse it, warn, or do not check."""
 
 import warnings
+from threading import Lock
 from typing import Final, Literal
 
 from ..model.errors import InvalidRequest
@@ -11,15 +12,16 @@ Strictness = Literal["strict", "warn", "off"]
 """`strict` refuses a request that breaks a document, `warn` warns once for each finding, `off` does not check."""
 
 MOST_WARNINGS: Final = 1000
-"""Different findings that a process warns about. A bound, because each text stays in the memory of a long-lived
-server."""
+"""Warnings that a process remembers, the latest ones. A bound, because a long-lived server may have findings without
+end; a warning that is forgotten may come again."""
 
 
 class CatalogWarning(UserWarning):
     """By documents or reports a request cannot be served, or an input could not be looked at; the request is sent."""
 
 
-_warnings_given: Final[set[str]] = set()
+_warnings_given: Final[dict[str, None]] = {}
+_memory: Final = Lock()
 
 
 def judge(request: object, strictness: Strictness, backend: str = "mps") -> None:
@@ -36,16 +38,19 @@ def judge(request: object, strictness: Strictness, backend: str = "mps") -> None
 
 
 def warn_once(text: str) -> None:
-    """Warn of a request that is sent all the same, once in a process for each text.
+    """Warn of a request that is sent all the same, once for each of the latest texts.
 
     A user's filter may turn the warning into an error. The request is then refused: InvalidRequest is raised, so that
     the error concerns this request alone and not the batch around it.
     """
-    if text in _warnings_given or len(_warnings_given) >= MOST_WARNINGS:
+    if text in _warnings_given:
         return
     try:
         # The warning cannot point at a line of the user's: most requests are judged in the client's own tasks.
         warnings.warn(text, CatalogWarning, stacklevel=3)
     except CatalogWarning:
         raise InvalidRequest(text) from None
-    _warnings_given.add(text)
+    with _memory:  # clients of several threads may warn at once
+        _warnings_given[text] = None
+        if len(_warnings_given) > MOST_WARNINGS:
+            del _warnings_given[next(iter(_warnings_given))]

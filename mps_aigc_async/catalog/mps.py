@@ -13,11 +13,11 @@ Some points stay open, because the documents do not state them or contradict eac
 - ratios of Kling's videos from reference images: "text-to-video only" may exclude frames alone, as for other models;
 - the fields of a scene (`scene_type`): the lists describe the models without a scene;
 - one reference image for models that are not listed as accepting several;
-- a last frame without a first one: the list names models with "first and last frames" (VOD's document is explicit);
 - the watermark of images: no list of models;
-- resolutions that depend on the duration ("related to the model and the duration"), such as 1080P of PixVerse at 10 s,
-  and sound beside a last frame: no document names models or values;
+- resolutions that depend on the duration ("related to the model and the duration"), but for the reported one;
+- sound beside a last frame: neither a document nor a dated report names models;
 - PixVerse's `Quality`, which is reported: the SDK has no such field, so no request can carry it;
+- reference images of MJ with a signed URL, which fail by a report: a URL may be anyone's;
 - the names (`Text`) of PixVerse's reference images: the SDK's structure has no such field.
 """
 
@@ -41,6 +41,7 @@ from .facts import (
     Required,
     Source,
     Unless,
+    With,
     Without,
 )
 
@@ -52,6 +53,7 @@ OLDER_API: Final = Source("CreateAigcImageTask's page", "2025-12-31")
 """A page with models that the newer list lacks."""
 LIVE: Final = Source("reported by other clients that tested MPS in 2026-08", "2026-11-26", "reported")
 """Facts that publishers of other clients state as tested on the real API."""
+RESELLERS: Final = Source("reported of PixVerse by other services that sell it", "2026-04-24", "reported")
 
 WITH_FRAMES: Final = Given(("first_frame", "last_frame"), "with a first or last frame")
 WITH_VIDEO: Final = Given(("videos",), "with a reference video")
@@ -60,11 +62,17 @@ EDITING_BY_DEFAULT: Final = Given(("base_videos", "plain_videos"), "with a base 
 WITHOUT_1080P: Final = Unless("resolution", ("1080P", "2K", "4K"), "unless the resolution is 1080P")
 """The default is 720P. The documents do not say from which resolution the service makes 2K and 4K."""
 
+AT_1080P: Final = With("resolution", ("1080P",), "at 1080P")
+WITHOUT_FIRST: Final = Without(("first_frame",), "without a first frame")
+WITH_REFERENCES: Final = Given(("videos", "audios"), "with a reference video or audio")
 WITHOUT_IMAGE: Final = Without(
     ("first_frame", "last_frame", "images", "videos", "subjects.images"), "without an image to start from"
 )
 
 _FAILS: Final = "the service accepts the create, and the task fails"
+_ONE_IMAGE: Final = Fact(
+    "output_count", OneOf(1), default=1, source=LIVE, effect="the service ignores the count and makes one image"
+)
 _STORYBOARD: Final = "additional_parameters.multi_prompt"
 _image, _video, _audio = partial(Model, "mps", "image"), partial(Model, "mps", "video"), partial(Model, "mps", "audio")
 
@@ -88,6 +96,7 @@ KIND_WIDE: Final[Mapping[ModelKind, tuple[Fact, ...]]] = {
         Fact("images", Between(0, 1), source=SDK),
         Fact("videos", NOTHING, source=SDK),  # "at present only …"
         Fact("last_frame", NOTHING, source=SDK),
+        Fact("last_frame", NOTHING, when=WITHOUT_FIRST, source=LIVE),
         Fact("first_frame", NOTHING, when=EDITING, source=SDK),
         Fact("enable_audio", NOTHING, source=SDK),
         Fact("logo_add", NOTHING, source=SDK),
@@ -112,7 +121,10 @@ IMAGES: Final = (
             Fact("images", Between(0, 5), versions=("3.5-preview",)),
             Fact("additional_parameters.size", Pixels(side=(512, 2048), area=(0, 1024 * 1024)), versions=("3.0",)),
             Fact("scene_type", OneOf("3d_panorama")),
+            _ONE_IMAGE,
         ),
+        live_versions=("3d_2.0",),
+        live_source=LIVE,
     ),
     _image(
         "Qwen",
@@ -161,6 +173,7 @@ IMAGES: Final = (
         (
             Fact("images", Between(0, 3)),
             Fact("images", Between(0, 20), source=LIVE, effect=_FAILS),
+            _ONE_IMAGE,
             Fact("resolution", ANYTHING),
             Fact("output_format", ANYTHING),
         ),
@@ -182,6 +195,9 @@ IMAGES: Final = (
         (
             Fact("aspect_ratio", Nothing("none: its prompt names the ratio"), versions=("v7",), source=SDK),
             Fact("output_count", OneOf(4), default=4, effect="the service makes four images and bills each"),
+            Fact("images", Between(0, 3), effect=_FAILS),
+            Fact("aspect_ratio", Nothing("none: its prompt names the ratio")),
+            Fact("resolution", NOTHING),
         ),
     ),
     _image("Wan", ("2.2",), LIVE, (Fact("model_version", Nothing("no requests yet")),)),
@@ -232,6 +248,12 @@ VIDEOS: Final = (
                 effect="the service makes 5 s and bills them",
             ),
             Fact("prompt", NOTHING, versions=("2.3-fast",), when=WITHOUT_IMAGE, source=LIVE),
+            Fact("resolution", OneOf("4K"), versions=("H3",), source=LIVE, effect="the service makes 2560x1440 pixels"),
+            Fact("images", Between(0, 9), versions=("H3",), source=LIVE),
+            Fact("videos", Between(0, 3), versions=("H3",), source=LIVE),
+            Fact("first_frame", NOTHING, versions=("H3",), when=WITH_REFERENCES, source=LIVE),
+            Fact("last_frame", ANYTHING, versions=("H3",), source=LIVE),
+            Fact("last_frame", NOTHING, versions=("H3",), when=WITH_REFERENCES, source=LIVE),
         ),
         live_versions=("H3",),
         live_source=LIVE,
@@ -300,6 +322,7 @@ VIDEOS: Final = (
         (
             Fact("duration", OneOf(5, 8, 10, unit=" s"), default=5, versions=("v5.6",)),
             Fact("duration", Between(1, 15, " s"), default=5, versions=("v6", "c1")),
+            Fact("duration", OneOf(5, 8, unit=" s"), versions=("v5.6",), when=AT_1080P, source=RESELLERS),
             Fact("resolution", OneOf(*_RESOLUTIONS), default="720P"),
             Fact("aspect_ratio", OneOf(*_WIDE_AND_TALL), versions=("v5.6",)),
             Fact("aspect_ratio", OneOf(*_WIDE_AND_TALL, "2:3", "3:2", "21:9"), versions=("v6", "c1")),
@@ -324,6 +347,7 @@ VIDEOS: Final = (
             Fact("videos", ANYTHING, versions=("1.0",)),
             Fact("enable_audio", ANYTHING, source=GUIDE),
             Fact("logo_add", ANYTHING),
+            Fact("videos", NOTHING, versions=("1.1",), source=LIVE),
         ),
         live_versions=("1.1",),
         live_source=LIVE,
@@ -369,6 +393,7 @@ AUDIOS: Final = (
         LIVE,
         (
             Fact("model_version", UNSET),
+            Fact("scene_type", OneOf("music")),
             Fact("resource_id", Required("a `resource_id`, the song to cover")),
             Fact("audios", Required("`audios`, the voice to cover the song with")),
         ),
@@ -381,6 +406,7 @@ AUDIOS: Final = (
         (
             Fact("videos", ANYTHING),
             Fact("scene_type", ANYTHING),
+            Fact("scene_type", OneOf("sfx"), source=LIVE),
             Fact("model_version", UNSET, source=LIVE),
         ),
     ),

@@ -17,17 +17,36 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from .facts import ANYTHING, NOTHING, Between, Fact, Model, ModelKind, Nothing, OneOf, Pixels, Source, Without
+from .facts import (
+    ANYTHING,
+    NOTHING,
+    Between,
+    Fact,
+    Given,
+    Model,
+    ModelKind,
+    Nothing,
+    OneOf,
+    Pixels,
+    Source,
+    Unless,
+    With,
+    Without,
+)
 
 SDK: Final = Source("official SDK 3.1.194 for VOD", "2026-10")
 """Descriptions of the parameters of CreateAigcImageTask and CreateAigcVideoTask, VOD API 2018-07-17, and of their
 structures (AigcImageOutputConfig, AigcVideoOutputConfig, AigcVideoTaskInputSubjectInfo …)."""
 LIVE: Final = Source("reported by other clients of VOD", "2026-11-26", "reported")
 
+AT_1080P: Final = With("resolution", ("1080P",), "at 1080P")
+WITHOUT_1080P: Final = Unless("resolution", ("1080P", "2K", "4K"), "unless the resolution is 1080P")
+WITH_IMAGES: Final = Given(("images",), "with reference images")
+WITHOUT_IMAGES: Final = Without(("images", "subjects.images"), "without a reference image")
 WITHOUT_FIRST: Final = Without(("first_frame",), "without a first frame")
 FROM_TEXT: Final = Without(("first_frame", "last_frame", "images", "videos"), "without an image or a video")
 
-_image, _video = partial(Model, "vod", "image"), partial(Model, "vod", "video")
+_image, _video, _audio = partial(Model, "vod", "image"), partial(Model, "vod", "video"), partial(Model, "vod", "audio")
 _IGNORED: Final = "the service ignores the count and makes one image"
 _RATIOS: Final = ("16:9", "9:16", "1:1", "4:3", "3:4", "3:2", "2:3", "21:9")
 _GG_RATIOS: Final = (*_RATIOS, "4:5", "5:4")
@@ -46,6 +65,7 @@ KIND_WIDE: Final[Mapping[ModelKind, tuple[Fact, ...]]] = {
         Fact("subjects.images", NOTHING, source=SDK),
         Fact("subjects.videos", NOTHING, source=SDK),
         Fact("subjects.voice_id", NOTHING, source=SDK),
+        Fact("logo_add", NOTHING, source=LIVE),
     ),
     "audio": (),
 }
@@ -151,6 +171,7 @@ VIDEOS: Final = (
             Fact("duration", OneOf(6, 10, unit=" s"), default=6, versions=("02", "2.3", "2.3-fast")),
             Fact("duration", Between(4, 15, " s"), versions=("H3",)),
             Fact("resolution", OneOf("768P", "1080P", "2K", "4K"), default="768P"),
+            Fact("enable_audio", NOTHING, versions=("02", "2.3", "2.3-fast"), source=LIVE),
             Fact(
                 "aspect_ratio",
                 OneOf("21:9", "16:9", "4:3", "1:1", "3:4", "9:16"),
@@ -167,6 +188,7 @@ VIDEOS: Final = (
             Fact("resolution", OneOf(*_UP_FROM_720P), default="720P"),
             Fact("aspect_ratio", OneOf("16:9", "9:16", "1:1"), default="16:9", when=FROM_TEXT),
             Fact("enable_audio", ANYTHING),
+            Fact("last_frame", NOTHING, versions=("2.1",), when=WITHOUT_1080P, source=LIVE),
             Fact("subjects.id", Nothing("an `id` in each subject")),
             Fact("scene_type", OneOf("motion_control", "avatar_i2v", "lip_sync")),
         ),
@@ -188,6 +210,8 @@ VIDEOS: Final = (
             Fact("subjects.videos", Between(0, 1), versions=("q2-pro",)),
             Fact("subjects.voice_id", ANYTHING),
             Fact("scene_type", OneOf("template_effect")),
+            Fact("logo_add", ANYTHING, source=LIVE),
+            Fact("prompt", NOTHING, versions=("q3-mix", "q3-drama"), when=WITHOUT_IMAGES, source=LIVE),
         ),
     ),
     _video(
@@ -199,6 +223,8 @@ VIDEOS: Final = (
             Fact("resolution", OneOf(*_UP_FROM_720P), default="720P"),
             Fact("aspect_ratio", OneOf("16:9", "9:16"), default="16:9"),
             Fact("enable_audio", ANYTHING),
+            Fact("images", Between(0, 3), source=LIVE),
+            Fact("last_frame", NOTHING, when=WITH_IMAGES, source=LIVE),
         ),
     ),
     _video(
@@ -210,9 +236,12 @@ VIDEOS: Final = (
             Fact("resolution", OneOf(*_UP_FROM_720P)),
             Fact("aspect_ratio", OneOf("16:9", "9:16"), default="16:9", when=FROM_TEXT),
             Fact("enable_audio", ANYTHING),
+            Fact("last_frame", NOTHING, source=LIVE),
         ),
     ),
-    _video("Hunyuan", ("1.5", "3d_2.0"), SDK),
+    _video(
+        "Hunyuan", ("1.5", "3d_2.0"), SDK, (Fact("scene_type", OneOf("3d_scene"), versions=("3d_2.0",), source=LIVE),)
+    ),
     _video("Mingmou", ("1.0",), SDK),
     _video(
         "PixVerse",
@@ -222,9 +251,19 @@ VIDEOS: Final = (
             Fact("duration", Between(1, 15, " s"), default=5),
             Fact("resolution", OneOf("540P", *_UP_FROM_720P), default="720P"),
             Fact("aspect_ratio", OneOf(*_RATIOS)),
+            Fact("duration", OneOf(5, 8, 10, unit=" s"), versions=("v5.6",), source=LIVE),
+            Fact("duration", OneOf(5, 8, unit=" s"), versions=("v5.6",), when=AT_1080P, source=LIVE),
+            Fact("enable_audio", NOTHING, versions=("v5.6",), source=LIVE),
         ),
     ),
     _video("Wan", ("3.0",), LIVE),
 )
 
-MODELS: Final = (*IMAGES, *VIDEOS)
+# VOD's document lists no audio models.
+AUDIOS: Final = (
+    _audio("Kling", (), LIVE, (Fact("scene_type", OneOf("sfx")),)),
+    _audio("MiniMaxMusic", ("2.0", "2.5", "2.6", "3.0"), LIVE, (Fact("scene_type", OneOf("music")),)),
+    _audio("GL", ("3.0-clip", "3.0-pro"), LIVE, (Fact("scene_type", OneOf("music")),)),
+)
+
+MODELS: Final = (*IMAGES, *VIDEOS, *AUDIOS)

@@ -56,11 +56,13 @@ def _fault_of(file: InputFile, backend: str) -> FieldFault:
 
 def _local_fault(file: InputFile, backend: str) -> str:
     """The reason why an input that is no URL cannot be sent, and the fix."""
+    if not file.source.strip():
+        return "is empty: give an http or https URL"
     if "://" in file.source or file.source.lower().startswith("data:"):
         return "is not a URL that the service can fetch: give an http or https URL"
     try:
-        content = _content_of(Path(file.source))
-    except (OSError, ValueError) as error:  # ValueError: no path has a zero byte
+        content = _content_of(Path(file.source).expanduser())
+    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a zero byte; RuntimeError: nobody's home
         if isinstance(error, OSError) and error.errno not in _NOT_THERE:
             return f"is not a URL, and this machine cannot read it as a file ({error.strerror}): {_FIX}"
         return _NO_FILE

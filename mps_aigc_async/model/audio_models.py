@@ -15,6 +15,8 @@ SOUND: Final = "sfx"
 
 LYRICS: Final = "lyrics"
 """The key of lyrics in AdditionalParameters (MPS, SDK 3.1.194: MiniMaxMusic and Mureka)."""
+LYRIC: Final = "lyric"
+"""GL's key on MPS: no document has one, and a client that tested GL 3.0-pro with and without names this (2026-08)."""
 
 
 class _Scenes(NamedTuple):
@@ -87,6 +89,24 @@ def require_lyrics_taken(audio: AudioRequest) -> None:
         label = f"{audio.model_name} {audio.model_version or ''}".rstrip()
         why = f"{label} takes none by its documents: leave them out, or choose GL, MiniMaxMusic or a Mureka song"
         raise InvalidRequest.of_fields("AudioRequest", [FieldFault("lyrics", why)])
+
+
+def with_lyrics_of_gl(audio: AudioRequest, backend: str) -> AudioRequest:
+    """Move GL's lyrics to the place where GL takes them: a key of its own on MPS, the prompt's end on VOD (as other
+    clients quote VOD's access guide).
+
+    >>> audio = AudioRequest(prompt="a waltz", model_name="GL", lyrics="la la")
+    >>> with_lyrics_of_gl(audio, "mps").additional_parameters, with_lyrics_of_gl(audio, "vod").prompt
+    ({'lyric': 'la la'}, 'a waltz\\n\\nLyrics:\\nla la')
+    """
+    if audio.lyrics is None or _names(audio)[0] != "gl":
+        return audio
+    if backend == "vod":
+        return audio.model_copy(
+            update={"lyrics": None, "prompt": f"{audio.prompt}\n\nLyrics:\n{audio.lyrics}".lstrip()}
+        )
+    parameters = {**(audio.additional_parameters or {}), LYRIC: audio.lyrics}
+    return audio.model_copy(update={"lyrics": None, "additional_parameters": parameters})
 
 
 def _names(audio: AudioRequest) -> tuple[str, str]:

@@ -192,7 +192,7 @@ class AudioRequest(_TaskRequest):
 
     @model_validator(mode="after")
     def _has_its_lyrics_once(self) -> Self:
-        if self.lyrics is not None and "lyrics" in (self.additional_parameters or {}):
+        if self.lyrics is not None and {"lyrics", "lyric"} & {*(self.additional_parameters or {})}:
             raise refusal_at(("lyrics",), None, "are in `additional_parameters` too: write them in one of the two")
         return self
 

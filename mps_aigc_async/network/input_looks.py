@@ -184,7 +184,8 @@ def _extent(response: ResultAnswer, head: bytes) -> tuple[int | None, bool]:
     if response.status == 206:
         part = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         whole = part["whole"] if part else "*"
-        return (None if whole == "*" else int(whole)), part is None or part["start"] in ("0", None)
+        is_one_part = not response.content_type.startswith("multipart/")
+        return (None if whole == "*" else int(whole)), is_one_part and (part is None or part["start"] in ("0", None))
     if "Content-Encoding" in response.headers:
         return None, True
     length = response.content_length

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ..credentials.credentials import Credentials
-from ..model.audio_models import require_lyrics_taken, require_scene
+from ..model.audio_models import require_lyrics_taken, require_scene, with_lyrics_of_gl
 from ..model.inputs import ImageSource, ReferenceImage, ReferenceVideo
 from ..model.requests import AudioRequest, CosStore, Step
 from ..model.states import Kind, TaskState
@@ -139,9 +139,10 @@ _FIELDS: Final = {Kind.IMAGE: IMAGE_FIELDS, Kind.VIDEO: VIDEO_FIELDS, Kind.AUDIO
 
 def encode(request: Step, store: CosStore | None = None) -> dict[str, object]:
     """The create's parameters. Raises InvalidRequest, by the field's name."""
-    params = fields.encode(_FIELDS[request.kind], request, "MPS", {"store": store})
     if not isinstance(request, AudioRequest):
-        return params
+        return fields.encode(_FIELDS[request.kind], request, "MPS", {"store": store})
+    audio = with_lyrics_of_gl(request, "mps")
+    params = fields.encode(AUDIO_FIELDS, audio, "MPS", {"store": store})
     require_scene(request)
     require_lyrics_taken(request)
     return with_parameters_as_json(params)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from ..credentials.credentials import Credentials
-from ..model.audio_models import require_lyrics_taken
+from ..model.audio_models import require_lyrics_taken, with_lyrics_of_gl
 from ..model.errors import InvalidRequest
 from ..model.inputs import ImageSource, ReferenceImage, ReferenceVideo, VideoSource
 from ..model.requests import AudioRequest, CosStore, ImageRequest, Step
@@ -215,7 +215,7 @@ def encode(request: Step) -> dict[str, object]:
     """The create's parameters. Raises InvalidRequest, by the field's name."""
     if isinstance(request, AudioRequest):
         require_lyrics_taken(request)
-        return with_parameters_as_json(fields.encode(AUDIO_FIELDS, request, "VOD"))
+        return with_parameters_as_json(fields.encode(AUDIO_FIELDS, with_lyrics_of_gl(request, "vod"), "VOD"))
     if isinstance(request, ImageRequest):
         rows = IMAGE_FIELDS
         for file in request.vod.files if request.vod else ():

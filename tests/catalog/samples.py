@@ -16,6 +16,8 @@ from mps_aigc_async.catalog.facts import (
     Pixels,
     Required,
     Unless,
+    With,
+    Without,
     fold_case,
 )
 from mps_aigc_async.catalog.flat import flatten
@@ -46,6 +48,8 @@ class Case(NamedTuple):
         """Return a request with this value in the fact's field, under the fact's condition."""
         fields: dict[str, Any] = {"prompt": "x", "model_name": self.model.name, "model_version": self.version}
         fields |= _for_condition(self.fact.when)
+        if self.fact.field == "last_frame" and not isinstance(self.fact.when, Without) and "videos" not in fields:
+            fields["first_frame"] = URL
         if self.model.kind == "audio" and self.fact.field == "model_version":
             fields["model_version"] = None if value == MISSING else value
         return CLASSES[self.model.kind](**fields | _fields(self.fact.field, value))
@@ -91,7 +95,7 @@ def broken_value(fact: Fact) -> object:
         case Between(most=most):
             return most + 1
         case OneOf(values=values) if isinstance(values[0], int):
-            return max(value for value in values if isinstance(value, int)) + 1
+            return max(value for value in values if isinstance(value, int)) + 2
         case OneOf():
             return "none of these"
         case Pixels():
@@ -167,14 +171,18 @@ def _shots(part: str, value: Any) -> list[dict[str, object]]:  # noqa: ANN401 â€
 def _for_condition(when: Condition | None) -> dict[str, Any]:
     """Return the fields under which a condition holds."""
     match when:
-        case Given(fields=("videos",)):
+        case Given(fields=("videos", *_)):
             return {"videos": (ReferenceVideo(url=FILM, refer_type="feature"),)}
         case Given(fields=fields) if "base_videos" in fields:
             return {"videos": (ReferenceVideo(url=FILM, refer_type="base"),)}
+        case Given(fields=("images",)):
+            return {"images": (URL,)}
         case Given():
             return {"first_frame": URL}
         case Unless():
             return {"resolution": "720P"}
+        case With(field=field, values=values):
+            return {field: values[0]}
         case Differ():
             return {"duration": 5}
         case _:

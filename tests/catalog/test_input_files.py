@@ -50,6 +50,14 @@ def rules_of(request: Request, backend: str) -> dict[str, tuple[str, int | None,
 PICTURES, JPEG_PNG = ".jpg .png .webp", ".jpg .png"
 
 
+def test_the_documents_bounds_are_not_those_of_a_model_that_they_lack() -> None:
+    """Hailuo H3 is reported to take 30 MB; the 10 MiB of the documented models would refuse a good file."""
+    h3 = VideoRequest(prompt="x", model_name="Hailuo", model_version="H3", images=(URL,), last_frame=URL)
+    reported = (f"{PICTURES} .heic", 30, False)
+    assert rules_of(h3, "mps") == {"last_frame": reported, "images.0": reported}
+    assert rules_of(h3, "vod") == dict.fromkeys(("last_frame", "images.0"), (JPEG_PNG, 10, False))
+
+
 def test_every_url_and_path_of_a_request_is_an_input() -> None:
     assert [file.field for file in input_files(EVERYTHING, "mps")] == [
         "first_frame", "last_frame", "images.0", "images.1", "videos.0", "videos.1", "audios.0",

@@ -16,7 +16,7 @@ from .requests import SONG
 @pytest.fixture(autouse=True)
 def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the warnings of other tests in this process, so that each comes again."""
-    monkeypatch.setattr(judging, "_warnings_given", set())
+    monkeypatch.setattr(judging, "_warnings_given", {})
 
 
 def audio(model: str, version: str = "", **fields: Any) -> AudioRequest:  # noqa: ANN401 — any field

@@ -89,21 +89,41 @@ RULES: list[tuple[str, object, object]] = [
     ),
     ("aspect_ratio", video("PixVerse", "v5.6", aspect_ratio="21:9"), video("PixVerse", "c1", aspect_ratio="21:9")),
     ("aspect_ratio", video("Hailuo", aspect_ratio="16:9"), video("Hailuo")),
-    ("last_frame", video("Kling", "1.6", last_frame=URL), video("Kling", "1.6", last_frame=URL, resolution="1080P")),
     (
         "last_frame",
-        video("Kling", "2.6", last_frame=URL, resolution="720P"),
-        video("Kling", "2.6", last_frame=URL, resolution="1080p"),
+        video("Kling", "1.6", first_frame=URL, last_frame=URL),
+        video("Kling", "1.6", first_frame=URL, last_frame=URL, resolution="1080P"),
     ),
-    ("last_frame", video("Hailuo", "2.3", last_frame=URL), video("Hailuo", "02", last_frame=URL)),
-    ("last_frame", video("Vidu", "q3", last_frame=URL), video("Vidu", "q3-pro", last_frame=URL)),
-    ("last_frame", video("H2", "1.0", last_frame=URL), video("PixVerse", "v6", last_frame=URL)),
+    (
+        "last_frame",
+        video("Kling", "2.6", first_frame=URL, last_frame=URL, resolution="720P"),
+        video("Kling", "2.6", first_frame=URL, last_frame=URL, resolution="1080p"),
+    ),
+    (
+        "last_frame",
+        video("Hailuo", "2.3", first_frame=URL, last_frame=URL),
+        video("Hailuo", "02", first_frame=URL, last_frame=URL),
+    ),
+    (
+        "last_frame",
+        video("Vidu", "q3", first_frame=URL, last_frame=URL),
+        video("Vidu", "q3-pro", first_frame=URL, last_frame=URL),
+    ),
+    (
+        "last_frame",
+        video("H2", "1.0", first_frame=URL, last_frame=URL),
+        video("PixVerse", "v6", first_frame=URL, last_frame=URL),
+    ),
     (
         "last_frame",
         video("Vidu", "q2-pro", last_frame=URL, **BASE),
-        video("Vidu", "q2-pro", last_frame=URL, videos=(FILM,)),
+        video("Vidu", "q2-pro", first_frame=URL, last_frame=URL, videos=(FILM,)),
     ),
-    ("last_frame", video("Kling", "O1", last_frame=URL, **BASE), video("Kling", "O1", last_frame=URL, **FEATURE)),
+    (
+        "last_frame",
+        video("Kling", "O1", last_frame=URL, **BASE),
+        video("Kling", "O1", first_frame=URL, last_frame=URL, **FEATURE),
+    ),
     ("first_frame", video("Kling", "O1", first_frame=URL, videos=(FILM,)), video("Kling", "O1", first_frame=URL)),
     ("first_frame", video("H2", "1.0", first_frame=URL, **BASE), video("H2", "1.0", first_frame=URL, videos=(FILM,))),
     ("images", video("Kling", "1.6", **images(5)), video("Kling", "1.6", **images(4))),
@@ -144,13 +164,32 @@ RULES: list[tuple[str, object, object]] = [
     (
         "aspect_ratio",
         image("MJ", "v7", output_count=4, aspect_ratio="1:1"),
-        image("MJ", "v8.1", output_count=4, aspect_ratio="1:1"),
+        image("MJ", "v7", output_count=4),
     ),
+    ("aspect_ratio", image("MJ", "v8.1", output_count=4, aspect_ratio="1:1"), image("OG", aspect_ratio="1:1")),
+    ("resolution", image("MJ", "v7", output_count=4, resolution="2K"), image("OG", resolution="2K")),
+    ("images", image("MJ", "v8.2", output_count=4, **images(4)), image("MJ", "v8.2", output_count=4, **images(3))),
+    ("output_count", image("Hunyuan", "3.0", output_count=2), image("OG", "image2_low", output_count=2)),
+    ("output_count", image("GEM", "3.1", output_count=2), image("GEM", "3.1", output_count=1)),
     ("model_version", image("Wan", "2.2"), image("Seedream", "4.5")),
     ("model_version", video("Wan", "2.2"), video("GV", "3.1", duration=99)),
     ("duration", video("Hailuo", "H3", duration=3), video("Hailuo", "H3", duration=4)),
     ("duration", video("Hailuo", "H3", duration=16), video("Hailuo", "H3", duration=15)),
     ("prompt", video("Hailuo", "2.3-fast"), video("Hailuo", "2.3-fast", first_frame=URL)),
+    ("resolution", video("Hailuo", "H3", resolution="1080P"), video("Hailuo", "H3", resolution="4K")),
+    ("images", video("Hailuo", "H3", **images(10)), video("Hailuo", "H3", **images(9))),
+    ("videos", video("Hailuo", "H3", videos=(FILM,) * 4), video("Hailuo", "H3", videos=(FILM,) * 3)),
+    ("first_frame", video("Hailuo", "H3", first_frame=URL, audios=(SONG,)), video("Hailuo", "H3", audios=(SONG,))),
+    ("last_frame", video("Hailuo", "H3", last_frame=URL, **FEATURE), video("Hailuo", "H3", last_frame=URL)),
+    ("last_frame", video("PixVerse", "v6", last_frame=URL), video("PixVerse", "v6", first_frame=URL, last_frame=URL)),
+    (
+        "duration",
+        video("PixVerse", "v5.6", duration=10, resolution="1080p"),
+        video("PixVerse", "v5.6", duration=10, resolution="720P"),
+    ),
+    ("videos", video("H2", "1.1", **FEATURE), video("H2", "1.0", **FEATURE)),
+    ("scene_type", AudioRequest("Kling", scene_type="music"), AudioRequest("Kling", scene_type="sfx")),
+    ("scene_type", AudioRequest("Tme", scene_type="sfx", **COVER), AudioRequest("Tme", scene_type="music", **COVER)),
     (BOARD, video("Kling", "3.0", **storyboard(*[1] * 7)), video("Kling", "3.0", **storyboard(*[1] * 6))),
     (BOARD, video("Kling", "2.6", **storyboard(5)), video("Kling", "3.0-Omni", **storyboard(5))),
     (
@@ -221,7 +260,7 @@ VOD: list[tuple[str, object, object]] = [
     ("duration", video("Vidu", "q2", duration=11), video("Vidu", "q3", duration=11)),
     ("duration", video("GV", "3.1", duration=6), video("GV", "3.1", duration=8)),
     ("duration", video("OS", "2.0", duration=6), video("OS", "2.0", duration=12)),
-    ("duration", video("PixVerse", "v6", duration=16), video("PixVerse", "v5.6", duration=15)),
+    ("duration", video("PixVerse", "v6", duration=16), video("PixVerse", "v6", duration=15)),
     ("resolution", video("Kling", resolution="540P"), video("Kling", resolution="720p")),
     ("resolution", video("Hailuo", resolution="720P"), video("Hailuo", resolution="768P")),
     ("resolution", video("Vidu", resolution="768P"), video("Vidu", resolution="540P")),
@@ -240,6 +279,32 @@ VOD: list[tuple[str, object, object]] = [
     ("scene_type", video("Vidu", scene_type="lip_sync"), video("Kling", scene_type="lip_sync")),
     ("scene_type", video("Kling", scene_type="template_effect"), video("Vidu", scene_type="template_effect")),
     ("scene_type", video("Mingmou", scene_type="land2port"), video("Mingmou")),
+    # reported
+    ("scene_type", video("Hunyuan", "3d_2.0", scene_type="lip_sync"), video("Kling", scene_type="lip_sync")),
+    ("scene_type", AudioRequest("Kling", scene_type="music"), AudioRequest("Kling", scene_type="sfx")),
+    ("scene_type", AudioRequest("GL", "3.0-pro", scene_type="tts"), AudioRequest("GL", "3.0-pro", scene_type="music")),
+    ("scene_type", AudioRequest("MiniMaxMusic", scene_type="sfx"), AudioRequest("MiniMaxMusic", scene_type="music")),
+    ("logo_add", video("Kling", logo_add=True), video("Vidu", logo_add=True)),
+    ("enable_audio", video("Hailuo", "2.3", enable_audio=True), video("Hailuo", "H3", enable_audio=True)),
+    ("enable_audio", video("PixVerse", "v5.6", enable_audio=True), video("PixVerse", "v6", enable_audio=True)),
+    (
+        "duration",
+        video("PixVerse", "v5.6", duration=10, resolution="1080P"),
+        video("PixVerse", "v6", duration=10, resolution="1080P"),
+    ),
+    ("prompt", video("Vidu", "q3-drama"), video("Vidu", "q3-drama", **images(1))),
+    ("images", video("GV", **images(4)), video("GV", **images(3))),
+    (
+        "last_frame",
+        video("GV", first_frame=URL, last_frame=URL, **images(1)),
+        video("GV", first_frame=URL, last_frame=URL),
+    ),
+    ("last_frame", video("OS", first_frame=URL, last_frame=URL), video("OS", first_frame=URL)),
+    (
+        "last_frame",
+        video("Kling", "2.1", first_frame=URL, last_frame=URL),
+        video("Kling", "2.1", first_frame=URL, last_frame=URL, resolution="1080P"),
+    ),
     ("subjects.id", video("Kling", subjects=(Subject(name="a"),)), video("Kling", subjects=(Subject(id="1"),))),
     ("subjects.name", video("Vidu", subjects=(Subject(id="1"),)), video("Vidu", subjects=(Subject(name="a"),))),
     (
@@ -309,7 +374,7 @@ def test_both_steps_of_a_chain_are_judged_and_its_video_has_a_first_frame() -> N
 
 
 def test_without_a_version_only_what_is_true_of_all_is_judged() -> None:
-    assert findings(video("Kling", duration=60, last_frame=URL, images=(URL,) * 20)) == ()
+    assert findings(video("Kling", duration=60, first_frame=URL, last_frame=URL, images=(URL,) * 20)) == ()
     assert [finding.field for finding in findings(video("Kling", resolution="540P"))] == ["resolution"]
 
 

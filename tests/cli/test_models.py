@@ -16,7 +16,7 @@ KLING = {"videoGeneration": {"modelName": "Kling", "modelVersion": "3.0"}}
 
 @pytest.fixture(autouse=True)
 def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "_warnings_given", set())
+    monkeypatch.setattr(judging, "_warnings_given", {})
 
 
 def test_every_model_is_listed_with_its_source_and_needs_no_keys(shell: Shell) -> None:

@@ -77,6 +77,18 @@ def test_another_kind_of_url_is_looked_for_on_no_disk(source: str, monkeypatch: 
     assert "is not a URL that the service can fetch: give an http or https URL" in fault_of(source)
 
 
+def test_an_empty_text_is_no_folder() -> None:
+    assert fault_of("") == "'' is empty: give an http or https URL"
+    assert "is empty" in fault_of("  ")
+
+
+def test_a_tilde_is_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.png").write_bytes(PNG)
+    assert "'~/a.png' is a file of this machine" in fault_of("~/a.png")
+    assert "is neither a URL nor a file here" in fault_of("~nobody-of-this-name/a.png")
+
+
 def test_a_folder_and_a_pipe_are_not_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)  # a read would wait for a writer for ever

@@ -25,6 +25,7 @@ HTML = b"<!doctype html><title>Not here</title>"
 SIGNED = "/1.png?sign=s3cr3t%2Fa"
 
 Answer = bytes | Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+PARTS = b"--b\r\nContent-Type: image/png\r\n\r\n" + PNG[:7]
 
 
 def reply(status: str, *headers: str, body: bytes = b"") -> bytes:
@@ -109,6 +110,15 @@ SEEN = {
     "another part": (
         reply("206 Partial Content", "Content-Range: bytes 9-1023/5008", "Content-Length: 1015", body=PNG[9:1024]),
         Content(None, 5008),
+    ),
+    "a part in a wrapping": (
+        reply(
+            "206 Partial Content",
+            "Content-Type: multipart/byteranges; boundary=b",
+            f"Content-Length: {len(PARTS)}",
+            body=PARTS,
+        ),
+        Content(None, None),
     ),
     "no length": (reply("200 OK", "Content-Type: image/png", body=PNG), Content((".png",), None)),
     "no length, and short": (reply("200 OK", body=PNG[:50]), Content((".png",), 50)),

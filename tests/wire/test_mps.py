@@ -182,6 +182,17 @@ def check_body(request: Step, store: CosStore | None) -> None:
         assert json.loads(additional) == {**(request.additional_parameters or {}), **lyrics}
 
 
+def test_gls_lyrics_go_by_the_key_that_was_tested() -> None:
+    """GL 3.0-pro fails with lyrics by any other key; MiniMaxMusic and Mureka have the documented one."""
+
+    def sent(model: str) -> object:
+        request = AudioRequest(prompt="a waltz", model_name=model, lyrics="la", scene_type="music")
+        return json.loads(json.loads(Mps().create(request, None).body)["AdditionalParameters"])
+
+    assert sent("gl") == {"lyric": "la"}
+    assert sent("MiniMaxMusic") == sent("Mureka") == {"lyrics": "la"}
+
+
 @settings(max_examples=500, deadline=None)
 @given(prompt=prompts, fields=some_of(IMAGE_FIELDS), store=st.none() | stores)
 def test_an_image_create_is_what_the_official_sdk_sends(

@@ -325,6 +325,13 @@ def test_an_audio_create_is_what_the_official_sdk_sends(
     assert body == theirs._serialize()
 
 
+@pytest.mark.parametrize(("prompt", "sent"), [("a waltz", "a waltz\n\nLyrics:\nla"), ("", "Lyrics:\nla")])
+def test_gls_lyrics_are_the_end_of_its_prompt(prompt: str, sent: str) -> None:
+    request = AudioRequest(prompt=prompt, model_name="GL", lyrics="la", scene_type="music")
+    body = json.loads(Vod(sub_app_id=None).create(request, None).body)
+    assert body == {"ModelName": "GL", "SceneType": "music", "Prompt": sent}
+
+
 @pytest.mark.parametrize(("attribute", "value"), NOT_OF_VOD_AUDIOS.items())
 def test_an_attribute_of_an_audio_that_only_mps_has_is_refused_by_name(attribute: str, value: object) -> None:
     with pytest.raises(InvalidRequest, match=f"^{attribute}: VOD does not support it"):

@@ -69,7 +69,7 @@ def require_scene_and_version(fields: Mapping[str, Json]) -> None:
 
 def flaw_of(fields: Mapping[str, Json], resource_id: str) -> str:
     """The reason why MPS accepts an audio and then fails its task (reported, 2026-08); empty for none."""
-    if label_of(fields) == "GL 3.0-pro" and not text_of(_parameters(fields), "lyrics"):
+    if label_of(fields) == "GL 3.0-pro" and not text_of(_parameters(fields), "lyric"):
         return "GL 3.0-pro needs lyrics."
     if text_of(fields, "ModelName") == "Tme" and not (resource_id and fields.get("AudioInfos")):
         return "Tme needs ExtraParameters.ResourceId and AudioInfos."

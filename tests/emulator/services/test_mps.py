@@ -112,7 +112,7 @@ def test_the_scenes_and_versions_that_mps_refuses(caller: InMemory, model: str, 
     [
         ({"ModelName": "GL", "ModelVersion": "3.0-pro"}, "GL 3.0-pro needs lyrics."),
         ({"ModelName": "GL", "ModelVersion": "3.0-pro", "AdditionalParameters": "[]"}, "GL 3.0-pro needs lyrics."),
-        ({"ModelName": "GL", "ModelVersion": "3.0-pro", "AdditionalParameters": '{"lyrics":"la"}'}, ""),
+        ({"ModelName": "GL", "ModelVersion": "3.0-pro", "AdditionalParameters": '{"lyric":"la"}'}, ""),
         ({"ModelName": "Tme"}, "Tme needs ExtraParameters.ResourceId and AudioInfos."),
         ({"ModelName": "Tme", "ExtraParameters": {"ResourceId": "5"}}, "Tme needs"),
         ({"ModelName": "Tme", "AudioInfos": [{"AudioUrl": "u"}]}, "Tme needs"),
