@@ -1,12 +1,23 @@
-"""The limits of one account, counted in this process and loop: calls per second by action, running tasks by kind.
+"""The limits of one account, counted in this process: calls per second by action, running tasks by kind.
 
-All clients of an account in one loop share them. A web app that makes a client for each request must not double its
-rate, and a client that is opened right after another was closed must not forget the sends of the closed one.
+All clients of an account share the calls per second, in whatever loop and thread they are open. A web app that makes a
+client for each request must not double its rate, and a client that is opened right after another was closed must not
+forget the sends of the closed one. A forked child begins anew.
+
+Slots are counted by loop. A closed client leaves its tasks running, and the next client of another loop cannot tell
+when they end: counted together, they would hold up its creates until their deadlines.
+
+Times of the limits are of the loops' clock. asyncio's loops have one clock, the system's monotonic one. A loop with a
+clock of its own (virtual time) has limits of its own, too.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Final
+import os
+from collections.abc import Callable, Mapping, MutableMapping
+from functools import partial
+from threading import Lock
+from time import monotonic
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from aiolimiter import AsyncLimiter
@@ -17,38 +28,123 @@ from .pace import ProcessPace
 from .paces import Paces
 from .settings import LimitsKey, Rates
 from .slots import ProcessSlots
+from .streams import Streams
 
 RETRY_BUDGET: Final = (20, 10.0)
-"""Retries of one account: 20 at once, then 2 per second. Retries must not make an outage worse."""
+"""Retries of one account and loop: 20 at once, then 2 per second. Retries must not make an outage worse."""
+
+KEPT_S: Final = 600.0
+"""Seconds for which the limits of an account without an open client are kept: longer than any window of a rate and any
+usual pause that a service asks for."""
+
+FEW: Final = 100
+"""Accounts that are kept without a look at their ages."""
 
 
-class _Account:
-    """The limits of an account in all regions: slots by kind, the retry budget, and the tempo, which learns when tasks
-    end."""
+class _LoopPart:
+    """The part of an account's limits that one loop has: its slots, its waiters, its retries, and the tempo, which
+    learns when tasks end."""
 
     def __init__(self, kinds: Mapping[Kind, int]) -> None:
         self.slots = {kind: ProcessSlots(capacity) for kind, capacity in kinds.items()}
         self.retries = AsyncLimiter(*RETRY_BUDGET)
         self.tempo = Adaptive()
         self.regions: dict[str, Paces] = {}
+        self.clients = 0
+        """The open ones."""
+
+
+class _Account:
+    """The limits of an account in all regions and loops."""
+
+    def __init__(self) -> None:
+        self._regions: dict[str, Streams] = {}
+        self._parts: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPart] = WeakKeyDictionary()
+        self._left_at = monotonic()
+        self._lock = Lock()
+
+    def part(self, capacities: Mapping[Kind, int]) -> _LoopPart:
+        """The part of the running loop."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            _drop_closed(self._parts)
+            if loop not in self._parts:
+                self._parts[loop] = _LoopPart(capacities)
+            return self._parts[loop]
+
+    def streams(self, region: str) -> Streams:
+        with self._lock:
+            return self._regions.setdefault(region, Streams())
+
+    def enter(self, part: _LoopPart) -> None:
+        """Count a client of a loop, until the loop is closed or the client leaves."""
+        with self._lock:
+            part.clients += 1
+            self._left_at = monotonic()
+
+    def leave(self, part: _LoopPart) -> None:
+        with self._lock:
+            part.clients -= 1
+            self._left_at = monotonic()
+
+    def is_over(self) -> bool:
+        """Whether a new account's limits would allow as much."""
+        if monotonic() <= self._left_at + KEPT_S:
+            return False
+        with self._lock:
+            _drop_closed(self._parts)
+            return not any(part.clients for part in self._parts.values())
+
+
+class Accounts:
+    """The accounts whose limits are counted together, by their keys."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._by_key: dict[LimitsKey, _Account] = {}
+        self._most = FEW
+        """The accounts among which those that are over are looked for: twice as many as were left the last time."""
+
+    def get(self, key: LimitsKey) -> _Account:
+        """The account of `key` in all regions: no document says that the service counts running tasks by region."""
+        anywhere = LimitsKey(key.backend, key.endpoint, key.account)
+        with self._lock:
+            if anywhere not in self._by_key:
+                if len(self._by_key) >= self._most:
+                    self._drop_old()
+                self._by_key[anywhere] = _Account()
+            return self._by_key[anywhere]
+
+    def _drop_old(self) -> None:
+        for key in [key for key, account in self._by_key.items() if account.is_over()]:
+            del self._by_key[key]
+        self._most = max(FEW, 2 * len(self._by_key))
+
+    def forget(self) -> None:
+        with self._lock:
+            self._by_key.clear()
 
 
 class AccountLimits:
-    """A client's part in the limits of its account (`protocol.Limits`): the paces of its region, and the slots,
-    retries and tempo that all regions share."""
+    """A client's part in the limits of its account (`protocol.Limits`): the paces of its region, and the slots, retries
+    and tempo that all regions share."""
 
-    def __init__(self, rates: Rates, capacities: Mapping[Kind, int], *, key: LimitsKey | None = None) -> None:
-        """Open limits of its own, or those of `key` in this loop.
+    def __init__(
+        self, rates: Rates, capacities: Mapping[Kind, int], *, key: LimitsKey, accounts: Accounts | None = None
+    ) -> None:
+        """Open the limits of `key` among `accounts`: by default among the process's.
 
         Clients that disagree about a rate or its jitter keep to the more careful one while they are open. Capacities,
-        which a user tunes, are those of the newest client.
+        which a user tunes, are those of the loop's newest client.
         """
-        account = _Account(capacities) if key is None else _account(key, capacities)
-        self.slots = account.slots
-        self.retries = account.retries
-        self.tempo = account.tempo
-        self._paces = account.regions.setdefault("" if key is None else key.region, Paces())
-        self._leave = self._paces.join(rates)
+        account = (accounts or process_accounts()).get(key)
+        streams, part = account.streams(key.region), account.part(capacities)
+        account.enter(part)
+        self.slots = part.slots
+        self.retries = part.retries
+        self.tempo = part.tempo
+        self._ends: list[Callable[[], None]] = [partial(account.leave, part), streams.join(rates)]
+        self._paces = part.regions.setdefault(key.region, Paces(streams))
         for kind, capacity in capacities.items():
             self.slots[kind].resize(capacity)
 
@@ -64,10 +160,25 @@ class AccountLimits:
 
     def leave(self) -> None:
         """Close the client's part: its rates no longer count, but its sends do."""
-        self._leave()
+        while self._ends:
+            self._ends.pop()()
 
 
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[LimitsKey, _Account]] = WeakKeyDictionary()
+_process = Accounts()
+_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Accounts] = WeakKeyDictionary()
+
+
+def process_accounts() -> Accounts:
+    """The accounts of all loops whose time is the system's; a loop with a clock of its own has its own accounts."""
+    return _process if _has_system_clock(asyncio.get_running_loop()) else loop_accounts()
+
+
+def loop_accounts() -> Accounts:
+    """The accounts of the running loop alone."""
+    loop = asyncio.get_running_loop()
+    if loop not in _loops:
+        _drop_closed(_loops)
+    return _loops.setdefault(loop, Accounts())
 
 
 def forget() -> None:
@@ -76,14 +187,29 @@ def forget() -> None:
     Clients that are opened later begin anew; open clients keep the limits that they share. For tests alone: the service
     does not forget.
     """
-    _shared.clear()
+    _process.forget()
+    _loops.clear()
 
 
-def _account(key: LimitsKey, capacities: Mapping[Kind, int]) -> _Account:
-    """The account of `key` in this loop, for as long as the loop lives. Running tasks are counted without the region,
-    because no document says that the service counts them by region."""
-    accounts = _shared.setdefault(asyncio.get_running_loop(), {})
-    anywhere = LimitsKey(key.backend, key.endpoint, key.account)
-    if anywhere not in accounts:
-        accounts[anywhere] = _Account(capacities)
-    return accounts[anywhere]
+def _has_system_clock(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether the loop's time is the system's monotonic one: asyncio's own loops, and uvloop's."""
+    owner = next(kind for kind in type(loop).__mro__ if "time" in vars(kind))
+    return owner is asyncio.BaseEventLoop or owner.__module__.partition(".")[0] == "uvloop"
+
+
+def _drop_closed(by_loop: MutableMapping[asyncio.AbstractEventLoop, Any]) -> None:
+    """Drop the values of closed loops: a value may refer to its loop, and would keep it for ever."""
+    for loop in [loop for loop in by_loop if loop.is_closed()]:
+        by_loop.pop(loop, None)
+
+
+def _begin_anew() -> None:
+    """Begin anew in a forked child: another thread of the parent may have held a lock, and the sends of the parent are
+    none of the child's."""
+    global _process  # noqa: PLW0603 — its lock may be held for ever
+    _process = Accounts()
+    _loops.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_anew)
