@@ -1,9 +1,22 @@
-"""Threads and loops of one process are one account to the service: its rate holds for all of them."""
+"""Threads and loops of one process are one account to the service: its rate holds for all of them, and they share a
+ledger file."""
 
 import asyncio
+import sqlite3
+import threading
 from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 
-from mps_aigc_async import AigcClient, Config, ImageRequest, Outcome
+from mps_aigc_async import (
+    AigcClient,
+    Config,
+    CreateOutcomeUnknown,
+    ImageRequest,
+    ImageResult,
+    JobState,
+    Outcome,
+)
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.engine.batch import BatchItem
 
@@ -46,3 +59,120 @@ async def test_loops_one_after_another_remember_the_sends_of_those_before() -> N
         config = config_for(emulator)
         outcomes = [await asyncio.to_thread(in_a_loop_of_its_own, config, f"loop-{number}", 12) for number in range(6)]
         judged(emulator, outcomes, 72)
+
+
+# --- one ledger file ----------------------------------------------------------------------------------------------------
+
+
+def on_file(emulator: Emulator, ledger: Path) -> AigcClient:
+    return AigcClient(config_for(emulator), ledger=ledger)
+
+
+async def shared_batch(client: AigcClient, count: int) -> list[Outcome[BatchItem]]:
+    """The same requests in every thread."""
+    return [outcome async for outcome in client.run(ImageRequest(id=f"{n}", prompt="a lake") for n in range(count))]
+
+
+def rows_in(ledger: Path) -> dict[str, int]:
+    with closing(sqlite3.connect(ledger)) as database:
+        return dict(database.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall())
+
+
+async def test_four_threads_on_one_ledger_make_each_request_once(tmp_path: Path) -> None:
+    async with Emulator(image_seconds=(0.3, 0.6)) as emulator:
+        ledger = tmp_path / "jobs.db"
+
+        async def run() -> list[Outcome[BatchItem]]:
+            async with on_file(emulator, ledger) as client:
+                return await shared_batch(client, 16)
+
+        outcomes = await asyncio.gather(*(asyncio.to_thread(lambda: asyncio.run(run())) for _ in range(4)))
+        assert [outcome.error for one in outcomes for outcome in one] == [None] * 64
+        tasks = {outcome.job_id: set[str]() for outcome in outcomes[0]}
+        for outcome in (outcome for one in outcomes for outcome in one):
+            assert isinstance(outcome.result, ImageResult)
+            tasks[outcome.job_id].add(outcome.result.task_id)
+        assert all(len(ids) == 1 for ids in tasks.values())
+        assert emulator.statistics().created["image"] == 16
+        assert rows_in(ledger) == {"done": 16}
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("ledger")]
+
+
+def ended_in_mid_batch(emulator: Emulator, ledger: Path, count: int) -> AigcClient:
+    """A client whose loop was stopped and closed in the middle of its batch. Returned, so that nothing is collected."""
+    loop = asyncio.new_event_loop()
+    client = on_file(emulator, ledger)
+
+    async def begin() -> None:
+        await client.__aenter__()
+        loop.create_task(shared_batch(client, count))  # noqa: RUF006 — its loop is closed with it
+        while not (await client.counts()).get(JobState.SUBMITTED):
+            await asyncio.sleep(0.01)
+
+    loop.run_until_complete(begin())
+    loop.close()
+    return client
+
+
+async def test_a_thread_that_dies_in_mid_batch_leaves_its_work_to_the_others(tmp_path: Path) -> None:
+    async with Emulator(image_seconds=(1.0, 1.5)) as emulator:
+        ledger, count = tmp_path / "jobs.db", 12
+        async with on_file(emulator, ledger) as client:
+            dead = await asyncio.to_thread(ended_in_mid_batch, emulator, ledger, count)
+            submitted = (await client.counts())[JobState.SUBMITTED]
+            assert submitted
+            outcomes = await shared_batch(client, count)
+            made, unknown = emulator.statistics().created["image"], await client.unknown()
+            # A create that was under way may have been accepted. Nobody can hear its answer.
+            assert {type(outcome.error) for outcome in outcomes if outcome.error} <= {CreateOutcomeUnknown}
+            assert len(unknown) == sum(outcome.error is not None for outcome in outcomes)
+            assert count - len(unknown) <= made <= count
+            assert (await client.counts())[JobState.DONE] == count - len(unknown)
+            await dead.aclose()
+            await client.counts()
+        assert sum(rows_in(ledger).values()) == count
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("ledger")]
+
+
+async def test_the_tasks_of_a_thread_that_died_are_polled_though_nobody_asks_for_them(tmp_path: Path) -> None:
+    async with Emulator(image_seconds=(0.5, 0.5)) as emulator:
+        ledger = tmp_path / "jobs.db"
+
+        def dies() -> AigcClient:
+            loop, client = asyncio.new_event_loop(), on_file(emulator, ledger)
+
+            async def begin() -> None:
+                await client.__aenter__()
+                await client.submit(ImageRequest(id="lake", prompt="a lake"))
+
+            loop.run_until_complete(begin())
+            loop.close()
+            return client
+
+        async with on_file(emulator, ledger) as client:
+            dead = await asyncio.to_thread(dies)
+            while await client.counts() != {JobState.DONE: 1}:
+                await asyncio.sleep(0.05)
+            await dead.aclose()
+        assert emulator.statistics().created["image"] == 1
+
+
+async def test_a_caller_polls_a_task_itself_whose_clients_loop_stands_still(tmp_path: Path) -> None:
+    async with Emulator(image_seconds=(1.0, 1.0)) as emulator:
+        ledger, lake = tmp_path / "jobs.db", ImageRequest(id="lake", prompt="a lake")
+        loop = asyncio.new_event_loop()
+        other = on_file(emulator, ledger)
+
+        async def begin() -> str:
+            await other.__aenter__()
+            return (await other.submit(lake)).task_id
+
+        task_id = await asyncio.to_thread(loop.run_until_complete, begin())  # and now the loop stands still
+        async with on_file(emulator, ledger) as client:
+            assert (await client.generate(lake)).task_id == task_id
+            result = await asyncio.to_thread(loop.run_until_complete, other.generate(lake))
+            assert result.task_id == task_id
+            await asyncio.to_thread(loop.run_until_complete, other.aclose())
+        loop.close()
+        assert emulator.statistics().created["image"] == 1
+        assert rows_in(ledger) == {"done": 1}

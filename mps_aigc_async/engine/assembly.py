@@ -251,7 +251,9 @@ class Engine:
             parts.push_async_callback(self.transport.close)
             parts.push_async_callback(self.downloads.close)
             parts.push_async_callback(self._close_looks)
-            parts.callback(self.poller.abandon)
+            if not self.home.is_of_another_process:
+                parts.callback(self._hand_over)  # clients of other loops may have the ledger open
+                parts.callback(self.poller.abandon)
             parts.callback(self._leave)
 
     def _leave(self) -> None:

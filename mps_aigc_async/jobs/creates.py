@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from math import inf
 
+from ..concurrency.across_loops import wait_for_end
 from ..ledger import JobRecord
 from ..limits import PROBE_S, SendTime, Slot
 from ..model.contents import beyond
@@ -74,6 +75,7 @@ class Creates:
 
     async def create(self, job: JobRecord, order: Order) -> JobRecord:
         """Create the job's task in a slot. If the service has no room for it, wait for another slot."""
+        self._exchanges.forget_lost(job.job_id)
         self._calls.check_account(self._dialect.create_action(job.kind))
         await self.require_room_for_results(job)
         give_up_at = inf
@@ -401,10 +403,10 @@ class Creates:
         exchange = self._exchanges.by_job.get(job.job_id)
         if exchange is None:
             raise await self._keep_unknown(job, "the ledger could not record the answer")
-        await asyncio.wait({exchange})
+        await wait_for_end(exchange)
         job = await self._ledger.get(job.job_id) or job
         if job.state is JobState.INTENT:
-            if exchange.cancelled():  # by another client that closed: this caller is not cancelled
+            if self._exchanges.forget_lost(job.job_id) or exchange.cancelled():  # with another client or its loop
                 raise await self._keep_unknown(job, "the client was closed before the create was answered")
             exchange.result()
         return job

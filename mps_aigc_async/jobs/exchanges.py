@@ -38,6 +38,14 @@ class Exchanges:
     ledger_loss: str = ""
     """The message about a ledger that is out of place; empty while it is in place."""
 
+    def forget_lost(self, job_id: str) -> bool:
+        """Whether the loop in which a job's create was under way is closed. Its end is lost then, and forgotten."""
+        exchange = self.by_job.get(job_id)
+        if exchange is None or not exchange.get_loop().is_closed():
+            return False
+        self.by_job.pop(job_id, None)
+        return True
+
     async def out_of_place_error(self, ledger: Ledger, error: LedgerError) -> LedgerError:
         """The error for a ledger that is out of place, with the TaskIds that no other process will find. The first one
         is logged."""

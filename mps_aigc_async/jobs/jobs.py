@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from pathlib import Path
 from typing import Final
 
+from ..concurrency.across_loops import Turn
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord
 from ..model.contents import content
@@ -207,12 +208,12 @@ class Jobs:
         if job.task_id is not None:
             await self._context.calls.learn_time(self._context.dialect.describe(job.kind, job.task_id))
 
-    def _lock(self, job_id: str, on_begin: Callable[[], None] = ignore) -> asyncio.Lock:
-        """The lock of a job's id: two callers do its work once, one after the other, whichever clients they use.
+    def _lock(self, job_id: str, on_begin: Callable[[], None] = ignore) -> Turn:
+        """A turn with a job's id: two callers do its work once, one after the other, whichever clients they use.
 
         `on_begin` is called if another caller holds the lock: this one waits for that caller, and not to be created.
         """
-        lock = self._context.registry.lock(job_id)
-        if lock.locked():
+        turn = self._context.registry.lock(job_id)
+        if turn.locked():
             on_begin()
-        return lock
+        return turn

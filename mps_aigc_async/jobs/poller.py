@@ -103,7 +103,8 @@ class Poller:
 
     def of_request(self, name: str) -> Watch | None:
         """The watch of a request's latest step, while it is polled."""
-        steps = {watch.kind: watch for watch in self._watches.values() if request_of(watch.job.job_id) == name}
+        watches = list(self._watches.values())  # one step: another loop may take a watch away
+        steps = {watch.kind: watch for watch in watches if request_of(watch.job.job_id) == name}
         return next((steps[kind] for kind in reversed(Kind) if kind in steps), None)
 
     def watch(self, watch: Watch) -> Watch:
@@ -260,6 +261,8 @@ class Poller:
 
     def _again(self, watch: Watch, delay_s: float, poll_at: float) -> None:
         """Schedule the next poll, or give up if the latest was sent at the deadline or after."""
+        if not self._has(watch):
+            return
         if poll_at < watch.deadline.at:
             left = max(0.0, watch.deadline.at - asyncio.get_running_loop().time())
             self._queues[watch.kind].add(watch, min(delay_s, left))
@@ -274,7 +277,14 @@ class Poller:
             late = "the task has not begun by the deadline of the service's queue (timeouts.queueSeconds)"
             self._leave(watch, watch.with_status(TaskTimeout(f"{late}{_STILL_MAY}", action=action)))
 
+    def _has(self, watch: Watch) -> bool:
+        """Whether the task is still this client's. Another loop's client may have taken it while this loop stood
+        still, and the job's row may be beyond this task by now."""
+        return self._watches.get((watch.kind, watch.task_id)) is watch
+
     async def _end(self, watch: Watch, end: TaskEnd | AigcError) -> None:
+        if not self._has(watch):
+            return
         try:
             row = await watch.follower.keep_end(watch.job, end)
         except AigcError as error:
@@ -303,9 +313,16 @@ class Poller:
             self._let_go(watch)
 
     def abandon(self) -> None:
-        """Forget the tasks: the loop in which they were polled is closed."""
-        self.left += self._watches.values()
-        self._watches.clear()
+        """Forget the tasks: the loop in which they were polled is closed. From any thread."""
+        for watch in list(self._watches.values()):
+            self.left.append(watch)
+            self.forget(watch)
+
+    def forget(self, watch: Watch) -> None:
+        """Forget a task that another loop's client polls on. Callers in other loops wait for that client's poll then.
+        From any thread."""
+        if self._watches.pop((watch.kind, watch.task_id), None) is not None:
+            watch.tell(ClientClosed("the task is polled on by the client of another loop", task_id=watch.task_id))
 
     def _let_go(self, watch: Watch) -> None:
         self.left.append(watch)

@@ -1,15 +1,17 @@
-"""Takes over tasks that others have left: an earlier process, or another client of the ledger that closes."""
+"""Takes over work that others have left: an earlier process, another client of the ledger that closes, or one whose
+loop was closed without it."""
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
 from ..ledger import JobRecord
-from ..model.errors import DamagedRow, LedgerError
+from ..model.errors import ClientClosed, CreateOutcomeUnknown, DamagedRow, LedgerError, to_record
 from ..model.states import JobState
 from .context import JobContext
+from .registry import Driver
 from .sessions import NO_TASK, TIME_ANSWER_S
 from .tasks import Tasks
 from .unknown_creates import UNKNOWN_SLOT_S, slot_name
@@ -19,6 +21,10 @@ _log: Final = logging.getLogger("mps_aigc_async")
 
 CLOCK_ERROR_S: Final = 26 * 3600.0
 """The largest error expected of a machine's clock, in seconds: a day, or a time zone that was taken for another."""
+
+LOOK_OUT_S: Final = 1.0
+"""Seconds between two looks for closed loops, while clients of several loops have the ledger open: asyncio does not
+report the end of a loop."""
 
 
 class Resuming:
@@ -30,6 +36,8 @@ class Resuming:
         self._ledger = context.ledger
         self._registry = context.registry
         self._wall = context.clock.now
+        self.loop: Final = asyncio.get_running_loop()
+        self._lookout: asyncio.Task[None] | None = None
 
     async def resume(self) -> None:
         """Take the slots of the tasks that an earlier process left running, before anything new takes them: each known
@@ -38,11 +46,12 @@ class Resuming:
 
         Only the first client that opens the ledger resumes: afterwards one of its clients drives each job."""
         await self._context.sessions.load()
-        async with self._registry.opening:
+        async with self._registry.opening.turn():
             if not self._registry.is_resumed:
                 await self._take_slots()
                 self._registry.is_resumed = True
             self._registry.enter(self)
+        await self._take_up()
 
     async def _take_slots(self) -> None:
         async for job in self._ledger.in_state(JobState.SUBMITTED):
@@ -53,10 +62,13 @@ class Resuming:
         unknown = [job async for job in self._ledger.in_state(JobState.UNKNOWN)]
         await self._learn_time(unknown)
         for job in unknown:
-            life_s = UNKNOWN_SLOT_S[job.kind]
-            left_s = (job.ended_at or 0.0) + life_s - self._wall()
-            if left_s > 0:  # at most `life_s`: the clock may have been ahead at that time
-                self._context.limits.slots[job.kind].take_for(min(left_s, life_s), slot_name(job), job.model)
+            self._take_slot_of_unknown(job)
+
+    def _take_slot_of_unknown(self, job: JobRecord) -> None:
+        life_s = UNKNOWN_SLOT_S[job.kind]
+        left_s = (job.ended_at or 0.0) + life_s - self._wall()
+        if left_s > 0:  # at most `life_s`: the clock may have been ahead at that time
+            self._context.limits.slots[job.kind].take_for(min(left_s, life_s), slot_name(job), job.model)
 
     async def _learn_time(self, unknown: Sequence[JobRecord]) -> None:
         """Learn the service's time if the age of an unknown create depends on it. By a machine's clock that is ahead, a
@@ -78,10 +90,61 @@ class Resuming:
             if watch.follower is self._tasks and watch.is_in_ledger:
                 self._registry.hand_over(watch.job.job_id)
 
+    # --- clients whose loops are closed -------------------------------------------------------------------------------
+
+    async def _look_out(self) -> None:
+        while self._registry.has_others(self.loop):
+            await asyncio.sleep(LOOK_OUT_S)
+            try:
+                await self._take_up()
+            except LedgerError as error:
+                _log.error("cannot take over the tasks of a client whose event loop was closed: %s", error)
+
+    async def _take_up(self) -> None:
+        """Take over the work of clients whose loops were closed: poll their tasks, and call their creates *unknown* if
+        no answer can come any more."""
+        gone = self._registry.drop_gone()
+        try:
+            if gone:
+                await self._take_work_of(gone)
+        except BaseException:
+            self._registry.put_back(gone)
+            raise
+
+    async def _take_work_of(self, gone: Iterable[Driver]) -> None:
+        for driver in gone:
+            driver.abandon()
+        async for job in self._ledger.in_state(JobState.SUBMITTED):
+            if job.task_id and self._registry.watch_of(job.task_id) is None:
+                self.take_over(job.job_id)
+        async for job in self._ledger.in_state(JobState.INTENT):
+            await self._end_lost_create(job.job_id)
+
+    async def _end_lost_create(self, job_id: str) -> None:
+        if (exchange := self._registry.exchanges.by_job.get(job_id)) is None or not exchange.get_loop().is_closed():
+            return
+        async with self._registry.lock(job_id):
+            job = await self._ledger.get(job_id)
+            if job is None or job.state is not JobState.INTENT or not self._registry.exchanges.forget_lost(job_id):
+                return
+            error = CreateOutcomeUnknown("its event loop was closed before the create was answered", job_id=job_id)
+            unknown = job.moved(JobState.UNKNOWN, ended_at=self._wall(), error=to_record(error))
+            await self._ledger.put(unknown)
+            self._take_slot_of_unknown(unknown)
+            self._context.announcer.tell_unknown(unknown, error)
+
     # --- the registry's driver ----------------------------------------------------------------------------------------
 
     def watch_of(self, task_id: str) -> Watch | None:
         return self._tasks.watch_of(task_id)
+
+    def look_out(self) -> None:
+        if self._lookout is None or self._lookout.done():
+            with suppress(ClientClosed):
+                self._lookout = self._context.work.start(self._look_out(), "lookout for closed loops")
+
+    def abandon(self) -> None:
+        self._context.poller.abandon()
 
     def take_over(self, job_id: str) -> None:
         """Poll a job's task that a closed client has left, if nobody else does."""

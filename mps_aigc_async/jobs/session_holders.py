@@ -1,5 +1,6 @@
 """The users' session ids in one ledger, each with its job: two requests with one id would be one for the service."""
 
+import threading
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +20,15 @@ class Holders:
     by_session: dict[str, str] = field(default_factory=dict)
     on_disk: set[str] = field(default_factory=set)
     """The sessions whose job the ledger has."""
+    guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    """Held while a session is taken from a job: between the look and the removal, no other loop may take it."""
+
+    def take_from(self, session_id: str, job_id: str) -> None:
+        """Free a job's session, unless another job has taken it meanwhile."""
+        with self.guard:
+            if self.by_session.get(session_id) == job_id:
+                del self.by_session[session_id]
+                self.on_disk.discard(session_id)
 
 
 class SessionHolders:
@@ -65,16 +75,14 @@ class SessionHolders:
                     f"vod.session_id: {session_id!r} is the session of {holder}: the service refuses a second create "
                     "of one session; choose another session id, and another id for the request"
                 )
-            if by_session.get(session_id) == holder:  # else another job has taken the session meanwhile
-                del by_session[session_id]
-                self._holders.on_disk.discard(session_id)
+            self._holders.take_from(session_id, holder)
         return session_id
 
     def release(self, job: JobRecord) -> None:
         """End a job's reservation. A session that the job has claimed stays the job's."""
         session_id, holders = users_session(job), self._holders
-        if session_id not in holders.on_disk and holders.by_session.get(session_id) == job.job_id:
-            del holders.by_session[session_id]
+        if session_id not in holders.on_disk:
+            holders.take_from(session_id, job.job_id)
 
     async def _has_released(self, job_id: str) -> bool:
         """Whether a job that had a session certainly made no task in it, and sends no create by itself any more."""

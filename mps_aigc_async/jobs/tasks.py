@@ -1,8 +1,10 @@
 """The tasks of one ledger's submitted jobs: polled, waited for, and their ends kept in the ledger."""
 
+import asyncio
 import logging
 from typing import Final
 
+from ..concurrency.home import LOOK_S
 from ..ledger import JobRecord
 from ..ledger.damage import damaged_row, shared_task
 from ..model.errors import AigcError, ClientClosed, InvalidRequest, to_record
@@ -97,11 +99,11 @@ class Tasks:
 
     async def _end(self, job: JobRecord) -> tuple[JobRecord | None, TaskEnd] | None:
         """Wait for the end of a job's task: the row that is kept for it here (None if another client or ledger follows
-        the task), and the end itself. Returns None if another client of the ledger polled the task and was closed: wait
-        again then."""
+        the task), and the end itself. Returns None if another client of the ledger polled the task and was closed, or
+        its loop stands still: wait again then."""
         watch = self.watch(job)
         try:
-            row = await watch.wait()
+            row = await _end_of(watch)
         except ClientClosed:
             if self._poller.is_closed:
                 raise
@@ -126,6 +128,9 @@ class Tasks:
 
     def on_poll(self, job: JobRecord, status: TaskStatus) -> None:
         self._announcer.tell_polled(job, status)
+
+    def forget(self, watch: Watch) -> None:
+        self._poller.forget(watch)
 
     async def keep_end(self, job: JobRecord, end: TaskEnd | AigcError) -> JobRecord:
         """Keep the end of the job's task in the ledger, and announce it. A task that a caller attached to has its row
@@ -160,3 +165,15 @@ class Tasks:
     def _is_planned_again(self, job: JobRecord, status: TaskStatus) -> bool:
         others_run = self._context.limits.slots[job.kind].running > 1  # its own slot is not given back yet
         return is_planned_again(status, job.attempts, self._context.calls.policy.attempts, others_run=others_run)
+
+
+async def _end_of(watch: Watch) -> JobRecord:
+    """Wait for a task's end. Raises ClientClosed if the task is to be polled by another client from now on: the loop of
+    its poller stands still, and nobody knows for how long."""
+    waiter = watch.wait()
+    if watch.loop is not asyncio.get_running_loop():
+        while not waiter.done():
+            await asyncio.wait({waiter}, timeout=LOOK_S)
+            if not watch.loop.is_running():
+                watch.follower.forget(watch)
+    return await waiter

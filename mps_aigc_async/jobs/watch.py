@@ -1,10 +1,13 @@
 """A task being polled: its age, its deadline, its slot, and the callers who wait for its end."""
 
 import asyncio
+import os
+import threading
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..concurrency.across_loops import call_in
 from ..ledger import JobRecord
 from ..limits import Slot
 from ..model.errors import AigcError, TaskTimeout
@@ -12,6 +15,9 @@ from ..model.states import Kind
 from ..policy.deadlines import Deadline, Patience
 from ..wire.dialect import TaskStatus
 from .task_ends import TaskEnd
+
+_guard = threading.RLock()
+"""Held for a few steps, by those who wait for a task and the one who tells them: they may be in different loops."""
 
 
 class Follower(Protocol):
@@ -27,6 +33,11 @@ class Follower(Protocol):
     async def keep_end(self, job: JobRecord, end: TaskEnd | AigcError) -> JobRecord:
         """Keep the end of the job's task in the ledger, and return the row. The poller awaits this before it tells the
         waiting callers. An error is the service's last word on the task. A deadline that has passed is no end."""
+        ...
+
+    def forget(self, watch: "Watch") -> None:
+        """Poll a task no more, and keep no end of it, because a client of another loop polls it on. From any
+        thread."""
         ...
 
 
@@ -74,6 +85,8 @@ class Watch:
     """Seconds from `birth` to the latest poll that found the task unfinished."""
     due: float = field(default=0.0, init=False)
     """When the tempo wants the next poll."""
+    loop: asyncio.AbstractEventLoop = field(init=False, repr=False)
+    """The loop in which the task is polled."""
     deadline: Deadline = field(init=False)
     """When to give up (on the loop's clock)."""
     slot: Slot = field(init=False, repr=False)
@@ -84,7 +97,8 @@ class Watch:
 
     def __post_init__(self) -> None:
         self.unfinished_at = self.accepted_at
-        self.deadline = Deadline(self.patience, asyncio.get_running_loop().time())
+        self.loop = asyncio.get_running_loop()
+        self.deadline = Deadline(self.patience, self.loop.time())
 
     @property
     def has_row(self) -> bool:
@@ -96,21 +110,43 @@ class Watch:
         return error.with_context(task_id=self.task_id).after(self.word, self.message)
 
     def wait(self) -> asyncio.Future[JobRecord]:
-        """Wait for the task's end: the job as its follower kept it. Cancelling this future ends one wait alone."""
+        """Wait for the task's end, in any loop: the job as its follower kept it. Cancelling this future ends one wait
+        alone."""
         waiter: asyncio.Future[JobRecord] = asyncio.get_running_loop().create_future()
-        self._waiters = (*(other for other in self._waiters if not other.cancelled()), waiter)
+        with _guard:
+            if self._outcome is None:
+                self._waiters = (*(other for other in self._waiters if not other.cancelled()), waiter)
         if self._outcome is not None:
-            self.tell(self._outcome)
+            _give(waiter, self._outcome)
         return waiter
 
     def tell(self, outcome: JobRecord | Exception) -> None:
-        """Give the outcome to the callers who wait, and to those who will wait later."""
-        self._outcome = outcome
-        waiters, self._waiters = self._waiters, ()
+        """Give the outcome to the callers who wait, each in the caller's loop, and to those who will wait later."""
+        with _guard:
+            self._outcome = outcome
+            waiters, self._waiters = self._waiters, ()
+        here = asyncio.get_running_loop()
         for waiter in waiters:
-            if waiter.cancelled():
-                continue
-            if isinstance(outcome, JobRecord):
-                waiter.set_result(outcome)
+            if waiter.get_loop() is here:
+                _give(waiter, outcome)
             else:
-                waiter.set_exception(outcome)
+                call_in(waiter.get_loop(), _give, waiter, outcome)
+
+
+def _give(waiter: asyncio.Future[JobRecord], outcome: JobRecord | Exception) -> None:
+    if waiter.done():
+        return
+    if isinstance(outcome, JobRecord):
+        waiter.set_result(outcome)
+    else:
+        waiter.set_exception(outcome)
+
+
+def _begin_anew() -> None:
+    """Begin anew in a forked child, where the thread that held the guard does not exist."""
+    global _guard  # noqa: PLW0603 — it may be held for ever
+    _guard = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -1,22 +1,37 @@
-"""Group commit: each commit writes all rows that are waiting.
+"""Group commit: each commit writes all rows that are waiting, of all loops.
 
 A failed commit is retried until the ledger closes, and its callers wait: a disk that is full for a minute must not cost
 the TaskId of an accepted create. Meanwhile a job's newer row replaces its older one.
+
+Rows wait under a lock of threads. A commit is one function in the database's thread: it takes the rows that wait,
+writes them, and tells each caller in the caller's own loop. Each loop that has added rows has a task, its *driver*,
+that asks for commits until no row waits, of any loop. So no loop depends on another one:
+
+    a loop is closed after `add` and before its driver ran    another loop's next commit writes the row, or the closing
+                                                              does; an intent is dropped: its create cannot be sent
+    a loop is closed, or stands still, during a commit        the thread goes on; the callers of other loops are told
+    a driver is cancelled                                     the thread goes on; a row that still waits has the next
+                                                              commit, of any loop, or the closing
+    two drivers ask at once                                   the first commit takes all rows, and the second finds none
+    a commit fails while the ledger is closed                 decided under the lock: either the commit puts its rows
+                                                              back before the closing takes them, or it fails them
 """
 
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import aiosqlite
-
+from ..concurrency.across_loops import call_in, finish
 from ..model.errors import LedgerError
 from ..model.states import JobState
+from .database import Database
 from .record import JobRecord
 from .schema import COLUMNS, Row, to_row
 
@@ -80,35 +95,43 @@ def _code(error: sqlite3.Error) -> int | None:
     return None if code is None else int(code) & 0xFF
 
 
-class Commits:
-    """Writes rows through one connection."""
+Waiters = Mapping[str, list[asyncio.Future[None]]]
+"""The callers that wait for a job's row, by the job's id. Each future belongs to its caller's loop."""
 
-    def __init__(self, database: aiosqlite.Connection, ledger: Path) -> None:
+
+class Commits:
+    """Writes rows through one connection, for callers in any loop."""
+
+    def __init__(self, database: Database, ledger: Path) -> None:
         self._database = database
         self._ledger = ledger
+        self._guard = threading.RLock()
+        """Held for a few steps, to take or put rows. It can be taken again by the same thread: the garbage collector
+        may run there and end a task that adds a row."""
         self._pending: dict[str, JobRecord] = {}
         self._writing: dict[str, JobRecord] = {}
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
-        self._turn = asyncio.Lock()
-        """The lock of a transaction: the connection has one at a time."""
-        self._task: asyncio.Task[None] | None = None
-        self._checkpoint: asyncio.Task[None] | None = None
+        self._drivers: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
+        self._checkpoints: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
         self._needs_checkpoint = False
         """Whether the `-wal` has commits that the ledger file lacks."""
         self._give_up_at = inf
-        """When to stop retrying a failing commit (on the loop's clock)."""
-        self._hurry = asyncio.Event()
+        """When to stop retrying a failing commit (on the clock that the loops share)."""
+        self._pauses: set[asyncio.Future[None]] = set()
+        """The pauses between two tries, which `hurry` ends."""
         self._warn_at = 0.0
         self._failures = 0
         self._is_closed = False
 
     def latest(self, job_id: str) -> JobRecord | None:
         """The job's row, if one is waiting or being written."""
-        return self._pending.get(job_id) or self._writing.get(job_id)
+        with self._guard:
+            return self._pending.get(job_id) or self._writing.get(job_id)
 
     def waiting(self) -> dict[str, JobRecord]:
         """The latest row of each job that has one waiting or being written, by the job's id."""
-        return {**self._writing, **self._pending}
+        with self._guard:
+            return {**self._writing, **self._pending}
 
     def of_task(self, task_id: str) -> JobRecord | None:
         """The job of a task, if its row is waiting or being written."""
@@ -119,116 +142,105 @@ class Commits:
 
         The future raises LedgerError if the row cannot be written. Cancelling the future does not take the row back.
         """
-        if self._is_closed:
-            raise LedgerError(f"cannot write the ledger {self._ledger}: it is closed")
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pending[job.job_id] = job
-        self._waiters.setdefault(job.job_id, []).append(waiter)
-        self._begin()
+        self.enter(job, waiter)
+        self.drive()
         return waiter
+
+    def enter(self, job: JobRecord, waiter: asyncio.Future[None]) -> None:
+        """Put a row among those that wait, from any thread. Then call `drive` in the waiter's loop."""
+        with self._guard:
+            self._require_open()
+            self._pending[job.job_id] = job
+            self._waiters.setdefault(job.job_id, []).append(waiter)
+
+    def drive(self) -> asyncio.Task[None]:
+        """Have this loop ask for commits until no row waits."""
+        return self._task_of_loop(self._drivers, self._drive, "ledger commits")
 
     async def execute(self, statement: str, values: tuple[str, ...]) -> None:
         """Run a statement on its own, between two commits; on the disk when this returns. Raises LedgerError."""
-        if self._is_closed:
-            raise LedgerError(f"cannot write the ledger {self._ledger}: it is closed")
-        async with self._turn:
-            try:
-                await self._database.execute(statement, values)
-            except (sqlite3.Error, *_UNWRITABLE) as error:
-                raise LedgerError(f"cannot write the ledger {self._ledger}: {error}") from error
-
-    def _begin(self) -> asyncio.Task[None]:
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name="ledger commits")
-        return self._task
+        self._require_open()
+        try:
+            await self._database.run(lambda connection: connection.execute(statement, values))
+        except (sqlite3.Error, *_UNWRITABLE) as error:
+            raise LedgerError(f"cannot write the ledger {self._ledger}: {error}") from error
 
     def hurry(self) -> None:
         """Retry a failing commit for a few more seconds only: the ledger is closing."""
-        if self._give_up_at == inf:
+        with self._guard:
+            if self._give_up_at != inf:
+                return
             self._give_up_at = asyncio.get_running_loop().time() + LAST_TRY_S
-            self._hurry.set()
+            for pause in self._pauses:
+                call_in(pause.get_loop(), finish, pause)
 
     async def close(self) -> None:
         """Finish the writing, or give up after LAST_TRY_S. The caller closes the connection."""
         self.hurry()
         try:
-            while self._pending or self._writing:  # a loop that ends cancels its tasks, the commit's too
-                await asyncio.wait({self._begin()})
+            while self.waiting():  # a loop that ends cancels its tasks, the driver too
+                await asyncio.wait({self.drive()})
         finally:
+            self._give_up(asyncio.CancelledError("cancelled while it was closed"))
+            checkpoints = self._checkpoints.copy()
+            own = checkpoints.pop(asyncio.get_running_loop(), None)
+            for loop, checkpoint in checkpoints.items():
+                call_in(loop, checkpoint.cancel)
+            if own is not None:
+                own.cancel()
+                await asyncio.wait({own})
+
+    def _give_up(self, reason: BaseException) -> None:
+        """Take no more rows, and fail the callers of the rows that no commit will write."""
+        with self._guard:
             self._is_closed = True
-            if self._task is None or self._task.done():
-                self._give_up()
-            else:  # the task is being cancelled as well and puts its rows back first
-                self._task.add_done_callback(lambda _: self._give_up())
-            if self._checkpoint is not None:
-                self._checkpoint.cancel()
-                await asyncio.wait({self._checkpoint})
+            jobs, waiters = self._take()
+        self._fail(jobs, waiters, reason)
 
-    async def close_elsewhere(self) -> None:
-        """Write the rows left by a loop that ended without closing the ledger. Call this from another loop.
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise LedgerError(f"cannot write the ledger {self._ledger}: it is closed")
 
-        Intents are dropped: `put` has not returned for them, so their creates were not sent.
-        """
-        rest = {job_id: job for job_id, job in self.waiting().items() if job.state is not JobState.INTENT}
-        self._is_closed, self._writing, self._pending, self._waiters = True, {}, {}, {}
-        with suppress(sqlite3.Error, ValueError):  # a transaction may be open, and its rows are written again
-            await self._database.execute("ROLLBACK")
-        try:
-            refusals = await self._write(rest) if rest else {}
-        except Exception as error:  # noqa: BLE001 — for errors of any class the TaskIds must be logged
-            self._fail(rest, {}, error)
-        else:
-            for job_id, reason in refusals.items():
-                self._fail({job_id: rest[job_id]}, {}, reason)
+    def _task_of_loop(
+        self,
+        tasks: dict[asyncio.AbstractEventLoop, asyncio.Task[None]],
+        work: Callable[[], Coroutine[Any, Any, None]],
+        name: str,
+    ) -> asyncio.Task[None]:
+        """The running loop's task among those of all loops; begun unless it runs."""
+        loop = asyncio.get_running_loop()
+        task = tasks.get(loop)
+        if task is None or task.done():
+            with self._guard:
+                for gone in [other for other in tasks if other.is_closed()]:
+                    del tasks[gone]
+                task = tasks[loop] = loop.create_task(work(), name=name)
+            task.add_done_callback(lambda _: tasks.pop(loop, None))
+        return task
 
-    def _give_up(self) -> None:
-        """Fail the callers of the rows that no commit will write."""
-        pending, self._pending = self._pending, {}
-        waiters, self._waiters = self._waiters, {}
-        self._fail(pending, waiters, asyncio.CancelledError("cancelled while it was closed"))
+    # --- commits, in the loops ----------------------------------------------------------------------------------------
 
-    # --- commits ------------------------------------------------------------------------------------------------------
-
-    async def _run(self) -> None:
-        """Commit until no row waits. On cancellation, leave the rows to the next task."""
-        try:
-            while self._pending:
-                await self._commit()
-        finally:
-            self._writing = {}
-
-    async def _commit(self) -> None:
-        self._writing, self._pending = self._pending, {}
-        waiters, self._waiters = self._waiters, {}
-        try:
-            async with self._turn:
-                refusals = await self._write(self._writing)
-        except asyncio.CancelledError:
-            self._put_back(waiters)
-            raise
-        except Exception as error:  # noqa: BLE001 — callers must get an error of any class, or they wait for ever
-            if is_temporary(error) and asyncio.get_running_loop().time() < self._give_up_at:
-                self._put_back(waiters)
+    async def _drive(self) -> None:
+        commit = partial(self._commit, asyncio.get_running_loop().time)
+        while not self._is_closed:
+            try:
+                error = await self._database.run(commit)
+            except sqlite3.ProgrammingError as refusal:  # the thread takes no more work: the process ends
+                self._give_up(refusal)
+                return
+            if error is not None:
                 await self._pause(error)
-            else:
-                self._fail(self._writing, waiters, error)
-        else:
-            self._after_commit()
-            for job_id, reason in refusals.items():
-                self._fail({job_id: self._writing[job_id]}, {job_id: waiters.pop(job_id)}, reason)
-            _end(waiter for group in waiters.values() for waiter in group)
-        self._writing = {}
-
-    def _put_back(self, waiters: Mapping[str, list[asyncio.Future[None]]]) -> None:
-        """Put the rows back for the next try, except those that a newer row has replaced."""
-        self._pending = self.waiting()
-        for job_id, earlier in waiters.items():
-            self._waiters[job_id] = [*earlier, *self._waiters.get(job_id, ())]
+                continue
+            if self._needs_checkpoint:
+                self._task_of_loop(self._checkpoints, self._checkpoint_later, "ledger checkpoint")
+            if not self._pending:
+                return
 
     async def _pause(self, error: Exception) -> None:
-        now = asyncio.get_running_loop().time()
-        if not self._failures or now >= self._warn_at:
-            self._warn_at = now + WARN_EVERY_S
+        loop = asyncio.get_running_loop()
+        if not self._failures or loop.time() >= self._warn_at:
+            self._warn_at = loop.time() + WARN_EVERY_S
             _log.warning(
                 "cannot write the ledger %s: %s; %d jobs wait until it can be written again (retrying)",
                 self._ledger,
@@ -237,94 +249,152 @@ class Commits:
             )
         delay_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2.0 ** min(self._failures, 10))
         self._failures += 1
-        if self._hurry.is_set():
-            await asyncio.sleep(RETRY_FIRST_S)
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(delay_s):
-                await self._hurry.wait()
+        pause = loop.create_future()
+        with self._guard:
+            is_hurried = self._give_up_at != inf
+            self._pauses.add(pause)
+        try:
+            await asyncio.wait({pause}, timeout=RETRY_FIRST_S if is_hurried else delay_s)
+        finally:
+            with self._guard:
+                self._pauses.discard(pause)
 
-    def _after_commit(self) -> None:
+    # --- commits, in the database's thread ----------------------------------------------------------------------------
+
+    def _commit(self, time: Callable[[], float], connection: sqlite3.Connection) -> Exception | None:
+        """Write the rows that wait, and tell their callers. Returns the error after which a later try may succeed: the
+        rows wait again then."""
+        with self._guard:
+            jobs, waiters = self._take()
+            self._writing = jobs
+        if not jobs:
+            return None
+        try:
+            refusals = _write(connection, jobs)
+        except Exception as error:  # noqa: BLE001 — callers must get an error of any class, or they wait for ever
+            with self._guard:
+                is_retried = is_temporary(error) and not self._is_closed and time() < self._give_up_at
+                if is_retried:
+                    self._put_back(jobs, waiters)
+                self._writing = {}
+            if is_retried:
+                return error
+            self._fail(jobs, waiters, error)
+        else:
+            with self._guard:
+                self._writing = {}
+                self._needs_checkpoint = True
+            self._note_success()
+            for job_id, reason in refusals.items():
+                self._fail({job_id: jobs[job_id]}, {job_id: waiters.pop(job_id, [])}, reason)
+            _tell(waiters, finish)
+        return None
+
+    def _take(self) -> tuple[dict[str, JobRecord], dict[str, list[asyncio.Future[None]]]]:
+        """The rows that wait and their callers; none waits then. An intent whose callers were all in loops that are
+        closed is dropped: `put` has not returned, so that its create was not sent and never will be."""
+        jobs, waiters = self._pending, self._waiters
+        self._pending, self._waiters = {}, {}
+        for job in [job for job in jobs.values() if job.state is JobState.INTENT]:
+            if all(waiter.get_loop().is_closed() for waiter in waiters.get(job.job_id, ())):
+                del jobs[job.job_id]
+        return jobs, waiters
+
+    def _put_back(self, jobs: Mapping[str, JobRecord], waiters: Waiters) -> None:
+        """Put the rows back for the next try, except those that a newer row has replaced."""
+        self._pending = {**jobs, **self._pending}
+        for job_id, earlier in waiters.items():
+            self._waiters[job_id] = [*earlier, *self._waiters.get(job_id, ())]
+
+    def _note_success(self) -> None:
         if self._failures:
             self._failures = 0
             _log.warning("the ledger %s can be written again; nothing was lost", self._ledger)
-        self._needs_checkpoint = True
-        if self._checkpoint is None or self._checkpoint.done():
-            self._checkpoint = asyncio.create_task(self._checkpoint_later(), name="ledger checkpoint")
 
-    def _fail(
-        self,
-        jobs: Mapping[str, JobRecord],
-        waiters: Mapping[str, list[asyncio.Future[None]]],
-        error: BaseException,
-    ) -> None:
+    def _fail(self, jobs: Mapping[str, JobRecord], waiters: Waiters, error: BaseException) -> None:
         """Fail the callers that wait for these rows, and log the TaskIds: the ledger may lack them now."""
         reason = f"cannot write the ledger {self._ledger}: {error}"
         if tasks := [f"{job.task_id} ({job.job_id})" for job in jobs.values() if job.task_id is not None]:
             _log.error("%s; the ledger may lack the latest state of these tasks: %s", reason, ", ".join(tasks))
-        for group in waiters.values():
-            for waiter in group:
-                if not waiter.done():
-                    waiter.set_exception(LedgerError(reason))  # a new error for each caller, which adds its own ids
-                    waiter.exception()  # marks it as retrieved, in case its caller is being cancelled
-
-    async def _write(self, jobs: Mapping[str, JobRecord]) -> Mapping[str, Exception]:
-        """Commit the rows; return the errors of single rows, by the job's id.
-
-        Raises an error that concerns all rows.
-        """
-        rows, refusals = dict[str, Row](), dict[str, Exception]()
-        for job_id, job in jobs.items():
-            try:
-                rows[job_id] = to_row(job)
-            except _UNWRITABLE as error:
-                refusals[job_id] = error
-        try:
-            await self._database.execute("BEGIN IMMEDIATE")
-            try:
-                await self._database.executemany(_PUT, rows.values())
-            except (sqlite3.Error, *_UNWRITABLE) as error:
-                if not is_fault_of_row(error):
-                    raise
-                await self._database.execute("ROLLBACK")
-                await self._database.execute("BEGIN IMMEDIATE")
-                refusals |= await self._write_each(rows)
-            await self._database.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error, ValueError):  # after some errors SQLite has rolled back already
-                await self._database.execute("ROLLBACK")
-            raise
-        return refusals
-
-    async def _write_each(self, rows: Mapping[str, Row]) -> dict[str, Exception]:
-        refusals = dict[str, Exception]()
-        for job_id, row in rows.items():
-            try:
-                await self._database.execute(_PUT, row)
-            except (sqlite3.Error, *_UNWRITABLE) as error:
-                if not is_fault_of_row(error):
-                    raise
-                refusals[job_id] = error
-        return refusals
+        _tell(waiters, partial(_refuse, reason))
 
     # --- checkpoints --------------------------------------------------------------------------------------------------
 
     async def _checkpoint_later(self) -> None:
-        """Copy the `-wal` into the ledger file a few seconds after the first commit that only the `-wal` has."""
-        while self._needs_checkpoint:
+        """Copy the `-wal` into the ledger file a few seconds after the first commit that only the `-wal` has. Each loop
+        that commits has such a task, and the first one to wake copies for all."""
+        while not self._is_closed:
             await asyncio.sleep(CHECKPOINT_S)
+            if not self._needs_checkpoint:
+                return
             self._needs_checkpoint = False  # a commit from now on may be too late for this checkpoint
             try:
-                rows = await self._database.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
-                busy, pages, copied_pages = (int(number) for number in next(iter(rows)))
+                ((busy, pages, copied_pages),) = await self._database.rows("PRAGMA wal_checkpoint(PASSIVE)")
             except sqlite3.Error as error:
                 _log.info("the -wal of the ledger %s cannot be copied yet: %s", self._ledger, error)
                 self._needs_checkpoint = True
             else:  # incomplete if a reader still needs the old pages
-                self._needs_checkpoint = self._needs_checkpoint or bool(busy) or copied_pages < pages
+                if busy or copied_pages != pages:
+                    self._needs_checkpoint = True
 
 
-def _end(waiters: Iterable[asyncio.Future[None]]) -> None:
+def _write(connection: sqlite3.Connection, jobs: Mapping[str, JobRecord]) -> Mapping[str, Exception]:
+    """Commit the rows; return the errors of single rows, by the job's id.
+
+    Raises an error that concerns all rows.
+    """
+    rows, refusals = dict[str, Row](), dict[str, Exception]()
+    for job_id, job in jobs.items():
+        try:
+            rows[job_id] = to_row(job)
+        except _UNWRITABLE as error:
+            refusals[job_id] = error
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.executemany(_PUT, rows.values())
+        except (sqlite3.Error, *_UNWRITABLE) as error:
+            if not is_fault_of_row(error):
+                raise
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN IMMEDIATE")
+            refusals |= _write_each(connection, rows)
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # after some errors SQLite has rolled back already
+            connection.execute("ROLLBACK")
+        raise
+    return refusals
+
+
+def _write_each(connection: sqlite3.Connection, rows: Mapping[str, Row]) -> dict[str, Exception]:
+    refusals = dict[str, Exception]()
+    for job_id, row in rows.items():
+        try:
+            connection.execute(_PUT, row)
+        except (sqlite3.Error, *_UNWRITABLE) as error:
+            if not is_fault_of_row(error):
+                raise
+            refusals[job_id] = error
+    return refusals
+
+
+def _tell(waiters: Waiters, tell: Callable[[asyncio.Future[None]], None]) -> None:
+    """End the waits, each in its own loop. The callers in a loop that is closed wait no more."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for group in waiters.values():
+        for waiter in group:
+            by_loop.setdefault(waiter.get_loop(), []).append(waiter)
+    for loop, own in by_loop.items():
+        call_in(loop, _tell_each, own, tell)
+
+
+def _tell_each(waiters: Iterable[asyncio.Future[None]], tell: Callable[[asyncio.Future[None]], None]) -> None:
     for waiter in waiters:
-        if not waiter.done():
-            waiter.set_result(None)
+        tell(waiter)
+
+
+def _refuse(reason: str, waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(LedgerError(reason))  # a new error for each caller, which adds its own ids
+        waiter.exception()  # marks it as retrieved, in case its caller is being cancelled

@@ -79,7 +79,7 @@ class WriterLock:
         if self.inode in _open_ledgers:
             raise LedgerError(
                 f"the ledger {self._ledger} is being written by {writer_name()}, which is this one: "
-                "use the client that has it open, or open this one in the same event loop, where clients share it"
+                "use the client that has it open (a loop in virtual time shares its ledgers with no other loop)"
             )
         if self.inode in _open_in_parent:
             raise LedgerError(

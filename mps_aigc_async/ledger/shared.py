@@ -1,18 +1,30 @@
-"""The ledger file that the clients of a loop share: the first client opens it, the last one closes it.
+"""The ledger file that the clients of a process share, in all loops: the first client opens it, the last one closes it.
 
 A web application may make a client per request, and a ledger file has one writer. So each client holds a
 `SharedLedger`, its own handle on the open file. Closing a handle disturbs no other client.
+
+One client at a time opens or closes a file (`_File.turn`), and each is counted from before it waits for its turn:
+
+    the opening client is cancelled, or its loop is closed    the next one in the queue opens the file
+    the last client closes while another one waits            either the waiting one is counted in time and the file
+                                                              stays open, or it opens the file again after the closing
+    a closing client is cancelled while it waits              the client whose turn it is uses the file, or fails and
+                                                              then closes it as the last one
+    the loop of a client is closed                            its handle is closed from another loop, or stays counted
+
+Retries of commits run on the loops' clock, so loops share a file only if they share a clock. A loop in virtual time is
+refused a file that another loop has open, and the other way round (`lock`).
 """
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from copy import copy
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from weakref import WeakKeyDictionary
 
-from ..concurrency.home import Home
+from ..concurrency.across_loops import Lock
+from ..concurrency.clocks import own_clock
 from ..model.errors import LedgerError
 from ..model.states import JobState, Kind
 from .commits import LAST_TRY_S
@@ -87,16 +99,10 @@ class SharedLedger:
             wait.reschedule(asyncio.get_running_loop().time() + LAST_TRY_S)
 
     async def close(self) -> None:
-        """Let go of the file; the last handle closes it. If the file's loop has ended, close the file at once: no other
-        client can use it."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        if self._file.home.is_here:
+        """Let go of the file; the last handle closes it. Any loop may do so if this handle's loop is closed."""
+        if not self._is_closed:
+            self._is_closed = True
             await self._file.leave()
-        else:
-            _forget(self._file)
-            await self.sqlite.close()
 
     def _usable(self) -> SqliteLedger:
         if self._is_closed:
@@ -119,97 +125,95 @@ class SharedLedger:
             self._waits.discard(wait)
 
 
-class _File:
-    """A ledger file that is open, opening or closing."""
+Key = tuple[asyncio.AbstractEventLoop | None, str]
+"""The loop, if it has a clock of its own, and the real path: a symlink and a relative path are one file."""
 
-    def __init__(self, key: str, belongs_to: Mapping[str, str], opening: Coroutine[Any, Any, SqliteLedger]) -> None:
-        self.key = key
-        self.belongs_to = belongs_to
-        self.home = Home.here()
+
+class _File:
+    """A ledger file that clients have open, open or close."""
+
+    def __init__(self, key: Key) -> None:
+        self._key = key
+        self._process = os.getpid()
+        self._turn = Lock()
+        """Held by the client that opens or closes the file."""
+        self._ledger: SqliteLedger | None = None
+        self._belongs_to: Mapping[str, str] = {}
         self.users = 0
         """The number of clients that have a handle or wait for one."""
-        self.opening = asyncio.create_task(opening, name=f"open {key}")
-        self.opening.add_done_callback(self._opening_ended)
-        self.closing: asyncio.Task[None] | None = None
 
-    @property
-    def is_open(self) -> bool:
-        opening = self.opening
-        return self.closing is None and opening.done() and not opening.cancelled() and opening.exception() is None
-
-    def _opening_ended(self, opening: asyncio.Task[SqliteLedger]) -> None:
-        if opening.cancelled() or opening.exception() is not None:
-            _forget(self)  # the next client retries
-
-    async def handle(self) -> SharedLedger:
-        """A handle, once the file is open. No client owns the opening: cancelling one client does not stop the
-        others."""
-        self.users += 1
-        try:
-            ledger = await asyncio.shield(self.opening)
-            ledger.confirm()
-        except LedgerError as error:
-            await self.leave()
-            raise copy(error) from error.__cause__  # a new error for each client, which adds its own ids
-        except BaseException:
-            await self.leave()
-            raise
-        return SharedLedger(self, ledger)
+    async def open(self, path: Path, belongs_to: Mapping[str, str], open_it: Open) -> SqliteLedger:
+        """The ledger, opened unless it is open."""
+        async with self._turn.turn():
+            if self._ledger is None:
+                self._ledger, self._belongs_to = await open_it(path, belongs_to), belongs_to
+            elif self._belongs_to != belongs_to:
+                raise foreign_error(path, belongs_to, self._belongs_to)
+            self._ledger.confirm()
+            return self._ledger
 
     async def leave(self) -> None:
         """Count a client out. The last one closes the file, and hurries if it is cancelled meanwhile."""
-        self.users -= 1
-        if self.users:
+        if self._process != os.getpid():  # the parent goes on with the file
+            if self._ledger is not None:
+                await self._ledger.close()
             return
-        self.closing = asyncio.create_task(self._close(), name=f"close {self.key}")
-        try:
-            await asyncio.shield(self.closing)
-        except asyncio.CancelledError:
-            self.closing.cancel()
-            await asyncio.wait({self.closing})
-            await self._close()  # a task cancelled before its first step has closed nothing
-            raise
+        with _guard:
+            self.users -= 1
+            if self.users:
+                return
+        async with self._turn.turn():
+            await self._close_unused()
 
-    async def _close(self) -> None:
-        """Close the file. No await comes before the close of an open file: a cancellation there would leave the lock
-        and SQLite's thread behind, and the process could neither open the ledger again nor end."""
+    async def _close_unused(self) -> None:
+        """Close the file, unless a client has come meanwhile. No await comes before the close of an open file: a
+        cancellation there would leave the lock and SQLite's thread behind."""
+        with _guard:
+            if self.users:
+                return
+            ledger, self._ledger = self._ledger, None
         try:
-            if not self.opening.done():
-                self.opening.cancel()
-                await asyncio.wait({self.opening})
-            if not self.opening.cancelled() and self.opening.exception() is None:
-                await self.opening.result().close()
+            if ledger is not None:
+                await ledger.close()
         finally:
-            _forget(self)
+            with _guard:
+                if not self.users:
+                    _files.pop(self._key, None)
 
 
-_files: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _File]] = WeakKeyDictionary()
-"""The files by loop and by real path, so that a symlink and a relative path are one file."""
-
-
-def _forget(file: _File) -> None:
-    files = _files.get(file.home.loop, {})
-    if files.get(file.key) is file:
-        del files[file.key]
+_guard = threading.RLock()
+"""Held for a few steps, to count clients in and out. It can be taken again by the same thread: the garbage collector
+may run there and end a task that opens or closes a ledger."""
+_files: dict[Key, _File] = {}
+_of_parent: Final[list[_File]] = []
+"""The files that a fork has copied, for the references to their loops: the parent waits for its sockets by the same
+epoll, and a loop that the child closes takes its own out of it."""
 
 
 async def join(path: Path, belongs_to: Mapping[str, str], open_it: Open) -> SharedLedger:
-    """A handle on the ledger at a path. The ledger is opened unless a client of this loop has it open.
+    """A handle on the ledger at a path. The ledger is opened unless a client of this process has it open.
 
     Raises the errors of `SqliteLedger.open`, and LedgerError for a file that another owner's client has open.
     """
-    key = os.path.normcase(await asyncio.to_thread(os.path.realpath, path))
-    files = _files.setdefault(asyncio.get_running_loop(), {})
-    while True:
-        file = files.get(key)
-        if file is None:
-            file = files[key] = _File(key, belongs_to, open_it(path, belongs_to))
-        elif file.closing is not None:
-            await asyncio.wait({file.closing})
-            continue
-        elif file.belongs_to != belongs_to:
-            await asyncio.wait({file.opening})
-            if file.is_open:
-                raise foreign_error(path, belongs_to, file.belongs_to)
-            continue
-        return await file.handle()
+    real_path = os.path.normcase(await asyncio.to_thread(os.path.realpath, path))
+    key = own_clock(asyncio.get_running_loop()), real_path
+    with _guard:
+        file = _files.setdefault(key, _File(key))
+        file.users += 1
+    try:
+        return SharedLedger(file, await file.open(path, belongs_to, open_it))
+    except BaseException:
+        await file.leave()
+        raise
+
+
+def _begin_anew() -> None:
+    """Begin anew in a forked child: the files are the parent's, and another thread of it may have held the guard."""
+    global _guard  # noqa: PLW0603 — it may be held for ever
+    _guard = threading.RLock()
+    _of_parent.extend(_files.values())
+    _files.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -7,6 +7,7 @@ Every `put` returns after its commit has reached the disk. Puts that arrive duri
 import asyncio
 import json
 import logging
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -16,14 +17,12 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
-import aiosqlite
-
-from ..concurrency.home import Home
 from ..model.errors import CreateOutcomeUnknown, DamagedRow, LedgerError, to_record
 from ..model.states import JobState, Kind
 from . import schema
 from .commits import Commits
 from .damage import damaged_row, shared_task
+from .database import Database
 from .lock import WriterLock, writer_name
 from .opening import examine, missing_parts, put_in_place, wal_of
 from .place import Place
@@ -78,7 +77,7 @@ BUSY_TIMEOUT_MS: Final = 2000
 """Milliseconds that SQLite waits for another connection's lock before a statement fails. A tool that writes the file
 needs milliseconds. A failed commit is retried, and the ledger can be read in between."""
 
-_never_closed: Final[list[aiosqlite.Connection]] = []
+_never_closed: Final[list[Database]] = []
 """Connections that a fork has copied. A reference is kept here, because Python would close them with the last one."""
 
 
@@ -87,13 +86,12 @@ class SqliteLedger:
 
     durable = True
 
-    def __init__(self, path: Path, lock: WriterLock, database: aiosqlite.Connection) -> None:
+    def __init__(self, path: Path, lock: WriterLock, database: Database) -> None:
         self.path: Final = path
-        self._home = Home.here()
+        self._process = os.getpid()
         self._lock = lock
         self._database = database
         self._commits = Commits(database, path)
-        self._planning = asyncio.Lock()
         self._place: Place | None = None
         self._place_fault = ""
         """The reason why the file is out of place; empty while it is in place."""
@@ -121,9 +119,7 @@ class SqliteLedger:
             lock.require(file)  # `path` may be a symlink that leads elsewhere now, and SQLite opens `file`
             await asyncio.to_thread(examine, path, belongs_to)
             # mode=rw: SQLite must not create a new file if the ledger has just been removed.
-            ledger = cls(
-                path, lock, await aiosqlite.connect(f"{file.as_uri()}?mode=rw", uri=True, isolation_level=None)
-            )
+            ledger = cls(path, lock, await Database.open(f"{file.as_uri()}?mode=rw"))
         except BaseException as error:
             lock.release()
             if isinstance(error, sqlite3.Error | OSError):
@@ -139,16 +135,12 @@ class SqliteLedger:
         return ledger
 
     async def _prepare(self, belongs_to: Mapping[str, str], wal: Path) -> None:
-        database = self._database
-        database.text_factory = text_or_bytes
-        await database.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        if (mode := await self._value("PRAGMA journal_mode = WAL")) != "wal":
+        if (mode := await self._database.run(_set_up)) != "wal":
             raise LedgerError(
                 f"the file system of {self.path} cannot hold a ledger (journal mode {mode}): keep it on a local disk"
             )
-        await database.execute("PRAGMA synchronous = FULL")
         version = int(await self._value("PRAGMA user_version"))
-        rows = await self._rows("SELECT what, is_for FROM belongs_to")
+        rows = await self._database.rows("SELECT what, is_for FROM belongs_to")
         missing = missing_parts(belongs_to, {str(part): str(value) for part, value in rows})
         # The ledger is this owner's, or becomes so: nothing was ever sent from it (a mistyped key?).
         owner = {part: value for part, value in belongs_to.items() if part not in missing}
@@ -164,22 +156,25 @@ class SqliteLedger:
             await self._adopt(missing)
 
     async def _transaction(self, statements: Iterable[tuple[str, tuple[str, ...]]]) -> None:
-        await self._database.execute("BEGIN IMMEDIATE")
-        for statement, values in statements:
-            await self._database.execute(statement, values)
-        await self._database.execute("COMMIT")
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement, values in statements:
+                connection.execute(statement, values)
+            connection.execute("COMMIT")
+
+        await self._database.run(work)
 
     async def _find_damage(self) -> None:
         """Log the damage that no list of jobs by state shows: a TaskId of two jobs, and unknown states."""
         self._twins = {
             str(job_id): shared_task(str(task_id), str(first), str(job_id))
-            for job_id, task_id, first in await self._rows(_TWINS)
+            for job_id, task_id, first in await self._database.rows(_TWINS)
         }
         for error in self._twins.values():
             _log.error("%s", error)
-        for (state,) in await self._rows("SELECT DISTINCT state FROM jobs"):  # by the index: few milliseconds
+        for (state,) in await self._database.rows("SELECT DISTINCT state FROM jobs"):  # by the index: few milliseconds
             if state not in _STATES:
-                for row in await self._rows("SELECT job_id FROM jobs WHERE state IS ?", state):
+                for row in await self._database.rows("SELECT job_id FROM jobs WHERE state IS ?", state):
                     _log.error("%s", damaged_row(str(row[0]), "`state` has an unknown value"))
 
     async def _intents_become_unknown(self) -> None:
@@ -214,12 +209,22 @@ class SqliteLedger:
             )
 
     async def plan(self, job: JobRecord) -> JobRecord:
-        async with self._planning:  # look-up and entry of a single job at a time; the commit is shared
-            existing = await self.get(job.job_id)
-            if existing is not None:
-                return existing.require_same_request(job)
-            commit = self._commits.add(job)
-        await commit
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def enter_unless_planned(connection: sqlite3.Connection) -> JobRecord | None:
+            """The look-up and the entry of a job are one piece of the thread's work: no commit comes between them."""
+            row = connection.execute(f"{_SELECT} WHERE job_id = ?", (job.job_id,)).fetchone()
+            existing = self._commits.latest(job.job_id) or (None if row is None else self._latest(from_row(row)))
+            if existing is None:
+                self._commits.enter(job, waiter)
+            return existing
+
+        with self._failing("cannot read"):
+            existing = await self._database.run(enter_unless_planned)
+        if existing is not None:
+            return existing.require_same_request(job)
+        self._commits.drive()
+        await waiter
         return job
 
     async def put(self, job: JobRecord) -> None:
@@ -282,7 +287,7 @@ class SqliteLedger:
         after = (-inf, 0)
         while True:
             with self._failing("cannot read"):
-                rows = [tuple(row) for row in await self._rows(_NEXT, state.value, *after, PORTION)]
+                rows = await self._database.rows(_NEXT, state.value, *after, PORTION)
             read = list(readable(row[:-1] for row in rows))
             until = read[-1].planned_at if read and len(rows) == PORTION else inf
             portion = [self._commits.latest(job.job_id) or job for job in read if job.job_id not in waiting_ids]
@@ -304,14 +309,14 @@ class SqliteLedger:
             last = int(await self._value("SELECT coalesce(max(rowid), 0) FROM jobs"))
         for start in range(0, last, PORTION):
             with self._failing("cannot read"):
-                rows = await self._rows(_DONE, start, start + PORTION, since, until)
-            for job in readable(tuple(row) for row in rows):
+                rows = await self._database.rows(_DONE, start, start + PORTION, since, until)
+            for job in readable(rows):
                 if job.job_id not in waiting:
                     yield job
 
     async def facts(self) -> Mapping[str, str]:
         with self._failing("cannot read"):
-            rows = await self._rows("SELECT what, is_for FROM belongs_to")
+            rows = await self._database.rows("SELECT what, is_for FROM belongs_to")
         return {str(name)[len(FACT) :]: str(value) for name, value in rows if str(name).startswith(FACT)}
 
     async def keep_fact(self, name: str, value: str) -> None:
@@ -320,7 +325,7 @@ class SqliteLedger:
     async def counts(self) -> Mapping[JobState, int]:
         waiting = self._commits.waiting()
         with self._failing("cannot read"):
-            rows = await self._rows(_COUNTS, json.dumps(list(waiting)))
+            rows = await self._database.rows(_COUNTS, json.dumps(list(waiting)))
         counts = Counter(job.state for job in waiting.values())
         for state, count in rows:
             if state in _STATES:
@@ -331,30 +336,27 @@ class SqliteLedger:
         self._commits.hurry()
 
     async def close(self) -> None:
-        """Finish the writing, then close the file. If the ledger's loop has ended, write the rows that it left.
+        """Finish the writing, also of rows that closed loops have left, then close the file.
 
         A forked child does not close its copy of the connection: the parent goes on with the file, and SQLite must not
         be used across a fork, not even to close ("How To Corrupt An SQLite Database File", 2.6). The fork has already
         closed the child's copy of the lock's descriptor (`lock`).
         """
-        if self._home.is_of_another_process:
+        if self._process != os.getpid():
             _never_closed.append(self._database)
             return
         if self._is_closed:
             return
         try:
-            await (self._commits.close() if self._home.is_here else self._commits.close_elsewhere())
+            await self._commits.close()
         finally:
             _ = self.in_place  # check while the file is open: no other file can have the same inode yet
             self._is_closed = True
-            try:
-                await self._database.close()
-            finally:
-                self._lock.release()
+            await self._database.close(then=self._lock.release)
 
     @contextmanager
     def _failing(self, action: str) -> Iterator[None]:
-        """Map SQLite's errors, and aiosqlite's ValueError for a closed connection, to LedgerError."""
+        """Map SQLite's errors, and ValueError for text that is no Unicode, to LedgerError."""
         try:
             yield
         except (sqlite3.Error, ValueError) as error:
@@ -362,14 +364,19 @@ class SqliteLedger:
 
     async def _select(self, query: str, *values: str) -> list[JobRecord]:
         with self._failing("cannot read"):
-            rows = await self._rows(query, *values)
-        return [from_row(tuple(row)) for row in rows]
+            rows = await self._database.rows(query, *values)
+        return [from_row(row) for row in rows]
 
     async def _value(self, query: str) -> str:
-        for row in await self._rows(query):
+        for row in await self._database.rows(query):
             return str(row[0])
         return ""
 
-    async def _rows(self, query: str, *values: str | float) -> Iterable[sqlite3.Row]:
-        """Fetch all rows in one step of the thread: the cursor of a cancelled caller would keep the file open."""
-        return await self._database.execute_fetchall(query, values)
+
+def _set_up(connection: sqlite3.Connection) -> str:
+    """Set the connection up; return its journal mode."""
+    connection.text_factory = text_or_bytes
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    connection.execute("PRAGMA synchronous = FULL")
+    return str(mode)

@@ -69,5 +69,6 @@ def test_any_row_comes_back_from_disk_as_it_was(records: list[JobRecord]) -> Non
 
 async def test_a_ledger_finds_a_task_by_an_index(tmp_path: Path) -> None:
     async with opened(tmp_path / "jobs.db") as ledger:
-        plan = await ledger._rows("EXPLAIN QUERY PLAN SELECT * FROM jobs WHERE task_id = ? ORDER BY rowid", "4-1")
+        query = "SELECT * FROM jobs WHERE task_id = ? ORDER BY rowid"
+        plan = await ledger._database.rows(f"EXPLAIN QUERY PLAN {query}", "4-1")
         assert any("USING INDEX jobs_by_task" in str(step[-1]) for step in plan)

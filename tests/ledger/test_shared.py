@@ -51,7 +51,7 @@ async def test_twenty_handles_are_one_opening_and_the_last_closes_it(tmp_path: P
     await handles[0].close()
     with other_process() as other:
         assert other.ask(f"open {path}") == "opened"
-    assert shared._files[asyncio.get_running_loop()] == {}
+    assert shared._files == {}
 
 
 async def test_a_closed_handle_is_of_no_use_though_the_file_is_open(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ async def test_the_last_one_that_is_cancelled_while_it_closes_leaves_nothing_ope
     again = await join(tmp_path / "jobs.db", OWNER, SqliteLedger.open)
     assert await again.get("a") == job("a")
     await again.close()
-    assert shared._files[asyncio.get_running_loop()] == {}
+    assert shared._files == {}
 
 
 def test_rows_that_a_loop_left_unwritten_are_written_from_another_and_intents_are_not(tmp_path: Path) -> None:

@@ -82,10 +82,8 @@ async def refused(path: Path, says: str, owner: dict[str, str] | None = None) ->
 
 
 async def pragma(ledger: SqliteLedger, name: str) -> object:
-    async with ledger._database.execute(f"PRAGMA {name}") as rows:
-        row = await rows.fetchone()
-    assert row is not None
-    return row[0]
+    ((value,),) = await ledger._database.rows(f"PRAGMA {name}")
+    return value
 
 
 async def test_a_commit_is_on_disk_when_it_returns(tmp_path: Path) -> None:
@@ -353,9 +351,12 @@ async def test_a_closed_ledger_says_so(tmp_path: Path, use: Callable[[SqliteLedg
 async def commits_of(ledger: SqliteLedger) -> list[str]:
     """Filled with each COMMIT that SQLite is told from now on."""
     commits: list[str] = []
-    await ledger._database.set_trace_callback(
-        lambda statement: commits.append(statement) if statement == "COMMIT" else None
-    )
+
+    def note(statement: str) -> None:
+        if statement == "COMMIT":
+            commits.append(statement)
+
+    await ledger._database.run(lambda connection: connection.set_trace_callback(note))
     return commits
 
 
