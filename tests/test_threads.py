@@ -19,6 +19,7 @@ from mps_aigc_async import (
 )
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.engine.batch import BatchItem
+from mps_aigc_async.events import Done, Event, Submitted
 
 from .support import KEYS
 
@@ -61,7 +62,7 @@ async def test_loops_one_after_another_remember_the_sends_of_those_before() -> N
         judged(emulator, outcomes, 72)
 
 
-# --- one ledger file ----------------------------------------------------------------------------------------------------
+# --- one ledger file --------------------------------------------------------------------------------------------------
 
 
 def on_file(emulator: Emulator, ledger: Path) -> AigcClient:
@@ -98,6 +99,13 @@ async def test_four_threads_on_one_ledger_make_each_request_once(tmp_path: Path)
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("ledger")]
 
 
+def heard(client: AigcClient, kind: type[Event]) -> asyncio.Event:
+    """Set once the client tells an event of this kind."""
+    is_heard = asyncio.Event()
+    client.on_event(lambda event: is_heard.set() if isinstance(event, kind) else None)
+    return is_heard
+
+
 def ended_in_mid_batch(emulator: Emulator, ledger: Path, count: int) -> AigcClient:
     """A client whose loop was stopped and closed in the middle of its batch. Returned, so that nothing is collected."""
     loop = asyncio.new_event_loop()
@@ -105,9 +113,9 @@ def ended_in_mid_batch(emulator: Emulator, ledger: Path, count: int) -> AigcClie
 
     async def begin() -> None:
         await client.__aenter__()
+        submitted = heard(client, Submitted)
         loop.create_task(shared_batch(client, count))  # noqa: RUF006 — its loop is closed with it
-        while not (await client.counts()).get(JobState.SUBMITTED):
-            await asyncio.sleep(0.01)
+        await submitted.wait()
 
     loop.run_until_complete(begin())
     loop.close()
@@ -150,9 +158,10 @@ async def test_the_tasks_of_a_thread_that_died_are_polled_though_nobody_asks_for
             return client
 
         async with on_file(emulator, ledger) as client:
+            done = heard(client, Done)
             dead = await asyncio.to_thread(dies)
-            while await client.counts() != {JobState.DONE: 1}:
-                await asyncio.sleep(0.05)
+            await done.wait()
+            assert await client.counts() == {JobState.DONE: 1}
             await dead.aclose()
         assert emulator.statistics().created["image"] == 1
 

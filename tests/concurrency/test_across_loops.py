@@ -126,7 +126,7 @@ async def test_waiters_of_a_closed_loop_are_passed_over() -> None:
     with another_loop() as loop:
         async with lock.turn():
             begin(loop, hold(lock, threading.Event(), end))
-            while "1 waiting" not in repr(lock):
+            while "1 waiting" not in repr(lock):  # noqa: ASYNC110 — the other loop's thread is about to queue
                 await asyncio.sleep(0)
             last = asyncio.create_task(hold(lock, threading.Event(), end))
             await asyncio.sleep(0)
