@@ -60,7 +60,7 @@ class AigcClient:
     official SDK's credential classes. `transport` makes another transport than HTTP, and `wall` tells the time (Unix
     seconds) until the service has told its own: both are for tests.
 
-    Clients of one account in one process share its rates; in one loop they share its slots and its ledger too. A client
+    Clients of one account in one process share its rates and its ledger; in one loop they share its slots too. A client
     belongs to the loop in which it is opened: in another loop, thread or process it raises ClientError before anything
     is sent. Raises ConfigError for unusable keys or URLs.
     """

@@ -3,7 +3,6 @@ ledger file."""
 
 import asyncio
 import sqlite3
-import threading
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +20,7 @@ from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.events import Done, Event, Submitted
 
+from .ledger.processes import require_no_ledger_thread
 from .support import KEYS
 
 
@@ -96,7 +96,7 @@ async def test_four_threads_on_one_ledger_make_each_request_once(tmp_path: Path)
         assert all(len(ids) == 1 for ids in tasks.values())
         assert emulator.statistics().created["image"] == 16
         assert rows_in(ledger) == {"done": 16}
-        assert not [thread for thread in threading.enumerate() if thread.name.startswith("ledger")]
+        require_no_ledger_thread()
 
 
 def heard(client: AigcClient, kind: type[Event]) -> asyncio.Event:
@@ -139,7 +139,7 @@ async def test_a_thread_that_dies_in_mid_batch_leaves_its_work_to_the_others(tmp
             await dead.aclose()
             await client.counts()
         assert sum(rows_in(ledger).values()) == count
-        assert not [thread for thread in threading.enumerate() if thread.name.startswith("ledger")]
+        require_no_ledger_thread()
 
 
 async def test_the_tasks_of_a_thread_that_died_are_polled_though_nobody_asks_for_them(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,3 +96,11 @@ def touch_with_sqlite(ledger: Path) -> None:
         "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute('SELECT * FROM jobs').fetchall(); d.close()"
     )
     subprocess.run([sys.executable, "-c", code, str(ledger)], check=True)
+
+
+def require_no_ledger_thread() -> None:
+    """Fail if a thread of a ledger goes on. A closed ledger's thread may be about to end."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("ledger"):
+            thread.join(10.0)
+            assert not thread.is_alive(), thread.name
