@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from ..model.errors import ConfigError
 
@@ -47,18 +47,23 @@ def database_url(text: str) -> DatabaseUrl:
     try:
         url = urlsplit(text)
         _ = url.port
-        parameters = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
+        # libpq takes a `+` as it stands, unlike a form.
+        parameters = parse_qsl(url.query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=bool(url.query))
     except ValueError:
         raise ConfigError(f"the database's URL cannot be read: {_ADVICE}") from None
     if url.scheme not in SCHEMES or not url.path.strip("/") or url.fragment:
         raise ConfigError(f"the database's URL has no database, or a `#` in it: {_ADVICE}")
+    if url.netloc.count("@") > 1 or "@" in url.path or ("@" in url.query and "@" not in url.netloc):
+        # A part of the password would be shown as the host or the database, and libpq would look it up in the DNS.
+        raise ConfigError(f"the database's URL has an `@` out of place: {_ADVICE}")
     ledger = dict(parameters).get("ledger", DEFAULT_LEDGER)
     if not _NAME.fullmatch(ledger):
         raise ConfigError("the ledger's name in the database's URL has letters, digits, `.`, `-`, `_`: ?ledger=NAME")
-    rest = urlencode([(name, value) for name, value in parameters if name != "ledger"])
+    rest = urlencode([(name, value) for name, value in parameters if name != "ledger"], quote_via=quote)
     address = url.netloc.rpartition("@")[2]
     hidden = {url.password or "", unquote(url.password or "")}
     hidden |= {value for name, value in parameters if name in ("password", "sslpassword", "passfile")}
+    hidden |= {quote(text, safe="") for text in hidden}
     return DatabaseUrl(
         dsn=urlunsplit((url.scheme, url.netloc, url.path, rest, "")),
         shown=f"postgresql://{address}{url.path}",

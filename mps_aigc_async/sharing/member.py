@@ -41,7 +41,7 @@ class Member:
         return cls(
             id=secrets.token_hex(8),
             host=socket.gethostname(),
-            boot=_boot(),
+            boot=boot_id(),
             pid_namespace=_pid_namespace(),
             pid=os.getpid(),
             started=_started(os.getpid()) or "",
@@ -51,7 +51,7 @@ class Member:
     def has_ended(self) -> bool | None:
         """Whether the member's process has ended; None if this process cannot tell: the member is on another machine,
         in another container, or on a system that shows no processes."""
-        if not self.boot or (self.boot, self.pid_namespace) != (_boot(), _pid_namespace()):
+        if not self.boot or (self.boot, self.pid_namespace) != (boot_id(), _pid_namespace()):
             return None
         return _started(self.pid) != self.started
 
@@ -69,7 +69,8 @@ def _started(pid: int) -> str | None:
 
 
 @cache
-def _boot() -> str:
+def boot_id() -> str:
+    """The id of the machine's boot; empty where the system does not name it."""
     with suppress(OSError):
         return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
     return ""
