@@ -97,6 +97,10 @@ class HostDatabase:
         _databases.add(database)
         return database
 
+    @property
+    def is_in_place(self) -> bool:
+        return self._file is not None and self._file == _inode(self.path)
+
     async def run(self, *steps: Step) -> list[list[Row]]:
         try:
             return await self._patiently(lambda: self._transaction(steps))
@@ -143,7 +147,7 @@ class HostDatabase:
 
     def _connected(self) -> sqlite3.Connection:
         """The connection to the file that is at the path now."""
-        if self._connection is not None and self._file == _inode(self.path):
+        if self._connection is not None and self.is_in_place:
             return self._connection
         with _transactions:
             was_open = self._file is not None
@@ -163,6 +167,7 @@ class HostDatabase:
             connection.execute("PRAGMA synchronous = OFF")
             connection.create_function("greatest", -1, _greatest, deterministic=True)
             connection.create_function("least", -1, _least, deterministic=True)
+            connection.create_function("power", 2, pow, deterministic=True)
             connection.create_function("pg_notify", 2, _notify_nobody)
             file = _inode(self.path)
             self._prepare(connection)
@@ -256,12 +261,19 @@ def sqlite_text(statement: str) -> str:
     return re.sub(r"%\((\w+)\)s", r":\1", statement).replace("{now}", ":now").replace("%%", "%")
 
 
-def _greatest(*values: float | None) -> float | None:
-    return max((value for value in values if value is not None), default=None)
+def _greatest(*values: float) -> float | None:
+    """The largest value that is not NULL, as PostgreSQL has it."""
+    try:
+        return max(values)
+    except TypeError:
+        return max((value for value in values if value is not None), default=None)
 
 
-def _least(*values: float | None) -> float | None:
-    return min((value for value in values if value is not None), default=None)
+def _least(*values: float) -> float | None:
+    try:
+        return min(values)
+    except TypeError:
+        return min((value for value in values if value is not None), default=None)
 
 
 def _notify_nobody(_channel: str, _payload: str) -> None: ...

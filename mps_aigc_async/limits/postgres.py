@@ -26,6 +26,8 @@ _LOCK: Final[Step] = ("SELECT pg_advisory_xact_lock(hashtext('mps_aigc_schemas')
 class PostgresDatabase:
     """A loop's connection to the tables (`store.StoreDatabase`). Open it with `PostgresDatabase.open`."""
 
+    is_in_place = True
+
     def __init__(self, url: DatabaseUrl) -> None:
         self.generation = 0
         self._url = url

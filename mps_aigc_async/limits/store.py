@@ -70,6 +70,11 @@ class StoreDatabase(Protocol):
         ...
 
     @property
+    def is_in_place(self) -> bool:
+        """Whether the rows are still those that other members see; False once the file's path leads elsewhere."""
+        ...
+
+    @property
     def uncertainty_s(self) -> float:
         """Most seconds by which `loop_time` may be wrong now."""
         ...

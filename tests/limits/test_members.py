@@ -35,7 +35,7 @@ def test_a_member_whose_process_has_ended_is_gone_at_once(tmp_path: Path) -> Non
     async def main() -> None:
         first, ended = await _members(tmp_path, Member.here(), replace(Member.here(), started="0"))
         await ended.beat()
-        assert await first.beat() == (False, {ended.member.id})
+        assert await first.beat() == (False, frozenset({ended.member.id}))
         assert await first.beat() == (True, frozenset())
 
     run(main())
