@@ -39,7 +39,7 @@ from .protocol import STRANDED_S, SlotFigures, SlotLost
 from .refusals import is_of_one_model
 from .shared_caps import CapChange, SharedCaps, Teach
 from .shared_slot import Holder, SharedSlot
-from .slot_outbox import Outbox
+from .slot_outbox import Batch, Outbox
 from .slot_statements import ALL, Look, SlotStatements, look_of
 from .slot_turns import Turns
 from .store import NOTIFY, Row, StoreDatabase
@@ -246,8 +246,9 @@ class SharedSlots:
         self.caps.count(taken, running)
         self.caps.forget(self._queue.__contains__)
 
-    def _absorb(self, look: Look) -> None:
-        self._look = look
+    def _absorb(self, rows: list[list[Row]]) -> None:
+        heads, tasks, tickets, caps = rows
+        look = self._look = look_of(heads, tasks, tickets, caps)
         self.caps.absorb(look.caps, look.capacity)
         self._recount()
         self._turns.note(look.tickets, _now())
@@ -286,7 +287,7 @@ class SharedSlots:
     async def _exchange(self) -> None:
         """Bring the store and the view up to date, and take slots for waiters."""
         if not self._must_write():
-            self._absorb(_decoded(await self._database.run(*self._statements.look(self._wall()))))
+            self._absorb(await self._database.run(*self._statements.look(self._wall())))
         self.caps.advance(self._store_now())
         while self._must_write() and await self._write():
             pass
@@ -298,26 +299,22 @@ class SharedSlots:
 
     async def _write(self) -> bool:
         """Run a transaction that writes. Return whether another one may achieve more at once."""
-        model, batch, statements, wall = self._turns.next_model(), self._outbox.batch(), self._statements, self._wall()
+        model, statements = self._turns.next_model(), self._statements
         slot = SharedSlot(self, model or "")
-        caps = self.caps.changes()
         plan = Transaction()
-        plan.add(statements.lock(self.caps.kind.capacity, wall))
-        plan.add(batch.changes)
-        plan.add(batch.marks, batch.note_written)
-        plan.add(
-            [statements.cap(change.model, change.version, change.state) for change in caps],
-            partial(self._note_caps, caps),
-        )
-        plan.add([statements.pass_over(number) for number in self._turns.overdue(_now())])
-        if model is None:
+        plan.add([statements.lock(self.caps.kind.capacity)])
+        if self._look.swept:
+            plan.add(statements.sweep(self._wall()))
+        batch, caps = self._outbox.batch(), self.caps.changes()
+        self._add_changes(plan, batch, caps)
+        if model is not None:
+            self._add_take(plan, slot)
+        elif self._turns.has_ticket:
             plan.add([statements.leave_queue()])
-        else:
-            others_wait = len(self._queue) > 1
-            turn = statements.take(slot.id, model, self.caps.kind.capacity, others_wait=others_wait)
-            plan.add(turn, partial(self._note_take, slot))
-        plan.add(statements.look(wall), lambda rows: self._absorb(_decoded(rows)))
-        if batch.makes_room or caps or model is not None:
+        concerns_others = bool(model is not None or caps or self._look.swept or self._turns.has_ticket)
+        if concerns_others:
+            plan.add(statements.look(self._wall()), self._absorb)
+        if concerns_others or batch.makes_room:
             plan.add([NOTIFY])
         try:
             plan.note(await self._database.run(*plan.steps))
@@ -326,7 +323,24 @@ class SharedSlots:
                 self._outbox.free(slot.id)
             raise
         self._serve_stock()
-        return slot.id in self._slots or self.caps.has_changes or self._turns.next_model() != model
+        has_taken = slot.id in self._slots
+        return has_taken or self.caps.has_changes or bool(self._look.swept) or self._turns.next_model() != model
+
+    def _add_changes(self, plan: Transaction, batch: Batch, caps: list[CapChange]) -> None:
+        """Add the changes that the store does not have."""
+        plan.add(batch.changes)
+        plan.add(batch.marks, batch.note_written)
+        plan.add(
+            [self._statements.cap(change.model, change.version, change.state) for change in caps],
+            partial(self._note_caps, caps),
+        )
+
+    def _add_take(self, plan: Transaction, slot: SharedSlot) -> None:
+        """Add the take of a slot, or else of a place in the queue."""
+        plan.add([self._statements.pass_over(number) for number in self._turns.overdue(_now())])
+        others_wait, capacity = len(self._queue) > 1, self.caps.kind.capacity
+        turn = self._statements.take(slot.id, slot.model, capacity, others_wait=others_wait)
+        plan.add(turn, partial(self._note_take, slot))
 
     def _note_caps(self, changes: list[CapChange], rows: list[list[Row]]) -> None:
         for change, written in zip(changes, rows, strict=True):
@@ -359,7 +373,7 @@ class SharedSlots:
         here has. Raises LimitsLost."""
         async with self._work.turn:
             *look, rows = await self._database.run(*self._statements.look(self._wall()), self._statements.rows())
-            self._absorb(_decoded(look))
+            self._absorb(look)
             self._repair(rows)
 
     def _repair(self, rows: list[Row]) -> None:
@@ -389,9 +403,8 @@ class SharedSlots:
         self._outbox.fail_marks("the client was closed")
         batch = self._outbox.batch()
         try:
-            statements, wall = self._statements, self._wall()
-            first = statements.lock(self.caps.kind.capacity, wall)
-            await self._database.run(*first, *batch.changes, *statements.leave(wall), NOTIFY)
+            lock, leave = self._statements.lock(self.caps.kind.capacity), self._statements.leave(self._wall())
+            await self._database.run(lock, *batch.changes, *leave, NOTIFY)
         except Exception as error:  # noqa: BLE001 — the client closes all the same
             _log.warning(
                 "%d changes of %s slots did not reach the store of the limits (%s): others learn of them when they "
@@ -399,11 +412,6 @@ class SharedSlots:
             )  # fmt: skip
         else:
             batch.note_written([])
-
-
-def _decoded(rows: list[list[Row]]) -> Look:
-    heads, tasks, tickets, caps = rows
-    return look_of(heads, tasks, tickets, caps)
 
 
 def _now() -> float:

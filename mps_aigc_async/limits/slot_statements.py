@@ -225,9 +225,13 @@ class SlotStatements:
     def __init__(self, key: str, member: str) -> None:
         self._ours: dict[str, Value] = {"key": key, "member": member}
 
-    def lock(self, capacity: int, wall: float) -> list[Step]:
-        """Begin a transaction that writes: lock the key, and drop what the gone have left."""
-        return [self._step(_LOCK, capacity=capacity), *(self._step(text, wall=wall) for text in _SWEEP)]
+    def lock(self, capacity: int) -> Step:
+        """Lock the key for the rest of the transaction."""
+        return self._step(_LOCK, capacity=capacity)
+
+    def sweep(self, wall: float) -> list[Step]:
+        """Drop rows that are over, and take the rows of members that are gone out of their names."""
+        return [self._step(text, wall=wall) for text in _SWEEP]
 
     def take(self, slot_id: str, model: str, capacity: int, *, others_wait: bool) -> list[Step]:
         """Take a slot for the first waiter, or else its place in the queue. The first step returns a row if the slot

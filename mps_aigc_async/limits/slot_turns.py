@@ -50,6 +50,10 @@ class Turns:
         ahead = self._ahead() if len(self._waiters) else []
         self._passed_since = {ticket.number: self._passed_since.get(ticket.number, now) for ticket in ahead}
 
+    @property
+    def has_ticket(self) -> bool:
+        return self._own is not None
+
     def next_model(self) -> str | None:
         """The model of the waiter to serve next: the first one with room, or else the first one; None without any."""
         with_room = self._waiters.first_group(self._caps.has_room)
@@ -59,7 +63,7 @@ class Turns:
         """Whether to take a slot, to pass a ticket over, or to change our own ticket."""
         model = self.next_model()
         if model is None:
-            return self._own is not None
+            return self.has_ticket
         has_ticket = self._own is not None and self._own.model == model
         return not has_ticket or bool(self.overdue(now)) or self._is_ours(model)
 

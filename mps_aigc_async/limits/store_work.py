@@ -1,7 +1,7 @@
 """The task that talks to the store for the slots of one kind: one transaction after the other.
 
 The work begins again with each `wake`. While creates wait, a change of the store wakes it as well. If the store is
-lost, the work is tried again every `LOST_S`, with one warning.
+lost, the work is tried again every `LOST_S`.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Final
 
 from ..concurrency.owner import TaskOwner
 from ..model.errors import ClientClosed
-from .store import StoreDatabase
+from .store import LimitsLost, StoreDatabase
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -53,8 +53,6 @@ class StoreWork:
             raise ClientClosed("the client was closed")
         if self._worker is None:
             self._worker = self._owner.start(self._run(), "slots in the store")
-        if self._has_waiters() and (self._watcher is None or self._watcher.done()):
-            self._watcher = self._owner.start(self._watch(), "changes of slots in the store")
 
     def wake(self) -> None:
         """Work soon. Does nothing once the work has ended."""
@@ -69,14 +67,19 @@ class StoreWork:
                 async with self.turn:
                     await self._work()
             except Exception as error:  # noqa: BLE001 — of any class: creates must wait, and the others' slots stay
-                if not self.is_lost:
-                    _log.warning("no create is sent until the store of the limits is back: %s", error)
+                if not self.is_lost and not isinstance(error, LimitsLost):  # of that, the heartbeat tells
+                    _log.warning("no create is sent, because the limit store cannot be used: %s", error)
                 self.is_lost = True
                 self._on_lost(error)
                 await asyncio.sleep(LOST_S)
             else:
                 self.is_lost = False
+                self._watch_for_waiters()
                 await self._news.wait()
+
+    def _watch_for_waiters(self) -> None:
+        if self._has_waiters() and (self._watcher is None or self._watcher.done()):
+            self._watcher = self._owner.start(self._watch(), "changes of slots in the store")
 
     async def _watch(self) -> None:
         while self._has_waiters():

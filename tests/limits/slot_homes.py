@@ -58,6 +58,10 @@ class FragileDatabase:
             raise LimitsLost("the answer is away")
         return rows
 
+    @property
+    def is_in_place(self) -> bool:
+        return self._database.is_in_place
+
     def loop_time(self, store_time: float) -> float:
         return self._database.loop_time(store_time)
 
@@ -173,7 +177,7 @@ async def settle(*all_slots: AnySlots) -> None:
 
 async def flush(slots: SharedSlots) -> None:
     """Wait until the store has all changes."""
-    while len(slots._outbox) or slots.caps.has_changes:  # noqa: ASYNC110 — the store tells nobody
+    while len(slots._outbox) or slots.caps.has_changes or slots._look.swept:  # noqa: ASYNC110 — the store tells nobody
         await asyncio.sleep(0)
 
 
