@@ -108,19 +108,23 @@ class Home:
     def run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Run a test: in virtual time, except on PostgreSQL."""
 
-        async def whole() -> None:
-            try:
-                await main()
-            finally:
-                for client in self.clients:
-                    await client.work.close()
-                for database in self._databases:
-                    await database.close()
-
         if self.name == "postgres":
-            asyncio.run(whole())
+            self.run_for_real(main)
         else:
-            run(whole())
+            run(self._whole(main))
+
+    def run_for_real(self, main: Callable[[], Awaitable[None]]) -> None:
+        """Run a test in real time."""
+        asyncio.run(self._whole(main))
+
+    async def _whole(self, main: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await main()
+        finally:
+            for client in self.clients:
+                await client.work.close()
+            for database in self._databases:
+                await database.close()
 
     async def slots(self, capacity: int) -> AnySlots:
         """The slots as one more client sees them."""
@@ -130,12 +134,12 @@ class Home:
             self._process = ProcessSlots(capacity)
         return self._process
 
-    async def client(self, capacity: int) -> Client:
+    async def client(self, capacity: int, member: Member | None = None) -> Client:
         """One more client of a shared home."""
         loop = asyncio.get_running_loop()
         database = FragileDatabase(await self._opened())
         self._databases.append(database)
-        members = Members(database, "account", _member(), loop.time)
+        members = Members(database, "account", member or _member(), loop.time)
         await members.beat()
         work = TaskOwner()
         slots = SharedSlots(
