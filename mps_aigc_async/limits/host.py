@@ -261,17 +261,17 @@ def sqlite_text(statement: str) -> str:
     return re.sub(r"%\((\w+)\)s", r":\1", statement).replace("{now}", ":now").replace("%%", "%")
 
 
-def _greatest(*values: float) -> float | None:
+def _greatest(*values: float | None) -> float | None:
     """The largest value that is not NULL, as PostgreSQL has it."""
     try:
-        return max(values)
+        return max(values)  # type: ignore[type-var] # a NULL is rare, and looking for it costs as much again
     except TypeError:
         return max((value for value in values if value is not None), default=None)
 
 
-def _least(*values: float) -> float | None:
+def _least(*values: float | None) -> float | None:
     try:
-        return min(values)
+        return min(values)  # type: ignore[type-var] # as above
     except TypeError:
         return min((value for value in values if value is not None), default=None)
 
