@@ -25,6 +25,7 @@ from .pace_statements import AGREE, LEAVE, STREAMS
 from .protocol import Slots
 from .settings import LimitsKey, Rates
 from .shared_pace import SharedPace
+from .shared_slots import SharedSlots
 from .shared_stream import SharedStream
 from .store import LimitsLost, StoreDatabase
 
@@ -53,7 +54,7 @@ class SharedLimits:
         """The owner of the reservations, changes and heartbeats, until `close`."""
         self.availability: Final = Availability()
         self.members: Final = Members(store.slots, self.account, member, asyncio.get_running_loop().time)
-        self.slots: Mapping[Kind, Slots] = {}
+        self._slots: dict[Kind, SharedSlots] = {}
         self.retries = AsyncLimiter(*RETRY_BUDGET)
         self.tempo = Adaptive()
         self._paces: dict[str, SharedPace] = {}
@@ -66,6 +67,20 @@ class SharedLimits:
     def account(self) -> str:
         """The key of the members and slots, in all regions."""
         return "|".join((self._key.backend, self._key.endpoint, self._key.account))
+
+    @property
+    def slots(self) -> Mapping[Kind, Slots]:
+        return self._slots
+
+    def share_slots(self, capacities: Mapping[Kind, int], wall: Callable[[], float]) -> None:
+        """Share the slots of these kinds. Capacities, which a user tunes, are those of the loop's newest client.
+        `wall` is the service's time."""
+        for kind, capacity in capacities.items():
+            if kind not in self._slots:
+                self._slots[kind] = SharedSlots(
+                    self._store.slots, self.account, kind, capacity, self.members.member, wall=wall, work=self.work
+                )
+            self._slots[kind].resize(capacity)
 
     @property
     def paces(self) -> dict[str, SharedPace]:
@@ -118,6 +133,8 @@ class SharedLimits:
             was_there, gone = await self.members.beat()
             for member in gone:
                 await self._take_out(member)
+            for slots in self._slots.values():
+                await slots.refresh()
             if self.availability.is_lost and self._store.paces is not self._store.slots:
                 await self._store.paces.run()
         except LimitsLost as error:
@@ -136,6 +153,8 @@ class SharedLimits:
 
     async def close(self) -> None:
         """End the heartbeat and take this member out of the count. Its sends stay in the rows."""
+        for slots in self._slots.values():
+            await slots.leave()
         await self.work.close()
         with suppress(LimitsLost, ClientClosed):
             for pace in self._paces.values():

@@ -21,6 +21,7 @@ from .pace_statements import PACES
 from .postgres import PostgresDatabase
 from .settings import LimitsKey, Rates
 from .shared import SharedLimits, Store
+from .slot_statements import SLOTS
 from .store import LimitsLost, StoreUnusable
 
 _log: Final = logging.getLogger("mps_aigc_async")
@@ -107,13 +108,13 @@ async def _new_member(place: Place, key: LimitsKey) -> SharedLimits:
 async def open_store(place: Place) -> Store:
     """Open the databases of a store. Raises StoreUnusable, NewerStore or LimitsLost."""
     if isinstance(place, DatabaseUrl):
-        database = await PostgresDatabase.open(place, (PACES, MEMBERS))
+        database = await PostgresDatabase.open(place, (PACES, MEMBERS, SLOTS))
         return Store(database, database)
     folder = place or default_folder()
     clock = asyncio.get_running_loop().time
     paces = await HostDatabase.open(folder / "paces.sqlite", (PACES,), clock=clock)
     try:
-        return Store(paces, await HostDatabase.open(folder / "slots.sqlite", (MEMBERS,), clock=clock))
+        return Store(paces, await HostDatabase.open(folder / "slots.sqlite", (MEMBERS, SLOTS), clock=clock))
     except BaseException:
         await paces.close()
         raise

@@ -28,7 +28,7 @@ class Stage(IntEnum):
     NAMED = 2
 
 
-SCHEMA: Final = Schema(
+SLOTS: Final = Schema(
     "slots",
     1,
     (

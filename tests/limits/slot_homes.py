@@ -13,7 +13,7 @@ from mps_aigc_async.limits.host import HostDatabase
 from mps_aigc_async.limits.members import MEMBERS, Members
 from mps_aigc_async.limits.postgres import PostgresDatabase
 from mps_aigc_async.limits.shared_slots import SharedSlots
-from mps_aigc_async.limits.slot_statements import SCHEMA
+from mps_aigc_async.limits.slot_statements import SLOTS
 from mps_aigc_async.limits.slots import ProcessSlots
 from mps_aigc_async.limits.store import LimitsLost, Row, Step, StoreDatabase
 from mps_aigc_async.model.states import Kind
@@ -28,7 +28,7 @@ class AnySlots(Slots, Protocol):
     def resize(self, capacity: int) -> None: ...
 
 
-SCHEMAS = (MEMBERS, SCHEMA)
+SCHEMAS = (MEMBERS, SLOTS)
 
 
 class FragileDatabase:
