@@ -6,16 +6,17 @@ that the store is asked, one transaction after the other:
 
 - a look, which writes nothing: when the store has changed while creates wait, and every `store.LOOK_S` then. A look
   that wrote would be a change for the others, whose looks would be changes for us;
-- a transaction that writes: the outbox, the caps, and the take of a slot, or a place in the queue (`slot_turns`). The
-  transaction ends with the same look, so the view never lags behind our own writes.
+- a transaction that writes: the outbox, the caps, and the take of a slot or of a place in the queue (`slot_turns`).
 
 The order of a create: row taken, intent in the ledger, row *marked*, send, TaskId in the ledger, row *named*. A process
 that is killed between any two of them leaves no task that may run without a row:
 
 - before the mark nothing was sent, and the row goes with the member;
-- before the name, the row stays for as long as an unknown create may run. The next process finds the job in its ledger
-  and takes the row over, by the create's name (`take_for`, `adopt`);
-- after it, the row stays until the task's deadline, and the process that polls the task takes the row over.
+- after it, the row stays for as long as an unknown create may run. The next process finds the job in its ledger and
+  takes the row over, by the create's name or the TaskId (`take_for`, `adopt`); once named, until the task's deadline.
+
+The store's file may be removed or replaced. Each member writes the rows of its tasks into the new one, at the latest
+with its next heartbeat; until then the others may take slots that are not free, and the service refuses their creates.
 
 A member that stood still for long may be taken for gone, and come back. `mark` then finds that its row is gone, and
 nothing is sent. The rows of its tasks are written anew by `refresh`, over the capacity if need be: the tasks run.
@@ -24,7 +25,7 @@ nothing is sent. The rows of its tasks are written anew by `refresh`, over the c
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from math import inf
 from typing import Final
@@ -35,6 +36,7 @@ from ..concurrency.turns import TurnQueue
 from ..model.errors import TooManyTasks
 from ..model.states import Kind
 from ..sharing.member import Member
+from .caps import Cap
 from .protocol import STRANDED_S, SlotFigures, SlotLost
 from .refusals import is_of_one_model
 from .shared_caps import CapChange, SharedCaps, Teach
@@ -197,14 +199,13 @@ class SharedSlots:
 
     def note_refusal(self, model: str, refusal: TooManyTasks) -> None:
         """Learn that the service had no room for one more task than now run."""
-        now, wait_s = self._store_now(), refusal.retry_after_s or 0.0
-        self._learn(model if is_of_one_model(refusal) else ALL, lambda cap: cap.note_refusal(now, wait_s))
+        teach = partial(Cap.note_refusal, now=self._store_now(), wait_s=refusal.retry_after_s or 0.0)
+        self._learn(model if is_of_one_model(refusal) else ALL, teach)
 
     def note_task_refusal(self, slot: SharedSlot) -> None:
         # Nothing runs in the slot by now: the room that the service has is that of the other slots.
         self.reclaim(slot)
-        now = self._store_now()
-        self._learn(slot.model, lambda cap: cap.note_task_refusal(now))
+        self._learn(slot.model, partial(Cap.note_task_refusal, now=self._store_now()))
 
     def _learn(self, model: str, teach: Teach) -> None:
         self.caps.learn(model, teach)
@@ -286,6 +287,9 @@ class SharedSlots:
 
     async def _exchange(self) -> None:
         """Bring the store and the view up to date, and take slots for waiters."""
+        if not self._database.is_in_place:
+            # The next transaction meets an empty file: our rows go into it before a slot is taken beside them.
+            self._write_anew(self._slots.values())
         if not self._must_write():
             self._absorb(await self._database.run(*self._statements.look(self._wall())))
         self.caps.advance(self._store_now())
@@ -330,10 +334,8 @@ class SharedSlots:
         """Add the changes that the store does not have."""
         plan.add(batch.changes)
         plan.add(batch.marks, batch.note_written)
-        plan.add(
-            [self._statements.cap(change.model, change.version, change.state) for change in caps],
-            partial(self._note_caps, caps),
-        )
+        states = [self._statements.cap(change.model, change.version, change.state) for change in caps]
+        plan.add(states, partial(self._note_caps, caps))
 
     def _add_take(self, plan: Transaction, slot: SharedSlot) -> None:
         """Add the take of a slot, or else of a place in the queue."""
@@ -379,17 +381,19 @@ class SharedSlots:
     def _repair(self, rows: list[Row]) -> None:
         ours = {slot_id for slot_id, member, _ in rows if member == self._member.id}
         tasks = {task for _, member, task in rows if member is not None}  # another one polls them, too
-        for slot in self._slots.values():
-            if slot.id in ours or slot.id in self._outbox or (slot.task is not None and slot.task in tasks):
-                continue
-            if slot.may_have_task:
-                self._outbox.put(slot.row)
-            else:
-                slot.is_lost = True
+        others = {slot.id for slot in self._slots.values() if slot.task is not None and slot.task in tasks}
+        self._write_anew(slot for slot_id, slot in self._slots.items() if slot_id not in ours | others)
         for slot_id in ours - self._slots.keys():
             self._outbox.free(slot_id)
         if self._must_write():
             self._wake()
+
+    def _write_anew(self, slots: Iterable[SharedSlot]) -> None:
+        """Write the rows of slots that the store has lost. A slot in which nothing was sent is lost with its row."""
+        for slot in slots:
+            if slot.may_have_task and slot.id not in self._outbox:
+                self._outbox.put(slot.row)
+            slot.is_lost = slot.is_lost or not slot.may_have_task
 
     async def strays(self, scope: str = "") -> list[str]:
         """The TaskIds of this scope that no living member polls. Raises LimitsLost."""
@@ -406,10 +410,8 @@ class SharedSlots:
             lock, leave = self._statements.lock(self.caps.kind.capacity), self._statements.leave(self._wall())
             await self._database.run(lock, *batch.changes, *leave, NOTIFY)
         except Exception as error:  # noqa: BLE001 — the client closes all the same
-            _log.warning(
-                "%d changes of %s slots did not reach the store of the limits (%s): others learn of them when they "
-                "take this client for gone", len(self._outbox), self._kind.value, error,
-            )  # fmt: skip
+            lost = f"{len(self._outbox)} changes of {self._kind.value} slots did not reach the store of the limits"
+            _log.warning("%s (%s): others learn of them when they take this client for gone", lost, error)
         else:
             batch.note_written([])
 

@@ -103,6 +103,7 @@ class Home:
     """Seconds by which the wall clock is ahead of the loop's."""
     _process: ProcessSlots | None = None
     clients: list[Client] = field(default_factory=list)
+    _observer: StoreDatabase | None = None
     _databases: list[StoreDatabase] = field(default_factory=list)
 
     def run(self, main: Callable[[], Awaitable[None]]) -> None:
@@ -158,7 +159,10 @@ class Home:
 
     async def count(self) -> int:
         """The slots that are out, as the store has them."""
-        [[(count,)]] = await self._databases[-1].run(("SELECT count(*) FROM mps_aigc_slots", {}))
+        if self._observer is None:
+            self._observer = await self._opened()
+            self._databases.append(self._observer)
+        [[(count,)]] = await self._observer.run(("SELECT count(*) FROM mps_aigc_slots", {}))
         return int(count)
 
 

@@ -88,7 +88,7 @@ class Crowd:
             slot.note_refusal(TooManyTasks(code, "", ending=Ending.REFUSED_FOR_NOW))
 
     async def _kill(self, client: Client, _: int) -> None:
-        client.database.is_lost = False
+        await self._restore(client, 0)
         await client.kill()
         self.waiting = [(slots, task) for slots, task in self.waiting if slots is not client.slots]
         self.slots = [slot for slot in self.slots if slot.id not in client.slots._slots]
@@ -108,13 +108,15 @@ class Crowd:
         """End all work, and wait until the store is empty."""
         for client in self.clients:
             await self._restore(client, 0)
+        await turns()
         while self.slots or any(not task.done() for _, task in self.waiting):
             for slot in self.slots:
                 slot.release()
             self.slots.clear()
             await asyncio.sleep(10)
-        await asyncio.sleep(4000)  # killed clients leave rows for as long as their tasks may run
-        await settle(*(client.slots for client in self.clients))
+        for wait_s in (4000, 0):  # killed clients leave rows for as long as their tasks may run
+            await settle(*(client.slots for client in self.clients))
+            await asyncio.sleep(wait_s)
         assert await self.home.count() == 0
         for client in self.clients:
             figures = client.slots.figures()
@@ -129,7 +131,6 @@ def test_no_cap_is_ever_exceeded_and_no_slot_is_lost(actions: list[tuple[str, in
         crowd = Crowd(home)
         for _ in range(3):
             await crowd.add()
-        await home.client(CAPACITY)  # the observer, which nothing happens to
         for action, number in actions:
             await crowd.act(action, number)
         await crowd.end()

@@ -52,3 +52,18 @@ async def test_a_heartbeat_repairs_the_rows(tmp_path: Path) -> None:
     assert images(other.limits).figures().taken == 1
     await other.leave()
     await part.leave()
+
+
+async def test_a_file_that_was_removed_is_filled_before_a_slot_is_taken_in_it(tmp_path: Path) -> None:
+    part = await open_part(tmp_path, "one")
+    slots = images(part.limits)
+    slots.adopt("task-1")
+    await flush(slots)
+    (tmp_path / "slots.sqlite").unlink()
+    waiting = asyncio.create_task(slots.acquire())
+    while slots.figures().waiting == 0 or len(slots._outbox):  # noqa: ASYNC110 — the store tells nobody
+        await asyncio.sleep(0)
+    await part.limits.beat()
+    assert (waiting.done(), slots.figures().taken) == (False, 1)
+    waiting.cancel()
+    await part.leave()
