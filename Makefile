@@ -69,11 +69,14 @@ bench: $(VENV)/.dev
 picture: $(VENV)/.dev demo
 	$(BIN)/python -m tests.report.screenshot $(OUT) docs/report.png
 
-# Debian's packages that are needed: its Python comes without venv (one that has it needs nothing), and the report page
-# is tested in Chromium.
+# Debian's packages that are needed: its Python comes without venv (one that has it needs nothing), the report page is
+# tested in Chromium, and the tests of PostgreSQL start servers of their own (a user other than root needs no package:
+# the servers' programs come with the group `dev`).
 system: venv-package
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver; }
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; }
 
 .PHONY: venv-package system-if-root venv-package-if-root
 venv-package:

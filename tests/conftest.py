@@ -1,6 +1,6 @@
 """Settings for the whole suite."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Final
 
 import pytest
@@ -9,6 +9,7 @@ from hypothesis import settings
 from mps_aigc_async.jobs import sessions
 
 from . import real_sleeps
+from .postgres_server import PostgresServer, postgres_server
 
 # Machines are noisy: how long one example takes says nothing about the code.
 settings.register_profile("suite", deadline=None)
@@ -34,3 +35,17 @@ def pytest_runtest_call() -> Generator[None, None, None]:
 def list_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a list of tasks that stays empty: the later looks take a minute, which is real time on a socket."""
     monkeypatch.setattr(sessions, "LOOK_AGAIN_S", ())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, one for each process of the tests."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database."""
+    with postgres.database() as url:
+        yield url

@@ -190,7 +190,7 @@ def measures() -> list[Measure]:
     paths, prose = modules(), [*modules(), *pages()]
     lengths = function_lengths(paths)
     return [
-        Measure("names at the top of the package", len(top_names()), 18),
+        Measure("names at the top of the package", len(top_names()), 19),
         Measure("circles of imports", len(import_circle()), 0),
         Measure("lines of the longest module", max(map(lines_of, paths)), 420),
         Measure("lines of a function, nine of ten", lengths[len(lengths) * 9 // 10], 16),

@@ -59,6 +59,11 @@ class TurnQueue(Generic[T]):
     def __contains__(self, group: str) -> bool:
         return group in self._lines
 
+    def first_group(self, has_room: Callable[[str], bool]) -> str | None:
+        """The group of the first waiter for whom there is room; None without one."""
+        with_room = filter(has_room, self._lines)
+        return min(with_room, key=lambda group: self._lines[group].first_ticket, default=None)
+
     def next_ticket(self) -> int:
         return next(self._tickets)
 
@@ -91,10 +96,7 @@ class TurnQueue(Generic[T]):
 
     def _next_group(self) -> str | None:
         """The group of the first waiter for whom there is room."""
-        if self._is_full():
-            return None
-        with_room = filter(self._has_room, self._lines)
-        return min(with_room, key=lambda group: self._lines[group].first_ticket, default=None)
+        return None if self._is_full() else self.first_group(self._has_room)
 
     def _leave(self, waiter: Waiter[T]) -> None:
         line = self._lines.get(waiter.group)

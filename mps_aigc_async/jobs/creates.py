@@ -12,7 +12,7 @@ from math import inf
 
 from ..concurrency.across_loops import wait_for_end
 from ..ledger import JobRecord
-from ..limits import PROBE_S, SendTime, Slot
+from ..limits import PROBE_S, SendTime, Slot, SlotLost
 from ..model.contents import beyond
 from ..model.errors import (
     AigcError,
@@ -32,21 +32,17 @@ from ..wire.dialect import Call, Created, SessionRule
 from .acceptance import Acceptance
 from .context import JobContext
 from .creation import Creation, Order, row_after
-from .exchanges import CreateOutcome, NoRoom
+from .exchanges import CreateOutcome, NoRoom, NoRoomByNow
 from .own_sessions import SPENT, has_sent_session, has_users_session
 from .sessions import as_create
 from .stored_inputs import with_file_ids
 from .unknown_creates import UNKNOWN_SLOT_S, as_first_sent, slot_name
 
 
-class _NoRoomByNow(Exception):
-    """The service is known to have no room for a create that has not taken its send time yet."""
-
-
 def _require_room(slot: Slot) -> None:
-    """Raise _NoRoomByNow if the service is known to have no room for the create in a slot."""
+    """Raise NoRoomByNow if the service is known to have no room for the create in a slot."""
     if slot.is_too_many:
-        raise _NoRoomByNow
+        raise NoRoomByNow
 
 
 class Creates:
@@ -148,7 +144,7 @@ class Creates:
                 partial(self._announcer.tell_retry, creation.job),
                 partial(_require_room, slot),
             )
-        except _NoRoomByNow:
+        except NoRoomByNow:
             outcome = NoRoom()
         except Throttled as refusal:  # as often as the policy allows; while tasks run it may be patient
             outcome = NoRoom(refusal)
@@ -262,6 +258,10 @@ class Creates:
         intent = self._intent(creation)
         try:
             await self._ledger.put(intent)
+            await creation.slot.mark(slot_name(intent), UNKNOWN_SLOT_S[intent.kind])
+        except SlotLost:
+            await self._keep_unsent(creation, intent)
+            return NoRoom()
         except asyncio.CancelledError:  # closed meanwhile; the intent reaches the disk all the same
             await self._keep_unsent(creation, intent)
             raise

@@ -23,6 +23,10 @@ class NoRoom:
     refusal: ServiceError | None = None
 
 
+class NoRoomByNow(Exception):
+    """The service is known to have no room for a create that has not taken its send time yet."""
+
+
 CreateOutcome: TypeAlias = JobRecord | NoRoom | Failure
 """The outcome of one exchange: the submitted job, or the reason why there is none."""
 

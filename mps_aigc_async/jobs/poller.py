@@ -33,6 +33,7 @@ from ..policy.tempo import Tempo
 from ..wire.dialect import Dialect, TaskStatus
 from .due_queue import DueQueue
 from .task_ends import NOT_FOUND_MOST, TaskEnd, not_found, says_no_task
+from .unknown_creates import slot_name
 from .watch import Watch
 
 _log: Final = logging.getLogger("mps_aigc_async")
@@ -113,7 +114,12 @@ class Poller:
         existing = self._watches.get((watch.kind, watch.task_id))
         if existing is not None:
             return existing
-        watch.slot = self._limits.slots[watch.kind].adopt(watch.task_id, watch.job.model)
+        watch.slot = self._limits.slots[watch.kind].adopt(
+            watch.task_id,
+            watch.job.model,
+            name=slot_name(watch.job) if watch.has_row else "",
+            seconds=watch.deadline.slot_hold_s(asyncio.get_running_loop().time()),
+        )
         self._watches[watch.kind, watch.task_id] = watch
         if self.is_closed:
             self._let_go(watch)

@@ -10,6 +10,7 @@ There is a cap for all tasks of a kind (LimitExceeded.CreateTask is documented p
 single model: Hailuo H3 and VOD's models say RequestLimitExceeded of theirs (reported, 2026-08).
 """
 
+from dataclasses import dataclass
 from math import inf
 from typing import Final
 
@@ -30,6 +31,19 @@ HEARD_S: Final = 60.0
 """Seconds after which the task of such a probe counts as having found room: some polls after its create."""
 
 
+@dataclass(frozen=True, slots=True)
+class CapState:
+    """All that a cap has learned, to be stored and restored. Times are of the cap's clock."""
+
+    learned_cap: int | None
+    is_probing: bool
+    probe_s: float
+    running_at_refusal: int
+    refuses_tasks: bool
+    probe_at: float
+    paused_until: float
+
+
 class Count:
     """A number of things, and the highest number so far."""
 
@@ -46,6 +60,10 @@ class Count:
     def remove(self) -> None:
         self.now -= 1
 
+    def set(self, number: int) -> None:
+        self.now = number
+        self.most = max(self.most, number)
+
 
 class Cap:
     """The tasks of a kind or a model that run here, and the number of them that may run.
@@ -61,6 +79,8 @@ class Cap:
 
     def __init__(self, capacity: int, first_probe_s: float = PROBE_S) -> None:
         self.capacity = capacity
+        self.others_capacity = 0
+        """The largest capacity of the others that share the learned cap: a cap above ours may be below theirs."""
         self._first_probe_s = first_probe_s
         self.learned_cap: int | None = None
         """The service's own cap, if its refusals have shown one below the capacity."""
@@ -76,7 +96,8 @@ class Cap:
         self._refuses_tasks = False
         """Whether the service has accepted a task and then refused it: an accepted create proves no room."""
         self._probe_at = inf
-        self._paused_until = -inf
+        self.paused_until = -inf
+        """The end of a pause that the service has asked for; -inf without one."""
 
     @property
     def running(self) -> int:
@@ -106,19 +127,33 @@ class Cap:
     @property
     def next_change(self) -> float:
         """When a pause ends or a probe is due; infinite if neither is to come."""
-        return min(self._probe_at, self._paused_until if self._is_paused else inf)
+        return min(self._probe_at, self.paused_until if self._is_paused else inf)
 
     @property
     def _is_paused(self) -> bool:
-        return self._paused_until > -inf
+        return self.paused_until > -inf
+
+    @property
+    def state(self) -> CapState:
+        """All that the cap has learned."""
+        return CapState(
+            self.learned_cap, self._is_probing, self._probe_s, self._running_at_refusal, self._refuses_tasks,
+            self._probe_at, self.paused_until,
+        )  # fmt: skip
+
+    @state.setter
+    def state(self, state: CapState) -> None:
+        self.learned_cap, self._is_probing, self._probe_s = state.learned_cap, state.is_probing, state.probe_s
+        self._running_at_refusal, self._refuses_tasks = state.running_at_refusal, state.refuses_tasks
+        self._probe_at, self.paused_until = state.probe_at, state.paused_until
 
     def advance(self, now: float) -> bool:
         """Carry out what is due by now. Return whether there may be more room than before."""
         has_changed = False
         while self.next_change <= now:
             has_changed = True
-            if self._is_paused and self._paused_until <= now:
-                self._paused_until = -inf
+            if self._is_paused and self.paused_until <= now:
+                self.paused_until = -inf
             else:
                 self._probe(self._probe_at)
         return has_changed
@@ -130,7 +165,7 @@ class Cap:
             self._probe_s = self._first_probe_s if has_grown else min(PROBE_S, 2 * self._probe_s)
         self._is_probing, self.streak, self._running_at_refusal = False, None, self.running
         if wait_s > 0:
-            self._paused_until = now + wait_s
+            self.paused_until = now + wait_s
         self._learn(self.running)
         early_s = min(PROBE_S, self._probe_s)
         self._probe_at = now + max(LATE_PROBE_S if self._refuses_tasks and self.running else early_s, wait_s)
@@ -161,4 +196,4 @@ class Cap:
             self._probe_at = now + HEARD_S
 
     def _learn(self, cap: int) -> None:
-        self.learned_cap = cap if cap < self.capacity else None
+        self.learned_cap = cap if cap < max(self.capacity, self.others_capacity) else None

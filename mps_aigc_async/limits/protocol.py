@@ -26,8 +26,17 @@ PROBE_S: Final = 20.0
 Refusals of Hailuo H3 are reported to pass after some 20 s, too."""
 
 
+STRANDED_S: Final = 3600.0
+"""Seconds for which a task keeps its slot after its process is gone, if nobody has told its deadline: longer than the
+longest of the default ones."""
+
+
 class HeldBack(TransportError):
     """A call that was not sent at its send time: the service has asked for a pause of the action (Retry-After)."""
+
+
+class SlotLost(Exception):
+    """A create's slot is not its own any more, or the store of the limits cannot be asked now. Nothing was sent."""
 
 
 class SendTime(Protocol):
@@ -143,6 +152,13 @@ class Slot(Protocol):
         """Whether more slots are out than there is room for by now. A create that is not sent yet would be refused."""
         ...
 
+    async def mark(self, name: str, seconds: float) -> None:
+        """Note that a task may run in the slot from now on. Call it when the intent is in the ledger, before the send.
+
+        If this process is gone then, others keep the slot for `seconds`, or until a process adopts the task by `name`,
+        the name of its unknown create. Raises SlotLost.
+        """
+
     def name(self, task_id: str) -> None:
         """Transfer the slot to the task that runs in it, and count one more accepted task."""
 
@@ -206,8 +222,12 @@ class Slots(Protocol):
         """
         ...
 
-    def adopt(self, task_id: str, model: str = "") -> Slot:
-        """The slot of a task that runs already (a resumed or attached one): at once, over the capacity if need be."""
+    def adopt(self, task_id: str, model: str = "", *, name: str = "", seconds: float = STRANDED_S) -> Slot:
+        """The slot of a task that runs already (a resumed or attached one): at once, over the capacity if need be.
+
+        If the process that created the task was killed before it named the slot, the slot is found by `name`, the name
+        of its unknown create. If this process is gone one day, others keep the slot for `seconds`.
+        """
         ...
 
     def take_for(self, seconds: float, name: str, model: str = "") -> None:

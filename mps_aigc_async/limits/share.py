@@ -16,16 +16,17 @@ Two things differ from CUBIC. The first cut is small, since most refusals come f
 that was not enough is followed by one twice as deep, since a newcomer may want half of the limit.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
-_SLOWEST: Final = 0.1
+SLOWEST: Final = 0.1
 """The share never falls below this: refusals at a tenth of the limit are not about the rate."""
 
 # In windows of the limit: a second each, for limits of at least one call per second.
-_FLAT: Final = 30.0
+FLAT: Final = 30.0
 """Windows until the share passes the refused one. Each probe beyond costs a refusal or two, and one call in 20 s is 1%
 of the calls at half of 10 calls per second."""
-_DOUBLES: Final = 20.0
+DOUBLES: Final = 20.0
 """Windows that the share then takes to double, if nothing is refused."""
 _SOON: Final = 5.0
 """Windows after a cut within which another refusal says that the cut was not enough."""
@@ -35,6 +36,17 @@ _DEEPEST: Final = 0.25
 _BELOW: Final = 0.02
 """After a refusal that did not follow soon on a cut, the curve is flat this far below the refused share, which was only
 a little too much."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShareState:
+    """The numbers from which the share of any later moment follows."""
+
+    flat_at: float = 1.0
+    """The share at which the curve is flat."""
+    cut: float = 0.0
+    """The latest cut, as a part of `flat_at`."""
+    cut_at: float = float("-inf")
 
 
 class RateShare:
@@ -47,20 +59,18 @@ class RateShare:
     [0.92, 0.97, 0.98, 1.0]
     """
 
-    def __init__(self, window: float) -> None:
+    def __init__(self, window: float, state: ShareState = ShareState()) -> None:
         self._window = window
-        self._flat_at = 1.0
-        self._cut = 0.0
-        self._cut_at = float("-inf")
+        self.state = state
 
     def at(self, now: float) -> float:
         """The share in force."""
-        windows = (now - self._cut_at) / self._window
-        if windows < _FLAT:
-            curve = 1 - self._cut * (1 - windows / _FLAT) ** 3
+        windows = max(0.0, now - self.state.cut_at) / self._window
+        if windows < FLAT:
+            curve = 1 - self.state.cut * (1 - windows / FLAT) ** 3
         else:
-            curve = 1 + ((windows - _FLAT) / _DOUBLES) ** 3
-        return min(1.0, max(_SLOWEST, self._flat_at * curve))
+            curve = 1 + ((windows - FLAT) / DOUBLES) ** 3
+        return min(1.0, max(SLOWEST, self.state.flat_at * curve))
 
     def note_refusal(self, sent_at: float, now: float) -> bool:
         """Cut the share after the refusal of a call that was sent at `sent_at`; return whether it was cut.
@@ -68,11 +78,13 @@ class RateShare:
         Refusals come in flocks: a call that was sent less than a window after a cut met a window that was filled before
         the cut.
         """
-        windows = (sent_at - self._cut_at) / self._window
+        windows = (sent_at - self.state.cut_at) / self._window
         if windows < 1:
             return False
         not_enough, in_force = windows < _SOON, self.at(now)  # by the curve of the cut before
-        self._cut = min(_DEEPEST, 2 * self._cut) if not_enough else _CUT
-        self._flat_at = max(_SLOWEST, in_force * (1.0 if not_enough else 1 - _BELOW))
-        self._cut_at = now
+        self.state = ShareState(
+            flat_at=max(SLOWEST, in_force * (1.0 if not_enough else 1 - _BELOW)),
+            cut=min(_DEEPEST, 2 * self.state.cut) if not_enough else _CUT,
+            cut_at=now,
+        )
         return True

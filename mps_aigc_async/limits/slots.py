@@ -23,7 +23,7 @@ from ..concurrency.turns import TurnQueue
 from ..model.errors import ServiceError, Throttled, TooManyTasks
 from .caps import FIRST_PROBE_S, Cap
 from .judging import judge
-from .protocol import SendTime, SlotFigures
+from .protocol import STRANDED_S, SendTime, SlotFigures
 from .refusals import is_of_one_model
 
 
@@ -57,6 +57,9 @@ class ProcessSlot:
     @property
     def is_too_many(self) -> bool:
         return self._slots.is_too_small(self.model)
+
+    async def mark(self, name: str, seconds: float) -> None:
+        """Do nothing: the slot ends with this process."""
 
     def name(self, task_id: str) -> None:
         self._slots.name(self, task_id)
@@ -117,7 +120,14 @@ class ProcessSlots:
             self._forget(model)
             raise
 
-    def adopt(self, task_id: str, model: str = "") -> ProcessSlot:
+    def adopt(
+        self,
+        task_id: str,
+        model: str = "",
+        *,
+        name: str = "",  # noqa: ARG002 — the slots of a process that is gone are gone with it
+        seconds: float = STRANDED_S,  # noqa: ARG002 — likewise
+    ) -> ProcessSlot:
         slot = self._by_name.get(task_id)
         if slot is not None:
             self._end_hold(slot)  # the task is polled again

@@ -39,7 +39,7 @@ HAS_ROOM: Final = 0.5
 have filled the limit. The share is a half, because a process that shares the limit with ours leaves us as much."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Send:
     """A send as the guard remembers it, on the loop's clock."""
 

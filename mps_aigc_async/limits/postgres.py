@@ -1,0 +1,129 @@
+"""The limits of an account on many hosts: tables in PostgreSQL, on the server's clock."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from ..concurrency.owner import TaskOwner
+from ..sharing.connection import Connection, Listener, Lost, Refused
+from ..sharing.database_url import DatabaseUrl
+from .server_clock import ServerClock
+from .store import CHANNEL, LOOK_S, NOW, SCHEMAS, LimitsLost, NewerStore, Row, Schema, Step, StoreUnusable
+
+OLDEST: Final = 120000
+"""The oldest server that is supported: 12, as `server_version_num` says it. Older ones have had no fixes since 2023."""
+
+_CLOCK: Final = "extract(epoch from clock_timestamp())::float8"
+"""Never now(): that is the time of the transaction's beginning, before it waited for a row."""
+
+_TIME: Final[Step] = (f"SELECT {_CLOCK}", {})
+
+_LOCK: Final[Step] = ("SELECT pg_advisory_xact_lock(hashtext('mps_aigc_schemas'))", {})
+"""A lock on making tables: CREATE TABLE IF NOT EXISTS fails if two members make the same one at once."""
+
+
+class PostgresDatabase:
+    """A loop's connection to the tables (`store.StoreDatabase`). Open it with `PostgresDatabase.open`."""
+
+    is_in_place = True
+
+    def __init__(self, url: DatabaseUrl) -> None:
+        self.generation = 0
+        self._url = url
+        self._connection = Connection(url)
+        self._listener: Listener | None = None
+        self._work = TaskOwner()
+        self._clock = ServerClock()
+        self._changed = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<PostgresDatabase {self._url}>"
+
+    @classmethod
+    async def open(cls, url: DatabaseUrl, schemas: Sequence[Schema]) -> "PostgresDatabase":
+        """Connect, and make the tables that are missing. Raises StoreUnusable or NewerStore."""
+        database = cls(url)
+        try:
+            await database._prepare(schemas)
+        except (Lost, Refused) as error:
+            await database.close()
+            raise StoreUnusable(f"the limit store cannot be opened: {error}") from None
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def _prepare(self, schemas: Sequence[Schema]) -> None:
+        [[(version,)], [(table,)]] = await self._connection.run(
+            ("SELECT current_setting('server_version_num')::int", {}),
+            ("SELECT to_regclass('mps_aigc_schemas')::text", {}),
+        )
+        if version < OLDEST:
+            raise StoreUnusable(
+                f"the limit store {self._url} is PostgreSQL {version // 10000}: use {OLDEST // 10000} or newer"
+            )
+        versions = await self._versions(schemas) if table else {}
+        missing = [schema for schema in schemas if schema.name not in versions]
+        if missing:  # a user who may not create tables can use those that exist
+            await self._connection.run(_LOCK, (SCHEMAS, {}), *_creation(missing))
+            await self._versions(schemas)  # another member may have been faster
+        await self.run()
+
+    async def _versions(self, schemas: Sequence[Schema]) -> dict[str, int]:
+        [rows] = await self._connection.run(("SELECT name, version FROM mps_aigc_schemas", {}))
+        versions: dict[str, int] = dict(rows)
+        for schema in schemas:
+            if versions.get(schema.name, schema.version) != schema.version:
+                raise NewerStore(str(self._url), versions[schema.name])
+        return versions
+
+    @property
+    def uncertainty_s(self) -> float:
+        return self._clock.uncertainty(asyncio.get_running_loop().time())
+
+    async def run(self, *steps: Step) -> list[list[Row]]:
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        try:
+            *rows, [(server,)] = await self._connection.run(
+                *((statement.replace(NOW, _CLOCK), values) for statement, values in steps), _TIME
+            )
+        except (Lost, Refused) as error:
+            raise LimitsLost(str(error)) from None
+        if not self._clock.note(server, before, loop.time()):
+            self.generation += 1
+        return rows
+
+    def loop_time(self, store_time: float) -> float:
+        return self._clock.loop_time(store_time)
+
+    async def wait_for_change(self) -> None:
+        """Wait for a notification, or for LOOK_S: behind a pooler, LISTEN hears nothing."""
+        if self._listener is None:
+            self._listener = Listener(self._url, CHANNEL, self._note_change)
+            self._work.start(self._listener.listen(), "notifications of slots")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await self._changed.wait()
+
+    def _note_change(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def close(self) -> None:
+        await self._work.close()
+        await self._connection.close()
+
+
+def _creation(schemas: Sequence[Schema]) -> list[Step]:
+    steps: list[Step] = []
+    for schema in schemas:
+        steps += [(table.replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS "), {}) for table in schema.tables]
+        steps.append(
+            (
+                f"INSERT INTO mps_aigc_schemas VALUES (%(name)s, %(version)s, {_CLOCK}, '') ON CONFLICT DO NOTHING",  # noqa: S608
+                {"name": schema.name, "version": schema.version},
+            )
+        )
+    return steps

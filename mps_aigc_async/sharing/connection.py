@@ -1,0 +1,169 @@
+"""One connection to PostgreSQL: opened when it is first used, and again after it was lost.
+
+A transaction is sent in one go (the pipeline mode of psycopg), so no lock is held while an answer travels. The caller
+of a transaction may be cancelled; the transaction itself runs to its end, in a task of its own: a statement that is
+interrupted would leave the connection unusable, and its outcome open.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
+
+from ..concurrency.owner import TaskOwner
+from ..model.errors import ConfigError
+from .database_url import DatabaseUrl
+
+Value: TypeAlias = str | float | int | bool | bytes | Sequence[str] | None
+Row: TypeAlias = tuple[Any, ...]
+Step: TypeAlias = tuple[str, Mapping[str, Value]]
+"""A statement with its parameters, written `%(name)s`."""
+
+CONNECT_S: Final = 5.0
+"""Seconds for opening a connection."""
+
+ANSWER_S: Final = 10.0
+"""Seconds for a transaction. A server that is silent for longer is taken for lost."""
+
+
+AGAIN_S: Final = 1.0
+"""Seconds before a lost connection for notifications is opened again."""
+
+
+class Lost(Exception):
+    """The database cannot be reached now, or the connection broke: it may come back. The outcome of a transaction that
+    was under way is open. The message is one sentence without secrets."""
+
+
+class Refused(Exception):
+    """The database refuses: a retry cannot help. The message is one sentence with what to do, without secrets."""
+
+
+class Connection:
+    """A connection of one loop, for one transaction at a time."""
+
+    def __init__(self, url: DatabaseUrl) -> None:
+        self.url: Final = url
+        self._psycopg = _driver()
+        self._turn = asyncio.Lock()
+        self._work = TaskOwner()
+        self._connection: Any = None
+
+    async def run(self, *steps: Step) -> list[list[Row]]:
+        """Run the statements as one transaction; return the rows of each. Each statement sees what others have
+        committed before it. Raises Lost or Refused."""
+        return await asyncio.shield(self._work.start(self._run(steps), "database transaction"))
+
+    async def _run(self, steps: Sequence[Step]) -> list[list[Row]]:
+        async with self._turn:
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    connection = await self._connected()
+                    async with connection.pipeline():
+                        async with connection.transaction():
+                            cursors = [await connection.execute(statement, values) for statement, values in steps]
+                        return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+            except TimeoutError:
+                await self._drop()
+                raise Lost(f"the database {self.url} has not answered for {ANSWER_S:g} s") from None
+            except self._psycopg.Error as error:
+                raise await self._mapped(error) from None
+            except BaseException:
+                await self._drop()
+                raise
+
+    async def _connected(self) -> Any:  # noqa: ANN401 — psycopg is imported only where it is used
+        if self._connection is None or self._connection.closed:
+            self._connection = await _connect(self._psycopg, self.url)
+        return self._connection
+
+    async def _mapped(self, error: Exception) -> Lost | Refused:
+        state = getattr(error, "sqlstate", None) or ""
+        is_lost = isinstance(error, self._psycopg.OperationalError | self._psycopg.InterfaceError)
+        if is_lost or state[:2] in ("08", "53", "57"):
+            await self._drop()
+            return Lost(failure_text(self.url, "cannot be reached", error))
+        return Refused(failure_text(self.url, "refused", error))
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(self._psycopg.Error):
+                await connection.close()
+
+    async def close(self) -> None:
+        """Close the connection. A transaction that is under way may end first."""
+        await self._work.close(ANSWER_S)
+        await self._drop()
+
+
+class Listener:
+    """Hears the notifications of a channel, on a connection of its own."""
+
+    def __init__(self, url: DatabaseUrl, channel: str, heard: Callable[[], None]) -> None:
+        self._url = url
+        self._channel = channel
+        self._heard = heard
+        self._psycopg = _driver()
+
+    async def listen(self) -> None:
+        """Call `heard` at each notification, and whenever some may have been missed, until cancelled."""
+        while True:
+            with suppress(self._psycopg.Error, OSError):
+                await self._listen_once()
+            self._heard()
+            await asyncio.sleep(AGAIN_S)
+
+    async def _listen_once(self) -> None:
+        async with await _connect(self._psycopg, self._url) as connection:
+            await connection.execute(f'LISTEN "{self._channel}"')
+            self._heard()
+            async for _ in connection.notifies():
+                self._heard()
+
+
+async def _connect(psycopg: Any, url: DatabaseUrl) -> Any:  # noqa: ANN401 — psycopg is imported only where it is used
+    return await psycopg.AsyncConnection.connect(
+        url.dsn,
+        autocommit=True,
+        prepare_threshold=None,  # a pooler may hand each transaction to another connection
+        connect_timeout=int(CONNECT_S),
+        application_name="mps-aigc-async",
+    )
+
+
+_ADVICE: Final[Mapping[str, str]] = {
+    "password authentication failed": "check the user and the password in the URL",
+    "no password supplied": "write the password into the URL: postgresql://USER:PASSWORD@…, or into ~/.pgpass",
+    "no pg_hba.conf entry": "the server lets nobody in from here: ask for a line in its pg_hba.conf, perhaps with TLS",
+    "does not support ssl": "the server has no TLS: leave sslmode=require out, if the network is yours",
+    "certificate": "name the server's certificate authority: ?sslmode=verify-full&sslrootcert=FILE",
+    "does not exist": "check the name, or have it made (CREATE DATABASE, CREATE ROLE)",
+    "permission denied": "GRANT CREATE, USAGE ON SCHEMA public TO the user, or have another user make the tables",
+    "too many": "raise max_connections of the server, or put a pooler before it",
+    "read-only": "name the primary server, not a replica",
+    "refused": "check the host and the port, and that the server runs",
+    "resolve": "check the host's name",
+    "translate host name": "check the host's name",
+    "timeout": "check the host and the port, and any firewall between",
+}
+"""By words of the driver or the server: libpq reports no code for a connection that fails."""
+
+
+def failure_text(url: DatabaseUrl, verb: str, error: Exception) -> str:
+    """A sentence on a failure: the first line of the driver's message, without secrets, and what to do."""
+    lines = url.masked(str(error)).strip().splitlines() or [type(error).__name__]
+    text = lines[0].strip().rstrip(".")
+    message = " ".join(lines).lower()
+    advice = next((f" ({advice})" for words, advice in _ADVICE.items() if words in message), "")
+    return f"the database {url} {verb}: {text}{advice}"
+
+
+def _driver() -> Any:  # noqa: ANN401 — as above
+    try:
+        import psycopg  # noqa: PLC0415 — an extra
+    except ImportError:
+        raise ConfigError(
+            'a postgresql:// URL needs the extra `postgres`: pip install "mps-aigc-async[postgres]"'
+        ) from None
+    return psycopg

@@ -1,0 +1,78 @@
+"""The URL of a database, as users write it: `postgresql://user:password@host:port/database?ledger=NAME`."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+
+from ..model.errors import ConfigError
+
+SCHEMES: Final = ("postgresql", "postgres")
+
+DEFAULT_LEDGER: Final = "default"
+"""The ledger of a URL that names none."""
+
+_NAME: Final = re.compile(r"[\w.·-]{1,100}")
+
+
+def is_database_url(text: str) -> bool:
+    """Whether a ledger or a limit store is given by a database's URL, and not by a path."""
+    return text.partition("://")[0].lower() in SCHEMES and "://" in text
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUrl:
+    """A database, and the ledger that is meant in it."""
+
+    dsn: str = field(repr=False)
+    """The URL for the driver, with its password."""
+    shown: str
+    """The URL for messages: without password and parameters."""
+    ledger: str
+    secrets: frozenset[str] = field(repr=False)
+    """The parts of the URL that no message may repeat."""
+
+    def __str__(self) -> str:
+        return self.shown
+
+    def masked(self, text: str) -> str:
+        """A message of the driver or the server without the URL's secrets."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+
+def database_url(text: str) -> DatabaseUrl:
+    """Read a database's URL. Raises ConfigError, which does not repeat the URL."""
+    try:
+        url = urlsplit(text)
+        _ = url.port
+        # libpq takes a `+` as it stands, unlike a form.
+        parameters = parse_qsl(url.query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=bool(url.query))
+    except ValueError:
+        raise ConfigError(f"the database's URL cannot be read: {_ADVICE}") from None
+    if url.scheme not in SCHEMES or not url.path.strip("/") or url.fragment:
+        raise ConfigError(f"the database's URL has no database, or a `#` in it: {_ADVICE}")
+    if url.netloc.count("@") > 1 or "@" in url.path or ("@" in url.query and "@" not in url.netloc):
+        # A part of the password would be shown as the host or the database, and libpq would look it up in the DNS.
+        raise ConfigError(f"the database's URL has an `@` out of place: {_ADVICE}")
+    ledger = dict(parameters).get("ledger", DEFAULT_LEDGER)
+    if not _NAME.fullmatch(ledger):
+        raise ConfigError("the ledger's name in the database's URL has letters, digits, `.`, `-`, `_`: ?ledger=NAME")
+    rest = urlencode([(name, value) for name, value in parameters if name != "ledger"], quote_via=quote)
+    address = url.netloc.rpartition("@")[2]
+    hidden = {url.password or "", unquote(url.password or "")}
+    hidden |= {value for name, value in parameters if name in ("password", "sslpassword", "passfile")}
+    hidden |= {quote(text, safe="") for text in hidden}
+    return DatabaseUrl(
+        dsn=urlunsplit((url.scheme, url.netloc, url.path, rest, "")),
+        shown=f"postgresql://{address}{url.path}",
+        ledger=ledger,
+        secrets=frozenset(hidden - {""}),
+    )
+
+
+_ADVICE: Final = (
+    "write postgresql://USER:PASSWORD@HOST:5432/DATABASE?ledger=NAME, with `@`, `/`, `:`, `#` and `%` in the password "
+    "as %40, %2F, %3A, %23 and %25"
+)
