@@ -10,8 +10,7 @@ There is a cap for all tasks of a kind (LimitExceeded.CreateTask is documented p
 single model: Hailuo H3 and VOD's models say RequestLimitExceeded of theirs (reported, 2026-08).
 """
 
-import asyncio
-from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from .protocol import PROBE_S
@@ -51,11 +50,16 @@ class Count:
 class Cap:
     """The tasks of a kind or a model that run here, and the number of them that may run.
 
-    `slots.ProcessSlots` counts slots and tasks in and out.
+    Arithmetic only, the time is an argument: `advance` carries out what is due by then, and `next_change` tells when
+    something is due next. `slots.ProcessSlots` counts slots and tasks in and out.
+
+    >>> cap = Cap(capacity=10)
+    >>> cap.note_refusal(now=100.0)
+    >>> cap.effective_limit, cap.next_change == 100.0 + PROBE_S, cap.advance(100.0 + PROBE_S), cap.effective_limit
+    (0, True, True, 1)
     """
 
-    def __init__(self, capacity: int, on_change: Callable[[], None], first_probe_s: float = PROBE_S) -> None:
-        """`on_change` is called when there may be more room than before."""
+    def __init__(self, capacity: int, first_probe_s: float = PROBE_S) -> None:
         self.capacity = capacity
         self._first_probe_s = first_probe_s
         self.learned_cap: int | None = None
@@ -66,14 +70,13 @@ class Cap:
         """Slots in which a task runs or may run."""
         self.streak: Streak | None = None
         """The refusals for the rate since the latest accepted create, as long as they show no cap."""
-        self._on_change = on_change
         self._is_probing = False
         self._probe_s = first_probe_s
         self._running_at_refusal = 0
         self._refuses_tasks = False
         """Whether the service has accepted a task and then refused it: an accepted create proves no room."""
-        self._probe_timer: asyncio.TimerHandle | None = None
-        self._pause_timer: asyncio.TimerHandle | None = None
+        self._probe_at = inf
+        self._paused_until = -inf
 
     @property
     def running(self) -> int:
@@ -88,65 +91,74 @@ class Cap:
     @property
     def has_room(self) -> bool:
         """Whether one slot more may be out."""
-        return self._pause_timer is None and self.slots.now < self.effective_limit
+        return not self._is_paused and self.slots.now < self.effective_limit
 
     @property
     def is_too_small(self) -> bool:
         """Whether more slots are out than may be by now: a create that is not sent yet would be refused."""
-        return self._pause_timer is not None or self.slots.now > self.effective_limit
+        return self._is_paused or self.slots.now > self.effective_limit
 
     @property
     def is_idle(self) -> bool:
         """Whether a new cap would know as much as this one."""
-        timers = (self._probe_timer, self._pause_timer)
-        return not (self.slots.now or self.learned_cap or self.streak or self._refuses_tasks) and timers == (None, None)
+        return not (self.slots.now or self.learned_cap or self.streak or self._refuses_tasks or self.next_change < inf)
 
-    def note_refusal(self, wait_s: float = 0.0) -> None:
+    @property
+    def next_change(self) -> float:
+        """When a pause ends or a probe is due; infinite if neither is to come."""
+        return min(self._probe_at, self._paused_until if self._is_paused else inf)
+
+    @property
+    def _is_paused(self) -> bool:
+        return self._paused_until > -inf
+
+    def advance(self, now: float) -> bool:
+        """Carry out what is due by now. Return whether there may be more room than before."""
+        has_changed = False
+        while self.next_change <= now:
+            has_changed = True
+            if self._is_paused and self._paused_until <= now:
+                self._paused_until = -inf
+            else:
+                self._probe(self._probe_at)
+        return has_changed
+
+    def note_refusal(self, now: float, wait_s: float = 0.0) -> None:
         """Learn that the service had no room for one more task than now run here, and asked for a pause of `wait_s`."""
-        loop = asyncio.get_running_loop()
         if self._is_probing:
             has_grown = self.running > self._running_at_refusal
             self._probe_s = self._first_probe_s if has_grown else min(PROBE_S, 2 * self._probe_s)
         self._is_probing, self.streak, self._running_at_refusal = False, None, self.running
         if wait_s > 0:
-            if self._pause_timer is not None:
-                self._pause_timer.cancel()
-            self._pause_timer = loop.call_later(wait_s, self._end_pause)
+            self._paused_until = now + wait_s
         self._learn(self.running)
         early_s = min(PROBE_S, self._probe_s)
-        self._probe_in(max(LATE_PROBE_S if self._refuses_tasks and self.running else early_s, wait_s))
+        self._probe_at = now + max(LATE_PROBE_S if self._refuses_tasks and self.running else early_s, wait_s)
 
-    def note_task_refusal(self) -> None:
+    def note_task_refusal(self, now: float) -> None:
         """Learn that the service accepted a task and then ended it for want of room. From now on an accepted create
         proves no room, so probes go one at a time."""
         self._refuses_tasks = True
-        self.note_refusal()
+        self.note_refusal(now)
 
-    def note_room(self) -> None:
-        """Learn that one more task runs: the service takes at least that many."""
+    def note_room(self) -> bool:
+        """Learn that one more task runs: the service takes at least that many. Return whether there may be more room
+        than before."""
         self.streak = None
-        if self.learned_cap is not None:
-            self._learn(max(self.learned_cap, self.running + self._is_probing))
+        if self.learned_cap is None:
+            return False
+        self._learn(max(self.learned_cap, self.running + self._is_probing))
+        return True
 
-    def _end_pause(self) -> None:
-        self._pause_timer = None
-        self._on_change()
-
-    def _probe(self) -> None:
+    def _probe(self, now: float) -> None:
         """Let one more create go, and further ones as long as they are accepted. `note_refusal` ends the probe."""
-        self._probe_timer = None
+        self._probe_at = inf
         if self.learned_cap is None:  # the whole capacity was accepted meanwhile: nothing is left to probe for
             return
         self._is_probing = not self._refuses_tasks
         self._learn(self.learned_cap + 1)
         if self._refuses_tasks and self.learned_cap is not None:
-            self._probe_in(HEARD_S)
-
-    def _probe_in(self, seconds: float) -> None:
-        if self._probe_timer is not None:
-            self._probe_timer.cancel()
-        self._probe_timer = asyncio.get_running_loop().call_later(seconds, self._probe)
+            self._probe_at = now + HEARD_S
 
     def _learn(self, cap: int) -> None:
         self.learned_cap = cap if cap < self.capacity else None
-        self._on_change()

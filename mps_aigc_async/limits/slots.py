@@ -5,7 +5,7 @@ A slot is taken before the create and given back when the task ENDS at the servi
     holder                                              who gives it back
     a create, from `acquire` on                         the create, when it has failed or was left
     a task, from `name` or `adopt` on                   the poller, when the task has ended or is given up
-    a task that nobody polls, from `hold_for` on        a timer, unless it is adopted or named first
+    a task that nobody polls, from `hold_for` on        the alarm, unless it is adopted or named first
 
 A slot is found again by the TaskId of its task, or by the name of its unknown create.
 
@@ -16,6 +16,7 @@ its kind and its model have room. A create that waits for its model's room alone
 import asyncio
 from collections.abc import Callable
 from enum import Enum, auto
+from math import inf
 
 from ..concurrency.callbacks import ignore
 from ..concurrency.turns import TurnQueue
@@ -31,7 +32,7 @@ class Holder(Enum):
 
     CREATE = auto()
     TASK = auto()
-    """A task that runs or may run: the poller or a timer gives the slot back."""
+    """A task that runs or may run: the poller or the alarm gives the slot back."""
     NOBODY = auto()
     """The slot has been given back."""
 
@@ -39,7 +40,7 @@ class Holder(Enum):
 class ProcessSlot:
     """A handle of one slot (`protocol.Slot`). Its `ProcessSlots` does all the counting."""
 
-    __slots__ = ("_slots", "holder", "label", "model", "ticket", "timer")
+    __slots__ = ("_slots", "holder", "label", "model", "ticket")
 
     def __init__(self, slots: "ProcessSlots", ticket: int, model: str) -> None:
         self._slots = slots
@@ -48,7 +49,6 @@ class ProcessSlot:
         self.holder = Holder.CREATE
         self.label: str | None = None
         """The name by which `find` finds it."""
-        self.timer: asyncio.TimerHandle | None = None
 
     @property
     def transferred(self) -> bool:
@@ -87,10 +87,14 @@ class ProcessSlots:
     def __init__(self, capacity: int) -> None:
         self._queue = TurnQueue[ProcessSlot](self._is_full, self._has_room, self._take, self.give_back)
         """The creates that wait, by model."""
-        self._kind = Cap(capacity, self._queue.serve)
+        self._kind = Cap(capacity)
         self._models: dict[str, Cap] = {}
         """The caps of the models whose tasks run or wait, and of those with a learned cap."""
         self._by_name: dict[str, ProcessSlot] = {}
+        self._held_until: dict[ProcessSlot, float] = {}
+        """The slots of tasks that nobody polls, and when each is given back (the loop's clock)."""
+        self._alarm: asyncio.TimerHandle | None = None
+        """Rings when a held slot is due, or a cap changes with the time."""
 
     def __repr__(self) -> str:
         return f"<ProcessSlots {self._kind.slots.now}/{self._kind.effective_limit}, {len(self._queue)} waiting>"
@@ -116,7 +120,7 @@ class ProcessSlots:
     def adopt(self, task_id: str, model: str = "") -> ProcessSlot:
         slot = self._by_name.get(task_id)
         if slot is not None:
-            _stop_timer(slot)  # the task is polled again
+            self._end_hold(slot)  # the task is polled again
             return slot
         slot = self._take(self._queue.next_ticket(), model)
         self.name(slot, task_id)
@@ -139,22 +143,23 @@ class ProcessSlots:
             self.give_back(slot)
             return
         self._transfer(slot)
-        _stop_timer(slot)
+        self._end_hold(slot)
         self._label(slot, task_id)
-        for cap in self._caps(slot.model):
-            cap.note_room()
+        may_have_more = [cap.note_room() for cap in self._caps(slot.model)]
+        if any(may_have_more):
+            self._queue.serve()
 
     def hold(self, slot: ProcessSlot, seconds: float, name: str | None) -> None:
         if slot.holder is Holder.NOBODY:
             return
         self._transfer(slot)
-        _stop_timer(slot)
         if name is not None:
             self._label(slot, name)
-        slot.timer = asyncio.get_running_loop().call_later(seconds, self.give_back, slot)
+        self._held_until[slot] = _now() + seconds
+        self._set_alarm()
 
     def reclaim(self, slot: ProcessSlot) -> bool:
-        _stop_timer(slot)
+        self._end_hold(slot)
         if slot.holder is Holder.TASK:
             slot.holder = Holder.CREATE
             for cap in self._caps(slot.model):
@@ -162,7 +167,7 @@ class ProcessSlots:
         return slot.holder is Holder.CREATE
 
     def give_back(self, slot: ProcessSlot) -> None:
-        _stop_timer(slot)
+        self._end_hold(slot)
         holder, slot.holder = slot.holder, Holder.NOBODY
         if holder is Holder.NOBODY:
             return
@@ -182,16 +187,19 @@ class ProcessSlots:
     def note_refusal(self, model: str | None = None, wait_s: float = 0.0) -> None:
         """Learn that the service had no room for one more task of this model, or of any model (None), than now run
         here. The service has asked for a pause of `wait_s`."""
-        if model is None:
-            self._kind.note_refusal(wait_s)
-            return
-        self.cap(model).note_refusal(wait_s)
-        self._queue.hold_up(lambda group: group == model)
+        cap = self._kind if model is None else self.cap(model)
+        cap.note_refusal(_now(), wait_s)
+        self._set_alarm()
+        self._queue.serve()
+        if model is not None:
+            self._queue.hold_up(lambda group: group == model)
 
     def note_task_refusal(self, slot: ProcessSlot) -> None:
         # Nothing runs in the slot by now: the room that the service has is that of the other slots.
         self.reclaim(slot)
-        self.cap(slot.model).note_task_refusal()
+        self.cap(slot.model).note_task_refusal(_now())
+        self._set_alarm()
+        self._queue.serve()
         self._queue.hold_up(lambda group: group == slot.model)
 
     def _transfer(self, slot: ProcessSlot) -> None:
@@ -205,6 +213,30 @@ class ProcessSlots:
             self._by_name.pop(slot.label, None)
         slot.label = name
         self._by_name[name] = slot
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def _end_hold(self, slot: ProcessSlot) -> None:
+        self._held_until.pop(slot, None)
+
+    def _set_alarm(self) -> None:
+        """Let the alarm ring at the next change that the time brings."""
+        changes = [cap.next_change for cap in (self._kind, *self._models.values())]
+        at = min((*changes, *self._held_until.values()), default=inf)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_at(at, self._ring) if at < inf else None
+
+    def _ring(self) -> None:
+        now = _now()
+        for cap in (self._kind, *self._models.values()):
+            cap.advance(now)
+        for slot in [slot for slot, until in self._held_until.items() if until <= now]:
+            self.give_back(slot)
+        self._queue.serve()
+        for model in tuple(self._models):
+            self._forget(model)
+        self._set_alarm()
 
     # --- room ---------------------------------------------------------------------------------------------------------
 
@@ -235,7 +267,7 @@ class ProcessSlots:
     def cap(self, model: str) -> Cap:
         """The cap on a model's tasks."""
         if model not in self._models:
-            self._models[model] = Cap(self._kind.capacity, self._queue.serve, FIRST_PROBE_S)
+            self._models[model] = Cap(self._kind.capacity, FIRST_PROBE_S)
         return self._models[model]
 
     def _caps(self, model: str) -> tuple[Cap, Cap]:
@@ -259,7 +291,5 @@ class ProcessSlots:
             del self._models[model]
 
 
-def _stop_timer(slot: ProcessSlot) -> None:
-    if slot.timer is not None:
-        slot.timer.cancel()
-        slot.timer = None
+def _now() -> float:
+    return asyncio.get_running_loop().time()
