@@ -1,9 +1,13 @@
-"""A queue of waiters in groups: among the groups that have room, the waiter with the lowest ticket goes first."""
+"""A queue of waiters in groups: among the groups that have room, the waiter with the lowest ticket goes first.
+
+The waiters may be in several loops, each in a thread of its own. The queue's owner then has a lock, and holds it in
+every call; a waiter's future and callbacks are touched in the waiter's own loop.
+"""
 
 import asyncio
 import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -19,6 +23,12 @@ class Waiter(Generic[T]):
     turn: asyncio.Future[T]
     on_hold_up: Callable[[], None]
     """Called if only the group's own room is missing, so that waiters of other groups may pass."""
+    on_its_way: list[T] = field(default_factory=list)
+    """The thing that was taken for a waiter in another loop, until that loop has it."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self.turn.get_loop()
 
 
 class TurnQueue(Generic[T]):
@@ -70,7 +80,9 @@ class TurnQueue(Generic[T]):
 
     def withdraw(self, waiter: Waiter[T]) -> None:
         """Take a waiter that was cancelled out of the queue."""
-        if waiter.turn.cancelled():
+        if waiter.on_its_way:
+            self._give_back(waiter.on_its_way.pop())
+        elif waiter.turn.cancelled():
             self._leave(waiter)
         else:  # served and cancelled in the same turn of the loop: the next waiter gets it
             self._give_back(waiter.turn.result())
@@ -81,13 +93,24 @@ class TurnQueue(Generic[T]):
             waiter = self._lines[group].pop()
             self._drop_if_empty(group)
             if not waiter.turn.cancelled():
-                waiter.turn.set_result(self._take(waiter.ticket, group))
+                self._hand_over(waiter, self._take(waiter.ticket, group))
+
+    def _hand_over(self, waiter: Waiter[T], thing: T) -> None:
+        if waiter.loop is _running_loop():
+            waiter.turn.set_result(thing)
+            return
+        waiter.on_its_way.append(thing)
+        if not _call_in(waiter.loop, lambda: _deliver(waiter)):
+            self._give_back(waiter.on_its_way.pop())
 
     def hold_up(self, is_concerned: Callable[[str], bool]) -> None:
         """Call `on_hold_up` of the waiters in the groups that are concerned."""
         for group in filter(is_concerned, tuple(self._lines)):
             for waiter in self._lines.get(group, ()):
-                waiter.on_hold_up()
+                if waiter.loop is _running_loop():
+                    waiter.on_hold_up()
+                else:
+                    _call_in(waiter.loop, waiter.on_hold_up)
 
     def _next_group(self) -> str | None:
         """The group of the first waiter for whom there is room."""
@@ -105,6 +128,28 @@ class TurnQueue(Generic[T]):
     def _drop_if_empty(self, group: str) -> None:
         if not self._lines[group]:
             del self._lines[group]
+
+
+def _deliver(waiter: Waiter[T]) -> None:
+    """Resolve a waiter's future in its own loop. `withdraw` gives the thing back if the waiter is cancelled."""
+    if waiter.on_its_way and not waiter.turn.done():
+        waiter.turn.set_result(waiter.on_its_way.pop())
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> bool:
+    """Call back in another thread's loop. Return False if that loop is closed: then nobody waits there."""
+    try:
+        loop.call_soon_threadsafe(callback)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 class _Line(Generic[T]):

@@ -1,4 +1,8 @@
-"""The pace of one action in this process: hands out the send times of a stream, first come, first served."""
+"""The pace of one action in one loop: hands out the send times of a stream, first come, first served.
+
+All loops and threads of the process share the stream, so each step holds the stream's lock. Among the loops no order is
+promised; each of them takes a send time shortly before it comes.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -59,9 +63,9 @@ class ProcessSendTime:
             if held_s > 0 and self._send.due < self._stream.held_until:
                 if held_s > LEAD_S:
                     raise HeldBack("not sent: the service has asked to wait", ending=Ending.NEVER_DELIVERED)
-                self._send = self._stream.take(loop.time())
+                self._take_again(loop.time())
             elif late > LATE_S:  # ahead of all waiters: the prepared intent and signature must not grow old
-                self._send = self._stream.take(loop.time())
+                self._take_again(loop.time())
             elif late >= 0:
                 if self._confirm is not None:
                     self._confirm()
@@ -70,18 +74,24 @@ class ProcessSendTime:
             else:
                 await asyncio.sleep(-late)
 
+    def _take_again(self, now: float) -> None:
+        with self._stream.lock:
+            self._send = self._stream.take(now)
+
     def note_sent(self) -> None:
         self._send.sent_at = asyncio.get_running_loop().time()
 
     def note_refusal(self) -> None:
-        self._stream.note_refusal(self._send, asyncio.get_running_loop().time())
+        with self._stream.lock:
+            self._stream.note_refusal(self._send, asyncio.get_running_loop().time())
 
     def undo_point(self) -> Callable[[], None]:
-        return self._stream.undo_point()
+        with self._stream.lock:
+            return self._stream.undo_point()
 
 
 class ProcessPace:
-    """The send times of one action (`protocol.Pace`), for all clients in one loop.
+    """The send times of one action (`protocol.Pace`), for the clients in one loop.
 
     The first waiter sleeps until shortly before the next send time, and only then takes it. Each further waiter costs
     one future. A waiter that is cancelled in its turn has taken nothing.
@@ -109,14 +119,18 @@ class ProcessPace:
     async def _in_turn(self, require: Callable[[], None]) -> ProcessSendTime:
         loop = asyncio.get_running_loop()
         require()
-        while (ahead := self._stream.due(loop.time()) - LEAD_S - loop.time()) > 0:
-            # Sends that go out late meanwhile put off the next one, so `due` is asked for again after the sleep.
+        while True:
+            with self._stream.lock:
+                ahead = self._stream.due(loop.time()) - LEAD_S - loop.time()
+                if ahead <= 0:
+                    return ProcessSendTime(self._stream, self._stream.take(loop.time()))
+            # Late sends and other loops' sends meanwhile put off the next one, so `due` is asked for again.
             await asyncio.sleep(ahead)
             require()
-        return ProcessSendTime(self._stream, self._stream.take(loop.time()))
 
     def hold(self, seconds: float) -> None:
-        self._stream.hold_until(asyncio.get_running_loop().time() + seconds)
+        with self._stream.lock:
+            self._stream.hold_until(asyncio.get_running_loop().time() + seconds)
 
     def rate(self, now: float) -> float:
         return self._stream.rate * self._stream.share(now)
@@ -128,7 +142,3 @@ class ProcessPace:
     def jitter_s(self) -> float:
         """The delivery jitter in seconds that the pace survives."""
         return self._stream.jitter_s
-
-    def limit_to(self, rate: float, jitter_s: float) -> None:
-        """Keep to this limit from now on."""
-        self._stream.limit_to(rate, jitter_s)

@@ -9,14 +9,23 @@ A slot is taken before the create and given back when the task ENDS at the servi
 
 A slot is found again by the TaskId of its task, or by the name of its unknown create.
 
+All loops and threads of the process share the slots: a lock guards each call. The loops' clocks agree (`account`), so a
+time of one is a time of the others. Time brings changes (the end of a hold, a probe, the end of a pause): each loop
+that uses the slots has an alarm for the next one, since any loop may end.
+
 The service may take fewer tasks than our capacity, of a kind or of a single model (`caps`). A create is sent when both
 its kind and its model have room. A create that waits for its model's room alone lets creates of other models pass.
 """
 
 import asyncio
+import threading
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum, auto
+from functools import partial, wraps
 from math import inf
+from typing import Concatenate, ParamSpec, TypeVar
 
 from ..concurrency.callbacks import ignore
 from ..concurrency.turns import TurnQueue
@@ -25,6 +34,20 @@ from .caps import FIRST_PROBE_S, Cap
 from .judging import judge
 from .protocol import SendTime, SlotFigures
 from .refusals import is_of_one_model
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _locked(method: Callable[Concatenate["ProcessSlots", P], T]) -> Callable[Concatenate["ProcessSlots", P], T]:
+    """Hold the slots' lock during the call."""
+
+    @wraps(method)
+    def call(slots: "ProcessSlots", /, *args: P.args, **options: P.kwargs) -> T:
+        with slots._lock:  # noqa: SLF001 — of our own class
+            return method(slots, *args, **options)
+
+    return call
 
 
 class Holder(Enum):
@@ -92,9 +115,12 @@ class ProcessSlots:
         """The caps of the models whose tasks run or wait, and of those with a learned cap."""
         self._by_name: dict[str, ProcessSlot] = {}
         self._held_until: dict[ProcessSlot, float] = {}
-        """The slots of tasks that nobody polls, and when each is given back (the loop's clock)."""
-        self._alarm: asyncio.TimerHandle | None = None
-        """Rings when a held slot is due, or a cap changes with the time."""
+        """The slots of tasks that nobody polls, and when each is given back (the loops' clock)."""
+        self._users: Counter[asyncio.AbstractEventLoop] = Counter()
+        """The open clients, by their loops."""
+        self._alarms: dict[asyncio.AbstractEventLoop, asyncio.TimerHandle] = {}
+        """Each rings in its loop when a held slot is due, or a cap changes with the time."""
+        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"<ProcessSlots {self._kind.slots.now}/{self._kind.effective_limit}, {len(self._queue)} waiting>"
@@ -104,19 +130,24 @@ class ProcessSlots:
     async def acquire(
         self, ticket: int | None = None, *, model: str = "", on_hold_up: Callable[[], None] = ignore
     ) -> ProcessSlot:
-        ticket = self._queue.next_ticket() if ticket is None else ticket
-        if self._has_room(model):  # then no create of the model waits
-            return self._take(ticket, model)
-        waiter = self._queue.join(ticket, model, on_hold_up)
-        if self.cap(model).learned_cap is not None:
+        with self._lock:
+            self._advance(_now())
+            ticket = self._queue.next_ticket() if ticket is None else ticket
+            if self._has_room(model):  # then no create of the model waits
+                return self._take(ticket, model)
+            waiter = self._queue.join(ticket, model, on_hold_up)
+            is_held_up = self.cap(model).learned_cap is not None
+        if is_held_up:
             on_hold_up()
         try:
             return await waiter.turn
         except asyncio.CancelledError:
-            self._queue.withdraw(waiter)
-            self._forget(model)
+            with self._lock:
+                self._queue.withdraw(waiter)
+                self._forget(model)
             raise
 
+    @_locked
     def adopt(self, task_id: str, model: str = "") -> ProcessSlot:
         slot = self._by_name.get(task_id)
         if slot is not None:
@@ -126,15 +157,18 @@ class ProcessSlots:
         self.name(slot, task_id)
         return slot
 
+    @_locked
     def take_for(self, seconds: float, name: str, model: str = "") -> None:
         if name not in self._by_name:
             self.hold(self._take(self._queue.next_ticket(), model), seconds, name)
 
+    @_locked
     def find(self, name: str) -> ProcessSlot | None:
         return self._by_name.get(name)
 
     # --- for the handles ----------------------------------------------------------------------------------------------
 
+    @_locked
     def name(self, slot: ProcessSlot, task_id: str) -> None:
         if slot.holder is Holder.NOBODY:  # `adopt` takes another one for the task
             return
@@ -149,6 +183,7 @@ class ProcessSlots:
         if any(may_have_more):
             self._queue.serve()
 
+    @_locked
     def hold(self, slot: ProcessSlot, seconds: float, name: str | None) -> None:
         if slot.holder is Holder.NOBODY:
             return
@@ -156,8 +191,9 @@ class ProcessSlots:
         if name is not None:
             self._label(slot, name)
         self._held_until[slot] = _now() + seconds
-        self._set_alarm()
+        self._set_alarms()
 
+    @_locked
     def reclaim(self, slot: ProcessSlot) -> bool:
         self._end_hold(slot)
         if slot.holder is Holder.TASK:
@@ -166,6 +202,7 @@ class ProcessSlots:
                 cap.tasks.remove()
         return slot.holder is Holder.CREATE
 
+    @_locked
     def give_back(self, slot: ProcessSlot) -> None:
         self._end_hold(slot)
         holder, slot.holder = slot.holder, Holder.NOBODY
@@ -180,25 +217,28 @@ class ProcessSlots:
         self._queue.serve()
         self._forget(slot.model)
 
+    @_locked
     def is_too_small(self, model: str) -> bool:
         """Whether a create of this model that is not sent yet would be refused."""
         return any(cap.is_too_small for cap in self._caps(model))
 
+    @_locked
     def note_refusal(self, model: str | None = None, wait_s: float = 0.0) -> None:
         """Learn that the service had no room for one more task of this model, or of any model (None), than now run
         here. The service has asked for a pause of `wait_s`."""
         cap = self._kind if model is None else self.cap(model)
         cap.note_refusal(_now(), wait_s)
-        self._set_alarm()
+        self._set_alarms()
         self._queue.serve()
         if model is not None:
             self._queue.hold_up(lambda group: group == model)
 
+    @_locked
     def note_task_refusal(self, slot: ProcessSlot) -> None:
         # Nothing runs in the slot by now: the room that the service has is that of the other slots.
         self.reclaim(slot)
         self.cap(slot.model).note_task_refusal(_now())
-        self._set_alarm()
+        self._set_alarms()
         self._queue.serve()
         self._queue.hold_up(lambda group: group == slot.model)
 
@@ -219,16 +259,59 @@ class ProcessSlots:
     def _end_hold(self, slot: ProcessSlot) -> None:
         self._held_until.pop(slot, None)
 
-    def _set_alarm(self) -> None:
-        """Let the alarm ring at the next change that the time brings."""
-        changes = [cap.next_change for cap in (self._kind, *self._models.values())]
-        at = min((*changes, *self._held_until.values()), default=inf)
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = asyncio.get_running_loop().call_at(at, self._ring) if at < inf else None
+    @_locked
+    def join(self) -> Callable[[], None]:
+        """Count a client of the running loop, whose alarm rings from now on. Return the function that ends this, for
+        any thread."""
+        loop = asyncio.get_running_loop()
+        self._users[loop] += 1
+        self._set_alarm()
+        return partial(self._leave, loop)
 
+    @_locked
+    def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._users[loop] -= 1
+        if not self._users[loop]:
+            del self._users[loop]
+            self._drop_alarm(loop)
+
+    def _set_alarms(self) -> None:
+        """Let the alarms of all loops ring at the next change that the time brings."""
+        self._set_alarm()
+        here = asyncio.get_running_loop()
+        for loop in [loop for loop in self._users if loop is not here]:
+            with suppress(RuntimeError):  # closed without its clients
+                loop.call_soon_threadsafe(self._set_alarm_of_user)
+
+    @_locked
+    def _set_alarm_of_user(self) -> None:
+        if asyncio.get_running_loop() in self._users:  # else the last client of this loop has left meanwhile
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        loop, at = asyncio.get_running_loop(), self._next_change
+        self._drop_alarm(loop)
+        if at < inf:
+            self._alarms[loop] = loop.call_at(at, self._ring)
+
+    def _drop_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
+        if (alarm := self._alarms.pop(loop, None)) is not None:
+            alarm.cancel()
+
+    @property
+    def _next_change(self) -> float:
+        changes = [cap.next_change for cap in (self._kind, *self._models.values())]
+        return min((*changes, *self._held_until.values()))
+
+    @_locked
     def _ring(self) -> None:
-        now = _now()
+        self._advance(_now())
+        self._set_alarm()
+
+    def _advance(self, now: float) -> None:
+        """Carry out what the time has brought."""
+        if self._next_change > now:
+            return
         for cap in (self._kind, *self._models.values()):
             cap.advance(now)
         for slot in [slot for slot, until in self._held_until.items() if until <= now]:
@@ -236,7 +319,6 @@ class ProcessSlots:
         self._queue.serve()
         for model in tuple(self._models):
             self._forget(model)
-        self._set_alarm()
 
     # --- room ---------------------------------------------------------------------------------------------------------
 
@@ -244,6 +326,7 @@ class ProcessSlots:
     def running(self) -> int:
         return self._kind.running
 
+    @_locked
     def figures(self) -> SlotFigures:
         kind, models = self._kind, self._models.copy()  # the copy is one step: any thread may ask
         return SlotFigures(
@@ -258,6 +341,12 @@ class ProcessSlots:
             learned_model_caps={name: limit for name, cap in models.items() if (limit := cap.learned_cap) is not None},
         )
 
+    @property
+    def is_unused(self) -> bool:
+        """Whether no slot is out and nothing is learned."""
+        return not self._kind.slots.now and self._kind.is_idle and not self._models
+
+    @_locked
     def resize(self, capacity: int) -> None:
         """Set the capacity."""
         for cap in (self._kind, *self._models.values()):

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
+from threading import Lock
 from typing import Final
 
 from .settings import DEFAULT_JITTER_S
@@ -62,6 +63,8 @@ class Stream:
     """
 
     def __init__(self, rate: float, jitter_s: float = DEFAULT_JITTER_S) -> None:
+        self.lock = Lock()
+        """Held by a pace in each of its steps: the loops and threads of the process share the stream."""
         self._recent: deque[Send] = deque()
         self._next = float("-inf")
         self.held_until = float("-inf")

@@ -382,7 +382,7 @@ def test_a_later_process_resumes_what_all_clients_left(tmp_path: Path) -> None:
         async with client_of(service, ledger=ledger) as first, client_of(service, ledger=ledger) as second:
             await first.submit(LAKE)
             await second.submit(ImageRequest(id="hill", prompt="a hill"))
-        limits.account._shared.clear()  # a new process knows nothing
+        limits.account.forget()  # a new process knows nothing
         async with client_of(service, ledger=ledger) as client:
             assert client.statistics().polling == 2
             await asyncio.sleep(2 * TASK_S)
