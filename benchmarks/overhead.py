@@ -33,7 +33,7 @@ from tencentcloud.mps.v20190612.mps_client_async import MpsClient as AsyncMpsCli
 import mps_aigc_async
 from mps_aigc_async import AigcClient, Config, Credentials, ImageRequest
 from mps_aigc_async.credentials.keyring import KeyRing
-from mps_aigc_async.limits import Rates
+from mps_aigc_async.limits import LimitsKey, Rates
 from mps_aigc_async.limits.account import AccountLimits
 from mps_aigc_async.network.calls import Calls
 from mps_aigc_async.network.clock import ServiceClock
@@ -111,7 +111,13 @@ async def _calls(url: str, stack: AsyncExitStack) -> Create:
     stack.push_async_callback(transport.close)
     keys = KeyRing(Credentials(KEYS[0], SecretStr(KEYS[1])), time.time)
     clock = ServiceClock(time.time, time.monotonic)
-    calls = Calls(dialect, transport, keys, AccountLimits(Rates(UNLIMITED), {}), clock=clock)
+    calls = Calls(
+        dialect,
+        transport,
+        keys,
+        AccountLimits(Rates(UNLIMITED), {}, key=LimitsKey("mps", url, "bench")),
+        clock=clock,
+    )
     request = ImageRequest(prompt=PROMPT)
     return lambda: calls.send(dialect.create(request, None))
 

@@ -60,8 +60,8 @@ class AigcClient:
     official SDK's credential classes. `transport` makes another transport than HTTP, and `wall` tells the time (Unix
     seconds) until the service has told its own: both are for tests.
 
-    Clients of one account in one process and loop share its limits and its ledger. A client belongs to the loop in
-    which it is opened: in another loop, thread or process it raises ClientError before anything is sent. Raises
+    Clients of one account in one process share its limits, and those in one loop its ledger. A client belongs to the
+    loop in which it is opened: in another loop, thread or process it raises ClientError before anything is sent. Raises
     ConfigError for unusable keys or URLs.
     """
 

@@ -28,7 +28,7 @@ from ..jobs.session_trust import SessionTrust
 from ..jobs.sessions import NO_TASK, TIME_ANSWER_S, Sessions
 from ..ledger import Ledger, MemoryLedger, SqliteLedger, join
 from ..limits import LimitsKey, Rates
-from ..limits.account import AccountLimits
+from ..limits.account import AccountLimits, loop_accounts, process_accounts
 from ..model.defaults import Defaults
 from ..model.events import Events
 from ..model.requests import Request
@@ -101,12 +101,12 @@ class Engine:
         self._settings = settings
         self.capacities = _capacities(config)
         self.dialect = settings.dialect
-        self.limits = _limits(settings)
+        self.transport = settings.transport()
+        self.limits = _limits(settings, self.transport)
         self.work = TaskOwner()
         """Tasks that closing cancels at once: batches and polls."""
         self.exchanges = TaskOwner()
         """Tasks that closing waits for: creates whose answer may be a paid task."""
-        self.transport = settings.transport()
         self.downloads = Downloads(
             settings.timeouts, source=self.transport if isinstance(self.transport, ResultSource) else None
         )
@@ -304,8 +304,11 @@ def _capacities(config: Config) -> dict[Kind, int]:
     }
 
 
-def _limits(settings: EngineSettings) -> AccountLimits:
-    """The account's paces and slots: the documented limits, with the config's in place of them."""
+def _limits(settings: EngineSettings, transport: Transport) -> AccountLimits:
+    """The account's paces and slots: the documented limits, with the config's in place of them.
+
+    A transport that stands in for HTTP leads to a service of the test's own, which no other loop uses.
+    """
     config, dialect = settings.config, settings.dialect
     rates = Rates(
         default=dialect.default_limit,
@@ -313,4 +316,5 @@ def _limits(settings: EngineSettings) -> AccountLimits:
         jitter_s=config.pacing.jitter_ms / 1000,
     )
     key = LimitsKey(dialect.backend, str(settings.endpoint), settings.account, dialect.limits_region)
-    return AccountLimits(rates, _capacities(config), key=key)
+    accounts = loop_accounts() if isinstance(transport, ResultSource) else process_accounts()
+    return AccountLimits(rates, _capacities(config), key=key, accounts=accounts)

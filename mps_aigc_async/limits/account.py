@@ -53,20 +53,25 @@ class _Account:
         self._parts: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPart] = WeakKeyDictionary()
         self._clients = 0
         self._left_at = monotonic()
+        self._lock = Lock()
 
     def part(self) -> _LoopPart:
         """The part of the running loop."""
-        return self._parts.setdefault(asyncio.get_running_loop(), _LoopPart())
+        with self._lock:
+            return self._parts.setdefault(asyncio.get_running_loop(), _LoopPart())
 
     def streams(self, region: str) -> Streams:
-        return self._regions.setdefault(region, Streams())
+        with self._lock:
+            return self._regions.setdefault(region, Streams())
 
     def enter(self) -> None:
-        self._clients += 1
+        with self._lock:
+            self._clients += 1
 
     def leave(self) -> None:
-        self._clients -= 1
-        self._left_at = monotonic()
+        with self._lock:
+            self._clients -= 1
+            self._left_at = monotonic()
 
     @property
     def is_over(self) -> bool:
@@ -75,26 +80,49 @@ class _Account:
         return is_unused and all(slots.is_unused for slots in self.slots.values())
 
 
+class Accounts:
+    """The accounts whose limits are counted together, by their keys."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._by_key: dict[LimitsKey, _Account] = {}
+
+    def enter(self, key: LimitsKey, capacities: Mapping[Kind, int]) -> _Account:
+        """Count a client of an account. Running tasks are counted without the region, because no document says that the
+        service counts them by region."""
+        anywhere = LimitsKey(key.backend, key.endpoint, key.account)
+        with self._lock:
+            if anywhere not in self._by_key:
+                for other in [other for other, account in self._by_key.items() if account.is_over]:
+                    del self._by_key[other]
+                self._by_key[anywhere] = _Account(capacities)
+            self._by_key[anywhere].enter()
+            return self._by_key[anywhere]
+
+    def forget(self) -> None:
+        with self._lock:
+            self._by_key.clear()
+
+
 class AccountLimits:
     """A client's part in the limits of its account (`protocol.Limits`): the paces of its region, and the slots and
     retries that all regions share."""
 
-    def __init__(self, rates: Rates, capacities: Mapping[Kind, int], *, key: LimitsKey | None = None) -> None:
-        """Open limits of its own, or those of `key` in this process.
+    def __init__(
+        self, rates: Rates, capacities: Mapping[Kind, int], *, key: LimitsKey, accounts: Accounts | None = None
+    ) -> None:
+        """Open the limits of `key` among `accounts`: by default among the process's.
 
         Clients that disagree about a rate or its jitter keep to the more careful one while they are open. Capacities,
         which a user tunes, are those of the newest client.
         """
-        region = "" if key is None else key.region
-        with _lock:
-            account = _Account(capacities) if key is None else _account(key, capacities)
-            account.enter()
-            streams, part = account.streams(region), account.part()
+        account = (accounts or process_accounts()).enter(key, capacities)
+        streams, part = account.streams(key.region), account.part()
         self.slots = account.slots
         self.retries = part.retries
         self.tempo = part.tempo
-        self._paces = part.regions.setdefault(region, Paces(streams))
         self._ends: list[Callable[[], None]] = [account.leave, streams.join(rates)]
+        self._paces = part.regions.setdefault(key.region, Paces(streams))
         for kind, capacity in capacities.items():
             self._ends.append(self.slots[kind].join())
             self.slots[kind].resize(capacity)
@@ -115,9 +143,18 @@ class AccountLimits:
             self._ends.pop()()
 
 
-_lock = Lock()
-_of_system_clock: dict[LimitsKey, _Account] = {}
-_of_own_clock: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[LimitsKey, _Account]] = WeakKeyDictionary()
+_process = Accounts()
+_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Accounts] = WeakKeyDictionary()
+
+
+def process_accounts() -> Accounts:
+    """The accounts of all loops whose time is the system's; a loop with a clock of its own has its own accounts."""
+    return _process if _has_system_clock(asyncio.get_running_loop()) else loop_accounts()
+
+
+def loop_accounts() -> Accounts:
+    """The accounts of the running loop alone."""
+    return _loops.setdefault(asyncio.get_running_loop(), Accounts())
 
 
 def forget() -> None:
@@ -126,22 +163,8 @@ def forget() -> None:
     Clients that are opened later begin anew; open clients keep the limits that they share. For tests alone: the service
     does not forget.
     """
-    with _lock:
-        _of_system_clock.clear()
-        _of_own_clock.clear()
-
-
-def _account(key: LimitsKey, capacities: Mapping[Kind, int]) -> _Account:
-    """The account of `key` by the running loop's clock. Running tasks are counted without the region, because no
-    document says that the service counts them by region."""
-    loop = asyncio.get_running_loop()
-    accounts = _of_system_clock if _has_system_clock(loop) else _of_own_clock.setdefault(loop, {})
-    anywhere = LimitsKey(key.backend, key.endpoint, key.account)
-    if anywhere not in accounts:
-        for other in [other for other, account in accounts.items() if account.is_over]:
-            del accounts[other]
-        accounts[anywhere] = _Account(capacities)
-    return accounts[anywhere]
+    _process.forget()
+    _loops.clear()
 
 
 def _has_system_clock(loop: asyncio.AbstractEventLoop) -> bool:
@@ -151,12 +174,11 @@ def _has_system_clock(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 def _begin_anew() -> None:
-    """Drop everything in a forked child: another thread of the parent may have held a lock, and its sends are none of
-    the child's."""
-    global _lock  # noqa: PLW0603 — the inherited lock may be held for ever
-    _lock = Lock()
-    _of_system_clock.clear()
-    _of_own_clock.clear()
+    """Begin anew in a forked child: another thread of the parent may have held a lock, and the sends of the parent are
+    none of the child's."""
+    global _process  # noqa: PLW0603 — its lock may be held for ever
+    _process = Accounts()
+    _loops.clear()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

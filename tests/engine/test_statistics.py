@@ -4,14 +4,15 @@ import asyncio
 
 from mps_aigc_async import Kind, PaceStatistics, SlotStatistics, Statistics
 from mps_aigc_async.engine.statistics import snapshot
-from mps_aigc_async.limits import Rates
+from mps_aigc_async.limits import LimitsKey, Rates
 from mps_aigc_async.limits.account import AccountLimits
 from mps_aigc_async.testing import run
 
 
 def test_a_snapshot_has_the_figures_of_each_kind_and_of_the_actions_called_so_far() -> None:
     async def main() -> None:
-        limits = AccountLimits(Rates(10, {"CreateAigcImageTask": 5}), {Kind.IMAGE: 4})
+        rates, key = Rates(10, {"CreateAigcImageTask": 5}), LimitsKey("mps", "https://a", "me")
+        limits = AccountLimits(rates, {Kind.IMAGE: 4}, key=key)
         slots = limits.slots[Kind.IMAGE]
         (await slots.acquire(model="A")).name("task-1")
         under_way = await slots.acquire(model="A")

@@ -33,7 +33,7 @@ from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.concurrency.owner import TaskOwner
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.jobs.poller import UNEXPECTED_MOST, Poller
-from mps_aigc_async.limits import Rates
+from mps_aigc_async.limits import LimitsKey, Rates
 from mps_aigc_async.limits.account import AccountLimits
 from mps_aigc_async.limits.pace import ProcessPace
 from mps_aigc_async.limits.slots import ProcessSlots
@@ -158,7 +158,7 @@ def test_tasks_that_ended_before_they_were_resumed_teach_no_tempo(tmp_path: Path
 
 async def test_kinds_that_share_an_action_share_its_rate() -> None:
     """VOD asks about images and videos by one action: the tasks of both count for how far apart their polls must be."""
-    limits = AccountLimits(Rates(20), {Kind.IMAGE: 30, Kind.VIDEO: 30})
+    limits = AccountLimits(Rates(20), {Kind.IMAGE: 30, Kind.VIDEO: 30}, key=LimitsKey("mps", "https://a", "me"))
     for kind in (Kind.IMAGE, Kind.VIDEO):
         for number in range(30):
             limits.slots[kind].adopt(f"{kind} {number}")

@@ -33,7 +33,7 @@ def test_two_clients_share_limits_by_their_keys(other: LimitsKey, shares_paces: 
 
 def test_it_is_a_home_of_the_limits() -> None:
     async def main() -> None:
-        limits: Limits = AccountLimits(Rates(10), {Kind.IMAGE: 2})
+        limits: Limits = AccountLimits(Rates(10), {Kind.IMAGE: 2}, key=LimitsKey("mps", "https://a", "me"))
         slot = await limits.slots[Kind.IMAGE].acquire(model="A")
         slot.name("task-1")
         assert limits.slots[Kind.IMAGE].find("task-1") is slot
