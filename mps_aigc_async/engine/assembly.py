@@ -245,12 +245,15 @@ class Engine:
         """Free the open parts though the loop is closed, or runs in the process that this process was forked from."""
         async with AsyncExitStack() as parts:
             if not self.home.is_of_another_process:  # the other process polls the tasks on
+                parts.callback(self.limits.leave)
                 parts.callback(self._log_unfinished)
             parts.push_async_callback(self._close_ledgers)
             parts.push_async_callback(self.transport.close)
             parts.push_async_callback(self.downloads.close)
             parts.push_async_callback(self._close_looks)
             parts.callback(self.poller.abandon)
+            if not self.home.is_of_another_process:
+                parts.callback(self.poller.hold_slots)
             parts.callback(self._leave)
 
     def _leave(self) -> None:

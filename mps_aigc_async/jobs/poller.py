@@ -302,6 +302,12 @@ class Poller:
         for watch in list(self._watches.values()):
             self._let_go(watch)
 
+    def hold_slots(self) -> None:
+        """Keep the slots of the tasks for as long as they may run: nobody polls them any more."""
+        now = asyncio.get_running_loop().time()
+        for watch in self._watches.values():
+            watch.slot.hold_for(watch.deadline.slot_hold_s(now))
+
     def abandon(self) -> None:
         """Forget the tasks: the loop in which they were polled is closed."""
         self.left += self._watches.values()

@@ -10,10 +10,11 @@ clock of its own (virtual time) has limits of its own, too.
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
+from functools import partial
 from threading import Lock
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from aiolimiter import AsyncLimiter
@@ -33,6 +34,9 @@ KEPT_S: Final = 600.0
 """Seconds for which the limits of an account without an open client are kept: longer than any window of a rate and any
 pause that a service asks for. Limits with a slot that is out, or with a learned cap, are kept for good."""
 
+FEW: Final = 100
+"""Accounts that are kept without a look at their ages."""
+
 
 class _LoopPart:
     """The part of an account's limits that one loop has: its waiters, its retries, and the tempo, which learns when
@@ -42,6 +46,8 @@ class _LoopPart:
         self.retries = AsyncLimiter(*RETRY_BUDGET)
         self.tempo = Adaptive()
         self.regions: dict[str, Paces] = {}
+        self.clients = 0
+        """The open ones."""
 
 
 class _Account:
@@ -51,33 +57,49 @@ class _Account:
         self.slots = {kind: ProcessSlots(capacity) for kind, capacity in kinds.items()}
         self._regions: dict[str, Streams] = {}
         self._parts: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPart] = WeakKeyDictionary()
-        self._clients = 0
         self._left_at = monotonic()
         self._lock = Lock()
 
     def part(self) -> _LoopPart:
         """The part of the running loop."""
         with self._lock:
-            return self._parts.setdefault(asyncio.get_running_loop(), _LoopPart())
+            return self._part()
+
+    def _part(self) -> _LoopPart:
+        _drop_closed(self._parts)
+        return self._parts.setdefault(asyncio.get_running_loop(), _LoopPart())
 
     def streams(self, region: str) -> Streams:
         with self._lock:
             return self._regions.setdefault(region, Streams())
 
     def enter(self) -> None:
+        """Count a client of the running loop, until that loop is closed or the client leaves."""
         with self._lock:
-            self._clients += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._clients -= 1
+            self._part().clients += 1
             self._left_at = monotonic()
 
-    @property
+    def leave(self, part: _LoopPart) -> None:
+        with self._lock:
+            part.clients -= 1
+            self._left_at = monotonic()
+
     def is_over(self) -> bool:
         """Whether a new account's limits would allow as much."""
-        is_unused = not self._clients and monotonic() > self._left_at + KEPT_S
-        return is_unused and all(slots.is_unused for slots in self.slots.values())
+        if monotonic() <= self._left_at + KEPT_S:
+            return False
+        with self._lock:
+            _drop_closed(self._parts)
+            is_open = any(part.clients for part in self._parts.values())
+        return not is_open and all(slots.is_unused() for slots in self.slots.values())
+
+    def renew_locks(self) -> None:
+        """Begin with new locks in a forked child: a thread that the child does not have may hold the old ones."""
+        self._lock = Lock()
+        for slots in self.slots.values():
+            slots.renew_lock()
+        for streams in self._regions.values():
+            streams.renew_locks()
 
 
 class Accounts:
@@ -86,6 +108,8 @@ class Accounts:
     def __init__(self) -> None:
         self._lock = Lock()
         self._by_key: dict[LimitsKey, _Account] = {}
+        self._most = FEW
+        """The accounts among which those that are over are looked for: twice as many as were left the last time."""
 
     def enter(self, key: LimitsKey, capacities: Mapping[Kind, int]) -> _Account:
         """Count a client of an account. Running tasks are counted without the region, because no document says that the
@@ -93,15 +117,24 @@ class Accounts:
         anywhere = LimitsKey(key.backend, key.endpoint, key.account)
         with self._lock:
             if anywhere not in self._by_key:
-                for other in [other for other, account in self._by_key.items() if account.is_over]:
-                    del self._by_key[other]
+                if len(self._by_key) >= self._most:
+                    self._drop_old()
                 self._by_key[anywhere] = _Account(capacities)
             self._by_key[anywhere].enter()
             return self._by_key[anywhere]
 
+    def _drop_old(self) -> None:
+        for key in [key for key, account in self._by_key.items() if account.is_over()]:
+            del self._by_key[key]
+        self._most = max(FEW, 2 * len(self._by_key))
+
     def forget(self) -> None:
         with self._lock:
             self._by_key.clear()
+
+    def renew_locks(self) -> None:
+        for account in self._by_key.values():
+            account.renew_locks()
 
 
 class AccountLimits:
@@ -121,7 +154,7 @@ class AccountLimits:
         self.slots = account.slots
         self.retries = part.retries
         self.tempo = part.tempo
-        self._ends: list[Callable[[], None]] = [account.leave, streams.join(rates)]
+        self._ends: list[Callable[[], None]] = [partial(account.leave, part), streams.join(rates)]
         self._paces = part.regions.setdefault(key.region, Paces(streams))
         for kind, capacity in capacities.items():
             self._ends.append(self.slots[kind].join())
@@ -154,7 +187,10 @@ def process_accounts() -> Accounts:
 
 def loop_accounts() -> Accounts:
     """The accounts of the running loop alone."""
-    return _loops.setdefault(asyncio.get_running_loop(), Accounts())
+    loop = asyncio.get_running_loop()
+    if loop not in _loops:
+        _drop_closed(_loops)
+    return _loops.setdefault(loop, Accounts())
 
 
 def forget() -> None:
@@ -169,14 +205,22 @@ def forget() -> None:
 
 def _has_system_clock(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether the loop's time is the system's monotonic one: asyncio's own loops, and uvloop's."""
-    kind = type(loop)
-    return getattr(kind, "time", None) is asyncio.BaseEventLoop.time or kind.__module__.partition(".")[0] == "uvloop"
+    owner = next(kind for kind in type(loop).__mro__ if "time" in vars(kind))
+    return owner is asyncio.BaseEventLoop or owner.__module__.partition(".")[0] == "uvloop"
+
+
+def _drop_closed(by_loop: MutableMapping[asyncio.AbstractEventLoop, Any]) -> None:
+    """Drop the values of closed loops: a value may refer to its loop, and would keep it for ever."""
+    for loop in [loop for loop in by_loop if loop.is_closed()]:
+        by_loop.pop(loop, None)
 
 
 def _begin_anew() -> None:
     """Begin anew in a forked child: another thread of the parent may have held a lock, and the sends of the parent are
     none of the child's."""
     global _process  # noqa: PLW0603 — its lock may be held for ever
+    for accounts in (_process, *_loops.values()):  # a client of the parent may still be asked and dropped here
+        accounts.renew_locks()
     _process = Accounts()
     _loops.clear()
 

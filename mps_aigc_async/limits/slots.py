@@ -21,13 +21,14 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager
 from enum import Enum, auto
 from functools import partial, wraps
 from math import inf
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from ..concurrency.callbacks import ignore
+from ..concurrency.loops import call_in, now, running_loop
 from ..concurrency.turns import TurnQueue
 from ..model.errors import ServiceError, Throttled, TooManyTasks
 from .caps import FIRST_PROBE_S, Cap
@@ -37,6 +38,10 @@ from .refusals import is_of_one_model
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+STRANDED_S: Final = 3600.0
+"""Seconds for which a task keeps its slot after its loop was closed without its client, whose deadlines nobody knows
+any more: longer than the longest of the default ones."""
 
 
 def _locked(method: Callable[Concatenate["ProcessSlots", P], T]) -> Callable[Concatenate["ProcessSlots", P], T]:
@@ -63,7 +68,7 @@ class Holder(Enum):
 class ProcessSlot:
     """A handle of one slot (`protocol.Slot`). Its `ProcessSlots` does all the counting."""
 
-    __slots__ = ("_slots", "holder", "label", "model", "ticket")
+    __slots__ = ("_slots", "holder", "home", "label", "model", "ticket")
 
     def __init__(self, slots: "ProcessSlots", ticket: int, model: str) -> None:
         self._slots = slots
@@ -72,6 +77,8 @@ class ProcessSlot:
         self.holder = Holder.CREATE
         self.label: str | None = None
         """The name by which `find` finds it."""
+        self.home: asyncio.AbstractEventLoop | None = None
+        """The loop that polls the task in it."""
 
     @property
     def transferred(self) -> bool:
@@ -94,7 +101,7 @@ class ProcessSlot:
         self._slots.give_back(self)
 
     def judge(self, send_time: SendTime, refusal: Throttled) -> ServiceError:
-        return judge(self._slots.cap(self.model), send_time, refusal)
+        return self._slots.judge(self.model, send_time, refusal)
 
     def note_refusal(self, refusal: TooManyTasks) -> None:
         model = self.model if is_of_one_model(refusal) else None
@@ -105,10 +112,12 @@ class ProcessSlot:
 
 
 class ProcessSlots:
-    """The slots of one kind (`protocol.Slots`), for all clients in one loop."""
+    """The slots of one kind (`protocol.Slots`), for all clients of an account."""
 
     def __init__(self, capacity: int) -> None:
-        self._queue = TurnQueue[ProcessSlot](self._is_full, self._has_room, self._take, self.give_back)
+        self._queue = TurnQueue[ProcessSlot](
+            self._is_full, self._has_room, self._take, self.give_back, guard=self._guard
+        )
         """The creates that wait, by model."""
         self._kind = Cap(capacity)
         self._models: dict[str, Cap] = {}
@@ -131,17 +140,17 @@ class ProcessSlots:
         self, ticket: int | None = None, *, model: str = "", on_hold_up: Callable[[], None] = ignore
     ) -> ProcessSlot:
         with self._lock:
-            self._advance(_now())
+            self._advance(now())
             ticket = self._queue.next_ticket() if ticket is None else ticket
             if self._has_room(model):  # then no create of the model waits
                 return self._take(ticket, model)
             waiter = self._queue.join(ticket, model, on_hold_up)
             is_held_up = self.cap(model).learned_cap is not None
-        if is_held_up:
-            on_hold_up()
         try:
+            if is_held_up:
+                on_hold_up()
             return await waiter.turn
-        except asyncio.CancelledError:
+        except BaseException:
             with self._lock:
                 self._queue.withdraw(waiter)
                 self._forget(model)
@@ -152,6 +161,7 @@ class ProcessSlots:
         slot = self._by_name.get(task_id)
         if slot is not None:
             self._end_hold(slot)  # the task is polled again
+            slot.home = running_loop()
             return slot
         slot = self._take(self._queue.next_ticket(), model)
         self.name(slot, task_id)
@@ -179,6 +189,7 @@ class ProcessSlots:
         self._transfer(slot)
         self._end_hold(slot)
         self._label(slot, task_id)
+        slot.home = running_loop()
         may_have_more = [cap.note_room() for cap in self._caps(slot.model)]
         if any(may_have_more):
             self._queue.serve()
@@ -190,7 +201,7 @@ class ProcessSlots:
         self._transfer(slot)
         if name is not None:
             self._label(slot, name)
-        self._held_until[slot] = _now() + seconds
+        self._held_until[slot] = now() + seconds
         self._set_alarms()
 
     @_locked
@@ -223,11 +234,15 @@ class ProcessSlots:
         return any(cap.is_too_small for cap in self._caps(model))
 
     @_locked
+    def judge(self, model: str, send_time: SendTime, refusal: Throttled) -> ServiceError:
+        return judge(self.cap(model), send_time, refusal)
+
+    @_locked
     def note_refusal(self, model: str | None = None, wait_s: float = 0.0) -> None:
         """Learn that the service had no room for one more task of this model, or of any model (None), than now run
         here. The service has asked for a pause of `wait_s`."""
         cap = self._kind if model is None else self.cap(model)
-        cap.note_refusal(_now(), wait_s)
+        cap.note_refusal(now(), wait_s)
         self._set_alarms()
         self._queue.serve()
         if model is not None:
@@ -237,7 +252,7 @@ class ProcessSlots:
     def note_task_refusal(self, slot: ProcessSlot) -> None:
         # Nothing runs in the slot by now: the room that the service has is that of the other slots.
         self.reclaim(slot)
-        self.cap(slot.model).note_task_refusal(_now())
+        self.cap(slot.model).note_task_refusal(now())
         self._set_alarms()
         self._queue.serve()
         self._queue.hold_up(lambda group: group == slot.model)
@@ -264,24 +279,35 @@ class ProcessSlots:
         """Count a client of the running loop, whose alarm rings from now on. Return the function that ends this, for
         any thread."""
         loop = asyncio.get_running_loop()
+        self._drop_closed_loops()
         self._users[loop] += 1
         self._set_alarm()
         return partial(self._leave, loop)
 
     @_locked
     def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._users[loop] -= 1
-        if not self._users[loop]:
-            del self._users[loop]
+        if self._users[loop] > 1:
+            self._users[loop] -= 1
+        else:
+            self._users.pop(loop, None)
             self._drop_alarm(loop)
+
+    def _drop_closed_loops(self) -> None:
+        """Forget the loops that were closed without their clients. Nobody polls the tasks in their slots."""
+        closed = {loop for loop in (*self._users, *self._alarms) if loop.is_closed()}
+        for loop in closed:
+            self._users.pop(loop, None)
+            self._alarms.pop(loop, None)
+        for slot in [slot for slot in self._by_name.values() if slot.home in closed and slot not in self._held_until]:
+            self.hold(slot, STRANDED_S, None)
 
     def _set_alarms(self) -> None:
         """Let the alarms of all loops ring at the next change that the time brings."""
-        self._set_alarm()
-        here = asyncio.get_running_loop()
+        here = running_loop()
+        if here is not None:
+            self._set_alarm()
         for loop in [loop for loop in self._users if loop is not here]:
-            with suppress(RuntimeError):  # closed without its clients
-                loop.call_soon_threadsafe(self._set_alarm_of_user)
+            call_in(loop, self._set_alarm_of_user)
 
     @_locked
     def _set_alarm_of_user(self) -> None:
@@ -305,7 +331,7 @@ class ProcessSlots:
 
     @_locked
     def _ring(self) -> None:
-        self._advance(_now())
+        self._advance(now())
         self._set_alarm()
 
     def _advance(self, now: float) -> None:
@@ -341,9 +367,10 @@ class ProcessSlots:
             learned_model_caps={name: limit for name, cap in models.items() if (limit := cap.learned_cap) is not None},
         )
 
-    @property
+    @_locked
     def is_unused(self) -> bool:
         """Whether no slot is out and nothing is learned."""
+        self._advance(now())
         return not self._kind.slots.now and self._kind.is_idle and not self._models
 
     @_locked
@@ -369,6 +396,13 @@ class ProcessSlots:
     def _has_room(self, model: str) -> bool:
         return all(cap.has_room for cap in self._caps(model))
 
+    def renew_lock(self) -> None:
+        """Begin with a new lock in a forked child: a thread that the child does not have may hold the old one."""
+        self._lock = threading.RLock()
+
+    def _guard(self) -> AbstractContextManager[object]:
+        return self._lock
+
     def _take(self, ticket: int, model: str) -> ProcessSlot:
         for cap in self._caps(model):
             cap.slots.add()
@@ -378,7 +412,3 @@ class ProcessSlots:
         """Drop the cap of a model that is gone: models come and go, and a new cap would know as much."""
         if model not in self._queue and self.cap(model).is_idle:
             del self._models[model]
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

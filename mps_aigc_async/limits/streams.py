@@ -1,5 +1,6 @@
 """The streams of one account in one region: one for each action, for all clients there."""
 
+import asyncio
 from collections.abc import Callable
 from threading import Lock
 
@@ -15,23 +16,23 @@ class Streams:
         self._by_action: dict[str, Stream] = {}
         self._rates: list[Rates] = []
         """The rates of the open clients. While none is open: those of the client that was closed last."""
-        self._open = 0
+        self._open: list[tuple[asyncio.AbstractEventLoop, Rates]] = []
+        """The open clients: their loops and rates. A closed loop has none."""
         self._lock = Lock()
 
     def join(self, rates: Rates) -> Callable[[], None]:
         """Count a client's rates from now on. Return the function that ends this."""
+        client = asyncio.get_running_loop(), rates
         with self._lock:
-            if not self._open:
-                self._rates = []
-            self._open += 1
-            self._rates.append(rates)
+            self._open = [(loop, rates) for loop, rates in self._open if not loop.is_closed()]
+            self._open.append(client)
             self._agree()
 
         def leave() -> None:
             with self._lock:
-                self._open -= 1
+                if client in self._open:
+                    self._open.remove(client)
                 if self._open:
-                    self._rates.remove(rates)
                     self._agree()
 
         return leave
@@ -42,6 +43,12 @@ class Streams:
                 self._by_action[action] = Stream(self._rate(action), self._jitter_s)
             return self._by_action[action]
 
+    def renew_locks(self) -> None:
+        """Begin with new locks in a forked child."""
+        self._lock = Lock()
+        for stream in self._by_action.values():
+            stream.lock = Lock()
+
     def _rate(self, action: str) -> float:
         return min(rates.of(action) for rates in self._rates)
 
@@ -50,6 +57,7 @@ class Streams:
         return max(rates.jitter_s for rates in self._rates)
 
     def _agree(self) -> None:
+        self._rates = [rates for _, rates in self._open]
         for action, stream in self._by_action.items():
             with stream.lock:
                 stream.limit_to(self._rate(action), self._jitter_s)

@@ -580,6 +580,7 @@ def test_a_create_that_waits_for_its_models_room_alone_is_held_up() -> None:
         assert calls == []
         slots.cap("A").tasks.remove()  # the service takes one
         slots.note_refusal("A")
+        await asyncio.sleep(0)
         assert calls == ["before"]
         tasks.append(asyncio.create_task(slots.acquire(model="A", on_hold_up=lambda: calls.append("after"))))
         await asyncio.sleep(0)
