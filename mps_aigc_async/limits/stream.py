@@ -65,6 +65,8 @@ class Stream:
     def __init__(self, rate: float, jitter_s: float = DEFAULT_JITTER_S) -> None:
         self.lock = Lock()
         """Held by a pace in each of its steps: the loops and threads of the process share the stream."""
+        self.turns: dict[object, None] = {}
+        """The loops that wait for a send time, the one whose turn it is first."""
         self._recent: deque[Send] = deque()
         self._next = float("-inf")
         self.held_until = float("-inf")
