@@ -194,8 +194,8 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Unless:
-    """The field has none of these values."""
+class _Values:
+    """A condition on the values of one field."""
 
     field: str
     values: tuple[str, ...]
@@ -205,30 +205,29 @@ class Unless:
     def fields(self) -> tuple[str, ...]:
         return (self.field,)
 
-    def holds(self, request: FlatRequest) -> bool:
-        return fold_case(request.get(self.field)) not in {fold_case(value) for value in self.values}
-
-    def __str__(self) -> str:
-        return self.words
-
-
-@dataclass(frozen=True, slots=True)
-class With:
-    """The field has one of these values."""
-
-    field: str
-    values: tuple[str, ...]
-    words: str
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        return (self.field,)
-
-    def holds(self, request: FlatRequest) -> bool:
+    def _are_met(self, request: FlatRequest) -> bool:
         return fold_case(request.get(self.field)) in {fold_case(value) for value in self.values}
 
     def __str__(self) -> str:
         return self.words
+
+
+class With(_Values):
+    """The field has one of these values."""
+
+    __slots__ = ()
+
+    def holds(self, request: FlatRequest) -> bool:
+        return self._are_met(request)
+
+
+class Unless(_Values):
+    """The field has none of these values."""
+
+    __slots__ = ()
+
+    def holds(self, request: FlatRequest) -> bool:
+        return not self._are_met(request)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ _TOKEN: Final = "x-cos-security-token"  # noqa: S105 — a parameter's name
 """The parameter that carries the session token of temporary keys ("Request signature", COS, 2026-11)."""
 
 _TO_QUOTE: Final = re.compile(r"[^!-~]+")
-"""What no URL carries as it is: an object's key may have blanks and Chinese characters, also in a URL that is told."""
+"""Characters that a URL cannot carry unquoted. The service may name a key with blanks or Chinese letters in it."""
 
 
 def can_sign() -> bool:

@@ -39,7 +39,7 @@ class Creation:
     order: Order
     slot: Slot
     request: Step
-    """What the call asks for, with the bare URLs of inputs in the user's own buckets."""
+    """The request of the call, with the bare URLs of inputs in the user's own buckets."""
     call: Call[Created]
     session_mark: Mark | None = None
     """When its session was begun; None for a session that an earlier create has begun."""

@@ -60,24 +60,18 @@ class _Account:
         self._left_at = monotonic()
         self._lock = Lock()
 
-    def part(self) -> _LoopPart:
-        """The part of the running loop."""
-        with self._lock:
-            return self._part()
-
-    def _part(self) -> _LoopPart:
-        _drop_closed(self._parts)
-        return self._parts.setdefault(asyncio.get_running_loop(), _LoopPart())
-
     def streams(self, region: str) -> Streams:
         with self._lock:
             return self._regions.setdefault(region, Streams())
 
-    def enter(self) -> None:
-        """Count a client of the running loop, until that loop is closed or the client leaves."""
+    def enter(self) -> _LoopPart:
+        """Count a client of the running loop, until the loop is closed or the client leaves; return the loop's part."""
         with self._lock:
-            self._part().clients += 1
+            _drop_closed(self._parts)
+            part = self._parts.setdefault(asyncio.get_running_loop(), _LoopPart())
+            part.clients += 1
             self._left_at = monotonic()
+            return part
 
     def leave(self, part: _LoopPart) -> None:
         with self._lock:
@@ -94,12 +88,8 @@ class _Account:
         return not is_open and all(slots.is_unused() for slots in self.slots.values())
 
     def renew_locks(self) -> None:
-        """Begin with new locks in a forked child: a thread that the child does not have may hold the old ones."""
-        self._lock = Lock()
         for slots in self.slots.values():
             slots.renew_lock()
-        for streams in self._regions.values():
-            streams.renew_locks()
 
 
 class Accounts:
@@ -111,17 +101,19 @@ class Accounts:
         self._most = FEW
         """The accounts among which those that are over are looked for: twice as many as were left the last time."""
 
-    def enter(self, key: LimitsKey, capacities: Mapping[Kind, int]) -> _Account:
-        """Count a client of an account. Running tasks are counted without the region, because no document says that the
-        service counts them by region."""
+    def enter(self, key: LimitsKey, capacities: Mapping[Kind, int]) -> tuple[_Account, _LoopPart]:
+        """Count a client of an account; return the account and the part of the running loop.
+
+        Running tasks are counted without the region: no document says that the service counts them by region.
+        """
         anywhere = LimitsKey(key.backend, key.endpoint, key.account)
         with self._lock:
             if anywhere not in self._by_key:
                 if len(self._by_key) >= self._most:
                     self._drop_old()
                 self._by_key[anywhere] = _Account(capacities)
-            self._by_key[anywhere].enter()
-            return self._by_key[anywhere]
+            account = self._by_key[anywhere]
+            return account, account.enter()
 
     def _drop_old(self) -> None:
         for key in [key for key, account in self._by_key.items() if account.is_over()]:
@@ -133,6 +125,8 @@ class Accounts:
             self._by_key.clear()
 
     def renew_locks(self) -> None:
+        """Begin with new locks of the slots in a forked child: the creates of the parent that wait for a slot are
+        collected here, and leave the queue."""
         for account in self._by_key.values():
             account.renew_locks()
 
@@ -149,8 +143,8 @@ class AccountLimits:
         Clients that disagree about a rate or its jitter keep to the more careful one while they are open. Capacities,
         which a user tunes, are those of the newest client.
         """
-        account = (accounts or process_accounts()).enter(key, capacities)
-        streams, part = account.streams(key.region), account.part()
+        account, part = (accounts or process_accounts()).enter(key, capacities)
+        streams = account.streams(key.region)
         self.slots = account.slots
         self.retries = part.retries
         self.tempo = part.tempo
@@ -219,7 +213,7 @@ def _begin_anew() -> None:
     """Begin anew in a forked child: another thread of the parent may have held a lock, and the sends of the parent are
     none of the child's."""
     global _process  # noqa: PLW0603 — its lock may be held for ever
-    for accounts in (_process, *_loops.values()):  # a client of the parent may still be asked and dropped here
+    for accounts in (_process, *_loops.values()):
         accounts.renew_locks()
     _process = Accounts()
     _loops.clear()

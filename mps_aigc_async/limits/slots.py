@@ -7,11 +7,12 @@ A slot is taken before the create and given back when the task ENDS at the servi
     a task, from `name` or `adopt` on                   the poller, when the task has ended or is given up
     a task that nobody polls, from `hold_for` on        the alarm, unless it is adopted or named first
 
-A slot is found again by the TaskId of its task, or by the name of its unknown create.
+A slot is found again by the TaskId of its task, or by the name of its unknown create. While creates wait, an open
+client polls the tasks that nobody polls (`strays`), so that their slots are given back when the tasks end.
 
 All loops and threads of the process share the slots: a lock guards each call. The loops' clocks agree (`account`), so a
-time of one is a time of the others. Time brings changes (the end of a hold, a probe, the end of a pause): each loop
-that uses the slots has an alarm for the next one, since any loop may end.
+time of one is a time of the others. Time brings changes (the end of a hold, a probe, the end of a pause), for which
+each loop has an alarm (`alarms`).
 
 The service may take fewer tasks than our capacity, of a kind or of a single model (`caps`). A create is sent when both
 its kind and its model have room. A create that waits for its model's room alone lets creates of other models pass.
@@ -19,7 +20,6 @@ its kind and its model have room. A create that waits for its model's room alone
 
 import asyncio
 import threading
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from enum import Enum, auto
@@ -28,13 +28,15 @@ from math import inf
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from ..concurrency.callbacks import ignore
-from ..concurrency.loops import call_in, now, running_loop
+from ..concurrency.loops import now, running_loop
 from ..concurrency.turns import TurnQueue
 from ..model.errors import ServiceError, Throttled, TooManyTasks
+from .alarms import Alarms
 from .caps import FIRST_PROBE_S, Cap
 from .judging import judge
-from .protocol import SendTime, SlotFigures
+from .protocol import SendTime, SlotFigures, Stray
 from .refusals import is_of_one_model
+from .strays import REASK_S, Strays, Taker
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,7 +70,7 @@ class Holder(Enum):
 class ProcessSlot:
     """A handle of one slot (`protocol.Slot`). Its `ProcessSlots` does all the counting."""
 
-    __slots__ = ("_slots", "holder", "home", "label", "model", "ticket")
+    __slots__ = ("_slots", "holder", "home", "label", "model", "scope", "ticket")
 
     def __init__(self, slots: "ProcessSlots", ticket: int, model: str) -> None:
         self._slots = slots
@@ -77,6 +79,8 @@ class ProcessSlot:
         self.holder = Holder.CREATE
         self.label: str | None = None
         """The name by which `find` finds it."""
+        self.scope: str | None = None
+        """The scope of the TaskId that is its label; None if the label is none."""
         self.home: asyncio.AbstractEventLoop | None = None
         """The loop that polls the task in it."""
 
@@ -88,8 +92,8 @@ class ProcessSlot:
     def is_too_many(self) -> bool:
         return self._slots.is_too_small(self.model)
 
-    def name(self, task_id: str) -> None:
-        self._slots.name(self, task_id)
+    def name(self, task_id: str, scope: str = "") -> None:
+        self._slots.name(self, task_id, scope)
 
     def hold_for(self, seconds: float, name: str | None = None) -> None:
         self._slots.hold(self, seconds, name)
@@ -125,10 +129,10 @@ class ProcessSlots:
         self._by_name: dict[str, ProcessSlot] = {}
         self._held_until: dict[ProcessSlot, float] = {}
         """The slots of tasks that nobody polls, and when each is given back (the loops' clock)."""
-        self._users: Counter[asyncio.AbstractEventLoop] = Counter()
-        """The open clients, by their loops."""
-        self._alarms: dict[asyncio.AbstractEventLoop, asyncio.TimerHandle] = {}
-        """Each rings in its loop when a held slot is due, or a cap changes with the time."""
+        self._look_at = -inf
+        """When the waiting creates look for strays again; -inf: as soon as a create waits."""
+        self._alarms = Alarms(self._guard, self._next_change, self._advance)
+        self._strays = Strays(self._guard, self._stray_slot, self._look_soon)
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -140,12 +144,14 @@ class ProcessSlots:
         self, ticket: int | None = None, *, model: str = "", on_hold_up: Callable[[], None] = ignore
     ) -> ProcessSlot:
         with self._lock:
-            self._advance(now())
+            self._advance()
             ticket = self._queue.next_ticket() if ticket is None else ticket
             if self._has_room(model):  # then no create of the model waits
                 return self._take(ticket, model)
             waiter = self._queue.join(ticket, model, on_hold_up)
             is_held_up = self.cap(model).learned_cap is not None
+            if self._look_at == -inf:  # nobody has looked since the latest change
+                self._look()
         try:
             if is_held_up:
                 on_hold_up()
@@ -157,14 +163,14 @@ class ProcessSlots:
             raise
 
     @_locked
-    def adopt(self, task_id: str, model: str = "") -> ProcessSlot:
+    def adopt(self, task_id: str, model: str = "", scope: str = "") -> ProcessSlot:
         slot = self._by_name.get(task_id)
         if slot is not None:
             self._end_hold(slot)  # the task is polled again
-            slot.home = running_loop()
+            slot.scope, slot.home = scope, running_loop()
             return slot
         slot = self._take(self._queue.next_ticket(), model)
-        self.name(slot, task_id)
+        self.name(slot, task_id, scope)
         return slot
 
     @_locked
@@ -179,7 +185,7 @@ class ProcessSlots:
     # --- for the handles ----------------------------------------------------------------------------------------------
 
     @_locked
-    def name(self, slot: ProcessSlot, task_id: str) -> None:
+    def name(self, slot: ProcessSlot, task_id: str, scope: str) -> None:
         if slot.holder is Holder.NOBODY:  # `adopt` takes another one for the task
             return
         other = self._by_name.get(task_id)
@@ -189,7 +195,7 @@ class ProcessSlots:
         self._transfer(slot)
         self._end_hold(slot)
         self._label(slot, task_id)
-        slot.home = running_loop()
+        slot.scope, slot.home = scope, running_loop()
         may_have_more = [cap.note_room() for cap in self._caps(slot.model)]
         if any(may_have_more):
             self._queue.serve()
@@ -202,7 +208,7 @@ class ProcessSlots:
         if name is not None:
             self._label(slot, name)
         self._held_until[slot] = now() + seconds
-        self._set_alarms()
+        self._look_soon()
 
     @_locked
     def reclaim(self, slot: ProcessSlot) -> bool:
@@ -243,7 +249,7 @@ class ProcessSlots:
         here. The service has asked for a pause of `wait_s`."""
         cap = self._kind if model is None else self.cap(model)
         cap.note_refusal(now(), wait_s)
-        self._set_alarms()
+        self._alarms.set()
         self._queue.serve()
         if model is not None:
             self._queue.hold_up(lambda group: group == model)
@@ -253,7 +259,7 @@ class ProcessSlots:
         # Nothing runs in the slot by now: the room that the service has is that of the other slots.
         self.reclaim(slot)
         self.cap(slot.model).note_task_refusal(now())
-        self._set_alarms()
+        self._alarms.set()
         self._queue.serve()
         self._queue.hold_up(lambda group: group == slot.model)
 
@@ -266,7 +272,7 @@ class ProcessSlots:
     def _label(self, slot: ProcessSlot, name: str) -> None:
         if slot.label is not None:
             self._by_name.pop(slot.label, None)
-        slot.label = name
+        slot.label, slot.scope = name, None
         self._by_name[name] = slot
 
     # --- time ---------------------------------------------------------------------------------------------------------
@@ -279,72 +285,67 @@ class ProcessSlots:
         """Count a client of the running loop, whose alarm rings from now on. Return the function that ends this, for
         any thread."""
         loop = asyncio.get_running_loop()
-        self._drop_closed_loops()
-        self._users[loop] += 1
-        self._set_alarm()
-        return partial(self._leave, loop)
+        self._hold_stranded()
+        self._alarms.join(loop)
+        return partial(self._alarms.leave, loop)
 
-    @_locked
-    def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._users[loop] > 1:
-            self._users[loop] -= 1
-        else:
-            self._users.pop(loop, None)
-            self._drop_alarm(loop)
-
-    def _drop_closed_loops(self) -> None:
-        """Forget the loops that were closed without their clients. Nobody polls the tasks in their slots."""
-        closed = {loop for loop in (*self._users, *self._alarms) if loop.is_closed()}
-        for loop in closed:
-            self._users.pop(loop, None)
-            self._alarms.pop(loop, None)
-        for slot in [slot for slot in self._by_name.values() if slot.home in closed and slot not in self._held_until]:
-            self.hold(slot, STRANDED_S, None)
-
-    def _set_alarms(self) -> None:
-        """Let the alarms of all loops ring at the next change that the time brings."""
-        here = running_loop()
-        if here is not None:
-            self._set_alarm()
-        for loop in [loop for loop in self._users if loop is not here]:
-            call_in(loop, self._set_alarm_of_user)
-
-    @_locked
-    def _set_alarm_of_user(self) -> None:
-        if asyncio.get_running_loop() in self._users:  # else the last client of this loop has left meanwhile
-            self._set_alarm()
-
-    def _set_alarm(self) -> None:
-        loop, at = asyncio.get_running_loop(), self._next_change
-        self._drop_alarm(loop)
-        if at < inf:
-            self._alarms[loop] = loop.call_at(at, self._ring)
-
-    def _drop_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
-        if (alarm := self._alarms.pop(loop, None)) is not None:
-            alarm.cancel()
-
-    @property
     def _next_change(self) -> float:
         changes = [cap.next_change for cap in (self._kind, *self._models.values())]
-        return min((*changes, *self._held_until.values()))
+        return min((*changes, *self._held_until.values(), inf if self._look_at == -inf else self._look_at))
 
-    @_locked
-    def _ring(self) -> None:
-        self._advance(now())
-        self._set_alarm()
-
-    def _advance(self, now: float) -> None:
+    def _advance(self) -> None:
         """Carry out what the time has brought."""
-        if self._next_change > now:
+        time = now()
+        if self._next_change() > time:
             return
         for cap in (self._kind, *self._models.values()):
-            cap.advance(now)
-        for slot in [slot for slot, until in self._held_until.items() if until <= now]:
+            cap.advance(time)
+        for slot in [slot for slot, until in self._held_until.items() if until <= time]:
             self.give_back(slot)
         self._queue.serve()
         for model in tuple(self._models):
             self._forget(model)
+        if -inf < self._look_at <= time:
+            self._look_at = -inf
+            if len(self._queue):
+                self._look()
+
+    # --- strays -------------------------------------------------------------------------------------------------------
+
+    @_locked
+    def on_stray(self, take: Callable[[Stray], None], scope: str = "") -> Callable[[], None]:
+        taker = Taker(asyncio.get_running_loop(), scope, take)
+        self._strays.join(taker)
+        self._look_soon()
+        return partial(self._strays.leave, taker)
+
+    def _look_soon(self) -> None:
+        """Look for strays in a moment if a create waits, or else when one does. Thousands of slots that are left at
+        once thus share a look."""
+        self._look_at = now() if len(self._queue) else -inf
+        self._alarms.set()
+
+    def _look(self) -> None:
+        """Give the strays to clients. Look again after a while if some are left, or if another loop may leave some."""
+        self._hold_stranded()
+        strays = {slot.label: slot.scope for slot in self._held_until if slot.label and slot.scope is not None}
+        self._strays.give(strays)
+        if strays or self._alarms.loops > 1:
+            self._look_at = now() + REASK_S
+            self._alarms.set()
+
+    def _hold_stranded(self) -> None:
+        """Hold the slots of the tasks that nobody polls because their loop was closed without its client."""
+        closed = self._alarms.forget_closed()
+        if not closed:
+            return
+        for slot in self._by_name.values():
+            if slot.home in closed and slot not in self._held_until:
+                self._held_until[slot] = now() + STRANDED_S
+
+    def _stray_slot(self, task_id: str) -> ProcessSlot | None:
+        slot = self._by_name.get(task_id)
+        return slot if slot in self._held_until else None
 
     # --- room ---------------------------------------------------------------------------------------------------------
 
@@ -370,7 +371,7 @@ class ProcessSlots:
     @_locked
     def is_unused(self) -> bool:
         """Whether no slot is out and nothing is learned."""
-        self._advance(now())
+        self._advance()
         return not self._kind.slots.now and self._kind.is_idle and not self._models
 
     @_locked

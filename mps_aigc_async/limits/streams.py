@@ -43,12 +43,6 @@ class Streams:
                 self._by_action[action] = Stream(self._rate(action), self._jitter_s)
             return self._by_action[action]
 
-    def renew_locks(self) -> None:
-        """Begin with new locks in a forked child."""
-        self._lock = Lock()
-        for stream in self._by_action.values():
-            stream.lock = Lock()
-
     def _rate(self, action: str) -> float:
         return min(rates.of(action) for rates in self._rates)
 

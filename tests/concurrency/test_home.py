@@ -262,7 +262,7 @@ def test_an_abandoned_clients_tasks_keep_their_slots_for_as_long_as_they_may_run
     assert slots.figures().running == 1
     asyncio.run(client.aclose())
     assert len(slots._held_until) == slots.figures().running == 1
-    assert not slots._users
+    assert not slots._alarms.loops
 
 
 def in_a_loop_that_is_just_closed(client: AigcClient) -> str:

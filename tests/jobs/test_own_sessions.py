@@ -380,7 +380,7 @@ STEPS = st.lists(st.sampled_from(["again", "retry", "next process", "a day"]), m
 @settings(max_examples=60, deadline=None)
 @given(fates=FATES, steps=STEPS, is_taken=st.booleans())
 def test_no_history_makes_two_tasks_without_the_users_word(fates: list[str], steps: list[str], is_taken: bool) -> None:
-    """Whatever happens, the session has one task at most, and a second task of the job has the user's word."""
+    """In every history the session has one task at most, and a second task of the job has the user's word."""
 
     async def main(ledger: Path) -> None:
         service = VodService(fates=list(fates))

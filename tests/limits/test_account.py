@@ -1,8 +1,12 @@
 """The limits of an account: shared by the clients whose keys are equal."""
 
+import asyncio
+import gc
+import weakref
+
 import pytest
 
-from mps_aigc_async.limits import Limits, LimitsKey, Rates
+from mps_aigc_async.limits import Limits, LimitsKey, Rates, account
 from mps_aigc_async.limits.account import AccountLimits, forget
 from mps_aigc_async.model.states import Kind
 from mps_aigc_async.testing import run
@@ -53,3 +57,26 @@ def test_the_newest_client_says_the_capacity_and_the_limits_can_be_forgotten() -
         assert AccountLimits(Rates(10), {Kind.IMAGE: 2}, key=key).slots is not newer.slots
 
     run(main())
+
+
+def test_loops_and_accounts_that_have_ended_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "FEW", 5)
+    monkeypatch.setattr(account, "KEPT_S", -1.0)
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+    accounts = account.Accounts()
+
+    async def use(number: int) -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        for name in ("the same", f"another-{number}"):
+            key = LimitsKey("mps", "https://a", name)
+            limits = AccountLimits(Rates(1000), {Kind.IMAGE: 2}, key=key, accounts=accounts)
+            await (await limits.pace(CREATE).reserve()).reach()
+            await limits.take_retry()
+            if number % 2:  # else the loop is closed without its clients
+                limits.leave()
+
+    for number in range(40):
+        asyncio.run(use(number))
+    gc.collect()
+    assert sum(loop() is not None for loop in loops) <= 10
+    assert len(accounts._by_key) <= 10

@@ -228,21 +228,18 @@ def test_a_subclass_of_a_loop_with_the_systems_clock_shares_the_limits(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no forks")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_can_ask_though_another_thread_held_the_locks() -> None:
+def test_a_forked_child_can_ask_though_another_thread_held_the_lock() -> None:
     async def main() -> None:
         limits = limits_of("me")
-        pace, slots, held, done = limits.pace(ACTION), limits.slots[Kind.IMAGE], threading.Event(), threading.Event()
+        slots, held, done = limits.slots[Kind.IMAGE], threading.Event(), threading.Event()
 
         def hold() -> None:
-            with slots._lock, pace._stream.lock:
+            with slots._lock:
                 held.set()
                 done.wait(20)
 
         def ask() -> None:
             slots.figures()
-            with pace._stream.lock:
-                pass
-            limits.leave()
 
         thread = threading.Thread(target=hold)
         thread.start()

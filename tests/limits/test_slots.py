@@ -404,7 +404,7 @@ def test_where_tasks_are_refused_after_their_create_an_accepted_create_proves_no
         for _ in range(3):
             await create()
         slots.cap("h3").note_task_refusal(asyncio.get_running_loop().time())
-        slots._set_alarm()
+        slots._alarms.set()
         began = asyncio.get_running_loop().time()
         waiting = [asyncio.create_task(create()) for _ in range(6)]
         await asyncio.sleep(LATE_PROBE_S - 1)

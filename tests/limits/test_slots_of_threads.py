@@ -75,12 +75,10 @@ def test_a_slot_that_is_handed_to_a_loop_that_ends_is_not_lost() -> None:
 
         async def wait(slots: ProcessSlots = slots, is_waiting: threading.Event = is_waiting) -> None:
             leave = slots.join()
-            waiter = asyncio.create_task(slots.acquire())
-            await asyncio.sleep(0)
-            is_waiting.set()
+            asyncio.get_running_loop().call_soon(is_waiting.set)
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.002):
-                    (await waiter).release()
+                    (await slots.acquire()).release()
             leave()
 
         async def give_back(slots: ProcessSlots = slots, is_waiting: threading.Event = is_waiting) -> None:
