@@ -1,7 +1,7 @@
 """Stray tasks: tasks that closed clients have left running, polled for the sake of the creates that wait for a slot.
 
-`limits` gives each stray to one open client (`Slots.on_stray`). This one polls the task until it has ended, even if no
-create waits any more, and then gives the slot back. The ledger that has the task's job learns the end when a client
+`limits` gives each stray to one open client (`Slots.on_stray`). The client polls the task until it has ended, even if
+no create waits any more, and then gives the slot back. The ledger that has the task's job learns the end when a client
 opens that ledger; nothing is kept here.
 
 A poll that fails, for any reason (the service does not know the task, the account is refused, the network is down),

@@ -1,8 +1,13 @@
 """The limits of one account, counted in this process: calls per second by action, running tasks by kind.
 
-All clients of an account share them, in whatever loop and thread they are open. A web app that makes a client for each
-request must not double its rate, and a client that is opened right after another was closed must not forget the sends
-of the closed one. A forked child begins anew: the host's store is for processes that share an account.
+All clients of an account share them, in all loops and threads. A web app that makes a client for each request must not
+double its rate, and a client that is opened right after another was closed must not forget the sends and the running
+tasks of the closed one. A forked child begins anew.
+
+    the account's                           each loop's
+    the streams of send times, by region    the paces that hand them out, by region
+    the slots, by kind                      the budget of retries
+                                            the tempo, which learns when tasks end
 
 Times of the limits are of the loops' clock. asyncio's loops have one clock, the system's monotonic one. A loop with a
 clock of its own (virtual time) has limits of its own, too.

@@ -51,11 +51,11 @@ class Alarms:
 
     def forget_closed(self) -> set[asyncio.AbstractEventLoop]:
         """Forget the loops that were closed without their clients, and return them."""
-        closed = {loop for loop in (*self._users, *self._timers) if loop.is_closed()}
-        for loop in closed:
+        loops = {loop for loop in (*self._users, *self._timers) if loop.is_closed()}
+        for loop in loops:
             self._users.pop(loop, None)
             self._timers.pop(loop, None)
-        return closed
+        return loops
 
     def set(self) -> None:
         """Let the alarms of all loops ring at the next change."""

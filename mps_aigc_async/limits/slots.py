@@ -150,7 +150,7 @@ class ProcessSlots:
                 return self._take(ticket, model)
             waiter = self._queue.join(ticket, model, on_hold_up)
             is_held_up = self.cap(model).learned_cap is not None
-            if self._look_at == -inf:  # nobody has looked since the latest change
+            if self._look_at == -inf:  # no look since the latest change
                 self._look()
         try:
             if is_held_up:
@@ -294,7 +294,7 @@ class ProcessSlots:
         return min((*changes, *self._held_until.values(), inf if self._look_at == -inf else self._look_at))
 
     def _advance(self) -> None:
-        """Carry out what the time has brought."""
+        """Carry out the changes that are due by now."""
         time = now()
         if self._next_change() > time:
             return
@@ -336,11 +336,11 @@ class ProcessSlots:
 
     def _hold_stranded(self) -> None:
         """Hold the slots of the tasks that nobody polls because their loop was closed without its client."""
-        closed = self._alarms.forget_closed()
-        if not closed:
+        loops = self._alarms.forget_closed()
+        if not loops:
             return
         for slot in self._by_name.values():
-            if slot.home in closed and slot not in self._held_until:
+            if slot.home in loops and slot not in self._held_until:
                 self._held_until[slot] = now() + STRANDED_S
 
     def _stray_slot(self, task_id: str) -> ProcessSlot | None:

@@ -1,8 +1,8 @@
 """Strays of one kind in this process: tasks that hold a slot and that nobody polls, as their clients have closed.
 
 Creates that wait for a slot would wait until a stray's deadline, though the task may have ended long ago. So while
-creates wait, each stray is given to one open client, in whatever loop, that can know its TaskId. The client polls the
-task, and frees the slot when the task has ended.
+creates wait, each stray is given to one open client, in any loop, that can know its TaskId. The client polls the task,
+and frees the slot when the task has ended.
 
     the client ...                                      the stray ...
     polls                                               stays with that client, also when no create waits any more
@@ -80,18 +80,23 @@ class Strays:
         self._records: dict[str, _Record] = {}
 
     def join(self, taker: Taker) -> None:
+        for former in [former for former in self._takers if former.loop.is_closed()]:
+            self._drop(former)  # otherwise its loop would be kept for ever
         self._takers[taker] = None
 
     def leave(self, taker: Taker) -> None:
         """Give a client that closes no more strays, and those that it polls to others. Any thread may call this,
         without the lock."""
         with self._guard():
-            self._takers.pop(taker, None)
-            for record in self._records.values():
-                record.given_at.pop(taker, None)
-                if record.taker is taker:
-                    record.taker = None
+            self._drop(taker)
             self._on_leave()
+
+    def _drop(self, taker: Taker) -> None:
+        self._takers.pop(taker, None)
+        for record in self._records.values():
+            record.given_at.pop(taker, None)
+            if record.taker is taker:
+                record.taker = None
 
     def give(self, strays: Mapping[str, str]) -> None:
         """Give each stray (TaskId and scope) that nobody polls to a client. Each client is told in its own loop."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.limits import LimitsKey, Rates, account
 from mps_aigc_async.limits.account import KEPT_S, AccountLimits, Accounts, process_accounts
 from mps_aigc_async.limits.slots import STRANDED_S, ProcessSlot, ProcessSlots
@@ -165,7 +166,9 @@ def test_loops_without_end_are_collected_with_and_without_their_clients() -> Non
             slot.hold_for(0.001, f"task-{number}")
         else:
             slot.release()
+        take_none = limits.slots[Kind.IMAGE].on_stray(ignore)
         if number % 3:
+            take_none()
             limits.leave()
 
     for number in range(30):
