@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..model.errors import ClientError
+from .loops import running_loop
 
 LOOK_S: Final = 0.1
 """Seconds between two checks whether another thread's loop still lives: asyncio does not report its end."""
@@ -48,7 +49,7 @@ class Home:
     @property
     def is_here(self) -> bool:
         """Whether the home's loop is the running one."""
-        return not self.is_of_another_process and _running_loop() is self.loop
+        return not self.is_of_another_process and running_loop() is self.loop
 
     def require(self) -> None:
         """Raise ClientError unless the home's loop is the running one."""
@@ -57,7 +58,7 @@ class Home:
                 f"the client belongs to {self}, and this is process {os.getpid()}, which was forked from it: nothing "
                 "was sent; open a client of its own after the fork"
             )
-        running = _running_loop()
+        running = running_loop()
         if running is self.loop:
             return
         if self.loop.is_closed():
@@ -94,10 +95,3 @@ class Home:
                 return
         if not ending.cancelled():  # a loop that ends cancels all of its tasks
             ending.result()
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

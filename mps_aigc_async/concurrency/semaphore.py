@@ -1,6 +1,5 @@
 """A semaphore with a limit for all its holders and a limit for each group of them. Both may change at any time."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
 
@@ -46,7 +45,7 @@ class GroupSemaphore:
         waiter = self._queue.join(ticket, group, on_hold_up)
         try:
             return await waiter.turn
-        except asyncio.CancelledError:
+        except BaseException:
             self._queue.withdraw(waiter)
             raise
 

@@ -1,11 +1,21 @@
-"""A queue of waiters in groups: among the groups that have room, the waiter with the lowest ticket goes first."""
+"""A queue of waiters in groups: among the groups that have room, the waiter with the lowest ticket goes first.
+
+The waiters may be in several loops, each in a thread of its own. The queue's owner then has a lock, and holds it in
+every call; a waiter's future and callbacks are touched in the waiter's own loop. A loop that stands still (between two
+calls of `run_until_complete`) cannot use anything: its waiters are passed over, and are back in their places as soon as
+it runs again.
+"""
 
 import asyncio
 import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Generic, TypeVar
+
+from .loops import call_in, running_loop
 
 T = TypeVar("T")
 
@@ -19,6 +29,13 @@ class Waiter(Generic[T]):
     turn: asyncio.Future[T]
     on_hold_up: Callable[[], None]
     """Called if only the group's own room is missing, so that waiters of other groups may pass."""
+    on_its_way: list[T] = field(default_factory=list)
+    """The thing that was taken for a waiter in another loop, until that loop has it."""
+    has_left: bool = False
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self.turn.get_loop()
 
 
 class TurnQueue(Generic[T]):
@@ -30,7 +47,7 @@ class TurnQueue(Generic[T]):
         waiter = queue.join(ticket, group, on_hold_up)
         try:
             return await waiter.turn
-        except asyncio.CancelledError:
+        except BaseException:
             queue.withdraw(waiter)
             raise
     """
@@ -41,14 +58,17 @@ class TurnQueue(Generic[T]):
         has_room: Callable[[str], bool],
         take: Callable[[int, str], T],
         give_back: Callable[[T], None],
+        guard: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Serve a group while `has_room` says so. `is_full` says that no group has room; it is asked first, because
         there may be many groups. `take` (ticket, group) makes the thing to hand over, and `give_back` returns one whose
-        waiter was cancelled in the same turn of the loop."""
+        waiter was cancelled in the same turn of the loop. `guard` is the owner's lock, if waiters are in several
+        loops."""
         self._is_full = is_full
         self._has_room = has_room
         self._take = take
         self._give_back = give_back
+        self._guard = guard
         self._tickets = count()
         self._lines: dict[str, _Line[T]] = {}
         """The waiters, by group; no line is empty."""
@@ -74,25 +94,48 @@ class TurnQueue(Generic[T]):
         return waiter
 
     def withdraw(self, waiter: Waiter[T]) -> None:
-        """Take a waiter that was cancelled out of the queue."""
-        if waiter.turn.cancelled():
+        """Take a waiter that waits no more out of the queue."""
+        if waiter.on_its_way:
+            self._give_back(waiter.on_its_way.pop())
+        elif waiter.turn.done() and not waiter.turn.cancelled():
+            self._give_back(waiter.turn.result())  # cancelled in the same turn of the loop: the next waiter gets it
+        else:
             self._leave(waiter)
-        else:  # served and cancelled in the same turn of the loop: the next waiter gets it
-            self._give_back(waiter.turn.result())
+            waiter.has_left = True
 
     def serve(self) -> None:
         """Hand over to waiters, as long as a group with waiters has room. Call it whenever there may be more room."""
         while (group := self._next_group()) is not None:
             waiter = self._lines[group].pop()
             self._drop_if_empty(group)
-            if not waiter.turn.cancelled():
-                waiter.turn.set_result(self._take(waiter.ticket, group))
+            if waiter.turn.cancelled():
+                continue
+            if waiter.loop is running_loop() or waiter.loop.is_running():
+                self._hand_over(waiter, self._take(waiter.ticket, group))
+            else:  # the waiters of a closed loop are dropped by this
+                call_in(waiter.loop, partial(self._rejoin, waiter))
+
+    def _hand_over(self, waiter: Waiter[T], thing: T) -> None:
+        if waiter.loop is running_loop():
+            waiter.turn.set_result(thing)
+            return
+        waiter.on_its_way.append(thing)
+        if not call_in(waiter.loop, lambda: _deliver(waiter)):
+            self._give_back(waiter.on_its_way.pop())
+
+    def _rejoin(self, waiter: Waiter[T]) -> None:
+        """Enter the queue again: the waiter's loop stood still when it was its turn."""
+        with self._guard():
+            if not (waiter.has_left or waiter.turn.done()):
+                self._lines.setdefault(waiter.group, _Line()).add(waiter)
+                self.serve()
 
     def hold_up(self, is_concerned: Callable[[str], bool]) -> None:
-        """Call `on_hold_up` of the waiters in the groups that are concerned."""
+        """Call `on_hold_up` of the waiters in the groups that are concerned, each soon and in its own loop: nobody's
+        callback runs under the owner's lock."""
         for group in filter(is_concerned, tuple(self._lines)):
             for waiter in self._lines.get(group, ()):
-                waiter.on_hold_up()
+                call_in(waiter.loop, waiter.on_hold_up)
 
     def _next_group(self) -> str | None:
         """The group of the first waiter for whom there is room."""
@@ -107,6 +150,12 @@ class TurnQueue(Generic[T]):
     def _drop_if_empty(self, group: str) -> None:
         if not self._lines[group]:
             del self._lines[group]
+
+
+def _deliver(waiter: Waiter[T]) -> None:
+    """Resolve a waiter's future in its own loop. `withdraw` gives the thing back if the waiter is cancelled."""
+    if waiter.on_its_way and not waiter.turn.done():
+        waiter.turn.set_result(waiter.on_its_way.pop())
 
 
 class _Line(Generic[T]):

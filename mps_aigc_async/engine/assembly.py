@@ -26,6 +26,7 @@ from ..jobs.runner import RequestRunner
 from ..jobs.session_holders import SessionHolders
 from ..jobs.session_trust import SessionTrust
 from ..jobs.sessions import NO_TASK, TIME_ANSWER_S, Sessions
+from ..jobs.stray_tasks import StrayTasks
 from ..ledger import Ledger, MemoryLedger, SqliteLedger, join
 from ..limits import LimitsKey, Rates
 from ..limits.account import AccountLimits, loop_accounts, process_accounts
@@ -132,6 +133,7 @@ class Engine:
         self._ledgers = OncePerPath(self.work, self._open_ledger)
         self._resumed_ledgers = OncePerPath(self.work, self._resume_ledger)
         self._jobs: list[Jobs] = []
+        self._strays = StrayTasks(self.calls, self.dialect, self.limits, self.work, self.poller.spacing_s)
 
     async def _learn_time(self) -> None:
         """Learn the service's time by a poll, if it is not known yet and the service answers soon."""
@@ -239,6 +241,7 @@ class Engine:
             parts.callback(self.calls.stop_creating)
             parts.callback(self.poller.close)  # before the last exchanges end: their tasks are resumed later
             parts.push_async_callback(self.work.close)
+            parts.callback(self._strays.close)  # before the poller and the work leave some
             parts.callback(self._leave)
 
     async def _abandon(self) -> None:
@@ -251,9 +254,11 @@ class Engine:
             parts.push_async_callback(self.transport.close)
             parts.push_async_callback(self.downloads.close)
             parts.push_async_callback(self._close_looks)
+            parts.callback(self.poller.abandon)
             if not self.home.is_of_another_process:
+                parts.callback(self.poller.hold_slots)
                 parts.callback(self._hand_over)  # clients of other loops may have the ledger open
-                parts.callback(self.poller.abandon)
+                parts.callback(self._strays.close)
             parts.callback(self._leave)
 
     def _leave(self) -> None:

@@ -8,7 +8,7 @@ from ..limits import Slot
 from ..model.errors import TransportError
 from ..model.states import Ending, JobState
 from ..model.unexpected import as_aigc_error
-from ..wire.dialect import Created
+from ..wire.dialect import Created, scope_of
 from .context import JobContext
 from .tasks import Tasks
 from .unknown_creates import slot_name
@@ -59,7 +59,7 @@ class Acceptance:
             error={},
         )
         if slot is not None:
-            slot.name(answer.task_id)
+            slot.name(answer.task_id, scope_of(self._context.dialect))
         try:
             await self._ledger.put(job)
         except Exception as error:  # noqa: BLE001 — after an exception of any class the TaskId must be reported

@@ -30,7 +30,7 @@ from ..network.calls import Calls
 from ..policy.deadlines import EMPTY_GRACE_S
 from ..policy.retries import stops_a_batch
 from ..policy.tempo import Tempo
-from ..wire.dialect import Dialect, TaskStatus
+from ..wire.dialect import Dialect, TaskStatus, scope_of
 from .due_queue import DueQueue
 from .task_ends import NOT_FOUND_MOST, TaskEnd, not_found, says_no_task
 from .unknown_creates import slot_name
@@ -72,6 +72,7 @@ class Poller:
     ) -> None:
         self._calls = calls
         self._dialect = dialect
+        self._scope = scope_of(dialect)
         self._limits = limits
         self._owner = owner
         self._tempo = tempo
@@ -117,6 +118,7 @@ class Poller:
         watch.slot = self._limits.slots[watch.kind].adopt(
             watch.task_id,
             watch.job.model,
+            self._scope,
             name=slot_name(watch.job) if watch.has_row else "",
             seconds=watch.deadline.slot_hold_s(asyncio.get_running_loop().time()),
         )
@@ -133,13 +135,13 @@ class Poller:
 
     def _due_in(self, watch: Watch) -> float:
         """Seconds until its next poll; below 0 for one that is overdue, as a task resumed after a while."""
-        spacing_s = self._spacing_s(watch.kind)
+        spacing_s = self.spacing_s(watch.kind)
         if watch.birth is None:
             return spacing_s
         watch.due = watch.birth + self._tempo.next_age(watch.cohort, watch.last_age, spacing_s)
         return watch.due - asyncio.get_running_loop().time()
 
-    def _spacing_s(self, kind: Kind) -> float:
+    def spacing_s(self, kind: Kind) -> float:
         """The interval; longer if the polls of all tasks that share the action's rate would otherwise exceed the
         rate."""
         action = self._dialect.describe_action(kind)
@@ -150,7 +152,7 @@ class Poller:
     def _learn(self, watch: Watch, poll_at: float, answer_at: float) -> None:
         """Record the end for the tempo, but only if the poll was sent when it was due. A task may also end while nobody
         can poll it (an outage, or the time before it was resumed): its end is known too loosely then."""
-        if watch.birth is not None and poll_at - watch.due <= self._spacing_s(watch.kind):
+        if watch.birth is not None and poll_at - watch.due <= self.spacing_s(watch.kind):
             self._tempo.record_end(watch.cohort, after=watch.last_age, by=answer_at - watch.birth)
 
     def _queue(self, kind: Kind) -> DueQueue:
@@ -317,6 +319,12 @@ class Poller:
         self.is_closed = True
         for watch in list(self._watches.values()):
             self._let_go(watch)
+
+    def hold_slots(self) -> None:
+        """Keep the slots of the tasks for as long as they may run: nobody polls them any more."""
+        now = asyncio.get_running_loop().time()
+        for watch in self._watches.values():
+            watch.slot.hold_for(watch.deadline.slot_hold_s(now))
 
     def abandon(self) -> None:
         """Forget the tasks: the loop in which they were polled is closed. From any thread."""

@@ -8,6 +8,7 @@ from ..ledger import JobRecord
 from ..model.errors import AigcError, InvalidRequest, JobDropped, TaskFailed, to_record
 from ..model.settlement import Attach, CreateAgain, Drop, Settlement
 from ..model.states import JobState, Kind
+from ..wire.dialect import scope_of
 from .context import JobContext
 from .own_sessions import replan
 from .tasks import Tasks
@@ -80,7 +81,7 @@ class Settling:
         self._sessions.end(job)
         if row.state is JobState.SUBMITTED:
             if slot is not None:
-                slot.name(row.task_id or "")
+                slot.name(row.task_id or "", scope_of(self._context.dialect))
             self._tasks.watch(row)
             self._announcer.tell_submitted(row)
         else:

@@ -3,11 +3,24 @@
 `protocol` is all that the code above sees. Only the engine knows which home of the limits it opens (`account`).
 """
 
-from .protocol import LEAD_S, PROBE_S, HeldBack, Limits, Pace, PaceFigures, SendTime, Slot, SlotFigures, SlotLost, Slots
+from .protocol import (
+    LEAD_S,
+    PROBE_S,
+    HeldBack,
+    Limits,
+    Pace,
+    PaceFigures,
+    SendTime,
+    Slot,
+    SlotFigures,
+    SlotLost,
+    Slots,
+    Stray,
+)
 from .settings import DEFAULT_JITTER_S, LimitsKey, Rates
 
 __all__ = [
     "DEFAULT_JITTER_S", "LEAD_S", "PROBE_S",
     "HeldBack", "Limits", "LimitsKey", "Pace", "PaceFigures", "Rates", "SendTime", "Slot", "SlotFigures", "SlotLost",
-    "Slots",
+    "Slots", "Stray",
 ]  # fmt: skip

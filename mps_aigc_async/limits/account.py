@@ -1,11 +1,13 @@
 """The limits of one account, counted in this process: calls per second by action, running tasks by kind.
 
-All clients of an account share the calls per second, in whatever loop and thread they are open. A web app that makes a
-client for each request must not double its rate, and a client that is opened right after another was closed must not
-forget the sends of the closed one. A forked child begins anew.
+All clients of an account share them, in all loops and threads. A web app that makes a client for each request must not
+double its rate, and a client that is opened right after another was closed must not forget the sends and the running
+tasks of the closed one. A forked child begins anew.
 
-Slots are counted by loop. A closed client leaves its tasks running, and the next client of another loop cannot tell
-when they end: counted together, they would hold up its creates until their deadlines.
+    the account's                           each loop's
+    the streams of send times, by region    the paces that hand them out, by region
+    the slots, by kind                      the budget of retries
+                                            the tempo, which learns when tasks end
 
 Times of the limits are of the loops' clock. asyncio's loops have one clock, the system's monotonic one. A loop with a
 clock of its own (virtual time) has limits of its own, too.
@@ -35,18 +37,17 @@ RETRY_BUDGET: Final = (20, 10.0)
 
 KEPT_S: Final = 600.0
 """Seconds for which the limits of an account without an open client are kept: longer than any window of a rate and any
-usual pause that a service asks for."""
+pause that a service asks for. Limits with a slot that is out, or with a learned cap, are kept for good."""
 
 FEW: Final = 100
 """Accounts that are kept without a look at their ages."""
 
 
 class _LoopPart:
-    """The part of an account's limits that one loop has: its slots, its waiters, its retries, and the tempo, which
-    learns when tasks end."""
+    """The part of an account's limits that one loop has: its waiters, its retries, and the tempo, which learns when
+    tasks end."""
 
-    def __init__(self, kinds: Mapping[Kind, int]) -> None:
-        self.slots = {kind: ProcessSlots(capacity) for kind, capacity in kinds.items()}
+    def __init__(self) -> None:
         self.retries = AsyncLimiter(*RETRY_BUDGET)
         self.tempo = Adaptive()
         self.regions: dict[str, Paces] = {}
@@ -57,30 +58,25 @@ class _LoopPart:
 class _Account:
     """The limits of an account in all regions and loops."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Mapping[Kind, int]) -> None:
+        self.slots = {kind: ProcessSlots(capacity) for kind, capacity in kinds.items()}
         self._regions: dict[str, Streams] = {}
         self._parts: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPart] = WeakKeyDictionary()
         self._left_at = monotonic()
         self._lock = Lock()
 
-    def part(self, capacities: Mapping[Kind, int]) -> _LoopPart:
-        """The part of the running loop."""
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            _drop_closed(self._parts)
-            if loop not in self._parts:
-                self._parts[loop] = _LoopPart(capacities)
-            return self._parts[loop]
-
     def streams(self, region: str) -> Streams:
         with self._lock:
             return self._regions.setdefault(region, Streams())
 
-    def enter(self, part: _LoopPart) -> None:
-        """Count a client of a loop, until the loop is closed or the client leaves."""
+    def enter(self) -> _LoopPart:
+        """Count a client of the running loop, until the loop is closed or the client leaves; return the loop's part."""
         with self._lock:
+            _drop_closed(self._parts)
+            part = self._parts.setdefault(asyncio.get_running_loop(), _LoopPart())
             part.clients += 1
             self._left_at = monotonic()
+            return part
 
     def leave(self, part: _LoopPart) -> None:
         with self._lock:
@@ -93,7 +89,12 @@ class _Account:
             return False
         with self._lock:
             _drop_closed(self._parts)
-            return not any(part.clients for part in self._parts.values())
+            is_open = any(part.clients for part in self._parts.values())
+        return not is_open and all(slots.is_unused() for slots in self.slots.values())
+
+    def renew_locks(self) -> None:
+        for slots in self.slots.values():
+            slots.renew_lock()
 
 
 class Accounts:
@@ -105,15 +106,19 @@ class Accounts:
         self._most = FEW
         """The accounts among which those that are over are looked for: twice as many as were left the last time."""
 
-    def get(self, key: LimitsKey) -> _Account:
-        """The account of `key` in all regions: no document says that the service counts running tasks by region."""
+    def enter(self, key: LimitsKey, capacities: Mapping[Kind, int]) -> tuple[_Account, _LoopPart]:
+        """Count a client of an account; return the account and the part of the running loop.
+
+        Running tasks are counted without the region: no document says that the service counts them by region.
+        """
         anywhere = LimitsKey(key.backend, key.endpoint, key.account)
         with self._lock:
             if anywhere not in self._by_key:
                 if len(self._by_key) >= self._most:
                     self._drop_old()
-                self._by_key[anywhere] = _Account()
-            return self._by_key[anywhere]
+                self._by_key[anywhere] = _Account(capacities)
+            account = self._by_key[anywhere]
+            return account, account.enter()
 
     def _drop_old(self) -> None:
         for key in [key for key, account in self._by_key.items() if account.is_over()]:
@@ -124,10 +129,16 @@ class Accounts:
         with self._lock:
             self._by_key.clear()
 
+    def renew_locks(self) -> None:
+        """Begin with new locks of the slots in a forked child: the creates of the parent that wait for a slot are
+        collected here, and leave the queue."""
+        for account in self._by_key.values():
+            account.renew_locks()
+
 
 class AccountLimits:
-    """A client's part in the limits of its account (`protocol.Limits`): the paces of its region, and the slots, retries
-    and tempo that all regions share."""
+    """A client's part in the limits of its account (`protocol.Limits`): the paces of its region, and the slots and
+    retries that all regions share."""
 
     def __init__(
         self, rates: Rates, capacities: Mapping[Kind, int], *, key: LimitsKey, accounts: Accounts | None = None
@@ -135,17 +146,17 @@ class AccountLimits:
         """Open the limits of `key` among `accounts`: by default among the process's.
 
         Clients that disagree about a rate or its jitter keep to the more careful one while they are open. Capacities,
-        which a user tunes, are those of the loop's newest client.
+        which a user tunes, are those of the newest client.
         """
-        account = (accounts or process_accounts()).get(key)
-        streams, part = account.streams(key.region), account.part(capacities)
-        account.enter(part)
-        self.slots = part.slots
+        account, part = (accounts or process_accounts()).enter(key, capacities)
+        streams = account.streams(key.region)
+        self.slots = account.slots
         self.retries = part.retries
         self.tempo = part.tempo
         self._ends: list[Callable[[], None]] = [partial(account.leave, part), streams.join(rates)]
         self._paces = part.regions.setdefault(key.region, Paces(streams))
         for kind, capacity in capacities.items():
+            self._ends.append(self.slots[kind].join())
             self.slots[kind].resize(capacity)
 
     @property
@@ -207,6 +218,8 @@ def _begin_anew() -> None:
     """Begin anew in a forked child: another thread of the parent may have held a lock, and the sends of the parent are
     none of the child's."""
     global _process  # noqa: PLW0603 — its lock may be held for ever
+    for accounts in (_process, *_loops.values()):
+        accounts.renew_locks()
     _process = Accounts()
     _loops.clear()
 

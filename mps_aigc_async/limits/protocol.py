@@ -27,8 +27,8 @@ Refusals of Hailuo H3 are reported to pass after some 20 s, too."""
 
 
 STRANDED_S: Final = 3600.0
-"""Seconds for which a task keeps its slot after its process is gone, if nobody has told its deadline: longer than the
-longest of the default ones."""
+"""Seconds for which a task keeps its slot after its loop or process is gone, if nobody has told its deadline: longer
+than the longest of the default ones."""
 
 
 class HeldBack(TransportError):
@@ -159,8 +159,9 @@ class Slot(Protocol):
         the name of its unknown create. Raises SlotLost.
         """
 
-    def name(self, task_id: str) -> None:
-        """Transfer the slot to the task that runs in it, and count one more accepted task."""
+    def name(self, task_id: str, scope: str = "") -> None:
+        """Transfer the slot to the task that runs in it, and count one more accepted task. The TaskId is valid in
+        `scope` alone (`Slots.on_stray`)."""
 
     def hold_for(self, seconds: float, name: str | None = None) -> None:
         """Transfer the slot to a timer, and give it this name: a task may be running that nobody polls."""
@@ -208,6 +209,26 @@ class SlotFigures:
     """The caps on the tasks of single models, for the models that have been refused."""
 
 
+class Stray(Protocol):
+    """A task that holds a slot and that nobody polls: its client has closed. An open client polls the task for the sake
+    of the creates that wait for a slot. The slot keeps its timer meanwhile."""
+
+    @property
+    def task_id(self) -> str: ...
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the client should poll on: the slot is out still, and no other client has adopted the task."""
+        ...
+
+    def end(self) -> None:
+        """Give the slot back: the task has ended."""
+
+    def leave(self) -> None:
+        """Stop polling before the end. The slot stays with its timer, and another client may be given the task. Does
+        nothing after `end`."""
+
+
 class Slots(Protocol):
     """The slots of one kind: first come, first served, among the creates whose model has room."""
 
@@ -222,8 +243,11 @@ class Slots(Protocol):
         """
         ...
 
-    def adopt(self, task_id: str, model: str = "", *, name: str = "", seconds: float = STRANDED_S) -> Slot:
-        """The slot of a task that runs already (a resumed or attached one): at once, over the capacity if need be.
+    def adopt(
+        self, task_id: str, model: str = "", scope: str = "", *, name: str = "", seconds: float = STRANDED_S
+    ) -> Slot:
+        """The slot of a task that this client polls from now on. A task that was not created here (a resumed or
+        attached one) gets a slot at once, over the capacity if need be. The TaskId is valid in `scope` alone.
 
         If the process that created the task was killed before it named the slot, the slot is found by `name`, the name
         of its unknown create. If this process is gone one day, others keep the slot for `seconds`.
@@ -236,6 +260,15 @@ class Slots(Protocol):
 
     def find(self, name: str) -> Slot | None:
         """The slot with this name: a task's TaskId, or the name of an unknown create."""
+        ...
+
+    def on_stray(self, take: Callable[[Stray], None], scope: str = "") -> Callable[[], None]:
+        """Take strays for a client of the running loop, until the returned function is called (in any thread).
+
+        While creates wait for a slot, `take` is called in this loop with each stray of the same scope that no other
+        client polls. `take` starts the polling and returns at once. Unknown creates are no strays, because they have no
+        TaskId.
+        """
         ...
 
     @property

@@ -37,10 +37,11 @@ from ..model.errors import TooManyTasks
 from ..model.states import Kind
 from ..sharing.member import Member
 from .caps import Cap
-from .protocol import STRANDED_S, SlotFigures, SlotLost
+from .protocol import STRANDED_S, SlotFigures, SlotLost, Stray
 from .refusals import is_of_one_model
 from .shared_caps import CapChange, SharedCaps, Teach
 from .shared_slot import Holder, SharedSlot
+from .shared_strays import SharedStrays
 from .slot_outbox import Batch, Outbox
 from .slot_statements import ALL, Look, SlotStatements, look_of
 from .slot_turns import Turns
@@ -49,8 +50,6 @@ from .store_work import StoreWork
 from .transaction import Transaction
 
 _log: Final = logging.getLogger("mps_aigc_async")
-
-_NOTHING: Final = Look(0.0, 0, 0, {}, {}, (), {})
 
 
 class SharedSlots:
@@ -83,8 +82,9 @@ class SharedSlots:
         self._by_name: dict[str, SharedSlot] = {}
         self._held_until: dict[SharedSlot, float] = {}
         """The slots of tasks that nobody polls, and when each is given back (the loop's clock)."""
-        self._look = _NOTHING
+        self._look = Look(0.0, 0, 0, {}, {}, (), {})
         self._turns = Turns(member.id, self.caps, self._queue)
+        self._strays = SharedStrays(self._statements, self._outbox.free_task, self._wake)
         self._alarm: asyncio.TimerHandle | None = None
         self._work = StoreWork(
             database,
@@ -132,6 +132,9 @@ class SharedSlots:
 
     def find(self, name: str) -> SharedSlot | None:
         return self._by_name.get(name)
+
+    def on_stray(self, take: Callable[[Stray], None], scope: str = "") -> Callable[[], None]:
+        return self._strays.on_stray(take, scope)
 
     # --- for the handles ----------------------------------------------------------------------------------------------
 
@@ -295,6 +298,8 @@ class SharedSlots:
         self.caps.advance(self._store_now())
         while self._must_write() and await self._write():
             pass
+        if len(self._queue) and self._turns.are_first and self._strays.is_due(_now()):
+            self._strays.note(await self._database.run(self._strays.look()), _now())
         self._set_alarm()
 
     def _must_write(self) -> bool:
@@ -394,11 +399,6 @@ class SharedSlots:
             if slot.may_have_task and slot.id not in self._outbox:
                 self._outbox.put(slot.row)
             slot.is_lost = slot.is_lost or not slot.may_have_task
-
-    async def strays(self, scope: str = "") -> list[str]:
-        """The TaskIds of this scope that no living member polls. Raises LimitsLost."""
-        [rows] = await self._database.run(self._statements.strays(scope))
-        return [task for (task,) in rows]
 
     async def leave(self) -> None:
         """End this member's part. The slots of its tasks stay, for as long as the tasks may run."""

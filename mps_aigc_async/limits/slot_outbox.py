@@ -49,6 +49,10 @@ class Outbox:
         """Drop a slot."""
         self._add(slot_id, _Change((self._statements.free(slot_id, task),), makes_room=True))
 
+    def free_task(self, task: str) -> None:
+        """Drop the slot of a task that is another member's."""
+        self.free(f"of {task}", task)
+
     def _add(self, slot_id: str, change: _Change) -> None:
         self._changes.pop(slot_id, None)
         self._changes[slot_id] = change

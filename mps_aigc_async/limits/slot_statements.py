@@ -286,10 +286,10 @@ class SlotStatements:
         """Read the id, the member and the TaskId of each slot."""
         return self._step("SELECT id, member, task FROM mps_aigc_slots WHERE key = %(key)s")
 
-    def strays(self, scope: str) -> Step:
-        """Read the TaskIds that no living member polls."""
-        text = "SELECT task FROM mps_aigc_slots WHERE key = %(key)s AND scope = %(scope)s AND stage = 2"
-        return self._step(f"{text} AND task IS NOT NULL AND (member IS NULL OR NOT {_LIVE})", scope=scope)
+    def strays(self) -> Step:
+        """Read the TaskIds that no living member polls, each with its scope."""
+        text = "SELECT task, scope FROM mps_aigc_slots WHERE key = %(key)s AND stage = 2"
+        return self._step(f"{text} AND task IS NOT NULL AND (member IS NULL OR NOT {_LIVE})")
 
     def leave(self, wall: float) -> list[Step]:
         """End the member's part: its tasks run on, and nobody polls them here."""

@@ -54,6 +54,11 @@ class Turns:
     def has_ticket(self) -> bool:
         return self._own is not None
 
+    @property
+    def are_first(self) -> bool:
+        """Whether our first waiter is the next to get a slot."""
+        return not self._lower
+
     def next_model(self) -> str | None:
         """The model of the waiter to serve next: the first one with room, or else the first one; None without any."""
         with_room = self._waiters.first_group(self._caps.has_room)

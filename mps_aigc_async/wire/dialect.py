@@ -248,3 +248,8 @@ class Dialect(Protocol):
         ...
 
     def sign(self, call: Call[object], credentials: Credentials, timestamp: int, /) -> HttpRequest: ...
+
+
+def scope_of(dialect: Dialect) -> str:
+    """The scope of a dialect's TaskIds as one text; empty if account and endpoint are the whole scope."""
+    return " ".join(f"{name}={value}" for name, value in dialect.scope.items())

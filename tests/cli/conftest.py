@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from mps_aigc_async.cli import app
 from mps_aigc_async.emulator import Emulator
+from mps_aigc_async.testing import forget_limits
 
 from ..watching import Calls
 
@@ -95,7 +96,8 @@ class Shell:
         return name
 
     def call(self, *args: str, stdin: str | None = None) -> Result:
-        """A command in this process."""
+        """A command in this process, which knows as little of the commands before as a process of its own."""
+        forget_limits()
         result = CliRunner().invoke(app, args, input=stdin, catch_exceptions=False)
         assert SECRET_KEY not in result.output
         assert not CODES.search(result.output)

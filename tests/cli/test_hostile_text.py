@@ -21,6 +21,7 @@ from mps_aigc_async.cli.tally import Tally
 from mps_aigc_async.model.errors import TransportError
 from mps_aigc_async.model.events import Retried
 from mps_aigc_async.model.states import Ending, Kind
+from mps_aigc_async.testing import forget_limits
 
 from ..hostile import ATTACK, STEERS
 from ..jobs.test_odd_values import OddService, serving
@@ -47,6 +48,7 @@ class Hostile:
 
     def call(self, *args: str, stdin: str | None = None) -> Result:
         """A command that prints, and whose every error is told in its own words."""
+        forget_limits()  # as in a process of its own
         result = CliRunner().invoke(app, args, input=stdin, catch_exceptions=False)
         told = "".join([result.output, *self._logs.messages])
         assert result.output

@@ -31,6 +31,7 @@ from mps_aigc_async import (
     Task,
 )
 from mps_aigc_async.emulator import Emulator
+from mps_aigc_async.limits.account import AccountLimits
 
 from ..ledger.processes import other_process
 from ..watching import Calls
@@ -243,6 +244,24 @@ def test_an_abandoned_client_is_freed_from_another_loop(emulator: Emulator, tmp_
                 assert await fresh.counts() == {JobState.SUBMITTED: 1}
 
     asyncio.run(again())
+
+
+def test_an_abandoned_clients_tasks_keep_their_slots_for_as_long_as_they_may_run(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    client = client_for(emulator, tmp_path / "jobs.db")
+
+    async def abandon() -> AccountLimits:
+        await client.__aenter__()
+        await client.submit(LAKE)
+        assert client._engine is not None
+        return client._engine.limits
+
+    slots = asyncio.run(abandon()).slots[Kind.IMAGE]
+    assert slots.figures().running == 1
+    asyncio.run(client.aclose())
+    assert len(slots._held_until) == slots.figures().running == 1
+    assert not slots._alarms.loops
 
 
 def in_a_loop_that_is_just_closed(client: AigcClient) -> str:

@@ -71,6 +71,7 @@ def test_a_hold_up_is_told_to_the_groups_that_it_concerns() -> None:
         await asyncio.sleep(0)
         assert calls == []
         semaphore.hold_up(lambda group: group == "B")
+        await asyncio.sleep(0)
         assert calls == ["B"]
         for task in tasks:
             task.cancel()

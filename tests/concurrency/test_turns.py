@@ -137,6 +137,7 @@ def test_the_waiters_of_concerned_groups_are_told_of_a_hold_up() -> None:
         for group in "ABA":
             room.queue.join(room.queue.next_ticket(), group, lambda group=group: calls.append(group))  # type: ignore[misc]
         room.queue.hold_up(lambda group: group == "A")
+        await asyncio.sleep(0)
         assert calls == ["A", "A"]
 
     run(main())

@@ -165,7 +165,7 @@ async def test_kinds_that_share_an_action_share_its_rate() -> None:
     calls = cast("Calls", None)  # asks nothing
     for dialect, spacing_s in ((Mps(), 1.5), (Vod(sub_app_id=1), 3.0)):
         poller = Poller(calls, dialect, limits, TaskOwner(), tempo=Fixed(), interval_s=1.0, wall=time.time)
-        assert poller._spacing_s(Kind.IMAGE) == poller._spacing_s(Kind.VIDEO) == spacing_s
+        assert poller.spacing_s(Kind.IMAGE) == poller.spacing_s(Kind.VIDEO) == spacing_s
 
 
 def test_a_failed_poll_is_repeated_at_growing_intervals_and_loses_nothing() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from mps_aigc_async.limits import PROBE_S, SlotFigures, SlotLost
 from mps_aigc_async.limits.caps import FIRST_PROBE_S
+from mps_aigc_async.limits.protocol import Stray
 from mps_aigc_async.limits.shared_slots import SharedSlots
 from mps_aigc_async.limits.slot_turns import TICKET_S
 from mps_aigc_async.limits.store_work import LOST_S
@@ -600,18 +601,49 @@ def test_a_named_slot_stays_until_its_tasks_deadline(host: Home) -> None:
     host.run(main)
 
 
-def test_the_tasks_of_a_closed_client_keep_their_slots_and_are_listed(shared_home: Home) -> None:
+def test_the_tasks_of_a_closed_client_keep_their_slots_until_a_waiting_one_has_seen_their_ends(
+    shared_home: Home,
+) -> None:
     async def main() -> None:
-        closing, slots = await _pair(shared_home, capacity=4)
+        closing, slots = await _pair(shared_home, capacity=2)
+        strays = asyncio.Queue[Stray]()
+        leave = slots.on_stray(strays.put_nowait, "7")
         closing.slots.adopt("task-1", scope="7").hold_for(100)
         closing.slots.adopt("task-2", scope="8")
-        await closing.slots.acquire()
         await settle(closing.slots, slots)
-        assert await slots.strays("7") == []
-        await closing.close()
+        waiting = asyncio.create_task(slots.acquire())
         await settle(slots)
-        assert (await slots.strays("7"), await slots.strays("8")) == (["task-1"], ["task-2"])
-        assert counts(slots) == (2, 2, 0)
+        assert strays.empty()  # their client is open
+        await closing.close()
+        stray = await strays.get()
+        assert (stray.task_id, stray.is_open, strays.qsize()) == ("task-1", True, 0)  # not that of another scope
+        assert counts(slots) == (2, 2, 1)
+        stray.end()
+        assert not stray.is_open
+        (await waiting).release()
+        await settle(slots)
+        assert counts(slots) == (1, 1, 0)
+        leave()
+
+    shared_home.run(main)
+
+
+def test_a_stray_goes_to_another_client_if_the_first_one_leaves(shared_home: Home) -> None:
+    async def main() -> None:
+        closing, slots = await _pair(shared_home, capacity=1)
+        first, second = asyncio.Queue[Stray](), asyncio.Queue[Stray]()
+        leave_first, leave_second = slots.on_stray(first.put_nowait), slots.on_stray(second.put_nowait)
+        closing.slots.adopt("task-1")
+        await settle(closing.slots, slots)
+        await closing.close()
+        waiting = asyncio.create_task(slots.acquire())
+        stray = await first.get()
+        leave_first()
+        other = await second.get()
+        assert (stray.is_open, other.task_id, other.is_open) == (False, "task-1", True)
+        other.end()
+        (await waiting).release()
+        leave_second()
 
     shared_home.run(main)
 

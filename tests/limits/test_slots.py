@@ -404,7 +404,7 @@ def test_where_tasks_are_refused_after_their_create_an_accepted_create_proves_no
         for _ in range(3):
             await create()
         slots.cap("h3").note_task_refusal(asyncio.get_running_loop().time())
-        slots._set_alarm()
+        slots._alarms.set()
         began = asyncio.get_running_loop().time()
         waiting = [asyncio.create_task(create()) for _ in range(6)]
         await asyncio.sleep(LATE_PROBE_S - 1)
@@ -580,6 +580,7 @@ def test_a_create_that_waits_for_its_models_room_alone_is_held_up() -> None:
         assert calls == []
         slots.cap("A").tasks.remove()  # the service takes one
         slots.note_refusal("A")
+        await asyncio.sleep(0)
         assert calls == ["before"]
         tasks.append(asyncio.create_task(slots.acquire(model="A", on_hold_up=lambda: calls.append("after"))))
         await asyncio.sleep(0)
