@@ -70,6 +70,7 @@ class HostDatabase:
         self._file: tuple[int, int] | None = None
         """The device and inode that were opened."""
         self._told_of_holder = False
+        self._is_closed = False
 
     def __repr__(self) -> str:
         return f"<HostDatabase {self.path}>"
@@ -102,6 +103,8 @@ class HostDatabase:
         return self._file is not None and self._file == _inode(self.path)
 
     async def run(self, *steps: Step) -> list[list[Row]]:
+        if self._is_closed:
+            raise LimitsLost(f"the limit store {self.path} was closed")
         try:
             return await self._patiently(lambda: self._transaction(steps))
         except (sqlite3.Error, OSError, StoreUnusable, NewerStore) as error:
@@ -227,6 +230,7 @@ class HostDatabase:
         self._connection = self._file = None
 
     async def close(self) -> None:
+        self._is_closed = True
         _databases.discard(self)
         self._drop()
         self._file = None

@@ -35,6 +35,8 @@ async def test_a_transaction_returns_the_rows_of_each_statement(tmp_path: Path) 
     assert rows[:2] == [[(7,)], [(9, 7)]]
     assert rows[2][0][0] == pytest.approx(asyncio.get_running_loop().time(), abs=1)
     await database.close()
+    with pytest.raises(LimitsLost, match="was closed"):
+        await database.run(COUNT)
 
 
 async def test_a_statement_that_fails_undoes_its_transaction(tmp_path: Path) -> None:
