@@ -34,6 +34,9 @@ T = TypeVar("T")
 
 _log: Final = getLogger("mps_aigc_async")
 
+OLDEST: Final = (3, 35)
+"""The first SQLite with RETURNING (2021-03)."""
+
 PATIENCE_S: Final = 5.0
 """Seconds for which another process may hold the file's lock. A transaction takes 0.1 ms, so such a process stands
 still (Ctrl-Z, a debugger)."""
@@ -88,6 +91,11 @@ class HostDatabase:
 
         Raises StoreUnusable, NewerStore, or LimitsLost while another process stands still in it.
         """
+        if sqlite3.sqlite_version_info < OLDEST:
+            raise StoreUnusable(
+                f"the limit store {path} needs SQLite 3.35 or newer, and Python has {sqlite3.sqlite_version}: use a "
+                'newer build of Python, or set limitStore to "process"'
+            )
         database = cls(path, schemas, clock, boot_id() if boot is None else boot)
         try:
             await database._patiently(database._connected)
