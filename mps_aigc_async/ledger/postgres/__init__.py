@@ -2,5 +2,6 @@
 
 from .ledger import PostgresLedger
 from .rows import Orphan
+from .snapshot import PostgresSnapshot, open_postgres_snapshot
 
-__all__ = ["Orphan", "PostgresLedger"]
+__all__ = ["Orphan", "PostgresLedger", "PostgresSnapshot", "open_postgres_snapshot"]

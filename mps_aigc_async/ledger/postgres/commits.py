@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ...model.errors import LedgerError
+from ...model.states import JobState
 from ...sharing.connection import Refused
 from ..record import JobRecord
 from .members import Members
-from .moves import CurrentRow, Move, Place, Plan, Put, driver_after, reading, step, verdict
+from .moves import Claim, CurrentRow, Move, Place, Plan, Put, driver_after, reading, step, verdict
 from .patience import PatientConnection
 from .schema import DURABLE
 
@@ -82,6 +83,16 @@ class Commits:
                 self._give_up()
             else:  # the task is being cancelled as well and puts its writes back first
                 self._task.add_done_callback(lambda _: self._give_up())
+
+    def leave(self) -> list[Move]:
+        """The writes that a loop has left which ended without closing the ledger. Claims are dropped: their creates
+        were not sent."""
+        self._is_closed = True
+        return [
+            waiting.move
+            for waiting in (*self._writing, *self._pending)
+            if not isinstance(waiting.move, Claim) and waiting.move.job.state is not JobState.INTENT
+        ]
 
     def _give_up(self) -> None:
         pending, self._pending = self._pending, []

@@ -59,7 +59,7 @@ _STATES: Final = frozenset(JobState)
 _PLANNED_AT: Final = COLUMNS.index("planned_at")
 
 _never_closed: Final[list[object]] = []
-"""Connections that a fork has copied: their sockets are the parent's."""
+"""Connections that a fork has copied, whose sockets are the parent's, and those of loops that have ended."""
 
 
 class PostgresLedger:
@@ -273,11 +273,31 @@ class PostgresLedger:
             return
         if self._is_closed:
             return
+        self._is_closed = True
+        if not self._home.is_here:
+            await self._close_elsewhere()
+            return
         self.hurry()
         try:
             await self._commits.close()
-            await self._changes.close()
-            await self.members.close()
         finally:
-            self._is_closed = True
-            await self._connection.close()
+            try:
+                await self._changes.close()
+                await self.members.close()
+            finally:
+                await self._connection.close()
+
+    async def _close_elsewhere(self) -> None:
+        """Write the rows left by a loop that ended without closing the ledger: its connection is of no use here. The
+        other members notice by themselves that this one is gone."""
+        _never_closed.append(self._connection)
+        connection = Connection(self.url)
+        database = PatientConnection(connection)
+        database.hurry()
+        commits = Commits(database, self.members, self._place)
+        try:
+            for move in self._commits.leave():
+                commits.add(move)
+            await commits.close()
+        finally:
+            await connection.close()

@@ -31,8 +31,7 @@ from .schema import DURABLE, VERSION
 _log: Final = logging.getLogger("mps_aigc_async")
 
 TRUST_S: Final = 5.0
-"""Seconds after a heartbeat for which a claim is trusted. Another member looks for 10 s at least until it takes this one
-for gone."""
+"""Seconds after a heartbeat for which a claim is trusted. Others look for 10 s at the least before they judge."""
 
 _FACTS: Final = ("host", "boot", "pid_namespace", "pid", "started", "program")
 
