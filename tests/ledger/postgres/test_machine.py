@@ -352,6 +352,6 @@ def test_any_order_of_moves_pays_once_and_loses_nothing(database: str) -> None:
     run_state_machine_as_test(
         MembersOfDatabase,
         settings=settings(
-            max_examples=20, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=12, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

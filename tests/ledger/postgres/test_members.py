@@ -139,6 +139,7 @@ async def test_the_heart_beats_by_itself(world: World) -> None:
     world_beats.set()
     await world.until("SELECT 1 FROM mps_aigc_ledger.members WHERE counter = 2")
     assert before == [(1,)]
+    await beating.close()
 
 
 async def test_a_waiting_client_hears_of_a_change_and_of_one_that_it_has_missed(world: World) -> None:

@@ -65,6 +65,8 @@ async def test_an_older_member_that_is_open_makes_a_migration_refuse_by_name(
         await schema.prepare(connection)
     world.sql("UPDATE mps_aigc_ledger.members SET beat_at = beat_at - interval '61 s'")  # killed a minute ago
     await schema.prepare(connection)
+    assert world.sql("SELECT version FROM mps_aigc_ledger.version") == [(2,)]
+    await connection.close()
 
 
 async def test_a_server_that_forgets_commits_is_refused(world: World, postgres: PostgresServer) -> None:
