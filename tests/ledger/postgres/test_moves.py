@@ -219,3 +219,20 @@ async def test_ids_are_unique_for_each_ledger_of_a_database(world: World) -> Non
     await first.plan(job())
     assert await second.get("a/image") is None
     await second.plan(job(content='{"prompt":"a dog"}'))
+
+
+async def test_a_late_task_id_does_not_end_another_members_unknown_create(world: World) -> None:
+    """Nobody drives the row, and its state would take the answer: only the token tells the two creates apart."""
+    author, other = await eclipsed(world)
+    unknown = await row_of(other)
+    world.sql("UPDATE mps_aigc_ledger.jobs SET claimed_at = claimed_at - 400")
+    await other.settle(unknown.moved(JobState.PLANNED))
+    planned = await row_of(other)
+    second = intent_of(planned)
+    await other.claim(planned, second)
+    await other.put(second.moved(JobState.UNKNOWN))
+    with pytest.raises(JobTaken, match="4-late"):
+        await author.put(accepted(replace(unknown, state=JobState.INTENT), "4-late"))
+    row = await row_of(other)
+    assert (row.state, row.token, row.task_id) == (JobState.UNKNOWN, second.token, None)
+    assert [orphan.task_id for orphan in await other.orphans()] == ["4-late"]
