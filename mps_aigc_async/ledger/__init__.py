@@ -1,7 +1,8 @@
 """The ledger: one row per job, written before money is spent, read to resume.
 
 `MemoryLedger` lasts as long as the client. `SqliteLedger` survives the process, and the clients of a process share it
-(`SharedLedger`). All keep the same promise: when `put` returns, the row is as safe as the ledger can make it.
+(`SharedLedger`). `postgres.PostgresLedger` is for many processes and hosts. All keep the same promise: when `put`
+returns, the row is as safe as the ledger can make it.
 """
 
 from .memory import MemoryLedger

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from ..model.errors import DamagedRow, LedgerError
 from ..model.states import JobState, Kind
@@ -44,6 +44,28 @@ PAID: Final = (JobState.INTENT, JobState.SUBMITTED, JobState.DONE, JobState.UNKN
 def paid_and_unsaved(jobs: Census) -> int:
     """The number of jobs that are paid for, or may be, and whose results are not saved."""
     return sum(of_state(jobs, state) for state in PAID)
+
+
+class Snapshot(Protocol):
+    """The rows of a ledger at one moment: of a file, or of PostgreSQL (`postgres.snapshot`)."""
+
+    def owner(self) -> Mapping[str, str]: ...
+
+    def writer(self) -> str: ...
+
+    def fault(self) -> str: ...
+
+    def has_sent(self) -> bool: ...
+
+    def census(self) -> Census: ...
+
+    def states(self) -> Iterator[tuple[str, Kind, JobState]]: ...
+
+    def unreadable(self) -> int: ...
+
+    def unsaved_results(self) -> tuple[int, float | None]: ...
+
+    def requests(self) -> Iterator[tuple[str, list[JobRecord]]]: ...
 
 
 class LedgerSnapshot:

@@ -139,7 +139,6 @@ class SqliteLedger:
             raise LedgerError(
                 f"the file system of {self.path} cannot hold a ledger (journal mode {mode}): keep it on a local disk"
             )
-        version = int(await self._value("PRAGMA user_version"))
         rows = await self._database.rows("SELECT what, is_for FROM belongs_to")
         missing = missing_parts(belongs_to, {str(part): str(value) for part, value in rows})
         # The ledger is this owner's, or becomes so: nothing was ever sent from it (a mistyped key?).
@@ -148,8 +147,8 @@ class SqliteLedger:
         await self._transaction(("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item) for item in owner.items())
         self._lock.renew()
         self._place = await asyncio.to_thread(Place, self.path, wal, self._lock.inode)
-        for later in range(version + 1, schema.VERSION + 1):
-            await self._transaction((statement, ()) for statement in schema.MIGRATIONS[later])
+        for later in sorted(schema.MIGRATIONS):
+            await self._migrate(later)
         await self._find_damage()
         await self._intents_become_unknown()
         if missing:
@@ -160,6 +159,20 @@ class SqliteLedger:
             connection.execute("BEGIN IMMEDIATE")
             for statement, values in statements:
                 connection.execute(statement, values)
+            connection.execute("COMMIT")
+
+        await self._database.run(work)
+
+    async def _migrate(self, version: int) -> None:
+        """Bring the tables to a version. Their version is read inside the transaction: a second process, let in by a
+        file system without locks, may have made the migration meanwhile."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("BEGIN IMMEDIATE")
+            [current] = connection.execute("PRAGMA user_version").fetchone()
+            if current < version:
+                for statement in schema.MIGRATIONS[version]:
+                    connection.execute(statement)
             connection.execute("COMMIT")
 
         await self._database.run(work)
@@ -233,6 +246,10 @@ class SqliteLedger:
                 await self._commits.execute("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item)
             self._assumed_owner = {}
         await self._commits.add(job)
+
+    async def claim(self, job: JobRecord, intent: JobRecord) -> None:  # noqa: ARG002 — the row before fences in PostgreSQL only
+        """Put the intent: no other process shares this ledger."""
+        await self.put(intent)
 
     def confirm(self) -> None:
         """Raise LedgerError if the file is or was out of place. Once out of place, a ledger stays so for this process:

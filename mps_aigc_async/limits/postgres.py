@@ -6,8 +6,9 @@ from contextlib import suppress
 from typing import Final
 
 from ..concurrency.owner import TaskOwner
-from ..sharing.connection import Connection, Listener, Lost, Refused
+from ..sharing.connection import Connection, Lost, Refused
 from ..sharing.database_url import DatabaseUrl
+from ..sharing.listener import listen
 from .server_clock import ServerClock
 from .store import CHANNEL, LOOK_S, NOW, SCHEMAS, LimitsLost, NewerStore, Row, Schema, Step, StoreUnusable
 
@@ -32,7 +33,6 @@ class PostgresDatabase:
         self.generation = 0
         self._url = url
         self._connection = Connection(url)
-        self._listener: Listener | None = None
         self._work = TaskOwner()
         self._clock = ServerClock()
         self._changed = asyncio.Event()
@@ -100,14 +100,13 @@ class PostgresDatabase:
 
     async def wait_for_change(self) -> None:
         """Wait for a notification, or for LOOK_S: behind a pooler, LISTEN hears nothing."""
-        if self._listener is None:
-            self._listener = Listener(self._url, CHANNEL, self._note_change)
-            self._work.start(self._listener.listen(), "notifications of slots")
+        if not len(self._work):
+            self._work.start(listen(self._url, CHANNEL, self._note_change), "notices of slots")
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_S):
                 await self._changed.wait()
 
-    def _note_change(self) -> None:
+    def _note_change(self, _notice: str) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -6,7 +6,7 @@ interrupted would leave the connection unusable, and its outcome open.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
@@ -26,10 +26,6 @@ ANSWER_S: Final = 10.0
 """Seconds for a transaction. A server that is silent for longer is taken for lost."""
 
 
-AGAIN_S: Final = 1.0
-"""Seconds before a lost connection for notifications is opened again."""
-
-
 class Lost(Exception):
     """The database cannot be reached now, or the connection broke: it may come back. The outcome of a transaction that
     was under way is open. The message is one sentence without secrets."""
@@ -44,7 +40,7 @@ class Connection:
 
     def __init__(self, url: DatabaseUrl) -> None:
         self.url: Final = url
-        self._psycopg = _driver()
+        self._psycopg = driver()
         self._turn = asyncio.Lock()
         self._work = TaskOwner()
         self._connection: Any = None
@@ -74,13 +70,13 @@ class Connection:
 
     async def _connected(self) -> Any:  # noqa: ANN401 — psycopg is imported only where it is used
         if self._connection is None or self._connection.closed:
-            self._connection = await _connect(self._psycopg, self.url)
+            self._connection = await connect(self.url)
         return self._connection
 
     async def _mapped(self, error: Exception) -> Lost | Refused:
         state = getattr(error, "sqlstate", None) or ""
         is_lost = isinstance(error, self._psycopg.OperationalError | self._psycopg.InterfaceError)
-        if is_lost or state[:2] in ("08", "53", "57"):
+        if is_lost or state[:2] in ("08", "40", "53", "57"):  # 40: rolled back for another transaction's sake
             await self._drop()
             return Lost(failure_text(self.url, "cannot be reached", error))
         return Refused(failure_text(self.url, "refused", error))
@@ -97,33 +93,9 @@ class Connection:
         await self._drop()
 
 
-class Listener:
-    """Hears the notifications of a channel, on a connection of its own."""
-
-    def __init__(self, url: DatabaseUrl, channel: str, heard: Callable[[], None]) -> None:
-        self._url = url
-        self._channel = channel
-        self._heard = heard
-        self._psycopg = _driver()
-
-    async def listen(self) -> None:
-        """Call `heard` at each notification, and whenever some may have been missed, until cancelled."""
-        while True:
-            with suppress(self._psycopg.Error, OSError):
-                await self._listen_once()
-            self._heard()
-            await asyncio.sleep(AGAIN_S)
-
-    async def _listen_once(self) -> None:
-        async with await _connect(self._psycopg, self._url) as connection:
-            await connection.execute(f'LISTEN "{self._channel}"')
-            self._heard()
-            async for _ in connection.notifies():
-                self._heard()
-
-
-async def _connect(psycopg: Any, url: DatabaseUrl) -> Any:  # noqa: ANN401 — psycopg is imported only where it is used
-    return await psycopg.AsyncConnection.connect(
+async def connect(url: DatabaseUrl) -> Any:  # noqa: ANN401 — psycopg is imported only where it is used
+    """A new connection of psycopg's. Raises its errors."""
+    return await driver().AsyncConnection.connect(
         url.dsn,
         autocommit=True,
         prepare_threshold=None,  # a pooler may hand each transaction to another connection
@@ -159,7 +131,8 @@ def failure_text(url: DatabaseUrl, verb: str, error: Exception) -> str:
     return f"the database {url} {verb}: {text}{advice}"
 
 
-def _driver() -> Any:  # noqa: ANN401 — as above
+def driver() -> Any:  # noqa: ANN401 — as above
+    """The module psycopg. Raises ConfigError where it is not installed."""
     try:
         import psycopg  # noqa: PLC0415 — an extra
     except ImportError:

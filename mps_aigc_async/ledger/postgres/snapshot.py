@@ -1,0 +1,123 @@
+"""Reading a ledger in PostgreSQL: without its account's keys, and without joining its members."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import groupby
+from typing import Final
+
+from ...model.errors import LedgerError
+from ...model.states import JobState, Kind
+from ...sharing.connection import Lost, Row, Value
+from ...sharing.database_url import DatabaseUrl
+from ...sharing.reading import Reader, reading
+from ..damage import damaged_row
+from ..record import JobRecord, request_of
+from ..snapshot import Census
+from .rows import FIELDS, JOBS, Orphan, orphan_of, readable
+from .schema import VERSION
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+_OF_LEDGER: Final = f"FROM {JOBS} WHERE ledger = %(ledger)s"
+_REQUEST: Final = "left(job_id, length(job_id) - length(kind) - 1)"
+"""`record.request_of` in SQL."""
+
+
+class PostgresSnapshot:
+    """The rows of a ledger at one moment, of all its owners. Later writes do not show."""
+
+    def __init__(self, reader: Reader, ledger: str) -> None:
+        self._reader = reader
+        self._ledger = ledger
+
+    def owners(self) -> list[Mapping[str, str]]:
+        """The owners of the ledger's jobs: account, backend and endpoint, and on VOD the application."""
+        return [json.loads(str(owner)) for (owner,) in self._rows(f"SELECT DISTINCT owner {_OF_LEDGER} ORDER BY owner")]
+
+    def owner(self) -> Mapping[str, str]:
+        """The owner of the ledger; empty if it has no jobs. Raises LedgerError if it has jobs of several owners."""
+        owners = self.owners()
+        if len(owners) > 1:
+            names = ", ".join(owner.get("account", "") for owner in owners)
+            raise LedgerError(f"the ledger {self._ledger} has jobs of several owners: {names}; name the one you mean")
+        return owners[0] if owners else {}
+
+    def writer(self) -> str:
+        """The members that have the ledger open; empty if no member has."""
+        members = self._rows(
+            "SELECT program, pid, host FROM mps_aigc_ledger.members WHERE ledger = %(ledger)s ORDER BY program, pid"
+        )
+        return ", ".join(f"{program} (process {pid} on {host})" for program, pid, host in members)
+
+    def fault(self) -> str:
+        """Always empty: PostgreSQL checks its own pages."""
+        return ""
+
+    def has_sent(self) -> bool:
+        """Whether a create was ever sent for one of the jobs."""
+        return any(True for _ in self._rows(f"SELECT 1 {_OF_LEDGER} AND state <> 'planned' LIMIT 1"))
+
+    def census(self) -> Census:
+        """The number of jobs of each kind in each state; damaged rows are logged and skipped."""
+        census: dict[tuple[Kind, JobState], int] = {}
+        statement = f"SELECT kind, state, count(*), min(job_id) {_OF_LEDGER} GROUP BY kind, state"
+        for kind, state, count, first in self._rows(statement):
+            try:
+                census[Kind(kind), JobState(state)] = int(count)
+            except ValueError:
+                _log.error("%s", damaged_row(str(first), f"`kind` or `state` has an unknown value ({count} such jobs)"))
+        return census
+
+    def states(self) -> Iterator[tuple[str, Kind, JobState]]:
+        """Each job's id, kind and state, without the rest of its row; damaged rows are skipped (`census` logs them)."""
+        for job_id, kind, state in self._rows(f"SELECT job_id, kind, state {_OF_LEDGER} ORDER BY seq"):
+            with suppress(ValueError):
+                yield str(job_id), Kind(kind), JobState(state)
+
+    def unreadable(self) -> int:
+        """The number of jobs with a damaged kind or state; each may or may not be paid for."""
+        statement = f"SELECT count(*) {_OF_LEDGER} AND NOT (kind = ANY(%(kinds)s) AND state = ANY(%(states)s))"
+        [(number,)] = self._rows(statement, kinds=list(Kind), states=list(JobState))
+        return int(number)
+
+    def unsaved_results(self) -> tuple[int, float | None]:
+        """The number of jobs that are done and not saved, and when the first of their URLs expires (Unix seconds; None
+        if unknown)."""
+        [(jobs, ends)] = self._rows(f"SELECT count(*), min(expires_at) {_OF_LEDGER} AND state = 'done'")
+        return int(jobs), ends
+
+    def requests(self) -> Iterator[tuple[str, list[JobRecord]]]:
+        """Each request's name and its jobs, in the order in which they were first planned."""
+        rows = self._rows(
+            f"SELECT {FIELDS} {_OF_LEDGER} ORDER BY min(seq) OVER (PARTITION BY {_REQUEST}), seq"
+        )  # fmt: skip
+        for name, jobs in groupby(readable(rows), key=lambda job: request_of(job.job_id)):
+            yield name, list(jobs)
+
+    def orphans(self) -> list[Orphan]:
+        """The tasks that no row could take, the oldest first."""
+        statement = "SELECT job_id, task_id, kind, model, at FROM mps_aigc_ledger.orphans WHERE ledger = %(ledger)s"
+        return [orphan_of(row) for row in self._rows(f"{statement} ORDER BY at, task_id")]
+
+    def _rows(self, statement: str, **values: Value) -> Iterator[Row]:
+        return self._reader.rows(statement, {"ledger": self._ledger, **values})
+
+
+@contextmanager
+def open_postgres_snapshot(url: DatabaseUrl) -> Iterator[PostgresSnapshot]:
+    """Read a ledger. Raises LedgerError for a database that cannot be reached, has no ledgers, or newer ones."""
+    try:
+        with reading(url) as reader:
+            [(exists,)] = reader.rows("SELECT to_regclass('mps_aigc_ledger.version') IS NOT NULL", {})
+            if not exists:
+                raise LedgerError(f"there is no ledger in the database {url}: the first `mps-aigc run` makes it")
+            [(version,)] = reader.rows("SELECT version FROM mps_aigc_ledger.version", {})
+            if version > VERSION:
+                raise LedgerError(
+                    f"the ledgers in {url} were written by a newer version (schema {version}): upgrade mps-aigc-async"
+                )
+            yield PostgresSnapshot(reader, url.ledger)
+    except Lost as loss:
+        raise LedgerError(str(loss)) from loss

@@ -1,0 +1,41 @@
+"""Reading PostgreSQL at one moment, without a loop: for commands that only show."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any, Final
+
+from .connection import CONNECT_S, Lost, Row, Value, driver
+from .database_url import DatabaseUrl
+
+PORTION: Final = 2000
+"""Rows that are in memory at a time."""
+
+
+class Reader:
+    """A transaction that only reads, and sees the database as it was when it began."""
+
+    def __init__(self, connection: Any) -> None:  # noqa: ANN401 — psycopg is imported only where it is used
+        self._connection = connection
+        self._cursors = 0
+
+    def rows(self, statement: str, values: Mapping[str, Value]) -> Iterator[Row]:
+        """The rows of a statement, read in portions."""
+        self._cursors += 1
+        with self._connection.cursor(name=f"rows_{self._cursors}") as cursor:
+            cursor.itersize = PORTION
+            cursor.execute(statement, values)
+            yield from cursor
+
+
+@contextmanager
+def reading(url: DatabaseUrl) -> Iterator[Reader]:
+    """Read a database. Raises Lost."""
+    psycopg = driver()
+    try:
+        connection = psycopg.connect(url.dsn, connect_timeout=int(CONNECT_S), application_name="mps-aigc-async")
+        with closing(connection):
+            connection.read_only = True
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            yield Reader(connection)
+    except psycopg.Error as error:
+        raise Lost(f"the database {url} cannot be read: {' '.join(url.masked(str(error)).split())}") from None
