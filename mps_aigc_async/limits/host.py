@@ -34,6 +34,9 @@ T = TypeVar("T")
 
 _log: Final = getLogger("mps_aigc_async")
 
+OLDEST: Final = (3, 35)
+"""The first SQLite with RETURNING (2021-03)."""
+
 PATIENCE_S: Final = 5.0
 """Seconds for which another process may hold the file's lock. A transaction takes 0.1 ms, so such a process stands
 still (Ctrl-Z, a debugger)."""
@@ -70,6 +73,7 @@ class HostDatabase:
         self._file: tuple[int, int] | None = None
         """The device and inode that were opened."""
         self._told_of_holder = False
+        self._is_closed = False
 
     def __repr__(self) -> str:
         return f"<HostDatabase {self.path}>"
@@ -87,6 +91,11 @@ class HostDatabase:
 
         Raises StoreUnusable, NewerStore, or LimitsLost while another process stands still in it.
         """
+        if sqlite3.sqlite_version_info < OLDEST:
+            raise StoreUnusable(
+                f"the limit store {path} needs SQLite 3.35 or newer, and Python has {sqlite3.sqlite_version}: use a "
+                'newer build of Python, or set limitStore to "process"'
+            )
         database = cls(path, schemas, clock, boot_id() if boot is None else boot)
         try:
             await database._patiently(database._connected)
@@ -102,6 +111,8 @@ class HostDatabase:
         return self._file is not None and self._file == _inode(self.path)
 
     async def run(self, *steps: Step) -> list[list[Row]]:
+        if self._is_closed:
+            raise LimitsLost(f"the limit store {self.path} was closed")
         try:
             return await self._patiently(lambda: self._transaction(steps))
         except (sqlite3.Error, OSError, StoreUnusable, NewerStore) as error:
@@ -227,6 +238,7 @@ class HostDatabase:
         self._connection = self._file = None
 
     async def close(self) -> None:
+        self._is_closed = True
         _databases.discard(self)
         self._drop()
         self._file = None

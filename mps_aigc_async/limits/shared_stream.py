@@ -33,7 +33,7 @@ WIDER_S: Final = 60.0
 never send: each of its send times would be void."""
 
 _SAMPLES: Final = 3
-"""Answers in a row that may be too slow for the tolerance before J is widened."""
+"""Answers with the store's time that are asked for before J is widened."""
 
 _MOST_AHEAD_S: Final = 0.2
 """Most seconds that a send time is put off because answers of the store take so long."""
@@ -148,7 +148,6 @@ class SharedStream:
 
     async def reserve(self) -> SharedSend:
         """Reserve the next send time. Raises LimitsLost."""
-        samples = 0
         while True:
             await self._join()
             row = await self._reserve_row()
@@ -158,13 +157,18 @@ class SharedStream:
             view = self._see(row)
             if self._joined is None or self._joined[0] != self._database.generation:
                 continue
-            if self._database.uncertainty_s <= TOLERANCE * view.jitter_s:
+            if await self._can_be_told(view):
                 self._is_fresh = False
                 return self._send(view)
-            samples += 1
-            await self._database.run()  # a sample of the time alone is quicker
-            if samples >= _SAMPLES:
-                self._widen(1.2 * self._database.uncertainty_s / TOLERANCE)
+            self._widen(1.2 * self._database.uncertainty_s / TOLERANCE)
+
+    async def _can_be_told(self, view: View) -> bool:
+        """Whether a time of the store can be told on the loop's clock as exactly as the row's J asks."""
+        for _ in range(_SAMPLES):
+            if self._database.uncertainty_s <= TOLERANCE * view.jitter_s:
+                return True
+            await self._database.run()  # an answer with the time alone is quicker
+        return self._database.uncertainty_s <= TOLERANCE * view.jitter_s
 
     async def _reserve_row(self) -> Row | None:
         loop = asyncio.get_running_loop()

@@ -164,6 +164,6 @@ def _driver() -> Any:  # noqa: ANN401 — as above
         import psycopg  # noqa: PLC0415 — an extra
     except ImportError:
         raise ConfigError(
-            'a postgresql:// URL needs the extra `postgres`: pip install "mps-aigc-async[postgres]"'
+            "a postgresql:// URL needs its extra: pip install '.[postgres]' in a clone of mps-aigc-async"
         ) from None
     return psycopg

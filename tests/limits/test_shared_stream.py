@@ -199,6 +199,58 @@ def test_a_closed_members_lower_rate_counts_no_more_but_its_sends_do(tmp_path: P
     assert times[-1] - times[10] < 60 * 0.052 + 1.5
 
 
+def test_a_jitter_that_ends_leaves_room_for_the_late_sends_under_it(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+
+    async def main() -> list[float]:
+        wide, narrow = await host.member(10, jitter_s=1.0), await host.member(10)
+        await sends(narrow.pace(ACTION), 1)
+        send_time = await wide.pace(ACTION).reserve()
+        await asyncio.sleep(send_time.due + 0.19 - asyncio.get_running_loop().time())
+        await send_time.reach()
+        await wide.close()
+        return [send_time.out_at, *await sends(narrow.pace(ACTION), 20)]
+
+    assert most_in_a_window(host.run(main)) <= 10
+
+
+def test_a_store_whose_time_is_uncertain_gets_a_larger_jitter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(tmp_path)
+    monkeypatch.setattr(HostDatabase, "uncertainty_s", 0.02)
+
+    async def main() -> None:
+        pace = (await host.member(20)).pace(ACTION)
+        times = await sends(pace, 41)
+        assert pace.stream.view is not None
+        assert pace.stream.view.jitter_s == pytest.approx(0.12)
+        assert times[-1] - times[0] < 2 * 1.15
+
+    host.run(main)
+
+
+@pytest.mark.parametrize("wait_s", [0.01, 0.1, 0.4])
+def test_late_answers_of_the_store_cost_time_and_never_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_s: float
+) -> None:
+    host, random, transaction = Host(tmp_path), Random(3), HostDatabase.run
+
+    async def slow(database: HostDatabase, *steps: Step) -> list[list[Row]]:
+        await asyncio.sleep(random.random() * wait_s)
+        rows = await transaction(database, *steps)
+        await asyncio.sleep(random.random() * wait_s)
+        return rows
+
+    monkeypatch.setattr(HostDatabase, "run", slow)
+
+    async def main() -> list[float]:
+        paces: list[Pace] = [(await host.member(10)).pace(ACTION) for _ in range(3)]
+        return sorted(time for times in await saturated(paces, 200) for time in times)
+
+    times = host.run(main)
+    assert most_in_a_window(times) <= 10
+    assert len(times) / (times[-1] - times[0]) > 10 * (0.8 if wait_s < 0.4 else 0.3)
+
+
 def _dead(limits: SharedLimits, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each transaction of these limits fail."""
 

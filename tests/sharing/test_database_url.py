@@ -1,0 +1,62 @@
+"""A database's URL: what goes to the driver, and what no message repeats."""
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from mps_aigc_async.model.errors import ConfigError
+from mps_aigc_async.sharing.connection import failure_text
+from mps_aigc_async.sharing.database_url import database_url
+
+
+@pytest.mark.parametrize(
+    ("written", "password"), [("plain", "plain"), ("a%40b%2Fc%3Ad%23e%25f", "a@b/c:d#e%f"), ("a+b", "a+b")]
+)
+def test_the_driver_gets_the_password_as_it_is_and_messages_never(written: str, password: str) -> None:
+    url = database_url(f"postgresql://user:{written}@host:5433/db?ledger=mine&application_name=a%20b")
+    assert conninfo_to_dict(url.dsn)["password"] == password
+    assert conninfo_to_dict(url.dsn)["application_name"] == "a b"
+    assert (str(url), url.ledger) == ("postgresql://host:5433/db", "mine")
+    for text in (repr(url), str(url), url.masked(f"no such host {written}, {password}")):
+        assert written not in text
+        assert password not in text
+
+
+def test_a_password_among_the_parameters_is_hidden_too() -> None:
+    url = database_url("postgresql://user@host/db?password=a%2Bb+c&sslpassword=k%65y")
+    assert conninfo_to_dict(url.dsn)["password"] == "a+b+c"
+    text = failure_text(url, "refused", psycopg.OperationalError("bad a+b+c or a%2Bb%2Bc or key\nand more"))
+    assert text == "the database postgresql://host/db refused: bad *** or *** or ***"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://user:se@cret@host/db", "postgresql://user:12/se@cret@host/db", "postgresql://user:12/x@host/db",
+        "postgresql://user:12/x?y=cret@host/db", "postgresql://user:se#cret@host/db", "postgresql://user:se[cret@host/db",
+        "postgresql://user:cret@host", "postgresql://user:cret@host/db?ledger=a%20b", "mysql://user:cret@host/db",
+    ],
+)  # fmt: skip
+def test_a_url_that_cannot_be_read_is_not_repeated(text: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        database_url(text)
+    assert "cret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        ('FATAL:  password authentication failed for user "u"', "check the user and the password"),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', "pg_hba.conf"),
+        ("server does not support SSL, but SSL was required", "the server has no TLS"),
+        ("cannot execute UPDATE in a read-only transaction", "name the primary server"),
+        ("connection timeout expired", "any firewall"),
+        ("FATAL:  sorry, too many clients already", "pooler"),
+    ],
+)
+def test_a_failure_is_one_sentence_with_the_fix(message: str, advice: str) -> None:
+    url = database_url("postgresql://user:cret@host/db")
+    text = failure_text(url, "cannot be reached", psycopg.OperationalError(f"{message}\nsecond line"))
+    assert text.startswith("the database postgresql://host/db cannot be reached: ")
+    assert advice in text
+    assert "\n" not in text
