@@ -15,6 +15,7 @@ from .credentials.official_sdk import AnyCredentials, recognise
 from .engine.assembly import Engine, EngineSettings
 from .engine.backends import buckets_of, check_limits, dialect_of, endpoint_of
 from .engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, bounds_of, folder_for, require_many
+from .engine.ledgers import ledger_place
 from .engine.request_ids import RequestIds
 from .engine.statistics import Statistics
 from .engine.task import AnyTask, Task, within
@@ -39,7 +40,6 @@ from .model.states import JobState, Kind
 from .model.task_ids import require_task_id
 from .model.usage import Days, Quota, UsageReport
 from .network.buckets import SIGNED_S
-from .network.folders import absolute
 from .network.transport import AiohttpTransport, Timeouts, Transport
 from .policy.retries import RetryPolicy
 from .wire.dialect import TaskStatus
@@ -54,15 +54,15 @@ class AigcClient:
         image = await client.generate(ImageRequest(prompt="a lake by moonlight"))
     ```
 
-    `endpoint` replaces the service's URL (plain http only towards loopback). `ledger` is a file that survives the
-    process; without it the client remembers the latest 10,000 ended jobs until it closes. `credentials` replace the
-    config's: `Credentials`, an `async def` that fetches new ones before their `expires_at`, or an object of the
-    official SDK's credential classes. `transport` makes another transport than HTTP, and `wall` tells the time (Unix
-    seconds) until the service has told its own: both are for tests.
+    `endpoint` replaces the service's URL (plain http only towards loopback). `ledger` is a file or a `postgresql://`
+    URL that survives the process; without it the client remembers the latest 10,000 ended jobs until it closes.
+    `credentials` replace the config's: `Credentials`, an `async def` that fetches new ones before their `expires_at`,
+    or an object of the official SDK's credential classes. `transport` makes another transport than HTTP, and `wall`
+    tells the time (Unix seconds) until the service has told its own: both are for tests.
 
-    Clients of one account in one process share its rates; in one loop they share its slots and its ledger too. A client
-    belongs to the loop in which it is opened: in another loop, thread or process it raises ClientError before anything
-    is sent. Raises ConfigError for unusable keys or URLs.
+    Clients of one account share its rates, its slots and a ledger file in a process; `limitStore` and a ledger in
+    PostgreSQL are for several. A client belongs to the loop in which it is opened: in another loop, thread or process
+    it raises ClientError before anything is sent. Raises ConfigError for unusable keys or URLs.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class AigcClient:
             dialect=dialect_of(config, base),
             defaults=config.defaults(),
         )
-        self._ledger = None if ledger is None else absolute(ledger)
+        self._ledger = None if ledger is None else ledger_place(ledger)
         self._ids = RequestIds()
         self._engine: Engine | None = None
 
@@ -202,7 +202,7 @@ class AigcClient:
         """
         engine = self._usable_engine()
         require_many(requests)
-        path = self._ledger if ledger is None else absolute(ledger)
+        path = self._ledger if ledger is None else ledger_place(ledger)
         # With a durable ledger the same batch again means the same jobs; without one it means new jobs.
         ids = self._ids if path is None else RequestIds()
         batch = BatchRun(engine, path, save_to, ids)
@@ -226,7 +226,7 @@ class AigcClient:
         task. The iteration itself raises ConfigError for an unusable `save_to`, and LedgerError.
         """
         engine = self._usable_engine()
-        path = self._ledger if ledger is None else absolute(ledger)
+        path = self._ledger if ledger is None else ledger_place(ledger)
         saving = UnsavedRun(engine, path, save_to, only or (lambda _: True))
         return Run(FanOut(saving.jobs(), saving.work, bounds_of(engine), engine.work, saving.prepare, saving.stops))
 
@@ -339,7 +339,7 @@ class AigcClient:
         engine = self._usable_engine()
         if is_cut(job_id):
             raise InvalidRequest(f"{job_id!r} names no job: {CUT}")
-        jobs = (await engine.resume_ledger(self._ledger if ledger is None else absolute(ledger))).jobs
+        jobs = (await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))).jobs
         return await engine.work.run_for(jobs.settling.settle(job_id, how), f"settling of {job_id}")
 
     async def retry_failed(self, *, ledger: str | Path | None = None) -> list[JobRecord]:
@@ -352,7 +352,7 @@ class AigcClient:
         dropped (`settle`) stay dropped: they may or may not have been paid for.
         """
         engine = self._usable_engine()
-        jobs = (await engine.resume_ledger(self._ledger if ledger is None else absolute(ledger))).jobs
+        jobs = (await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))).jobs
         return await engine.work.run_for(jobs.settling.retry_failed(), "retry of failed jobs")
 
     async def counts(self, ledger: str | Path | None = None) -> Mapping[JobState, int]:
@@ -390,7 +390,7 @@ class AigcClient:
         return None if self._engine is None else self._engine.poller.of_task(kind, task_id)
 
     async def _open_ledger(self, path: str | Path | None) -> Ledger:
-        return await self._usable_engine().open_ledger(self._ledger if path is None else absolute(path))
+        return await self._usable_engine().open_ledger(self._ledger if path is None else ledger_place(path))
 
 
 def _interrupt(stop: BaseException) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from math import inf
-from pathlib import Path
 from typing import Final
 
 from yarl import URL
@@ -26,7 +25,7 @@ from ..jobs.runner import RequestRunner
 from ..jobs.session_holders import SessionHolders
 from ..jobs.session_trust import SessionTrust
 from ..jobs.sessions import NO_TASK, TIME_ANSWER_S, Sessions
-from ..ledger import Ledger, MemoryLedger, SqliteLedger, join
+from ..ledger import Ledger
 from ..limits import LimitsKey, Rates
 from ..limits.account import AccountLimits, loop_accounts, process_accounts
 from ..model.defaults import Defaults
@@ -45,7 +44,8 @@ from ..policy.tempo import Fixed
 from ..wire.dialect import Dialect
 from .checks import ensure_sendable
 from .input_checks import InputChecks
-from .once import OncePerPath
+from .ledgers import LedgerPlace, open_ledger
+from .once import OncePerPlace
 from .statistics import Statistics, snapshot
 from .usage import UsageReader
 
@@ -129,8 +129,8 @@ class Engine:
             self.limits.slots, self.dialect.url_life_s, lambda step: self.dialect.keeps(step, settings.buckets.store)
         )
         self._looks = self._input_looks()
-        self._ledgers = OncePerPath(self.work, self._open_ledger)
-        self._resumed_ledgers = OncePerPath(self.work, self._resume_ledger)
+        self._ledgers = OncePerPlace(self.work, self._open_ledger)
+        self._resumed_ledgers = OncePerPlace(self.work, self._resume_ledger)
         self._jobs: list[Jobs] = []
 
     async def _learn_time(self) -> None:
@@ -139,17 +139,15 @@ class Engine:
             async with asyncio.timeout(TIME_ANSWER_S):
                 await self.calls.learn_time(self.dialect.describe(Kind.IMAGE, NO_TASK))
 
-    async def open_ledger(self, path: Path | None) -> Ledger:
-        """Open and lock the ledger at a path, once; for None, the ledger in memory."""
-        return await self._ledgers.get(path)
+    async def open_ledger(self, place: LedgerPlace | None) -> Ledger:
+        """Open the ledger at a place, once; for None, the ledger in memory."""
+        return await self._ledgers.get(place)
 
-    async def resume_ledger(self, path: Path | None) -> ResumedLedger:
-        """Open the ledger at a path and resume the jobs of an earlier process, once."""
-        return await self._resumed_ledgers.get(path)
+    async def resume_ledger(self, place: LedgerPlace | None) -> ResumedLedger:
+        """Open the ledger at a place and resume the jobs of an earlier process, once."""
+        return await self._resumed_ledgers.get(place)
 
-    async def _open_ledger(self, path: Path | None) -> Ledger:
-        if path is None:
-            return MemoryLedger()
+    async def _open_ledger(self, place: LedgerPlace | None) -> Ledger:
         settings = self._settings
         belongs_to = {
             "account": settings.account,
@@ -157,11 +155,11 @@ class Engine:
             "endpoint": str(settings.endpoint),
             **settings.dialect.scope,
         }
-        return await join(path, belongs_to, SqliteLedger.open)
+        return await open_ledger(place, belongs_to)
 
-    async def _resume_ledger(self, path: Path | None) -> ResumedLedger:
+    async def _resume_ledger(self, place: LedgerPlace | None) -> ResumedLedger:
         settings, timeouts = self._settings, self._settings.config.timeouts
-        ledger = await self.open_ledger(path)
+        ledger = await self.open_ledger(place)
         registry = registry_of(ledger)
         trust = SessionTrust(self.dialect.sessions, str(settings.endpoint), ledger, registry.evidence)
         jobs = Jobs(

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from math import inf
 
-from ..ledger import JobRecord
+from ..ledger import JobRecord, JobTaken, new_token
 from ..limits import PROBE_S, SendTime, Slot
 from ..model.contents import beyond
 from ..model.errors import (
@@ -164,7 +164,7 @@ class Creates:
         if isinstance(outcome, NoRoom):
             return outcome
         outcome.with_context(job_id=job.job_id)
-        if job.state is not JobState.UNKNOWN:
+        if job.state is not JobState.UNKNOWN or isinstance(outcome, JobTaken):
             raise outcome
         return await self._end_unknown(job, outcome, is_told=creation is not None and creation.is_told)
 
@@ -259,7 +259,7 @@ class Creates:
         """Write the intent, send the create at its time, and carry out the consequence of its end."""
         intent = self._intent(creation)
         try:
-            await self._ledger.put(intent)
+            await self._ledger.claim(creation.job, intent)
         except asyncio.CancelledError:  # closed meanwhile; the intent reaches the disk all the same
             await self._keep_unsent(creation, intent)
             raise
@@ -292,6 +292,7 @@ class Creates:
         is_repeat = creation.earlier is not Earlier.NONE
         return creation.job.moved(
             JobState.INTENT,
+            token=new_token(),
             # A session's life is counted from its first create.
             intent_at=creation.job.intent_at if is_repeat else now,
             sent_at=None,

@@ -46,11 +46,26 @@ class Resuming:
 
     async def _take_slots(self) -> None:
         async for job in self._ledger.in_state(JobState.SUBMITTED):
-            try:
-                self._tasks.watch(job)
-            except DamagedRow as error:  # a request for this job gets the error; the other jobs go on
-                _log.error("%s", error)
-        unknown = [job async for job in self._ledger.in_state(JobState.UNKNOWN)]
+            if not job.driver:  # of a shared ledger, other members poll their own
+                self._watch(job)
+        await self._hold_slots([job async for job in self._ledger.in_state(JobState.UNKNOWN)])
+
+    def _watch(self, job: JobRecord) -> None:
+        try:
+            self._tasks.watch(job)
+        except DamagedRow as error:  # a request for this job gets the error; the other jobs go on
+            _log.error("%s", error)
+
+    async def adopt(self, jobs: Sequence[JobRecord]) -> None:
+        """Go on with jobs of a member that is gone: poll its tasks, and hold the slots of its unknown creates."""
+        for job in jobs:
+            if job.state is JobState.SUBMITTED:
+                self._watch(job)
+            else:
+                self._context.announcer.tell_unknown(job, job.recorded_error())
+        await self._hold_slots([job for job in jobs if job.state is JobState.UNKNOWN])
+
+    async def _hold_slots(self, unknown: Sequence[JobRecord]) -> None:
         await self._learn_time(unknown)
         for job in unknown:
             life_s = UNKNOWN_SLOT_S[job.kind]

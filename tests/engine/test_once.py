@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async.concurrency.owner import TaskOwner
-from mps_aigc_async.engine.once import OncePerPath
+from mps_aigc_async.engine.once import OncePerPlace
 from mps_aigc_async.model.errors import LedgerError
 from mps_aigc_async.testing import run
 
@@ -20,7 +20,7 @@ def test_many_callers_of_a_path_share_one_opening() -> None:
         return object()
 
     async def main() -> None:
-        once = OncePerPath(TaskOwner(), open_it)
+        once = OncePerPlace(TaskOwner(), open_it)
         first, second, other = await asyncio.gather(once.get(None), once.get(None), once.get(Path("a")))
         assert first is second is await once.get(None)
         assert other is not first
@@ -36,7 +36,7 @@ def test_a_caller_that_is_cancelled_does_not_end_the_opening() -> None:
         return 7
 
     async def main() -> None:
-        once = OncePerPath(TaskOwner(), open_it)
+        once = OncePerPlace(TaskOwner(), open_it)
         first = asyncio.create_task(once.get(None))
         await asyncio.sleep(1)
         first.cancel()
@@ -56,7 +56,7 @@ def test_after_a_fault_of_the_ledger_the_next_caller_tries_again() -> None:
         return 7
 
     async def main() -> None:
-        once = OncePerPath(TaskOwner(), open_it)
+        once = OncePerPlace(TaskOwner(), open_it)
         with pytest.raises(LedgerError):
             await once.get(None)
         assert once.ready() == []
@@ -79,7 +79,7 @@ def test_a_caller_that_fails_late_does_not_end_the_next_opening() -> None:
         return number
 
     async def main() -> None:
-        once = OncePerPath(TaskOwner(), open_it)
+        once = OncePerPlace(TaskOwner(), open_it)
 
         async def get_with_patience() -> int:
             try:
