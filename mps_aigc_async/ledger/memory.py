@@ -53,6 +53,10 @@ class MemoryLedger:
                 if former.task_id is not None and self._tasks.get(former.task_id) == oldest:
                     del self._tasks[former.task_id]
 
+    async def claim(self, job: JobRecord, intent: JobRecord) -> None:  # noqa: ARG002 — the row before fences in PostgreSQL only
+        """Put the intent: no other process shares this ledger."""
+        await self.put(intent)
+
     async def get(self, job_id: str) -> JobRecord | None:
         return self._jobs.get(job_id)
 

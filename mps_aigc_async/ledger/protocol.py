@@ -34,6 +34,12 @@ class Ledger(Protocol):
         Raise LedgerError at once if waiting cannot help."""
         ...
 
+    async def claim(self, job: JobRecord, intent: JobRecord) -> None:
+        """Write the intent of the job's next create, as `put` does. `job` is the row that the caller has read. Where
+        several members share the ledger, the job is this member's from now on; `intent` has a token of its own
+        (`claims.new_token`). Raises JobTaken if the row has changed, or another member drives the job."""
+        ...
+
     async def get(self, job_id: str) -> JobRecord | None:
         """The job of this id. Raises DamagedRow if its row cannot be used."""
         ...

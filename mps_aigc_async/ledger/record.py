@@ -53,6 +53,7 @@ class _Common(TypedDict):
 class Changes(TypedDict, total=False):
     """The fields that a move may write besides the state."""
 
+    token: str
     intent_at: float | None
     filled_in: dict[str, JsonValue]
     sent_at: float | None
@@ -147,6 +148,10 @@ class JobRecord:
     """The paths of the saved results, in the order of `urls`, `bare_file_ids` and `videos`; empty before the save."""
     error: dict[str, str] = field(default_factory=dict)
     """`errors.to_record` of the error that ended the job."""
+    token: str = ""
+    """The fence of a row in PostgreSQL: each intent has a new one (`claims.new_token`). Empty in other ledgers."""
+    driver: str = ""
+    """The id of the member that drives the job, in PostgreSQL; empty if no member does, and in other ledgers."""
 
     def moved(self, state: JobState, **changes: Unpack[Changes]) -> "JobRecord":
         """Copy the job with a new state. Raises LedgerError for a move that the table lacks."""
@@ -167,6 +172,7 @@ class JobRecord:
             content=self.content,
             planned_at=self.planned_at,
             attempts=self.attempts,
+            token=self.token,
         )
 
     def require_same_request(self, new: "JobRecord") -> "JobRecord":

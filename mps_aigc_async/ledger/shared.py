@@ -53,6 +53,9 @@ class SharedLedger:
     async def put(self, job: JobRecord) -> None:
         await self._wait_for(self._usable().put(job))
 
+    async def claim(self, job: JobRecord, intent: JobRecord) -> None:
+        await self._wait_for(self._usable().claim(job, intent))
+
     async def get(self, job_id: str) -> JobRecord | None:
         return await self._usable().get(job_id)
 

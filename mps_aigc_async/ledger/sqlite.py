@@ -147,7 +147,6 @@ class SqliteLedger:
                 f"the file system of {self.path} cannot hold a ledger (journal mode {mode}): keep it on a local disk"
             )
         await database.execute("PRAGMA synchronous = FULL")
-        version = int(await self._value("PRAGMA user_version"))
         rows = await self._rows("SELECT what, is_for FROM belongs_to")
         missing = missing_parts(belongs_to, {str(part): str(value) for part, value in rows})
         # The ledger is this owner's, or becomes so: nothing was ever sent from it (a mistyped key?).
@@ -156,8 +155,8 @@ class SqliteLedger:
         await self._transaction(("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item) for item in owner.items())
         self._lock.renew()
         self._place = await asyncio.to_thread(Place, self.path, wal, self._lock.inode)
-        for later in range(version + 1, schema.VERSION + 1):
-            await self._transaction((statement, ()) for statement in schema.MIGRATIONS[later])
+        for later in sorted(schema.MIGRATIONS):
+            await self._migrate(later)
         await self._find_damage()
         await self._intents_become_unknown()
         if missing:
@@ -167,6 +166,15 @@ class SqliteLedger:
         await self._database.execute("BEGIN IMMEDIATE")
         for statement, values in statements:
             await self._database.execute(statement, values)
+        await self._database.execute("COMMIT")
+
+    async def _migrate(self, version: int) -> None:
+        """Bring the tables to a version. Their version is read inside the transaction: a second process, let in by a
+        file system without locks, may have made the migration meanwhile."""
+        await self._database.execute("BEGIN IMMEDIATE")
+        if int(await self._value("PRAGMA user_version")) < version:
+            for statement in schema.MIGRATIONS[version]:
+                await self._database.execute(statement)
         await self._database.execute("COMMIT")
 
     async def _find_damage(self) -> None:
@@ -228,6 +236,10 @@ class SqliteLedger:
                 await self._commits.execute("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item)
             self._assumed_owner = {}
         await self._commits.add(job)
+
+    async def claim(self, job: JobRecord, intent: JobRecord) -> None:  # noqa: ARG002 — the row before fences in PostgreSQL only
+        """Put the intent: no other process shares this ledger."""
+        await self.put(intent)
 
     def confirm(self) -> None:
         """Raise LedgerError if the file is or was out of place. Once out of place, a ledger stays so for this process:

@@ -40,7 +40,7 @@ class Connection:
 
     def __init__(self, url: DatabaseUrl) -> None:
         self.url: Final = url
-        self._psycopg = _driver()
+        self._psycopg = driver()
         self._turn = asyncio.Lock()
         self._work = TaskOwner()
         self._connection: Any = None
@@ -83,7 +83,7 @@ class Connection:
         state = getattr(error, "sqlstate", None) or ""
         text = " ".join(self.url.masked(str(error)).split())
         is_lost = isinstance(error, self._psycopg.OperationalError | self._psycopg.InterfaceError)
-        if is_lost or state[:2] in ("08", "53", "57"):
+        if is_lost or state[:2] in ("08", "40", "53", "57"):  # 40: rolled back for another transaction's sake
             await self._drop()
             return Lost(f"the database {self.url} cannot be reached: {text}")
         return Refused(f"the database {self.url} refused: {text}")
@@ -100,7 +100,7 @@ class Connection:
         await self._drop()
 
 
-def _driver() -> Any:  # noqa: ANN401 — as above
+def driver() -> Any:  # noqa: ANN401 — as above
     try:
         import psycopg  # noqa: PLC0415 — an extra
     except ImportError:

@@ -1,13 +1,18 @@
 """Jobs, an owner and an open ledger file for the tests of ledgers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
-from mps_aigc_async.ledger import JobRecord, SqliteLedger
+from mps_aigc_async.ledger import JobRecord, Ledger, SqliteLedger
+from mps_aigc_async.ledger.claims import new_token
+from mps_aigc_async.ledger.postgres import PostgresLedger
 from mps_aigc_async.model.results import Usage
 from mps_aigc_async.model.states import JobState, Kind
+from mps_aigc_async.sharing.database_url import database_url
+from mps_aigc_async.sharing.member import Member
 
 OWNER = {"account": "AKID…PLE#9dd11ba2", "backend": "mps", "endpoint": "https://mps.tencentcloudapi.com/"}
 
@@ -45,6 +50,46 @@ def done(planned: JobRecord) -> JobRecord:
             durations=(1.5, None),
         )
     )
+
+
+def bare(known: JobRecord | None) -> JobRecord | None:
+    """The job without its fence in PostgreSQL."""
+    return None if known is None else replace(known, token="", driver="")
+
+
+async def lead(ledger: Ledger, row: JobRecord) -> JobRecord:
+    """Lead a job through the states before a row, as the jobs do: planned, claimed, answered. Return its last row."""
+    job = await ledger.plan(JobRecord(job_id=row.job_id, kind=row.kind, content=row.content, planned_at=row.planned_at))
+    life = LIVES[row.state]
+    if life:
+        intent = replace(row, state=JobState.INTENT, token=new_token() if isinstance(ledger, PostgresLedger) else "")
+        await ledger.claim(job, intent)
+        job = intent
+    for state in life:
+        job = replace(row, state=state, token=job.token)
+        await ledger.put(job)
+    return job
+
+
+LIVES: Final[Mapping[JobState, Sequence[JobState]]] = {
+    JobState.PLANNED: (),
+    JobState.INTENT: (JobState.INTENT,),
+    JobState.SUBMITTED: (JobState.SUBMITTED,),
+    JobState.DONE: (JobState.SUBMITTED, JobState.DONE),
+    JobState.SAVED: (JobState.SUBMITTED, JobState.DONE, JobState.SAVED),
+    JobState.FAILED: (JobState.FAILED,),
+    JobState.UNKNOWN: (JobState.UNKNOWN,),
+}
+"""The rows of a job up to a state, after its intent."""
+
+
+@asynccontextmanager
+async def opened_postgres(url: str, owner: dict[str, str] | None = None) -> AsyncIterator[PostgresLedger]:
+    ledger = await PostgresLedger.open(database_url(url), owner or OWNER, Member.here())
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
 
 
 @asynccontextmanager

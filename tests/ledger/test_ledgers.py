@@ -1,4 +1,4 @@
-"""The contract of every ledger, in memory and on disk."""
+"""The contract of every ledger: in memory, on disk and in PostgreSQL."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,28 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async.ledger import Ledger, MemoryLedger, SqliteLedger, sqlite
+from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, sqlite
+from mps_aigc_async.ledger.postgres import ledger as postgres_ledger
 from mps_aigc_async.model.errors import ContentViolation, InvalidRequest, to_record
 from mps_aigc_async.model.states import JobState
 
-from .ledgers import OWNER, done, job
+from .ledgers import bare, done, job, lead, opened, opened_postgres
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    ledger: Ledger
-    if request.param == "memory":
-        ledger = MemoryLedger()
-    else:
-        ledger = await SqliteLedger.open(tmp_path / "jobs.db", OWNER)
-    yield ledger
-    await ledger.close()
+    match request.param:
+        case "memory":
+            yield MemoryLedger()
+        case "sqlite":
+            async with opened(tmp_path / "jobs.db") as file:
+                yield file
+        case _:
+            async with opened_postgres(request.getfixturevalue("database")) as shared:
+                yield shared
 
 
 async def test_a_planned_job_is_kept_and_handed_back_as_it_is(ledger: Ledger) -> None:
     new = job()
-    assert await ledger.plan(new) is new
-    assert await ledger.get("a/image") == new
+    assert bare(await ledger.plan(new)) == new
+    assert bare(await ledger.get("a/image")) == new
 
 
 async def test_facts_of_the_service_are_kept_by_name(ledger: Ledger) -> None:
@@ -42,10 +45,9 @@ async def test_facts_of_the_service_are_kept_by_name(ledger: Ledger) -> None:
 
 async def test_planned_again_it_is_the_one_kept_with_all_it_knows(ledger: Ledger) -> None:
     await ledger.plan(job())
-    kept = done(job())
-    await ledger.put(kept)
-    assert await ledger.plan(job(at=99.0)) == kept
-    assert await ledger.get("a/image") == kept
+    await lead(ledger, done(job()))
+    assert bare(await ledger.plan(job(at=99.0))) == done(job())
+    assert bare(await ledger.get("a/image")) == done(job())
 
 
 async def test_the_same_id_with_other_content_is_refused_and_the_kept_job_stays(ledger: Ledger) -> None:
@@ -53,20 +55,29 @@ async def test_the_same_id_with_other_content_is_refused_and_the_kept_job_stays(
     with pytest.raises(InvalidRequest, match=r"the id is taken.*a cat.*a dog") as refused:
         await ledger.plan(job(content='{"prompt":"a dog"}'))
     assert refused.value.job_id == "a/image"
-    assert await ledger.get("a/image") == job()
+    assert bare(await ledger.get("a/image")) == job()
 
 
 async def test_planned_twice_at_once_with_other_content_exactly_one_is_refused(ledger: Ledger) -> None:
     cat, dog = job(), job(content='{"prompt":"a dog"}')
     kept, refused = await asyncio.gather(ledger.plan(cat), ledger.plan(dog), return_exceptions=True)
-    assert kept == cat
+    assert isinstance(kept, JobRecord)
+    assert bare(kept) == cat
     assert isinstance(refused, InvalidRequest)
-    assert await ledger.get("a/image") == cat
+    assert bare(await ledger.get("a/image")) == cat
 
 
 async def test_planned_twice_at_once_only_one_plan_is_the_new_one(ledger: Ledger) -> None:
     first, second = job(at=1.0), job(at=2.0)
-    assert list(await asyncio.gather(ledger.plan(first), ledger.plan(second))) == [first, first]
+    planned = await asyncio.gather(ledger.plan(first), ledger.plan(second))
+    assert [bare(stored) for stored in planned] == [first, first]
+    assert planned[0] == planned[1] == await ledger.get("a/image")
+
+
+def portions(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Have the ledgers read rows in portions of this size."""
+    monkeypatch.setattr(sqlite, "PORTION", size)
+    monkeypatch.setattr(postgres_ledger, "PORTION", size)
 
 
 async def test_an_unknown_id_is_none(ledger: Ledger) -> None:
@@ -76,21 +87,21 @@ async def test_an_unknown_id_is_none(ledger: Ledger) -> None:
 async def test_put_keeps_every_field(ledger: Ledger) -> None:
     kept = done(job()).moved(JobState.SAVED, files=("/out/a.png", "/out/镜头.png"), saved_at=70.5)
     await ledger.put(kept)
-    assert await ledger.get("a/image") == kept
+    assert bare(await ledger.get("a/image")) == kept
 
 
 async def test_put_keeps_the_latest_state_of_each_job(ledger: Ledger) -> None:
     intent = job().moved(JobState.INTENT, intent_at=2.0)
     await ledger.put(job())
     await asyncio.gather(ledger.put(intent), ledger.put(job("b", 2.0)))
-    assert await ledger.get("a/image") == intent
+    assert bare(await ledger.get("a/image")) == intent
     assert dict(await ledger.counts()) == {JobState.INTENT: 1, JobState.PLANNED: 1}
 
 
 async def test_a_job_is_found_by_its_task(ledger: Ledger) -> None:
     await ledger.put(done(job()))
     await ledger.put(job("b/image"))
-    assert await ledger.of_task("4-1") == done(job())
+    assert bare(await ledger.of_task("4-1")) == done(job())
     assert await ledger.of_task("4-2") is None
 
 
@@ -106,7 +117,7 @@ async def test_in_state_lists_the_oldest_first(ledger: Ledger) -> None:
 async def test_jobs_that_move_while_a_state_is_read_are_neither_passed_over_nor_repeated(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "PORTION", 2)
+    portions(monkeypatch, 2)
     names = [f"{number}/image" for number in range(9)]
     for number, name in enumerate(names):
         await ledger.put(job(name, at=number // 4))  # some were planned in the same moment
@@ -122,7 +133,7 @@ async def test_jobs_that_move_while_a_state_is_read_are_neither_passed_over_nor_
 async def test_a_state_is_read_to_its_end_however_its_jobs_fill_the_portions(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:
-    monkeypatch.setattr(sqlite, "PORTION", 2)
+    portions(monkeypatch, 2)
     names = [f"{number}/image" for number in range(jobs)]
     for name in names:
         await ledger.put(job(name, at=-1.0))
@@ -158,7 +169,7 @@ async def test_half_a_character_from_the_service_costs_no_row(ledger: Ledger, co
     else:
         broken = done(job("broken")).moved(JobState.SAVED, resolution="cut \ud83c")
     await asyncio.gather(ledger.put(done(job("other"))), ledger.put(broken))
-    assert await ledger.get("other") == done(job("other"))
+    assert bare(await ledger.get("other")) == done(job("other"))
     assert await ledger.get("broken") is not None
 
 
@@ -231,7 +242,7 @@ async def test_a_row_that_waits_to_be_written_is_listed_once(ledger: Ledger) -> 
 
 
 async def test_more_jobs_than_one_portion_are_each_listed_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "PORTION", 3)
+    portions(monkeypatch, 3)
     jobs = [done(job(f"{number:02}/image")) for number in range(10)]
     await asyncio.gather(*(ledger.put(row) for row in jobs))
     assert await listed(ledger, 0, 100) == [row.job_id for row in jobs]

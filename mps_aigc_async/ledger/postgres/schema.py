@@ -1,0 +1,166 @@
+"""The tables of ledgers in PostgreSQL, their versions, and the checks of the server before they are used.
+
+The tables have a schema of their own and are always named with it: by a `search_path`, two members could take two
+places for one ledger, and pay for each job twice.
+"""
+
+# ruff: noqa: S608 — the statements are put together from constant names
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ...model.errors import LedgerError
+from ...sharing.connection import Connection, Lost, Refused, Row, Step
+from ..schema import COLUMNS
+
+VERSION: Final = 1
+
+SERVER_VERSION: Final = 130000
+"""PostgreSQL 13 is the oldest release with fixes (postgresql.org/support/versioning, 2026-11)."""
+
+OPEN_S: Final = 60
+"""Seconds after its last heartbeat for which a member of an older version counts as open: 30 heartbeats."""
+
+_TYPES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("attempts", "never_expires", "progress"), "integer"),
+    **dict.fromkeys(
+        (
+            "planned_at", "intent_at", "submitted_at", "slot_until", "ended_at", "expires_at", "saved_at", "sent_at",
+            "running_at", "unfinished_at", "begun_at", "finished_at",
+        ),
+        "double precision",
+    ),
+    # The order of bytes is Python's order: all members lock the rows of a transaction in one order.
+    "job_id": 'text COLLATE "C"',
+}  # fmt: skip
+"""The types of columns, where not `text`."""
+
+_COLUMNS: Final = ", ".join(f"{name} {_TYPES.get(name, 'text')}" for name in COLUMNS)
+
+LOCK: Final[Step] = ("SELECT pg_advisory_xact_lock(hashtextextended('mps_aigc_ledger', 0))", {})
+"""The lock for a single opening or adoption at a time."""
+
+DURABLE: Final[Step] = ("SET LOCAL synchronous_commit = on", {})
+"""The first statement of each transaction that writes: a role or a database may have the setting off."""
+
+CREATE: Final[Sequence[Step]] = tuple(
+    (statement, {})
+    for statement in (
+        "CREATE SCHEMA IF NOT EXISTS mps_aigc_ledger",
+        "CREATE TABLE IF NOT EXISTS mps_aigc_ledger.version (only_one boolean PRIMARY KEY, version integer NOT NULL)",
+        f"""CREATE TABLE IF NOT EXISTS mps_aigc_ledger.jobs (
+            seq bigint GENERATED ALWAYS AS IDENTITY, ledger text COLLATE "C" NOT NULL, owner text NOT NULL, {_COLUMNS},
+            token text NOT NULL, member text, author text, claimed_at double precision, adoption text
+        )""",
+        "CREATE UNIQUE INDEX IF NOT EXISTS jobs_by_id ON mps_aigc_ledger.jobs (ledger, job_id)",
+        "CREATE INDEX IF NOT EXISTS jobs_by_state ON mps_aigc_ledger.jobs (ledger, state, planned_at, seq)",
+        "CREATE INDEX IF NOT EXISTS jobs_by_task ON mps_aigc_ledger.jobs (ledger, task_id) WHERE task_id IS NOT NULL",
+        """CREATE INDEX IF NOT EXISTS jobs_by_end ON mps_aigc_ledger.jobs
+            (ledger, coalesce(finished_at, ended_at), seq) WHERE state IN ('done', 'saved')""",
+        """CREATE TABLE IF NOT EXISTS mps_aigc_ledger.members (
+            id text PRIMARY KEY, ledger text NOT NULL, host text NOT NULL, boot text NOT NULL,
+            pid_namespace text NOT NULL, pid integer NOT NULL, started text NOT NULL, program text NOT NULL,
+            schema integer NOT NULL, counter bigint NOT NULL, era text NOT NULL, beat_at timestamptz NOT NULL
+        )""",
+        """CREATE TABLE IF NOT EXISTS mps_aigc_ledger.orphans (
+            ledger text NOT NULL, owner text NOT NULL, job_id text NOT NULL, token text NOT NULL,
+            task_id text NOT NULL, kind text NOT NULL, model text NOT NULL, at double precision NOT NULL,
+            PRIMARY KEY (ledger, owner, task_id)
+        )""",
+        """CREATE TABLE IF NOT EXISTS mps_aigc_ledger.facts (
+            ledger text NOT NULL, owner text NOT NULL, name text NOT NULL, value text NOT NULL,
+            PRIMARY KEY (ledger, owner, name)
+        )""",
+        "INSERT INTO mps_aigc_ledger.version VALUES (true, 1) ON CONFLICT DO NOTHING",
+    )
+)
+"""Version 1. MIGRATIONS add everything later, so that new and old databases become the same."""
+
+MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {}
+"""The statements of each migration, by the version that it leads to."""
+
+_EXISTS: Final[Step] = ("SELECT to_regclass('mps_aigc_ledger.version') IS NOT NULL", {})
+_READ_VERSION: Final[Step] = ("SELECT version FROM mps_aigc_ledger.version", {})
+
+_OLDER: Final = (
+    "SELECT program, pid, host FROM mps_aigc_ledger.members "
+    f"WHERE schema < %(version)s AND beat_at > clock_timestamp() - interval '{OPEN_S} s' ORDER BY id"
+)
+
+_SERVER: Final[Step] = (
+    "SELECT current_setting('server_version_num')::integer, current_setting('server_version'), "
+    "current_setting('fsync'), current_setting('server_encoding'), pg_is_in_recovery()",
+    {},
+)
+
+
+async def prepare(connection: Connection) -> None:
+    """Make the tables, or bring them to this version. Raises LedgerError for a server or tables that cannot be used."""
+    try:
+        [server] = await connection.run(_SERVER)
+        require_usable(str(connection.url), server[0])
+        [[(exists,)]] = await connection.run(_EXISTS)
+        if not exists:
+            await connection.run(DURABLE, LOCK, *CREATE)
+        version = await _version(connection)
+        for later in range(version + 1, VERSION + 1):
+            await connection.run(DURABLE, LOCK, _migration(later))
+            await _require_version(connection, later)
+    except (Lost, Refused) as error:
+        raise LedgerError(f"cannot open the ledger {connection.url.ledger}: {error}") from error
+
+
+def require_usable(name: str, server: Row) -> None:
+    """Raise LedgerError for a server that would lose rows, or cannot hold them."""
+    number, version, fsync, encoding, is_replica = server
+    if int(number) < SERVER_VERSION:
+        raise LedgerError(f"the database {name} is PostgreSQL {version}: a ledger needs version 13 or newer")
+    if fsync != "on":
+        raise LedgerError(
+            f"the database {name} runs with fsync = {fsync}, and would lose paid tasks in a crash: set fsync = on"
+        )
+    if encoding != "UTF8":
+        raise LedgerError(f"the database {name} has the encoding {encoding}: a ledger needs a database with UTF8")
+    if is_replica:
+        raise LedgerError(f"the database {name} is a replica that cannot be written: give the URL of its primary")
+
+
+async def _version(connection: Connection) -> int:
+    [[(version,)]] = await connection.run(_READ_VERSION)
+    if version > VERSION:
+        raise LedgerError(
+            f"the ledgers in {connection.url} were written by a newer version (schema {version}): "
+            "upgrade mps-aigc-async"
+        )
+    return int(version)
+
+
+def _migration(version: int) -> Step:
+    """Write a migration as one statement. Its version, and the older members, are read again inside the transaction:
+    another client may have made the migration meanwhile, and a client of an older version may have been opened."""
+    statements = ";\n".join(MIGRATIONS[version])
+    return (
+        f"""DO $migration$ BEGIN
+            LOCK TABLE mps_aigc_ledger.members IN SHARE MODE;
+            IF (SELECT version FROM mps_aigc_ledger.version) = {version - 1} AND NOT EXISTS (
+                SELECT FROM mps_aigc_ledger.members
+                WHERE schema < {version} AND beat_at > clock_timestamp() - interval '{OPEN_S} s'
+            ) THEN
+                {statements};
+                UPDATE mps_aigc_ledger.version SET version = {version};
+            END IF;
+        END $migration$""",
+        {},
+    )
+
+
+async def _require_version(connection: Connection, version: int) -> None:
+    """Raise LedgerError if older members kept the migration from being made."""
+    if await _version(connection) >= version:
+        return
+    [older] = await connection.run((_OLDER, {"version": version}))
+    names = ", ".join(f"{program} (process {pid} on {host})" for program, pid, host in older) or "a client just closed"
+    raise LedgerError(
+        f"the ledgers in {connection.url} must be brought to schema {version}, and clients of an older version are "
+        f"open: {names}; close them, wait {OPEN_S} s after a client that was killed, and try again"
+    )
