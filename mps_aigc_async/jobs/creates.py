@@ -10,8 +10,8 @@ from dataclasses import replace
 from functools import partial
 from math import inf
 
-from ..ledger import JobRecord, JobTaken, new_token
-from ..limits import PROBE_S, SendTime, Slot
+from ..ledger import ClaimInDoubt, JobRecord, JobTaken, new_token
+from ..limits import PROBE_S, HeldBack, SendTime, Slot
 from ..model.contents import beyond
 from ..model.errors import (
     AigcError,
@@ -265,11 +265,17 @@ class Creates:
             raise
         self._announcer.tell_paced(intent)
         answer: Created | None = None
-        send_time.confirm_with(self._ledger.confirm)
+        send_time.confirm_with(partial(self._ledger.confirm, intent))
         try:
             answer = await self._calls.attempt(creation.call, send_time, creation.slot.judge)
             await self._acceptance.require_own_task(answer.task_id, intent.job_id)
-        except LedgerError as error:  # raised before the first byte: the next process would not know of this create
+        except ClaimInDoubt as doubt:  # raised before the first byte, like the next two
+            await self._keep_unsent(creation, intent)  # this write asks the ledger, and renews the claim
+            return Failure(HeldBack(doubt.message, ending=Ending.NEVER_DELIVERED), may_repeat=True)
+        except JobTaken:
+            await self._keep_unsent(creation, intent)
+            raise
+        except LedgerError as error:  # the next process would not know of this create
             await self._keep_unsent(creation, intent)
             raise await self._exchanges.out_of_place_error(self._ledger, error) from error
         except AigcError as error:

@@ -142,7 +142,7 @@ class Jobs:
             order.on_begin()  # a job that an earlier run has created may still run for long
             if job.state is JobState.SUBMITTED:
                 job = await self.tasks.wait(job)
-            if job.driver:
+            if self._context.is_elsewhere(job):
                 continue
             if job.state is not JobState.PLANNED:
                 break
@@ -157,15 +157,23 @@ class Jobs:
             job = await self._when_free(job, order)
             try:
                 return await self._submit_free(job, order)
-            except JobTaken:  # another member has claimed the job, or has taken it over from this one
-                job = await self._ledger.get(job.job_id) or job
+            except JobTaken as taken:  # another member has claimed the job, or has taken it over from this one
+                row = await self._ledger.get(job.job_id)
+                if row is None:
+                    raise taken.with_context(job_id=job.job_id) from None
+                job = row
 
     async def _when_free(self, job: JobRecord, order: Order) -> JobRecord:
         """The job once no other member drives it: its task has ended then, or the member is gone."""
-        while job.driver:
+        while self._context.is_elsewhere(job):
             order.on_begin()  # the wait is not for a slot or a send time
-            job = await self._ledger.changed(job)
+            job = await self._changed(job)
         return job
+
+    async def _changed(self, job: JobRecord) -> JobRecord:
+        """Wait until the job's row is another than this one; return it."""
+        await self._ledger.changed(job)
+        return await self._ledger.get(job.job_id) or job
 
     async def _submit_free(self, job: JobRecord, order: Order) -> JobRecord:
         """`job` as in `_finish`, and no other member drives it. Raises JobTaken if that changes."""
@@ -195,7 +203,7 @@ class Jobs:
         async with self._lock(job.job_id):
             job = await self._ledger.get(job.job_id) or job
             while job.state is JobState.SUBMITTED:
-                job = await (self._ledger.changed(job) if job.driver else self.tasks.wait(job))
+                job = await (self._changed(job) if self._context.is_elsewhere(job) else self.tasks.wait(job))
         if job.state in (JobState.DONE, JobState.SAVED):
             return job
         if not job.error:

@@ -46,7 +46,7 @@ class Resuming:
 
     async def _take_slots(self) -> None:
         async for job in self._ledger.in_state(JobState.SUBMITTED):
-            if not job.driver:  # of a shared ledger, other members poll their own
+            if not self._context.is_elsewhere(job):  # of a shared ledger, other members poll their own
                 self._watch(job)
         await self._hold_slots([job async for job in self._ledger.in_state(JobState.UNKNOWN)])
 
