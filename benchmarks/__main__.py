@@ -19,6 +19,7 @@ BENCHMARKS: Final[Mapping[str, str]] = {
     "pacing": "how much of the documented rates is used and refused, beside other limiters",
     "plots": "draw benchmarks/measured/*.svg from the figures that were kept",
     "scale": "memory and CPU by the length of a batch, the tasks in flight and the jobs in a ledger",
+    "shared": "one account in four processes, on the host's limit store and in PostgreSQL, beside other limiters",
     "soak": "20,000 chains with 2% faults of every sort",
 }
 """Modules with a coroutine `main`, imported when asked for: the peers of one need not be there for the others."""

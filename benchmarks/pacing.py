@@ -100,7 +100,7 @@ async def _all_actions(condition: Condition) -> dict[str, Figures]:
         await asyncio.sleep(1.1)  # the windows are empty again
         await _for(SECONDS + BEYOND_S, _saturate(client, tasks))
         arrivals = (await server.report()).arrivals[made:]
-    return {action: _figures(arrivals, action, SECONDS) for action in ACTIONS}
+    return {action: figures(arrivals, action, SECONDS) for action in ACTIONS}
 
 
 async def _saturate(client: AigcClient, tasks: Mapping[str, Mapping[str, object]]) -> None:
@@ -122,7 +122,7 @@ async def _saturate(client: AigcClient, tasks: Mapping[str, Mapping[str, object]
 async def _alone(contestant: Contestant, condition: Condition) -> Figures:
     async with serving(condition.front, log_size=LOG) as server, condition.here():
         await _for(PEER_SECONDS + BEYOND_S, contestant(server))
-        return _figures((await server.report()).arrivals, ACTION, PEER_SECONDS)
+        return figures((await server.report()).arrivals, ACTION, PEER_SECONDS)
 
 
 async def _for(seconds: float, calling: Coroutine[None, None, None]) -> None:
@@ -160,7 +160,7 @@ def _left(theirs: Answers, arrivals: Sequence[Arrival]) -> dict[str, object]:
     }
 
 
-def _figures(arrivals: Sequence[Arrival], action: str, seconds: float) -> Figures:
+def figures(arrivals: Sequence[Arrival], action: str, seconds: float) -> Figures:
     assert len(arrivals) < LOG
     times = [arrival.at for arrival in arrivals if arrival.action == action]
     accepted_times = [arrival.at for arrival in arrivals if arrival.action == action and arrival.code is None]

@@ -110,12 +110,17 @@ async def _at_once() -> None:
     pass
 
 
-async def _a_little_later() -> None:
-    await asyncio.sleep(_random.uniform(0.0, JITTER_S))
+def late_by(emulator: Emulator, most_s: float) -> AbstractAsyncContextManager[str]:
+    """A front that delivers each request up to so many seconds late."""
+
+    async def a_little_later() -> None:
+        await asyncio.sleep(_random.uniform(0.0, most_s))
+
+    return _standing(_Passage(emulator.url, a_little_later, _at_once))
 
 
 def jittery(emulator: Emulator) -> AbstractAsyncContextManager[str]:
-    return _standing(_Passage(emulator.url, _a_little_later, _at_once))
+    return late_by(emulator, JITTER_S)
 
 
 def short_lived(emulator: Emulator) -> AbstractAsyncContextManager[str]:

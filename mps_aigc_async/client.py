@@ -10,11 +10,11 @@ from typing import Self, overload
 
 from .concurrency.fan_out import FanOut, Run
 from .config import Config
-from .credentials.credentials import Credentials, CredentialSource
 from .credentials.official_sdk import AnyCredentials, recognise
 from .engine.assembly import Engine, EngineSettings
-from .engine.backends import buckets_of, check_limits, dialect_of, endpoint_of
+from .engine.backends import account_of, buckets_of, check_limits, dialect_of, endpoint_of, kind_of
 from .engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, bounds_of, folder_for, require_many
+from .engine.ledgers import ledger_place
 from .engine.request_ids import RequestIds
 from .engine.statistics import Statistics
 from .engine.task import AnyTask, Task, within
@@ -39,7 +39,6 @@ from .model.states import JobState, Kind
 from .model.task_ids import require_task_id
 from .model.usage import Days, Quota, UsageReport
 from .network.buckets import SIGNED_S
-from .network.folders import absolute
 from .network.transport import AiohttpTransport, Timeouts, Transport
 from .policy.retries import RetryPolicy
 from .wire.dialect import TaskStatus
@@ -54,15 +53,15 @@ class AigcClient:
         image = await client.generate(ImageRequest(prompt="a lake by moonlight"))
     ```
 
-    `endpoint` replaces the service's URL (plain http only towards loopback). `ledger` is a file that survives the
-    process; without it the client remembers the latest 10,000 ended jobs until it closes. `credentials` replace the
-    config's: `Credentials`, an `async def` that fetches new ones before their `expires_at`, or an object of the
-    official SDK's credential classes. `transport` makes another transport than HTTP, and `wall` tells the time (Unix
-    seconds) until the service has told its own: both are for tests.
+    `endpoint` replaces the service's URL (plain http only towards loopback). `ledger` is a file or a `postgresql://`
+    URL that survives the process; without it the client remembers the latest 10,000 ended jobs until it closes.
+    `credentials` replace the config's: `Credentials`, an `async def` that fetches new ones before their `expires_at`,
+    or an object of the official SDK's credential classes. `transport` makes another transport than HTTP, and `wall`
+    tells the time (Unix seconds) until the service has told its own: both are for tests.
 
-    Clients of one account in one process share its rates and its ledger; in one loop they share its slots too. A client
-    belongs to the loop in which it is opened: in another loop, thread or process it raises ClientError before anything
-    is sent. Raises ConfigError for unusable keys or URLs.
+    Clients of one account share its rates, its slots and a ledger file in a process; `limitStore` and a ledger in
+    PostgreSQL are for several. A client belongs to the loop in which it is opened: in another loop, thread or process
+    it raises ClientError before anything is sent. Raises ConfigError for unusable keys or URLs.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class AigcClient:
             config=config,
             endpoint=base,
             credentials=keys,
-            account=config.account or _account_of(keys),
+            account=config.account or account_of(keys),
             buckets=buckets,
             retry=retry,
             timeouts=timeouts or Timeouts(),
@@ -100,9 +99,10 @@ class AigcClient:
             dialect=dialect_of(config, base),
             defaults=config.defaults(),
         )
-        self._ledger = None if ledger is None else absolute(ledger)
+        self._ledger = None if ledger is None else ledger_place(ledger)
         self._ids = RequestIds()
         self._engine: Engine | None = None
+        self._is_opening = False
 
     def __repr__(self) -> str:
         state = "open" if self._engine else "closed"
@@ -113,13 +113,17 @@ class AigcClient:
             await self.aclose()
         if self._engine is not None:
             self._usable_engine()
+        if self._engine is not None or self._is_opening:
             raise ClientClosed("the client is open already: one `async with` at a time")
-        self._engine, self._ids = Engine(self._settings), RequestIds()
+        self._is_opening = True
         try:
+            self._engine, self._ids = await Engine.open(self._settings), RequestIds()
             await self._engine.resume_ledger(self._ledger)
         except BaseException:
             await self.aclose()
             raise
+        finally:
+            self._is_opening = False
         return self
 
     async def __aexit__(
@@ -202,7 +206,7 @@ class AigcClient:
         """
         engine = self._usable_engine()
         require_many(requests)
-        path = self._ledger if ledger is None else absolute(ledger)
+        path = self._ledger if ledger is None else ledger_place(ledger)
         # With a durable ledger the same batch again means the same jobs; without one it means new jobs.
         ids = self._ids if path is None else RequestIds()
         batch = BatchRun(engine, path, save_to, ids)
@@ -226,7 +230,7 @@ class AigcClient:
         task. The iteration itself raises ConfigError for an unusable `save_to`, and LedgerError.
         """
         engine = self._usable_engine()
-        path = self._ledger if ledger is None else absolute(ledger)
+        path = self._ledger if ledger is None else ledger_place(ledger)
         saving = UnsavedRun(engine, path, save_to, only or (lambda _: True))
         return Run(FanOut(saving.jobs(), saving.work, bounds_of(engine), engine.work, saving.prepare, saving.stops))
 
@@ -258,7 +262,7 @@ class AigcClient:
         Raises InvalidRequest at once for a kind that the backend does not make. Waiting for the task raises
         InvalidRequest if the ledger has it with another kind.
         """
-        task_kind = _kind(kind)
+        task_kind = kind_of(kind)
         require_task_id(task_id)
         self._settings.dialect.describe(task_kind, task_id)
 
@@ -279,7 +283,7 @@ class AigcClient:
         """Poll any task once. Raises ServiceError or TransportError; InvalidRequest for a kind that the backend does
         not make and for a text that cannot be a TaskId."""
         engine = self._usable_engine()
-        call = engine.dialect.describe(_kind(kind), require_task_id(task_id))
+        call = engine.dialect.describe(kind_of(kind), require_task_id(task_id))
         return await engine.work.run_for(engine.calls.send(call), f"poll of {task_id}")
 
     async def call(self, action: str, params: Mapping[str, object]) -> dict[str, object]:
@@ -339,7 +343,7 @@ class AigcClient:
         engine = self._usable_engine()
         if is_cut(job_id):
             raise InvalidRequest(f"{job_id!r} names no job: {CUT}")
-        jobs = (await engine.resume_ledger(self._ledger if ledger is None else absolute(ledger))).jobs
+        jobs = (await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))).jobs
         return await engine.work.run_for(jobs.settling.settle(job_id, how), f"settling of {job_id}")
 
     async def retry_failed(self, *, ledger: str | Path | None = None) -> list[JobRecord]:
@@ -352,7 +356,7 @@ class AigcClient:
         dropped (`settle`) stay dropped: they may or may not have been paid for.
         """
         engine = self._usable_engine()
-        jobs = (await engine.resume_ledger(self._ledger if ledger is None else absolute(ledger))).jobs
+        jobs = (await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))).jobs
         return await engine.work.run_for(jobs.settling.retry_failed(), "retry of failed jobs")
 
     async def counts(self, ledger: str | Path | None = None) -> Mapping[JobState, int]:
@@ -390,7 +394,7 @@ class AigcClient:
         return None if self._engine is None else self._engine.poller.of_task(kind, task_id)
 
     async def _open_ledger(self, path: str | Path | None) -> Ledger:
-        return await self._usable_engine().open_ledger(self._ledger if path is None else absolute(path))
+        return await self._usable_engine().open_ledger(self._ledger if path is None else ledger_place(path))
 
 
 def _interrupt(stop: BaseException) -> None:
@@ -401,20 +405,3 @@ def _interrupt(stop: BaseException) -> None:
         raise stop
 
     asyncio.get_running_loop().call_soon(raise_it)
-
-
-def _kind(kind: str | Kind) -> Kind:
-    """The kind of this name. Raises InvalidRequest for anything else."""
-    try:
-        return Kind(kind)
-    except ValueError:
-        raise InvalidRequest(f"{kind!r} is no kind of task: image, video or audio") from None
-
-
-def _account_of(keys: Credentials | CredentialSource) -> str:
-    if isinstance(keys, Credentials):
-        return keys.account
-    raise ConfigError(
-        "account is missing from the config: credentials that change have no lasting SecretId as its name, and its "
-        "limits, slots and ledger must stay the same after each refresh; choose any name and keep it"
-    )

@@ -18,13 +18,14 @@ from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError
 from ..catalog import Strictness
 from ..credentials.credentials import Credentials, fault_in, strip_key, without_scheme
 from ..credentials.keyfiles import is_placeholder, profile_keys, profiles, warn_of_readers
-from ..model.config_values import Account, Rate
+from ..model.config_values import Account, Line, Rate
 from ..model.defaults import AudioDefaults, Defaults, ImageDefaults, VideoDefaults
 from ..model.errors import ConfigError
 from ..model.plain_text import visible_line
 from ..model.requests import CosStore
 from ..model.spelling import closest
 from ..network.transport import parse_endpoint
+from ..sharing.database_url import database_url, is_database_url
 from .sections import Concurrency, CosOutput, Generation, Pacing, Relay, Section, TaskTimeouts, TencentCloud, Vod
 
 PLACEHOLDER_BUCKET: Final = "your-bucket-name-1234567890"
@@ -49,6 +50,9 @@ GUIDE_MODELS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     }
 }
 """The defaults of requests where there is no config file. A file names its own, or leaves them to the service."""
+
+HOMES: Final = ("process", "host")
+"""The values of `limitStore` that are no place of the user's own."""
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -84,6 +88,9 @@ class Config(Section):
     check_inputs: bool = False
     """Whether to look at the URL of each input before the create: off, because a look is a request to the URL's host,
     which may treat this machine otherwise than the service."""
+    limit_store: Line | None = None
+    """Where paces and slots are counted: `process`, `host` (all processes of the user on this machine), the path of a
+    folder, or a `postgresql://` URL. By default `host`, and `process` towards loopback."""
 
     _source: str = PrivateAttr(default="config")
     """The source of the values, for messages."""
@@ -138,6 +145,7 @@ class Config(Section):
         if config.cos_output.endpoint:
             _check_url(config.cos_output.endpoint, f"{source}: cosOutput.endpoint")
         _check_url(config.relay.base_url, f"{source}: relay.baseUrl")
+        _check_limit_store(config.limit_store, f"{source}: limitStore")
         return config
 
     def credentials(self, home: Path | None = None) -> Credentials:
@@ -283,6 +291,24 @@ def _check_url(url: str, where: str) -> None:
         fault = error.message
     else:
         return
+    raise ConfigError(f"{where}: {fault}")
+
+
+def _check_limit_store(store: str | None, where: str) -> None:
+    """Raise ConfigError for a limit store that cannot be meant. A mere word would be a folder of that name."""
+    if store is None or store in HOMES:
+        return
+    if is_database_url(store):
+        try:
+            database_url(store)
+        except ConfigError as error:
+            fault = error.message
+        else:
+            return
+    elif "/" in store or "\\" in store:
+        return
+    else:
+        fault = 'write "process", "host", the path of a folder with a "/" in it, or a postgresql:// URL'
     raise ConfigError(f"{where}: {fault}")
 
 

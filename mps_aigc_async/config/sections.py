@@ -13,7 +13,7 @@ from ..network.addresses import without_secrets
 from ..policy.deadlines import TASK_DEADLINE_S
 from ..wire.relay import BASE_URL, QUERY_PATH
 
-_URLS: Final = frozenset({"endpoint", "base_url", "query_path"})
+_URLS: Final = frozenset({"endpoint", "base_url", "query_path", "limit_store"})
 """The settings that are URLs, or the path of a URL."""
 
 

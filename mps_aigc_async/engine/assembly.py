@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from math import inf
-from pathlib import Path
 from typing import Final
 
 from yarl import URL
@@ -27,9 +26,7 @@ from ..jobs.session_holders import SessionHolders
 from ..jobs.session_trust import SessionTrust
 from ..jobs.sessions import NO_TASK, TIME_ANSWER_S, Sessions
 from ..jobs.stray_tasks import StrayTasks
-from ..ledger import Ledger, MemoryLedger, SqliteLedger, join
-from ..limits import LimitsKey, Rates
-from ..limits.account import AccountLimits, loop_accounts, process_accounts
+from ..ledger import Ledger
 from ..model.defaults import Defaults
 from ..model.events import Events
 from ..model.requests import Request
@@ -46,7 +43,9 @@ from ..policy.tempo import Fixed
 from ..wire.dialect import Dialect
 from .checks import ensure_sendable
 from .input_checks import InputChecks
-from .once import OncePerPath
+from .ledgers import LedgerPlace, open_ledger
+from .limit_homes import LimitsPart, capacities_of, open_limits
+from .once import OncePerPlace
 from .statistics import Statistics, snapshot
 from .usage import UsageReader
 
@@ -95,15 +94,18 @@ class ResumedLedger:
 class Engine:
     """The parts of an open client."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(
+        self, settings: EngineSettings, clock: ServiceClock, transport: Transport, limits_part: LimitsPart
+    ) -> None:
         config = settings.config
         self.home = Home.here()
-        self.clock = ServiceClock(settings.wall, self.home.loop.time)
+        self.clock = clock
         self._settings = settings
-        self.capacities = _capacities(config)
+        self.capacities = capacities_of(config)
         self.dialect = settings.dialect
-        self.transport = settings.transport()
-        self.limits = _limits(settings, self.transport)
+        self.transport = transport
+        self._limits_part = limits_part
+        self.limits = limits_part.limits
         self.work = TaskOwner()
         """Tasks that closing cancels at once: batches and polls."""
         self.exchanges = TaskOwner()
@@ -130,10 +132,24 @@ class Engine:
             self.limits.slots, self.dialect.url_life_s, lambda step: self.dialect.keeps(step, settings.buckets.store)
         )
         self._looks = self._input_looks()
-        self._ledgers = OncePerPath(self.work, self._open_ledger)
-        self._resumed_ledgers = OncePerPath(self.work, self._resume_ledger)
+        self._ledgers = OncePerPlace(self.work, self._open_ledger)
+        self._resumed_ledgers = OncePerPlace(self.work, self._resume_ledger)
         self._jobs: list[Jobs] = []
         self._strays = StrayTasks(self.calls, self.dialect, self.limits, self.work, self.poller.spacing_s)
+
+    @classmethod
+    async def open(cls, settings: EngineSettings) -> "Engine":
+        """Open the limits, and put the parts together. Raises ConfigError for limits that cannot be opened."""
+        clock = ServiceClock(settings.wall, asyncio.get_running_loop().time)
+        transport = settings.transport()
+        try:
+            part = await open_limits(
+                settings.config, settings.dialect, settings.endpoint, settings.account, transport, clock.now
+            )
+        except BaseException:
+            await transport.close()
+            raise
+        return cls(settings, clock, transport, part)
 
     async def _learn_time(self) -> None:
         """Learn the service's time by a poll, if it is not known yet and the service answers soon."""
@@ -141,17 +157,15 @@ class Engine:
             async with asyncio.timeout(TIME_ANSWER_S):
                 await self.calls.learn_time(self.dialect.describe(Kind.IMAGE, NO_TASK))
 
-    async def open_ledger(self, path: Path | None) -> Ledger:
-        """Open and lock the ledger at a path, once; for None, the ledger in memory."""
-        return await self._ledgers.get(path)
+    async def open_ledger(self, place: LedgerPlace | None) -> Ledger:
+        """Open the ledger at a place, once; for None, the ledger in memory."""
+        return await self._ledgers.get(place)
 
-    async def resume_ledger(self, path: Path | None) -> ResumedLedger:
-        """Open the ledger at a path and resume the jobs of an earlier process, once."""
-        return await self._resumed_ledgers.get(path)
+    async def resume_ledger(self, place: LedgerPlace | None) -> ResumedLedger:
+        """Open the ledger at a place and resume the jobs of an earlier process, once."""
+        return await self._resumed_ledgers.get(place)
 
-    async def _open_ledger(self, path: Path | None) -> Ledger:
-        if path is None:
-            return MemoryLedger()
+    async def _open_ledger(self, place: LedgerPlace | None) -> Ledger:
         settings = self._settings
         belongs_to = {
             "account": settings.account,
@@ -159,11 +173,11 @@ class Engine:
             "endpoint": str(settings.endpoint),
             **settings.dialect.scope,
         }
-        return await join(path, belongs_to, SqliteLedger.open)
+        return await open_ledger(place, belongs_to)
 
-    async def _resume_ledger(self, path: Path | None) -> ResumedLedger:
+    async def _resume_ledger(self, place: LedgerPlace | None) -> ResumedLedger:
         settings, timeouts = self._settings, self._settings.config.timeouts
-        ledger = await self.open_ledger(path)
+        ledger = await self.open_ledger(place)
         registry = registry_of(ledger)
         trust = SessionTrust(self.dialect.sessions, str(settings.endpoint), ledger, registry.evidence)
         jobs = Jobs(
@@ -227,7 +241,7 @@ class Engine:
             await self._abandon()
             return
         async with AsyncExitStack() as parts:  # the last one pushed is closed first
-            parts.callback(self.limits.leave)
+            parts.push_async_callback(self._leave_limits)
             parts.callback(self._log_unfinished)
             parts.push_async_callback(self._close_ledgers)
             parts.callback(self._hand_over)  # after the exchanges: their answers may be tasks
@@ -248,7 +262,7 @@ class Engine:
         """Free the open parts though the loop is closed, or runs in the process that this process was forked from."""
         async with AsyncExitStack() as parts:
             if not self.home.is_of_another_process:  # the other process polls the tasks on
-                parts.callback(self.limits.leave)
+                parts.callback(self._limits_part.abandon)
                 parts.callback(self._log_unfinished)
             parts.push_async_callback(self._close_ledgers)
             parts.push_async_callback(self.transport.close)
@@ -260,6 +274,9 @@ class Engine:
                 parts.callback(self._hand_over)  # clients of other loops may have the ledger open
                 parts.callback(self._strays.close)
             parts.callback(self._leave)
+
+    async def _leave_limits(self) -> None:
+        await self._limits_part.leave()
 
     def _leave(self) -> None:
         for jobs in self._jobs:
@@ -301,28 +318,3 @@ class Engine:
         async with AsyncExitStack() as ledgers:
             for ledger in self._ledgers.ready():
                 ledgers.push_async_callback(ledger.close)
-
-
-def _capacities(config: Config) -> dict[Kind, int]:
-    """The tasks of each kind that may run at once."""
-    return {
-        Kind.IMAGE: config.concurrency.max_image_tasks,
-        Kind.VIDEO: config.concurrency.max_video_tasks,
-        Kind.AUDIO: config.concurrency.max_audio_tasks,
-    }
-
-
-def _limits(settings: EngineSettings, transport: Transport) -> AccountLimits:
-    """The account's paces and slots: the documented limits, with the config's in place of them.
-
-    A transport that stands in for HTTP leads to a service of the test's own, which no other loop uses.
-    """
-    config, dialect = settings.config, settings.dialect
-    rates = Rates(
-        default=dialect.default_limit,
-        by_action={**dialect.limits, **config.limits},
-        jitter_s=config.pacing.jitter_ms / 1000,
-    )
-    key = LimitsKey(dialect.backend, str(settings.endpoint), settings.account, dialect.limits_region)
-    accounts = loop_accounts() if isinstance(transport, ResultSource) else process_accounts()
-    return AccountLimits(rates, _capacities(config), key=key, accounts=accounts)

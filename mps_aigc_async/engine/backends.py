@@ -10,6 +10,7 @@ from typing import Final
 from yarl import URL
 
 from ..config import Config
+from ..credentials.credentials import Credentials, CredentialSource
 from ..model.errors import ConfigError, InvalidRequest
 from ..model.states import Kind
 from ..model.usage import Days
@@ -84,6 +85,24 @@ def check_limits(config: Config) -> None:
         matches = get_close_matches(action, actions, n=1, cutoff=0.9)
         if matches and action not in actions:
             raise ConfigError(f"limits.{action} names no action: is {matches[0]} meant?")
+
+
+def account_of(keys: Credentials | CredentialSource) -> str:
+    """The account of keys, if the config names none. Raises ConfigError for keys that change."""
+    if isinstance(keys, Credentials):
+        return keys.account
+    raise ConfigError(
+        "account is missing from the config: credentials that change have no lasting SecretId as its name, and its "
+        "limits, slots and ledger must stay the same after each refresh; choose any name and keep it"
+    )
+
+
+def kind_of(kind: str | Kind) -> Kind:
+    """The kind of this name. Raises InvalidRequest for anything else."""
+    try:
+        return Kind(kind)
+    except ValueError:
+        raise InvalidRequest(f"{kind!r} is no kind of task: image, video or audio") from None
 
 
 def _host(endpoint: URL) -> str:

@@ -20,6 +20,7 @@ from ..model.unexpected import as_aigc_error
 from ..network.folders import Folder, absolute, prepare_folder
 from ..policy.retries import stops_a_batch
 from .assembly import Engine
+from .ledgers import LedgerPlace
 from .request_ids import RequestIds
 
 BatchItem = Request | Mapping[str, Any]
@@ -41,7 +42,7 @@ def bounds_of(engine: Engine) -> Bounds:
 class BatchRun:
     """A `run` of a client: the work on each of its items."""
 
-    def __init__(self, engine: Engine, ledger: Path | None, save_to: str | Path | None, ids: RequestIds) -> None:
+    def __init__(self, engine: Engine, ledger: LedgerPlace | None, save_to: str | Path | None, ids: RequestIds) -> None:
         self._engine = engine
         self._ledger = ledger
         self._save_to = save_to
@@ -83,7 +84,7 @@ class UnsavedRun:
     """A `save_unsaved` of a client: its choice of jobs, and the work on each of them."""
 
     def __init__(
-        self, engine: Engine, ledger: Path | None, save_to: str | Path, only: Callable[[JobRecord], bool]
+        self, engine: Engine, ledger: LedgerPlace | None, save_to: str | Path, only: Callable[[JobRecord], bool]
     ) -> None:
         self._engine = engine
         self._ledger = ledger

@@ -2,33 +2,33 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ..concurrency.owner import TaskOwner
 from ..model.errors import LedgerError
+from .ledgers import LedgerPlace
 
 T = TypeVar("T")
 
 
-class OncePerPath(Generic[T]):
-    """Opens one thing for each path: the first caller starts the opening, and a cancelled caller does not end it."""
+class OncePerPlace(Generic[T]):
+    """Opens one thing for each place: the first caller starts the opening, and a cancelled caller does not end it."""
 
-    def __init__(self, owner: TaskOwner, open_it: Callable[[Path | None], Coroutine[Any, Any, T]]) -> None:
+    def __init__(self, owner: TaskOwner, open_it: Callable[[LedgerPlace | None], Coroutine[Any, Any, T]]) -> None:
         self._owner = owner
         self._open_it = open_it
-        self._openings: dict[Path | None, asyncio.Task[T]] = {}
+        self._openings: dict[LedgerPlace | None, asyncio.Task[T]] = {}
 
-    async def get(self, path: Path | None) -> T:
-        """The thing of a path. After a LedgerError the next caller retries: the fault may be fixed by then."""
-        if path not in self._openings:
-            self._openings[path] = self._owner.start(self._open_it(path), f"open {path}")
-        opening = self._openings[path]
+    async def get(self, place: LedgerPlace | None) -> T:
+        """The thing of a place. After a LedgerError the next caller retries: the fault may be fixed by then."""
+        if place not in self._openings:
+            self._openings[place] = self._owner.start(self._open_it(place), f"open {place}")
+        opening = self._openings[place]
         try:
             return await asyncio.shield(opening)
         except LedgerError:
-            if self._openings.get(path) is opening:  # another caller may have begun the next opening already
-                del self._openings[path]
+            if self._openings.get(place) is opening:  # another caller may have begun the next opening already
+                del self._openings[place]
             raise
 
     def ready(self) -> list[T]:

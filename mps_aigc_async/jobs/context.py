@@ -57,6 +57,11 @@ class JobContext:
     """The user's bucket, by the config."""
     waits: Waits = field(default_factory=Waits)
 
+    def is_elsewhere(self, job: JobRecord) -> bool:
+        """Whether another member of a shared ledger drives the job: its create is under way there, or its task is
+        polled there."""
+        return job.driver not in ("", self.ledger.member) and job.state in (JobState.INTENT, JobState.SUBMITTED)
+
     def patience(self, job: JobRecord) -> Patience:
         """The wait for the job's task from now on: a resumed job gets the full time again."""
         off_peak = bool(job.sent_fields().get("off_peak"))

@@ -11,8 +11,8 @@ from functools import partial
 from math import inf
 
 from ..concurrency.across_loops import wait_for_end
-from ..ledger import JobRecord
-from ..limits import PROBE_S, SendTime, Slot, SlotLost
+from ..ledger import ClaimInDoubt, JobRecord, JobTaken
+from ..limits import PROBE_S, HeldBack, SendTime, Slot, SlotLost
 from ..model.contents import beyond
 from ..model.errors import (
     AigcError,
@@ -27,11 +27,11 @@ from ..model.errors import (
 from ..model.requests import Step
 from ..model.states import Ending, JobState
 from ..network.calls import Failure
-from ..policy.create_endings import Attempt, Decision, Earlier, SlotUse, UnknownCause, decide, ending_of, was_answered
+from ..policy.create_endings import Attempt, Decision, SlotUse, UnknownCause, decide, ending_of, was_answered
 from ..wire.dialect import Call, Created, SessionRule
 from .acceptance import Acceptance
 from .context import JobContext
-from .creation import Creation, Order, row_after
+from .creation import Creation, Order, intent_of, row_after
 from .exchanges import CreateOutcome, NoRoom, NoRoomByNow
 from .own_sessions import SPENT, has_sent_session, has_users_session
 from .sessions import as_create
@@ -162,7 +162,7 @@ class Creates:
         if isinstance(outcome, NoRoom):
             return outcome
         outcome.with_context(job_id=job.job_id)
-        if job.state is not JobState.UNKNOWN:
+        if job.state is not JobState.UNKNOWN or isinstance(outcome, JobTaken):
             raise outcome
         return await self._end_unknown(job, outcome, is_told=creation is not None and creation.is_told)
 
@@ -255,9 +255,9 @@ class Creates:
 
     async def _exchange(self, creation: Creation, send_time: SendTime) -> CreateOutcome:
         """Write the intent, send the create at its time, and carry out the consequence of its end."""
-        intent = self._intent(creation)
+        intent = intent_of(creation, self._wall())
         try:
-            await self._ledger.put(intent)
+            await self._ledger.claim(creation.job, intent)
             await creation.slot.mark(slot_name(intent), UNKNOWN_SLOT_S[intent.kind])
         except SlotLost:
             await self._keep_unsent(creation, intent)
@@ -267,11 +267,17 @@ class Creates:
             raise
         self._announcer.tell_paced(intent)
         answer: Created | None = None
-        send_time.confirm_with(self._ledger.confirm)
+        send_time.confirm_with(partial(self._ledger.confirm, intent))
         try:
             answer = await self._calls.attempt(creation.call, send_time, creation.slot.judge)
             await self._acceptance.require_own_task(answer.task_id, intent.job_id)
-        except LedgerError as error:  # raised before the first byte: the next process would not know of this create
+        except ClaimInDoubt as doubt:  # raised before the first byte, like the next two
+            await self._keep_unsent(creation, intent)  # this write asks the ledger, and renews the claim
+            return Failure(HeldBack(doubt.message, ending=Ending.NEVER_DELIVERED), may_repeat=True)
+        except JobTaken:
+            await self._keep_unsent(creation, intent)
+            raise
+        except LedgerError as error:  # the next process would not know of this create
             await self._keep_unsent(creation, intent)
             raise await self._exchanges.out_of_place_error(self._ledger, error) from error
         except AigcError as error:
@@ -288,18 +294,6 @@ class Creates:
             raise
         creation.job = await self._acceptance.keep(self._counted(intent, send_time), answer, creation.slot)
         return creation.job
-
-    def _intent(self, creation: Creation) -> JobRecord:
-        now = self._wall()
-        is_repeat = creation.earlier is not Earlier.NONE
-        return creation.job.moved(
-            JobState.INTENT,
-            # A session's life is counted from its first create.
-            intent_at=creation.job.intent_at if is_repeat else now,
-            sent_at=None,
-            # If this process is killed now, the next one has to know how young the latest create is.
-            ended_at=now if is_repeat else None,
-        )
 
     def _counted(self, intent: JobRecord, send_time: SendTime) -> JobRecord:
         """The intent with the time when its create went out, and with one create more, if it did go out."""

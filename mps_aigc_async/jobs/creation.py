@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..concurrency.callbacks import ignore
-from ..ledger import JobRecord
+from ..ledger import JobRecord, new_token
 from ..limits import Slot
 from ..model.errors import AigcError, to_record
 from ..model.requests import Step
@@ -55,6 +55,20 @@ class Creation:
         if self.job.state is JobState.UNKNOWN:
             return Earlier.UNKNOWN
         return Earlier.REPLACED if self.replaced_session else Earlier.NONE
+
+
+def intent_of(creation: Creation, now: float) -> JobRecord:
+    """The row of the next attempt, before it is sent."""
+    is_repeat = creation.earlier is not Earlier.NONE
+    return creation.job.moved(
+        JobState.INTENT,
+        token=new_token(),
+        # A session's life is counted from its first create.
+        intent_at=creation.job.intent_at if is_repeat else now,
+        sent_at=None,
+        # If this process is killed now, the next one has to know how young the latest create is.
+        ended_at=now if is_repeat else None,
+    )
 
 
 def row_after(intent: JobRecord, decision: Decision, error: AigcError, replaced_session: str, now: float) -> JobRecord:

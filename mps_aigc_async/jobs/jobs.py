@@ -11,7 +11,7 @@ from typing import Final
 
 from ..concurrency.across_loops import Turn
 from ..concurrency.callbacks import ignore
-from ..ledger import JobRecord
+from ..ledger import JobRecord, JobTaken
 from ..model.contents import content
 from ..model.errors import AigcError, InvalidRequest
 from ..model.requests import Step
@@ -143,6 +143,8 @@ class Jobs:
             order.on_begin()  # a job that an earlier run has created may still run for long
             if job.state is JobState.SUBMITTED:
                 job = await self.tasks.wait(job)
+            if self._context.is_elsewhere(job):
+                continue
             if job.state is not JobState.PLANNED:
                 break
             await asyncio.sleep(delay_s(job.attempts))
@@ -152,6 +154,30 @@ class Jobs:
 
     async def _submit(self, job: JobRecord, order: Order) -> JobRecord:
         """`job` as in `_finish`."""
+        while True:
+            job = await self._when_free(job, order)
+            try:
+                return await self._submit_free(job, order)
+            except JobTaken as taken:  # another member has claimed the job, or has taken it over from this one
+                row = await self._ledger.get(job.job_id)
+                if row is None:
+                    raise taken.with_context(job_id=job.job_id) from None
+                job = row
+
+    async def _when_free(self, job: JobRecord, order: Order) -> JobRecord:
+        """The job once no other member drives it: its task has ended then, or the member is gone."""
+        while self._context.is_elsewhere(job):
+            order.on_begin()  # the wait is not for a slot or a send time
+            job = await self._changed(job)
+        return job
+
+    async def _changed(self, job: JobRecord) -> JobRecord:
+        """Wait until the job's row is another than this one; return it."""
+        await self._ledger.changed(job)
+        return await self._ledger.get(job.job_id) or job
+
+    async def _submit_free(self, job: JobRecord, order: Order) -> JobRecord:
+        """`job` as in `_finish`, and no other member drives it. Raises JobTaken if that changes."""
         if job.state is JobState.INTENT:
             job = await self._creates.rejoin(job)
         if job.state is JobState.PLANNED or await self._context.sessions.may_send_again(job):
@@ -177,8 +203,8 @@ class Jobs:
         """Bring a job whose task exists to the task's end. Create nothing. Raises the error that ended the job."""
         async with self._lock(job.job_id):
             job = await self._ledger.get(job.job_id) or job
-            if job.state is JobState.SUBMITTED:
-                job = await self.tasks.wait(job)
+            while job.state is JobState.SUBMITTED:
+                job = await (self._changed(job) if self._context.is_elsewhere(job) else self.tasks.wait(job))
         if job.state in (JobState.DONE, JobState.SAVED):
             return job
         if not job.error:

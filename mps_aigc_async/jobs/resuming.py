@@ -51,15 +51,41 @@ class Resuming:
                 await self._take_slots()
                 self._registry.is_resumed = True
             self._registry.enter(self)
+        if self._ledger.member:
+            self._context.work.start(self._adopt_later(), "adoption of jobs of members that are gone")
         await self._take_up()
 
     async def _take_slots(self) -> None:
+        await self._ledger.adopt()  # their rows are among those that are read now
         async for job in self._ledger.in_state(JobState.SUBMITTED):
+            if not self._context.is_elsewhere(job):  # of a shared ledger, other members poll their own
+                self._watch(job)
+        await self._hold_slots([job async for job in self._ledger.in_state(JobState.UNKNOWN)])
+
+    def _watch(self, job: JobRecord) -> None:
+        try:
+            self._tasks.watch(job)
+        except DamagedRow as error:  # a request for this job gets the error; the other jobs go on
+            _log.error("%s", error)
+
+    async def _adopt_later(self) -> None:
+        """Go on with the jobs of each member that is gone: poll its tasks, and hold the slots of its unknown
+        creates."""
+        while True:
+            await self._ledger.absence()
             try:
-                self._tasks.watch(job)
-            except DamagedRow as error:  # a request for this job gets the error; the other jobs go on
-                _log.error("%s", error)
-        unknown = [job async for job in self._ledger.in_state(JobState.UNKNOWN)]
+                jobs = await self._ledger.adopt()
+            except LedgerError as error:
+                _log.warning("%s", error)
+                continue
+            for job in jobs:
+                if job.state is JobState.SUBMITTED:
+                    self._watch(job)
+                else:
+                    self._context.announcer.tell_unknown(job, job.recorded_error())
+            await self._hold_slots([job for job in jobs if job.state is JobState.UNKNOWN])
+
+    async def _hold_slots(self, unknown: Sequence[JobRecord]) -> None:
         await self._learn_time(unknown)
         for job in unknown:
             self._take_slot_of_unknown(job)

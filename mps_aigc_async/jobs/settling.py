@@ -37,7 +37,7 @@ class Settling:
         async with self._context.registry.lock(job_id):
             job = _require_unknown(await self._ledger.get(job_id), job_id)
             row = await self._row_after(job, how)
-            await self._ledger.put(row)
+            await self._ledger.settle(row)
         self._follow(job, row)
         return row
 

@@ -5,7 +5,7 @@ import logging
 from typing import Final
 
 from ..concurrency.home import LOOK_S
-from ..ledger import JobRecord
+from ..ledger import JobRecord, JobTaken
 from ..ledger.damage import damaged_row, shared_task
 from ..model.errors import AigcError, ClientClosed, InvalidRequest, to_record
 from ..model.states import JobState, Kind
@@ -142,7 +142,10 @@ class Tasks:
         else:
             row = job.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(end))
         if job.submitted_at is not None:
-            await self._ledger.put(row)
+            try:
+                await self._ledger.put(row)
+            except JobTaken:  # another member has taken the task over, and keeps its end
+                return await self._ledger.get(job.job_id) or row
             self._tell_end(job, row)
         return row
 

@@ -5,10 +5,14 @@
 returns, the row is as safe as the ledger can make it.
 """
 
+from .claims import ClaimInDoubt, JobTaken, new_token
 from .memory import MemoryLedger
 from .protocol import Ledger
 from .record import JobRecord
 from .shared import SharedLedger, join
 from .sqlite import SqliteLedger
 
-__all__ = ["JobRecord", "Ledger", "MemoryLedger", "SharedLedger", "SqliteLedger", "join"]
+__all__ = [
+    "ClaimInDoubt", "JobRecord", "JobTaken", "Ledger", "MemoryLedger", "SharedLedger", "SqliteLedger", "join",
+    "new_token",
+]  # fmt: skip

@@ -14,7 +14,7 @@ another token, another driver or another state changes nothing.
 | driver | planned | planned, intent, submitted, failed, unknown | nobody, or the writer | nobody | the same |
 | driver | intent | planned, intent, unknown | nobody, or the writer | the writer | the same |
 | driver | submitted | intent, submitted, failed, unknown | nobody, or the writer | the writer | the same |
-| driver | done | submitted, done | nobody, or the writer | the writer | the same |
+| driver | done | submitted, done | nobody, or the writer | nobody | the same |
 | driver | saved | done, saved | nobody, or the writer | nobody | the same |
 | driver | failed | planned, intent, submitted, failed, unknown | nobody, or the writer | nobody | the same |
 | driver | unknown | intent, unknown | nobody, or the writer | nobody | the same |
@@ -23,7 +23,6 @@ another token, another driver or another state changes nothing.
 | settle | failed | unknown | nobody | nobody | the same |
 | adopt | unknown | intent | a member that is gone | nobody | the same |
 | adopt | submitted | submitted | a member that is gone, or nobody | the writer | the same |
-| adopt | done | done | a member that is gone, or nobody | the writer | the same |
 | replace | planned | planned | nobody | nobody | new |
 
 An *answer* is the first row that a member writes after its own claim: how the create ended. An answer may come late,
@@ -56,7 +55,7 @@ class Writer(StrEnum):
     REPLACE = "replace"
 
 
-HELD: Final = frozenset({JobState.INTENT, JobState.SUBMITTED, JobState.DONE})
+HELD: Final = frozenset({JobState.INTENT, JobState.SUBMITTED})
 """The states in which a member drives the job. In all others, any member may take it."""
 
 Origins = Mapping[JobState, frozenset[JobState]]
@@ -84,7 +83,6 @@ FENCES: Final[Mapping[Writer, Origins]] = {
     Writer.ADOPT: {
         JobState.UNKNOWN: frozenset({JobState.INTENT}),
         JobState.SUBMITTED: frozenset({JobState.SUBMITTED}),
-        JobState.DONE: frozenset({JobState.DONE}),
     },
     Writer.REPLACE: {JobState.PLANNED: frozenset({JobState.PLANNED})},
 }  # fmt: skip

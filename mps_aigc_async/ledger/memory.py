@@ -6,6 +6,7 @@ from typing import Final
 
 from ..model.states import JobState, Kind
 from .record import JobRecord, job_ids
+from .sole import SoleLedger
 
 MOST_ENDED: Final = 10_000
 """Most ended jobs in memory: a server that runs for months must not grow with every job."""
@@ -13,7 +14,7 @@ MOST_ENDED: Final = 10_000
 _ENDED: Final = frozenset({JobState.DONE, JobState.SAVED, JobState.FAILED})
 
 
-class MemoryLedger:
+class MemoryLedger(SoleLedger):
     """Rows in a dict: all that have not ended or are unknown, and the latest ended ones."""
 
     durable = False
@@ -53,10 +54,6 @@ class MemoryLedger:
                 if former.task_id is not None and self._tasks.get(former.task_id) == oldest:
                     del self._tasks[former.task_id]
 
-    async def claim(self, job: JobRecord, intent: JobRecord) -> None:  # noqa: ARG002 — the row before fences in PostgreSQL only
-        """Put the intent: no other process shares this ledger."""
-        await self.put(intent)
-
     async def get(self, job_id: str) -> JobRecord | None:
         return self._jobs.get(job_id)
 
@@ -84,7 +81,7 @@ class MemoryLedger:
     async def counts(self) -> Mapping[JobState, int]:
         return self._former_states + Counter(job.state for job in self._jobs.values())
 
-    def confirm(self) -> None:
+    def require_in_place(self) -> None:
         """Do nothing: memory stays in place."""
 
     def hurry(self) -> None:

@@ -1,6 +1,6 @@
 """The protocol of a ledger, the record of jobs."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from ..model.states import JobState, Kind
@@ -20,9 +20,17 @@ class Ledger(Protocol):
         """Whether the next process will find the ledger under its path. After closing: the answer at the close."""
         ...
 
-    def confirm(self) -> None:
-        """Raise LedgerError if the ledger is no longer in place: the next process would not know of a create that is
-        sent now. Fast enough to call right before the first byte."""
+    @property
+    def member(self) -> str:
+        """The id by which rows name this client as their driver; empty where no other can use the ledger meanwhile."""
+        ...
+
+    def confirm(self, intent: JobRecord) -> None:
+        """Raise an error if the create of an intent must not be sent now. Fast enough to call right before the first
+        byte.
+
+        Raises LedgerError if the ledger is no longer in place: the next process would not know of the create. Where
+        several members share the ledger: JobTaken if others have taken the job, and ClaimInDoubt if they may have."""
         ...
 
     async def plan(self, job: JobRecord) -> JobRecord:
@@ -38,6 +46,24 @@ class Ledger(Protocol):
         """Write the intent of the job's next create, as `put` does. `job` is the row that the caller has read. Where
         several members share the ledger, the job is this member's from now on; `intent` has a token of its own
         (`claims.new_token`). Raises JobTaken if the row has changed, or another member drives the job."""
+        ...
+
+    async def settle(self, job: JobRecord) -> None:
+        """Write the user's decision about an unknown job, as `put` does. Where several members share the ledger, raises
+        JobTaken if the job is no longer unknown, or if its create may still be sent and the job is planned again."""
+        ...
+
+    async def changed(self, job: JobRecord) -> None:
+        """Wait until the job's row is another than this one, which another member drives."""
+        ...
+
+    async def absence(self) -> None:
+        """Wait until there may be jobs to adopt: a member is gone or has left."""
+        ...
+
+    async def adopt(self) -> Sequence[JobRecord]:
+        """Take the jobs of members that are gone; return those that ask for something. A *submitted* job is this
+        member's from now on, to be polled; an *intent* has become *unknown*. Jobs that were planned are free."""
         ...
 
     async def get(self, job_id: str) -> JobRecord | None:

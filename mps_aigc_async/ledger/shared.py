@@ -30,6 +30,7 @@ from ..model.states import JobState, Kind
 from .commits import LAST_TRY_S
 from .opening import foreign_error
 from .record import JobRecord
+from .sole import SoleLedger
 from .sqlite import SqliteLedger
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ T = TypeVar("T")
 Open = Callable[[Path, Mapping[str, str]], Coroutine[Any, Any, SqliteLedger]]
 
 
-class SharedLedger:
+class SharedLedger(SoleLedger):
     """A client's handle on an open ledger file, from `join`."""
 
     durable = True
@@ -56,17 +57,14 @@ class SharedLedger:
     def in_place(self) -> bool:
         return self.sqlite.in_place
 
-    def confirm(self) -> None:
-        self.sqlite.confirm()
+    def require_in_place(self) -> None:
+        self.sqlite.require_in_place()
 
     async def plan(self, job: JobRecord) -> JobRecord:
         return await self._wait_for(self._usable().plan(job))
 
     async def put(self, job: JobRecord) -> None:
         await self._wait_for(self._usable().put(job))
-
-    async def claim(self, job: JobRecord, intent: JobRecord) -> None:
-        await self._wait_for(self._usable().claim(job, intent))
 
     async def get(self, job_id: str) -> JobRecord | None:
         return await self._usable().get(job_id)
@@ -152,7 +150,7 @@ class _File:
                 self._ledger, self._belongs_to = await open_it(path, belongs_to), belongs_to
             elif self._belongs_to != belongs_to:
                 raise foreign_error(path, belongs_to, self._belongs_to)
-            self._ledger.confirm()
+            self._ledger.require_in_place()
             return self._ledger
 
     async def leave(self) -> None:

@@ -29,6 +29,7 @@ from .place import Place
 from .record import JobRecord, job_ids
 from .schema import COLUMNS, FACT, from_row, text_or_bytes
 from .snapshot import readable
+from .sole import SoleLedger
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -81,7 +82,7 @@ _never_closed: Final[list[Database]] = []
 """Connections that a fork has copied. A reference is kept here, because Python would close them with the last one."""
 
 
-class SqliteLedger:
+class SqliteLedger(SoleLedger):
     """A ledger file. Open it with `SqliteLedger.open`."""
 
     durable = True
@@ -247,11 +248,7 @@ class SqliteLedger:
             self._assumed_owner = {}
         await self._commits.add(job)
 
-    async def claim(self, job: JobRecord, intent: JobRecord) -> None:  # noqa: ARG002 — the row before fences in PostgreSQL only
-        """Put the intent: no other process shares this ledger."""
-        await self.put(intent)
-
-    def confirm(self) -> None:
+    def require_in_place(self) -> None:
         """Raise LedgerError if the file is or was out of place. Once out of place, a ledger stays so for this process:
         the old and the new file may both lack rows that were written in between."""
         if self._place_fault or not self.in_place:

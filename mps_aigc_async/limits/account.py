@@ -24,6 +24,7 @@ from weakref import WeakKeyDictionary
 
 from aiolimiter import AsyncLimiter
 
+from ..concurrency.clocks import own_clock
 from ..model.states import Kind
 from ..policy.tempo import Adaptive
 from .pace import ProcessPace
@@ -181,7 +182,7 @@ _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Accounts] = WeakKeyDictiona
 
 def process_accounts() -> Accounts:
     """The accounts of all loops whose time is the system's; a loop with a clock of its own has its own accounts."""
-    return _process if _has_system_clock(asyncio.get_running_loop()) else loop_accounts()
+    return _process if own_clock(asyncio.get_running_loop()) is None else loop_accounts()
 
 
 def loop_accounts() -> Accounts:
@@ -200,12 +201,6 @@ def forget() -> None:
     """
     _process.forget()
     _loops.clear()
-
-
-def _has_system_clock(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether the loop's time is the system's monotonic one: asyncio's own loops, and uvloop's."""
-    owner = next(kind for kind in type(loop).__mro__ if "time" in vars(kind))
-    return owner is asyncio.BaseEventLoop or owner.__module__.partition(".")[0] == "uvloop"
 
 
 def _drop_closed(by_loop: MutableMapping[asyncio.AbstractEventLoop, Any]) -> None:

@@ -31,7 +31,8 @@ from mps_aigc_async import (
     Task,
 )
 from mps_aigc_async.emulator import Emulator
-from mps_aigc_async.limits.account import AccountLimits
+from mps_aigc_async.limits import Limits
+from mps_aigc_async.limits.slots import ProcessSlots
 
 from ..ledger.processes import other_process
 from ..watching import Calls
@@ -251,13 +252,14 @@ def test_an_abandoned_clients_tasks_keep_their_slots_for_as_long_as_they_may_run
 ) -> None:
     client = client_for(emulator, tmp_path / "jobs.db")
 
-    async def abandon() -> AccountLimits:
+    async def abandon() -> Limits:
         await client.__aenter__()
         await client.submit(LAKE)
         assert client._engine is not None
         return client._engine.limits
 
     slots = asyncio.run(abandon()).slots[Kind.IMAGE]
+    assert isinstance(slots, ProcessSlots)
     assert slots.figures().running == 1
     asyncio.run(client.aclose())
     assert len(slots._held_until) == slots.figures().running == 1
@@ -374,6 +376,7 @@ def test_statistics_are_there_for_any_thread_while_the_loop_works(emulator: Emul
             watching = asyncio.create_task(asyncio.to_thread(in_a_thread, watch))
             limits = client._usable_engine().limits
             slots = limits.slots[Kind.VIDEO]
+            assert isinstance(slots, ProcessSlots)
             for turn in range(300):
                 slots_taken = [slots._take(0, f"model {turn} {number}") for number in range(20)]
                 limits.pace(f"Describe{turn}")

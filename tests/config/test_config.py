@@ -323,7 +323,7 @@ def test_a_section_that_is_none_meets_the_environment(tmp_path: Path, section: o
     [
         (
             (),
-            "account, backend, catalog, checkInputs, concurrency, cosOutput, limits, mps, pacing, relay, "
+            "account, backend, catalog, checkInputs, concurrency, cosOutput, limitStore, limits, mps, pacing, relay, "
             "tencentCloud, timeouts, vod",
         ),
         (("tencentCloud",), "endpoint, region, secretId, secretKey, token"),

@@ -6,21 +6,22 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async.concurrency.owner import TaskOwner
-from mps_aigc_async.engine.once import OncePerPath
+from mps_aigc_async.engine.ledgers import LedgerPlace
+from mps_aigc_async.engine.once import OncePerPlace
 from mps_aigc_async.model.errors import LedgerError
 from mps_aigc_async.testing import run
 
 
 def test_many_callers_of_a_path_share_one_opening() -> None:
-    openings: list[Path | None] = []
+    openings: list[LedgerPlace | None] = []
 
-    async def open_it(path: Path | None) -> object:
+    async def open_it(path: LedgerPlace | None) -> object:
         openings.append(path)
         await asyncio.sleep(1)
         return object()
 
     async def main() -> None:
-        once = OncePerPath(TaskOwner(), open_it)
+        once = OncePerPlace(TaskOwner(), open_it)
         first, second, other = await asyncio.gather(once.get(None), once.get(None), once.get(Path("a")))
         assert first is second is await once.get(None)
         assert other is not first
@@ -31,12 +32,12 @@ def test_many_callers_of_a_path_share_one_opening() -> None:
 
 
 def test_a_caller_that_is_cancelled_does_not_end_the_opening() -> None:
-    async def open_it(_: Path | None) -> int:
+    async def open_it(_: LedgerPlace | None) -> int:
         await asyncio.sleep(2)
         return 7
 
     async def main() -> None:
-        once = OncePerPath(TaskOwner(), open_it)
+        once = OncePerPlace(TaskOwner(), open_it)
         first = asyncio.create_task(once.get(None))
         await asyncio.sleep(1)
         first.cancel()
@@ -50,13 +51,13 @@ def test_a_caller_that_is_cancelled_does_not_end_the_opening() -> None:
 def test_after_a_fault_of_the_ledger_the_next_caller_tries_again() -> None:
     faults = [LedgerError("disk full")]
 
-    async def open_it(_: Path | None) -> int:
+    async def open_it(_: LedgerPlace | None) -> int:
         if faults:
             raise faults.pop()
         return 7
 
     async def main() -> None:
-        once = OncePerPath(TaskOwner(), open_it)
+        once = OncePerPlace(TaskOwner(), open_it)
         with pytest.raises(LedgerError):
             await once.get(None)
         assert once.ready() == []
@@ -69,7 +70,7 @@ def test_a_caller_that_fails_late_does_not_end_the_next_opening() -> None:
     """Two callers learn of one fault in the same turn of the loop, and both try again at once."""
     openings = 0
 
-    async def open_it(_: Path | None) -> int:
+    async def open_it(_: LedgerPlace | None) -> int:
         nonlocal openings
         openings += 1
         number = openings
@@ -79,7 +80,7 @@ def test_a_caller_that_fails_late_does_not_end_the_next_opening() -> None:
         return number
 
     async def main() -> None:
-        once = OncePerPath(TaskOwner(), open_it)
+        once = OncePerPlace(TaskOwner(), open_it)
 
         async def get_with_patience() -> int:
             try:

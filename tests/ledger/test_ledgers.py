@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, sqlite
+from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, new_token, sqlite
 from mps_aigc_async.ledger.postgres import ledger as postgres_ledger
 from mps_aigc_async.model.errors import ContentViolation, InvalidRequest, to_record
 from mps_aigc_async.model.states import JobState
@@ -196,7 +196,10 @@ async def _never(ledger: Ledger, task_id: str) -> None:
 
 
 async def test_an_open_ledger_is_in_its_place(ledger: Ledger) -> None:
-    ledger.confirm()
+    planned = await ledger.plan(job())
+    intent = planned.moved(JobState.INTENT, token=new_token())
+    await ledger.claim(planned, intent)
+    ledger.confirm(intent)
     assert ledger.in_place
     await ledger.close()
     assert ledger.in_place

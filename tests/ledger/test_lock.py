@@ -57,7 +57,7 @@ async def test_a_second_process_is_refused_and_told_the_first(tmp_path: Path, wa
             if way != "a hard link":  # that name has no -wal beside it, where the holder's row is
                 assert ME in told
             await ledger.put(job("a"))
-            ledger.confirm()
+            ledger.require_in_place()
     if way == "a hard link":
         path.unlink()
     with other_process() as other:
@@ -227,7 +227,7 @@ async def test_a_second_client_in_the_process_is_refused_and_costs_the_first_non
         touch_with_sqlite(path)
         assert (tmp_path / "jobs.db-wal").stat().st_ino == before
         await ledger.put(job("b"))
-        ledger.confirm()
+        ledger.require_in_place()
     async with opened(path) as ledger:
         assert dict(await ledger.counts()) == {JobState.PLANNED: 2}
 

@@ -96,15 +96,15 @@ async def test_out_of_place_once_a_ledger_is_out_of_place_for_good(tmp_path: Pat
     """Rows may have gone to either file meanwhile, so that neither tells of every create."""
     path, aside = tmp_path / "jobs.db", tmp_path / "aside.db"
     async with opened(path) as ledger:
-        ledger.confirm()
+        ledger.require_in_place()
         assert ledger.in_place
         path.rename(aside)
         with pytest.raises(LedgerError, match=r"jobs\.db was removed while it was open"):
-            ledger.confirm()
+            ledger.require_in_place()
         aside.rename(path)
         assert not ledger.in_place
         with pytest.raises(LedgerError, match=r"jobs\.db was removed while it was open"):
-            ledger.confirm()
+            ledger.require_in_place()
 
 
 async def test_lost_while_it_is_closed_a_ledger_knows_it_and_later_it_does_not_look(tmp_path: Path) -> None:

@@ -30,20 +30,21 @@ _OF_NOBODY: Final = """ledger = %(ledger)s AND owner = %(owner)s
 """The jobs of this owner whose member is gone or has left, and those that nobody drives."""
 
 # The earliest possible moment of an end: the process may have died at once. The intent may be of an earlier create.
-_UNKNOWN: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored SET state = 'unknown', member = NULL, error = %(error)s,
-    ended_at = greatest(coalesce(intent_at, planned_at), coalesce(ended_at, 0))
+_UNKNOWN: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored
+    SET state = 'unknown', member = NULL, error = %(error)s, adoption = %(adoption)s,
+        ended_at = greatest(coalesce(intent_at, planned_at), coalesce(ended_at, 0))
     WHERE seq IN (SELECT seq FROM mps_aigc_ledger.jobs
         WHERE {_OF_NOBODY} AND state = 'intent' ORDER BY job_id FOR UPDATE)
     {NOTIFY}"""
 
 _ADOPT: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored SET member = %(me)s, adoption = %(adoption)s
     WHERE seq IN (SELECT seq FROM mps_aigc_ledger.jobs
-        WHERE {_OF_NOBODY} AND state IN ('submitted', 'done') ORDER BY job_id FOR UPDATE)
+        WHERE {_OF_NOBODY} AND state = 'submitted' ORDER BY job_id FOR UPDATE)
     {NOTIFY}"""
 
 _ADOPTED: Final = f"""SELECT {FIELDS} FROM mps_aigc_ledger.jobs
-    WHERE ledger = %(ledger)s AND owner = %(owner)s AND state IN ('submitted', 'done')
-    AND member = %(me)s AND adoption = %(adoption)s ORDER BY planned_at, seq"""
+    WHERE ledger = %(ledger)s AND owner = %(owner)s AND adoption = %(adoption)s
+    AND (state = 'submitted' AND member = %(me)s OR state = 'unknown') ORDER BY planned_at, seq"""
 """The jobs of this adoption, also if an earlier try of its transaction had taken them already."""
 
 _LOST_AUTHOR: Final = CreateOutcomeUnknown("the client that created the job was gone while the create was under way")

@@ -74,7 +74,7 @@ class PostgresLedger:
         self._connection = connection
         self._database = PatientConnection(connection)
         self._place = Place(url.ledger, owner_text(belongs_to), member.id)
-        self.members: Final = Members(connection, member, timing)
+        self.members: Final = Members(connection, member, timing, self._place.owner)
         self._commits = Commits(self._database, self.members, self._place)
         self._changes = Changes(url, self.get)
         self._is_closed = False
@@ -148,9 +148,17 @@ class PostgresLedger:
         if the database cannot be reached."""
         await self.members.renew()
 
+    @property
+    def member(self) -> str:
+        return self._place.me
+
+    async def absence(self) -> None:
+        await self.members.absence.wait()
+        self.members.absence.clear()
+
     async def adopt(self) -> list[JobRecord]:
-        """Take the jobs of members that are gone. Returns the *submitted* and *done* ones, which are this member's from
-        now on; an *intent* becomes *unknown*; *planned* jobs are free. Raises LedgerError."""
+        """Take the jobs of members that are gone. Returns the *submitted* ones, which are this member's from now on,
+        and those that have become *unknown*; *planned* jobs are free. Raises LedgerError."""
         absentees = list(self.members.absentees.values())
         beat = self.members.beat()
         try:

@@ -46,6 +46,11 @@ _OTHERS: Final = (
     f"SELECT id, {', '.join(_FACTS)}, counter FROM mps_aigc_ledger.members WHERE ledger = %(ledger)s AND id <> %(id)s"
 )
 
+_ARE_LEFT: Final = """SELECT EXISTS (SELECT FROM mps_aigc_ledger.jobs
+    WHERE ledger = %(ledger)s AND owner = %(owner)s AND state IN ('intent', 'submitted')
+    AND NOT EXISTS (SELECT FROM mps_aigc_ledger.members WHERE members.id = jobs.member))"""
+"""Whether jobs of this owner are under way whose member has closed, or was judged by a member that has died since."""
+
 _LEAVE: Final = (
     "UPDATE mps_aigc_ledger.jobs SET author = NULL "
     "WHERE ledger = %(ledger)s AND author = %(id)s AND state IN ('intent', 'unknown')",
@@ -84,11 +89,12 @@ class Absentee:
 class Members:
     """A member of a ledger, with its knowledge of the others."""
 
-    def __init__(self, connection: Connection, member: Member, timing: Time) -> None:
+    def __init__(self, connection: Connection, member: Member, timing: Time, owner: str) -> None:
         self._connection = connection
         self._member = member
         self._time = timing
         self._name = connection.url.ledger
+        self._owner = owner
         self._work = TaskOwner()
         self._counter = 0
         self._era = ""
@@ -97,6 +103,8 @@ class Members:
         self._is_outdated = False
         self._looks = Looks()
         self.absentees: dict[str, Absentee] = {}
+        self.absence: Final = asyncio.Event()
+        """Set by a look that finds absentees, or jobs that a member has left."""
         self.claims: Final = OpenClaims()
 
     @property
@@ -174,13 +182,16 @@ class Members:
         """Write a heartbeat, and note one look at the others."""
         beat = self.beat()
         try:
-            _, era, others = await self._connection.run(DURABLE, beat.step, (_OTHERS, self._keys))
+            left: Step = _ARE_LEFT, {**self._keys, "owner": self._owner}
+            _, era, others, [(are_left,)] = await self._connection.run(DURABLE, beat.step, (_OTHERS, self._keys), left)
         except (Lost, Refused) as error:
             self._begin_anew()
             _log.info("no heartbeat in the ledger %s: %s", self._name, error)
             return
         beat.note(era)
         self._judge(others)
+        if self.absentees or are_left:
+            self.absence.set()
 
     def _begin_anew(self) -> None:
         """Forget the looks of a member that was cut off itself: while nobody could write, no counter moved."""

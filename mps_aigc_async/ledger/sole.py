@@ -1,0 +1,42 @@
+"""The part of a ledger's protocol that is the same for each ledger which one process uses at a time: no other member
+can take a job."""
+
+from abc import ABC, abstractmethod
+from asyncio import Event
+from collections.abc import Sequence
+from typing import Final
+
+from .record import JobRecord
+
+
+class SoleLedger(ABC):
+    """A ledger without other members."""
+
+    member: Final = ""
+
+    @abstractmethod
+    async def put(self, job: JobRecord) -> None: ...
+
+    @abstractmethod
+    def require_in_place(self) -> None:
+        """Raise LedgerError if the ledger is no longer in place."""
+
+    def confirm(self, intent: JobRecord) -> None:  # noqa: ARG002 — nobody else can have taken its job
+        self.require_in_place()
+
+    async def claim(self, job: JobRecord, intent: JobRecord) -> None:  # noqa: ARG002 — the row before fences among members
+        await self.put(intent)
+
+    async def settle(self, job: JobRecord) -> None:
+        await self.put(job)
+
+    async def changed(self, job: JobRecord) -> None:
+        """Raise an error: no job is another member's."""
+        raise AssertionError(f"{job.job_id} is driven by {job.driver}, in a ledger without other members")
+
+    async def absence(self) -> None:
+        """Wait for ever: no other member can be gone."""
+        await Event().wait()
+
+    async def adopt(self) -> Sequence[JobRecord]:
+        return ()
