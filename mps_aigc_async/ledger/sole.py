@@ -4,7 +4,6 @@ can take a job."""
 from abc import ABC, abstractmethod
 from asyncio import Event
 from collections.abc import Sequence
-from typing import Final
 
 from .record import JobRecord
 
@@ -12,7 +11,9 @@ from .record import JobRecord
 class SoleLedger(ABC):
     """A ledger without other members."""
 
-    member: Final = ""
+    @property
+    def member(self) -> str:
+        return ""
 
     @abstractmethod
     async def put(self, job: JobRecord) -> None: ...
