@@ -25,7 +25,7 @@ from ..model.plain_text import visible_line
 from ..model.requests import CosStore
 from ..model.spelling import closest
 from ..network.transport import parse_endpoint
-from ..sharing.database_url import database_url, is_database_url
+from ..sharing.database_url import database_url, is_database_url, require_path
 from .sections import Concurrency, CosOutput, Generation, Pacing, Relay, Section, TaskTimeouts, TencentCloud, Vod
 
 PLACEHOLDER_BUCKET: Final = "your-bucket-name-1234567890"
@@ -298,18 +298,17 @@ def _check_limit_store(store: str | None, where: str) -> None:
     """Raise ConfigError for a limit store that cannot be meant. A mere word would be a folder of that name."""
     if store is None or store in HOMES:
         return
-    if is_database_url(store):
-        try:
+    try:
+        if is_database_url(store):
             database_url(store)
-        except ConfigError as error:
-            fault = error.message
-        else:
             return
-    elif "/" in store or "\\" in store:
-        return
-    else:
-        fault = 'write "process", "host", the path of a folder with a "/" in it, or a postgresql:// URL'
-    raise ConfigError(f"{where}: {fault}")
+        require_path(store)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error.message}") from None
+    if not ("/" in store or "\\" in store):
+        raise ConfigError(
+            f'{where}: write "process", "host", the path of a folder with a "/" in it, or a postgresql:// URL'
+        )
 
 
 def _unknown_key(where: tuple[int | str, ...]) -> str:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from ..ledger import Ledger, MemoryLedger, SqliteLedger, join
 from ..ledger.postgres import PostgresLedger
 from ..network.folders import absolute
-from ..sharing.database_url import DatabaseUrl, database_url, is_database_url
+from ..sharing.database_url import DatabaseUrl, database_url, is_database_url, require_path
 from ..sharing.member import Member
 
 LedgerPlace: TypeAlias = Path | DatabaseUrl
@@ -18,6 +18,7 @@ def ledger_place(ledger: str | Path) -> LedgerPlace:
     """The place that a user means: a `postgresql://` URL or a path. Raises ConfigError."""
     if isinstance(ledger, str) and is_database_url(ledger):
         return database_url(ledger)
+    require_path(ledger)
     return absolute(ledger)
 
 

@@ -100,9 +100,7 @@ class HostDatabase:
         try:
             await database._patiently(database._connected)
         except (sqlite3.Error, OSError) as error:
-            raise StoreUnusable(
-                f"the limit store {path} cannot be used ({error}): remove the file, or set limitStore to another folder"
-            ) from error
+            raise StoreUnusable(f"the limit store {path} cannot be used: {_failure(path, error)}") from error
         _databases.add(database)
         return database
 
@@ -297,6 +295,17 @@ def _inode(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return info.st_dev, info.st_ino
+
+
+def _failure(path: Path, error: sqlite3.Error | OSError) -> str:
+    """The reason why a file cannot be opened, and what to do."""
+    folder = path.parent
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{folder} is not a folder; set limitStore to another one"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"this user may not write into {folder}; allow it (chown, chmod), or set limitStore to another folder"
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return f"{reason}; remove the file once no client is open, or set limitStore to another folder"
 
 
 def default_folder() -> Path:

@@ -20,6 +20,10 @@ _CLOCK: Final = "extract(epoch from clock_timestamp())::float8"
 
 _TIME: Final[Step] = (f"SELECT {_CLOCK}", {})
 
+_IN_PUBLIC: Final[Step] = ("SET LOCAL search_path = public", {})
+"""The first statement of each transaction: roles with different search paths would make tables of their own, and count
+apart. Local, because a pooler may hand the next transaction to another connection."""
+
 _LOCK: Final[Step] = ("SELECT pg_advisory_xact_lock(hashtext('mps_aigc_schemas'))", {})
 """A lock on making tables: CREATE TABLE IF NOT EXISTS fails if two members make the same one at once."""
 
@@ -57,7 +61,7 @@ class PostgresDatabase:
     async def _prepare(self, schemas: Sequence[Schema]) -> None:
         [[(version,)], [(table,)]] = await self._connection.run(
             ("SELECT current_setting('server_version_num')::int", {}),
-            ("SELECT to_regclass('mps_aigc_schemas')::text", {}),
+            ("SELECT to_regclass('public.mps_aigc_schemas')::text", {}),
         )
         if version < OLDEST:
             raise StoreUnusable(
@@ -66,12 +70,12 @@ class PostgresDatabase:
         versions = await self._versions(schemas) if table else {}
         missing = [schema for schema in schemas if schema.name not in versions]
         if missing:  # a user who may not create tables can use those that exist
-            await self._connection.run(_LOCK, (SCHEMAS, {}), *_creation(missing))
+            await self._connection.run(_IN_PUBLIC, _LOCK, (SCHEMAS, {}), *_creation(missing))
             await self._versions(schemas)  # another member may have been faster
         await self.run()
 
     async def _versions(self, schemas: Sequence[Schema]) -> dict[str, int]:
-        [rows] = await self._connection.run(("SELECT name, version FROM mps_aigc_schemas", {}))
+        [rows] = await self._connection.run(("SELECT name, version FROM public.mps_aigc_schemas", {}))
         versions: dict[str, int] = dict(rows)
         for schema in schemas:
             if versions.get(schema.name, schema.version) != schema.version:
@@ -86,8 +90,8 @@ class PostgresDatabase:
         loop = asyncio.get_running_loop()
         before = loop.time()
         try:
-            *rows, [(server,)] = await self._connection.run(
-                *((statement.replace(NOW, _CLOCK), values) for statement, values in steps), _TIME
+            _, *rows, [(server,)] = await self._connection.run(
+                _IN_PUBLIC, *((statement.replace(NOW, _CLOCK), values) for statement, values in steps), _TIME
             )
         except (Lost, Refused) as error:
             raise LimitsLost(str(error)) from None

@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from ..model.errors import ConfigError
 
@@ -14,10 +15,27 @@ DEFAULT_LEDGER: Final = "default"
 
 _NAME: Final = re.compile(r"[\w.·-]{1,100}")
 
+_OTHER_URL: Final = re.compile(r"\s*[a-z][\w.+-]+:/", re.IGNORECASE)
+"""The beginning of a URL; `C:/` is a drive."""
+
+_ADVICE: Final = (
+    "write postgresql://USER:PASSWORD@HOST:5432/DATABASE?ledger=NAME, with `@`, `/`, `:`, `#` and `%` in the password "
+    "as %40, %2F, %3A, %23 and %25"
+)
+
 
 def is_database_url(text: str) -> bool:
     """Whether a ledger or a limit store is given by a database's URL, and not by a path."""
     return text.partition("://")[0].lower() in SCHEMES and "://" in text
+
+
+def require_path(place: str | Path) -> None:
+    """Check that a text is no URL: as a path, it would name a folder after a password. Raises ConfigError."""
+    if _OTHER_URL.match(str(place)):
+        raise ConfigError(
+            "a URL of another form is neither a file nor a database: name a file by its path alone, or a database by a "
+            f"text (no Path) that begins with postgresql://; {_ADVICE}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +64,7 @@ def database_url(text: str) -> DatabaseUrl:
     """Read a database's URL. Raises ConfigError, which does not repeat the URL."""
     try:
         url = urlsplit(text)
-        _ = url.port
+        _require_ports(url)
         # libpq takes a `+` as it stands, unlike a form.
         parameters = parse_qsl(url.query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=bool(url.query))
     except ValueError:
@@ -60,19 +78,23 @@ def database_url(text: str) -> DatabaseUrl:
     if not _NAME.fullmatch(ledger):
         raise ConfigError("the ledger's name in the database's URL has letters, digits, `.`, `-`, `_`: ?ledger=NAME")
     rest = urlencode([(name, value) for name, value in parameters if name != "ledger"], quote_via=quote)
-    address = url.netloc.rpartition("@")[2]
     hidden = {url.password or "", unquote(url.password or "")}
     hidden |= {value for name, value in parameters if name in ("password", "sslpassword", "passfile")}
     hidden |= {quote(text, safe="") for text in hidden}
     return DatabaseUrl(
-        dsn=urlunsplit((url.scheme, url.netloc, url.path, rest, "")),
-        shown=f"postgresql://{address}{url.path}",
+        dsn=f"{url.scheme}://{url.netloc}{url.path}?{rest}".removesuffix("?"),  # urlunsplit drops `//` without a host
+        shown=f"postgresql://{_address(url)}{url.path}",
         ledger=ledger,
         secrets=frozenset(hidden - {""}),
     )
 
 
-_ADVICE: Final = (
-    "write postgresql://USER:PASSWORD@HOST:5432/DATABASE?ledger=NAME, with `@`, `/`, `:`, `#` and `%` in the password "
-    "as %40, %2F, %3A, %23 and %25"
-)
+def _address(url: SplitResult) -> str:
+    """The hosts and ports of a URL."""
+    return url.netloc.rpartition("@")[2]
+
+
+def _require_ports(url: SplitResult) -> None:
+    """Check the port of each host: libpq tries several hosts in turn. Raises ValueError."""
+    for host in _address(url).split(","):
+        _ = url._replace(netloc=host).port

@@ -103,9 +103,29 @@ async def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Pat
 async def test_a_damaged_file_is_refused_with_its_path(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "paces.sqlite"
     path.write_bytes(content)
-    with pytest.raises(StoreUnusable, match=r"paces\.sqlite cannot be used .*: remove the file, or set limitStore"):
+    with pytest.raises(StoreUnusable, match=r"paces\.sqlite cannot be used: .*; remove the file once no"):
         await _open(path)
     assert path.read_bytes() == content
+
+
+async def test_a_folder_that_is_a_file_is_refused_without_the_advice_to_remove_it(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(StoreUnusable, match=r"notes is not a folder; set limitStore to another one"):
+        await _open(tmp_path / "notes" / "paces.sqlite")
+
+
+async def test_a_folder_that_this_user_may_not_write_is_refused_with_the_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        error = sqlite3.OperationalError("unable to open database file")
+        error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        raise error
+
+    monkeypatch.setattr(sqlite3, "connect", refuse)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(StoreUnusable, match=r"this user may not write into .*; allow it \(chown"):
+        await _open(tmp_path / "paces.sqlite")
 
 
 def test_a_process_that_stands_still_inside_is_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

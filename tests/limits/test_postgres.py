@@ -27,6 +27,27 @@ async def test_several_members_may_make_the_tables_at_once(database: str) -> Non
         await member.close()
 
 
+async def test_members_with_different_search_paths_have_the_same_tables(database: str) -> None:
+    plain = await _open(database)
+    await plain.run(("CREATE SCHEMA other", {}))
+    searching = await _open(f"{database}?options=-csearch_path%3Dother,public")
+    await plain.run(("INSERT INTO t VALUES (%(n)s)", {"n": 3}))
+    assert await searching.run(("SELECT n FROM t", {}), ("SELECT to_regclass('other.t')", {})) == [[(3,)], [(None,)]]
+    await plain.close()
+    await searching.close()
+
+
+async def test_the_first_member_makes_the_tables_where_all_look(database: str) -> None:
+    connection = Connection(database_url(database))
+    await connection.run(("CREATE SCHEMA other", {}))
+    searching = await _open(f"{database}?options=-csearch_path%3Dother")
+    plain = await _open(database)
+    await searching.run(("INSERT INTO t VALUES (%(n)s)", {"n": 3}))
+    assert await plain.run(("SELECT n FROM t", {})) == [[(3,)]]
+    for open_one in (searching, plain, connection):
+        await open_one.close()
+
+
 async def test_a_newer_version_is_refused_by_name(database: str) -> None:
     await (await _open(database, version=2)).close()
     with pytest.raises(NewerStore, match=r"127\.0\.0\.1:\d+/test_\w+ was made by a newer version .*version 2"):

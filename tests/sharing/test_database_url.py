@@ -1,12 +1,14 @@
 """A database's URL: what goes to the driver, and what no message repeats."""
 
+from pathlib import Path
+
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from mps_aigc_async.model.errors import ConfigError
 from mps_aigc_async.sharing.connection import failure_text
-from mps_aigc_async.sharing.database_url import database_url
+from mps_aigc_async.sharing.database_url import database_url, require_path
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,38 @@ def test_a_url_that_cannot_be_read_is_not_repeated(text: str) -> None:
     assert "cret" not in str(told.value)
 
 
+def test_a_url_without_a_host_means_the_socket_of_this_machine() -> None:
+    for text, host in (("postgresql:///db", None), ("postgresql://u@/db?host=/run/postgresql", "/run/postgresql")):
+        values = conninfo_to_dict(database_url(text).dsn)
+        assert (values["dbname"], values.get("host")) == ("db", host)
+
+
+def test_several_hosts_are_tried_in_turn() -> None:
+    url = database_url("postgresql://u:cret@one:5432,two,[::1]:5433/db?target_session_attrs=read-write")
+    assert conninfo_to_dict(url.dsn)["host"] == "one,two,::1"
+    assert str(url) == "postgresql://one:5432,two,[::1]:5433/db"
+    with pytest.raises(ConfigError, match="cannot be read"):
+        database_url("postgresql://one:5432,two:x/db")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "mysql://u:cret@host/db", "postgresql+psycopg://u:cret@host/db", "sqlite:///cret.db",
+        "postgresql:/u:cret@host/db", " postgresql://u:cret@host/db", Path("postgresql://u:cret@host/db"),
+    ],
+)  # fmt: skip
+def test_another_url_is_never_taken_for_a_path(place: str | Path) -> None:
+    with pytest.raises(ConfigError, match="begins with postgresql://") as told:
+        require_path(place)
+    assert "cret" not in str(told.value)
+
+
+@pytest.mark.parametrize("path", ["jobs.db", "/srv/limits", "C:/limits", "C:\\limits", "./a:/b", Path("x/y")])
+def test_a_path_is_a_path(path: str | Path) -> None:
+    require_path(path)
+
+
 @pytest.mark.parametrize(
     ("message", "advice"),
     [
@@ -51,6 +85,9 @@ def test_a_url_that_cannot_be_read_is_not_repeated(text: str) -> None:
         ("server does not support SSL, but SSL was required", "the server has no TLS"),
         ("cannot execute UPDATE in a read-only transaction", "name the primary server"),
         ("connection timeout expired", "any firewall"),
+        ("permission denied for database media", "GRANT CREATE ON DATABASE"),
+        ("permission denied for schema public", "SCHEMA public TO"),
+        ("permission denied for table mps_aigc_slots", "SELECT, INSERT, UPDATE, DELETE on its tables"),
         ("FATAL:  sorry, too many clients already", "pooler"),
     ],
 )

@@ -1,0 +1,21 @@
+"""The place of a ledger, as users name it."""
+
+from pathlib import Path
+
+import pytest
+
+from mps_aigc_async.engine.ledgers import ledger_place
+from mps_aigc_async.model.errors import ConfigError
+from mps_aigc_async.sharing.database_url import DatabaseUrl
+
+
+def test_a_ledger_is_a_file_or_a_database(tmp_path: Path) -> None:
+    assert ledger_place(str(tmp_path / "jobs.db")) == tmp_path / "jobs.db"
+    assert isinstance(ledger_place("postgresql://host/db?ledger=mine"), DatabaseUrl)
+
+
+@pytest.mark.parametrize("ledger", ["mysql://u:cret@host/db", Path("postgresql://u:cret@host/db")])
+def test_a_url_that_cannot_be_used_makes_no_file(ledger: str | Path) -> None:
+    with pytest.raises(ConfigError, match="begins with postgresql://") as told:
+        ledger_place(ledger)
+    assert "cret" not in str(told.value)
