@@ -1,4 +1,4 @@
-"""Work that several loops of a process share: calls that are carried into another loop, and a lock.
+"""Work that several loops of a process share: waiting for a task of another loop, and a lock.
 
 Futures, tasks and locks of asyncio belong to a single loop, and no other thread may touch them. A loop may also be
 closed with work in it, and then nothing in it goes on. asyncio does not report that end, so a waiter looks now and then
@@ -12,25 +12,16 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, TypeVar, TypeVarTuple
+from typing import Final, TypeVar
 
 from .home import LOOK_S
+from .loops import call_in
 
 T = TypeVar("T")
-Arguments = TypeVarTuple("Arguments")
 
 _guard = threading.RLock()
 """Held for a few steps, for all locks together. It can be taken again by the same thread, because the garbage collector
 may run there and end a task that a closed loop has left."""
-
-
-def call_in(loop: asyncio.AbstractEventLoop, callback: Callable[[*Arguments], object], *arguments: *Arguments) -> bool:
-    """Call a function soon in a loop, from any thread. Returns False if the loop is closed: nothing is called then."""
-    try:
-        loop.call_soon_threadsafe(callback, *arguments)
-    except RuntimeError:
-        return False
-    return True
 
 
 def finish(waiter: asyncio.Future[None]) -> None:

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from yarl import URL
 
-from ..concurrency.clocks import own_clock
+from ..concurrency.loops import own_clock
 from ..config import Config
 from ..limits import Limits, LimitsKey, Rates
 from ..limits.account import AccountLimits, loop_accounts, process_accounts

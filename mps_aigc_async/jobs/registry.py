@@ -23,7 +23,8 @@ from collections.abc import Iterable
 from typing import Protocol
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from ..concurrency.across_loops import Lock, Turn, call_in
+from ..concurrency.across_loops import Lock, Turn
+from ..concurrency.loops import call_in
 from ..ledger import Ledger, SharedLedger
 from .exchanges import Exchanges
 from .session_holders import Holders

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..concurrency.across_loops import call_in
+from ..concurrency.loops import call_in
 from ..ledger import JobRecord
 from ..limits import Slot
 from ..model.errors import AigcError, TaskTimeout

@@ -28,7 +28,8 @@ from math import inf
 from pathlib import Path
 from typing import Any, Final
 
-from ..concurrency.across_loops import call_in, finish
+from ..concurrency.across_loops import finish
+from ..concurrency.loops import call_in
 from ..model.errors import LedgerError
 from ..model.states import JobState
 from .database import Database

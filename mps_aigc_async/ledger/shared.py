@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ..concurrency.across_loops import Lock
-from ..concurrency.clocks import own_clock
+from ..concurrency.loops import own_clock
 from ..model.errors import LedgerError
 from ..model.states import JobState, Kind
 from .commits import LAST_TRY_S

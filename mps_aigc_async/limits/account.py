@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary
 
 from aiolimiter import AsyncLimiter
 
-from ..concurrency.clocks import own_clock
+from ..concurrency.loops import own_clock
 from ..model.states import Kind
 from ..policy.tempo import Adaptive
 from .pace import ProcessPace

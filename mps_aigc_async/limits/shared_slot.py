@@ -5,12 +5,10 @@ from typing import Protocol
 
 from ..model.errors import ServiceError, Throttled, TooManyTasks
 from .judging import judge
+from .process_slot import Holder
 from .protocol import STRANDED_S, SendTime
 from .shared_caps import SharedCaps
 from .slot_statements import SlotRow, Stage
-from .slots import Holder
-
-__all__ = ["Holder", "SharedSlot"]
 
 
 class Keeper(Protocol):

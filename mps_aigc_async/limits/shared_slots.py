@@ -31,16 +31,18 @@ from math import inf
 from typing import Final
 
 from ..concurrency.callbacks import ignore
+from ..concurrency.loops import now
 from ..concurrency.owner import TaskOwner
 from ..concurrency.turns import TurnQueue
 from ..model.errors import TooManyTasks
 from ..model.states import Kind
 from ..sharing.member import Member
 from .caps import Cap
+from .process_slot import Holder
 from .protocol import STRANDED_S, SlotFigures, SlotLost, Stray
 from .refusals import is_of_one_model
 from .shared_caps import CapChange, SharedCaps, Teach
-from .shared_slot import Holder, SharedSlot
+from .shared_slot import SharedSlot
 from .shared_strays import SharedStrays
 from .slot_outbox import Batch, Outbox
 from .slot_statements import ALL, Look, SlotStatements, look_of
@@ -172,7 +174,7 @@ class SharedSlots:
             self._label(slot, name)
             slot.create = name
         slot.until = self._wall() + seconds
-        self._held_until[slot] = _now() + seconds
+        self._held_until[slot] = now() + seconds
         self._outbox.put(slot.row)
         self._recount()
         self._set_alarm()
@@ -251,15 +253,14 @@ class SharedSlots:
         self.caps.forget(self._queue.__contains__)
 
     def _absorb(self, rows: list[list[Row]]) -> None:
-        heads, tasks, tickets, caps = rows
-        look = self._look = look_of(heads, tasks, tickets, caps)
+        look = self._look = look_of(*rows)
         self.caps.absorb(look.caps, look.capacity)
         self._recount()
-        self._turns.note(look.tickets, _now())
+        self._turns.note(look.tickets, now())
 
     def _store_now(self) -> float:
         """The store's time."""
-        return _now() - self._database.loop_time(0.0)
+        return now() - self._database.loop_time(0.0)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -278,8 +279,8 @@ class SharedSlots:
         )
 
     def _ring(self) -> None:
-        now = _now()
-        for slot in [slot for slot, until in self._held_until.items() if until <= now]:
+        time = now()
+        for slot in [slot for slot, until in self._held_until.items() if until <= time]:
             self.give_back(slot)
         self._wake()
 
@@ -298,13 +299,13 @@ class SharedSlots:
         self.caps.advance(self._store_now())
         while self._must_write() and await self._write():
             pass
-        if len(self._queue) and self._turns.are_first and self._strays.is_due(_now()):
-            self._strays.note(await self._database.run(self._strays.look()), _now())
+        if len(self._queue) and self._turns.are_first and self._strays.is_due(now()):
+            self._strays.note(await self._database.run(self._strays.look()), now())
         self._set_alarm()
 
     def _must_write(self) -> bool:
         """Whether a transaction would change the store."""
-        return bool(len(self._outbox) or self.caps.has_changes or self._look.swept or self._turns.must_write(_now()))
+        return bool(len(self._outbox) or self.caps.has_changes or self._look.swept or self._turns.must_write(now()))
 
     async def _write(self) -> bool:
         """Run a transaction that writes. Return whether another one may achieve more at once."""
@@ -344,7 +345,7 @@ class SharedSlots:
 
     def _add_take(self, plan: Transaction, slot: SharedSlot) -> None:
         """Add the take of a slot, or else of a place in the queue."""
-        plan.add([self._statements.pass_over(number) for number in self._turns.overdue(_now())])
+        plan.add([self._statements.pass_over(number) for number in self._turns.overdue(now())])
         others_wait, capacity = len(self._queue) > 1, self.caps.kind.capacity
         turn = self._statements.take(slot.id, slot.model, capacity, others_wait=others_wait)
         plan.add(turn, partial(self._note_take, slot))
@@ -414,7 +415,3 @@ class SharedSlots:
             _log.warning("%s (%s): others learn of them when they take this client for gone", lost, error)
         else:
             batch.note_written([])
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -13,11 +13,8 @@ import selectors
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
-from functools import wraps
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
-
-import aiosqlite
 
 T = TypeVar("T")
 
@@ -69,7 +66,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self) -> None:
-        _hold_for_sqlite()
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
         self.set_debug(False)
@@ -141,66 +137,6 @@ def _loop_runs() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-_HOLDING: Final[set[object]] = set()
-"""The methods of aiosqlite's that hold the clock."""
-
-
-def _hold_for_sqlite() -> None:
-    """Replace aiosqlite's methods, so that they hold the clock of the virtual loop that calls them.
-
-    aiosqlite has a thread of its own, which the loop does not know: without this function the clock would run away from
-    a commit by hours. All of aiosqlite's work passes one of these methods. The replacements stay, since other loops may
-    run on, in other threads too; in a loop of another kind they only pass the call on.
-    """
-    for name, holding in (("_connect", _hold_for_call), ("_execute", _hold_for_statement), ("close", _hold_for_call)):
-        method = getattr(aiosqlite.Connection, name)
-        if method not in _HOLDING:
-            replacement = holding(method)
-            _HOLDING.add(replacement)
-            setattr(aiosqlite.Connection, name, replacement)
-
-
-def _hold_for_call(original: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
-    """Hold the clock until the awaited call ends."""
-
-    @wraps(original)
-    async def call(*args: Any, **kwargs: Any) -> T:  # noqa: ANN401 — handed through
-        loop = asyncio.get_running_loop()
-        with loop.real_time() if isinstance(loop, VirtualTimeLoop) else nullcontext():
-            return await original(*args, **kwargs)
-
-    return call
-
-
-def _hold_for_statement(original: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
-    """Hold the clock until the statement ends, even if its caller is cancelled."""
-    call = _hold_for_call(original)
-
-    @wraps(original)
-    async def execute(connection: aiosqlite.Connection, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 — handed through
-        loop = asyncio.get_running_loop()
-        if not isinstance(loop, VirtualTimeLoop):
-            return await call(connection, function, *args, **kwargs)
-        work = concurrent.futures.Future[None]()
-        loop.hold_for(work)
-
-        def statement(*args: Any, **kwargs: Any) -> T:  # noqa: ANN401 — handed through
-            try:
-                return function(*args, **kwargs)
-            finally:
-                work.set_result(None)
-
-        try:
-            return await call(connection, statement, *args, **kwargs)
-        except asyncio.CancelledError:
-            raise
-        except BaseException:
-            work.cancel()  # the connection was closed: no statement has begun
-            raise
-
-    return execute
 
 
 def wall() -> float:

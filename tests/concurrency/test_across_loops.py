@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from mps_aigc_async.concurrency.across_loops import Lock, call_in, wait_for_end
+from mps_aigc_async.concurrency.across_loops import Lock, wait_for_end
+from mps_aigc_async.concurrency.loops import call_in
 
 
 @contextmanager

@@ -14,8 +14,9 @@ import pytest
 from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.limits import LimitsKey, Rates, account
 from mps_aigc_async.limits.account import KEPT_S, AccountLimits, Accounts, process_accounts
+from mps_aigc_async.limits.process_slot import ProcessSlot
 from mps_aigc_async.limits.protocol import STRANDED_S
-from mps_aigc_async.limits.slots import ProcessSlot, ProcessSlots
+from mps_aigc_async.limits.slots import ProcessSlots
 from mps_aigc_async.limits.streams import Streams
 from mps_aigc_async.model.states import Kind
 from mps_aigc_async.testing import forget_limits

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiosqlite
 import pytest
 
 from mps_aigc_async import ImageRequest
 from mps_aigc_async.emulator import Service
-from mps_aigc_async.testing import VirtualTimeLoop, in_memory_client, run, virtual_time, wall
+from mps_aigc_async.ledger.database import Database
+from mps_aigc_async.testing import in_memory_client, run, virtual_time, wall
 
 HOUR_S = 3600.0
 ROUND_TRIPS = 200
@@ -215,45 +215,21 @@ def test_an_executor_of_the_users_own_by_default() -> None:
     run(main())
 
 
-def test_the_clock_waits_for_sqlite_whose_caller_was_cancelled(tmp_path: Path) -> None:
+def test_the_clock_waits_for_a_ledgers_commit_whose_caller_was_cancelled(tmp_path: Path) -> None:
     async def main() -> None:
         worker = Worker()
-        async with aiosqlite.connect(tmp_path / "some.db") as database:
-            await database.create_function("work", 0, worker.work)
-            caller = asyncio.create_task(execute(database, "SELECT work()"))
-            await worker.begun.wait()
-            caller.cancel()
-            await asyncio.wait({caller})
-            worker.go_on.set()
-            await asyncio.sleep(HOUR_S)
+        database = await Database.open(f"file:{tmp_path / 'some.db'}")
+        caller = asyncio.create_task(database.run(lambda _: worker.work()))
+        await worker.begun.wait()
+        caller.cancel()
+        await asyncio.wait({caller})
+        worker.go_on.set()
+        await asyncio.sleep(HOUR_S)
+        await database.close()
         assert worker.ended_at is not None
         assert worker.ended_at < 1
 
     run(main())
-
-
-def test_the_clock_waits_for_sqlite_in_a_loop_that_another_runs() -> None:
-    """As a test framework does, which makes the loop by its class."""
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        assert runner.run(moment_after_a_statement()) < 1
-
-
-def test_the_clock_waits_for_sqlite_when_a_run_of_another_thread_has_ended() -> None:
-    has_begun, go_on = threading.Event(), threading.Event()
-
-    async def begun_first() -> None:
-        has_begun.set()
-        await asyncio.to_thread(go_on.wait, GIVEN_UP_AFTER_S)
-
-    async def ended_last(first: threading.Thread) -> float:
-        go_on.set()
-        await asyncio.to_thread(first.join)
-        return await moment_after_a_statement()
-
-    thread = threading.Thread(target=lambda: run(begun_first()))
-    thread.start()
-    assert has_begun.wait(GIVEN_UP_AFTER_S)
-    assert run(ended_last(thread)) < 1
 
 
 def test_a_run_inside_a_loop_says_where_to_call_it() -> None:
@@ -264,22 +240,6 @@ def test_a_run_inside_a_loop_says_where_to_call_it() -> None:
         inner.close()
 
     run(main())
-
-
-async def moment_after_a_statement() -> float:
-    """When a statement has ended during which a timer was set."""
-    loop, worker = asyncio.get_running_loop(), Worker()
-    worker.go_on.set()
-    timer = loop.call_later(HOUR_S, never)
-    async with aiosqlite.connect(":memory:") as database:
-        await database.create_function("work", 0, worker.work)
-        await database.execute("SELECT work()")
-    timer.cancel()
-    return loop.time()
-
-
-async def execute(database: aiosqlite.Connection, statement: str) -> None:
-    await database.execute(statement)
 
 
 def never() -> None:
