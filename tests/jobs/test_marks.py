@@ -95,10 +95,10 @@ def test_the_poller_adopts_by_the_creates_name_and_with_the_tasks_deadline(monke
         adopt = ProcessSlots.adopt
 
         def note(
-            slots: ProcessSlots, task_id: str, model: str = "", *, name: str = "", seconds: float = 0.0
+            slots: ProcessSlots, task_id: str, model: str, scope: str, *, name: str, seconds: float
         ) -> ProcessSlot:
             calls.append((name, seconds))
-            return adopt(slots, task_id, model)
+            return adopt(slots, task_id, model, scope)
 
         monkeypatch.setattr(ProcessSlots, "adopt", note)
         service = in_memory()

@@ -43,7 +43,7 @@ def _small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def slowly(monkeypatch: pytest.MonkeyPatch) -> type[SlowlyRead]:
-    monkeypatch.setattr("mps_aigc_async.engine.assembly.SqliteLedger", SlowlyRead)
+    monkeypatch.setattr("mps_aigc_async.engine.ledgers.SqliteLedger", SlowlyRead)
     monkeypatch.setattr(SlowlyRead, "go_on", asyncio.Event(), raising=False)
     return SlowlyRead
 

@@ -201,7 +201,7 @@ def test_a_task_attached_while_it_runs_knows_when_its_urls_end() -> None:
 
 
 def test_attaching_at_any_moment_of_a_tasks_end_leaks_no_slot(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mps_aigc_async.engine.assembly.MemoryLedger", SlowLedger)
+    monkeypatch.setattr("mps_aigc_async.engine.ledgers.MemoryLedger", SlowLedger)
 
     async def main() -> None:
         service = in_memory(video_seconds=(20, 20))
