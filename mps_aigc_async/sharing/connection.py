@@ -1,8 +1,8 @@
 """One connection to PostgreSQL: opened when it is first used, and again after it was lost.
 
-A transaction is sent in one go (the pipeline mode of psycopg), so no lock is held while an answer travels. The caller
-of a transaction may be cancelled; the transaction itself runs to its end, in a task of its own: a statement that is
-interrupted would leave the connection unusable, and its outcome open.
+A transaction is sent in one go, from BEGIN to COMMIT (the pipeline mode of psycopg): it takes one round trip, and no
+lock is held while an answer travels. The caller of a transaction may be cancelled; the transaction itself runs to its
+end, in a task of its own: a statement that is interrupted would leave the connection unusable, and its outcome open.
 """
 
 import asyncio
@@ -24,6 +24,10 @@ CONNECT_S: Final = 5.0
 
 ANSWER_S: Final = 10.0
 """Seconds for a transaction. A server that is silent for longer is taken for lost."""
+
+_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+"""A role or a database may have another level by default, at which a statement does not see what others have committed
+since the transaction began."""
 
 
 class Lost(Exception):
@@ -55,10 +59,11 @@ class Connection:
             try:
                 async with asyncio.timeout(ANSWER_S):
                     connection = await self._connected()
-                    async with connection.pipeline():
-                        async with connection.transaction():
-                            cursors = [await connection.execute(statement, values) for statement, values in steps]
-                        return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+                    async with connection.pipeline():  # without `transaction()`, which waits for BEGIN and for COMMIT
+                        await connection.execute(_BEGIN)
+                        cursors = [await connection.execute(statement, values) for statement, values in steps]
+                        await connection.execute("COMMIT")
+                    return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
             except TimeoutError:
                 await self._drop()
                 raise Lost(f"the database {self.url} has not answered for {ANSWER_S:g} s") from None
@@ -76,8 +81,8 @@ class Connection:
     async def _mapped(self, error: Exception) -> Lost | Refused:
         state = getattr(error, "sqlstate", None) or ""
         is_lost = isinstance(error, self._psycopg.OperationalError | self._psycopg.InterfaceError)
+        await self._drop()  # a transaction that failed is still open
         if is_lost or state[:2] in ("08", "40", "53", "57"):  # 40: rolled back for another transaction's sake
-            await self._drop()
             return Lost(failure_text(self.url, "cannot be reached", error))
         return Refused(failure_text(self.url, "refused", error))
 

@@ -1,5 +1,10 @@
 """The connection to PostgreSQL, on a real server."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import groupby
+
 import pytest
 
 from mps_aigc_async.sharing.connection import Connection, Lost, Refused
@@ -36,3 +41,43 @@ async def test_a_restarted_server_is_connected_to_again(postgres: PostgresServer
     postgres.start()
     assert await connection.run(("SELECT 1", {})) == [[(1,)]]
     await connection.close()
+
+
+async def test_a_transaction_is_one_round_trip(postgres: PostgresServer, database: str) -> None:
+    async with recorded_talk(postgres.port) as (port, talk):
+        connection = Connection(database_url(database.replace(f":{postgres.port}/", f":{port}/")))
+        await connection.run(("CREATE TABLE t (n int)", {}))
+        talk.clear()
+        insert = ("INSERT INTO t VALUES (%(n)s) RETURNING n", {"n": 7})
+        assert await connection.run(insert, insert, ("SELECT count(*) FROM t", {})) == [[(7,)], [(7,)], [(2,)]]
+        assert [who for who, _ in groupby(talk)] == ["client", "server"]
+        await connection.close()
+
+
+async def test_a_transaction_sees_what_others_commit_whatever_the_default_is(database: str) -> None:
+    connection = Connection(database_url(f"{database}?options=-cdefault_transaction_isolation%3Dserializable"))
+    [[(level,)]] = await connection.run(("SELECT current_setting('transaction_isolation')", {}))
+    assert level == "read committed"
+    await connection.close()
+
+
+@asynccontextmanager
+async def recorded_talk(port: int) -> AsyncIterator[tuple[int, list[str]]]:
+    """A way to the server that notes who sends."""
+    talk, pipes = list[str](), set[asyncio.Task[None]]()
+
+    async def pipe(who: str, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            talk.append(who)
+            target.write(data)
+        target.close()
+
+    async def accept(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        answers, requests = await asyncio.open_connection("127.0.0.1", port)
+        pipes.add(asyncio.create_task(pipe("client", source, requests)))
+        pipes.add(asyncio.create_task(pipe("server", answers, target)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1], talk
+    server.close()
+    await asyncio.gather(*pipes)
