@@ -118,13 +118,13 @@ async def run(orders: Orders) -> None:
     with patch.dict(UNKNOWN_SLOT_S, dict.fromkeys(UNKNOWN_SLOT_S, DOUBT_S)):
         async with AigcClient(config, ledger=ledger) as client:
             batch = client.run(chains(orders.name, orders.chains), save_to=ledger.parent / orders.name)
-            told = [_told(outcome) async for outcome in batch]
-            listed = [_listed(job) for job in await client.unknown()]
+            told = [told_of(outcome) async for outcome in batch]
+            listed = [listed_of(job) for job in await client.unknown()]
     lines = [*(json.dumps(asdict(outcome)) for outcome in told), *(json.dumps(asdict(job)) for job in listed)]
     results_file(ledger).write_text("\n".join(lines), encoding="utf-8")
 
 
-def _told(outcome: Outcome[BatchItem]) -> Told:
+def told_of(outcome: Outcome[BatchItem]) -> Told:
     made = steps_made(outcome.result or outcome.partial)
     return Told(
         request=outcome.job_id,
@@ -134,7 +134,7 @@ def _told(outcome: Outcome[BatchItem]) -> Told:
     )
 
 
-def _listed(job: JobRecord) -> Listed:
+def listed_of(job: JobRecord) -> Listed:
     return Listed(job=job.job_id, prompt=job.prompt, intent_at=job.intent_at)
 
 

@@ -19,6 +19,7 @@ ALLOWED: Final[Mapping[str, str]] = {
     "tests.crashes": "processes are killed at moments of their own",
     "tests.emulator.callers": "a task of a served emulator is polled on real time, within the rate limit",
     "tests.real_sleeps": "the guard hands each sleep on",
+    "tests.sharing_crashes": "as in tests.crashes",
     "tests.standins": "a stand-in answers as late as it is told to",
 }
 """Packages and modules that may sleep, with the reason."""

@@ -31,7 +31,7 @@ from ..policy.create_endings import Attempt, Decision, SlotUse, UnknownCause, de
 from ..wire.dialect import Call, Created, SessionRule
 from .acceptance import Acceptance
 from .context import JobContext
-from .creation import Creation, Order, intent_of, row_after
+from .creation import Creation, Order, intent_of, row_after, still_to_create
 from .exchanges import CreateOutcome, NoRoom, NoRoomByNow
 from .own_sessions import SPENT, has_sent_session, has_users_session
 from .sessions import as_create
@@ -80,7 +80,7 @@ class Creates:
             outcome = await self._create_in(slot, job, order)
             if isinstance(outcome, JobRecord):
                 return outcome
-            job = await self._ledger.get(job.job_id) or job
+            job = still_to_create(await self._ledger.get(job.job_id) or job)
             if outcome.refusal is not None:
                 now = asyncio.get_running_loop().time()
                 give_up_at = inf if self._others_run(job) else min(give_up_at, now + self._calls.policy.busy_seconds)

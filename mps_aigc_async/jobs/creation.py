@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..concurrency.callbacks import ignore
-from ..ledger import JobRecord, new_token
+from ..ledger import JobRecord, JobTaken, new_token
 from ..limits import Slot
 from ..model.errors import AigcError, to_record
 from ..model.requests import Step
@@ -55,6 +55,14 @@ class Creation:
         if self.job.state is JobState.UNKNOWN:
             return Earlier.UNKNOWN
         return Earlier.REPLACED if self.replaced_session else Earlier.NONE
+
+
+def still_to_create(job: JobRecord) -> JobRecord:
+    """The job as it is after an attempt that found no room. Raises JobTaken if it need not be created any more: its row
+    was free meanwhile, and another member of the ledger may have claimed it."""
+    if job.state not in (JobState.PLANNED, JobState.UNKNOWN):
+        raise JobTaken(f"another client has changed the job, which is {job.state} now", job_id=job.job_id)
+    return job
 
 
 def intent_of(creation: Creation, now: float) -> JobRecord:

@@ -7,6 +7,7 @@ the missing ones.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ..concurrency.callbacks import ignore
-from ..ledger import JobRecord, Ledger
+from ..ledger import JobRecord, JobTaken, Ledger
 from ..model.errors import AigcError, DownloadError, ResultExpired
 from ..model.states import JobState, Kind
 from ..network.downloads import MAY_HAVE_EXPIRED, Downloads, Readable, unchanged
@@ -261,7 +262,8 @@ class _Row:
             self.files[number] = str(file)
             self._missing.discard(number)
             if self._missing:
-                await self._ledger.put(self.job.moved(self.job.state, files=tuple(self.files)))
+                with suppress(JobTaken):  # another member has saved all of them, and the last file here is recorded
+                    await self._ledger.put(self.job.moved(self.job.state, files=tuple(self.files)))
 
     async def keep_moved(self, number: int, folder: Path) -> bool:
         """Whether a result that was saved elsewhere is a file of the same name in this folder: keep it from there.

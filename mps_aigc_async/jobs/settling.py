@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Final
 
-from ..ledger import JobRecord
+from ..ledger import JobRecord, JobTaken
 from ..model.errors import AigcError, InvalidRequest, JobDropped, TaskFailed, to_record
 from ..model.settlement import Attach, CreateAgain, Drop, Settlement
 from ..model.states import JobState, Kind
@@ -107,7 +107,10 @@ class Settling:
             if isinstance(error, JobDropped):
                 return None
             row = self._row_to_retry(job, error)
-            await self._ledger.put(row)
+            try:
+                await self._ledger.put(row)
+            except JobTaken:  # another member retries it
+                return None
         if row.state is JobState.SUBMITTED:
             self._tasks.watch(row)
         else:

@@ -1,0 +1,133 @@
+"""Two clients on one ledger in PostgreSQL: each one's work while the other one changes the same jobs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from mps_aigc_async import AigcClient, Config, ImageRequest, JobRecord, JobState
+from mps_aigc_async.emulator import Emulator
+from mps_aigc_async.ledger.postgres import PostgresLedger
+from mps_aigc_async.model.errors import TaskFailed, to_record
+
+from .ledger.postgres.members import accepted, intent_of
+from .support import KEYS
+
+CAT = ImageRequest(id="cat", prompt="a cat")
+CREATE = "CreateAigcImageTask"
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator(speed=600) as emulator:
+        yield emulator
+
+
+def config_for(emulator: Emulator) -> Config:
+    concurrency = {"maxImageTasks": 4, "maxVideoTasks": 4, "pollIntervalMs": 100}
+    return Config.parse({"tencentCloud": {**KEYS, "endpoint": emulator.url}, "concurrency": concurrency})
+
+
+def client_of(emulator: Emulator, database: str) -> AigcClient:
+    return AigcClient(config_for(emulator), ledger=f"{database}?ledger=shared")
+
+
+async def ledger_of(client: AigcClient) -> PostgresLedger:
+    return cast("PostgresLedger", await client._open_ledger(None))
+
+
+def after_put(
+    ledger: PostgresLedger, state: JobState, act: Callable[[JobRecord], Awaitable[None]], patch: pytest.MonkeyPatch
+) -> None:
+    """Have something happen once, right after a row of this state has been written."""
+    put, is_over = ledger.put, False
+
+    async def put_and_act(job: JobRecord) -> None:
+        nonlocal is_over
+        await put(job)
+        if job.state is state and not is_over:
+            is_over = True
+            await act(job)
+
+    patch.setattr(ledger, "put", put_and_act)
+
+
+async def test_a_job_that_found_no_room_may_be_another_members_by_now(
+    emulator: Emulator, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row is free while its client waits for the next slot."""
+    async with client_of(emulator, database) as first, client_of(emulator, database) as second:
+        other = await ledger_of(second)
+        submitted: asyncio.Future[JobRecord] = asyncio.get_running_loop().create_future()
+
+        async def claim(job: JobRecord) -> None:
+            row = await other.get(job.job_id)
+            assert row is not None
+            intent = intent_of(row)
+            await other.claim(row, intent)
+            await other.put(accepted(intent))
+            submitted.set_result(accepted(intent))
+
+        after_put(await ledger_of(first), JobState.PLANNED, claim, monkeypatch)
+        emulator.faults.add(action=CREATE, fault="error", code="LimitExceeded.CreateTask", times=1)
+        making = asyncio.create_task(first.generate(CAT))
+        task = await submitted
+        await other.put(task.moved(JobState.DONE, urls=("https://a/1.png",), ended_at=4.0))
+        assert (await making).task_id == "4-1"
+        assert emulator.statistics().created.get("image", 0) == 0
+
+
+async def test_two_clients_save_several_results_of_one_job_at_once(
+    emulator: Emulator, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one has recorded all files before the first one records its first file."""
+    several = ImageRequest(id="cat", prompt="a cat", output_count=3)
+    async with client_of(emulator, database) as first, client_of(emulator, database) as second:
+        await first.generate(several)
+        ledger, other = await ledger_of(first), await ledger_of(second)
+        put = ledger.put
+
+        async def put_later(job: JobRecord) -> None:
+            if job.state is JobState.DONE:
+                row = await other.get(job.job_id)
+                assert row is not None
+                files = tuple(str(tmp_path / f"{number}.png") for number in range(3))
+                if row.state is JobState.DONE:
+                    await other.put(row.moved(JobState.SAVED, files=files, saved_at=5.0))
+            await put(job)
+
+        monkeypatch.setattr(ledger, "put", put_later)
+        outcomes = [outcome async for outcome in first.run([several], save_to=tmp_path / "out")]
+        assert [outcome.error for outcome in outcomes] == [None]
+        row = await ledger.get("cat/image")
+        assert row is not None
+        assert row.state is JobState.SAVED
+        assert {Path(file).parent for file in row.files} == {tmp_path / "out"}
+
+
+async def test_two_clients_retry_the_failed_jobs_at_once(
+    emulator: Emulator, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one has created a job again before the first one plans it again."""
+    async with client_of(emulator, database) as first, client_of(emulator, database) as second:
+        ledger, other = await ledger_of(first), await ledger_of(second)
+        for name in ("a/image", "b/image"):
+            planned = await ledger.plan(JobRecord(job_id=name, kind=CAT.kind, content="{}", planned_at=1.0))
+            error = to_record(TaskFailed("the model failed"))
+            await ledger.put(planned.moved(JobState.FAILED, ended_at=2.0, error=error))
+        put = ledger.put
+
+        async def put_later(job: JobRecord) -> None:
+            if job.job_id == "a/image":
+                row = await other.get(job.job_id)
+                assert row is not None
+                await other.put(row.replanned())
+                planned = await other.get(job.job_id)
+                assert planned is not None
+                await other.claim(planned, intent_of(planned))
+            await put(job)
+
+        monkeypatch.setattr(ledger, "put", put_later)
+        assert [job.job_id for job in await first.retry_failed()] == ["b/image"]
