@@ -19,6 +19,16 @@ ConfigOption = Annotated[
     ),
 ]
 
+LedgerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger",
+        metavar="FILE | URL",
+        help="The ledger: a file, or the postgresql:// URL of one that several processes and hosts share.",
+        show_default="DIR/ledger.db",
+    ),
+]
+
 
 def config_from(file: Path | None) -> Config:
     """Load the config. Raises ConfigError."""
@@ -34,7 +44,7 @@ def config_for_creates(file: Path | None) -> Config:
     return config
 
 
-def client_for(config: Config, ledger: Path | None = None) -> AigcClient:
+def client_for(config: Config, ledger: str | Path | None = None) -> AigcClient:
     """Make a client, and do not open it yet. Raises ConfigError for missing keys and an unusable endpoint."""
     with warnings_as_notes():
         return AigcClient(config, ledger=ledger)

@@ -20,6 +20,26 @@ def is_database_url(text: str) -> bool:
     return text.partition("://")[0].lower() in SCHEMES and "://" in text
 
 
+_URL: Final = re.compile(r"(?i)\bpostgres(?:ql)?:/\S*")
+
+
+def without_passwords(text: str) -> str:
+    """A text in which each database's URL that may have a password is cut off.
+
+    >>> without_passwords("cannot read postgresql://app:secret@db/media: no such file")
+    'cannot read postgresql://… no such file'
+    >>> without_passwords("cannot read postgresql://db/media")
+    'cannot read postgresql://db/media'
+    """
+    return _URL.sub(_cut, text)
+
+
+def _cut(match: re.Match[str]) -> str:
+    url = match[0]
+    has_secrets = ("@" in url or "?" in url) and "USER:PASSWORD@" not in url  # the advice shows the form
+    return "postgresql://…" if has_secrets else url
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseUrl:
     """A database, and the ledger that is meant in it."""

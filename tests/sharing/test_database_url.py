@@ -46,7 +46,7 @@ def test_a_url_that_cannot_be_read_is_not_repeated(text: str) -> None:
 @pytest.mark.parametrize(
     ("message", "advice"),
     [
-        ('FATAL:  password authentication failed for user "u"', "check the user and the password"),
+        ('FATAL:  password authentication failed for user "u"', "check the user, and the password"),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', "pg_hba.conf"),
         ("server does not support SSL, but SSL was required", "the server has no TLS"),
         ("cannot execute UPDATE in a read-only transaction", "name the primary server"),
