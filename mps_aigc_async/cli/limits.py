@@ -9,7 +9,7 @@ from ..engine.limit_homes import forget_member, view_limits
 from ..limits.view import KindView, LimitsView, MemberView, PaceView, SlotView, in_words
 from ..model.plain_text import visible_line
 from .options import config_from
-from .screen import Exit, local_time, program, say
+from .screen import Exit, counted, local_time, program, say
 
 _ALONE: Final = (
     "the limits are counted inside each process (limitStore: process, the default towards loopback): "
@@ -34,13 +34,13 @@ def forget(config: Path | None, name: str) -> Exit:
     if freed is None:
         say(_ALONE)
         return Exit.WELL
-    say(f"member {visible_line(name)} is forgotten: {_counted(freed.slots, 'slot')} freed")
+    say(f"member {visible_line(name)} is forgotten: {counted(freed.slots, 'slot')} freed")
     perhaps = [
         *(
-            [f"{_counted(len(freed.task_ids), 'task')} ({visible_line(', '.join(freed.task_ids))})"]
+            [f"{counted(len(freed.task_ids), 'task')} ({visible_line(', '.join(freed.task_ids))})"]
             * bool(freed.task_ids)
         ),
-        *([f"{_counted(freed.unknown, 'create')} without an answer"] * bool(freed.unknown)),
+        *([f"{counted(freed.unknown, 'create')} without an answer"] * bool(freed.unknown)),
     ]
     if perhaps:
         say(
@@ -97,7 +97,7 @@ def _paces(paces: Sequence[PaceView]) -> Iterator[str]:
 
 def _kind(kind: KindView) -> Iterator[str]:
     caps = [f"learned cap {cap}{_of_model(model)}" for model, cap in sorted(kind.caps.items())]
-    waiting = [f"{_counted(kind.waiting, 'member')} waiting"] if kind.waiting else []
+    waiting = [f"{counted(kind.waiting, 'member')} waiting"] if kind.waiting else []
     words = ", ".join([f"{len(kind.slots)} of {kind.capacity} slots taken, {kind.running} running", *waiting, *caps])
     yield visible_line(f"{kind.kind}s: {words}; account {in_words(kind.account)}")
     for slot in kind.left:
@@ -115,7 +115,3 @@ def _task(slot: SlotView) -> str:
 
 def _until(slot: SlotView) -> str:
     return "" if slot.until is None else f"; keeps its slot until {local_time(slot.until, '%Y-%m-%d %H:%M:%S %z')}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"

@@ -64,6 +64,15 @@ def local_time(at: float, form: str) -> str:
         return f"no date ({at:g})"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "slot"), counted(2, "slot")
+    ('1 slot', '2 slots')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def program() -> str:
     """The command line that starts this program here: its name if the PATH has it, otherwise the path that was called.
 

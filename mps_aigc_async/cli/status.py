@@ -19,7 +19,7 @@ from .ledgers import URL, NamedLedger, named_ledger, owner_line
 from .limits import forget as forget_member
 from .limits import show_limits
 from .options import ConfigOption, client_for, config_from
-from .screen import Exit, complain, local_time, program, say
+from .screen import Exit, complain, counted, local_time, program, say
 from .summary import print_census, print_unsaved
 
 
@@ -104,7 +104,7 @@ def _print_jobs(ledger: NamedLedger, snapshot: Snapshot) -> int:
     )
     print_unsaved(jobs, saver, urls_end)
     if orphans := len(snapshot.orphans()):
-        say(f"{orphans} tasks that no job could take, may be paid for: `{program()} settle {URL}` lists them")
+        say(f"{counted(orphans, 'task')} that no job could take may be paid for: `{program()} settle {URL}` lists them")
     return of_state(jobs, JobState.FAILED) + paid_and_unsaved(jobs) + unreadable + orphans
 
 
