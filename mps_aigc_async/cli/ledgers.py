@@ -68,8 +68,10 @@ def named_ledger(text: str) -> NamedLedger:
 
 
 def named_file_or_database(text: str) -> NamedLedger:
-    """The ledger of an option that may make it: a URL or a file. Raises ConfigError."""
-    return _database(text) if is_database_url(text) else ledger_file(Path(text))
+    """The ledger of an option that may make it: a URL, a file, or a folder that is there. Raises ConfigError."""
+    if is_database_url(text):
+        return _database(text)
+    return ledger_file(ledger_at(Path(text)) if Path(text).is_dir() else Path(text))
 
 
 def ledger_file(file: Path, shown: str = "") -> NamedLedger:

@@ -7,6 +7,8 @@ import typer
 
 from ..client import AigcClient
 from ..config import Config
+from ..model.errors import InvalidRequest
+from ..sharing.database_url import is_database_url
 from .screen import complain, warnings_as_notes
 
 ConfigOption = Annotated[
@@ -28,6 +30,12 @@ LedgerOption = Annotated[
         show_default="DIR/ledger.db",
     ),
 ]
+
+
+def require_folder(out: Path) -> None:
+    """Raise InvalidRequest for a database's URL in the place of a folder. A Path has one slash of the two."""
+    if is_database_url(str(out).replace(":/", "://", 1)):
+        raise InvalidRequest("--out takes a folder: name the ledger's URL with --ledger")
 
 
 def config_from(file: Path | None) -> Config:

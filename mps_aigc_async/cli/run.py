@@ -25,11 +25,10 @@ from ..model.states import JobState, Kind
 from ..network.folders import absolute, prepare_folder
 from ..policy.advice import advice_for
 from ..policy.retries import stops_a_batch
-from ..sharing.database_url import is_database_url
 from .batch import Batch, as_file, check_batch
 from .interrupts import Interrupted, Interrupts
 from .ledgers import NamedLedger, ledger_file, named_file_or_database
-from .options import ConfigOption, LedgerOption, client_for, config_for_creates
+from .options import ConfigOption, LedgerOption, client_for, config_for_creates, require_folder
 from .progress import TICK_S, Display, display_for
 from .report import print_page
 from .screen import Exit, complain, from_here, program, warnings_as_notes
@@ -67,8 +66,7 @@ def run(
 
     Exit code 0 means: nothing failed, and nothing that is or may be paid for is unsaved.
     """
-    if is_database_url(str(out)) or is_database_url(str(out).replace(":/", "://", 1)):
-        raise InvalidRequest("--out takes a folder: name the ledger's URL with --ledger")
+    require_folder(out)
     named = None if ledger is None else named_file_or_database(ledger)
     words = [
         *program().split(" "),
@@ -147,12 +145,20 @@ def _ending(
         advice = f"{advice_for(error)}\n" if stops_a_batch(error) else ""
         complain(f"error: {visible_line(str(error))}\n{advice}after that is fixed: {visible_line(how_to_go_on)}")
         return Exit.ACCOUNT_REFUSED if isinstance(error, AccountError) else Exit.FAILED
-    if is_interrupted:
-        with ledger.snapshot() as snapshot:
-            jobs = _census(ledger, snapshot, tally)
-        complain(f"interrupted; {in_flight(jobs)}\n{visible_line(how_to_go_on)}")
-        return Exit.INTERRUPTED
-    return Exit.FAILED if _print_unsaved(ledger, tally) or tally.needing_attention else Exit.WELL
+    try:
+        if is_interrupted:
+            with ledger.snapshot() as snapshot:
+                jobs = _census(ledger, snapshot, tally)
+            complain(f"interrupted; {in_flight(jobs)}\n{visible_line(how_to_go_on)}")
+            return Exit.INTERRUPTED
+        return Exit.FAILED if _print_unsaved(ledger, tally) or tally.needing_attention else Exit.WELL
+    except LedgerError as unreadable:  # a database that was lost meanwhile: much may have been sent
+        state = "interrupted" if is_interrupted else "the run has ended"
+        complain(
+            f"error: {state}, and its ledger cannot be read now: {visible_line(str(unreadable))}\n"
+            f"after that is fixed: {visible_line(how_to_go_on)}"
+        )
+        return Exit.INTERRUPTED if is_interrupted else Exit.FAILED
 
 
 def _print_unsaved(ledger: NamedLedger, tally: Tally) -> int:

@@ -19,7 +19,7 @@ from ..model.results import StepResult
 from ..model.states import Kind
 from .interrupts import Interrupted, Interrupts
 from .ledgers import named_file_or_database
-from .options import ConfigOption, client_for, config_for_creates
+from .options import ConfigOption, client_for, config_for_creates, require_folder
 from .progress import places_of
 from .screen import Exit, complain, say, warnings_as_notes
 
@@ -87,6 +87,8 @@ def _create(request_class: type[Step], options: dict[str, Any]) -> None:  # each
     the config's defaults fill the gaps when it is sent.
     """
     out, config, ledger = (options.pop(name) for name in ("out", "config", "ledger"))
+    if out is not None:
+        require_folder(out)
     fields = {name: value for name, value in options.items() if value not in (None, [])}
     request = request_class(id=_id(request_class.kind, ledger), **fields)
     loaded = config_for_creates(config)

@@ -2,11 +2,15 @@
 
 # ruff: noqa: S608 — a TaskId of the emulator's
 
+import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
+from mps_aigc_async.cli.interrupts import Interrupted
 from mps_aigc_async.emulator import Emulator
 
 from ..postgres_server import PASSWORD
@@ -176,6 +180,7 @@ def test_a_password_in_a_command_line_is_a_note_and_repeated_nowhere(
         ("usage", "--since", database),
         ("image", "a lake", "--ledger", database),
         ("image", "a lake", "--out", "single", "--config", database),
+        ("image", "a lake", "--out", database),
         ("emulator", database),
         (database,),
     ]
@@ -185,6 +190,30 @@ def test_a_password_in_a_command_line_is_a_note_and_repeated_nowhere(
     assert "set PGPASSWORD or write it into ~/.pgpass" in shell.call("status", database).stderr
     assert "PGPASSWORD" not in shell.call("status", ledger).stderr
     assert sorted(path.name for path in shell.folder.iterdir() if "postgres" in path.name) == []
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_database_that_is_lost_at_the_end_of_a_run_is_no_bad_input(
+    shell: Shell, emulator: Emulator, ledger: str, monkeypatch: pytest.MonkeyPatch, *, interrupted: bool
+) -> None:
+    """Exit code 2 would say that nothing was sent."""
+    shell.configure(emulator.url)
+    ended = asyncio.run
+
+    def lose(main: Coroutine[Any, Any, Any]) -> object:
+        result = ended(main)
+        monkeypatch.setenv("PGPASSWORD", "wrong")
+        if interrupted:
+            raise Interrupted
+        return result
+
+    monkeypatch.setattr("mps_aigc_async.cli.run.asyncio.run", lose)
+    told = shell.call("run", shell.batch(image("a")), "--out", "made", "--ledger", ledger)
+    assert told.exit_code == (130 if interrupted else 1)
+    assert "and its ledger cannot be read now: the database postgresql://" in told.stderr
+    assert "after that is fixed: go on with the same command: mps-aigc run batch.jsonl --out made --ledger URL" in (
+        told.stderr
+    )
 
 
 def test_two_runs_of_one_batch_on_two_hosts_create_each_job_once(shell: Shell, emulator: Emulator, ledger: str) -> None:

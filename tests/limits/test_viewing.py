@@ -1,6 +1,7 @@
 """A store of the limits as a person sees it, and the members that a person takes out of it."""
 
 import asyncio
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -254,3 +255,26 @@ def test_a_newer_store_is_refused(place: Place) -> None:
             connection.execute(statement)
     with pytest.raises(NewerStore, match="tables of version 99"):
         view_of(place)
+
+
+def test_a_file_that_a_killed_process_left_within_a_transaction_is_read(tmp_path: Path) -> None:
+    """The half transaction is undone by its journal: a reader that may not write could not read."""
+
+    async def make() -> None:
+        await (await member(tmp_path / "limits")).close()
+
+    asyncio.run(make())
+    copy = tmp_path / "copy"
+    with closing(sqlite3.connect(tmp_path / "limits" / "slots.sqlite", isolation_level=None)) as file:
+        file.execute("PRAGMA journal_mode = PERSIST")
+        file.execute("PRAGMA cache_size = 1")
+        file.execute("BEGIN IMMEDIATE")
+        for number in range(2000):
+            row = (f"{number}{'x' * 200}", "a", "h", "b", "p", 1, "s", "program", 1, None)
+            file.execute(f"INSERT INTO mps_aigc_members VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 — marks
+        shutil.copytree(tmp_path / "limits", copy)  # as a kill would leave the folder
+        file.execute("ROLLBACK")
+    assert (copy / "slots.sqlite").stat().st_size > 100_000
+    view = view_of(copy)
+    assert view.members == []
+    assert [kind.kind for kind in view.kinds] == ["image"]
