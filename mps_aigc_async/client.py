@@ -346,8 +346,10 @@ class AigcClient:
         jobs = (await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))).jobs
         return await engine.work.run_for(jobs.settling.settle(job_id, how), f"settling of {job_id}")
 
-    async def retry_failed(self, *, ledger: str | Path | None = None) -> list[JobRecord]:
-        """Retry failed jobs: return them as *planned*; the next run creates them.
+    async def retry_failed(
+        self, *, ledger: str | Path | None = None, only: Callable[[JobRecord], bool] = lambda _: True
+    ) -> list[JobRecord]:
+        """Retry the failed jobs that `only` accepts: return them as *planned*; the next run creates them.
 
         A task that the service did not know, or called done without a result, was accepted: the task is polled once
         more before its job is created again.
@@ -357,7 +359,7 @@ class AigcClient:
         """
         engine = self._usable_engine()
         jobs = (await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))).jobs
-        return await engine.work.run_for(jobs.settling.retry_failed(), "retry of failed jobs")
+        return await engine.work.run_for(jobs.settling.retry_failed(only), "retry of failed jobs")
 
     async def counts(self, ledger: str | Path | None = None) -> Mapping[JobState, int]:
         """Jobs by state."""

@@ -7,6 +7,8 @@ import typer
 
 from ..client import AigcClient
 from ..config import Config
+from ..model.errors import InvalidRequest
+from ..sharing.database_url import is_database_url
 from .screen import complain, warnings_as_notes
 
 ConfigOption = Annotated[
@@ -18,6 +20,22 @@ ConfigOption = Annotated[
         show_default=False,
     ),
 ]
+
+LedgerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger",
+        metavar="FILE | URL",
+        help="The ledger: a file, or the postgresql:// URL of one that several processes and hosts share.",
+        show_default="DIR/ledger.db",
+    ),
+]
+
+
+def require_folder(out: Path) -> None:
+    """Raise InvalidRequest for a database's URL in the place of a folder. A Path has one slash of the two."""
+    if is_database_url(str(out).replace(":/", "://", 1)):
+        raise InvalidRequest("--out takes a folder: name the ledger's URL with --ledger")
 
 
 def config_from(file: Path | None) -> Config:
@@ -34,7 +52,7 @@ def config_for_creates(file: Path | None) -> Config:
     return config
 
 
-def client_for(config: Config, ledger: Path | None = None) -> AigcClient:
+def client_for(config: Config, ledger: str | Path | None = None) -> AigcClient:
     """Make a client, and do not open it yet. Raises ConfigError for missing keys and an unusable endpoint."""
     with warnings_as_notes():
         return AigcClient(config, ledger=ledger)

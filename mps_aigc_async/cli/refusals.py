@@ -1,4 +1,4 @@
-"""Typer's own refusals of a command line, without the control characters of the text that they quote."""
+"""Typer's own refusals of a command line, without the control characters and passwords of the text that they quote."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..model.plain_text import visible_line
+from ..sharing.database_url import without_passwords
 
 
 class Commands(TyperGroup):
@@ -30,5 +31,5 @@ def _plain_refusals() -> Iterator[None]:
         # Recognised by its form: from typer 0.16 on no class of all refusals is public.
         message = vars(error).get("message")
         if callable(getattr(error, "format_message", None)) and isinstance(message, str):
-            vars(error)["message"] = visible_line(message)
+            vars(error)["message"] = visible_line(without_passwords(message))
         raise

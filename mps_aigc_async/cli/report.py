@@ -5,27 +5,37 @@ from typing import Annotated
 
 import typer
 
-from ..model.errors import AigcError
+from ..model.errors import AigcError, InvalidRequest
 from ..model.plain_text import visible_line
 from ..report import write
+from ..sharing.database_url import is_database_url
+from .ledgers import URL, NamedLedger, named_ledger
+from .options import LedgerOption
 from .screen import complain, program, say
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `run` wrote into.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A folder that `run` wrote into.")],
+    ledger: LedgerOption = None,
 ) -> None:
     """Write DIR/index.html: the results side by side, and the failures. Needs no keys and no network.
 
     `run` and `demo` write the page at their end. While they run, `report` shows their progress.
     """
-    say(visible_line(str(write(folder))))
+    if is_database_url(folder):
+        raise InvalidRequest(f"name the folder of the files too: `{program()} report DIR --ledger {URL}`")
+    place = None if ledger is None else named_ledger(ledger).place
+    say(visible_line(str(write(Path(folder), ledger=place))))
 
 
-def print_page(folder: Path) -> None:
+def print_page(folder: Path, ledger: NamedLedger) -> None:
     """Write the page at the end of a batch and print its path. A failure is a note and changes nothing else."""
     try:
-        say(f"report page: {visible_line(str(write(folder)))}")
+        say(f"report page: {visible_line(str(write(folder, ledger=ledger.place)))}")
     except AigcError as error:
         complain(f"note: there is no report page: {visible_line(error.reason)}")
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 — the batch is over: its exit code is its own
-        complain(f"note: there is no report page ({type(error).__name__}); {program()} report {folder} retries")
+        complain(
+            f"note: there is no report page ({type(error).__name__}); "
+            f"{program()} report {folder}{ledger.option} retries"
+        )

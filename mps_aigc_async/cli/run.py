@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from ..concurrency.alongside import running_alongside
 from ..config import Config
 from ..engine.local_inputs import refuse_local_files
 from ..ledger import JobRecord
-from ..ledger.snapshot import LEDGER_FILE, open_snapshot, paid_and_unsaved
+from ..ledger.snapshot import LEDGER_FILE, Census, Snapshot, paid_and_unsaved
 from ..model.errors import AccountError, AigcError, InvalidRequest, LedgerError
 from ..model.plain_text import visible_line
 from ..model.requests import Request
@@ -26,7 +27,8 @@ from ..policy.advice import advice_for
 from ..policy.retries import stops_a_batch
 from .batch import Batch, as_file, check_batch
 from .interrupts import Interrupted, Interrupts
-from .options import ConfigOption, client_for, config_for_creates
+from .ledgers import NamedLedger, ledger_file, named_file_or_database
+from .options import ConfigOption, LedgerOption, client_for, config_for_creates, require_folder
 from .progress import TICK_S, Display, display_for
 from .report import print_page
 from .screen import Exit, complain, from_here, program, warnings_as_notes
@@ -50,6 +52,7 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Retry failed requests: of a chain only the failed step.")
     ] = False,
+    ledger: LedgerOption = None,
 ) -> None:
     """Run all requests of a batch file. The same command again continues where the last run stopped.
 
@@ -58,10 +61,13 @@ def run(
 
     The whole file is checked before anything is sent. DIR holds the results and ledger.db, the record of every job:
     nothing that was paid for is created twice. Failed requests are retried only with --retry-failed. Results in DIR
-    that are paid for and not saved are saved too, even if their requests are no longer in the file.
+    that are paid for and not saved are saved too, even if their requests are no longer in the file. With the
+    postgresql:// URL of a ledger that several processes share, a run saves the jobs of its own file alone.
 
     Exit code 0 means: nothing failed, and nothing that is or may be paid for is unsaved.
     """
+    require_folder(out)
+    named = None if ledger is None else named_file_or_database(ledger)
     words = [
         *program().split(" "),
         "run",
@@ -69,6 +75,7 @@ def run(
         *(["--config", str(config)] if config else []),
         "--out",
         str(out),
+        *(["--ledger", named.shown] if named else []),
     ]
     same_input = " (with the same input)" if str(batch) == "-" else ""
     with as_file(batch) as file:
@@ -79,6 +86,7 @@ def run(
             # Without --retry-failed: jobs that it planned stay planned, and a second failure need not be retried.
             how_to_go_on=f"go on with the same command{same_input}: {shlex.join(words)}",
             retry_failed=retry_failed,
+            ledger=named,
         )
     raise typer.Exit(code)
 
@@ -90,6 +98,7 @@ def run_batch(
     *,
     how_to_go_on: str,
     retry_failed: bool = False,
+    ledger: NamedLedger | None = None,
     before_leaving: Callable[[], None] = lambda: None,
 ) -> Exit:
     """Check everything, run the batch into a folder, and print the results.
@@ -97,8 +106,8 @@ def run_batch(
     `how_to_go_on` is printed after an interruption. Raises AigcError for a fault that is found before anything is sent.
     """
     out = absolute(out)  # once: a symlink that changes during the run must not separate the ledger from the files
-    ledger = out / LEDGER_FILE
-    client = client_for(config, ledger)
+    ledger = ledger or ledger_file(out / LEDGER_FILE)
+    client = client_for(config, ledger.for_client)
 
     def check(request: Request) -> None:
         refuse_local_files(request, config.backend)
@@ -109,49 +118,72 @@ def run_batch(
     prepare_folder(out)
     tally, began = Tally(requests.jobs), time.monotonic()
     with suppress(LedgerError):  # opening the ledger reports its fault better
-        tally.on_ledger(_jobs_in(ledger))
+        tally.on_ledger(_jobs_in(ledger, tally))
     error, is_interrupted = None, False
     try:
-        error = asyncio.run(_run(client, _Work(requests, out, retry_failed), tally, before_leaving))
+        error = asyncio.run(
+            _run(client, _Work(requests, out, retry_failed, ledger.database is not None), tally, before_leaving)
+        )
     except Interrupted:
         is_interrupted = True
     print_results(tally, time.monotonic() - began, from_here(out))
     print_reasons(tally)
-    print_earlier_unknown(tally, from_here(out))
+    print_earlier_unknown(tally, from_here(out) if ledger.is_of_folder else Path(ledger.shown))
     code = _ending(ledger, tally, error, is_interrupted=is_interrupted, how_to_go_on=how_to_go_on)
-    print_page(from_here(out))  # last, so that its failure hides nothing
+    print_page(from_here(out), ledger)  # last, so that its failure hides nothing
     return code
 
 
-def _ending(ledger: Path, tally: Tally, error: AigcError | None, *, is_interrupted: bool, how_to_go_on: str) -> Exit:
+def _ending(
+    ledger: NamedLedger, tally: Tally, error: AigcError | None, *, is_interrupted: bool, how_to_go_on: str
+) -> Exit:
     """Print how to go on, if anything is left. Return the exit code."""
     if error is not None:
         with suppress(LedgerError):  # the error may be a fault of this very ledger
-            _print_unsaved(ledger)
+            _print_unsaved(ledger, tally)
         # The advice on an error that ends the batch is printed only here: `print_reasons` leaves such errors out.
         advice = f"{advice_for(error)}\n" if stops_a_batch(error) else ""
         complain(f"error: {visible_line(str(error))}\n{advice}after that is fixed: {visible_line(how_to_go_on)}")
         return Exit.ACCOUNT_REFUSED if isinstance(error, AccountError) else Exit.FAILED
-    if is_interrupted:
-        with open_snapshot(ledger) as snapshot:
-            complain(f"interrupted; {in_flight(snapshot.census())}\n{visible_line(how_to_go_on)}")
-        return Exit.INTERRUPTED
-    return Exit.FAILED if _print_unsaved(ledger) or tally.needing_attention else Exit.WELL
+    try:
+        if is_interrupted:
+            with ledger.snapshot() as snapshot:
+                jobs = _census(ledger, snapshot, tally)
+            complain(f"interrupted; {in_flight(jobs)}\n{visible_line(how_to_go_on)}")
+            return Exit.INTERRUPTED
+        return Exit.FAILED if _print_unsaved(ledger, tally) or tally.needing_attention else Exit.WELL
+    except LedgerError as unreadable:  # a database that was lost meanwhile: much may have been sent
+        state = "interrupted" if is_interrupted else "the run has ended"
+        complain(
+            f"error: {state}, and its ledger cannot be read now: {visible_line(str(unreadable))}\n"
+            f"after that is fixed: {visible_line(how_to_go_on)}"
+        )
+        return Exit.INTERRUPTED if is_interrupted else Exit.FAILED
 
 
-def _print_unsaved(ledger: Path) -> int:
+def _print_unsaved(ledger: NamedLedger, tally: Tally) -> int:
     """Print the number of unsaved results. Return the number of unsaved jobs that are or may be paid for."""
-    with open_snapshot(ledger) as snapshot:
-        jobs, (_, urls_end), unreadable = snapshot.census(), snapshot.unsaved_results(), snapshot.unreadable()
-    print_unsaved(jobs, "the same command again", urls_end)
+    with ledger.snapshot() as snapshot:
+        jobs, (_, urls_end) = _census(ledger, snapshot, tally), snapshot.unsaved_results()
+        unreadable = 0 if ledger.database else snapshot.unreadable()
+    print_unsaved(jobs, "the same command again", None if ledger.database else urls_end)
     return paid_and_unsaved(jobs) + unreadable
 
 
-def _jobs_in(ledger: Path) -> Iterator[tuple[str, Kind, JobState]]:
-    """The jobs of earlier runs in a ledger; none if there is no ledger yet."""
-    if ledger.exists():
-        with open_snapshot(ledger) as snapshot:
-            yield from snapshot.states()
+def _census(ledger: NamedLedger, snapshot: Snapshot, tally: Tally) -> Census:
+    """The jobs by kind and state; in a ledger that others use meanwhile, only those of the batch."""
+    if ledger.database is None:
+        return snapshot.census()
+    return Counter((kind, state) for job_id, kind, state in snapshot.states() if tally.is_named(job_id))
+
+
+def _jobs_in(ledger: NamedLedger, tally: Tally) -> Iterator[tuple[str, Kind, JobState]]:
+    """The jobs of earlier runs in a ledger; none if there is no ledger yet. In a ledger that others use meanwhile, only
+    those of the batch."""
+    if isinstance(ledger.place, Path) and not ledger.place.exists():
+        return
+    with ledger.snapshot() as snapshot:
+        yield from (job for job in snapshot.states() if ledger.database is None or tally.is_named(job[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +193,8 @@ class _Work:
     batch: Batch
     out: Path
     retry_failed: bool
+    is_shared: bool
+    """Whether other processes use the ledger meanwhile: their jobs are theirs to save."""
 
 
 async def _run(client: AigcClient, work: _Work, tally: Tally, before_leaving: Callable[[], None]) -> AigcError | None:
@@ -176,11 +210,11 @@ async def _run(client: AigcClient, work: _Work, tally: Tally, before_leaving: Ca
 async def _outcomes(client: AigcClient, work: _Work, tally: Tally, display: Display) -> AigcError | None:
     """Run the batch, and alongside it save unsaved results of earlier batches: their URLs expire meanwhile."""
     if work.retry_failed:
-        tally.on_retry(await client.retry_failed())
+        tally.on_retry(await client.retry_failed(only=lambda job: not work.is_shared or tally.is_named(job.job_id)))
     saving = _Saving(client, work.out, tally, display)
     async with (
         _ticking(client, display),
-        running_alongside(saving.save(lambda job: not tally.is_named(job.job_id))) as others,
+        running_alongside(saving.save(lambda job: not work.is_shared and not tally.is_named(job.job_id))) as others,
     ):
         error = await _requests(client, work, tally, display)
         if error is not None and not isinstance(error, AccountError | InvalidRequest):

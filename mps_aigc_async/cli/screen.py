@@ -19,6 +19,7 @@ from rich.console import Console
 
 from ..model.errors import AccountError, AigcError, ConfigError, InvalidRequest, LedgerError
 from ..model.plain_text import visible, visible_line
+from ..sharing.database_url import without_passwords
 
 
 class Exit(IntEnum):
@@ -46,8 +47,9 @@ def say(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print a note or an error on stderr: for the user, and not for the next program in a pipe."""
-    typer.echo(visible(text), err=True)
+    """Print a note or an error on stderr: for the user, and not for the next program in a pipe. A database's URL in it,
+    such as one in the place of a file's name, is shown without its password."""
+    typer.echo(visible(without_passwords(text)), err=True)
 
 
 def local_time(at: float, form: str) -> str:
@@ -60,6 +62,15 @@ def local_time(at: float, form: str) -> str:
         return f"{datetime.fromtimestamp(at).astimezone():{form}}"
     except (ValueError, OverflowError, OSError):
         return f"no date ({at:g})"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "slot"), counted(2, "slot")
+    ('1 slot', '2 slots')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def program() -> str:

@@ -2,27 +2,38 @@
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from ..client import AigcClient
 from ..ledger import JobRecord
-from ..ledger.snapshot import ledger_at, open_snapshot
+from ..ledger.orphans import Orphan
+from ..ledger.postgres import drop_orphans
+from ..ledger.snapshot import Snapshot
 from ..model.errors import AigcError, CreateOutcomeUnknown, InvalidRequest
 from ..model.plain_text import visible_line
 from ..model.settlement import Attach, CreateAgain, Drop, Settlement
 from ..model.states import JobState
 from .interrupts import Interrupted, Interrupts
+from .ledgers import URL, NamedLedger, named_ledger, owner_line
 from .options import ConfigOption, client_for, config_from
 from .screen import Exit, complain, exit_code, local_time, program, say
 
 
 def settle(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `run` wrote into, or a ledger file.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR | URL", help="A folder that `run` wrote into, a ledger file or a ledger's postgresql:// URL."
+        ),
+    ],
     jobs: Annotated[
-        list[str] | None, typer.Argument(metavar="JOB …", help="Job ids from the list.", show_default="list them all")
+        list[str] | None,
+        typer.Argument(
+            metavar="JOB …", help="Job ids from the list, or TaskIds to drop.", show_default="list them all"
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All jobs of the list.")] = False,
     create_again: Annotated[
@@ -37,26 +48,71 @@ def settle(
 ) -> None:
     """List the jobs whose create got no reply (needs no keys), or decide how they go on.
 
-    The service may have accepted and billed each of them: look in the console's task list, by prompt and time.
+    The service may have accepted and billed each of them: look in the console's task list, by prompt and time. In a
+    ledger that several processes share, tasks that no job could take are listed too: attach each of them to a job, or
+    drop it by its TaskId.
     """
-    unknown = _unknown(folder)
+    ledger = named_ledger(target)
+    open_points = _read(ledger)
     decision = _decision(create_again=create_again, attach=attach, drop=drop)
-    job_ids = [job.job_id for job in unknown] if everything else list(jobs or ())
+    names = open_points.all_jobs() if everything else list(jobs or ())
     if decision is None:
-        if job_ids and not everything:
+        if names and not everything:
             raise InvalidRequest("choose one: --create-again, --attach TASK_ID or --drop")
-        raise typer.Exit(_list(folder, unknown))
-    if not job_ids:
+        raise typer.Exit(_list(ledger, open_points))
+    if not names:
         raise InvalidRequest("name the jobs, or all of them with --all")
-    if isinstance(decision, Attach) and len(job_ids) > 1:
+    if isinstance(decision, Attach) and len(names) > 1:
         raise InvalidRequest("a TaskId belongs to one job: name one job")
-    client = client_for(config_from(config), ledger_at(folder))
-    raise typer.Exit(asyncio.run(_settle(client, job_ids, decision)))
+    job_ids, task_ids = open_points.parted(names, decision)
+    if task_ids:
+        _drop(ledger, task_ids)
+    if job_ids:
+        client = client_for(config_from(config), ledger.for_client)
+        raise typer.Exit(asyncio.run(_settle(client, job_ids, decision)))
 
 
-def _unknown(folder: Path) -> list[JobRecord]:
-    with open_snapshot(ledger_at(folder)) as ledger:
-        return [job for _, jobs in ledger.requests() for job in jobs if job.state is JobState.UNKNOWN]
+@dataclass(frozen=True, slots=True)
+class _OpenPoints:
+    """All that a user can decide in a ledger."""
+
+    unknown: Sequence[tuple[str, Sequence[JobRecord]]]
+    """The jobs whose create got no reply, by the heading of their owner."""
+    orphans: Sequence[Orphan]
+
+    def all_jobs(self) -> list[str]:
+        """The ids of all jobs. Raises InvalidRequest for those of several owners: a client has one."""
+        owners = [jobs for _, jobs in self.unknown if jobs]
+        if len(owners) > 1:
+            raise InvalidRequest("the ledger has jobs of several accounts: name the jobs of the config's account")
+        return [job.job_id for jobs in owners for job in jobs]
+
+    def parted(self, names: Sequence[str], decision: Settlement) -> tuple[list[str], list[str]]:
+        """The names of jobs, and the TaskIds of orphans, which can only be dropped. Raises InvalidRequest."""
+        orphans = {orphan.task_id for orphan in self.orphans}
+        task_ids = [name for name in names if name in orphans]
+        if task_ids and not isinstance(decision, Drop):
+            raise InvalidRequest(
+                f"{task_ids[0]} is a task and no job: drop it, or attach it to an unknown job with "
+                f"`{program()} settle {URL} JOB --attach {task_ids[0]}`"
+            )
+        return [name for name in names if name not in orphans], task_ids
+
+
+def _read(ledger: NamedLedger) -> _OpenPoints:
+    with ledger.snapshot() as snapshot:
+        unknown = [(owner_line(owner), _unknown(rows)) for owner, rows in snapshot.by_owner()]
+        return _OpenPoints(unknown, snapshot.orphans())
+
+
+def _unknown(snapshot: Snapshot) -> list[JobRecord]:
+    return [job for _, jobs in snapshot.requests() for job in jobs if job.state is JobState.UNKNOWN]
+
+
+def _drop(ledger: NamedLedger, task_ids: list[str]) -> None:
+    if ledger.database is not None:
+        for task_id in asyncio.run(drop_orphans(ledger.database, task_ids)):
+            say(f"task {visible_line(task_id)}: given up; the service may still make and bill it")
 
 
 def _decision(*, create_again: bool, attach: str | None, drop: bool) -> Settlement | None:
@@ -72,15 +128,40 @@ def _decision(*, create_again: bool, attach: str | None, drop: bool) -> Settleme
     return chosen[0] if chosen else None
 
 
-def _list(folder: Path, unknown: Sequence[JobRecord]) -> Exit:
-    if not unknown:
+def _list(ledger: NamedLedger, points: _OpenPoints) -> Exit:
+    owners = [(heading, jobs) for heading, jobs in points.unknown if jobs]
+    if not owners and not points.orphans:
         say("no job's outcome is unknown")
         return Exit.WELL
-    for job in unknown:
+    name = ledger.shown
+    for heading, jobs in owners:
+        if len(owners) > 1:
+            say(heading)
+        _list_jobs(jobs)
+    if owners:
+        say(f"\nto decide: {program()} settle {visible_line(name)} JOB --create-again | --attach TASK_ID | --drop")
+    if points.orphans:
+        _list_orphans(points.orphans, name)
+    return Exit.FAILED
+
+
+def _list_orphans(orphans: Sequence[Orphan], name: str) -> None:
+    say("\ntasks that no job could take, because other processes had taken the job: each may be billed")
+    for orphan in orphans:
+        of_model = f", {orphan.model}" if orphan.model else ""
+        at = local_time(orphan.at, "%Y-%m-%d %H:%M:%S %z")
+        say(visible_line(f"{orphan.task_id}  {orphan.kind}{of_model}, accepted {at} for {orphan.job_id}"))
+    say(
+        f"\nto decide: `{program()} status KIND TASK_ID` shows the result, "
+        f"`{program()} settle {visible_line(name)} JOB --attach TASK_ID` gives the task to an unknown job, "
+        f"`{program()} settle {visible_line(name)} TASK_ID --drop` takes it off this list"
+    )
+
+
+def _list_jobs(jobs: Sequence[JobRecord]) -> None:
+    for job in jobs:
         sent_at = local_time(job.sent_at or job.intent_at or job.planned_at, "%Y-%m-%d %H:%M:%S %z")
         say(f"{visible_line(job.job_id)}  sent {sent_at}{_acceptance_of(job)}  {visible_line(job.prompt)}")
-    say(f"\nto decide: {program()} settle {visible_line(str(folder))} JOB --create-again | --attach TASK_ID | --drop")
-    return Exit.FAILED
 
 
 def _acceptance_of(job: JobRecord) -> str:

@@ -18,7 +18,8 @@ from ..model.requests import AudioRequest, ImageRequest, Step, VideoRequest
 from ..model.results import StepResult
 from ..model.states import Kind
 from .interrupts import Interrupted, Interrupts
-from .options import ConfigOption, client_for, config_for_creates
+from .ledgers import named_file_or_database
+from .options import ConfigOption, client_for, config_for_creates, require_folder
 from .progress import places_of
 from .screen import Exit, complain, say, warnings_as_notes
 
@@ -56,10 +57,10 @@ Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Save into this folder.", show_default="print the URLs")
 ]
 Ledger = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--ledger",
-        metavar="FILE",
+        metavar="FILE | URL",
         help="Record the job in this ledger: the same request is then not created a second time.",
         show_default="none",
     ),
@@ -86,10 +87,14 @@ def _create(request_class: type[Step], options: dict[str, Any]) -> None:  # each
     the config's defaults fill the gaps when it is sent.
     """
     out, config, ledger = (options.pop(name) for name in ("out", "config", "ledger"))
+    if out is not None:
+        require_folder(out)
     fields = {name: value for name, value in options.items() if value not in (None, [])}
     request = request_class(id=_id(request_class.kind, ledger), **fields)
     loaded = config_for_creates(config)
-    result = _make(client_for(loaded, ledger), request, out)
+    result = _make(
+        client_for(loaded, None if ledger is None else named_file_or_database(ledger).for_client), request, out
+    )
     if result.never_expires and result.urls and not result.files and loaded.cos_output.access == "private":
         complain(f"note: {_PRIVATE}")
 
@@ -169,7 +174,7 @@ def audio(
     """Create music, a sound, or the sound of a video; print its file (or URL) and its TaskId."""
 
 
-def _id(kind: Kind, ledger: Path | None) -> str | None:
+def _id(kind: Kind, ledger: str | None) -> str | None:
     """Without a ledger an id of this moment, so that each command makes another file. With a ledger None: the id is
     derived from the content then, and the ledger recognises the request."""
     return None if ledger else f"{kind}-{datetime.now().astimezone():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"

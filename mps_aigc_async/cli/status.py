@@ -1,4 +1,4 @@
-"""`status`: one task at the service, or all jobs of a ledger."""
+"""`status`: one task at the service, all jobs of a ledger, or the shared limits."""
 
 import asyncio
 import shlex
@@ -9,61 +9,103 @@ from typing import Annotated
 
 import typer
 
-from ..ledger.snapshot import LEDGER_FILE, ledger_at, of_state, open_snapshot, paid_and_unsaved
+from ..ledger.snapshot import Snapshot, of_state, paid_and_unsaved
 from ..model.errors import InvalidRequest, TaskNotFound
 from ..model.plain_text import visible_line
 from ..model.states import JobState, Kind, TaskState
 from ..wire.dialect import TaskStatus
 from .interrupts import Interrupted, Interrupts
+from .ledgers import URL, NamedLedger, named_ledger, owner_line
+from .limits import forget as forget_member
+from .limits import show_limits
 from .options import ConfigOption, client_for, config_from
-from .screen import Exit, complain, local_time, program, say
+from .screen import Exit, complain, counted, local_time, program, say
 from .summary import print_census, print_unsaved
 
 
 def status(
     target: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="DIR | KIND",
-            help="A folder that `run` wrote into, or a ledger file; or image, video or audio, with an id.",
+            metavar="DIR | URL | KIND",
+            help="A folder that `run` wrote into, a ledger file or a ledger's postgresql:// URL; or image, video or "
+            "audio, with an id.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     task_id: Annotated[
         str | None,
         typer.Argument(
             metavar="TASK_ID", help="As printed by `run`, `image`, `video` and `audio`.", show_default=False
         ),
     ] = None,
+    limits: Annotated[
+        bool, typer.Option("--limits", help="Show the members, paces and slots of the config's limit store instead.")
+    ] = False,
+    forget: Annotated[
+        str | None,
+        typer.Option(
+            "--forget",
+            metavar="MEMBER",
+            help="With --limits: free the slots of a member whose machine will not come back.",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Show the jobs of a batch's folder (needs no keys), or poll one task by its kind and TaskId.
+    """Show the jobs of a batch's folder or a ledger (needs no keys), or poll one task by its kind and TaskId.
 
-    Exit code 1 means: something in the folder failed or is unknown, or is paid for and not saved yet.
+    Exit code 1 means: something in the ledger failed or is unknown, or is paid for and not saved yet.
     """
-    code = _of_ledger(Path(target)) if task_id is None else _of_task(target, task_id, config)
+    if limits or forget is not None:
+        raise typer.Exit(_of_limits(config, forget, has_target=target is not None))
+    if target is None:
+        raise InvalidRequest("name a folder that `run` wrote into, a ledger, or a kind and a TaskId; or add --limits")
+    code = _of_ledger(target) if task_id is None else _of_task(target, task_id, config)
     raise typer.Exit(code)
 
 
-def _of_ledger(target: Path) -> Exit:
-    if str(target) in list(Kind) and not target.exists():
+def _of_limits(config: Path | None, forget: str | None, *, has_target: bool) -> Exit:
+    if has_target:
+        raise InvalidRequest("--limits takes no folder, ledger or task: the config names the limit store")
+    return show_limits(config) if forget is None else forget_member(config, forget)
+
+
+def _of_ledger(target: str) -> Exit:
+    if target in list(Kind) and not Path(target).exists():
         raise InvalidRequest(f"the {target}'s TaskId is missing: mps-aigc status {target} 4-Aigc…")
-    ledger = ledger_at(target)
-    with open_snapshot(ledger) as snapshot:
-        jobs, (_, urls_end), unreadable = snapshot.census(), snapshot.unsaved_results(), snapshot.unreadable()
+    ledger = named_ledger(target)
+    with ledger.snapshot() as snapshot:
+        owners = snapshot.by_owner()
+        if ledger.database is not None and (members := snapshot.writer()):
+            say(f"open in {visible_line(members)}")
+        need_attention = 0
+        for owner, rows in owners:
+            if len(owners) > 1:
+                say(owner_line(owner))
+            need_attention += _print_jobs(ledger, rows)
+        if not owners:
+            say("no jobs")
+    return Exit.FAILED if need_attention else Exit.WELL
+
+
+def _print_jobs(ledger: NamedLedger, snapshot: Snapshot) -> int:
+    """Print the jobs of a ledger; return the number of those that need attention."""
+    jobs, (_, urls_end), unreadable = snapshot.census(), snapshot.unsaved_results(), snapshot.unreadable()
     print_census(jobs)
-    at_service = of_state(jobs, JobState.SUBMITTED)
     # `run` knows only the ledger of a folder. With another one it would create, and pay for, everything again.
-    of_folder = ledger.name == LEDGER_FILE
-    maker = "the `run` command that made this folder" if of_folder else "the program or command with this ledger"
-    if at_service:
+    of_folder = ledger.is_of_folder
+    if at_service := of_state(jobs, JobState.SUBMITTED):
+        maker = "the `run` command that made this folder" if of_folder else "the program or command with this ledger"
         say(f"{at_service} at the service: {maker} polls and saves them")
-    folder = shlex.quote(str(ledger.parent))
+    folder = shlex.quote(str(ledger.place.parent)) if isinstance(ledger.place, Path) else ""
     saver = (
         f"`{program()} run BATCH.jsonl --out {folder}`" if of_folder else "a client's `save_unsaved` with this ledger"
     )
     print_unsaved(jobs, saver, urls_end)
-    need_attention = of_state(jobs, JobState.FAILED) + paid_and_unsaved(jobs) + unreadable
-    return Exit.FAILED if need_attention else Exit.WELL
+    if orphans := len(snapshot.orphans()):
+        say(f"{counted(orphans, 'task')} that no job could take may be paid for: `{program()} settle {URL}` lists them")
+    return of_state(jobs, JobState.FAILED) + paid_and_unsaved(jobs) + unreadable + orphans
 
 
 def _of_task(kind: str, task_id: str, config: Path | None) -> Exit:

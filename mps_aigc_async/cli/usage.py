@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import date, datetime
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -11,12 +10,12 @@ from rich import box
 from rich.table import Table
 
 from ..client import AigcClient
-from ..ledger.snapshot import ledger_at
-from ..model.errors import InvalidRequest, LedgerError
+from ..model.errors import InvalidRequest
 from ..model.plain_text import visible_line
 from ..model.states import Kind
 from ..model.usage import BILLING_ZONE, UsageComparison, UsageReport
 from .interrupts import Interrupted, Interrupts
+from .ledgers import NamedLedger, named_ledger
 from .options import ConfigOption, client_for, config_from
 from .screen import Exit, complain, console, on_terminal, program, say
 
@@ -40,9 +39,12 @@ def usage(
         str | None, typer.Option("--until", metavar="DATE", help="The last day.", show_default="today")
     ] = None,
     ledger: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "--ledger", metavar="FILE", help="A ledger file, or a folder that `run` wrote into.", show_default=False
+            "--ledger",
+            metavar="DIR | URL",
+            help="A folder that `run` wrote into, a ledger file or a ledger's postgresql:// URL.",
+            show_default=False,
         ),
     ] = None,
     config: ConfigOption = None,
@@ -53,15 +55,17 @@ def usage(
     late. In a pipe each row is a line, with tabs between its columns.
     """
     first, last = _day("--since", since) or _first_of_month(), _day("--until", until)
-    file = None if ledger is None else _existing(ledger_at(ledger))
+    named = None if ledger is None else named_ledger(ledger)
+    if named is not None:
+        named.require_present()
     client = client_for(config_from(config))  # without the ledger: a client would resume its jobs
     try:
-        report = asyncio.run(_report(client, first, last, file))
+        report = asyncio.run(_report(client, first, last, named))
     except Interrupted:
         raise typer.Exit(Exit.INTERRUPTED) from None
-    _print([HEADINGS, *_rows(report, file)])
-    if file is not None:
-        _print_notes(report, file)
+    _print([HEADINGS, *_rows(report, has_ledger=named is not None)])
+    if named is not None:
+        _print_notes(report, named)
 
 
 def _day(option: str, text: str | None) -> date | None:
@@ -75,22 +79,16 @@ def _first_of_month() -> date:
     return datetime.now(BILLING_ZONE).date().replace(day=1)
 
 
-def _existing(file: Path) -> Path:
-    """The ledger file. A client would create a missing one."""
-    if not file.is_file():
-        raise LedgerError(f"there is no ledger {file}: `mps-aigc run … --out DIR` keeps one in DIR")
-    return file
-
-
-async def _report(client: AigcClient, first: date, last: date | None, ledger: Path | None) -> UsageReport:
+async def _report(client: AigcClient, first: date, last: date | None, named: NamedLedger | None) -> UsageReport:
+    ledger = None if named is None else named.for_client
     with Interrupts() as interrupts:
         async with client:
             return await interrupts.stoppable(client.usage(first, last, ledger=ledger))
 
 
-def _rows(report: UsageReport, file: Path | None) -> Iterator[Row]:
+def _rows(report: UsageReport, *, has_ledger: bool) -> Iterator[Row]:
     for line in (*report.daily, *report.totals):
-        tasks, amount = (None, None) if file is None else (line.ledger_tasks, line.ledger_amount)
+        tasks, amount = (line.ledger_tasks, line.ledger_amount) if has_ledger else (None, None)
         service, ours = (_figure(line.service_tasks), _figure(line.service_amount)), (_figure(tasks), _figure(amount))
         yield _day_of(line), line.kind, *service, *ours, UNITS[line.kind]
     for other in report.service:  # types that this package does not know
@@ -119,7 +117,7 @@ def _print(rows: list[Row]) -> None:
     console().print(table)
 
 
-def _print_notes(report: UsageReport, ledger: Path) -> None:
+def _print_notes(report: UsageReport, ledger: NamedLedger) -> None:
     if without_length := sum(line.without_length for line in report.totals):
         complain(
             f"note: {without_length} tasks of the ledger have no known length: their seconds are not in its amounts"
@@ -127,5 +125,5 @@ def _print_notes(report: UsageReport, ledger: Path) -> None:
     if report.unknown_jobs:
         complain(
             f"note: {report.unknown_jobs} jobs of the ledger are unknown: the service may have made and billed their "
-            f"tasks; `{program()} settle {ledger}` lists them"
+            f"tasks; `{program()} settle {ledger.shown}` lists them"
         )

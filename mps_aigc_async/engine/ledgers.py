@@ -1,11 +1,13 @@
 """The place of a ledger, as users name it, and its opening."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeAlias
 
 from ..ledger import Ledger, MemoryLedger, SqliteLedger, join
-from ..ledger.postgres import PostgresLedger
+from ..ledger.postgres import PostgresLedger, open_postgres_snapshot
+from ..ledger.snapshot import Snapshot, open_snapshot
 from ..network.folders import absolute
 from ..sharing.database_url import DatabaseUrl, database_url, is_database_url, require_path
 from ..sharing.member import Member
@@ -20,6 +22,11 @@ def ledger_place(ledger: str | Path) -> LedgerPlace:
         return database_url(ledger)
     require_path(ledger)
     return absolute(ledger)
+
+
+def open_snapshot_at(place: LedgerPlace) -> AbstractContextManager[Snapshot]:
+    """Read the ledger at a place, without keys and without taking part in it. Raises LedgerError."""
+    return open_postgres_snapshot(place) if isinstance(place, DatabaseUrl) else open_snapshot(place)
 
 
 async def open_ledger(place: LedgerPlace | None, belongs_to: Mapping[str, str]) -> Ledger:

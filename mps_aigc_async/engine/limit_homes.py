@@ -12,7 +12,10 @@ from ..concurrency.loops import own_clock
 from ..config import Config
 from ..limits import Limits, LimitsKey, Rates
 from ..limits.account import AccountLimits, loop_accounts, process_accounts
+from ..limits.forgetting import Freed, forget
 from ..limits.shared_opening import Place, open_shared
+from ..limits.view import LimitsView
+from ..limits.viewing import view_of
 from ..model.errors import ConfigError
 from ..model.states import Kind
 from ..network.folders import absolute
@@ -21,6 +24,7 @@ from ..network.transport import AiohttpTransport, ResultSource, Transport
 from ..policy.tempo import Adaptive
 from ..sharing.database_url import database_url, is_database_url
 from ..wire.dialect import Dialect
+from .backends import endpoint_of
 
 PROCESS: Final = "process"
 HOST: Final = "host"
@@ -99,9 +103,30 @@ def shares(limit_store: str | None, endpoint: URL, transport: Transport) -> bool
     """
     if own_clock(asyncio.get_running_loop()) is not None or isinstance(transport, ResultSource):
         return False
-    if limit_store is None:
-        return isinstance(transport, AiohttpTransport) and not is_loopback(endpoint.host or "")
-    return limit_store != PROCESS
+    if limit_store is None and not isinstance(transport, AiohttpTransport):
+        return False
+    return _names_a_store(limit_store, endpoint)
+
+
+def _names_a_store(limit_store: str | None, endpoint: URL) -> bool:
+    return limit_store != PROCESS if limit_store is not None else not is_loopback(endpoint.host or "")
+
+
+def view_limits(config: Config) -> LimitsView | None:
+    """Read the store that a config names; None if its limits are counted in each process. Raises ConfigError."""
+    return view_of(place_of(config.limit_store)) if _has_store(config) else None
+
+
+async def forget_member(config: Config, name: str) -> Freed | None:
+    """Take a member that is gone out of the store that a config names; None if there is no store.
+
+    Raises InvalidRequest for a member that lives, and ConfigError.
+    """
+    return await forget(place_of(config.limit_store), name) if _has_store(config) else None
+
+
+def _has_store(config: Config) -> bool:
+    return _names_a_store(config.limit_store, endpoint_of(config, None))
 
 
 def place_of(limit_store: str | None) -> Place:

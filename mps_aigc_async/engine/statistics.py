@@ -53,6 +53,8 @@ class Statistics:
     """Tasks being polled."""
     creating: int
     """Creates sent and not yet answered."""
+    members: int = 1
+    """Open members that share these limits, this one included (docs/sharing.md): 1 where one process counts alone."""
 
 
 def snapshot(limits: Limits, now: float, *, polling: int, creating: int) -> Statistics:
@@ -62,6 +64,7 @@ def snapshot(limits: Limits, now: float, *, polling: int, creating: int) -> Stat
         paces={action: _pace_of(pace, now) for action, pace in limits.paces.items()},
         polling=polling,
         creating=creating,
+        members=limits.members_count,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from ..ledger import JobRecord, JobTaken
@@ -87,14 +88,14 @@ class Settling:
         else:
             self._announcer.tell_failed(row, row.recorded_error())
 
-    async def retry_failed(self) -> list[JobRecord]:
-        """Retry the failed jobs; return the changed jobs.
+    async def retry_failed(self, only: Callable[[JobRecord], bool]) -> list[JobRecord]:
+        """Retry the failed jobs that `only` accepts; return the changed jobs.
 
         Most are planned again. A task that was accepted and may have a result by now is polled again instead: a task
         that the service did not know, and a task that it called done without a result. Jobs that the user dropped stay
         failed: the outcomes of their creates are unknown, and they may have been paid for.
         """
-        ids = [job.job_id async for job in self._ledger.in_state(JobState.FAILED)]
+        ids = [job.job_id async for job in self._ledger.in_state(JobState.FAILED) if only(job)]
         jobs = await asyncio.gather(*(self._retry(job_id) for job_id in ids))  # at once: the rows share their commits
         return [job for job in jobs if job is not None]
 

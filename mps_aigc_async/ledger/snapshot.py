@@ -3,7 +3,7 @@
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from ..model.errors import DamagedRow, LedgerError
 from ..model.states import JobState, Kind
 from .damage import damaged_row
+from .orphans import Orphan
 from .record import JobRecord, request_of
 from .schema import APPLICATION_ID, COLUMNS, FACT, VERSION, WRITER, Row, from_row, text_or_bytes
 
@@ -51,6 +52,8 @@ class Snapshot(Protocol):
 
     def owner(self) -> Mapping[str, str]: ...
 
+    def by_owner(self) -> Sequence[tuple[Mapping[str, str], "Snapshot"]]: ...
+
     def writer(self) -> str: ...
 
     def fault(self) -> str: ...
@@ -67,6 +70,8 @@ class Snapshot(Protocol):
 
     def requests(self) -> Iterator[tuple[str, list[JobRecord]]]: ...
 
+    def orphans(self) -> Sequence[Orphan]: ...
+
 
 class LedgerSnapshot:
     """The rows of a ledger at one moment, from `open_snapshot`. Later writes do not show."""
@@ -78,6 +83,14 @@ class LedgerSnapshot:
         """The owner of the ledger: account, backend and endpoint, and on VOD the application."""
         rows = self._database.execute("SELECT what, is_for FROM belongs_to WHERE what != ?", (WRITER,))
         return {str(part): str(value) for part, value in rows if not str(part).startswith(FACT)}
+
+    def by_owner(self) -> list[tuple[Mapping[str, str], Snapshot]]:
+        """The owner with this snapshot: a file has one owner."""
+        return [(self.owner(), self)]
+
+    def orphans(self) -> list[Orphan]:
+        """None: a file has one writer, and each task a row."""
+        return []
 
     def writer(self) -> str:
         """The process that last opened the ledger for writing; empty if none is recorded."""

@@ -167,6 +167,10 @@ class AccountLimits:
     def pace(self, action: str) -> ProcessPace:
         return self._paces.pace(action)
 
+    @property
+    def members_count(self) -> int:
+        return 1
+
     async def take_retry(self) -> None:
         await self.retries.acquire()
 

@@ -326,6 +326,18 @@ def default_folder() -> Path:
     return folder
 
 
+def present_folder() -> Path | None:
+    """The folder of the user's limits on this machine, if it is there: for readers. Raises StoreUnusable."""
+    folder = _place()
+    try:
+        info = folder.lstat()
+    except OSError:
+        return None
+    if hasattr(os, "getuid"):
+        _require_own(folder, info)
+    return folder
+
+
 def _require_own(folder: Path, info: os.stat_result) -> None:
     """Check that nobody else can put files or links into the folder: any user may write to /tmp."""
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():

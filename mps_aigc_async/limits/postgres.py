@@ -15,10 +15,10 @@ from .store import CHANNEL, LOOK_S, NOW, SCHEMAS, LimitsLost, NewerStore, Row, S
 OLDEST: Final = 120000
 """The oldest server that is supported: 12, as `server_version_num` says it. Older ones have had no fixes since 2023."""
 
-_CLOCK: Final = "extract(epoch from clock_timestamp())::float8"
+CLOCK: Final = "extract(epoch from clock_timestamp())::float8"
 """Never now(): that is the time of the transaction's beginning, before it waited for a row."""
 
-_TIME: Final[Step] = (f"SELECT {_CLOCK}", {})
+_TIME: Final[Step] = (f"SELECT {CLOCK}", {})
 
 _IN_PUBLIC: Final[Step] = ("SET LOCAL search_path = public", {})
 """The first statement of each transaction: roles with different search paths would make tables of their own, and count
@@ -91,7 +91,7 @@ class PostgresDatabase:
         before = loop.time()
         try:
             _, *rows, [(server,)] = await self._connection.run(
-                _IN_PUBLIC, *((statement.replace(NOW, _CLOCK), values) for statement, values in steps), _TIME
+                _IN_PUBLIC, *((statement.replace(NOW, CLOCK), values) for statement, values in steps), _TIME
             )
         except (Lost, Refused) as error:
             raise LimitsLost(str(error)) from None
@@ -125,7 +125,7 @@ def _creation(schemas: Sequence[Schema]) -> list[Step]:
         steps += [(table.replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS "), {}) for table in schema.tables]
         steps.append(
             (
-                f"INSERT INTO mps_aigc_schemas VALUES (%(name)s, %(version)s, {_CLOCK}, '') ON CONFLICT DO NOTHING",  # noqa: S608
+                f"INSERT INTO mps_aigc_schemas VALUES (%(name)s, %(version)s, {CLOCK}, '') ON CONFLICT DO NOTHING",  # noqa: S608
                 {"name": schema.name, "version": schema.version},
             )
         )

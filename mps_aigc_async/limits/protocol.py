@@ -298,5 +298,10 @@ class Limits(Protocol):
         """The pace of an action, shared by all clients of the account in the region."""
         ...
 
+    @property
+    def members_count(self) -> int:
+        """The members that share the limits, this one included, by the latest look. Any thread may ask."""
+        ...
+
     async def take_retry(self) -> None:
         """Wait until the account's budget of retries has one left, and take it."""

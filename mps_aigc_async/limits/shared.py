@@ -90,11 +90,13 @@ class SharedLimits:
         if action not in self._paces:
             stream = "|".join((self.account, self._key.region, action))
             shared = SharedStream(self._store.paces, stream, self.members.member.id, self.work)
-            self._paces[action] = SharedPace(
-                action, shared, self.availability, lambda: 1 + len(self.members.others), self.work
-            )
+            self._paces[action] = SharedPace(action, shared, self.availability, lambda: self.members_count, self.work)
             self._agree()
         return self._paces[action]
+
+    @property
+    def members_count(self) -> int:
+        return 1 + len(self.members.others)
 
     async def take_retry(self) -> None:
         await self.retries.acquire()

@@ -4,6 +4,7 @@ from secrets import token_hex
 from typing import Protocol
 
 from ..model.errors import ServiceError, Throttled, TooManyTasks
+from ..sharing.member import Member
 from .judging import judge
 from .process_slot import Holder
 from .protocol import STRANDED_S, SendTime
@@ -16,6 +17,9 @@ class Keeper(Protocol):
 
     @property
     def caps(self) -> SharedCaps: ...
+
+    @property
+    def member(self) -> Member: ...
 
     def is_too_small(self, model: str) -> bool: ...
 
@@ -44,7 +48,8 @@ class SharedSlot:
 
     def __init__(self, slots: Keeper, model: str) -> None:
         self._slots = slots
-        self.id = token_hex(8)
+        self.id = f"{slots.member.id}.{token_hex(8)}"
+        """The row's id tells who took the slot, also once others have noted that the member is gone."""
         self.model = model
         self.ticket = 0
         self.holder = Holder.CREATE

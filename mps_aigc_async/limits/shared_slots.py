@@ -70,7 +70,7 @@ class SharedSlots:
     ) -> None:
         """Share the slots of `key`. `wall` is the service's time; `work` owns the tasks."""
         self._database = database
-        self._member = member
+        self.member: Final = member
         self._kind = kind
         self._wall = wall
         self._statements = SlotStatements(f"{key} {kind.value}", member.id)
@@ -385,7 +385,7 @@ class SharedSlots:
             self._repair(rows)
 
     def _repair(self, rows: list[Row]) -> None:
-        ours = {slot_id for slot_id, member, _ in rows if member == self._member.id}
+        ours = {slot_id for slot_id, member, _ in rows if member == self.member.id}
         tasks = {task for _, member, task in rows if member is not None}  # another one polls them, too
         others = {slot.id for slot in self._slots.values() if slot.task is not None and slot.task in tasks}
         self._write_anew(slot for slot_id, slot in self._slots.items() if slot_id not in ours | others)

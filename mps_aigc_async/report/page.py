@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from ..engine.backends import creates_per_s
+from ..engine.ledgers import LedgerPlace, open_snapshot_at
 from ..ledger import JobRecord
-from ..ledger.snapshot import LEDGER_FILE, LedgerChanged, LedgerSnapshot, open_snapshot
+from ..ledger.snapshot import LEDGER_FILE, LedgerChanged, Snapshot
 from ..model.errors import ConfigError
 from ..network.partfile import which_exist
 from .overview import Overview
@@ -31,35 +32,36 @@ _MARK: Final = b'<meta name="generator" content="mps-aigc report">'
 """The mark of a report, which may be overwritten; a user's own index.html lacks it."""
 
 
-def write(folder: Path, *, wall: float | None = None) -> Path:
-    """Write `folder/index.html` from `folder/ledger.db`; return its path. Blocking: use a thread in async code.
+def write(folder: Path, *, ledger: LedgerPlace | None = None, wall: float | None = None) -> Path:
+    """Write `folder/index.html` from a ledger, by default `folder/ledger.db`; return its path. Blocking: use a thread
+    in async code.
 
     May be called while the batch runs. Raises LedgerError for a ledger that cannot be read, and ConfigError for a
     missing extra, a folder that cannot be written, and an index.html that is no report.
     """
-    template = _template()
+    template, place = _template(), folder / LEDGER_FILE if ledger is None else ledger
     now = time.time() if wall is None else wall
     try:
         try:
-            return _read_and_write(folder, template, now)
+            return _read_and_write(folder, place, template, now)
         except LedgerChanged:  # a run has begun meanwhile; beside a writer, the second reading sees a single moment
-            return _read_and_write(folder, template, now)
+            return _read_and_write(folder, place, template, now)
     except OSError as error:
         raise ConfigError(f"cannot write the report into {folder}: {error.strerror}") from error
 
 
-def _read_and_write(folder: Path, template: "Template", now: float) -> Path:
-    with open_snapshot(folder / LEDGER_FILE) as ledger:
+def _read_and_write(folder: Path, place: LedgerPlace, template: "Template", now: float) -> Path:
+    with open_snapshot_at(place) as ledger:
         return _write(folder, ledger, template, now)
 
 
-def _write(folder: Path, ledger: LedgerSnapshot, template: "Template", now: float) -> Path:
+def _write(folder: Path, ledger: Snapshot, template: "Template", now: float) -> Path:
     overview = Overview(now)
     for shot, jobs in _shots(folder, ledger, now):
         overview.add(shot, jobs)
     pages = [_name(number) for number in range(max(1, -(-overview.shots // PER_PAGE)))]
     shots = _shots(folder, ledger, now)
-    creates = creates_per_s(ledger.owner().get("backend", ""))
+    creates = creates_per_s(_backend_of(ledger))
     for number, name in enumerate(pages):
         text = template.generate(
             title=folder.resolve().name,
@@ -75,11 +77,16 @@ def _write(folder: Path, ledger: LedgerSnapshot, template: "Template", now: floa
     return folder / pages[0]
 
 
+def _backend_of(ledger: Snapshot) -> str:
+    """The backend of the ledger's jobs; of several owners, the first one's."""
+    return next((owner.get("backend", "") for owner, _ in ledger.by_owner()), "")
+
+
 def _name(page: int) -> str:
     return "index.html" if page == 0 else f"index-{page + 1}.html"
 
 
-def _shots(folder: Path, ledger: LedgerSnapshot, now: float) -> Iterator[tuple[Shot, Sequence[JobRecord]]]:
+def _shots(folder: Path, ledger: Snapshot, now: float) -> Iterator[tuple[Shot, Sequence[JobRecord]]]:
     def find(file: str) -> str | None:
         """The file's URL: in the folder, which may have moved since, or else at its saved path."""
         for path in (folder / Path(file).name, Path(file)):

@@ -110,8 +110,8 @@ async def connect(url: DatabaseUrl) -> Any:  # noqa: ANN401 — psycopg is impor
 
 
 _ADVICE: Final[Mapping[str, str]] = {
-    "password authentication failed": "check the user and the password in the URL",
-    "no password supplied": "write the password into the URL: postgresql://USER:PASSWORD@…, or into ~/.pgpass",
+    "password authentication failed": "check the user, and the password in the URL, PGPASSWORD or ~/.pgpass",
+    "no password supplied": "set PGPASSWORD, or write the password into ~/.pgpass or the URL",
     "no pg_hba.conf entry": "the server lets nobody in from here: ask for a line in its pg_hba.conf, perhaps with TLS",
     "does not support ssl": "the server has no TLS: leave sslmode=require out, if the network is yours",
     "certificate": "name the server's certificate authority: ?sslmode=verify-full&sslrootcert=FILE",

@@ -18,6 +18,8 @@ _NAME: Final = re.compile(r"[\w.·-]{1,100}")
 _OTHER_URL: Final = re.compile(r"\s*[a-z][\w.+-]+:/", re.IGNORECASE)
 """The beginning of a URL; `C:/` is a drive."""
 
+_URL: Final = re.compile(r"(?i)\bpostgres(?:ql)?:/\S*")
+
 _ADVICE: Final = (
     "write postgresql://USER:PASSWORD@HOST:5432/DATABASE?ledger=NAME, with `@`, `/`, `:`, `#` and `%` in the password "
     "as %40, %2F, %3A, %23 and %25"
@@ -36,6 +38,23 @@ def require_path(place: str | Path) -> None:
             "a URL of another form is neither a file nor a database: name a file by its path alone, or a database by a "
             f"text (no Path) that begins with postgresql://; {_ADVICE}"
         )
+
+
+def without_passwords(text: str) -> str:
+    """A text in which each database's URL that may have a password is cut off.
+
+    >>> without_passwords("cannot read postgresql://app:secret@db/media: no such file")
+    'cannot read postgresql://… no such file'
+    >>> without_passwords("cannot read postgresql://db/media")
+    'cannot read postgresql://db/media'
+    """
+    return _URL.sub(_cut, text)
+
+
+def _cut(match: re.Match[str]) -> str:
+    url = match[0]
+    has_secrets = ("@" in url or "?" in url) and "USER:PASSWORD@" not in url  # the advice shows the form
+    return "postgresql://…" if has_secrets else url
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, Final
 
-from .connection import CONNECT_S, Lost, Row, Value, driver
+from .connection import CONNECT_S, Lost, Row, Value, driver, failure_text
 from .database_url import DatabaseUrl
 
 PORTION: Final = 2000
@@ -38,4 +38,4 @@ def reading(url: DatabaseUrl) -> Iterator[Reader]:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             yield Reader(connection)
     except psycopg.Error as error:
-        raise Lost(f"the database {url} cannot be read: {' '.join(url.masked(str(error)).split())}") from None
+        raise Lost(failure_text(url, "cannot be read", error)) from None

@@ -53,7 +53,7 @@ def test_unknown_jobs_and_unknown_lengths_are_notes(shell: Shell, emulator: Emul
     shell.call("run", batch, "--out", "made")
     notes = shell.call("usage", "--since", YESTERDAY, "--ledger", "made").stderr
     assert "1 jobs of the ledger are unknown" in notes
-    assert "`mps-aigc settle made/ledger.db` lists them" in notes
+    assert "`mps-aigc settle made` lists them" in notes
     assert "1 tasks of the ledger have no known length" in notes
 
 
@@ -103,6 +103,6 @@ def test_a_type_that_is_not_known_is_a_row_of_one_line() -> None:
         unknown_jobs=0,
         ledger_is_durable=False,
     )
-    (*_, row) = _rows(report, None)
+    (*_, row) = _rows(report, has_ledger=False)
     assert (row[0], *row[2:]) == ("unknown", "-", "2.5", "-", "-", "-")
     assert row[1].isprintable()

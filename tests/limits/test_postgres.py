@@ -90,8 +90,8 @@ async def test_a_server_that_is_away_is_lost_and_comes_back(postgres: PostgresSe
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ((PASSWORD, "wr0ng-secret"), "check the user and the password"),
-        (("tester:", "nobody:"), "check the user and the password"),
+        ((PASSWORD, "wr0ng-secret"), "check the user, and the password"),
+        (("tester:", "nobody:"), "check the user, and the password"),
         (("/test_", "/missing_"), "CREATE DATABASE"),
         (("127.0.0.1", "no-such-host.invalid"), "check the host's name"),
         (("?", "?sslmode=require&"), "the server has no TLS"),

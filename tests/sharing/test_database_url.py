@@ -80,7 +80,7 @@ def test_a_path_is_a_path(path: str | Path) -> None:
 @pytest.mark.parametrize(
     ("message", "advice"),
     [
-        ('FATAL:  password authentication failed for user "u"', "check the user and the password"),
+        ('FATAL:  password authentication failed for user "u"', "check the user, and the password"),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.1"', "pg_hba.conf"),
         ("server does not support SSL, but SSL was required", "the server has no TLS"),
         ("cannot execute UPDATE in a read-only transaction", "name the primary server"),

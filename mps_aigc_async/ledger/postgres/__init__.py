@@ -1,7 +1,7 @@
 """The ledger in PostgreSQL, shared by many processes and hosts."""
 
 from .ledger import PostgresLedger
-from .rows import Orphan
+from .orphans import drop_orphans
 from .snapshot import PostgresSnapshot, open_postgres_snapshot
 
-__all__ = ["Orphan", "PostgresLedger", "PostgresSnapshot", "open_postgres_snapshot"]
+__all__ = ["PostgresLedger", "PostgresSnapshot", "drop_orphans", "open_postgres_snapshot"]

@@ -18,6 +18,7 @@ from ...sharing.connection import Connection, Refused, Row, Value
 from ...sharing.database_url import DatabaseUrl
 from ...sharing.member import Member
 from ..fences import Writer
+from ..orphans import Orphan
 from ..record import JobRecord, job_ids
 from ..schema import COLUMNS
 from .adoption import BEAT, adoption
@@ -25,8 +26,9 @@ from .changes import Changes
 from .commits import Commits
 from .members import Members, Time
 from .moves import CREATE_AGAIN, Claim, Place, Plan, Put, Replace, Settle, foreign_row, fresh, owner_text
+from .orphans import ORPHANS, orphan_of
 from .patience import PatientConnection
-from .rows import FIELDS, JOBS, ORPHANS, Orphan, orphan_of, readable, record_of
+from .rows import FIELDS, JOBS, readable, record_of
 from .schema import DURABLE, prepare
 
 PORTION: Final = 500

@@ -2,11 +2,10 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from ...model.errors import DamagedRow
-from ...model.states import Kind
 from ...sharing.connection import Row
 from ..record import JobRecord
 from ..schema import COLUMNS, from_row
@@ -33,25 +32,3 @@ def readable(rows: Iterable[Row]) -> Iterator[JobRecord]:
             yield record_of(row)
         except DamagedRow as error:
             _log.error("%s", error)
-
-
-@dataclass(frozen=True, slots=True)
-class Orphan:
-    """A task that no row could take, because others had taken its job: the task may be billed, and nobody polls it."""
-
-    job_id: str
-    task_id: str
-    kind: Kind
-    model: str
-    at: float
-    """When its create was answered, by the server's clock (Unix seconds)."""
-
-
-ORPHANS: Final = """SELECT job_id, task_id, kind, model, at FROM mps_aigc_ledger.orphans
-    WHERE ledger = %(ledger)s AND owner = %(owner)s ORDER BY at, task_id"""
-
-
-def orphan_of(row: Row) -> Orphan:
-    """The orphan of a row of ORPHANS."""
-    job_id, task_id, kind, model, at = row
-    return Orphan(str(job_id), str(task_id), Kind(kind), str(model), float(at))

@@ -13,28 +13,39 @@ from ...sharing.connection import Lost, Row, Value
 from ...sharing.database_url import DatabaseUrl
 from ...sharing.reading import Reader, reading
 from ..damage import damaged_row
+from ..orphans import Orphan
 from ..record import JobRecord, request_of
 from ..snapshot import Census
-from .rows import FIELDS, JOBS, Orphan, orphan_of, readable
+from .orphans import ORPHANS, orphan_of
+from .rows import FIELDS, JOBS, readable
 from .schema import VERSION
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
-_OF_LEDGER: Final = f"FROM {JOBS} WHERE ledger = %(ledger)s"
+_OF_LEDGER: Final = f"FROM {JOBS} WHERE ledger = %(ledger)s AND (%(owner)s::text IS NULL OR owner = %(owner)s)"
+_OWNERS: Final = f"""SELECT owner {_OF_LEDGER}
+    UNION SELECT owner FROM mps_aigc_ledger.orphans WHERE ledger = %(ledger)s ORDER BY owner"""  # noqa: S608 — constants
 _REQUEST: Final = "left(job_id, length(job_id) - length(kind) - 1)"
 """`record.request_of` in SQL."""
 
 
 class PostgresSnapshot:
-    """The rows of a ledger at one moment, of all its owners. Later writes do not show."""
+    """The rows of a ledger at one moment, of all its owners or of one. Later writes do not show."""
 
-    def __init__(self, reader: Reader, ledger: str) -> None:
+    def __init__(self, reader: Reader, ledger: str, owner: str | None = None) -> None:
         self._reader = reader
         self._ledger = ledger
+        self._owner = owner
 
     def owners(self) -> list[Mapping[str, str]]:
         """The owners of the ledger's jobs: account, backend and endpoint, and on VOD the application."""
-        return [json.loads(str(owner)) for (owner,) in self._rows(f"SELECT DISTINCT owner {_OF_LEDGER} ORDER BY owner")]
+        return [owner for owner, _ in self.by_owner()]
+
+    def by_owner(self) -> list[tuple[Mapping[str, str], "PostgresSnapshot"]]:
+        """Each owner with the snapshot of its jobs."""
+        rows = self._rows(_OWNERS)
+        owners = [str(owner) for (owner,) in rows]
+        return [(json.loads(owner), PostgresSnapshot(self._reader, self._ledger, owner)) for owner in owners]
 
     def owner(self) -> Mapping[str, str]:
         """The owner of the ledger; empty if it has no jobs. Raises LedgerError if it has jobs of several owners."""
@@ -98,11 +109,10 @@ class PostgresSnapshot:
 
     def orphans(self) -> list[Orphan]:
         """The tasks that no row could take, the oldest first."""
-        statement = "SELECT job_id, task_id, kind, model, at FROM mps_aigc_ledger.orphans WHERE ledger = %(ledger)s"
-        return [orphan_of(row) for row in self._rows(f"{statement} ORDER BY at, task_id")]
+        return [orphan_of(row) for row in self._rows(ORPHANS)]
 
     def _rows(self, statement: str, **values: Value) -> Iterator[Row]:
-        return self._reader.rows(statement, {"ledger": self._ledger, **values})
+        return self._reader.rows(statement, {"ledger": self._ledger, "owner": self._owner, **values})
 
 
 @contextmanager
