@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from mps_aigc_async.ledger import fences
 from mps_aigc_async.model.states import MOVES, Ending, JobState
 from mps_aigc_async.policy.create_endings import Attempt, Decision, Earlier, decide
 from mps_aigc_async.policy.retries import CONSEQUENCES
@@ -75,6 +76,11 @@ def job_moves() -> str:
     return "\n".join(lines)
 
 
+def fence_rows() -> str:
+    """The table in the text of `ledger.fences`, which `tests/ledger/test_fences.py` compares with the code."""
+    return "\n".join(line for line in (fences.__doc__ or "").splitlines() if line.startswith("|"))
+
+
 def floors() -> str:
     """Draw a row for each layer of the import contract, the top first."""
     lines = ["| floor | folders and modules |", "|---|---|"]
@@ -106,6 +112,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "create-endings": create_endings,
     "create-decisions": create_decisions,
     "job-moves": job_moves,
+    "fences": fence_rows,
     "floors": floors,
 }
 """The name of each table's markers, and the function that draws it."""

@@ -16,7 +16,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def now() -> float:
-    """The running loop's time. Without a loop (what is left of a closed one is collected): the system's."""
+    """The running loop's time. Without a loop (the garbage collector ends work of a closed one): the system's."""
     loop = running_loop()
     return monotonic() if loop is None else loop.time()
 

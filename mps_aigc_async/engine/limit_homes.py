@@ -31,7 +31,7 @@ HOST: Final = "host"
 
 
 class HomeLimits(Limits, Protocol):
-    """The limits of an account, and what its polls have taught."""
+    """The limits of an account, and the tempo that its polls have taught."""
 
     @property
     def tempo(self) -> Adaptive: ...

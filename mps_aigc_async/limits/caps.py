@@ -68,8 +68,8 @@ class Count:
 class Cap:
     """The tasks of a kind or a model that run here, and the number of them that may run.
 
-    Arithmetic only, the time is an argument: `advance` carries out what is due by then, and `next_change` tells when
-    something is due next. `slots.ProcessSlots` counts slots and tasks in and out.
+    Arithmetic only, the time is an argument: `advance` carries out the changes that are due by then, and
+    `next_change` tells when something is due next. `slots.ProcessSlots` counts slots and tasks in and out.
 
     >>> cap = Cap(capacity=10)
     >>> cap.note_refusal(now=100.0)
@@ -148,7 +148,7 @@ class Cap:
         self._probe_at, self.paused_until = state.probe_at, state.paused_until
 
     def advance(self, now: float) -> bool:
-        """Carry out what is due by now. Return whether there may be more room than before."""
+        """Carry out the changes that are due by now. Return whether there may be more room than before."""
         has_changed = False
         while self.next_change <= now:
             has_changed = True

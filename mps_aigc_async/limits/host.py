@@ -298,7 +298,7 @@ def _inode(path: Path) -> tuple[int, int] | None:
 
 
 def _failure(path: Path, error: sqlite3.Error | OSError) -> str:
-    """The reason why a file cannot be opened, and what to do."""
+    """The reason why a file cannot be opened, and the fix."""
     folder = path.parent
     if isinstance(error, FileExistsError | NotADirectoryError):
         return f"{folder} is not a folder; set limitStore to another one"

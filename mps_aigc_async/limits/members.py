@@ -5,6 +5,7 @@ each other one may note that. A member that was only cut off for a while takes t
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Final
 
 from ..sharing.looks import Looks
@@ -85,18 +86,7 @@ class Members:
         return bool(before), gone
 
     def _heartbeat(self) -> Step:
-        member = self.member
-        return _BEAT, {
-            "id": member.id,
-            "account": self._account,
-            "host": member.host,
-            "boot": member.boot,
-            "pid_namespace": member.pid_namespace,
-            "pid": member.pid,
-            "started": member.started,
-            "program": member.program,
-            "beat": self._beat,
-        }
+        return _BEAT, {**asdict(self.member), "account": self._account, "beat": self._beat}
 
     async def leave(self) -> None:
         """Take the member out of the list."""

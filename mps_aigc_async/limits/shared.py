@@ -107,7 +107,7 @@ class SharedLimits:
         self._agree()
 
         def leave() -> None:
-            if rates in self._rates and len(self._rates) > 1:  # the last client's count for what it still sends
+            if rates in self._rates and len(self._rates) > 1:  # the last client's count for its late sends
                 self._rates.remove(rates)
                 self._agree()
 

@@ -135,7 +135,7 @@ class SharedCaps:
         return before != [None, None]
 
     def advance(self, now: float) -> None:
-        """Carry out what is due by now, the store's time."""
+        """Carry out the changes that are due by now, the store's time."""
         for model, cap in [(ALL, self.kind), *self.models.items()]:
             if cap.next_change <= now:
                 self.learn(model, lambda cap: cap.advance(now))

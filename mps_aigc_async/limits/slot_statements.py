@@ -1,8 +1,8 @@
 """The tables of slots that several processes share, and the statements on them.
 
 A row is a slot that is out. The rows of one kind of an account have one `key`. Each transaction that writes locks the
-key's row first, by a statement of its own (`lock`): the statements after it see what the former holder committed. A
-count in the same statement as the lock would be older, and the cap would be exceeded by one.
+key's row first, by a statement of its own (`lock`): the statements after it see the rows that the former holder
+committed. A count in the same statement as the lock would be older, and the cap would be exceeded by one.
 
 A row is *unmarked* from the take on, *marked* from the moment before its create is sent, and *named* once the TaskId is
 known. Of a member that is gone the unmarked rows are dropped; the others stay for their `seconds` from then on, or

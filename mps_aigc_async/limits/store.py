@@ -36,7 +36,7 @@ class LimitsLost(Exception):
 
 
 class StoreUnusable(ConfigError):
-    """The store cannot be opened. The message is one sentence without secrets, and says what to do."""
+    """The store cannot be opened. The message is one sentence without secrets, with the fix."""
 
 
 class NewerStore(ConfigError):
@@ -80,8 +80,8 @@ class StoreDatabase(Protocol):
         ...
 
     async def run(self, *steps: Step) -> list[list[Row]]:
-        """Run the statements as one transaction; return the rows of each. Each statement sees what other members have
-        committed before it. Raises LimitsLost while the store cannot be reached."""
+        """Run the statements as one transaction; return the rows of each. Each statement sees the rows that other
+        members have committed before it. Raises LimitsLost while the store cannot be reached."""
         ...
 
     def loop_time(self, store_time: float) -> float:

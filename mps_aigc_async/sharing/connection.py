@@ -26,8 +26,8 @@ ANSWER_S: Final = 10.0
 """Seconds for a transaction. A server that is silent for longer is taken for lost."""
 
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
-"""A role or a database may have another level by default, at which a statement does not see what others have committed
-since the transaction began."""
+"""A role or a database may have another level by default, at which a statement does not see the rows that others
+have committed since the transaction began."""
 
 
 class Lost(Exception):
@@ -36,7 +36,7 @@ class Lost(Exception):
 
 
 class Refused(Exception):
-    """The database refuses: a retry cannot help. The message is one sentence with what to do, without secrets."""
+    """The database refuses: a retry cannot help. The message is one sentence with the fix, without secrets."""
 
 
 class Connection:
@@ -50,8 +50,8 @@ class Connection:
         self._connection: Any = None
 
     async def run(self, *steps: Step) -> list[list[Row]]:
-        """Run the statements as one transaction; return the rows of each. Each statement sees what others have
-        committed before it. Raises Lost or Refused."""
+        """Run the statements as one transaction; return the rows of each. Each statement sees the rows that others
+        have committed before it. Raises Lost or Refused."""
         return await asyncio.shield(self._work.start(self._run(steps), "database transaction"))
 
     async def _run(self, steps: Sequence[Step]) -> list[list[Row]]:
@@ -134,7 +134,7 @@ _ADVICE: Final[Mapping[str, str]] = {
 
 
 def failure_text(url: DatabaseUrl, verb: str, error: Exception) -> str:
-    """A sentence on a failure: the first line of the driver's message, without secrets, and what to do."""
+    """A sentence on a failure: the first line of the driver's message, without secrets, and the fix."""
     lines = url.masked(str(error)).strip().splitlines() or [type(error).__name__]
     text = lines[0].strip().rstrip(".")
     message = " ".join(lines).lower()

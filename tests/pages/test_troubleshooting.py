@@ -14,7 +14,12 @@ from .blocks import ROOT
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 MESSAGES = re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (.*?) \|", PAGE, flags=re.MULTILINE)))
 ERRORS = [message for message in MESSAGES if re.fullmatch(r"[A-Z]\w+", message)]
-TEXTS = ["is being written by ", "was open when this process was forked", "the client belongs to "]
+TEXTS = [
+    "is being written by ", "was open when this process was forked", "the client belongs to ",
+    "cannot be used", "other users may enter the folder ", " of the limit store", "has held the limit store ",
+    "cannot be reached", "was made by a newer version", "were written by a newer version",
+    "a URL of another form is neither a file nor a database",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ERRORS)
