@@ -60,9 +60,9 @@ def run(
     out. docs/batch.md explains the format.
 
     The whole file is checked before anything is sent. DIR holds the results and ledger.db, the record of every job:
-    nothing that was paid for is created twice. Failed requests are retried only with --retry-failed. Results in DIR
-    that are paid for and not saved are saved too, even if their requests are no longer in the file. With the
-    postgresql:// URL of a ledger that several processes share, a run saves the jobs of its own file alone.
+    nothing that was paid for is created twice. Failed requests are retried only with --retry-failed. With a ledger that
+    several processes share, a run saves the jobs of its own file alone; otherwise results in DIR that are paid for and
+    not saved are saved too, even if their requests are no longer in the file.
 
     Exit code 0 means: nothing failed, and nothing that is or may be paid for is unsaved.
     """

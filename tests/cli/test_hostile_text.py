@@ -276,7 +276,7 @@ def test_rows_that_another_version_has_written(state: str, hostile: Hostile) -> 
 
 @pytest.mark.usefixtures("shell")
 def test_a_fault_of_the_program_shows_frames_and_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(folder: Path) -> Path:
+    def broken(folder: Path, **_: object) -> Path:
         raise RuntimeError(f"{SECRET_KEY} {ATTACK} in {folder}")
 
     monkeypatch.setattr(report, "write", broken)
