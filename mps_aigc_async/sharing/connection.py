@@ -6,8 +6,10 @@ interrupted would leave the connection unusable, and its outcome open.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, Final, TypeAlias
 
 from ..concurrency.owner import TaskOwner
@@ -24,6 +26,10 @@ CONNECT_S: Final = 5.0
 
 ANSWER_S: Final = 10.0
 """Seconds for a transaction. A server that is silent for longer is taken for lost."""
+
+
+_is_ours: Final = ContextVar("mps_aigc_transaction", default=False)
+"""Whether the running task is a transaction of ours."""
 
 
 class Lost(Exception):
@@ -51,6 +57,7 @@ class Connection:
         return await asyncio.shield(self._work.start(self._run(steps), "database transaction"))
 
     async def _run(self, steps: Sequence[Step]) -> list[list[Row]]:
+        _is_ours.set(True)
         async with self._turn:
             try:
                 async with asyncio.timeout(ANSWER_S):
@@ -139,4 +146,11 @@ def driver() -> Any:  # noqa: ANN401 — as above
         raise ConfigError(
             "a postgresql:// URL needs its extra: pip install '.[postgres]' in a clone of mps-aigc-async"
         ) from None
+    logging.getLogger("psycopg").addFilter(_is_not_ours)  # a second time does nothing
     return psycopg
+
+
+def _is_not_ours(_record: logging.LogRecord) -> bool:
+    """Whether to log a record of the driver's. It warns of a transaction that ends with an error, some lines each
+    time; the error itself is raised as Lost or Refused, and told once."""
+    return not _is_ours.get()

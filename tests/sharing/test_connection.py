@@ -1,5 +1,7 @@
 """The connection to PostgreSQL, on a real server."""
 
+import logging
+
 import pytest
 
 from mps_aigc_async.sharing.connection import Connection, Lost, Refused
@@ -35,4 +37,21 @@ async def test_a_restarted_server_is_connected_to_again(postgres: PostgresServer
     assert PASSWORD not in str(told.value)
     postgres.start()
     assert await connection.run(("SELECT 1", {})) == [[(1,)]]
+    await connection.close()
+
+
+async def test_a_loss_is_not_logged_by_the_driver_as_well(
+    postgres: PostgresServer, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = Connection(database_url(database))
+    await connection.run(("SELECT 1", {}))
+    postgres.stop()
+    with pytest.raises(Lost):
+        await connection.run(("SELECT 1", {}))
+    postgres.start()
+    with pytest.raises(Refused):
+        await connection.run(("SELECT * FROM nowhere", {}), ("SELECT 1", {}))
+    assert caplog.records == []
+    logging.getLogger("psycopg").warning("of the user's own connections")
+    assert len(caplog.records) == 1
     await connection.close()
