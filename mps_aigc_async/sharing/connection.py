@@ -40,6 +40,9 @@ class Lost(Exception):
 class Refused(Exception):
     """The database refuses: a retry cannot help. The message is one sentence with what to do, without secrets."""
 
+    lacks_table = False
+    """Whether a table does not exist."""
+
 
 class Connection:
     """A connection of one loop, for one transaction at a time."""
@@ -86,7 +89,9 @@ class Connection:
         if is_lost or state[:2] in ("08", "40", "53", "57"):  # 40: rolled back for another transaction's sake
             await self._drop()
             return Lost(failure_text(self.url, "cannot be reached", error))
-        return Refused(failure_text(self.url, "refused", error))
+        refused = Refused(failure_text(self.url, "refused", error))
+        refused.lacks_table = state == "42P01"
+        return refused
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None
