@@ -1,12 +1,15 @@
 """Settings for the whole suite."""
 
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Final
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
 
 from mps_aigc_async.jobs import sessions
+from mps_aigc_async.limits import host, shared_opening
 
 from . import real_sleeps
 from .postgres_server import PostgresServer, postgres_server
@@ -29,6 +32,22 @@ def pytest_runtest_call() -> Generator[None, None, None]:
         yield
     if sleepers:
         raise real_sleeps.RealSleep(f"sleeps on real time, in {', '.join(dict.fromkeys(sleepers))}: wait for an event")
+
+
+_place: Final = host._place
+
+
+def _default_folder() -> Path:
+    if host._place is _place:
+        raise AssertionError("a test counts in the limits of this machine's user: name a limitStore")
+    return host.default_folder()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tests_touch_no_limits_of_the_users_own() -> Iterator[None]:
+    """By default, clients of a real endpoint count with all other processes of the user."""
+    with patch.object(shared_opening, "default_folder", _default_folder):
+        yield
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ class Availability:
 
     def note_lost(self, error: LimitsLost) -> None:
         if not self.is_lost:
-            _log.warning("%s: no create is sent until the limit store is back; polls go on, more slowly", error)
+            _log.warning("%s; no create is sent until the limit store is back, and polls go on more slowly", error)
             self.losses += 1
             self._back.clear()
 

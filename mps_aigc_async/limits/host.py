@@ -113,9 +113,12 @@ class HostDatabase:
             raise LimitsLost(f"the limit store {self.path} was closed")
         try:
             return await self._patiently(lambda: self._transaction(steps))
-        except (sqlite3.Error, OSError, StoreUnusable, NewerStore) as error:
+        except (StoreUnusable, NewerStore) as error:
             self._drop()
-            raise LimitsLost(f"the limit store {self.path} cannot be used any more: {error}") from error
+            raise LimitsLost(str(error)) from error
+        except (sqlite3.Error, OSError) as error:
+            self._drop()
+            raise LimitsLost(f"the limit store {self.path} cannot be used any more ({error}): {_fix(error)}") from error
 
     async def _patiently(self, act: Callable[[], T]) -> T:
         """Call `act` until no other process holds the file's lock."""
@@ -159,15 +162,18 @@ class HostDatabase:
         if self._connection is not None and self.is_in_place:
             return self._connection
         with _transactions:
-            was_open = self._file is not None
+            former = self._file
             self._drop()
             self._connection = connection = self._connect()
-        if was_open:
+        if former is not None:  # also after a failure: the file may have been emptied in its place
             self.generation += 1
-            _log.warning("the limit store %s was removed or replaced: the pace begins anew", self.path)
+        if former not in (None, self._file):
+            _log.warning("the limit store %s was removed or replaced, and begins anew", self.path)
         return connection
 
     def _connect(self) -> sqlite3.Connection:
+        if self.path.parent == _place():  # checked at each opening: a cleaner of /tmp makes its name free for all
+            default_folder()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A connection belongs to its loop, and only the end of the loop may come in another thread.
         connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
@@ -289,6 +295,18 @@ def _least(*values: float | None) -> float | None:
 def _notify_nobody(_channel: str, _payload: str) -> None: ...
 
 
+def _fix(error: Exception) -> str:
+    """The way out of an error of SQLite or of the system."""
+    if not isinstance(error, sqlite3.Error):
+        return "make the folder usable"
+    match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF:
+        case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
+            return "look at the disk's free space"
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            return "let this user write the folder and its files"
+    return "remove the file once no client is open"  # damaged, or its tables are: the members make it anew
+
+
 def _inode(path: Path) -> tuple[int, int] | None:
     try:
         info = path.stat()
@@ -305,7 +323,7 @@ def _failure(path: Path, error: sqlite3.Error | OSError) -> str:
     if not os.access(folder, os.W_OK | os.X_OK):
         return f"this user may not write into {folder}; allow it (chown, chmod), or set limitStore to another folder"
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return f"{reason}; remove the file once no client is open, or set limitStore to another folder"
+    return f"{reason}; {_fix(error)}, or set limitStore to another folder"
 
 
 def default_folder() -> Path:

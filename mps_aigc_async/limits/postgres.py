@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from logging import getLogger
 from typing import Final
 
 from ..concurrency.owner import TaskOwner
@@ -11,6 +12,8 @@ from ..sharing.database_url import DatabaseUrl
 from ..sharing.listener import listen
 from .server_clock import ServerClock
 from .store import CHANNEL, LOOK_S, NOW, SCHEMAS, LimitsLost, NewerStore, Row, Schema, Step, StoreUnusable
+
+_log: Final = getLogger("mps_aigc_async")
 
 OLDEST: Final = 120000
 """The oldest server that is supported: 12, as `server_version_num` says it. Older ones have had no fixes since 2023."""
@@ -27,14 +30,18 @@ apart. Local, because a pooler may hand the next transaction to another connecti
 _LOCK: Final[Step] = ("SELECT pg_advisory_xact_lock(hashtext('mps_aigc_schemas'))", {})
 """A lock on making tables: CREATE TABLE IF NOT EXISTS fails if two members make the same one at once."""
 
+_BEGIN_ANEW: Final[Step] = (f"UPDATE mps_aigc_schemas SET began_at = {CLOCK}", {})  # noqa: S608 — a constant
+"""Let new streams begin with a pause: the rows that were removed knew of sends."""
+
 
 class PostgresDatabase:
     """A loop's connection to the tables (`store.StoreDatabase`). Open it with `PostgresDatabase.open`."""
 
     is_in_place = True
 
-    def __init__(self, url: DatabaseUrl) -> None:
+    def __init__(self, url: DatabaseUrl, schemas: Sequence[Schema] = ()) -> None:
         self.generation = 0
+        self._schemas = schemas
         self._url = url
         self._connection = Connection(url)
         self._work = TaskOwner()
@@ -47,9 +54,9 @@ class PostgresDatabase:
     @classmethod
     async def open(cls, url: DatabaseUrl, schemas: Sequence[Schema]) -> "PostgresDatabase":
         """Connect, and make the tables that are missing. Raises StoreUnusable or NewerStore."""
-        database = cls(url)
+        database = cls(url, schemas)
         try:
-            await database._prepare(schemas)
+            await database._prepare()
         except (Lost, Refused) as error:
             await database.close()
             raise StoreUnusable(f"the limit store cannot be opened: {error}") from None
@@ -58,7 +65,7 @@ class PostgresDatabase:
             raise
         return database
 
-    async def _prepare(self, schemas: Sequence[Schema]) -> None:
+    async def _prepare(self) -> None:
         [[(version,)], [(table,)]] = await self._connection.run(
             ("SELECT current_setting('server_version_num')::int", {}),
             ("SELECT to_regclass('public.mps_aigc_schemas')::text", {}),
@@ -67,17 +74,29 @@ class PostgresDatabase:
             raise StoreUnusable(
                 f"the limit store {self._url} is PostgreSQL {version // 10000}: use {OLDEST // 10000} or newer"
             )
-        versions = await self._versions(schemas) if table else {}
-        missing = [schema for schema in schemas if schema.name not in versions]
+        versions = await self._versions() if table else {}
+        missing = [schema for schema in self._schemas if schema.name not in versions]
         if missing:  # a user who may not create tables can use those that exist
             await self._connection.run(_IN_PUBLIC, _LOCK, (SCHEMAS, {}), *_creation(missing))
-            await self._versions(schemas)  # another member may have been faster
+            await self._versions()  # another member may have been faster
         await self.run()
 
-    async def _versions(self, schemas: Sequence[Schema]) -> dict[str, int]:
+    async def _make_anew(self) -> LimitsLost:
+        """Make the tables anew that somebody has removed; return the error that tells of it."""
+        try:
+            await self._connection.run(_IN_PUBLIC, _LOCK, (SCHEMAS, {}), *_creation(self._schemas), _BEGIN_ANEW)
+            await self._versions()
+        except (Lost, Refused, NewerStore) as error:
+            return LimitsLost(str(error))
+        self.generation += 1
+        text = f"tables of the limit store {self._url} were removed, and are made anew"
+        _log.warning("%s", text)
+        return LimitsLost(text)
+
+    async def _versions(self) -> dict[str, int]:
         [rows] = await self._connection.run(("SELECT name, version FROM public.mps_aigc_schemas", {}))
         versions: dict[str, int] = dict(rows)
-        for schema in schemas:
+        for schema in self._schemas:
             if versions.get(schema.name, schema.version) != schema.version:
                 raise NewerStore(str(self._url), versions[schema.name])
         return versions
@@ -94,7 +113,8 @@ class PostgresDatabase:
                 _IN_PUBLIC, *((statement.replace(NOW, CLOCK), values) for statement, values in steps), _TIME
             )
         except (Lost, Refused) as error:
-            raise LimitsLost(str(error)) from None
+            is_removed = isinstance(error, Refused) and error.lacks_table
+            raise (await self._make_anew() if is_removed else LimitsLost(str(error))) from None
         if not self._clock.note(server, before, loop.time()):
             self.generation += 1
         return rows

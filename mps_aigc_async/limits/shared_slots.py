@@ -4,8 +4,8 @@ The view has this member's own slots, always current, and the others' counts of 
 changes the view at once, and reaches the store through the outbox. `acquire` waits for the store. One task does all
 that the store is asked, one transaction after the other:
 
-- a look, which writes nothing: when the store has changed while creates wait, and every `store.LOOK_S` then. A look
-  that wrote would be a change for the others, whose looks would be changes for us;
+- a look, when the store has changed while creates wait, and every `store.LOOK_S` then. A look that wrote would be a
+  change for the others, whose looks would be changes for us;
 - a transaction that writes: the outbox, the caps, and the take of a slot or of a place in the queue (`slot_turns`).
 
 The order of a create: row taken, intent in the ledger, row *marked*, send, TaskId in the ledger, row *named*. A process
@@ -15,16 +15,15 @@ that is killed between any two of them leaves no task that may run without a row
 - after it, the row stays for as long as an unknown create may run. The next process finds the job in its ledger and
   takes the row over, by the create's name or the TaskId (`take_for`, `adopt`); once named, until the task's deadline.
 
-The store's file may be removed or replaced. Each member writes the rows of its tasks into the new one, at the latest
-with its next heartbeat; until then the others may take slots that are not free, and the service refuses their creates.
+If the store's file is replaced, each member writes the rows of its tasks into the new one, at the latest with its next
+heartbeat; until then the others may take slots that are not free, and the service refuses their creates.
 
-A member that stood still for long may be taken for gone, and come back. `mark` then finds that its row is gone, and
-nothing is sent. The rows of its tasks are written anew by `refresh`, over the capacity if need be: the tasks run.
+A member that was taken for gone may come back. `mark` then finds no row, and nothing is sent. The rows of its tasks are
+written anew by `refresh`, over the capacity if need be: the tasks run.
 """
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 from math import inf
@@ -81,6 +80,8 @@ class SharedSlots:
         """A slot that was taken in the store, until a waiter has it."""
         self._slots: dict[str, SharedSlot] = {}
         """Our own slots, by the ids of their rows."""
+        self._adopted: set[str] = set()
+        """Slots that are not written yet. The look may have the same tasks in rows of others: none counts twice."""
         self._by_name: dict[str, SharedSlot] = {}
         self._held_until: dict[SharedSlot, float] = {}
         """The slots of tasks that nobody polls, and when each is given back (the loop's clock)."""
@@ -121,7 +122,7 @@ class SharedSlots:
     ) -> SharedSlot:
         slot = self._by_name.get(task_id) or (self._by_name.get(name) if name else None)
         if slot is None:
-            slot = self._add(SharedSlot(self, model))
+            slot = self._adopt(model)
             slot.create = name or None
         self.name(slot, task_id, scope)
         slot.seconds = seconds
@@ -130,7 +131,7 @@ class SharedSlots:
 
     def take_for(self, seconds: float, name: str, model: str = "") -> None:
         if name not in self._by_name:
-            self.hold(self._add(SharedSlot(self, model)), seconds, name)
+            self.hold(self._adopt(model), seconds, name)
 
     def find(self, name: str) -> SharedSlot | None:
         return self._by_name.get(name)
@@ -224,6 +225,11 @@ class SharedSlots:
         self._slots[slot.id] = slot
         return slot
 
+    def _adopt(self, model: str) -> SharedSlot:
+        slot = self._add(SharedSlot(self, model))
+        self._adopted.add(slot.id)
+        return slot
+
     def _label(self, slot: SharedSlot, name: str) -> None:
         if slot.label is not None:
             self._by_name.pop(slot.label, None)
@@ -240,21 +246,18 @@ class SharedSlots:
         return self.caps.figures(len(self._queue))
 
     def resize(self, capacity: int) -> None:
-        """Set this member's capacity."""
         self.caps.resize(capacity)
         self._wake()
 
     def _recount(self) -> None:
-        taken, running = Counter(self._look.taken), Counter(self._look.running)
-        for slot in self._slots.values():
-            taken[slot.model] += 1
-            running[slot.model] += slot.transferred
-        self.caps.count(taken, running)
+        ours = [(slot.model, slot.transferred) for slot in self._slots.values() if slot.id not in self._adopted]
+        self.caps.count(*self._look.with_ours(ours))
         self.caps.forget(self._queue.__contains__)
 
     def _absorb(self, rows: list[list[Row]]) -> None:
         look = self._look = look_of(*rows)
         self.caps.absorb(look.caps, look.capacity)
+        self._adopted = {slot_id for slot_id in self._adopted if slot_id in self._outbox}
         self._recount()
         self._turns.note(look.tickets, now())
 
@@ -322,7 +325,7 @@ class SharedSlots:
         elif self._turns.has_ticket:
             plan.add([statements.leave_queue()])
         concerns_others = bool(model is not None or caps or self._look.swept or self._turns.has_ticket)
-        if concerns_others:
+        if concerns_others or self._adopted:
             plan.add(statements.look(self._wall()), self._absorb)
         if concerns_others or batch.makes_room:
             plan.add([NOTIFY])
@@ -337,7 +340,6 @@ class SharedSlots:
         return has_taken or self.caps.has_changes or bool(self._look.swept) or self._turns.next_model() != model
 
     def _add_changes(self, plan: Transaction, batch: Batch, caps: list[CapChange]) -> None:
-        """Add the changes that the store does not have."""
         plan.add(batch.changes)
         plan.add(batch.marks, batch.note_written)
         states = [self._statements.cap(change.model, change.version, change.state) for change in caps]
@@ -408,8 +410,8 @@ class SharedSlots:
         self._outbox.fail_marks("the client was closed")
         batch = self._outbox.batch()
         try:
-            lock, leave = self._statements.lock(self.caps.kind.capacity), self._statements.leave(self._wall())
-            await self._database.run(lock, *batch.changes, *leave, NOTIFY)
+            lock = self._statements.lock(self.caps.kind.capacity)
+            await self._database.run(lock, *batch.changes, *self._statements.leave(self._wall()), NOTIFY)
         except Exception as error:  # noqa: BLE001 — the client closes all the same
             lost = f"{len(self._outbox)} changes of {self._kind.value} slots did not reach the store of the limits"
             _log.warning("%s (%s): others learn of them when they take this client for gone", lost, error)

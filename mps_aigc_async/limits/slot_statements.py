@@ -9,6 +9,8 @@ known. Of a member that is gone the unmarked rows are dropped; the others stay f
 until their own `until`. Rows of a living member have no time to live: its task goes on, however long.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -217,6 +219,15 @@ class Look:
     tickets: tuple[Ticket, ...]
     """In their order."""
     caps: dict[str, StoredCap]
+
+    def with_ours(self, ours: Iterable[tuple[str, bool]]) -> tuple[Counter[str], Counter[str]]:
+        """The others' slots and our own by model, and those of them in which a task may run. Of our slots: the model,
+        and whether a task may run."""
+        taken, running = Counter(self.taken), Counter(self.running)
+        for model, is_running in ours:
+            taken[model] += 1
+            running[model] += is_running
+        return taken, running
 
 
 class SlotStatements:

@@ -6,8 +6,10 @@ end, in a task of its own: a statement that is interrupted would leave the conne
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, Final, TypeAlias
 
 from ..concurrency.owner import TaskOwner
@@ -30,6 +32,10 @@ _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 have committed since the transaction began."""
 
 
+_is_ours: Final = ContextVar("mps_aigc_transaction", default=False)
+"""Whether the running task is a transaction of ours."""
+
+
 class Lost(Exception):
     """The database cannot be reached now, or the connection broke: it may come back. The outcome of a transaction that
     was under way is open. The message is one sentence without secrets."""
@@ -37,6 +43,9 @@ class Lost(Exception):
 
 class Refused(Exception):
     """The database refuses: a retry cannot help. The message is one sentence with the fix, without secrets."""
+
+    lacks_table = False
+    """Whether a table does not exist."""
 
 
 class Connection:
@@ -55,6 +64,7 @@ class Connection:
         return await asyncio.shield(self._work.start(self._run(steps), "database transaction"))
 
     async def _run(self, steps: Sequence[Step]) -> list[list[Row]]:
+        _is_ours.set(True)
         async with self._turn:
             try:
                 async with asyncio.timeout(ANSWER_S):
@@ -84,7 +94,9 @@ class Connection:
         await self._drop()  # a transaction that failed is still open
         if is_lost or state[:2] in ("08", "40", "53", "57"):  # 40: rolled back for another transaction's sake
             return Lost(failure_text(self.url, "cannot be reached", error))
-        return Refused(failure_text(self.url, "refused", error))
+        refused = Refused(failure_text(self.url, "refused", error))
+        refused.lacks_table = state == "42P01"
+        return refused
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -150,4 +162,11 @@ def driver() -> Any:  # noqa: ANN401 — as above
         raise ConfigError(
             "a postgresql:// URL needs its extra: pip install '.[postgres]' in a clone of mps-aigc-async"
         ) from None
+    logging.getLogger("psycopg").addFilter(_is_not_ours)  # a second time does nothing
     return psycopg
+
+
+def _is_not_ours(_record: logging.LogRecord) -> bool:
+    """Whether to log a record of the driver's. It warns of a transaction that ends with an error, some lines each
+    time; the error itself is raised as Lost or Refused, and told once."""
+    return not _is_ours.get()

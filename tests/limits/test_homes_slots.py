@@ -563,6 +563,7 @@ def test_the_slot_of_a_killed_member_is_taken_over_and_not_counted_twice(shared_
         waiting = asyncio.create_task(slots.acquire())
         await settle(slots)
         assert (await shared_home.count(), counts(slots), waiting.done()) == (1, (1, 1, 1), False)
+        assert slots.figures().most_taken == 1, "not for a moment either"
         adopted.release()
         (await waiting).release()
 

@@ -1,8 +1,11 @@
 """The host's home: SQLite files that the processes of a user share."""
 
 import asyncio
+import json
 import logging
 import os
+import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -262,3 +265,62 @@ async def test_an_older_sqlite_is_refused_at_once(tmp_path: Path, monkeypatch: p
     with pytest.raises(StoreUnusable, match=r"needs SQLite 3\.35 or newer"):
         await _open(tmp_path / "paces.sqlite")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["another user's", "open to all", "link"])
+async def test_the_folder_is_checked_again_if_it_was_removed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Anybody may make a folder of this name in /tmp then, and would read the accounts and TaskIds in it."""
+    place = tmp_path / "mps-aigc-1"
+    monkeypatch.setattr(host, "_place", lambda: place)
+    database = await _open(default_folder() / "paces.sqlite")
+    shutil.rmtree(place)
+    if kind == "link":
+        (tmp_path / "another").mkdir()
+        place.symlink_to(tmp_path / "another")
+    else:
+        place.mkdir(mode=0o777 if kind == "open to all" else 0o700)
+        place.chmod(0o777 if kind == "open to all" else 0o700)
+    if kind == "another user's":
+        monkeypatch.setattr(os, "getuid", lambda: 4711)
+    with pytest.raises(LimitsLost, match=r"have it removed|chmod 700"):
+        await database.run(COUNT)
+    assert not list(place.iterdir())
+    await database.close()
+
+
+async def test_a_file_that_is_damaged_meanwhile_is_told_with_the_fix(tmp_path: Path) -> None:
+    path = tmp_path / "paces.sqlite"
+    database = await _open(path)
+    path.write_bytes(b"not a database, though a file of some size" * 500)
+    for _ in range(2):
+        with pytest.raises(LimitsLost, match=r"cannot be used any more \(file is not a database\): remove the file"):
+            await database.run(COUNT)
+    path.unlink()
+    assert await database.run(COUNT) == [[(0,)]]
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(LimitsLost, match=r"unable to open database file\): let this user write the folder"):
+        await database.run(COUNT)
+    await database.close()
+
+
+async def test_a_full_disk_is_told_once_and_over_when_there_is_room(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "paces.sqlite"
+    database = await _open(path)
+    await database.run(("INSERT INTO t VALUES (1)", {}))
+    many: Step = ("INSERT INTO t SELECT value FROM json_each(%(n)s)", {"n": json.dumps(list(range(9000)))})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, limits[1]))
+    try:
+        for _ in range(2):
+            with pytest.raises(LimitsLost, match="look at the disk's free space"):
+                await database.run(many)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert await database.run(COUNT) == [[(1,)]], "the rows are those of before"
+    assert "removed or replaced" not in caplog.text
+    await database.close()

@@ -2,10 +2,11 @@
 
 import asyncio
 
+import psycopg
 import pytest
 
 from mps_aigc_async.limits.postgres import PostgresDatabase
-from mps_aigc_async.limits.store import NOTIFY, LimitsLost, NewerStore, Schema, StoreUnusable
+from mps_aigc_async.limits.store import NOTIFY, LimitsLost, NewerStore, Schema, Step, StoreUnusable
 from mps_aigc_async.model.errors import ConfigError
 from mps_aigc_async.sharing.connection import Connection
 from mps_aigc_async.sharing.database_url import database_url
@@ -13,6 +14,8 @@ from mps_aigc_async.sharing.database_url import database_url
 from ..postgres_server import PASSWORD, PostgresServer
 
 SCHEMA = Schema("test", 1, ("CREATE TABLE t (n BIGINT)",))
+ROWS: Step = ("SELECT n FROM t", {})
+BEGAN: Step = ("SELECT began_at FROM mps_aigc_schemas", {})
 
 
 async def _open(url: str, version: int = 1) -> PostgresDatabase:
@@ -137,3 +140,18 @@ async def test_a_password_with_a_sign_out_of_place_is_never_shown(password: str)
         await _open(f"postgresql://tester:{password}@127.0.0.1:1/db")
     assert password not in str(told.value)
     assert "ss" not in str(told.value).replace("password", "").replace("PASSWORD", "").replace("address", "")
+
+
+@pytest.mark.parametrize("tables", ["t", "t, mps_aigc_schemas", "mps_aigc_schemas"])
+async def test_tables_that_are_removed_meanwhile_are_made_anew(database: str, tables: str) -> None:
+    """As a restored backup or a hand with psql has it: the clients need not be restarted."""
+    one, two = await _open(database), await _open(database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"DROP TABLE {tables}".encode())
+    with pytest.raises(LimitsLost, match="were removed, and are made anew") as told:
+        await one.run(ROWS, BEGAN)
+    assert PASSWORD not in str(told.value)
+    assert one.generation == 1
+    assert len((await two.run(ROWS, BEGAN))[1]) == 1
+    await one.close()
+    await two.close()

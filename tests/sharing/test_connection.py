@@ -1,6 +1,7 @@
 """The connection to PostgreSQL, on a real server."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import groupby
@@ -43,6 +44,21 @@ async def test_a_restarted_server_is_connected_to_again(postgres: PostgresServer
     await connection.close()
 
 
+async def test_a_loss_is_not_logged_by_the_driver_as_well(
+    postgres: PostgresServer, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = Connection(database_url(database))
+    await connection.run(("SELECT 1", {}))
+    postgres.stop()
+    with pytest.raises(Lost):
+        await connection.run(("SELECT 1", {}))
+    postgres.start()
+    with pytest.raises(Refused):
+        await connection.run(("SELECT * FROM nowhere", {}), ("SELECT 1", {}))
+    assert caplog.records == []
+    logging.getLogger("psycopg").warning("of the user's own connections")
+    assert len(caplog.records) == 1
+    await connection.close()
 async def test_a_transaction_is_one_round_trip(postgres: PostgresServer, database: str) -> None:
     async with recorded_talk(postgres.port) as (port, talk):
         connection = Connection(database_url(database.replace(f":{postgres.port}/", f":{port}/")))
