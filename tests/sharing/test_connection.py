@@ -59,6 +59,8 @@ async def test_a_loss_is_not_logged_by_the_driver_as_well(
     logging.getLogger("psycopg").warning("of the user's own connections")
     assert len(caplog.records) == 1
     await connection.close()
+
+
 async def test_a_transaction_is_one_round_trip(postgres: PostgresServer, database: str) -> None:
     async with recorded_talk(postgres.port) as (port, talk):
         connection = Connection(database_url(database.replace(f":{postgres.port}/", f":{port}/")))
