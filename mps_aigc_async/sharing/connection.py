@@ -7,6 +7,8 @@ end, in a task of its own: a statement that is interrupted would leave the conne
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
@@ -27,6 +29,8 @@ CONNECT_S: Final = 5.0
 ANSWER_S: Final = 10.0
 """Seconds for a transaction. A server that is silent for longer is taken for lost."""
 
+GRACE_S: Final = 1.0
+"""Seconds more for the driver to notice that its connection was broken."""
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 """A role or a database may have another level by default, at which a statement does not see the rows that others
 have committed since the transaction began."""
@@ -66,8 +70,9 @@ class Connection:
     async def _run(self, steps: Sequence[Step]) -> list[list[Row]]:
         _is_ours.set(True)
         async with self._turn:
+            hang_up = asyncio.get_running_loop().call_later(ANSWER_S, self._hang_up)
             try:
-                async with asyncio.timeout(ANSWER_S):
+                async with asyncio.timeout(ANSWER_S + GRACE_S):
                     connection = await self._connected()
                     async with connection.pipeline():  # without `transaction()`, which waits for BEGIN and for COMMIT
                         await connection.execute(_BEGIN)
@@ -76,12 +81,27 @@ class Connection:
                     return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
             except TimeoutError:
                 await self._drop()
-                raise Lost(f"the database {self.url} has not answered for {ANSWER_S:g} s") from None
+                raise self._silent() from None
             except self._psycopg.Error as error:
+                if hang_up.when() <= asyncio.get_running_loop().time():
+                    await self._drop()
+                    raise self._silent() from None
                 raise await self._mapped(error) from None
             except BaseException:
                 await self._drop()
                 raise
+            finally:
+                hang_up.cancel()
+
+    def _silent(self) -> Lost:
+        return Lost(f"the database {self.url} has not answered for {ANSWER_S:g} s")
+
+    def _hang_up(self) -> None:
+        """Break the connection to a silent server: its transaction fails at once. If it were cancelled instead, the
+        driver would ask the server to cancel it, and wait 10 s more for the answer."""
+        if self._connection is not None and not self._connection.closed:
+            with suppress(OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as connected:
+                connected.shutdown(socket.SHUT_RDWR)
 
     async def _connected(self) -> Any:  # noqa: ANN401 — psycopg is imported only where it is used
         if self._connection is None or self._connection.closed:

@@ -8,6 +8,7 @@ from itertools import groupby
 
 import pytest
 
+from mps_aigc_async.sharing import connection as sharing_connection
 from mps_aigc_async.sharing.connection import Connection, Lost, Refused
 from mps_aigc_async.sharing.database_url import database_url
 
@@ -99,3 +100,22 @@ async def recorded_talk(port: int) -> AsyncIterator[tuple[int, list[str]]]:
     yield server.sockets[0].getsockname()[1], talk
     server.close()
     await asyncio.gather(*pipes)
+
+
+async def test_a_server_that_falls_silent_is_lost_in_time(
+    postgres: PostgresServer, database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The driver does not ask the silent server to cancel the statement, which would take 10 s more."""
+    connection = Connection(database_url(database))
+    await connection.run(("SELECT 1", {}))
+    monkeypatch.setattr(sharing_connection, "ANSWER_S", 0.2)
+    postgres.pause()
+    try:
+        async with asyncio.timeout(5.0):
+            with pytest.raises(Lost, match="has not answered"):
+                await connection.run(("SELECT 1", {}))
+    finally:
+        postgres.resume()
+    assert "cancel" not in caplog.text
+    assert await connection.run(("SELECT 1", {})) == [[(1,)]]
+    await connection.close()
