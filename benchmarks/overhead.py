@@ -34,7 +34,7 @@ import mps_aigc_async
 from mps_aigc_async import AigcClient, Config, Credentials, ImageRequest
 from mps_aigc_async.credentials.keyring import KeyRing
 from mps_aigc_async.limits import LimitsKey, Rates
-from mps_aigc_async.limits.account import AccountLimits
+from mps_aigc_async.limits.process.account import AccountLimits
 from mps_aigc_async.network.calls import Calls
 from mps_aigc_async.network.clock import ServiceClock
 from mps_aigc_async.network.transport import AiohttpTransport, parse_endpoint

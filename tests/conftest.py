@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from mps_aigc_async.jobs import sessions
-from mps_aigc_async.limits import host, shared_opening
+from mps_aigc_async.limits.shared import host, opening
 
 from . import real_sleeps
 from .postgres_server import PostgresServer, postgres_server
@@ -46,7 +46,7 @@ def _default_folder() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def _tests_touch_no_limits_of_the_users_own() -> Iterator[None]:
     """By default, clients of a real endpoint count with all other processes of the user."""
-    with patch.object(shared_opening, "default_folder", _default_folder):
+    with patch.object(opening, "default_folder", _default_folder):
         yield
 
 

@@ -21,7 +21,8 @@ from unittest.mock import patch
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo
 from mps_aigc_async.jobs.unknown_creates import UNKNOWN_SLOT_S
 from mps_aigc_async.ledger.postgres import changes, members
-from mps_aigc_async.limits import shared, shared_strays
+from mps_aigc_async.limits.shared import limits as shared
+from mps_aigc_async.limits.shared import strays as shared_strays
 from mps_aigc_async.sharing import looks, member
 
 from .crashing_batch import DOUBT_S, Listed, Told, chains, listed_of, sections_of, told_of

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from ..engine.limit_homes import forget_member, view_limits
-from ..limits.view import KindView, LimitsView, MemberView, PaceView, SlotView, in_words
+from ..limits.shared.view import KindView, LimitsView, MemberView, PaceView, SlotView, in_words
 from ..model.plain_text import visible_line
 from .options import config_from
 from .screen import Exit, counted, local_time, program, say

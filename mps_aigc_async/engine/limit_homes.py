@@ -11,11 +11,11 @@ from yarl import URL
 from ..concurrency.loops import own_clock
 from ..config import Config
 from ..limits import Limits, LimitsKey, Rates
-from ..limits.account import AccountLimits, loop_accounts, process_accounts
-from ..limits.forgetting import Freed, forget
-from ..limits.shared_opening import Place, open_shared
-from ..limits.view import LimitsView
-from ..limits.viewing import view_of
+from ..limits.process.account import AccountLimits, loop_accounts, process_accounts
+from ..limits.shared.forgetting import Freed, forget
+from ..limits.shared.opening import Place, open_shared
+from ..limits.shared.view import LimitsView
+from ..limits.shared.viewing import view_of
 from ..model.errors import ConfigError
 from ..model.states import Kind
 from ..network.folders import absolute

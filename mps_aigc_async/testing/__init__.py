@@ -8,7 +8,7 @@
 docs/testing.md shows each in a test.
 """
 
-from ..limits.account import forget as forget_limits
+from ..limits.process.account import forget as forget_limits
 from .fault_proxy import FaultProxy
 from .in_memory import InMemoryTransport, in_memory_client
 from .proxy_faults import ProxyFault

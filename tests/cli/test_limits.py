@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async.limits import LimitsKey, Rates
-from mps_aigc_async.limits.shared import SharedLimits
-from mps_aigc_async.limits.shared_opening import open_store
+from mps_aigc_async.limits.shared.limits import SharedLimits
+from mps_aigc_async.limits.shared.opening import open_store
 from mps_aigc_async.model.states import Kind
 from mps_aigc_async.sharing.database_url import database_url
 from mps_aigc_async.sharing.member import Member

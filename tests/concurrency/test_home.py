@@ -32,7 +32,7 @@ from mps_aigc_async import (
 )
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.limits import Limits
-from mps_aigc_async.limits.slots import ProcessSlots
+from mps_aigc_async.limits.process.slots import ProcessSlots
 
 from ..ledger.processes import other_process
 from ..watching import Calls

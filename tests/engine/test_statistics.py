@@ -8,9 +8,9 @@ import pytest
 from mps_aigc_async import Kind, PaceStatistics, SlotStatistics, Statistics
 from mps_aigc_async.engine.statistics import snapshot
 from mps_aigc_async.limits import LimitsKey, Rates
-from mps_aigc_async.limits.account import AccountLimits
-from mps_aigc_async.limits.shared import SharedLimits
-from mps_aigc_async.limits.shared_opening import open_store
+from mps_aigc_async.limits.process.account import AccountLimits
+from mps_aigc_async.limits.shared.limits import SharedLimits
+from mps_aigc_async.limits.shared.opening import open_store
 from mps_aigc_async.model.errors import TooManyTasks
 from mps_aigc_async.sharing.database_url import database_url
 from mps_aigc_async.sharing.member import Member

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mps_aigc_async import ImageRequest, Kind, VodOptions
 from mps_aigc_async.jobs.lookahead import Lookahead, Lookaheads, chains_ahead
-from mps_aigc_async.limits.slots import ProcessSlots
+from mps_aigc_async.limits.process.slots import ProcessSlots
 from mps_aigc_async.testing import run
 from mps_aigc_async.wire.vod import Vod
 

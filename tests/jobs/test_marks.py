@@ -9,8 +9,8 @@ from mps_aigc_async import AigcClient, JobState, Kind
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.jobs.unknown_creates import UNKNOWN_SLOT_S
 from mps_aigc_async.limits import SlotLost
-from mps_aigc_async.limits.process_slot import ProcessSlot
-from mps_aigc_async.limits.slots import ProcessSlots
+from mps_aigc_async.limits.process.slot import ProcessSlot
+from mps_aigc_async.limits.process.slots import ProcessSlots
 from mps_aigc_async.testing import run, wall
 
 from ..support import Heard, accepted, client_of, in_memory

@@ -34,9 +34,9 @@ from mps_aigc_async.concurrency.owner import TaskOwner
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.jobs.poller import UNEXPECTED_MOST, Poller
 from mps_aigc_async.limits import LimitsKey, Rates
-from mps_aigc_async.limits.account import AccountLimits
-from mps_aigc_async.limits.pace import ProcessPace
-from mps_aigc_async.limits.slots import ProcessSlots
+from mps_aigc_async.limits.process.account import AccountLimits
+from mps_aigc_async.limits.process.pace import ProcessPace
+from mps_aigc_async.limits.process.slots import ProcessSlots
 from mps_aigc_async.model.errors import AigcError
 from mps_aigc_async.network.calls import Calls
 from mps_aigc_async.network.transport import Gate, Sent

@@ -21,12 +21,12 @@ from mps_aigc_async import (
     JobState,
     Kind,
     LedgerError,
-    limits,
 )
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.jobs.registry import registry_of
 from mps_aigc_async.jobs.session_trust import SessionTrust
 from mps_aigc_async.ledger import sqlite
+from mps_aigc_async.limits.process import account
 from mps_aigc_async.model.events import Event, Paced
 from mps_aigc_async.network.transport import Gate, Sent
 from mps_aigc_async.testing import InMemoryTransport, run, wall
@@ -382,7 +382,7 @@ def test_a_later_process_resumes_what_all_clients_left(tmp_path: Path) -> None:
         async with client_of(service, ledger=ledger) as first, client_of(service, ledger=ledger) as second:
             await first.submit(LAKE)
             await second.submit(ImageRequest(id="hill", prompt="a hill"))
-        limits.account.forget()  # a new process knows nothing
+        account.forget()  # a new process knows nothing
         async with client_of(service, ledger=ledger) as client:
             assert client.statistics().polling == 2
             await asyncio.sleep(2 * TASK_S)

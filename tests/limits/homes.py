@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from mps_aigc_async.limits import Limits, LimitsKey, Pace, Rates
-from mps_aigc_async.limits.account import AccountLimits
-from mps_aigc_async.limits.host import HostDatabase
-from mps_aigc_async.limits.members import MEMBERS
-from mps_aigc_async.limits.pace_statements import PACES
-from mps_aigc_async.limits.postgres import PostgresDatabase
-from mps_aigc_async.limits.shared import SharedLimits, Store
+from mps_aigc_async.limits.process.account import AccountLimits
+from mps_aigc_async.limits.shared.host import HostDatabase
+from mps_aigc_async.limits.shared.limits import SharedLimits, Store
+from mps_aigc_async.limits.shared.members import MEMBERS
+from mps_aigc_async.limits.shared.pace_statements import PACES
+from mps_aigc_async.limits.shared.postgres import PostgresDatabase
 from mps_aigc_async.sharing.database_url import database_url
 from mps_aigc_async.sharing.member import Member
 from mps_aigc_async.testing import run

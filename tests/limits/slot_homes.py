@@ -9,13 +9,13 @@ from typing import Protocol
 
 from mps_aigc_async.concurrency.owner import TaskOwner
 from mps_aigc_async.limits import Slots
-from mps_aigc_async.limits.host import HostDatabase
-from mps_aigc_async.limits.members import MEMBERS, Members
-from mps_aigc_async.limits.postgres import PostgresDatabase
-from mps_aigc_async.limits.shared_slots import SharedSlots
-from mps_aigc_async.limits.slot_statements import SLOTS
-from mps_aigc_async.limits.slots import ProcessSlots
-from mps_aigc_async.limits.store import LimitsLost, Row, Step, StoreDatabase
+from mps_aigc_async.limits.process.slots import ProcessSlots
+from mps_aigc_async.limits.shared.host import HostDatabase
+from mps_aigc_async.limits.shared.members import MEMBERS, Members
+from mps_aigc_async.limits.shared.postgres import PostgresDatabase
+from mps_aigc_async.limits.shared.slot_statements import SLOTS
+from mps_aigc_async.limits.shared.slots import SharedSlots
+from mps_aigc_async.limits.shared.store import LimitsLost, Row, Step, StoreDatabase
 from mps_aigc_async.model.states import Kind
 from mps_aigc_async.sharing.database_url import database_url
 from mps_aigc_async.sharing.member import Member

@@ -13,9 +13,9 @@ import pytest
 from mps_aigc_async.limits import PROBE_S, SlotFigures, SlotLost
 from mps_aigc_async.limits.caps import FIRST_PROBE_S
 from mps_aigc_async.limits.protocol import Stray
-from mps_aigc_async.limits.shared_slots import SharedSlots
-from mps_aigc_async.limits.slot_turns import TICKET_S
-from mps_aigc_async.limits.store_work import LOST_S
+from mps_aigc_async.limits.shared.slots import SharedSlots
+from mps_aigc_async.limits.shared.store_work import LOST_S
+from mps_aigc_async.limits.shared.turns import TICKET_S
 from mps_aigc_async.model.errors import ClientClosed, TooManyTasks
 from mps_aigc_async.model.states import Ending
 

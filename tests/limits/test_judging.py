@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from mps_aigc_async.limits import SendTime
-from mps_aigc_async.limits.pace import ProcessPace
+from mps_aigc_async.limits.process.pace import ProcessPace
+from mps_aigc_async.limits.process.slots import ProcessSlots
 from mps_aigc_async.limits.refusals import PROOF
-from mps_aigc_async.limits.slots import ProcessSlots
 from mps_aigc_async.limits.stream import Stream
 from mps_aigc_async.model.errors import ServiceError, Throttled, TooManyTasks
 from mps_aigc_async.model.states import Ending

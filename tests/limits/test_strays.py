@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mps_aigc_async.limits import Stray
-from mps_aigc_async.limits.slots import ProcessSlots
+from mps_aigc_async.limits.process.slots import ProcessSlots
 from mps_aigc_async.limits.strays import REASK_S
 from mps_aigc_async.testing import run
 

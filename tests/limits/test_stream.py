@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mps_aigc_async.limits import LEAD_S
-from mps_aigc_async.limits.pace import LATE_S
+from mps_aigc_async.limits.process.pace import LATE_S
 from mps_aigc_async.limits.stream import Send, Stream
 
 from .measuring import most_in_a_window

@@ -1,0 +1,1 @@
+"""The process's home of the limits: counted in memory, for all of its clients, loops and threads."""
