@@ -9,10 +9,13 @@ import pytest
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, JobRecord, JobState
 from mps_aigc_async.emulator import Emulator
-from mps_aigc_async.ledger.postgres import PostgresLedger
+from mps_aigc_async.ledger.postgres import PostgresLedger, members, patience
+from mps_aigc_async.limits.shared import limits
 from mps_aigc_async.model.errors import TaskFailed, to_record
+from mps_aigc_async.sharing import connection
 
 from .ledger.postgres.members import accepted, intent_of
+from .postgres_server import PostgresServer
 from .support import KEYS
 
 CAT = ImageRequest(id="cat", prompt="a cat")
@@ -131,3 +134,24 @@ async def test_two_clients_retry_the_failed_jobs_at_once(
 
         monkeypatch.setattr(ledger, "put", put_later)
         assert [job.job_id for job in await first.retry_failed()] == ["b/image"]
+
+
+async def test_a_client_closes_in_seconds_though_its_database_is_silent(
+    emulator: Emulator, postgres: PostgresServer, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in (
+        (patience, "LAST_TRY_S"),
+        (members, "LAST_TRY_S"),
+        (limits, "LEAVE_S"),
+        (connection, "GRACE_S"),
+    ):
+        monkeypatch.setattr(module, name, 0.2)
+    config = config_for(emulator).model_copy(update={"limit_store": database})
+    client = await AigcClient(config, ledger=f"{database}?ledger=shared").__aenter__()
+    await client.submit(CAT)
+    postgres.pause()
+    try:
+        async with asyncio.timeout(8.0):
+            await client.aclose()
+    finally:
+        postgres.resume()

@@ -1,7 +1,7 @@
 """The limits of an account: calls per second by action, running tasks by kind and model.
 
-`protocol` is all that the code above sees. Only the engine knows which home of the limits it opens: `process`, or one of
-`shared`. The modules beside them are arithmetic that the homes have in common.
+`protocol` is all that the code above sees. Only the engine knows which home of the limits it opens: `process`, or one
+of `shared`. The modules beside them are arithmetic that the homes have in common.
 """
 
 from .protocol import (

@@ -61,6 +61,9 @@ class Connection:
         self._turn = asyncio.Lock()
         self._work = TaskOwner()
         self._connection: Any = None
+        self._patience_s = ANSWER_S
+        self._leaving: asyncio.TimerHandle | None = None
+        """Breaks the connection if the transaction under way is not answered in time."""
 
     async def run(self, *steps: Step) -> list[list[Row]]:
         """Run the statements as one transaction; return the rows of each. Each statement sees the rows that others
@@ -70,9 +73,10 @@ class Connection:
     async def _run(self, steps: Sequence[Step]) -> list[list[Row]]:
         _is_ours.set(True)
         async with self._turn:
-            hang_up = asyncio.get_running_loop().call_later(ANSWER_S, self._hang_up)
+            loop = asyncio.get_running_loop()
+            self._leaving = loop.call_later(self._patience_s, self._hang_up)
             try:
-                async with asyncio.timeout(ANSWER_S + GRACE_S):
+                async with asyncio.timeout(self._patience_s + GRACE_S):
                     connection = await self._connected()
                     async with connection.pipeline():  # without `transaction()`, which waits for BEGIN and for COMMIT
                         await connection.execute(_BEGIN)
@@ -83,7 +87,7 @@ class Connection:
                 await self._drop()
                 raise self._silent() from None
             except self._psycopg.Error as error:
-                if hang_up.when() <= asyncio.get_running_loop().time():
+                if self._leaving.when() <= loop.time():
                     await self._drop()
                     raise self._silent() from None
                 raise await self._mapped(error) from None
@@ -91,10 +95,19 @@ class Connection:
                 await self._drop()
                 raise
             finally:
-                hang_up.cancel()
+                self._leaving.cancel()
 
     def _silent(self) -> Lost:
-        return Lost(f"the database {self.url} has not answered for {ANSWER_S:g} s")
+        return Lost(f"the database {self.url} has not answered for {self._patience_s:g} s")
+
+    def hurry(self, seconds: float) -> None:
+        """Wait only so long for each answer from now on, the one under way included: the user waits for the end."""
+        self._patience_s = min(self._patience_s, seconds)
+        if self._leaving is not None and not self._leaving.cancelled():
+            loop = asyncio.get_running_loop()
+            at = min(self._leaving.when(), loop.time() + seconds)
+            self._leaving.cancel()
+            self._leaving = loop.call_at(at, self._hang_up)
 
     def _hang_up(self) -> None:
         """Break the connection to a silent server: its transaction fails at once. If it were cancelled instead, the
@@ -125,7 +138,8 @@ class Connection:
                 await connection.close()
 
     async def close(self) -> None:
-        """Close the connection. A transaction that is under way may end first."""
+        """Close the connection. A transaction that is under way may end first, if the server answers soon."""
+        self.hurry(GRACE_S)
         await self._work.close(ANSWER_S)
         await self._drop()
 

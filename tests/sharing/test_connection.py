@@ -8,7 +8,6 @@ from itertools import groupby
 
 import pytest
 
-from mps_aigc_async.sharing import connection as sharing_connection
 from mps_aigc_async.sharing.connection import Connection, Lost, Refused
 from mps_aigc_async.sharing.database_url import database_url
 
@@ -102,13 +101,29 @@ async def recorded_talk(port: int) -> AsyncIterator[tuple[int, list[str]]]:
     await asyncio.gather(*pipes)
 
 
+async def test_a_silent_server_holds_up_no_closing(postgres: PostgresServer, database: str) -> None:
+    """The transaction under way would wait ten times as long."""
+    connection = Connection(database_url(database))
+    await connection.run(("SELECT 1", {}))
+    postgres.pause()
+    try:
+        asking = asyncio.create_task(connection.run(("SELECT 1", {})))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5.0):
+            await connection.close()
+    finally:
+        postgres.resume()
+    with pytest.raises(Lost, match="has not answered"):
+        await asking
+
+
 async def test_a_server_that_falls_silent_is_lost_in_time(
-    postgres: PostgresServer, database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    postgres: PostgresServer, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The driver does not ask the silent server to cancel the statement, which would take 10 s more."""
     connection = Connection(database_url(database))
     await connection.run(("SELECT 1", {}))
-    monkeypatch.setattr(sharing_connection, "ANSWER_S", 0.2)
+    connection.hurry(0.2)
     postgres.pause()
     try:
         async with asyncio.timeout(5.0):

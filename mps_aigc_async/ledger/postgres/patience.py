@@ -68,4 +68,5 @@ class PatientConnection:
         """Wait for the database a few more seconds only: the ledger closes."""
         if self._give_up_at == inf:
             self._give_up_at = asyncio.get_running_loop().time() + LAST_TRY_S
+            self._connection.hurry(LAST_TRY_S)
             self._hurry.set()

@@ -5,6 +5,7 @@ each pace. The retries' budget and the tempo are the loop's own.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ from .pace_statements import AGREE, LEAVE, STREAMS
 from .slots import SharedSlots
 from .store import LimitsLost, StoreDatabase
 from .stream import SharedStream
+
+_log: Final = logging.getLogger("mps_aigc_async")
+
+LEAVE_S: Final = 3.0
+"""Most seconds in which a client that closes tells the store: the user waits for the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +161,20 @@ class SharedLimits:
 
     async def close(self) -> None:
         """End the heartbeat and take this member out of the count. Its sends stay in the rows."""
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await self._tell_others()
+        except TimeoutError:
+            _log.warning("the limit store was not told in %g s that a client has closed: others find out", LEAVE_S)
+        finally:
+            await self.work.close()
+            await self._store.close()
+
+    async def _tell_others(self) -> None:
         for slots in self._slots.values():
             await slots.leave()
-        await self.work.close()
+        await self.work.close()  # before the row goes: a heartbeat would write it again
         with suppress(LimitsLost, ClientClosed):
             for pace in self._paces.values():
                 await pace.stream.leave()
             await self.members.leave()
-        await self._store.close()
