@@ -28,7 +28,18 @@ from weakref import WeakSet
 
 from ...sharing.lock_holder import lock_holder
 from ...sharing.member import boot_id
-from .store import LOOK_S, SCHEMAS, LimitsLost, NewerStore, Row, Schema, Step, StoreUnusable, Value
+from .store import (
+    LOOK_S,
+    SCHEMAS,
+    LimitsLost,
+    NewerStore,
+    Row,
+    Schema,
+    Step,
+    StoreUnusable,
+    Value,
+    newer_store,
+)
 
 T = TypeVar("T")
 
@@ -206,7 +217,7 @@ class HostDatabase:
             "SELECT version, began_at, boot FROM mps_aigc_schemas WHERE name = ?", (schema.name,)
         ).fetchone()
         if row is not None and row[0] != schema.version:
-            raise NewerStore(str(self.path), row[0])
+            raise newer_store(str(self.path), row[0])
         if row is not None and row[2] == self._boot and row[1] <= now:
             return
         for statement in schema.at_boot if row else schema.tables:

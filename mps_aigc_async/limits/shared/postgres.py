@@ -11,7 +11,7 @@ from ...sharing.connection import Connection, Lost, Refused
 from ...sharing.database_url import DatabaseUrl
 from ...sharing.listener import listen
 from .server_clock import ServerClock
-from .store import CHANNEL, LOOK_S, NOW, SCHEMAS, LimitsLost, NewerStore, Row, Schema, Step, StoreUnusable
+from .store import CHANNEL, LOOK_S, NOW, SCHEMAS, LimitsLost, NewerStore, Row, Schema, Step, StoreUnusable, newer_store
 
 _log: Final = getLogger("mps_aigc_async")
 
@@ -98,7 +98,7 @@ class PostgresDatabase:
         versions: dict[str, int] = dict(rows)
         for schema in self._schemas:
             if versions.get(schema.name, schema.version) != schema.version:
-                raise NewerStore(str(self._url), versions[schema.name])
+                raise newer_store(str(self._url), versions[schema.name])
         return versions
 
     @property

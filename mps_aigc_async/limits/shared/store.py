@@ -42,11 +42,13 @@ class StoreUnusable(ConfigError):
 class NewerStore(ConfigError):
     """A later version of this package made the store, and keeps rules that this one does not know."""
 
-    def __init__(self, place: str, version: int) -> None:
-        super().__init__(
-            f"the limit store {place} was made by a newer version of mps-aigc-async (tables of version {version}): "
-            "upgrade this one, or set limitStore to a place of its own"
-        )
+
+def newer_store(place: str, version: int) -> NewerStore:
+    """The error for a store with tables of a later version."""
+    return NewerStore(
+        f"the limit store {place} was made by a newer version of mps-aigc-async (tables of version {version}): "
+        "upgrade this one, or set limitStore to a place of its own"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from .members import MEMBERS
 from .pace_statements import PACES
 from .postgres import CLOCK
 from .slot_statements import SLOTS
-from .store import NOW, NewerStore, Row, StoreUnusable
+from .store import NOW, Row, StoreUnusable, newer_store
 from .view import LimitsView
 
 Rows = Callable[[str], list[Row]]
@@ -78,7 +78,7 @@ def _schemas(place: str, rows: Rows) -> set[str]:
     versions: Mapping[str, int] = {name: version for name, version, _, _ in rows(_SCHEMAS)}
     for name, version in versions.items():
         if _VERSIONS.get(name, version) != version:
-            raise NewerStore(place, version)
+            raise newer_store(place, version)
     return set(versions)
 
 

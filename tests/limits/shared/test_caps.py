@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mps_aigc_async.limits import PROBE_S
@@ -104,6 +104,7 @@ def test_the_cap_of_a_model_that_is_gone_is_dropped() -> None:
         max_size=40,
     )
 )
+@example([(1, "refuse", 0), (1, "write", 0), (0, "refuse", 1), (1, "refuse", 0)])
 def test_members_agree_once_all_is_stored(events: list[tuple[int, str, int]]) -> None:
     store, members, now = Store(), [SharedCaps(4), SharedCaps(6)], 0.0
     for member, event, number in events:
@@ -117,7 +118,7 @@ def test_members_agree_once_all_is_stored(events: list[tuple[int, str, int]]) ->
             caps.advance(now)
         else:
             store.write(caps)
-    for caps in members * 2:
+    for caps in members * 3:  # a write after another one's has to be repeated
         store.write(caps)
     one, two = members
     assert not one.has_changes

@@ -215,7 +215,7 @@ home.run_for_real(main)
 def test_a_process_that_is_killed_after_any_step_leaves_a_row_only_if_a_task_may_run(
     step: str, rows: int, tmp_path: Path
 ) -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path), step],
         cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=False, capture_output=True,

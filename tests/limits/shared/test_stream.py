@@ -286,7 +286,7 @@ def test_while_the_store_is_lost_creates_wait_and_polls_go_on_at_the_members_par
 
     with caplog.at_level(logging.WARNING):
         host.run(main)
-    assert [record.message.partition(":")[0] for record in caplog.records] == [
+    assert [record.message.partition(":")[0].partition(";")[0] for record in caplog.records] == [
         "the limit store is away", "the limit store is back"
     ]  # fmt: skip
 
