@@ -90,7 +90,8 @@ async def _for(seconds: float, calling: Coroutine[Any, Any, None]) -> None:
 async def _saturate(order: Order, accepted: Counter[str], call: Callable[[str], Coroutine[Any, Any, bool]]) -> None:
     async def caller(action: str) -> None:
         while True:
-            accepted[action] += await call(action)
+            is_accepted = await call(action)
+            accepted[action] += is_accepted  # read after the wait: other callers count meanwhile
 
     async with asyncio.TaskGroup() as group:
         for action in order.params:
