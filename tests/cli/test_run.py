@@ -63,7 +63,7 @@ def test_a_link_that_is_set_anew_in_mid_run_parts_no_files_from_their_ledger(she
     link.symlink_to(one)
     with shell.start("run", shell.batch(*(image(name) for name in "abc")), "--out", "link") as process:
         assert process.stdout is not None
-        assert "a: done: one/a.png" in process.stdout.readline()
+        assert ": done: one/" in process.stdout.readline()  # of whichever: one file may come slower than the next task
         link.unlink()
         link.symlink_to(other)
         stdout, stderr = process.communicate(timeout=20)
