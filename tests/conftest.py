@@ -18,7 +18,10 @@ from .postgres_server import PostgresServer, postgres_server
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
-LONGEST: Final = ("test_chaos.py", "test_client.py", "test_opening.py", "test_interrupts.py", "test_commands.py")
+LONGEST: Final = (
+    "test_chaos.py", "test_client.py", "test_commands.py", "test_interrupts.py", "test_machine.py", "test_opening.py",
+    "test_sharing.py", "test_sharing_crashes.py",
+)  # fmt: skip
 """The files that one core is at for longest: begun first, they keep no other core waiting at the end."""
 
 
