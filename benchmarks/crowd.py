@@ -24,7 +24,7 @@ PROCESSES: Final = 4
 
 @dataclass(frozen=True)
 class Order:
-    """What one process of a crowd does."""
+    """The work of one process of a crowd."""
 
     number: int
     url: str
@@ -40,7 +40,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Part:
-    """What one process of a crowd reports."""
+    """The report of one process of a crowd."""
 
     accepted: Counter[str] = field(default_factory=Counter)
     """Calls that were accepted, by action."""

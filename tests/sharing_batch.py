@@ -53,7 +53,7 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a member was told that has run the batch to its end."""
+    """The outcomes that a member was told, once it has run the batch to its end."""
 
     outcomes: list[Told]
     listed: list[Listed]

@@ -409,7 +409,7 @@ def contradictions(facts: SharedFacts) -> dict[str, list[str]]:
 
 
 def figures(facts: SharedFacts) -> list[tuple[str, object]]:
-    """What the trial was, for people."""
+    """The figures of the trial, for people."""
     states = Counter(job.state for job in facts.rows)
     return [
         ("batches", len(facts.batches)),

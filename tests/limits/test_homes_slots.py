@@ -186,7 +186,10 @@ def test_a_create_keeps_its_place_among_its_clients_waiters(home: Home) -> None:
         again = asyncio.create_task(one.acquire(slot.ticket))
         await settle(one, two)
         slot.release()
-        (await again).release()
+        slot = await again
+        await settle(one, two)
+        assert not newcomer.done()
+        slot.release()
         (await newcomer).release()
 
     home.run(main)

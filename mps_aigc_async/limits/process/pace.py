@@ -12,6 +12,7 @@ from typing import Final
 from ...concurrency.callbacks import ignore
 from ...model.states import Ending
 from ..protocol import LEAD_S, HeldBack, PaceFigures
+from ..send_facts import SendFacts
 from ..stream import Send, Stream
 
 LATE_S: Final = LEAD_S
@@ -26,42 +27,10 @@ TURN_S: Final = 0.025
 2026-11)."""
 
 
-class ProcessSendTime:
+class ProcessSendTime(SendFacts[Send, Stream]):
     """Permission for one send (`protocol.SendTime`), in a process whose guard sees all sends."""
 
-    __slots__ = ("_confirm", "_send", "_stream")
-
-    def __init__(self, stream: Stream, send: Send) -> None:
-        self._stream = stream
-        self._send = send
-        self._confirm: Callable[[], None] | None = None
-
-    def confirm_with(self, confirm: Callable[[], None]) -> None:
-        self._confirm = confirm
-
-    @property
-    def due(self) -> float:
-        return self._send.due
-
-    @property
-    def has_come(self) -> bool:
-        return self._send.sent_at is not None
-
-    @property
-    def age_s(self) -> float | None:
-        sent_at = self._send.sent_at
-        return None if sent_at is None else asyncio.get_running_loop().time() - sent_at
-
-    @property
-    def out_at(self) -> float:
-        return self._send.out_at
-
-    @property
-    def had_room(self) -> bool:
-        return self._send.had_room
-
-    def windows_since(self, time: float) -> float:
-        return (self._send.out_at - time) / self._stream.window
+    __slots__ = ()
 
     async def reach(self) -> None:
         loop = asyncio.get_running_loop()
@@ -74,8 +43,7 @@ class ProcessSendTime:
             elif late > LATE_S:  # ahead of all waiters: the prepared intent and signature must not grow old
                 self._take_again(loop.time())
             elif late >= 0:
-                if self._confirm is not None:
-                    self._confirm()
+                self._confirm()
                 self._send.sent_at = loop.time()
                 return
             else:
@@ -84,9 +52,6 @@ class ProcessSendTime:
     def _take_again(self, now: float) -> None:
         with self._stream.lock:
             self._send = self._stream.take(now)
-
-    def note_sent(self) -> None:
-        self._send.sent_at = asyncio.get_running_loop().time()
 
     def note_refusal(self) -> None:
         with self._stream.lock:

@@ -87,7 +87,7 @@ class Batch:
     """Changes for one transaction."""
 
     def __init__(self, changes: dict[str, _Change], marks: list[_Mark]) -> None:
-        self._all, self._all_marks = changes, marks
+        self._all = changes
         self._changes, self._marks = dict(changes), list(marks)
         self.makes_room = any(change.makes_room for change in changes.values())
 

@@ -16,50 +16,22 @@ from ...model.states import Ending
 from ...wire.dialect import is_read
 from ..process.pace import ProcessPace
 from ..protocol import LEAD_S, HeldBack, PaceFigures, SendTime
+from ..send_facts import SendFacts
 from ..stream import Stream
 from .availability import Availability
 from .store import LimitsLost
 from .stream import SharedSend, SharedStream
 
 
-class SharedSendTime:
+class SharedSendTime(SendFacts[SharedSend, SharedStream]):
     """Permission for one send (`protocol.SendTime`), where others send too."""
 
-    __slots__ = ("_availability", "_confirm", "_is_late_again", "_send", "_stream")
+    __slots__ = ("_availability", "_is_late_again")
 
     def __init__(self, stream: SharedStream, send: SharedSend, availability: Availability) -> None:
-        self._stream = stream
-        self._send = send
+        super().__init__(stream, send)
         self._availability = availability
         self._is_late_again = False
-        self._confirm: Callable[[], None] = ignore
-
-    def confirm_with(self, confirm: Callable[[], None]) -> None:
-        self._confirm = confirm
-
-    @property
-    def due(self) -> float:
-        return self._send.due
-
-    @property
-    def has_come(self) -> bool:
-        return self._send.sent_at is not None
-
-    @property
-    def age_s(self) -> float | None:
-        sent_at = self._send.sent_at
-        return None if sent_at is None else asyncio.get_running_loop().time() - sent_at
-
-    @property
-    def out_at(self) -> float:
-        return self._send.out_at
-
-    @property
-    def had_room(self) -> bool:
-        return self._send.had_room
-
-    def windows_since(self, time: float) -> float:
-        return (self._send.out_at - time) / self._stream.window
 
     async def reach(self) -> None:
         loop = asyncio.get_running_loop()
@@ -88,9 +60,6 @@ class SharedSendTime:
         except LimitsLost as error:
             self._availability.note_lost(error)
             raise HeldBack(f"not sent: {error}", ending=Ending.NEVER_DELIVERED) from None
-
-    def note_sent(self) -> None:
-        self._send.sent_at = asyncio.get_running_loop().time()
 
     def note_refusal(self) -> None:
         self._stream.note_refusal(self._send)

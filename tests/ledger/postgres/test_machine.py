@@ -1,7 +1,7 @@
 """Any order of plans, claims, pauses, deaths, adoptions, late answers and decisions of the user, on a real server.
 
-A model of the service notes every create that went out. Whatever the members do, no create goes out for a job that
-others have taken, none goes out while an earlier one may have been accepted, and no TaskId is lost.
+A model of the service notes every create that went out. No order of the members' moves lets a create go out for a job
+that others have taken, none goes out while an earlier one may have been accepted, and no TaskId is lost.
 """
 
 # ruff: noqa: S608 — the names are the test's own

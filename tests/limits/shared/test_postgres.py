@@ -5,6 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
+from mps_aigc_async.limits.shared import postgres as postgres_module
 from mps_aigc_async.limits.shared.postgres import PostgresDatabase
 from mps_aigc_async.limits.shared.store import NOTIFY, LimitsLost, NewerStore, Schema, Step, StoreUnusable
 from mps_aigc_async.model.errors import ConfigError
@@ -67,14 +68,14 @@ async def test_the_servers_time_is_read_on_the_loops_clock(database: str) -> Non
     await member.close()
 
 
-async def test_a_notification_ends_the_wait(database: str) -> None:
+async def test_a_notification_ends_the_wait(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_module, "LOOK_S", 60.0)  # the look without a notification comes too late
     member, other = await _open(database), await _open(database)
-    heard = asyncio.Event()
-    while not heard.is_set():
-        waiting = asyncio.create_task(member.wait_for_change())
-        await other.run(NOTIFY)
-        await asyncio.wait_for(waiting, 5)
-        heard.set()
+    await asyncio.wait_for(member.wait_for_change(), 5)  # from now on it listens
+    waiting = asyncio.create_task(member.wait_for_change())
+    await asyncio.sleep(0)
+    await other.run(NOTIFY)
+    await asyncio.wait_for(waiting, 5)
     await member.close()
     await other.close()
 
