@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from mps_aigc_async.jobs import sessions
 from mps_aigc_async.limits.shared import host, opening
+from mps_aigc_async.testing import forget_limits
 
 from . import real_sleeps
 from .postgres_server import PostgresServer, postgres_server
@@ -51,6 +52,12 @@ def _tests_touch_no_limits_of_the_users_own() -> Iterator[None]:
     """By default, clients of a real endpoint count with all other processes of the user."""
     with patch.object(opening, "default_folder", _default_folder):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _a_test_begins_with_no_account() -> None:
+    """A port of an earlier test's server is handed out again: the tasks that ran there would hold the slots."""
+    forget_limits()
 
 
 @pytest.fixture
