@@ -48,6 +48,9 @@ class SharedSendTime(SendFacts[SharedSend, SharedStream]):
                 self._stream.note_sent(self._send)
                 return
 
+    def note_sent(self) -> None:
+        self._stream.note_sent(self._send)
+
     async def _reserve_again(self, late: float) -> None:
         """Take another send time ahead of all waiters: the prepared intent and signature must not grow old."""
         if late > self._send.late_s:

@@ -9,6 +9,10 @@ Send times without a guard. In one process, the guard of `stream` sees when each
 keeps its time. Here the others do not see it, so a send more than J/5 late is void, and reserved anew. N sends before
 it are then at least window + J − J/5 before the next one, and 4/5 of J are left for the network.
 
+A process may still stand still between that look and the write (garbage collection, a busy machine). Such a send is
+out: the member moves the stream's next time by the excess. The N-th send after it is a window away, so its time is not
+reserved yet.
+
 Most accounts have one member at a time, whose loop may be busy. A member that has been the only one to reserve for
 QUIET windows is *lone*: it keeps its late sends' times (at most LATE_S late), by a guard of
 its own. The interleaving to close: a second member reserves while sends of the lone one are still to come late. Its
@@ -126,6 +130,9 @@ LOOK: Final = """
 HOLD: Final = """
     UPDATE mps_aigc_paces SET held_until = greatest(held_until, {now} + %(seconds)s) WHERE stream = %(stream)s
 """
+
+DELAY: Final = "UPDATE mps_aigc_paces SET next_at = next_at + %(late)s WHERE stream = %(stream)s"
+"""Put off the later send times, because a send went out later than its time allows."""
 
 CUT: Final = f"""
     UPDATE mps_aigc_paces SET flat_at = %(flat_at)s, cut = %(cut)s, cut_at = %(cut_at)s,

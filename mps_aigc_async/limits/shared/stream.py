@@ -11,7 +11,7 @@ from ...concurrency.owner import TaskOwner
 from ...model.errors import ClientClosed
 from ..share import RateShare, ShareState
 from ..stream import HAS_ROOM, WINDOW_S, Send
-from .pace_statements import AGREE, BEGIN, CUT, HOLD, JOIN, LATE_S, LEAVE, LOOK, RESERVE
+from .pace_statements import AGREE, BEGIN, CUT, DELAY, HOLD, JOIN, LATE_S, LEAVE, LOOK, RESERVE
 from .store import LimitsLost, Row, Step, StoreDatabase, Value
 
 TOLERANCE: Final = 0.2
@@ -265,9 +265,12 @@ class SharedStream:
         self._widen(min(1.2 * late_s / TOLERANCE, 2 * max(self._jitter_s, self._wider_s)))
 
     def note_sent(self, send: SharedSend) -> None:
-        """Note that a send goes out now."""
+        """Note that a send goes out now. If it is later than it may be, the later ones of all members wait for it."""
         send.sent_at = asyncio.get_running_loop().time()
         send.before = None
+        late_s = send.sent_at - send.due - send.late_s
+        if late_s > 0:
+            self._start(self._change(self._step(DELAY, late=late_s)))
 
     def _widen(self, jitter_s: float) -> None:
         self._wider_s = max(self._wider_s, min(MOST_JITTER_S, jitter_s))

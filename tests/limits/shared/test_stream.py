@@ -131,6 +131,31 @@ def test_a_late_send_is_void_where_others_send_too(tmp_path: Path) -> None:
     assert host.run(main) > 0.09
 
 
+def test_a_process_that_stands_still_at_the_write_fills_no_window(tmp_path: Path) -> None:
+    """Between the last look at the time and the write, nothing can take a send back."""
+    host, times = Host(tmp_path), list[float]()
+
+    async def send(pace: Pace, random: Random) -> None:
+        while True:
+            send_time = await pace.reserve()
+            await send_time.reach()
+            await asyncio.sleep(random.choice([0.0] * 9 + [0.06]))  # a collection of garbage
+            send_time.note_sent()
+            times.append(asyncio.get_running_loop().time())
+
+    async def main() -> None:
+        members = [(await host.member(20)).pace(ACTION) for _ in range(3)]
+        senders = [asyncio.create_task(send(pace, Random(n))) for n in range(5) for pace in members]
+        await asyncio.sleep(60)
+        for sender in senders:
+            sender.cancel()
+        await asyncio.wait(senders)
+
+    host.run(main)
+    assert most_in_a_window(times) == 20
+    assert len(times) > 0.5 * 60 * 20
+
+
 def test_a_loop_that_is_always_late_gets_on_by_a_larger_jitter(tmp_path: Path) -> None:
     host = Host(tmp_path)
 
