@@ -5,13 +5,15 @@ each begins an interval of (window + J)/N after the one before. All expressions 
 same expression may so stand in it several times. PostgreSQL reads its clock anew for each: some microseconds, which J
 covers.
 
-Send times without a guard. In one process, the guard of `stream` sees when each send really went out, and a late send
-keeps its time. Here the others do not see it, so a send more than J/5 late is void, and reserved anew. N sends before
-it are then at least window + J − J/5 before the next one, and 4/5 of J are left for the network.
+Late sends without a guard. In one process, the guard of `stream` sees when each send really went out, and a late send
+keeps its time. Here the others do not see it. A send up to J/5 late needs nothing: N sends before it are at least
+window + J − J/5 away, and 4/5 of J are left for the network. A send up to 3/5 of J late goes out, and its member moves
+the stream's next time by the excess. The interleaving to close: the N-th place after it, which must wait, is taken
+already. So the send may be that late only if the places taken reached over less than half a window when its own was
+taken. A send that is later is void, and reserved anew.
 
-A process may still stand still between that look and the write (garbage collection, a busy machine). Such a send is
-out: the member moves the stream's next time by the excess. The N-th send after it is a window away, so its time is not
-reserved yet.
+A process may also stand still between its last look at the time and the write (garbage collection, a busy machine).
+Such a send is out, and moves the next time, too.
 
 Most accounts have one member at a time, whose loop may be busy. A member that has been the only one to reserve for
 QUIET windows is *lone*: it keeps its late sends' times (at most LATE_S late), by a guard of
@@ -132,7 +134,7 @@ HOLD: Final = """
 """
 
 DELAY: Final = "UPDATE mps_aigc_paces SET next_at = next_at + %(late)s WHERE stream = %(stream)s"
-"""Put off the later send times, because a send went out later than its time allows."""
+"""Put off the later send times, because a send went out late."""
 
 CUT: Final = f"""
     UPDATE mps_aigc_paces SET flat_at = %(flat_at)s, cut = %(cut)s, cut_at = %(cut_at)s,
