@@ -164,8 +164,10 @@ class _Exchange:
         self.may_have_sent = True
         self.deadline.begin()
 
-    def write(self) -> None:
+    def begin_writing(self) -> None:
         self._began = True
+
+    def note_written(self) -> None:
         self._sent()
 
     def ending_with(self, error: Exception) -> Ending:
@@ -202,12 +204,16 @@ class _GatedConnector(QuietConnector):
 
 
 class _Body(aiohttp.BytesPayload):
-    """A request's body that reports the moment when it is written, with the headers. A trace would report it too, but
-    makes aiohttp go through all of its signals for each request."""
+    """A request's body that reports when it has been written, with the headers. A trace would report it too, but makes
+    aiohttp go through all of its signals for each request."""
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        _exchange.get().write()
-        await super().write_with_length(writer, content_length)
+        exchange = _exchange.get()
+        exchange.begin_writing()
+        try:
+            await super().write_with_length(writer, content_length)
+        finally:
+            exchange.note_written()  # after it: the process may stand still in between
 
 
 class AiohttpTransport:

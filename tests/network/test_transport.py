@@ -852,7 +852,7 @@ async def test_a_foreign_exception_ends_by_whether_the_gate_was_passed(foreign: 
             exchange = transport_module._exchange.get()
             await exchange.gate()
             exchange.deliver()
-            exchange.write()
+            exchange.begin_writing()
         raise foreign
 
     async with transport_to(MPS) as transport:
@@ -885,7 +885,7 @@ async def test_an_exception_of_any_class_is_mapped(
         if came_to != "the gate":
             exchange.deliver()
         if came_to == "the first byte":
-            exchange.write()
+            exchange.begin_writing()
         raise foreign("header-secret")
 
     async with transport_to(MPS) as transport:
