@@ -2,10 +2,13 @@
 share a ledger file."""
 
 import asyncio
+import gc
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from mps_aigc_async import (
     AigcClient,
@@ -19,6 +22,7 @@ from mps_aigc_async import (
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.events import Done, Event, Submitted
+from mps_aigc_async.testing import forget_limits
 
 from .ledger.processes import require_no_ledger_thread
 from .support import KEYS
@@ -151,6 +155,7 @@ def ended_in_mid_batch(emulator: Emulator, ledger: Path, count: int) -> AigcClie
     return client
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of what the dead loop leaves
 async def test_a_thread_that_dies_in_mid_batch_leaves_its_work_to_the_others(tmp_path: Path) -> None:
     async with Emulator(image_seconds=(1.0, 1.5)) as emulator:
         ledger, count = tmp_path / "jobs.db", 12
@@ -169,6 +174,9 @@ async def test_a_thread_that_dies_in_mid_batch_leaves_its_work_to_the_others(tmp
             await client.counts()
         assert sum(rows_in(ledger).values()) == count
         require_no_ledger_thread()
+    forget_limits()
+    del dead
+    gc.collect()  # here, and not in a test to come
 
 
 async def test_the_tasks_of_a_thread_that_died_are_polled_though_nobody_asks_for_them(tmp_path: Path) -> None:

@@ -251,10 +251,10 @@ class Engine:
             parts.push_async_callback(self.keys.close)  # after the exchanges: one may wait for keys to sign with
             parts.push_async_callback(self.exchanges.close, CLOSE_GRACE_S)
             parts.callback(self._hurry_ledgers)  # before the exchanges, which may be waiting for a full disk
-            parts.callback(self._stop_creating)
-            parts.callback(self.calls.stop_creating)
             parts.callback(self.poller.close)  # before the last exchanges end: their tasks are resumed later
             parts.push_async_callback(self.work.close)
+            parts.callback(self._stop_creating)  # before any wait, in which a send time could come
+            parts.callback(self.calls.stop_creating)
             parts.callback(self._strays.close)  # before the poller and the work leave some
             parts.callback(self._leave)
 

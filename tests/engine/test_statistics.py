@@ -59,14 +59,15 @@ def test_in_a_shared_home_the_figures_are_those_of_all_members(
         slot = await one.slots[Kind.IMAGE].acquire(model="A")
         await slot.mark("create", 60)
         slot.name("task-1")
-        slot.note_refusal(TooManyTasks("LimitExceeded.CreateTask", "no room"))
         await one.slots[Kind.IMAGE].acquire(model="B")
+        refused = await one.slots[Kind.IMAGE].acquire(model="B")
+        refused.note_refusal(TooManyTasks("LimitExceeded.CreateTask", "no room"))
         for limits in (one, two, one):  # each heartbeat looks at the others'
             await limits.beat()
         for limits in (one, two):
             seen = snapshot(limits, asyncio.get_running_loop().time(), polling=0, creating=0)
             figures = seen.slots[Kind.IMAGE]
-            assert (seen.members, figures.taken, figures.running, figures.capacity) == (2, 2, 1, 4)
+            assert (seen.members, figures.taken, figures.running, figures.capacity) == (2, 3, 1, 4)
             assert (figures.learned_cap, figures.learned_model_caps) != (None, {})
         await two.close()
         await one.beat()
