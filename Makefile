@@ -59,9 +59,10 @@ types: $(VENV)/.dev
 layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-# One worker more than cores: some tests wait for a socket or a process most of their time.
+# One worker more than cores: some tests wait for a socket or a process most of their time. The hundreds of processes
+# that tests start would compile the package anew, where the user's environment says to write no bytecode.
 unit: $(VENV)/.dev
-	PYTHONDEVMODE=1 $(BIN)/pytest -n $$(( $$($(BIN)/python -c "import os; print(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1)") + 1 )) --dist loadfile --no-loadscope-reorder $(ORDER)
+	PYTHONDEVMODE=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $$(( $$($(BIN)/python -c "import os; print(len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1)") + 1 )) --dist loadfile --no-loadscope-reorder $(ORDER)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --group bench

@@ -149,7 +149,7 @@ async def test_two_runs_of_the_command_in_two_folders_keep_the_cap_together(tmp_
 
 async def test_a_killed_process_keeps_its_slots_only_until_its_tasks_have_ended(store: str) -> None:
     """Without the polls of the next process, they would keep them for half an hour."""
-    async with crowded(speed=60, image_seconds=(100.0, 100.0)) as emulator:
+    async with crowded(speed=50, image_seconds=(100.0, 100.0)) as emulator:
         order = Order(endpoint=emulator.url, store=store, name="killed", count=CAP, submits=True)
         async with started(order) as process:
             assert await answer(process) == []
@@ -159,7 +159,7 @@ async def test_a_killed_process_keeps_its_slots_only_until_its_tasks_have_ended(
 
 
 async def test_a_killed_batch_adopts_its_slots_when_it_is_resumed(store: str, tmp_path: Path) -> None:
-    async with crowded(speed=60, image_seconds=(100.0, 100.0)) as emulator:
+    async with crowded(speed=50, image_seconds=(100.0, 100.0)) as emulator:
         ledger = str(tmp_path / "jobs.db")
         order = Order(endpoint=emulator.url, store=store, name="k", count=CAP, submits=True, ledger=ledger)
         async with started(order) as process:

@@ -143,6 +143,12 @@ class Connection:
         await self._work.close(ANSWER_S)
         await self._drop()
 
+    def break_off(self) -> None:
+        """Close the connection of a loop that has ended: without a loop, and without waiting."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.pgconn.finish()
+
 
 async def connect(url: DatabaseUrl) -> Any:  # noqa: ANN401 — psycopg is imported only where it is used
     """A new connection of psycopg's. Raises its errors."""

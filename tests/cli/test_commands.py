@@ -62,7 +62,7 @@ def test_the_emulator_by_itself_serves_a_client_that_goes_by_its_lines(shell: Sh
             shell.configure(None, tencentCloud={}, concurrency={"pollIntervalMs": 100})
             result = shell.call("run", shell.batch(*(image(str(number)) for number in range(3))), "--out", "made")
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=10)
+        stdout, stderr = process.communicate(timeout=60)
     assert result.exit_code == 0, result.output
     # asyncio's debug mode tells of slow callbacks, which a busy machine has.
     told = [line for line in stderr.splitlines() if not line.startswith("Executing <")]
@@ -76,7 +76,7 @@ def test_the_emulator_does_not_show_the_users_keys(shell: Shell) -> None:
         assert process.stdout is not None
         stdout = "".join(process.stdout.readline() for _ in range(4))
         process.send_signal(signal.SIGTERM)
-        stdout += process.communicate(timeout=10)[0]
+        stdout += process.communicate(timeout=60)[0]
     assert stdout.startswith("http://127.0.0.1:")
     assert "the keys in your environment" in stdout
     assert SECRET_KEY not in stdout
@@ -94,7 +94,7 @@ def test_the_emulator_tells_where_its_buckets_are(shell: Shell) -> None:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(7)]
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
     assert sum(f"http://127.0.0.1:{port} " in line and "`cosOutput`" in line for line in lines) == 1
 
 

@@ -121,7 +121,7 @@ def test_a_signal_before_a_batch_has_begun_ends_as_ctrl_c_does(number: signal.Si
         assert process.stdout is not None
         assert process.stdout.readline() == "reads\n"
         process.send_signal(number)
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in told
 

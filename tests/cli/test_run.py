@@ -66,7 +66,7 @@ def test_a_link_that_is_set_anew_in_mid_run_parts_no_files_from_their_ledger(she
         assert ": done: one/" in process.stdout.readline()  # of whichever: one file may come slower than the next task
         link.unlink()
         link.symlink_to(other)
-        stdout, stderr = process.communicate(timeout=20)
+        stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert {"a.png", "b.png", "c.png", "ledger.db", "index.html"} <= {path.name for path in one.iterdir()}
     assert list(other.iterdir()) == []

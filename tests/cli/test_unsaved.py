@@ -256,7 +256,7 @@ def test_an_interrupt_leaves_the_rest_to_the_next_run(
     with shell.start(*command) as process:
         calls.until(lambda: fault.times != 1000)
         process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=20)
+        stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, (stdout, stderr)
     assert "Traceback" not in stderr
     assert "go on with the same command" in stderr

@@ -1,6 +1,7 @@
 """The connection to PostgreSQL, on a real server."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,6 +31,24 @@ async def test_a_refused_statement_leaves_nothing_and_the_connection_usable(data
         await connection.run(("CREATE TABLE t (n int)", {}), ("SELECT * FROM nowhere", {}))
     assert await connection.run(("SELECT to_regclass('t')", {})) == [[(None,)]]
     await connection.close()
+
+
+def test_the_connection_of_a_loop_that_has_ended_is_closed_without_it(
+    database: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    async def left_open() -> Connection:
+        connection = Connection(database_url(database))
+        await connection.run(("SELECT 1", {}))
+        return connection
+
+    connection = asyncio.run(left_open())
+    opened = connection._connection
+    connection.break_off()
+    assert opened.closed
+    connection.break_off()  # once more: nothing is left to close
+    del opened
+    gc.collect()
+    assert not recwarn.list
 
 
 async def test_a_restarted_server_is_connected_to_again(postgres: PostgresServer, database: str) -> None:

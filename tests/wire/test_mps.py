@@ -193,7 +193,7 @@ def test_gls_lyrics_go_by_the_key_that_was_tested() -> None:
     assert sent("MiniMaxMusic") == sent("Mureka") == {"lyrics": "la"}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(prompt=prompts, fields=some_of(IMAGE_FIELDS), store=st.none() | stores)
 def test_an_image_create_is_what_the_official_sdk_sends(
     prompt: str, fields: dict[str, Any], store: CosStore | None
@@ -201,7 +201,7 @@ def test_an_image_create_is_what_the_official_sdk_sends(
     check_body(ImageRequest(prompt=prompt, **fields), store)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(prompt=prompts | st.just(""), fields=some_of(VIDEO_FIELDS), store=st.none() | stores)
 def test_a_video_create_is_what_the_official_sdk_sends(
     prompt: str, fields: dict[str, Any], store: CosStore | None
@@ -209,7 +209,7 @@ def test_a_video_create_is_what_the_official_sdk_sends(
     check_body(VideoRequest(prompt=prompt, **fields), store)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(prompt=prompts | st.just(""), fields=some_of(AUDIO_FIELDS), scene=texts, store=st.none() | stores)
 def test_an_audio_create_is_what_the_official_sdk_sends(
     prompt: str, fields: dict[str, Any], scene: str, store: CosStore | None

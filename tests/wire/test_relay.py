@@ -137,7 +137,7 @@ def check_body(request: ImageRequest | VideoRequest, session_id: str) -> dict[st
     return body
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(fields=relay_fields(RELAY_IMAGE_FIELDS), session_id=sessions)
 def test_an_image_create_is_vods_in_snake_case_with_the_pages_fields_only(
     fields: dict[str, Any], session_id: str
@@ -149,7 +149,7 @@ def test_an_image_create_is_vods_in_snake_case_with_the_pages_fields_only(
         assert set(info) <= set(PAGE["file_infos"][0])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(fields=relay_fields(RELAY_VIDEO_FIELDS), session_id=sessions)
 def test_a_video_create_is_vods_in_snake_case(fields: dict[str, Any], session_id: str) -> None:
     check_body(VideoRequest(**fields), session_id)
@@ -644,7 +644,7 @@ bodies = st.binary(max_size=60) | (anything | wraps | anything.map(lambda value:
 
 
 @pytest.mark.parametrize(("call", "value"), [(CREATE, Created), (DESCRIBE, TaskStatus)], ids=["create", "ask"])
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     body=bodies,
     status=st.just(200) | st.integers(100, 999),

@@ -211,7 +211,7 @@ sessions = st.just("") | texts
 sub_apps = st.none() | st.integers(1, 2_000_000_000)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(prompt=prompts, fields=some_of(VOD_IMAGE_FIELDS), sub_app_id=sub_apps, session_id=sessions)
 def test_an_image_create_is_what_the_official_sdk_sends(
     prompt: str, fields: dict[str, Any], sub_app_id: int | None, session_id: str
@@ -219,7 +219,7 @@ def test_an_image_create_is_what_the_official_sdk_sends(
     check_body(ImageRequest(prompt=prompt, **fields), sub_app_id, session_id)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(prompt=prompts | st.just(""), fields=some_of(VOD_VIDEO_FIELDS), sub_app_id=sub_apps, session_id=sessions)
 def test_a_video_create_is_what_the_official_sdk_sends(
     prompt: str, fields: dict[str, Any], sub_app_id: int | None, session_id: str
@@ -941,7 +941,7 @@ bodies = st.binary(max_size=60) | (anything | inside.map(lambda value: {"Respons
     [(CREATE, Created), (DESCRIBE_IMAGE, TaskStatus), (DESCRIBE_VIDEO, TaskStatus), (list_tasks(), TaskPage)],
     ids=["create", "image", "video", "list"],
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(body=bodies, status=st.just(200) | st.integers(100, 999))
 def test_any_answer_is_a_value_or_one_of_our_errors(
     call: Call[object], value: Callable[..., object], body: bytes, status: int

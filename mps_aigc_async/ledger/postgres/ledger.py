@@ -61,7 +61,7 @@ _STATES: Final = frozenset(JobState)
 _PLANNED_AT: Final = COLUMNS.index("planned_at")
 
 _never_closed: Final[list[object]] = []
-"""Connections that a fork has copied, whose sockets are the parent's, and those of loops that have ended."""
+"""Connections that a fork has copied: their sockets are the parent's."""
 
 
 class PostgresLedger:
@@ -300,7 +300,7 @@ class PostgresLedger:
     async def _close_elsewhere(self) -> None:
         """Write the rows left by a loop that ended without closing the ledger: its connection is of no use here. The
         other members notice by themselves that this one is gone."""
-        _never_closed.append(self._connection)
+        self._connection.break_off()
         connection = Connection(self.url)
         database = PatientConnection(connection)
         database.hurry()
