@@ -1,7 +1,9 @@
 """Two clients on one ledger in PostgreSQL: each one's work while the other one changes the same jobs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +14,10 @@ from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.ledger.postgres import PostgresLedger, members, patience
 from mps_aigc_async.limits.shared import limits
 from mps_aigc_async.model.errors import TaskFailed, to_record
+from mps_aigc_async.model.settlement import CreateAgain
 from mps_aigc_async.sharing import connection
+from mps_aigc_async.sharing.connection import Row
+from mps_aigc_async.sharing.elapsed import Stopwatch
 
 from .ledger.postgres.members import accepted, intent_of
 from .postgres_server import PostgresServer
@@ -155,3 +160,69 @@ async def test_a_client_closes_in_seconds_though_its_database_is_silent(
             await client.aclose()
     finally:
         postgres.resume()
+
+
+def suspended_after_claim(
+    ledger: PostgresLedger,
+    emulator: Emulator,
+    meanwhile: Callable[[JobRecord], Awaitable[None]],
+    patch: pytest.MonkeyPatch,
+) -> list[int]:
+    """Let a suspend of a minute follow the first claim: the wall clock jumps, and the monotonic one stands. Return a
+    list that gets, for each heartbeat that is written afterwards, the number of tasks at the service by then."""
+    claim, note, jump_s, tasks = ledger.claim, ledger.members._note, 0.0, list[int]()
+    clocks = (time.monotonic, lambda: time.time() + jump_s)
+    patch.setattr(ledger.members, "_time", replace(ledger.members._time, clocks=clocks))
+
+    def note_and_count(rows: Sequence[Row], age: Stopwatch) -> None:
+        note(rows, age)
+        if jump_s:
+            tasks.append(len(emulator.statistics().tasks))
+
+    async def claim_and_sleep(job: JobRecord, intent: JobRecord) -> None:
+        nonlocal jump_s
+        await claim(job, intent)
+        if not jump_s:
+            await meanwhile(intent)
+            jump_s = 60.0
+
+    patch.setattr(ledger.members, "_note", note_and_count)
+    patch.setattr(ledger, "claim", claim_and_sleep)
+    return tasks
+
+
+async def nothing(_job: JobRecord) -> None:
+    """The others do nothing meanwhile."""
+
+
+async def test_a_client_that_was_suspended_asks_the_database_before_it_creates(
+    emulator: Emulator, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with client_of(emulator, database) as client:
+        tasks = suspended_after_claim(await ledger_of(client), emulator, nothing, monkeypatch)
+        await client.generate(CAT)
+    assert tasks[0] == 0
+    assert tasks[-1] == 1
+
+
+async def test_a_client_that_was_suspended_creates_no_job_that_another_one_has_created(
+    emulator: Emulator, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other client has taken it for gone; the user has looked for the task, found none, and has the job created."""
+    async with client_of(emulator, database) as first, client_of(emulator, database) as second:
+        ledger, other = await ledger_of(first), await ledger_of(second)
+
+        async def take_over(intent: JobRecord) -> None:
+            [(counter,)] = await other._read(
+                "SELECT counter FROM mps_aigc_ledger.members WHERE id = %(member)s", member=ledger.member
+            )
+            absentee = members.Absentee(ledger.member, counter, is_dead=True)
+            monkeypatch.setattr(other.members, "absentees", {ledger.member: absentee})
+            assert [job.state for job in await other.adopt()] == [JobState.UNKNOWN]
+            await second.settle(intent.job_id, CreateAgain())
+            await second.submit(CAT)
+
+        tasks = suspended_after_claim(ledger, emulator, take_over, monkeypatch)
+        result = await first.generate(CAT)
+        assert tasks
+        assert [task.task_id for task in emulator.statistics().tasks] == [result.task_id]

@@ -28,7 +28,8 @@ _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
     (
         CreateOutcomeUnknown,
         "these may or may not have been accepted (and billed): they are retried only if their message says so; look "
-        "for the others in the console's task list, then run `mps-aigc settle DIR`",
+        "for the others in the console's task list, then run `mps-aigc settle DIR`, or `mps-aigc settle URL` for a "
+        "ledger in PostgreSQL",
     ),
     (ContentViolation, "change the prompt or the input, and give the request another id"),
     (InvalidRequest, "fix the request and run the batch again"),

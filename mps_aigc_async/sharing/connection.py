@@ -24,10 +24,12 @@ Step: TypeAlias = tuple[str, Mapping[str, Value]]
 """A statement with its parameters, written `%(name)s`."""
 
 CONNECT_S: Final = 5.0
-"""Seconds for opening a connection."""
+"""Seconds for opening a connection to one host."""
 
-ANSWER_S: Final = 10.0
-"""Seconds for a transaction. A server that is silent for longer is taken for lost."""
+ANSWER_S: Final = 5.0
+"""Seconds for a transaction, and as many more for a connection that is opened first. A server that is silent for longer
+is taken for lost: a member whose packets were lost once must write its next heartbeat before the others, who look for
+10 s (`looks`), take it for gone."""
 
 GRACE_S: Final = 1.0
 """Seconds more for the driver to notice that its connection was broken."""
@@ -74,9 +76,11 @@ class Connection:
         _is_ours.set(True)
         async with self._turn:
             loop = asyncio.get_running_loop()
-            self._leaving = loop.call_later(self._patience_s, self._hang_up)
+            is_open = self._connection is not None and not self._connection.closed
+            seconds = self._patience_s if is_open else 2 * self._patience_s  # a silent host before the one that answers
+            self._leaving = loop.call_later(seconds, self._hang_up)
             try:
-                async with asyncio.timeout(self._patience_s + GRACE_S):
+                async with asyncio.timeout(seconds + GRACE_S):
                     connection = await self._connected()
                     async with connection.pipeline():  # without `transaction()`, which waits for BEGIN and for COMMIT
                         await connection.execute(_BEGIN)
@@ -85,11 +89,11 @@ class Connection:
                     return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
             except TimeoutError:
                 await self._drop()
-                raise self._silent() from None
+                raise self._silent(seconds) from None
             except self._psycopg.Error as error:
                 if self._leaving.when() <= loop.time():
                     await self._drop()
-                    raise self._silent() from None
+                    raise self._silent(min(seconds, self._patience_s)) from None
                 raise await self._mapped(error) from None
             except BaseException:
                 await self._drop()
@@ -97,8 +101,8 @@ class Connection:
             finally:
                 self._leaving.cancel()
 
-    def _silent(self) -> Lost:
-        return Lost(f"the database {self.url} has not answered for {self._patience_s:g} s")
+    def _silent(self, seconds: float) -> Lost:
+        return Lost(f"the database {self.url} has not answered for {seconds:g} s")
 
     def hurry(self, seconds: float) -> None:
         """Wait only so long for each answer from now on, the one under way included: the user waits for the end."""

@@ -3,6 +3,7 @@
 # ruff: noqa: S608 — a TaskId of the emulator's
 
 import asyncio
+import signal
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 
 from mps_aigc_async.cli.interrupts import Interrupted
 from mps_aigc_async.emulator import Emulator
+from mps_aigc_async.ledger.postgres import members
 
 from ..postgres_server import PASSWORD
+from ..watching import Calls
 from .conftest import Shell, image
 
 
@@ -227,3 +230,48 @@ def test_two_runs_of_one_batch_on_two_hosts_create_each_job_once(shell: Shell, e
     assert [run.returncode for run in runs] == [0, 0], told
     assert creates(emulator) == 6
     assert len(list(Path("made").glob("*.png"))) == 6
+
+
+def test_a_create_under_way_is_settled_only_once_its_process_is_dead(
+    shell: Shell, emulator: Emulator, calls: Calls, ledger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.configure(emulator.url)
+    emulator.faults.add(action="CreateAigcImageTask", fault="hang")
+    command = ["run", shell.batch(image("a")), "--out", "made", "--ledger", ledger]
+    with shell.start(*command, environment={"PGPASSWORD": PASSWORD}) as process:
+        calls.until(lambda: emulator.statistics().created["image"])
+        for decision in ("--create-again", "--drop"):
+            refused = shell.call("settle", ledger, "a/image", decision)
+            assert refused.exit_code == 2
+            assert "the job's create is under way in a client that has the ledger open" in refused.stderr
+        process.kill()
+    monkeypatch.setattr(members, "APART_S", 0.1)  # the next run looks at the others while its own create is answered
+    emulator.faults.add(action="CreateAigcImageTask", fault="delay", seconds=2.0)
+    other = shell.call("run", shell.batch(image("b"), name="other.jsonl"), "--out", "other", "--ledger", ledger)
+    assert other.exit_code == 0, other.output
+    assert shell.call("settle", ledger, "a/image", "--create-again").exit_code == 0
+    assert shell.call(*command).exit_code == 0
+    assert creates(emulator) == 3
+    assert emulator.statistics().created["image"] == 3  # the user has decided so: the hanging create was accepted
+
+
+def test_the_other_run_goes_on_when_one_is_interrupted(
+    shell: Shell, emulator: Emulator, calls: Calls, ledger: str
+) -> None:
+    """Two runs of one batch; the one that creates is interrupted in the middle of its creates."""
+    shell.configure(emulator.url)
+    emulator.faults.add(action="CreateAigcImageTask", fault="delay", seconds=0.5, times=None)
+    batch = shell.batch(*(image(f"shot-{number}") for number in range(12)))
+    command = ["run", batch, "--out", "made", "--ledger", ledger]
+    first = shell.start(*command, environment={"PGPASSWORD": PASSWORD})
+    calls.until(lambda: emulator.statistics().created["image"])
+    second = shell.start(*command, environment={"PGPASSWORD": PASSWORD})
+    calls.until(lambda: emulator.statistics().created["image"] >= 5)
+    first.send_signal(signal.SIGINT)
+    _, told = first.communicate(timeout=30)
+    assert first.returncode == 130, told
+    assert "Traceback" not in told
+    _, told = second.communicate(timeout=60)
+    assert second.returncode == 0, told
+    assert creates(emulator) == 12
+    assert len(list(Path("made").glob("*.png"))) == 12

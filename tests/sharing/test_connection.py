@@ -9,8 +9,9 @@ from itertools import groupby
 
 import pytest
 
-from mps_aigc_async.sharing.connection import Connection, Lost, Refused
+from mps_aigc_async.sharing.connection import ANSWER_S, CONNECT_S, GRACE_S, Connection, Lost, Refused
 from mps_aigc_async.sharing.database_url import database_url
+from mps_aigc_async.sharing.looks import APART_S, ENOUGH
 
 from ..postgres_server import PASSWORD, PostgresServer
 
@@ -153,3 +154,9 @@ async def test_a_server_that_falls_silent_is_lost_in_time(
     assert "cancel" not in caplog.text
     assert await connection.run(("SELECT 1", {})) == [[(1,)]]
     await connection.close()
+
+
+def test_a_member_whose_packets_were_lost_once_beats_before_it_is_taken_for_gone() -> None:
+    """Its heartbeat was not answered; the next one comes in the usual time after that was noticed."""
+    assert ANSWER_S + GRACE_S + APART_S < ENOUGH * APART_S
+    assert 2 * ANSWER_S + GRACE_S > 2 * CONNECT_S, "a silent host leaves time for the next one of the URL"

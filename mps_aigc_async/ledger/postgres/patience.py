@@ -9,6 +9,7 @@ from typing import Final
 
 from ...model.errors import LedgerError
 from ...sharing.connection import Connection, Lost, Refused, Row, Step, Value
+from ...sharing.outages import Outages
 from ..commits import LAST_TRY_S, RETRY_FIRST_S, RETRY_MOST_S, WARN_EVERY_S
 
 _log: Final = logging.getLogger("mps_aigc_async")
@@ -24,7 +25,7 @@ class PatientConnection:
         self._give_up_at = inf
         self._hurry = asyncio.Event()
         self._losses = 0
-        self._warn_at = 0.0
+        self._outages = Outages(again_s=WARN_EVERY_S)
 
     async def run(self, *steps: Step) -> list[list[Row]]:
         """Run the statements as one transaction. Raises LedgerError once the ledger closes and the database still
@@ -35,8 +36,8 @@ class PatientConnection:
             except Lost as loss:
                 await self._pause(loss)
             else:
-                if self._losses:
-                    self._losses = 0
+                self._losses = 0
+                if self._outages.ends_told():
                     _log.warning("the ledger %s can be reached again; nothing was lost", self._name)
                 return rows
 
@@ -52,8 +53,7 @@ class PatientConnection:
         now = asyncio.get_running_loop().time()
         if now >= self._give_up_at:
             raise LedgerError(f"cannot use the ledger {self._name}: {loss}") from loss
-        if not self._losses or now >= self._warn_at:
-            self._warn_at = now + WARN_EVERY_S
+        if self._outages.is_news(now):
             _log.warning("the ledger %s waits for its database: %s (retrying)", self._name, loss)
         delay_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2.0 ** min(self._losses, 10))
         self._losses += 1

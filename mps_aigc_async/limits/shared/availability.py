@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from ...sharing.outages import Outages
 from .store import LimitsLost
 
 _log = logging.getLogger("mps_aigc_async")
@@ -14,6 +15,7 @@ class Availability:
     def __init__(self) -> None:
         self._back = asyncio.Event()
         self._back.set()
+        self._outages = Outages()
         self.losses = 0
         """How often the store was lost."""
 
@@ -23,14 +25,16 @@ class Availability:
 
     def note_lost(self, error: LimitsLost) -> None:
         if not self.is_lost:
-            _log.warning("%s; no create is sent until the limit store is back, and polls go on more slowly", error)
             self.losses += 1
             self._back.clear()
+        if self._outages.is_news(asyncio.get_running_loop().time()):
+            _log.warning("%s; no create is sent until the limit store is back, and polls go on more slowly", error)
 
     def note_back(self) -> None:
         if self.is_lost:
-            _log.warning("the limit store is back: creates go on")
             self._back.set()
+            if self._outages.ends_told():
+                _log.warning("the limit store is back: creates go on")
 
     async def until_back(self) -> None:
         await self._back.wait()
