@@ -184,9 +184,6 @@ async def test_a_thread_that_dies_in_mid_batch_leaves_its_work_to_the_others(tmp
             await client.counts()
         assert sum(rows_in(ledger).values()) == count
         require_no_ledger_thread()
-    forget_limits()
-    del dead
-    gc.collect()  # here, and not in a test to come
 
 
 async def test_the_tasks_of_a_thread_that_died_are_polled_though_nobody_asks_for_them(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ before the gate nothing was delivered; after it, without an answer, the outcome 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
@@ -259,7 +260,8 @@ class AiohttpTransport:
         except Exception as error:  # noqa: BLE001 - an exception that escapes, of any class, would leave a job in *intent*
             failure = self._map(error, exchange)
         finally:
-            _exchange.reset(token)
+            with suppress(ValueError):  # in another context: the task of a closed loop is collected
+                _exchange.reset(token)
         # Raised outside the handler, so that the foreign exception is in no chain: some hold the request's headers.
         raise failure
 

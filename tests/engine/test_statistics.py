@@ -67,7 +67,7 @@ def test_in_a_shared_home_the_figures_are_those_of_all_members(
         for limits in (one, two):
             seen = snapshot(limits, asyncio.get_running_loop().time(), polling=0, creating=0)
             figures = seen.slots[Kind.IMAGE]
-            assert (seen.members, figures.taken, figures.running, figures.capacity) == (2, 3, 1, 4)
+            assert (seen.members, figures.taken, figures.running, figures.capacity) == (2, 2, 1, 4)
             assert (figures.learned_cap, figures.learned_model_caps) != (None, {})
         await two.close()
         await one.beat()
