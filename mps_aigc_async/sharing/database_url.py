@@ -15,10 +15,10 @@ DEFAULT_LEDGER: Final = "default"
 
 _NAME: Final = re.compile(r"[\w.·-]{1,100}")
 
-_OTHER_URL: Final = re.compile(r"\s*[a-z][\w.+-]+:/", re.IGNORECASE)
-"""The beginning of a URL; `C:/` is a drive."""
+_OTHER_URL: Final = re.compile(r"\s*([a-z][\w.+-]+:/|postgres(ql)?(:|//?\S*@))", re.IGNORECASE)
+"""The beginning of a URL, also of one without its colon or slashes; `C:/` is a drive."""
 
-_URL: Final = re.compile(r"(?i)\bpostgres(?:ql)?:/\S*")
+_URL: Final = re.compile(r"(?i)\bpostgres(?:ql)?(?::|/)\S*")
 
 _ADVICE: Final = (
     "write postgresql://USER:PASSWORD@HOST:5432/DATABASE?ledger=NAME, with `@`, `/`, `:`, `#` and `%` in the password "

@@ -64,6 +64,7 @@ def test_several_hosts_are_tried_in_turn() -> None:
     [
         "mysql://u:cret@host/db", "postgresql+psycopg://u:cret@host/db", "sqlite:///cret.db",
         "postgresql:/u:cret@host/db", " postgresql://u:cret@host/db", Path("postgresql://u:cret@host/db"),
+        "postgres//u:cret@host/db", "postgresql:u:cret@host/db", "PostgreSQL/u:cret@host/db",
     ],
 )  # fmt: skip
 def test_another_url_is_never_taken_for_a_path(place: str | Path) -> None:
@@ -72,7 +73,9 @@ def test_another_url_is_never_taken_for_a_path(place: str | Path) -> None:
     assert "cret" not in str(told.value)
 
 
-@pytest.mark.parametrize("path", ["jobs.db", "/srv/limits", "C:/limits", "C:\\limits", "./a:/b", Path("x/y")])
+@pytest.mark.parametrize(
+    "path", ["jobs.db", "/srv/limits", "C:/limits", "C:\\limits", "./a:/b", Path("x/y"), "postgres/jobs.db", "postgres"]
+)
 def test_a_path_is_a_path(path: str | Path) -> None:
     require_path(path)
 
