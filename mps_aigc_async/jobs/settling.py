@@ -135,13 +135,13 @@ class Settling:
 def _require_unknown(job: JobRecord | None, job_id: str) -> JobRecord:
     if job is not None and job.state is JobState.UNKNOWN:
         return job
-    state = "is not in the ledger" if job is None else f"is {job.state}"
     if job is not None and job.state is JobState.INTENT:
         raise InvalidRequest(
             "the job's create is under way in a client that has the ledger open: wait for its answer. If that client "
             "has died, the next `run` or client with the ledger makes the job unknown, and then it can be settled",
             job_id=job_id,
         )
+    state = "is not in the ledger" if job is None else f"is {job.state}"
     whole = "" if "/" in job_id else f"; name the job with its kind, such as {job_id}/{Kind.IMAGE}"
     raise InvalidRequest(f"the job {state}: only one of unknown outcome can be settled{whole}", job_id=job_id)
 

@@ -1,4 +1,4 @@
-"""What to tell of a database's losses: arithmetic only, the time is an argument."""
+"""The losses of a database that are news for the log: arithmetic only, the time is an argument."""
 
 from math import inf
 from typing import Final

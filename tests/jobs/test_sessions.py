@@ -694,8 +694,17 @@ def test_the_row_of_a_job_tells_the_request_that_was_sent(asked: dict[str, Any],
     assert content(restored) == content(sent)
 
 
+async def slow_to_end() -> None:
+    """Work that takes a second to end after it was cancelled."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(1.0)
+
+
 def test_a_create_that_was_never_sent_is_sent_as_the_config_says_now(tmp_path: Path) -> None:
-    """The client is closed while its create waits for its send time: its session has gone nowhere."""
+    """The client is closed while its create waits for its send time, which comes while the client still closes: the
+    session has gone nowhere."""
 
     async def main() -> None:
         service, ledger = VodService(), tmp_path / "jobs.db"
@@ -707,6 +716,9 @@ def test_a_create_that_was_never_sent_is_sent_as_the_config_says_now(tmp_path: P
             first = asyncio.create_task(client.generate(ImageRequest(id="first", prompt="a dog")))
             second = asyncio.create_task(client.generate(REQUEST))
             await paced.wait()
+            assert client._engine is not None
+            client._engine.work.start(slow_to_end(), "work that a close waits for")
+            await asyncio.sleep(0)
         await asyncio.gather(first, second, return_exceptions=True)
         with closing(sqlite3.connect(ledger)) as rows:
             found = rows.execute("SELECT state, session_id FROM jobs WHERE job_id = 'a/image'").fetchall()

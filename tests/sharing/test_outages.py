@@ -1,4 +1,4 @@
-"""What is told of a database that is lost, comes back, or comes and goes."""
+"""The log's lines about a database that is lost, comes back, or comes and goes."""
 
 import asyncio
 import logging

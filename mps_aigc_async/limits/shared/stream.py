@@ -93,6 +93,7 @@ class SharedSend(Send):
 
     generation: int = 0
     free_s: float = 0.0
+    """The seconds that it may be late, or that the others wait for already."""
     late_s: float = 0.0
     before: "SharedSend | None" = None
     """The N-th send of this member before it; dropped with the send itself, because each would keep another alive."""
@@ -279,11 +280,13 @@ class SharedStream:
         self._widen(min(1.2 * late_s / TOLERANCE, 2 * max(self._jitter_s, self._wider_s)))
 
     def note_sent(self, send: SharedSend) -> None:
-        """Note that a send goes out now. If it is late, the later ones of all members wait for it."""
+        """Note that a send goes out now. If it is late, the later ones of all members wait for it. A later moment may
+        be noted again: they wait for the difference."""
         send.sent_at = asyncio.get_running_loop().time()
         send.before = None
         late_s = send.sent_at - send.due - send.free_s
         if late_s > 0:
+            send.free_s += late_s
             self._start(self._change(self._step(DELAY, late=late_s)))
 
     def _widen(self, jitter_s: float) -> None:

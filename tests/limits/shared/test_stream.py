@@ -131,6 +131,27 @@ def test_a_late_send_is_void_where_others_send_too(tmp_path: Path) -> None:
     assert host.run(main) > 0.09
 
 
+def test_the_others_wait_once_for_a_late_send(tmp_path: Path) -> None:
+    """A send 12 ms late, of which J/5 are free, goes out; the moment of its write is noted after it."""
+    host = Host(tmp_path)
+
+    async def main() -> tuple[float, float]:
+        loop = asyncio.get_running_loop()
+        pace, other = [(await host.member(10)).pace(ACTION) for _ in range(2)]
+        await sends(other, 1)
+        send_time = await pace.reserve()
+        await asyncio.sleep(send_time.due + 0.012 - loop.time())
+        await send_time.reach()
+        send_time.note_sent()
+        assert send_time.out_at - send_time.due == pytest.approx(0.012, abs=0.001)
+        await asyncio.sleep(0)
+        next_one = await other.reserve()
+        return send_time.out_at - send_time.due, next_one.due - send_time.due
+
+    late_s, apart_s = host.run(main)
+    assert apart_s == pytest.approx(1.025 / 10 + late_s - 0.005, abs=0.0005)
+
+
 def test_a_process_that_stands_still_at_the_write_fills_no_window(tmp_path: Path) -> None:
     """Between the last look at the time and the write, nothing can take a send back."""
     host, times = Host(tmp_path), list[float]()
