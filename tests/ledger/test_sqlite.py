@@ -464,10 +464,9 @@ async def test_rows_that_wait_to_be_written_are_listed_by_their_age(
 async def test_put_is_seen_by_whoever_began_to_read_before_it(tmp_path: Path) -> None:
     async with opened(tmp_path / "jobs.db") as ledger:
         await ledger.put(job())
-        read = asyncio.create_task(ledger.get("a/image"))
-        await asyncio.sleep(0)
         intent = job().moved(JobState.INTENT)
-        put = asyncio.create_task(ledger.put(intent))
+        read = asyncio.create_task(ledger.get("a/image"))
+        put = asyncio.create_task(ledger.put(intent))  # begins in the same turn: the read cannot have ended
         assert await read == intent
         await put
 
