@@ -10,6 +10,10 @@ from .database_url import DatabaseUrl
 PORTION: Final = 2000
 """Rows that are in memory at a time."""
 
+_HAS_TABLE: Final = (
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = %(schema)s AND tablename = %(table)s)"
+)
+
 
 class Reader:
     """A transaction that only reads, and sees the database as it was when it began."""
@@ -26,6 +30,12 @@ class Reader:
             cursor.execute(statement, values)
             yield from cursor
 
+    def has_table(self, schema: str, table: str) -> bool:
+        """Whether there was such a table when the transaction began. Not `to_regclass`: it finds a table that others
+        have made since then, and whose rows this transaction does not see."""
+        [(exists,)] = self.rows(_HAS_TABLE, {"schema": schema, "table": table})
+        return bool(exists)
+
 
 @contextmanager
 def reading(url: DatabaseUrl) -> Iterator[Reader]:
@@ -36,6 +46,7 @@ def reading(url: DatabaseUrl) -> Iterator[Reader]:
         with closing(connection):
             connection.read_only = True
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.execute("SET LOCAL search_path = public")  # the tables of the limits are there, for all roles
             yield Reader(connection)
     except psycopg.Error as error:
         raise Lost(failure_text(url, "cannot be read", error)) from None

@@ -120,8 +120,7 @@ def open_postgres_snapshot(url: DatabaseUrl) -> Iterator[PostgresSnapshot]:
     """Read a ledger. Raises LedgerError for a database that cannot be reached, has no ledgers, or newer ones."""
     try:
         with reading(url) as reader:
-            [(exists,)] = reader.rows("SELECT to_regclass('mps_aigc_ledger.version') IS NOT NULL", {})
-            if not exists:
+            if not reader.has_table("mps_aigc_ledger", "version"):
                 raise LedgerError(f"there is no ledger in the database {url}: the first `mps-aigc run` makes it")
             [(version,)] = reader.rows("SELECT version FROM mps_aigc_ledger.version", {})
             if version > VERSION:

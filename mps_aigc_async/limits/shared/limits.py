@@ -57,7 +57,9 @@ class SharedLimits:
         self._store = store
         self._key = key
         self.work: Final = TaskOwner()
-        """The owner of the reservations, changes and heartbeats, until `close`."""
+        """The owner of the reservations, slots and heartbeats, until `close`."""
+        self._changes = TaskOwner()
+        """The owner of the changes that all members must know of, such as a refusal: they end before `close`."""
         self.availability: Final = Availability()
         self.members: Final = Members(store.slots, self.account, member, asyncio.get_running_loop().time)
         self._slots: dict[Kind, SharedSlots] = {}
@@ -95,7 +97,7 @@ class SharedLimits:
     def pace(self, action: str) -> SharedPace:
         if action not in self._paces:
             stream = "|".join((self.account, self._key.region, action))
-            shared = SharedStream(self._store.paces, stream, self.members.member.id, self.work)
+            shared = SharedStream(self._store.paces, stream, self.members.member.id, self._changes)
             self._paces[action] = SharedPace(action, shared, self.availability, lambda: self.members_count, self.work)
             self._agree()
         return self._paces[action]
@@ -167,12 +169,14 @@ class SharedLimits:
         except TimeoutError:
             _log.warning("the limit store was not told in %g s that a client has closed: others find out", LEAVE_S)
         finally:
-            await self.work.close()
+            for owner in (self._changes, self.work):
+                await owner.close()
             await self._store.close()
 
     async def _tell_others(self) -> None:
         for slots in self._slots.values():
             await slots.leave()
+        await self._changes.close(LEAVE_S)
         await self.work.close()  # before the row goes: a heartbeat would write it again
         with suppress(LimitsLost, ClientClosed):
             for pace in self._paces.values():

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from ...concurrency.owner import TaskOwner
 from ...model.errors import ClientClosed
@@ -103,6 +104,7 @@ class SharedStream:
     """The stream of one action, for the clients in a loop."""
 
     def __init__(self, database: StoreDatabase, stream: str, member: str, work: TaskOwner) -> None:
+        """`work` owns the changes for all members."""
         self._database = database
         self._stream = stream
         self._member = member
@@ -287,7 +289,7 @@ class SharedStream:
         late_s = send.sent_at - send.due - send.free_s
         if late_s > 0:
             send.free_s += late_s
-            self._start(self._change(self._step(DELAY, late=late_s)))
+            self._start(partial(self._change, self._step(DELAY, late=late_s)))
 
     def _widen(self, jitter_s: float) -> None:
         self._wider_s = max(self._wider_s, min(MOST_JITTER_S, jitter_s))
@@ -298,7 +300,7 @@ class SharedStream:
     def hold(self, seconds: float) -> None:
         """Let no member send for this many seconds."""
         self._held_until = max(self._held_until, asyncio.get_running_loop().time() + seconds)
-        self._start(self._change(self._step(HOLD, seconds=seconds)))
+        self._start(partial(self._change, self._step(HOLD, seconds=seconds)))
 
     async def _change(self, step: Step) -> bool:
         [rows] = await self._database.run(step)
@@ -306,7 +308,7 @@ class SharedStream:
 
     def note_refusal(self, send: Send) -> None:
         """Slow all members down after the service refused a call for its rate."""
-        self._start(self._cut(send.out_at))
+        self._start(partial(self._cut, send.out_at))
 
     async def _cut(self, sent_at: float) -> None:
         async with self._changes:
@@ -327,7 +329,7 @@ class SharedStream:
 
         def undo() -> None:
             if before is not None:
-                self._start(self._restore(before, own_changes))
+                self._start(partial(self._restore, before, own_changes))
 
         return undo
 
@@ -346,7 +348,8 @@ class SharedStream:
             self.view = replace(self.view, share=share, version=version + 1)
         return True
 
-    def _start(self, change: Coroutine[Any, Any, object]) -> None:
+    def _start(self, change: Callable[[], Awaitable[object]]) -> None:
+        """Make a change in a task. Not a coroutine, which would warn if the task is cancelled before it begins."""
         with suppress(ClientClosed):
             self._work.start(_unless_lost(change), "change of a shared pace")
 
@@ -360,6 +363,6 @@ class SharedStream:
             await self._database.run(self._step(AGREE, **without), self._step(LEAVE, **without))
 
 
-async def _unless_lost(change: Coroutine[Any, Any, object]) -> None:
+async def _unless_lost(change: Callable[[], Awaitable[object]]) -> None:
     with suppress(LimitsLost):  # its end is noticed by the next reservation
-        await change
+        await change()

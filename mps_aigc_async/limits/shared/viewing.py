@@ -58,8 +58,7 @@ def _of_database(url: DatabaseUrl) -> LimitsView:
             def rows(statement: str) -> list[Row]:
                 return list(reader.rows(statement.replace(NOW, CLOCK), {}))
 
-            [(exists,)] = rows("SELECT to_regclass('mps_aigc_schemas') IS NOT NULL")
-            if not exists or not _schemas(str(url), rows) >= _VERSIONS.keys():
+            if not reader.has_table("public", "mps_aigc_schemas") or not _schemas(str(url), rows) >= _VERSIONS.keys():
                 return LimitsView(str(url))
             return _with_slots(str(url), view.paces_of(rows(view.PACES)), rows, is_of_this_boot=True)
     except Lost as error:

@@ -1,12 +1,18 @@
 """Readers of a ledger in PostgreSQL: they show its rows, and join no members."""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from mps_aigc_async.ledger.postgres import PostgresSnapshot, open_postgres_snapshot
+from mps_aigc_async.ledger.postgres import snapshot as snapshot_module
 from mps_aigc_async.ledger.snapshot import Snapshot
 from mps_aigc_async.model.errors import LedgerError
 from mps_aigc_async.model.states import JobState, Kind
-from mps_aigc_async.sharing.database_url import database_url
+from mps_aigc_async.sharing.database_url import DatabaseUrl, database_url
+from mps_aigc_async.sharing.reading import Reader, reading
 
 from ...postgres_server import PASSWORD
 from ..ledgers import OWNER, bare, done, job, lead
@@ -53,6 +59,32 @@ def test_a_database_without_ledgers_is_told_in_one_sentence(database: str) -> No
         open_postgres_snapshot(database_url(database)),
     ):
         pass
+
+
+async def test_a_reader_that_began_before_the_tables_were_made_sees_none(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run makes the tables between the reader's beginning and its first look: the rows are not the reader's
+    to see, though the table's name can be resolved."""
+    url = database_url(world.url)
+
+    @contextmanager
+    def reading_early(url: DatabaseUrl) -> Iterator[Reader]:
+        with reading(url) as reader:
+            assert list(reader.rows("SELECT 1", {})) == [(1,)]  # the transaction's snapshot is taken
+            asyncio.run_coroutine_threadsafe(world.member(), loop).result()
+            yield reader
+
+    def read() -> None:
+        with open_postgres_snapshot(url):
+            pass
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(snapshot_module, "reading", reading_early)
+    with pytest.raises(LedgerError, match="there is no ledger in the database"):
+        await asyncio.to_thread(read)
+    monkeypatch.undo()
+    read()
 
 
 async def test_newer_ledgers_and_lost_databases_are_refused(world: World) -> None:

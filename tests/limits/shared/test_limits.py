@@ -10,6 +10,8 @@ from mps_aigc_async.limits.shared.opening import SharedPart, open_shared
 from mps_aigc_async.limits.shared.slots import SharedSlots
 from mps_aigc_async.model.states import Kind
 
+from ..homes import ACTION
+from ..measuring import rate_of
 from ..slot_homes import flush
 
 
@@ -39,6 +41,26 @@ async def test_all_regions_share_the_slots_and_a_closed_clients_tasks_keep_their
     two.limits.share_slots({Kind.IMAGE: 2}, time.time)
     (await images(two.limits).acquire()).release()
     await two.leave()
+
+
+async def test_the_last_refusal_of_a_closing_client_slows_the_others(tmp_path: Path) -> None:
+    one, other = await open_part(tmp_path, "here"), await open_part(tmp_path, "here")
+    send_time = await one.limits.pace(ACTION).reserve()
+    await send_time.reach()
+    send_time.note_refusal()
+    await one.leave()
+    await (await other.limits.pace(ACTION).reserve()).reach()
+    assert rate_of(other.limits.pace(ACTION)) < 19
+    await other.leave()
+
+
+async def test_a_client_may_close_before_its_changes_begin(tmp_path: Path) -> None:
+    part = await open_part(tmp_path, "here")
+    pace = part.limits.pace(ACTION)
+    (await pace.reserve()).note_refusal()
+    pace.hold(1)
+    await part.limits._changes.close()  # cancels them before their first step
+    await part.leave()
 
 
 async def test_a_heartbeat_repairs_the_rows(tmp_path: Path) -> None:

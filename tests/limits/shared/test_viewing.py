@@ -278,3 +278,10 @@ def test_a_file_that_a_killed_process_left_within_a_transaction_is_read(tmp_path
     view = view_of(copy)
     assert view.members == []
     assert [kind.kind for kind in view.kinds] == ["image"]
+
+
+async def test_a_role_with_another_search_path_sees_the_store(database: str) -> None:
+    limits = await member(database_url(database))
+    view = view_of(database_url(f"{database}?options=-csearch_path%3Dother"))
+    assert [one.member for one in view.members] == [limits.members.member]
+    await limits.close()
