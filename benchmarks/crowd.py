@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
+from limits import RateLimitItemPerSecond
+from limits.aio.strategies import MovingWindowRateLimiter
+from limits.storage import storage_from_string
 from psycopg_pool import ConnectionPool
 from pyrate_limiter import Duration, Limiter, PostgresBucket, Rate, SQLiteBucket
 
@@ -131,6 +134,23 @@ async def with_pyrate_limiter(order: Order, accepted: Counter[str]) -> None:
 
         async def call(_: str) -> bool:
             await limiter.try_acquire_async("create")
+            return await post()
+
+        await _saturate(order, accepted, call)
+
+
+async def with_limits(order: Order, accepted: Counter[str]) -> None:
+    """limits with its strictest strategy in Redis. It refuses and does not wait: `get_window_stats` says when to ask
+    again."""
+    (action,) = order.params
+    rate = RateLimitItemPerSecond(int(LIMITS[action]))
+    limiter = MovingWindowRateLimiter(storage_from_string(f"async+{order.store}"))
+    async with bare(order.url) as post:
+
+        async def call(_: str) -> bool:
+            while not await limiter.hit(rate, "create"):
+                window = await limiter.get_window_stats(rate, "create")
+                await asyncio.sleep(max(0.0, window.reset_time - time.time()))
             return await post()
 
         await _saturate(order, accepted, call)

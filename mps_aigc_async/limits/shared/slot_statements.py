@@ -10,7 +10,6 @@ until their own `until`. Rows of a living member have no time to live: its task 
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -43,6 +42,9 @@ SLOTS: Final = Schema(
             name TEXT, task TEXT, scope TEXT NOT NULL, seconds DOUBLE PRECISION NOT NULL, until DOUBLE PRECISION
         )
         """,
+        "CREATE INDEX IF NOT EXISTS mps_aigc_slots_by_member ON mps_aigc_slots (key, member, model, stage)",
+        "CREATE INDEX IF NOT EXISTS mps_aigc_slots_by_task ON mps_aigc_slots (key, task)",
+        "CREATE INDEX IF NOT EXISTS mps_aigc_slots_by_name ON mps_aigc_slots (key, name)",
         """
         CREATE TABLE mps_aigc_tickets (
             key TEXT NOT NULL, member TEXT NOT NULL, number BIGINT NOT NULL, model TEXT NOT NULL,
@@ -65,6 +67,12 @@ SLOTS: Final = Schema(
 _LIVE: Final = "member IN (SELECT id FROM mps_aigc_members WHERE gone_at IS NULL)"
 
 _OF_THE_GONE: Final = f"key = %(key)s AND member <> %(member)s AND NOT {_LIVE}"
+
+_OF_OTHERS: Final = " UNION ALL ".join(
+    f"SELECT model, member, stage FROM mps_aigc_slots WHERE key = %(key)s AND member {side}"
+    for side in ("IS NULL", "< %(member)s", "> %(member)s")
+)
+"""The rows that are not ours. With `<>`, SQLite would walk through our own ones as well, which may be thousands."""
 
 _OVER: Final = "key = %(key)s AND until <= %(wall)s AND member IS NULL"
 
@@ -128,7 +136,12 @@ _TICKET: Final = f"""
 """
 
 _PUT: Final = (
-    "DELETE FROM mps_aigc_slots WHERE key = %(key)s AND id <> %(id)s AND (task = %(task)s OR name = %(name)s)",
+    """
+    DELETE FROM mps_aigc_slots WHERE id <> %(id)s AND id IN (
+        SELECT id FROM mps_aigc_slots WHERE key = %(key)s AND task = %(task)s
+        UNION ALL SELECT id FROM mps_aigc_slots WHERE key = %(key)s AND name = %(name)s
+    )
+    """,
     """
     INSERT INTO mps_aigc_slots (id, key, model, member, stage, name, task, scope, seconds, until)
     VALUES (%(id)s, %(key)s, %(model)s, %(member)s, %(stage)s, %(name)s, %(task)s, %(scope)s, %(seconds)s, %(until)s)
@@ -155,12 +168,12 @@ _CAP: Final = """
 _LOOK: Final = (
     f"""
     SELECT {{now}}, coalesce((SELECT capacity FROM mps_aigc_slot_keys WHERE key = %(key)s), 0),
-        (SELECT count(*) FROM mps_aigc_slots WHERE {_OF_THE_GONE}) + (SELECT count(*) FROM mps_aigc_slots WHERE {_OVER})
+        (SELECT count(*) FROM ({_OF_OTHERS}) others WHERE NOT coalesce({_LIVE}, TRUE))
+            + (SELECT count(*) FROM mps_aigc_slots WHERE {_OVER})
             + (SELECT count(*) FROM mps_aigc_tickets WHERE {_OF_THE_GONE})
     """,
-    """
-    SELECT model, count(*), count(CASE WHEN stage > 0 THEN 1 END) FROM mps_aigc_slots
-    WHERE key = %(key)s AND (member IS NULL OR member <> %(member)s) GROUP BY model
+    f"""
+    SELECT model, count(*), count(CASE WHEN stage > 0 THEN 1 END) FROM ({_OF_OTHERS}) others GROUP BY model
     """,
     "SELECT number, member, model, capacity FROM mps_aigc_tickets WHERE key = %(key)s ORDER BY number",
     """
@@ -220,14 +233,9 @@ class Look:
     """In their order."""
     caps: dict[str, StoredCap]
 
-    def with_ours(self, ours: Iterable[tuple[str, bool]]) -> tuple[Counter[str], Counter[str]]:
-        """The others' slots and our own by model, and those of them in which a task may run. Of our slots: the model,
-        and whether a task may run."""
-        taken, running = Counter(self.taken), Counter(self.running)
-        for model, is_running in ours:
-            taken[model] += 1
-            running[model] += is_running
-        return taken, running
+    def with_ours(self, taken: Counter[str], running: Counter[str]) -> tuple[Counter[str], Counter[str]]:
+        """The others' slots and our own by model, and those of them in which a task may run."""
+        return taken + Counter(self.taken), running + Counter(self.running)
 
 
 class SlotStatements:

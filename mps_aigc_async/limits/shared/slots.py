@@ -42,6 +42,7 @@ from ..protocol import STRANDED_S, SlotFigures, SlotLost, Stray
 from ..refusals import is_of_one_model
 from .caps import CapChange, SharedCaps, Teach
 from .outbox import Batch, Outbox
+from .own_slots import OwnSlots
 from .slot import SharedSlot
 from .slot_statements import ALL, Look, SlotStatements, look_of
 from .store import NOTIFY, Row, StoreDatabase
@@ -78,10 +79,7 @@ class SharedSlots:
         self._queue = TurnQueue[SharedSlot](lambda: not self._stock, self._is_in_stock, self._hand_over, self.give_back)
         self._stock: list[SharedSlot] = []
         """A slot that was taken in the store, until a waiter has it."""
-        self._slots: dict[str, SharedSlot] = {}
-        """Our own slots, by the ids of their rows."""
-        self._adopted: set[str] = set()
-        """Slots that are not written yet. The look may have the same tasks in rows of others: none counts twice."""
+        self._own = OwnSlots()
         self._by_name: dict[str, SharedSlot] = {}
         self._held_until: dict[SharedSlot, float] = {}
         """The slots of tasks that nobody polls, and when each is given back (the loop's clock)."""
@@ -163,7 +161,7 @@ class SharedSlots:
         slot.transfer()
         slot.task, slot.scope = task_id, scope
         self._outbox.put(slot.row)
-        self._recount()
+        self._count(slot)
         if is_news and self.caps.note_room(slot.model):
             self._wake()
 
@@ -177,7 +175,7 @@ class SharedSlots:
         slot.until = self._wall() + seconds
         self._held_until[slot] = now() + seconds
         self._outbox.put(slot.row)
-        self._recount()
+        self._count(slot)
         self._set_alarm()
 
     def reclaim(self, slot: SharedSlot) -> bool:
@@ -185,7 +183,7 @@ class SharedSlots:
         if slot.holder is Holder.TASK:
             # The row stays as it is: until the next create is marked, the earlier one may be running.
             slot.holder = Holder.CREATE
-            self._recount()
+            self._count(slot)
         return slot.holder is Holder.CREATE
 
     def give_back(self, slot: SharedSlot) -> None:
@@ -195,7 +193,7 @@ class SharedSlots:
         slot.holder = Holder.NOBODY
         if slot.label is not None and self._by_name.get(slot.label) is slot:
             del self._by_name[slot.label]
-        del self._slots[slot.id]
+        self._own.remove(slot)
         self._outbox.free(slot.id, slot.task)
         self._recount()
 
@@ -222,12 +220,12 @@ class SharedSlots:
 
     def _add(self, slot: SharedSlot) -> SharedSlot:
         slot.ticket = self._queue.next_ticket()
-        self._slots[slot.id] = slot
+        self._own.add(slot)
         return slot
 
     def _adopt(self, model: str) -> SharedSlot:
         slot = self._add(SharedSlot(self, model))
-        self._adopted.add(slot.id)
+        self._own.unwritten.add(slot.id)
         return slot
 
     def _label(self, slot: SharedSlot, name: str) -> None:
@@ -249,15 +247,18 @@ class SharedSlots:
         self.caps.resize(capacity)
         self._wake()
 
+    def _count(self, slot: SharedSlot) -> None:
+        self._own.count(slot)
+        self._recount()
+
     def _recount(self) -> None:
-        ours = [(slot.model, slot.transferred) for slot in self._slots.values() if slot.id not in self._adopted]
-        self.caps.count(*self._look.with_ours(ours))
+        self.caps.count(*self._look.with_ours(self._own.taken, self._own.running))
         self.caps.forget(self._queue.__contains__)
 
     def _absorb(self, rows: list[list[Row]]) -> None:
         look = self._look = look_of(*rows)
         self.caps.absorb(look.caps, look.capacity)
-        self._adopted = {slot_id for slot_id in self._adopted if slot_id in self._outbox}
+        self._own.count_written(lambda slot_id: slot_id not in self._outbox)
         self._recount()
         self._turns.note(look.tickets, now())
 
@@ -296,7 +297,7 @@ class SharedSlots:
         """Bring the store and the view up to date, and take slots for waiters."""
         if not self._database.is_in_place:
             # The next transaction meets an empty file: our rows go into it before a slot is taken beside them.
-            self._write_anew(self._slots.values())
+            self._write_anew(self._own)
         if not self._must_write():
             self._absorb(await self._database.run(*self._statements.look(self._wall())))
         self.caps.advance(self._store_now())
@@ -325,7 +326,7 @@ class SharedSlots:
         elif self._turns.has_ticket:
             plan.add([statements.leave_queue()])
         concerns_others = bool(model is not None or caps or self._look.swept or self._turns.has_ticket)
-        if concerns_others or self._adopted:
+        if concerns_others or self._own.unwritten:
             plan.add(statements.look(self._wall()), self._absorb)
         if concerns_others or batch.makes_room:
             plan.add([NOTIFY])
@@ -336,7 +337,7 @@ class SharedSlots:
                 self._outbox.free(slot.id)
             raise
         self._serve_stock()
-        has_taken = slot.id in self._slots
+        has_taken = slot.id in self._own
         return has_taken or self.caps.has_changes or bool(self._look.swept) or self._turns.next_model() != model
 
     def _add_changes(self, plan: Transaction, batch: Batch, caps: list[CapChange]) -> None:
@@ -360,6 +361,7 @@ class SharedSlots:
     def _note_take(self, slot: SharedSlot, rows: list[list[Row]]) -> None:
         if rows[0]:
             self._stock.append(self._add(slot))
+            self._own.count(slot)
 
     # --- waiters ------------------------------------------------------------------------------------------------------
 
@@ -388,10 +390,9 @@ class SharedSlots:
 
     def _repair(self, rows: list[Row]) -> None:
         ours = {slot_id for slot_id, member, _ in rows if member == self.member.id}
-        tasks = {task for _, member, task in rows if member is not None}  # another one polls them, too
-        others = {slot.id for slot in self._slots.values() if slot.task is not None and slot.task in tasks}
-        self._write_anew(slot for slot_id, slot in self._slots.items() if slot_id not in ours | others)
-        for slot_id in ours - self._slots.keys():
+        tasks = {task for _, member, task in rows if member and task}  # another one polls them, too
+        self._write_anew(slot for slot in self._own if slot.id not in ours and slot.task not in tasks)
+        for slot_id in (slot_id for slot_id in ours if slot_id not in self._own):
             self._outbox.free(slot_id)
         if self._must_write():
             self._wake()

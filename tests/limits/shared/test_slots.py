@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,6 +51,11 @@ class Crowd:
     async def require_room(self) -> None:
         """No cap is exceeded by one, at any time."""
         assert await self.home.count() <= CAPACITY
+        for client in self.clients:  # the numbers that are kept with each change are those of all slots
+            slots = client.slots
+            counted = [slot for slot in slots._own if slot.id not in slots._own.unwritten]
+            assert slots._own.taken == Counter(slot.model for slot in counted)
+            assert +slots._own.running == Counter(slot.model for slot in counted if slot.transferred)
 
     async def _acquire(self, client: Client, number: int) -> None:
         task = asyncio.create_task(client.slots.acquire(model="AB"[number % 2]))
@@ -91,7 +97,7 @@ class Crowd:
         await self._restore(client, 0)
         await client.kill()
         self.waiting = [(slots, task) for slots, task in self.waiting if slots is not client.slots]
-        self.slots = [slot for slot in self.slots if slot.id not in client.slots._slots]
+        self.slots = [slot for slot in self.slots if slot.id not in client.slots._own]
         self.clients.remove(client)
         await self.add()
 
