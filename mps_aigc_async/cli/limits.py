@@ -56,8 +56,9 @@ def _lines(view: LimitsView) -> Iterator[str]:
     yield from _paces(view.paces)
     for kind in view.kinds:
         yield from _kind(kind)
-    if gone := [member for member in view.members if member.is_gone]:
-        yield f"to free the slots of a member that is gone: {program()} status --limits --forget {gone[0].member.id}"
+    takers = {slot.member for kind in view.kinds for slot in kind.slots}
+    if gone := [view.member.id for view in view.members if view.is_gone and view.member.id in takers]:
+        yield f"to free the slots of a member that is gone: {program()} status --limits --forget {gone[0]}"
 
 
 def _members(members: Sequence[MemberView]) -> Iterator[str]:
@@ -78,7 +79,7 @@ def _machine(view: MemberView) -> str:
 
 def _state(view: MemberView) -> str:
     if view.gone_s is not None:
-        return f"gone since {max(0.0, view.gone_s):.0f} s"
+        return f"gone for {max(0.0, view.gone_s):.0f} s"
     return "ended" if view.has_ended else f"open for {view.open_s:.0f} s"
 
 
@@ -100,8 +101,9 @@ def _kind(kind: KindView) -> Iterator[str]:
     waiting = [f"{counted(kind.waiting, 'member')} waiting"] if kind.waiting else []
     words = ", ".join([f"{len(kind.slots)} of {kind.capacity} slots taken, {kind.running} running", *waiting, *caps])
     yield visible_line(f"{kind.kind}s: {words}; account {in_words(kind.account)}")
-    for slot in kind.left:
-        yield visible_line(f"  {_task(slot)}, of member {slot.member}, which has closed or is gone{_until(slot)}")
+    for slot in kind.unpolled:
+        member = "" if slot.is_held else ", which has closed or is gone"
+        yield visible_line(f"  {_task(slot)}, of member {slot.member}{member}{_until(slot)}")
 
 
 def _of_model(model: str) -> str:
@@ -114,4 +116,7 @@ def _task(slot: SlotView) -> str:
 
 
 def _until(slot: SlotView) -> str:
-    return "" if slot.until is None else f"; keeps its slot until {local_time(slot.until, '%Y-%m-%d %H:%M:%S %z')}"
+    if slot.until is None:
+        return ""
+    polled = ", or until a poll shows its end" if slot.task else ""
+    return f"; keeps its slot until {local_time(slot.until, '%Y-%m-%d %H:%M:%S %z')}{polled}"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..model.errors import AigcError, InvalidRequest
+from ..model.errors import AigcError, ConfigError, InvalidRequest
 from ..model.plain_text import visible_line
 from ..report import write
 from ..sharing.database_url import is_database_url
@@ -24,8 +24,17 @@ def report(
     """
     if is_database_url(folder):
         raise InvalidRequest(f"name the folder of the files too: `{program()} report DIR --ledger {URL}`")
-    place = None if ledger is None else named_ledger(ledger).place
-    say(visible_line(str(write(Path(folder), ledger=place))))
+    named = None if ledger is None else named_ledger(ledger)
+    if named is not None and named.database is not None:
+        _make(Path(folder))  # the files may be on other hosts
+    say(visible_line(str(write(Path(folder), ledger=None if named is None else named.place))))
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
 def print_page(folder: Path, ledger: NamedLedger) -> None:

@@ -85,7 +85,7 @@ def _of_ledger(target: str) -> Exit:
                 say(owner_line(owner))
             need_attention += _print_jobs(ledger, rows)
         if not owners:
-            say("no jobs")
+            say("no jobs" if ledger.database is None else f"no jobs in the ledger {ledger.database.ledger}")
     return Exit.FAILED if need_attention else Exit.WELL
 
 

@@ -116,7 +116,8 @@ class WriterLock:
     def _error_for(self, error: OSError) -> LedgerError:
         if error.errno in _HELD_BY_ANOTHER:
             return LedgerError(
-                f"the ledger {self._ledger} is being written by {_writer_of(self._ledger)}: wait for it to end"
+                f"the ledger {self._ledger} is being written by {_writer_of(self._ledger)}: wait for it to end "
+                "(processes that write at once, such as an app's workers, need a ledger in PostgreSQL)"
             )
         if error.errno in _NO_LOCKS:
             return LedgerError(

@@ -28,18 +28,19 @@ def store(request: pytest.FixtureRequest, shell: Shell) -> str:
     return named
 
 
-async def member(store: str, *, has_ended: bool = False) -> SharedLimits:
-    """A member with a task, whose process runs or has ended."""
+async def member(store: str, *, has_ended: bool = False, has_slots: bool = True) -> SharedLimits:
+    """A member with a task (unless `has_slots` is False), whose process runs or has ended."""
     place = database_url(store) if store.startswith("postgresql") else Path(store)
     facts = replace(Member.here(), program="worker.py", started="1" if has_ended else Member.here().started)
     limits = SharedLimits(await open_store(place), KEY, facts)
     limits.join(Rates(20, jitter_s=0.025))
     await limits.open()
     limits.share_slots({Kind.IMAGE: 4}, lambda: 1_795_000_000.0)
-    slot = await limits.slots[Kind.IMAGE].acquire(model="Kling")
-    await slot.mark("create", 60)
-    slot.name("4-Aigc-1")
-    await limits.slots[Kind.IMAGE].acquire(model="Kling")
+    if has_slots:
+        slot = await limits.slots[Kind.IMAGE].acquire(model="Kling")
+        await slot.mark("create", 60)
+        slot.name("4-Aigc-1")
+        await limits.slots[Kind.IMAGE].acquire(model="Kling")
     await (await limits.pace("CreateAigcImageTask").reserve()).reach()
     await limits.beat()
     return limits
@@ -77,7 +78,28 @@ def test_members_paces_and_slots_are_printed(shell: Shell, store: str) -> None:
     assert "members: 0" in left
     assert "task 4-Aigc-1 (Kling), of member " in left
     assert "which has closed or is gone; keeps its slot until 2026-11-" in left
+    assert ", or until a poll shows its end\n" in left
     assert PASSWORD not in left
+
+
+def test_an_unknown_create_of_a_living_member_is_named(shell: Shell, store: str) -> None:
+    """No poll ends it, and creates may wait for its slot: the figures alone do not say why."""
+
+    async def main() -> None:
+        limits = await member(store)
+        slot = await limits.slots[Kind.IMAGE].acquire(model="")
+        await slot.mark("lake/image 1", 60)
+        slot.hold_for(180, "lake/image 1")
+        await limits.beat()
+        told = (await asyncio.to_thread(shell.call, "status", "--limits")).stdout
+        (line,) = (line for line in told.splitlines() if "without an answer" in line)
+        me = limits.members.member.id
+        assert line.startswith(f"  create lake/image 1, without an answer, of member {me}; keeps its slot until 2026-")
+        assert "4-Aigc-1" not in told
+        assert "--forget" not in told
+        await limits.close()
+
+    asyncio.run(main())
 
 
 def test_what_a_crash_left_is_freed(shell: Shell, store: str) -> None:
@@ -99,6 +121,16 @@ def test_what_a_crash_left_is_freed(shell: Shell, store: str) -> None:
     assert (again.exit_code, again.stderr) == (
         2, f"error: the limit store has no member {gone}: `mps-aigc status --limits` lists them\n",
     )  # fmt: skip
+
+
+def test_a_member_that_left_no_slots_needs_no_command(shell: Shell, store: str) -> None:
+    async def main() -> None:
+        await crash(await member(store, has_ended=True, has_slots=False))
+
+    asyncio.run(main())
+    told = shell.call("status", "--limits").stdout
+    assert "(this machine), ended;" in told
+    assert "--forget" not in told
 
 
 @pytest.mark.usefixtures("store")

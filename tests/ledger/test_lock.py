@@ -106,7 +106,7 @@ async def test_a_process_that_holds_a_ledger_is_named_here(tmp_path: Path) -> No
     path = tmp_path / "jobs.db"
     with other_process() as other:
         assert other.ask(f"open {path}") == "opened"
-        with pytest.raises(LedgerError, match=f"is being written by process {other.pid} on .*: wait for it to end"):
+        with pytest.raises(LedgerError, match=f"by process {other.pid} on .*: wait for it to end .*PostgreSQL"):
             await SqliteLedger.open(path, OWNER)
         with open_snapshot(path) as snapshot:
             assert snapshot.writer() == f"process {other.pid} on {socket.gethostname()}"

@@ -112,9 +112,10 @@ class KindView:
         return sum(slot.stage > Stage.UNMARKED for slot in self.slots)
 
     @property
-    def left(self) -> Sequence[SlotView]:
-        """Slots with a task whose member is gone."""
-        return [slot for slot in self.slots if not slot.is_held and slot.stage > Stage.UNMARKED]
+    def unpolled(self) -> Sequence[SlotView]:
+        """Slots with a task that no member polls: its member is gone, or its TaskId is not known."""
+        taken = (slot for slot in self.slots if slot.stage > Stage.UNMARKED)
+        return [slot for slot in taken if not slot.is_held or slot.until is not None]
 
 
 @dataclass(frozen=True, slots=True)

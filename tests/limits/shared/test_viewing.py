@@ -99,11 +99,11 @@ def test_members_paces_and_slots_are_read(place: Place) -> None:
             "image", one.account, 4, 2, 1,
         )  # fmt: skip
         assert kind.caps
-        assert (kind.left, kind.waiting) == ([], 0)
+        assert (kind.unpolled, kind.waiting) == ([], 0)
         await limits.close()
         left = view_of(place)
         assert left.members == []
-        (slot,) = left.kinds[0].left
+        (slot,) = left.kinds[0].unpolled
         assert (slot.task, slot.member, slot.until) == ("4-1", one.member.id, 1600.0)
 
     asyncio.run(main())
@@ -115,7 +115,7 @@ def test_a_member_whose_process_has_ended_is_forgotten_with_its_slots(place: Pla
         await with_task(dead, "4-1")
         await crash(dead)
         (kind,) = view_of(place).kinds
-        assert [slot.task for slot in kind.left] == ["4-1"]
+        assert [slot.task for slot in kind.unpolled] == ["4-1"]
         freed = await forget(place, dead.members.member.id[:6])
         assert (freed.slots, freed.task_ids, freed.unknown) == (1, ("4-1",), 0)
         after = view_of(place)
@@ -133,7 +133,7 @@ def test_slots_are_freed_after_others_have_taken_the_member_out_of_them(place: P
         await crash(dead)
         alive = await member(place)
         await with_task(alive, "4-2")
-        assert [slot.task for slot in view_of(place).kinds[0].left] == ["4-1"]
+        assert [slot.task for slot in view_of(place).kinds[0].unpolled] == ["4-1"]
         freed = await forget(place, dead.members.member.id)
         assert freed.task_ids == ("4-1",)
         assert [slot.task for slot in view_of(place).kinds[0].slots] == ["4-2"]
@@ -224,7 +224,7 @@ def test_after_a_restart_of_the_machine_its_members_are_gone_and_its_paces_void(
             with closing(sqlite3.connect(tmp_path / f"{name}.sqlite")) as file, file:
                 file.execute("UPDATE mps_aigc_schemas SET boot = 'before'")
         view = view_of(tmp_path)
-        assert (view.paces, view.members[0].is_gone, len(view.kinds[0].left)) == ([], True, 1)
+        assert (view.paces, view.members[0].is_gone, len(view.kinds[0].unpolled)) == ([], True, 1)
         assert (await forget(tmp_path, limits.members.member.id)).task_ids == ("4-1",)
 
     asyncio.run(main())
