@@ -18,10 +18,12 @@ BENCHMARKS: Final[Mapping[str, str]] = {
     "overhead": "the CPU of one create, beside bare aiohttp and the official SDK; the time of the import",
     "pacing": "how much of the documented rates is used and refused, beside other limiters",
     "plots": "draw benchmarks/measured/*.svg from the figures that were kept",
+    "queueing": "a million requests queued for workers: how many a second, and in how much memory",
     "scale": "memory and CPU by the length of a batch, the tasks in flight and the jobs in a ledger",
     "shared": "one account in four processes, on the host's limit store and in PostgreSQL, beside other limiters",
     "shared_crashes": "three processes on a ledger in PostgreSQL, killed 200 times: what was lost, or made twice?",
     "soak": "20,000 chains with 2% faults of every sort",
+    "worker_crashes": "three workers of a queue, killed 200 times: what was lost, or made twice?",
 }
 """Modules with a coroutine `main`, imported when asked for: the peers of one need not be there for the others."""
 
@@ -30,6 +32,7 @@ OPTIONS: Final[Mapping[str, Sequence[str]]] = {
     "chaos": ("seed", "minutes"),
     "crashes": ("backend", "seed", "kills"),
     "shared_crashes": ("seed", "kills"),
+    "worker_crashes": ("seed", "kills"),
 }
 """The options that a benchmark takes."""
 
@@ -42,10 +45,10 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="+", choices=BENCHMARKS, metavar="NAME")
-    parser.add_argument("--seed", type=int, help="of chaos and both crashes: whose plan to follow")
+    parser.add_argument("--seed", type=int, help="of chaos and all crashes: whose plan to follow")
     parser.add_argument("--minutes", type=float, help="of chaos: how long it takes, but for the last batch's end")
     parser.add_argument("--backend", choices=BACKENDS, help="of crashes: the service; else each in turn")
-    parser.add_argument("--kills", type=int, help="of both crashes: how many, of as many batches as they take")
+    parser.add_argument("--kills", type=int, help="of all crashes: how many, of as many batches as they take")
     options = vars(parser.parse_args())
     for name in options.pop("names"):
         try:

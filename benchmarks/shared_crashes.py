@@ -18,11 +18,16 @@ KILLS = 200
 
 
 async def main(seed: int = SEED, kills: int = KILLS) -> None:
-    plan, began = Plan(kills=kills, seed=seed), time.monotonic()
+    await run(Plan(kills=kills, seed=seed), "processes")
+
+
+async def run(plan: Plan, members: str) -> None:
+    """Run a trial and print its figures. `members` is the word for the processes."""
+    began = time.monotonic()
     with postgres_server() as postgres, postgres.database() as database, TemporaryDirectory() as folder:
         facts = await crash(plan, database, Path(folder))
         contradictions = {what: check(facts) for what, check in CHECKS.items()}
-    title = f"{MEMBERS} processes, {plan.requests} requests a batch, {kills} kills, seed {seed}"
+    title = f"{MEMBERS} {members}, {plan.requests} requests a batch, {plan.kills} kills, seed {plan.seed}"
     show(f"{title}, in {time.monotonic() - began:.0f} s", ("what", "figure"), figures(facts))
     show("what must not be", ("what", "found"), [(what, len(errors)) for what, errors in contradictions.items()])
     for what, errors in contradictions.items():

@@ -1,20 +1,21 @@
 """The façade: the client that users open, and its methods."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import Self, overload
+from typing import TYPE_CHECKING, Self, overload
 
+from .concurrency.callbacks import raise_from_loop
 from .concurrency.fan_out import FanOut, Run
 from .config import Config
 from .credentials.official_sdk import AnyCredentials, recognise
 from .engine.assembly import Engine, EngineSettings
 from .engine.backends import account_of, buckets_of, check_limits, dialect_of, endpoint_of, kind_of
 from .engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, bounds_of, folder_for, require_many
-from .engine.ledgers import ledger_place
+from .engine.batch_progress import outcomes_of
+from .engine.ledgers import database_of, ledger_place
 from .engine.request_ids import RequestIds
 from .engine.statistics import Statistics
 from .engine.task import AnyTask, Task, within
@@ -43,6 +44,9 @@ from .network.transport import AiohttpTransport, Timeouts, Transport
 from .policy.retries import RetryPolicy
 from .wire.dialect import TaskStatus
 from .wire.scenes import TaskDetails, TaskFilter, TaskList, list_params, task_details, task_list
+
+if TYPE_CHECKING:
+    from .engine.workers import Worker
 
 
 class AigcClient:
@@ -95,7 +99,7 @@ class AigcClient:
             timeouts=timeouts or Timeouts(),
             transport=transport or (lambda: AiohttpTransport(base, timeouts)),
             wall=wall,
-            events=Events(_interrupt),
+            events=Events(raise_from_loop),
             dialect=dialect_of(config, base),
             defaults=config.defaults(),
         )
@@ -233,6 +237,21 @@ class AigcClient:
         path = self._ledger if ledger is None else ledger_place(ledger)
         saving = UnsavedRun(engine, path, save_to, only or (lambda _: True))
         return Run(FanOut(saving.jobs(), saving.work, bounds_of(engine), engine.work, saving.prepare, saving.stops))
+
+    def outcomes(self, name: str | None = None) -> AsyncIterator[Outcome[Request]]:
+        """The outcomes of the requests that are queued for workers, in the order in which they ended, until all have.
+
+        `name` is another ledger of the client's database. Raises LedgerError for a ledger in which nothing was queued,
+        and ConfigError for a client without a ledger in PostgreSQL.
+        """
+        return outcomes_of(database_of(self._ledger, name))
+
+    def worker(self, *, save_to: str | Path | None = None, concurrency: int | None = None) -> "Worker":
+        """A worker for the requests that are queued in this client's ledger, so many at once. Needs the extra
+        `workers`. Raises ConfigError for a client without a ledger in PostgreSQL."""
+        from .engine.workers import Worker  # noqa: PLC0415 — an extra
+
+        return Worker(self._usable_engine(), database_of(self._ledger), save_to, concurrency)
 
     @overload
     async def submit(self, request: ImageRequest) -> Task[ImageResult]: ...
@@ -397,13 +416,3 @@ class AigcClient:
 
     async def _open_ledger(self, path: str | Path | None) -> Ledger:
         return await self._usable_engine().open_ledger(self._ledger if path is None else ledger_place(path))
-
-
-def _interrupt(stop: BaseException) -> None:
-    """Raise a listener's KeyboardInterrupt or SystemExit from the loop, between two steps of jobs. Raised inside a step
-    it would leave a job half done."""
-
-    def raise_it() -> None:
-        raise stop
-
-    asyncio.get_running_loop().call_soon(raise_it)

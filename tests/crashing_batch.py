@@ -24,6 +24,7 @@ from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, Outco
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.jobs.unknown_creates import UNKNOWN_SLOT_S
 from mps_aigc_async.ledger import JobRecord
+from mps_aigc_async.model.requests import Request
 from mps_aigc_async.model.results import steps_made
 
 from .standins.book import FAILING, FORBIDDEN
@@ -124,7 +125,7 @@ async def run(orders: Orders) -> None:
     results_file(ledger).write_text("\n".join(lines), encoding="utf-8")
 
 
-def told_of(outcome: Outcome[BatchItem]) -> Told:
+def told_of(outcome: Outcome[BatchItem] | Outcome[Request]) -> Told:
     made = steps_made(outcome.result or outcome.partial)
     return Told(
         request=outcome.job_id,

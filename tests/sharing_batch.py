@@ -19,6 +19,7 @@ from typing import Final
 from unittest.mock import patch
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo
+from mps_aigc_async.engine import request_queue, workers
 from mps_aigc_async.jobs.unknown_creates import UNKNOWN_SLOT_S
 from mps_aigc_async.ledger.postgres import changes, members
 from mps_aigc_async.limits.shared import limits as shared
@@ -49,6 +50,8 @@ class Orders:
     """For the results."""
     told: str
     """The file for what the member was told."""
+    works: bool
+    """Whether the member is a worker of the batch, which is queued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,9 @@ def quick(machine: str) -> Iterator[None]:
             stack.enter_context(patch.object(module, "APART_S", 2.0 * RHYTHM))
         stack.enter_context(patch.object(looks, "GAP_S", looks.GAP_S * RHYTHM))
         stack.enter_context(patch.object(members, "TRUST_S", members.TRUST_S * RHYTHM))
+        stack.enter_context(patch.object(workers, "WATCH_S", workers.WATCH_S * RHYTHM))
+        for name in ("HEARTBEAT_S", "STALLED_S", "LOOK_S"):
+            stack.enter_context(patch.object(request_queue, name, getattr(request_queue, name) * RHYTHM))
         stack.enter_context(patch.dict(UNKNOWN_SLOT_S, dict.fromkeys(UNKNOWN_SLOT_S, DOUBT_S)))
         if machine:
             stack.enter_context(patch.object(member, "boot_id", lambda: machine))
@@ -87,13 +93,28 @@ async def run(orders: Orders) -> None:
     sections = {**sections_of("mps", orders.url), "concurrency": concurrency, "limitStore": orders.database}
     config = Config.parse({**sections, "catalog": "off"})
     async with AigcClient(config, ledger=f"{orders.database}?ledger={orders.name}") as client:
-        batch = client.run(requests(orders.name, orders.requests), save_to=orders.folder)
-        told = [told_of(outcome) async for outcome in batch]
+        told = await (work if orders.works else ask)(client, orders)
         listed = [listed_of(job) for job in await client.unknown()]
     heard = json.dumps(asdict(Heard(told, listed)))
     half = Path(f"{orders.told}.half")
     half.write_text(heard, encoding="utf-8")
     half.rename(orders.told)
+
+
+async def ask(client: AigcClient, orders: Orders) -> list[Told]:
+    """Run the whole batch."""
+    batch = client.run(requests(orders.name, orders.requests), save_to=orders.folder)
+    return [told_of(outcome) async for outcome in batch]
+
+
+async def work(client: AigcClient, orders: Orders) -> list[Told]:
+    """Work until all requests have ended. One that two workers ended may come twice: its latest end counts."""
+    worker = client.worker(save_to=orders.folder)
+    running = asyncio.create_task(worker.run())
+    ends = {outcome.job_id: told_of(outcome) async for outcome in client.outcomes()}
+    worker.stop()
+    await running
+    return list(ends.values())
 
 
 # --- forking ----------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from typing import Any, Final
 import psycopg
 
 from mps_aigc_async import JobRecord, JobState
+from mps_aigc_async.engine.workers import queue
 from mps_aigc_async.ledger.postgres.rows import FIELDS, record_of
 from mps_aigc_async.ledger.postgres.schema import CREATE
 from mps_aigc_async.model.requests import steps_of
@@ -76,6 +77,8 @@ class Plan:
     seed: int = 7
     stops: float = 0.3
     """The share of the kills that only stop the process."""
+    works: bool = False
+    """Whether the batch is queued, and the processes are its workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,11 +256,13 @@ async def _batch(trial: _Trial, forks: asyncio.subprocess.Process, url: str, dat
             Orders(
                 url=url, database=database, name=name, requests=plan.requests,
                 machine="another" if number == AWAY else "", folder=str(folder / f"out-{number}"),
-                told=str(folder / f"told-{number}.json"),
+                told=str(folder / f"told-{number}.json"), works=plan.works,
             ),
         )
         for number in range(MEMBERS)
     ]  # fmt: skip
+    if plan.works:
+        await queue(requests(name, plan.requests), f"{database}?ledger={name}")
     for member in members:
         await member.start()
     stops: set[asyncio.Task[None]] = set()

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from ..ledger import Ledger, MemoryLedger, SqliteLedger, join
 from ..ledger.postgres import PostgresLedger, open_postgres_snapshot
 from ..ledger.snapshot import Snapshot, open_snapshot
+from ..model.errors import ConfigError
 from ..network.folders import absolute
 from ..sharing.database_url import DatabaseUrl, database_url, is_database_url, require_path
 from ..sharing.member import Member
@@ -22,6 +23,15 @@ def ledger_place(ledger: str | Path) -> LedgerPlace:
         return database_url(ledger)
     require_path(ledger)
     return absolute(ledger)
+
+
+def database_of(place: LedgerPlace | None, name: str | None = None) -> DatabaseUrl:
+    """The database of a ledger that workers share, or of another ledger in it. Raises ConfigError."""
+    if not isinstance(place, DatabaseUrl):
+        raise ConfigError(
+            'workers share a ledger in PostgreSQL: open the client with ledger="postgresql://…?ledger=NAME"'
+        )
+    return place if name is None else place.of(name)
 
 
 def open_snapshot_at(place: LedgerPlace) -> AbstractContextManager[Snapshot]:

@@ -126,13 +126,11 @@ class Connection:
         return self._connection
 
     async def _mapped(self, error: Exception) -> Lost | Refused:
-        state = getattr(error, "sqlstate", None) or ""
-        is_lost = isinstance(error, self._psycopg.OperationalError | self._psycopg.InterfaceError)
         await self._drop()  # a transaction that failed is still open
-        if is_lost or state[:2] in ("08", "40", "53", "57"):  # 40: rolled back for another transaction's sake
+        if is_loss(error):
             return Lost(failure_text(self.url, "cannot be reached", error))
         refused = Refused(failure_text(self.url, "refused", error))
-        refused.lacks_table = state == "42P01"
+        refused.lacks_table = getattr(error, "sqlstate", None) == "42P01"
         return refused
 
     async def _drop(self) -> None:
@@ -152,6 +150,14 @@ class Connection:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.pgconn.finish()
+
+
+def is_loss(error: BaseException) -> bool:
+    """Whether the database cannot be reached now, or rolled a transaction back: the same may succeed later."""
+    psycopg = driver()
+    state = getattr(error, "sqlstate", None) or ""
+    # 40: rolled back for another transaction's sake
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) or state[:2] in ("08", "40", "53", "57")
 
 
 async def connect(url: DatabaseUrl) -> Any:  # noqa: ANN401 — psycopg is imported only where it is used

@@ -1,7 +1,7 @@
 """The URL of a database, as users write it: `postgresql://user:password@host:port/database?ledger=NAME`."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
@@ -72,6 +72,10 @@ class DatabaseUrl:
     def __str__(self) -> str:
         return self.shown
 
+    def of(self, ledger: str) -> "DatabaseUrl":
+        """Another ledger in the same database. Raises ConfigError."""
+        return replace(self, ledger=_ledger_name(ledger))
+
     def masked(self, text: str) -> str:
         """A message of the driver or the server without the URL's secrets."""
         for secret in sorted(self.secrets, key=len, reverse=True):
@@ -93,9 +97,7 @@ def database_url(text: str) -> DatabaseUrl:
     if url.netloc.count("@") > 1 or "@" in url.path or ("@" in url.query and "@" not in url.netloc):
         # A part of the password would be shown as the host or the database, and libpq would look it up in the DNS.
         raise ConfigError(f"the database's URL has an `@` out of place: {_ADVICE}")
-    ledger = dict(parameters).get("ledger", DEFAULT_LEDGER)
-    if not _NAME.fullmatch(ledger):
-        raise ConfigError("the ledger's name in the database's URL has letters, digits, `.`, `-`, `_`: ?ledger=NAME")
+    ledger = _ledger_name(dict(parameters).get("ledger", DEFAULT_LEDGER))
     rest = urlencode([(name, value) for name, value in parameters if name != "ledger"], quote_via=quote)
     hidden = {url.password or "", unquote(url.password or "")}
     hidden |= {value for name, value in parameters if name in ("password", "sslpassword", "passfile")}
@@ -106,6 +108,12 @@ def database_url(text: str) -> DatabaseUrl:
         ledger=ledger,
         secrets=frozenset(hidden - {""}),
     )
+
+
+def _ledger_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ConfigError("the ledger's name in the database's URL has letters, digits, `.`, `-`, `_`: ?ledger=NAME")
+    return name
 
 
 def _address(url: SplitResult) -> str:

@@ -19,7 +19,8 @@ from .forms import fault_in
 
 SCRIPTS = [block for block in blocks_of("python") if not is_test(block.text)]
 (BATCH,) = (block for block in SCRIPTS if "ImageToVideo(" in block.text)
-(SHARED,) = (block for block in SCRIPTS if "postgresql://" in block.text)
+(SHARED,) = (block for block in SCRIPTS if "postgresql://" in block.text and ".run(requests" in block.text)
+(QUEUED,) = (block for block in SCRIPTS if "import drain, queue" in block.text)
 TESTS = [block for block in blocks_of("python") if is_test(block.text)]
 SPEED = 1000.0
 
@@ -50,7 +51,7 @@ def as_script(text: str) -> str:
     return f"import asyncio\n\n\nasync def cell() -> None:\n{indent(text, '    ')}\n\nasyncio.run(cell())\n"
 
 
-@pytest.mark.parametrize("block", [block for block in SCRIPTS if block not in (BATCH, SHARED)], ids=str)
+@pytest.mark.parametrize("block", [block for block in SCRIPTS if block not in (BATCH, SHARED, QUEUED)], ids=str)
 async def test_a_script_runs(block: Block, folder: Folder, emulator: Emulator) -> None:
     await folder.python(as_script(block.text))
     assert emulator.statistics().created["image"] > 0
@@ -77,6 +78,14 @@ async def test_the_batch_of_the_page_is_shared_by_two_programs(
     assert emulator.statistics().created == {"image": 3, "video": 0, "audio": 0}
     for output in outputs:
         assert sorted(output.splitlines()) == [f"scene-{n} True" for n in range(3)]
+
+
+async def test_the_queue_of_the_page_is_worked_off(folder: Folder, emulator: Emulator, database: str) -> None:
+    output = await folder.python(QUEUED.text.replace("postgresql://app@db.internal/media", database))
+    assert emulator.statistics().created == {"image": 3, "video": 0, "audio": 0}
+    first, *outcomes = output.splitlines()
+    assert (first, sorted(outcomes)) == ("3 requests queued", [f"scene-{n} True" for n in range(3)])
+    assert len(list((folder.path / "out").glob("*.png"))) == 3
 
 
 async def test_the_batch_of_the_page_continues_when_it_is_run_again(folder: Folder, emulator: Emulator) -> None:

@@ -2,6 +2,7 @@
 
 from .ledger import PostgresLedger
 from .orphans import drop_orphans
+from .schema import prepare_database
 from .snapshot import PostgresSnapshot, open_postgres_snapshot
 
-__all__ = ["PostgresLedger", "PostgresSnapshot", "drop_orphans", "open_postgres_snapshot"]
+__all__ = ["PostgresLedger", "PostgresSnapshot", "drop_orphans", "open_postgres_snapshot", "prepare_database"]

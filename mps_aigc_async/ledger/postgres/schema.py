@@ -11,9 +11,10 @@ from typing import Final
 
 from ...model.errors import LedgerError
 from ...sharing.connection import Connection, Lost, Refused, Row, Step
+from ...sharing.database_url import DatabaseUrl
 from ..schema import COLUMNS
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 SERVER_VERSION: Final = 130000
 """PostgreSQL 13 is the oldest release with fixes (postgresql.org/support/versioning, 2026-11)."""
@@ -76,7 +77,21 @@ CREATE: Final[Sequence[Step]] = tuple(
 )
 """Version 1. MIGRATIONS add everything later, so that new and old databases become the same."""
 
-MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {}
+MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
+    2: (
+        # The requests that are queued for workers (`requests`).
+        """CREATE TABLE mps_aigc_ledger.requests (
+            seq bigint GENERATED ALWAYS AS IDENTITY, ledger text COLLATE "C" NOT NULL, name text COLLATE "C" NOT NULL,
+            line text NOT NULL, ended bigint, ended_at double precision, error text, PRIMARY KEY (ledger, name)
+        )""",
+        "CREATE INDEX requests_by_end ON mps_aigc_ledger.requests (ledger, ended) WHERE ended IS NOT NULL",
+        """CREATE TABLE mps_aigc_ledger.batches (
+            ledger text PRIMARY KEY, queued bigint NOT NULL, ended bigint NOT NULL DEFAULT 0,
+            failed bigint NOT NULL DEFAULT 0, ends bigint NOT NULL DEFAULT 0,
+            drained_at double precision NOT NULL DEFAULT 0
+        )""",
+    ),
+}
 """The statements of each migration, by the version that it leads to."""
 
 _EXISTS: Final[Step] = ("SELECT to_regclass('mps_aigc_ledger.version') IS NOT NULL", {})
@@ -92,6 +107,15 @@ _SERVER: Final[Step] = (
     "current_setting('fsync'), current_setting('server_encoding'), pg_is_in_recovery()",
     {},
 )
+
+
+async def prepare_database(url: DatabaseUrl) -> None:
+    """Make the tables, or bring them to this version, without opening a ledger. Raises LedgerError."""
+    connection = Connection(url)
+    try:
+        await prepare(connection)
+    finally:
+        await connection.close()
 
 
 async def prepare(connection: Connection) -> None:

@@ -11,8 +11,10 @@ from mps_aigc_async.sharing.connection import Connection
 from mps_aigc_async.sharing.database_url import database_url
 
 from ...postgres_server import PostgresServer
+from ..ledgers import job
 from .members import World
 
+NEXT = schema.VERSION + 1
 GOOD = (150004, "15.4", "on", "UTF8", False)
 
 
@@ -41,8 +43,9 @@ async def test_an_open_member_stops_creating_once_the_schema_is_newer(world: Wor
 @pytest.fixture
 def newer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A release whose schema has one version more."""
-    monkeypatch.setattr(schema, "VERSION", 2)
-    monkeypatch.setattr(schema, "MIGRATIONS", {2: ("ALTER TABLE mps_aigc_ledger.jobs ADD COLUMN price text",)})
+    monkeypatch.setattr(schema, "VERSION", NEXT)
+    migration = {NEXT: ("ALTER TABLE mps_aigc_ledger.jobs ADD COLUMN price text",)}
+    monkeypatch.setattr(schema, "MIGRATIONS", {**schema.MIGRATIONS, **migration})
 
 
 async def test_a_migration_is_made_once_by_several_clients(world: World, request: pytest.FixtureRequest) -> None:
@@ -50,9 +53,23 @@ async def test_a_migration_is_made_once_by_several_clients(world: World, request
     request.getfixturevalue("newer")
     connections = [Connection(database_url(world.url)) for _ in range(4)]
     await asyncio.gather(*map(schema.prepare, connections))
-    assert world.sql("SELECT version FROM mps_aigc_ledger.version") == [(2,)]
+    assert world.sql("SELECT version FROM mps_aigc_ledger.version") == [(NEXT,)]
     assert world.sql("SELECT price FROM mps_aigc_ledger.jobs") == []
     await asyncio.gather(*(connection.close() for connection in connections))
+
+
+async def test_the_first_tables_are_brought_to_this_version(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database of the first version, with a job in it."""
+    with monkeypatch.context() as first:
+        first.setattr(schema, "VERSION", 1)
+        ledger = await world.member()
+        await ledger.plan(job())
+        await ledger.close()
+    assert world.sql("SELECT version FROM mps_aigc_ledger.version") == [(1,)]
+    ledger = await world.member()
+    assert world.sql("SELECT version FROM mps_aigc_ledger.version") == [(schema.VERSION,)]
+    assert await ledger.get(job().job_id) is not None
+    assert world.sql("SELECT count(*) FROM mps_aigc_ledger.requests") == [(0,)]
 
 
 async def test_an_older_member_that_is_open_makes_a_migration_refuse_by_name(
@@ -65,7 +82,7 @@ async def test_an_older_member_that_is_open_makes_a_migration_refuse_by_name(
         await schema.prepare(connection)
     world.sql("UPDATE mps_aigc_ledger.members SET beat_at = beat_at - interval '61 s'")  # killed a minute ago
     await schema.prepare(connection)
-    assert world.sql("SELECT version FROM mps_aigc_ledger.version") == [(2,)]
+    assert world.sql("SELECT version FROM mps_aigc_ledger.version") == [(NEXT,)]
     await connection.close()
 
 

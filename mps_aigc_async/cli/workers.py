@@ -1,0 +1,172 @@
+"""`queue`, `worker`, `progress`, `drain` and `migrate`: a batch in PostgreSQL that any number of workers run."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+
+from ..client import AigcClient
+from ..engine.batch_progress import Progress, progress_of
+from ..engine.local_inputs import refuse_local_files
+from ..model.errors import InvalidRequest
+from ..model.plain_text import visible_line
+from ..model.requests import Request
+from ..sharing.database_url import DatabaseUrl
+from .batch import as_file, check_batch
+from .interrupts import Interrupted, Interrupts
+from .ledgers import URL, named_ledger
+from .options import ConfigOption, client_for, config_for_creates, require_folder
+from .screen import Exit, complain, counted, program, say, warnings_as_notes
+
+T = TypeVar("T")
+
+DatabaseOption = Annotated[
+    str,
+    typer.Option("--ledger", metavar="URL", help="The postgresql:// URL of the ledger: ?ledger=NAME names the batch."),
+]
+
+WATCH_S: Final = 2.0
+"""Seconds between two lines of `progress --watch`."""
+
+
+def queue(
+    batch: Annotated[Path, typer.Argument(metavar="BATCH.jsonl", help="A request per line; `-` reads stdin.")],
+    ledger: DatabaseOption,
+    config: ConfigOption = None,
+) -> None:
+    """Queue the requests of a batch file for workers. The same command again queues what is missing.
+
+    The whole file is checked before anything is queued. A request that was queued before stays as it is; the same id
+    with other content is refused.
+    """
+    url = _database(ledger)
+    from ..engine.workers import queue as queue_requests  # noqa: PLC0415 — an extra
+
+    settings = config_for_creates(config)
+    client = client_for(settings, ledger)
+
+    def check(request: Request) -> None:
+        refuse_local_files(request, settings.backend)
+        client.check(request)
+
+    with as_file(batch) as file:
+        with warnings_as_notes():
+            requests = check_batch(file, check)
+        count = asyncio.run(_interruptible(queue_requests(requests, ledger)))
+    known = f" ({counted(count.earlier, 'request')} queued before)" if count.earlier else ""
+    say(f"{counted(count.new, 'request')} queued in the ledger {url.ledger}{known}")
+    complain(f"to run them, on any host: {program()} worker --out DIR --ledger {URL}")
+
+
+def worker(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the files.")],
+    ledger: DatabaseOption,
+    config: ConfigOption = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            "--concurrency", min=1, metavar="N", help="Requests at once.", show_default="twice the caps on tasks"
+        ),
+    ] = None,
+) -> None:
+    """Run queued requests until the batch is drained, or Ctrl-C. Start as many workers as you like, on any host.
+
+    A worker that is stopped or dies gives its requests back: tasks that had begun are polled on by other workers.
+    """
+    _database(ledger)
+    require_folder(out)
+    client = client_for(config_for_creates(config), ledger)
+    raise typer.Exit(asyncio.run(_work(client, out, concurrency)))
+
+
+async def _work(client: AigcClient, out: Path, concurrency: int | None) -> Exit:
+    with Interrupts(lambda: complain(_STOPPING)) as interrupts:
+        async with client:
+            try:
+                await interrupts.stoppable(client.worker(save_to=out, concurrency=concurrency).run())
+            except Interrupted:
+                return Exit.INTERRUPTED
+    return Exit.WELL
+
+
+_STOPPING: Final = (
+    "stopping: no request is taken any more; waiting (10 s at most) for the creates in flight. Other workers go on "
+    "with the rest. Ctrl-C again leaves at once."
+)
+
+
+def progress(
+    ledger: DatabaseOption,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Print a line every 2 s until all requests have ended.")
+    ] = False,
+) -> None:
+    """Show how far a queued batch is, over all workers. Exit code 1 if requests have failed."""
+    url = _database(ledger)
+    now = asyncio.run(progress_of(url))
+    say(_line(now))
+    while watch and now.ends < now.requests:
+        time.sleep(WATCH_S)
+        now = asyncio.run(progress_of(url))
+        say(_line(now))
+    for member in now.members:
+        say(visible_line(f"open: {member}"))
+    raise typer.Exit(Exit.FAILED if now.failures else Exit.WELL)
+
+
+def _line(now: Progress) -> str:
+    rate = f", {60 * now.per_second:.1f} a minute" if now.per_second else ""
+    left = now.remaining_s
+    until = f", {_duration(left)} left at this rate" if left and now.ends < now.requests else ""
+    failed = f", {now.failures} failed" if now.failures else ""
+    return f"{now.ends} of {now.requests} requests have ended{failed}{rate}{until}"
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(59.6), _duration(7322)
+    ('1 min', '2 h 2 min')
+    """
+    minutes = max(1, round(seconds / 60))
+    hours, minutes = divmod(minutes, 60)
+    return " ".join([*([f"{hours} h"] if hours else []), f"{minutes} min"])
+
+
+def drain(ledger: DatabaseOption) -> None:
+    """End the workers of a batch in order: they take no request any more, and end when those they began have ended.
+
+    Requests that have not begun stay queued, for workers that are started later.
+    """
+    _database(ledger)
+    from ..engine.workers import drain as drain_workers  # noqa: PLC0415 — an extra
+
+    complain("waiting for the requests that have begun; Ctrl-C stops this command alone")
+    asyncio.run(_interruptible(drain_workers(ledger)))
+    say("no worker runs a request any more")
+
+
+def migrate(ledger: DatabaseOption) -> None:
+    """Make the tables of ledgers and queues in a database, or bring them to this version."""
+    url = _database(ledger)
+    from ..engine.workers import make_tables  # noqa: PLC0415 — an extra
+
+    asyncio.run(make_tables(url))
+    say(visible_line(f"the tables in {url} are those of this version"))
+
+
+async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
+    with Interrupts() as interrupts:
+        try:
+            return await interrupts.stoppable(work)
+        except Interrupted:
+            raise KeyboardInterrupt from None
+
+
+def _database(ledger: str) -> DatabaseUrl:
+    database = named_ledger(ledger).database
+    if database is None:
+        raise InvalidRequest(f"--ledger takes a database here: workers share a ledger in PostgreSQL ({URL})")
+    return database

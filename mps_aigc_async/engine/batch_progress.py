@@ -1,0 +1,164 @@
+"""A queued batch as anybody with its database sees it: the outcomes of its requests, its progress, and its end."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from ..concurrency.alongside import running_alongside
+from ..jobs.chains import chain_result, partial_of
+from ..ledger import JobRecord
+from ..ledger.postgres.requests import ENDS, BatchCounts, RequestEnd, RequestStatements, counts_of, ends_of, rate_of
+from ..ledger.postgres.rows import record_of
+from ..ledger.record import request_of
+from ..model.errors import AigcError, LedgerError, from_record
+from ..model.outcomes import Outcome
+from ..model.parsing import parse
+from ..model.requests import Request, steps_of
+from ..model.results import Result, StepResult
+from ..model.states import Kind
+from ..sharing.connection import Connection, Lost, Refused, Row, Step
+from ..sharing.database_url import DatabaseUrl
+from ..sharing.listener import listen
+
+PORTION: Final = 200
+"""Ended requests that are read at a time."""
+
+LATEST: Final = 200
+"""The latest ends, from which the rate is told."""
+
+LOOK_S: Final = 2.0
+"""Seconds between two looks, where no notice arrives (behind a pooler)."""
+
+
+async def outcomes_of(url: DatabaseUrl) -> AsyncIterator[Outcome[Request]]:
+    """The outcomes of a ledger's queued requests, in the order in which they ended. Ends once all have ended.
+
+    A request that ended twice, such as one that was queued again after it failed, may come twice. Raises LedgerError,
+    also for a ledger in which nothing was queued.
+    """
+    connection, statements, after = Connection(url), RequestStatements(url.ledger), 0
+    news = asyncio.Event()
+    try:
+        async with running_alongside(listen(url, ENDS, lambda _: news.set())):
+            while True:
+                news.clear()
+                counts = await _counts(connection, url)
+                ends = ends_of(await _rows(connection, url, statements.ends_after(after, PORTION)))
+                jobs = await _jobs(connection, url, [end.name for end in ends])
+                for end in ends:
+                    yield _outcome(end, jobs.get(end.name, {}))
+                    after = end.number
+                if ends:
+                    continue
+                if counts.ends >= counts.requests:
+                    return
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_S):
+                        await news.wait()
+    finally:
+        await connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The numbers of a queued batch at a moment, over all workers."""
+
+    requests: int
+    """Those that were queued."""
+    ends: int
+    """Those that have ended."""
+    failures: int
+    """Those that have ended with an error."""
+    per_second: float
+    """Requests that ended per second lately; 0 if it is not known."""
+    members: tuple[str, ...]
+    """Programs that have the ledger open: each with its process id and host."""
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds until the last request ends, at this rate; None if it is not known."""
+        return (self.requests - self.ends) / self.per_second if self.per_second else None
+
+
+async def progress_of(url: DatabaseUrl) -> Progress:
+    """The progress of a ledger's queued requests. Raises LedgerError, also if nothing was queued."""
+    connection, statements = Connection(url), RequestStatements(url.ledger)
+    try:
+        counts = await _counts(connection, url)
+        rate = rate_of(await _rows(connection, url, statements.rate(LATEST)))
+        programs = await _rows(connection, url, statements.members())
+    finally:
+        await connection.close()
+    members = tuple(f"{program} (process {pid} on {host})" for program, pid, host in programs)
+    return Progress(counts.requests, counts.ends, counts.failures, rate, members)
+
+
+async def _counts(connection: Connection, url: DatabaseUrl) -> BatchCounts:
+    counts = counts_of(await _rows(connection, url, RequestStatements(url.ledger).counts()))
+    if counts is None:
+        raise nothing_queued(url)
+    return counts
+
+
+def nothing_queued(url: DatabaseUrl) -> LedgerError:
+    """The error for a ledger without a queue."""
+    return LedgerError(f"nothing was queued in the ledger {url.ledger} of {url}: `mps-aigc queue BATCH` does it")
+
+
+async def _rows(connection: Connection, url: DatabaseUrl, step: Step) -> list[Row]:
+    try:
+        [rows] = await connection.run(step)
+    except Refused as refusal:
+        if refusal.lacks_table:
+            raise nothing_queued(url) from None
+        raise LedgerError(str(refusal)) from None
+    except Lost as loss:
+        raise LedgerError(str(loss)) from None
+    return rows
+
+
+async def _jobs(
+    connection: Connection, url: DatabaseUrl, names: Sequence[str]
+) -> Mapping[str, Mapping[Kind, JobRecord]]:
+    """The jobs of requests by the request's name and by kind."""
+    jobs: dict[str, dict[Kind, JobRecord]] = {}
+    if names:
+        for row in await _rows(connection, url, RequestStatements(url.ledger).jobs(names)):
+            job = record_of(row)
+            jobs.setdefault(request_of(job.job_id), {})[job.kind] = job
+    return jobs
+
+
+def _outcome(end: RequestEnd, jobs: Mapping[Kind, JobRecord]) -> Outcome[Request]:
+    """The outcome of a request. A row that cannot be used is its error."""
+    request = parse(json.loads(end.line))
+    results: list[StepResult] = []
+    try:
+        results.extend(_results(request, jobs))
+        if end.error is None:
+            return Outcome(job_id=end.name, request=request, result=_whole(request, results))
+        error = from_record(json.loads(end.error), job_id=end.name, task_id=None)
+    except AigcError as damage:
+        error = damage
+    return Outcome(
+        job_id=end.name, request=request, error=error, partial=partial_of(results[: len(steps_of(request)) - 1])
+    )
+
+
+def _results(request: Request, jobs: Mapping[Kind, JobRecord]) -> Iterator[StepResult]:
+    """The results of a request's steps, up to the first step without one."""
+    for step in steps_of(request):
+        job = jobs.get(step.kind)
+        if job is None or job.done_at is None:
+            return
+        yield job.result()
+
+
+def _whole(request: Request, results: Sequence[StepResult]) -> Result:
+    missing = len(steps_of(request)) - len(results)
+    if missing:
+        raise LedgerError(f"the ledger has no result of {missing} of the request's steps: its rows were removed")
+    return results[0] if len(results) == 1 else chain_result(results)

@@ -1,0 +1,261 @@
+"""Batches over many workers: requests wait in a queue beside the ledger, and any number of workers run them.
+
+A worker runs a request as `run` does. A worker that dies, or is stopped, gives its requests back: the ledger has the
+jobs that had begun, and the next worker goes on with them.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ..concurrency.alongside import running_alongside
+from ..concurrency.callbacks import ignore
+from ..ledger.postgres import prepare_database
+from ..ledger.postgres.patience import PatientConnection
+from ..ledger.postgres.requests import TIME, QueuedRequest, RequestStatements, counts_of
+from ..model.contents import content
+from ..model.errors import AigcError, ClientClosed, InvalidRequest, LedgerError, to_record
+from ..model.requests import Request, steps_of
+from ..sharing.connection import Connection, Lost, Refused
+from ..sharing.database_url import DatabaseUrl
+from .assembly import Engine
+from .batch import BatchItem, BatchRun, as_request
+from .batch_progress import nothing_queued
+from .ledgers import database_of, ledger_place
+from .request_ids import RequestIds
+from .request_queue import GivenBack, RequestQueue
+
+if TYPE_CHECKING:
+    from procrastinate.worker import Worker as QueueWorker
+
+CHUNK: Final = 1000
+"""Requests that are queued in one transaction."""
+
+TURN: Final = 50
+"""Requests that are read before the loop turns."""
+
+WATCH_S: Final = 2.0
+"""Seconds between two looks of a worker for the items of dead workers, and for the order to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCount:
+    """The numbers of requests that `queue` read."""
+
+    new: int
+    earlier: int
+    """Those that were queued before, and were left as they were."""
+
+
+async def queue(
+    requests: Iterable[BatchItem] | AsyncIterable[BatchItem],
+    ledger: str,
+    *,
+    check: Callable[[Request], None] = ignore,
+) -> QueueCount:
+    """Queue requests in a ledger (`postgresql://…?ledger=NAME`), for its workers. The input is read lazily.
+
+    Queueing the same batch again goes on after an interruption: a request that was queued before stays as it is.
+
+    `check` raises InvalidRequest for a request that no worker could send, as `AigcClient.check` does.
+
+    Raises InvalidRequest for the first item that is no request, that `check` refuses, or whose id was queued with other
+    content: the requests of the chunks before it are queued. Raises LedgerError.
+    """
+    url = database_of(ledger_place(ledger))
+    await make_tables(url)
+    new, earlier = 0, 0
+    async with RequestQueue(url) as request_queue, aclosing(_rows(requests, check)) as rows:
+        chunk = await _next_chunk(rows)
+        while chunk:
+            async with running_alongside(request_queue.add(chunk)) as adding:
+                try:  # the next chunk is read while the server works
+                    following = await _next_chunk(rows)
+                finally:
+                    known = await adding
+            if others := [one.name for one in known if one.is_other]:
+                raise InvalidRequest(
+                    "the id is taken: it was queued with other content; give the new request another id",
+                    job_id=others[0],
+                )
+            new, earlier, chunk = new + len(chunk) - len(known), earlier + len(known), following
+    return QueueCount(new, earlier)
+
+
+async def _rows(
+    requests: Iterable[BatchItem] | AsyncIterable[BatchItem], check: Callable[[Request], None]
+) -> AsyncGenerator[QueuedRequest, None]:
+    ids = RequestIds()
+    async for item in _each(requests):
+        request = as_request(item)
+        check(request)
+        name = ids.id_for(request)
+        steps = {step.kind.value: json.loads(content(step)) for step in steps_of(request)}
+        yield QueuedRequest(name, json.dumps({"id": name, **steps}, ensure_ascii=False, separators=(",", ":")))
+
+
+async def _each(requests: Iterable[BatchItem] | AsyncIterable[BatchItem]) -> AsyncGenerator[BatchItem, None]:
+    if isinstance(requests, AsyncIterable):
+        async for item in requests:
+            yield item
+        return
+    for number, item in enumerate(requests):
+        if number % TURN == 0:
+            await asyncio.sleep(0)  # the transaction of the chunk before goes on
+        yield item
+
+
+async def _next_chunk(rows: AsyncGenerator[QueuedRequest, None]) -> Sequence[QueuedRequest]:
+    chunk = []
+    async for row in rows:
+        chunk.append(row)
+        if len(chunk) == CHUNK:
+            break
+    return chunk
+
+
+async def make_tables(url: DatabaseUrl) -> None:
+    """Make the tables of the ledger and of its queue, or bring them to this version. Raises LedgerError."""
+    await prepare_database(url)
+    async with RequestQueue(url) as request_queue:
+        await request_queue.make_tables()
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """A request that runs here."""
+
+    task: "asyncio.Task[object]"
+    has_begun: bool = False
+    """Whether its first create is sent, or its jobs had begun before."""
+
+    def begin(self) -> None:
+        self.has_begun = True
+
+
+class Worker:
+    """Runs the queued requests of a ledger. Use `AigcClient.worker`."""
+
+    def __init__(
+        self, engine: Engine, url: DatabaseUrl, save_to: str | Path | None = None, concurrency: int | None = None
+    ) -> None:
+        self._url = url
+        self._batch = BatchRun(engine, url, save_to, RequestIds())
+        self._concurrency = concurrency or 2 * sum(engine.capacities.values())
+        self._statements = RequestStatements(url.ledger)
+        self._connection = Connection(url)
+        self._database = PatientConnection(self._connection)
+        self._works: set[_Work] = set()
+        self._queue_worker: QueueWorker | None = None
+        self._failure: AigcError | None = None
+        self._is_stopping = False
+
+    def __repr__(self) -> str:
+        return f"<Worker of {self._url.ledger}, {len(self._works)} requests>"
+
+    async def run(self) -> None:
+        """Run requests until `stop`, or until the batch is drained. Cancelling this gives the requests back, too.
+
+        Raises AccountError, Unreachable or LedgerError for a failure that concerns all requests: the requests are given
+        back then. Raises ConfigError for a folder that cannot be written.
+        """
+        await make_tables(self._url)
+        await self._batch.prepare()
+        try:
+            async with RequestQueue(self._url) as request_queue:
+                self._queue_worker = request_queue.worker(self._work, self._concurrency)
+                if not self._is_stopping:
+                    async with running_alongside(self._watch(request_queue, self._queue_worker)):
+                        await self._serve(self._queue_worker)
+        finally:
+            await self._connection.close()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _serve(self, queue_worker: "QueueWorker") -> None:
+        try:
+            await queue_worker.run()  # type: ignore[no-untyped-call] # procrastinate's
+        except asyncio.CancelledError:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Take no request any more, and give those that run back. Their tasks run on at the service."""
+        self._is_stopping = True
+        self._end(lambda _: True)
+
+    def drain(self) -> None:
+        """Take no request any more, and end when those that have begun have ended."""
+        self._end(lambda work: not work.has_begun)
+
+    def _end(self, is_given_back: Callable[[_Work], bool]) -> None:
+        if self._queue_worker is not None:
+            self._queue_worker.stop()  # type: ignore[no-untyped-call] # procrastinate's
+        for work in self._works:
+            if is_given_back(work):
+                work.task.cancel()
+
+    async def _work(self, name: str) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 — procrastinate runs each item in a task
+        work = _Work(task)
+        self._works.add(work)
+        try:
+            await self._end_request(name, work)
+        finally:
+            self._works.discard(work)
+
+    async def _end_request(self, name: str, work: _Work) -> None:
+        """Run a request to its end, and write the end. Raises GivenBack."""
+        [rows] = await self._database.run(self._statements.line(name))
+        if not rows:  # its row was removed
+            return
+        outcome = await self._batch.work(json.loads(rows[0][0]), work.begin)
+        error = outcome.error
+        if isinstance(error, ClientClosed):
+            raise GivenBack
+        if self._batch.stops(outcome) is not None:
+            self._failure = self._failure or error
+            self.stop()
+            raise GivenBack
+        record = None if error is None else json.dumps(to_record(error), ensure_ascii=False)
+        await self._database.run(*self._statements.note_end(name, record))
+
+    async def _watch(self, request_queue: RequestQueue, queue_worker: "QueueWorker") -> None:
+        """Give the requests of dead workers back, and end once the batch is drained."""
+        [[(began,)]] = await self._database.run(TIME)
+        while True:
+            await request_queue.give_back(queue_worker)
+            [rows] = await self._database.run(self._statements.counts())
+            counts = counts_of(rows)
+            if counts is not None and counts.drained_at > began:
+                self.drain()
+            await asyncio.sleep(WATCH_S)
+
+
+async def drain(ledger: str) -> None:
+    """Tell the workers of a ledger that run now to take no request any more; return once none of them runs one.
+
+    Requests whose first create is not sent yet go back into the queue. Workers that are started later take requests
+    again. Raises LedgerError, also if nothing was queued.
+    """
+    url = database_of(ledger_place(ledger))
+    connection = Connection(url)
+    try:
+        *_, rows = await connection.run(*RequestStatements(url.ledger).drain())
+    except (Lost, Refused) as error:
+        raise (
+            nothing_queued(url) if isinstance(error, Refused) and error.lacks_table else LedgerError(str(error))
+        ) from None
+    finally:
+        await connection.close()
+    if not rows:
+        raise nothing_queued(url)
+    async with RequestQueue(url) as request_queue:
+        while await request_queue.running():
+            await request_queue.give_back()
+            await asyncio.sleep(WATCH_S)

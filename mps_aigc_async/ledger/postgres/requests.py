@@ -1,0 +1,208 @@
+"""The requests that are queued for workers: a row each, with its line of the batch and, once it has ended, its end.
+
+A batch is the requests of one ledger. Its row counts them, because a count of a million rows would take too long.
+"""
+
+# ruff: noqa: S608 — the statements are put together from constant names
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ...sharing.connection import Row, Step, Value
+from ..record import job_ids
+from .rows import FIELDS, JOBS
+from .schema import DURABLE
+
+ENDS: Final = "mps_aigc_ends"
+"""The channel of the notices that a request has ended, with the ledger's name."""
+
+_GIVEN: Final = "unnest(%(names)s::text[], %(lines)s::text[]) WITH ORDINALITY AS given (name, line, position)"
+
+_ADD: Final = f"""
+    WITH new AS (
+        INSERT INTO mps_aigc_ledger.requests (ledger, name, line)
+        SELECT %(ledger)s, name, line FROM {_GIVEN} ORDER BY position ON CONFLICT DO NOTHING RETURNING name
+    ), counted AS (
+        INSERT INTO mps_aigc_ledger.batches (ledger, queued) SELECT %(ledger)s, count(*) FROM new
+        ON CONFLICT (ledger) DO UPDATE SET queued = batches.queued + excluded.queued
+    )
+    SELECT name FROM new
+"""
+
+_KNOWN: Final = f"""
+    SELECT given.name, stored.line <> given.line FROM {_GIVEN}
+    JOIN mps_aigc_ledger.requests AS stored ON stored.ledger = %(ledger)s AND stored.name = given.name ORDER BY position
+"""
+
+_LINE: Final = "SELECT line FROM mps_aigc_ledger.requests WHERE ledger = %(ledger)s AND name = %(name)s"
+
+_NOW: Final = "extract(epoch from clock_timestamp())::float8"
+
+_COUNT_END: Final = "UPDATE mps_aigc_ledger.batches SET ends = ends + 1 WHERE ledger = %(ledger)s"
+"""A statement of its own, before the end is written: it holds the batch's row until the commit. So ends become visible
+in the order of their numbers."""
+
+_END: Final = f"""
+    WITH before AS (
+        SELECT ended, error FROM mps_aigc_ledger.requests
+        WHERE ledger = %(ledger)s AND name = %(name)s
+            AND (ended IS NULL OR error IS DISTINCT FROM %(error)s::text) FOR UPDATE
+    ), changed AS (
+        UPDATE mps_aigc_ledger.requests SET ended_at = {_NOW}, error = %(error)s,
+            ended = (SELECT ends FROM mps_aigc_ledger.batches WHERE ledger = %(ledger)s)
+        WHERE ledger = %(ledger)s AND name = %(name)s AND EXISTS (SELECT FROM before)
+    )
+    UPDATE mps_aigc_ledger.batches SET
+        ended = batches.ended + (before.ended IS NULL)::int,
+        failed = batches.failed + (%(error)s::text IS NOT NULL)::int
+            - (before.ended IS NOT NULL AND before.error IS NOT NULL)::int
+    FROM before WHERE batches.ledger = %(ledger)s
+"""
+"""A request that has ended before gets its latest end, and counts once. The same end once more changes nothing."""
+
+_NOTIFY: Final = f"SELECT pg_notify('{ENDS}', %(ledger)s)"
+
+_ENDS: Final = """
+    SELECT name, line, ended, error FROM mps_aigc_ledger.requests
+    WHERE ledger = %(ledger)s AND ended > %(after)s ORDER BY ended LIMIT %(most)s
+"""
+
+_JOBS: Final = f"SELECT {FIELDS} FROM {JOBS} WHERE ledger = %(ledger)s AND job_id = ANY(%(ids)s)"
+
+_BATCH: Final = "SELECT queued, ended, failed, drained_at FROM mps_aigc_ledger.batches WHERE ledger = %(ledger)s"
+
+_RATE: Final = """
+    SELECT count(*), max(ended_at) - min(ended_at), extract(epoch from clock_timestamp())::float8 - max(ended_at) FROM (
+        SELECT ended_at FROM mps_aigc_ledger.requests WHERE ledger = %(ledger)s AND ended IS NOT NULL
+        ORDER BY ended DESC LIMIT %(most)s
+    ) latest
+"""
+
+_MEMBERS: Final = """
+    SELECT program, pid, host FROM mps_aigc_ledger.members WHERE ledger = %(ledger)s ORDER BY host, program, pid
+"""
+
+_DRAIN: Final = f"UPDATE mps_aigc_ledger.batches SET drained_at = {_NOW} WHERE ledger = %(ledger)s RETURNING drained_at"
+
+TIME: Final[Step] = (f"SELECT {_NOW}", {})
+"""The server's time, in Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRequest:
+    """A request as it is queued."""
+
+    name: str
+    line: str
+    """The request as a batch file's line, with its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A request that was queued before."""
+
+    name: str
+    is_other: bool
+    """Whether it was queued with other content."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEnd:
+    """A request that has ended."""
+
+    name: str
+    line: str
+    number: int
+    """Grows with each end."""
+    error: str | None
+    """`errors.to_record` of the error that ended it, as JSON; None if it has all results."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCounts:
+    """The numbers of a ledger's queued requests."""
+
+    requests: int
+    """Those that were queued."""
+    ends: int
+    """Those that have ended."""
+    failures: int
+    """Those that have ended with an error."""
+    drained_at: float
+    """When workers were last told to take no request any more (the server's Unix time); 0 if never."""
+
+
+class RequestStatements:
+    """The statements on the queued requests of one ledger."""
+
+    def __init__(self, ledger: str) -> None:
+        self._ledger = ledger
+
+    def add(self, requests: Sequence[QueuedRequest]) -> list[Step]:
+        """Add requests. The last step returns the names of those that are new."""
+        return [DURABLE, self._given(_ADD, requests)]
+
+    def known(self, requests: Sequence[QueuedRequest]) -> Step:
+        """Compare requests that are not new with the rows that have their names (`known_of`)."""
+        return self._given(_KNOWN, requests)
+
+    def line(self, name: str) -> Step:
+        """Read a request's line."""
+        return self._step(_LINE, name=name)
+
+    def note_end(self, name: str, error: str | None) -> list[Step]:
+        """Write how a request ended. A request that was dropped meanwhile stays so."""
+        return [DURABLE, self._step(_COUNT_END), self._step(_END, name=name, error=error), self._step(_NOTIFY)]
+
+    def ends_after(self, number: int, most: int) -> Step:
+        """Read requests that ended after a number, the first ones first (`RequestEnd`)."""
+        return self._step(_ENDS, after=number, most=most)
+
+    def jobs(self, names: Sequence[str]) -> Step:
+        """Read the jobs of requests, of all accounts (`rows.record_of`)."""
+        return self._step(_JOBS, ids=[job_id for name in names for job_id in job_ids(name).values()])
+
+    def counts(self) -> Step:
+        """Read the numbers (`counts_of`)."""
+        return self._step(_BATCH)
+
+    def rate(self, most: int) -> Step:
+        """Read over how many seconds the latest ends came, and how long ago the last one was (`rate_of`)."""
+        return self._step(_RATE, most=most)
+
+    def members(self) -> Step:
+        """Read program, process id and host of each member of the ledger."""
+        return self._step(_MEMBERS)
+
+    def drain(self) -> list[Step]:
+        """Tell the workers to take no request any more. The last step returns the server's time, if there is a
+        batch."""
+        return [DURABLE, self._step(_DRAIN)]
+
+    def _given(self, statement: str, requests: Sequence[QueuedRequest]) -> Step:
+        return self._step(statement, names=[one.name for one in requests], lines=[one.line for one in requests])
+
+    def _step(self, statement: str, **values: Value) -> Step:
+        return statement, {"ledger": self._ledger, **values}
+
+
+def known_of(rows: Sequence[Row]) -> list[Known]:
+    return [Known(*row) for row in rows]
+
+
+def ends_of(rows: Sequence[Row]) -> list[RequestEnd]:
+    return [RequestEnd(*row) for row in rows]
+
+
+def counts_of(rows: Sequence[Row]) -> BatchCounts | None:
+    """The numbers of a batch; None if nothing was queued in the ledger."""
+    return BatchCounts(*rows[0]) if rows else None
+
+
+def rate_of(rows: Sequence[Row]) -> float:
+    """The ends per second, among the latest ones; 0 if there are too few of them, or none for as long as they took."""
+    [(number, took_s, ago_s)] = rows
+    if number < 2 or not took_s or ago_s > 2 * took_s:
+        return 0.0
+    return float((number - 1) / max(took_s, ago_s))

@@ -1,0 +1,128 @@
+"""A batch that is queued by one command and run by others, in processes of their own."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from mps_aigc_async.emulator import Emulator
+
+from ..postgres_server import PASSWORD
+from ..watching import Calls
+from .conftest import Shell, image
+
+URL = "postgresql://nobody@127.0.0.1:1/media?ledger=spring"
+
+
+@pytest.fixture
+def ledger(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A ledger's URL without its password, which the environment has."""
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    return database.replace(f":{PASSWORD}", "") + "?ledger=spring"
+
+
+def creates(emulator: Emulator) -> int:
+    return emulator.statistics().created["image"]
+
+
+def test_two_workers_run_a_queued_batch_and_end_when_it_is_drained(
+    shell: Shell, emulator: Emulator, calls: Calls, ledger: str
+) -> None:
+    shell.configure(emulator.url)
+    batch = shell.batch(*(image(f"shot-{number}") for number in range(8)))
+    queued = shell.call("queue", batch, "--ledger", ledger)
+    assert (queued.exit_code, queued.stdout) == (0, "8 requests queued in the ledger spring\n")
+    assert "to run them, on any host: mps-aigc worker --out DIR --ledger URL" in queued.stderr
+    again = shell.call("queue", batch, "--ledger", ledger)
+    assert again.stdout == "0 requests queued in the ledger spring (8 requests queued before)\n"
+    waiting = shell.call("progress", "--ledger", ledger)
+    assert (waiting.exit_code, waiting.stdout) == (0, "0 of 8 requests have ended\n")
+    command = ["worker", "--out", "made", "--ledger", ledger]
+    workers = [shell.start(*command, environment={"PGPASSWORD": PASSWORD}) for _ in range(2)]
+    calls.until(lambda: creates(emulator) == 8)
+    drained = shell.call("drain", "--ledger", ledger)
+    assert (drained.exit_code, drained.stdout) == (0, "no worker runs a request any more\n")
+    told = [worker.communicate(timeout=60) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], told
+    assert shell.call("progress", "--ledger", ledger).stdout.startswith("8 of 8 requests have ended")
+    assert creates(emulator) == 8
+    assert len(list(Path("made").glob("*.png"))) == 8
+
+
+def test_a_worker_that_is_interrupted_gives_its_requests_back(
+    shell: Shell, emulator: Emulator, calls: Calls, ledger: str
+) -> None:
+    shell.configure(emulator.url)
+    shell.call("queue", shell.batch(*(image(f"shot-{number}") for number in range(6))), "--ledger", ledger)
+    command = ["worker", "--out", "made", "--ledger", ledger, "--concurrency", "3"]
+    with shell.start(*command, environment={"PGPASSWORD": PASSWORD}) as worker:
+        calls.until(lambda: creates(emulator) >= 1)
+        worker.send_signal(signal.SIGTERM)
+        _, told = worker.communicate(timeout=60)
+    assert worker.returncode == 130, told
+    assert "stopping: no request is taken any more" in told
+    with shell.start(*command, environment={"PGPASSWORD": PASSWORD}) as other:
+        seen = shell.call("progress", "--watch", "--ledger", ledger)
+        assert "6 of 6 requests have ended" in seen.stdout
+        other.send_signal(signal.SIGTERM)
+        other.communicate(timeout=60)
+    assert creates(emulator) == 6
+
+
+def test_a_worker_whose_account_is_refused_ends_with_the_advice(shell: Shell, emulator: Emulator, ledger: str) -> None:
+    shell.configure(emulator.url)
+    emulator.faults.add(action="CreateAigcImageTask", fault="error", code="FailedOperation.UserArrears", times=None)
+    shell.call("queue", shell.batch(image("a")), "--ledger", ledger)
+    told = shell.call("worker", "--out", "made", "--ledger", ledger)
+    assert told.exit_code == 3, told.output
+    assert "advice: " in told.stderr
+    assert shell.call("progress", "--ledger", ledger).stdout == "0 of 1 requests have ended\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["queue", "batch.jsonl", "--ledger", "jobs.db"], "--ledger takes a database here"),
+        (["worker", "--out", "made", "--ledger", "jobs.db"], "--ledger takes a database here"),
+        (["worker", "--out", URL, "--ledger", URL], "--out takes a folder"),
+        (["worker", "--out", "made", "--ledger", URL], "cannot be reached"),
+        (["progress", "--ledger", URL], "cannot be reached"),
+        (["drain", "--ledger", URL], "cannot be reached"),
+        (["migrate", "--ledger", URL], "cannot be reached"),
+        (["migrate", "--ledger", "mysql://a:b@c/d"], "--ledger takes a database here"),
+        (["queue", "batch.jsonl", "--ledger", URL], "the batch cannot be run"),
+    ],
+)
+def test_bad_input_is_told_in_one_sentence(shell: Shell, command: list[str], words: str) -> None:
+    shell.configure("http://127.0.0.1:9")
+    shell.batch({"id": "a", "image": {}})
+    told = shell.call(*command)
+    assert told.exit_code == 2, told.output
+    assert words in told.stderr
+
+
+def test_a_missing_extra_is_named(shell: Shell, ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "procrastinate", None)
+    for module in ("workers", "request_queue"):
+        monkeypatch.delitem(sys.modules, f"mps_aigc_async.engine.{module}", raising=False)
+    told = shell.call("migrate", "--ledger", ledger)
+    assert (told.exit_code, told.stderr) == (
+        2, "error: a queue needs its extra: pip install '.[workers]' in a clone of mps-aigc-async\n",
+    )  # fmt: skip
+
+
+def test_other_content_under_a_queued_id_is_refused(shell: Shell, emulator: Emulator, ledger: str) -> None:
+    shell.configure(emulator.url)
+    shell.call("queue", shell.batch(image("a")), "--ledger", ledger)
+    told = shell.call("queue", shell.batch(image("a", "a hill")), "--ledger", ledger)
+    assert (told.exit_code, told.stderr.splitlines()[-1]) == (
+        2, "error: the id is taken: it was queued with other content; give the new request another id [job a]",
+    )  # fmt: skip
+
+
+def test_a_ledger_without_a_queue_is_told(shell: Shell, ledger: str) -> None:
+    assert shell.call("migrate", "--ledger", ledger).exit_code == 0
+    for command in ("progress", "drain"):
+        told = shell.call(command, "--ledger", ledger)
+        assert (told.exit_code, "nothing was queued in the ledger spring" in told.stderr) == (2, True), told.output

@@ -1,0 +1,224 @@
+"""QueueCount requests and the workers that run them, on a real server and the emulator."""
+
+import asyncio
+import gc
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from mps_aigc_async import AigcClient, Config, ImageRequest, ImageResult, ImageToVideo, ImageToVideoResult, VideoRequest
+from mps_aigc_async.emulator import Emulator
+from mps_aigc_async.engine import request_queue, workers
+from mps_aigc_async.engine.batch_progress import outcomes_of, progress_of
+from mps_aigc_async.engine.workers import QueueCount, Worker, drain, queue
+from mps_aigc_async.model.errors import AccountError, InvalidRequest, LedgerError, TaskFailed
+from mps_aigc_async.sharing.connection import Connection
+from mps_aigc_async.sharing.database_url import DatabaseUrl, database_url
+
+from ..support import KEYS
+
+CREATE = "CreateAigcImageTask"
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator(speed=600) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def url(database: str, monkeypatch: pytest.MonkeyPatch) -> DatabaseUrl:
+    monkeypatch.setattr(request_queue, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(request_queue, "STALLED_S", 0.5)
+    monkeypatch.setattr(request_queue, "LOOK_S", 0.2)
+    monkeypatch.setattr(workers, "WATCH_S", 0.1)
+    return database_url(f"{database}?ledger=spring")
+
+
+def text_of(url: DatabaseUrl) -> str:
+    return f"{url.dsn}?ledger={url.ledger}"
+
+
+def images(number: int, first: int = 0) -> list[ImageRequest]:
+    return [ImageRequest(id=f"shot-{n}", prompt=f"scene {n}") for n in range(first, first + number)]
+
+
+def client_of(emulator: Emulator, url: DatabaseUrl) -> AigcClient:
+    concurrency = {"maxImageTasks": 4, "maxVideoTasks": 4, "pollIntervalMs": 100}
+    config = Config.parse({"tencentCloud": {**KEYS, "endpoint": emulator.url}, "concurrency": concurrency})
+    return AigcClient(config, ledger=text_of(url))
+
+
+@asynccontextmanager
+async def working(emulator: Emulator, url: DatabaseUrl, save_to: Path | None = None) -> AsyncIterator[Worker]:
+    """A worker with a client of its own."""
+    async with client_of(emulator, url) as client:
+        worker = client.worker(save_to=save_to)
+        running = asyncio.create_task(worker.run())
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            await running
+
+
+async def outcomes(url: DatabaseUrl) -> dict[str, object]:
+    return {outcome.job_id: outcome.result or outcome.error async for outcome in outcomes_of(url)}
+
+
+def created(emulator: Emulator) -> dict[str, int]:
+    return {kind: number for kind, number in emulator.statistics().created.items() if number}
+
+
+async def items(url: DatabaseUrl) -> dict[str, int]:
+    """The items in the queue, by their status."""
+    connection = Connection(url)
+    [rows] = await connection.run(("SELECT status::text, count(*) FROM procrastinate_jobs GROUP BY status", {}))
+    await connection.close()
+    return dict(rows)
+
+
+async def test_workers_run_what_was_queued_and_each_request_once(
+    emulator: Emulator, url: DatabaseUrl, tmp_path: Path
+) -> None:
+    chain = ImageToVideo(id="chain", image=ImageRequest(prompt="a lake"), video=VideoRequest(prompt="it freezes"))
+    assert await queue([*images(6), chain], text_of(url)) == QueueCount(7, 0)
+    assert await queue([*images(6), chain], text_of(url)) == QueueCount(0, 7)
+    async with working(emulator, url, tmp_path), working(emulator, url, tmp_path):
+        ended = await outcomes(url)
+    assert Counter(type(result) for result in ended.values()) == {ImageResult: 6, ImageToVideoResult: 1}
+    assert created(emulator) == {"image": 7, "video": 1}
+    assert len(list(tmp_path.glob("*.png"))) == 7
+    assert await items(url) == {}
+    progress = await progress_of(url)
+    assert (progress.requests, progress.ends, progress.failures) == (7, 7, 0)
+
+
+async def test_a_failed_request_has_ended_and_its_error_is_told(emulator: Emulator, url: DatabaseUrl) -> None:
+    emulator.faults.add(action=CREATE, fault="fail_later", code="ModelGenerateFailed")
+    await queue(images(1), text_of(url))
+    async with working(emulator, url):
+        ended = await outcomes(url)
+    assert isinstance(ended["shot-0"], TaskFailed)
+    assert (await progress_of(url)).failures == 1
+
+
+async def test_a_stopped_worker_gives_its_requests_back_and_its_tasks_run_on(
+    emulator: Emulator, url: DatabaseUrl
+) -> None:
+    await queue(images(8), text_of(url))
+    async with working(emulator, url) as worker:
+        while created(emulator).get("image", 0) < 4:  # noqa: ASYNC110 — the emulator tells nobody
+            await asyncio.sleep(0)
+        worker.stop()
+    assert (await items(url)).keys() == {"todo"}
+    async with working(emulator, url):
+        assert len(await outcomes(url)) == 8
+    assert created(emulator) == {"image": 8}
+
+
+async def test_the_requests_of_a_dead_worker_are_run_by_another(emulator: Emulator, url: DatabaseUrl) -> None:
+    await queue(images(3), text_of(url))
+    connection = Connection(url)
+    [[(dead,)]] = await connection.run(
+        ("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '9 s') RETURNING id", {})
+    )
+    await connection.run(("UPDATE procrastinate_jobs SET status = 'doing', worker_id = %(dead)s", {"dead": dead}))
+    await connection.close()
+    async with working(emulator, url):
+        assert len(await outcomes(url)) == 3
+
+
+async def test_an_item_whose_fetch_was_not_answered_is_run_all_the_same(emulator: Emulator, url: DatabaseUrl) -> None:
+    """The database gave it to the worker, and the answer was lost: nobody would miss it."""
+    await queue(images(1), text_of(url))
+    async with working(emulator, url) as worker:
+        await outcomes(url)
+        await queue(images(1, first=1), text_of(url))
+        connection = Connection(url)
+        mine = {"worker": worker._queue_worker.worker_id if worker._queue_worker else 0}
+        await connection.run(
+            ("UPDATE procrastinate_jobs SET status = 'doing', worker_id = %(worker)s WHERE status = 'todo'", mine)
+        )
+        await connection.close()
+        assert len(await outcomes(url)) == 2
+
+
+async def test_a_request_that_two_workers_run_is_made_once_and_is_no_news(
+    emulator: Emulator, url: DatabaseUrl, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first worker stood still, and another one took its item over: the item is gone when the first one ends it."""
+    await queue(images(4), text_of(url))
+    connection = Connection(url)
+    async with working(emulator, url), working(emulator, url):
+        while created(emulator).get("image", 0) < 4:  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0)
+        await connection.run(("UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL", {}))
+        assert len(await outcomes(url)) == 4
+        while await items(url):  # noqa: ASYNC110 — the queue tells nobody
+            await asyncio.sleep(0)
+    await connection.close()
+    gc.collect()
+    assert created(emulator) == {"image": 4}
+    assert [record.message for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
+
+
+async def test_a_drained_batch_ends_what_has_begun_and_no_more(emulator: Emulator, url: DatabaseUrl) -> None:
+    await queue(images(12), text_of(url))
+    async with working(emulator, url):
+        while created(emulator).get("image", 0) < 4:  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0)
+        await drain(text_of(url))
+        begun = created(emulator)["image"]
+        assert (await progress_of(url)).ends == begun
+        assert begun < 12
+        assert await items(url) == {"todo": 12 - begun}
+    async with working(emulator, url):
+        assert len(await outcomes(url)) == 12
+
+
+async def test_an_account_that_is_refused_ends_the_worker_and_its_requests_wait(
+    emulator: Emulator, url: DatabaseUrl
+) -> None:
+    emulator.faults.add(action=CREATE, fault="error", code="FailedOperation.UserArrears", times=9)
+    await queue(images(3), text_of(url))
+    async with client_of(emulator, url) as client:
+        with pytest.raises(AccountError):
+            await client.worker().run()
+    assert await items(url) == {"todo": 3}
+    assert (await progress_of(url)).ends == 0
+
+
+async def test_a_lost_database_delays_the_workers_alone(emulator: Emulator, url: DatabaseUrl) -> None:
+    await queue(images(8), text_of(url))
+    connection = Connection(url)
+    async with working(emulator, url):
+        for _ in range(3):
+            while created(emulator).get("image", 0) < 1:  # noqa: ASYNC110 — as above
+                await asyncio.sleep(0)
+            await connection.run(
+                ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()", {})
+            )
+        reader = outcomes_of(url)
+        assert len([outcome async for outcome in reader]) == 8
+    await connection.close()
+    assert created(emulator) == {"image": 8}
+
+
+async def test_bad_items_are_refused_and_what_stood_before_them_is_queued(url: DatabaseUrl) -> None:
+    with pytest.raises(InvalidRequest, match="str is not a request"):
+        await queue([*images(1), "no request"], text_of(url))  # type: ignore[list-item] # on purpose
+    await queue(images(1), text_of(url))
+    with pytest.raises(InvalidRequest, match="queued with other content"):
+        await queue([ImageRequest(id="shot-0", prompt="another")], text_of(url))
+    assert (await progress_of(url)).requests == 1
+
+
+async def test_a_ledger_in_which_nothing_was_queued_is_named(database: str) -> None:
+    url = database_url(f"{database}?ledger=none")
+    for ask in (progress_of(url), drain(text_of(url)), outcomes(url)):
+        with pytest.raises(LedgerError, match="nothing was queued in the ledger none"):
+            await ask
