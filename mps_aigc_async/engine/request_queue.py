@@ -6,9 +6,9 @@ the request alone. An item that two workers run at once costs nothing: the ledge
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
-from typing import Any, Final, LiteralString, Self, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, LiteralString, Self, TypeAlias, TypeVar
 
 from ..ledger.postgres.requests import Known, QueuedRequest, RequestStatements, known_of
 from ..model.errors import ConfigError, LedgerError
@@ -31,6 +31,9 @@ _log: Final = logging.getLogger("mps_aigc_async")
 
 T = TypeVar("T")
 
+RowsOf: TypeAlias = Callable[[Step], Awaitable[list[Row]]]
+"""Runs a statement of a transaction."""
+
 TASK: Final = "mps_aigc_async.request"
 
 HEARTBEAT_S: Final = 2.0
@@ -48,6 +51,9 @@ SILENT_S: Final = 8
 """Seconds until a server that falls silent is taken for lost."""
 
 POOL: Final = "mps-aigc queue"
+
+PORTION: Final = 100
+"""Requests that are queued again in one transaction."""
 
 AGAIN_S: Final = 0.5
 """Seconds until a lost database is asked again."""
@@ -177,20 +183,37 @@ class RequestQueue:
         return await self._connector.patiently(lambda: self._add(requests))
 
     async def _add(self, requests: Sequence[QueuedRequest]) -> list[Known]:
-        async with self._connector.pool.connection() as connection:  # one transaction
+        async with self._transaction() as rows_of:
+            *_, rows = [await rows_of(step) for step in self._statements.add(requests)]
+            new = {name for (name,) in rows}
+            await self._defer(rows_of, [one.name for one in requests if one.name in new])
+            known = [one for one in requests if one.name not in new]
+            return known_of(await rows_of(self._statements.known(known))) if known else []
+
+    async def reopen(self) -> int:
+        """Queue requests again whose create was unknown and is known by now; return their number."""
+        return await self._connector.patiently(self._reopen)
+
+    async def _reopen(self) -> int:
+        async with self._transaction() as rows_of:
+            *_, rows = [await rows_of(step) for step in self._statements.reopen(PORTION)]
+            await self._defer(rows_of, [name for (name,) in rows])
+            return len(rows)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[RowsOf]:
+        async with self._connector.pool.connection() as connection:
 
             async def rows_of(step: Step) -> list[Row]:
                 statement, values = step
                 cursor = await connection.execute(statement.encode(), values)
                 return await cursor.fetchall() if cursor.description else []
 
-            *_, rows = [await rows_of(step) for step in self._statements.add(requests)]
-            new = {name for (name,) in rows}
-            names = [one.name for one in requests if one.name in new]
-            if names:
-                await rows_of((_DEFER, {"queue": self._url.ledger, "task": TASK, "names": names}))
-            known = [one for one in requests if one.name not in new]
-            return known_of(await rows_of(self._statements.known(known))) if known else []
+            yield rows_of
+
+    async def _defer(self, rows_of: RowsOf, names: Sequence[str]) -> None:
+        if names:
+            await rows_of((_DEFER, {"queue": self._url.ledger, "task": TASK, "names": names}))
 
     def worker(self, work: Callable[[str], Awaitable[None]], concurrency: int) -> QueueWorker:
         """A worker of procrastinate's, which runs `work` with the name of each request, so many at once. `work` raises

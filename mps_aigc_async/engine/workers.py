@@ -226,10 +226,12 @@ class Worker:
         await self._database.run(*self._statements.note_end(name, record))
 
     async def _watch(self, request_queue: RequestQueue, queue_worker: "QueueWorker") -> None:
-        """Give the requests of dead workers back, and end once the batch is drained."""
+        """Give the requests of dead workers back, go on with those whose create is known by now, and end once the batch
+        is drained."""
         [[(began,)]] = await self._database.run(TIME)
         while True:
             await request_queue.give_back(queue_worker)
+            await request_queue.reopen()
             [rows] = await self._database.run(self._statements.counts())
             counts = counts_of(rows)
             if counts is not None and counts.drained_at > began:

@@ -14,7 +14,8 @@ from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.engine import request_queue, workers
 from mps_aigc_async.engine.batch_progress import outcomes_of, progress_of
 from mps_aigc_async.engine.workers import QueueCount, Worker, drain, queue
-from mps_aigc_async.model.errors import AccountError, InvalidRequest, LedgerError, TaskFailed
+from mps_aigc_async.model.errors import AccountError, CreateOutcomeUnknown, InvalidRequest, LedgerError, TaskFailed
+from mps_aigc_async.model.settlement import Attach
 from mps_aigc_async.sharing.connection import Connection
 from mps_aigc_async.sharing.database_url import DatabaseUrl, database_url
 
@@ -104,6 +105,27 @@ async def test_a_failed_request_has_ended_and_its_error_is_told(emulator: Emulat
         ended = await outcomes(url)
     assert isinstance(ended["shot-0"], TaskFailed)
     assert (await progress_of(url)).failures == 1
+
+
+async def test_a_request_goes_on_once_its_unknown_create_is_known(
+    emulator: Emulator, url: DatabaseUrl, tmp_path: Path
+) -> None:
+    """A late answer, or the user's word, tells of the task: the result is paid for, and nobody would save it."""
+    emulator.faults.add(action=CREATE, fault="reset_after")
+    await queue(images(2), text_of(url))
+    async with working(emulator, url, tmp_path), client_of(emulator, url) as client:
+        first = await outcomes(url)
+        assert Counter(type(end) for end in first.values()) == {CreateOutcomeUnknown: 1, ImageResult: 1}
+        [lost] = await client.unknown()
+        saved = {str(end.task_id) for end in first.values() if isinstance(end, ImageResult)}
+        [task] = [task.task_id for task in emulator.statistics().tasks if task.task_id not in saved]
+        await client.settle(lost.job_id, Attach(task))
+        while not isinstance((await outcomes(url))[lost.job_id.partition("/")[0]], ImageResult):  # noqa: ASYNC110 — as below
+            await asyncio.sleep(0)
+    assert created(emulator) == {"image": 2}
+    assert len(list(tmp_path.glob("*.png"))) == 2
+    progress = await progress_of(url)
+    assert (progress.requests, progress.ends, progress.failures) == (2, 2, 0)
 
 
 async def test_a_stopped_worker_gives_its_requests_back_and_its_tasks_run_on(

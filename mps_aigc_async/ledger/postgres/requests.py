@@ -61,6 +61,25 @@ _END: Final = f"""
 """
 """A request that has ended before gets its latest end, and counts once. The same end once more changes nothing."""
 
+_REOPEN: Final = """
+    WITH known AS (
+        SELECT name FROM mps_aigc_ledger.requests
+        WHERE ledger = %(ledger)s AND error IS NOT NULL AND error::jsonb ->> 'type' = 'CreateOutcomeUnknown'
+            AND NOT EXISTS (
+                SELECT FROM mps_aigc_ledger.jobs WHERE jobs.ledger = %(ledger)s AND jobs.state = 'unknown'
+                    AND jobs.job_id IN (name || '/image', name || '/video', name || '/audio'))
+        ORDER BY ended LIMIT %(most)s FOR UPDATE SKIP LOCKED
+    ), reopened AS (
+        UPDATE mps_aigc_ledger.requests SET ended = NULL, ended_at = NULL, error = NULL FROM known
+        WHERE requests.ledger = %(ledger)s AND requests.name = known.name RETURNING requests.name
+    ), counted AS (
+        UPDATE mps_aigc_ledger.batches SET
+            ended = ended - (SELECT count(*) FROM reopened), failed = failed - (SELECT count(*) FROM reopened)
+        WHERE ledger = %(ledger)s AND EXISTS (SELECT FROM reopened)
+    )
+    SELECT name FROM reopened
+"""
+
 _NOTIFY: Final = f"SELECT pg_notify('{ENDS}', %(ledger)s)"
 
 _ENDS: Final = """
@@ -154,6 +173,11 @@ class RequestStatements:
     def note_end(self, name: str, error: str | None) -> list[Step]:
         """Write how a request ended. A request that was dropped meanwhile stays so."""
         return [DURABLE, self._step(_COUNT_END), self._step(_END, name=name, error=error), self._step(_NOTIFY)]
+
+    def reopen(self, most: int) -> list[Step]:
+        """Let requests run again that ended because the outcome of a create was unknown, once it is known: by a late
+        answer, or by the user's word (`settle`). The last step returns their names."""
+        return [DURABLE, self._step(_REOPEN, most=most)]
 
     def ends_after(self, number: int, most: int) -> Step:
         """Read requests that ended after a number, the first ones first (`RequestEnd`)."""

@@ -85,6 +85,7 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
             line text NOT NULL, ended bigint, ended_at double precision, error text, PRIMARY KEY (ledger, name)
         )""",
         "CREATE INDEX requests_by_end ON mps_aigc_ledger.requests (ledger, ended) WHERE ended IS NOT NULL",
+        "CREATE INDEX requests_by_failure ON mps_aigc_ledger.requests (ledger) WHERE error IS NOT NULL",
         """CREATE TABLE mps_aigc_ledger.batches (
             ledger text PRIMARY KEY, queued bigint NOT NULL, ended bigint NOT NULL DEFAULT 0,
             failed bigint NOT NULL DEFAULT 0, ends bigint NOT NULL DEFAULT 0,
