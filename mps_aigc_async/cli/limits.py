@@ -74,7 +74,7 @@ def _members(members: Sequence[MemberView]) -> Iterator[str]:
 def _machine(view: MemberView) -> str:
     if view.is_of_earlier_boot:
         return "before this machine's restart"
-    return "another machine or container" if view.has_ended is None else "this machine"
+    return "another machine, container or user" if view.has_ended is None else "this machine"
 
 
 def _state(view: MemberView) -> str:

@@ -44,28 +44,44 @@ class Member:
             boot=boot_id(),
             pid_namespace=_pid_namespace(),
             pid=os.getpid(),
-            started=_started(os.getpid()) or "",
+            started=_started(os.getpid()),
             program=Path(sys.argv[0] if sys.argv else "").name or "python",
         )
 
     def has_ended(self) -> bool | None:
         """Whether the member's process has ended; None if this process cannot tell: the member is on another machine,
-        in another container, or on a system that shows no processes."""
+        in another container, or a process that the system does not show (of another user: `hidepid`, `ProtectProc`)."""
         if not self.boot or (self.boot, self.pid_namespace) != (boot_id(), _pid_namespace()):
             return None
-        return _started(self.pid) != self.started
+        if not _exists(self.pid):
+            return True
+        started = _started(self.pid)
+        return started != self.started if started and self.started else None
 
     def __str__(self) -> str:
         return f"{self.program} (process {self.pid} on {self.host})"
 
 
-def _started(pid: int) -> str | None:
-    """The start time of a process; None if there is no such process."""
+def _exists(pid: int) -> bool:
+    """Whether there is a process of this number, perhaps one that is dead and waits for its parent."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
+
+
+def _started(pid: int) -> str:
+    """The start time of a process, or that it is dead and waits for its parent; empty if the system does not show it.
+    A /proc of another namespace (`unshare --pid` without a mount) has other processes under these numbers."""
     with suppress(OSError):
-        stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
-        state, *rest = stat.rpartition(")")[2].split()
-        return None if state in ("Z", "X") else rest[_STARTED - 1]  # a dead process waits for its parent
-    return None
+        if str((_PROC / "self").readlink()) == str(os.getpid()):
+            stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
+            state, *rest = stat.rpartition(")")[2].split()
+            return "dead" if state in ("Z", "X") else rest[_STARTED - 1]
+    return ""
 
 
 @cache
