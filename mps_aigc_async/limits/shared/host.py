@@ -28,6 +28,7 @@ from weakref import WeakSet
 
 from ...sharing.lock_holder import lock_holder
 from ...sharing.member import boot_id
+from .file_owner import make_for_owner
 from .store import (
     LOOK_S,
     SCHEMAS,
@@ -186,6 +187,7 @@ class HostDatabase:
         if self.path.parent == _place():  # checked at each opening: a cleaner of /tmp makes its name free for all
             default_folder()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_for_owner(self.path)
         # A connection belongs to its loop, and only the end of the loop may come in another thread.
         connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         try:

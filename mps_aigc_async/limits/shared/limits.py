@@ -127,8 +127,8 @@ class SharedLimits:
             pace.stream.limit_to(rate, max(rates.jitter_s for rates in self._rates))
 
     async def open(self) -> None:
-        """Show this member to the others, from now on with a heartbeat. Raises LimitsLost."""
-        await self.beat()
+        """Show this member to the others, from now on with a heartbeat. Raises LimitsLost: the caller tells of it."""
+        await self._beat()
         self.work.start(self._live(), "heartbeat of the limits")
 
     async def _live(self) -> None:
@@ -140,16 +140,19 @@ class SharedLimits:
     async def beat(self) -> None:
         """Write one heartbeat, and take those that are gone out of the count. Raises LimitsLost."""
         try:
-            was_there, gone = await self.members.beat()
-            for member in gone:
-                await self._take_out(member)
-            for slots in self._slots.values():
-                await slots.refresh()
-            if self.availability.is_lost and self._store.paces is not self._store.slots:
-                await self._store.paces.run()
+            await self._beat()
         except LimitsLost as error:
             self.availability.note_lost(error)
             raise
+
+    async def _beat(self) -> None:
+        was_there, gone = await self.members.beat()
+        for member in gone:
+            await self._take_out(member)
+        for slots in self._slots.values():
+            await slots.refresh()
+        if self.availability.is_lost and self._store.paces is not self._store.slots:
+            await self._store.paces.run()
         if not was_there:  # the others have taken this member's rates out of the count
             for pace in self._paces.values():
                 pace.stream.join_again()

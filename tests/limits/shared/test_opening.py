@@ -12,9 +12,10 @@ import pytest
 from mps_aigc_async.limits import LimitsKey, Rates
 from mps_aigc_async.limits.shared import host as host_module
 from mps_aigc_async.limits.shared.host import HostDatabase
+from mps_aigc_async.limits.shared.members import Members
 from mps_aigc_async.limits.shared.opening import SharedPart, open_shared
 from mps_aigc_async.limits.shared.pace_statements import PACES
-from mps_aigc_async.limits.shared.store import NewerStore, Schema, StoreUnusable
+from mps_aigc_async.limits.shared.store import LimitsLost, NewerStore, Schema, StoreUnusable
 from mps_aigc_async.sharing.database_url import database_url
 
 from ..homes import ACTION, KEY, sends
@@ -57,6 +58,20 @@ async def test_a_hosts_store_that_cannot_be_used_is_told_once(
         assert [await open_shared(None, KEY, Rates(20)) for _ in range(3)] == [None] * 3
     assert len(caplog.records) == 1
     assert "is not a folder: have it removed" in caplog.text
+
+
+async def test_a_store_that_is_lost_while_a_client_opens_it_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose(_: Members) -> tuple[bool, frozenset[str]]:
+        raise LimitsLost("slots.sqlite: attempt to write a readonly database")
+
+    monkeypatch.setattr(Members, "beat", lose)
+    assert await open_shared(tmp_path, KEY, Rates(20)) is None
+    assert [record.getMessage() for record in caplog.records] == [
+        "slots.sqlite: attempt to write a readonly database; until then this process alone keeps to the limits, "
+        "without the others"
+    ]
 
 
 async def test_a_newer_store_is_refused_and_not_passed_over(tmp_path: Path) -> None:
