@@ -12,7 +12,7 @@ from ..engine.ledgers import LedgerPlace, ledger_place, open_snapshot_at
 from ..ledger.snapshot import LEDGER_FILE, Snapshot, ledger_at
 from ..model.errors import LedgerError
 from ..model.plain_text import visible_line
-from ..sharing.database_url import DatabaseUrl, is_database_url
+from ..sharing.database_url import DatabaseUrl, is_database_url, require_path
 from .screen import complain
 
 _SHOWN_IN_PS: Final = (
@@ -64,13 +64,17 @@ class NamedLedger:
 
 def named_ledger(text: str) -> NamedLedger:
     """The ledger of a command line: a URL, a file, or a folder with a ledger. Raises ConfigError."""
-    return _database(text) if is_database_url(text) else ledger_file(ledger_at(Path(text)), text)
+    if is_database_url(text):
+        return _database(text)
+    require_path(text)
+    return ledger_file(ledger_at(Path(text)), text)
 
 
 def named_file_or_database(text: str) -> NamedLedger:
     """The ledger of an option that may make it: a URL, a file, or a folder that is there. Raises ConfigError."""
     if is_database_url(text):
         return _database(text)
+    require_path(text)
     return ledger_file(ledger_at(Path(text)) if Path(text).is_dir() else Path(text))
 
 

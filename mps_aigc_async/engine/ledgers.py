@@ -18,11 +18,12 @@ LedgerPlace: TypeAlias = Path | DatabaseUrl
 
 
 def ledger_place(ledger: str | Path) -> LedgerPlace:
-    """The place that a user means: a `postgresql://` URL or a path. Raises ConfigError."""
+    """The place that a user means: a `postgresql://` URL or a path, perhaps one that begins with `~`. Raises
+    ConfigError."""
     if isinstance(ledger, str) and is_database_url(ledger):
         return database_url(ledger)
     require_path(ledger)
-    return absolute(ledger)
+    return absolute(Path(ledger).expanduser())
 
 
 def database_of(place: LedgerPlace | None, name: str | None = None) -> DatabaseUrl:

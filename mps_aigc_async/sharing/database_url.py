@@ -15,8 +15,11 @@ DEFAULT_LEDGER: Final = "default"
 
 _NAME: Final = re.compile(r"[\w.·-]{1,100}")
 
-_OTHER_URL: Final = re.compile(r"\s*([a-z][\w.+-]+:/|postgres(ql)?(:|//?\S*@))", re.IGNORECASE)
-"""The beginning of a URL, also of one without its colon or slashes; `C:/` is a drive."""
+_OTHER_URL: Final = re.compile(
+    r"""[\s'"<]*(([a-z][\w.+-]+:)+/|postgres(ql)?(:|//?\S*@))|.*\bpassword\s*=""", re.IGNORECASE | re.DOTALL
+)
+"""The beginning of a URL, also of one without its colon or slashes, in quotes, or behind a prefix (`jdbc:`), and
+libpq's other form, `host=… password=…`; `C:/` is a drive."""
 
 _URL: Final = re.compile(r"(?i)\bpostgres(?:ql)?(?::|/)\S*")
 
@@ -32,7 +35,10 @@ def is_database_url(text: str) -> bool:
 
 
 def require_path(place: str | Path) -> None:
-    """Check that a text is no URL: as a path, it would name a folder after a password. Raises ConfigError."""
+    """Check that a text is no URL: as a path, it would name a folder after a password. An empty one, of a variable that
+    is not set, would be the working folder. Raises ConfigError."""
+    if place == "":
+        raise ConfigError("the place is an empty text: write a path or a postgresql:// URL")
     if _OTHER_URL.match(str(place)):
         raise ConfigError(
             "a URL of another form is neither a file nor a database: name a file by its path alone, or a database by a "
@@ -97,7 +103,8 @@ def database_url(text: str) -> DatabaseUrl:
     if url.netloc.count("@") > 1 or "@" in url.path or ("@" in url.query and "@" not in url.netloc):
         # A part of the password would be shown as the host or the database, and libpq would look it up in the DNS.
         raise ConfigError(f"the database's URL has an `@` out of place: {_ADVICE}")
-    ledger = _ledger_name(dict(parameters).get("ledger", DEFAULT_LEDGER))
+    ledgers = [value for name, value in parameters if name == "ledger"] or [DEFAULT_LEDGER]
+    ledger = _ledger_name(ledgers[0] if len(ledgers) == 1 else "")
     rest = urlencode([(name, value) for name, value in parameters if name != "ledger"], quote_via=quote)
     hidden = {url.password or "", unquote(url.password or "")}
     hidden |= {value for name, value in parameters if name in ("password", "sslpassword", "passfile")}
@@ -112,7 +119,9 @@ def database_url(text: str) -> DatabaseUrl:
 
 def _ledger_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise ConfigError("the ledger's name in the database's URL has letters, digits, `.`, `-`, `_`: ?ledger=NAME")
+        raise ConfigError(
+            "the ledger's name in the database's URL stands there once, in letters, digits, `.`, `-`, `_`: ?ledger=NAME"
+        )
     return name
 
 

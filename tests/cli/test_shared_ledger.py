@@ -281,3 +281,17 @@ def test_the_other_run_goes_on_when_one_is_interrupted(
     assert second.returncode == 0, told
     assert creates(emulator) == 12
     assert len(list(Path("made").glob("*.png"))) == 12
+
+
+@pytest.mark.parametrize(
+    "place", ["jdbc:postgresql://u:cret@host/db", "host=db password=cret", "postgresql:/u:cret@h/db", ""]
+)
+def test_a_place_that_is_no_ledgers_is_refused_before_any_create(shell: Shell, emulator: Emulator, place: str) -> None:
+    shell.configure(emulator.url)
+    before = sorted(Path().iterdir())
+    for command in (["image", "a lake", "--ledger", place], ["status", place], ["settle", place]):
+        told = shell.call(*command)
+        assert told.exit_code == 2, told.output
+        assert told.stderr.startswith(("error: a URL of another form", "error: the place is an empty text"))
+        assert "cret" not in told.output
+    assert (creates(emulator), sorted(Path().iterdir())) == (0, before)

@@ -45,6 +45,11 @@ def test_a_url_that_cannot_be_read_is_not_repeated(text: str) -> None:
     assert "cret" not in str(told.value)
 
 
+def test_two_names_of_a_ledger_are_refused() -> None:
+    with pytest.raises(ConfigError, match="stands there once"):
+        database_url("postgresql://host/db?ledger=spring&ledger=summer")
+
+
 def test_a_url_without_a_host_means_the_socket_of_this_machine() -> None:
     for text, host in (("postgresql:///db", None), ("postgresql://u@/db?host=/run/postgresql", "/run/postgresql")):
         values = conninfo_to_dict(database_url(text).dsn)
@@ -65,6 +70,8 @@ def test_several_hosts_are_tried_in_turn() -> None:
         "mysql://u:cret@host/db", "postgresql+psycopg://u:cret@host/db", "sqlite:///cret.db",
         "postgresql:/u:cret@host/db", " postgresql://u:cret@host/db", Path("postgresql://u:cret@host/db"),
         "postgres//u:cret@host/db", "postgresql:u:cret@host/db", "PostgreSQL/u:cret@host/db",
+        "jdbc:postgresql://u:cret@host/db", "'postgresql://u:cret@host/db'", "<postgresql://u:cret@host/db>",
+        "host=db password=cret", "host=db password = cret",
     ],
 )  # fmt: skip
 def test_another_url_is_never_taken_for_a_path(place: str | Path) -> None:
@@ -73,8 +80,24 @@ def test_another_url_is_never_taken_for_a_path(place: str | Path) -> None:
     assert "cret" not in str(told.value)
 
 
+def test_an_empty_text_is_not_the_working_folder() -> None:
+    with pytest.raises(ConfigError, match="an empty text"):
+        require_path("")
+
+
 @pytest.mark.parametrize(
-    "path", ["jobs.db", "/srv/limits", "C:/limits", "C:\\limits", "./a:/b", Path("x/y"), "postgres/jobs.db", "postgres"]
+    "path",
+    [
+        "my password.txt",
+        "jobs.db",
+        "/srv/limits",
+        "C:/limits",
+        "C:\\limits",
+        "./a:/b",
+        Path("x/y"),
+        "postgres/jobs.db",
+        "postgres",
+    ],
 )
 def test_a_path_is_a_path(path: str | Path) -> None:
     require_path(path)
@@ -91,6 +114,8 @@ def test_a_path_is_a_path(path: str | Path) -> None:
         ("permission denied for database media", "GRANT CREATE ON DATABASE"),
         ("permission denied for schema public", "SCHEMA public TO"),
         ("permission denied for table mps_aigc_slots", "SELECT, INSERT, UPDATE, DELETE on its tables"),
+        ('column "ledger" does not exist', "name another database"),
+        ('invalid sslmode value: "on"', "verify-full"),
         ("FATAL:  sorry, too many clients already", "pooler"),
     ],
 )
