@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from ..engine.ledgers import LedgerPlace, ledger_place, open_snapshot_at
+from ..engine.ledgers import LedgerPlace, file_at, ledger_place, open_snapshot_at
 from ..ledger.snapshot import LEDGER_FILE, Snapshot, ledger_at
 from ..model.errors import LedgerError
 from ..model.plain_text import visible_line
@@ -67,7 +67,7 @@ def named_ledger(text: str) -> NamedLedger:
     if is_database_url(text):
         return _database(text)
     require_path(text)
-    return ledger_file(ledger_at(Path(text)), text)
+    return ledger_file(ledger_at(file_at(text)), text)
 
 
 def named_file_or_database(text: str) -> NamedLedger:
@@ -75,7 +75,8 @@ def named_file_or_database(text: str) -> NamedLedger:
     if is_database_url(text):
         return _database(text)
     require_path(text)
-    return ledger_file(ledger_at(Path(text)) if Path(text).is_dir() else Path(text))
+    file = file_at(text)
+    return ledger_file(ledger_at(file) if file.is_dir() else file)
 
 
 def ledger_file(file: Path, shown: str = "") -> NamedLedger:

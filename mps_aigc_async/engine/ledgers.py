@@ -1,5 +1,6 @@
 """The place of a ledger, as users name it, and its opening."""
 
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,7 +24,13 @@ def ledger_place(ledger: str | Path) -> LedgerPlace:
     if isinstance(ledger, str) and is_database_url(ledger):
         return database_url(ledger)
     require_path(ledger)
-    return absolute(Path(ledger).expanduser())
+    return absolute(file_at(ledger))
+
+
+def file_at(path: str | Path) -> Path:
+    """The file or folder that a user means. A shell leaves `--ledger=~/jobs.db` as it is: a folder named `~` would have
+    another ledger in each working folder."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 — Path.expanduser raises for an unknown user
 
 
 def database_of(place: LedgerPlace | None, name: str | None = None) -> DatabaseUrl:
