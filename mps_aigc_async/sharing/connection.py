@@ -38,13 +38,23 @@ _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 have committed since the transaction began."""
 
 
+_PASSING: Final = ("08", "25", "40", "53", "55", "57", "58")
+"""Classes of SQLSTATE for a state that passes, or that its operator ends: connection, transaction state (a server that
+may only be read: one that a failover has left, an ALTER DATABASE), rolled back for another transaction's sake,
+resources (a full disk), a lock that is not free, intervention and timeouts, the system. Taken for a refusal, it would
+cost the ledger the TaskIds that it is given meanwhile."""
+
+_AWAY: Final = ("08", "57P")
+"""Beginnings of the SQLSTATE for a server that is not there. The driver has none for a connection that fails."""
+
+
 _is_ours: Final = ContextVar("mps_aigc_transaction", default=False)
 """Whether the running task is a transaction of ours."""
 
 
 class Lost(Exception):
-    """The database cannot be reached now, or the connection broke: it may come back. The outcome of a transaction that
-    was under way is open. The message is one sentence without secrets."""
+    """The database cannot be reached or written now, or the connection broke: it may come back. The outcome of a
+    transaction that was under way is open. The message is one sentence without secrets."""
 
 
 class Refused(Exception):
@@ -128,9 +138,11 @@ class Connection:
     async def _mapped(self, error: Exception) -> Lost | Refused:
         await self._drop()  # a transaction that failed is still open
         if is_loss(error):
-            return Lost(failure_text(self.url, "cannot be reached", error))
+            state = _state(error)
+            is_away = not state or state.startswith(_AWAY)
+            return Lost(failure_text(self.url, "cannot be reached" if is_away else "refused", error))
         refused = Refused(failure_text(self.url, "refused", error))
-        refused.lacks_table = getattr(error, "sqlstate", None) == "42P01"
+        refused.lacks_table = _state(error) == "42P01"
         return refused
 
     async def _drop(self) -> None:
@@ -153,11 +165,15 @@ class Connection:
 
 
 def is_loss(error: BaseException) -> bool:
-    """Whether the database cannot be reached now, or rolled a transaction back: the same may succeed later."""
+    """Whether the database cannot be reached or written now, or rolled a transaction back: the same may succeed
+    later."""
     psycopg = driver()
-    state = getattr(error, "sqlstate", None) or ""
-    # 40: rolled back for another transaction's sake
-    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) or state[:2] in ("08", "40", "53", "57")
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) or _state(error)[:2] in _PASSING
+
+
+def _state(error: BaseException) -> str:
+    """The SQLSTATE of a driver's error; empty without one."""
+    return getattr(error, "sqlstate", None) or ""
 
 
 async def connect(url: DatabaseUrl) -> Any:  # noqa: ANN401 — psycopg is imported only where it is used
@@ -188,7 +204,11 @@ _ADVICE: Final[Mapping[str, str]] = {
     "invalid sslmode": "write disable, prefer, require, verify-ca or verify-full",
     "percent-encoded": "write %20 for a space",
     "too many": "raise max_connections of the server, or put a pooler before it",
-    "read-only": "name the primary server, not a replica",
+    "read-only": "name the primary server, not a replica; or set default_transaction_read_only = off",
+    "statement timeout": "give the user more time: ALTER ROLE … SET statement_timeout = '10s'",
+    "lock timeout": "give the user more time: ALTER ROLE … SET lock_timeout = '10s'",
+    "idle-in-transaction timeout": "give the user more time: ALTER ROLE … SET idle_in_transaction_session_timeout = "
+    "'10s'",
     "refused": "check the host and the port, and that the server runs",
     "resolve": "check the host's name",
     "translate host name": "check the host's name",

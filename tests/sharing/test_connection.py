@@ -3,10 +3,12 @@
 import asyncio
 import gc
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import groupby
 
+import psycopg
 import pytest
 
 from mps_aigc_async.sharing.connection import ANSWER_S, CONNECT_S, GRACE_S, Connection, Lost, Refused
@@ -97,6 +99,29 @@ async def test_a_transaction_sees_what_others_commit_whatever_the_default_is(dat
     [[(level,)]] = await connection.run(("SELECT current_setting('transaction_isolation')", {}))
     assert level == "read committed"
     await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "statement", "fix"),
+    [
+        ("default_transaction_read_only=on", "CREATE TABLE u (n int)", "set default_transaction_read_only = off"),
+        ("lock_timeout=1", "DELETE FROM t", "ALTER ROLE … SET lock_timeout = '10s'"),
+        ("statement_timeout=1", "SELECT pg_sleep(60)", "ALTER ROLE … SET statement_timeout = '10s'"),
+    ],
+)
+async def test_what_an_operator_does_to_a_database_passes(
+    database: str, setting: str, statement: str, fix: str
+) -> None:
+    with psycopg.connect(database, autocommit=True) as operator:
+        operator.execute("CREATE TABLE t (n int)")
+        with operator.transaction():
+            operator.execute("LOCK TABLE t")
+            connection = Connection(database_url(f"{database}?options=-c{setting.replace('=', '%3D')}"))
+            with pytest.raises(Lost) as told:
+                await connection.run((statement, {}))
+            await connection.close()
+    assert re.match(r"the database postgresql://\S+ refused: can.* \(", str(told.value))
+    assert fix in str(told.value)
 
 
 @asynccontextmanager

@@ -38,7 +38,7 @@ class PatientConnection:
             else:
                 self._losses = 0
                 if self._outages.ends_told():
-                    _log.warning("the ledger %s can be reached again; nothing was lost", self._name)
+                    _log.warning("the ledger %s can be reached again; what waited for it is done", self._name)
                 return rows
 
     async def read(self, statement: str, values: Mapping[str, Value]) -> list[Row]:

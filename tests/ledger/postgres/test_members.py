@@ -233,3 +233,21 @@ async def test_a_forked_child_leaves_its_parents_connection_open(world: World, m
         child.setattr("os.getpid", lambda: -1)
         await ledger.close()
     assert await ledger.plan(job()) == await ledger.get("a/image")
+
+
+async def test_a_task_is_recorded_once_the_database_can_be_written_again(world: World) -> None:
+    """A failover leaves a server that may only be read for a while; so does an operator, before a migration."""
+    ledger = await world.member()
+    intent = await claimed(ledger)
+    [(name,)] = world.sql("SELECT current_database()")
+    world.sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    world.cut_off()
+    with pytest.raises(ClaimInDoubt):
+        await ledger.renew()
+    writing = asyncio.ensure_future(ledger.put(accepted(intent)))
+    for _ in range(2):  # transactions take turns: the write has been tried then
+        with pytest.raises(ClaimInDoubt):
+            await ledger.renew()
+    world.sql(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    await writing
+    assert world.sql("SELECT task_id FROM mps_aigc_ledger.jobs") == [("4-1",)]
