@@ -90,7 +90,7 @@ def test_a_worker_whose_account_is_refused_ends_with_the_advice(shell: Shell, em
         (["progress", "--ledger", URL], "cannot be reached"),
         (["drain", "--ledger", URL], "cannot be reached"),
         (["migrate", "--ledger", URL], "cannot be reached"),
-        (["migrate", "--ledger", "mysql://a:b@c/d"], "--ledger takes a database here"),
+        (["migrate", "--ledger", "mysql://a:b@c/d"], "neither a file nor a database"),
         (["queue", "batch.jsonl", "--ledger", URL], "the batch cannot be run"),
     ],
 )

@@ -5,14 +5,14 @@ import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
 
-from mps_aigc_async.ledger import MemoryLedger, SqliteLedger, sqlite
+from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, SqliteLedger, sqlite
 from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.model.errors import CreateOutcomeUnknown, LedgerError
 from mps_aigc_async.model.states import JobState
@@ -427,6 +427,15 @@ async def test_put_is_seen_at_every_moment_of_its_commit(tmp_path: Path, turns: 
         assert await read == intent
 
 
+async def told(ledger: Ledger, rows: Sequence[JobRecord], turns: int) -> None:
+    """Let the loop turn, and return once `get` tells of these rows: a busy machine may not have begun their writes."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    for row in rows:
+        while await ledger.get(row.job_id) != row:  # noqa: ASYNC110 — the ledger tells nobody
+            await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize("turns", range(1, 7))
 async def test_put_is_listed_and_counted_at_every_moment_of_its_commit(tmp_path: Path, turns: int) -> None:
     """Who was told of a state by `get` finds the job in that state, and in no other."""
@@ -435,13 +444,12 @@ async def test_put_is_listed_and_counted_at_every_moment_of_its_commit(tmp_path:
             await ledger.put(job(name, at))
         intents = [job("b", 2.0).moved(JobState.INTENT), job("a", 1.0).moved(JobState.INTENT)]
         puts = asyncio.gather(*(ledger.put(intent) for intent in intents))
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        await told(ledger, intents, turns)
         assert [known.job_id async for known in ledger.in_state(JobState.INTENT)] == ["a", "b"]
         await puts
-        puts = asyncio.gather(*(ledger.put(intent.moved(JobState.UNKNOWN)) for intent in intents))
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        unknown = [intent.moved(JobState.UNKNOWN) for intent in intents]
+        puts = asyncio.gather(*(ledger.put(row) for row in unknown))
+        await told(ledger, unknown, turns)
         assert [known async for known in ledger.in_state(JobState.INTENT)] == []
         assert dict(await ledger.counts()) == {JobState.UNKNOWN: 2, JobState.PLANNED: 1}
         await puts
