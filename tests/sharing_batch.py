@@ -108,7 +108,7 @@ async def ask(client: AigcClient, orders: Orders) -> list[Told]:
 
 
 async def work(client: AigcClient, orders: Orders) -> list[Told]:
-    """Work until all requests have ended. One that two workers ended may come twice: its latest end counts."""
+    """Work until all requests have ended. A request that two workers ended may come twice: its latest end counts."""
     worker = client.worker(save_to=orders.folder)
     running = asyncio.create_task(worker.run())
     ends = {outcome.job_id: told_of(outcome) async for outcome in client.outcomes()}

@@ -67,11 +67,11 @@ class Progress:
     """The numbers of a queued batch at a moment, over all workers."""
 
     requests: int
-    """Those that were queued."""
+    """The number of requests that were queued."""
     ends: int
-    """Those that have ended."""
+    """The number of requests that have ended."""
     failures: int
-    """Those that have ended with an error."""
+    """The number of requests that have ended with an error."""
     per_second: float
     """Requests that ended per second lately; 0 if it is not known."""
     members: tuple[str, ...]

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, LiteralString, Self, TypeAlias, TypeVar
 
 from ..ledger.postgres.requests import Known, QueuedRequest, RequestStatements, known_of
+from ..ledger.postgres.schema import LOCK
 from ..model.errors import ConfigError, LedgerError
 from ..sharing.connection import CONNECT_S, Row, Step, failure_text, is_loss
 from ..sharing.database_url import DatabaseUrl
@@ -148,7 +149,7 @@ class _PatientConnector(procrastinate.PsycopgConnector):
                 await asyncio.sleep(AGAIN_S)
             else:
                 if self._outages.ends_told():
-                    _log.warning("the queue in %s can be reached again; nothing was lost", self._url)
+                    _log.warning("the queue in %s can be reached again; what waited for it is done", self._url)
                 return result
 
 
@@ -174,9 +175,16 @@ class RequestQueue:
         await self._app.close_async()
 
     async def make_tables(self) -> None:
-        """Make procrastinate's tables if they are missing."""
-        if not await self._app.check_connection_async():
-            await self._app.schema_manager.apply_schema_async()
+        """Make procrastinate's tables if they are missing. Several workers may begin at once: procrastinate's own way
+        fails for all but the first."""
+        await self._connector.patiently(self._make_tables)
+
+    async def _make_tables(self) -> None:
+        async with self._transaction() as rows_of:
+            await rows_of(LOCK)
+            [(exists,)] = await rows_of(("SELECT to_regclass('procrastinate_jobs') IS NOT NULL", {}))
+            if not exists:
+                await rows_of((self._app.schema_manager.get_schema(), {}))
 
     async def add(self, requests: Sequence[QueuedRequest]) -> list[Known]:
         """Queue requests, those that were queued before excepted; return these. Raises LedgerError."""
@@ -206,7 +214,7 @@ class RequestQueue:
 
             async def rows_of(step: Step) -> list[Row]:
                 statement, values = step
-                cursor = await connection.execute(statement.encode(), values)
+                cursor = await connection.execute(statement.encode(), values or None)  # None: many statements in one
                 return await cursor.fetchall() if cursor.description else []
 
             yield rows_of

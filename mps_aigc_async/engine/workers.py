@@ -48,7 +48,7 @@ class QueueCount:
 
     new: int
     earlier: int
-    """Those that were queued before, and were left as they were."""
+    """The number of requests that were queued before, and were left as they were."""
 
 
 async def queue(

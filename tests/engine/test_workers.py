@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -228,6 +228,13 @@ async def test_a_lost_database_delays_the_workers_alone(emulator: Emulator, url:
         assert len([outcome async for outcome in reader]) == 8
     await connection.close()
     assert created(emulator) == {"image": 8}
+
+
+async def test_several_first_workers_make_the_tables_once(url: DatabaseUrl) -> None:
+    async with AsyncExitStack() as stack:
+        queues = [await stack.enter_async_context(request_queue.RequestQueue(url)) for _ in range(4)]
+        await asyncio.gather(*(one.make_tables() for one in queues))
+    assert await queue(images(1), text_of(url)) == QueueCount(1, 0)
 
 
 async def test_bad_items_are_refused_and_what_stood_before_them_is_queued(url: DatabaseUrl) -> None:

@@ -91,8 +91,8 @@ _JOBS: Final = f"SELECT {FIELDS} FROM {JOBS} WHERE ledger = %(ledger)s AND job_i
 
 _BATCH: Final = "SELECT queued, ended, failed, drained_at FROM mps_aigc_ledger.batches WHERE ledger = %(ledger)s"
 
-_RATE: Final = """
-    SELECT count(*), max(ended_at) - min(ended_at), extract(epoch from clock_timestamp())::float8 - max(ended_at) FROM (
+_RATE: Final = f"""
+    SELECT count(*), max(ended_at) - min(ended_at), {_NOW} - max(ended_at) FROM (
         SELECT ended_at FROM mps_aigc_ledger.requests WHERE ledger = %(ledger)s AND ended IS NOT NULL
         ORDER BY ended DESC LIMIT %(most)s
     ) latest
@@ -143,11 +143,11 @@ class BatchCounts:
     """The numbers of a ledger's queued requests."""
 
     requests: int
-    """Those that were queued."""
+    """The number of requests that were queued."""
     ends: int
-    """Those that have ended."""
+    """The number of requests that have ended."""
     failures: int
-    """Those that have ended with an error."""
+    """The number of requests that have ended with an error."""
     drained_at: float
     """When workers were last told to take no request any more (the server's Unix time); 0 if never."""
 

@@ -60,6 +60,7 @@ async def test_a_client_may_close_before_its_changes_begin(tmp_path: Path) -> No
     (await pace.reserve()).note_refusal()
     pace.hold(1)
     await part.limits._changes.close()  # cancels them before their first step
+    assert part.limits._changes.ended_early == 2
     await part.leave()
 
 
