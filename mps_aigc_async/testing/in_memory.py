@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from ..emulator import Conduct, Frames, ObjectCall, Piece, Reply, Service
 from ..emulator.media.gallery import Gallery
 from ..emulator.media.rendering import MissingExtraError, UnreadableImageError, fit, missing_packages
 from ..emulator.server.ranges import file_reply
+from ..emulator.services.accounts import Accounts
 from ..emulator.tasks.orders import INLINE
 from ..emulator.tasks.reply import not_rendered
 from ..model.errors import TransportError
@@ -83,8 +84,8 @@ def in_memory_client(
 class InMemoryTransport:
     """A transport into a service in memory, which judges requests by the same rules as over HTTP.
 
-    The transport answers downloads too. `latency_s` is spent half on the way there and half on the way back. With
-    virtual time, hours of batch run in milliseconds.
+    The transport answers downloads too. `others` are the services of further accounts. `latency_s` is spent half on the
+    way there and half on the way back. With virtual time, hours of batch run in milliseconds.
     """
 
     def __init__(
@@ -94,8 +95,12 @@ class InMemoryTransport:
         *,
         latency_s: float = 0.0,
         timeouts: Timeouts | None = None,
+        others: Sequence[Service] = (),
     ) -> None:
         self._service = service
+        self._accounts = Accounts([service, *others])
+        if others:
+            self._accounts.place_results(service.storage.base_url)
         self._wall = wall
         self._latency_s = latency_s
         self._timeouts = timeouts or Timeouts()
@@ -106,9 +111,10 @@ class InMemoryTransport:
         sent()
         await asyncio.sleep(self._latency_s / 2)
         now = self._wall()
-        reply = self._service.handle(request.method, request.path, request.headers, request.body, now)
+        service = self._accounts.of_call(request.headers)
+        reply = service.handle(request.method, request.path, request.headers, request.body, now)
         if reply.frames is not None:
-            _take_frames(self._service, reply.frames, now)
+            _take_frames(service, reply.frames, now)
         await asyncio.sleep(reply.delay + self._latency_s / 2)
         if reply.conduct is Conduct.HANG:
             await asyncio.sleep(self._timeouts.read)
@@ -122,13 +128,15 @@ class InMemoryTransport:
         no request leaves the process."""
         base, text = self._service.storage.base_url, str(url)
         in_bucket = self._service.buckets.address_of(text) is not None
-        if not in_bucket and not text.startswith(f"{base}/"):
+        owner = self._accounts.of_result(text)
+        if not in_bucket and owner is None:
             raise Fault(f"it is no result of the service in memory, whose results are at {base}", Retry.NONE)
         await asyncio.sleep(self._latency_s / 2)
-        if in_bucket:
+        if in_bucket or owner is None:
             media = self._service.object(ObjectCall.get(text, headers), self._wall())
         else:
-            media = self._service.media(url.raw_path, url.raw_query_string, self._wall())
+            path = text.partition("?")[0].removeprefix(owner.storage.base_url)
+            media = owner.media(path, url.raw_query_string, self._wall())
         await asyncio.sleep(media.delay + self._latency_s / 2)
         if isinstance(media, Piece):
             try:

@@ -3,9 +3,9 @@
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -15,6 +15,7 @@ from aiohttp import web
 from ..media.frames import USER_AGENT, FrameError, fetch
 from ..media.gallery import Gallery
 from ..media.rendering import UnreadableImageError, missing_packages
+from ..services.accounts import Accounts
 from ..services.gateway import MAX_BODY
 from ..services.records import Arrival, Statistics
 from ..services.service import Service
@@ -38,11 +39,26 @@ class Emulator:
         async with Emulator(speed=60, seed=7) as emulator:
             config = {"tencentCloud": {"endpoint": emulator.url, …}}
 
-    `port` 0 takes a free port; `cos_port` is COS's. The other parameters are those of `Settings`, which explains each.
+    `port` 0 takes a free port; `cos_port` is COS's. `accounts` are further accounts, a SecretKey by each SecretId: each
+    has limits, tasks, faults and counts of its own, in `account(SECRET_ID)`. COS has the first account's buckets alone.
+    The other parameters are those of `Settings`, which explains each.
     """
 
-    def __init__(self, *, port: int = 0, cos_port: int = 0, **settings: Unpack[SettingsFields]) -> None:
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        cos_port: int = 0,
+        accounts: Mapping[str, str] | None = None,
+        **settings: Unpack[SettingsFields],
+    ) -> None:
         self.service = Service(Settings(**settings))
+        first = self.service.settings
+        further = [  # a seed of its own: no TaskId is in two accounts
+            Service(replace(first, secret_id=secret_id, secret_key=key, relay_key=key, seed=first.seed + number))
+            for number, (secret_id, key) in enumerate((accounts or {}).items(), start=1)
+        ]
+        self._accounts = Accounts([self.service, *further])
         self._port = port
         self._cos_port = cos_port
         self._gallery = Gallery(media=self.service.settings.media)
@@ -68,6 +84,10 @@ class Emulator:
         COS has a port of its own, so that the path of an object's URL, which a signature covers, has nothing else.
         """
         return f"http://{HOST}:{self._cos_port}"
+
+    def account(self, secret_id: str) -> Service:
+        """The services of the account with this SecretId, with its `faults`, `arrivals` and `statistics()`."""
+        return self._accounts.of(secret_id)
 
     @property
     def faults(self) -> Faults:
@@ -101,7 +121,7 @@ class Emulator:
             self._port = await _listen(stack, self._application(), self._port)
             self._cos_port = await _listen(stack, cos.application(), self._cos_port)
             stack.callback(self._closing.set)
-            self.service.storage.base_url = self.url
+            self._accounts.place_results(self.url)
             self.service.buckets.base_url = self.cos_url
             self._stack = stack.pop_all()
         return self
@@ -115,6 +135,7 @@ class Emulator:
         # More than the service allows, so that the service and not aiohttp refuses a request that is too large.
         application = web.Application(client_max_size=2 * MAX_BODY)
         application.router.add_get("/media/{piece:.+}", self._media)
+        application.router.add_get("/account-{number}/media/{piece:.+}", self._media)
         application.router.add_get("/_emulator/statistics", self._statistics)
         application.router.add_route("*", "/{path:.*}", self._call)
         return application
@@ -122,9 +143,10 @@ class Emulator:
     async def _call(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         # A request has arrived when its last byte has. There is no await from here to the judgement.
-        reply = self.service.handle(request.method, request.path, request.headers, body, self.now())
+        service = self._accounts.of_call(request.headers)
+        reply = service.handle(request.method, request.path, request.headers, body, self.now())
         if reply.frames is not None:
-            self._fetch(reply.frames)
+            self._fetch(service, reply.frames)
         return await self._answers.perform(request, reply)
 
     async def _statistics(self, _request: web.Request) -> web.Response:
@@ -133,24 +155,26 @@ class Emulator:
     # Results
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
-        return await self._answers.send(request, self.service.media(request.path, request.query_string, self.now()))
+        service = self._accounts.of_result(f"{self.url}{request.path}") or self.service
+        path = f"/media/{request.match_info['piece']}"
+        return await self._answers.send(request, service.media(path, request.query_string, self.now()))
 
     # Frames
 
-    def _fetch(self, frames: Frames) -> None:
-        task = asyncio.create_task(self._fetch_and_report(frames))
+    def _fetch(self, service: Service, frames: Frames) -> None:
+        task = asyncio.create_task(self._fetch_and_report(service, frames))
         self._fetches.add(task)
         task.add_done_callback(self._fetches.discard)
 
-    async def _fetch_and_report(self, frames: Frames) -> None:
+    async def _fetch_and_report(self, service: Service, frames: Frames) -> None:
         """Fetch the frames and report success or failure to the service, since the video's task waits for it."""
         order = frames.order
         try:
             first, last = await self._images(order)
         except (FrameError, UnreadableImageError) as error:
-            self.service.frames_failed(frames.task_id, str(error), self.now())
+            service.frames_failed(frames.task_id, str(error), self.now())
         else:
-            self.service.frames_ready(frames.task_id, self.now(), first, last)
+            service.frames_ready(frames.task_id, self.now(), first, last)
 
     async def _images(self, order: VideoOrder) -> tuple[bytes, bytes]:
         """A film's frames. Without the extra no film is rendered: then there are no frames, and chains still work.

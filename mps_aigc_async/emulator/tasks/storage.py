@@ -85,7 +85,7 @@ class Storage:
         """The piece at a whole URL, as for `find`. None for a URL of another server."""
         if not url.startswith(f"{self.base_url}/"):
             return None
-        parts = urlsplit(url)
+        parts = urlsplit(url.removeprefix(self.base_url))
         return self.find(parts.path, parts.query, now, task_of)
 
     def _sign(self, path: str, expires: str) -> str:
