@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Final
 
 BENCHMARKS: Final[Mapping[str, str]] = {
+    "accounts": "a batch in two accounts, beside one, and with one of them refused in the middle",
     "batch": "100 images over HTTP, beside two computed makespans",
     "chaos": "kills, stops, clock steps, lost ledgers, spoilt answers, all at once: what was lost, or made twice?",
     "compare": "the same and 30 chains, beside what a user would write without this package",

@@ -1,25 +1,24 @@
 """The façade: the client that users open, and its methods."""
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, overload
 
 from .concurrency.callbacks import raise_from_loop
 from .concurrency.fan_out import FanOut, Run
 from .config import Config
-from .credentials.official_sdk import AnyCredentials, recognise
+from .credentials.official_sdk import AnyCredentials
+from .engine.account import account_settings
 from .engine.assembly import Engine, EngineSettings
-from .engine.backends import account_of, buckets_of, check_limits, dialect_of, endpoint_of, kind_of
+from .engine.backends import endpoint_of, kind_of
 from .engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, bounds_of, folder_for, require_many
 from .engine.batch_progress import outcomes_of
 from .engine.ledgers import database_of, ledger_place
 from .engine.request_ids import RequestIds
 from .engine.statistics import Statistics
 from .engine.task import AnyTask, Task, within
-from .jobs.watch import Watch
 from .ledger import JobRecord, Ledger
 from .model.errors import ClientClosed, ConfigError, InvalidRequest
 from .model.events import Callback, Events
@@ -83,25 +82,16 @@ class AigcClient:
         if not isinstance(config, Config):
             kind = type(config).__name__
             raise ConfigError(f"AigcClient takes a Config and not {kind}: Config.load(PATH) reads a file")
-        check_limits(config)
         base = endpoint_of(config, endpoint)
-        keys = config.credentials() if credentials is None else recognise(credentials)
-        buckets = buckets_of(config)
-        if why := buckets.why_unreadable(buckets.store):
-            raise ConfigError(f"cosOutput: {why}")
         self._settings = EngineSettings(
             config=config,
             endpoint=base,
-            credentials=keys,
-            account=config.account or account_of(keys),
-            buckets=buckets,
+            accounts=account_settings(config, base, credentials),
             retry=retry,
             timeouts=timeouts or Timeouts(),
             transport=transport or (lambda: AiohttpTransport(base, timeouts)),
             wall=wall,
             events=Events(raise_from_loop),
-            dialect=dialect_of(config, base),
-            defaults=config.defaults(),
         )
         self._ledger = None if ledger is None else ledger_place(ledger)
         self._ids = RequestIds()
@@ -110,7 +100,8 @@ class AigcClient:
 
     def __repr__(self) -> str:
         state = "open" if self._engine else "closed"
-        return f"<AigcClient of {self._settings.account} at {self._settings.endpoint.authority}, {state}>"
+        accounts = ", ".join(account.name for account in self._settings.accounts)
+        return f"<AigcClient of {accounts} at {self._settings.endpoint.authority}, {state}>"
 
     async def __aenter__(self) -> Self:
         while self._engine is not None and self._engine.home.is_gone:  # left open in a loop that has ended
@@ -130,9 +121,7 @@ class AigcClient:
             self._is_opening = False
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -182,9 +171,9 @@ class AigcClient:
         engine, request = self._usable_engine(), as_request(request)
         name = self._ids.id_for(request)
         folder = await folder_for(save_to)
-        runner = (await engine.resume_ledger(self._ledger)).runner
+        runner = await engine.runner(self._ledger)
         work = engine.work.run_for(runner.outcome(request, name, folder), f"request {name}")
-        outcome = await within(timeout, work, lambda: engine.poller.of_request(name), job_id=name)
+        outcome = await within(timeout, work, lambda: engine.watch_of_request(name), job_id=name)
         if outcome.error is not None:
             outcome.error.partial = outcome.partial
             raise outcome.error
@@ -193,7 +182,7 @@ class AigcClient:
 
     def check(self, request: Request) -> None:
         """Raise InvalidRequest if the request cannot be sent. Sends nothing, and needs no open client."""
-        self._settings.check(as_request(request))
+        self._settings.accounts[0].check(as_request(request))
 
     def run(
         self,
@@ -262,18 +251,14 @@ class AigcClient:
     async def submit(self, request: Step) -> AnyTask:
         """Create a task and return as soon as the service has accepted it. Raises InvalidRequest for a chain."""
         engine, name = self._usable_engine(), self._ids.id_for(as_step(request))
-        runner = (await engine.resume_ledger(self._ledger)).runner
+        runner = await engine.runner(self._ledger)
         job = await engine.work.run_for(runner.submit(request, name), f"request {name}")
-        task_id = job.task_id or ""
-        return Task(
-            engine.home,
-            job.kind,
-            task_id,
-            job.request_id,
-            poll=lambda: self.status(job.kind, task_id),
-            finish=lambda: runner.finish(job, request),
-            watch=lambda: self._watch_of(job.kind, task_id),
-        )
+
+        async def finish() -> JobRecord:
+            self._usable_engine()
+            return await runner.finish(job, request)
+
+        return self._task(job.kind, job.task_id or "", finish, job.request_id)
 
     def attach(self, kind: str | Kind, task_id: str) -> AnyTask:
         """The handle of an existing task by its TaskId, wherever and whenever it was created.
@@ -283,71 +268,80 @@ class AigcClient:
         """
         task_kind = kind_of(kind)
         require_task_id(task_id)
-        self._settings.dialect.describe(task_kind, task_id)
+        self._settings.accounts[0].dialect.describe(task_kind, task_id)
 
         async def finish() -> JobRecord:
-            return await (await self._usable_engine().resume_ledger(self._ledger)).jobs.tasks.attach(task_kind, task_id)
+            in_use = await self._usable_engine().resume_ledger(self._ledger)
+            return await (await in_use.of_task(task_kind, task_id)).jobs.tasks.attach(task_kind, task_id)
 
-        return Task(
-            None,
-            task_kind,
-            task_id,
-            None,
-            poll=lambda: self.status(task_kind, task_id),
-            finish=finish,
-            watch=lambda: self._watch_of(task_kind, task_id),
-        )
+        return self._task(task_kind, task_id, finish)
 
     async def status(self, kind: str | Kind, task_id: str) -> TaskStatus:
         """Poll any task once. Raises ServiceError or TransportError; InvalidRequest for a kind that the backend does
         not make and for a text that cannot be a TaskId."""
-        engine = self._usable_engine()
-        call = engine.dialect.describe(kind_of(kind), require_task_id(task_id))
-        return await engine.work.run_for(engine.calls.send(call), f"poll of {task_id}")
+        engine, task_kind = self._usable_engine(), kind_of(kind)
+        polling = (await engine.resume_ledger(self._ledger)).poll(task_kind, require_task_id(task_id))
+        return await engine.work.run_for(polling, f"poll of {task_id}")
 
-    async def call(self, action: str, params: Mapping[str, object]) -> dict[str, object]:
+    async def call(self, action: str, params: Mapping[str, object], *, account: str | None = None) -> dict[str, object]:
         """Send any action of the service, signed and paced (its documented limit, else 20/s). Return its `Response`.
 
-        A failed read is retried. Any other action is retried only if the service cannot have accepted it.
+        A failed read is retried. Any other action is retried only if the service cannot have accepted it. Where the
+        config has several accounts, `account` names the one that is meant, here and below.
         """
-        engine = self._usable_engine()
+        engine, parts = self._usable_engine(), self._usable_engine().account(account)
         if not (action.isidentifier() and action.isascii()):  # the action goes into a header
             raise InvalidRequest(f"{action!r} is no action's name: write it as in the API's documents")
-        call = engine.dialect.call(action, params)
+        call = parts.dialect.call(action, params)
         # Closing waits for calls that may cost something, and ends reads at once.
-        return await (engine.work if call.reads else engine.exchanges).run_for(engine.calls.send(call), action)
+        return await (engine.work if call.reads else engine.exchanges).run_for(parts.calls.send(call), action)
 
-    async def task_list(self, page: int = 1, page_size: int = 20, *, only: TaskFilter | None = None) -> TaskList:
+    async def task_list(
+        self, page: int = 1, page_size: int = 20, *, only: TaskFilter | None = None, account: str | None = None
+    ) -> TaskList:
         """List one page of the account's tasks of other AIGC scenes (redraw, drama, documents to videos), on MPS.
 
         The tasks of `generate`, `run` and `submit` are not among them: the service lists those nowhere. Raises
         InvalidRequest on another backend.
         """
-        return task_list(await self.call("DescribeAigcTaskList", list_params(page, page_size, only)))
+        params = list_params(page, page_size, only)
+        return task_list(await self.call("DescribeAigcTaskList", params, account=account))
 
-    async def task_details(self, task_id: str) -> TaskDetails:
+    async def task_details(self, task_id: str, *, account: str | None = None) -> TaskDetails:
         """Poll one task of such a scene. Images, videos and audios are polled with `status`."""
-        return task_details(await self.call("DescribeAigcTaskStatus", {"TaskId": task_id}))
+        return task_details(await self.call("DescribeAigcTaskStatus", {"TaskId": task_id}, account=account))
 
-    async def signed_url(self, result: StepResult | str, *, expires: float = SIGNED_S) -> str:
+    async def signed_url(
+        self, result: StepResult | str, *, expires: float = SIGNED_S, account: str | None = None
+    ) -> str:
         """A URL by which everybody can GET a result in your own bucket for `expires` seconds: its first URL, or the
         `result.urls[n]` that is given. Needs the extra `cos`.
 
         Signed with temporary keys, the URL ends with them. Raises InvalidRequest for a URL of any other place.
         """
         engine = self._usable_engine()
-        return await engine.work.run_for(engine.buckets.signed_url(result, expires), "signing of a URL")
+        signing = engine.account(account).buckets.signed_url(result, expires)
+        return await engine.work.run_for(signing, "signing of a URL")
 
-    async def usage(self, since: date, until: date | None = None, *, ledger: str | Path | None = None) -> UsageReport:
+    async def usage(
+        self,
+        since: date,
+        until: date | None = None,
+        *,
+        ledger: str | Path | None = None,
+        account: str | None = None,
+    ) -> UsageReport:
         """The service's count for its bill beside the ledger's (MPS, VOD), in days of UTC+8, until now by default."""
         engine = self._usable_engine()
         days = Days.between(since, until, now := engine.clock.now())
-        return await engine.work.run_for(engine.usage.report(await self._open_ledger(ledger), days, now), "usage")
+        parts = engine.account(account)
+        report = parts.usage.report(engine.view_of(parts, await self._open_ledger(ledger)), days, now)
+        return await engine.work.run_for(report, "usage")
 
-    async def quotas(self) -> tuple[Quota, ...]:
+    async def quotas(self, *, account: str | None = None) -> tuple[Quota, ...]:
         """The quotas for images and videos that the account has at VOD. Raises InvalidRequest on another backend."""
         engine = self._usable_engine()
-        return await engine.work.run_for(engine.usage.quotas(), "quotas")
+        return await engine.work.run_for(engine.account(account).usage.quotas(), "quotas")
 
     async def unknown(self, ledger: str | Path | None = None) -> list[JobRecord]:
         """The jobs whose create got no reply, the oldest first: they may or may not have been accepted."""
@@ -362,8 +356,8 @@ class AigcClient:
         engine = self._usable_engine()
         if is_cut(job_id):
             raise InvalidRequest(f"{job_id!r} names no job: {CUT}")
-        jobs = (await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))).jobs
-        return await engine.work.run_for(jobs.settling.settle(job_id, how), f"settling of {job_id}")
+        in_use = await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))
+        return await engine.work.run_for(in_use.settle(job_id, how), f"settling of {job_id}")
 
     async def retry_failed(
         self, *, ledger: str | Path | None = None, only: Callable[[JobRecord], bool] = lambda _: True
@@ -377,8 +371,8 @@ class AigcClient:
         dropped (`settle`) stay dropped: they may or may not have been paid for.
         """
         engine = self._usable_engine()
-        jobs = (await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))).jobs
-        return await engine.work.run_for(jobs.settling.retry_failed(only), "retry of failed jobs")
+        in_use = await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))
+        return await engine.work.run_for(in_use.retry_failed(only), "retry of failed jobs")
 
     async def counts(self, ledger: str | Path | None = None) -> Mapping[JobState, int]:
         """Jobs by state."""
@@ -410,9 +404,17 @@ class AigcClient:
         engine.home.require()
         return engine
 
-    def _watch_of(self, kind: Kind, task_id: str) -> Watch | None:
-        """The watch of a task, while it is polled."""
-        return None if self._engine is None else self._engine.poller.of_task(kind, task_id)
+    def _task(
+        self, kind: Kind, task_id: str, finish: Callable[[], Awaitable[JobRecord]], request_id: str | None = None
+    ) -> AnyTask:
+        return Task(
+            kind,
+            task_id,
+            request_id,
+            poll=lambda: self.status(kind, task_id),
+            finish=finish,
+            watch=lambda: None if self._engine is None else self._engine.watch_of_task(kind, task_id),
+        )
 
     async def _open_ledger(self, path: str | Path | None) -> Ledger:
         return await self._usable_engine().open_ledger(self._ledger if path is None else ledger_place(path))

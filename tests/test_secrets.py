@@ -186,7 +186,7 @@ def test_keys_that_are_refreshed_leave_no_trace_either(everything_logged: pytest
                     except Exception as error:  # noqa: BLE001 — what is shown of each is looked at
                         errors.append(error)
                     await asyncio.sleep(3)
-                errors.append(ValueError(f"{client!r} {client._usable_engine().keys!r} {client._settings!r}"))
+                errors.append(ValueError(f"{client!r} {client._usable_engine().account().keys!r} {client._settings!r}"))
         return errors
 
     errors = run(main())

@@ -47,6 +47,10 @@ def usage(
             show_default=False,
         ),
     ] = None,
+    account: Annotated[
+        str | None,
+        typer.Option("--account", metavar="NAME", help="One of the config's accounts.", show_default=False),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Show the images and seconds that the service has counted for its bill, beside the ledger's (MPS, VOD).
@@ -60,7 +64,7 @@ def usage(
         named.require_present()
     client = client_for(config_from(config))  # without the ledger: a client would resume its jobs
     try:
-        report = asyncio.run(_report(client, first, last, named))
+        report = asyncio.run(_report(client, first, last, named, account))
     except Interrupted:
         raise typer.Exit(Exit.INTERRUPTED) from None
     _print([HEADINGS, *_rows(report, has_ledger=named is not None)])
@@ -79,11 +83,13 @@ def _first_of_month() -> date:
     return datetime.now(BILLING_ZONE).date().replace(day=1)
 
 
-async def _report(client: AigcClient, first: date, last: date | None, named: NamedLedger | None) -> UsageReport:
+async def _report(
+    client: AigcClient, first: date, last: date | None, named: NamedLedger | None, account: str | None
+) -> UsageReport:
     ledger = None if named is None else named.for_client
     with Interrupts() as interrupts:
         async with client:
-            return await interrupts.stoppable(client.usage(first, last, ledger=ledger))
+            return await interrupts.stoppable(client.usage(first, last, ledger=ledger, account=account))
 
 
 def _rows(report: UsageReport, *, has_ledger: bool) -> Iterator[Row]:

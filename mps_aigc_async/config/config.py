@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError
 
@@ -26,6 +26,7 @@ from ..model.requests import CosStore
 from ..model.spelling import closest
 from ..network.transport import parse_endpoint
 from ..sharing.database_url import database_url, is_database_url, require_path
+from .accounts import AccountEntry, require_distinct, with_variables
 from .sections import Concurrency, CosOutput, Generation, Pacing, Relay, Section, TaskTimeouts, TencentCloud, Vod
 
 PLACEHOLDER_BUCKET: Final = "your-bucket-name-1234567890"
@@ -91,6 +92,8 @@ class Config(Section):
     limit_store: Line | None = None
     """Where paces and slots are counted: `process`, `host` (all processes of the user on this machine), the path of a
     folder, or a `postgresql://` URL. By default `host`, and `process` towards loopback."""
+    accounts: Annotated[tuple[AccountEntry, ...], Field(strict=False)] = ()  # JSON has lists
+    """Several accounts that a client uses as one. The client uses these and no other."""
 
     _source: str = PrivateAttr(default="config")
     """The source of the values, for messages."""
@@ -118,10 +121,23 @@ class Config(Section):
         for variable, (section, key) in ENVIRONMENT.items():
             if value := environ.get(variable):
                 data = data | {section: {**_section(data, section, file), key: value}}
+        data = with_variables(data, environ, str(file))
         config = cls.parse(data, source=str(file) if has_file else "no ./config.json, and in the environment")
         if not has_file:
             config._assumption = _ASSUMPTION  # noqa: SLF001 — of our own class
             _log.info("%s", _ASSUMPTION)
+        return config
+
+    def of_accounts(self) -> "tuple[Config, ...]":
+        """The config of each account: this one, unless it has `accounts`."""
+        if not self.accounts:
+            return (self,)
+        return tuple(self._of_account(number, entry) for number, entry in enumerate(self.accounts))
+
+    def _of_account(self, number: int, entry: AccountEntry) -> "Config":
+        changes = {"account": entry.account, "accounts": (), "limits": {**self.limits, **entry.limits}}
+        config = self.model_copy(update={**changes, **entry.sections_over(self)})
+        config._source = f"{self._source}: accounts[{number}] ({entry.account})"  # noqa: SLF001 — of our own class
         return config
 
     @property
@@ -140,6 +156,10 @@ class Config(Section):
         if config is None:  # raised outside of `except`: pydantic's error keeps its input, which may be a secret
             raise ConfigError(f"{source}: {fault}")
         config._source = source  # noqa: SLF001 — of our own class
+        if config.accounts and config.account is not None:
+            raise ConfigError(f"{source}: account: where `accounts` has entries, each one has its own name")
+        keys = config.tencent_cloud.secret_id.strip(), config.relay.api_key.get_secret_value().strip()
+        require_distinct(config.accounts, keys, source)
         if config.tencent_cloud.endpoint:
             _check_url(config.tencent_cloud.endpoint, f"{source}: {_key_of(('tencentCloud', 'endpoint'))}")
         if config.cos_output.endpoint:
@@ -267,7 +287,7 @@ def _explain(error: ValidationError) -> str:
         + (
             _unknown_key(detail["loc"])
             if detail["type"] == "extra_forbidden"
-            else detail["msg"].removeprefix("Value error, ")
+            else detail["msg"].removeprefix("Value error, ").replace("valid tuple", "valid list")
         )
         for detail in error.errors(include_url=False, include_input=False)
     )
@@ -315,7 +335,9 @@ def _unknown_key(where: tuple[int | str, ...]) -> str:
     section: type[BaseModel] = Config
     for part in where[:-1]:
         names = {field.alias: field.annotation for field in section.model_fields.values()}
-        inner = names.get(str(part))
+        inner = AccountEntry if isinstance(part, int) else names.get(str(part))
+        if part == "accounts":
+            continue
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             return "unknown key"
         section = inner

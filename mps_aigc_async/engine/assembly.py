@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from math import inf
 from typing import Final
 
@@ -13,41 +13,28 @@ from yarl import URL
 from ..concurrency.home import Home
 from ..concurrency.owner import TaskOwner
 from ..config import Config
-from ..credentials.credentials import Credentials, CredentialSource
-from ..credentials.keyring import KeyRing
 from ..jobs.announcer import Announcer
-from ..jobs.context import JobContext, Waits
-from ..jobs.jobs import Jobs
-from ..jobs.lookahead import Lookaheads
-from ..jobs.poller import Poller
+from ..jobs.context import Waits
 from ..jobs.registry import registry_of
-from ..jobs.runner import RequestRunner
-from ..jobs.session_holders import SessionHolders
-from ..jobs.session_trust import SessionTrust
-from ..jobs.sessions import NO_TASK, TIME_ANSWER_S, Sessions
-from ..jobs.stray_tasks import StrayTasks
-from ..ledger import Ledger
-from ..model.defaults import Defaults
+from ..jobs.watch import Watch
+from ..ledger import CommonLedger, Ledger
+from ..model.errors import AccountError, AigcError, InvalidRequest
 from ..model.events import Events
-from ..model.requests import Request
 from ..model.states import Kind
-from ..network.buckets import Buckets, BucketSettings
-from ..network.calls import Calls
 from ..network.clock import ServiceClock
 from ..network.downloads import Downloads
 from ..network.input_looks import InputLooks
 from ..network.proxies import is_loopback
 from ..network.transport import ResultSource, Timeouts, Transport
-from ..policy.retries import RetryPolicy
-from ..policy.tempo import Fixed
-from ..wire.dialect import Dialect
-from .checks import ensure_sendable
-from .input_checks import InputChecks
+from ..policy.retries import RetryPolicy, stops_a_batch
+from .account import AccountParts, AccountSettings, SharedParts
 from .ledgers import LedgerPlace, open_ledger
-from .limit_homes import LimitsPart, capacities_of, open_limits
+from .limit_homes import LimitsPart, open_limits
 from .once import OncePerPlace
-from .statistics import Statistics, snapshot
-from .usage import UsageReader
+from .resumed import AccountJobs, ResumedLedger
+from .routed_runner import RoutedRunner, Runner
+from .routing import Router
+from .statistics import Statistics, snapshot, total
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -64,98 +51,103 @@ class EngineSettings:
 
     config: Config
     endpoint: URL
-    credentials: Credentials | CredentialSource = field(repr=False)
-    """Left out of the repr: a source is a user's object, and the repr of a `partial` contains its arguments."""
-    account: str
-    buckets: BucketSettings
+    accounts: Sequence[AccountSettings]
+    """The first one is the client's own; the further ones are the config's `accounts`."""
     retry: RetryPolicy | None
     timeouts: Timeouts
     transport: Callable[[], Transport]
     wall: Callable[[], float]
     events: Events
-    dialect: Dialect
-    defaults: Defaults
 
-    def check(self, request: Request) -> None:
-        """Raise InvalidRequest for a request that could not be sent."""
-        ensure_sendable(request, self.defaults, self.dialect, self.buckets, self.config.catalog)
+    @property
+    def waits(self) -> Waits:
+        timeouts = self.config.timeouts
+        return Waits(
+            running_s={
+                Kind.IMAGE: timeouts.image_seconds,
+                Kind.VIDEO: timeouts.video_seconds,
+                Kind.AUDIO: timeouts.audio_seconds,
+            },
+            queue_s=timeouts.queue_seconds,
+            save_s=timeouts.save_seconds or inf,
+        )
 
-
-@dataclass(frozen=True, slots=True)
-class ResumedLedger:
-    """A ledger in use: the jobs of earlier processes have been resumed."""
-
-    jobs: Jobs
-    """The jobs of the ledger, one by one."""
-    runner: RequestRunner
-    """Runs requests with the ledger."""
+    def owner_of(self, account: AccountSettings) -> dict[str, str]:
+        """The account, and all else in which its TaskIds are valid."""
+        return {
+            "account": account.name,
+            "backend": account.dialect.backend,
+            "endpoint": str(self.endpoint),
+            **account.dialect.scope,
+        }
 
 
 class Engine:
     """The parts of an open client."""
 
     def __init__(
-        self, settings: EngineSettings, clock: ServiceClock, transport: Transport, limits_part: LimitsPart
+        self, settings: EngineSettings, clock: ServiceClock, transport: Transport, limits: Sequence[LimitsPart]
     ) -> None:
-        config = settings.config
         self.home = Home.here()
         self.clock = clock
         self._settings = settings
-        self.capacities = capacities_of(config)
-        self.dialect = settings.dialect
         self.transport = transport
-        self._limits_part = limits_part
-        self.limits = limits_part.limits
         self.work = TaskOwner()
         """Tasks that closing cancels at once: batches and polls."""
         self.exchanges = TaskOwner()
         """Tasks that closing waits for: creates whose answer may be a paid task."""
-        self.downloads = Downloads(
-            settings.timeouts, source=self.transport if isinstance(self.transport, ResultSource) else None
-        )
-        self.keys = KeyRing(settings.credentials, self.clock.now)
-        self.calls = Calls(
-            self.dialect, self.transport, self.keys, self.limits, clock=self.clock, policy=settings.retry
-        )
-        self.buckets = Buckets(settings.buckets, self.keys, self.downloads, self.work, self.clock.now, self._learn_time)
-        self.usage = UsageReader(self.calls, self.dialect)
-        self.poller = Poller(
-            self.calls,
-            self.dialect,
-            self.limits,
-            self.work,
-            tempo=self.limits.tempo if config.concurrency.poll_strategy == "adaptive" else Fixed(),
-            interval_s=config.concurrency.poll_interval_ms / 1000,
-            wall=self.clock.now,
-        )
-        self._lookaheads = Lookaheads.of(
-            self.limits.slots, self.dialect.url_life_s, lambda step: self.dialect.keeps(step, settings.buckets.store)
-        )
+        self.downloads = Downloads(settings.timeouts, source=transport if isinstance(transport, ResultSource) else None)
         self._looks = self._input_looks()
+        shared = SharedParts(
+            clock=clock,
+            transport=transport,
+            downloads=self.downloads,
+            announcer=Announcer(settings.events, clock.now),
+            retry=settings.retry,
+            waits=settings.waits,
+            looks=self._looks,
+            work=self.work,
+            exchanges=self.exchanges,
+        )
+        self.accounts: Final[Mapping[str, AccountParts]] = {
+            one.name: AccountParts(one, shared, part) for one, part in zip(settings.accounts, limits, strict=True)
+        }
+        self.router: Final = Router(self.accounts.values())
         self._ledgers = OncePerPlace(self.work, self._open_ledger)
         self._resumed_ledgers = OncePerPlace(self.work, self._resume_ledger)
-        self._jobs: list[Jobs] = []
-        self._strays = StrayTasks(self.calls, self.dialect, self.limits, self.work, self.poller.spacing_s)
 
     @classmethod
     async def open(cls, settings: EngineSettings) -> "Engine":
         """Open the limits, and put the parts together. Raises ConfigError for limits that cannot be opened."""
         clock = ServiceClock(settings.wall, asyncio.get_running_loop().time)
-        transport = settings.transport()
-        try:
-            part = await open_limits(
-                settings.config, settings.dialect, settings.endpoint, settings.account, transport, clock.now
-            )
-        except BaseException:
-            await transport.close()
-            raise
-        return cls(settings, clock, transport, part)
+        async with AsyncExitStack() as on_error:
+            transport = settings.transport()
+            on_error.push_async_callback(transport.close)
+            parts = []
+            for one in settings.accounts:
+                part = await open_limits(one.config, one.dialect, settings.endpoint, one.name, transport, clock.now)
+                on_error.push_async_callback(_leave, part)
+                parts.append(part)
+            engine = cls(settings, clock, transport, parts)
+            on_error.pop_all()
+        return engine
 
-    async def _learn_time(self) -> None:
-        """Learn the service's time by a poll, if it is not known yet and the service answers soon."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(TIME_ANSWER_S):
-                await self.calls.learn_time(self.dialect.describe(Kind.IMAGE, NO_TASK))
+    def account(self, name: str | None = None) -> AccountParts:
+        """The account of this name; for None, the only one. Raises InvalidRequest."""
+        if name is None and len(self.accounts) == 1:
+            return next(iter(self.accounts.values()))
+        if name is not None and name in self.accounts:
+            return self.accounts[name]
+        names = ", ".join(self.accounts)
+        fault = "the config has several accounts" if name is None else f"the config has no account {name!r}"
+        raise InvalidRequest(f"{fault}: name one of them, {names}")
+
+    @property
+    def capacities(self) -> Mapping[Kind, int]:
+        """The tasks of each kind that may run at once, of all accounts together."""
+        return {kind: sum(account.capacities[kind] for account in self.accounts.values()) for kind in Kind}
+
+    # --- ledgers ------------------------------------------------------------------------------------------------------
 
     async def open_ledger(self, place: LedgerPlace | None) -> Ledger:
         """Open the ledger at a place, once; for None, the ledger in memory."""
@@ -166,60 +158,44 @@ class Engine:
         return await self._resumed_ledgers.get(place)
 
     async def _open_ledger(self, place: LedgerPlace | None) -> Ledger:
-        settings = self._settings
-        belongs_to = {
-            "account": settings.account,
-            "backend": settings.dialect.backend,
-            "endpoint": str(settings.endpoint),
-            **settings.dialect.scope,
-        }
-        return await open_ledger(place, belongs_to)
+        first, *others = map(self._settings.owner_of, self._settings.accounts)
+        return await open_ledger(place, first, *others)
 
     async def _resume_ledger(self, place: LedgerPlace | None) -> ResumedLedger:
-        settings, timeouts = self._settings, self._settings.config.timeouts
         ledger = await self.open_ledger(place)
-        registry = registry_of(ledger)
-        trust = SessionTrust(self.dialect.sessions, str(settings.endpoint), ledger, registry.evidence)
-        jobs = Jobs(
-            JobContext(
-                ledger=ledger,
-                registry=registry,
-                sessions=Sessions(
-                    self.calls, self.dialect, self.clock, trust, SessionHolders(ledger, registry.session_holders)
-                ),
-                calls=self.calls,
-                dialect=self.dialect,
-                limits=self.limits,
-                poller=self.poller,
-                downloads=self.downloads,
-                clock=self.clock,
-                announcer=Announcer(settings.events, self.clock.now),
-                exchanges=self.exchanges,
-                work=self.work,
-                store=settings.buckets.store,
-                buckets=self.buckets,
-                waits=Waits(
-                    running_s={
-                        Kind.IMAGE: timeouts.image_seconds,
-                        Kind.VIDEO: timeouts.video_seconds,
-                        Kind.AUDIO: timeouts.audio_seconds,
-                    },
-                    queue_s=timeouts.queue_seconds,
-                    save_s=timeouts.save_seconds or inf,
-                ),
-            )
-        )
-        self._jobs.append(jobs)
-        await jobs.resuming.resume()
-        checks = InputChecks(
-            settings.check,
-            settings.defaults.complete,
-            settings.dialect.backend,
-            self._looks,
-            self.buckets.bare_inputs,
-        )
-        runner = RequestRunner(jobs, settings.defaults, checks.check, self._lookaheads, self.clock.now)
-        return ResumedLedger(jobs, runner)
+        registry, endpoint = registry_of(ledger), str(self._settings.endpoint)
+        common = CommonLedger(ledger, self.accounts)
+        parts: dict[str, AccountJobs] = {}
+        for name, account in self.accounts.items():
+            view = ledger if len(self.accounts) == 1 else common.view_of(name)
+            jobs = account.jobs_in(view, registry, endpoint)
+            await jobs.resuming.resume()
+            parts[name] = AccountJobs(account, view, jobs, account.runner_of(jobs))
+        return ResumedLedger(common, parts)
+
+    def view_of(self, account: AccountParts, ledger: Ledger) -> Ledger:
+        """An open ledger as an account sees it."""
+        return ledger if len(self.accounts) == 1 else CommonLedger(ledger, self.accounts).view_of(account.name)
+
+    async def runner(self, place: LedgerPlace | None) -> Runner:
+        """Runs requests with the ledger at a place."""
+        in_use = await self.resume_ledger(place)
+        return in_use.first.runner if len(self.accounts) == 1 else RoutedRunner(in_use, self.router, self.work)
+
+    def watch_of_request(self, name: str) -> Watch | None:
+        """The watch of a request's task, while it is polled."""
+        watches = (account.poller.of_request(name) for account in self.accounts.values())
+        return next((watch for watch in watches if watch is not None), None)
+
+    def watch_of_task(self, kind: Kind, task_id: str) -> Watch | None:
+        """The watch of a task, while it is polled."""
+        watches = (account.poller.of_task(kind, task_id) for account in self.accounts.values())
+        return next((watch for watch in watches if watch is not None), None)
+
+    def stops_a_batch(self, error: AigcError) -> bool:
+        """Whether every other request of a batch would fail with this error, too."""
+        is_refused = len(self.accounts) > 1 and isinstance(error, AccountError) and self.router.has_open
+        return stops_a_batch(error) and not is_refused
 
     def _input_looks(self) -> InputLooks | None:
         """The looks at inputs, if the config wants them. A transport that stands in for HTTP has no URLs to look at."""
@@ -227,72 +203,75 @@ class Engine:
             return None
         return InputLooks(self.work, sees_private=is_loopback(self._settings.endpoint.host or ""))
 
-    async def _close_looks(self) -> None:
-        if self._looks is not None:
-            await self._looks.close()
-
     def statistics(self) -> Statistics:
         """A snapshot, from any thread."""
-        return snapshot(self.limits, self.home.loop.time(), polling=len(self.poller), creating=len(self.exchanges))
+        now = self.home.loop.time()
+        return total(
+            {name: snapshot(one.limits, now, polling=len(one.poller)) for name, one in self.accounts.items()},
+            creating=len(self.exchanges),
+        )
+
+    # --- closing ------------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
         """Close every part, even if closing another part fails: a second Ctrl-C must leave no thread behind."""
         if self.home.is_gone:
             await self._abandon()
             return
+        accounts = self.accounts.values()
         async with AsyncExitStack() as parts:  # the last one pushed is closed first
-            parts.push_async_callback(self._leave_limits)
+            for account in accounts:
+                parts.push_async_callback(_leave, account.limits_part)
             parts.callback(self._log_unfinished)
             parts.push_async_callback(self._close_ledgers)
-            parts.callback(self._hand_over)  # after the exchanges: their answers may be tasks
+            for account in accounts:
+                parts.callback(account.hand_over)  # after the exchanges: their answers may be tasks
             parts.push_async_callback(self.transport.close)
             parts.push_async_callback(self.downloads.close)
             parts.push_async_callback(self._close_looks)
-            parts.push_async_callback(self.keys.close)  # after the exchanges: one may wait for keys to sign with
+            for account in accounts:  # after the exchanges: one may wait for keys to sign with
+                parts.push_async_callback(account.keys.close)
             parts.push_async_callback(self.exchanges.close, CLOSE_GRACE_S)
             parts.callback(self._hurry_ledgers)  # before the exchanges, which may be waiting for a full disk
-            parts.callback(self.poller.close)  # before the last exchanges end: their tasks are resumed later
+            for account in accounts:  # before the last exchanges end: their tasks are resumed later
+                parts.callback(account.poller.close)
             parts.push_async_callback(self.work.close)
-            parts.callback(self._stop_creating)  # before any wait, in which a send time could come
-            parts.callback(self.calls.stop_creating)
-            parts.callback(self._strays.close)  # before the poller and the work leave some
-            parts.callback(self._leave)
+            for account in accounts:  # before any wait, in which a send time could come
+                parts.callback(account.stop_creating)
+            for account in accounts:
+                parts.callback(account.leave_ledgers)
 
     async def _abandon(self) -> None:
         """Free the open parts though the loop is closed, or runs in the process that this process was forked from."""
+        accounts = self.accounts.values()
+        is_here = not self.home.is_of_another_process  # the other process polls the tasks on
         async with AsyncExitStack() as parts:
-            if not self.home.is_of_another_process:  # the other process polls the tasks on
-                parts.callback(self._limits_part.abandon)
+            if is_here:
+                for account in accounts:
+                    parts.callback(account.limits_part.abandon)
                 parts.callback(self._log_unfinished)
             parts.push_async_callback(self._close_ledgers)
             parts.push_async_callback(self.transport.close)
             parts.push_async_callback(self.downloads.close)
             parts.push_async_callback(self._close_looks)
-            parts.callback(self.poller.abandon)
-            if not self.home.is_of_another_process:
-                parts.callback(self.poller.hold_slots)
-                parts.callback(self._hand_over)  # clients of other loops may have the ledger open
-                parts.callback(self._strays.close)
-            parts.callback(self._leave)
+            for account in accounts:
+                parts.callback(account.poller.abandon)
+            if is_here:
+                for account in accounts:
+                    parts.callback(account.poller.hold_slots)
+                    parts.callback(account.hand_over)  # clients of other loops may have the ledger open
+                    parts.callback(account.strays.close)
+            for account in accounts:
+                parts.callback(account.leave_ledgers)
 
-    async def _leave_limits(self) -> None:
-        await self._limits_part.leave()
-
-    def _leave(self) -> None:
-        for jobs in self._jobs:
-            jobs.resuming.leave()
-
-    def _stop_creating(self) -> None:
-        for jobs in self._jobs:
-            jobs.stop_creating()
-
-    def _hand_over(self) -> None:
-        for jobs in self._jobs:
-            jobs.resuming.hand_over()
+    async def _close_looks(self) -> None:
+        if self._looks is not None:
+            await self._looks.close()
 
     def _log_unfinished(self) -> None:
         """Log the tasks that run on, and warn of those that no ledger file has."""
-        left, without_reply = self.poller.left, self.exchanges.ended_early
+        left = [watch for account in self.accounts.values() for watch in account.poller.left]
+        without_reply = self.exchanges.ended_early
         in_place = {watch.follower: watch.follower.ledger_in_place for watch in left}
         not_in_file = [watch.task_id for watch in left if not (watch.is_in_ledger and in_place[watch.follower])]
         if left or without_reply:
@@ -318,3 +297,7 @@ class Engine:
         async with AsyncExitStack() as ledgers:
             for ledger in self._ledgers.ready():
                 ledgers.push_async_callback(ledger.close)
+
+
+async def _leave(part: LimitsPart) -> None:
+    await part.leave()

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from ..concurrency.fan_out import Begun, Bounds
-from ..jobs.jobs import Jobs
-from ..jobs.runner import RequestRunner
 from ..ledger import JobRecord
 from ..ledger.record import request_of
 from ..model.errors import DamagedRow, InvalidRequest, LedgerError
@@ -18,10 +16,11 @@ from ..model.parsing import parse
 from ..model.requests import REQUEST_ID, Request, Step
 from ..model.unexpected import as_aigc_error
 from ..network.folders import Folder, absolute, prepare_folder
-from ..policy.retries import stops_a_batch
 from .assembly import Engine
 from .ledgers import LedgerPlace
 from .request_ids import RequestIds
+from .resumed import ResumedLedger
+from .routed_runner import Runner
 
 BatchItem = Request | Mapping[str, Any]
 """A request, or a batch file's line as decoded JSON."""
@@ -36,7 +35,7 @@ SAVING: Final = 100
 
 def bounds_of(engine: Engine) -> Bounds:
     """How far the reading of a batch may run ahead of its creates and of its saves."""
-    return Bounds(under_way=2 * sum(engine.capacities.values()) + SAVING, waiting=READ_AHEAD)
+    return Bounds(under_way=2 * sum(engine.capacities.values()) + SAVING, waiting=READ_AHEAD * len(engine.accounts))
 
 
 class BatchRun:
@@ -49,12 +48,12 @@ class BatchRun:
         self._ids = ids
         self._item_count = 0
         self._folder: Folder | None = None
-        self._runner: RequestRunner | None = None
+        self._runner: Runner | None = None
 
     async def prepare(self) -> None:
         """Make the folder and open the ledger."""
         self._folder = await folder_for(self._save_to)
-        self._runner = (await self._engine.resume_ledger(self._ledger)).runner
+        self._runner = await self._engine.runner(self._ledger)
 
     async def work(self, item: BatchItem, on_begin: Begun) -> Outcome[BatchItem]:
         """Run one item to its outcome. An item that is no request has a failed outcome."""
@@ -71,13 +70,12 @@ class BatchRun:
         outcome = await self._runner.outcome(request, request_id, self._folder, on_begin)
         return replace(cast("Outcome[BatchItem]", outcome), request=item)
 
-    @staticmethod
-    def stops(outcome: Outcome[BatchItem]) -> BaseException | None:
+    def stops(self, outcome: Outcome[BatchItem]) -> BaseException | None:
         """The outcome's error, if every other item would fail with it."""
         error = outcome.error
-        if isinstance(error, DamagedRow):
+        if error is None or isinstance(error, DamagedRow):
             return None
-        return error if isinstance(error, LedgerError) or (error is not None and stops_a_batch(error)) else None
+        return error if isinstance(error, LedgerError) or self._engine.stops_a_batch(error) else None
 
 
 class UnsavedRun:
@@ -90,20 +88,21 @@ class UnsavedRun:
         self._ledger = ledger
         self._save_to = save_to
         self._only = only
-        self._ready: tuple[Jobs, Folder] | None = None
+        self._ready: tuple[ResumedLedger, Folder] | None = None
 
     async def prepare(self) -> None:
         """Make the folder and open the ledger."""
         folder = await prepared_folder(self._save_to)
-        self._ready = (await self._engine.resume_ledger(self._ledger)).jobs, folder
+        self._ready = await self._engine.resume_ledger(self._ledger), folder
 
     async def jobs(self) -> AsyncIterator[JobRecord]:
         """The chosen jobs among those that are paid for and not saved."""
         assert self._ready is not None  # noqa: S101 — prepared before the first job is read
-        jobs, _ = self._ready
-        async for job in jobs.unsaved():
-            if self._only(job):
-                yield job
+        in_use, _ = self._ready
+        for one in in_use.accounts.values():
+            async for job in one.jobs.unsaved():
+                if self._only(job):
+                    yield job
 
     async def work(self, job: JobRecord, on_begin: Begun) -> Outcome[JobRecord]:
         """Bring one job to its task's end and save its results, even if no batch asks for its request any more.
@@ -112,7 +111,8 @@ class UnsavedRun:
         """
         on_begin()  # no job waits to be created here
         assert self._ready is not None  # noqa: S101 — as above
-        jobs, folder = self._ready
+        in_use, folder = self._ready
+        jobs = in_use.of_job(job).jobs
         try:
             row = await jobs.end_task(job)
             row = await jobs.save(row, folder.path, folder.stem_of(request_of(job.job_id)))

@@ -47,12 +47,13 @@ def open_snapshot_at(place: LedgerPlace) -> AbstractContextManager[Snapshot]:
     return open_postgres_snapshot(place) if isinstance(place, DatabaseUrl) else open_snapshot(place)
 
 
-async def open_ledger(place: LedgerPlace | None, belongs_to: Mapping[str, str]) -> Ledger:
-    """Open the ledger of an owner (`belongs_to`) at a place; for None, one in memory. Raises LedgerError."""
+async def open_ledger(place: LedgerPlace | None, belongs_to: Mapping[str, str], *others: Mapping[str, str]) -> Ledger:
+    """Open the ledger of an owner (`belongs_to`) at a place; for None, one in memory. `others` are the owners of the
+    client's further accounts. Raises LedgerError."""
     match place:
         case None:
             return MemoryLedger()
         case DatabaseUrl():
-            return await PostgresLedger.open(place, belongs_to, Member.here())
+            return await PostgresLedger.open(place, belongs_to, Member.here(), others=others)
         case _:
-            return await join(place, belongs_to, SqliteLedger.open)
+            return await join(place, belongs_to, SqliteLedger.open, *others)

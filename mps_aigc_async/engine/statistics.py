@@ -3,8 +3,8 @@
 Each table that the loop changes meanwhile is copied in one step (`copy` of a dict is one, also without a GIL).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ..limits import Limits, Pace, SlotFigures
 from ..model.states import Kind
@@ -55,9 +55,11 @@ class Statistics:
     """Creates sent and not yet answered."""
     members: int = 1
     """Open members that share these limits, this one included (docs/sharing.md): 1 where one process counts alone."""
+    accounts: Mapping[str, "Statistics"] = field(default_factory=dict)
+    """The numbers of each account, where the config has several: all other numbers are their sums."""
 
 
-def snapshot(limits: Limits, now: float, *, polling: int, creating: int) -> Statistics:
+def snapshot(limits: Limits, now: float, *, polling: int, creating: int = 0) -> Statistics:
     """The numbers of an account's limits at `now` (on the loop's clock), and of a client's own work."""
     return Statistics(
         slots={kind: _slots_of(slots.figures()) for kind, slots in limits.slots.items()},
@@ -66,6 +68,40 @@ def snapshot(limits: Limits, now: float, *, polling: int, creating: int) -> Stat
         creating=creating,
         members=limits.members_count,
     )
+
+
+def total(accounts: Mapping[str, Statistics], *, creating: int) -> Statistics:
+    """The numbers of a client: those of its account, or the sums of its accounts'."""
+    [first, *others] = accounts.values()
+    if not others:
+        return replace(first, creating=creating)
+    actions = dict.fromkeys(action for one in accounts.values() for action in one.paces)
+    return Statistics(
+        slots={kind: _slots_together([one.slots[kind] for one in accounts.values()]) for kind in first.slots},
+        paces={
+            action: _paces_together([one.paces[action] for one in accounts.values() if action in one.paces])
+            for action in actions
+        },
+        polling=sum(one.polling for one in accounts.values()),
+        creating=creating,
+        members=max(one.members for one in accounts.values()),
+        accounts=accounts,
+    )
+
+
+def _slots_together(slots: Sequence[SlotStatistics]) -> SlotStatistics:
+    return SlotStatistics(
+        taken=sum(one.taken for one in slots),
+        capacity=sum(one.capacity for one in slots),
+        waiting=sum(one.waiting for one in slots),
+        most_taken=sum(one.most_taken for one in slots),
+        learned_cap=None,
+        running=sum(one.running for one in slots),
+    )
+
+
+def _paces_together(paces: Sequence[PaceStatistics]) -> PaceStatistics:
+    return PaceStatistics(sum(one.rate for one in paces), sum(one.waiting for one in paces))
 
 
 def _slots_of(figures: SlotFigures) -> SlotStatistics:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar, cast
 
-from ..concurrency.home import Home
 from ..jobs.watch import Watch
 from ..ledger import JobRecord
 from ..model.errors import TaskTimeout
@@ -22,7 +21,6 @@ class Task(Generic[ResultT]):
 
     def __init__(
         self,
-        home: Home | None,
         kind: Kind,
         task_id: str,
         request_id: str | None,
@@ -31,8 +29,6 @@ class Task(Generic[ResultT]):
         finish: Callable[[], Awaitable[JobRecord]],
         watch: Callable[[], Watch | None],
     ) -> None:
-        self._home = home
-        """The loop and process in which the task can be waited for; None for an attached task: its client checks."""
         self._poll = poll
         self._finish = finish
         self._watch = watch
@@ -55,8 +51,6 @@ class Task(Generic[ResultT]):
         If the model had no room for a task of `submit` and ended it without a result, its request is created again:
         the result then has another `task_id`.
         """
-        if self._home is not None:
-            self._home.require()
         job = await within(timeout, self._finish(), self._watch, task_id=self.task_id)
         return cast("ResultT", job.result())
 

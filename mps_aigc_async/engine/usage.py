@@ -41,7 +41,7 @@ class UsageReader:
             service=answer.totals,
             specifications=answer.specifications,
             ledger=await _ledger_usage(ledger, days),
-            unknown_jobs=(await ledger.counts()).get(JobState.UNKNOWN, 0),
+            unknown_jobs=len([job async for job in ledger.in_state(JobState.UNKNOWN)]),
             ledger_is_durable=ledger.durable,
         )
 

@@ -25,7 +25,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from ..concurrency.across_loops import Lock, Turn
 from ..concurrency.loops import call_in
-from ..ledger import Ledger, SharedLedger
+from ..ledger import AccountLedger, Ledger, SharedLedger
 from .exchanges import Exchanges
 from .session_holders import Holders
 from .session_trust import Evidence
@@ -37,6 +37,11 @@ class Driver(Protocol):
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop: ...
+
+    @property
+    def account(self) -> str:
+        """The account whose tasks this client polls, where a client has several."""
+        ...
 
     def watch_of(self, task_id: str) -> Watch | None:
         """The watch that this client has of a task whose job is in the ledger. From any thread."""
@@ -64,14 +69,16 @@ class JobRegistry:
         self.session_holders = Holders()
         self.opening = Lock()
         """Held while a client takes over the tasks of an earlier process: the other clients wait."""
-        self.is_resumed = False
+        self.resumed_accounts: set[str] = set()
+        """The accounts whose tasks of an earlier process have been taken over."""
         self._guard = threading.RLock()
         """Held for a few steps. It can be taken again by the same thread, in which the garbage collector may end tasks
         that a closed loop has left."""
         self._locks: WeakValueDictionary[str, Lock] = WeakValueDictionary()
         self._drivers: dict[Driver, None] = {}
-        self._left: dict[str, None] = {}
-        """The ids of jobs whose tasks run and are polled by nobody, because all their clients were closing."""
+        self._left: dict[str, str] = {}
+        """The ids of jobs whose tasks run and are polled by nobody, because all their clients were closing, each with
+        its account."""
 
     def __repr__(self) -> str:
         return f"<JobRegistry of {len(self._drivers)} clients>"
@@ -85,7 +92,9 @@ class JobRegistry:
         """A client is open: it may be handed tasks. Call this in the client's loop."""
         with self._guard:
             self._drivers[driver] = None
-            left, self._left = self._left, {}
+            left = [job_id for job_id, account in self._left.items() if account == driver.account]
+            for job_id in left:
+                del self._left[job_id]
             drivers = tuple(self._drivers)
         for job_id in left:
             driver.take_over(job_id)
@@ -98,11 +107,11 @@ class JobRegistry:
         with self._guard:
             self._drivers.pop(driver, None)
 
-    def drop_gone(self) -> list[Driver]:
-        """The clients whose loops are closed. They are in the registry no longer: the caller takes their work over, or
-        else calls `put_back`."""
+    def drop_gone(self, account: str) -> list[Driver]:
+        """The clients of an account whose loops are closed. They are in the registry no longer: the caller takes their
+        work over, or else calls `put_back`."""
         with self._guard:
-            gone = [driver for driver in self._drivers if driver.loop.is_closed()]
+            gone = [one for one in self._drivers if one.account == account and one.loop.is_closed()]
             for driver in gone:
                 del self._drivers[driver]
         return gone
@@ -117,25 +126,26 @@ class JobRegistry:
         with self._guard:
             return any(driver.loop is not loop for driver in self._drivers)
 
-    def hand_over(self, job_id: str) -> None:
-        """Have another client poll a job's task: the one that has been open for longest, or the next to open. A client
-        whose loop stands still is the last choice."""
+    def hand_over(self, job_id: str, account: str) -> None:
+        """Have another client of the account poll a job's task: the one that has been open for longest, or the next to
+        open. A client whose loop stands still is the last choice."""
         here = asyncio.get_running_loop()
         with self._guard:
-            for driver in sorted(self._drivers, key=lambda driver: not driver.loop.is_running()):
+            drivers = [driver for driver in self._drivers if driver.account == account]
+            for driver in sorted(drivers, key=lambda driver: not driver.loop.is_running()):
                 if driver.loop is here:
                     driver.take_over(job_id)
                     return
                 if call_in(driver.loop, self._hand_to, driver, job_id):
                     return
-            self._left[job_id] = None
+            self._left[job_id] = account
 
     def _hand_to(self, driver: Driver, job_id: str) -> None:
         """Hand a task to a client, in its loop, unless it has left meanwhile."""
         if driver in self._drivers:
             driver.take_over(job_id)
         else:
-            self.hand_over(job_id)
+            self.hand_over(job_id, driver.account)
 
     def watch_of(self, task_id: str) -> Watch | None:
         """The watch that a client has of a task whose job is in the ledger. A loop that stands still polls nothing."""
@@ -151,6 +161,8 @@ _registries: WeakKeyDictionary[object, JobRegistry] = WeakKeyDictionary()
 
 def registry_of(ledger: Ledger) -> JobRegistry:
     """The registry of an opened ledger, for as long as that is open."""
+    if isinstance(ledger, AccountLedger):
+        ledger = ledger.common.ledger
     file = ledger.sqlite if isinstance(ledger, SharedLedger) else ledger
     with _guard:
         return _registries.setdefault(file, JobRegistry())

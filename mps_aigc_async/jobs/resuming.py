@@ -37,6 +37,7 @@ class Resuming:
         self._registry = context.registry
         self._wall = context.clock.now
         self.loop: Final = asyncio.get_running_loop()
+        self.account: Final = context.ledger.account
         self._lookout: asyncio.Task[None] | None = None
 
     async def resume(self) -> None:
@@ -47,9 +48,9 @@ class Resuming:
         Only the first client that opens the ledger resumes: afterwards one of its clients drives each job."""
         await self._context.sessions.load()
         async with self._registry.opening.turn():
-            if not self._registry.is_resumed:
+            if self.account not in self._registry.resumed_accounts:
                 await self._take_slots()
-                self._registry.is_resumed = True
+                self._registry.resumed_accounts.add(self.account)
             self._registry.enter(self)
         if self._ledger.member:
             self._context.work.start(self._adopt_later(), "adoption of jobs of members that are gone")
@@ -114,7 +115,7 @@ class Resuming:
         """Leave the tasks that run on to another client of the ledger."""
         for watch in self._context.poller.left:
             if watch.follower is self._tasks and watch.is_in_ledger:
-                self._registry.hand_over(watch.job.job_id)
+                self._registry.hand_over(watch.job.job_id, self.account)
 
     # --- clients whose loops are closed -------------------------------------------------------------------------------
 
@@ -129,7 +130,7 @@ class Resuming:
     async def _take_up(self) -> None:
         """Take over the work of clients whose loops were closed: poll their tasks, and call their creates *unknown* if
         no answer can come any more."""
-        gone = self._registry.drop_gone()
+        gone = self._registry.drop_gone(self.account)
         try:
             if gone:
                 await self._take_work_of(gone)
@@ -178,7 +179,7 @@ class Resuming:
 
         def on_end(task: asyncio.Task[None]) -> None:
             if task.cancelled():  # this client closes as well
-                self._registry.hand_over(job_id)
+                self._registry.hand_over(job_id, self.account)
 
         taking.add_done_callback(on_end)
 

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..ledger import JobRecord, Ledger
+from ..ledger import JobRecord, Ledger, OtherAccount
 from ..model.errors import DamagedRow, InvalidRequest, JobDropped
 from ..model.states import JobState
 from .own_sessions import users_session
@@ -91,5 +91,5 @@ class SessionHolders:
             if job is None or job.state is not JobState.FAILED or job.task_id is not None:
                 return False
             return not isinstance(job.recorded_error(), JobDropped)
-        except DamagedRow:
+        except (DamagedRow, OtherAccount):
             return False

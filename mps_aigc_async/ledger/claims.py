@@ -17,6 +17,14 @@ class ClaimInDoubt(LedgerError):
     The ledger itself is not lost: `renew` asks the database, and `confirm` answers again."""
 
 
+class OtherAccount(LedgerError):
+    """The job's task runs, or may run, in another account of this client: it is polled with that account's keys."""
+
+    def __init__(self, job_id: str, account: str) -> None:
+        super().__init__(f"the job was created in the account {account}", job_id=job_id)
+        self.account = account
+
+
 def new_token() -> str:
     """A new fence for a row."""
     return secrets.token_hex(8)

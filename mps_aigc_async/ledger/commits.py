@@ -34,13 +34,13 @@ from ..model.errors import LedgerError
 from ..model.states import JobState
 from .database import Database
 from .record import JobRecord
-from .schema import COLUMNS, Row, to_row
+from .schema import FILE_COLUMNS, Row, to_file_row
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
 _PUT: Final = (
-    f"INSERT INTO jobs ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608 — constant column names
-    f"ON CONFLICT (job_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
+    f"INSERT INTO jobs ({', '.join(FILE_COLUMNS)}) VALUES ({', '.join('?' * len(FILE_COLUMNS))}) "  # noqa: S608 — constant column names
+    f"ON CONFLICT (job_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in FILE_COLUMNS[1:])}"
 )
 
 RETRY_FIRST_S: Final = 0.1
@@ -347,7 +347,7 @@ def _write(connection: sqlite3.Connection, jobs: Mapping[str, JobRecord]) -> Map
     rows, refusals = dict[str, Row](), dict[str, Exception]()
     for job_id, job in jobs.items():
         try:
-            rows[job_id] = to_row(job)
+            rows[job_id] = to_file_row(job)
         except _UNWRITABLE as error:
             refusals[job_id] = error
     try:

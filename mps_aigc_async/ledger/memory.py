@@ -19,6 +19,7 @@ class MemoryLedger(SoleLedger):
 
     durable = False
     in_place = True
+    account = ""
 
     def __init__(self) -> None:
         self._jobs: dict[str, JobRecord] = {}

@@ -130,8 +130,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def examine(path: Path, belongs_to: Mapping[str, str]) -> None:
-    """Raise LedgerError for a file that must not be written: damaged, another owner's, or of a newer version.
+def examine(path: Path, owners: Sequence[Mapping[str, str]]) -> None:
+    """Raise LedgerError for a file that must not be written: damaged, of other owners, or of a newer version.
 
     Opens the file read-only, so that the file and the `-wal` of a killed process stay unchanged. Blocking: run it in a
     thread.
@@ -143,14 +143,17 @@ def examine(path: Path, belongs_to: Mapping[str, str]) -> None:
                 f"`sqlite3 {path} .recover`"
             )
         owner = snapshot.owner()
-        if not _differences(belongs_to, owner) or not snapshot.has_sent():
+        if not snapshot.has_sent():
             return
-    raise foreign_error(path, belongs_to, owner)
+        further = {name: other for name, other in snapshot.further_owners().items() if snapshot.has_running(name)}
+    for one in (owner, *further.values()):
+        if all(_differences(mine, one) for mine in owners):
+            raise foreign_error(path, owners[0], one)
 
 
 def foreign_error(path: Path, belongs_to: Mapping[str, str], owner: Mapping[str, str]) -> LedgerError:
     """The error for a client of one owner (`belongs_to`) and the ledger of another."""
-    part = _differences(belongs_to, owner)[0]
+    part = next(iter(_differences(belongs_to, owner)), "account")
     same = (
         ' (the same account with a new key? set "account" in the config to the old name)' if part == "account" else ""
     )

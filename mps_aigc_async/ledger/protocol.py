@@ -16,6 +16,11 @@ class Ledger(Protocol):
         ...
 
     @property
+    def account(self) -> str:
+        """The account that the ledger belongs to. A job names its account if that may be another one."""
+        ...
+
+    @property
     def in_place(self) -> bool:
         """Whether the next process will find the ledger under its path. After closing: the answer at the close."""
         ...

@@ -152,6 +152,9 @@ class JobRecord:
     """The fence of a row in PostgreSQL: each intent has a new one (`claims.new_token`). Empty in other ledgers."""
     driver: str = ""
     """The id of the member that drives the job, in PostgreSQL; empty if no member does, and in other ledgers."""
+    account: str = ""
+    """The account in which the task was created, or may have been; empty for the account that the ledger belongs to,
+    and before the first create."""
 
     def moved(self, state: JobState, **changes: Unpack[Changes]) -> "JobRecord":
         """Copy the job with a new state. Raises LedgerError for a move that the table lacks."""

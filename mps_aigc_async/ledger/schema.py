@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final, cast
 
 from ..model.results import Usage
@@ -10,7 +10,7 @@ from ..model.states import JobState, Kind
 from .damage import damaged_row
 from .record import JobRecord
 
-VERSION: Final = 6
+VERSION: Final = 7
 APPLICATION_ID: Final = 0x4D505341
 """`MPSA`: marks ledgers among SQLite files."""
 
@@ -61,6 +61,11 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
         "ALTER TABLE jobs ADD COLUMN durations TEXT",
         "PRAGMA user_version = 6",
     ),
+    7: (
+        # NULL for the account that the ledger belongs to.
+        "ALTER TABLE jobs ADD COLUMN account TEXT",
+        "PRAGMA user_version = 7",
+    ),
 }
 """The statements of each migration, by the version that it leads to. A migration is one transaction."""
 
@@ -69,6 +74,9 @@ WRITER: Final = "writer"
 
 FACT: Final = "fact: "
 """The prefix of those names in `belongs_to` that are facts learned about the service."""
+
+ALSO: Final = "also: "
+"""The prefix of those names in `belongs_to` that are further accounts, each with its owner as JSON."""
 
 COLUMNS: Final = (
     "job_id", "kind", "content", "planned_at", "state", "intent_at", "task_id", "submitted_at", "slot_until",
@@ -79,7 +87,25 @@ COLUMNS: Final = (
     "durations",
 )  # fmt: skip
 
+"""The columns of a job's record. PostgreSQL has the account in its column `owner`."""
+
+FILE_COLUMNS: Final = (*COLUMNS, "account")
+"""The columns of a job in a file."""
+
 Row = tuple[str | float | None, ...]
+
+
+def to_file_row(job: JobRecord) -> Row:
+    return (*to_row(job), job.account or None)
+
+
+def from_file_row(row: Row) -> JobRecord:
+    """Read the job in a row of FILE_COLUMNS. Raises DamagedRow."""
+    *columns, account = row
+    if not isinstance(account, str | None):
+        raise damaged_row(str(row[0]), f"`account` has a value of type {type(account).__name__}")
+    job = from_row(tuple(columns))
+    return replace(job, account=account) if account else job
 
 
 def to_row(job: JobRecord) -> Row:

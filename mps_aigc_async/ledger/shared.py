@@ -35,7 +35,11 @@ from .sqlite import SqliteLedger
 
 T = TypeVar("T")
 
-Open = Callable[[Path, Mapping[str, str]], Coroutine[Any, Any, SqliteLedger]]
+Owners = tuple[Mapping[str, str], ...]
+"""The owner of a client's jobs, and the owners of its further accounts."""
+
+Open = Callable[..., Coroutine[Any, Any, SqliteLedger]]
+"""Opens the file at a path for owners: `SqliteLedger.open`."""
 
 
 class SharedLedger(SoleLedger):
@@ -56,6 +60,10 @@ class SharedLedger(SoleLedger):
     @property
     def in_place(self) -> bool:
         return self.sqlite.in_place
+
+    @property
+    def account(self) -> str:
+        return self.sqlite.account
 
     def require_in_place(self) -> None:
         self.sqlite.require_in_place()
@@ -139,17 +147,22 @@ class _File:
         self._turn = Lock()
         """Held by the client that opens or closes the file."""
         self._ledger: SqliteLedger | None = None
-        self._belongs_to: Mapping[str, str] = {}
+        self._owners: Owners = ()
         self.users = 0
         """The number of clients that have a handle or wait for one."""
 
-    async def open(self, path: Path, belongs_to: Mapping[str, str], open_it: Open) -> SqliteLedger:
+    async def open(self, path: Path, owners: Owners, open_it: Open) -> SqliteLedger:
         """The ledger, opened unless it is open."""
         async with self._turn.turn():
             if self._ledger is None:
-                self._ledger, self._belongs_to = await open_it(path, belongs_to), belongs_to
-            elif self._belongs_to != belongs_to:
-                raise foreign_error(path, belongs_to, self._belongs_to)
+                self._ledger, self._owners = await open_it(path, *owners), owners
+            elif self._owners[0] != owners[0]:
+                raise foreign_error(path, owners[0], self._owners[0])
+            elif self._owners != owners:
+                names = ", ".join(owner["account"] for owner in self._owners)
+                raise LedgerError(
+                    f"{path} is open in this process with the accounts {names}: open all its clients with the same ones"
+                )
             self._ledger.require_in_place()
             return self._ledger
 
@@ -191,8 +204,9 @@ _of_parent: Final[list[_File]] = []
 epoll, and a loop that the child closes takes its own out of it."""
 
 
-async def join(path: Path, belongs_to: Mapping[str, str], open_it: Open) -> SharedLedger:
-    """A handle on the ledger at a path. The ledger is opened unless a client of this process has it open.
+async def join(path: Path, belongs_to: Mapping[str, str], open_it: Open, *others: Mapping[str, str]) -> SharedLedger:
+    """A handle on the ledger at a path. The ledger is opened unless a client of this process has it open. `others` are
+    the owners of the client's further accounts.
 
     Raises the errors of `SqliteLedger.open`, and LedgerError for a file that another owner's client has open.
     """
@@ -202,7 +216,7 @@ async def join(path: Path, belongs_to: Mapping[str, str], open_it: Open) -> Shar
         file = _files.setdefault(key, _File(key))
         file.users += 1
     try:
-        return SharedLedger(file, await file.open(path, belongs_to, open_it))
+        return SharedLedger(file, await file.open(path, (belongs_to, *others), open_it))
     except BaseException:
         await file.leave()
         raise

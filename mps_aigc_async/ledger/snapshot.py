@@ -1,5 +1,6 @@
 """Reading a ledger file: without its account's keys, and without disturbing its writer."""
 
+import json
 import logging
 import os
 import sqlite3
@@ -14,7 +15,7 @@ from ..model.states import JobState, Kind
 from .damage import damaged_row
 from .orphans import Orphan
 from .record import JobRecord, request_of
-from .schema import APPLICATION_ID, COLUMNS, FACT, VERSION, WRITER, Row, from_row, text_or_bytes
+from .schema import ALSO, APPLICATION_ID, FACT, FILE_COLUMNS, VERSION, WRITER, Row, from_file_row, text_or_bytes
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -80,9 +81,19 @@ class LedgerSnapshot:
         self._database = database
 
     def owner(self) -> Mapping[str, str]:
-        """The owner of the ledger: account, backend and endpoint, and on VOD the application."""
+        """The owner of the ledger: account, backend and endpoint, and on VOD the application. The first of several."""
         rows = self._database.execute("SELECT what, is_for FROM belongs_to WHERE what != ?", (WRITER,))
-        return {str(part): str(value) for part, value in rows if not str(part).startswith(FACT)}
+        return {str(part): str(value) for part, value in rows if not str(part).startswith((FACT, ALSO))}
+
+    def further_owners(self) -> dict[str, Mapping[str, str]]:
+        """The owners that a client of several accounts has added, by account."""
+        rows = self._database.execute("SELECT what, is_for FROM belongs_to WHERE what LIKE ?", (f"{ALSO}%",))
+        return {str(what)[len(ALSO) :]: json.loads(owner) for what, owner in rows}
+
+    def has_running(self, account: str) -> bool:
+        """Whether a task of a further account runs, or may run: it can be polled with that account's keys alone."""
+        query = "SELECT 1 FROM jobs WHERE state IN ('intent', 'submitted', 'unknown') AND account = ? LIMIT 1"
+        return bool(self._database.execute(query, (account,)).fetchone())
 
     def by_owner(self) -> list[tuple[Mapping[str, str], Snapshot]]:
         """The owner with this snapshot: a file has one owner."""
@@ -142,7 +153,7 @@ class LedgerSnapshot:
         """Each request's name and its jobs, in the order in which they were first planned. SQLite sorts them, so that a
         million requests are never in memory."""
         present = {str(name) for _, name, *_ in self._database.execute("PRAGMA table_info(jobs)")}
-        columns = ", ".join(name if name in present else "NULL" for name in COLUMNS)
+        columns = ", ".join(name if name in present else "NULL" for name in FILE_COLUMNS)
         rows = self._database.execute(
             f"SELECT {columns} FROM jobs ORDER BY min(rowid) OVER (PARTITION BY {_REQUEST}), rowid"  # noqa: S608 — constant column names
         )
@@ -154,7 +165,7 @@ def readable(rows: Iterable[Row]) -> Iterator[JobRecord]:
     """The jobs of these rows; damaged rows are logged and skipped."""
     for row in rows:
         try:
-            yield from_row(row)
+            yield from_file_row(row)
         except DamagedRow as error:
             _log.error("%s", error)
 

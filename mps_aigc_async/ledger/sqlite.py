@@ -10,7 +10,7 @@ import logging
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from math import inf
@@ -27,20 +27,20 @@ from .lock import WriterLock, writer_name
 from .opening import examine, missing_parts, put_in_place, wal_of
 from .place import Place
 from .record import JobRecord, job_ids
-from .schema import COLUMNS, FACT, from_row, text_or_bytes
+from .schema import ALSO, FACT, FILE_COLUMNS, from_file_row, text_or_bytes
 from .snapshot import readable
 from .sole import SoleLedger
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
-_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM jobs"  # noqa: S608 — constant column names
+_SELECT: Final = f"SELECT {', '.join(FILE_COLUMNS)} FROM jobs"  # noqa: S608 — constant column names
 
 PORTION: Final = 500
 """Jobs of one state to read before the loop turns again: resuming 500 jobs takes 20 ms (measured 2026-11), well under
 the 100 ms at which asyncio's debug mode reports a slow callback."""
 
 _NEXT: Final = (
-    f"SELECT {', '.join(COLUMNS)}, rowid FROM jobs "  # noqa: S608 — constant column names
+    f"SELECT {', '.join(FILE_COLUMNS)}, rowid FROM jobs "  # noqa: S608 — constant column names
     "WHERE state = ? AND (planned_at, rowid) > (?, ?) ORDER BY planned_at, rowid LIMIT ?"
 )
 """The next jobs after a position. No move changes a job's position, so no job is skipped or read twice."""
@@ -71,7 +71,7 @@ _COUNTS: Final = """
 """The number of jobs of each state in the file, without the jobs of a list of ids. The index of states is enough for
 the first part."""
 
-_PLANNED_AT: Final = COLUMNS.index("planned_at")
+_PLANNED_AT: Final = FILE_COLUMNS.index("planned_at")
 _STATES: Final = frozenset(JobState)
 
 BUSY_TIMEOUT_MS: Final = 2000
@@ -97,6 +97,8 @@ class SqliteLedger(SoleLedger):
         self._place_fault = ""
         """The reason why the file is out of place; empty while it is in place."""
         self._is_closed = False
+        self.account = ""
+        """The account that the file belongs to: a row names its account if that is another one."""
         self._twins: Mapping[str, DamagedRow] = {}
         """Errors for the jobs whose TaskId an earlier job also has; the task's true owner is unknown."""
         self._assumed_owner: Mapping[str, str] = {}
@@ -106,9 +108,9 @@ class SqliteLedger(SoleLedger):
         return f"<SqliteLedger {self.path}>"
 
     @classmethod
-    async def open(cls, path: Path, belongs_to: Mapping[str, str]) -> "SqliteLedger":
+    async def open(cls, path: Path, belongs_to: Mapping[str, str], *others: Mapping[str, str]) -> "SqliteLedger":
         """Open or create the ledger of an owner: account, backend, endpoint and all else in which its TaskIds are valid
-        (`belongs_to`, by these names).
+        (`belongs_to`, by these names). `others` are the owners of the client's further accounts.
 
         A job found in *intent* becomes *unknown*: its create was under way when its process died.
         Raises LedgerError, and changes nothing, for a file that is no ledger, is of a newer version or of another
@@ -118,7 +120,7 @@ class SqliteLedger(SoleLedger):
         lock = WriterLock(path)
         try:
             lock.require(file)  # `path` may be a symlink that leads elsewhere now, and SQLite opens `file`
-            await asyncio.to_thread(examine, path, belongs_to)
+            await asyncio.to_thread(examine, path, (belongs_to, *others))
             # mode=rw: SQLite must not create a new file if the ledger has just been removed.
             ledger = cls(path, lock, await Database.open(f"{file.as_uri()}?mode=rw"))
         except BaseException as error:
@@ -127,7 +129,7 @@ class SqliteLedger(SoleLedger):
                 raise LedgerError(f"cannot open the ledger {path}: {error}") from error
             raise
         try:
-            await ledger._prepare(belongs_to, wal_of(file))
+            await ledger._prepare((belongs_to, *others), wal_of(file))
         except BaseException as error:
             await ledger.close()
             if isinstance(error, sqlite3.Error | OSError):
@@ -135,17 +137,22 @@ class SqliteLedger(SoleLedger):
             raise
         return ledger
 
-    async def _prepare(self, belongs_to: Mapping[str, str], wal: Path) -> None:
+    async def _prepare(self, owners: Sequence[Mapping[str, str]], wal: Path) -> None:
         if (mode := await self._database.run(_set_up)) != "wal":
             raise LedgerError(
                 f"the file system of {self.path} cannot hold a ledger (journal mode {mode}): keep it on a local disk"
             )
         rows = await self._database.rows("SELECT what, is_for FROM belongs_to")
-        missing = missing_parts(belongs_to, {str(part): str(value) for part, value in rows})
-        # The ledger is this owner's, or becomes so: nothing was ever sent from it (a mistyped key?).
-        owner = {part: value for part, value in belongs_to.items() if part not in missing}
-        owner[schema.WRITER] = writer_name()
-        await self._transaction(("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item) for item in owner.items())
+        stored = {str(part): str(value) for part, value in rows}
+        # The ledger belongs to one of the owners, or to the first: nothing was ever sent from it (a mistyped key?).
+        belongs_to = next((owner for owner in owners if owner.get("account") == stored.get("account")), owners[0])
+        self.account = belongs_to.get("account", "")
+        missing = missing_parts(belongs_to, stored)
+        parts = {part: value for part, value in belongs_to.items() if part not in missing}
+        parts[schema.WRITER] = writer_name()
+        further = {f"{ALSO}{owner['account']}": json.dumps(dict(owner)) for owner in owners if owner is not belongs_to}
+        items = (parts | further).items()
+        await self._transaction(("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item) for item in items)
         self._lock.renew()
         self._place = await asyncio.to_thread(Place, self.path, wal, self._lock.inode)
         for later in sorted(schema.MIGRATIONS):
@@ -228,7 +235,7 @@ class SqliteLedger(SoleLedger):
         def enter_unless_planned(connection: sqlite3.Connection) -> JobRecord | None:
             """The look-up and the entry of a job are one piece of the thread's work: no commit comes between them."""
             row = connection.execute(f"{_SELECT} WHERE job_id = ?", (job.job_id,)).fetchone()
-            existing = self._commits.latest(job.job_id) or (None if row is None else self._latest(from_row(row)))
+            existing = self._commits.latest(job.job_id) or (None if row is None else self._latest(from_file_row(row)))
             if existing is None:
                 self._commits.enter(job, waiter)
             return existing
@@ -379,7 +386,7 @@ class SqliteLedger(SoleLedger):
     async def _select(self, query: str, *values: str) -> list[JobRecord]:
         with self._failing("cannot read"):
             rows = await self._database.rows(query, *values)
-        return [from_row(row) for row in rows]
+        return [from_file_row(row) for row in rows]
 
     async def _value(self, query: str) -> str:
         for row in await self._database.rows(query):

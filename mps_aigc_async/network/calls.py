@@ -111,7 +111,7 @@ class Calls:
         """Raise the error that stopped all creates of this action a moment ago: nothing is sent then."""
         error, until = self._refused.get(action, (None, 0.0))
         if error is not None and asyncio.get_running_loop().time() < until:
-            raise _repeated(error)
+            raise repeated(error)
 
     def reserve(self, action: str, require: Callable[[], None] = ignore) -> Awaitable[SendTime]:
         """Wait for the send time of one call of an action. If `require` raises when its turn comes, the call leaves the
@@ -295,7 +295,7 @@ def with_ending(error: AigcError, ending: Ending) -> AigcError:
     return other
 
 
-def _repeated(error: AigcError) -> AigcError:
+def repeated(error: AigcError) -> AigcError:
     """The error for another call that the same cause stops: without the ids of the first, which was sent."""
     stops_creating = CONSEQUENCES[error.ending or Ending.REFUSED].stops_creating
     # "303 See Other" leaves its own create unknown.

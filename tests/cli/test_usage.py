@@ -10,7 +10,7 @@ from mps_aigc_async.cli.usage import HEADINGS, _rows
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.model.usage import BILLING_ZONE
 
-from .conftest import Line, Shell, image
+from .conftest import Json, Line, Shell, image
 
 VIDEO: Line = {"id": "film", "video": {"prompt": "wind", "duration": 2}}
 YESTERDAY = str(datetime.now(BILLING_ZONE).date() - timedelta(days=1))  # a test may run over midnight
@@ -106,3 +106,12 @@ def test_a_type_that_is_not_known_is_a_row_of_one_line() -> None:
     (*_, row) = _rows(report, has_ledger=False)
     assert (row[0], *row[2:]) == ("unknown", "-", "2.5", "-", "-", "-")
     assert row[1].isprintable()
+
+
+def test_one_of_several_accounts_is_named(shell: Shell, emulator: Emulator) -> None:
+    two: Json = {"account": "two", "tencentCloud": {"secretId": "AKIDB", "secretKey": "KEYB"}}
+    shell.configure(emulator.url, accounts=[{"account": "one"}, two])
+    result = shell.call("usage")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "the config has several accounts: name one of them, one, two" in result.stderr
+    assert shell.call("usage", "--account", "one").exit_code == 0

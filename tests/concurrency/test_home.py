@@ -256,7 +256,7 @@ def test_an_abandoned_clients_tasks_keep_their_slots_for_as_long_as_they_may_run
         await client.__aenter__()
         await client.submit(LAKE)
         assert client._engine is not None
-        return client._engine.limits
+        return client._engine.account().limits
 
     slots = asyncio.run(abandon()).slots[Kind.IMAGE]
     assert isinstance(slots, ProcessSlots)
@@ -374,7 +374,7 @@ def test_statistics_are_there_for_any_thread_while_the_loop_works(emulator: Emul
                     snapshots.append(client.statistics())
 
             watching = asyncio.create_task(asyncio.to_thread(in_a_thread, watch))
-            limits = client._usable_engine().limits
+            limits = client._usable_engine().account().limits
             slots = limits.slots[Kind.VIDEO]
             assert isinstance(slots, ProcessSlots)
             for turn in range(300):

@@ -162,9 +162,11 @@ def test_clients_of_one_account_share_its_limits_whatever_their_keys() -> None:
             client_of(service, config, credentials=Sts(service)) as one,
             client_of(service, config, credentials=Sts(service)) as other,
         ):
-            before = one._usable_engine().limits.slots
+            before = one._usable_engine().account().limits.slots
             await one.generate(ImageRequest(prompt="a lake"))
-            assert before is one._usable_engine().limits.slots is other._usable_engine().limits.slots
+            assert (
+                before is one._usable_engine().account().limits.slots is other._usable_engine().account().limits.slots
+            )
 
     run(main())
 

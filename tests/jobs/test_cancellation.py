@@ -73,7 +73,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def at(client: AigcClient, number: int, folder: Path, do: Callable[[asyncio.Task[object]], object]) -> bool:
     """Make a chain, and do something to its task at its suspension of this number; whether it had one."""
-    runner = (await client._usable_engine().resume_ledger(client._ledger)).runner
+    runner = await client._usable_engine().runner(client._ledger)
     tasks: list[asyncio.Task[object]] = []
     work = At(runner.outcome(CHAIN, "shot", Folder(folder)), number, lambda: do(tasks[0]))
 

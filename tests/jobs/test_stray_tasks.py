@@ -121,7 +121,7 @@ def test_an_unknown_create_is_no_stray() -> None:
     async def main() -> None:
         service = in_memory(image_seconds=(5.0, 5.0))
         async with client_of(service, configured(images=1)) as client:
-            client._usable_engine().limits.slots[Kind.IMAGE].take_for(100.0, "unknown create")
+            client._usable_engine().account().limits.slots[Kind.IMAGE].take_for(100.0, "unknown create")
             began = now()
             await create(client)
             assert now() - began >= 100.0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
-from mps_aigc_async.ledger.schema import COLUMNS, CREATE, MIGRATIONS, VERSION, to_row
+from mps_aigc_async.ledger.schema import CREATE, FILE_COLUMNS, MIGRATIONS, VERSION, to_row
 from mps_aigc_async.ledger.snapshot import LedgerChanged, LedgerSnapshot, of_state, open_snapshot
 from mps_aigc_async.model.errors import LedgerError
 from mps_aigc_async.model.results import Usage
@@ -110,6 +110,7 @@ FIRST_NEW: Mapping[int, str] = {
     3: "bare_file_ids",
     4: "bare_file_ids",
     5: "durations",
+    6: "account",
 }
 """By an older version: the first of the columns that it did not have."""
 
@@ -126,7 +127,7 @@ def older_version(version: int, path: Path, *jobs: JobRecord) -> None:
         for statement in (*CREATE, *statements):
             database.execute(statement)
         database.executemany("INSERT INTO belongs_to VALUES (?, ?)", OWNER.items())
-        columns = COLUMNS[: COLUMNS.index(FIRST_NEW[version])]
+        columns = FILE_COLUMNS[: FILE_COLUMNS.index(FIRST_NEW[version])]
         marks = ", ".join("?" * len(columns))
         rows = [to_row(row)[: len(columns)] for row in jobs]
         database.executemany(f"INSERT INTO jobs ({', '.join(columns)}) VALUES ({marks})", rows)  # noqa: S608 — our own names

@@ -25,9 +25,9 @@ _FREE_CREATES: Final = """UPDATE mps_aigc_ledger.jobs SET author = NULL
     WHERE ledger = %(ledger)s AND author = ANY(%(dead)s::text[]) AND state IN ('intent', 'unknown')"""
 """A process that has ended sends no create any more. A process that only stands still may."""
 
-_OF_NOBODY: Final = """ledger = %(ledger)s AND owner = %(owner)s
+_OF_NOBODY: Final = """ledger = %(ledger)s AND owner = ANY(%(owners)s)
     AND NOT EXISTS (SELECT FROM mps_aigc_ledger.members WHERE members.id = jobs.member)"""
-"""The jobs of this owner whose member is gone or has left, and those that nobody drives."""
+"""The jobs of these owners whose member is gone or has left, and those that nobody drives."""
 
 # The earliest possible moment of an end: the process may have died at once. The intent may be of an earlier create.
 _UNKNOWN: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored
@@ -43,7 +43,7 @@ _ADOPT: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored SET member = %(me)s, a
     {NOTIFY}"""
 
 _ADOPTED: Final = f"""SELECT {FIELDS} FROM mps_aigc_ledger.jobs
-    WHERE ledger = %(ledger)s AND owner = %(owner)s AND adoption = %(adoption)s
+    WHERE ledger = %(ledger)s AND owner = ANY(%(owners)s) AND adoption = %(adoption)s
     AND (state = 'submitted' AND member = %(me)s OR state = 'unknown') ORDER BY planned_at, seq"""
 """The jobs of this adoption, also if an earlier try of its transaction had taken them already."""
 

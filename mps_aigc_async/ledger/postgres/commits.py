@@ -162,7 +162,7 @@ class Commits:
             self._succeed(waiting, waiting.move.job)
             return
         try:
-            self._succeed(waiting, current.record())
+            self._succeed(waiting, current.record(self._place))
         except LedgerError as damage:
             self._end(waiting, damage)
 

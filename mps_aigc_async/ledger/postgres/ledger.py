@@ -7,7 +7,7 @@ each write is fenced (`fences`), and a member that is gone leaves its jobs to ot
 # ruff: noqa: S608 — the statements are put together from constant names
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from math import inf
 from typing import Final
 
@@ -28,15 +28,15 @@ from .members import Members, Time
 from .moves import CREATE_AGAIN, Claim, Place, Plan, Put, Replace, Settle, foreign_row, fresh, owner_text
 from .orphans import ORPHANS, orphan_of
 from .patience import PatientConnection
-from .rows import FIELDS, JOBS, readable, record_of
+from .rows import FIELDS, JOBS, OWNER, readable, record_of
 from .schema import DURABLE, prepare
 
 PORTION: Final = 500
 """Jobs to read before the loop turns again, as in a file."""
 
-_BY_ID: Final = f"SELECT {FIELDS}, owner FROM {JOBS} WHERE ledger = %(ledger)s AND job_id = ANY(%(ids)s)"
+_BY_ID: Final = f"SELECT {FIELDS} FROM {JOBS} WHERE ledger = %(ledger)s AND job_id = ANY(%(ids)s)"
 
-_MINE: Final = f"FROM {JOBS} WHERE ledger = %(ledger)s AND owner = %(owner)s"
+_MINE: Final = f"FROM {JOBS} WHERE ledger = %(ledger)s AND owner = ANY(%(owners)s)"
 
 _BY_TASK: Final = f"SELECT {FIELDS} {_MINE} AND task_id = %(task_id)s ORDER BY seq"
 
@@ -51,7 +51,7 @@ _DONE: Final = f"""SELECT {FIELDS}, {_END}, seq {_MINE} AND state IN ('done', 's
 _COUNTS: Final = f"SELECT state, count(*) {_MINE} AND job_id <> ALL(%(waiting)s) GROUP BY state"
 
 _MAY_CREATE_AGAIN: Final = f"""SELECT {CREATE_AGAIN} FROM {JOBS} AS stored WHERE ledger = %(ledger)s
-    AND owner = %(owner)s AND job_id = %(job_id)s AND token = %(token)s AND state = 'unknown'"""
+    AND owner = ANY(%(owners)s) AND job_id = %(job_id)s AND token = %(token)s AND state = 'unknown'"""
 
 _FACTS: Final = "SELECT name, value FROM mps_aigc_ledger.facts WHERE ledger = %(ledger)s AND owner = %(owner)s"
 _KEEP_FACT: Final = """INSERT INTO mps_aigc_ledger.facts VALUES (%(ledger)s, %(owner)s, %(name)s, %(value)s)
@@ -69,14 +69,17 @@ class PostgresLedger:
 
     durable = True
 
-    def __init__(self, connection: Connection, belongs_to: Mapping[str, str], member: Member, timing: Time) -> None:
+    def __init__(
+        self, connection: Connection, owners: Sequence[Mapping[str, str]], member: Member, timing: Time
+    ) -> None:
         url = connection.url
         self.url: Final = url
         self._home = Home.here()
         self._connection = connection
         self._database = PatientConnection(connection)
-        self._place = Place(url.ledger, owner_text(belongs_to), member.id)
-        self.members: Final = Members(connection, member, timing, self._place.owner)
+        texts = {owner.get("account", ""): owner_text(owner) for owner in owners}
+        self._place = Place(url.ledger, texts, member.id)
+        self.members: Final = Members(connection, member, timing, list(texts.values()))
         self._commits = Commits(self._database, self.members, self._place)
         self._changes = Changes(url, self.get)
         self._is_closed = False
@@ -86,13 +89,20 @@ class PostgresLedger:
 
     @classmethod
     async def open(
-        cls, url: DatabaseUrl, belongs_to: Mapping[str, str], member: Member, timing: Time | None = None
+        cls,
+        url: DatabaseUrl,
+        belongs_to: Mapping[str, str],
+        member: Member,
+        timing: Time | None = None,
+        *,
+        others: Sequence[Mapping[str, str]] = (),
     ) -> "PostgresLedger":
-        """Open the ledger of an owner: account, backend, endpoint and all else in which its TaskIds are valid. The
-        first client makes the tables. No job is adopted yet: `adopt`.
+        """Open the ledger of an owner: account, backend, endpoint and all else in which its TaskIds are valid. `others`
+        are the owners of the client's further accounts. The first client makes the tables. No job is adopted yet:
+        `adopt`.
 
         Raises LedgerError for a database that cannot be reached, or cannot hold a ledger."""
-        ledger = cls(Connection(url), belongs_to, member, timing or Time())
+        ledger = cls(Connection(url), (belongs_to, *others), member, timing or Time())
         try:
             await prepare(ledger._connection)
             await ledger.members.enter()
@@ -137,6 +147,10 @@ class PostgresLedger:
     # --- members ------------------------------------------------------------------------------------------------------
 
     @property
+    def account(self) -> str:
+        return self._place.account
+
+    @property
     def in_place(self) -> bool:
         return not self.members.is_outdated
 
@@ -168,7 +182,7 @@ class PostgresLedger:
         except Refused as refusal:
             raise LedgerError(f"cannot adopt jobs in the ledger {self.url.ledger}: {refusal}") from refusal
         beat.note(rows[BEAT])
-        return list(readable(rows[-1]))
+        return list(readable(rows[-1], self._record))
 
     async def may_create_again(self, job: JobRecord) -> bool:
         """Whether no create of an unknown job can go out any more: the member that wrote its intent has ended it or is
@@ -202,11 +216,14 @@ class PostgresLedger:
         latest = ((kind, waiting.get(job_id) or jobs.get(job_id)) for kind, job_id in ids.items())
         return {kind: job for kind, job in latest if job is not None}
 
+    def _record(self, row: Row) -> JobRecord:
+        return self._place.named(record_of(row), row[OWNER])
+
     def _own(self, row: Row) -> JobRecord:
         """The job of a row of _BY_ID. Raises LedgerError for another owner's."""
-        job = record_of(row)
-        if row[-1] != self._place.owner:
-            raise foreign_row(job.job_id, self._place, row[-1])
+        job = self._record(row)
+        if row[OWNER] not in self._place.owners.values():
+            raise foreign_row(job.job_id, self._place, row[OWNER])
         return job
 
     async def of_task(self, task_id: str) -> JobRecord | None:
@@ -215,7 +232,7 @@ class PostgresLedger:
         for job in waiting.values():
             if job.task_id == task_id:
                 return job
-        jobs = (waiting.get(row[0]) or record_of(row) for row in rows)
+        jobs = (waiting.get(row[0]) or self._record(row) for row in rows)
         return next((job for job in jobs if job.task_id == task_id), None)
 
     async def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
@@ -224,7 +241,7 @@ class PostgresLedger:
         planned_at, seq = -inf, 0
         while True:
             rows = await self._read(_NEXT, state=state.value, planned_at=planned_at, seq=seq, portion=PORTION)
-            read = list(readable(rows))
+            read = list(readable(rows, self._record))
             until = read[-1].planned_at if read and len(rows) == PORTION else inf
             newer = self._commits.waiting()
             portion = [newer.get(job.job_id) or job for job in read if job.job_id not in waiting_ids]
@@ -245,7 +262,7 @@ class PostgresLedger:
         seq = -1  # the numbers begin at 1, so that an end at `since` is included
         while True:
             rows = await self._read(_DONE, since=since, seq=seq, until=until, portion=PORTION)
-            for job in readable(rows):
+            for job in readable(rows, self._record):
                 if job.job_id not in waiting:
                     yield job
             if len(rows) < PORTION:

@@ -47,9 +47,9 @@ _OTHERS: Final = (
 )
 
 _ARE_LEFT: Final = """SELECT EXISTS (SELECT FROM mps_aigc_ledger.jobs
-    WHERE ledger = %(ledger)s AND owner = %(owner)s AND state IN ('intent', 'submitted')
+    WHERE ledger = %(ledger)s AND owner = ANY(%(owners)s) AND state IN ('intent', 'submitted')
     AND NOT EXISTS (SELECT FROM mps_aigc_ledger.members WHERE members.id = jobs.member))"""
-"""Whether jobs of this owner are under way whose member has closed, or was judged by a member that has died since."""
+"""Whether jobs of these owners are under way whose member has closed, or was judged by a member that has died since."""
 
 _LEAVE: Final = (
     "UPDATE mps_aigc_ledger.jobs SET author = NULL "
@@ -89,12 +89,12 @@ class Absentee:
 class Members:
     """A member of a ledger, with its knowledge of the others."""
 
-    def __init__(self, connection: Connection, member: Member, timing: Time, owner: str) -> None:
+    def __init__(self, connection: Connection, member: Member, timing: Time, owners: list[str]) -> None:
         self._connection = connection
         self._member = member
         self._time = timing
         self._name = connection.url.ledger
-        self._owner = owner
+        self._owners = owners
         self._work = TaskOwner()
         self._counter = 0
         self._era = ""
@@ -182,7 +182,7 @@ class Members:
         """Write a heartbeat, and note one look at the others."""
         beat = self.beat()
         try:
-            left: Step = _ARE_LEFT, {**self._keys, "owner": self._owner}
+            left: Step = _ARE_LEFT, {**self._keys, "owners": self._owners}
             _, era, others, [(are_left,)] = await self._connection.run(DURABLE, beat.step, (_OTHERS, self._keys), left)
         except (Lost, Refused) as error:
             self._begin_anew()

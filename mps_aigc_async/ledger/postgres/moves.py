@@ -35,14 +35,15 @@ NOTIFY: Final = (
 """Announce the row by a digest: a notice has less than 8000 bytes, and a job's id may be long."""
 _NOW: Final = "extract(epoch FROM clock_timestamp())::double precision"
 
-_SET: Final = ", ".join(f"{name} = %({name})s" for name in COLUMNS if name not in ("job_id", "planned_at"))
+_SET: Final = ", ".join(f"{name} = %({name})s" for name in ("owner", *COLUMNS) if name not in ("job_id", "planned_at"))
+"""The owner too: a planned job is common to a client's accounts, and its intent gives it to one of them."""
 
 # `%%` is a percent sign: the driver reads `%(name)s` as a parameter.
 DROPPED: Final = """stored.state = 'failed' AND stored.error LIKE '{"type": "JobDropped"%%'"""
 """Whether the user has dropped the job: `errors.to_record` writes the type first."""
 
 _FENCE: Final = (
-    "stored.owner = %(owner)s AND stored.token = %(fence)s AND (stored.member IS NULL OR stored.member = %(me)s)"
+    "stored.owner = ANY(%(owners)s) AND stored.token = %(fence)s AND (stored.member IS NULL OR stored.member = %(me)s)"
 )
 
 _INSERT: Final = (
@@ -85,16 +86,35 @@ _PAID: Final = frozenset({JobState.SUBMITTED, JobState.DONE, JobState.SAVED})
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A member's place in a database: the ledger's name, the owner whose rows the member may use, and its id."""
+    """A member's place in a database: the ledger's name, the owners whose rows the member may use, and its id."""
 
     ledger: str
-    owner: str
-    """The owner as canonical JSON."""
+    owners: Mapping[str, str]
+    """By account: the owner as canonical JSON. The first one is the client's own, where it has several accounts."""
     me: str
 
     @property
+    def account(self) -> str:
+        return next(iter(self.owners))
+
+    @property
+    def owner(self) -> str:
+        return self.owners[self.account]
+
+    @property
     def keys(self) -> Mapping[str, Value]:
-        return {"ledger": self.ledger, "owner": self.owner, "me": self.me}
+        return {"ledger": self.ledger, "owner": self.owner, "owners": list(self.owners.values()), "me": self.me}
+
+    def owner_of(self, job: JobRecord) -> str:
+        """The owner of a job's row."""
+        return self.owners.get(job.account, self.owner)
+
+    def named(self, job: JobRecord, owner: str) -> JobRecord:
+        """The job of a row of one of the owners, with its account if that is not the first one."""
+        if owner == self.owner:
+            return job
+        account = next((name for name, text in self.owners.items() if text == owner), "")
+        return replace(job, account=account)
 
 
 def owner_text(belongs_to: Mapping[str, str]) -> str:
@@ -155,7 +175,7 @@ def step(move: Move, place: Place) -> Step:
     """The statement of a write."""
     job = move.job
     values: dict[str, Value] = {
-        **columns_of(job), **place.keys, "token": job.token, "fence": job.token,
+        **columns_of(job), **place.keys, "owner": place.owner_of(job), "token": job.token, "fence": job.token,
         "member": driver_after(job, place.me) or None,
     }  # fmt: skip
     match move:
@@ -209,9 +229,9 @@ class CurrentRow:
     def task_id(self) -> str | None:
         return cast("str | None", self.columns[COLUMNS.index("task_id")])
 
-    def record(self) -> JobRecord:
+    def record(self, place: Place) -> JobRecord:
         """The job of the row. Raises DamagedRow."""
-        return replace(from_row(self.columns), token=self.token, driver=self.member)
+        return place.named(replace(from_row(self.columns), token=self.token, driver=self.member), self.owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +251,7 @@ def reading(move: Move, place: Place) -> Step:
 
 def verdict(move: Move, current: CurrentRow | None, place: Place) -> Verdict:
     """Judge a write that changed nothing by the row as it is now."""
-    if current is not None and current.owner != place.owner:
+    if current is not None and current.owner not in place.owners.values():
         return Verdict(foreign_row(move.job.job_id, place, current.owner))
     if current is not None and _is_as_written(move, current, place):
         return Verdict(None)
@@ -294,7 +314,7 @@ def foreign_row(job_id: str, place: Place, owner: str) -> LedgerError:
 def _orphan(job: JobRecord, place: Place) -> Step:
     values = columns_of(job)
     fields = {name: values[name] for name in ("job_id", "task_id", "kind")}
-    return _ORPHAN, {**place.keys, **fields, "token": job.token, "model": job.model}
+    return _ORPHAN, {**place.keys, "owner": place.owner_of(job), **fields, "token": job.token, "model": job.model}
 
 
 def fresh(job: JobRecord) -> JobRecord:

@@ -10,7 +10,7 @@ from ..orphans import Orphan
 from .schema import DURABLE
 
 ORPHANS: Final = """SELECT job_id, task_id, kind, model, at FROM mps_aigc_ledger.orphans AS orphan
-    WHERE ledger = %(ledger)s AND (%(owner)s::text IS NULL OR owner = %(owner)s)
+    WHERE ledger = %(ledger)s AND (%(owners)s::text[] IS NULL OR owner = ANY(%(owners)s))
     AND NOT EXISTS (SELECT FROM mps_aigc_ledger.jobs WHERE jobs.ledger = orphan.ledger
         AND jobs.owner = orphan.owner AND jobs.task_id = orphan.task_id)
     ORDER BY at, task_id"""

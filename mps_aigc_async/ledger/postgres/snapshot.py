@@ -109,7 +109,7 @@ class PostgresSnapshot:
 
     def orphans(self) -> list[Orphan]:
         """The tasks that no row could take, the oldest first."""
-        return [orphan_of(row) for row in self._rows(ORPHANS)]
+        return [orphan_of(row) for row in self._rows(ORPHANS, owners=None if self._owner is None else [self._owner])]
 
     def _rows(self, statement: str, **values: Value) -> Iterator[Row]:
         return self._reader.rows(statement, {"ledger": self._ledger, "owner": self._owner, **values})

@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
+from mps_aigc_async import AigcClient, Config, ImageRequest
 from mps_aigc_async.emulator import Emulator, Settings
 from mps_aigc_async.emulator.media import frames as frames_module
 from mps_aigc_async.emulator.tasks.faults import MEDIA, FaultName
@@ -327,3 +328,21 @@ async def test_bytes_of_ones_own_stand_in_for_rendered_results(session: aiohttp.
         film = await call(session, emulator.url, "CreateAigcVideoTask", {"Prompt": "wind", "ImageUrl": url})
         done = await finished(session, emulator.url, "Video", str(film["TaskId"]))
         assert done["Status"] == "DONE", "a frame of such bytes is taken as it is"
+
+
+async def test_each_account_of_an_emulator_serves_its_own_results(session: aiohttp.ClientSession) -> None:
+    async with Emulator(speed=FAST, accounts={"AKIDB": "KEYB"}) as emulator:
+        config = Config.parse(
+            {
+                "tencentCloud": {"endpoint": emulator.url, "secretId": "AKIDB", "secretKey": "KEYB"},
+                "concurrency": {"pollIntervalMs": 100},
+            }
+        )
+        async with AigcClient(config) as client:
+            url = (await client.generate(ImageRequest(prompt="a lake"))).urls[0]
+        async with session.get(url) as answer:
+            assert answer.status == 200
+        async with session.get(url.replace("/account-1", "")) as answer:
+            assert answer.status == 403
+        assert emulator.statistics().created["image"] == 0
+        assert emulator.account("AKIDB").statistics(emulator.now()).created["image"] == 1

@@ -135,7 +135,7 @@ async def test_the_heart_beats_by_itself(world: World) -> None:
 
     ledger = await world.member()
     before = world.sql("SELECT counter FROM mps_aigc_ledger.members")
-    beating = members.Members(ledger._connection, Member.here(), members.Time(sleep=two_seconds), "{}")
+    beating = members.Members(ledger._connection, Member.here(), members.Time(sleep=two_seconds), ["{}"])
     await beating.enter()
     beating.start()
     world_beats.set()

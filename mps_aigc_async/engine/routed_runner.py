@@ -1,0 +1,132 @@
+"""Requests to their outcomes where a client has several accounts: each request runs in one of them.
+
+The ledger decides where a request may go on. A task that runs, or may run, belongs to its account. A chain stays in its
+account; if that account is refused in the middle, the next step goes to another account that can read the result: a
+temporary URL is readable by all, an object in a bucket by the accounts whose config names the bucket.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol, TypeVar
+
+from ..concurrency.callbacks import ignore
+from ..concurrency.owner import TaskOwner
+from ..jobs.stored_inputs import has_stored_files
+from ..ledger import JobRecord, OtherAccount
+from ..model.errors import AccountError, AigcError
+from ..model.outcomes import Outcome
+from ..model.requests import CosStore, Request, Step, steps_of
+from ..model.states import JobState, Kind
+from ..network.folders import Folder
+from .resumed import AccountJobs, ResumedLedger
+from .routing import Place, Route, Router
+
+RequestT = TypeVar("RequestT", bound=Request)
+
+_WITH_RESULT = (JobState.DONE, JobState.SAVED)
+
+
+class Runner(Protocol):
+    """Runs requests: in one account (`jobs.runner`), or in several."""
+
+    async def outcome(
+        self, request: RequestT, request_id: str, save_to: Folder | None, on_begin: Callable[[], None] = ignore
+    ) -> Outcome[RequestT]: ...
+
+    async def submit(self, request: Step, request_id: str) -> JobRecord: ...
+
+    async def finish(self, job: JobRecord, request: Step) -> JobRecord: ...
+
+
+class RoutedRunner:
+    """Runs requests in the accounts of a client."""
+
+    def __init__(self, ledger: ResumedLedger, router: Router, work: TaskOwner) -> None:
+        self._ledger = ledger
+        self._router = router
+        self._work = work
+
+    async def outcome(
+        self, request: RequestT, request_id: str, save_to: Folder | None, on_begin: Callable[[], None] = ignore
+    ) -> Outcome[RequestT]:
+        """Run a request to its end. An exception of any class becomes part of the outcome."""
+        last: Outcome[RequestT] | None = None
+        while True:
+            try:
+                place = await self._place(request, request_id)
+            except AigcError as error:
+                return last or Outcome(job_id=request_id, request=request, error=error.with_context(job_id=request_id))
+
+            def begin(place: Place = place) -> None:
+                place.begin()
+                on_begin()
+
+            runner = self._ledger.accounts[place.desk.account.name].runner
+            work = runner.outcome(request, request_id, save_to, begin)
+            outcome = await place.run(work, self._work, f"request {request_id} in {place.desk.account.name}")
+            if outcome is None:  # another account can start it now
+                continue
+            if isinstance(outcome.error, AccountError):
+                last = outcome
+                self._router.set_aside(place.desk.account.name, outcome.error)
+            elif not isinstance(outcome.error, OtherAccount):
+                return outcome
+
+    async def submit(self, request: Step, request_id: str) -> JobRecord:
+        """Bring the job of a single request to the point where the service has accepted it. A job beyond it is
+        returned."""
+        while True:
+            place = await self._place(request, request_id)
+            runner = self._ledger.accounts[place.desk.account.name].runner
+            work = runner.submit(request, request_id)
+            try:
+                job = await place.run(work, self._work, f"request {request_id} in {place.desk.account.name}")
+            except OtherAccount:
+                continue
+            except AccountError as refusal:
+                self._router.set_aside(place.desk.account.name, refusal)
+                continue
+            if job is not None:
+                return job
+
+    async def finish(self, job: JobRecord, request: Step) -> JobRecord:
+        """Bring a submitted job to its end."""
+        return await self._ledger.of_job(job).runner.finish(job, request)
+
+    # --- the route ----------------------------------------------------------------------------------------------------
+
+    async def _place(self, request: Request, request_id: str) -> Place:
+        """Wait for a place in an account that may run the request. Raises AccountError if none can."""
+        jobs = await self._ledger.common.ledger.of_request(request_id)
+        before: JobRecord | None = None
+        for step in steps_of(request):
+            job = jobs.get(step.kind)
+            if job is None or job.state is JobState.PLANNED:
+                return await self._router.take(self._route(step.kind, before))
+            before = job
+            if job.state not in _WITH_RESULT:  # it runs, or may run, or has failed
+                break
+        return self._router.enter(self._account_of(before), steps_of(request)[-1].kind)
+
+    def _route(self, kind: Kind, before: JobRecord | None) -> Route:
+        """The accounts in which the step after a result, or the first step, may be created."""
+        if before is None:
+            return Route(kind, tuple(self._ledger.accounts))
+        home = self._account_of(before)
+        names = [name for name, one in self._ledger.accounts.items() if name == home or _can_read(one, before)]
+        return Route(kind, tuple(names), home)
+
+    def _account_of(self, job: JobRecord | None) -> str:
+        return self._ledger.of_job(job).account.name
+
+
+def _can_read(other: AccountJobs, job: JobRecord) -> bool:
+    """Whether another account can use the result of a done job."""
+    if has_stored_files(job):
+        return False
+    if not job.never_expires:
+        return bool(job.urls)
+    ours, theirs = other.account.settings.buckets.store, None
+    with suppress(AigcError, ValueError):
+        theirs = CosStore.model_validate(job.sent_fields().get("store"))
+    return ours is not None and theirs is not None and (ours.bucket, ours.region) == (theirs.bucket, theirs.region)
