@@ -12,6 +12,7 @@ from typing import Final
 from ...model.errors import LedgerError
 from ...sharing.connection import Connection, Lost, Refused, Row, Step
 from ...sharing.database_url import DatabaseUrl
+from ...sharing.reading import Reader
 from ..schema import COLUMNS
 
 VERSION: Final = 2
@@ -158,6 +159,29 @@ async def _version(connection: Connection) -> int:
             "upgrade mps-aigc-async"
         )
     return int(version)
+
+
+async def require_this_version(connection: Connection) -> None:
+    """Check that the tables are there and of this version, and change nothing. Raises LedgerError, Lost, Refused."""
+    [[(exists,)]] = await connection.run(_EXISTS)
+    require_version(connection.url, await _version(connection) if exists else None)
+
+
+def version_in(reader: Reader) -> int | None:
+    """The version of the tables; None if there are none."""
+    if not reader.has_table("mps_aigc_ledger", "version"):
+        return None
+    [(version,)] = reader.rows(*_READ_VERSION)
+    return int(version)
+
+
+def require_version(url: DatabaseUrl, version: int | None) -> None:
+    """Raise LedgerError for tables of another version, or none (None)."""
+    if version is None:
+        raise LedgerError(f"there is no ledger in the database {url}: the first `mps-aigc run` or `queue` makes it")
+    if version != VERSION:
+        fix = "upgrade mps-aigc-async" if version > VERSION else "`mps-aigc migrate` brings them to this version"
+        raise LedgerError(f"the ledgers in {url} have schema {version}, and this version has schema {VERSION}: {fix}")
 
 
 def _migration(version: int) -> Step:

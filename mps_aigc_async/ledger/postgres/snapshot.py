@@ -18,7 +18,7 @@ from ..record import JobRecord, request_of
 from ..snapshot import Census
 from .orphans import ORPHANS, orphan_of
 from .rows import FIELDS, JOBS, readable
-from .schema import VERSION
+from .schema import VERSION, version_in
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -120,9 +120,9 @@ def open_postgres_snapshot(url: DatabaseUrl) -> Iterator[PostgresSnapshot]:
     """Read a ledger. Raises LedgerError for a database that cannot be reached, has no ledgers, or newer ones."""
     try:
         with reading(url) as reader:
-            if not reader.has_table("mps_aigc_ledger", "version"):
+            version = version_in(reader)
+            if version is None:
                 raise LedgerError(f"there is no ledger in the database {url}: the first `mps-aigc run` makes it")
-            [(version,)] = reader.rows("SELECT version FROM mps_aigc_ledger.version", {})
             if version > VERSION:
                 raise LedgerError(
                     f"the ledgers in {url} were written by a newer version (schema {version}): upgrade mps-aigc-async"
