@@ -12,6 +12,7 @@ BENCHMARKS: Final[Mapping[str, str]] = {
     "chaos": "kills, stops, clock steps, lost ledgers, spoilt answers, all at once: what was lost, or made twice?",
     "compare": "the same and 30 chains, beside what a user would write without this package",
     "crashes": "50 chains with 12% lost creates and 12 kills at each service: what was lost, or made twice?",
+    "database_cost": "a request at a worker: transactions, rows, log, bytes and CPU of PostgreSQL; how fast `prune` is",
     "detection": "how long after a task's end its result is there, by fixed and adaptive polls",
     "durability": "what the ledger in a file costs",
     "first_create": "how long after `run` begins the first create leaves, whatever the caps",

@@ -17,7 +17,7 @@ PATTERNS: Final = (
     "benchmarks/README.md",
     ".github/**/*.md",
 )
-LANGUAGES: Final = {"python", "json", "sh", "diff", "text"}
+LANGUAGES: Final = {"python", "json", "sh", "sql", "diff", "text"}
 """Languages of blocks. Each but `text`, for drawings, has tests of its own."""
 
 FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
