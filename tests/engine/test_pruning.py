@@ -104,6 +104,7 @@ async def test_a_queued_request_goes_as_a_whole_or_stays(
     ("jobs", "is_removed"),
     [
         ({"image": ("saved", OLD)}, True),
+        ({"video": ("failed", OLD)}, True),
         ({"image": ("failed", OLD), "video": ("saved", OLD)}, True),
         ({"image": ("saved", YOUNG)}, False),
         ({"image": ("saved", OLD), "video": ("failed", YOUNG)}, False),
@@ -122,6 +123,34 @@ async def test_a_request_that_was_never_queued_goes_by_the_end_of_its_jobs(
     assert sql.execute("SELECT ledger, count(*) FROM mps_aigc_ledger.jobs GROUP BY 1 ORDER BY 1").fetchall() == [
         ("another", 1), *([] if is_removed else [("spring", len(jobs))]),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", ["kind = 'picture'", "planned_at = NULL, ended_at = NULL", "ended_at = 'NaN'"])
+async def test_a_request_with_a_damaged_job_is_kept(ledger: str, sql: Sql, damage: str) -> None:
+    add_request(sql, "a")
+    add_job(sql, "a/image", "saved")
+    add_job(sql, "a/video", "saved")
+    sql.execute(f"UPDATE mps_aigc_ledger.jobs SET {damage} WHERE job_id = 'a/image'".encode())  # noqa: S608 — own words
+    assert preview(ledger, BEFORE) == await prune(ledger, BEFORE) == PruneCount(0, 0, {}, 0)
+    assert names_in(sql, "jobs", "job_id") == {"a/image", "a/video"}
+
+
+async def test_a_prune_that_is_cancelled_goes_on_with_the_next_call(
+    ledger: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "PORTION", 1)
+    for number in range(40):
+        add_request(sql, f"a-{number}")
+    removing = asyncio.create_task(prune(ledger, BEFORE))
+    while len(names_in(sql, "requests", "name")) > 30:  # noqa: ASYNC110 — the server tells nobody
+        await asyncio.sleep(0)
+    removing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await removing
+    left = len(names_in(sql, "requests", "name"))
+    assert 0 < left <= 30
+    assert (await progress_of(database_url(ledger))).requests == left
+    assert (await prune(ledger, BEFORE)).requests == left
 
 
 async def test_a_ledger_of_every_sort_keeps_all_that_may_be_needed(

@@ -25,13 +25,12 @@ _STATES: Final = ", ".join(f"'{state}'" for state in ENDED)
 _OTHER_STATES: Final = ", ".join(f"'{state}'" for state in JobState if state not in ENDED)
 _KINDS: Final = ", ".join(f"'{kind}'" for kind in Kind)
 
-# `greatest` leaves out NULL. A damaged kind would give the job another request's name.
 _IS_OLD: Final = f"""(state IN ({_STATES}) AND kind IN ({_KINDS})
-    AND greatest(planned_at, intent_at, sent_at, ended_at, saved_at) < %(before)s)"""
-"""Whether a job has ended before the time."""
+    AND greatest(planned_at, intent_at, sent_at, ended_at, saved_at) < %(before)s) IS TRUE"""
+"""Whether a job has ended before the time: not a damaged one. `greatest` leaves out NULL."""
 
-_REQUEST: Final = "left(job_id, length(job_id) - length(kind) - 1)"
-"""`record.request_of` in SQL."""
+_REQUEST: Final = "left(job_id, length(job_id) - position('/' IN reverse(job_id)))"
+"""`record.request_of` in SQL, also in a row whose kind is damaged."""
 
 _OLD_REQUESTS: Final = f"""
     WITH jobs AS (
@@ -84,7 +83,7 @@ _REMOVE: Final = f"""
         SELECT name FROM mps_aigc_ledger.requests
         WHERE ledger = %(ledger)s AND {_NAMES} AND coalesce(ended_at >= %(before)s, true)
         UNION ALL SELECT name FROM given WHERE job_id IN (
-            SELECT job_id FROM mps_aigc_ledger.jobs WHERE ledger = %(ledger)s AND {_IDS} AND {_IS_OLD} IS NOT TRUE)
+            SELECT job_id FROM mps_aigc_ledger.jobs WHERE ledger = %(ledger)s AND {_IDS} AND NOT ({_IS_OLD}))
     ), old AS MATERIALIZED (
         SELECT name, job_id FROM given WHERE name NOT IN (SELECT name FROM needed)
     ), jobs AS (
