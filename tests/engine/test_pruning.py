@@ -86,6 +86,7 @@ def is_left(sql: Sql, name: str) -> bool:
         ({"image": "failed", "video": "planned"}, OLD, False),
         ({"image": "odd"}, OLD, False),
     ],
+    ids=lambda value: ("old" if value == OLD else "young") if isinstance(value, float) else None,
 )
 async def test_a_queued_request_goes_as_a_whole_or_stays(
     ledger: str, sql: Sql, jobs: dict[str, str], end: float | None, is_removed: bool
