@@ -107,7 +107,7 @@ def test_a_wrong_command_line_is_found() -> None:
 def configs() -> dict[str, Any]:
     [config_map] = of_kind("ConfigMap")
     return {
-        "compose": json.loads((DEPLOY / "config.json").read_text()),
+        "compose": json.loads((DEPLOY / "workers.json").read_text()),
         "kubernetes": json.loads(config_map["data"]["config.json"]),
     }
 

@@ -160,7 +160,7 @@ class PruneStatements:
 
     def orphans(self) -> Step:
         """Read the tasks that no row could take."""
-        return self._step(ORPHANS, owner=None)
+        return self._step(ORPHANS, owners=None)
 
     def ended_requests(self, after: int, most: int) -> Step:
         """Read the queued requests whose ends have a number above `after` (`EndedRequest`)."""
