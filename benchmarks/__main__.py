@@ -26,6 +26,7 @@ BENCHMARKS: Final[Mapping[str, str]] = {
     "shared_crashes": "three processes on a ledger in PostgreSQL, killed 200 times: what was lost, or made twice?",
     "soak": "20,000 chains with 2% faults of every sort",
     "worker_crashes": "three workers of a queue, killed 200 times: what was lost, or made twice?",
+    "worker_trials": "300 chains on four workers, two of them killed: what was lost, how much of the rate was used?",
 }
 """Modules with a coroutine `main`, imported when asked for: the peers of one need not be there for the others."""
 
@@ -35,6 +36,7 @@ OPTIONS: Final[Mapping[str, Sequence[str]]] = {
     "crashes": ("backend", "seed", "kills"),
     "shared_crashes": ("seed", "kills"),
     "worker_crashes": ("seed", "kills"),
+    "worker_trials": ("seed", "trials"),
 }
 """The options that a benchmark takes."""
 
@@ -51,6 +53,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="of chaos: how long it takes, but for the last batch's end")
     parser.add_argument("--backend", choices=BACKENDS, help="of crashes: the service; else each in turn")
     parser.add_argument("--kills", type=int, help="of all crashes: how many, of as many batches as they take")
+    parser.add_argument("--trials", type=int, help="of worker_trials: how many")
     options = vars(parser.parse_args())
     for name in options.pop("names"):
         try:

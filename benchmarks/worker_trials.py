@@ -1,0 +1,153 @@
+"""Four workers run 300 chains, and two of them are killed (-9) in the middle: what was lost or made twice, how much of
+the rate was used meanwhile, and how many tasks ran at once.
+
+The workers are commands (`mps-aigc worker`), each a process of its own, on the emulator in another one. The rate of the
+videos bounds the batch: 10 creates a second.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from mps_aigc_async import ImageRequest, ImageToVideo, Outcome, VideoRequest
+from mps_aigc_async.engine.batch_progress import outcomes_of
+from mps_aigc_async.engine.workers import queue
+from mps_aigc_async.model.errors import CreateOutcomeUnknown
+from mps_aigc_async.model.requests import Request
+from mps_aigc_async.sharing.database_url import database_url
+from tests.postgres_server import postgres_server
+
+from .server import Report, account, serving
+from .table import show
+
+TRIALS: Final = 20
+SEED: Final = 7
+WORKERS: Final = 4
+CHAINS: Final = 300
+CAP: Final = 40
+CONCURRENCY: Final = 40
+IMAGE_S: Final = 1.0
+VIDEO_S: Final = 3.0
+"""About 30 videos run at once, so that the rate is the bound and not the cap."""
+KILLS_S: Final = ((5.0, 9.0), (10.0, 15.0))
+"""When the first and the second worker are killed, in seconds from the first create."""
+PER_S: Final = 10.0
+"""Video creates a second."""
+MOST_S: Final = 180.0
+"""Seconds of a trial, after which it is a failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    ends: Counter[str]
+    twice: int
+    used: float
+    most: int
+    """Videos at once, at the service."""
+    seconds: float
+
+
+async def main(seed: int = SEED, trials: int = TRIALS) -> None:
+    random = Random(seed)
+    done = []
+    with postgres_server() as postgres:
+        for number in range(trials):
+            with postgres.database() as database, TemporaryDirectory() as folder:
+                done.append(await _trial(database, Path(folder), random))
+            trial = done[-1]
+            print(
+                f"{number + 1}: {dict(trial.ends)}, {trial.twice} twice, {trial.used:.1%}, {trial.most} at once",
+                flush=True,
+            )
+    used = sorted(trial.used for trial in done)
+    ends = sum((trial.ends for trial in done), Counter[str]())
+    show(
+        f"{trials} trials of {WORKERS} workers and {CHAINS} chains, {len(KILLS_S)} workers killed in each",
+        ("finished", "unknown", "failed", "twice", "rate used: least, median", "most at once", "s"),
+        [
+            (
+                ends["finished"], ends["unknown"], ends["failed"], sum(trial.twice for trial in done),
+                f"{used[0]:.1%}, {used[len(used) // 2]:.1%}", max(trial.most for trial in done),
+                f"{max(trial.seconds for trial in done):.0f}",
+            )
+        ],
+    )  # fmt: skip
+
+
+async def _trial(database: str, folder: Path, random: Random) -> _Trial:
+    ledger = f"{database}?ledger=trial"
+    caps = {"image": CAP, "video": CAP}
+    async with serving(image_seconds=(IMAGE_S,) * 2, video_seconds=(VIDEO_S,) * 2, max_running=caps) as server:
+        config = folder / "config.json"
+        concurrency = {"maxImageTasks": CAP, "maxVideoTasks": CAP, "pollIntervalMs": 500}
+        sections = {"tencentCloud": account(server.url), "concurrency": concurrency, "limitStore": database}
+        config.write_text(json.dumps(sections))
+        config.chmod(0o600)
+        await queue(_chains(), ledger)
+        async with _workers(config, ledger, folder) as workers:
+            while not (await server.report()).arrivals:  # noqa: ASYNC110 — the server tells nobody
+                await asyncio.sleep(0.1)
+            killing = asyncio.create_task(_kill(workers, random))
+            async with asyncio.timeout(MOST_S):
+                outcomes = [outcome async for outcome in outcomes_of(database_url(ledger))]
+            await killing
+        return _judge(outcomes, await server.report())
+
+
+def _chains() -> Sequence[ImageToVideo]:
+    return [
+        ImageToVideo(id=f"shot-{n}", image=ImageRequest(prompt=f"scene {n}"), video=VideoRequest(prompt=f"move {n}"))
+        for n in range(CHAINS)
+    ]
+
+
+@asynccontextmanager
+async def _workers(config: Path, ledger: str, folder: Path) -> AsyncIterator[list[asyncio.subprocess.Process]]:
+    command = (
+        sys.executable, "-m", "mps_aigc_async", "worker", "--out", str(folder / "out"), "--ledger", ledger,
+        "--config", str(config), "--concurrency", str(CONCURRENCY),
+    )  # fmt: skip
+    with (folder / "workers.log").open("wb") as log:
+        workers = [await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log) for _ in range(WORKERS)]
+        try:
+            yield workers
+        finally:
+            for worker in workers:
+                if worker.returncode is None:
+                    worker.send_signal(signal.SIGTERM)
+            await asyncio.gather(*(worker.wait() for worker in workers))
+
+
+async def _kill(workers: Sequence[asyncio.subprocess.Process], random: Random) -> None:
+    victims = random.sample(workers, len(KILLS_S))
+    began = asyncio.get_running_loop().time()
+    for victim, between in zip(victims, KILLS_S, strict=True):
+        await asyncio.sleep(began + random.uniform(*between) - asyncio.get_running_loop().time())
+        victim.kill()
+
+
+def _judge(outcomes: Sequence[Outcome[Request]], report: Report) -> _Trial:
+    latest = {outcome.job_id: outcome for outcome in outcomes}
+    ends = Counter(
+        "finished" if end.ok else "unknown" if isinstance(end.error, CreateOutcomeUnknown) else "failed"
+        for end in latest.values()
+    )
+    prompts = Counter(report.prompts.values())
+    creates = [one.at for one in report.arrivals if one.action == "CreateAigcVideoTask" and one.task_id is not None]
+    until = int(0.95 * len(creates))  # afterwards only the chains of the killed workers are left
+    return _Trial(
+        ends=ends,
+        twice=sum(number - 1 for number in prompts.values()),
+        used=(until - 1) / (creates[until - 1] - creates[0]) / PER_S,
+        most=report.statistics.most_running["video"],
+        seconds=report.arrivals[-1].at - report.arrivals[0].at,
+    )
