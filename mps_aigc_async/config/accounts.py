@@ -1,6 +1,6 @@
 """The config's `accounts`: each entry's own sections, over those of the whole config."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel, Field, SecretStr
@@ -10,6 +10,7 @@ from ..model.errors import ConfigError
 from .sections import CosOutput, Section, Vod
 
 _KEYS: Final = frozenset({"secret_id", "secret_key"})
+_SECRETS: Final = (("tencentCloud", "secretKey"), ("tencentCloud", "token"), ("relay", "apiKey"))
 
 
 class AccountKeys(Section):
@@ -77,34 +78,39 @@ def _entry(entry: Any, environ: Mapping[str, str], where: str) -> Any:  # noqa: 
     return {name: _section(section, environ, f"{where}.{name}") for name, section in entry.items()}
 
 
+def secrets_in(data: Mapping[str, Any]) -> Iterator[str]:
+    """The secrets in the entries of a decoded config that is not validated yet. The name of a variable is none."""
+    accounts = data.get("accounts")
+    entries = [entry for entry in accounts if isinstance(entry, dict)] if isinstance(accounts, list) else []
+    sections = [(entry.get(section), name) for entry in entries for section, name in _SECRETS]
+    for values, name in sections:
+        value = values.get(name) if isinstance(values, dict) else None
+        if isinstance(value, str) and not value.startswith("$"):
+            yield value
+
+
 def _section(section: Any, environ: Mapping[str, str], where: str) -> Any:  # noqa: ANN401 — not validated yet
     if not isinstance(section, dict):
-        return section
+        return _value(section, environ, where)
     return {key: _value(value, environ, f"{where}.{key}") for key, value in section.items()}
 
 
 def _value(value: Any, environ: Mapping[str, str], where: str) -> Any:  # noqa: ANN401 — not validated yet
-    if not (isinstance(value, str) and value.startswith("$") and value[1:].isidentifier()):
+    if not (isinstance(value, str) and value.startswith("$")):
         return value
+    if not value[1:].isidentifier():
+        raise ConfigError(f"{where}: a value that begins with $ names an environment variable: write it as $NAME")
     if not environ.get(value[1:]):
         raise ConfigError(f"{where}: the environment variable {value} is not set")
     return environ[value[1:]]
 
 
-def require_distinct(accounts: Sequence[AccountEntry], common_keys: tuple[str, str], source: str) -> None:
-    """Raise ConfigError for two accounts of one name or with the same keys: their limits would be counted twice.
-    `common_keys` are the whole config's SecretId and relay key, for entries without keys."""
+def require_names(accounts: Sequence[AccountEntry], source: str) -> None:
+    """Raise ConfigError for two accounts of one name: their limits and rows would be one account's."""
     names: dict[str, int] = {}
-    keys: dict[tuple[str, ...], int] = {}
     for number, entry in enumerate(accounts):
-        where = f"{source}: accounts[{number}]"
         if (first := names.setdefault(entry.account, number)) != number:
-            raise ConfigError(f"{where}.account: accounts[{first}] has the same name, {entry.account}: choose another")
-        own = entry.tencent_cloud.secret_id.strip(), entry.relay.api_key.get_secret_value().strip()
-        key = tuple(mine or common for mine, common in zip(own, common_keys, strict=True))
-        if (first := keys.setdefault(key, number)) != number:
             raise ConfigError(
-                f"{where} ({entry.account}) has the keys of accounts[{first}] ({accounts[first].account}): give each "
-                "account its own tencentCloud.secretId and secretKey (relay.apiKey), and name no account twice: its "
-                "limits are counted by the name"
+                f"{source}: accounts[{number}].account: accounts[{first}] has the same name, {entry.account}: choose "
+                "another"
             )

@@ -26,7 +26,7 @@ from ..model.requests import CosStore
 from ..model.spelling import closest
 from ..network.transport import parse_endpoint
 from ..sharing.database_url import database_url, is_database_url, require_path
-from .accounts import AccountEntry, require_distinct, with_variables
+from .accounts import AccountEntry, require_names, secrets_in, with_variables
 from .sections import Concurrency, CosOutput, Generation, Pacing, Relay, Section, TaskTimeouts, TencentCloud, Vod
 
 PLACEHOLDER_BUCKET: Final = "your-bucket-name-1234567890"
@@ -115,7 +115,7 @@ class Config(Section):
         if has_file:
             keys = _section(data, "tencentCloud", file)
             relay = _section(data, "relay", file)
-            values = [keys.get("secretKey"), keys.get("token"), relay.get("apiKey")]
+            values = [keys.get("secretKey"), keys.get("token"), relay.get("apiKey"), *secrets_in(data)]
             secrets = [secret for secret in values if isinstance(secret, str)]
             warn_of_readers(file, [SecretStr(secret) for secret in secrets], stacklevel=2)
         for variable, (section, key) in ENVIRONMENT.items():
@@ -158,12 +158,12 @@ class Config(Section):
         config._source = source  # noqa: SLF001 — of our own class
         if config.accounts and config.account is not None:
             raise ConfigError(f"{source}: account: where `accounts` has entries, each one has its own name")
-        keys = config.tencent_cloud.secret_id.strip(), config.relay.api_key.get_secret_value().strip()
-        require_distinct(config.accounts, keys, source)
+        require_names(config.accounts, source)
         if config.tencent_cloud.endpoint:
             _check_url(config.tencent_cloud.endpoint, f"{source}: {_key_of(('tencentCloud', 'endpoint'))}")
-        if config.cos_output.endpoint:
-            _check_url(config.cos_output.endpoint, f"{source}: cosOutput.endpoint")
+        for one in config.of_accounts():
+            if one.cos_output.endpoint:
+                _check_url(one.cos_output.endpoint, f"{one._source}: cosOutput.endpoint")  # noqa: SLF001 — of our own class
         _check_url(config.relay.base_url, f"{source}: relay.baseUrl")
         _check_limit_store(config.limit_store, f"{source}: limitStore")
         return config
@@ -246,7 +246,9 @@ class Config(Section):
         if not cos.bucket:
             return None
         if not cos.region:
-            raise ConfigError("cosOutput.region is missing: COS needs the bucket's region, such as ap-guangzhou")
+            raise ConfigError(
+                f"{self._source}: cosOutput.region is missing: COS needs the bucket's region, such as ap-guangzhou"
+            )
         return CosStore(bucket=cos.bucket, region=cos.region, path=cos.output_dir)
 
 

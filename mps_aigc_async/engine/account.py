@@ -1,6 +1,7 @@
 """One account in an open client: its keys, limits, calls and polls, and its jobs in each ledger."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -85,7 +86,22 @@ def account_settings(
     """The settings of each account of a config. `credentials` replace the config's keys. Raises ConfigError."""
     if config.accounts and credentials is not None:
         raise ConfigError("credentials: with several accounts the keys are in the config's `accounts`")
-    return tuple(_settings_of(one, endpoint, credentials) for one in config.of_accounts())
+    settings = tuple(_settings_of(one, endpoint, credentials) for one in config.of_accounts())
+    _require_distinct(settings)
+    return settings
+
+
+def _require_distinct(accounts: Sequence[AccountSettings]) -> None:
+    """Raise ConfigError for two accounts with the same keys: the limits of their one account would be counted twice."""
+    owners: dict[str, int] = {}
+    for number, one in enumerate(accounts):
+        key = one.credentials.secret_id if isinstance(one.credentials, Credentials) else ""
+        if (first := owners.setdefault(key, number)) != number:
+            raise ConfigError(
+                f"accounts[{number}] ({one.name}) has the keys of accounts[{first}] ({accounts[first].name}): give "
+                "each account its own tencentCloud.secretId and secretKey (relay.apiKey), and name no account twice: "
+                "its limits are counted by the name"
+            )
 
 
 def _settings_of(config: Config, endpoint: URL, credentials: AnyCredentials | None) -> AccountSettings:
