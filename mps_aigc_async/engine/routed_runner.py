@@ -5,7 +5,7 @@ account; if that account is refused in the middle, the next step goes to another
 temporary URL is readable by all, an object in a bucket by the accounts whose config names the bucket.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
@@ -13,7 +13,7 @@ from ..concurrency.callbacks import ignore
 from ..concurrency.owner import TaskOwner
 from ..jobs.stored_inputs import has_stored_files
 from ..ledger import JobRecord, OtherAccount
-from ..model.errors import AccountError, AigcError
+from ..model.errors import AccountError, AigcError, InvalidRequest
 from ..model.outcomes import Outcome
 from ..model.requests import CosStore, Request, Step, steps_of
 from ..model.states import JobState, Kind
@@ -51,9 +51,10 @@ class RoutedRunner:
     ) -> Outcome[RequestT]:
         """Run a request to its end. An exception of any class becomes part of the outcome."""
         last: Outcome[RequestT] | None = None
+        refusals: dict[str, AccountError] = {}
         while True:
             try:
-                place = await self._place(request, request_id)
+                place = await self._place(request, request_id, refusals)
             except AigcError as error:
                 return last or Outcome(job_id=request_id, request=request, error=error.with_context(job_id=request_id))
 
@@ -67,7 +68,7 @@ class RoutedRunner:
             if outcome is None:  # another account can start it now
                 continue
             if isinstance(outcome.error, AccountError):
-                last = outcome
+                last, refusals[place.desk.account.name] = outcome, outcome.error
                 self._router.set_aside(place.desk.account.name, outcome.error)
             elif not isinstance(outcome.error, OtherAccount):
                 return outcome
@@ -75,8 +76,9 @@ class RoutedRunner:
     async def submit(self, request: Step, request_id: str) -> JobRecord:
         """Bring the job of a single request to the point where the service has accepted it. A job beyond it is
         returned."""
+        refusals: dict[str, AccountError] = {}
         while True:
-            place = await self._place(request, request_id)
+            place = await self._place(request, request_id, refusals)
             runner = self._ledger.accounts[place.desk.account.name].runner
             work = runner.submit(request, request_id)
             try:
@@ -84,6 +86,7 @@ class RoutedRunner:
             except OtherAccount:
                 continue
             except AccountError as refusal:
+                refusals[place.desk.account.name] = refusal
                 self._router.set_aside(place.desk.account.name, refusal)
                 continue
             if job is not None:
@@ -95,26 +98,42 @@ class RoutedRunner:
 
     # --- the route ----------------------------------------------------------------------------------------------------
 
-    async def _place(self, request: Request, request_id: str) -> Place:
-        """Wait for a place in an account that may run the request. Raises AccountError if none can."""
+    async def _place(self, request: Request, request_id: str, refusals: Mapping[str, AccountError]) -> Place:
+        """Wait for a place in an account that may run the request. Raises AccountError if none can, or if the request
+        belongs to an account that has refused it (`refusals`)."""
         jobs = await self._ledger.common.ledger.of_request(request_id)
         before: JobRecord | None = None
-        for step in steps_of(request):
-            job = jobs.get(step.kind)
+        kinds = [step.kind for step in steps_of(request)]
+        while kinds:
+            job = jobs.get(kinds[0])
             if job is None or job.state is JobState.PLANNED:
-                return await self._router.take(self._route(step.kind, before))
+                return await self._router.take(self._route(kinds, job, before))
             before = job
             if job.state not in _WITH_RESULT:  # it runs, or may run, or has failed
                 break
-        return self._router.enter(self._account_of(before), steps_of(request)[-1].kind)
+            del kinds[0]
+        account = self._account_of(before)
+        if account in refusals:  # a create that is sent again, or a call about the result: no other account can help
+            raise refusals[account]
+        return self._router.enter(account, kinds)
 
-    def _route(self, kind: Kind, before: JobRecord | None) -> Route:
-        """The accounts in which the step after a result, or the first step, may be created."""
-        if before is None:
-            return Route(kind, tuple(self._ledger.accounts))
-        home = self._account_of(before)
-        names = [name for name, one in self._ledger.accounts.items() if name == home or _can_read(one, before)]
-        return Route(kind, tuple(names), home)
+    def _route(self, kinds: Sequence[Kind], job: JobRecord | None, before: JobRecord | None) -> Route:
+        """The accounts in which a request's next step may be created: the first one, or the one after a result."""
+        kind, *later = kinds
+        accounts, home = tuple(self._ledger.accounts), ""
+        if job is not None and (bound := self._ledger.common.account_of(job)):
+            accounts, home = (bound,), bound
+        elif before is not None:
+            home = self._ledger.common.account_of(before)
+            accounts = tuple(
+                name for name, one in self._ledger.accounts.items() if name == home or _can_read(one, before)
+            )
+        if not accounts:
+            raise InvalidRequest(
+                f"the {before.kind if before else kind} before is stored in the account {home}, which the config "
+                "lacks: add the account to the config's `accounts`"
+            )
+        return Route(kind, accounts, home, tuple(later))
 
     def _account_of(self, job: JobRecord | None) -> str:
         return self._ledger.of_job(job).account.name

@@ -10,11 +10,13 @@ waiting requests get a place now (`Router._serve`).
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Mapping
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from ..concurrency.owner import TaskOwner
+from ..jobs.lookahead import USUAL_S
 from ..model.errors import AccountError
 from ..model.states import Kind
 from ..network.calls import repeated
@@ -32,6 +34,9 @@ MOST_ASIDE_S: Final = 600.0
 """Seconds for which a refused account is set aside: doubled after each refusal, from the first value to the second. The
 first is as long as a refusal stops the account's creates (`calls.REFUSAL_HOLDS_S`)."""
 
+STEP_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 30.0, **USUAL_S}
+"""Seconds that a task may usually take, to compare the kinds. No document gives the time of an image."""
+
 TRIAL_S: Final = 2.0
 """Seconds after the first create of an account that was set aside, until more requests go there: a refusal would be
 answered by then."""
@@ -46,6 +51,13 @@ class Route:
     accounts: tuple[str, ...]
     home: str = ""
     """The account in which the request goes on unless that is set aside; empty for none."""
+    later: tuple[Kind, ...] = ()
+    """The kinds of a chain's steps after that create."""
+
+    @property
+    def chain_steps(self) -> tuple[Kind, ...]:
+        """The kinds of the steps of a chain; none for a single step."""
+        return (self.kind, *self.later) if self.later else ()
 
 
 class Desk:
@@ -57,6 +69,8 @@ class Desk:
         """The requests that are given to the account, and wait for their first create."""
         self.running: set[Place] = set()
         """The requests that have begun here, and have not ended."""
+        self.chain_steps: Counter[Kind] = Counter()
+        """The steps of the chains that wait or run here, by kind."""
         self.refusal: AccountError | None = None
         """The refusal for which the account is set aside; None once the account has proved itself again."""
         self.refusals = 0
@@ -71,7 +85,36 @@ class Desk:
 
     @property
     def is_open(self) -> bool:
-        return self.refusal is None or asyncio.get_running_loop().time() >= self.again_at
+        return self.is_proven or asyncio.get_running_loop().time() >= self.again_at
+
+    def add(self, place: "Place", among: set["Place"]) -> None:
+        """Count a request among those that wait, or run."""
+        among.add(place)
+        self.chain_steps.update(place.route.chain_steps)
+
+    def remove(self, place: "Place") -> None:
+        """Count a request that has ended here no longer."""
+        if place in self.waiting or place in self.running:
+            self.waiting.discard(place)
+            self.running.discard(place)
+            self.chain_steps.subtract(place.route.chain_steps)
+
+    def chain_s(self, route: Route) -> float:
+        """The seconds that the chains here and one more would take in the scarcest slots; 0 for a single step. A chain
+        stays in its account, so its later steps count before its first one begins."""
+        slots = self.account.limits.slots
+        return max(
+            (
+                (self.chain_steps[kind] + 1) / max(1, slots[kind].figures().effective_limit) * STEP_S[kind]
+                for kind in route.chain_steps
+            ),
+            default=0.0,
+        )
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the account is not set aside, nor on trial."""
+        return self.refusal is None
 
     def queue_length(self, kind: Kind) -> int:
         return sum(place.route.kind is kind for place in self.waiting)
@@ -84,7 +127,7 @@ class Desk:
 
     def has_room(self, kind: Kind) -> bool:
         """Whether one more request may wait here. One always may: another process may free a slot."""
-        if self.refusal is not None:
+        if not self.is_proven:
             return not self.is_tried and not self.waiting
         return self.queue_length(kind) < (MOST_WAITING if self.free_slots(kind) > 0 else 1)
 
@@ -114,8 +157,7 @@ class Place:
 
     def end(self) -> None:
         """Note that the request has ended here."""
-        self.desk.waiting.discard(self)
-        self.desk.running.discard(self)
+        self.desk.remove(self)
         self._router.note_change()
 
     def recall(self) -> None:
@@ -178,10 +220,11 @@ class Router:
         finally:
             self._waiters.pop(waiter, None)
 
-    def enter(self, account: str, kind: Kind) -> Place:
-        """A place for a request that creates nothing any more."""
-        place = Place(self, self._desks[account], Route(kind, (account,)))
-        place.desk.running.add(place)
+    def enter(self, account: str, kinds: Sequence[Kind]) -> Place:
+        """A place for a request that goes on in an account with steps of these kinds; none if it is only saved."""
+        kind, *later = kinds or (Kind.IMAGE,)
+        place = Place(self, self._desks[account], Route(kind, (account,), account, tuple(later)))
+        place.desk.add(place, place.desk.running)
         return place
 
     # --- the decision -------------------------------------------------------------------------------------------------
@@ -195,7 +238,7 @@ class Router:
             desk = self._desk_for(waiter.route)
             if desk is not None:
                 place = Place(self, desk, waiter.route)
-                desk.waiting.add(place)
+                desk.add(place, desk.waiting)
                 waiter.place.set_result(place)
             elif (refusal := self._hopeless(waiter.route)) is not None:
                 waiter.place.set_exception(refusal)
@@ -208,7 +251,11 @@ class Router:
         """The account that can start a request first, if one has room."""
         desks = [desk for name, desk in self._desks.items() if name in route.accounts and desk.is_open]
         at_home = [desk for desk in desks if desk.account.name == route.home]
-        with_room = [desk for desk in at_home or desks if desk.has_room(route.kind)]
+        chain_s = {
+            desk: desk.chain_s(route) for desk in at_home or desks if desk.has_room(route.kind) or desk.is_proven
+        }
+        least_s = min(chain_s.values(), default=0.0)  # worth waiting for: a chain in a slower account ends later
+        with_room = [desk for desk, seconds in chain_s.items() if seconds <= least_s and desk.has_room(route.kind)]
         return min(with_room, key=lambda desk: desk.delay(route.kind), default=None)
 
     def _hopeless(self, route: Route) -> AccountError | None:
@@ -237,7 +284,7 @@ class Router:
     def _has_better(self, place: Place) -> bool:
         """Whether another account has a free slot for a request that waits for one."""
         others = (self._desks[name] for name in place.route.accounts if self._desks[name] is not place.desk)
-        return any(other.refusal is None and other.free_slots(place.route.kind) > 0 for other in others)
+        return any(other.is_proven and other.free_slots(place.route.kind) > 0 for other in others)
 
     # --- changes ------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from math import inf
 
 from ..concurrency.across_loops import wait_for_end
 from ..ledger import ClaimInDoubt, JobRecord, JobTaken
+from ..ledger.record import SPENT
 from ..limits import PROBE_S, HeldBack, SendTime, Slot, SlotLost
 from ..model.contents import beyond
 from ..model.errors import (
@@ -33,7 +34,7 @@ from .acceptance import Acceptance
 from .context import JobContext
 from .creation import Creation, Order, intent_of, row_after, still_to_create
 from .exchanges import CreateOutcome, NoRoom, NoRoomByNow
-from .own_sessions import SPENT, has_sent_session, has_users_session
+from .own_sessions import has_users_session
 from .sessions import as_create
 from .stored_inputs import with_file_ids
 from .unknown_creates import UNKNOWN_SLOT_S, as_first_sent, slot_name
@@ -190,7 +191,7 @@ class Creates:
 
     async def _prepare(self, job: JobRecord, order: Order, slot: Slot) -> Creation:
         request = await self._resolve(order)
-        first = as_first_sent(job, request) if has_sent_session(job) else None
+        first = as_first_sent(job, request) if job.has_sent_session else None
         if first is None and job.state is JobState.UNKNOWN:
             raise job.recorded_error()
         if first is not None:
@@ -218,7 +219,7 @@ class Creates:
 
     async def _begin_session(self, creation: Creation) -> None:
         """Give the next attempt a session of its own, if the latest one has lost its session to a refusal."""
-        if has_sent_session(creation.job) or self._dialect.sessions(creation.job.kind) is SessionRule.NONE:
+        if creation.job.has_sent_session or self._dialect.sessions(creation.job.kind) is SessionRule.NONE:
             return
         request = await self._resolve(creation.order)
         job = replace(creation.job, filled_in=beyond(request, creation.job.content))

@@ -19,14 +19,9 @@ a service remembers the session of a create that it refused. If so, the next cre
 """
 
 from dataclasses import replace
-from typing import Final
 
-from ..ledger.record import JobRecord
+from ..ledger.record import SPENT, JobRecord
 from ..model.errors import CreateOutcomeUnknown, DamagedRow
-from ..model.vod_options import SESSION_PREFIX
-
-SPENT: Final = f"{SESSION_PREFIX}next"
-"""The session of a planned job whose user's session may belong to an earlier task: the client makes its next one."""
 
 
 def users_session(job: JobRecord) -> str:
@@ -42,11 +37,6 @@ def users_session(job: JobRecord) -> str:
 def has_users_session(job: JobRecord) -> bool:
     """Whether the job's present session is the one that the user chose."""
     return bool(job.session_id) and job.session_id == users_session(job)
-
-
-def has_sent_session(job: JobRecord) -> bool:
-    """Whether the row has the session of a create that may have been sent."""
-    return job.session_id not in ("", SPENT)
 
 
 def next_session(job: JobRecord) -> str:

@@ -24,7 +24,7 @@ from ..model.vod_options import SESSION_PREFIX
 from ..network.calls import Calls
 from ..network.clock import Mark, ServiceClock
 from ..wire.dialect import Call, Dialect, HttpAnswer, SessionRule
-from .own_sessions import has_sent_session, has_users_session, replan, users_session
+from .own_sessions import has_users_session, replan, users_session
 from .session_holders import SessionHolders
 from .session_trust import SessionTrust
 
@@ -84,7 +84,7 @@ class Sessions:
 
         The client's are long and random: on a relay's shared account they must meet nobody else's.
         """
-        if has_sent_session(job) or self._dialect.sessions(job.kind) is SessionRule.NONE:
+        if job.has_sent_session or self._dialect.sessions(job.kind) is SessionRule.NONE:
             return job
         if self._begins_with_the_users(job):
             return replace(job, session_id=await self._holders.claim(job))

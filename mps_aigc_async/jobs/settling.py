@@ -108,6 +108,9 @@ class Settling:
             if isinstance(error, JobDropped):
                 return None
             row = self._row_to_retry(job, error)
+            if row.state is JobState.SUBMITTED and row.account not in ("", self._ledger.account):
+                _log.warning("%s is not retried: its task %s is in the account %s", job_id, job.task_id, row.account)
+                return None
             try:
                 await self._ledger.put(row)
             except JobTaken:  # another member retries it

@@ -14,8 +14,14 @@ from .claims import OtherAccount
 from .protocol import Ledger
 from .record import JobRecord
 
-_BOUND: Final = frozenset({JobState.INTENT, JobState.SUBMITTED, JobState.UNKNOWN})
-"""The states in which only the job's account can go on with it."""
+_BOUND: Final = frozenset({JobState.PLANNED, JobState.INTENT, JobState.SUBMITTED, JobState.UNKNOWN})
+"""The states in which only the job's account can go on with it, if it has one."""
+
+
+def _is_free(job: JobRecord) -> bool:
+    """Whether any account may create the job's task. A create that the user makes again (`settle`) keeps its session:
+    only the account that may have accepted the first one can refuse the second."""
+    return job.state is JobState.PLANNED and not job.has_sent_session
 
 
 class CommonLedger:
@@ -23,6 +29,7 @@ class CommonLedger:
 
     def __init__(self, ledger: Ledger, accounts: Collection[str]) -> None:
         self.ledger: Final = ledger
+        self._first: Final = next(iter(accounts))
         self._turn = asyncio.Lock()
         self._adopted: dict[str, list[JobRecord]] = {name: [] for name in accounts}
         self._absence = {name: asyncio.Event() for name in accounts}
@@ -32,8 +39,14 @@ class CommonLedger:
         return AccountLedger(self, account)
 
     def account_of(self, job: JobRecord) -> str:
-        """The account that a job's task belongs to; empty for a planned job."""
-        return "" if job.state is JobState.PLANNED else job.account or self.ledger.account
+        """The account that a job's task belongs to; empty for a planned job that any account may create."""
+        return "" if _is_free(job) else job.account or self.ledger.account
+
+    def is_for(self, job: JobRecord, account: str) -> bool:
+        """Whether this account of the client goes on with a job. Nothing runs in an account that the client lacks: its
+        results and its failed jobs are the first account's."""
+        owner = self.account_of(job)
+        return owner in ("", account) or (owner not in self._adopted and account == self._first)
 
     async def absence(self, account: str) -> None:
         """Wait until there may be jobs of this account to adopt."""
@@ -99,7 +112,7 @@ class AccountLedger:
 
     def _signed(self, job: JobRecord) -> JobRecord:
         """The row with its account: this one, if no other has made the task."""
-        account = "" if job.state is JobState.PLANNED else job.account or self.account
+        account = "" if _is_free(job) else job.account or self.account
         return job if job.account == account else replace(job, account=account)
 
     async def changed(self, job: JobRecord) -> None:
@@ -123,7 +136,7 @@ class AccountLedger:
     def _usable(self, job: JobRecord) -> JobRecord:
         """A row that this account can go on with. Raises OtherAccount."""
         job = self._named(job)
-        if job.state in _BOUND and job.account != self.account:
+        if job.state in _BOUND and job.account not in ("", self.account):
             raise OtherAccount(job.job_id, job.account)
         return job
 
@@ -141,7 +154,7 @@ class AccountLedger:
     async def in_state(self, state: JobState) -> AsyncIterator[JobRecord]:
         """The account's jobs in one state; each planned job, of all accounts."""
         async for job in self._ledger.in_state(state):
-            if self.common.account_of(job) in ("", self.account):
+            if self.common.is_for(job, self.account):
                 yield self._named(job)
 
     async def done_between(self, since: float, until: float) -> AsyncIterator[JobRecord]:

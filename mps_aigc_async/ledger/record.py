@@ -5,7 +5,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Final, TypedDict, Unpack
 
 from pydantic import JsonValue
 
@@ -13,7 +13,11 @@ from ..model.errors import AigcError, DamagedRow, InvalidRequest, LedgerError, T
 from ..model.requests import model_label
 from ..model.results import AudioResult, ImageResult, StepResult, Usage, VideoResult
 from ..model.states import MOVES, JobState, Kind
+from ..model.vod_options import SESSION_PREFIX
 from .damage import damaged_row
+
+SPENT: Final = f"{SESSION_PREFIX}next"
+"""The session of a planned job whose user's session may belong to an earlier task: the client makes its next one."""
 
 
 def request_of(job_id: str) -> str:
@@ -234,6 +238,11 @@ class JobRecord:
             return str(self.sent_fields().get("prompt", ""))
         except DamagedRow:
             return ""
+
+    @property
+    def has_sent_session(self) -> bool:
+        """Whether the row has the session of a create that may have been sent."""
+        return self.session_id not in ("", SPENT)
 
     def recorded_error(self) -> AigcError:
         """The error that ended the job. The error of a failed task has the results that the task left."""

@@ -91,8 +91,10 @@ class LedgerSnapshot:
         return {str(what)[len(ALSO) :]: json.loads(owner) for what, owner in rows}
 
     def has_running(self, account: str) -> bool:
-        """Whether a task of a further account runs, or may run: it can be polled with that account's keys alone."""
-        query = "SELECT 1 FROM jobs WHERE state IN ('intent', 'submitted', 'unknown') AND account = ? LIMIT 1"
+        """Whether a task of a further account runs, or may run: its account alone can poll it, or create it again in
+        its session."""
+        states = "('planned', 'intent', 'submitted', 'unknown')"
+        query = f"SELECT 1 FROM jobs WHERE state IN {states} AND account = ? LIMIT 1"  # noqa: S608 — constant states
         return bool(self._database.execute(query, (account,)).fetchone())
 
     def by_owner(self) -> list[tuple[Mapping[str, str], Snapshot]]:

@@ -11,6 +11,7 @@ import pytest
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, Outcome, VideoRequest
 from mps_aigc_async.emulator import Service
+from mps_aigc_async.engine.routing import ASIDE_S
 from mps_aigc_async.model.errors import (
     AccountError,
     ConfigError,
@@ -18,12 +19,13 @@ from mps_aigc_async.model.errors import (
     InvalidRequest,
     LedgerError,
 )
-from mps_aigc_async.model.settlement import Attach
+from mps_aigc_async.model.settlement import Attach, CreateAgain
 from mps_aigc_async.model.states import JobState, Kind
 from mps_aigc_async.testing import InMemoryTransport, run, wall
 
 from ..support import configured, in_memory
 
+VOD_CREATE = "vod:CreateAigcImageTask"
 CREATE = {"image": "CreateAigcImageTask", "video": "CreateAigcVideoTask"}
 
 
@@ -33,7 +35,7 @@ class Accounts:
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 — handed through
         self.a = in_memory(secret_id="AKIDA", secret_key="KEYA", seed=1, **settings)
         self.b = in_memory(secret_id="AKIDB", secret_key="KEYB", seed=2, **settings)
-        self.a.storage.base_url = "http://127.0.0.1:80"
+        self.a.storage.base_url = "http://127.0.0.1"
 
     def config(self, names: str = "ab", caps: dict[str, dict[str, int]] | None = None, **values: Any) -> Config:  # noqa: ANN401 — JSON
         accounts = [
@@ -248,6 +250,78 @@ def test_an_unknown_create_is_settled_in_its_account(tmp_path: Path) -> None:
         assert accounts.created() == (1, 1)
 
     run(main())
+
+
+async def unknown_in_b(accounts: Accounts, client: AigcClient) -> ImageRequest:
+    """A request whose create at VOD is unknown, in account b: accepted there, and its answers are lost."""
+    create, request = VOD_CREATE, ImageRequest(id="lost", prompt="a lake", model_name="GEM", model_version="2.5")
+    accounts.a.faults.add(action=create, fault="error", code="FailedOperation.UserArrears")
+    accounts.b.faults.add(action=create, fault="reset_after")
+    accounts.b.faults.add(action=create, fault="reset_before", times=None)
+    accounts.b.faults.add(action="vod:DescribeTasks", fault="error", code="ResourceNotFound", times=None)
+    [lost] = (await outcomes(client, [request])).values()
+    assert isinstance(lost.error, CreateOutcomeUnknown)
+    for service in (accounts.a, accounts.b):
+        service.faults.clear()
+    await asyncio.sleep(ASIDE_S)
+    return request
+
+
+def test_a_create_that_is_made_again_keeps_its_account_with_its_session() -> None:
+    """Another account does not know the session: it would accept the create, and the image would be paid for twice."""
+
+    async def main() -> None:
+        accounts = Accounts(image_seconds=(10.0, 10.0))
+        async with accounts.client(accounts.config(images=3, backend="vod")) as client:
+            request = await unknown_in_b(accounts, client)
+            await client.settle("lost/image", CreateAgain())
+            await outcomes(client, [request])
+        assert accounts.created() == (0, 1)
+
+    run(main())
+
+
+def test_a_create_that_is_sent_again_ends_with_its_accounts_refusal() -> None:
+    """The other account cannot send it, and its own sends nothing for a while: to try on would keep the loop busy."""
+
+    async def main() -> None:
+        accounts = Accounts(image_seconds=(10.0, 10.0))
+        async with accounts.client(accounts.config(images=3, backend="vod")) as client:
+            request = await unknown_in_b(accounts, client)
+            accounts.b.faults.add(action=VOD_CREATE, fault="error", code="FailedOperation.UserArrears", times=None)
+            others = [request.model_copy(update={"id": f"shot-{n}"}) for n in range(4)]
+            assert all(outcome.ok for outcome in (await outcomes(client, others)).values())
+            [lost] = (await outcomes(client, [request])).values()
+            assert isinstance(lost.error, AccountError)
+            assert [job.account for job in await client.unknown()] == ["b"]
+
+    run(main())
+
+
+def test_the_results_of_an_account_that_is_removed_are_saved(tmp_path: Path) -> None:
+    async def main() -> None:
+        ledger = tmp_path / "jobs.db"
+        accounts = Accounts(image_seconds=(10.0, 10.0), media=lambda _: b"\x89PNG\r\n\x1a\n")
+        async with accounts.client(accounts.config(images=1, poll_ms=1000), ledger) as client:
+            await timed(client, images(4))
+            assert accounts.created() == (2, 2)
+        async with accounts.client(accounts.config("ac", images=1), ledger) as client:
+            saved = [outcome.ok async for outcome in client.save_unsaved(save_to=tmp_path)]
+        assert saved == [True] * 4
+
+    run(main())
+
+
+def test_a_chain_goes_where_its_scarcest_step_is_made_first() -> None:
+    """With one video slot, nine images made ahead would be nine videos that wait for it."""
+
+    async def main(names: str) -> float:
+        accounts = Accounts(image_seconds=(20.0, 20.0), video_seconds=(300.0, 300.0))
+        caps = {"a": {"maxImageTasks": 8, "maxVideoTasks": 1}, "b": {"maxImageTasks": 8, "maxVideoTasks": 20}}
+        async with accounts.client(accounts.config(names, caps=caps, poll_ms=2000)) as client:
+            return await timed(client, map(chain, range(80)))
+
+    assert run(main("ab")) <= run(main("b"))
 
 
 def test_a_task_is_polled_in_the_account_that_has_it() -> None:

@@ -22,9 +22,10 @@ from mps_aigc_async import (
     JobState,
     VideoRequest,
 )
-from mps_aigc_async.jobs.own_sessions import SPENT, has_users_session, next_session, replan, users_session
+from mps_aigc_async.jobs.own_sessions import has_users_session, next_session, replan, users_session
 from mps_aigc_async.jobs.session_holders import SessionHolders
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
+from mps_aigc_async.ledger.record import SPENT
 from mps_aigc_async.model.contents import content
 from mps_aigc_async.model.errors import AigcError, LedgerError, ServiceError, TaskFailed, to_record
 from mps_aigc_async.model.parsing import parse
