@@ -7,6 +7,7 @@ temporary URL is readable by all, an object in a bucket by the accounts whose co
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Protocol, TypeVar
 
 from ..concurrency.callbacks import ignore
@@ -16,7 +17,7 @@ from ..ledger import JobRecord, OtherAccount
 from ..model.errors import AccountError, AigcError, InvalidRequest
 from ..model.outcomes import Outcome
 from ..model.requests import CosStore, Request, Step, steps_of
-from ..model.states import JobState, Kind
+from ..model.states import Ending, JobState, Kind
 from ..network.folders import Folder
 from .resumed import AccountJobs, ResumedLedger
 from .routing import Place, Route, Router
@@ -52,24 +53,30 @@ class RoutedRunner:
         """Run a request to its end. An exception of any class becomes part of the outcome."""
         last: Outcome[RequestT] | None = None
         refusals: dict[str, AccountError] = {}
+        left: set[str] = set()
+        """The accounts that the request has left because they had no room for it: each once."""
+        avoided = ""
+        """The account that gave the request up, as it was refused for now too often: another one tries it once."""
         while True:
             try:
-                place = await self._place(request, request_id, refusals)
+                place = await self._place(request, request_id, refusals, avoided)
             except AigcError as error:
                 return last or Outcome(job_id=request_id, request=request, error=error.with_context(job_id=request_id))
 
-            def begin(place: Place = place) -> None:
-                place.begin()
-                on_begin()
-
-            runner = self._ledger.accounts[place.desk.account.name].runner
-            work = runner.outcome(request, request_id, save_to, begin)
-            outcome = await place.run(work, self._work, f"request {request_id} in {place.desk.account.name}")
+            account, begin = place.desk.account.name, partial(_begin, place, on_begin)
+            on_no_room = ignore if account in left else place.wait_again
+            work = self._ledger.accounts[account].runner.outcome(request, request_id, save_to, begin, on_no_room)
+            outcome = await place.run(work, self._work, f"request {request_id} in {account}")
             if outcome is None:  # another account can start it now
+                if place.had_no_room:
+                    left.add(account)
                 continue
             if isinstance(outcome.error, AccountError):
-                last, refusals[place.desk.account.name] = outcome, outcome.error
-                self._router.set_aside(place.desk.account.name, outcome.error)
+                last, refusals[account] = outcome, outcome.error
+                self._router.set_aside(account, outcome.error)
+            elif _is_for_now(outcome.error) and not avoided:
+                last, avoided = outcome, account
+                self._router.note_no_room(place.desk, place.kind)
             elif not isinstance(outcome.error, OtherAccount):
                 return outcome
 
@@ -98,7 +105,9 @@ class RoutedRunner:
 
     # --- the route ----------------------------------------------------------------------------------------------------
 
-    async def _place(self, request: Request, request_id: str, refusals: Mapping[str, AccountError]) -> Place:
+    async def _place(
+        self, request: Request, request_id: str, refusals: Mapping[str, AccountError], avoided: str = ""
+    ) -> Place:
         """Wait for a place in an account that may run the request. Raises AccountError if none can, or if the request
         belongs to an account that has refused it (`refusals`)."""
         jobs = await self._ledger.common.ledger.of_request(request_id)
@@ -107,7 +116,7 @@ class RoutedRunner:
         while kinds:
             job = jobs.get(kinds[0])
             if job is None or job.state is JobState.PLANNED:
-                return await self._router.take(self._route(kinds, job, before))
+                return await self._router.take(self._route(kinds, job, before, avoided))
             before = job
             if job.state not in _WITH_RESULT:  # it runs, or may run, or has failed
                 break
@@ -117,7 +126,7 @@ class RoutedRunner:
             raise refusals[account]
         return self._router.enter(account, kinds)
 
-    def _route(self, kinds: Sequence[Kind], job: JobRecord | None, before: JobRecord | None) -> Route:
+    def _route(self, kinds: Sequence[Kind], job: JobRecord | None, before: JobRecord | None, avoided: str) -> Route:
         """The accounts in which a request's next step may be created: the first one, or the one after a result."""
         kind, *later = kinds
         accounts, home = tuple(self._ledger.accounts), ""
@@ -133,10 +142,21 @@ class RoutedRunner:
                 f"the {before.kind if before else kind} before is stored in the account {home}, which the config "
                 "lacks: add the account to the config's `accounts`"
             )
+        accounts = tuple(name for name in accounts if name != avoided) or accounts
         return Route(kind, accounts, home, tuple(later))
 
     def _account_of(self, job: JobRecord | None) -> str:
         return self._ledger.of_job(job).account.name
+
+
+def _begin(place: Place, on_begin: Callable[[], None]) -> None:
+    place.begin()
+    on_begin()
+
+
+def _is_for_now(error: AigcError | None) -> bool:
+    """Whether a create was refused for now, as often as the policy allows: another account may do better."""
+    return error is not None and error.ending is Ending.REFUSED_FOR_NOW
 
 
 def _can_read(other: AccountJobs, job: JobRecord) -> bool:

@@ -34,6 +34,9 @@ MOST_ASIDE_S: Final = 600.0
 """Seconds for which a refused account is set aside: doubled after each refusal, from the first value to the second. The
 first is as long as a refusal stops the account's creates (`calls.REFUSAL_HOLDS_S`)."""
 
+NO_ROOM_S: Final = 60.0
+"""Seconds for which an account gets one request of a kind at a time after the service had no room for one there."""
+
 STEP_S: Final[Mapping[Kind, float]] = {Kind.IMAGE: 30.0, **USUAL_S}
 """Seconds that a task may usually take, to compare the kinds. No document gives the time of an image."""
 
@@ -69,6 +72,8 @@ class Desk:
         """The requests that are given to the account, and wait for their first create."""
         self.running: set[Place] = set()
         """The requests that have begun here, and have not ended."""
+        self.room_at: dict[Kind, float] = {}
+        """When there may be room for tasks of a kind again, on the loop's clock."""
         self.chain_steps: Counter[Kind] = Counter()
         """The steps of the chains that wait or run here, by kind."""
         self.refusal: AccountError | None = None
@@ -86,6 +91,10 @@ class Desk:
     @property
     def is_open(self) -> bool:
         return self.is_proven or asyncio.get_running_loop().time() >= self.again_at
+
+    def is_crowded(self, kind: Kind) -> bool:
+        """Whether the service had no room for a task of this kind a moment ago, whatever the slots say."""
+        return asyncio.get_running_loop().time() < self.room_at.get(kind, 0.0)
 
     def add(self, place: "Place", among: set["Place"]) -> None:
         """Count a request among those that wait, or run."""
@@ -105,7 +114,9 @@ class Desk:
         slots = self.account.limits.slots
         return max(
             (
-                (self.chain_steps[kind] + 1) / max(1, slots[kind].figures().effective_limit) * STEP_S[kind]
+                (self.chain_steps[kind] + 1)
+                / (1 if self.is_crowded(kind) else max(1, slots[kind].figures().effective_limit))
+                * STEP_S[kind]
                 for kind in route.chain_steps
             ),
             default=0.0,
@@ -117,10 +128,12 @@ class Desk:
         return self.refusal is None
 
     def queue_length(self, kind: Kind) -> int:
-        return sum(place.route.kind is kind for place in self.waiting)
+        return sum(place.kind is kind for place in self.waiting)
 
     def free_slots(self, kind: Kind) -> int:
         """The slots that neither a task nor a request here needs; below 0 if requests here wait for one."""
+        if self.is_crowded(kind):
+            return -self.queue_length(kind)
         figures = self.account.limits.slots[kind].figures()
         with_slot = figures.taken - figures.running
         return figures.effective_limit - figures.taken - max(0, self.queue_length(kind) - with_slot)
@@ -145,6 +158,10 @@ class Place:
         self._router = router
         self.desk: Final = desk
         self.route: Final = route
+        self.kind = route.kind
+        """The kind of the create that the request waits for, or that was its latest."""
+        self.had_no_room = False
+        """Whether the service had no room for the latest create."""
         self._task: asyncio.Task[Any] | None = None
         self.is_recalled = False
 
@@ -154,6 +171,14 @@ class Place:
             self.desk.waiting.remove(self)
             self.desk.running.add(self)
             self._router.note_begin(self.desk)
+
+    def wait_again(self, kind: Kind) -> None:
+        """Note that the service has no room for a create: another account may run the request meanwhile."""
+        self.kind, self.had_no_room = kind, True
+        if self in self.desk.running:
+            self.desk.running.remove(self)
+            self.desk.waiting.add(self)
+        self._router.note_no_room(self.desk, kind)
 
     def end(self) -> None:
         """Note that the request has ended here."""
@@ -250,7 +275,7 @@ class Router:
     def _desk_for(self, route: Route) -> Desk | None:
         """The account that can start a request first, if one has room."""
         desks = [desk for name, desk in self._desks.items() if name in route.accounts and desk.is_open]
-        at_home = [desk for desk in desks if desk.account.name == route.home]
+        at_home = [desk for desk in desks if desk.account.name == route.home and not desk.is_crowded(route.kind)]
         chain_s = {
             desk: desk.chain_s(route) for desk in at_home or desks if desk.has_room(route.kind) or desk.is_proven
         }
@@ -276,20 +301,27 @@ class Router:
         if not waiting or any(place.is_recalled for place in waiting):
             return
         for place in waiting:
-            route = place.route
-            if place.desk.free_slots(route.kind) < 0 and not route.home and self._has_better(place):
+            can_move = not place.route.home or place.had_no_room
+            if can_move and place.desk.free_slots(place.kind) < 0 and self._has_better(place):
                 place.recall()
                 return
 
     def _has_better(self, place: Place) -> bool:
         """Whether another account has a free slot for a request that waits for one."""
         others = (self._desks[name] for name in place.route.accounts if self._desks[name] is not place.desk)
-        return any(other.is_proven and other.free_slots(place.route.kind) > 0 for other in others)
+        return any(other.is_proven and other.free_slots(place.kind) > 0 for other in others)
 
     # --- changes ------------------------------------------------------------------------------------------------------
 
     def note_change(self) -> None:
         """A request has ended, or an account is tried again."""
+        self._serve()
+
+    def note_no_room(self, desk: Desk, kind: Kind) -> None:
+        """The service has no room for a task of this kind in an account."""
+        loop = asyncio.get_running_loop()
+        desk.room_at[kind] = loop.time() + NO_ROOM_S
+        loop.call_later(NO_ROOM_S, self.note_change)
         self._serve()
 
     def note_begin(self, desk: Desk) -> None:

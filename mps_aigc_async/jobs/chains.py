@@ -61,6 +61,7 @@ class Chain:
         request_id: str,
         save_to: Folder | None,
         on_begin: Callable[[], None],
+        on_no_room: Callable[[Kind], None],
     ) -> None:
         self._jobs = context.jobs
         self._defaults = context.defaults
@@ -69,6 +70,7 @@ class Chain:
         self._request_id = request_id
         self._save_to = save_to
         self._on_begin = on_begin
+        self._on_no_room = on_no_room
         self._lookaheads = {
             step.kind: context.lookaheads.over(before, step.kind) for before, step in pairwise(self._steps)
         }
@@ -105,7 +107,8 @@ class Chain:
         for number in reversed(range(1, len(jobs))):
             if (job := jobs[number]).state is JobState.PLANNED:
                 lookahead = self._lookaheads[job.kind]
-                places[job.kind] = place = await lookahead.acquire(models[: number + 1], self._on_begin)
+                hold_up = partial(self._hold_up, job.kind)
+                places[job.kind] = place = await lookahead.acquire(models[: number + 1], hold_up)
                 stack.callback(place.release)
         return places
 
@@ -136,9 +139,8 @@ class Chain:
 
     async def _make_step(self, step: Step, job: JobRecord, before: JobRecord | None, place: Permit | None) -> JobRecord:
         """Bring one step's job to the end of its task. The place ahead is free as soon as the task is accepted."""
-        order = Order(
-            partial(self._request_after, before, step), self._begin_or_hold_up, model_of(step, self._defaults)
-        )
+        request, model = partial(self._request_after, before, step), model_of(step, self._defaults)
+        order = Order(request, self._begin_or_hold_up, self._on_no_room, model)
         if before is not None and is_near_end(before, self._wall()):
             await self._jobs.learn_time(before)  # shortly after the start our clock may be wrong
         if place is not None:
@@ -146,6 +148,10 @@ class Chain:
             self._lookaheads[step.kind].refresh()
             place.release()
         return await self._jobs.finish(job, order)
+
+    def _hold_up(self, kind: Kind) -> None:
+        self._on_begin()
+        self._on_no_room(kind)
 
     def _begin_or_hold_up(self) -> None:
         self._on_begin()

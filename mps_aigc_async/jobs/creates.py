@@ -88,6 +88,7 @@ class Creates:
                 if now >= give_up_at:
                     raise self._error_without_room(job, outcome.refusal)
                 self._announcer.tell_retry(job, outcome.refusal, PROBE_S)
+                order.on_no_room(job.kind)
             slot = await self._next_slot(slot, job, order, outcome.refusal)
 
     async def require_room_for_results(self, job: JobRecord) -> None:
@@ -129,7 +130,11 @@ class Creates:
         return slot if slot is not None and slot.reclaim() else None
 
     async def _acquire(self, job: JobRecord, order: Order, ticket: int | None = None) -> Slot:
-        return await self._limits.slots[job.kind].acquire(ticket, model=order.model, on_hold_up=order.on_begin)
+        def hold_up() -> None:
+            order.on_begin()
+            order.on_no_room(job.kind)
+
+        return await self._limits.slots[job.kind].acquire(ticket, model=order.model, on_hold_up=hold_up)
 
     # --- the attempts in one slot -------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from ..ledger import JobRecord, JobTaken, new_token
 from ..limits import Slot
 from ..model.errors import AigcError, to_record
 from ..model.requests import Step
-from ..model.states import JobState
+from ..model.states import JobState, Kind
 from ..network.clock import Mark
 from ..policy.create_endings import Decision, Earlier
 from ..wire.dialect import Call, Created
@@ -25,6 +25,8 @@ class Order:
     on_begin: Callable[[], None] = ignore
     """Called when the job no longer waits to be created, or holds up no other job by waiting: its create is sent, or
     not needed, or waits for room for its model alone."""
+    on_no_room: Callable[[Kind], None] = ignore
+    """Called when the service has no room for the job's task, or may have none for its model."""
     model: str = ""
     """The request's model, by name and version: some models have a cap of their own on tasks running at once."""
 

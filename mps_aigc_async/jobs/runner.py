@@ -39,19 +39,26 @@ class RequestRunner:
         self._chain_context = ChainContext(jobs, defaults, lookaheads, wall)
 
     async def outcome(
-        self, request: RequestT, request_id: str, save_to: Folder | None, on_begin: Callable[[], None] = ignore
+        self,
+        request: RequestT,
+        request_id: str,
+        save_to: Folder | None,
+        on_begin: Callable[[], None] = ignore,
+        on_no_room: Callable[[Kind], None] = ignore,
     ) -> Outcome[RequestT]:
         """Run a request to its end. An exception of any class becomes part of the outcome.
 
-        `on_begin` is called when the first step no longer waits to be created.
+        `on_begin` is called when the first step no longer waits to be created, `on_no_room` when the service has no
+        room for a step of this kind.
         """
         chain: Chain | None = None
         try:
             if isinstance(request, Step):
-                result: Result = await self._single(request, request_id, save_to, on_begin)
+                order = self._order(request, on_begin, on_no_room)
+                result: Result = await self._single(request, request_id, save_to, order)
             else:
                 await self._judge(request, await self._jobs.of_request(request_id))
-                chain = Chain(self._chain_context, request, request_id, save_to, on_begin)
+                chain = Chain(self._chain_context, request, request_id, save_to, on_begin, on_no_room)
                 result = await chain.run()
         except Exception as error:  # noqa: BLE001 — one job's exception must not end the batch
             failure = as_aigc_error(error, f"making {request_id}").with_context(job_id=request_id)
@@ -62,18 +69,15 @@ class RequestRunner:
     async def submit(self, request: Step, request_id: str) -> JobRecord:
         """Bring the job of a single request to the point where the service has accepted it. A job beyond it is
         returned."""
-        order = self._order(request, ignore)
+        order = self._order(request, ignore, ignore)
         return await self._jobs.submit_single(request, request_id, order, partial(self._judge, request))
 
     async def finish(self, job: JobRecord, request: Step) -> JobRecord:
         """Bring a submitted job to its end."""
         return await self._jobs.finish_accepted(job, Order(partial(self._defaults.apply, request)))
 
-    async def _single(
-        self, request: Step, request_id: str, save_to: Folder | None, on_begin: Callable[[], None]
-    ) -> StepResult:
+    async def _single(self, request: Step, request_id: str, save_to: Folder | None, order: Order) -> StepResult:
         """Make a request of one step. Thousands may wait here at once, so its frame holds only necessary values."""
-        order = self._order(request, on_begin)
         job = await self._jobs.finish_single(request, request_id, order, partial(self._judge, request))
         if save_to is not None:
             job = await self._jobs.save(job, save_to.path, save_to.stem_of(request_id))
@@ -96,5 +100,5 @@ class RequestRunner:
                 )
         await self._check(request)
 
-    def _order(self, request: Step, on_begin: Callable[[], None]) -> Order:
-        return Order(partial(self._defaults.apply, request), on_begin, model_of(request, self._defaults))
+    def _order(self, request: Step, on_begin: Callable[[], None], on_no_room: Callable[[Kind], None]) -> Order:
+        return Order(partial(self._defaults.apply, request), on_begin, on_no_room, model_of(request, self._defaults))

@@ -201,6 +201,31 @@ def test_a_chain_stays_in_its_account() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("code", ["LimitExceeded.CreateTask", "RequestLimitExceeded", "ResourceUnavailable"])
+def test_an_account_without_room_holds_up_no_request(code: str) -> None:
+    """It takes whatever it is given, and refuses it after a while: given half of the batch, it would fail the half."""
+
+    async def main(names: str) -> float:
+        accounts = Accounts(image_seconds=(30.0, 30.0))
+        accounts.b.faults.add(action=CREATE["image"], fault="error", code=code, times=None)
+        async with accounts.client(accounts.config(names, images=3, poll_ms=1000)) as client:
+            return await timed(client, images(60))
+
+    assert run(main("ab")) <= 1.05 * run(main("a"))
+
+
+def test_a_chain_goes_on_elsewhere_when_its_account_has_no_room_for_the_video() -> None:
+    async def main() -> None:
+        accounts = Accounts(image_seconds=(30.0, 30.0), video_seconds=(60.0, 60.0))
+        accounts.b.faults.add(action=CREATE["video"], fault="error", code="LimitExceeded.CreateTask", times=None)
+        async with accounts.client(accounts.config(images=3, videos=3, poll_ms=1000)) as client:
+            assert await timed(client, map(chain, range(12))) < 600
+        assert accounts.created("image")[1] > 0
+        assert accounts.created("video") == (12, 0)
+
+    run(main())
+
+
 def test_a_chain_goes_on_elsewhere_when_its_account_is_refused() -> None:
     async def main() -> None:
         accounts = Accounts(image_seconds=(10.0, 10.0), video_seconds=(10.0, 10.0))

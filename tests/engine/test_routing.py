@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mps_aigc_async.concurrency.owner import TaskOwner
 from mps_aigc_async.engine.account import AccountParts
-from mps_aigc_async.engine.routing import ASIDE_S, MOST_WAITING, TRIAL_S, Place, Route, Router
+from mps_aigc_async.engine.routing import ASIDE_S, MOST_WAITING, NO_ROOM_S, TRIAL_S, Place, Route, Router
 from mps_aigc_async.model.errors import AccountError
 from mps_aigc_async.model.states import Ending, Kind
 from mps_aigc_async.testing import VirtualTimeLoop, run
@@ -158,6 +158,57 @@ def test_a_request_of_a_refused_account_hopes_while_another_account_works() -> N
     run(main())
 
 
+def test_an_account_without_room_gets_one_request_at_a_time_for_a_while() -> None:
+    async def main() -> None:
+        router = router_of(Figures("a", 100), Figures("b", 100))
+        only_b = Route(Kind.IMAGE, ("b",))
+        first = await router.take(only_b)
+        first.begin()
+        first.wait_again(Kind.IMAGE)
+        assert (await router.take(IMAGE)).desk.account.name == "a"
+        other = asyncio.ensure_future(router.take(only_b))
+        await asyncio.sleep(NO_ROOM_S / 2)
+        assert not other.done()
+        await asyncio.sleep(NO_ROOM_S)
+        assert other.done()
+
+    run(main())
+
+
+def test_a_request_without_room_moves_once_another_account_has_a_free_slot() -> None:
+    async def main() -> None:
+        full, crowded = Figures("a", 1, taken=1, running=1), Figures("b", 5)
+        router, owner = router_of(full, crowded), TaskOwner()
+        place = await router.take(IMAGE)
+        assert place.desk.account.name == "b"
+        running = asyncio.ensure_future(place.run(asyncio.Event().wait(), owner, "work"))
+        await asyncio.sleep(0)
+        place.begin()
+        place.wait_again(Kind.IMAGE)
+        await asyncio.sleep(1.0)
+        assert not running.done()
+        full.stop()
+        router.note_change()
+        assert await running is None
+        assert place.had_no_room
+
+    run(main())
+
+
+def test_a_chain_waits_for_the_account_that_ends_it_first() -> None:
+    async def main() -> None:
+        router = router_of(Figures("a", 1), Figures("b", 20))
+        route = Route(Kind.IMAGE, ("a", "b"), later=(Kind.VIDEO,))
+        taken = [asyncio.ensure_future(router.take(route)) for _ in range(30)]
+        await asyncio.sleep(0)
+        names = [(await place).desk.account.name for place in taken if place.done()]
+        assert (names.count("a"), names.count("b")) == (1, MOST_WAITING)
+        for place in taken:
+            place.cancel()
+
+    run(main())
+
+
 def test_all_accounts_refused_is_a_refusal_at_once() -> None:
     async def main() -> None:
         router = router_of(Figures("a"), Figures("b"))
@@ -243,6 +294,14 @@ class Routing(RuleBasedStateMachine):
             if place in place.desk.waiting and figures.taken < figures.effective_limit:
                 figures.start()
                 self.call(place.begin)
+
+    @rule(number=st.integers(0, 9))
+    def find_no_room(self, number: int) -> None:
+        if number < len(self.places):
+            place = self.places[number]
+            if place in place.desk.running:
+                self.accounts[place.desk.account.name].stop()
+                self.call(lambda: place.wait_again(place.kind))
 
     @rule(number=st.integers(0, 9))
     def end(self, number: int) -> None:
