@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from mps_aigc_async import AigcClient, Config, ImageRequest, JobRecord, JobState
+from mps_aigc_async import AigcClient, Config, ImageRequest, JobRecord, JobState, Kind
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.ledger.postgres import PostgresLedger, members, patience
 from mps_aigc_async.limits.shared import limits
@@ -179,9 +179,9 @@ def suspended_after_claim(
         if jump_s:
             tasks.append(len(emulator.statistics().tasks))
 
-    async def claim_and_sleep(job: JobRecord, intent: JobRecord) -> None:
+    async def claim_and_sleep(job: JobRecord, intent: JobRecord, ahead_of: Collection[Kind]) -> None:
         nonlocal jump_s
-        await claim(job, intent)
+        await claim(job, intent, ahead_of)
         if not jump_s:
             await meanwhile(intent)
             jump_s = 60.0

@@ -49,6 +49,10 @@ class GroupSemaphore:
             self._queue.withdraw(waiter)
             raise
 
+    def take(self, group: str) -> Permit:
+        """Take a permit at once, beyond the limits if need be."""
+        return self._take(self._queue.next_ticket(), group)
+
     def resize(self, limit: int, limit_of: Callable[[str], int] | None = None) -> None:
         """Set the limit for all holders, and for each group, if groups have limits of their own."""
         self._limit = limit

@@ -123,26 +123,24 @@ def _settings_of(config: Config, endpoint: URL, credentials: AnyCredentials | No
 class AccountParts:
     """The parts of one account."""
 
-    def __init__(self, settings: AccountSettings, shared: SharedParts, limits_part: LimitsPart) -> None:
-        config, now = settings.config, shared.clock.now
+    def __init__(self, settings: AccountSettings, parts: SharedParts, limits_part: LimitsPart) -> None:
+        config, now = settings.config, parts.clock.now
         self.name = settings.name
         self.settings = settings
-        self._shared = shared
+        self._shared = parts
         self.limits_part = limits_part
         self.limits = limits_part.limits
         self.capacities = capacities_of(config)
         self.dialect = settings.dialect
         self.keys = KeyRing(settings.credentials, now)
-        self.calls = Calls(
-            self.dialect, shared.transport, self.keys, self.limits, clock=shared.clock, policy=shared.retry
-        )
-        self.buckets = Buckets(settings.buckets, self.keys, shared.downloads, shared.work, now, self._learn_time)
+        self.calls = Calls(self.dialect, parts.transport, self.keys, self.limits, clock=parts.clock, policy=parts.retry)
+        self.buckets = Buckets(settings.buckets, self.keys, parts.downloads, parts.work, now, self._learn_time)
         self.usage = UsageReader(self.calls, self.dialect)
         self.poller = Poller(
             self.calls,
             self.dialect,
             self.limits,
-            shared.work,
+            parts.work,
             tempo=self.limits.tempo if config.concurrency.poll_strategy == "adaptive" else Fixed(),
             interval_s=config.concurrency.poll_interval_ms / 1000,
             wall=now,
@@ -150,7 +148,7 @@ class AccountParts:
         self._lookaheads = Lookaheads.of(
             self.limits.slots, self.dialect.url_life_s, lambda step: self.dialect.keeps(step, settings.buckets.store)
         )
-        self.strays = StrayTasks(self.calls, self.dialect, self.limits, shared.work, self.poller.spacing_s)
+        self.strays = StrayTasks(self.calls, self.dialect, self.limits, parts.work, self.poller.spacing_s)
         self._jobs: list[Jobs] = []
 
     def __repr__(self) -> str:
@@ -166,26 +164,26 @@ class AccountParts:
 
     def jobs_in(self, ledger: Ledger, registry: JobRegistry, endpoint: str) -> Jobs:
         """The account's jobs in an open ledger."""
-        shared = self._shared
+        parts = self._shared
         trust = SessionTrust(self.dialect.sessions, endpoint, ledger, registry.evidence)
         holders = SessionHolders(ledger, registry.session_holders)
         jobs = Jobs(
             JobContext(
                 ledger=ledger,
                 registry=registry,
-                sessions=Sessions(self.calls, self.dialect, shared.clock, trust, holders),
+                sessions=Sessions(self.calls, self.dialect, parts.clock, trust, holders),
                 calls=self.calls,
                 dialect=self.dialect,
                 limits=self.limits,
                 poller=self.poller,
-                downloads=shared.downloads,
-                clock=shared.clock,
-                announcer=shared.announcer,
-                exchanges=shared.exchanges,
-                work=shared.work,
+                downloads=parts.downloads,
+                clock=parts.clock,
+                announcer=parts.announcer,
+                exchanges=parts.exchanges,
+                work=parts.work,
                 store=self.settings.buckets.store,
                 buckets=self.buckets,
-                waits=shared.waits,
+                waits=parts.waits,
             )
         )
         self._jobs.append(jobs)
@@ -193,11 +191,11 @@ class AccountParts:
 
     def runner_of(self, jobs: Jobs) -> RequestRunner:
         """Runs requests by these jobs."""
-        settings, shared = self.settings, self._shared
+        settings, parts = self.settings, self._shared
         checks = InputChecks(
-            settings.check, settings.defaults.complete, self.dialect.backend, shared.looks, self.buckets.bare_inputs
+            settings.check, settings.defaults.complete, self.dialect.backend, parts.looks, self.buckets.bare_inputs
         )
-        return RequestRunner(jobs, settings.defaults, checks.check, self._lookaheads, shared.clock.now)
+        return RequestRunner(jobs, settings.defaults, checks.check, self._lookaheads, parts.clock.now)
 
     # --- closing ------------------------------------------------------------------------------------------------------
 

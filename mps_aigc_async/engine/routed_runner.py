@@ -55,11 +55,11 @@ class RoutedRunner:
         refusals: dict[str, AccountError] = {}
         left: set[str] = set()
         """The accounts that the request has left because they had no room for it: each once."""
-        avoided = ""
+        full_account = ""
         """The account that gave the request up, as it was refused for now too often: another one tries it once."""
         while True:
             try:
-                place = await self._place(request, request_id, refusals, avoided)
+                place = await self._place(request, request_id, refusals, full_account)
             except AigcError as error:
                 return last or Outcome(job_id=request_id, request=request, error=error.with_context(job_id=request_id))
 
@@ -74,8 +74,8 @@ class RoutedRunner:
             if isinstance(outcome.error, AccountError):
                 last, refusals[account] = outcome, outcome.error
                 self._router.set_aside(account, outcome.error)
-            elif _is_for_now(outcome.error) and not avoided:
-                last, avoided = outcome, account
+            elif _is_for_now(outcome.error) and not full_account:
+                last, full_account = outcome, account
                 self._router.note_no_room(place.desk, place.kind)
             elif not isinstance(outcome.error, OtherAccount):
                 return outcome
@@ -106,7 +106,7 @@ class RoutedRunner:
     # --- the route ----------------------------------------------------------------------------------------------------
 
     async def _place(
-        self, request: Request, request_id: str, refusals: Mapping[str, AccountError], avoided: str = ""
+        self, request: Request, request_id: str, refusals: Mapping[str, AccountError], full_account: str = ""
     ) -> Place:
         """Wait for a place in an account that may run the request. Raises AccountError if none can, or if the request
         belongs to an account that has refused it (`refusals`)."""
@@ -116,7 +116,7 @@ class RoutedRunner:
         while kinds:
             job = jobs.get(kinds[0])
             if job is None or job.state is JobState.PLANNED:
-                return await self._router.take(self._route(kinds, job, before, avoided))
+                return await self._router.take(self._route(kinds, job, before, full_account))
             before = job
             if job.state not in _WITH_RESULT:  # it runs, or may run, or has failed
                 break
@@ -126,7 +126,9 @@ class RoutedRunner:
             raise refusals[account]
         return self._router.enter(account, kinds)
 
-    def _route(self, kinds: Sequence[Kind], job: JobRecord | None, before: JobRecord | None, avoided: str) -> Route:
+    def _route(
+        self, kinds: Sequence[Kind], job: JobRecord | None, before: JobRecord | None, full_account: str
+    ) -> Route:
         """The accounts in which a request's next step may be created: the first one, or the one after a result."""
         kind, *later = kinds
         accounts, home = tuple(self._ledger.accounts), ""
@@ -142,7 +144,7 @@ class RoutedRunner:
                 f"the {before.kind if before else kind} before is stored in the account {home}, which the config "
                 "lacks: add the account to the config's `accounts`"
             )
-        accounts = tuple(name for name in accounts if name != avoided) or accounts
+        accounts = tuple(name for name in accounts if name != full_account) or accounts
         return Route(kind, accounts, home, tuple(later))
 
     def _account_of(self, job: JobRecord | None) -> str:

@@ -287,8 +287,8 @@ class Router:
         """The refusal of a request's accounts, if all of them are set aside and no other is at work."""
         refusals = [self._desks[name].refusal for name in route.accounts if not self._desks[name].is_open]
         others = [desk for name, desk in self._desks.items() if name not in route.accounts and desk.is_open]
-        wanted = {name for waiter in self._waiters if not waiter.place.done() for name in waiter.route.accounts}
-        are_at_work = any(desk.waiting or desk.running or desk.account.name in wanted for desk in others)
+        hopes = {name for waiter in self._waiters if not waiter.place.done() for name in waiter.route.accounts}
+        are_at_work = any(desk.waiting or desk.running or desk.account.name in hopes for desk in others)
         if len(refusals) < len(route.accounts) or are_at_work or refusals[0] is None:
             return None
         refusal = repeated(refusals[0])

@@ -3,15 +3,14 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 from typing import Final
 
 from ..concurrency.alongside import running_alongside
-from ..concurrency.semaphore import Permit
-from ..ledger import JobRecord
+from ..ledger import JobRecord, NotAhead
 from ..model.defaults import Defaults
 from ..model.errors import AigcError, ResultExpired
 from ..model.requests import Request, Step, model_label, steps_of
@@ -31,6 +30,7 @@ from ..network.folders import Folder
 from .creation import Order
 from .jobs import Jobs
 from .lookahead import NEAR_END_S, Lookaheads
+from .places import Place, regain
 from .stored_inputs import has_stored_files
 
 _INPUT: Final[Mapping[Kind, Callable[[object], dict[str, object]]]] = {
@@ -96,24 +96,26 @@ class Chain:
             raise failure
         return chain_result(self._results)
 
-    async def _acquire_places(self, jobs: Sequence[JobRecord], stack: AsyncExitStack) -> dict[Kind, Permit]:
-        """Take a place ahead for each step but the first that has no task yet. `stack` releases the places.
+    async def _acquire_places(self, jobs: Sequence[JobRecord], stack: AsyncExitStack) -> dict[Kind, Place]:
+        """Take a place ahead for each step but the first that has no task yet. A caller that is cancelled leaves the
+        places.
 
         All places are taken before the first step begins, and the last step's first: a chain that holds places waits
         only for places of earlier steps. So no two chains can wait for each other.
         """
         models = [model_of(step, self._defaults) for step in self._steps]
-        places: dict[Kind, Permit] = {}
+        has_begun = jobs[0].state is not JobState.PLANNED
+        places: dict[Kind, Place] = {}
         for number in reversed(range(1, len(jobs))):
             if (job := jobs[number]).state is JobState.PLANNED:
-                lookahead = self._lookaheads[job.kind]
-                hold_up = partial(self._hold_up, job.kind)
-                places[job.kind] = place = await lookahead.acquire(models[: number + 1], hold_up)
-                stack.callback(place.release)
+                place = self._jobs.place(self._request_id, job.kind, self._lookaheads[job.kind])
+                stack.callback(place.leave)
+                await place.acquire(models[: number + 1], partial(self._hold_up, job.kind), has_begun=has_begun)
+                places[job.kind] = place
         return places
 
     async def _make_steps(
-        self, jobs: Sequence[JobRecord], places: Mapping[Kind, Permit], stack: AsyncExitStack
+        self, jobs: Sequence[JobRecord], places: Mapping[Kind, Place], stack: AsyncExitStack
     ) -> AigcError | None:
         """Make one step after the other. Return the error that ended the chain, if any."""
         before: JobRecord | None = None
@@ -121,12 +123,12 @@ class Chain:
             for number, (step, new_job) in enumerate(zip(self._steps, jobs, strict=True), start=1):
                 if new_job.state is JobState.PLANNED:
                     await self._prepare(jobs[number:], stack)
-                before = await self._make_step(step, new_job, before, places.get(step.kind))
+                before = await self._make_step(step, new_job, before, places)
                 self._results.append(before.result())
                 await self._save(before, stack)
         except Exception as error:  # noqa: BLE001 — the finished steps are saved after an exception of any class
             for place in places.values():  # saving may take hours, and must not hold up other chains
-                place.release()
+                place.end()
             return as_aigc_error(error, f"making {self._request_id}")
         return None
 
@@ -137,17 +139,30 @@ class Chain:
                 stack.callback(self._jobs.release, job)
                 await self._jobs.prepare(job)
 
-    async def _make_step(self, step: Step, job: JobRecord, before: JobRecord | None, place: Permit | None) -> JobRecord:
+    async def _make_step(
+        self, step: Step, job: JobRecord, before: JobRecord | None, places: Mapping[Kind, Place]
+    ) -> JobRecord:
         """Bring one step's job to the end of its task. The place ahead is free as soon as the task is accepted."""
         request, model = partial(self._request_after, before, step), model_of(step, self._defaults)
         order = Order(request, self._begin_or_hold_up, self._on_no_room, model)
-        if before is not None and is_near_end(before, self._wall()):
+        if before is None:
+            return await self._make_first(job, replace(order, ahead_of=_bounded(places)), places)
+        if is_near_end(before, self._wall()):
             await self._jobs.learn_time(before)  # shortly after the start our clock may be wrong
-        if place is not None:
+        if step.kind in places:
             job = await self._jobs.submit(job, order)
             self._lookaheads[step.kind].refresh()
-            place.release()
+            places[step.kind].end()
         return await self._jobs.finish(job, order)
+
+    async def _make_first(self, job: JobRecord, order: Order, places: Mapping[Kind, Place]) -> JobRecord:
+        """Make the first step. If other members took this one for gone before its create, wait for the places again,
+        in their order."""
+        while True:
+            try:
+                return await self._jobs.finish(job, order)
+            except NotAhead:
+                await regain([places[kind] for kind in order.ahead_of])
 
     def _hold_up(self, kind: Kind) -> None:
         self._on_begin()
@@ -183,6 +198,11 @@ class Chain:
             except Exception as error:  # noqa: BLE001 — the other steps are still saved
                 failure = failure or as_aigc_error(error, f"saving {self._request_id}")
         return failure
+
+
+def _bounded(places: Mapping[Kind, Place]) -> tuple[Kind, ...]:
+    """The kinds of the places that the ledger counts, in the order in which they are taken."""
+    return tuple(kind for kind, place in places.items() if place.is_bounded)
 
 
 def model_of(step: Step, defaults: Defaults) -> str:

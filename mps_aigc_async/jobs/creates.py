@@ -263,7 +263,7 @@ class Creates:
         """Write the intent, send the create at its time, and carry out the consequence of its end."""
         intent = intent_of(creation, self._wall())
         try:
-            await self._ledger.claim(creation.job, intent)
+            await self._ledger.claim(creation.job, intent, creation.order.ahead_of)
             await creation.slot.mark(slot_name(intent), UNKNOWN_SLOT_S[intent.kind])
         except SlotLost:
             await self._keep_unsent(creation, intent)

@@ -29,6 +29,8 @@ class Order:
     """Called when the service has no room for the job's task, or may have none for its model."""
     model: str = ""
     """The request's model, by name and version: some models have a cap of their own on tasks running at once."""
+    ahead_of: tuple[Kind, ...] = ()
+    """For a chain's first step: the kinds of later steps that the ledger must count the chain ahead of."""
 
 
 @dataclass(slots=True)

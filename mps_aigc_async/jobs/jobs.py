@@ -21,6 +21,8 @@ from .acceptance import Acceptance
 from .context import JobContext
 from .creates import Creates
 from .creation import Order
+from .lookahead import Lookahead
+from .places import Place
 from .resuming import Resuming
 from .saving import Saver
 from .settling import Settling
@@ -95,6 +97,10 @@ class Jobs:
     async def of_request(self, name: str) -> Mapping[Kind, JobRecord]:
         """The jobs of a request, by kind, as the ledger has them."""
         return await self._ledger.of_request(name)
+
+    def place(self, name: str, kind: Kind, lookahead: Lookahead) -> Place:
+        """A place for a request's chain ahead of its step of a kind, to be acquired."""
+        return Place(self._ledger, name, kind, lookahead)
 
     async def prepare(self, job: JobRecord) -> None:
         """Look for what would refuse a later create of a planned job, before an earlier step of its chain is paid for:

@@ -75,6 +75,19 @@ class Lookahead:
             on_hold_up()
         return await self._places.acquire(_BETWEEN.join(models), on_hold_up)
 
+    def take(self, models: Sequence[str]) -> Permit:
+        """Take a place at once, for a chain that has begun: its URL ages, and waiting makes it no younger."""
+        return self._places.take(_BETWEEN.join(models))
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the URLs' life bounds the chains of all members of a ledger together."""
+        return self._url_life_s != inf
+
+    def usable(self) -> int:
+        """The most chains of all members together, as far as this client knows the service's capacity."""
+        return usable(self._kind, self._slots[self._kind].figures().confirmed_capacity, self._url_life_s)
+
     def refresh(self) -> None:
         """Count the places anew: an accepted task can raise the confirmed capacity, and a refusal lowers it."""
         figures = {kind: slots.figures() for kind, slots in self._slots.items()}

@@ -5,15 +5,15 @@
 returns, the row is as safe as the ledger can make it.
 """
 
-from .claims import ClaimInDoubt, JobTaken, OtherAccount, new_token
+from .claims import ClaimInDoubt, JobTaken, NotAhead, OtherAccount, new_token
 from .memory import MemoryLedger
 from .of_account import AccountLedger, CommonLedger
-from .protocol import Ledger
+from .protocol import UNBOUNDED, Ledger
 from .record import JobRecord
 from .shared import SharedLedger, join
 from .sqlite import SqliteLedger
 
 __all__ = [
-    "AccountLedger", "ClaimInDoubt", "CommonLedger", "JobRecord", "JobTaken", "Ledger", "MemoryLedger", "OtherAccount",
-    "SharedLedger", "SqliteLedger", "join", "new_token",
+    "UNBOUNDED", "AccountLedger", "ClaimInDoubt", "CommonLedger", "JobRecord", "JobTaken", "Ledger", "MemoryLedger",
+    "NotAhead", "OtherAccount", "SharedLedger", "SqliteLedger", "join", "new_token",
 ]  # fmt: skip

@@ -17,6 +17,12 @@ class ClaimInDoubt(LedgerError):
     The ledger itself is not lost: `renew` asks the database, and `confirm` answers again."""
 
 
+class NotAhead(LedgerError):
+    """The chain is not counted among those that run ahead: other members took this one for gone. Nothing was written.
+
+    `run_ahead` counts the chain again; its first step is claimed afterwards."""
+
+
 class OtherAccount(LedgerError):
     """The job's task runs, or may run, in another account of this client: it is polled with that account's keys."""
 

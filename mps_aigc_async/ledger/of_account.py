@@ -5,13 +5,13 @@ task: that account polls it. A result is common again, so that a chain may go on
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from ..model.states import JobState, Kind
 from .claims import OtherAccount
-from .protocol import Ledger
+from .protocol import UNBOUNDED, Ledger
 from .record import JobRecord
 
 _BOUND: Final = frozenset({JobState.PLANNED, JobState.INTENT, JobState.SUBMITTED, JobState.UNKNOWN})
@@ -30,6 +30,8 @@ class CommonLedger:
     def __init__(self, ledger: Ledger, accounts: Collection[str]) -> None:
         self.ledger: Final = ledger
         self._first: Final = next(iter(accounts))
+        self._most_ahead: dict[tuple[str, Kind], Callable[[], int]] = {}
+        """By account and kind of step: the bound of the account that was last told."""
         self._turn = asyncio.Lock()
         self._adopted: dict[str, list[JobRecord]] = {name: [] for name in accounts}
         self._absence = {name: asyncio.Event() for name in accounts}
@@ -47,6 +49,14 @@ class CommonLedger:
         results and its failed jobs are the first account's."""
         owner = self.account_of(job)
         return owner in ("", account) or (owner not in self._adopted and account == self._first)
+
+    def most_ahead(self, account: str, kind: Kind, most: Callable[[], int]) -> Callable[[], int]:
+        """The most chains of all accounts together that may run ahead: the sum of what each account can use. A chain
+        that has begun is bounded by nothing."""
+        if most() >= UNBOUNDED:
+            return most
+        self._most_ahead[account, kind] = most
+        return lambda: sum(bound() for (_, of_kind), bound in self._most_ahead.items() if of_kind is kind)
 
     async def absence(self, account: str) -> None:
         """Wait until there may be jobs of this account to adopt."""
@@ -104,8 +114,17 @@ class AccountLedger:
     async def put(self, job: JobRecord) -> None:
         await self._ledger.put(self._signed(job))
 
-    async def claim(self, job: JobRecord, intent: JobRecord) -> None:
-        await self._ledger.claim(job, self._signed(intent))
+    async def claim(self, job: JobRecord, intent: JobRecord, ahead_of: Collection[Kind] = ()) -> None:
+        await self._ledger.claim(job, self._signed(intent), ahead_of)
+
+    async def run_ahead(self, name: str, kind: Kind, most: Callable[[], int]) -> None:
+        await self._ledger.run_ahead(name, kind, self.common.most_ahead(self.account, kind, most))
+
+    def end_ahead(self, name: str, kind: Kind) -> None:
+        self._ledger.end_ahead(name, kind)
+
+    def leave_ahead(self, name: str, kind: Kind) -> None:
+        self._ledger.leave_ahead(name, kind)
 
     async def settle(self, job: JobRecord) -> None:
         await self._ledger.settle(self._signed(job))

@@ -1,10 +1,14 @@
 """The protocol of a ledger, the record of jobs."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+import sys
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from typing import Final, Protocol
 
 from ..model.states import JobState, Kind
 from .record import JobRecord
+
+UNBOUNDED: Final = sys.maxsize
+"""The bound of a chain that has begun: its URL ages, and waiting makes it no younger."""
 
 
 class Ledger(Protocol):
@@ -47,10 +51,28 @@ class Ledger(Protocol):
         Raise LedgerError at once if waiting cannot help."""
         ...
 
-    async def claim(self, job: JobRecord, intent: JobRecord) -> None:
+    async def claim(self, job: JobRecord, intent: JobRecord, ahead_of: Collection[Kind] = ()) -> None:
         """Write the intent of the job's next create, as `put` does. `job` is the row that the caller has read. Where
         several members share the ledger, the job is this member's from now on; `intent` has a token of its own
-        (`claims.new_token`). Raises JobTaken if the row has changed, or another member drives the job."""
+        (`claims.new_token`). Raises JobTaken if the row has changed, or another member drives the job.
+
+        `ahead_of` has the kinds for which a chain needs `run_ahead` before its first step: raises NotAhead if a planned
+        job's chain does not run ahead of one of them any more."""
+        ...
+
+    async def run_ahead(self, name: str, kind: Kind, most: Callable[[], int]) -> None:
+        """Wait until fewer than `most()` chains of all members run ahead of their step of a kind, and count the chain
+        of this request from now on, until `end_ahead` or `leave_ahead`. Returns at once where one process uses the
+        ledger: its clients count by themselves. Raises LedgerError."""
+        ...
+
+    def end_ahead(self, name: str, kind: Kind) -> None:
+        """The chain no longer runs ahead: its step of the kind is created, or it has failed."""
+        ...
+
+    def leave_ahead(self, name: str, kind: Kind) -> None:
+        """This member no longer runs the chain: it counts for a minute more, in which another member may go on with
+        it."""
         ...
 
     async def settle(self, job: JobRecord) -> None:

@@ -3,8 +3,9 @@ can take a job."""
 
 from abc import ABC, abstractmethod
 from asyncio import Event
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
+from ..model.states import Kind
 from .record import JobRecord
 
 
@@ -25,8 +26,24 @@ class SoleLedger(ABC):
     def confirm(self, intent: JobRecord) -> None:  # noqa: ARG002 — nobody else can have taken its job
         self.require_in_place()
 
-    async def claim(self, job: JobRecord, intent: JobRecord) -> None:  # noqa: ARG002 — the row before fences among members
+    async def claim(
+        self,
+        job: JobRecord,  # noqa: ARG002 — the row before fences among members
+        intent: JobRecord,
+        ahead_of: Collection[Kind] = (),  # noqa: ARG002 — as below
+    ) -> None:
         await self.put(intent)
+
+    # The clients of one process count their chains by themselves (`jobs.lookahead`).
+
+    async def run_ahead(self, name: str, kind: Kind, most: Callable[[], int]) -> None:  # noqa: B027 — as above
+        """Count nothing."""
+
+    def end_ahead(self, name: str, kind: Kind) -> None:  # noqa: B027 — as above
+        """Count nothing."""
+
+    def leave_ahead(self, name: str, kind: Kind) -> None:  # noqa: B027 — as above
+        """Count nothing."""
 
     async def settle(self, job: JobRecord) -> None:
         await self.put(job)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async.ledger import AccountLedger, CommonLedger, JobRecord, MemoryLedger, OtherAccount, join
+from mps_aigc_async.ledger import UNBOUNDED, AccountLedger, CommonLedger, JobRecord, MemoryLedger, OtherAccount, join
 from mps_aigc_async.ledger.sqlite import SqliteLedger
 from mps_aigc_async.model.states import JobState, Kind
 
@@ -101,6 +101,16 @@ async def test_rows_of_one_account_belong_to_it_when_others_come(tmp_path: Path)
         assert common.ledger.account == "a"
         assert await ids(common.view_of("a"), JobState.SUBMITTED) == ["cat/image"]
         assert await ids(common.view_of("b"), JobState.SUBMITTED) == []
+
+
+def test_the_chains_of_all_accounts_have_one_bound_the_sum_of_what_each_can_use() -> None:
+    common = CommonLedger(MemoryLedger(), "ab")
+    assert common.most_ahead("a", Kind.VIDEO, lambda: 3)() == 3
+    both = common.most_ahead("b", Kind.VIDEO, lambda: 5)
+    assert both() == 8
+    assert common.most_ahead("a", Kind.AUDIO, lambda: 2)() == 2
+    assert common.most_ahead("a", Kind.VIDEO, lambda: UNBOUNDED)() == UNBOUNDED
+    assert both() == 8
 
 
 class Members(MemoryLedger):

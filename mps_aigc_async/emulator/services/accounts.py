@@ -33,8 +33,8 @@ class Accounts:
         """The services that a call is for. `headers` find a name in any case, or have it in lower case."""
         signature = headers.get("authorization", headers.get("Authorization", ""))
         signer = _SIGNER.search(signature)
-        named = self._by_token.get(signature) if signer is None else self._by_key.get(signer[1])
-        return named or self._services[0]
+        owner = self._by_token.get(signature) if signer is None else self._by_key.get(signer[1])
+        return owner or self._services[0]
 
     def of_result(self, url: str) -> Service | None:
         """The services whose storage has a URL; None for a URL of another server."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from ...model.errors import CreateOutcomeUnknown, to_record
 from ...sharing.connection import Step, Value
+from .ahead_statements import abandonment
 from .members import Absentee, Beat
 from .moves import NOTIFY, Place
 from .rows import FIELDS
@@ -47,6 +48,10 @@ _ADOPTED: Final = f"""SELECT {FIELDS} FROM mps_aigc_ledger.jobs
     AND (state = 'submitted' AND member = %(me)s OR state = 'unknown') ORDER BY planned_at, seq"""
 """The jobs of this adoption, also if an earlier try of its transaction had taken them already."""
 
+_LEAVE_CHAINS: Final = abandonment(
+    "stored.member IS NOT NULL AND NOT EXISTS (SELECT FROM mps_aigc_ledger.members WHERE members.id = stored.member)"
+)
+
 _LOST_AUTHOR: Final = CreateOutcomeUnknown("the client that created the job was gone while the create was under way")
 
 
@@ -60,7 +65,7 @@ def adoption(absentees: Sequence[Absentee], place: Place, beat: Beat) -> list[St
         "error": error_text(),
         "adoption": secrets.token_hex(8),
     }
-    moves = (_REMOVE, _FREE_CREATES, _UNKNOWN, _ADOPT, _ADOPTED)
+    moves = (_REMOVE, _FREE_CREATES, _UNKNOWN, _ADOPT, *_LEAVE_CHAINS, _ADOPTED)
     return [DURABLE, LOCK, beat.step, *((statement, values) for statement in moves)]
 
 

@@ -7,7 +7,7 @@ each write is fenced (`fences`), and a member that is gone leaves its jobs to ot
 # ruff: noqa: S608 — the statements are put together from constant names
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from math import inf
 from typing import Final
 
@@ -19,9 +19,10 @@ from ...sharing.database_url import DatabaseUrl
 from ...sharing.member import Member
 from ..fences import Writer
 from ..orphans import Orphan
-from ..record import JobRecord, job_ids
+from ..record import JobRecord, job_ids, request_of
 from ..schema import COLUMNS
 from .adoption import BEAT, adoption
+from .chains_ahead import ChainsAhead
 from .changes import Changes
 from .commits import Commits
 from .members import Members, Time
@@ -82,6 +83,7 @@ class PostgresLedger:
         self.members: Final = Members(connection, member, timing, list(texts.values()))
         self._commits = Commits(self._database, self.members, self._place)
         self._changes = Changes(url, self.get)
+        self._chains = ChainsAhead(self._database, self.members, self._place)
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -118,10 +120,20 @@ class PostgresLedger:
         row = await self._commits.add(Plan(fresh(job)))
         return row.require_same_request(job)
 
-    async def claim(self, job: JobRecord, intent: JobRecord) -> None:
+    async def claim(self, job: JobRecord, intent: JobRecord, ahead_of: Collection[Kind] = ()) -> None:
         if intent.token in ("", job.token):
             raise LedgerError("an intent needs a token of its own (`claims.new_token`)", job_id=job.job_id)
-        await self._commits.add(Claim(job, intent))
+        await self._commits.add(Claim(job, intent, ahead_of))
+        self._chains.begin(request_of(job.job_id), ahead_of)
+
+    async def run_ahead(self, name: str, kind: Kind, most: Callable[[], int]) -> None:
+        await self._chains.run_ahead(name, kind, most)
+
+    def end_ahead(self, name: str, kind: Kind) -> None:
+        self._chains.end_ahead(name, kind)
+
+    def leave_ahead(self, name: str, kind: Kind) -> None:
+        self._chains.leave_ahead(name, kind)
 
     async def put(self, job: JobRecord) -> None:
         writer = Writer.ANSWER if self.members.claims.is_open(job) else Writer.DRIVER
@@ -310,6 +322,7 @@ class PostgresLedger:
         finally:
             try:
                 await self._changes.close()
+                await self._chains.close()
                 await self.members.close()
             finally:
                 await self._connection.close()
@@ -318,6 +331,7 @@ class PostgresLedger:
         """Write the rows left by a loop that ended without closing the ledger: its connection is of no use here. The
         other members notice by themselves that this one is gone."""
         self._connection.break_off()
+        self._chains.stop()
         connection = Connection(self.url)
         database = PatientConnection(connection)
         database.hurry()

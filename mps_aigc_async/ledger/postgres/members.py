@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from ...concurrency.callbacks import ignore
 from ...concurrency.owner import TaskOwner
 from ...model.errors import LedgerError
 from ...sharing.connection import Connection, Lost, Refused, Row, Step, Value
@@ -25,6 +26,7 @@ from ...sharing.member import Member
 from ..claims import ClaimInDoubt
 from ..commits import LAST_TRY_S
 from ..record import JobRecord
+from .ahead_statements import abandonment
 from .open_claims import OpenClaims
 from .schema import DURABLE, VERSION
 
@@ -55,6 +57,7 @@ _LEAVE: Final = (
     "UPDATE mps_aigc_ledger.jobs SET author = NULL "
     "WHERE ledger = %(ledger)s AND author = %(id)s AND state IN ('intent', 'unknown')",
     "DELETE FROM mps_aigc_ledger.members WHERE id = %(id)s",
+    *abandonment("stored.member = %(id)s"),
 )
 """A client that has closed sends nothing any more; its jobs are free for others."""
 
@@ -106,6 +109,8 @@ class Members:
         self.absence: Final = asyncio.Event()
         """Set by a look that finds absentees, or jobs that a member has left."""
         self.claims: Final = OpenClaims()
+        self.on_return: Callable[[], None] = ignore
+        """Called when this member learns that others have taken it for gone."""
 
     @property
     def is_outdated(self) -> bool:
@@ -151,6 +156,7 @@ class Members:
         if self._era not in ("", era):
             self.claims.lose_all()
             self._begin_anew()
+            self.on_return()
         self._era = str(era)
         self._is_outdated = version > VERSION
         if self._trust is None or age.seconds < self._trust.seconds:

@@ -7,18 +7,19 @@ the row already is as it was to be written (a commit whose outcome was open was 
 # ruff: noqa: S608 — the statements are put together from constant names
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, cast
 
 from ...model.errors import LedgerError
-from ...model.states import JobState
+from ...model.states import JobState, Kind
 from ...sharing.connection import Row, Step, Value
-from ..claims import JobTaken, new_token
+from ..claims import JobTaken, NotAhead, new_token
 from ..fences import FENCES, HELD, Writer
-from ..record import JobRecord
+from ..record import JobRecord, request_of
 from ..schema import COLUMNS, from_row, to_row
 from ..schema import Row as Columns
+from .ahead_statements import IS_AHEAD
 
 SIGNATURE_S: Final = 360
 """Seconds after an intent in which its create may still be sent by a member that stood still: a signature of TC3 is
@@ -57,9 +58,13 @@ _PUT: Final = f"""{_INSERT} ON CONFLICT (ledger, job_id) DO UPDATE
 
 _PLAN: Final = f"{_INSERT} ON CONFLICT (ledger, job_id) DO NOTHING {NOTIFY}"
 
-_CLAIM: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored
+_CLAIMED: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored
     SET {_SET}, token = %(token)s, member = %(me)s, author = %(me)s, claimed_at = {_NOW}
-    WHERE {_KEY} AND {_FENCE} AND stored.state = %(origin)s {NOTIFY}"""
+    WHERE {_KEY} AND {_FENCE} AND stored.state = %(origin)s"""
+
+_CLAIM: Final = f"{_CLAIMED} {NOTIFY}"
+
+_CLAIM_AHEAD: Final = f"{_CLAIMED} AND {IS_AHEAD} {NOTIFY}"
 
 _REPLACE: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored SET {_SET}, token = %(token)s
     WHERE {_KEY} AND {_FENCE} AND stored.state = 'planned' {NOTIFY}"""
@@ -103,7 +108,9 @@ class Place:
 
     @property
     def keys(self) -> Mapping[str, Value]:
-        return {"ledger": self.ledger, "owner": self.owner, "owners": list(self.owners.values()), "me": self.me}
+        owners = list(self.owners.values())
+        # The chains of all accounts of a client are counted together, in whatever order its config has them.
+        return {"ledger": self.ledger, "owner": self.owner, "owners": owners, "chains_of": min(owners), "me": self.me}
 
     def owner_of(self, job: JobRecord) -> str:
         """The owner of a job's row."""
@@ -138,6 +145,13 @@ class Claim:
 
     before: JobRecord
     job: JobRecord
+    ahead_of: Collection[Kind] = ()
+    """The kinds of steps that the job's chain must run ahead of. A create that may have been accepted is sent again in
+    any case: the chain has begun."""
+
+    @property
+    def needs_room(self) -> bool:
+        return bool(self.ahead_of) and self.before.state is JobState.PLANNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +196,10 @@ def step(move: Move, place: Place) -> Step:
         case Plan():
             return _PLAN, values
         case Claim(before):
-            return _CLAIM, {**values, "fence": before.token, "origin": before.state.value}
+            values |= {"fence": before.token, "origin": before.state.value}
+            if not move.needs_room:
+                return _CLAIM, values
+            return _CLAIM_AHEAD, values | {"chain": request_of(job.job_id), "ahead_of": list(move.ahead_of)}
         case Put(_, writer):
             return _PUT, values | {
                 "origins": sorted(FENCES[writer][job.state]),
@@ -260,6 +277,8 @@ def verdict(move: Move, current: CurrentRow | None, place: Place) -> Verdict:
         # An earlier try of this commit took, and others have judged this member gone since: nothing was sent.
         back = replace(move.before, token=job.token)
         return Verdict(_taken(job, current), step(Put(back, Writer.ANSWER), place))
+    if isinstance(move, Claim) and current is not None and move.needs_room and _is_as_read(move, current, place):
+        return Verdict(_not_ahead(move.job))
     if isinstance(move, Settle) and current is not None and (current.token, current.state) == (job.token, "unknown"):
         return Verdict(_too_early(job))
     has_task = current is not None and current.task_id == job.task_id
@@ -273,6 +292,11 @@ def _is_as_written(move: Move, current: CurrentRow, place: Place) -> bool:
         return True
     as_written = current.token, current.member, current.columns
     return as_written == (move.job.token, driver_after(move.job, place.me), tuple(columns_of(move.job).values()))
+
+
+def _is_as_read(claim: Claim, current: CurrentRow, place: Place) -> bool:
+    before = claim.before
+    return (current.token, current.state) == (before.token, before.state) and current.member in ("", place.me)
 
 
 def _is_unsent(claim: Claim, current: CurrentRow) -> bool:
@@ -289,6 +313,12 @@ def _taken(job: JobRecord, current: CurrentRow | None, orphan: str | None = None
     if orphan:
         text += f"; its row could not take task {orphan}, which may be billed: the ledger lists it among its orphans"
     return JobTaken(f"{text}; read the job again", job_id=job.job_id, task_id=orphan)
+
+
+def _not_ahead(job: JobRecord) -> NotAhead:
+    return NotAhead(
+        "other clients of the ledger took this one for gone: its chain waits to run ahead again", job_id=job.job_id
+    )
 
 
 def _too_early(job: JobRecord) -> JobTaken:

@@ -15,7 +15,7 @@ from ...sharing.database_url import DatabaseUrl
 from ...sharing.reading import Reader
 from ..schema import COLUMNS
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 SERVER_VERSION: Final = 130000
 """PostgreSQL 13 is the oldest release with fixes (postgresql.org/support/versioning, 2026-11)."""
@@ -91,6 +91,14 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
             ledger text PRIMARY KEY, queued bigint NOT NULL, ended bigint NOT NULL DEFAULT 0,
             failed bigint NOT NULL DEFAULT 0, ends bigint NOT NULL DEFAULT 0,
             drained_at double precision NOT NULL DEFAULT 0
+        )""",
+    ),
+    3: (
+        # The chains that run ahead of a later step (`ahead_statements`).
+        """CREATE TABLE mps_aigc_ledger.chains_ahead (
+            seq bigint GENERATED ALWAYS AS IDENTITY, ledger text COLLATE "C" NOT NULL, owner text NOT NULL,
+            kind text NOT NULL, name text COLLATE "C" NOT NULL, most bigint NOT NULL, member text,
+            left_at timestamptz, is_ahead boolean NOT NULL DEFAULT false, PRIMARY KEY (ledger, owner, name, kind)
         )""",
     ),
 }

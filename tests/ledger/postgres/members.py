@@ -106,5 +106,6 @@ async def die(ledger: PostgresLedger) -> None:
     """End a member as its process's death would: nothing is written, and its connection breaks."""
     ledger._is_closed = True
     await ledger._changes.close()
+    await ledger._chains._work.close()
     await ledger.members._work.close()
     await ledger._connection.close()
