@@ -45,9 +45,9 @@ async def outcomes_of(url: DatabaseUrl) -> AsyncIterator[Outcome[Request]]:
         async with running_alongside(listen(url, ENDS, lambda _: news.set())):
             while True:
                 news.clear()
-                counts = await _counts(connection, url)
-                ends = ends_of(await _rows(connection, url, statements.ends_after(after, PORTION)))
-                jobs = await _jobs(connection, url, [end.name for end in ends])
+                counts = await _counts(connection)
+                ends = ends_of(await rows_of(connection, statements.ends_after(after, PORTION)))
+                jobs = await _jobs(connection, [end.name for end in ends])
                 for end in ends:
                     yield _outcome(end, jobs.get(end.name, {}))
                     after = end.number
@@ -87,19 +87,19 @@ async def progress_of(url: DatabaseUrl) -> Progress:
     """The progress of a ledger's queued requests. Raises LedgerError, also if nothing was queued."""
     connection, statements = Connection(url), RequestStatements(url.ledger)
     try:
-        counts = await _counts(connection, url)
-        rate = rate_of(await _rows(connection, url, statements.rate(LATEST)))
-        programs = await _rows(connection, url, statements.members())
+        counts = await _counts(connection)
+        rate = rate_of(await rows_of(connection, statements.rate(LATEST)))
+        programs = await rows_of(connection, statements.members())
     finally:
         await connection.close()
     members = tuple(f"{program} (process {pid} on {host})" for program, pid, host in programs)
     return Progress(counts.requests, counts.ends, counts.failures, rate, members)
 
 
-async def _counts(connection: Connection, url: DatabaseUrl) -> BatchCounts:
-    counts = counts_of(await _rows(connection, url, RequestStatements(url.ledger).counts()))
+async def _counts(connection: Connection) -> BatchCounts:
+    counts = counts_of(await rows_of(connection, RequestStatements(connection.url.ledger).counts()))
     if counts is None:
-        raise nothing_queued(url)
+        raise nothing_queued(connection.url)
     return counts
 
 
@@ -108,25 +108,22 @@ def nothing_queued(url: DatabaseUrl) -> LedgerError:
     return LedgerError(f"nothing was queued in the ledger {url.ledger} of {url}: `mps-aigc queue BATCH` does it")
 
 
-async def _rows(connection: Connection, url: DatabaseUrl, step: Step) -> list[Row]:
+async def rows_of(connection: Connection, *steps: Step) -> list[Row]:
+    """The rows of the last step of a transaction on queued requests. Raises LedgerError, also if there is no queue."""
     try:
-        [rows] = await connection.run(step)
+        *_, rows = await connection.run(*steps)
     except Refused as refusal:
-        if refusal.lacks_table:
-            raise nothing_queued(url) from None
-        raise LedgerError(str(refusal)) from None
+        raise (nothing_queued(connection.url) if refusal.lacks_table else LedgerError(str(refusal))) from None
     except Lost as loss:
         raise LedgerError(str(loss)) from None
     return rows
 
 
-async def _jobs(
-    connection: Connection, url: DatabaseUrl, names: Sequence[str]
-) -> Mapping[str, Mapping[Kind, JobRecord]]:
+async def _jobs(connection: Connection, names: Sequence[str]) -> Mapping[str, Mapping[Kind, JobRecord]]:
     """The jobs of requests by the request's name and by kind."""
     jobs: dict[str, dict[Kind, JobRecord]] = {}
     if names:
-        for row in await _rows(connection, url, RequestStatements(url.ledger).jobs(names)):
+        for row in await rows_of(connection, RequestStatements(connection.url.ledger).jobs(names)):
             job = record_of(row)
             jobs.setdefault(request_of(job.job_id), {})[job.kind] = job
     return jobs

@@ -18,13 +18,13 @@ from ..ledger.postgres import prepare_database
 from ..ledger.postgres.patience import PatientConnection
 from ..ledger.postgres.requests import TIME, QueuedRequest, RequestStatements, counts_of
 from ..model.contents import content
-from ..model.errors import AigcError, ClientClosed, InvalidRequest, LedgerError, to_record
+from ..model.errors import AigcError, ClientClosed, InvalidRequest, to_record
 from ..model.requests import Request, steps_of
-from ..sharing.connection import Connection, Lost, Refused
+from ..sharing.connection import Connection
 from ..sharing.database_url import DatabaseUrl
 from .assembly import Engine
 from .batch import BatchItem, BatchRun, as_request
-from .batch_progress import nothing_queued
+from .batch_progress import nothing_queued, rows_of
 from .ledgers import database_of, ledger_place
 from .request_ids import RequestIds
 from .request_queue import GivenBack, RequestQueue
@@ -248,11 +248,7 @@ async def drain(ledger: str) -> None:
     url = database_of(ledger_place(ledger))
     connection = Connection(url)
     try:
-        *_, rows = await connection.run(*RequestStatements(url.ledger).drain())
-    except (Lost, Refused) as error:
-        raise (
-            nothing_queued(url) if isinstance(error, Refused) and error.lacks_table else LedgerError(str(error))
-        ) from None
+        rows = await rows_of(connection, *RequestStatements(url.ledger).drain())
     finally:
         await connection.close()
     if not rows:
