@@ -152,7 +152,7 @@ class Worker:
         self._works: set[_Work] = set()
         self._queue_worker: QueueWorker | None = None
         self._failure: AigcError | None = None
-        self._is_stopping = False
+        self._is_ending = False
 
     def __repr__(self) -> str:
         return f"<Worker of {self._url.ledger}, {len(self._works)} requests>"
@@ -168,7 +168,7 @@ class Worker:
         try:
             async with RequestQueue(self._url) as request_queue:
                 self._queue_worker = request_queue.worker(self._work, self._concurrency)
-                if not self._is_stopping:
+                if not self._is_ending:
                     async with running_alongside(self._watch(request_queue, self._queue_worker)):
                         await self._serve(self._queue_worker)
         finally:
@@ -177,15 +177,18 @@ class Worker:
             raise self._failure
 
     async def _serve(self, queue_worker: "QueueWorker") -> None:
+        """Run the items. A cancelled worker of procrastinate's would wait for the ends of those that run: minutes, or
+        hours. So it is not cancelled, and these are."""
+        serving = asyncio.create_task(queue_worker.run(), name="queue worker")  # type: ignore[no-untyped-call] # its own
         try:
-            await queue_worker.run()  # type: ignore[no-untyped-call] # procrastinate's
+            await asyncio.shield(serving)
         except asyncio.CancelledError:
             self.stop()
+            await serving
             raise
 
     def stop(self) -> None:
         """Take no request any more, and give those that run back. Their tasks run on at the service."""
-        self._is_stopping = True
         self._end(lambda _: True)
 
     def drain(self) -> None:
@@ -193,6 +196,7 @@ class Worker:
         self._end(lambda work: not work.has_begun)
 
     def _end(self, is_given_back: Callable[[_Work], bool]) -> None:
+        self._is_ending = True
         if self._queue_worker is not None:
             self._queue_worker.stop()  # type: ignore[no-untyped-call] # procrastinate's
         for work in self._works:
@@ -200,6 +204,8 @@ class Worker:
                 work.task.cancel()
 
     async def _work(self, name: str) -> None:
+        if self._is_ending:  # the item was on its way here
+            raise GivenBack
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 — procrastinate runs each item in a task
         work = _Work(task)

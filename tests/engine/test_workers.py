@@ -142,6 +142,29 @@ async def test_a_stopped_worker_gives_its_requests_back_and_its_tasks_run_on(
     assert created(emulator) == {"image": 8}
 
 
+async def test_a_cancelled_worker_does_not_wait_for_its_tasks(url: DatabaseUrl) -> None:
+    """They may run for hours."""
+    await queue(images(6), text_of(url))
+    async with Emulator(speed=1) as slow, client_of(slow, url) as client:
+        running = asyncio.create_task(client.worker().run())
+        while created(slow).get("image", 0) < 4:  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0)
+        running.cancel()
+        async with asyncio.timeout(10):
+            await asyncio.wait([running])
+        assert running.cancelled()
+        assert await items(url) == {"todo": 6}
+
+
+async def test_an_item_that_arrives_at_a_worker_which_ends_is_given_back(emulator: Emulator, url: DatabaseUrl) -> None:
+    await queue(images(1), text_of(url))
+    async with client_of(emulator, url) as client:
+        worker = client.worker()
+        worker.stop()
+        with pytest.raises(request_queue.GivenBack):
+            await worker._work("shot-0")
+
+
 async def test_the_requests_of_a_dead_worker_are_run_by_another(emulator: Emulator, url: DatabaseUrl) -> None:
     await queue(images(3), text_of(url))
     connection = Connection(url)
