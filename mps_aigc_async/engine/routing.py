@@ -297,14 +297,16 @@ class Router:
     def _balance(self) -> None:
         """Recall a request that waits for a slot, if another account has a free one that nobody wants. One at a
         time."""
-        waiting = [place for desk in self._desks.values() for place in desk.waiting]
-        if not waiting or any(place.is_recalled for place in waiting):
+        desks = self._desks.values()
+        if any(place.is_recalled for desk in desks for place in desk.waiting):
             return
-        for place in waiting:
-            can_move = not place.route.home or place.had_no_room
-            if can_move and place.desk.free_slots(place.kind) < 0 and self._has_better(place):
-                place.recall()
-                return
+        for desk in desks:
+            without_slot = {kind for kind in {place.kind for place in desk.waiting} if desk.free_slots(kind) < 0}
+            for place in desk.waiting if without_slot else ():
+                can_move = not place.route.home or place.had_no_room
+                if can_move and place.kind in without_slot and self._has_better(place):
+                    place.recall()
+                    return
 
     def _has_better(self, place: Place) -> bool:
         """Whether another account has a free slot for a request that waits for one."""

@@ -5,7 +5,7 @@ a second task, which is paid for. So a relay is trusted on its own showing only:
 before. Nothing is sent to find that out. The proof comes when the user has an unknown create made again
 (its session is kept), or in a run with `relay.sessions: "trusted"`.
 
-A proof holds for this base URL, kind and model, because a relay chooses its upstream by kind and model. The ledger
+A proof holds for this base URL, kind, model and account, because a relay chooses its upstream by them. The ledger
 keeps the proof under the endpoint's name, so that another endpoint does not inherit it. Two tasks of one session
 contradict every proof, also the user's word: then nothing is sent again in this ledger.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..ledger import JobRecord, Ledger
+from ..ledger import AccountLedger, JobRecord, Ledger
 from ..model.errors import LedgerError
 from ..model.states import Kind
 from ..wire.dialect import SessionRule
@@ -26,7 +26,7 @@ IGNORED: Final = "session ignored: "
 """The prefix of a fact about a session with two tasks; the job and both TaskIds follow."""
 
 REFUSED: Final = "session refused: "
-"""The prefix of a fact about a proof; the kind and the model follow."""
+"""The prefix of a fact about a proof; the account (where a client has several), the kind and the model follow."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +47,8 @@ class SessionTrust:
         self._rule_of = rule_of
         self._endpoint = endpoint
         self._ledger = ledger
+        self._account = ledger.account if isinstance(ledger, AccountLedger) else ""
+        """The account, where a client has several: a relay may choose its upstream by the key, too."""
         self._evidence = evidence or Evidence()
 
     def __repr__(self) -> str:
@@ -67,7 +69,7 @@ class SessionTrust:
         rule = self._rule_of(job.kind)
         if self._evidence.is_contradicted or rule is SessionRule.NONE:
             return False
-        return rule is not SessionRule.UNPROVEN or _scope(job) in self._evidence.proofs
+        return rule is not SessionRule.UNPROVEN or self._scope(job) in self._evidence.proofs
 
     def reason_against(self, job: JobRecord) -> str:
         """Why a job's create is not sent again, for its error; empty if there is no such reason."""
@@ -85,7 +87,7 @@ class SessionTrust:
 
     async def prove(self, job: JobRecord) -> None:
         """The service has refused the job's session, which had been sent before."""
-        scope, rule = _scope(job), self._rule_of(job.kind)
+        scope, rule = self._scope(job), self._rule_of(job.kind)
         if rule is SessionRule.NONE or scope in self._evidence.proofs:
             return
         self._evidence.proofs.add(scope)
@@ -104,13 +106,13 @@ class SessionTrust:
         self._evidence.is_contradicted = True
         await self._keep(f"{IGNORED}{job.job_id}, {first}, {second}")
 
+    def _scope(self, job: JobRecord) -> str:
+        """The creates that a proof by this job is good for."""
+        account = f"{self._account}: " if self._account else ""
+        return f"{REFUSED}{account}{job.kind} {job.sent_fields().get('model_name') or ''}".rstrip()
+
     async def _keep(self, name: str) -> None:
         try:
             await self._ledger.keep_fact(name, self._endpoint)
         except LedgerError as error:
             _log.warning("%s: the next process will not know this fact about the service: %s", error, name)
-
-
-def _scope(job: JobRecord) -> str:
-    """The creates that a proof by this job is good for."""
-    return f"{REFUSED}{job.kind} {job.sent_fields().get('model_name') or ''}".rstrip()

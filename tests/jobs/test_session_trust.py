@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mps_aigc_async.jobs.session_trust import SessionTrust
-from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger
+from mps_aigc_async.ledger import CommonLedger, JobRecord, Ledger, MemoryLedger
 from mps_aigc_async.model.errors import LedgerError
 from mps_aigc_async.model.states import Kind
 from mps_aigc_async.wire.dialect import SessionRule
@@ -98,3 +98,17 @@ async def test_a_kind_without_sessions_is_never_trusted_whatever_another_kind_ha
     await trust.contradict(job(), "task-1", "task-2")
     assert trust.reason_against(audio) == ""
     assert "two tasks" in trust.reason_against(job())
+
+
+async def test_a_proof_of_one_account_is_none_of_another() -> None:
+    """A relay may give each key another upstream. What contradicts the proofs counts for all."""
+    common = CommonLedger(MemoryLedger(), "ab")
+    a, b = (trusting(SessionRule.UNPROVEN, HERE, common.view_of(name)) for name in "ab")
+    await a.prove(job())
+    for trust in (a, b):
+        await trust.load()
+    assert a.holds_for(job())
+    assert not b.holds_for(job())
+    await b.contradict(job(), "1", "2")
+    await a.load()
+    assert not a.holds_for(job())

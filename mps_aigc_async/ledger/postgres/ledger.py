@@ -54,7 +54,7 @@ _COUNTS: Final = f"SELECT state, count(*) {_MINE} AND job_id <> ALL(%(waiting)s)
 _MAY_CREATE_AGAIN: Final = f"""SELECT {CREATE_AGAIN} FROM {JOBS} AS stored WHERE ledger = %(ledger)s
     AND owner = ANY(%(owners)s) AND job_id = %(job_id)s AND token = %(token)s AND state = 'unknown'"""
 
-_FACTS: Final = "SELECT name, value FROM mps_aigc_ledger.facts WHERE ledger = %(ledger)s AND owner = %(owner)s"
+_FACTS: Final = "SELECT name, value FROM mps_aigc_ledger.facts WHERE ledger = %(ledger)s AND owner = ANY(%(owners)s)"
 _KEEP_FACT: Final = """INSERT INTO mps_aigc_ledger.facts VALUES (%(ledger)s, %(owner)s, %(name)s, %(value)s)
     ON CONFLICT (ledger, owner, name) DO UPDATE SET value = excluded.value"""
 
