@@ -145,10 +145,19 @@ def examine(path: Path, owners: Sequence[Mapping[str, str]]) -> None:
         owner = snapshot.owner()
         if not snapshot.has_sent():
             return
-        further = {name: other for name, other in snapshot.further_owners().items() if snapshot.has_running(name)}
-    for one in (owner, *further.values()):
-        if all(_differences(mine, one) for mine in owners):
-            raise foreign_error(path, owners[0], one)
+        further = [other for name, other in snapshot.further_owners().items() if snapshot.has_running(name)]
+    if not any(_is_for(mine, owner) for mine in owners):
+        raise foreign_error(path, owners[0], owner)
+    for one in further:
+        if not any(_is_for(mine, one) for mine in owners):
+            raise LedgerError(
+                f"{path} has tasks that run, or may run, in account {one.get('account')!r}, and no other account can "
+                "poll them: add that account to the config's `accounts`, as it was (backend, endpoint, vod.subAppId)"
+            )
+
+
+def _is_for(belongs_to: Mapping[str, str], owner: Mapping[str, str]) -> bool:
+    return not _differences(belongs_to, owner)
 
 
 def foreign_error(path: Path, belongs_to: Mapping[str, str], owner: Mapping[str, str]) -> LedgerError:

@@ -388,7 +388,7 @@ def test_a_ledger_keeps_the_accounts_whose_tasks_run(tmp_path: Path) -> None:
         async with accounts.client(accounts.config(images=1), ledger) as client:
             await client.submit(images(2)[1])
             assert accounts.created() == (1, 1)
-        with pytest.raises(LedgerError, match="belongs to account 'b', and this client is of account 'a'"):
+        with pytest.raises(LedgerError, match=r"may run, in account 'b', .*: add that account to the config"):
             async with accounts.client(accounts.config("a"), ledger):
                 pass
         async with accounts.client(ledger=ledger) as client:
