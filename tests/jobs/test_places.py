@@ -37,11 +37,11 @@ TABLE = "mps_aigc_ledger.chains_ahead"
 
 @pytest.fixture
 def _short_lives(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Videos of 0.4 s, and URLs that live for 4 s."""
-    monkeypatch.setattr(Mps, "url_life_s", 4.2)
+    """URLs that live for 8 usual videos; on a slow machine, too, the real ones of 0.4 s are made in time."""
+    monkeypatch.setattr(Mps, "url_life_s", 42.0)
     for module in (chains, lookahead):
         monkeypatch.setattr(module, "NEAR_END_S", 0.1)
-    monkeypatch.setattr(lookahead, "USUAL_S", {Kind.VIDEO: 0.5, Kind.AUDIO: 0.5})
+    monkeypatch.setattr(lookahead, "USUAL_S", {Kind.VIDEO: 5.0, Kind.AUDIO: 5.0})
     monkeypatch.setattr(chains_ahead, "LOOK_S", 0.05)
 
 
