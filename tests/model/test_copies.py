@@ -18,6 +18,7 @@ from mps_aigc_async import (
     VideoRequest,
     VodOptions,
 )
+from mps_aigc_async.ledger.claims import OtherAccount
 from mps_aigc_async.model.errors import to_record
 from mps_aigc_async.model.states import Ending
 
@@ -41,6 +42,8 @@ def make(cls: type[AigcError]) -> AigcError:
         error = cls("InvalidParameter", "no such size", ending=Ending.REFUSED, request_id="r-2")
     elif issubclass(cls, TransportError):
         error = cls("no answer", ending=Ending.UNKNOWN)
+    elif issubclass(cls, OtherAccount):
+        error = cls("shot-1/image", "second")
     else:
         error = cls("told")
     error.partial = IMAGE
