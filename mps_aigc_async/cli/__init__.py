@@ -11,7 +11,7 @@ import typer
 from ..model.errors import AccountError, AigcError
 from ..model.plain_text import visible_line
 from ..model.unexpected import frames_of
-from . import demo, emulator, models, pruning, report, run, settle, single, status, usage, workers
+from . import demo, emulator, models, pruning, queue_progress, report, run, settle, single, status, usage, workers
 from .batch import BadBatch
 from .output import lasting_output
 from .refusals import Commands
@@ -88,7 +88,7 @@ app.command()(_reporting_errors(settle.settle))
 app.command()(_reporting_errors(usage.usage))
 app.command()(_reporting_errors(workers.queue))
 app.command()(_reporting_errors(workers.worker))
-app.command()(_reporting_errors(workers.progress))
+app.command()(_reporting_errors(queue_progress.progress))
 app.command()(_reporting_errors(workers.drain))
 app.command()(_reporting_errors(workers.migrate))
 app.command("prune")(_reporting_errors(pruning.prune_ledger))

@@ -1,7 +1,6 @@
-"""`queue`, `worker`, `progress`, `drain` and `migrate`: a batch in PostgreSQL that any number of workers run."""
+"""`queue`, `worker`, `drain` and `migrate`: a batch in PostgreSQL that any number of workers run."""
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -9,7 +8,6 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 
 from ..client import AigcClient
-from ..engine.batch_progress import Progress, progress_of
 from ..engine.local_inputs import refuse_local_files
 from ..model.errors import InvalidRequest
 from ..model.plain_text import visible_line
@@ -28,9 +26,6 @@ DatabaseOption = Annotated[
     typer.Option("--ledger", metavar="URL", help="The postgresql:// URL of the ledger: ?ledger=NAME names the batch."),
 ]
 
-WATCH_S: Final = 2.0
-"""Seconds between two lines of `progress --watch`."""
-
 
 def queue(
     batch: Annotated[Path, typer.Argument(metavar="BATCH.jsonl", help="A request per line; `-` reads stdin.")],
@@ -42,7 +37,7 @@ def queue(
     The whole file is checked before anything is queued. A request that was queued before stays as it is; the same id
     with other content is refused.
     """
-    url = _database(ledger)
+    url = database_named(ledger)
     from ..engine.workers import queue as queue_requests  # noqa: PLC0415 — an extra
 
     settings = config_for_creates(config)
@@ -76,7 +71,7 @@ def worker(
 
     A worker that is stopped or dies gives its requests back: tasks that had begun are polled on by other workers.
     """
-    _database(ledger)
+    database_named(ledger)
     require_folder(out)
     client = client_for(config_for_creates(config), ledger)
     raise typer.Exit(asyncio.run(_work(client, out, concurrency)))
@@ -98,49 +93,12 @@ _STOPPING: Final = (
 )
 
 
-def progress(
-    ledger: DatabaseOption,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Print a line every 2 s until all requests have ended.")
-    ] = False,
-) -> None:
-    """Show how far a queued batch is, over all workers. Exit code 1 if requests have failed."""
-    url = _database(ledger)
-    now = asyncio.run(progress_of(url))
-    say(_line(now))
-    while watch and now.ends < now.requests:
-        time.sleep(WATCH_S)
-        now = asyncio.run(progress_of(url))
-        say(_line(now))
-    for member in now.members:
-        say(visible_line(f"open: {member}"))
-    raise typer.Exit(Exit.FAILED if now.failures else Exit.WELL)
-
-
-def _line(now: Progress) -> str:
-    rate = f", {60 * now.per_second:.1f} a minute" if now.per_second else ""
-    left = now.remaining_s
-    until = f", {_duration(left)} left at this rate" if left and now.ends < now.requests else ""
-    failed = f", {now.failures} failed" if now.failures else ""
-    return f"{now.ends} of {now.requests} requests have ended{failed}{rate}{until}"
-
-
-def _duration(seconds: float) -> str:
-    """
-    >>> _duration(59.6), _duration(7322)
-    ('1 min', '2 h 2 min')
-    """
-    minutes = max(1, round(seconds / 60))
-    hours, minutes = divmod(minutes, 60)
-    return " ".join([*([f"{hours} h"] if hours else []), f"{minutes} min"])
-
-
 def drain(ledger: DatabaseOption) -> None:
     """End the workers of a batch in order: they take no request any more, and end when those they began have ended.
 
     Requests that have not begun stay queued, for workers that are started later.
     """
-    _database(ledger)
+    database_named(ledger)
     from ..engine.workers import drain as drain_workers  # noqa: PLC0415 — an extra
 
     complain("waiting for the requests that have begun; Ctrl-C stops this command alone")
@@ -150,7 +108,7 @@ def drain(ledger: DatabaseOption) -> None:
 
 def migrate(ledger: DatabaseOption) -> None:
     """Make the tables of ledgers and queues in a database, or bring them to this version."""
-    url = _database(ledger)
+    url = database_named(ledger)
     from ..engine.workers import make_tables  # noqa: PLC0415 — an extra
 
     asyncio.run(make_tables(url))
@@ -165,7 +123,8 @@ async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
             raise KeyboardInterrupt from None
 
 
-def _database(ledger: str) -> DatabaseUrl:
+def database_named(ledger: str) -> DatabaseUrl:
+    """The database of `--ledger`. Raises InvalidRequest for any other ledger, and ConfigError."""
     database = named_ledger(ledger).database
     if database is None:
         raise InvalidRequest(f"--ledger takes a database here: workers share a ledger in PostgreSQL ({URL})")

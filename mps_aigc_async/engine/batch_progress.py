@@ -10,7 +10,16 @@ from typing import Final
 from ..concurrency.alongside import running_alongside
 from ..jobs.chains import chain_result, partial_of
 from ..ledger import JobRecord
-from ..ledger.postgres.requests import ENDS, BatchCounts, RequestEnd, RequestStatements, counts_of, ends_of, rate_of
+from ..ledger.postgres.batch_view import (
+    BatchViewStatements,
+    WorkerView,
+    jobs_of,
+    rate_of,
+    sends_of,
+    workers_of,
+)
+from ..ledger.postgres.open_members import in_words
+from ..ledger.postgres.requests import ENDS, BatchCounts, RequestEnd, RequestStatements, counts_of, ends_of
 from ..ledger.postgres.rows import record_of
 from ..ledger.record import request_of
 from ..model.errors import AigcError, LedgerError, from_record
@@ -18,7 +27,7 @@ from ..model.outcomes import Outcome
 from ..model.parsing import parse
 from ..model.requests import Request, steps_of
 from ..model.results import Result, StepResult
-from ..model.states import Kind
+from ..model.states import JobState, Kind
 from ..sharing.connection import Connection, Lost, Refused, Row, Step
 from ..sharing.database_url import DatabaseUrl
 from ..sharing.listener import listen
@@ -64,7 +73,7 @@ async def outcomes_of(url: DatabaseUrl) -> AsyncIterator[Outcome[Request]]:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The numbers of a queued batch at a moment, over all workers."""
+    """A queued batch at a moment, over all workers."""
 
     requests: int
     """The number of requests that were queued."""
@@ -72,10 +81,24 @@ class Progress:
     """The number of requests that have ended."""
     failures: int
     """The number of requests that have ended with an error."""
+    unknown: int
+    """The number of failures whose create is unknown, up to 10,000 (`MOST`): `settle` decides them."""
+    running: int
+    """The number of requests that workers run."""
     per_second: float
     """Requests that ended per second lately; 0 if it is not known."""
-    members: tuple[str, ...]
-    """Programs that have the ledger open: each with its process id and host."""
+    jobs: Mapping[JobState, int]
+    """The ledger's jobs that are *planned*, *intent* or *submitted*, up to 10,000 (`MOST`) of each."""
+    creates_per_second: Mapping[Kind, float]
+    """The creates per second of the ledger's jobs, in the latest 10 s."""
+    workers: Sequence[WorkerView]
+    members: Sequence[str]
+    """Other programs that have the ledger open: each with its process id and host."""
+
+    @property
+    def waiting(self) -> int:
+        """The number of requests that wait in the queue."""
+        return max(0, self.requests - self.ends - self.running)
 
     @property
     def remaining_s(self) -> float | None:
@@ -85,15 +108,29 @@ class Progress:
 
 async def progress_of(url: DatabaseUrl) -> Progress:
     """The progress of a ledger's queued requests. Raises LedgerError, also if nothing was queued."""
-    connection, statements = Connection(url), RequestStatements(url.ledger)
+    connection, view = Connection(url), BatchViewStatements(url.ledger)
     try:
         counts = await _counts(connection)
-        rate = rate_of(await rows_of(connection, statements.rate(LATEST)))
-        programs = await rows_of(connection, statements.members())
+        rate, [(unknown,)], jobs, sends, [(running,)], workers, members = await rows_of_each(
+            connection, view.rate(LATEST), view.unknown(), view.jobs(), view.sends(), view.running(), view.workers(),
+            view.members(),
+        )  # fmt: skip
     finally:
         await connection.close()
-    members = tuple(f"{program} (process {pid} on {host})" for program, pid, host in programs)
-    return Progress(counts.requests, counts.ends, counts.failures, rate, members)
+    at_work = workers_of(workers)
+    processes = {(worker.host, worker.pid) for worker in at_work}
+    return Progress(
+        requests=counts.requests,
+        ends=counts.ends,
+        failures=counts.failures,
+        unknown=unknown,
+        running=running,
+        per_second=rate_of(rate),
+        jobs=jobs_of(jobs),
+        creates_per_second=sends_of(sends),
+        workers=at_work,
+        members=in_words([row for row in members if (row[2], row[1]) not in processes]),
+    )
 
 
 async def _counts(connection: Connection) -> BatchCounts:
@@ -110,13 +147,18 @@ def nothing_queued(url: DatabaseUrl) -> LedgerError:
 
 async def rows_of(connection: Connection, *steps: Step) -> list[Row]:
     """The rows of the last step of a transaction on queued requests. Raises LedgerError, also if there is no queue."""
+    *_, rows = await rows_of_each(connection, *steps)
+    return rows
+
+
+async def rows_of_each(connection: Connection, *steps: Step) -> list[list[Row]]:
+    """The rows of each step of such a transaction. Raises LedgerError as above."""
     try:
-        *_, rows = await connection.run(*steps)
+        return await connection.run(*steps)
     except Refused as refusal:
         raise (nothing_queued(connection.url) if refusal.lacks_table else LedgerError(str(refusal))) from None
     except Lost as loss:
         raise LedgerError(str(loss)) from None
-    return rows
 
 
 async def _jobs(connection: Connection, names: Sequence[str]) -> Mapping[str, Mapping[Kind, JobRecord]]:

@@ -14,7 +14,7 @@ from ..limits import Limits, LimitsKey, Rates
 from ..limits.process.account import AccountLimits, loop_accounts, process_accounts
 from ..limits.shared.forgetting import Freed, forget
 from ..limits.shared.opening import Place, open_shared
-from ..limits.shared.view import LimitsView
+from ..limits.shared.view import KindView, LimitsView
 from ..limits.shared.viewing import view_of
 from ..model.errors import ConfigError
 from ..model.states import Kind
@@ -24,7 +24,7 @@ from ..network.transport import AiohttpTransport, ResultSource, Transport
 from ..policy.tempo import Adaptive
 from ..sharing.database_url import database_url, is_database_url
 from ..wire.dialect import Dialect
-from .backends import endpoint_of
+from .backends import dialect_of, endpoint_of
 
 PROCESS: Final = "process"
 HOST: Final = "host"
@@ -115,6 +115,22 @@ def _names_a_store(limit_store: str | None, endpoint: URL) -> bool:
 def view_limits(config: Config) -> LimitsView | None:
     """Read the store that a config names; None if its limits are counted in each process. Raises ConfigError."""
     return view_of(place_of(config.limit_store)) if _has_store(config) else None
+
+
+def slots_of_service(config: Config) -> list[KindView]:
+    """The slots of the config's service, by account and kind, in the store that the config names; none if its limits
+    are counted in each process. Raises ConfigError."""
+    view = view_limits(config)
+    of_service = f"{config.backend}|{endpoint_of(config, None)}|"
+    return [kind for kind in view.kinds if kind.account.startswith(of_service)] if view is not None else []
+
+
+def create_limit_of(config: Config, kind: Kind) -> tuple[str, float]:
+    """The action that creates tasks of a kind, and its calls per second for each account. Raises ConfigError, and
+    InvalidRequest for a kind that the backend does not make."""
+    dialect = dialect_of(config, endpoint_of(config, None))
+    action = dialect.create_action(kind)
+    return action, rates_of(config, dialect).of(action)
 
 
 async def forget_member(config: Config, name: str) -> Freed | None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, LiteralString, Self, TypeAlias, TypeVar
 
+from ..ledger.postgres.batch_view import BatchViewStatements
 from ..ledger.postgres.requests import Known, QueuedRequest, RequestStatements, known_of
 from ..ledger.postgres.schema import LOCK
 from ..model.errors import ConfigError, LedgerError
@@ -67,12 +68,6 @@ _DEFER: Final = """
     )) FROM unnest(%(names)s::text[]) WITH ORDINALITY AS given (name, position)
 """
 """procrastinate's own function, from SQL: its Python takes 0.15 ms for each item (measured 2026-11)."""
-
-_RUNNING: Final = """
-    SELECT count(*) AS running FROM procrastinate_jobs
-    WHERE queue_name = %(queue)s AND status = 'doing' AND worker_id IS NOT NULL
-"""
-"""The last condition is that of procrastinate's index: without it, a million items would be read."""
 
 
 class GivenBack(Exception):
@@ -249,9 +244,12 @@ class RequestQueue:
 
     async def running(self) -> int:
         """The number of items that workers run."""
-        queue = self._url.ledger
-        row = await self._connector.execute_query_one_async(_RUNNING, queue=queue)
-        return int(row["running"])
+        return await self._connector.patiently(self._running)
+
+    async def _running(self) -> int:
+        async with self._transaction() as rows_of:
+            [(number,)] = await rows_of(BatchViewStatements(self._url.ledger).running())
+            return int(number)
 
     async def give_back(self, worker: QueueWorker | None = None) -> int:
         """Put the items of workers that are gone back into the queue, and those that `worker` fetched without hearing

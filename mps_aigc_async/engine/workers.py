@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from ..concurrency.alongside import running_alongside
 from ..concurrency.callbacks import ignore
 from ..ledger.postgres import prepare_database
+from ..ledger.postgres.batch_view import BatchViewStatements
 from ..ledger.postgres.patience import PatientConnection
 from ..ledger.postgres.requests import TIME, QueuedRequest, RequestStatements, counts_of
 from ..model.contents import content
@@ -22,6 +23,7 @@ from ..model.errors import AigcError, ClientClosed, InvalidRequest, to_record
 from ..model.requests import Request, steps_of
 from ..sharing.connection import Connection
 from ..sharing.database_url import DatabaseUrl
+from ..sharing.member import Member
 from .assembly import Engine
 from .batch import BatchItem, BatchRun, as_request
 from .batch_progress import nothing_queued, rows_of
@@ -231,10 +233,16 @@ class Worker:
         record = None if error is None else json.dumps(to_record(error), ensure_ascii=False)
         await self._database.run(*self._statements.note_end(name, record))
 
+    async def _enter(self, worker: int) -> None:
+        """Tell `progress_of` where this worker is."""
+        here = Member.here()
+        await self._database.run(*BatchViewStatements(self._url.ledger).enter(worker, here.host, here.pid))
+
     async def _watch(self, request_queue: RequestQueue, queue_worker: "QueueWorker") -> None:
         """Give the requests of dead workers back, go on with those whose create is known by now, and end once the batch
         is drained."""
         [[(began,)]] = await self._database.run(TIME)
+        entered = None
         while True:
             await request_queue.give_back(queue_worker)
             await request_queue.reopen()
@@ -242,6 +250,9 @@ class Worker:
             counts = counts_of(rows)
             if counts is not None and counts.drained_at > began:
                 self.drain()
+            if queue_worker.worker_id not in (None, entered):  # by now it has registered itself
+                entered = queue_worker.worker_id
+                await self._enter(entered)
             await asyncio.sleep(WATCH_S)
 
 

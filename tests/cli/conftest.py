@@ -135,3 +135,16 @@ def image(name: str, prompt: str = "a lake") -> dict[str, Json]:
 
 def chain(name: str) -> dict[str, Json]:
     return {"id": name, "image": {"prompt": "a lake 湖"}, "video": {"prompt": "wind 风", "duration": 1}}
+
+
+def read_to_end(terminal: int) -> bytes:
+    """The output of a process on a terminal, up to its end."""
+    shown = b""
+    try:
+        while more := os.read(terminal, 4096):
+            shown += more
+    except OSError:  # Linux's way of saying that the other end was closed
+        pass
+    finally:
+        os.close(terminal)
+    return shown

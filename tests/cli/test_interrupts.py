@@ -11,7 +11,7 @@ import pytest
 from mps_aigc_async.emulator import Emulator
 
 from ..watching import Calls
-from .conftest import SECRET_KEY, Shell, chain, served
+from .conftest import SECRET_KEY, Shell, chain, read_to_end, served
 
 SHOTS = 10
 """So many that a busy machine, which hands a signal over late, has not begun all of them by then."""
@@ -118,16 +118,4 @@ def read_until(terminal: int, text: bytes) -> bytes:
     shown = b""
     while text not in b" ".join(shown.split()):
         shown += os.read(terminal, 4096)
-    return shown
-
-
-def read_to_end(terminal: int) -> bytes:
-    shown = b""
-    try:
-        while more := os.read(terminal, 4096):
-            shown += more
-    except OSError:  # Linux's way of saying that the other end was closed
-        pass
-    finally:
-        os.close(terminal)
     return shown

@@ -37,7 +37,11 @@ _KNOWN: Final = f"""
 
 _LINE: Final = "SELECT line FROM mps_aigc_ledger.requests WHERE ledger = %(ledger)s AND name = %(name)s"
 
-_NOW: Final = "extract(epoch from clock_timestamp())::float8"
+NOW: Final = "extract(epoch from clock_timestamp())::float8"
+"""The server's time in SQL, in Unix seconds."""
+
+IS_UNKNOWN: Final = "error IS NOT NULL AND error::jsonb ->> 'type' = 'CreateOutcomeUnknown'"
+"""Whether a request has ended because no reply told whether a create was accepted. The words of the index."""
 
 _COUNT_END: Final = "UPDATE mps_aigc_ledger.batches SET ends = ends + 1 WHERE ledger = %(ledger)s"
 """A statement of its own, before the end is written: it holds the batch's row until the commit. So ends become visible
@@ -49,7 +53,7 @@ _END: Final = f"""
         WHERE ledger = %(ledger)s AND name = %(name)s
             AND (ended IS NULL OR error IS DISTINCT FROM %(error)s::text) FOR UPDATE
     ), changed AS (
-        UPDATE mps_aigc_ledger.requests SET ended_at = {_NOW}, error = %(error)s,
+        UPDATE mps_aigc_ledger.requests SET ended_at = {NOW}, error = %(error)s,
             ended = (SELECT ends FROM mps_aigc_ledger.batches WHERE ledger = %(ledger)s)
         WHERE ledger = %(ledger)s AND name = %(name)s AND EXISTS (SELECT FROM before)
     )
@@ -61,10 +65,10 @@ _END: Final = f"""
 """
 """A request that has ended before gets its latest end, and counts once. The same end once more changes nothing."""
 
-_REOPEN: Final = """
+_REOPEN: Final = f"""
     WITH known AS (
         SELECT name FROM mps_aigc_ledger.requests
-        WHERE ledger = %(ledger)s AND error IS NOT NULL AND error::jsonb ->> 'type' = 'CreateOutcomeUnknown'
+        WHERE ledger = %(ledger)s AND {IS_UNKNOWN}
             AND NOT EXISTS (
                 SELECT FROM mps_aigc_ledger.jobs WHERE jobs.ledger = %(ledger)s AND jobs.state = 'unknown'
                     AND jobs.job_id IN (name || '/image', name || '/video', name || '/audio'))
@@ -91,20 +95,9 @@ _JOBS: Final = f"SELECT {FIELDS} FROM {JOBS} WHERE ledger = %(ledger)s AND job_i
 
 _BATCH: Final = "SELECT queued, ended, failed, drained_at FROM mps_aigc_ledger.batches WHERE ledger = %(ledger)s"
 
-_RATE: Final = f"""
-    SELECT count(*), max(ended_at) - min(ended_at), {_NOW} - max(ended_at) FROM (
-        SELECT ended_at FROM mps_aigc_ledger.requests WHERE ledger = %(ledger)s AND ended IS NOT NULL
-        ORDER BY ended DESC LIMIT %(most)s
-    ) latest
-"""
+_DRAIN: Final = f"UPDATE mps_aigc_ledger.batches SET drained_at = {NOW} WHERE ledger = %(ledger)s RETURNING drained_at"
 
-_MEMBERS: Final = """
-    SELECT program, pid, host FROM mps_aigc_ledger.members WHERE ledger = %(ledger)s ORDER BY host, program, pid
-"""
-
-_DRAIN: Final = f"UPDATE mps_aigc_ledger.batches SET drained_at = {_NOW} WHERE ledger = %(ledger)s RETURNING drained_at"
-
-TIME: Final[Step] = (f"SELECT {_NOW}", {})
+TIME: Final[Step] = (f"SELECT {NOW}", {})
 """The server's time, in Unix seconds."""
 
 
@@ -191,14 +184,6 @@ class RequestStatements:
         """Read the numbers (`counts_of`)."""
         return self._step(_BATCH)
 
-    def rate(self, most: int) -> Step:
-        """Read over how many seconds the latest ends came, and how long ago the last one was (`rate_of`)."""
-        return self._step(_RATE, most=most)
-
-    def members(self) -> Step:
-        """Read program, process id and host of each member of the ledger."""
-        return self._step(_MEMBERS)
-
     def drain(self) -> list[Step]:
         """Tell the workers to take no request any more. The last step returns the server's time, if there is a
         batch."""
@@ -222,11 +207,3 @@ def ends_of(rows: Sequence[Row]) -> list[RequestEnd]:
 def counts_of(rows: Sequence[Row]) -> BatchCounts | None:
     """The numbers of a batch; None if nothing was queued in the ledger."""
     return BatchCounts(*rows[0]) if rows else None
-
-
-def rate_of(rows: Sequence[Row]) -> float:
-    """The ends per second, among the latest ones; 0 if there are too few of them, or none for as long as they took."""
-    [(number, took_s, ago_s)] = rows
-    if number < 2 or not took_s or ago_s > 2 * took_s:
-        return 0.0
-    return float((number - 1) / max(took_s, ago_s))

@@ -14,6 +14,7 @@ from ...sharing.connection import Connection, Lost, Refused, Row, Step
 from ...sharing.database_url import DatabaseUrl
 from ...sharing.reading import Reader
 from ..schema import COLUMNS
+from .open_members import in_words
 
 VERSION: Final = 3
 
@@ -100,6 +101,15 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
             kind text NOT NULL, name text COLLATE "C" NOT NULL, most bigint NOT NULL, member text,
             left_at timestamptz, is_ahead boolean NOT NULL DEFAULT false, PRIMARY KEY (ledger, owner, name, kind)
         )""",
+        # The workers of a queue, by their numbers at procrastinate, which has no more than their heartbeats.
+        """CREATE TABLE mps_aigc_ledger.workers (
+            worker bigint PRIMARY KEY, ledger text NOT NULL, host text NOT NULL, pid integer NOT NULL
+        )""",
+        "DROP INDEX mps_aigc_ledger.requests_by_failure",
+        "CREATE INDEX requests_by_failure ON mps_aigc_ledger.requests (ledger, ended) WHERE error IS NOT NULL",
+        """CREATE INDEX requests_by_unknown ON mps_aigc_ledger.requests (ledger, ended)
+            WHERE error IS NOT NULL AND error::jsonb ->> 'type' = 'CreateOutcomeUnknown'""",
+        "CREATE INDEX jobs_by_send ON mps_aigc_ledger.jobs (ledger, sent_at) WHERE sent_at IS NOT NULL",
     ),
 }
 """The statements of each migration, by the version that it leads to."""
@@ -216,7 +226,7 @@ async def _require_version(connection: Connection, version: int) -> None:
     if await _version(connection) >= version:
         return
     [older] = await connection.run((_OLDER, {"version": version}))
-    names = ", ".join(f"{program} (process {pid} on {host})" for program, pid, host in older) or "a client just closed"
+    names = ", ".join(in_words(older)) or "a client just closed"
     raise LedgerError(
         f"the ledgers in {connection.url} must be brought to schema {version}, and clients of an older version are "
         f"open: {names}; close them, wait {OPEN_S} s after a client that was killed, and try again"

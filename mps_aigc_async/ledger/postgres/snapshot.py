@@ -16,6 +16,7 @@ from ..damage import damaged_row
 from ..orphans import Orphan
 from ..record import JobRecord, request_of
 from ..snapshot import Census
+from .open_members import OPEN_MEMBERS, in_words
 from .orphans import ORPHANS, orphan_of
 from .rows import FIELDS, JOBS, readable
 from .schema import VERSION, version_in
@@ -57,10 +58,7 @@ class PostgresSnapshot:
 
     def writer(self) -> str:
         """The members that have the ledger open; empty if no member has."""
-        members = self._rows(
-            "SELECT program, pid, host FROM mps_aigc_ledger.members WHERE ledger = %(ledger)s ORDER BY program, pid"
-        )
-        return ", ".join(f"{program} (process {pid} on {host})" for program, pid, host in members)
+        return ", ".join(in_words(list(self._rows(OPEN_MEMBERS))))
 
     def fault(self) -> str:
         """Always empty: PostgreSQL checks its own pages."""

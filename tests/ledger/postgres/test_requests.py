@@ -16,7 +16,6 @@ from mps_aigc_async.ledger.postgres.requests import (
     counts_of,
     ends_of,
     known_of,
-    rate_of,
 )
 from mps_aigc_async.sharing.connection import Connection
 from mps_aigc_async.sharing.database_url import database_url
@@ -123,10 +122,3 @@ async def test_a_drain_is_told_to_the_batch_alone(requests: Requests) -> None:
     *_, [(drained_at,)] = await requests.connection.run(*requests.statements.drain())
     [rows] = await requests.connection.run(requests.statements.counts())
     assert counts_of(rows) == BatchCounts(1, 0, 0, drained_at)
-
-
-def test_the_rate_is_that_of_the_latest_ends() -> None:
-    assert rate_of([(0, None, None)]) == rate_of([(1, 0.0, 3.0)]) == 0.0
-    assert rate_of([(11, 5.0, 1.0)]) == 2.0
-    assert rate_of([(11, 5.0, 8.0)]) == 1.25
-    assert rate_of([(11, 5.0, 60.0)]) == 0.0
