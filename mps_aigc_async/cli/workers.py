@@ -1,7 +1,7 @@
 """`queue`, `worker`, `drain` and `migrate`: a batch in PostgreSQL that any number of workers run."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -9,6 +9,7 @@ import typer
 
 from ..client import AigcClient
 from ..engine.local_inputs import refuse_local_files
+from ..ledger.record import job_ids
 from ..model.errors import InvalidRequest
 from ..model.plain_text import visible_line
 from ..model.requests import Request
@@ -28,16 +29,40 @@ DatabaseOption = Annotated[
 
 
 def queue(
-    batch: Annotated[Path, typer.Argument(metavar="BATCH.jsonl", help="A request per line; `-` reads stdin.")],
     ledger: DatabaseOption,
+    batch: Annotated[
+        Path | None,
+        typer.Argument(metavar="BATCH.jsonl", help="A request per line; `-` reads stdin.", show_default=False),
+    ] = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Queue failed requests again: those of the BATCH, or of the whole ledger."),
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Queue the requests of a batch file for workers. The same command again queues what is missing.
 
     The whole file is checked before anything is queued. A request that was queued before stays as it is; the same id
-    with other content is refused.
+    with other content is refused. Only the failed step of a request is retried.
     """
+    if batch is None and not retry_failed:
+        raise InvalidRequest("name a batch file to queue (`-` reads stdin), or add --retry-failed")
     url = database_named(ledger)
+    is_named = _everything if batch is None else _queue_batch(batch, ledger, url, config)
+    if retry_failed:
+        from ..engine.workers import retry_failed as retry  # noqa: PLC0415 — an extra
+
+        number = asyncio.run(_interruptible(retry(ledger, only=is_named)))
+        say(f"{counted(number, 'failed request')} queued again in the ledger {url.ledger}")
+    complain(f"to run them, on any host: {program()} worker --out DIR --ledger {URL}")
+
+
+def _everything(_name: str) -> bool:
+    return True
+
+
+def _queue_batch(batch: Path, ledger: str, url: DatabaseUrl, config: Path | None) -> Callable[[str], bool]:
+    """Queue the requests of a batch file. Return the test whether a request is one of the file's."""
     from ..engine.workers import queue as queue_requests  # noqa: PLC0415 — an extra
 
     settings = config_for_creates(config)
@@ -51,9 +76,9 @@ def queue(
         with warnings_as_notes():
             requests = check_batch(file, check)
         count = asyncio.run(_interruptible(queue_requests(requests, ledger)))
-    known = f" ({counted(count.earlier, 'request')} queued before)" if count.earlier else ""
-    say(f"{counted(count.new, 'request')} queued in the ledger {url.ledger}{known}")
-    complain(f"to run them, on any host: {program()} worker --out DIR --ledger {URL}")
+    before = f" ({counted(count.earlier, 'request')} queued before)" if count.earlier else ""
+    say(f"{counted(count.new, 'request')} queued in the ledger {url.ledger}{before}")
+    return lambda name: any(requests.jobs.get(job_id) is not None for job_id in job_ids(name).values())
 
 
 def worker(

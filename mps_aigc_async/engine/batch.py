@@ -70,6 +70,11 @@ class BatchRun:
         outcome = await self._runner.outcome(request, request_id, self._folder, on_begin)
         return replace(cast("Outcome[BatchItem]", outcome), request=item)
 
+    async def retry(self, name: str, only: Callable[[JobRecord], bool]) -> None:
+        """Retry the failed jobs of a request that `only` accepts. Raises LedgerError."""
+        in_use = await self._engine.resume_ledger(self._ledger)
+        await self._engine.work.run_for(in_use.retry_request(name, only), f"retry of {name}")
+
     def stops(self, outcome: Outcome[BatchItem]) -> BaseException | None:
         """The outcome's error, if every other item would fail with it."""
         error = outcome.error

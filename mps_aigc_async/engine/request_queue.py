@@ -5,13 +5,14 @@ the request alone. An item that two workers run at once costs nothing: the ledge
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, LiteralString, Self, TypeAlias, TypeVar
 
 from ..ledger.postgres.batch_view import BatchViewStatements
-from ..ledger.postgres.requests import Known, QueuedRequest, RequestStatements, known_of
+from ..ledger.postgres.requests import Known, QueuedRequest, QueueItem, RequestStatements, items_of, known_of
 from ..ledger.postgres.schema import LOCK
 from ..model.errors import ConfigError, LedgerError
 from ..sharing.connection import CONNECT_S, Row, Step, failure_text, is_loss
@@ -63,9 +64,8 @@ AGAIN_S: Final = 0.5
 
 _DEFER: Final = """
     SELECT procrastinate_defer_jobs_v1(array_agg(
-        ROW(%(queue)s, %(task)s, 0, NULL, NULL, jsonb_build_object('name', name), NULL)::procrastinate_job_to_defer_v1
-        ORDER BY position
-    )) FROM unnest(%(names)s::text[]) WITH ORDINALITY AS given (name, position)
+        ROW(%(queue)s, %(task)s, 0, NULL, NULL, args::jsonb, NULL)::procrastinate_job_to_defer_v1 ORDER BY position
+    )) FROM unnest(%(args)s::text[]) WITH ORDINALITY AS given (args, position)
 """
 """procrastinate's own function, from SQL: its Python takes 0.15 ms for each item (measured 2026-11)."""
 
@@ -189,7 +189,7 @@ class RequestQueue:
         async with self._transaction() as rows_of:
             *_, rows = [await rows_of(step) for step in self._statements.add(requests)]
             new = {name for (name,) in rows}
-            await self._defer(rows_of, [one.name for one in requests if one.name in new])
+            await self._defer(rows_of, [QueueItem(one.name) for one in requests if one.name in new])
             known = [one for one in requests if one.name not in new]
             return known_of(await rows_of(self._statements.known(known))) if known else []
 
@@ -200,7 +200,18 @@ class RequestQueue:
     async def _reopen(self) -> int:
         async with self._transaction() as rows_of:
             *_, rows = [await rows_of(step) for step in self._statements.reopen(PORTION)]
-            await self._defer(rows_of, [name for (name,) in rows])
+            await self._defer(rows_of, items_of(rows))
+            return len(rows)
+
+    async def retry(self, names: Sequence[str], until: int) -> int:
+        """Queue failed requests again whose ends have numbers up to `until`; return their number. Raises
+        LedgerError."""
+        return await self._connector.patiently(lambda: self._retry(names, until))
+
+    async def _retry(self, names: Sequence[str], until: int) -> int:
+        async with self._transaction() as rows_of:
+            *_, rows = [await rows_of(step) for step in self._statements.retry(names, until)]
+            await self._defer(rows_of, items_of(rows))
             return len(rows)
 
     @asynccontextmanager
@@ -214,19 +225,22 @@ class RequestQueue:
 
             yield rows_of
 
-    async def _defer(self, rows_of: RowsOf, names: Sequence[str]) -> None:
-        if names:
-            await rows_of((_DEFER, {"queue": self._url.ledger, "task": TASK, "names": names}))
+    async def _defer(self, rows_of: RowsOf, items: Sequence[QueueItem]) -> None:
+        if items:
+            args = [
+                json.dumps({"name": item.name} | ({"retries": item.retries} if item.retries else {})) for item in items
+            ]
+            await rows_of((_DEFER, {"queue": self._url.ledger, "task": TASK, "args": args}))
 
-    def worker(self, work: Callable[[str], Awaitable[None]], concurrency: int) -> QueueWorker:
-        """A worker of procrastinate's, which runs `work` with the name of each request, so many at once. `work` raises
-        GivenBack for a request that it did not end."""
+    def worker(self, work: Callable[[QueueItem], Awaitable[None]], concurrency: int) -> QueueWorker:
+        """A worker of procrastinate's, which runs `work` with each item, so many at once. `work` raises GivenBack for a
+        request that it did not end."""
 
-        async def run(context: JobContext, name: str) -> None:
+        async def run(context: JobContext, name: str, retries: Sequence[str] = ()) -> None:
             assert context.job.id is not None  # noqa: S101 — an item that was fetched has an id
             self._held.add(context.job.id)
             try:
-                await work(name)
+                await work(QueueItem(name, retries))
             finally:
                 self._held.discard(context.job.id)
 

@@ -71,3 +71,8 @@ class ResumedLedger:
     async def retry_failed(self, only: Callable[[JobRecord], bool]) -> list[JobRecord]:
         """Retry the failed jobs that `only` accepts, of all accounts; return the changed jobs."""
         return [job for one in self.accounts.values() for job in await one.jobs.settling.retry_failed(only)]
+
+    async def retry_request(self, name: str, only: Callable[[JobRecord], bool]) -> None:
+        """Retry the failed jobs of one request that `only` accepts, of all accounts."""
+        for one in self.accounts.values():
+            await one.jobs.settling.retry_request(name, only)

@@ -17,11 +17,20 @@ from ..concurrency.callbacks import ignore
 from ..ledger.postgres import prepare_database
 from ..ledger.postgres.batch_view import BatchViewStatements
 from ..ledger.postgres.patience import PatientConnection
-from ..ledger.postgres.requests import TIME, QueuedRequest, RequestStatements, counts_of
+from ..ledger.postgres.requests import (
+    TIME,
+    QueuedRequest,
+    QueueItem,
+    RequestStatements,
+    counts_of,
+    failed_of,
+    failure_mark,
+)
 from ..model.contents import content
-from ..model.errors import AigcError, ClientClosed, InvalidRequest, to_record
+from ..model.errors import AigcError, ClientClosed, InvalidRequest, LedgerError, to_record
 from ..model.requests import Request, steps_of
-from ..sharing.connection import Connection
+from ..model.unexpected import as_aigc_error
+from ..sharing.connection import Connection, Refused, Row, Step
 from ..sharing.database_url import DatabaseUrl
 from ..sharing.member import Member
 from .assembly import Engine
@@ -86,6 +95,30 @@ async def queue(
                 )
             new, earlier, chunk = new + len(chunk) - len(known), earlier + len(known), following
     return QueueCount(new, earlier)
+
+
+async def retry_failed(ledger: str, *, only: Callable[[str], bool] = lambda _: True) -> int:
+    """Queue the failed requests of a ledger again whose names `only` accepts; return their number.
+
+    The worker that gets such a request retries the jobs that had failed (`AigcClient.retry_failed`), each once, and
+    runs the request. Requests whose create is unknown wait for `settle`, and dropped ones stay dropped. Requests that
+    fail while this runs are left. Interrupted, it may be called again. Raises LedgerError, also if nothing was queued.
+    """
+    url = database_of(ledger_place(ledger))
+    connection, statements = Connection(url), RequestStatements(url.ledger)
+    try:
+        last = await rows_of(connection, statements.last_end())
+        if not last:
+            raise nothing_queued(url)
+        [(until,)], after, number = last, 0, 0
+        await make_tables(url)
+        async with RequestQueue(url) as request_queue:
+            while failed := failed_of(await rows_of(connection, statements.failed(after, until, CHUNK))):
+                number += await request_queue.retry([one.name for one in failed if only(one.name)], until)
+                after = failed[-1].number
+    finally:
+        await connection.close()
+    return number
 
 
 async def _rows(
@@ -205,7 +238,7 @@ class Worker:
             if is_given_back(work):
                 work.task.cancel()
 
-    async def _work(self, name: str) -> None:
+    async def _work(self, item: QueueItem) -> None:
         if self._is_ending:  # the item was on its way here
             raise GivenBack
         task = asyncio.current_task()
@@ -213,47 +246,71 @@ class Worker:
         work = _Work(task)
         self._works.add(work)
         try:
-            await self._end_request(name, work)
+            await self._end_request(item, work)
+        except (GivenBack, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 — the queue would drop the item, and nobody would run the request
+            self._fail(as_aigc_error(error, f"working on {item.name}"))
+            raise GivenBack from None
         finally:
             self._works.discard(work)
 
-    async def _end_request(self, name: str, work: _Work) -> None:
+    async def _end_request(self, item: QueueItem, work: _Work) -> None:
         """Run a request to its end, and write the end. Raises GivenBack."""
-        [rows] = await self._database.run(self._statements.line(name))
+        rows = await self._rows_of(self._statements.line(item.name))
         if not rows:  # its row was removed
             return
+        if item.retries:
+            await self._batch.retry(item.name, lambda job: failure_mark(job) in item.retries)
         outcome = await self._batch.work(json.loads(rows[0][0]), work.begin)
         error = outcome.error
         if isinstance(error, ClientClosed):
             raise GivenBack
-        if self._batch.stops(outcome) is not None:
-            self._failure = self._failure or error
-            self.stop()
+        if error is not None and self._batch.stops(outcome) is not None:
+            self._fail(error)
             raise GivenBack
         record = None if error is None else json.dumps(to_record(error), ensure_ascii=False)
-        await self._database.run(*self._statements.note_end(name, record))
+        await self._rows_of(*self._statements.note_end(item.name, record))
+
+    def _fail(self, error: AigcError) -> None:
+        """End this worker by an error that concerns all requests."""
+        self._failure = self._failure or error
+        self.stop()
+
+    async def _rows_of(self, *steps: Step) -> list[Row]:
+        """The rows of the last step of a transaction. Raises LedgerError."""
+        try:
+            *_, rows = await self._database.run(*steps)
+        except Refused as refusal:
+            raise LedgerError(str(refusal)) from None
+        return rows
 
     async def _enter(self, worker: int) -> None:
         """Tell `progress_of` where this worker is."""
         here = Member.here()
-        await self._database.run(*BatchViewStatements(self._url.ledger).enter(worker, here.host, here.pid))
+        await self._rows_of(*BatchViewStatements(self._url.ledger).enter(worker, here.host, here.pid))
 
     async def _watch(self, request_queue: RequestQueue, queue_worker: "QueueWorker") -> None:
         """Give the requests of dead workers back, go on with those whose create is known by now, and end once the batch
         is drained."""
-        [[(began,)]] = await self._database.run(TIME)
-        entered = None
-        while True:
-            await request_queue.give_back(queue_worker)
-            await request_queue.reopen()
-            [rows] = await self._database.run(self._statements.counts())
-            counts = counts_of(rows)
-            if counts is not None and counts.drained_at > began:
-                self.drain()
-            if queue_worker.worker_id not in (None, entered):  # by now it has registered itself
-                entered = queue_worker.worker_id
-                await self._enter(entered)
-            await asyncio.sleep(WATCH_S)
+        try:
+            [(began,)] = await self._rows_of(TIME)
+            entered = None
+            while not await self._is_drained(began):
+                await request_queue.give_back(queue_worker)
+                await request_queue.reopen()
+                if queue_worker.worker_id not in (None, entered):  # by now it has registered itself
+                    entered = queue_worker.worker_id
+                    await self._enter(entered)
+                await asyncio.sleep(WATCH_S)
+            self.drain()
+        except AigcError as error:  # without the watch, requests of dead workers would wait for ever
+            self._fail(error)
+
+    async def _is_drained(self, began: float) -> bool:
+        """Whether workers were told since this one began to take no request any more."""
+        counts = counts_of(await self._rows_of(self._statements.counts()))
+        return counts is not None and counts.drained_at > began
 
 
 async def drain(ledger: str) -> None:

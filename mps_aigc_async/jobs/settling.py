@@ -99,6 +99,12 @@ class Settling:
         jobs = await asyncio.gather(*(self._retry(job_id) for job_id in ids))  # at once: the rows share their commits
         return [job for job in jobs if job is not None]
 
+    async def retry_request(self, name: str, only: Callable[[JobRecord], bool]) -> None:
+        """Retry the failed jobs of one request that `only` accepts, as `retry_failed` does."""
+        for job in (await self._ledger.of_request(name)).values():
+            if job.state is JobState.FAILED and only(job):
+                await self._retry(job.job_id)
+
     async def _retry(self, job_id: str) -> JobRecord | None:
         async with self._context.registry.lock(job_id):
             job = await self._ledger.get(job_id)

@@ -80,6 +80,32 @@ def test_a_worker_whose_account_is_refused_ends_with_the_advice(shell: Shell, em
     assert shell.call("progress", "--ledger", ledger).stdout.startswith("0 of 1 requests have ended; 0 run, 1 wait\n")
 
 
+def test_failed_requests_are_queued_again_for_the_workers(
+    shell: Shell, emulator: Emulator, calls: Calls, ledger: str
+) -> None:
+    shell.configure(emulator.url)
+    emulator.faults.add(action="CreateAigcImageTask", fault="fail_later", code="ModelGenerateFailed", times=3)
+    both, one = shell.batch(image("a"), image("b"), name="both.jsonl"), shell.batch(image("b"), image("c"))
+    shell.call("queue", both, "--ledger", ledger)
+    command = ["worker", "--out", "made", "--ledger", ledger]
+    with shell.start(*command, environment={"PGPASSWORD": PASSWORD}) as worker:
+        assert "2 of 2 requests have ended, 2 failed" in shell.call("progress", "--watch", "--ledger", ledger).stdout
+        of_batch = shell.call("queue", one, "--retry-failed", "--ledger", ledger)
+        assert (of_batch.exit_code, of_batch.stdout.splitlines()) == (0, [
+            "1 request queued in the ledger spring (1 request queued before)",
+            "1 failed request queued again in the ledger spring",
+        ])  # fmt: skip
+        calls.until(lambda: creates(emulator) == 4)
+        assert "3 of 3 requests have ended, 2 failed" in shell.call("progress", "--watch", "--ledger", ledger).stdout
+        of_all = shell.call("queue", "--retry-failed", "--ledger", ledger)
+        assert of_all.stdout == "2 failed requests queued again in the ledger spring\n"
+        done = shell.call("progress", "--watch", "--ledger", ledger)
+        assert (done.exit_code, "3 of 3 requests have ended" in done.stdout) == (0, True), done.output
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=60)
+    assert creates(emulator) == 6
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [
@@ -92,6 +118,8 @@ def test_a_worker_whose_account_is_refused_ends_with_the_advice(shell: Shell, em
         (["migrate", "--ledger", URL], "cannot be reached"),
         (["migrate", "--ledger", "mysql://a:b@c/d"], "neither a file nor a database"),
         (["queue", "batch.jsonl", "--ledger", URL], "the batch cannot be run"),
+        (["queue", "--ledger", URL], "name a batch file to queue (`-` reads stdin), or add --retry-failed"),
+        (["queue", "--retry-failed", "--ledger", URL], "cannot be reached"),
     ],
 )
 def test_bad_input_is_told_in_one_sentence(shell: Shell, command: list[str], words: str) -> None:
@@ -123,6 +151,6 @@ def test_other_content_under_a_queued_id_is_refused(shell: Shell, emulator: Emul
 
 def test_a_ledger_without_a_queue_is_told(shell: Shell, ledger: str) -> None:
     assert shell.call("migrate", "--ledger", ledger).exit_code == 0
-    for command in ("progress", "drain"):
-        told = shell.call(command, "--ledger", ledger)
+    for command in (["progress"], ["drain"], ["queue", "--retry-failed"]):
+        told = shell.call(*command, "--ledger", ledger)
         assert (told.exit_code, "nothing was queued in the ledger spring" in told.stderr) == (2, True), told.output

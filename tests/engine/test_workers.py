@@ -12,16 +12,27 @@ import pytest
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageResult, ImageToVideo, ImageToVideoResult, VideoRequest
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.engine import request_queue, workers
+from mps_aigc_async.engine.batch import BatchRun
 from mps_aigc_async.engine.batch_progress import outcomes_of, progress_of
-from mps_aigc_async.engine.workers import QueueCount, Worker, drain, queue
-from mps_aigc_async.model.errors import AccountError, CreateOutcomeUnknown, InvalidRequest, LedgerError, TaskFailed
-from mps_aigc_async.model.settlement import Attach
+from mps_aigc_async.engine.workers import QueueCount, Worker, drain, queue, retry_failed
+from mps_aigc_async.ledger.postgres.requests import QueueItem
+from mps_aigc_async.model.errors import (
+    AccountError,
+    CreateOutcomeUnknown,
+    InvalidRequest,
+    JobDropped,
+    LedgerError,
+    TaskFailed,
+    TaskNotFound,
+    UnexpectedError,
+)
+from mps_aigc_async.model.settlement import Attach, Drop
 from mps_aigc_async.sharing.connection import Connection
 from mps_aigc_async.sharing.database_url import DatabaseUrl, database_url
 
 from ..support import KEYS
 
-CREATE = "CreateAigcImageTask"
+CREATE, VIDEO = "CreateAigcImageTask", "CreateAigcVideoTask"
 
 
 @pytest.fixture
@@ -128,6 +139,95 @@ async def test_a_request_goes_on_once_its_unknown_create_is_known(
     assert (progress.requests, progress.ends, progress.failures) == (2, 2, 0)
 
 
+async def test_failed_requests_are_queued_again_and_only_their_failed_steps_are_retried(
+    emulator: Emulator, url: DatabaseUrl
+) -> None:
+    chains = [
+        ImageToVideo(id=name, image=ImageRequest(prompt=name), video=VideoRequest(prompt="it moves"))
+        for name in ("left", "right")
+    ]
+    emulator.faults.add(action=VIDEO, fault="fail_later", code="ModelGenerateFailed", times=2)
+    await queue([*chains, *images(1)], text_of(url))
+    async with working(emulator, url):
+        assert Counter(type(end) for end in (await outcomes(url)).values()) == {TaskFailed: 2, ImageResult: 1}
+        assert await retry_failed(text_of(url), only=lambda name: name == "left") == 1
+        assert await retry_failed(text_of(url), only=lambda name: name != "right") == 0
+        ended = await outcomes(url)
+    assert (type(ended["left"]), type(ended["right"])) == (ImageToVideoResult, TaskFailed)
+    assert created(emulator) == {"image": 3, "video": 3}
+    progress = await progress_of(url)
+    assert (progress.requests, progress.ends, progress.failures) == (3, 3, 1)
+
+
+async def test_a_retry_that_is_run_twice_retries_a_failure_once(emulator: Emulator, url: DatabaseUrl) -> None:
+    """A worker that dies after the second failure leaves the item, and another worker runs it again."""
+    emulator.faults.add(action=CREATE, fault="fail_later", code="ModelGenerateFailed", times=2)
+    await queue(images(1), text_of(url))
+    async with working(emulator, url):
+        await outcomes(url)
+    assert await retry_failed(text_of(url)) == 1
+    connection = Connection(url)
+    await connection.run(("CREATE TABLE earlier AS SELECT queue_name, task_name, args FROM procrastinate_jobs", {}))
+    async with working(emulator, url):
+        await outcomes(url)
+        await connection.run(("INSERT INTO procrastinate_jobs (queue_name, task_name, args) SELECT * FROM earlier", {}))
+        while await items(url):  # noqa: ASYNC110 — the queue tells nobody
+            await asyncio.sleep(0)
+        assert isinstance((await outcomes(url))["shot-0"], TaskFailed)
+    await connection.close()
+    assert created(emulator) == {"image": 2}
+
+
+async def test_unknown_and_dropped_requests_are_not_queued_again(emulator: Emulator, url: DatabaseUrl) -> None:
+    emulator.faults.add(action=CREATE, fault="reset_after", times=2)
+    await queue(images(2), text_of(url))
+    async with working(emulator, url), client_of(emulator, url) as client:
+        await outcomes(url)
+        assert await retry_failed(text_of(url)) == 0
+        await client.settle("shot-0/image", Drop())
+        while not isinstance((await outcomes(url))["shot-0"], JobDropped):  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0)
+        assert await retry_failed(text_of(url)) == 0
+    assert created(emulator) == {"image": 2}
+
+
+async def test_a_request_that_failed_without_a_job_is_queued_again(emulator: Emulator, url: DatabaseUrl) -> None:
+    await queue(images(1), text_of(url))
+    async with client_of(emulator, url) as client:
+        await client.generate(ImageRequest(id="shot-0", prompt="another"))
+    async with working(emulator, url):
+        assert isinstance((await outcomes(url))["shot-0"], InvalidRequest)
+        assert await retry_failed(text_of(url)) == 1
+        connection = Connection(url)
+        await connection.run(("DELETE FROM mps_aigc_ledger.jobs", {}))
+        await connection.close()
+        assert isinstance((await outcomes(url))["shot-0"], ImageResult)
+
+
+async def test_a_task_that_the_service_did_not_know_is_polled_once_more_by_the_worker(
+    emulator: Emulator, url: DatabaseUrl
+) -> None:
+    emulator.faults.add(action="DescribeAigcImageTask", fault="error", code="ResourceNotFound.TaskNotFound", times=3)
+    await queue(images(1), text_of(url))
+    async with working(emulator, url):
+        assert isinstance((await outcomes(url))["shot-0"], TaskNotFound)
+        assert await retry_failed(text_of(url)) == 1
+        assert isinstance((await outcomes(url))["shot-0"], ImageResult)
+    assert created(emulator) == {"image": 1}
+
+
+async def test_a_fault_in_the_work_ends_the_worker_and_its_requests_wait(
+    emulator: Emulator, url: DatabaseUrl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An item that ends by an exception would be gone, and its request would never end."""
+    await queue(images(3), text_of(url))
+    monkeypatch.setattr(BatchRun, "work", None)
+    async with client_of(emulator, url) as client:
+        with pytest.raises(UnexpectedError, match="TypeError while working on shot-"):
+            await client.worker().run()
+    assert await items(url) == {"todo": 3}
+
+
 async def test_a_stopped_worker_gives_its_requests_back_and_its_tasks_run_on(
     emulator: Emulator, url: DatabaseUrl
 ) -> None:
@@ -162,7 +262,7 @@ async def test_an_item_that_arrives_at_a_worker_which_ends_is_given_back(emulato
         worker = client.worker()
         worker.stop()
         with pytest.raises(request_queue.GivenBack):
-            await worker._work("shot-0")
+            await worker._work(QueueItem("shot-0"))
 
 
 async def test_the_requests_of_a_dead_worker_are_run_by_another(emulator: Emulator, url: DatabaseUrl) -> None:
@@ -271,6 +371,6 @@ async def test_bad_items_are_refused_and_what_stood_before_them_is_queued(url: D
 
 async def test_a_ledger_in_which_nothing_was_queued_is_named(database: str) -> None:
     url = database_url(f"{database}?ledger=none")
-    for ask in (progress_of(url), drain(text_of(url)), outcomes(url)):
+    for ask in (progress_of(url), drain(text_of(url)), retry_failed(text_of(url)), outcomes(url)):
         with pytest.raises(LedgerError, match="nothing was queued in the ledger none"):
             await ask

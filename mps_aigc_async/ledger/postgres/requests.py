@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...sharing.connection import Row, Step, Value
-from ..record import job_ids
+from ..record import JobRecord, job_ids
 from .rows import FIELDS, JOBS
 from .schema import DURABLE
 
@@ -40,9 +40,6 @@ _LINE: Final = "SELECT line FROM mps_aigc_ledger.requests WHERE ledger = %(ledge
 NOW: Final = "extract(epoch from clock_timestamp())::float8"
 """The server's time in SQL, in Unix seconds."""
 
-IS_UNKNOWN: Final = "error IS NOT NULL AND error::jsonb ->> 'type' = 'CreateOutcomeUnknown'"
-"""Whether a request has ended because no reply told whether a create was accepted. The words of the index."""
-
 _COUNT_END: Final = "UPDATE mps_aigc_ledger.batches SET ends = ends + 1 WHERE ledger = %(ledger)s"
 """A statement of its own, before the end is written: it holds the batch's row until the commit. So ends become visible
 in the order of their numbers."""
@@ -65,24 +62,57 @@ _END: Final = f"""
 """
 """A request that has ended before gets its latest end, and counts once. The same end once more changes nothing."""
 
-_REOPEN: Final = f"""
-    WITH known AS (
-        SELECT name FROM mps_aigc_ledger.requests
-        WHERE ledger = %(ledger)s AND {IS_UNKNOWN}
-            AND NOT EXISTS (
-                SELECT FROM mps_aigc_ledger.jobs WHERE jobs.ledger = %(ledger)s AND jobs.state = 'unknown'
-                    AND jobs.job_id IN (name || '/image', name || '/video', name || '/audio'))
-        ORDER BY ended LIMIT %(most)s FOR UPDATE SKIP LOCKED
-    ), reopened AS (
-        UPDATE mps_aigc_ledger.requests SET ended = NULL, ended_at = NULL, error = NULL FROM known
-        WHERE requests.ledger = %(ledger)s AND requests.name = known.name RETURNING requests.name
+IS_UNKNOWN: Final = """error LIKE '{"type": "CreateOutcomeUnknown"%%'"""
+_IS_DROPPED: Final = """error LIKE '{"type": "JobDropped"%%'"""
+"""By the beginning of the text (`errors.to_record`): a text of the service's in it may be no JSON of PostgreSQL's.
+The index of unknown ends has the same words (`schema`)."""
+
+_JOBS_OF: Final = "jobs.ledger = %(ledger)s AND jobs.job_id IN (name || '/image', name || '/video', name || '/audio')"
+
+_REOPENED: Final = """reopened AS (
+        UPDATE mps_aigc_ledger.requests SET ended = NULL, ended_at = NULL, error = NULL FROM chosen
+        WHERE requests.ledger = %(ledger)s AND requests.name = chosen.name RETURNING requests.name
     ), counted AS (
         UPDATE mps_aigc_ledger.batches SET
             ended = ended - (SELECT count(*) FROM reopened), failed = failed - (SELECT count(*) FROM reopened)
         WHERE ledger = %(ledger)s AND EXISTS (SELECT FROM reopened)
-    )
+    )"""
+"""Takes the end away from chosen requests, each of which has failed."""
+
+_REOPEN: Final = f"""
+    WITH chosen AS (
+        SELECT name FROM mps_aigc_ledger.requests
+        WHERE ledger = %(ledger)s AND {IS_UNKNOWN}
+            AND NOT EXISTS (SELECT FROM mps_aigc_ledger.jobs WHERE jobs.state = 'unknown' AND {_JOBS_OF})
+        ORDER BY ended LIMIT %(most)s FOR UPDATE SKIP LOCKED
+    ), {_REOPENED}
     SELECT name FROM reopened
 """
+
+_IS_FAILED: Final = f"error IS NOT NULL AND NOT {IS_UNKNOWN} AND NOT {_IS_DROPPED}"
+
+_LAST_END: Final = "SELECT ends FROM mps_aigc_ledger.batches WHERE ledger = %(ledger)s"
+
+_FAILED: Final = f"""
+    SELECT name, ended FROM mps_aigc_ledger.requests
+    WHERE ledger = %(ledger)s AND ended > %(after)s AND ended <= %(until)s AND {_IS_FAILED}
+    ORDER BY ended LIMIT %(most)s
+"""
+
+_HOLD_BATCH: Final = "SELECT FROM mps_aigc_ledger.batches WHERE ledger = %(ledger)s FOR UPDATE"
+"""Before the requests' rows, as at an end (`_COUNT_END`): in the other order, the two would wait for each other."""
+
+_RETRY: Final = f"""
+    WITH chosen AS (
+        SELECT name FROM mps_aigc_ledger.requests
+        WHERE ledger = %(ledger)s AND name = ANY(%(names)s) AND ended <= %(until)s AND {_IS_FAILED} FOR UPDATE
+    ), {_REOPENED}
+    SELECT name, ARRAY(
+        SELECT token || ' ' || (1000 * coalesce(ended_at, 0))::bigint FROM mps_aigc_ledger.jobs
+        WHERE jobs.state = 'failed' AND {_JOBS_OF}
+    ) FROM reopened
+"""
+"""The jobs that have failed, by their `failure_mark`."""
 
 _NOTIFY: Final = f"SELECT pg_notify('{ENDS}', %(ledger)s)"
 
@@ -108,6 +138,24 @@ class QueuedRequest:
     name: str
     line: str
     """The request as a batch file's line, with its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueItem:
+    """A request in the queue."""
+
+    name: str
+    retries: Sequence[str] = ()
+    """The failed jobs that the user wants to retry, by their `failure_mark`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRequest:
+    """A request that has ended with an error."""
+
+    name: str
+    number: int
+    """The number of its end (`RequestEnd`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +220,20 @@ class RequestStatements:
         answer, or by the user's word (`settle`). The last step returns their names."""
         return [DURABLE, self._step(_REOPEN, most=most)]
 
+    def last_end(self) -> Step:
+        """Read the number of the latest end, if there is a batch."""
+        return self._step(_LAST_END)
+
+    def failed(self, after: int, until: int, most: int) -> Step:
+        """Read requests that failed and may be retried, by the numbers of their ends (`failed_of`). A request whose
+        create is unknown is to be settled, and a dropped one stays dropped."""
+        return self._step(_FAILED, after=after, until=until, most=most)
+
+    def retry(self, names: Sequence[str], until: int) -> list[Step]:
+        """Let failed requests run again, unless their ends have later numbers by now. The last step returns them
+        (`items_of`)."""
+        return [DURABLE, self._step(_HOLD_BATCH), self._step(_RETRY, names=names, until=until)]
+
     def ends_after(self, number: int, most: int) -> Step:
         """Read requests that ended after a number, the first ones first (`RequestEnd`)."""
         return self._step(_ENDS, after=number, most=most)
@@ -198,6 +260,19 @@ class RequestStatements:
 
 def known_of(rows: Sequence[Row]) -> list[Known]:
     return [Known(*row) for row in rows]
+
+
+def failed_of(rows: Sequence[Row]) -> list[FailedRequest]:
+    return [FailedRequest(*row) for row in rows]
+
+
+def items_of(rows: Sequence[Row]) -> list[QueueItem]:
+    return [QueueItem(*row) for row in rows]
+
+
+def failure_mark(job: JobRecord) -> str:
+    """A text that tells a failure of a job from its next one."""
+    return f"{job.token} {round(1000 * (job.ended_at or 0.0))}"
 
 
 def ends_of(rows: Sequence[Row]) -> list[RequestEnd]:

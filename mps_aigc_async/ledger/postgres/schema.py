@@ -108,7 +108,7 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
         "DROP INDEX mps_aigc_ledger.requests_by_failure",
         "CREATE INDEX requests_by_failure ON mps_aigc_ledger.requests (ledger, ended) WHERE error IS NOT NULL",
         """CREATE INDEX requests_by_unknown ON mps_aigc_ledger.requests (ledger, ended)
-            WHERE error IS NOT NULL AND error::jsonb ->> 'type' = 'CreateOutcomeUnknown'""",
+            WHERE error LIKE '{"type": "CreateOutcomeUnknown"%%'""",
         "CREATE INDEX jobs_by_send ON mps_aigc_ledger.jobs (ledger, sent_at) WHERE sent_at IS NOT NULL",
     ),
 }
