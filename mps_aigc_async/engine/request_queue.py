@@ -15,7 +15,7 @@ from ..ledger.postgres.batch_view import BatchViewStatements
 from ..ledger.postgres.requests import Known, QueuedRequest, QueueItem, RequestStatements, items_of, known_of
 from ..ledger.postgres.schema import LOCK
 from ..model.errors import ConfigError, LedgerError
-from ..sharing.connection import CONNECT_S, Row, Step, failure_text, is_loss
+from ..sharing.connection import CONNECT_S, Row, Step, driver, failure_text, is_loss
 from ..sharing.database_url import DatabaseUrl
 from ..sharing.outages import Outages
 
@@ -44,8 +44,12 @@ STALLED_S: Final = 8.0
 """Seconds after its last heartbeat for which a worker counts as alive. The items of a worker that was taken for gone
 too early are run twice, which costs nothing."""
 
-FORGET_S: Final = 600.0
-"""Seconds after its last heartbeat for which procrastinate keeps a worker's row: its items name it."""
+NEVER_S: Final = 10 * 365 * 86400
+"""Seconds after which procrastinate forgets a silent worker. It would forget those of other programs, too, and take
+their items from them; `give_back` forgets ours alone."""
+
+OTHER_VERSION_S: Final = 10
+"""Seconds for which an item that this version cannot run waits for a worker of another version."""
 
 LOOK_S: Final = 1.0
 """Seconds between two looks for new items, where no notice arrives (behind a pooler)."""
@@ -70,6 +74,23 @@ _DEFER: Final = """
 """procrastinate's own function, from SQL: its Python takes 0.15 ms for each item (measured 2026-11)."""
 
 
+_ENTER: Final = """
+    INSERT INTO procrastinate_workers (id) OVERRIDING SYSTEM VALUE VALUES (%(worker)s) ON CONFLICT DO NOTHING
+"""
+"""Another program's worker may have forgotten this one, while it stood still: procrastinate's do so after 30 s."""
+
+_FORGET: Final = """
+    DELETE FROM procrastinate_workers
+    WHERE id = ANY(%(workers)s) AND last_heartbeat < now() - make_interval(secs => %(silent_s)s)
+"""
+
+_RAISED: Final = "P0001"
+"""The SQLSTATE of an error that procrastinate's own functions raise."""
+
+_FOREIGN_KEY: Final = "23503"
+"""The SQLSTATE of a fetch by a worker that was forgotten. The next look enters it again (`give_back`)."""
+
+
 class GivenBack(Exception):
     """This worker does not end the request: another one runs it."""
 
@@ -79,11 +100,12 @@ class _ItemGone(Exception):
 
 
 class _Return(BaseRetryStrategy):
-    """Puts the item of a request that did not end back into the queue, at its former place."""
+    """Puts the item of a request that did not end back into the queue, at its former place. An item that another
+    version has queued may have an argument that this one lacks."""
 
-    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:  # noqa: ARG002 — procrastinate's
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:  # noqa: ARG002 — procrastinate's
         is_given_back = isinstance(exception, GivenBack | asyncio.CancelledError)
-        return RetryDecision(retry_in={"seconds": 0}) if is_given_back else None
+        return RetryDecision(retry_in={"seconds": 0 if is_given_back else OTHER_VERSION_S})
 
 
 class _PatientConnector(procrastinate.PsycopgConnector):
@@ -132,20 +154,35 @@ class _PatientConnector(procrastinate.PsycopgConnector):
             try:
                 result = await act()
             except (ConnectorException, psycopg_pool.PoolTimeout) as error:
-                if isinstance(error, NoResult | UniqueViolation):
-                    raise
-                cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-                if getattr(cause, "sqlstate", None) == "P0001":  # an error that procrastinate's own functions raise
-                    raise _ItemGone from None
-                if self.is_closing or not (isinstance(error, psycopg_pool.PoolTimeout) or is_loss(cause)):
-                    raise LedgerError(failure_text(self._url, "cannot be used as a queue", cause)) from None
-                if self._outages.is_news(asyncio.get_running_loop().time()):
-                    _log.warning("%s (retrying)", failure_text(self._url, "cannot be reached by its queue", cause))
-                await asyncio.sleep(AGAIN_S)
+                await self._pause(error)
             else:
                 if self._outages.ends_told():
                     _log.warning("the queue in %s can be reached again; what waited for it is done", self._url)
+                _require_no_cancellation()
                 return result
+
+    async def _pause(self, error: Exception) -> None:
+        """Wait before the next try, or raise."""
+        if isinstance(error, NoResult | UniqueViolation):
+            raise error
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        state = getattr(cause, "sqlstate", None)
+        if state == _RAISED:
+            raise _ItemGone from None
+        is_passing = isinstance(error, psycopg_pool.PoolTimeout) or is_loss(cause) or state == _FOREIGN_KEY
+        if self.is_closing or not is_passing:
+            raise LedgerError(failure_text(self._url, "cannot be used as a queue", cause)) from None
+        if state != _FOREIGN_KEY and self._outages.is_news(asyncio.get_running_loop().time()):
+            _log.warning("%s (retrying)", failure_text(self._url, "cannot be reached by its queue", cause))
+        await asyncio.sleep(AGAIN_S)
+
+
+def _require_no_cancellation() -> None:
+    """Raise CancelledError if the running task was cancelled. The pool waits by `asyncio.wait_for`, which before Python
+    3.12 forgets a cancellation that comes together with the connection."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class RequestQueue:
@@ -216,14 +253,17 @@ class RequestQueue:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[RowsOf]:
-        async with self._connector.pool.connection() as connection:
+        try:
+            async with self._connector.pool.connection() as connection:
 
-            async def rows_of(step: Step) -> list[Row]:
-                statement, values = step
-                cursor = await connection.execute(statement.encode(), values or None)  # None: many statements in one
-                return await cursor.fetchall() if cursor.description else []
+                async def rows_of(step: Step) -> list[Row]:
+                    statement, values = step
+                    cursor = await connection.execute(statement.encode(), values or None)  # None: many statements
+                    return await cursor.fetchall() if cursor.description else []
 
-            yield rows_of
+                yield rows_of
+        except driver().Error as error:
+            raise ConnectorException from error  # as procrastinate's own methods do
 
     async def _defer(self, rows_of: RowsOf, items: Sequence[QueueItem]) -> None:
         if items:
@@ -253,7 +293,7 @@ class RequestQueue:
             delete_jobs=DeleteJobCondition.ALWAYS,
             install_signal_handlers=False,
             update_heartbeat_interval=HEARTBEAT_S,
-            stalled_worker_timeout=FORGET_S,
+            stalled_worker_timeout=NEVER_S,
         )
 
     async def running(self) -> int:
@@ -271,12 +311,16 @@ class RequestQueue:
         queue already, or runs again."""
         manager = self._app.job_manager
         strays = list(await manager.get_stalled_jobs(queue=self._url.ledger, seconds_since_heartbeat=STALLED_S))
+        silent = {job.worker_id for job in strays if job.worker_id is not None}
         if worker is not None and worker.worker_id is not None:
+            await self._connector.execute_query_async(_ENTER, worker=worker.worker_id)
             ours = await manager.list_jobs_async(queue=self._url.ledger, status="doing", worker_id=worker.worker_id)
             before, self._stray = self._stray, {job.id for job in ours if job.id} - self._held
             strays += [job for job in ours if job.id in self._stray & before]
         for job in strays:
             await manager.retry_job(job)
+        if silent:
+            await self._connector.execute_query_async(_FORGET, workers=sorted(silent), silent_s=STALLED_S)
         return len(strays)
 
 

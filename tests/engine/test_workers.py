@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ from mps_aigc_async.model.errors import (
     UnexpectedError,
 )
 from mps_aigc_async.model.settlement import Attach, Drop
-from mps_aigc_async.sharing.connection import Connection
+from mps_aigc_async.sharing.connection import Connection, Step
 from mps_aigc_async.sharing.database_url import DatabaseUrl, database_url
 
 from ..support import KEYS
@@ -197,10 +197,10 @@ async def test_a_request_that_failed_without_a_job_is_queued_again(emulator: Emu
         await client.generate(ImageRequest(id="shot-0", prompt="another"))
     async with working(emulator, url):
         assert isinstance((await outcomes(url))["shot-0"], InvalidRequest)
-        assert await retry_failed(text_of(url)) == 1
         connection = Connection(url)
         await connection.run(("DELETE FROM mps_aigc_ledger.jobs", {}))
         await connection.close()
+        assert await retry_failed(text_of(url)) == 1
         assert isinstance((await outcomes(url))["shot-0"], ImageResult)
 
 
@@ -351,6 +351,91 @@ async def test_a_lost_database_delays_the_workers_alone(emulator: Emulator, url:
         assert len([outcome async for outcome in reader]) == 8
     await connection.close()
     assert created(emulator) == {"image": 8}
+
+
+async def test_a_lost_database_delays_the_queueing_alone(url: DatabaseUrl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "CHUNK", 2)
+    connection = Connection(url)
+
+    async def requests() -> AsyncIterator[ImageRequest]:
+        for request in images(12):
+            yield request
+            await connection.run(
+                ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()", {})
+            )
+
+    await queue(requests(), text_of(url))
+    assert (await progress_of(url)).requests == 12
+    assert await items(url) == {"todo": 12}
+    await connection.close()
+
+
+async def test_a_cancellation_that_comes_with_a_connection_is_not_forgotten(url: DatabaseUrl) -> None:
+    """`asyncio.wait_for` forgets it before Python 3.12: a worker's watch would go on for ever."""
+
+    async def forgetful() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async with request_queue.RequestQueue(url) as one:
+        task = asyncio.create_task(one._connector.patiently(forgetful))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_the_workers_of_other_programs_are_left_alone(emulator: Emulator, url: DatabaseUrl) -> None:
+    await queue(images(2), text_of(url))
+    connection = Connection(url)
+    [[(theirs,), (idle,), (dead,)]] = await connection.run((
+        "INSERT INTO procrastinate_workers (last_heartbeat) "
+        "SELECT now() - interval '2 days' FROM generate_series(1, 3) RETURNING id", {},
+    ))  # fmt: skip
+    await connection.run(
+        ("UPDATE procrastinate_jobs SET status = 'doing', worker_id = %(dead)s", {"dead": dead}),
+        (
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, status, worker_id) VALUES "
+            "('theirs', 'their.task', 'doing', %(theirs)s), ('theirs', 'their.task', 'todo', NULL)",
+            {"theirs": theirs},
+        ),
+    )
+    read: tuple[Step, Step] = (
+        ("SELECT id FROM procrastinate_workers WHERE id = ANY(ARRAY[%(a)s, %(b)s, %(c)s]) ORDER BY id",
+         {"a": theirs, "b": idle, "c": dead}),
+        ("SELECT status::text, worker_id, attempts FROM procrastinate_jobs WHERE queue_name = 'theirs' ORDER BY id",
+         {}),
+    )  # fmt: skip
+    async with working(emulator, url):
+        assert len(await outcomes(url)) == 2
+    assert await connection.run(*read) == [[(theirs,), (idle,)], [("doing", theirs, 0), ("todo", None, 0)]]
+    await connection.close()
+
+
+async def test_a_worker_that_another_program_has_forgotten_goes_on(emulator: Emulator, url: DatabaseUrl) -> None:
+    await queue(images(1), text_of(url))
+    connection = Connection(url)
+    async with working(emulator, url):
+        assert len(await outcomes(url)) == 1
+        await connection.run(("DELETE FROM procrastinate_workers", {}))
+        await queue(images(4, first=1), text_of(url))
+        assert len(await outcomes(url)) == 5
+    await connection.close()
+
+
+async def test_an_item_of_a_newer_version_waits_for_a_worker_of_that_version(
+    emulator: Emulator, url: DatabaseUrl
+) -> None:
+    await queue(images(2), text_of(url))
+    connection = Connection(url)
+    newer = """UPDATE procrastinate_jobs SET args = args || '{"novelty": 1}' WHERE args ->> 'name' = 'shot-0'"""
+    await connection.run((newer, {}))
+    async with working(emulator, url):
+        while (await progress_of(url)).ends < 1:  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0)
+    [[(attempts,)]] = await connection.run(("SELECT attempts FROM procrastinate_jobs WHERE status = 'todo'", {}))
+    assert attempts >= 1
+    await connection.close()
 
 
 async def test_several_first_workers_make_the_tables_once(url: DatabaseUrl) -> None:
