@@ -9,11 +9,10 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, LiteralString, Self, TypeAlias, TypeVar
+from typing import Any, Final, LiteralString, Self, TypeVar
 
 from ..ledger.postgres.batch_view import BatchViewStatements
 from ..ledger.postgres.requests import Known, QueuedRequest, QueueItem, RequestStatements, items_of, known_of
-from ..ledger.postgres.schema import LOCK
 from ..model.errors import ConfigError, LedgerError
 from ..sharing.connection import CONNECT_S, Row, Step, driver, failure_text, is_loss
 from ..sharing.database_url import DatabaseUrl
@@ -27,15 +26,14 @@ try:
     from procrastinate.jobs import DeleteJobCondition, Job
     from procrastinate.retry import BaseRetryStrategy, RetryDecision
     from procrastinate.worker import Worker as QueueWorker
+
+    from . import queue_schema
 except ImportError:
     raise ConfigError("a queue needs its extra: pip install '.[workers]' in a clone of mps-aigc-async") from None
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
 T = TypeVar("T")
-
-RowsOf: TypeAlias = Callable[[Step], Awaitable[list[Row]]]
-"""Runs a statement of a transaction."""
 
 TASK: Final = "mps_aigc_async.request"
 
@@ -207,16 +205,14 @@ class RequestQueue:
         await self._app.close_async()
 
     async def make_tables(self) -> None:
-        """Make procrastinate's tables if they are missing. Several workers may begin at once: procrastinate's own way
-        fails for all but the first."""
-        await self._connector.patiently(self._make_tables)
+        """Make procrastinate's tables, or bring them to its installed version (`queue_schema`). Several workers may
+        begin at once. Raises LedgerError."""
+        while await self._connector.patiently(self._advance):
+            pass
 
-    async def _make_tables(self) -> None:
+    async def _advance(self) -> bool:
         async with self._transaction() as rows_of:
-            await rows_of(LOCK)
-            [(exists,)] = await rows_of(("SELECT to_regclass('procrastinate_jobs') IS NOT NULL", {}))
-            if not exists:
-                await rows_of((self._app.schema_manager.get_schema(), {}))
+            return await queue_schema.advance(rows_of, self._url)
 
     async def add(self, requests: Sequence[QueuedRequest]) -> list[Known]:
         """Queue requests, those that were queued before excepted; return these. Raises LedgerError."""
@@ -252,7 +248,7 @@ class RequestQueue:
             return len(rows)
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[RowsOf]:
+    async def _transaction(self) -> AsyncIterator[queue_schema.RowsOf]:
         try:
             async with self._connector.pool.connection() as connection:
 
@@ -265,7 +261,7 @@ class RequestQueue:
         except driver().Error as error:
             raise ConnectorException from error  # as procrastinate's own methods do
 
-    async def _defer(self, rows_of: RowsOf, items: Sequence[QueueItem]) -> None:
+    async def _defer(self, rows_of: queue_schema.RowsOf, items: Sequence[QueueItem]) -> None:
         if items:
             args = [
                 json.dumps({"name": item.name} | ({"retries": item.retries} if item.retries else {})) for item in items

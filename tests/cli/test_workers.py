@@ -4,9 +4,11 @@ import signal
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from mps_aigc_async.emulator import Emulator
+from mps_aigc_async.sharing.database_url import database_url
 
 from ..postgres_server import PASSWORD
 from ..watching import Calls
@@ -138,6 +140,16 @@ def test_a_missing_extra_is_named(shell: Shell, ledger: str, monkeypatch: pytest
     assert (told.exit_code, told.stderr) == (
         2, "error: a queue needs its extra: pip install '.[workers]' in a clone of mps-aigc-async\n",
     )  # fmt: skip
+
+
+def test_tables_of_another_procrastinate_app_are_refused(shell: Shell, ledger: str) -> None:
+    shell.call("migrate", "--ledger", ledger)
+    with psycopg.connect(database_url(ledger).dsn) as connection:
+        connection.execute("COMMENT ON TABLE procrastinate_jobs IS NULL")
+    for command in (["migrate"], ["worker", "--out", "made"]):
+        shell.configure("http://127.0.0.1:9")
+        told = shell.call(*command, "--ledger", ledger)
+        assert (told.exit_code, "made by another program" in told.stderr) == (2, True), told.output
 
 
 def test_other_content_under_a_queued_id_is_refused(shell: Shell, emulator: Emulator, ledger: str) -> None:
