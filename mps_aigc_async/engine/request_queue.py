@@ -7,8 +7,9 @@ the request alone. An item that two workers run at once costs nothing: the ledge
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, Final, LiteralString, Self, TypeVar
 
 from ..ledger.postgres.batch_view import BatchViewStatements
@@ -54,8 +55,6 @@ LOOK_S: Final = 1.0
 
 SILENT_S: Final = 8
 """Seconds until a server that falls silent is taken for lost."""
-
-POOL: Final = "mps-aigc queue"
 
 PORTION: Final = 100
 """Requests that are queued again in one transaction."""
@@ -112,7 +111,7 @@ class _PatientConnector(procrastinate.PsycopgConnector):
     def __init__(self, url: DatabaseUrl) -> None:
         super().__init__(
             conninfo=url.dsn,
-            name=POOL,
+            name="mps-aigc queue",
             min_size=1,
             max_size=4,
             timeout=CONNECT_S,
@@ -150,7 +149,8 @@ class _PatientConnector(procrastinate.PsycopgConnector):
         Raises LedgerError for a loss while the queue closes, and for what the database refuses; _ItemGone."""
         while True:
             try:
-                result = await act()
+                with _quiet():
+                    result = await act()
             except (ConnectorException, psycopg_pool.PoolTimeout) as error:
                 await self._pause(error)
             else:
@@ -183,6 +183,25 @@ def _require_no_cancellation() -> None:
         raise asyncio.CancelledError
 
 
+_is_ours: Final = ContextVar("mps_aigc_queue", default=False)
+"""Whether the running task uses our pool."""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the pool's warnings of each failed or closed connection out of the log. `Outages` tell of the loss once."""
+    before = _is_ours.set(True)
+    try:
+        yield
+    finally:
+        _is_ours.reset(before)
+
+
+def _is_not_ours(_record: logging.LogRecord) -> bool:
+    """Whether to log a record of psycopg's pools."""
+    return not _is_ours.get()
+
+
 class RequestQueue:
     """The queued requests of one ledger, from `async with`."""
 
@@ -197,7 +216,8 @@ class RequestQueue:
         """The items that the last look found at our worker, and that do not run here."""
 
     async def __aenter__(self) -> Self:
-        await self._app.open_async()
+        with _quiet():  # the tasks of the pool begin here
+            await self._app.open_async()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -318,8 +338,3 @@ class RequestQueue:
         if silent:
             await self._connector.execute_query_async(_FORGET, workers=sorted(silent), silent_s=STALLED_S)
         return len(strays)
-
-
-def _is_not_ours(record: logging.LogRecord) -> bool:
-    """Whether to log a record of the pool's, which warns of each failed connection. `Outages` tell of the loss once."""
-    return POOL not in record.getMessage()

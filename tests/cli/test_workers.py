@@ -122,22 +122,75 @@ def test_failed_requests_are_queued_again_for_the_workers(
         (["queue", "batch.jsonl", "--ledger", URL], "the batch cannot be run"),
         (["queue", "--ledger", URL], "name a batch file to queue (`-` reads stdin), or add --retry-failed"),
         (["queue", "--retry-failed", "--ledger", URL], "cannot be reached"),
+        (["queue", "missing.jsonl", "--ledger", URL], "cannot read the batch missing.jsonl: No such file"),
+        (["queue", ".", "--ledger", URL], "cannot read the batch .: Is a directory"),
+        (["queue", "-", "--ledger", URL], "the batch is empty"),
+        (["queue", "binary.jsonl", "--ledger", URL], "line 1: not UTF-8: save the batch file as UTF-8"),
+        (["queue", "good.jsonl", "--ledger", URL], "cannot be reached"),
+        (["queue", "good.jsonl", "--ledger", "good.jsonl"], "--ledger takes a database here"),
+        (["queue", "good.jsonl", "--ledger", URL.replace("spring", "a/b")], "the ledger's name"),
+        (["worker", "--out", "made", "--ledger", URL, "--concurrency", "0"], "greater than or equal to"),
     ],
 )
 def test_bad_input_is_told_in_one_sentence(shell: Shell, command: list[str], words: str) -> None:
     shell.configure("http://127.0.0.1:9")
     shell.batch({"id": "a", "image": {}})
+    shell.batch(b"\xff\xfe\x00", name="binary.jsonl")
+    shell.batch(image("a"), name="good.jsonl")
     told = shell.call(*command)
     assert told.exit_code == 2, told.output
-    assert words in told.stderr
+    assert words in " ".join(told.stderr.split())
 
 
-def test_a_missing_extra_is_named(shell: Shell, ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["queue", "batch.jsonl"], ["queue", "--retry-failed"], ["worker", "--out", "made"], ["progress"], ["drain"],
+        ["migrate"],
+    ],
+)  # fmt: skip
+def test_a_wrong_password_is_told_without_it(shell: Shell, ledger: str, command: list[str]) -> None:
+    shell.configure("http://127.0.0.1:9")
+    shell.batch(image("a"))
+    told = shell.call(*command, "--ledger", ledger.replace("@", ":a-wrong-one@"))
+    assert (told.exit_code, "a-wrong-one" in told.output) == (2, False)
+    assert "(check the user, and the password in the URL, PGPASSWORD or ~/.pgpass)" in told.stderr
+
+
+def test_a_worker_whose_folder_cannot_be_written_ends_before_it_takes_a_request(shell: Shell, ledger: str) -> None:
+    shell.configure("http://127.0.0.1:9")
+    shell.call("queue", shell.batch(image("a")), "--ledger", ledger)
+    told = shell.call("worker", "--out", "batch.jsonl", "--ledger", ledger)
+    assert (told.exit_code, "batch.jsonl: File exists; choose another folder" in told.stderr) == (2, True), told.output
+
+
+def test_ctrl_c_ends_the_queueing_and_the_same_command_goes_on(shell: Shell, ledger: str) -> None:
+    shell.configure("http://127.0.0.1:9")
+    shell.call("migrate", "--ledger", ledger)
+    batch = shell.batch(*(image(f"shot-{number}") for number in range(5)))
+    dsn = database_url(ledger).dsn
+    with psycopg.connect(dsn, autocommit=True) as watch, psycopg.connect(dsn) as busy:
+        busy.execute("LOCK TABLE mps_aigc_ledger.requests")
+        with shell.start("queue", batch, "--ledger", ledger, environment={"PGPASSWORD": PASSWORD}) as queueing:
+            while not watch.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
+                assert queueing.poll() is None, queueing.communicate()
+            queueing.send_signal(signal.SIGINT)
+            told, complaint = queueing.communicate(timeout=60)
+        assert (queueing.returncode, told, complaint) == (130, "", "interrupted\n")
+    assert shell.call("queue", batch, "--ledger", ledger).stdout == "5 requests queued in the ledger spring\n"
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["drain"], ["queue", "batch.jsonl"], ["worker", "--out", "made"]])
+def test_a_missing_extra_is_named(
+    shell: Shell, ledger: str, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    shell.configure("http://127.0.0.1:9")
+    shell.batch(image("a"))
     monkeypatch.setitem(sys.modules, "procrastinate", None)
-    for module in ("workers", "request_queue"):
+    for module in ("workers", "request_queue", "queue_schema"):
         monkeypatch.delitem(sys.modules, f"mps_aigc_async.engine.{module}", raising=False)
-    told = shell.call("migrate", "--ledger", ledger)
-    assert (told.exit_code, told.stderr) == (
+    told = shell.call(*command, "--ledger", ledger)
+    assert (told.exit_code, told.stderr.splitlines()[-1] + "\n") == (
         2, "error: a queue needs its extra: pip install '.[workers]' in a clone of mps-aigc-async\n",
     )  # fmt: skip
 

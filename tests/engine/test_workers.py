@@ -353,7 +353,9 @@ async def test_a_lost_database_delays_the_workers_alone(emulator: Emulator, url:
     assert created(emulator) == {"image": 8}
 
 
-async def test_a_lost_database_delays_the_queueing_alone(url: DatabaseUrl, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lost_database_delays_the_queueing_alone(
+    url: DatabaseUrl, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(workers, "CHUNK", 2)
     connection = Connection(url)
 
@@ -367,6 +369,7 @@ async def test_a_lost_database_delays_the_queueing_alone(url: DatabaseUrl, monke
     await queue(requests(), text_of(url))
     assert (await progress_of(url)).requests == 12
     assert await items(url) == {"todo": 12}
+    assert {record.name for record in caplog.records if record.levelname == "WARNING"} <= {"mps_aigc_async"}
     await connection.close()
 
 
