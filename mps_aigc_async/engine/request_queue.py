@@ -256,14 +256,14 @@ class RequestQueue:
             await self._defer(rows_of, items_of(rows))
             return len(rows)
 
-    async def retry(self, names: Sequence[str], until: int) -> int:
-        """Queue failed requests again whose ends have numbers up to `until`; return their number. Raises
-        LedgerError."""
-        return await self._connector.patiently(lambda: self._retry(names, until))
+    async def retry(self, names: Sequence[str], after: int, until: int) -> int:
+        """Queue failed requests again whose ends have numbers above `after` and up to `until`; return how many there
+        still are. Raises LedgerError."""
+        return await self._connector.patiently(lambda: self._retry(names, after, until))
 
-    async def _retry(self, names: Sequence[str], until: int) -> int:
+    async def _retry(self, names: Sequence[str], after: int, until: int) -> int:
         async with self._transaction() as rows_of:
-            *_, rows = [await rows_of(step) for step in self._statements.retry(names, until)]
+            *_, rows = [await rows_of(step) for step in self._statements.retry(names, after, until)]
             await self._defer(rows_of, items_of(rows))
             return len(rows)
 

@@ -23,7 +23,6 @@ from ..ledger.postgres.requests import (
     QueueItem,
     RequestStatements,
     counts_of,
-    failed_of,
     failure_mark,
 )
 from ..model.contents import content
@@ -110,12 +109,13 @@ async def retry_failed(ledger: str, *, only: Callable[[str], bool] = lambda _: T
         last = await rows_of(connection, statements.last_end())
         if not last:
             raise nothing_queued(url)
-        [(until,)], after, number = last, 0, 0
         await make_tables(url)
+        number = 0
         async with RequestQueue(url) as request_queue:
-            while failed := failed_of(await rows_of(connection, statements.failed(after, until, CHUNK))):
-                number += await request_queue.retry([one.name for one in failed if only(one.name)], until)
-                after = failed[-1].number
+            for after in range(0, last[0][0], CHUNK):
+                until = min(after + CHUNK, last[0][0])
+                names = [name for (name,) in await rows_of(connection, statements.failed(after, until)) if only(name)]
+                number += await request_queue.retry(names, after, until) if names else 0
     finally:
         await connection.close()
     return number

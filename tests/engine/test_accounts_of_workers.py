@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo, VideoRequest
+from mps_aigc_async import AigcClient, Config, ImageRequest, ImageResult, ImageToVideo, VideoRequest
 from mps_aigc_async.emulator import Emulator
-from mps_aigc_async.engine.workers import queue
-from mps_aigc_async.model.errors import LedgerError
+from mps_aigc_async.engine.workers import queue, retry_failed
+from mps_aigc_async.model.errors import LedgerError, TaskFailed
 from mps_aigc_async.sharing.database_url import DatabaseUrl
 
 from .test_workers import images, outcomes, text_of, url
@@ -67,6 +67,22 @@ async def test_workers_of_two_accounts_finish_a_batch_though_one_is_refused(
     assert len(list(tmp_path.glob("*.png"))) == len(list(tmp_path.glob("*.mp4"))) == 12
     assert sum(created(emulator)) == 24  # each step once
     assert emulator.account("AKIDB").statistics(emulator.now()).created["video"] == 2
+
+
+async def test_the_failed_jobs_of_each_account_are_retried(emulator: Emulator, url: DatabaseUrl) -> None:
+    for account in (emulator, emulator.account("AKIDB")):
+        account.faults.add(action="CreateAigcImageTask", fault="fail_later", code="ModelGenerateFailed", times=2)
+    await queue(images(4), text_of(url))
+    async with client_of(emulator, url) as client:
+        worker = client.worker()
+        work = asyncio.create_task(worker.run())
+        assert {type(end) for end in (await outcomes(url)).values()} == {TaskFailed}
+        assert created(emulator) == (2, 2)
+        assert await retry_failed(text_of(url)) == 4
+        assert {type(end) for end in (await outcomes(url)).values()} == {ImageResult}
+        worker.stop()
+        await work
+    assert sum(created(emulator)) == 8
 
 
 async def test_the_tasks_of_each_account_are_adopted_with_its_keys(emulator: Emulator, url: DatabaseUrl) -> None:

@@ -93,11 +93,10 @@ _IS_FAILED: Final = f"error IS NOT NULL AND NOT {IS_UNKNOWN} AND NOT {_IS_DROPPE
 
 _LAST_END: Final = "SELECT ends FROM mps_aigc_ledger.batches WHERE ledger = %(ledger)s"
 
-_FAILED: Final = f"""
-    SELECT name, ended FROM mps_aigc_ledger.requests
-    WHERE ledger = %(ledger)s AND ended > %(after)s AND ended <= %(until)s AND {_IS_FAILED}
-    ORDER BY ended LIMIT %(most)s
-"""
+_OF_ENDS: Final = "requests.ledger = %(ledger)s AND ended > %(after)s AND ended <= %(until)s"
+"""By the numbers of the ends: by `ORDER BY ended LIMIT`, a table that was never analyzed is sorted for each portion."""
+
+_FAILED: Final = f"SELECT name FROM mps_aigc_ledger.requests WHERE {_OF_ENDS} AND {_IS_FAILED} ORDER BY ended"
 
 _HOLD_BATCH: Final = "SELECT FROM mps_aigc_ledger.batches WHERE ledger = %(ledger)s FOR UPDATE"
 """Before the requests' rows, as at an end (`_COUNT_END`): in the other order, the two would wait for each other."""
@@ -105,14 +104,15 @@ _HOLD_BATCH: Final = "SELECT FROM mps_aigc_ledger.batches WHERE ledger = %(ledge
 _RETRY: Final = f"""
     WITH chosen AS (
         SELECT name FROM mps_aigc_ledger.requests
-        WHERE ledger = %(ledger)s AND name = ANY(%(names)s) AND ended <= %(until)s AND {_IS_FAILED} FOR UPDATE
+        WHERE {_OF_ENDS} AND {_IS_FAILED} AND name = ANY(%(names)s) FOR UPDATE
     ), {_REOPENED}
     SELECT name, ARRAY(
         SELECT token || ' ' || (1000 * coalesce(ended_at, 0))::bigint FROM mps_aigc_ledger.jobs
-        WHERE jobs.state = 'failed' AND {_JOBS_OF}
+        WHERE jobs.state || '' = 'failed' AND {_JOBS_OF}
     ) FROM reopened
 """
-"""The jobs that have failed, by their `failure_mark`."""
+"""The jobs that have failed, by their `failure_mark`. `|| ''` keeps the server from its index of the states: it would
+read all failed jobs for each request, in a table that was never analyzed."""
 
 _NOTIFY: Final = f"SELECT pg_notify('{ENDS}', %(ledger)s)"
 
@@ -147,15 +147,6 @@ class QueueItem:
     name: str
     retries: Sequence[str] = ()
     """The failed jobs that the user wants to retry, by their `failure_mark`."""
-
-
-@dataclass(frozen=True, slots=True)
-class FailedRequest:
-    """A request that has ended with an error."""
-
-    name: str
-    number: int
-    """The number of its end (`RequestEnd`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,15 +215,14 @@ class RequestStatements:
         """Read the number of the latest end, if there is a batch."""
         return self._step(_LAST_END)
 
-    def failed(self, after: int, until: int, most: int) -> Step:
-        """Read requests that failed and may be retried, by the numbers of their ends (`failed_of`). A request whose
+    def failed(self, after: int, until: int) -> Step:
+        """Read the names of requests that failed and may be retried, by the numbers of their ends. A request whose
         create is unknown is to be settled, and a dropped one stays dropped."""
-        return self._step(_FAILED, after=after, until=until, most=most)
+        return self._step(_FAILED, after=after, until=until)
 
-    def retry(self, names: Sequence[str], until: int) -> list[Step]:
-        """Let failed requests run again, unless their ends have later numbers by now. The last step returns them
-        (`items_of`)."""
-        return [DURABLE, self._step(_HOLD_BATCH), self._step(_RETRY, names=names, until=until)]
+    def retry(self, names: Sequence[str], after: int, until: int) -> list[Step]:
+        """Let some of these requests run again. The last step returns them (`items_of`)."""
+        return [DURABLE, self._step(_HOLD_BATCH), self._step(_RETRY, names=names, after=after, until=until)]
 
     def ends_after(self, number: int, most: int) -> Step:
         """Read requests that ended after a number, the first ones first (`RequestEnd`)."""
@@ -260,10 +250,6 @@ class RequestStatements:
 
 def known_of(rows: Sequence[Row]) -> list[Known]:
     return [Known(*row) for row in rows]
-
-
-def failed_of(rows: Sequence[Row]) -> list[FailedRequest]:
-    return [FailedRequest(*row) for row in rows]
 
 
 def items_of(rows: Sequence[Row]) -> list[QueueItem]:
