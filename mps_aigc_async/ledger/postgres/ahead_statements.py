@@ -35,14 +35,17 @@ ENTER: Final = f"""INSERT INTO {TABLE} AS stored (ledger, owner, kind, name, mos
     SET most = excluded.most, member = excluded.member, left_at = NULL, is_ahead = stored.is_ahead AND {_COUNTS}
     WHERE (stored.most, stored.member) IS DISTINCT FROM (excluded.most, excluded.member)"""
 
-ADVANCE: Final = f"""UPDATE {TABLE} AS stored SET is_ahead = true
-    WHERE stored.ctid = ANY(ARRAY(
-        SELECT place FROM (
-            SELECT ctid AS place, member, is_ahead, most, row_number() OVER (ORDER BY is_ahead DESC, seq) AS rank
-            FROM {TABLE} AS stored WHERE {_OF_KIND} AND {_COUNTS}
-        ) AS ranked
-        WHERE NOT is_ahead AND member = %(me)s AND rank <= most
-    ))"""
+_RANKED: Final = f"""(
+        SELECT ctid AS place, name, member, is_ahead, most, row_number() OVER (ORDER BY is_ahead DESC, seq) AS rank
+        FROM {TABLE} AS stored WHERE {_OF_KIND} AND {_COUNTS}
+    ) AS ranked"""
+
+IS_NEWS: Final = f"""SELECT count(*) < cardinality(%(names)s::text[]) FROM {_RANKED}
+    WHERE name = ANY(%(names)s::text[]) AND NOT is_ahead AND member = %(me)s AND rank > most"""
+"""Whether one of the named chains need not wait any more, or has lost its row. Takes no lock: most looks end here."""
+
+ADVANCE: Final = f"""UPDATE {TABLE} AS stored SET is_ahead = true WHERE stored.ctid = ANY(ARRAY(
+    SELECT place FROM {_RANKED} WHERE NOT is_ahead AND member = %(me)s AND rank <= most))"""
 """Let the member's chains run ahead whose turn it is. Under `LOCK` no row moves to another `ctid`. By their names the
 rows would be compared each with each: the planner takes a table for small that has just been filled."""
 

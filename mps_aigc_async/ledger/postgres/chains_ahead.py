@@ -19,7 +19,7 @@ from ...model.states import Kind
 from ...sharing.connection import Step, Value
 from ..commits import LAST_TRY_S
 from ..protocol import UNBOUNDED
-from .ahead_statements import ADVANCE, END, ENTER, LEAVE, LOCK, READ
+from .ahead_statements import ADVANCE, END, ENTER, IS_NEWS, LEAVE, LOCK, READ
 from .members import Members
 from .moves import Place
 from .patience import PatientConnection
@@ -50,6 +50,8 @@ class ChainsAhead:
         self._work = TaskOwner()
         self._news = asyncio.Event()
         self._waiting: list[_Waiting] = []
+        self._standing: dict[Key, int] = {}
+        """The chains whose rows waited after the latest writing, each with the most chains that its row tells."""
         self._running = Counter[Key]()
         """The chains that run ahead: two callers of one request count twice."""
         self._begun: set[Key] = set()
@@ -148,9 +150,12 @@ class ChainsAhead:
 
     async def _look(self) -> None:
         """Write the news, and let the chains run ahead whose turn it is."""
+        waiting = {one.key: one.most() for one in self._waiting}
+        if not self._has_news and waiting == self._standing and not await self._is_news(waiting):
+            return
         ends, self._to_end = self._to_end, set()
         leaves, self._to_leave = self._to_leave, set()
-        entries = dict.fromkeys(self._to_enter, UNBOUNDED) | {one.key: one.most() for one in self._waiting}
+        entries = dict.fromkeys(self._to_enter, UNBOUNDED) | waiting
         self._to_enter = set()
         beat = self._members.beat()
         steps = [
@@ -160,7 +165,14 @@ class ChainsAhead:
         ]
         _, era, _, *answers = await self._database.run(DURABLE, beat.step, (LOCK, self._place.keys), *steps)
         beat.note(era)
-        self._let_run({(str(name), Kind(kind)) for rows in answers for name, kind in rows})
+        ahead = {(str(name), Kind(kind)) for rows in answers for name, kind in rows}
+        self._standing = {key: most for key, most in waiting.items() if key not in ahead}
+        self._let_run(ahead)
+
+    async def _is_news(self, waiting: Mapping[Key, int]) -> bool:
+        """Whether the rows of these chains ask for something else than waiting."""
+        answers = await self._database.run(*self._steps(waiting, IS_NEWS))
+        return any(is_news for [(is_news,)] in answers)
 
     def _steps(self, chains: Mapping[Key, int], *statements: str) -> Iterator[Step]:
         """The statements on these chains, each with the most chains that may run ahead with it."""

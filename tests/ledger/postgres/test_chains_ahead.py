@@ -12,7 +12,7 @@ import pytest
 
 from mps_aigc_async.ledger import UNBOUNDED, NotAhead
 from mps_aigc_async.ledger.postgres import PostgresLedger, ahead_statements, chains_ahead, moves
-from mps_aigc_async.ledger.postgres.ahead_statements import ADVANCE, KEPT_S, LOCK, TABLE
+from mps_aigc_async.ledger.postgres.ahead_statements import ADVANCE, IS_NEWS, KEPT_S, LOCK, TABLE
 from mps_aigc_async.model.errors import LedgerError
 from mps_aigc_async.model.states import JobState, Kind
 
@@ -144,24 +144,37 @@ async def test_a_bound_that_rises_lets_waiting_chains_go(world: World) -> None:
     await second
 
 
-async def test_nothing_is_asked_while_no_chain_waits(world: World) -> None:
+async def test_nothing_is_asked_while_no_chain_waits_and_nothing_written_while_all_do(world: World) -> None:
     ledger, other = await world.member(), await world.member()
     await run_ahead(ledger, "a")
 
-    async def transactions() -> int:
-        """The transactions of the member in the time of 50 of another one."""
-        before = ledger.members._counter
-        for number in range(50):
-            await other.plan(job(f"{number}/image"))
-        return ledger.members._counter - before
+    async def transactions() -> tuple[int, int]:
+        """The member's transactions in the time of 50 of another one, and those that write."""
+        beats = ledger.members._counter
+        with patch.object(ledger._connection, "run", side_effect=ledger._connection.run) as asked:
+            for number in range(50):
+                await other.plan(job(f"{number}/image"))
+        return asked.call_count, ledger.members._counter - beats
 
-    assert await transactions() == 0
+    assert await transactions() == (0, 0)
     second = waiting(ledger, "b")
     await entered(world, "b")
-    assert await transactions() > 1
+    looks, writes = await transactions()
+    assert looks > 1
+    assert writes == 0
     second.cancel()
     await world.until(f"SELECT 1 WHERE NOT EXISTS (SELECT FROM {TABLE} WHERE name = 'b')")
-    assert await transactions() == 0
+    assert await transactions() == (0, 0)
+
+
+async def test_a_chain_that_has_lost_its_row_enters_again(world: World) -> None:
+    ledger = await world.member()
+    await run_ahead(ledger, "a")
+    second = waiting(ledger, "b")
+    await entered(world, "b")
+    world.sql(f"DELETE FROM {TABLE} WHERE name = 'b'")
+    await entered(world, "b")
+    second.cancel()
 
 
 # --- members that leave -----------------------------------------------------------------------------------------------
@@ -415,7 +428,12 @@ async def test_no_statement_reads_the_whole_table(world: World) -> None:
     planned = await ledger.plan(job())
     claim, values = moves.step(moves.Claim(planned, intent_of(planned), (Kind.VIDEO,)), ledger._place)
     given = {**ledger._place.keys, "names": ["a"], "kind": "video", "mosts": ["1"]}
-    for statement, of_statement in ((claim, values), (ADVANCE, given), (ahead_statements.READ, given)):
+    for statement, of_statement in (
+        (claim, values),
+        (ADVANCE, given),
+        (IS_NEWS, given),
+        (ahead_statements.READ, given),
+    ):
         [plan] = await ledger._database.run((f"EXPLAIN {statement}", of_statement))
         text = "\n".join(line for (line,) in plan)
         assert "Index" in text
