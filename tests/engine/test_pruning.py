@@ -13,6 +13,7 @@ from mps_aigc_async.engine import pruning
 from mps_aigc_async.engine.batch_progress import progress_of
 from mps_aigc_async.engine.pruning import PruneCount, preview, prune
 from mps_aigc_async.engine.request_queue import TASK
+from mps_aigc_async.engine.workers import make_tables
 from mps_aigc_async.ledger.postgres import prepare_database
 from mps_aigc_async.ledger.postgres.requests import QueuedRequest, RequestStatements, ends_of
 from mps_aigc_async.model.errors import ConfigError, InvalidRequest, LedgerError
@@ -31,6 +32,12 @@ Sql = psycopg.Connection[tuple[Any, ...]]
 async def ledger(database: str) -> str:
     await prepare_database(database_url(database))
     return f"{database}?ledger=spring"
+
+
+@pytest.fixture
+async def queue(ledger: str) -> None:
+    """The tables of the ledger's queue, which `progress_of` reads."""
+    await make_tables(database_url(ledger))
 
 
 @pytest.fixture
@@ -136,6 +143,7 @@ async def test_a_request_with_a_damaged_job_is_kept(ledger: str, sql: Sql, damag
     assert names_in(sql, "jobs", "job_id") == {"a/image", "a/video"}
 
 
+@pytest.mark.usefixtures("queue")
 async def test_a_prune_that_is_cancelled_goes_on_with_the_next_call(
     ledger: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +186,7 @@ async def test_a_ledger_of_every_sort_keeps_all_that_may_be_needed(
     assert names_in(sql, "requests", "name") <= needed
 
 
+@pytest.mark.usefixtures("queue")
 async def test_progress_and_ends_stay_true(ledger: str, sql: Sql) -> None:
     for number in range(5):
         add_request(sql, f"old-{number}", error='{"type":"TaskFailed"}' if number < 2 else None)
@@ -195,6 +204,7 @@ async def test_progress_and_ends_stay_true(ledger: str, sql: Sql) -> None:
     await connection.close()
 
 
+@pytest.mark.usefixtures("queue")
 async def test_ends_are_counted_while_portions_are_removed(
     ledger: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,10 +252,8 @@ async def test_orphans_are_kept_and_members_that_are_long_gone_go(ledger: str, s
     assert names_in(sql, "members", "id") == {"here"}
 
 
+@pytest.mark.usefixtures("queue")
 async def test_items_that_somebody_ended_go_with_their_requests(ledger: str, sql: Sql) -> None:
-    from mps_aigc_async.engine.workers import make_tables
-
-    await make_tables(database_url(ledger))
     add_request(sql, "stays", YOUNG)
     add_request(sql, "goes", OLD)
     for queue, task, name, status in (
