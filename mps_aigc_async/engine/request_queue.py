@@ -6,35 +6,28 @@ the request alone. An item that two workers run at once costs nothing: the ledge
 
 import asyncio
 import json
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from contextvars import ContextVar
-from typing import Any, Final, LiteralString, Self, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, Self
 
 from ..ledger.postgres.batch_view import BatchViewStatements
 from ..ledger.postgres.requests import Known, QueuedRequest, QueueItem, RequestStatements, items_of, known_of
-from ..model.errors import ConfigError, LedgerError
-from ..sharing.connection import CONNECT_S, Row, Step, driver, failure_text, is_loss
+from ..model.errors import ConfigError
+from ..sharing.connection import Row, Step, driver
 from ..sharing.database_url import DatabaseUrl
-from ..sharing.outages import Outages
 
 try:
     import procrastinate
-    import psycopg_pool
-    from procrastinate.exceptions import ConnectorException, NoResult, UniqueViolation
+    from procrastinate.exceptions import ConnectorException
     from procrastinate.job_context import JobContext
     from procrastinate.jobs import DeleteJobCondition, Job
     from procrastinate.retry import BaseRetryStrategy, RetryDecision
     from procrastinate.worker import Worker as QueueWorker
 
     from . import queue_schema
+    from .queue_connection import QueueConnector
 except ImportError:
     raise ConfigError("a queue needs its extra: pip install '.[workers]' in a clone of mps-aigc-async") from None
-
-_log: Final = logging.getLogger("mps_aigc_async")
-
-T = TypeVar("T")
 
 TASK: Final = "mps_aigc_async.request"
 
@@ -53,14 +46,8 @@ OTHER_VERSION_S: Final = 10
 LOOK_S: Final = 1.0
 """Seconds between two looks for new items, where no notice arrives (behind a pooler)."""
 
-SILENT_S: Final = 8
-"""Seconds until a server that falls silent is taken for lost."""
-
 PORTION: Final = 100
 """Requests that are queued again in one transaction."""
-
-AGAIN_S: Final = 0.5
-"""Seconds until a lost database is asked again."""
 
 
 _DEFER: Final = """
@@ -81,19 +68,9 @@ _FORGET: Final = """
     WHERE id = ANY(%(workers)s) AND last_heartbeat < now() - make_interval(secs => %(silent_s)s)
 """
 
-_RAISED: Final = "P0001"
-"""The SQLSTATE of an error that procrastinate's own functions raise."""
-
-_FOREIGN_KEY: Final = "23503"
-"""The SQLSTATE of a fetch by a worker that was forgotten. The next look enters it again (`give_back`)."""
-
 
 class GivenBack(Exception):
     """This worker does not end the request: another one runs it."""
-
-
-class _ItemGone(Exception):
-    """The item is not at this worker any more: another worker has taken it over, or has ended it."""
 
 
 class _Return(BaseRetryStrategy):
@@ -105,110 +82,13 @@ class _Return(BaseRetryStrategy):
         return RetryDecision(retry_in={"seconds": 0 if is_given_back else OTHER_VERSION_S})
 
 
-class _PatientConnector(procrastinate.PsycopgConnector):
-    """Waits for a database that cannot be reached: procrastinate's worker ends at the first lost connection."""
-
-    def __init__(self, url: DatabaseUrl) -> None:
-        super().__init__(
-            conninfo=url.dsn,
-            name="mps-aigc queue",
-            min_size=1,
-            max_size=4,
-            timeout=CONNECT_S,
-            kwargs={
-                "prepare_threshold": None,  # a pooler may hand each transaction to another connection
-                "connect_timeout": int(CONNECT_S),
-                "application_name": "mps-aigc-async",
-                "tcp_user_timeout": 1000 * SILENT_S,
-                "keepalives_idle": SILENT_S - 3,
-                "keepalives_interval": 1,
-                "keepalives_count": 3,
-            },
-        )
-        self._url = url
-        self._outages = Outages()
-        self.is_closing = False
-        logging.getLogger("psycopg.pool").addFilter(_is_not_ours)  # a second time does nothing
-
-    async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:  # noqa: ANN401 — procrastinate's
-        with suppress(_ItemGone):
-            await self.patiently(lambda: super(_PatientConnector, self).execute_query_async(query, **arguments))
-
-    async def execute_query_one_async(self, query: LiteralString, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 — as above
-        return await self.patiently(lambda: super(_PatientConnector, self).execute_query_one_async(query, **arguments))
-
-    async def execute_query_all_async(self, query: LiteralString, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401 — as above
-        return await self.patiently(lambda: super(_PatientConnector, self).execute_query_all_async(query, **arguments))
-
-    async def listen_notify(self, on_notification: Any, channels: Iterable[str]) -> None:  # noqa: ANN401 — as above
-        await self.patiently(lambda: super(_PatientConnector, self).listen_notify(on_notification, channels))
-
-    async def patiently(self, act: Callable[[], Awaitable[T]]) -> T:
-        """Do `act`, again after each loss of the database until the queue closes. So it may be done twice.
-
-        Raises LedgerError for a loss while the queue closes, and for what the database refuses; _ItemGone."""
-        while True:
-            try:
-                with _quiet():
-                    result = await act()
-            except (ConnectorException, psycopg_pool.PoolTimeout) as error:
-                await self._pause(error)
-            else:
-                if self._outages.ends_told():
-                    _log.warning("the queue in %s can be reached again; what waited for it is done", self._url)
-                _require_no_cancellation()
-                return result
-
-    async def _pause(self, error: Exception) -> None:
-        """Wait before the next try, or raise."""
-        if isinstance(error, NoResult | UniqueViolation):
-            raise error
-        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-        state = getattr(cause, "sqlstate", None)
-        if state == _RAISED:
-            raise _ItemGone from None
-        is_passing = isinstance(error, psycopg_pool.PoolTimeout) or is_loss(cause) or state == _FOREIGN_KEY
-        if self.is_closing or not is_passing:
-            raise LedgerError(failure_text(self._url, "cannot be used as a queue", cause)) from None
-        if state != _FOREIGN_KEY and self._outages.is_news(asyncio.get_running_loop().time()):
-            _log.warning("%s (retrying)", failure_text(self._url, "cannot be reached by its queue", cause))
-        await asyncio.sleep(AGAIN_S)
-
-
-def _require_no_cancellation() -> None:
-    """Raise CancelledError if the running task was cancelled. The pool waits by `asyncio.wait_for`, which before Python
-    3.12 forgets a cancellation that comes together with the connection."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
-_is_ours: Final = ContextVar("mps_aigc_queue", default=False)
-"""Whether the running task uses our pool."""
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the pool's warnings of each failed or closed connection out of the log. `Outages` tell of the loss once."""
-    before = _is_ours.set(True)
-    try:
-        yield
-    finally:
-        _is_ours.reset(before)
-
-
-def _is_not_ours(_record: logging.LogRecord) -> bool:
-    """Whether to log a record of psycopg's pools."""
-    return not _is_ours.get()
-
-
 class RequestQueue:
     """The queued requests of one ledger, from `async with`."""
 
     def __init__(self, url: DatabaseUrl) -> None:
         self._url = url
         self._statements = RequestStatements(url.ledger)
-        self._connector = _PatientConnector(url)
+        self._connector = QueueConnector(url)
         self._app = procrastinate.App(connector=self._connector)
         self._held: set[int] = set()
         """The items that run here."""
@@ -216,13 +96,16 @@ class RequestQueue:
         """The items that the last look found at our worker, and that do not run here."""
 
     async def __aenter__(self) -> Self:
-        with _quiet():  # the tasks of the pool begin here
-            await self._app.open_async()
+        await self._app.open_async()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._connector.is_closing = True
         await self._app.close_async()
+
+    def hurry(self) -> None:
+        """Do not wait for a lost database any more: the worker is stopped. Others take the items that it could not give
+        back."""
+        self._connector.hurry()
 
     async def make_tables(self) -> None:
         """Make procrastinate's tables, or bring them to its installed version (`queue_schema`). Several workers may

@@ -7,7 +7,7 @@ jobs that had begun, and the next worker goes on with them.
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -185,6 +185,7 @@ class Worker:
         self._connection = Connection(url)
         self._database = PatientConnection(self._connection)
         self._works: set[_Work] = set()
+        self._request_queue: RequestQueue | None = None
         self._queue_worker: QueueWorker | None = None
         self._failure: AigcError | None = None
         self._is_ending = False
@@ -202,6 +203,7 @@ class Worker:
         await self._batch.prepare()
         try:
             async with RequestQueue(self._url) as request_queue:
+                self._request_queue = request_queue
                 self._queue_worker = request_queue.worker(self._work, self._concurrency)
                 if not self._is_ending:
                     async with running_alongside(self._watch(request_queue, self._queue_worker)):
@@ -219,12 +221,15 @@ class Worker:
             await asyncio.shield(serving)
         except asyncio.CancelledError:
             self.stop()
-            await serving
+            with suppress(LedgerError):  # the database is lost
+                await serving
             raise
 
     def stop(self) -> None:
         """Take no request any more, and give those that run back. Their tasks run on at the service."""
         self._end(lambda _: True)
+        if self._request_queue is not None:
+            self._request_queue.hurry()
 
     def drain(self) -> None:
         """Take no request any more, and end when those that have begun have ended."""

@@ -3,8 +3,8 @@
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,7 @@ from mps_aigc_async.model.settlement import Attach, Drop
 from mps_aigc_async.sharing.connection import Connection, Step
 from mps_aigc_async.sharing.database_url import DatabaseUrl, database_url
 
+from ..postgres_server import PostgresServer
 from ..support import KEYS
 
 CREATE, VIDEO = "CreateAigcImageTask", "CreateAigcVideoTask"
@@ -75,6 +76,23 @@ async def working(emulator: Emulator, url: DatabaseUrl, save_to: Path | None = N
         finally:
             worker.stop()
             await running
+
+
+@contextmanager
+def lost(postgres: PostgresServer, *, is_silent: bool) -> Iterator[None]:
+    """The server stands still, or does not run."""
+    if is_silent:
+        postgres.pause()
+        try:
+            yield
+        finally:
+            postgres.resume()
+    else:
+        postgres.stop()
+        try:
+            yield
+        finally:
+            postgres.start()
 
 
 async def outcomes(url: DatabaseUrl) -> dict[str, object]:
@@ -254,6 +272,38 @@ async def test_a_cancelled_worker_does_not_wait_for_its_tasks(url: DatabaseUrl) 
             await asyncio.wait([running])
         assert running.cancelled()
         assert await items(url) == {"todo": 6}
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+async def test_a_worker_that_is_stopped_does_not_wait_for_a_lost_database(
+    url: DatabaseUrl, postgres: PostgresServer, caplog: pytest.LogCaptureFixture, is_silent: bool
+) -> None:
+    await queue(images(6), text_of(url))
+    async with Emulator(speed=1) as slow, client_of(slow, url) as client:
+        running = asyncio.create_task(client.worker().run())
+        while created(slow).get("image", 0) < 4:  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0)
+        with lost(postgres, is_silent=is_silent):
+            running.cancel()
+            async with asyncio.timeout(10):
+                await asyncio.wait([running])
+        assert running.cancelled()
+    assert {record.name for record in caplog.records if record.levelname != "INFO"} <= {"mps_aigc_async"}
+    assert sum((await items(url)).values()) == 6
+
+
+async def test_a_loop_that_ends_with_a_worker_in_it_ends(emulator: Emulator, url: DatabaseUrl) -> None:
+    """It cancels all tasks at once, those of the connections too: nothing can be given back."""
+    await queue(images(6), text_of(url))
+
+    async def leave() -> None:
+        async with client_of(emulator, url) as client:
+            forgotten = asyncio.create_task(client.worker().run())
+            while created(emulator).get("image", 0) < 1:  # noqa: ASYNC110 — as above
+                await asyncio.sleep(0)
+        assert not forgotten.done()
+
+    await asyncio.wait_for(asyncio.to_thread(asyncio.run, leave()), 10)
 
 
 async def test_an_item_that_arrives_at_a_worker_which_ends_is_given_back(emulator: Emulator, url: DatabaseUrl) -> None:
