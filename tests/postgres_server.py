@@ -12,12 +12,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from queue import SimpleQueue
 from secrets import token_hex
-from typing import Final
+from typing import IO, Final
 
 import psycopg
 
@@ -65,18 +67,17 @@ class PostgresServer:
             stderr=subprocess.PIPE, text=True, user="postgres" if _is_root() else None, cwd="/",
             start_new_session=True, preexec_fn=_die_with_parent,  # noqa: PLW1509 — one call of prctl
         )  # fmt: skip
+        ready: SimpleQueue[bool] = SimpleQueue()
         assert self._process.stderr is not None
-        for line in self._process.stderr:
-            if READY in line:
-                break
-        else:
+        threading.Thread(target=_read, args=(self._process.stderr, ready), daemon=True).start()
+        if not ready.get():
             raise RuntimeError(f"PostgreSQL did not start: exit code {self._process.wait()}")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop the server. SIGINT: connections are cut off; SIGQUIT: as in a crash."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.communicate()
+            self._process.wait()
             self._process = None
 
     def pause(self) -> None:
@@ -111,6 +112,16 @@ class PostgresServer:
         finally:
             with psycopg.connect(self.url(), autocommit=True) as connection:
                 connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+def _read(log: IO[str], ready: "SimpleQueue[bool]") -> None:
+    """Read a server's log to its end, and tell whether it came up. A backend that writes into a full pipe stands still,
+    deaf to signals."""
+    with log:
+        for line in log:
+            if READY in line:
+                ready.put(True)
+    ready.put(False)
 
 
 @contextmanager
