@@ -27,6 +27,7 @@ BENCHMARKS: Final[Mapping[str, str]] = {
     "soak": "20,000 chains with 2% faults of every sort",
     "worker_crashes": "three workers of a queue, killed 200 times: what was lost, or made twice?",
     "worker_trials": "300 chains on four workers, two of them killed: what was lost, how much of the rate was used?",
+    "worker_trouble": "the same, with a database restarted, a worker cut off, and one that stands still",
 }
 """Modules with a coroutine `main`, imported when asked for: the peers of one need not be there for the others."""
 

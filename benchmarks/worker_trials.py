@@ -11,9 +11,10 @@ import json
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -27,7 +28,7 @@ from mps_aigc_async.model.requests import Request
 from mps_aigc_async.sharing.database_url import database_url
 from tests.postgres_server import postgres_server
 
-from .server import Report, account, serving
+from .server import Front, Report, account, nothing_before, serving
 from .table import show
 
 TRIALS: Final = 20
@@ -45,12 +46,15 @@ KILLS_S: Final = ((8.0, 14.0), (18.0, 26.0))
 LIMITS: Final = {"CreateAigcVideoTask": 5}
 PER_S: Final = LIMITS["CreateAigcVideoTask"]
 """Video creates a second."""
+LOG: Final = "workers.log"
 MOST_S: Final = 180.0
 """Seconds of a trial, after which it is a failure."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
+class Trial:
+    """What the service and the ledger say when a batch has ended."""
+
     ends: Counter[str]
     twice: int
     used: float
@@ -59,14 +63,18 @@ class _Trial:
     seconds: float
 
 
+Workers = Sequence[asyncio.subprocess.Process]
+Disturb = Callable[[Workers], Coroutine[None, None, None]]
+
+
 async def main(seed: int = SEED, trials: int = TRIALS) -> None:
     random = Random(seed)
     done = []
     with postgres_server() as postgres:
         for number in range(trials):
             with postgres.database() as database, TemporaryDirectory() as folder:
-                done.append(await _trial(database, Path(folder), random))
-            trial = done[-1]
+                trial = await run(database, Path(folder), partial(_kill, random=random))
+            done.append(trial)
             print(
                 f"{number + 1}: {dict(trial.ends)}, {trial.twice} twice, {trial.used:.1%}, {trial.most} at once",
                 flush=True,
@@ -86,11 +94,21 @@ async def main(seed: int = SEED, trials: int = TRIALS) -> None:
     )  # fmt: skip
 
 
-async def _trial(database: str, folder: Path, random: Random) -> _Trial:
+async def run(
+    database: str,
+    folder: Path,
+    disturb: Disturb,
+    *,
+    front: Front = nothing_before,
+    elsewhere: Sequence[str] = (),
+    chains: int = CHAINS,
+) -> Trial:
+    """Run a batch to its end, and disturb its workers from the first create on. `elsewhere` is the command that starts
+    the first worker in another place."""
     ledger = f"{database}?ledger=trial"
     caps = {"image": CAP, "video": CAP}
     images, videos = (IMAGE_S, IMAGE_S), (VIDEO_S, VIDEO_S)
-    async with serving(image_seconds=images, video_seconds=videos, max_running=caps, limits=LIMITS) as server:
+    async with serving(front, image_seconds=images, video_seconds=videos, max_running=caps, limits=LIMITS) as server:
         config = folder / "config.json"
         concurrency = {"maxImageTasks": CAP, "maxVideoTasks": CAP, "pollIntervalMs": POLL_MS}
         sections = {
@@ -98,32 +116,35 @@ async def _trial(database: str, folder: Path, random: Random) -> _Trial:
         }  # fmt: skip
         config.write_text(json.dumps(sections))
         config.chmod(0o600)
-        await queue(_chains(), ledger)
-        async with _workers(config, ledger, folder) as workers:
+        await queue(_chains(chains), ledger)
+        async with _workers(config, ledger, folder, elsewhere) as workers:
             while not (await server.report()).arrivals:  # noqa: ASYNC110 — the server tells nobody
                 await asyncio.sleep(0.1)
-            killing = asyncio.create_task(_kill(workers, random))
+            disturbing = asyncio.create_task(disturb(workers))
             async with asyncio.timeout(MOST_S):
                 outcomes = [outcome async for outcome in outcomes_of(database_url(ledger))]
-            await killing
+            await disturbing
         return _judge(outcomes, await server.report())
 
 
-def _chains() -> Sequence[ImageToVideo]:
+def _chains(number: int) -> Sequence[ImageToVideo]:
     return [
         ImageToVideo(id=f"shot-{n}", image=ImageRequest(prompt=f"scene {n}"), video=VideoRequest(prompt=f"move {n}"))
-        for n in range(CHAINS)
+        for n in range(number)
     ]
 
 
 @asynccontextmanager
-async def _workers(config: Path, ledger: str, folder: Path) -> AsyncIterator[list[asyncio.subprocess.Process]]:
+async def _workers(config: Path, ledger: str, folder: Path, elsewhere: Sequence[str]) -> AsyncIterator[Workers]:
     command = (
         sys.executable, "-m", "mps_aigc_async", "worker", "--out", str(folder / "out"), "--ledger", ledger,
         "--config", str(config), "--concurrency", str(CONCURRENCY),
     )  # fmt: skip
-    with (folder / "workers.log").open("wb") as log:
-        workers = [await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log) for _ in range(WORKERS)]
+    with (folder / LOG).open("wb") as log:
+        workers = [
+            await asyncio.create_subprocess_exec(*(elsewhere if number == 0 else ()), *command, stdout=log, stderr=log)
+            for number in range(WORKERS)
+        ]
         try:
             yield workers
         finally:
@@ -133,7 +154,7 @@ async def _workers(config: Path, ledger: str, folder: Path) -> AsyncIterator[lis
             await asyncio.gather(*(worker.wait() for worker in workers))
 
 
-async def _kill(workers: Sequence[asyncio.subprocess.Process], random: Random) -> None:
+async def _kill(workers: Workers, random: Random) -> None:
     victims = random.sample(workers, len(KILLS_S))
     began = asyncio.get_running_loop().time()
     for victim, between in zip(victims, KILLS_S, strict=True):
@@ -141,7 +162,7 @@ async def _kill(workers: Sequence[asyncio.subprocess.Process], random: Random) -
         victim.kill()
 
 
-def _judge(outcomes: Sequence[Outcome[Request]], report: Report) -> _Trial:
+def _judge(outcomes: Sequence[Outcome[Request]], report: Report) -> Trial:
     latest = {outcome.job_id: outcome for outcome in outcomes}
     ends = Counter(
         "finished" if end.ok else "unknown" if isinstance(end.error, CreateOutcomeUnknown) else "failed"
@@ -150,7 +171,7 @@ def _judge(outcomes: Sequence[Outcome[Request]], report: Report) -> _Trial:
     prompts = Counter(report.prompts.values())
     creates = [one.at for one in report.arrivals if one.action == "CreateAigcVideoTask" and one.task_id is not None]
     until = int(0.95 * len(creates))  # afterwards only the chains of the killed workers are left
-    return _Trial(
+    return Trial(
         ends=ends,
         twice=sum(number - 1 for number in prompts.values()),
         used=(until - 1) / (creates[until - 1] - creates[0]) / PER_S,
