@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ..config import Config
-from ..engine.batch_progress import Progress, progress_of
+from ..engine.batch_progress import Progress, later_progress_of, progress_of
 from ..engine.limit_homes import create_limit_of, slots_of_service
 from ..ledger.postgres.batch_view import MOST, SENDS_S, WorkerView
 from ..limits.shared.view import KindView, in_words
@@ -71,21 +71,23 @@ class _WatchedBatch:
     def __init__(self, url: DatabaseUrl, config: Config) -> None:
         self._url = url
         self._config = config
-        self._reads_slots = True
-        """Whether the limit store can be read, so far. A store that cannot be read is told once."""
+        self._is_told = False
+        """Whether the user knows that the limit store cannot be read."""
         self.has_failures = False
         """Whether requests had failed at the latest look."""
 
     def moments(self, *, watch: bool) -> Iterator[_Moment]:
         """The batch now; with `watch` every WATCH_S seconds, until all of its requests have ended. Raises
         LedgerError."""
+        look = progress_of
         while True:
-            progress = asyncio.run(progress_of(self._url))
+            progress = asyncio.run(look(self._url))
             self.has_failures = progress.failures > 0
             yield _Moment(progress, self._limits(progress.creates_per_second), self._slots())
             if not watch or progress.ends >= progress.requests:
                 return
             time.sleep(WATCH_S)
+            look = later_progress_of
 
     def _limits(self, kinds: Iterable[Kind]) -> dict[Kind, tuple[str, float]]:
         limits = {}
@@ -95,12 +97,12 @@ class _WatchedBatch:
         return limits
 
     def _slots(self) -> Sequence[KindView]:
-        if self._reads_slots:
-            try:
-                return slots_of_service(self._config)
-            except ConfigError as error:
+        try:
+            return slots_of_service(self._config)
+        except ConfigError as error:
+            if not self._is_told:
                 complain(f"note: no slots are shown: {visible_line(str(error))}")
-                self._reads_slots = False
+            self._is_told = True
         return ()
 
 

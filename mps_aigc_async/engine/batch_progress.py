@@ -19,6 +19,7 @@ from ..ledger.postgres.batch_view import (
     workers_of,
 )
 from ..ledger.postgres.open_members import in_words
+from ..ledger.postgres.patience import PatientConnection
 from ..ledger.postgres.requests import ENDS, BatchCounts, RequestEnd, RequestStatements, counts_of, ends_of
 from ..ledger.postgres.rows import record_of
 from ..ledger.record import request_of
@@ -41,22 +42,26 @@ LATEST: Final = 200
 LOOK_S: Final = 2.0
 """Seconds between two looks, where no notice arrives (behind a pooler)."""
 
+Database = Connection | PatientConnection
+
 
 async def outcomes_of(url: DatabaseUrl) -> AsyncIterator[Outcome[Request]]:
     """The outcomes of a ledger's queued requests, in the order in which they ended. Ends once all have ended.
 
-    A request that ended twice, such as one that was queued again after it failed, may come twice. Raises LedgerError,
-    also for a ledger in which nothing was queued.
+    A request that ended twice, such as one that was queued again after it failed, may come twice. Raises LedgerError
+    for a database that cannot be reached at the beginning, and for a ledger in which nothing was queued. A database
+    that is lost later is waited for.
     """
     connection, statements, after = Connection(url), RequestStatements(url.ledger), 0
-    news = asyncio.Event()
+    news, patient = asyncio.Event(), PatientConnection(connection)
     try:
+        await _counts(connection)
         async with running_alongside(listen(url, ENDS, lambda _: news.set())):
             while True:
                 news.clear()
-                counts = await _counts(connection)
-                ends = ends_of(await rows_of(connection, statements.ends_after(after, PORTION)))
-                jobs = await _jobs(connection, [end.name for end in ends])
+                counts = await _counts(patient)
+                ends = ends_of(await rows_of(patient, statements.ends_after(after, PORTION)))
+                jobs = await _jobs(patient, [end.name for end in ends])
                 for end in ends:
                     yield _outcome(end, jobs.get(end.name, {}))
                     after = end.number
@@ -108,15 +113,28 @@ class Progress:
 
 async def progress_of(url: DatabaseUrl) -> Progress:
     """The progress of a ledger's queued requests. Raises LedgerError, also if nothing was queued."""
-    connection, view = Connection(url), BatchViewStatements(url.ledger)
+    connection = Connection(url)
     try:
-        counts = await _counts(connection)
-        rate, [(unknown,)], jobs, sends, [(running,)], workers, members = await rows_of_each(
-            connection, view.rate(LATEST), view.unknown(), view.jobs(), view.sends(), view.running(), view.workers(),
-            view.members(),
-        )  # fmt: skip
+        return await _progress(connection)
     finally:
         await connection.close()
+
+
+async def later_progress_of(url: DatabaseUrl) -> Progress:
+    """As `progress_of`, for one who has seen the progress before: waits for a database that was lost since."""
+    connection = Connection(url)
+    try:
+        return await _progress(PatientConnection(connection))
+    finally:
+        await connection.close()
+
+
+async def _progress(database: Database) -> Progress:
+    counts, view = await _counts(database), BatchViewStatements(database.url.ledger)
+    rate, [(unknown,)], jobs, sends, [(running,)], workers, members = await rows_of_each(
+        database, view.rate(LATEST), view.unknown(), view.jobs(), view.sends(), view.running(), view.workers(),
+        view.members(),
+    )  # fmt: skip
     at_work = workers_of(workers)
     processes = {(worker.host, worker.pid) for worker in at_work}
     return Progress(
@@ -133,10 +151,10 @@ async def progress_of(url: DatabaseUrl) -> Progress:
     )
 
 
-async def _counts(connection: Connection) -> BatchCounts:
-    counts = counts_of(await rows_of(connection, RequestStatements(connection.url.ledger).counts()))
+async def _counts(database: Database) -> BatchCounts:
+    counts = counts_of(await rows_of(database, RequestStatements(database.url.ledger).counts()))
     if counts is None:
-        raise nothing_queued(connection.url)
+        raise nothing_queued(database.url)
     return counts
 
 
@@ -145,27 +163,27 @@ def nothing_queued(url: DatabaseUrl) -> LedgerError:
     return LedgerError(f"nothing was queued in the ledger {url.ledger} of {url}: `mps-aigc queue BATCH` does it")
 
 
-async def rows_of(connection: Connection, *steps: Step) -> list[Row]:
+async def rows_of(database: Database, *steps: Step) -> list[Row]:
     """The rows of the last step of a transaction on queued requests. Raises LedgerError, also if there is no queue."""
-    *_, rows = await rows_of_each(connection, *steps)
+    *_, rows = await rows_of_each(database, *steps)
     return rows
 
 
-async def rows_of_each(connection: Connection, *steps: Step) -> list[list[Row]]:
+async def rows_of_each(database: Database, *steps: Step) -> list[list[Row]]:
     """The rows of each step of such a transaction. Raises LedgerError as above."""
     try:
-        return await connection.run(*steps)
+        return await database.run(*steps)
     except Refused as refusal:
-        raise (nothing_queued(connection.url) if refusal.lacks_table else LedgerError(str(refusal))) from None
+        raise (nothing_queued(database.url) if refusal.lacks_table else LedgerError(str(refusal))) from None
     except Lost as loss:
         raise LedgerError(str(loss)) from None
 
 
-async def _jobs(connection: Connection, names: Sequence[str]) -> Mapping[str, Mapping[Kind, JobRecord]]:
+async def _jobs(database: Database, names: Sequence[str]) -> Mapping[str, Mapping[Kind, JobRecord]]:
     """The jobs of requests by the request's name and by kind."""
     jobs: dict[str, dict[Kind, JobRecord]] = {}
     if names:
-        for row in await rows_of(connection, RequestStatements(connection.url.ledger).jobs(names)):
+        for row in await rows_of(database, RequestStatements(database.url.ledger).jobs(names)):
             job = record_of(row)
             jobs.setdefault(request_of(job.job_id), {})[job.kind] = job
     return jobs

@@ -105,6 +105,7 @@ async def retry_failed(ledger: str, *, only: Callable[[str], bool] = lambda _: T
     """
     url = database_of(ledger_place(ledger))
     connection, statements = Connection(url), RequestStatements(url.ledger)
+    patient = PatientConnection(connection)
     try:
         last = await rows_of(connection, statements.last_end())
         if not last:
@@ -114,7 +115,7 @@ async def retry_failed(ledger: str, *, only: Callable[[str], bool] = lambda _: T
         async with RequestQueue(url) as request_queue:
             for after in range(0, last[0][0], CHUNK):
                 until = min(after + CHUNK, last[0][0])
-                names = [name for (name,) in await rows_of(connection, statements.failed(after, until)) if only(name)]
+                names = [name for (name,) in await rows_of(patient, statements.failed(after, until)) if only(name)]
                 number += await request_queue.retry(names, after, until) if names else 0
     finally:
         await connection.close()

@@ -13,7 +13,7 @@ from mps_aigc_async import AigcClient, Config, ImageRequest, ImageResult, ImageT
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.engine import request_queue, workers
 from mps_aigc_async.engine.batch import BatchRun
-from mps_aigc_async.engine.batch_progress import outcomes_of, progress_of
+from mps_aigc_async.engine.batch_progress import later_progress_of, outcomes_of, progress_of
 from mps_aigc_async.engine.workers import QueueCount, Worker, drain, queue, retry_failed
 from mps_aigc_async.ledger.postgres.requests import QueueItem
 from mps_aigc_async.model.errors import (
@@ -397,10 +397,27 @@ async def test_a_lost_database_delays_the_workers_alone(emulator: Emulator, url:
             await connection.run(
                 ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()", {})
             )
-        reader = outcomes_of(url)
-        assert len([outcome async for outcome in reader]) == 8
+        assert len([outcome async for outcome in outcomes_of(url)]) == 8
     await connection.close()
     assert created(emulator) == {"image": 8}
+
+
+async def test_a_lost_database_delays_who_reads_the_outcomes(
+    emulator: Emulator, url: DatabaseUrl, postgres: PostgresServer
+) -> None:
+    await queue(images(4), text_of(url))
+    reading = asyncio.create_task(outcomes(url))
+    async with working(emulator, url):
+        while not created(emulator):  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0)
+        with lost(postgres, is_silent=False):
+            looks = [asyncio.create_task(look(url)) for look in (later_progress_of, progress_of)]
+            with pytest.raises(LedgerError, match="cannot be reached"):
+                await looks[1]
+            with pytest.raises(LedgerError, match="cannot be reached"):
+                await outcomes(url)
+        assert (await looks[0]).requests == 4
+        assert len(await reading) == 4
 
 
 async def test_a_lost_database_delays_the_queueing_alone(

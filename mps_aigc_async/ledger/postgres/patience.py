@@ -21,6 +21,7 @@ class PatientConnection:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.url: Final = connection.url
         self._name = f"{connection.url.ledger} in {connection.url}"
         self._give_up_at = inf
         self._hurry = asyncio.Event()
