@@ -28,7 +28,7 @@ from mps_aigc_async.model.requests import Request
 from mps_aigc_async.sharing.database_url import database_url
 from tests.postgres_server import postgres_server
 
-from .server import Front, Report, account, nothing_before, serving
+from .server import Report, account, serving
 from .table import show
 
 TRIALS: Final = 20
@@ -99,16 +99,18 @@ async def run(
     folder: Path,
     disturb: Disturb,
     *,
-    front: Front = nothing_before,
+    port: int = 0,
     elsewhere: Sequence[str] = (),
     chains: int = CHAINS,
 ) -> Trial:
     """Run a batch to its end, and disturb its workers from the first create on. `elsewhere` is the command that starts
-    the first worker in another place."""
+    the first worker in another place; `port` is the service's."""
     ledger = f"{database}?ledger=trial"
     caps = {"image": CAP, "video": CAP}
     images, videos = (IMAGE_S, IMAGE_S), (VIDEO_S, VIDEO_S)
-    async with serving(front, image_seconds=images, video_seconds=videos, max_running=caps, limits=LIMITS) as server:
+    async with serving(
+        port=port, image_seconds=images, video_seconds=videos, max_running=caps, limits=LIMITS
+    ) as server:
         config = folder / "config.json"
         concurrency = {"maxImageTasks": CAP, "maxVideoTasks": CAP, "pollIntervalMs": POLL_MS}
         sections = {

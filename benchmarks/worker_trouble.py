@@ -9,19 +9,19 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from subprocess import run as run_command
 from tempfile import TemporaryDirectory
 from typing import Final
-from urllib.parse import urlsplit
 
-from mps_aigc_async.emulator import Emulator
 from tests.postgres_server import PostgresServer, postgres_server
 
-from .server import Front, nothing_before
+from .relay import relaying
 from .table import show
 from .worker_trials import LOG, Disturb, Trial, Workers, run
 
@@ -35,8 +35,10 @@ STOPPED_S: Final = 60.0
 PLACE: Final = "mps-aigc-cut"
 """The network namespace."""
 CABLE: Final = "mps-aigc-here"
+LOOPBACK: Final = "127.0.0.1"
 HERE: Final = "10.231.7.1"
 THERE: Final = "10.231.7.2"
+_IN_PLACE: Final = ("ip", "netns", "exec", PLACE)
 
 
 async def main() -> None:
@@ -67,15 +69,13 @@ async def _trial(
     postgres: PostgresServer,
     disturb: Disturb,
     *,
-    front: Front = nothing_before,
-    elsewhere: tuple[str, ...] = (),
-    place: Callable[[str], str] = str,
+    port: int = 0,
+    elsewhere: Sequence[str] = (),
 ) -> Trial:
-    """`place` makes the database's URL one that all workers reach."""
     with postgres.database() as database, TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            return await run(place(database), folder, disturb, front=front, elsewhere=elsewhere, chains=CHAINS)
+            return await run(database, folder, disturb, port=port, elsewhere=elsewhere, chains=CHAINS)
         finally:
             print((folder / LOG).read_text(errors="replace"), flush=True)
 
@@ -102,15 +102,26 @@ async def _cut(_workers: Workers) -> None:
 
 
 async def _trial_of_a_cut(postgres: PostgresServer) -> Trial:
+    """All workers name the same addresses, on loopback: in the namespace, a relay has their other ends."""
+    service = _free_port()
+    ports = (service, postgres.port)
     with _namespace():
-        async with _relay(postgres.port) as port:
-            return await _trial(
-                postgres,
-                _cut,
-                front=_relayed,
-                elsewhere=("ip", "netns", "exec", PLACE),
-                place=lambda url: url.replace(f"127.0.0.1:{postgres.port}", f"{HERE}:{port}"),
+        async with relaying(HERE, LOOPBACK, ports):
+            arguments = (LOOPBACK, HERE, *map(str, ports))
+            relay = await asyncio.create_subprocess_exec(
+                *_IN_PLACE, sys.executable, "-m", "benchmarks.relay", *arguments
             )
+            try:
+                return await _trial(postgres, _cut, port=service, elsewhere=_IN_PLACE)
+            finally:
+                relay.terminate()
+                await relay.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -131,41 +142,3 @@ def _namespace() -> Iterator[None]:
 
 def _ip(arguments: str) -> None:
     run_command(("ip", *arguments.split()), check=True)  # noqa: S603, S607 — own words; ip is in /sbin or /usr/sbin
-
-
-@asynccontextmanager
-async def _relayed(emulator: Emulator) -> AsyncIterator[str]:
-    """The emulator, at the cable's end."""
-    port = urlsplit(emulator.url).port
-    assert port is not None
-    async with _relay(port) as relay:
-        yield f"http://{HERE}:{relay}"
-
-
-@asynccontextmanager
-async def _relay(port: int) -> AsyncIterator[int]:
-    """A port at the cable's end for one on loopback."""
-
-    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            onward = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            writer.close()
-            return
-        async with asyncio.TaskGroup() as both:
-            both.create_task(_pass(reader, onward[1]))
-            both.create_task(_pass(onward[0], writer))
-
-    async with await asyncio.start_server(connect, HERE) as server:
-        yield int(server.sockets[0].getsockname()[1])
-
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
