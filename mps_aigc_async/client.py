@@ -227,7 +227,7 @@ class AigcClient:
         saving = UnsavedRun(engine, path, save_to, only or (lambda _: True))
         return Run(FanOut(saving.jobs(), saving.work, bounds_of(engine), engine.work, saving.prepare, saving.stops))
 
-    def outcomes(self, name: str | None = None) -> AsyncIterator[Outcome[Request]]:
+    def outcomes(self, name: str | None = None) -> AsyncIterator[Outcome[BatchItem]]:
         """The outcomes of the requests that are queued for workers, in the order in which they ended, until all have.
 
         `name` is another ledger of the client's database. Raises LedgerError for a ledger in which nothing was queued,
@@ -237,7 +237,7 @@ class AigcClient:
 
     def worker(self, *, save_to: str | Path | None = None, concurrency: int | None = None) -> "Worker":
         """A worker for the requests that are queued in this client's ledger, so many at once. Needs the extra
-        `workers`. Raises ConfigError for a client without a ledger in PostgreSQL."""
+        `workers`. Raises ConfigError for a client without a ledger in PostgreSQL, and for a `concurrency` below 1."""
         from .engine.workers import Worker  # noqa: PLC0415 — an extra
 
         return Worker(self._usable_engine(), database_of(self._ledger), save_to, concurrency)

@@ -31,6 +31,10 @@ class Lasting:
     def closed(self) -> bool:
         return False
 
+    @property
+    def is_lost(self) -> bool:
+        return self._stream is None
+
     def isatty(self) -> bool:
         return self._stream is not None and not self._stream.closed and self._stream.isatty()
 
@@ -65,6 +69,11 @@ class Lasting:
                 os.dup2(null, cast("TextIO", stream).fileno())
             finally:
                 os.close(null)
+
+
+def is_lost(stream: TextIO) -> bool:
+    """Whether nobody reads any more what is written to a stream of `lasting_output`."""
+    return isinstance(stream, Lasting) and stream.is_lost
 
 
 @contextmanager

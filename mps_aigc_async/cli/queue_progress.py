@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from ..model.states import Kind
 from ..sharing.database_url import DatabaseUrl
 from .ledgers import URL
 from .options import ConfigOption, config_from
+from .output import is_lost
 from .screen import Exit, complain, counted, on_terminal, program, say
 from .workers import DatabaseOption, database_named
 
@@ -35,7 +37,9 @@ def progress(
     ledger: DatabaseOption,
     watch: Annotated[
         bool,
-        typer.Option("--watch", help="Go on until all requests have ended: a line every 2 s, or a screen of lines."),
+        typer.Option(
+            "--watch", help="Go on until all requests have ended: on a terminal a screen, elsewhere a line every 2 s."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object, and with --watch one a line.")] = False,
     config: ConfigOption = None,
@@ -84,7 +88,7 @@ class _WatchedBatch:
             progress = asyncio.run(look(self._url))
             self.has_failures = progress.failures > 0
             yield _Moment(progress, self._limits(progress.creates_per_second), self._slots())
-            if not watch or progress.ends >= progress.requests:
+            if not watch or progress.ends >= progress.requests or is_lost(sys.stdout):
                 return
             time.sleep(WATCH_S)
             look = later_progress_of
@@ -108,9 +112,14 @@ class _WatchedBatch:
 
 def _print_lines(moments: Iterable[_Moment]) -> None:
     details: Iterable[str] = ()
+    is_told = False
     for now in moments:
         say(_summary(now.progress))
         details = _details(now)
+        hint = _hint(now.progress)
+        if hint and not is_told:
+            complain(hint)
+        is_told = bool(hint)
     for line in details:
         say(line)
 
@@ -127,7 +136,7 @@ def _draw(moments: Iterable[_Moment]) -> None:
 
 
 def _picture(now: _Moment) -> Text:
-    lines = [_summary(now.progress), *_details(now)]
+    lines = [_summary(now.progress), *_details(now), _hint(now.progress)]
     return Text(visible("\n".join(lines)), no_wrap=True, overflow="ellipsis")
 
 
@@ -137,7 +146,7 @@ def _summary(now: Progress) -> str:
     parts = [f"{now.ends} of {now.requests} requests have ended{failed}"]
     if now.ends < now.requests:
         parts.append(f"{now.running} run, {now.waiting} wait")
-    if now.per_second:
+    if now.per_second and (now.running or now.workers):
         left = now.remaining_s
         until = f", {_duration(left)} left at this rate" if left else ""
         parts.append(f"{60 * now.per_second:.1f} a minute{until}")
@@ -156,8 +165,12 @@ def _details(now: _Moment) -> Iterator[str]:
         yield visible_line(_worker(worker))
     for member in progress.members:
         yield visible_line(f"open in {member}")
-    if not progress.workers and progress.ends < progress.requests:
-        yield f"no worker runs; to start one: {program()} worker --out DIR --ledger {URL}"
+
+
+def _hint(progress: Progress) -> str:
+    if progress.workers or progress.ends >= progress.requests:
+        return ""
+    return f"no worker runs; to start one: {program()} worker --out DIR --ledger {URL}"
 
 
 def _limit(limit: tuple[str, float] | None) -> str:

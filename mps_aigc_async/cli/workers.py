@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 
 from ..client import AigcClient
+from ..engine.batch_progress import progress_of
 from ..engine.local_inputs import refuse_local_files
 from ..ledger.record import job_ids
 from ..model.errors import InvalidRequest
@@ -54,6 +55,8 @@ def queue(
 
         number = asyncio.run(_interruptible(retry(ledger, only=is_named)))
         say(f"{counted(number, 'failed request')} queued again in the ledger {url.ledger}")
+        if unknown := asyncio.run(progress_of(url)).unknown:
+            complain(f"{counted(unknown, 'request')} left whose create is unknown: {program()} settle {URL}")
     complain(f"to run them, on any host: {program()} worker --out DIR --ledger {URL}")
 
 
@@ -123,12 +126,16 @@ def drain(ledger: DatabaseOption) -> None:
 
     Requests that have not begun stay queued, for workers that are started later.
     """
-    database_named(ledger)
+    url = database_named(ledger)
     from ..engine.workers import drain as drain_workers  # noqa: PLC0415 — an extra
 
+    asyncio.run(progress_of(url))  # a ledger without a queue is refused before anything is said
     complain("waiting for the requests that have begun; Ctrl-C stops this command alone")
     asyncio.run(_interruptible(drain_workers(ledger)))
-    say("no worker runs a request any more")
+    now = asyncio.run(progress_of(url))
+    left = now.requests - now.ends
+    waiting = f"; {counted(left, 'request')} left for workers that are started later" if left else ""
+    say(f"no worker runs a request any more{waiting}")
 
 
 def migrate(ledger: DatabaseOption) -> None:

@@ -23,7 +23,7 @@ from ..ledger.postgres.patience import PatientConnection
 from ..ledger.postgres.requests import ENDS, BatchCounts, RequestEnd, RequestStatements, counts_of, ends_of
 from ..ledger.postgres.rows import record_of
 from ..ledger.record import request_of
-from ..model.errors import AigcError, LedgerError, from_record
+from ..model.errors import AigcError, InvalidRequest, LedgerError, from_record
 from ..model.outcomes import Outcome
 from ..model.parsing import parse
 from ..model.requests import Request, steps_of
@@ -32,6 +32,7 @@ from ..model.states import JobState, Kind
 from ..sharing.connection import Connection, Lost, Refused, Row, Step
 from ..sharing.database_url import DatabaseUrl
 from ..sharing.listener import listen
+from .batch import BatchItem
 
 PORTION: Final = 200
 """Ended requests that are read at a time."""
@@ -45,12 +46,12 @@ LOOK_S: Final = 2.0
 Database = Connection | PatientConnection
 
 
-async def outcomes_of(url: DatabaseUrl) -> AsyncIterator[Outcome[Request]]:
+async def outcomes_of(url: DatabaseUrl) -> AsyncIterator[Outcome[BatchItem]]:
     """The outcomes of a ledger's queued requests, in the order in which they ended. Ends once all have ended.
 
     A request that ended twice, such as one that was queued again after it failed, may come twice. Raises LedgerError
     for a database that cannot be reached at the beginning, and for a ledger in which nothing was queued. A database
-    that is lost later is waited for.
+    that is lost later is waited for. A line that this version cannot read is an outcome with its error, too.
     """
     connection, statements, after = Connection(url), RequestStatements(url.ledger), 0
     news, patient = asyncio.Event(), PatientConnection(connection)
@@ -160,7 +161,9 @@ async def _counts(database: Database) -> BatchCounts:
 
 def nothing_queued(url: DatabaseUrl) -> LedgerError:
     """The error for a ledger without a queue."""
-    return LedgerError(f"nothing was queued in the ledger {url.ledger} of {url}: `mps-aigc queue BATCH` does it")
+    return LedgerError(
+        f"nothing was queued in the ledger {url.ledger} of {url}: `mps-aigc queue BATCH --ledger URL` does it"
+    )
 
 
 async def rows_of(database: Database, *steps: Step) -> list[Row]:
@@ -189,9 +192,13 @@ async def _jobs(database: Database, names: Sequence[str]) -> Mapping[str, Mappin
     return jobs
 
 
-def _outcome(end: RequestEnd, jobs: Mapping[Kind, JobRecord]) -> Outcome[Request]:
+def _outcome(end: RequestEnd, jobs: Mapping[Kind, JobRecord]) -> Outcome[BatchItem]:
     """The outcome of a request. A row that cannot be used is its error."""
-    request = parse(json.loads(end.line))
+    line = json.loads(end.line)
+    try:
+        request = parse(line)
+    except InvalidRequest as unknown:  # another version has queued the line
+        return Outcome(job_id=end.name, request=line, error=unknown.with_context(job_id=end.name))
     results: list[StepResult] = []
     try:
         results.extend(_results(request, jobs))

@@ -46,6 +46,9 @@ OTHER_VERSION_S: Final = 10
 LOOK_S: Final = 1.0
 """Seconds between two looks for new items, where no notice arrives (behind a pooler)."""
 
+MOST_NAME: Final = 39
+"""Bytes of a queue's name: procrastinate's channel `procrastinate_queue_v1#NAME` must be below 64 (PostgreSQL)."""
+
 PORTION: Final = 100
 """Requests that are queued again in one transaction."""
 
@@ -86,6 +89,12 @@ class RequestQueue:
     """The queued requests of one ledger, from `async with`."""
 
     def __init__(self, url: DatabaseUrl) -> None:
+        """Raises ConfigError for a ledger whose name is too long for a queue."""
+        if len(url.ledger.encode()) > MOST_NAME:
+            raise ConfigError(
+                f"the ledger's name {url.ledger} is too long for a queue: {MOST_NAME} bytes at most (a letter beyond "
+                "ASCII takes 2 to 4); name another ledger"
+            )
         self._url = url
         self._statements = RequestStatements(url.ledger)
         self._connector = QueueConnector(url)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..concurrency.alongside import running_alongside
 from ..concurrency.callbacks import ignore
+from ..ledger.claims import ForeignJob
 from ..ledger.postgres import prepare_database
 from ..ledger.postgres.batch_view import BatchViewStatements
 from ..ledger.postgres.patience import PatientConnection
@@ -26,7 +27,7 @@ from ..ledger.postgres.requests import (
     failure_mark,
 )
 from ..model.contents import content
-from ..model.errors import AigcError, ClientClosed, InvalidRequest, LedgerError, to_record
+from ..model.errors import AigcError, ClientClosed, ConfigError, InvalidRequest, LedgerError, to_record
 from ..model.requests import Request, steps_of
 from ..model.unexpected import as_aigc_error
 from ..sharing.connection import Connection, Refused, Row, Step
@@ -179,6 +180,8 @@ class Worker:
     def __init__(
         self, engine: Engine, url: DatabaseUrl, save_to: str | Path | None = None, concurrency: int | None = None
     ) -> None:
+        if concurrency is not None and concurrency < 1:
+            raise ConfigError(f"concurrency is {concurrency!r}: give the number of requests at once, 1 or more")
         self._url = url
         self._batch = BatchRun(engine, url, save_to, RequestIds())
         self._concurrency = concurrency or 2 * sum(engine.capacities.values())
@@ -186,10 +189,13 @@ class Worker:
         self._connection = Connection(url)
         self._database = PatientConnection(self._connection)
         self._works: set[_Work] = set()
+        self._preparing: asyncio.Task[None] | None = None
         self._request_queue: RequestQueue | None = None
         self._queue_worker: QueueWorker | None = None
         self._failure: AigcError | None = None
         self._is_ending = False
+        self._began = 0.0
+        """The server's time when it began to run."""
 
     def __repr__(self) -> str:
         return f"<Worker of {self._url.ledger}, {len(self._works)} requests>"
@@ -198,26 +204,44 @@ class Worker:
         """Run requests until `stop`, or until the batch is drained. Cancelling this gives the requests back, too.
 
         Raises AccountError, Unreachable or LedgerError for a failure that concerns all requests: the requests are given
-        back then. Raises ConfigError for a folder that cannot be written.
+        back then. Raises ConfigError for a folder that cannot be written, and ClientClosed for a second run.
         """
-        await make_tables(self._url)
-        await self._batch.prepare()
+        if self._preparing is not None:
+            raise ClientClosed("this worker has run already: make another one by client.worker()")
         try:
-            async with RequestQueue(self._url) as request_queue:
-                self._request_queue = request_queue
-                self._queue_worker = request_queue.worker(self._work, self._concurrency)
-                if not self._is_ending:
-                    async with running_alongside(self._watch(request_queue, self._queue_worker)):
-                        await self._serve(self._queue_worker)
+            if await self._is_prepared():
+                await self._take_requests()
         finally:
             await self._connection.close()
         if self._failure is not None:
             raise self._failure
 
+    async def _is_prepared(self) -> bool:
+        """Make the tables and the folder. False if the worker was stopped meanwhile."""
+        self._preparing = asyncio.create_task(self._prepare())
+        try:
+            await self._preparing
+        except asyncio.CancelledError:
+            if _is_being_cancelled():
+                raise
+        return not self._is_ending
+
+    async def _prepare(self) -> None:
+        [(self._began,)] = await rows_of(self._connection, TIME)  # a lost database is told at once
+        await make_tables(self._url)
+        await self._batch.prepare()
+
+    async def _take_requests(self) -> None:
+        async with RequestQueue(self._url) as request_queue:
+            self._request_queue = request_queue
+            self._queue_worker = request_queue.worker(self._work, self._concurrency)
+            async with running_alongside(self._watch(request_queue, self._queue_worker)):
+                await self._serve(self._queue_worker)
+
     async def _serve(self, queue_worker: "QueueWorker") -> None:
         """Run the items. A cancelled worker of procrastinate's would wait for the ends of those that run: minutes, or
         hours. So it is not cancelled, and these are."""
-        serving = asyncio.create_task(queue_worker.run(), name="queue worker")  # type: ignore[no-untyped-call] # its own
+        serving = asyncio.create_task(self._take_items(queue_worker), name="queue worker")
         try:
             await asyncio.shield(serving)
         except asyncio.CancelledError:
@@ -226,9 +250,15 @@ class Worker:
                 await serving
             raise
 
+    async def _take_items(self, queue_worker: "QueueWorker") -> None:
+        if not self._is_ending:  # its `run` begins by forgetting an earlier `stop`
+            await queue_worker.run()  # type: ignore[no-untyped-call] # procrastinate's
+
     def stop(self) -> None:
         """Take no request any more, and give those that run back. Their tasks run on at the service."""
         self._end(lambda _: True)
+        if self._preparing is not None:
+            self._preparing.cancel()
         if self._request_queue is not None:
             self._request_queue.hurry()
 
@@ -272,7 +302,9 @@ class Worker:
         error = outcome.error
         if isinstance(error, ClientClosed):
             raise GivenBack
-        if error is not None and self._batch.stops(outcome) is not None:
+        if isinstance(error, ForeignJob):  # given back, it would end each worker of this account
+            error = LedgerError(error.message)
+        elif error is not None and self._batch.stops(outcome) is not None:
             self._fail(error)
             raise GivenBack
         record = None if error is None else json.dumps(to_record(error), ensure_ascii=False)
@@ -300,9 +332,8 @@ class Worker:
         """Give the requests of dead workers back, go on with those whose create is known by now, and end once the batch
         is drained."""
         try:
-            [(began,)] = await self._rows_of(TIME)
             entered = None
-            while not await self._is_drained(began):
+            while not await self._is_drained():
                 await request_queue.give_back(queue_worker)
                 await request_queue.reopen()
                 if queue_worker.worker_id not in (None, entered):  # by now it has registered itself
@@ -313,10 +344,15 @@ class Worker:
         except AigcError as error:  # without the watch, requests of dead workers would wait for ever
             self._fail(error)
 
-    async def _is_drained(self, began: float) -> bool:
+    async def _is_drained(self) -> bool:
         """Whether workers were told since this one began to take no request any more."""
         counts = counts_of(await self._rows_of(self._statements.counts()))
-        return counts is not None and counts.drained_at > began
+        return counts is not None and counts.drained_at > self._began
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def drain(ledger: str) -> None:

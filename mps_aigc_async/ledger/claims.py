@@ -31,6 +31,10 @@ class OtherAccount(LedgerError):
         self.account = account
 
 
+class ForeignJob(LedgerError):
+    """The job belongs to an account, backend or endpoint that this client does not have. Other jobs can be used."""
+
+
 def new_token() -> str:
     """A new fence for a row."""
     return secrets.token_hex(8)

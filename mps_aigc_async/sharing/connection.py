@@ -74,6 +74,9 @@ class Connection:
         self._work = TaskOwner()
         self._connection: Any = None
         self._patience_s = ANSWER_S
+        self._is_hurried = False
+        self._wait: asyncio.Timeout | None = None
+        """Ends the transaction under way, and the opening of its connection."""
         self._leaving: asyncio.TimerHandle | None = None
         """Breaks the connection if the transaction under way is not answered in time."""
 
@@ -87,10 +90,11 @@ class Connection:
         async with self._turn:
             loop = asyncio.get_running_loop()
             is_open = self._connection is not None and not self._connection.closed
-            seconds = self._patience_s if is_open else 2 * self._patience_s  # a silent host before the one that answers
+            # Twice as long for a silent host before the one that answers.
+            seconds = self._patience_s if is_open or self._is_hurried else 2 * self._patience_s
             self._leaving = loop.call_later(seconds, self._hang_up)
             try:
-                async with asyncio.timeout(seconds + GRACE_S):
+                async with asyncio.timeout(seconds + GRACE_S) as self._wait:
                     connection = await self._connected()
                     async with connection.pipeline():  # without `transaction()`, which waits for BEGIN and for COMMIT
                         await connection.execute(_BEGIN)
@@ -116,12 +120,16 @@ class Connection:
 
     def hurry(self, seconds: float) -> None:
         """Wait only so long for each answer from now on, the one under way included: the user waits for the end."""
+        self._is_hurried = True
         self._patience_s = min(self._patience_s, seconds)
         if self._leaving is not None and not self._leaving.cancelled():
             loop = asyncio.get_running_loop()
             at = min(self._leaving.when(), loop.time() + seconds)
             self._leaving.cancel()
             self._leaving = loop.call_at(at, self._hang_up)
+            if self._wait is not None:  # the connection may be one that opens
+                with suppress(RuntimeError):  # the transaction has just ended
+                    self._wait.reschedule(at + GRACE_S)
 
     def _hang_up(self) -> None:
         """Break the connection to a silent server: its transaction fails at once. If it were cancelled instead, the

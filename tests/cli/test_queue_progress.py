@@ -103,7 +103,6 @@ def test_a_batch_without_a_worker_says_how_to_start_one(shell: Shell, emulator: 
     told = shell.call("progress", "--ledger", ledger).stdout.splitlines()
     assert told == [
         "0 of 1 requests have ended; 0 run, 1 wait",
-        "no worker runs; to start one: mps-aigc worker --out DIR --ledger URL",
     ]
 
 
@@ -153,3 +152,18 @@ def test_failures_are_told_and_are_the_exit_code(shell: Shell, ledger: str) -> N
             worker.communicate(timeout=60)
     assert told.exit_code == 1
     assert "3 of 3 requests have ended, 2 failed, 1 of them unknown" in told.stdout
+
+
+def test_watching_ends_when_nobody_reads_and_says_once_that_no_worker_runs(
+    shell: Shell, emulator: Emulator, ledger: str
+) -> None:
+    shell.configure(emulator.url)
+    shell.call("queue", shell.batch(image("shot-1")), "--ledger", ledger)
+    command = ["progress", "--watch", "--ledger", ledger]
+    with shell.start(*command, environment={"PGPASSWORD": PASSWORD}) as watch:
+        assert watch.stdout is not None
+        assert watch.stdout.readline() == "0 of 1 requests have ended; 0 run, 1 wait\n"
+        watch.stdout.close()
+        assert watch.wait(30) == 0
+        assert watch.stderr is not None
+        assert watch.stderr.read().count("no worker runs; to start one:") == 1

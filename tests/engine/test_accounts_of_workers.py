@@ -96,6 +96,22 @@ async def test_the_tasks_of_each_account_are_adopted_with_its_keys(emulator: Emu
     assert created(emulator) == (2, 2)
 
 
+async def test_a_job_of_another_account_ends_its_request_and_not_the_worker(
+    emulator: Emulator, url: DatabaseUrl
+) -> None:
+    async with client_of(emulator, url, "b") as client:
+        await client.submit(images(1)[0])
+    await queue(images(4), text_of(url))
+    async with client_of(emulator, url, "a") as client:
+        worker = client.worker()
+        work = asyncio.create_task(worker.run())
+        ends = await outcomes(url)
+        worker.drain()
+        await work
+    assert [type(ends[f"shot-{number}"]) for number in range(4)] == [LedgerError, *3 * [ImageResult]]
+    assert "name the account in `accounts`" in str(ends["shot-0"])
+
+
 async def test_a_client_of_one_account_leaves_the_jobs_of_the_other(emulator: Emulator, url: DatabaseUrl) -> None:
     async with client_of(emulator, url, "b") as client:
         await client.submit(images(1)[0])

@@ -18,6 +18,8 @@ from mps_aigc_async.engine.workers import QueueCount, Worker, drain, queue, retr
 from mps_aigc_async.ledger.postgres.requests import QueueItem
 from mps_aigc_async.model.errors import (
     AccountError,
+    ClientClosed,
+    ConfigError,
     CreateOutcomeUnknown,
     InvalidRequest,
     JobDropped,
@@ -513,6 +515,84 @@ async def test_several_first_workers_make_the_tables_once(url: DatabaseUrl) -> N
         queues = [await stack.enter_async_context(request_queue.RequestQueue(url)) for _ in range(4)]
         await asyncio.gather(*(one.make_tables() for one in queues))
     assert await queue(images(1), text_of(url)) == QueueCount(1, 0)
+
+
+async def test_a_worker_runs_once(emulator: Emulator, url: DatabaseUrl) -> None:
+    await queue(images(1), text_of(url))
+    async with working(emulator, url) as worker:
+        await asyncio.sleep(0)
+        with pytest.raises(ClientClosed, match="has run already"):
+            await worker.run()
+
+
+async def test_a_worker_that_makes_the_tables_can_be_stopped(
+    emulator: Emulator, url: DatabaseUrl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def stand_still(_: DatabaseUrl) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(workers, "make_tables", stand_still)
+    async with client_of(emulator, url) as client:
+        worker = client.worker()
+        running = asyncio.create_task(worker.run())
+        await begun.wait()
+        worker.stop()
+        await running
+
+
+async def test_a_batch_that_has_ended_can_be_run_again(emulator: Emulator, url: DatabaseUrl) -> None:
+    """The worker is told to end before it has begun to look."""
+    await queue(images(1), text_of(url))
+    async with client_of(emulator, url) as client:
+        for _ in range(2):
+            worker = client.worker()
+            work = asyncio.create_task(worker.run())
+            assert len([outcome async for outcome in client.outcomes()]) == 1
+            worker.drain()
+            await work
+
+
+async def test_a_worker_that_is_stopped_before_it_takes_items_ends(emulator: Emulator, url: DatabaseUrl) -> None:
+    """Procrastinate's worker begins by forgetting an earlier stop."""
+    await queue(images(1), text_of(url))
+    async with client_of(emulator, url) as client, request_queue.RequestQueue(url) as one:
+        worker = client.worker()
+        worker._queue_worker = one.worker(worker._work, 1)
+        serving = asyncio.create_task(worker._serve(worker._queue_worker))
+        worker.stop()
+        await serving
+    assert await items(url) == {"todo": 1}
+
+
+async def test_a_line_of_another_version_is_its_outcomes_error(emulator: Emulator, url: DatabaseUrl) -> None:
+    await queue(images(3), text_of(url))
+    connection = Connection(url)
+    await connection.run(
+        ("UPDATE mps_aigc_ledger.requests SET line = replace(line, 'prompt', 'words') WHERE name = 'shot-1'", {})
+    )
+    await connection.close()
+    async with working(emulator, url):
+        ends = {outcome.job_id: outcome async for outcome in outcomes_of(url)}
+    assert {name for name, end in ends.items() if end.ok} == {"shot-0", "shot-2"}
+    assert isinstance(ends["shot-1"].error, InvalidRequest)
+    assert ends["shot-1"].request == {"id": "shot-1", "image": {"words": "scene 1"}}
+
+
+@pytest.mark.parametrize("concurrency", [0, -1])
+async def test_a_concurrency_below_one_is_refused(emulator: Emulator, url: DatabaseUrl, concurrency: int) -> None:
+    await queue(images(1), text_of(url))
+    async with client_of(emulator, url) as client:
+        with pytest.raises(ConfigError, match="concurrency is"):
+            client.worker(concurrency=concurrency)
+
+
+async def test_a_name_that_is_too_long_for_a_queue_is_refused(url: DatabaseUrl) -> None:
+    await queue(images(1), f"{url.dsn}?ledger={39 * 'a'}")
+    with pytest.raises(ConfigError, match="39 bytes at most"):
+        await queue(images(1), f"{url.dsn}?ledger={20 * 'ä'}")
 
 
 async def test_bad_items_are_refused_and_what_stood_before_them_is_queued(url: DatabaseUrl) -> None:

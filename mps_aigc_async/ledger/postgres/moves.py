@@ -14,7 +14,7 @@ from typing import Final, TypeAlias, cast
 from ...model.errors import LedgerError
 from ...model.states import JobState, Kind
 from ...sharing.connection import Row, Step, Value
-from ..claims import JobTaken, NotAhead, new_token
+from ..claims import ForeignJob, JobTaken, NotAhead, new_token
 from ..fences import FENCES, HELD, Writer
 from ..record import JobRecord, request_of
 from ..schema import COLUMNS, from_row, to_row
@@ -329,14 +329,14 @@ def _too_early(job: JobRecord) -> JobTaken:
     )
 
 
-def foreign_row(job_id: str, place: Place, owner: str) -> LedgerError:
+def foreign_row(job_id: str, place: Place, owner: str) -> ForeignJob:
     """The error for a row of another owner."""
     here, there = (cast("dict[str, str]", json.loads(text)) for text in (place.owner, owner))
     part = next((part for part in here if here[part] != there.get(part)), "account")
-    return LedgerError(
+    return ForeignJob(
         f"the job belongs to {part} {there.get(part)!r} in the ledger {place.ledger}, and this client is of {part} "
-        f"{here[part]!r}: its task cannot be polled from here; use another id, another ledger, or the other "
-        "configuration",
+        f"{here[part]!r}: its task cannot be polled from here; use the other configuration (or name the account in "
+        "`accounts`), another id, or another ledger",
         job_id=job_id,
     )
 
