@@ -55,7 +55,7 @@ MOST_S: Final = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What the service and the ledger say when a batch has ended."""
+    """A batch that has ended, by the service and the ledger."""
 
     ends: Counter[str]
     twice: int

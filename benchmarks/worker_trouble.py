@@ -27,7 +27,7 @@ from .worker_trials import LOG, Disturb, Trial, Workers, run
 
 CHAINS: Final = 500
 """The batch takes 100 s."""
-BEGINS_S: Final = 10.0
+BEGINS_S: Final = 20.0
 RESTART_S: Final = 3.0
 CUT_S: Final = 30.0
 STOPPED_S: Final = 60.0

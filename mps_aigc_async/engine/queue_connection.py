@@ -5,8 +5,6 @@ Procrastinate's worker ends at the first lost connection, and waits for ever for
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -18,8 +16,9 @@ import procrastinate
 import psycopg_pool
 from procrastinate.exceptions import ConnectorException, NoResult, UniqueViolation
 
+from ..concurrency.cancellation import is_being_cancelled
 from ..model.errors import LedgerError
-from ..sharing.connection import CONNECT_S, failure_text, is_loss
+from ..sharing.connection import CONNECT_S, failure_text, hang_up, is_loss
 from ..sharing.database_url import DatabaseUrl
 from ..sharing.outages import Outages
 
@@ -124,7 +123,8 @@ class QueueConnector(procrastinate.PsycopgConnector):
             else:
                 if self._outages.ends_told():
                     _log.warning("the queue in %s can be reached again; what waited for it is done", self._url)
-                _require_no_cancellation()
+                if is_being_cancelled():  # the pool's `asyncio.wait_for` may forget it, before Python 3.12
+                    raise asyncio.CancelledError
                 return result
 
     async def _once(self, act: Callable[[], Awaitable[T]]) -> T:
@@ -171,20 +171,8 @@ class QueueConnector(procrastinate.PsycopgConnector):
         self._connections.add(connection)
 
     def _hang_up(self) -> None:
-        """Break the connections to a silent server: their queries fail at once. If they were cancelled instead, the
-        driver would ask the server to cancel them, and wait 10 s more for the answer."""
         for connection in self._connections:
-            if not connection.closed:
-                with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as connected:
-                    connected.shutdown(socket.SHUT_RDWR)
-
-
-def _require_no_cancellation() -> None:
-    """Raise CancelledError if the running task was cancelled. The pool waits by `asyncio.wait_for`, which before Python
-    3.12 forgets a cancellation that comes together with the connection."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+            hang_up(connection)
 
 
 _is_ours: Final = ContextVar("mps_aigc_queue", default=False)

@@ -140,24 +140,23 @@ class RequestQueue:
 
     async def reopen(self) -> int:
         """Queue requests again whose create was unknown and is known by now; return their number."""
-        return await self._connector.patiently(self._reopen)
-
-    async def _reopen(self) -> int:
-        async with self._transaction() as rows_of:
-            *_, rows = [await rows_of(step) for step in self._statements.reopen(PORTION)]
-            await self._defer(rows_of, items_of(rows))
-            return len(rows)
+        return await self._queue_again(self._statements.reopen(PORTION))
 
     async def retry(self, names: Sequence[str], after: int, until: int) -> int:
         """Queue failed requests again whose ends have numbers above `after` and up to `until`; return how many there
         still are. Raises LedgerError."""
-        return await self._connector.patiently(lambda: self._retry(names, after, until))
+        return await self._queue_again(self._statements.retry(names, after, until))
 
-    async def _retry(self, names: Sequence[str], after: int, until: int) -> int:
-        async with self._transaction() as rows_of:
-            *_, rows = [await rows_of(step) for step in self._statements.retry(names, after, until)]
-            await self._defer(rows_of, items_of(rows))
-            return len(rows)
+    async def _queue_again(self, steps: Sequence[Step]) -> int:
+        """Queue the requests that the last step returns; return their number."""
+
+        async def act() -> int:
+            async with self._transaction() as rows_of:
+                *_, rows = [await rows_of(step) for step in steps]
+                await self._defer(rows_of, items_of(rows))
+                return len(rows)
+
+        return await self._connector.patiently(act)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[queue_schema.RowsOf]:

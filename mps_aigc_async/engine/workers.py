@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..concurrency.alongside import running_alongside
 from ..concurrency.callbacks import ignore
+from ..concurrency.cancellation import is_being_cancelled
 from ..ledger.claims import ForeignJob
 from ..ledger.postgres import prepare_database
 from ..ledger.postgres.batch_view import BatchViewStatements
@@ -222,7 +223,7 @@ class Worker:
         try:
             await self._preparing
         except asyncio.CancelledError:
-            if _is_being_cancelled():
+            if is_being_cancelled():
                 raise
         return not self._is_ending
 
@@ -348,11 +349,6 @@ class Worker:
         """Whether workers were told since this one began to take no request any more."""
         counts = counts_of(await self._rows_of(self._statements.counts()))
         return counts is not None and counts.drained_at > self._began
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def drain(ledger: str) -> None:

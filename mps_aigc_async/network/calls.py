@@ -15,6 +15,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from ..concurrency.callbacks import ignore
+from ..concurrency.cancellation import is_being_cancelled
 from ..credentials.credentials import Credentials
 from ..credentials.keyring import KeyRing
 from ..credentials.masking import one_line
@@ -134,7 +135,7 @@ class Calls:
         except AigcError as error:
             failure = error
         except asyncio.CancelledError as fault:
-            if _is_being_cancelled():
+            if is_being_cancelled():
                 raise
             failure = _fault(fault, call, send_time)
         except Exception as fault:  # noqa: BLE001 — any: after the first byte a create may have been accepted
@@ -325,13 +326,6 @@ def _signature_in(request: HttpRequest | None) -> str:
     No frame that an error leaves may have it in a variable, since tools that report errors show variables."""
     _, separator, signature = (request.headers.get("Authorization", "") if request else "").rpartition("Signature=")
     return signature if separator else ""
-
-
-def _is_being_cancelled() -> bool:
-    """Whether somebody cancels this task. A CancelledError without that is a fault like any other: something that a
-    transport or a library waited for was cancelled."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _is_the_services(error: AigcError) -> bool:

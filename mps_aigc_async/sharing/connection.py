@@ -132,11 +132,8 @@ class Connection:
                     self._wait.reschedule(at + GRACE_S)
 
     def _hang_up(self) -> None:
-        """Break the connection to a silent server: its transaction fails at once. If it were cancelled instead, the
-        driver would ask the server to cancel it, and wait 10 s more for the answer."""
-        if self._connection is not None and not self._connection.closed:
-            with suppress(OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as connected:
-                connected.shutdown(socket.SHUT_RDWR)
+        if self._connection is not None:
+            hang_up(self._connection)
 
     async def _connected(self) -> Any:  # noqa: ANN401 — psycopg is imported only where it is used
         if self._connection is None or self._connection.closed:
@@ -170,6 +167,14 @@ class Connection:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.pgconn.finish()
+
+
+def hang_up(connection: Any) -> None:  # noqa: ANN401 — psycopg is imported only where it is used
+    """Break a connection of psycopg's to a silent server: its transaction fails at once. If it were cancelled instead,
+    the driver would ask the server to cancel it, and wait 10 s more for the answer."""
+    if not connection.closed:
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as connected:
+            connected.shutdown(socket.SHUT_RDWR)
 
 
 def is_loss(error: BaseException) -> bool:

@@ -136,5 +136,7 @@ async def test_the_user_may_hand_the_tables_of_another_program_over(connection: 
 async def test_tables_of_the_installed_version_are_left_as_they_are_while_workers_run(connection: Connection) -> None:
     await prepare_database(connection.url)
     await make_tables(connection.url)
+    before = await catalogue(connection), await comment(connection)
     await connection.run(("INSERT INTO procrastinate_workers DEFAULT VALUES", {}))
     await make_tables(connection.url)
+    assert before == (await catalogue(connection), await comment(connection))

@@ -540,7 +540,9 @@ async def test_a_worker_that_makes_the_tables_can_be_stopped(
         running = asyncio.create_task(worker.run())
         await begun.wait()
         worker.stop()
-        await running
+        done, _ = await asyncio.wait([running], timeout=10)
+    assert done == {running}
+    assert running.exception() is None
 
 
 async def test_a_batch_that_has_ended_can_be_run_again(emulator: Emulator, url: DatabaseUrl) -> None:

@@ -101,7 +101,7 @@ async def test_a_kind_without_sessions_is_never_trusted_whatever_another_kind_ha
 
 
 async def test_a_proof_of_one_account_is_none_of_another() -> None:
-    """A relay may give each key another upstream. What contradicts the proofs counts for all."""
+    """A relay may give each key another upstream. A contradiction of the proofs counts for all."""
     common = CommonLedger(MemoryLedger(), "ab")
     a, b = (trusting(SessionRule.UNPROVEN, HERE, common.view_of(name)) for name in "ab")
     await a.prove(job())
