@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from yarl import URL
 
+from ..concurrency.callbacks import ignore
 from ..concurrency.loops import own_clock
 from ..config import Config
 from ..limits import Limits, LimitsKey, Rates
@@ -42,6 +43,8 @@ class LimitsPart:
     """A client's part in the limits of its account."""
 
     limits: HomeLimits
+    hurry: Callable[[], object]
+    """Wait only a few seconds more for a silent store: the client closes."""
     leave: Callable[[], Awaitable[object]]
     """Close the part: its rates no longer count, but its sends do."""
     abandon: Callable[[], object]
@@ -79,7 +82,8 @@ async def open_limits(
     shared = await open_shared(place_of(config.limit_store), key, rates) if is_shared else None
     if shared is not None:
         shared.limits.share_slots(capacities, wall)
-        return LimitsPart(shared.limits, shared.leave, lambda: None)  # the others find out that its heart stands still
+        abandon = ignore  # the others find out that its heart stands still
+        return LimitsPart(shared.limits, shared.hurry, shared.leave, abandon)
     return _in_process(rates, capacities, key, transport)
 
 
@@ -92,7 +96,7 @@ def _in_process(rates: Rates, capacities: Mapping[Kind, int], key: LimitsKey, tr
     async def leave() -> None:
         limits.leave()
 
-    return LimitsPart(limits, leave, limits.leave)
+    return LimitsPart(limits, ignore, leave, limits.leave)
 
 
 def shares(limit_store: str | None, endpoint: URL, transport: Transport) -> bool:

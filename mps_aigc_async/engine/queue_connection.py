@@ -92,7 +92,7 @@ class QueueConnector(procrastinate.PsycopgConnector):
         """Close the connections, of a lost database too."""
         self.hurry()
         with _quiet():
-            await self.pool.close(timeout=HURRY_S)
+            await self.pool.close(timeout=GRACE_S)  # a pool of open connections closes at once
             await super().close_async()
         if self._leaving is not None:
             self._leaving.cancel()

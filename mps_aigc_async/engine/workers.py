@@ -31,7 +31,7 @@ from ..model.contents import content
 from ..model.errors import AigcError, ClientClosed, ConfigError, InvalidRequest, LedgerError, to_record
 from ..model.requests import Request, steps_of
 from ..model.unexpected import as_aigc_error
-from ..sharing.connection import Connection, Refused, Row, Step
+from ..sharing.connection import CLOSE_S, Connection, Refused, Row, Step
 from ..sharing.database_url import DatabaseUrl
 from ..sharing.member import Member
 from .assembly import Engine
@@ -211,14 +211,16 @@ class Worker:
             raise ClientClosed("this worker has run already: make another one by client.worker()")
         try:
             if await self._is_prepared():
-                await self._take_requests()
+                async with RequestQueue(self._url) as request_queue:
+                    self._request_queue = request_queue
+                    await self._serve(request_queue)
         finally:
             await self._connection.close()
         if self._failure is not None:
             raise self._failure
 
     async def _is_prepared(self) -> bool:
-        """Make the tables and the folder. False if the worker was stopped meanwhile."""
+        """Make the ledger's tables and the folder. False if the worker was stopped meanwhile."""
         self._preparing = asyncio.create_task(self._prepare())
         try:
             await self._preparing
@@ -229,20 +231,13 @@ class Worker:
 
     async def _prepare(self) -> None:
         [(self._began,)] = await rows_of(self._connection, TIME)  # a lost database is told at once
-        await make_tables(self._url)
+        await prepare_database(self._url)
         await self._batch.prepare()
 
-    async def _take_requests(self) -> None:
-        async with RequestQueue(self._url) as request_queue:
-            self._request_queue = request_queue
-            self._queue_worker = request_queue.worker(self._work, self._concurrency)
-            async with running_alongside(self._watch(request_queue, self._queue_worker)):
-                await self._serve(self._queue_worker)
-
-    async def _serve(self, queue_worker: "QueueWorker") -> None:
+    async def _serve(self, request_queue: RequestQueue) -> None:
         """Run the items. A cancelled worker of procrastinate's would wait for the ends of those that run: minutes, or
-        hours. So it is not cancelled, and these are."""
-        serving = asyncio.create_task(self._take_items(queue_worker), name="queue worker")
+        hours; and a cancelled statement waits 10 s for a silent server. So they are not cancelled: `stop` ends them."""
+        serving = asyncio.create_task(self._take_requests(request_queue), name="queue worker")
         try:
             await asyncio.shield(serving)
         except asyncio.CancelledError:
@@ -250,16 +245,23 @@ class Worker:
             with suppress(LedgerError):  # the database is lost
                 await serving
             raise
+        except LedgerError:
+            if not self._is_ending:
+                raise
 
-    async def _take_items(self, queue_worker: "QueueWorker") -> None:
-        if not self._is_ending:  # its `run` begins by forgetting an earlier `stop`
-            await queue_worker.run()  # type: ignore[no-untyped-call] # procrastinate's
+    async def _take_requests(self, request_queue: RequestQueue) -> None:
+        await request_queue.make_tables()
+        queue_worker = self._queue_worker = request_queue.worker(self._work, self._concurrency)
+        async with running_alongside(self._watch(request_queue, queue_worker)):
+            if not self._is_ending:  # its `run` begins by forgetting an earlier `stop`
+                await queue_worker.run()  # type: ignore[no-untyped-call] # procrastinate's
 
     def stop(self) -> None:
         """Take no request any more, and give those that run back. Their tasks run on at the service."""
         self._end(lambda _: True)
         if self._preparing is not None:
             self._preparing.cancel()
+        self._connection.hurry(CLOSE_S)
         if self._request_queue is not None:
             self._request_queue.hurry()
 

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias
 from ..concurrency.owner import TaskOwner
 from ..model.errors import ConfigError
 from .database_url import DatabaseUrl
+from .patience import Patience
 
 Value: TypeAlias = str | float | int | bool | bytes | Sequence[str] | None
 Row: TypeAlias = tuple[Any, ...]
@@ -31,8 +32,12 @@ ANSWER_S: Final = 5.0
 is taken for lost: a member whose packets were lost once must write its next heartbeat before the others, who look for
 10 s (`looks`), take it for gone."""
 
-GRACE_S: Final = 1.0
+GRACE_S: Final = 0.3
 """Seconds more for the driver to notice that its connection was broken."""
+
+CLOSE_S: Final = 1.0
+"""Seconds for a transaction under way when its connection is closed."""
+
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 """A role or a database may have another level by default, at which a statement does not see the rows that others
 have committed since the transaction began."""
@@ -73,8 +78,7 @@ class Connection:
         self._turn = asyncio.Lock()
         self._work = TaskOwner()
         self._connection: Any = None
-        self._patience_s = ANSWER_S
-        self._is_hurried = False
+        self._patience = Patience(ANSWER_S)
         self._wait: asyncio.Timeout | None = None
         """Ends the transaction under way, and the opening of its connection."""
         self._leaving: asyncio.TimerHandle | None = None
@@ -89,9 +93,13 @@ class Connection:
         _is_ours.set(True)
         async with self._turn:
             loop = asyncio.get_running_loop()
+            began = loop.time()
+            seconds = self._patience.wait_s(began)
+            if not seconds:
+                raise Lost(f"the database {self.url} does not answer")
             is_open = self._connection is not None and not self._connection.closed
-            # Twice as long for a silent host before the one that answers.
-            seconds = self._patience_s if is_open or self._is_hurried else 2 * self._patience_s
+            if not is_open and not self._patience.is_hurried:
+                seconds *= 2  # a silent host may come before the one that answers
             self._leaving = loop.call_later(seconds, self._hang_up)
             try:
                 async with asyncio.timeout(seconds + GRACE_S) as self._wait:
@@ -102,12 +110,10 @@ class Connection:
                         await connection.execute("COMMIT")
                     return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
             except TimeoutError:
-                await self._drop()
-                raise self._silent(seconds) from None
+                raise await self._silent(began) from None
             except self._psycopg.Error as error:
                 if self._leaving.when() <= loop.time():
-                    await self._drop()
-                    raise self._silent(min(seconds, self._patience_s)) from None
+                    raise await self._silent(began) from None
                 raise await self._mapped(error) from None
             except BaseException:
                 await self._drop()
@@ -115,15 +121,17 @@ class Connection:
             finally:
                 self._leaving.cancel()
 
-    def _silent(self, seconds: float) -> Lost:
-        return Lost(f"the database {self.url} has not answered for {seconds:g} s")
+    async def _silent(self, began: float) -> Lost:
+        await self._drop()
+        now = asyncio.get_running_loop().time()
+        self._patience.note_silence(now)
+        return Lost(f"the database {self.url} has not answered for {now - began:.1f} s")
 
     def hurry(self, seconds: float) -> None:
-        """Wait only so long for each answer from now on, the one under way included: the user waits for the end."""
-        self._is_hurried = True
-        self._patience_s = min(self._patience_s, seconds)
+        """Wait only so long for all answers together, the one under way included: the user waits for the end."""
+        loop = asyncio.get_running_loop()
+        self._patience.hurry(loop.time() + seconds)
         if self._leaving is not None and not self._leaving.cancelled():
-            loop = asyncio.get_running_loop()
             at = min(self._leaving.when(), loop.time() + seconds)
             self._leaving.cancel()
             self._leaving = loop.call_at(at, self._hang_up)
@@ -158,7 +166,7 @@ class Connection:
 
     async def close(self) -> None:
         """Close the connection. A transaction that is under way may end first, if the server answers soon."""
-        self.hurry(GRACE_S)
+        self.hurry(CLOSE_S)
         await self._work.close(ANSWER_S)
         await self._drop()
 

@@ -15,7 +15,9 @@ from mps_aigc_async.engine import request_queue, workers
 from mps_aigc_async.engine.batch import BatchRun
 from mps_aigc_async.engine.batch_progress import later_progress_of, outcomes_of, progress_of
 from mps_aigc_async.engine.workers import QueueCount, Worker, drain, queue, retry_failed
+from mps_aigc_async.ledger.postgres import prepare_database
 from mps_aigc_async.ledger.postgres.requests import QueueItem
+from mps_aigc_async.ledger.postgres.schema import LOCK
 from mps_aigc_async.model.errors import (
     AccountError,
     ClientClosed,
@@ -29,7 +31,7 @@ from mps_aigc_async.model.errors import (
     UnexpectedError,
 )
 from mps_aigc_async.model.settlement import Attach, Drop
-from mps_aigc_async.sharing.connection import Connection, Step
+from mps_aigc_async.sharing.connection import Connection, Step, connect
 from mps_aigc_async.sharing.database_url import DatabaseUrl, database_url
 
 from ..postgres_server import PostgresServer
@@ -525,24 +527,31 @@ async def test_a_worker_runs_once(emulator: Emulator, url: DatabaseUrl) -> None:
             await worker.run()
 
 
-async def test_a_worker_that_makes_the_tables_can_be_stopped(
-    emulator: Emulator, url: DatabaseUrl, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["stopped", "cancelled"])
+async def test_a_worker_that_waits_to_make_the_tables_ends(
+    emulator: Emulator, url: DatabaseUrl, is_cancelled: bool
 ) -> None:
-    begun = asyncio.Event()
-
-    async def stand_still(_: DatabaseUrl) -> None:
-        begun.set()
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(workers, "make_tables", stand_still)
-    async with client_of(emulator, url) as client:
+    """Another program holds the lock. A statement that is cancelled would wait for the driver, 10 s for a silent
+    server."""
+    await prepare_database(url)
+    holder, look = await connect(url), Connection(url)
+    waiting: Step = ("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted", {})
+    async with client_of(emulator, url) as client, holder.transaction():
+        await holder.execute(LOCK[0])
         worker = client.worker()
         running = asyncio.create_task(worker.run())
-        await begun.wait()
-        worker.stop()
-        done, _ = await asyncio.wait([running], timeout=10)
-    assert done == {running}
-    assert running.exception() is None
+        while await look.run(waiting) == [[(0,)]]:  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0)
+        if is_cancelled:
+            running.cancel()
+        else:
+            worker.stop()
+        done, _ = await asyncio.wait([running], timeout=8)
+        assert done == {running}
+        assert running.cancelled() is is_cancelled
+        assert is_cancelled or running.exception() is None
+    await holder.close()
+    await look.close()
 
 
 async def test_a_batch_that_has_ended_can_be_run_again(emulator: Emulator, url: DatabaseUrl) -> None:
@@ -562,8 +571,7 @@ async def test_a_worker_that_is_stopped_before_it_takes_items_ends(emulator: Emu
     await queue(images(1), text_of(url))
     async with client_of(emulator, url) as client, request_queue.RequestQueue(url) as one:
         worker = client.worker()
-        worker._queue_worker = one.worker(worker._work, 1)
-        serving = asyncio.create_task(worker._serve(worker._queue_worker))
+        serving = asyncio.create_task(worker._serve(one))
         worker.stop()
         await serving
     assert await items(url) == {"todo": 1}

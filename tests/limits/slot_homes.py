@@ -68,6 +68,9 @@ class FragileDatabase:
     async def wait_for_change(self) -> None:
         await self._database.wait_for_change()
 
+    def hurry(self, seconds: float) -> None:
+        self._database.hurry(seconds)
+
     async def close(self) -> None:
         await self._database.close()
 

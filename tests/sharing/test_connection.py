@@ -5,13 +5,13 @@ import gc
 import logging
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import groupby
 
 import psycopg
 import pytest
 
-from mps_aigc_async.sharing.connection import ANSWER_S, CONNECT_S, GRACE_S, Connection, Lost, Refused
+from mps_aigc_async.sharing.connection import ANSWER_S, CONNECT_S, GRACE_S, Connection, Lost, Refused, Row
 from mps_aigc_async.sharing.database_url import database_url
 from mps_aigc_async.sharing.looks import APART_S, ENOUGH
 
@@ -163,12 +163,12 @@ async def test_a_silent_server_holds_up_no_closing(postgres: PostgresServer, dat
 
 
 async def test_a_server_that_falls_silent_is_lost_in_time(
-    postgres: PostgresServer, database: str, caplog: pytest.LogCaptureFixture
+    postgres: PostgresServer, database: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The driver does not ask the silent server to cancel the statement, which would take 10 s more."""
+    monkeypatch.setattr("mps_aigc_async.sharing.connection.ANSWER_S", 0.2)
     connection = Connection(database_url(database))
     await connection.run(("SELECT 1", {}))
-    connection.hurry(0.2)
     postgres.pause()
     try:
         async with asyncio.timeout(5.0):
@@ -178,6 +178,32 @@ async def test_a_server_that_falls_silent_is_lost_in_time(
         postgres.resume()
     assert "cancel" not in caplog.text
     assert await connection.run(("SELECT 1", {})) == [[(1,)]]
+    await connection.close()
+
+
+async def test_all_who_wait_for_a_silent_server_at_the_end_are_told_at_once_and_it_is_asked_again_later(
+    postgres: PostgresServer, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mps_aigc_async.sharing.patience.LATE_S", 0.2)
+    monkeypatch.setattr("mps_aigc_async.sharing.patience.REST_S", 0.5)
+    connection = Connection(database_url(database))
+    await connection.run(("SELECT 1", {}))
+    connection.hurry(0.2)
+    postgres.pause()
+    try:
+        async with asyncio.timeout(5.0):
+            losses = await asyncio.gather(
+                *(connection.run(("SELECT 1", {})) for _ in range(100)), return_exceptions=True
+            )
+    finally:
+        postgres.resume()
+    assert {type(loss) for loss in losses} == {Lost}
+    answers: list[list[list[Row]]] = []
+    async with asyncio.timeout(5.0):
+        while not answers:
+            with suppress(Lost):
+                answers.append(await connection.run(("SELECT 1", {})))
+    assert answers == [[[(1,)]]]
     await connection.close()
 
 

@@ -28,6 +28,7 @@ from weakref import WeakSet
 
 from ...sharing.lock_holder import lock_holder
 from ...sharing.member import boot_id
+from ...sharing.patience import Patience
 from .file_owner import make_for_owner
 from .store import (
     LOOK_S,
@@ -84,6 +85,7 @@ class HostDatabase:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         """The device and inode that were opened."""
+        self._patience = Patience(PATIENCE_S)
         self._told_of_holder = False
         self._is_closed = False
 
@@ -135,6 +137,7 @@ class HostDatabase:
     async def _patiently(self, act: Callable[[], T]) -> T:
         """Call `act` until no other process holds the file's lock."""
         began, pause = self._clock(), _PAUSES[0]
+        patience_s = self._patience.wait_s(began)
         while True:
             try:
                 result = act()
@@ -144,16 +147,15 @@ class HostDatabase:
             else:
                 self._told_of_holder = False
                 return result
-            if self._clock() - began > PATIENCE_S:
-                raise self._held_too_long()
+            if self._clock() - began > patience_s:
+                self._patience.note_silence(self._clock())
+                raise self._held_too_long(self._clock() - began)
             await asyncio.sleep(pause)
             pause = min(1.5 * pause, _PAUSES[1])
 
-    def _held_too_long(self) -> LimitsLost:
+    def _held_too_long(self, seconds: float) -> LimitsLost:
         holder = lock_holder(self.path) or "another process"
-        text = (
-            f"{holder} has held the limit store {self.path} for {PATIENCE_S:g} s and stands still: continue or end it"
-        )
+        text = f"{holder} has held the limit store {self.path} for {seconds:.0f} s and stands still: continue or end it"
         if not self._told_of_holder:
             _log.warning("%s; until then no create is sent", text)
         self._told_of_holder = True
@@ -253,6 +255,9 @@ class HostDatabase:
         if self._connection is not None:
             _never_closed.append(self._connection)
         self._connection = self._file = None
+
+    def hurry(self, seconds: float) -> None:
+        self._patience.hurry(self._clock() + seconds)
 
     async def close(self) -> None:
         self._is_closed = True

@@ -44,6 +44,10 @@ class Store:
     paces: StoreDatabase
     slots: StoreDatabase
 
+    def hurry(self, seconds: float) -> None:
+        self.paces.hurry(seconds)
+        self.slots.hurry(seconds)
+
     async def close(self) -> None:
         await self.paces.close()
         if self.slots is not self.paces:
@@ -164,8 +168,13 @@ class SharedLimits:
         for (stream,) in rows:  # one at a time: two members that lock several rows could wait for each other
             await self._store.paces.run((AGREE, {"stream": stream, **without}), (LEAVE, {"stream": stream, **without}))
 
+    def hurry(self) -> None:
+        """Give the store LEAVE_S from now on: the client closes."""
+        self._store.hurry(LEAVE_S)
+
     async def close(self) -> None:
         """End the heartbeat and take this member out of the count. Its sends stay in the rows."""
+        self.hurry()
         try:
             async with asyncio.timeout(LEAVE_S):
                 await self._tell_others()

@@ -34,6 +34,8 @@ Place = Path | DatabaseUrl | None
 class _Member:
     limits: SharedLimits
     clients: int = 0
+    staying: int = 0
+    """The clients that do not close yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class SharedPart:
     """A client's part in shared limits."""
 
     limits: SharedLimits
+    hurry: Callable[[], None]
+    """Let the store have a few seconds from now on, unless other clients of the loop stay with it."""
     leave: Callable[[], "asyncio.Task[None]"]
     """Close the part. The task ends once the store has been told; await it before the loop ends."""
 
@@ -52,6 +56,10 @@ class _Loop:
         self.turn = asyncio.Lock()
         """Held while a member is opened or closed, so that there is one at a time of each."""
         self.members: dict[tuple[Place, LimitsKey], _Member] = {}
+
+    def remove(self, member: _Member) -> None:
+        """Let no further client join a member."""
+        self.members = {name: one for name, one in self.members.items() if one is not member}
 
 
 _loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
@@ -82,7 +90,9 @@ async def open_shared(place: Place, key: LimitsKey, rates: Rates) -> SharedPart 
                 return None
             part.members[place, key] = member
         member.clients += 1
-    return SharedPart(member.limits, _Leaving(part, (place, key), member.limits.join(rates)))
+        member.staying += 1
+    leaving = _Leaving(part, member, member.limits.join(rates))
+    return SharedPart(member.limits, leaving.hurry, leaving.leave)
 
 
 def _part() -> _Loop:
@@ -123,25 +133,34 @@ async def open_store(place: Place) -> Store:
 class _Leaving:
     """Closes a client's part once, and the member with the last one."""
 
-    def __init__(self, part: _Loop, name: tuple[Place, LimitsKey], end_rates: Callable[[], None]) -> None:
+    def __init__(self, part: _Loop, member: _Member, end_rates: Callable[[], None]) -> None:
         self._part = part
-        self._name = name
+        self._member = member
         self._end_rates = end_rates
+        self._is_staying = True
         self._task: asyncio.Task[None] | None = None
 
-    def __call__(self) -> "asyncio.Task[None]":
+    def hurry(self) -> None:
+        if not self._is_staying:
+            return
+        self._is_staying = False
+        self._member.staying -= 1
+        if not self._member.staying:  # a client that opens from now on is another member, with patience
+            self._part.remove(self._member)
+            self._member.limits.hurry()
+
+    def leave(self) -> "asyncio.Task[None]":
         if self._task is None:
+            self.hurry()
             self._end_rates()
             self._task = asyncio.create_task(self._leave(), name="leaving shared limits")
         return self._task
 
     async def _leave(self) -> None:
         async with self._part.turn:
-            member = self._part.members[self._name]
-            member.clients -= 1
-            if not member.clients:
-                del self._part.members[self._name]
-                await member.limits.close()
+            self._member.clients -= 1
+            if not self._member.clients:
+                await self._member.limits.close()
 
 
 def _tell(text: str) -> None:

@@ -134,6 +134,9 @@ class PostgresDatabase:
         self._changed.set()
         self._changed = asyncio.Event()
 
+    def hurry(self, seconds: float) -> None:
+        self._connection.hurry(seconds)
+
     async def close(self) -> None:
         await self._work.close()
         await self._connection.close()

@@ -94,6 +94,10 @@ class StoreDatabase(Protocol):
         """Return when another member may have changed the slots, and at the latest after `LOOK_S`."""
         ...
 
+    def hurry(self, seconds: float) -> None:
+        """Wait only so long for a silent store from now on: the user waits for the end."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -49,6 +49,30 @@ async def test_clients_of_a_loop_are_one_member_until_the_last_leaves(tmp_path: 
     await third.leave()
 
 
+async def test_clients_that_close_hurry_their_member_only_if_none_stays(tmp_path: Path) -> None:
+    first, second = await _open(tmp_path), await _open(tmp_path)
+    first.hurry()
+    first.hurry()
+    assert not is_hurried(first)
+    second.hurry()
+    assert is_hurried(second)
+    third = await _open(tmp_path)
+    assert third.limits is not second.limits, "a client that opens has patience"
+    await first.leave()
+    await sends(second.limits.pace(ACTION), 1)
+    await second.leave()
+    assert not is_hurried(third)
+    [rows] = await third.limits._store.slots.run(("SELECT id FROM mps_aigc_members", {}))
+    assert rows == [(third.limits.members.member.id,)]
+    await third.leave()
+
+
+def is_hurried(part: SharedPart) -> bool:
+    store = part.limits._store.slots
+    assert isinstance(store, HostDatabase)
+    return store._patience.is_hurried
+
+
 async def test_a_hosts_store_that_cannot_be_used_is_told_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

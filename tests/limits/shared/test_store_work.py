@@ -43,6 +43,8 @@ class Bench:
         await self.change.wait()
         self.change.clear()
 
+    def hurry(self, seconds: float) -> None: ...
+
     async def close(self) -> None: ...
 
 
