@@ -3,7 +3,8 @@ the rate was used meanwhile, and how many tasks ran at once.
 
 The workers are commands (`mps-aigc worker`), each a process of its own, on the emulator in another one. The rate of the
 videos bounds the batch: 5 creates a second, half of the documented limit, so that two cores have time for the workers,
-the service and the database.
+the service and the database. In each fourth trial the videos take longer, so that the cap bounds the batch; the service
+itself lets twice as many run, and would show a task above the cap.
 """
 
 import asyncio
@@ -42,6 +43,10 @@ CONCURRENCY: Final = 40
 IMAGE_S: Final = 2.0
 VIDEO_S: Final = 6.0
 """About 30 videos run at once, so that the rate is the bound and not the cap."""
+LONG_VIDEO_S: Final = 12.0
+"""At the full rate 60 videos would run at once, so that the cap is the bound."""
+CAPPED: Final = 4
+"""Each trial with this number has long videos."""
 POLL_MS: Final = 2000
 KILLS_S: Final = ((8.0, 14.0), (18.0, 26.0))
 """When the first and the second worker are killed, in seconds from the first create."""
@@ -71,28 +76,36 @@ Disturb = Callable[[Workers], Coroutine[None, None, None]]
 
 async def main(seed: int = SEED, trials: int = TRIALS) -> None:
     random = Random(seed)
-    done = []
+    done: dict[float, list[Trial]] = {VIDEO_S: [], LONG_VIDEO_S: []}
     with postgres_server() as postgres:
-        for number in range(trials):
+        for number in range(1, trials + 1):
+            video_s = LONG_VIDEO_S if number % CAPPED == 0 else VIDEO_S
             with postgres.database() as database, TemporaryDirectory() as folder:
-                trial = await run(database, Path(folder), partial(_kill, random=random))
-            done.append(trial)
+                trial = await run(database, Path(folder), partial(_kill, random=random), video_s=video_s)
+            done[video_s].append(trial)
             print(
-                f"{number + 1}: {dict(trial.ends)}, {trial.twice} twice, {trial.used:.1%}, {trial.most} at once",
+                f"{number}: {dict(trial.ends)}, {trial.twice} twice, {trial.used:.1%}, {trial.most} at once",
                 flush=True,
             )
-    used = sorted(trial.used for trial in done)
-    ends = sum((trial.ends for trial in done), Counter[str]())
     show(
-        f"{trials} trials of {WORKERS} workers and {CHAINS} chains, {len(KILLS_S)} workers killed in each",
-        ("finished", "unknown", "failed", "twice", "rate used: least, median", "most at once", "s"),
-        [
-            (
-                ends["finished"], ends["unknown"], ends["failed"], sum(trial.twice for trial in done),
-                f"{used[0]:.1%}, {used[len(used) // 2]:.1%}", max(trial.most for trial in done),
-                f"{max(trial.seconds for trial in done):.0f}",
-            )
-        ],
+        f"{WORKERS} workers and {CHAINS} chains, {len(KILLS_S)} workers killed in each trial",
+        ("bound", "trials", "finished", "unknown", "failed", "twice", "used: least, median", "most at once", "s"),
+        [_row(bound_of(video_s), ended) for video_s, ended in done.items() if ended],
+    )
+
+
+def bound_of(video_s: float) -> str:
+    """The limit that bounds the batch, in words."""
+    return f"rate {PER_S}/s" if CAP / video_s > PER_S else f"cap {CAP}"
+
+
+def _row(bound: str, trials: Sequence[Trial]) -> tuple[object, ...]:
+    used = sorted(trial.used for trial in trials)
+    ends = sum((trial.ends for trial in trials), Counter[str]())
+    return (
+        bound, len(trials), ends["finished"], ends["unknown"], ends["failed"], sum(trial.twice for trial in trials),
+        f"{used[0]:.1%}, {used[len(used) // 2]:.1%}", max(trial.most for trial in trials),
+        f"{max(trial.seconds for trial in trials):.0f}",
     )  # fmt: skip
 
 
@@ -104,12 +117,13 @@ async def run(
     port: int = 0,
     elsewhere: Sequence[str] = (),
     chains: int = CHAINS,
+    video_s: float = VIDEO_S,
 ) -> Trial:
     """Run a batch to its end, and disturb its workers from the first create on. `elsewhere` is the command that starts
     the first worker in another place; `port` is the service's."""
     ledger = f"{database}?ledger=trial"
-    caps = {"image": CAP, "video": CAP}
-    images, videos = (IMAGE_S, IMAGE_S), (VIDEO_S, VIDEO_S)
+    caps = {"image": 2 * CAP, "video": 2 * CAP}  # of the service: one task too many shows instead of being refused
+    images, videos = (IMAGE_S, IMAGE_S), (video_s, video_s)
     async with serving(
         port=port, image_seconds=images, video_seconds=videos, max_running=caps, limits=LIMITS, media=_no_picture
     ) as server:
@@ -128,7 +142,7 @@ async def run(
             async with asyncio.timeout(MOST_S):
                 outcomes = [outcome async for outcome in outcomes_of(database_url(ledger))]
             await disturbing
-        return _judge(outcomes, await server.report())
+        return _judge(outcomes, await server.report(), min(PER_S, CAP / video_s))
 
 
 def _no_picture(piece: Piece) -> bytes:
@@ -171,7 +185,7 @@ async def _kill(workers: Workers, random: Random) -> None:
         victim.kill()
 
 
-def _judge(outcomes: Sequence[Outcome[BatchItem]], report: Report) -> Trial:
+def _judge(outcomes: Sequence[Outcome[BatchItem]], report: Report, most_per_s: float) -> Trial:
     latest = {outcome.job_id: outcome for outcome in outcomes}
     ends = Counter(
         "finished" if end.ok else "unknown" if isinstance(end.error, CreateOutcomeUnknown) else "failed"
@@ -184,7 +198,7 @@ def _judge(outcomes: Sequence[Outcome[BatchItem]], report: Report) -> Trial:
     return Trial(
         ends=ends,
         twice=sum(number - 1 for number in prompts.values()),
-        used=(until - since) / (creates[until] - creates[since]) / PER_S,
+        used=(until - since) / (creates[until] - creates[since]) / most_per_s,
         most=report.statistics.most_running["video"],
         seconds=report.arrivals[-1].at - report.arrivals[0].at,
     )

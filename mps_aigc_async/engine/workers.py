@@ -6,6 +6,7 @@ jobs that had begun, and the next worker goes on with them.
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from ..ledger.postgres.requests import (
 )
 from ..model.contents import content
 from ..model.errors import AigcError, ClientClosed, ConfigError, InvalidRequest, LedgerError, to_record
+from ..model.plain_text import visible_line
 from ..model.requests import Request, steps_of
 from ..model.unexpected import as_aigc_error
 from ..sharing.connection import CLOSE_S, Connection, Refused, Row, Step
@@ -43,6 +45,8 @@ from .request_queue import GivenBack, RequestQueue
 
 if TYPE_CHECKING:
     from procrastinate.worker import Worker as QueueWorker
+
+_log: Final = logging.getLogger("mps_aigc_async")
 
 CHUNK: Final = 1000
 """Requests that are queued in one transaction."""
@@ -310,6 +314,8 @@ class Worker:
         elif error is not None and self._batch.stops(outcome) is not None:
             self._fail(error)
             raise GivenBack
+        if error is not None:
+            _log.warning("%s failed: %s", item.name, visible_line(str(error)))
         record = None if error is None else json.dumps(to_record(error), ensure_ascii=False)
         await self._rows_of(*self._statements.note_end(item.name, record))
 

@@ -131,13 +131,16 @@ async def test_workers_run_what_was_queued_and_each_request_once(
     assert (progress.requests, progress.ends, progress.failures) == (7, 7, 0)
 
 
-async def test_a_failed_request_has_ended_and_its_error_is_told(emulator: Emulator, url: DatabaseUrl) -> None:
+async def test_a_failed_request_has_ended_and_its_error_is_told(
+    emulator: Emulator, url: DatabaseUrl, caplog: pytest.LogCaptureFixture
+) -> None:
     emulator.faults.add(action=CREATE, fault="fail_later", code="ModelGenerateFailed")
     await queue(images(1), text_of(url))
     async with working(emulator, url):
         ended = await outcomes(url)
     assert isinstance(ended["shot-0"], TaskFailed)
     assert (await progress_of(url)).failures == 1
+    assert "shot-0 failed: A fault that was asked for. [job shot-0/image" in caplog.text
 
 
 async def test_a_request_goes_on_once_its_unknown_create_is_known(

@@ -120,7 +120,9 @@ def open_postgres_snapshot(url: DatabaseUrl) -> Iterator[PostgresSnapshot]:
         with reading(url) as reader:
             version = version_in(reader)
             if version is None:
-                raise LedgerError(f"there is no ledger in the database {url}: the first `mps-aigc run` makes it")
+                raise LedgerError(
+                    f"there is no ledger in the database {url}: the first `mps-aigc run` or `mps-aigc queue` makes it"
+                )
             if version > VERSION:
                 raise LedgerError(
                     f"the ledgers in {url} were written by a newer version (schema {version}): upgrade mps-aigc-async"
