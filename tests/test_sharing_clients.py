@@ -145,7 +145,7 @@ async def test_a_client_closes_in_seconds_though_its_database_is_silent(
     emulator: Emulator, postgres: PostgresServer, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module, name in (
-        (patience, "LAST_TRY_S"),
+        (patience, "CLOSE_GRACE_S"),
         (members, "LAST_TRY_S"),
         (limits, "LEAVE_S"),
         (connection, "GRACE_S"),

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ..engine.ledgers import LedgerPlace, file_at, ledger_place, open_snapshot_at
+from ..ledger.postgres import require_ledger
 from ..ledger.snapshot import LEDGER_FILE, Snapshot, ledger_at
 from ..model.errors import LedgerError
 from ..model.plain_text import visible_line
@@ -22,6 +23,8 @@ _SHOWN_IN_PS: Final = (
 
 URL: Final = "URL"
 """The word for a database's URL in commands that messages suggest: the URL itself may have a password."""
+
+URL_FORM: Final = "postgresql://USER@HOST:5432/DATABASE?ledger=NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,7 @@ class NamedLedger:
     def require_present(self) -> None:
         """Raise LedgerError if there is no such ledger: a client would make one."""
         if isinstance(self.place, DatabaseUrl):
-            with self.snapshot():
-                pass
+            require_ledger(self.place)
         elif not self.place.is_file():
             raise LedgerError(f"there is no ledger {self.place}: `mps-aigc run … --out DIR` keeps one in DIR")
 

@@ -13,7 +13,7 @@ from ..engine.pruning import PruneCount, preview, prune
 from ..model.errors import InvalidRequest
 from ..model.states import JobState
 from .interrupts import Interrupted, Interrupts
-from .ledgers import URL, named_ledger
+from .ledgers import URL, URL_FORM, named_ledger
 from .screen import Exit, complain, counted, program, say
 
 _AGE: Final = re.compile(r"(\d{1,5})d")
@@ -34,11 +34,13 @@ def prune_ledger(
     Requests with a job that is not saved or failed are kept, and so are orphans. The ledger forgets the ids of the
     requests that it removes: a batch file with these ids would be created, and paid for, again.
     """
-    if named_ledger(ledger).database is None:
+    named = named_ledger(ledger)
+    if named.database is None:
         raise InvalidRequest(
-            f"--ledger takes a database here ({URL}): a ledger in a file is removed as a whole, once all is saved"
+            f"--ledger takes a database here ({URL_FORM}): a ledger in a file is removed as a whole, once all is saved"
         )
     time = _time(before)
+    named.require_present()
     old = preview(ledger, time)
     say(f"before {time:%Y-%m-%d %H:%M %z}: {_rows(old)}")
     for line in _kept(old):
@@ -51,7 +53,7 @@ def prune_ledger(
     except Interrupted:
         complain("interrupted: the portions so far are removed; the same command goes on")
         raise typer.Exit(Exit.INTERRUPTED) from None
-    say(f"removed: {_rows(removed)}")
+    say(f"removed: {_rows(removed)}" if removed.requests else "there is nothing to remove")
 
 
 def _time(text: str) -> datetime:

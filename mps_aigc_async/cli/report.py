@@ -26,6 +26,7 @@ def report(
         raise InvalidRequest(f"name the folder of the files too: `{program()} report DIR --ledger {URL}`")
     named = None if ledger is None else named_ledger(ledger)
     if named is not None and named.database is not None:
+        named.require_present()
         _make(Path(folder))  # the files may be on other hosts
     say(visible_line(str(write(Path(folder), ledger=None if named is None else named.place))))
 

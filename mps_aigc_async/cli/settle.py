@@ -53,6 +53,8 @@ def settle(
     drop it by its TaskId.
     """
     ledger = named_ledger(target)
+    if ledger.database is not None:
+        ledger.require_present()
     open_points = _read(ledger)
     decision = _decision(create_again=create_again, attach=attach, drop=drop)
     names = open_points.all_jobs() if everything else list(jobs or ())

@@ -75,6 +75,8 @@ def _of_ledger(target: str) -> Exit:
     if target in list(Kind) and not Path(target).exists():
         raise InvalidRequest(f"the {target}'s TaskId is missing: mps-aigc status {target} 4-Aigc…")
     ledger = named_ledger(target)
+    if ledger.database is not None:
+        ledger.require_present()
     with ledger.snapshot() as snapshot:
         owners = snapshot.by_owner()
         if ledger.database is not None and (members := snapshot.writer()):

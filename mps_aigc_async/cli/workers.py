@@ -17,7 +17,7 @@ from ..model.requests import Request
 from ..sharing.database_url import DatabaseUrl
 from .batch import as_file, check_batch
 from .interrupts import Interrupted, Interrupts
-from .ledgers import URL, named_ledger
+from .ledgers import URL, URL_FORM, named_ledger
 from .options import ConfigOption, client_for, config_for_creates, require_folder
 from .screen import Exit, complain, counted, program, say, warnings_as_notes
 
@@ -67,6 +67,7 @@ def _everything(_name: str) -> bool:
 def _queue_batch(batch: Path, ledger: str, url: DatabaseUrl, config: Path | None) -> Callable[[str], bool]:
     """Queue the requests of a batch file. Return the test whether a request is one of the file's."""
     from ..engine.workers import queue as queue_requests  # noqa: PLC0415 — an extra
+    from ..engine.workers import require_unchanged  # noqa: PLC0415 — an extra
 
     settings = config_for_creates(config)
     client = client_for(settings, ledger)
@@ -78,6 +79,7 @@ def _queue_batch(batch: Path, ledger: str, url: DatabaseUrl, config: Path | None
     with as_file(batch) as file:
         with warnings_as_notes():
             requests = check_batch(file, check)
+        asyncio.run(_interruptible(require_unchanged(requests, ledger)))
         count = asyncio.run(_interruptible(queue_requests(requests, ledger)))
     before = f" ({counted(count.earlier, 'request')} queued before)" if count.earlier else ""
     say(f"{counted(count.new, 'request')} queued in the ledger {url.ledger}{before}")
@@ -159,5 +161,5 @@ def database_named(ledger: str) -> DatabaseUrl:
     """The database of `--ledger`. Raises InvalidRequest for any other ledger, and ConfigError."""
     database = named_ledger(ledger).database
     if database is None:
-        raise InvalidRequest(f"--ledger takes a database here: workers share a ledger in PostgreSQL ({URL})")
+        raise InvalidRequest(f"--ledger takes a database here, for workers share a ledger in PostgreSQL: {URL_FORM}")
     return database

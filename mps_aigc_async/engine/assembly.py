@@ -18,6 +18,7 @@ from ..jobs.context import Waits
 from ..jobs.registry import registry_of
 from ..jobs.watch import Watch
 from ..ledger import CommonLedger, Ledger
+from ..ledger.protocol import CLOSE_GRACE_S
 from ..model.errors import AccountError, AigcError, InvalidRequest
 from ..model.events import Events
 from ..model.states import Kind
@@ -40,10 +41,6 @@ _log: Final = logging.getLogger("mps_aigc_async")
 
 MOST_TASK_IDS: Final = 100
 """TaskIds that a warning names when a client is closed while their tasks run."""
-
-CLOSE_GRACE_S: Final = 6.5
-"""Seconds that closing waits for creates in flight: an answer that arrives is a task that is not lost. The whole end
-takes 10 s at most, also of a worker whose database is silent: 1.5 s for its queue, and 1.5 s for the ledger."""
 
 
 @dataclass(frozen=True, slots=True)

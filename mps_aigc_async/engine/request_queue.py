@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from typing import Final, Self
 
 from ..ledger.postgres.batch_view import BatchViewStatements
-from ..ledger.postgres.requests import Known, QueuedRequest, QueueItem, RequestStatements, items_of, known_of
-from ..model.errors import ConfigError
+from ..ledger.postgres.requests import QueuedRequest, QueueItem, RequestStatements, changed_of, items_of
+from ..model.errors import ConfigError, InvalidRequest
 from ..sharing.connection import Row, Step, driver
 from ..sharing.database_url import DatabaseUrl
 
@@ -45,6 +45,9 @@ OTHER_VERSION_S: Final = 10
 
 LOOK_S: Final = 1.0
 """Seconds between two looks for new items, where no notice arrives (behind a pooler)."""
+
+MOST_NAMES: Final = 20
+"""Names of requests that a message lists."""
 
 MOST_NAME: Final = 39
 """Bytes of a queue's name: procrastinate's channel `procrastinate_queue_v1#NAME` must be below 64 (PostgreSQL)."""
@@ -83,6 +86,15 @@ class _Return(BaseRetryStrategy):
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:  # noqa: ARG002 — procrastinate's
         is_given_back = isinstance(exception, GivenBack | asyncio.CancelledError)
         return RetryDecision(retry_in={"seconds": 0 if is_given_back else OTHER_VERSION_S})
+
+
+def changed_requests(names: Sequence[str]) -> InvalidRequest:
+    """The error for requests that were queued before with other content."""
+    first, *others = names
+    more = f"; so were {', '.join(others[:MOST_NAMES])}{', …' if others[MOST_NAMES:] else ''}" if others else ""
+    return InvalidRequest(
+        f"the id is taken: it was queued with other content{more}; give the new requests other ids", job_id=first
+    )
 
 
 class RequestQueue:
@@ -126,17 +138,28 @@ class RequestQueue:
         async with self._transaction() as rows_of:
             return await queue_schema.advance(rows_of, self._url)
 
-    async def add(self, requests: Sequence[QueuedRequest]) -> list[Known]:
-        """Queue requests, those that were queued before excepted; return these. Raises LedgerError."""
+    async def add(self, requests: Sequence[QueuedRequest]) -> int:
+        """Queue requests, those that were queued before excepted; return the number of these. Raises InvalidRequest if
+        one of them was queued with other content: none of the requests is queued then. Raises LedgerError."""
         return await self._connector.patiently(lambda: self._add(requests))
 
-    async def _add(self, requests: Sequence[QueuedRequest]) -> list[Known]:
+    async def changed(self, requests: Sequence[QueuedRequest]) -> list[str]:
+        """The names of the requests that were queued before with other content. Raises LedgerError."""
+        return await self._connector.patiently(lambda: self._changed(requests))
+
+    async def _changed(self, requests: Sequence[QueuedRequest]) -> list[str]:
+        async with self._transaction() as rows_of:
+            return changed_of(await rows_of(self._statements.known(requests)))
+
+    async def _add(self, requests: Sequence[QueuedRequest]) -> int:
         async with self._transaction() as rows_of:
             *_, rows = [await rows_of(step) for step in self._statements.add(requests)]
             new = {name for (name,) in rows}
             await self._defer(rows_of, [QueueItem(one.name) for one in requests if one.name in new])
             known = [one for one in requests if one.name not in new]
-            return known_of(await rows_of(self._statements.known(known))) if known else []
+            if known and (changed := changed_of(await rows_of(self._statements.known(known)))):
+                raise changed_requests(changed)  # the transaction is rolled back
+            return len(known)
 
     async def reopen(self) -> int:
         """Queue requests again whose create was unknown and is known by now; return their number."""

@@ -29,7 +29,7 @@ from ..ledger.postgres.requests import (
     failure_mark,
 )
 from ..model.contents import content
-from ..model.errors import AigcError, ClientClosed, ConfigError, InvalidRequest, LedgerError, to_record
+from ..model.errors import AigcError, ClientClosed, ConfigError, LedgerError, to_record
 from ..model.plain_text import visible_line
 from ..model.requests import Request, steps_of
 from ..model.unexpected import as_aigc_error
@@ -41,7 +41,7 @@ from .batch import BatchItem, BatchRun, as_request
 from .batch_progress import nothing_queued, rows_of
 from .ledgers import database_of, ledger_place
 from .request_ids import RequestIds
-from .request_queue import GivenBack, RequestQueue
+from .request_queue import GivenBack, RequestQueue, changed_requests
 
 if TYPE_CHECKING:
     from procrastinate.worker import Worker as QueueWorker
@@ -80,7 +80,8 @@ async def queue(
     `check` raises InvalidRequest for a request that no worker could send, as `AigcClient.check` does.
 
     Raises InvalidRequest for the first item that is no request, that `check` refuses, or whose id was queued with other
-    content: the requests of the chunks before it are queued. Raises LedgerError.
+    content: the requests of the chunks of 1000 before it are queued (`require_unchanged` tells before). Raises
+    LedgerError.
     """
     url = database_of(ledger_place(ledger))
     await make_tables(url)
@@ -93,13 +94,27 @@ async def queue(
                     following = await _next_chunk(rows)
                 finally:
                     known = await adding
-            if others := [one.name for one in known if one.is_other]:
-                raise InvalidRequest(
-                    "the id is taken: it was queued with other content; give the new request another id",
-                    job_id=others[0],
-                )
-            new, earlier, chunk = new + len(chunk) - len(known), earlier + len(known), following
+            new, earlier, chunk = new + len(chunk) - known, earlier + known, following
     return QueueCount(new, earlier)
+
+
+async def require_unchanged(requests: Iterable[BatchItem] | AsyncIterable[BatchItem], ledger: str) -> None:
+    """Raise InvalidRequest, with all ids, if requests were queued before with other content: `queue` would stop at the
+    first of them, after it has queued the chunks before. Reads the input once. Raises LedgerError."""
+    url = database_of(ledger_place(ledger))
+    await make_tables(url)
+    connection = Connection(url)
+    try:
+        if not await rows_of(connection, RequestStatements(url.ledger).counts()):  # nothing was queued yet
+            return
+    finally:
+        await connection.close()
+    changed: list[str] = []
+    async with RequestQueue(url) as request_queue, aclosing(_rows(requests, ignore)) as rows:
+        while chunk := await _next_chunk(rows):
+            changed += await request_queue.changed(chunk)
+    if changed:
+        raise changed_requests(changed)
 
 
 async def retry_failed(ledger: str, *, only: Callable[[str], bool] = lambda _: True) -> int:

@@ -7,6 +7,12 @@ from typing import Final, Protocol
 from ..model.states import JobState, Kind
 from .record import JobRecord
 
+CLOSE_GRACE_S: Final = 6.5
+"""Seconds that closing waits for creates in flight: an answer that arrives is a task that is not lost. A ledger
+waits as long for a database that is silent: it may be back in time for the answers. The whole end takes 10 s at most,
+also of a worker whose database stays silent: 1.5 s for its queue, and 1.5 s for ledger and limit store, which are
+hurried from the beginning."""
+
 UNBOUNDED: Final = sys.maxsize
 """The bound of a chain that has begun: its URL ages, and waiting makes it no younger."""
 

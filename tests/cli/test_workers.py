@@ -1,5 +1,6 @@
 """A batch that is queued by one command and run by others, in processes of their own."""
 
+import json
 import signal
 import sys
 from pathlib import Path
@@ -205,13 +206,38 @@ def test_tables_of_another_procrastinate_app_are_refused(shell: Shell, ledger: s
         assert (told.exit_code, "made by another program" in told.stderr) == (2, True), told.output
 
 
-def test_other_content_under_a_queued_id_is_refused(shell: Shell, emulator: Emulator, ledger: str) -> None:
+def test_other_content_under_queued_ids_is_refused_and_nothing_of_the_file_is_queued(
+    shell: Shell, emulator: Emulator, ledger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mps_aigc_async.engine.workers.CHUNK", 2)
+    shell.configure(emulator.url)
+    shell.call("queue", shell.batch(image("a"), image("b")), "--ledger", ledger)
+    changed = shell.batch(image("c"), image("d"), image("a", "a hill"), image("b", "a bay"), image("e"))
+    told = shell.call("queue", changed, "--ledger", ledger)
+    assert (told.exit_code, told.stderr.splitlines()[-1]) == (
+        2, "error: the id is taken: it was queued with other content; so were b; give the new requests other ids "
+        "[job a]",
+    )  # fmt: skip
+    assert json.loads(shell.call("progress", "--json", "--ledger", ledger).stdout)["requests"] == 2
+
+
+def test_a_mistyped_name_of_a_ledger_is_told_with_the_names_that_there_are(
+    shell: Shell, emulator: Emulator, ledger: str, tmp_path: Path
+) -> None:
     shell.configure(emulator.url)
     shell.call("queue", shell.batch(image("a")), "--ledger", ledger)
-    told = shell.call("queue", shell.batch(image("a", "a hill")), "--ledger", ledger)
-    assert (told.exit_code, told.stderr.splitlines()[-1]) == (
-        2, "error: the id is taken: it was queued with other content; give the new request another id [job a]",
-    )  # fmt: skip
+    mistyped = ledger.replace("spring", "sprung")
+    for command in (
+        ["status", mistyped],
+        ["settle", mistyped],
+        ["report", str(tmp_path / "page"), "--ledger", mistyped],
+        ["prune", "--before", "90d", "--ledger", mistyped],
+    ):
+        told = shell.call(*command)
+        assert (told.exit_code, "there is no ledger sprung in " in told.stderr) == (2, True), told.output
+        assert "it has: spring" in told.stderr
+    assert not (tmp_path / "page").exists()
+    assert shell.call("status", ledger).exit_code == 0
 
 
 def test_a_ledger_without_a_queue_is_told(shell: Shell, ledger: str) -> None:

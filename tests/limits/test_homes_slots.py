@@ -804,7 +804,7 @@ def test_changes_that_cannot_be_written_at_the_end_are_told(host: Home, caplog: 
             await client.slots.acquire()
 
     host.run(main)
-    assert "1 changes of image slots did not reach the store of the limits (the store is away)" in caplog.text
+    assert "1 image slots changed, and the limit store was not told: the store is away" in caplog.text
 
 
 def test_a_client_that_waits_writes_nothing(host: Home) -> None:

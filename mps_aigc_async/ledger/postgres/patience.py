@@ -10,7 +10,8 @@ from typing import Final
 from ...model.errors import LedgerError
 from ...sharing.connection import Connection, Lost, Refused, Row, Step, Value
 from ...sharing.outages import Outages
-from ..commits import LAST_TRY_S, RETRY_FIRST_S, RETRY_MOST_S, WARN_EVERY_S
+from ..commits import RETRY_FIRST_S, RETRY_MOST_S, WARN_EVERY_S
+from ..protocol import CLOSE_GRACE_S
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -66,8 +67,8 @@ class PatientConnection:
                 await self._hurry.wait()
 
     def hurry(self) -> None:
-        """Wait for the database a few more seconds only: the ledger closes."""
+        """Wait for the database only while the client waits for creates in flight: the ledger closes."""
         if self._give_up_at == inf:
-            self._give_up_at = asyncio.get_running_loop().time() + LAST_TRY_S
-            self._connection.hurry(LAST_TRY_S)
+            self._give_up_at = asyncio.get_running_loop().time() + CLOSE_GRACE_S
+            self._connection.hurry(CLOSE_GRACE_S)
             self._hurry.set()

@@ -150,15 +150,6 @@ class QueueItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A request that was queued before."""
-
-    name: str
-    is_other: bool
-    """Whether it was queued with other content."""
-
-
-@dataclass(frozen=True, slots=True)
 class RequestEnd:
     """A request that has ended."""
 
@@ -195,7 +186,7 @@ class RequestStatements:
         return [DURABLE, self._given(_ADD, requests)]
 
     def known(self, requests: Sequence[QueuedRequest]) -> Step:
-        """Compare requests that are not new with the rows that have their names (`known_of`)."""
+        """Compare requests that are not new with the rows that have their names (`changed_of`)."""
         return self._given(_KNOWN, requests)
 
     def line(self, name: str) -> Step:
@@ -248,8 +239,9 @@ class RequestStatements:
         return statement, {"ledger": self._ledger, **values}
 
 
-def known_of(rows: Sequence[Row]) -> list[Known]:
-    return [Known(*row) for row in rows]
+def changed_of(rows: Sequence[Row]) -> list[str]:
+    """The names of the requests that were queued with other content."""
+    return [str(name) for name, is_other in rows if is_other]
 
 
 def items_of(rows: Sequence[Row]) -> list[QueueItem]:

@@ -26,8 +26,21 @@ _log: Final = logging.getLogger("mps_aigc_async")
 _OF_LEDGER: Final = f"FROM {JOBS} WHERE ledger = %(ledger)s AND (%(owner)s::text IS NULL OR owner = %(owner)s)"
 _OWNERS: Final = f"""SELECT owner {_OF_LEDGER}
     UNION SELECT owner FROM mps_aigc_ledger.orphans WHERE ledger = %(ledger)s ORDER BY owner"""  # noqa: S608 — constants
+_NAMES: Final = """
+    WITH RECURSIVE names AS (
+        SELECT min(ledger) AS ledger FROM mps_aigc_ledger.jobs
+        UNION ALL SELECT (SELECT min(jobs.ledger) FROM mps_aigc_ledger.jobs WHERE jobs.ledger > names.ledger)
+        FROM names WHERE names.ledger IS NOT NULL
+    )
+    SELECT ledger FROM names WHERE ledger IS NOT NULL UNION SELECT ledger FROM mps_aigc_ledger.batches
+    UNION SELECT ledger FROM mps_aigc_ledger.orphans UNION SELECT ledger FROM mps_aigc_ledger.members ORDER BY ledger
+"""
+"""From one entry of the index to the next: DISTINCT would read all jobs of the database."""
 _REQUEST: Final = "left(job_id, length(job_id) - length(kind) - 1)"
 """`record.request_of` in SQL."""
+
+MOST_NAMES: Final = 20
+"""Names of ledgers that a message lists."""
 
 
 class PostgresSnapshot:
@@ -59,6 +72,10 @@ class PostgresSnapshot:
     def writer(self) -> str:
         """The members that have the ledger open; empty if no member has."""
         return ", ".join(in_words(list(self._rows(OPEN_MEMBERS))))
+
+    def names(self) -> list[str]:
+        """The names of all ledgers in the database."""
+        return [str(name) for (name,) in self._rows(_NAMES)]
 
     def fault(self) -> str:
         """Always empty: PostgreSQL checks its own pages."""
@@ -111,6 +128,16 @@ class PostgresSnapshot:
 
     def _rows(self, statement: str, **values: Value) -> Iterator[Row]:
         return self._reader.rows(statement, {"ledger": self._ledger, "owner": self._owner, **values})
+
+
+def require_ledger(url: DatabaseUrl) -> None:
+    """Raise LedgerError for a name that no ledger of the database has: it may be mistyped, and an empty ledger would
+    look well."""
+    with open_postgres_snapshot(url) as snapshot:
+        names = snapshot.names()
+    if url.ledger not in names:
+        others = ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
+        raise LedgerError(f"there is no ledger {url.ledger} in {url}; it has: {others or 'none yet'}")
 
 
 @contextmanager

@@ -414,7 +414,7 @@ class SharedSlots:
             lock = self._statements.lock(self.caps.kind.capacity)
             await self._database.run(lock, *batch.changes, *self._statements.leave(self._wall()), NOTIFY)
         except Exception as error:  # noqa: BLE001 — the client closes all the same
-            lost = f"{len(self._outbox)} changes of {self._kind.value} slots did not reach the store of the limits"
-            _log.warning("%s (%s): others learn of them when they take this client for gone", lost, error)
+            if lost := len(self._outbox):
+                _log.warning("%d %s slots changed, and the limit store was not told: %s", lost, self._kind.value, error)
         else:
             batch.note_written([])

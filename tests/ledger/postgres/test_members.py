@@ -177,7 +177,7 @@ async def test_a_write_survives_a_restart_of_the_server(world: World, postgres: 
 async def test_a_closing_client_waits_a_few_seconds_for_its_database_and_logs_its_tasks(
     world: World, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("mps_aigc_async.ledger.postgres.patience.LAST_TRY_S", 0.2)
+    monkeypatch.setattr("mps_aigc_async.ledger.postgres.patience.CLOSE_GRACE_S", 0.2)
     ledger = await world.member()
     intent = await claimed(ledger)
     postgres.stop()

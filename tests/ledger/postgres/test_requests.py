@@ -9,13 +9,12 @@ import pytest
 from mps_aigc_async.ledger.postgres import prepare_database
 from mps_aigc_async.ledger.postgres.requests import (
     BatchCounts,
-    Known,
     QueuedRequest,
     RequestEnd,
     RequestStatements,
+    changed_of,
     counts_of,
     ends_of,
-    known_of,
 )
 from mps_aigc_async.sharing.connection import Connection
 from mps_aigc_async.sharing.database_url import database_url
@@ -28,10 +27,11 @@ class Requests:
     connection: Connection
     statements: RequestStatements
 
-    async def add(self, *requests: QueuedRequest) -> list[Known]:
+    async def add(self, *requests: QueuedRequest) -> list[str]:
+        """Return the names of those that were queued before with other content."""
         *_, rows = await self.connection.run(*self.statements.add(requests))
         known = [one for one in requests if (one.name,) not in rows]
-        return known_of((await self.connection.run(self.statements.known(known)))[0])
+        return changed_of((await self.connection.run(self.statements.known(known)))[0])
 
     async def end(self, name: str, error: str | None = None) -> None:
         await self.connection.run(*self.statements.note_end(name, error))
@@ -58,9 +58,7 @@ async def requests(database: str) -> AsyncIterator[Requests]:
 
 async def test_a_request_is_queued_once_and_other_content_is_told(requests: Requests) -> None:
     assert await requests.add(A, B) == []
-    assert await requests.add(QueuedRequest("c", "{}"), B, QueuedRequest("a", '{"id":"a","image":{}}')) == [
-        Known("b", is_other=False), Known("a", is_other=True),
-    ]  # fmt: skip
+    assert await requests.add(QueuedRequest("c", "{}"), B, QueuedRequest("a", '{"id":"a","image":{}}')) == ["a"]
     assert await requests.counts() == (3, 0, 0)
     [rows] = await requests.connection.run(requests.statements.line("a"))
     assert rows == [(A.line,)]
