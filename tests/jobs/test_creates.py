@@ -30,6 +30,7 @@ from mps_aigc_async.emulator import Service
 from mps_aigc_async.engine.batch import READ_AHEAD, BatchItem
 from mps_aigc_async.jobs.tasks import Tasks
 from mps_aigc_async.ledger import MemoryLedger, SqliteLedger
+from mps_aigc_async.ledger.protocol import CLOSE_GRACE_S
 from mps_aigc_async.limits import PROBE_S
 from mps_aigc_async.model.errors import AigcError
 from mps_aigc_async.model.states import Ending
@@ -272,7 +273,7 @@ def test_closing_gives_a_create_that_hangs_ten_seconds_and_calls_it_unknown() ->
             caller = asyncio.create_task(client.generate(CAT))
             await asyncio.sleep(1)
             before = loop.time()
-        assert loop.time() - before == pytest.approx(10, abs=0.1)
+        assert loop.time() - before == pytest.approx(CLOSE_GRACE_S, abs=0.1)
         assert heard.names("cat/image")[-1] == "Unknown"
         await asyncio.wait({caller})
 
