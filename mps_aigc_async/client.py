@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, overload
 
@@ -11,6 +10,7 @@ from .concurrency.fan_out import FanOut, Run
 from .config import Config
 from .credentials.official_sdk import AnyCredentials
 from .engine.account import account_settings
+from .engine.account_calls import AccountCalls
 from .engine.assembly import Engine, EngineSettings
 from .engine.backends import endpoint_of, kind_of
 from .engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, bounds_of, folder_for, require_many
@@ -20,6 +20,7 @@ from .engine.request_ids import RequestIds
 from .engine.statistics import Statistics
 from .engine.task import AnyTask, Task, within
 from .ledger import JobRecord, Ledger
+from .ledger.versions import parted, request_in, versions_in
 from .model.errors import ClientClosed, ConfigError, InvalidRequest
 from .model.events import Callback, Events
 from .model.outcomes import Outcome
@@ -30,25 +31,21 @@ from .model.results import (
     ImageResult,
     ImageToVideoResult,
     Result,
-    StepResult,
     VideoResult,
     VideoToAudioResult,
 )
 from .model.settlement import Settlement
 from .model.states import JobState, Kind
 from .model.task_ids import require_task_id
-from .model.usage import Days, Quota, UsageReport
-from .network.buckets import SIGNED_S
 from .network.transport import AiohttpTransport, Timeouts, Transport
 from .policy.retries import RetryPolicy
 from .wire.dialect import TaskStatus
-from .wire.scenes import TaskDetails, TaskFilter, TaskList, list_params, task_details, task_list
 
 if TYPE_CHECKING:
     from .engine.workers import Worker
 
 
-class AigcClient:
+class AigcClient(AccountCalls):
     """Creates images, videos and audio, as many and as early as the account's limits allow.
 
     ```python
@@ -168,8 +165,12 @@ class AigcClient:
         runs on. A chain's error has the paid results in `partial`. A request whose `id` is in the ledger is not
         created again. A request without an `id` is recognised as the n-th of its content since the client was opened.
         """
-        engine, request = self._usable_engine(), as_request(request)
-        name = self._ids.id_for(request)
+        request = as_request(request)
+        return await self._make(request, self._ids.id_for(request), save_to, timeout)
+
+    async def _make(self, request: Request, name: str, save_to: str | Path | None, timeout: float | None) -> Result:
+        """Make the request of this name, in the version that the name may have."""
+        engine = self._usable_engine()
         folder = await folder_for(save_to)
         runner = await engine.runner(self._ledger)
         work = engine.work.run_for(runner.outcome(request, name, folder), f"request {name}")
@@ -283,66 +284,6 @@ class AigcClient:
         polling = (await engine.resume_ledger(self._ledger)).poll(task_kind, require_task_id(task_id))
         return await engine.work.run_for(polling, f"poll of {task_id}")
 
-    async def call(self, action: str, params: Mapping[str, object], *, account: str | None = None) -> dict[str, object]:
-        """Send any action of the service, signed and paced (its documented limit, else 20/s). Return its `Response`.
-
-        A failed read is retried. Any other action is retried only if the service cannot have accepted it. Where the
-        config has several accounts, `account` names the one that is meant, here and below.
-        """
-        engine, parts = self._usable_engine(), self._usable_engine().account(account)
-        if not (action.isidentifier() and action.isascii()):  # the action goes into a header
-            raise InvalidRequest(f"{action!r} is no action's name: write it as in the API's documents")
-        call = parts.dialect.call(action, params)
-        # Closing waits for calls that may cost something, and ends reads at once.
-        return await (engine.work if call.reads else engine.exchanges).run_for(parts.calls.send(call), action)
-
-    async def task_list(
-        self, page: int = 1, page_size: int = 20, *, only: TaskFilter | None = None, account: str | None = None
-    ) -> TaskList:
-        """List one page of the account's tasks of other AIGC scenes (redraw, drama, documents to videos), on MPS.
-
-        The tasks of `generate`, `run` and `submit` are not among them: the service lists those nowhere. Raises
-        InvalidRequest on another backend.
-        """
-        params = list_params(page, page_size, only)
-        return task_list(await self.call("DescribeAigcTaskList", params, account=account))
-
-    async def task_details(self, task_id: str, *, account: str | None = None) -> TaskDetails:
-        """Poll one task of such a scene. Images, videos and audios are polled with `status`."""
-        return task_details(await self.call("DescribeAigcTaskStatus", {"TaskId": task_id}, account=account))
-
-    async def signed_url(
-        self, result: StepResult | str, *, expires: float = SIGNED_S, account: str | None = None
-    ) -> str:
-        """A URL by which everybody can GET a result in your own bucket for `expires` seconds: its first URL, or the
-        `result.urls[n]` that is given. Needs the extra `cos`.
-
-        Signed with temporary keys, the URL ends with them. Raises InvalidRequest for a URL of any other place.
-        """
-        engine = self._usable_engine()
-        signing = engine.account(account).buckets.signed_url(result, expires)
-        return await engine.work.run_for(signing, "signing of a URL")
-
-    async def usage(
-        self,
-        since: date,
-        until: date | None = None,
-        *,
-        ledger: str | Path | None = None,
-        account: str | None = None,
-    ) -> UsageReport:
-        """The service's count for its bill beside the ledger's (MPS, VOD), in days of UTC+8, until now by default."""
-        engine = self._usable_engine()
-        days = Days.between(since, until, now := engine.clock.now())
-        parts = engine.account(account)
-        report = parts.usage.report(engine.view_of(parts, await self._open_ledger(ledger)), days, now)
-        return await engine.work.run_for(report, "usage")
-
-    async def quotas(self, *, account: str | None = None) -> tuple[Quota, ...]:
-        """The quotas for images and videos that the account has at VOD. Raises InvalidRequest on another backend."""
-        engine = self._usable_engine()
-        return await engine.work.run_for(engine.account(account).usage.quotas(), "quotas")
-
     async def unknown(self, ledger: str | Path | None = None) -> list[JobRecord]:
         """The jobs whose create got no reply, the oldest first: they may or may not have been accepted."""
         return [job async for job in (await self._open_ledger(ledger)).in_state(JobState.UNKNOWN)]
@@ -374,6 +315,39 @@ class AigcClient:
         in_use = await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))
         return await engine.work.run_for(in_use.retry_failed(only), "retry of failed jobs")
 
+    async def new_version(
+        self, job_id: str, request: BatchItem | None = None, *, ledger: str | Path | None = None
+    ) -> str:
+        """Plan a request of the ledger to be made again, from its latest content or from that of `request`. Return the
+        new version's name, such as `shot-001@2`: the next `generate` or `run` of that content makes it. The former
+        version keeps its rows and files.
+
+        `job_id` may name the version to replace (`shot-001@1`): repeated or raced, it means the same new version.
+        Without a number, a version of the same content that has not ended yet is meant; it is not planned twice. Of a
+        chain the steps before the first changed one are kept, while their results can be used. Jobs that have cost
+        nothing are planned again under the same name.
+
+        Raises InvalidRequest for a request that is not in the ledger, or whose create is unknown (`settle`).
+        """
+        engine, item = self._usable_engine(), None if request is None else as_request(request)
+        in_use = await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))
+        return await engine.work.run_for(in_use.new_version(job_id, item), f"new version of {job_id}")
+
+    async def redo(
+        self,
+        job_id: str,
+        request: BatchItem | None = None,
+        *,
+        save_to: str | Path | None = None,
+        timeout: float | None = None,
+    ) -> Result:
+        """Make a request of the client's ledger again, as a new version (`new_version`), and return its result. The
+        errors are those of `new_version` and `generate`."""
+        name = await self.new_version(job_id, request)
+        base, number = parted(name)
+        version = (await versions_in(await self._open_ledger(None), base))[number - 1]
+        return await self._make(request_in(version), name, save_to, timeout)
+
     async def counts(self, ledger: str | Path | None = None) -> Mapping[JobState, int]:
         """Jobs by state."""
         return await (await self._open_ledger(ledger)).counts()
@@ -399,7 +373,7 @@ class AigcClient:
         return engine
 
     def _usable_engine(self) -> Engine:
-        """The engine. Raises ClientError outside of its own loop, before anything is sent."""
+        """Raises ClientError outside of its own loop, before anything is sent."""
         engine = self._require_engine()
         engine.home.require()
         return engine

@@ -11,7 +11,7 @@ import typer
 from ..model.errors import AccountError, AigcError
 from ..model.plain_text import visible_line
 from ..model.unexpected import frames_of
-from . import demo, emulator, models, pruning, queue_progress, report, run, settle, single, status, usage, workers
+from . import demo, emulator, models, pruning, queue_progress, redo, report, run, settle, single, status, usage, workers
 from .batch import BadBatch
 from .output import lasting_output
 from .refusals import Commands
@@ -79,6 +79,7 @@ def _reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
 # No loop: each command keeps its own signature, for typer and for the type checkers. `--help` has the same order.
 app.command()(_reporting_errors(demo.demo))
 app.command()(_reporting_errors(run.run))
+app.command()(_reporting_errors(redo.redo))
 app.command()(_reporting_errors(single.image))
 app.command()(_reporting_errors(single.video))
 app.command()(_reporting_errors(single.audio))

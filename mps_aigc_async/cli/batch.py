@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +36,8 @@ class Batch:
     path: Path
     jobs: BatchJobs
     """Its jobs, by the ids that the run gives them."""
+    stand_ins: Mapping[str, Request] = field(default_factory=dict)
+    """Requests of the ledger that stand for the lines of these ids."""
 
     @property
     def totals(self) -> Mapping[Kind, int]:
@@ -45,7 +47,8 @@ class Batch:
     def __iter__(self) -> Iterator[Request]:
         for number, line in _lines(self.path):
             try:
-                yield _request(line)
+                request = _request(line)
+                yield self.stand_ins.get(request.id or "", request)
             except InvalidRequest as error:
                 raise BadBatch(f"line {number}: {error.message} (the file has changed since it was read)") from None
 

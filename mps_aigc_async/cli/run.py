@@ -26,6 +26,7 @@ from ..network.folders import absolute, prepare_folder
 from ..policy.advice import advice_for
 from ..policy.retries import stops_a_batch
 from .batch import Batch, as_file, check_batch
+from .edits import NO_EDITS, Edits, follow_edits
 from .interrupts import Interrupted, Interrupts
 from .ledgers import NamedLedger, ledger_file, named_file_or_database
 from .options import ConfigOption, LedgerOption, client_for, config_for_creates, require_folder
@@ -52,6 +53,16 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Retry failed requests: of a chain only the failed step.")
     ] = False,
+    redo_changed: Annotated[
+        bool, typer.Option("--redo-changed", help="Make new versions of requests whose content has changed.")
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the versions of requests whose content has changed.")
+    ] = False,
+    redo: Annotated[
+        list[str] | None,
+        typer.Option("--redo", metavar="ID", help="Make a new version of this request. May be repeated."),
+    ] = None,
     ledger: LedgerOption = None,
 ) -> None:
     """Run all requests of a batch file. The same command again continues where the last run stopped.
@@ -63,6 +74,9 @@ def run(
     nothing that was paid for is created twice. Failed requests are retried only with --retry-failed. With a ledger that
     several processes share, a run saves the jobs of its own file alone; otherwise results in DIR that are paid for and
     not saved are saved too, even if their requests are no longer in the file.
+
+    A request whose content was edited is refused before anything is sent, if it is or may be paid for: --redo-changed
+    makes a new version of it (shot-001@2) and keeps the former files, --keep keeps the former version.
 
     Exit code 0 means: nothing failed, and nothing that is or may be paid for is unsaved.
     """
@@ -76,6 +90,8 @@ def run(
         "--out",
         str(out),
         *(["--ledger", named.shown] if named else []),
+        *(["--redo-changed"] if redo_changed else []),  # without --redo: its versions are planned
+        *(["--keep"] if keep else []),
     ]
     same_input = " (with the same input)" if str(batch) == "-" else ""
     with as_file(batch) as file:
@@ -86,6 +102,7 @@ def run(
             # Without --retry-failed: jobs that it planned stay planned, and a second failure need not be retried.
             how_to_go_on=f"go on with the same command{same_input}: {shlex.join(words)}",
             retry_failed=retry_failed,
+            edits=Edits(redo_changed=redo_changed, keep=keep, redo=redo or ()),
             ledger=named,
         )
     raise typer.Exit(code)
@@ -98,6 +115,7 @@ def run_batch(
     *,
     how_to_go_on: str,
     retry_failed: bool = False,
+    edits: Edits = NO_EDITS,
     ledger: NamedLedger | None = None,
     before_leaving: Callable[[], None] = lambda: None,
 ) -> Exit:
@@ -116,6 +134,7 @@ def run_batch(
     with warnings_as_notes():
         requests = check_batch(batch, check)
     prepare_folder(out)
+    requests = follow_edits(requests, ledger, client, edits)
     tally, began = Tally(requests.jobs), time.monotonic()
     with suppress(LedgerError):  # opening the ledger reports its fault better
         tally.on_ledger(_jobs_in(ledger, tally))

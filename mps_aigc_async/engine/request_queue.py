@@ -157,8 +157,8 @@ class RequestQueue:
             new = {name for (name,) in rows}
             await self._defer(rows_of, [QueueItem(one.name) for one in requests if one.name in new])
             known = [one for one in requests if one.name not in new]
-            if known and (changed := changed_of(await rows_of(self._statements.known(known)))):
-                raise changed_requests(changed)  # the transaction is rolled back
+            if known and (others := changed_of(await rows_of(self._statements.known(known)))):
+                raise changed_requests(others)  # the transaction is rolled back
             return len(known)
 
     async def reopen(self) -> int:

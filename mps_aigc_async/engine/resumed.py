@@ -8,6 +8,7 @@ from ..jobs.jobs import Jobs
 from ..jobs.runner import RequestRunner
 from ..ledger import CommonLedger, JobRecord, Ledger
 from ..model.errors import TaskNotFound
+from ..model.requests import Request
 from ..model.settlement import Settlement
 from ..model.states import Kind
 from ..wire.dialect import TaskStatus
@@ -67,6 +68,10 @@ class ResumedLedger:
         """Carry out the user's decision about an unknown job, in its account."""
         job = await self.common.ledger.get(job_id)
         return await self.of_job(job).jobs.settling.settle(job_id, how)
+
+    async def new_version(self, name: str, request: Request | None) -> str:
+        """Plan a new version of a request; return its name. Planned jobs are common to the accounts."""
+        return await self.first.jobs.redoing.new_version(name, request)
 
     async def retry_failed(self, only: Callable[[JobRecord], bool]) -> list[JobRecord]:
         """Retry the failed jobs that `only` accepts, of all accounts; return the changed jobs."""

@@ -14,6 +14,7 @@ from ..concurrency.callbacks import ignore
 from ..concurrency.owner import TaskOwner
 from ..jobs.stored_inputs import has_stored_files
 from ..ledger import JobRecord, OtherAccount
+from ..ledger.versions import version_for
 from ..model.errors import AccountError, AigcError, InvalidRequest
 from ..model.outcomes import Outcome
 from ..model.requests import CosStore, Request, Step, steps_of
@@ -110,7 +111,7 @@ class RoutedRunner:
     ) -> Place:
         """Wait for a place in an account that may run the request. Raises AccountError if none can, or if the request
         belongs to an account that has refused it (`refusals`)."""
-        jobs = await self._ledger.common.ledger.of_request(request_id)
+        jobs = (await version_for(self._ledger.common.ledger, request, request_id)).jobs
         before: JobRecord | None = None
         kinds = [step.kind for step in steps_of(request)]
         while kinds:

@@ -28,10 +28,10 @@ from ..ledger.postgres.requests import (
     counts_of,
     failure_mark,
 )
-from ..model.contents import content
+from ..model.contents import line_of
 from ..model.errors import AigcError, ClientClosed, ConfigError, LedgerError, to_record
 from ..model.plain_text import visible_line
-from ..model.requests import Request, steps_of
+from ..model.requests import Request
 from ..model.unexpected import as_aigc_error
 from ..sharing.connection import CLOSE_S, Connection, Refused, Row, Step
 from ..sharing.database_url import DatabaseUrl
@@ -109,12 +109,12 @@ async def require_unchanged(requests: Iterable[BatchItem] | AsyncIterable[BatchI
             return
     finally:
         await connection.close()
-    changed: list[str] = []
+    others: list[str] = []
     async with RequestQueue(url) as request_queue, aclosing(_rows(requests, ignore)) as rows:
         while chunk := await _next_chunk(rows):
-            changed += await request_queue.changed(chunk)
-    if changed:
-        raise changed_requests(changed)
+            others += await request_queue.changed(chunk)
+    if others:
+        raise changed_requests(others)
 
 
 async def retry_failed(ledger: str, *, only: Callable[[str], bool] = lambda _: True) -> int:
@@ -151,8 +151,7 @@ async def _rows(
         request = as_request(item)
         check(request)
         name = ids.id_for(request)
-        steps = {step.kind.value: json.loads(content(step)) for step in steps_of(request)}
-        yield QueuedRequest(name, json.dumps({"id": name, **steps}, ensure_ascii=False, separators=(",", ":")))
+        yield QueuedRequest(name, line_of(name, request))
 
 
 async def _each(requests: Iterable[BatchItem] | AsyncIterable[BatchItem]) -> AsyncGenerator[BatchItem, None]:

@@ -11,6 +11,8 @@ from typing import Final
 
 from ..concurrency.alongside import running_alongside
 from ..ledger import JobRecord, NotAhead
+from ..ledger.record import request_of
+from ..ledger.versions import Version
 from ..model.defaults import Defaults
 from ..model.errors import AigcError, ResultExpired
 from ..model.requests import Request, Step, model_label, steps_of
@@ -29,7 +31,7 @@ from ..model.unexpected import as_aigc_error
 from ..network.folders import Folder
 from .creation import Order
 from .jobs import Jobs
-from .lookahead import NEAR_END_S, Lookaheads
+from .lookahead import Lookaheads, is_near_end
 from .places import Place, regain
 from .stored_inputs import has_stored_files
 
@@ -58,7 +60,7 @@ class Chain:
         self,
         context: ChainContext,
         request: Request,
-        request_id: str,
+        version: Version,
         save_to: Folder | None,
         on_begin: Callable[[], None],
         on_no_room: Callable[[Kind], None],
@@ -67,7 +69,7 @@ class Chain:
         self._defaults = context.defaults
         self._wall = context.wall
         self._steps = steps_of(request)
-        self._request_id = request_id
+        self._version = version
         self._save_to = save_to
         self._on_begin = on_begin
         self._on_no_room = on_no_room
@@ -85,7 +87,7 @@ class Chain:
 
     async def run(self) -> Result:
         """Make and save all steps. Raises the first error, after the steps that succeeded have been saved."""
-        jobs = [await self._jobs.plan(step, self._request_id, self._on_begin) for step in self._steps]
+        jobs = [await self._jobs.plan(step, self._name_of(step.kind), self._on_begin) for step in self._steps]
         async with AsyncExitStack() as stack:
             places = await self._acquire_places(jobs, stack)
             failure = await self._make_steps(jobs, places, stack)
@@ -95,6 +97,10 @@ class Chain:
         if failure is not None:
             raise failure
         return chain_result(self._results)
+
+    def _name_of(self, kind: Kind) -> str:
+        """The name under which a step's job is stored: of its version, or of the former one that has made the step."""
+        return request_of(self._version.id_of(kind))
 
     async def _acquire_places(self, jobs: Sequence[JobRecord], stack: AsyncExitStack) -> dict[Kind, Place]:
         """Take a place ahead for each step but the first that has no task yet. A caller that is cancelled leaves the
@@ -108,7 +114,7 @@ class Chain:
         places: dict[Kind, Place] = {}
         for number in reversed(range(1, len(jobs))):
             if (job := jobs[number]).state is JobState.PLANNED:
-                place = self._jobs.place(self._request_id, job.kind, self._lookaheads[job.kind])
+                place = self._jobs.place(request_of(job.job_id), job.kind, self._lookaheads[job.kind])
                 stack.callback(place.leave)
                 await place.acquire(models[: number + 1], partial(self._hold_up, job.kind), has_begun=has_begun)
                 places[job.kind] = place
@@ -129,7 +135,7 @@ class Chain:
         except Exception as error:  # noqa: BLE001 — the finished steps are saved after an exception of any class
             for place in places.values():  # saving may take hours, and must not hold up other chains
                 place.end()
-            return as_aigc_error(error, f"making {self._request_id}")
+            return as_aigc_error(error, f"making {self._version.name}")
         return None
 
     async def _prepare(self, later: Sequence[JobRecord], stack: AsyncExitStack) -> None:
@@ -183,7 +189,7 @@ class Chain:
         """Save a step: the last one now, any other alongside the steps after it."""
         if self._save_to is None:
             return
-        save = self._jobs.save(job, self._save_to.path, self._save_to.stem_of(self._request_id))
+        save = self._jobs.save(job, self._save_to.path, self._save_to.stem_of(request_of(job.job_id)))
         if job.kind is self._steps[-1].kind:
             self._results[-1] = (await save).result()
         else:
@@ -196,7 +202,7 @@ class Chain:
             try:
                 self._results[number] = (await save).result()
             except Exception as error:  # noqa: BLE001 — the other steps are still saved
-                failure = failure or as_aigc_error(error, f"saving {self._request_id}")
+                failure = failure or as_aigc_error(error, f"saving {self._version.name}")
         return failure
 
 
@@ -209,16 +215,6 @@ def model_of(step: Step, defaults: Defaults) -> str:
     """The model that a step is sent with, by name and version."""
     request = defaults.apply(step)
     return model_label(request.model_name, request.model_version)
-
-
-def is_near_end(before: JobRecord, now: float) -> bool:
-    """Whether a result's URL expires too soon for the next step.
-
-    A job without an `expires_at` is not: its URL never expires, or at an unknown time. The service's own fetch then
-    decides, and a failed fetch costs nothing. A file that the service stores has the file's own end, or none, and not
-    its URL's.
-    """
-    return before.expires_at is not None and now > before.expires_at - NEAR_END_S
 
 
 def link(step: Step, before: JobRecord, now: float) -> Step:

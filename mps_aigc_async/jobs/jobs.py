@@ -12,9 +12,11 @@ from typing import Final
 from ..concurrency.across_loops import Turn
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord, JobTaken
+from ..ledger.record import request_of
+from ..ledger.versions import Version, changed_request, is_free, parted, version_for
 from ..model.contents import content
 from ..model.errors import AigcError, InvalidRequest
-from ..model.requests import Step
+from ..model.requests import Request, Step
 from ..model.states import JobState, Kind
 from ..wire.dialect import FILES_AT_ONCE
 from .acceptance import Acceptance
@@ -22,7 +24,9 @@ from .context import JobContext
 from .creates import Creates
 from .creation import Order
 from .lookahead import Lookahead
+from .own_sessions import replan_as
 from .places import Place
+from .redoing import Redoing
 from .resuming import Resuming
 from .saving import Saver
 from .settling import Settling
@@ -32,6 +36,9 @@ from .tasks import Tasks
 Judge = Callable[[Mapping[Kind, JobRecord]], Awaitable[None]]
 """Judges a request by the jobs that the ledger has of it, by kind. Raises InvalidRequest."""
 
+Work = Callable[[JobRecord, Order], Awaitable[JobRecord]]
+"""Works on a job whose lock the caller holds."""
+
 
 class Jobs:
     """Drives the jobs of one ledger, for one client."""
@@ -40,6 +47,7 @@ class Jobs:
         self._context = context
         self._ledger = context.ledger
         self.tasks: Final = Tasks(context)
+        self.redoing: Final = Redoing(context)
         self.settling: Final = Settling(context, self.tasks)
         self.resuming: Final = Resuming(context, self.tasks)
         self._acceptance = Acceptance(context, self.tasks)
@@ -62,7 +70,8 @@ class Jobs:
         self._creates.stop()
 
     async def plan(self, step: Step, name: str, on_begin: Callable[[], None] = ignore) -> JobRecord:
-        """The job of a request's step, new or as the ledger has it. Raises InvalidRequest if that has other content."""
+        """The job of a request's step, new or as the ledger has it; `name` has the version. Other content replaces that
+        of a job that has cost nothing. Raises InvalidRequest for any other job."""
         async with self._lock(f"{name}/{step.kind}", on_begin):
             return await self._plan(step, name)
 
@@ -71,32 +80,48 @@ class Jobs:
         returned.
 
         `judge` raises for jobs of the request that do not allow this step. Raises the error that ended the job,
-        CreateOutcomeUnknown among them.
+        CreateOutcomeUnknown among them; InvalidRequest for a job that may be paid for with other content.
         """
-        async with self._lock(f"{name}/{step.kind}", order.on_begin):
-            return await self._submit(await self._plan_single(step, name, judge), order)
+        return await self._work_on_single(step, name, order, judge, self._submit)
 
     async def finish_single(self, step: Step, name: str, order: Order, judge: Judge) -> JobRecord:
         """Plan the job of a request of one step, and work on it until its task has succeeded. `judge` and the errors
         are those of `submit_single`."""
-        async with self._lock(f"{name}/{step.kind}", order.on_begin):
-            return await self._finish(await self._plan_single(step, name, judge), order)
+        return await self._work_on_single(step, name, order, judge, self._finish)
 
-    async def _plan_single(self, step: Step, name: str, judge: Judge) -> JobRecord:
-        await judge(await self._ledger.of_request(name))
-        return await self._plan(step, name)
+    async def _work_on_single(self, step: Step, name: str, order: Order, judge: Judge, work: Work) -> JobRecord:
+        """Do the work on the job in which the request's version makes the step, under that job's lock."""
+        job_id = f"{name}/{step.kind}"
+        if self._context.registry.lock(job_id).locked():  # perhaps for long, by a version that is not meant
+            job_id = (await self.version_for(step, name)).id_of(step.kind)
+        while True:
+            async with self._lock(job_id, order.on_begin):
+                version = await self.version_for(step, name)
+                if version.id_of(step.kind) == job_id:
+                    await judge(version.jobs)
+                    return await work(await self._plan(step, request_of(job_id)), order)
+            job_id = version.id_of(step.kind)
 
     async def _plan(self, step: Step, name: str) -> JobRecord:
         now = self._context.clock.now()
         new = JobRecord(job_id=f"{name}/{step.kind}", kind=step.kind, content=content(step), planned_at=now)
         job = await self._ledger.plan(new)
-        if job is new:
-            self._context.announcer.tell_planned(job)
+        if (job.kind, job.content) != (new.kind, new.content):  # the caller has read it, and it may have changed since
+            job = await self._replace(job, new)
+        elif job is not new:
+            return job
+        self._context.announcer.tell_planned(job)
         return job
 
-    async def of_request(self, name: str) -> Mapping[Kind, JobRecord]:
-        """The jobs of a request, by kind, as the ledger has them."""
-        return await self._ledger.of_request(name)
+    async def _replace(self, job: JobRecord, new: JobRecord) -> JobRecord:
+        if not is_free(job):
+            name = request_of(job.job_id)
+            raise changed_request(Version(parted(name)[1], name, {job.kind: job}), {new.kind: new.content})
+        return await self._ledger.replace(job, replan_as(job, new.content))
+
+    async def version_for(self, request: Request, name: str) -> Version:
+        """The version that a request of this name means, as the ledger has it. Raises InvalidRequest."""
+        return await version_for(self._ledger, request, name)
 
     def place(self, name: str, kind: Kind, lookahead: Lookahead) -> Place:
         """A place for a request's chain ahead of its step of a kind, to be acquired."""
@@ -123,12 +148,12 @@ class Jobs:
         Raises the error that ended it, CreateOutcomeUnknown among them.
         """
         async with self._lock(job.job_id):
-            return await self._submit(await self._ledger.get(job.job_id) or job, order)
+            return await self._submit(await self._row_of(job), order)
 
     async def finish(self, job: JobRecord, order: Order) -> JobRecord:
         """Work on the job until its task has succeeded. Raises the error that ended the job otherwise."""
         async with self._lock(job.job_id, order.on_begin):
-            return await self._finish(await self._ledger.get(job.job_id) or job, order)
+            return await self._finish(await self._row_of(job), order)
 
     async def finish_accepted(self, job: JobRecord, order: Order) -> JobRecord:
         """Work on an accepted job until its task has succeeded. Raises InvalidRequest if the user has planned the job
@@ -165,10 +190,9 @@ class Jobs:
             try:
                 return await self._submit_free(job, order)
             except JobTaken as taken:  # another member has claimed the job, or has taken it over from this one
-                row = await self._ledger.get(job.job_id)
-                if row is None:
+                if await self._ledger.get(job.job_id) is None:
                     raise taken.with_context(job_id=job.job_id) from None
-                job = row
+                job = await self._row_of(job)
 
     async def _when_free(self, job: JobRecord, order: Order) -> JobRecord:
         """The job once no other member drives it: its task has ended then, or the member is gone."""
@@ -180,7 +204,16 @@ class Jobs:
     async def _changed(self, job: JobRecord) -> JobRecord:
         """Wait until the job's row is another than this one; return it."""
         await self._ledger.changed(job)
-        return await self._ledger.get(job.job_id) or job
+        return await self._row_of(job)
+
+    async def _row_of(self, job: JobRecord) -> JobRecord:
+        """The job's row now. Raises InvalidRequest if it has other content by now: the caller would send its own."""
+        row = await self._ledger.get(job.job_id)
+        if row is not None and row.content != job.content:
+            raise InvalidRequest(
+                "another caller has replaced the job's content before it was sent: it makes the job", job_id=job.job_id
+            )
+        return row or job
 
     async def _submit_free(self, job: JobRecord, order: Order) -> JobRecord:
         """`job` as in `_finish`, and no other member drives it. Raises JobTaken if that changes."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from ..concurrency.callbacks import ignore
 from ..concurrency.semaphore import GroupSemaphore, Permit
+from ..ledger import JobRecord
 from ..limits import Slots
 from ..model.requests import Step
 from ..model.states import Kind
@@ -128,3 +129,13 @@ class Lookaheads:
     def over(self, before: Step, kind: Kind) -> Lookahead:
         """The places of the chains whose step `before` may be made ahead of their step of this kind."""
         return (self.lasting if self.is_kept(before) else self.expiring)[kind]
+
+
+def is_near_end(before: JobRecord, now: float) -> bool:
+    """Whether a result's URL expires too soon for the next step.
+
+    A job without an `expires_at` is not: its URL never expires, or at an unknown time. The service's own fetch then
+    decides, and a failed fetch costs nothing. A file that the service stores has the file's own end, or none, and not
+    its URL's.
+    """
+    return before.expires_at is not None and now > before.expires_at - NEAR_END_S

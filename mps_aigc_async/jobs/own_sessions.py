@@ -22,6 +22,7 @@ from dataclasses import replace
 
 from ..ledger.record import SPENT, JobRecord
 from ..model.errors import CreateOutcomeUnknown, DamagedRow
+from ..model.states import JobState
 
 
 def users_session(job: JobRecord) -> str:
@@ -50,6 +51,22 @@ def replan(job: JobRecord) -> JobRecord:
     again = job.replanned()
     is_spent = bool(users_session(job)) and (job.task_id is not None or _is_spent(job))
     return replace(again, session_id=SPENT) if is_spent else again
+
+
+def replan_as(job: JobRecord, content: str) -> JobRecord:
+    """Plan a job that has cost nothing again, with other content. A user's session that both contents name stays
+    spent."""
+    again = job if job.state is JobState.PLANNED else replan(job)
+    new = JobRecord(
+        job_id=job.job_id,
+        kind=job.kind,
+        content=content,
+        planned_at=job.planned_at,
+        attempts=job.attempts,
+        token=job.token,
+    )
+    is_spent = again.session_id == SPENT and users_session(new) == users_session(job)
+    return replace(new, session_id=SPENT) if is_spent else new
 
 
 def _is_spent(job: JobRecord) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 from ..concurrency.owner import TaskOwner
 from ..ledger import JobRecord
 from ..ledger.record import request_of
+from ..ledger.versions import parted
 from ..limits import HeldBack, Limits, SendTime
 from ..model.errors import (
     AigcError,
@@ -106,7 +107,8 @@ class Poller:
     def of_request(self, name: str) -> Watch | None:
         """The watch of a request's latest step, while it is polled."""
         watches = list(self._watches.values())  # one step: another loop may take a watch away
-        steps = {watch.kind: watch for watch in watches if request_of(watch.job.job_id) == name}
+        base, _ = parted(name)
+        steps = {watch.kind: watch for watch in watches if parted(request_of(watch.job.job_id))[0] == base}
         return next((steps[kind] for kind in reversed(Kind) if kind in steps), None)
 
     def watch(self, watch: Watch) -> Watch:

@@ -2,15 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord
+from ..ledger.record import request_of
 from ..model.defaults import Defaults
-from ..model.errors import InvalidRequest
 from ..model.outcomes import Outcome
 from ..model.requests import Request, Step, steps_of
-from ..model.results import Result, StepResult
+from ..model.results import Result
 from ..model.states import JobState, Kind
 from ..model.unexpected import as_aigc_error
 from ..network.folders import Folder
@@ -52,19 +52,23 @@ class RequestRunner:
         room for a step of this kind.
         """
         chain: Chain | None = None
+        name = request_id
         try:
             if isinstance(request, Step):
-                order = self._order(request, on_begin, on_no_room)
-                result: Result = await self._single(request, request_id, save_to, order)
+                job = await self._single(request, name, save_to, self._order(request, on_begin, on_no_room))
+                name, result = request_of(job.job_id), cast("Result", job.result())
             else:
-                await self._judge(request, await self._jobs.of_request(request_id))
-                chain = Chain(self._chain_context, request, request_id, save_to, on_begin, on_no_room)
+                version = await self._jobs.version_for(request, request_id)
+                name = version.name
+                await self._judge(request, version.jobs)
+                chain = Chain(self._chain_context, request, version, save_to, on_begin, on_no_room)
                 result = await chain.run()
         except Exception as error:  # noqa: BLE001 — one job's exception must not end the batch
-            failure = as_aigc_error(error, f"making {request_id}").with_context(job_id=request_id)
+            failure = as_aigc_error(error, f"making {name}").with_context(job_id=name)
+            name = request_of(failure.job_id or "") or name  # of a single request, its version
             partial_result = None if chain is None else chain.partial_result
-            return Outcome(job_id=request_id, request=request, error=failure, partial=partial_result)
-        return Outcome(job_id=request_id, request=request, result=result)
+            return Outcome(job_id=name, request=request, error=failure, partial=partial_result)
+        return Outcome(job_id=name, request=request, result=result)
 
     async def submit(self, request: Step, request_id: str) -> JobRecord:
         """Bring the job of a single request to the point where the service has accepted it. A job beyond it is
@@ -76,28 +80,21 @@ class RequestRunner:
         """Bring a submitted job to its end."""
         return await self._jobs.finish_accepted(job, Order(partial(self._defaults.apply, request)))
 
-    async def _single(self, request: Step, request_id: str, save_to: Folder | None, order: Order) -> StepResult:
+    async def _single(self, request: Step, name: str, save_to: Folder | None, order: Order) -> JobRecord:
         """Make a request of one step. Thousands may wait here at once, so its frame holds only necessary values."""
-        job = await self._jobs.finish_single(request, request_id, order, partial(self._judge, request))
+        job = await self._jobs.finish_single(request, name, order, partial(self._judge, request))
         if save_to is not None:
-            job = await self._jobs.save(job, save_to.path, save_to.stem_of(request_id))
-        return job.result()
+            job = await self._jobs.save(job, save_to.path, save_to.stem_of(request_of(job.job_id)))
+        return job
 
     async def _judge(self, request: Request, jobs: Mapping[Kind, JobRecord]) -> None:
         """Check a request that has not begun. A request that has begun is paid for, and goes on under any config.
-
-        Raises InvalidRequest, also for an id that the ledger has with other kinds.
-        """
+        Raises InvalidRequest."""
         kinds = [step.kind for step in steps_of(request)]
         first = jobs.get(kinds[0])
         # A chain may have got a step more since it began.
         if first is not None and first.state is not JobState.PLANNED and kinds[-1] in jobs:
             return
-        for other in jobs:
-            if other not in kinds:
-                raise InvalidRequest(
-                    f"the id is taken: the ledger has it with {other}; give the new request another id"
-                )
         await self._check(request)
 
     def _order(self, request: Step, on_begin: Callable[[], None], on_no_room: Callable[[Kind], None]) -> Order:

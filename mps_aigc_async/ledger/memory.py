@@ -36,7 +36,7 @@ class MemoryLedger(SoleLedger):
         return f"<MemoryLedger of {len(self._jobs)} jobs>"
 
     async def plan(self, job: JobRecord) -> JobRecord:
-        return self._jobs.setdefault(job.job_id, job).require_same_request(job)
+        return self._jobs.setdefault(job.job_id, job)
 
     async def put(self, job: JobRecord) -> None:
         if job.state is JobState.SAVED and job.job_id not in self._jobs:  # dropped while its files were fetched

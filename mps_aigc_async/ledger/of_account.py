@@ -111,6 +111,9 @@ class AccountLedger:
         row = await self._ledger.plan(job)
         return row if row is job else self._usable(row)
 
+    async def replace(self, job: JobRecord, new: JobRecord) -> JobRecord:
+        return await self._ledger.replace(job, new)
+
     async def put(self, job: JobRecord) -> None:
         await self._ledger.put(self._signed(job))
 
@@ -164,7 +167,7 @@ class AccountLedger:
         return None if job is None else self._usable(job)
 
     async def of_request(self, name: str) -> Mapping[Kind, JobRecord]:
-        return {kind: self._usable(job) for kind, job in (await self._ledger.of_request(name)).items()}
+        return {kind: self._named(job) for kind, job in (await self._ledger.of_request(name)).items()}
 
     async def of_task(self, task_id: str) -> JobRecord | None:
         job = await self._ledger.of_task(task_id)

@@ -49,7 +49,12 @@ class Ledger(Protocol):
         ...
 
     async def plan(self, job: JobRecord) -> JobRecord:
-        """Store a new job, or return the stored job of the same id. Raises InvalidRequest if its content differs."""
+        """Store a new job, or return the stored job of the same id, perhaps with other content."""
+        ...
+
+    async def replace(self, job: JobRecord, new: JobRecord) -> JobRecord:
+        """Write another plan over a job that has cost nothing (`versions.is_free`); return the stored row. `job` is the
+        row that the caller has read. Raises JobTaken if it has changed."""
         ...
 
     async def put(self, job: JobRecord) -> None:

@@ -9,12 +9,15 @@ from typing import Final, TypedDict, Unpack
 
 from pydantic import JsonValue
 
-from ..model.errors import AigcError, DamagedRow, InvalidRequest, LedgerError, TaskFailed, from_record
+from ..model.errors import AigcError, DamagedRow, JobDropped, LedgerError, TaskFailed, from_record
 from ..model.requests import model_label
 from ..model.results import AudioResult, ImageResult, StepResult, Usage, VideoResult
 from ..model.states import MOVES, JobState, Kind
 from ..model.vod_options import SESSION_PREFIX
 from .damage import damaged_row
+
+DROPPED: Final = JobDropped.__name__
+"""The type of the recorded error of a job that the user has dropped."""
 
 SPENT: Final = f"{SESSION_PREFIX}next"
 """The session of a planned job whose user's session may belong to an earlier task: the client makes its next one."""
@@ -182,16 +185,6 @@ class JobRecord:
             token=self.token,
         )
 
-    def require_same_request(self, new: "JobRecord") -> "JobRecord":
-        """Return this job if a new job of the same id is the same request. Raises InvalidRequest otherwise."""
-        if (self.kind, self.content) != (new.kind, new.content):
-            raise InvalidRequest(
-                f"the id is taken: the ledger has it as {self.kind} {_shorten(self.content)}, "
-                f"and now it is {new.kind} {_shorten(new.content)}; give the new request another id",
-                job_id=self.job_id,
-            )
-        return self
-
     def sent_fields(self) -> dict[str, JsonValue]:
         """The fields of the request that is sent: the user's and those filled in. Raises DamagedRow."""
         try:
@@ -287,7 +280,3 @@ class JobRecord:
 
 def _date(at: float | None) -> datetime | None:
     return None if at is None else datetime.fromtimestamp(at, UTC)
-
-
-def _shorten(text: str, most: int = 80) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"

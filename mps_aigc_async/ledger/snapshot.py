@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Final, Protocol
@@ -14,7 +15,7 @@ from ..model.errors import DamagedRow, LedgerError
 from ..model.states import JobState, Kind
 from .damage import damaged_row
 from .orphans import Orphan
-from .record import JobRecord, request_of
+from .record import JobRecord, job_ids, request_of
 from .schema import ALSO, APPLICATION_ID, FACT, FILE_COLUMNS, VERSION, WRITER, Row, from_file_row, text_or_bytes
 
 _log: Final = logging.getLogger("mps_aigc_async")
@@ -70,6 +71,10 @@ class Snapshot(Protocol):
     def unsaved_results(self) -> tuple[int, float | None]: ...
 
     def requests(self) -> Iterator[tuple[str, list[JobRecord]]]: ...
+
+    def contents(self) -> Iterator[tuple[str, str]]: ...
+
+    def of_request(self, name: str) -> Mapping[Kind, JobRecord]: ...
 
     def orphans(self) -> Sequence[Orphan]: ...
 
@@ -154,13 +159,28 @@ class LedgerSnapshot:
     def requests(self) -> Iterator[tuple[str, list[JobRecord]]]:
         """Each request's name and its jobs, in the order in which they were first planned. SQLite sorts them, so that a
         million requests are never in memory."""
-        present = {str(name) for _, name, *_ in self._database.execute("PRAGMA table_info(jobs)")}
-        columns = ", ".join(name if name in present else "NULL" for name in FILE_COLUMNS)
         rows = self._database.execute(
-            f"SELECT {columns} FROM jobs ORDER BY min(rowid) OVER (PARTITION BY {_REQUEST}), rowid"  # noqa: S608 — constant column names
+            f"SELECT {self._columns} FROM jobs ORDER BY min(rowid) OVER (PARTITION BY {_REQUEST}), rowid"  # noqa: S608 — constant column names
         )
         for name, jobs in groupby(readable(rows), key=lambda job: request_of(job.job_id)):
             yield name, list(jobs)
+
+    def contents(self) -> Iterator[tuple[str, str]]:
+        """Each job's id and content, without the rest of its row."""
+        for job_id, content in self._database.execute("SELECT job_id, content FROM jobs"):
+            yield str(job_id), str(content)
+
+    def of_request(self, name: str) -> Mapping[Kind, JobRecord]:
+        """The jobs of one request, by kind; damaged rows are logged and skipped."""
+        ids = list(job_ids(name).values())
+        query = f"SELECT {self._columns} FROM jobs WHERE job_id IN ({', '.join('?' * len(ids))})"  # noqa: S608 — constant column names
+        return {job.kind: job for job in readable(self._database.execute(query, ids))}
+
+    @cached_property
+    def _columns(self) -> str:
+        """FILE_COLUMNS, as far as a file of an older version has them."""
+        present = {str(name) for _, name, *_ in self._database.execute("PRAGMA table_info(jobs)")}
+        return ", ".join(name if name in present else "NULL" for name in FILE_COLUMNS)
 
 
 def readable(rows: Iterable[Row]) -> Iterator[JobRecord]:

@@ -45,6 +45,10 @@ class SoleLedger(ABC):
     def leave_ahead(self, name: str, kind: Kind) -> None:  # noqa: B027 — as above
         """Count nothing."""
 
+    async def replace(self, job: JobRecord, new: JobRecord) -> JobRecord:  # noqa: ARG002 — as above
+        await self.put(new)
+        return new
+
     async def settle(self, job: JobRecord) -> None:
         await self.put(job)
 

@@ -243,7 +243,7 @@ class SqliteLedger(SoleLedger):
         with self._failing("cannot read"):
             existing = await self._database.run(enter_unless_planned)
         if existing is not None:
-            return existing.require_same_request(job)
+            return existing
         self._commits.drive()
         await waiter
         return job

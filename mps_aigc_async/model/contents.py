@@ -5,13 +5,24 @@ import json
 
 from pydantic import JsonValue
 
-from .requests import Request, Step
+from .requests import Request, Step, steps_of
 from .value import Value
 
 
 def content(request: Value) -> str:
     """Write the request's fields as the user set them, as canonical JSON: no defaults, and not its id."""
     return json.dumps(_fields_of(request), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def line_of(name: str, request: Request) -> str:
+    """A request as a line of a batch file, with its id.
+
+    >>> from mps_aigc_async.model.requests import ImageRequest
+    >>> line_of("cat", ImageRequest(prompt="a cat"))
+    '{"id":"cat","image":{"prompt":"a cat"}}'
+    """
+    steps = {step.kind.value: json.loads(content(step)) for step in steps_of(request)}
+    return json.dumps({"id": name, **steps}, ensure_ascii=False, separators=(",", ":"))
 
 
 def beyond(request: Value, written_content: str) -> dict[str, JsonValue]:

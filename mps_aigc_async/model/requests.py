@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from .errors import FieldFault, InvalidRequest
 from .inputs import Frame, ImageSource, ReferenceImage, ReferenceVideo, Subject, VideoSource
@@ -24,6 +25,17 @@ from .vod_options import VodFile, VodOptions
 REQUEST_ID: Final = re.compile(r"[^\x00-\x1f\x7f]{1,120}")
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
+VERSION: Final = re.compile(r"@([1-9][0-9]{0,5})$")
+"""The end of a name that means one version of a request."""
+
+
+def _is_no_version(name: str) -> str:
+    if VERSION.search(name):
+        raise PydanticCustomError("version", "an id that ends in @ and a number names a version: leave the end out")
+    return name
+
+
+OwnId = Annotated[RequestId, AfterValidator(_is_no_version)]
 
 SERVICE_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "imageurl": ("first_frame", "images"),
@@ -59,7 +71,7 @@ class _TaskRequest(Value):
     """The fields of every request for one task."""
 
     kind: ClassVar[Kind]
-    id: RequestId | None = None
+    id: OwnId | None = None
     """Names the request in results, events and the ledger; derived from the content when absent."""
     prompt: str = ""
     """Documented as at most 1000 characters for images, 2000 for videos and audio."""
@@ -205,7 +217,7 @@ class AudioRequest(_TaskRequest):
 class _Chain(Value):
     """A request for several tasks. Its steps are linked jobs, and each starts from the result of the step before."""
 
-    id: RequestId | None = None
+    id: OwnId | None = None
 
     @model_validator(mode="after")
     def _is_one_request(self) -> Self:

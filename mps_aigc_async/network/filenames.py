@@ -24,8 +24,8 @@ _ESCAPE: Final = re.compile(r"%[0-9A-F]{2}")
 def stem_of(request_id: str, *, encoding: str = "utf-8", folds_case: bool = False) -> str:
     """Return the file name, without suffix, for a request's id.
 
-    Letters and digits of `encoding` stay; every other character becomes `%` and its hex, so that two ids never share a
-    name. If the file system folds letter case, a name that folding would change gets a digest of its id.
+    Letters, digits of `encoding` and `-_.@` stay; every other character becomes `%` and its hex, so that two ids never
+    share a name. If the file system folds letter case, a name that folding would change gets a digest of its id.
 
     >>> stem_of("shot-001"), stem_of("../镜头 1"), stem_of("镜", encoding="latin-1"), stem_of("con.1")
     ('shot-001', '%2E.%2F镜头%201', '%E9%95%9C', '%63on.1')
@@ -46,7 +46,7 @@ def stem_of(request_id: str, *, encoding: str = "utf-8", folds_case: bool = Fals
 
 def _stays(char: str, encoding: str) -> bool:
     if char.isascii():
-        return char.isalnum() or char in "-_."
+        return char.isalnum() or char in "-_.@"  # the `@2` of a version
     try:
         char.encode(encoding)
     except UnicodeEncodeError:

@@ -142,11 +142,11 @@ def test_of_a_chain_whose_line_is_gone_only_the_paid_step_is_finished(shell: She
 
 def test_the_result_of_a_line_with_other_content_is_saved(shell: Shell, emulator: Emulator) -> None:
     with_client(shell.configure(emulator.url), generate("a"))
-    result = run(shell, image("a", "another lake"), image("new"))
-    assert result.exit_code == 1
-    assert "the id is taken" in result.stdout
-    assert states() == {"a/image": "saved", "new/image": "saved"}
-    assert rows(result.stdout) == {"images": [2, 1, 1, 1, 0, 0]}
+    assert run(shell, image("a", "another lake"), image("new")).exit_code == 2
+    result = run(shell, image("a", "another lake"), image("new"), more=("--redo-changed",))
+    assert result.exit_code == 0
+    assert states() == {"a/image": "saved", "a@2/image": "saved", "new/image": "saved"}
+    assert rows(result.stdout) == {"images": [2, 2, 2, 0, 0, 0]}
     assert earlier(result) == [1, 1, 1, 0, 0, 0]
 
 

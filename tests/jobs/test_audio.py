@@ -292,7 +292,7 @@ def test_a_chain_may_get_its_sound_later_and_that_is_judged_as_new(tmp_path: Pat
             with pytest.raises(InvalidRequest, match="disabled"):
                 await client.generate(three(2))
         async with client_of(service, ledger=ledger) as client:
-            with pytest.raises(InvalidRequest, match="the ledger has it with image; give the new request another id"):
+            with pytest.raises(InvalidRequest, match="image: left out now"):
                 await client.generate(WALTZ.model_copy(update={"id": "shot-002"}))
         assert dict(statistics(service)) == {"image": 2, "video": 2, "audio": 1}
 

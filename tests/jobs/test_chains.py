@@ -31,8 +31,8 @@ from mps_aigc_async import (
     VideoToAudioResult,
 )
 from mps_aigc_async.concurrency.callbacks import ignore
-from mps_aigc_async.jobs.chains import chain_result, is_near_end, link, partial_of
-from mps_aigc_async.jobs.lookahead import NEAR_END_S, chains_ahead
+from mps_aigc_async.jobs.chains import chain_result, link, partial_of
+from mps_aigc_async.jobs.lookahead import NEAR_END_S, chains_ahead, is_near_end
 from mps_aigc_async.model.defaults import Defaults, ImageDefaults, VideoDefaults
 from mps_aigc_async.model.results import Partial, Result, StepResult, steps_made
 from mps_aigc_async.network.downloads import Downloads

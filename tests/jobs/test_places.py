@@ -16,7 +16,7 @@ from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.engine.batch_progress import outcomes_of
 from mps_aigc_async.engine.workers import queue
-from mps_aigc_async.jobs import chains, lookahead
+from mps_aigc_async.jobs import lookahead
 from mps_aigc_async.jobs.lookahead import Lookahead
 from mps_aigc_async.jobs.places import Place
 from mps_aigc_async.ledger import MemoryLedger
@@ -39,8 +39,7 @@ TABLE = "mps_aigc_ledger.chains_ahead"
 def _short_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     """URLs that live for 8 usual videos; on a slow machine, too, the real ones of 0.4 s are made in time."""
     monkeypatch.setattr(Mps, "url_life_s", 42.0)
-    for module in (chains, lookahead):
-        monkeypatch.setattr(module, "NEAR_END_S", 0.1)
+    monkeypatch.setattr(lookahead, "NEAR_END_S", 0.1)
     monkeypatch.setattr(lookahead, "USUAL_S", {Kind.VIDEO: 5.0, Kind.AUDIO: 5.0})
     monkeypatch.setattr(chains_ahead, "LOOK_S", 0.05)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, new_token, sqlite
+from mps_aigc_async.ledger import Ledger, MemoryLedger, new_token, sqlite
 from mps_aigc_async.ledger.postgres import ledger as postgres_ledger
-from mps_aigc_async.model.errors import ContentViolation, InvalidRequest, to_record
+from mps_aigc_async.model.errors import ContentViolation, to_record
 from mps_aigc_async.model.states import JobState
 
 from .ledgers import bare, done, job, lead, opened, opened_postgres
@@ -50,21 +50,27 @@ async def test_planned_again_it_is_the_one_kept_with_all_it_knows(ledger: Ledger
     assert bare(await ledger.get("a/image")) == done(job())
 
 
-async def test_the_same_id_with_other_content_is_refused_and_the_kept_job_stays(ledger: Ledger) -> None:
+async def test_planned_with_other_content_the_kept_job_stays(ledger: Ledger) -> None:
     await ledger.plan(job())
-    with pytest.raises(InvalidRequest, match=r"the id is taken.*a cat.*a dog") as refused:
-        await ledger.plan(job(content='{"prompt":"a dog"}'))
-    assert refused.value.job_id == "a/image"
+    assert bare(await ledger.plan(job(content='{"prompt":"a dog"}'))) == job()
     assert bare(await ledger.get("a/image")) == job()
 
 
-async def test_planned_twice_at_once_with_other_content_exactly_one_is_refused(ledger: Ledger) -> None:
+async def test_planned_twice_at_once_with_other_content_both_get_the_same_job(ledger: Ledger) -> None:
     cat, dog = job(), job(content='{"prompt":"a dog"}')
-    kept, refused = await asyncio.gather(ledger.plan(cat), ledger.plan(dog), return_exceptions=True)
-    assert isinstance(kept, JobRecord)
-    assert bare(kept) == cat
-    assert isinstance(refused, InvalidRequest)
+    assert [bare(kept) for kept in await asyncio.gather(ledger.plan(cat), ledger.plan(dog))] == [cat, cat]
     assert bare(await ledger.get("a/image")) == cat
+
+
+@pytest.mark.parametrize("state", [JobState.PLANNED, JobState.FAILED])
+async def test_a_job_that_has_cost_nothing_gets_another_plan(ledger: Ledger, state: JobState) -> None:
+    before = await ledger.plan(job())
+    if state is JobState.FAILED:
+        await ledger.put(before.moved(JobState.FAILED, error={"type": "InvalidRequest", "message": "no"}))
+    row = await ledger.get("a/image")
+    assert row is not None
+    stored = await ledger.replace(row, replace(before, content='{"prompt":"a dog"}'))
+    assert bare(stored) == bare(await ledger.get("a/image") or before) == job(content='{"prompt":"a dog"}')
 
 
 async def test_planned_twice_at_once_only_one_plan_is_the_new_one(ledger: Ledger) -> None:

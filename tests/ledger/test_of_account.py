@@ -56,7 +56,8 @@ async def test_a_planned_job_is_common_and_its_intent_gives_it_to_one(views: lis
     row = await b.get("cat/image")
     assert row is not None
     assert row.account == "b"
-    for read in (a.get("cat/image"), a.of_request("cat"), a.plan(job())):
+    assert (await a.of_request("cat"))[Kind.IMAGE] == row, "the reader judges"
+    for read in (a.get("cat/image"), a.plan(job())):
         with pytest.raises(OtherAccount, match="was created in the account b") as caught:
             await read
         assert caught.value.account == "b"

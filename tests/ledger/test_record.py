@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mps_aigc_async.ledger import JobRecord
-from mps_aigc_async.model.errors import ContentViolation, InvalidRequest, LedgerError, TaskFailed, to_record
+from mps_aigc_async.model.errors import ContentViolation, LedgerError, TaskFailed, to_record
 from mps_aigc_async.model.results import AudioResult, ImageResult, Usage, VideoResult
 from mps_aigc_async.model.states import MOVES, JobState, Kind
 
@@ -56,32 +56,6 @@ def test_planned_anew_it_has_forgotten_what_was_tried_but_for_the_count() -> Non
     assert tried.replanned() == replace(job(), attempts=3)
     with pytest.raises(LedgerError, match="cannot move from done to planned"):
         done(Kind.IMAGE).replanned()
-
-
-def test_the_same_request_is_found_again() -> None:
-    known = job(JobState.DONE)
-    assert known.require_same_request(job(at=99.0)) is known
-
-
-@pytest.mark.parametrize(
-    ("other", "says"),
-    [
-        (job(content='{"prompt":"a dog"}'), 'image {"prompt":"a cat"}, and now it is image {"prompt":"a dog"}'),
-        (job(kind=Kind.VIDEO), 'image {"prompt":"a cat"}, and now it is video {"prompt":"a cat"}'),
-    ],
-)
-def test_another_request_under_its_id_is_refused_showing_both(other: JobRecord, says: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        job().require_same_request(other)
-    assert says in str(refused.value)
-    assert refused.value.job_id == "shot/image"
-
-
-def test_a_long_request_is_shown_shortened() -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        job(content="a" * 1000).require_same_request(job(content="b" * 1000))
-    assert "a" * 79 + "…" in str(refused.value)
-    assert "a" * 80 not in str(refused.value)
 
 
 def test_its_prompt() -> None:

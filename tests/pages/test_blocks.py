@@ -82,7 +82,7 @@ def test_the_sorts_of_python_are_told_apart() -> None:
         ("python -m tests.support", "no program tests.support"),
         ("mps-aigc run BATCH.jsonl --out DIR", ""),
         ("mps-aigc run shots.jsonl --outt DIR", "no option --outt"),
-        ("mps-aigc redo", "no command redo"),
+        ("mps-aigc undo", "no command undo"),
         ("mps-aigc --version", ""),
         (".venv/bin/ruff check .", ""),
         ("PYTHONDEVMODE=1 .venv/bin/pytest tests", ""),

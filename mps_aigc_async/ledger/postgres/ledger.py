@@ -117,8 +117,7 @@ class PostgresLedger:
     # --- writes -------------------------------------------------------------------------------------------------------
 
     async def plan(self, job: JobRecord) -> JobRecord:
-        row = await self._commits.add(Plan(fresh(job)))
-        return row.require_same_request(job)
+        return await self._commits.add(Plan(fresh(job)))
 
     async def claim(self, job: JobRecord, intent: JobRecord, ahead_of: Collection[Kind] = ()) -> None:
         if intent.token in ("", job.token):
@@ -139,9 +138,9 @@ class PostgresLedger:
         writer = Writer.ANSWER if self.members.claims.is_open(job) else Writer.DRIVER
         await self._commits.add(Put(job, writer))
 
-    async def replace_planned(self, job: JobRecord, new: JobRecord) -> JobRecord:
-        """Give a planned job other content; return its row, which has a new token: other readers of the former row
-        read it again. Raises JobTaken if the row has changed."""
+    async def replace(self, job: JobRecord, new: JobRecord) -> JobRecord:
+        """Write another plan over a job that has cost nothing. The row has a new token: other readers of the former row
+        read it again."""
         return await self._commits.add(Replace(job, fresh(new)))
 
     async def settle(self, job: JobRecord) -> None:

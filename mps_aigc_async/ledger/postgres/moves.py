@@ -67,7 +67,7 @@ _CLAIM: Final = f"{_CLAIMED} {NOTIFY}"
 _CLAIM_AHEAD: Final = f"{_CLAIMED} AND {IS_AHEAD} {NOTIFY}"
 
 _REPLACE: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored SET {_SET}, token = %(token)s
-    WHERE {_KEY} AND {_FENCE} AND stored.state = 'planned' {NOTIFY}"""
+    WHERE {_KEY} AND {_FENCE} AND stored.state = %(origin)s {NOTIFY}"""
 
 CREATE_AGAIN: Final = f"(stored.author IS NULL OR stored.claimed_at < {_NOW} - {SIGNATURE_S})"
 """Whether no create of the row's latest intent can go out any more."""
@@ -171,7 +171,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Write other content over the planned row that was read."""
+    """Write another plan over the row that was read: *planned*, or *failed* without a task."""
 
     before: JobRecord
     job: JobRecord
@@ -208,7 +208,7 @@ def step(move: Move, place: Place) -> Step:
         case Settle():
             return _SETTLE, values
         case Replace(before):
-            return _REPLACE, {**values, "fence": before.token}
+            return _REPLACE, {**values, "fence": before.token, "origin": before.state.value}
 
 
 def columns_of(job: JobRecord) -> dict[str, Value]:

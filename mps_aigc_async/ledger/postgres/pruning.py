@@ -16,6 +16,7 @@ from typing import Final
 from ...model.states import JobState, Kind
 from ...sharing.connection import Row, Step, Value
 from ..record import job_ids
+from ..versions import next_name
 from .orphans import ORPHANS
 
 ENDED: Final = (JobState.SAVED, JobState.FAILED)
@@ -84,6 +85,9 @@ _REMOVE: Final = f"""
         WHERE ledger = %(ledger)s AND {_NAMES} AND coalesce(ended_at >= %(before)s, true)
         UNION ALL SELECT name FROM given WHERE job_id IN (
             SELECT job_id FROM mps_aigc_ledger.jobs WHERE ledger = %(ledger)s AND {_IDS} AND NOT ({_IS_OLD}))
+        UNION ALL SELECT name FROM unnest(%(former)s::text[], %(later)s::text[]) AS versions (name, job_id)
+        WHERE job_id IN (SELECT job_id FROM mps_aigc_ledger.jobs
+            WHERE ledger = %(ledger)s AND job_id = ANY(ARRAY(SELECT unnest(%(later)s::text[]))))
     ), old AS MATERIALIZED (
         SELECT name, job_id FROM given WHERE name NOT IN (SELECT name FROM needed)
     ), jobs AS (
@@ -101,7 +105,8 @@ _REMOVE: Final = f"""
     SELECT (SELECT count(*) FROM (SELECT name FROM jobs UNION SELECT name FROM requests) AS removed),
         (SELECT count(*) FROM jobs)
 """
-"""The batch's row is locked last, so that the ends of other requests wait for the commit alone."""
+"""The batch's row is locked last, so that the ends of other requests wait for the commit alone. A version with a later
+one is kept until that is removed: versions are read one after the other, until one is missing."""
 
 _MEMBERS: Final = """
     DELETE FROM mps_aigc_ledger.members WHERE ledger = %(ledger)s AND beat_at < to_timestamp(%(before)s)
@@ -173,7 +178,11 @@ class PruneStatements:
     def remove(self, names: Sequence[str]) -> list[Step]:
         """Remove the old ones of these requests. The last step counts the requests and the jobs that it removed."""
         pairs = [(name, job_id) for name in names for job_id in job_ids(name).values()]
-        values = {"names": [name for name, _ in pairs], "ids": [job_id for _, job_id in pairs]}
+        later = [(name, job_id) for name in names for job_id in job_ids(next_name(name)).values()]
+        values = {
+            "names": [name for name, _ in pairs], "ids": [job_id for _, job_id in pairs],
+            "former": [name for name, _ in later], "later": [job_id for _, job_id in later],
+        }  # fmt: skip
         return [self._step(statement, **values) for statement in (_LOCK_REQUESTS, _LOCK_JOBS, _REMOVE)]
 
     def remove_members(self) -> Step:

@@ -14,7 +14,7 @@ from ...sharing.database_url import DatabaseUrl
 from ...sharing.reading import Reader, reading
 from ..damage import damaged_row
 from ..orphans import Orphan
-from ..record import JobRecord, request_of
+from ..record import JobRecord, job_ids, request_of
 from ..snapshot import Census
 from .open_members import OPEN_MEMBERS, in_words
 from .orphans import ORPHANS, orphan_of
@@ -121,6 +121,16 @@ class PostgresSnapshot:
         )  # fmt: skip
         for name, jobs in groupby(readable(rows), key=lambda job: request_of(job.job_id)):
             yield name, list(jobs)
+
+    def contents(self) -> Iterator[tuple[str, str]]:
+        """Each job's id and content, without the rest of its row."""
+        for job_id, content in self._rows(f"SELECT job_id, content {_OF_LEDGER}"):
+            yield str(job_id), str(content)
+
+    def of_request(self, name: str) -> Mapping[Kind, JobRecord]:
+        """The jobs of one request, by kind; damaged rows are logged and skipped."""
+        rows = self._rows(f"SELECT {FIELDS} {_OF_LEDGER} AND job_id = ANY(%(ids)s)", ids=list(job_ids(name).values()))
+        return {job.kind: job for job in readable(rows)}
 
     def orphans(self) -> list[Orphan]:
         """The tasks that no row could take, the oldest first."""

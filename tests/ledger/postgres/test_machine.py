@@ -308,7 +308,7 @@ class Members(RuleBasedStateMachine):
         if row is not None and row.state is JobState.PLANNED:
             try:
                 new = replace(row, content='{"prompt":"a dog"}')
-                client.rows[job_id] = self.run(client.ledger.replace_planned(row, new))
+                client.rows[job_id] = self.run(client.ledger.replace(row, new))
             except JobTaken:
                 client.rows.pop(job_id)
 

@@ -1,0 +1,98 @@
+"""The user's word on edited requests: new versions are planned before the batch runs, or the former ones are kept."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from ..client import AigcClient
+from ..ledger.versions import parted
+from ..model.errors import InvalidRequest, LedgerError
+from ..model.requests import Request
+from .batch import Batch
+from .batch_versions import ChangedLine, Comparison, compare, keep_former, names_to_redo
+from .interrupts import Interrupted, Interrupts
+from .ledgers import NamedLedger
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """The options of a command. Raises InvalidRequest for options that contradict each other."""
+
+    redo_changed: bool = False
+    keep: bool = False
+    redo: Sequence[str] = ()
+    """The ids of requests to make again."""
+
+    def __post_init__(self) -> None:
+        if self.keep and (self.redo_changed or self.redo):
+            raise InvalidRequest("--keep keeps what is made, and --redo makes it again: choose one")
+
+
+NO_EDITS: Final = Edits()
+
+
+def follow_edits(batch: Batch, ledger: NamedLedger, client: AigcClient, edits: Edits) -> Batch:
+    """Compare a batch with its ledger, and plan the new versions that the user wants. Return the batch with the jobs
+    that it will have. Sends nothing.
+
+    Raises BadBatch for changed requests without the user's word, InvalidRequest for ids that the batch lacks, and
+    LedgerError.
+    """
+    redone = _requests_named(batch, edits.redo)
+    if isinstance(ledger.place, Path) and not ledger.place.exists():
+        return batch
+    try:
+        comparison, names = _compare(batch, ledger, edits.redo)
+    except LedgerError:
+        if edits.redo:
+            raise
+        return batch  # there is no ledger yet, or its opening reports its fault better
+    if edits.keep:
+        return replace(keep_former(batch, comparison.changes), jobs=comparison.jobs)
+    bases = {parted(name)[0] for name in redone}
+    changes = [line for line in comparison.changes if line.request.id not in bases]
+    if not edits.redo_changed:
+        Comparison(changes=changes).refuse_changes()
+    new = _changed_requests(changes) | {name: redone[name] for name in names}
+    if not new:
+        return replace(batch, jobs=comparison.jobs)
+    asyncio.run(_plan(client, new))
+    comparison, _ = _compare(batch, ledger, ())
+    return replace(batch, jobs=comparison.jobs)
+
+
+def _compare(batch: Batch, ledger: NamedLedger, redo: Sequence[str]) -> tuple[Comparison, list[str]]:
+    """The batch beside its ledger, and the names that need a new version."""
+    with ledger.snapshot() as snapshot:
+        return compare(batch, snapshot), names_to_redo(snapshot, redo)
+
+
+def _changed_requests(changes: Sequence[ChangedLine]) -> dict[str, Request]:
+    return {line.request.id: line.request for line in changes if line.request.id is not None}
+
+
+def _requests_named(batch: Batch, names: Sequence[str]) -> dict[str, Request]:
+    """The batch's requests of these ids. Raises InvalidRequest for ids that it lacks."""
+    if not names:
+        return {}
+    bases = {name: parted(name)[0] for name in names}
+    found = {request.id: request for request in batch if request.id in set(bases.values())}
+    if lacking := [base for base in bases.values() if base not in found]:
+        raise InvalidRequest(f"the batch has no request with the id {', '.join(lacking)}: nothing was sent")
+    return {name: found[base] for name, base in bases.items()}
+
+
+async def _plan(client: AigcClient, requests: dict[str, Request]) -> None:
+    async with client:
+        with Interrupts() as interrupts:
+            try:
+                work = asyncio.gather(*(client.new_version(name, request) for name, request in requests.items()))
+                await interrupts.stoppable(_all(work))
+            except Interrupted:
+                raise KeyboardInterrupt from None
+
+
+async def _all(work: "asyncio.Future[list[str]]") -> None:
+    await work

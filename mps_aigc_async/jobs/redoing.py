@@ -1,0 +1,105 @@
+"""New versions of requests, by the user's word: a request is made again, from the same content or from other."""
+
+from typing import Final
+
+from ..ledger import JobRecord
+from ..ledger.versions import Contents, Version, changed_request, contents_of, is_free, name_of, parted, versions_in
+from ..model.errors import InvalidRequest
+from ..model.requests import Request
+from ..model.states import JobState, Kind
+from .context import JobContext
+from .lookahead import is_near_end
+from .own_sessions import replan_as
+
+_OPEN: Final = frozenset({JobState.PLANNED, JobState.INTENT, JobState.SUBMITTED})
+_IN_DOUBT: Final = frozenset({JobState.INTENT, JobState.UNKNOWN})
+_WITH_RESULT: Final = frozenset({JobState.DONE, JobState.SAVED})
+
+
+class Redoing:
+    """Plans new versions in one ledger."""
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._ledger = context.ledger
+
+    async def new_version(self, name: str, request: Request | None = None) -> str:
+        """Plan a new version of a request, from its latest content or from that of `request`; return its name.
+
+        `name` may name the version to replace (`shot-001@1`): repeated, it means the same new version. Without a
+        number, a latest version of the same content that has not ended yet is meant. A version that has cost nothing is
+        planned again instead. Raises InvalidRequest for an unknown request, or one whose create is in doubt.
+        """
+        base, number = parted(name)
+        while True:
+            versions = await versions_in(self._ledger, base)
+            if not versions[-1].jobs:
+                raise InvalidRequest("the ledger has no such request: run it first", job_id=base)
+            if name != base and number > len(versions):
+                raise InvalidRequest(f"the latest version is {versions[-1].name}", job_id=name)
+            contents = contents_of(request) if request is not None else _contents_in(versions[-1])
+            if name != base and number < len(versions):
+                return _as_before(versions[number], contents if request is not None else None)
+            if (version := await self._plan(versions[-1], contents)) is not None:
+                return version
+
+    async def _plan(self, latest: Version, contents: Contents) -> str | None:
+        """Plan the version after the latest one. None if that has changed meanwhile."""
+        new = self._steps_to_make(latest, contents)
+        before = [latest.jobs[kind] for kind in new if kind in latest.jobs]
+        for job in before:
+            if job.state in _IN_DOUBT:
+                raise InvalidRequest(
+                    f"its create is {job.state}: it may be paid for, so settle it first", job_id=job.job_id
+                )
+        if latest.has(contents) and _is_open(latest):
+            return latest.name
+        if all(map(is_free, before)):
+            return latest.name if all([await self._plan_again(job, contents[job.kind]) for job in before]) else None
+        name, now = name_of(parted(latest.name)[0], latest.number + 1), self._context.clock.now()
+        for kind in new:
+            job = JobRecord(job_id=f"{name}/{kind}", kind=kind, content=contents[kind], planned_at=now)
+            row = await self._ledger.plan(job)
+            if row.content != job.content:
+                raise changed_request(Version(latest.number + 1, name, {kind: row}), contents)
+            self._context.announcer.tell_planned(row)
+        return name
+
+    def _steps_to_make(self, latest: Version, contents: Contents) -> list[Kind]:
+        """The steps that a new version makes: all, or those from the first changed one on, if the result before it can
+        still be used."""
+        kinds = list(contents)
+        changes = [kind for kind in kinds if kind not in latest.jobs or latest.jobs[kind].content != contents[kind]]
+        first = kinds.index(changes[0]) if changes else 0
+        if first and not self._can_use(latest.jobs[kinds[first - 1]]):
+            first = 0
+        return kinds[first:]
+
+    def _can_use(self, job: JobRecord) -> bool:
+        return job.state in _WITH_RESULT and not is_near_end(job, self._context.clock.now())
+
+    async def _plan_again(self, job: JobRecord, content: str) -> bool:
+        """Plan a job that has cost nothing again. False if it has changed meanwhile."""
+        if job.state is JobState.PLANNED and job.content == content:
+            return True
+        async with self._context.registry.lock(job.job_id):
+            if await self._ledger.get(job.job_id) != job:
+                return False
+            await self._ledger.replace(job, replan_as(job, content))
+        return True
+
+
+def _contents_in(version: Version) -> Contents:
+    return {kind: version.jobs[kind].content for kind in Kind if kind in version.jobs}
+
+
+def _as_before(version: Version, contents: Contents | None) -> str:
+    """The name of a version that was planned before. Raises InvalidRequest if it has other contents."""
+    if contents is not None and not version.has(contents):
+        raise changed_request(version, contents)
+    return version.name
+
+
+def _is_open(version: Version) -> bool:
+    states = {job.state for job in version.jobs.values()}
+    return bool(states & _OPEN) and JobState.FAILED not in states
