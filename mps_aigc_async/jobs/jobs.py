@@ -6,6 +6,7 @@ does the rest of the work and never creates a task that could exist already.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -105,13 +106,16 @@ class Jobs:
     async def _plan(self, step: Step, name: str) -> JobRecord:
         now = self._context.clock.now()
         new = JobRecord(job_id=f"{name}/{step.kind}", kind=step.kind, content=content(step), planned_at=now)
-        job = await self._ledger.plan(new)
-        if (job.kind, job.content) != (new.kind, new.content):  # the caller has read it, and it may have changed since
-            job = await self._replace(job, new)
-        elif job is not new:
-            return job
-        self._context.announcer.tell_planned(job)
-        return job
+        while True:
+            job = await self._ledger.plan(new)
+            if (job.kind, job.content) == (new.kind, new.content):
+                if job is new:
+                    self._context.announcer.tell_planned(job)
+                return job
+            with suppress(JobTaken):  # another member has changed the row: it is read again
+                job = await self._replace(job, new)
+                self._context.announcer.tell_planned(job)
+                return job
 
     async def _replace(self, job: JobRecord, new: JobRecord) -> JobRecord:
         if not is_free(job):

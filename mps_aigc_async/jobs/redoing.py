@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ..ledger import JobRecord
+from ..ledger import JobRecord, JobTaken
 from ..ledger.versions import Contents, Version, changed_request, contents_of, is_free, name_of, parted, versions_in
 from ..model.errors import InvalidRequest
 from ..model.requests import Request
@@ -85,7 +85,10 @@ class Redoing:
         async with self._context.registry.lock(job.job_id):
             if await self._ledger.get(job.job_id) != job:
                 return False
-            await self._ledger.replace(job, replan_as(job, content))
+            try:
+                await self._ledger.replace(job, replan_as(job, content))
+            except JobTaken:
+                return False
         return True
 
 
