@@ -3,13 +3,24 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from mps_aigc_async import AigcClient, Config, ImageRequest, JobRecord, JobState, Kind
+from mps_aigc_async import (
+    AigcClient,
+    Config,
+    ImageRequest,
+    ImageToVideo,
+    InvalidRequest,
+    JobRecord,
+    JobState,
+    Kind,
+    VideoRequest,
+)
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.ledger.postgres import PostgresLedger, members, patience
 from mps_aigc_async.limits.shared import limits
@@ -226,3 +237,25 @@ async def test_a_client_that_was_suspended_creates_no_job_that_another_one_has_c
         result = await first.generate(CAT)
         assert tasks
         assert [task.task_id for task in emulator.statistics().tasks] == [result.task_id]
+
+
+async def test_clients_that_race_with_other_contents_send_what_their_rows_say(
+    emulator: Emulator, database: str
+) -> None:
+    """Each content is planned, replaced, refused or made as a new version: every task's prompt is that of its row."""
+    async with client_of(emulator, database) as first, client_of(emulator, database) as second:
+
+        async def make(client: AigcClient, shot: int, take: int) -> None:
+            image = ImageRequest(prompt=f"image {shot} {take}")
+            chain = ImageToVideo(id=f"{shot}", image=image, video=VideoRequest(prompt=f"video {shot} {take}"))
+            work = client.redo(f"{shot}", chain) if take == 2 else client.generate(chain)
+            with suppress(InvalidRequest):
+                await work
+
+        clients = (first, second, first, second)
+        await asyncio.gather(*(make(clients[(shot + take) % 4], shot, take) for shot in range(8) for take in range(4)))
+        prompts = {task.task_id: task.prompt for task in emulator.statistics().tasks}
+        ledger = await ledger_of(first)
+        rows = [job for state in JobState for job in [one async for one in ledger.in_state(state)]]
+    assert {job.task_id: job.prompt for job in rows if job.task_id is not None} == prompts
+    assert len(set(prompts.values())) == len(prompts) >= 16
