@@ -346,7 +346,7 @@ class AigcClient(AccountCalls):
         name = await self.new_version(job_id, request)
         base, number = parted(name)
         version = (await versions_in(await self._open_ledger(None), base))[number - 1]
-        return await self._make(request_in(version), name, save_to, timeout)
+        return await self._make(as_request(request or request_in(version)), name, save_to, timeout)
 
     async def counts(self, ledger: str | Path | None = None) -> Mapping[JobState, int]:
         """Jobs by state."""

@@ -48,7 +48,7 @@ class Batch:
         for number, line in _lines(self.path):
             try:
                 request = _request(line)
-                yield self.stand_ins.get(request.id or "", request)
+                yield request if request.id is None else self.stand_ins.get(request.id, request)
             except InvalidRequest as error:
                 raise BadBatch(f"line {number}: {error.message} (the file has changed since it was read)") from None
 

@@ -13,6 +13,7 @@ from ..ledger.versions import (
     Version,
     changes_of,
     contents_of,
+    jobs_of_version,
     name_of,
     parted,
     request_in,
@@ -90,14 +91,14 @@ def versions_in(snapshot: Snapshot, name: str) -> Sequence[Version]:
     versions: list[Version] = []
     jobs: Mapping[Kind, JobRecord] = {}
     while own := snapshot.of_request(name_of(name, len(versions) + 1)):
-        jobs = {**jobs, **own}
+        jobs = jobs_of_version(jobs, own)
         versions.append(Version(len(versions) + 1, name_of(name, len(versions) + 1), jobs))
     return versions or [Version(1, name, {})]
 
 
 def keep_former(batch: Batch, changes: Sequence[ChangedLine]) -> Batch:
     """The batch with the latest versions in place of the changed lines."""
-    return replace(batch, stand_ins={line.request.id or "": request_in(line.latest) for line in changes})
+    return replace(batch, stand_ins={line.request.id: request_in(line.latest) for line in changes if line.request.id})
 
 
 def requests_in(snapshot: Snapshot, names: Collection[str]) -> list[Request]:

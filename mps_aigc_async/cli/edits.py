@@ -51,7 +51,7 @@ def follow_edits(batch: Batch, ledger: NamedLedger, client: AigcClient, edits: E
         return batch  # there is no ledger yet, or its opening reports its fault better
     if edits.keep:
         return replace(keep_former(batch, comparison.changes), jobs=comparison.jobs)
-    bases = {parted(name)[0] for name in redone}
+    bases = {parted(name)[0] for name in names}
     changes = [line for line in comparison.changes if line.request.id not in bases]
     if not edits.redo_changed:
         Comparison(changes=changes).refuse_changes()

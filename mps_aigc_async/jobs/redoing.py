@@ -1,5 +1,6 @@
 """New versions of requests, by the user's word: a request is made again, from the same content or from other."""
 
+import asyncio
 from typing import Final
 
 from ..ledger import JobRecord, JobTaken
@@ -45,6 +46,9 @@ class Redoing:
 
     async def _plan(self, latest: Version, contents: Contents) -> str | None:
         """Plan the version after the latest one. None if that has changed meanwhile."""
+        _require_first_step(latest, contents)
+        if latest.has(contents) and _is_open(latest):
+            return latest.name
         new = self._steps_to_make(latest, contents)
         before = [latest.jobs[kind] for kind in new if kind in latest.jobs]
         for job in before:
@@ -52,16 +56,14 @@ class Redoing:
                 raise InvalidRequest(
                     f"its create is {job.state}: it may be paid for, so settle it first", job_id=job.job_id
                 )
-        if latest.has(contents) and _is_open(latest):
-            return latest.name
         if all(map(is_free, before)):
             return latest.name if all([await self._plan_again(job, contents[job.kind]) for job in before]) else None
         name, now = name_of(parted(latest.name)[0], latest.number + 1), self._context.clock.now()
-        for kind in new:
-            job = JobRecord(job_id=f"{name}/{kind}", kind=kind, content=contents[kind], planned_at=now)
-            row = await self._ledger.plan(job)
+        jobs = [JobRecord(job_id=f"{name}/{kind}", kind=kind, content=contents[kind], planned_at=now) for kind in new]
+        rows = await asyncio.gather(*map(self._ledger.plan, jobs))  # at once: they share a commit
+        for job, row in zip(jobs, rows, strict=True):
             if row.content != job.content:
-                raise changed_request(Version(latest.number + 1, name, {kind: row}), contents)
+                raise changed_request(Version(latest.number + 1, name, {row.kind: row}), contents)
             self._context.announcer.tell_planned(row)
         return name
 
@@ -90,6 +92,18 @@ class Redoing:
             except JobTaken:
                 return False
         return True
+
+
+def _require_first_step(latest: Version, contents: Contents) -> None:
+    """Raise InvalidRequest for a request that begins with another step than the former versions."""
+    first = next(iter(contents))
+    if latest.jobs and first != next(kind for kind in Kind if kind in latest.jobs):
+        begins = next(kind for kind in Kind if kind in latest.jobs)
+        raise InvalidRequest(
+            f"the ledger has it beginning with {begins}, and now it begins with {first}: give the new request another "
+            "id",
+            job_id=latest.name,
+        )
 
 
 def _contents_in(version: Version) -> Contents:

@@ -105,6 +105,13 @@ def changed_request(before: Version, contents: Contents) -> InvalidRequest:
     )
 
 
+def jobs_of_version(former: Mapping[Kind, JobRecord], own: Mapping[Kind, JobRecord]) -> Mapping[Kind, JobRecord]:
+    """The jobs of a version: its own, and the former version's before them. A step after its own ones is never the
+    former version's: the planning was interrupted, and the step is planned when the version is made."""
+    first = min((list(Kind).index(kind) for kind in own), default=len(Kind))
+    return {kind: job for kind, job in former.items() if list(Kind).index(kind) < first} | dict(own)
+
+
 async def versions_in(ledger: Ledger, name: str) -> Sequence[Version]:
     """The versions of a request, the first one first. There is always one: perhaps without jobs."""
     versions: list[Version] = []
@@ -114,7 +121,7 @@ async def versions_in(ledger: Ledger, name: str) -> Sequence[Version]:
         own = await ledger.of_request(name_of(name, number))
         if versions and not own:
             return versions
-        jobs = {**jobs, **own}
+        jobs = jobs_of_version(jobs, own)
         versions.append(Version(number, name_of(name, number), jobs))
         if not own:
             return versions

@@ -21,6 +21,7 @@ from mps_aigc_async import (
 )
 from mps_aigc_async.emulator import Emulator, Service
 from mps_aigc_async.ledger import JobRecord
+from mps_aigc_async.ledger.versions import contents_of
 from mps_aigc_async.testing import run
 
 from ..support import KEYS, client_of, configured, in_memory, statistics
@@ -219,5 +220,60 @@ def test_content_that_another_caller_replaces_is_not_sent_under_the_new_row(monk
             with pytest.raises(InvalidRequest, match="another caller has replaced"):
                 await client.generate(SHOT)
             assert created(service) == {}
+
+    run(main())
+
+
+def test_a_version_that_was_half_planned_is_made_whole(tmp_path: Path) -> None:
+    async def main() -> None:
+        service, path = in_memory(), tmp_path / "ledger.db"
+        async with client_of(service, ledger=path) as client:
+            await client.generate(SHOT)
+            ledger = await client._usable_engine().open_ledger(path)
+            [image, _] = [
+                JobRecord(job_id=f"shot@2/{kind}", kind=kind, content=text, planned_at=9.0)
+                for kind, text in contents_of(BAY).items()
+            ]
+            await ledger.plan(image)
+        async with client_of(service, ledger=path) as client:
+            assert await client.new_version("shot", BAY) == "shot@2"
+            await client.generate(BAY)
+            assert created(service) == {"image": 2, "video": 2}
+
+    run(main())
+
+
+def test_steps_that_come_or_go_are_made_or_refused() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            await client.generate(SHOT.image.model_copy(update={"id": "shot"}))
+            whole = await client.redo("shot", SHOT)
+            assert isinstance(whole, ImageToVideoResult)
+            assert created(service) == {"image": 1, "video": 1}
+            with pytest.raises(InvalidRequest, match="now it begins with video"):
+                await client.new_version("shot", VideoRequest(prompt="rain"))
+            alone = SHOT.image.model_copy(update={"id": "shot"})
+            assert await client.new_version("shot", alone) == "shot@2"
+            assert isinstance(await client.generate(alone), ImageResult)
+            assert created(service) == {"image": 2, "video": 1}
+
+    run(main())
+
+
+def test_raced_redos_join_the_one_whose_create_is_under_way() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            await client.generate(CAT)
+
+            async def later(delay_s: float) -> str:
+                await asyncio.sleep(delay_s)
+                return await client.new_version("cat")
+
+            redoing = asyncio.create_task(client.redo("cat"))
+            assert {await later(0.005) for _ in range(50)} == {"cat@2"}
+            await redoing
+            assert created(service) == {"image": 2}
 
     run(main())

@@ -15,6 +15,7 @@ from mps_aigc_async.ledger.versions import (
     changes_of,
     contents_of,
     is_free,
+    jobs_of_version,
     name_of,
     parted,
     request_in,
@@ -119,3 +120,13 @@ async def test_versions_are_read_until_one_is_missing() -> None:
     await ledger.put(job("shot@2", Kind.VIDEO, JobState.DONE, "snow"))
     first, second, third = await versions_in(ledger, "shot")
     assert first.jobs[Kind.IMAGE] is second.jobs[Kind.IMAGE] is not third.jobs[Kind.IMAGE]
+
+
+def test_a_version_whose_planning_was_interrupted_has_no_later_step_of_the_former_one() -> None:
+    former = {one.kind: one for one in chain(JobState.SAVED, JobState.SAVED)}
+    image = job("shot@2", Kind.IMAGE, JobState.PLANNED, "a bay")
+    assert jobs_of_version(former, {Kind.IMAGE: image}) == {Kind.IMAGE: image}
+    half = Version(2, "shot@2", jobs_of_version(former, {Kind.IMAGE: image}))
+    bay = contents_of(SHOT.model_copy(update={"image": ImageRequest(prompt="a bay")}))
+    assert version_of([version(1, *former.values()), half], bay) is half
+    assert half.id_of(Kind.VIDEO) == "shot@2/video"
