@@ -13,11 +13,11 @@ from ..ledger.versions import (
     Version,
     changes_of,
     contents_of,
-    jobs_of_version,
     name_of,
     parted,
     request_in,
     version_of,
+    versions_of,
 )
 from ..model.errors import InvalidRequest
 from ..model.plain_text import visible_line
@@ -88,12 +88,10 @@ def compare(batch: Batch, snapshot: Snapshot) -> Comparison:
 
 def versions_in(snapshot: Snapshot, name: str) -> Sequence[Version]:
     """The versions of a request, the first one first. There is always one: perhaps without jobs."""
-    versions: list[Version] = []
-    jobs: Mapping[Kind, JobRecord] = {}
-    while own := snapshot.of_request(name_of(name, len(versions) + 1)):
-        jobs = jobs_of_version(jobs, own)
-        versions.append(Version(len(versions) + 1, name_of(name, len(versions) + 1), jobs))
-    return versions or [Version(1, name, {})]
+    rows: list[Mapping[Kind, JobRecord]] = []
+    while own := snapshot.of_request(name_of(name, len(rows) + 1)):
+        rows.append(own)
+    return versions_of(name, rows)
 
 
 def keep_former(batch: Batch, changes: Sequence[ChangedLine]) -> Batch:

@@ -85,14 +85,12 @@ def _requests_named(batch: Batch, names: Sequence[str]) -> dict[str, Request]:
 
 
 async def _plan(client: AigcClient, requests: dict[str, Request]) -> None:
+    async def plan() -> None:
+        await asyncio.gather(*(client.new_version(name, request) for name, request in requests.items()))
+
     async with client:
         with Interrupts() as interrupts:
             try:
-                work = asyncio.gather(*(client.new_version(name, request) for name, request in requests.items()))
-                await interrupts.stoppable(_all(work))
+                await interrupts.stoppable(plan())
             except Interrupted:
                 raise KeyboardInterrupt from None
-
-
-async def _all(work: "asyncio.Future[list[str]]") -> None:
-    await work

@@ -114,17 +114,20 @@ def jobs_of_version(former: Mapping[Kind, JobRecord], own: Mapping[Kind, JobReco
 
 async def versions_in(ledger: Ledger, name: str) -> Sequence[Version]:
     """The versions of a request, the first one first. There is always one: perhaps without jobs."""
+    rows: list[Mapping[Kind, JobRecord]] = []
+    while own := await ledger.of_request(name_of(name, len(rows) + 1)):
+        rows.append(own)
+    return versions_of(name, rows)
+
+
+def versions_of(name: str, rows: Sequence[Mapping[Kind, JobRecord]]) -> Sequence[Version]:
+    """The versions of a request, from the rows that each has of its own. The first version is there without rows."""
     versions: list[Version] = []
     jobs: Mapping[Kind, JobRecord] = {}
-    while True:
-        number = len(versions) + 1
-        own = await ledger.of_request(name_of(name, number))
-        if versions and not own:
-            return versions
+    for number, own in enumerate(rows or [{}], start=1):
         jobs = jobs_of_version(jobs, own)
         versions.append(Version(number, name_of(name, number), jobs))
-        if not own:
-            return versions
+    return versions
 
 
 async def version_for(ledger: Ledger, request: Request, name: str) -> Version:

@@ -264,7 +264,7 @@ def test_what_is_prepared_and_not_sent_is_not_sent_when_the_client_closes(tmp_pa
     run(main())
 
 
-def test_closing_gives_a_create_that_hangs_ten_seconds_and_calls_it_unknown() -> None:
+def test_closing_gives_a_create_that_hangs_some_seconds_and_calls_it_unknown() -> None:
     async def main() -> None:
         service = in_memory()
         loop = asyncio.get_running_loop()
