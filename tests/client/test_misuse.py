@@ -18,7 +18,7 @@ from mps_aigc_async import (
 from mps_aigc_async.testing import run
 from mps_aigc_async.wire.mps import encode
 
-from .support import client_of, configured, in_memory
+from ..support import client_of, configured, in_memory
 
 REQUEST = ImageRequest(prompt="a lake")
 CHAIN = ImageToVideo(image=REQUEST, video=VideoRequest(prompt="wind"))

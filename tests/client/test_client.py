@@ -27,7 +27,7 @@ from mps_aigc_async.engine.batch import SAVING, BatchItem
 from mps_aigc_async.model.events import Event, Submitted
 from mps_aigc_async.model.results import steps_made
 
-from .support import configured
+from ..support import configured
 
 
 def config_for(emulator: Emulator, images: int = 2, videos: int = 1, poll_ms: int = 100) -> Config:

@@ -1,29 +1,19 @@
 """The client's calls that concern no job: any action, tasks of other scenes, signed URLs, the bill and the quotas."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from ..ledger import Ledger
 from ..model.errors import InvalidRequest
 from ..model.results import StepResult
 from ..model.usage import Days, Quota, UsageReport
 from ..network.buckets import SIGNED_S
 from ..wire.scenes import TaskDetails, TaskFilter, TaskList, list_params, task_details, task_list
-from .assembly import Engine
+from .base import ClientBase
 
 
-class AccountCalls(ABC):
-    """The calls of an open client."""
-
-    @abstractmethod
-    def _usable_engine(self) -> Engine:
-        """The engine. Raises ClientError for a client that cannot be used here."""
-
-    @abstractmethod
-    async def _open_ledger(self, path: str | Path | None) -> Ledger:
-        """The open ledger at a path; for None, the client's own."""
+class AccountCalls(ClientBase):
+    """The calls that concern no job."""
 
     async def call(self, action: str, params: Mapping[str, object], *, account: str | None = None) -> dict[str, object]:
         """Send any action of the service, signed and paced (its documented limit, else 20/s). Return its `Response`.

@@ -1,32 +1,22 @@
-"""The façade: the client that users open, and its methods."""
+"""The client of an asynchronous program: requests, batches and tasks."""
 
-import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, overload
+from typing import TYPE_CHECKING, overload
 
-from .concurrency.callbacks import raise_from_loop
-from .concurrency.fan_out import FanOut, Run
-from .config import Config
-from .credentials.official_sdk import AnyCredentials
-from .engine.account import account_settings
-from .engine.account_calls import AccountCalls
-from .engine.assembly import Engine, EngineSettings
-from .engine.backends import endpoint_of, kind_of
-from .engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, bounds_of, folder_for, require_many
-from .engine.batch_progress import outcomes_of
-from .engine.ledgers import database_of, ledger_place
-from .engine.request_ids import RequestIds
-from .engine.statistics import Statistics
-from .engine.task import AnyTask, Task, within
-from .ledger import JobRecord, Ledger
-from .ledger.versions import parted, request_in, versions_in
-from .model.errors import ClientClosed, ConfigError, InvalidRequest
-from .model.events import Callback, Events
-from .model.outcomes import Outcome
-from .model.plain_text import CUT, is_cut
-from .model.requests import AudioRequest, ImageRequest, ImageToVideo, Request, Step, VideoRequest, VideoToAudio
-from .model.results import (
+from ..concurrency.fan_out import FanOut, Run
+from ..engine.backends import kind_of
+from ..engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, bounds_of, folder_for, require_many
+from ..engine.batch_progress import outcomes_of
+from ..engine.ledgers import database_of
+from ..engine.request_ids import RequestIds
+from ..engine.statistics import Statistics
+from ..engine.task import AnyTask, Task, within
+from ..ledger import JobRecord
+from ..model.events import Callback
+from ..model.outcomes import Outcome
+from ..model.requests import AudioRequest, ImageRequest, ImageToVideo, Request, Step, VideoRequest, VideoToAudio
+from ..model.results import (
     AudioResult,
     ImageResult,
     ImageToVideoResult,
@@ -34,18 +24,17 @@ from .model.results import (
     VideoResult,
     VideoToAudioResult,
 )
-from .model.settlement import Settlement
-from .model.states import JobState, Kind
-from .model.task_ids import require_task_id
-from .network.transport import AiohttpTransport, Timeouts, Transport
-from .policy.retries import RetryPolicy
-from .wire.dialect import TaskStatus
+from ..model.states import Kind
+from ..model.task_ids import require_task_id
+from ..wire.dialect import TaskStatus
+from .account_calls import AccountCalls
+from .ledger_calls import LedgerCalls
 
 if TYPE_CHECKING:
-    from .engine.workers import Worker
+    from ..engine.workers import Worker
 
 
-class AigcClient(AccountCalls):
+class AigcClient(AccountCalls, LedgerCalls):
     """Creates images, videos and audio, as many and as early as the account's limits allow.
 
     ```python
@@ -63,76 +52,6 @@ class AigcClient(AccountCalls):
     PostgreSQL are for several. A client belongs to the loop in which it is opened: in another loop, thread or process
     it raises ClientError before anything is sent. Raises ConfigError for unusable keys or URLs.
     """
-
-    def __init__(
-        self,
-        config: Config,
-        *,
-        endpoint: str | None = None,
-        ledger: str | Path | None = None,
-        credentials: AnyCredentials | None = None,
-        timeouts: Timeouts | None = None,
-        retry: RetryPolicy | None = None,
-        transport: Callable[[], Transport] | None = None,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
-        if not isinstance(config, Config):
-            kind = type(config).__name__
-            raise ConfigError(f"AigcClient takes a Config and not {kind}: Config.load(PATH) reads a file")
-        base = endpoint_of(config, endpoint)
-        self._settings = EngineSettings(
-            config=config,
-            endpoint=base,
-            accounts=account_settings(config, base, credentials),
-            retry=retry,
-            timeouts=timeouts or Timeouts(),
-            transport=transport or (lambda: AiohttpTransport(base, timeouts)),
-            wall=wall,
-            events=Events(raise_from_loop),
-        )
-        self._ledger = None if ledger is None else ledger_place(ledger)
-        self._ids = RequestIds()
-        self._engine: Engine | None = None
-        self._is_opening = False
-
-    def __repr__(self) -> str:
-        state = "open" if self._engine else "closed"
-        accounts = ", ".join(account.name for account in self._settings.accounts)
-        return f"<AigcClient of {accounts} at {self._settings.endpoint.authority}, {state}>"
-
-    async def __aenter__(self) -> Self:
-        while self._engine is not None and self._engine.home.is_gone:  # left open in a loop that has ended
-            await self.aclose()
-        if self._engine is not None:
-            self._usable_engine()
-        if self._engine is not None or self._is_opening:
-            raise ClientClosed("the client is open already: one `async with` at a time")
-        self._is_opening = True
-        try:
-            self._engine, self._ids = await Engine.open(self._settings), RequestIds()
-            await self._engine.resume_ledger(self._ledger)
-        except BaseException:
-            await self.aclose()
-            raise
-        finally:
-            self._is_opening = False
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Stop creating, wait at most 10 s for creates in flight, then close. Tasks at the service run on.
-
-        Called from another thread, the client closes in its own running loop. After the end of that loop, and in a
-        forked child, the open parts are freed from here. Raises ClientError if that loop exists and does not run.
-        """
-        while (engine := self._engine) is not None:
-            if engine.home.is_here or engine.home.is_gone:
-                self._engine = None
-                await engine.close()
-            else:
-                await engine.home.run(self.aclose)
 
     # --- requests and tasks -------------------------------------------------------------------------------------------
 
@@ -200,7 +119,7 @@ class AigcClient(AccountCalls):
         """
         engine = self._usable_engine()
         require_many(requests)
-        path = self._ledger if ledger is None else ledger_place(ledger)
+        path = self._place_of(ledger)
         # With a durable ledger the same batch again means the same jobs; without one it means new jobs.
         ids = self._ids if path is None else RequestIds()
         batch = BatchRun(engine, path, save_to, ids)
@@ -224,7 +143,7 @@ class AigcClient(AccountCalls):
         task. The iteration itself raises ConfigError for an unusable `save_to`, and LedgerError.
         """
         engine = self._usable_engine()
-        path = self._ledger if ledger is None else ledger_place(ledger)
+        path = self._place_of(ledger)
         saving = UnsavedRun(engine, path, save_to, only or (lambda _: True))
         return Run(FanOut(saving.jobs(), saving.work, bounds_of(engine), engine.work, saving.prepare, saving.stops))
 
@@ -239,7 +158,7 @@ class AigcClient(AccountCalls):
     def worker(self, *, save_to: str | Path | None = None, concurrency: int | None = None) -> "Worker":
         """A worker for the requests that are queued in this client's ledger, so many at once. Needs the extra
         `workers`. Raises ConfigError for a client without a ledger in PostgreSQL, and for a `concurrency` below 1."""
-        from .engine.workers import Worker  # noqa: PLC0415 — an extra
+        from ..engine.workers import Worker  # noqa: PLC0415 — an extra
 
         return Worker(self._usable_engine(), database_of(self._ledger), save_to, concurrency)
 
@@ -284,74 +203,6 @@ class AigcClient(AccountCalls):
         polling = (await engine.resume_ledger(self._ledger)).poll(task_kind, require_task_id(task_id))
         return await engine.work.run_for(polling, f"poll of {task_id}")
 
-    async def unknown(self, ledger: str | Path | None = None) -> list[JobRecord]:
-        """The jobs whose create got no reply, the oldest first: they may or may not have been accepted."""
-        return [job async for job in (await self._open_ledger(ledger)).in_state(JobState.UNKNOWN)]
-
-    async def settle(self, job_id: str, how: Settlement, *, ledger: str | Path | None = None) -> JobRecord:
-        """Decide a job of `unknown()` by `CreateAgain()`, `Attach("4-Aigc…")` or `Drop()`. Return the changed job.
-
-        The next run with this ledger goes on from there. Raises InvalidRequest for a job that is not unknown and for
-        a task that is another job's, TaskNotFound for a task that the service does not know: the job is unchanged then.
-        """
-        engine = self._usable_engine()
-        if is_cut(job_id):
-            raise InvalidRequest(f"{job_id!r} names no job: {CUT}")
-        in_use = await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))
-        return await engine.work.run_for(in_use.settle(job_id, how), f"settling of {job_id}")
-
-    async def retry_failed(
-        self, *, ledger: str | Path | None = None, only: Callable[[JobRecord], bool] = lambda _: True
-    ) -> list[JobRecord]:
-        """Retry the failed jobs that `only` accepts: return them as *planned*; the next run creates them.
-
-        A task that the service did not know, or called done without a result, was accepted: the task is polled once
-        more before its job is created again.
-
-        Of a chain only the failed step is retried, with its existing image while the image's URL lives. Jobs that were
-        dropped (`settle`) stay dropped: they may or may not have been paid for.
-        """
-        engine = self._usable_engine()
-        in_use = await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))
-        return await engine.work.run_for(in_use.retry_failed(only), "retry of failed jobs")
-
-    async def new_version(
-        self, job_id: str, request: BatchItem | None = None, *, ledger: str | Path | None = None
-    ) -> str:
-        """Plan a request of the ledger to be made again, from its latest content or from that of `request`. Return the
-        new version's name, such as `shot-001@2`: the next `generate` or `run` of that content makes it. The former
-        version keeps its rows and files.
-
-        `job_id` may name the version to replace (`shot-001@1`): repeated or raced, it means the same new version.
-        Without a number, a version of the same content that has not ended yet is meant; it is not planned twice. Of a
-        chain the steps before the first changed one are kept, while their results can be used. Jobs that have cost
-        nothing are planned again under the same name.
-
-        Raises InvalidRequest for a request that is not in the ledger, or whose create is unknown (`settle`).
-        """
-        engine, item = self._usable_engine(), None if request is None else as_request(request)
-        in_use = await engine.resume_ledger(self._ledger if ledger is None else ledger_place(ledger))
-        return await engine.work.run_for(in_use.new_version(job_id, item), f"new version of {job_id}")
-
-    async def redo(
-        self,
-        job_id: str,
-        request: BatchItem | None = None,
-        *,
-        save_to: str | Path | None = None,
-        timeout: float | None = None,
-    ) -> Result:
-        """Make a request of the client's ledger again, as a new version (`new_version`), and return its result. The
-        errors are those of `new_version` and `generate`."""
-        name = await self.new_version(job_id, request)
-        base, number = parted(name)
-        version = (await versions_in(await self._open_ledger(None), base))[number - 1]
-        return await self._make(as_request(request or request_in(version)), name, save_to, timeout)
-
-    async def counts(self, ledger: str | Path | None = None) -> Mapping[JobState, int]:
-        """Jobs by state."""
-        return await (await self._open_ledger(ledger)).counts()
-
     def on_event(self, callback: Callback) -> Callable[[], None]:
         """Call `callback` with each event from now on. Return a function that ends the subscription.
 
@@ -366,18 +217,6 @@ class AigcClient(AccountCalls):
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _require_engine(self) -> Engine:
-        engine = self._engine
-        if engine is None:
-            raise ClientClosed("the client is not open: use it inside `async with AigcClient(…) as client:`")
-        return engine
-
-    def _usable_engine(self) -> Engine:
-        """Raises ClientError outside of its own loop, before anything is sent."""
-        engine = self._require_engine()
-        engine.home.require()
-        return engine
-
     def _task(
         self, kind: Kind, task_id: str, finish: Callable[[], Awaitable[JobRecord]], request_id: str | None = None
     ) -> AnyTask:
@@ -389,6 +228,3 @@ class AigcClient(AccountCalls):
             finish=finish,
             watch=lambda: None if self._engine is None else self._engine.watch_of_task(kind, task_id),
         )
-
-    async def _open_ledger(self, path: str | Path | None) -> Ledger:
-        return await self._usable_engine().open_ledger(self._ledger if path is None else ledger_place(path))
