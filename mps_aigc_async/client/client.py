@@ -12,6 +12,7 @@ from ..engine.ledgers import database_of
 from ..engine.request_ids import RequestIds
 from ..engine.statistics import Statistics
 from ..engine.task import AnyTask, Task, within
+from ..jobs.terms import Terms
 from ..ledger import JobRecord
 from ..model.events import Callback
 from ..model.outcomes import Outcome
@@ -92,7 +93,7 @@ class AigcClient(AccountCalls, LedgerCalls):
         engine = self._usable_engine()
         folder = await folder_for(save_to)
         runner = await engine.runner(self._ledger)
-        work = engine.work.run_for(runner.outcome(request, name, folder), f"request {name}")
+        work = engine.work.run_for(runner.outcome(request, name, Terms(save_to=folder)), f"request {name}")
         outcome = await within(timeout, work, lambda: engine.watch_of_request(name), job_id=name)
         if outcome.error is not None:
             outcome.error.partial = outcome.partial

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from ..concurrency.fan_out import Begun, Bounds
+from ..jobs.terms import Terms
 from ..ledger import JobRecord
 from ..ledger.record import request_of
 from ..model.errors import DamagedRow, InvalidRequest, LedgerError
@@ -57,7 +58,7 @@ class BatchRun:
 
     async def work(self, item: BatchItem, on_begin: Begun) -> Outcome[BatchItem]:
         """Run one item to its outcome. An item that is no request has a failed outcome."""
-        self._item_count += 1
+        index, self._item_count = self._item_count, self._item_count + 1
         number = f"item {self._item_count}"
         try:
             request = as_request(item)
@@ -65,10 +66,11 @@ class BatchRun:
         except Exception as error:  # noqa: BLE001 — an item may be any object, and its attributes may raise anything
             failed_id = _own_id(item) or number
             failure = as_aigc_error(error, f"reading {number}").with_context(job_id=failed_id)
-            return Outcome(job_id=failed_id, request=item, error=failure)
+            return Outcome(job_id=failed_id, request=item, error=failure, index=index)
         assert self._runner is not None  # noqa: S101 — prepared before the first item
-        outcome = await self._runner.outcome(request, request_id, self._folder, on_begin)
-        return replace(cast("Outcome[BatchItem]", outcome), request=item)
+        terms = Terms(save_to=self._folder, position=index, on_begin=on_begin)
+        outcome = await self._runner.outcome(request, request_id, terms)
+        return replace(cast("Outcome[BatchItem]", outcome), request=item, index=index)
 
     async def retry(self, name: str, only: Callable[[JobRecord], bool]) -> None:
         """Retry the failed jobs of a request that `only` accepts. Raises LedgerError."""

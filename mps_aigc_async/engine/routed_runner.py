@@ -7,19 +7,20 @@ temporary URL is readable by all, an object in a bucket by the accounts whose co
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
 from ..concurrency.callbacks import ignore
 from ..concurrency.owner import TaskOwner
 from ..jobs.stored_inputs import has_stored_files
+from ..jobs.terms import Terms
 from ..ledger import JobRecord, OtherAccount
 from ..ledger.versions import version_for
 from ..model.errors import AccountError, AigcError, InvalidRequest
 from ..model.outcomes import Outcome
 from ..model.requests import CosStore, Request, Step, steps_of
 from ..model.states import Ending, JobState, Kind
-from ..network.folders import Folder
 from .resumed import AccountJobs, ResumedLedger
 from .routing import Place, Route, Router
 
@@ -31,9 +32,7 @@ _WITH_RESULT = (JobState.DONE, JobState.SAVED)
 class Runner(Protocol):
     """Runs requests: in one account (`jobs.runner`), or in several."""
 
-    async def outcome(
-        self, request: RequestT, request_id: str, save_to: Folder | None, on_begin: Callable[[], None] = ignore
-    ) -> Outcome[RequestT]: ...
+    async def outcome(self, request: RequestT, request_id: str, terms: Terms) -> Outcome[RequestT]: ...
 
     async def submit(self, request: Step, request_id: str) -> JobRecord: ...
 
@@ -48,9 +47,7 @@ class RoutedRunner:
         self._router = router
         self._work = work
 
-    async def outcome(
-        self, request: RequestT, request_id: str, save_to: Folder | None, on_begin: Callable[[], None] = ignore
-    ) -> Outcome[RequestT]:
+    async def outcome(self, request: RequestT, request_id: str, terms: Terms) -> Outcome[RequestT]:
         """Run a request to its end. An exception of any class becomes part of the outcome."""
         last: Outcome[RequestT] | None = None
         refusals: dict[str, AccountError] = {}
@@ -64,9 +61,10 @@ class RoutedRunner:
             except AigcError as error:
                 return last or Outcome(job_id=request_id, request=request, error=error.with_context(job_id=request_id))
 
-            account, begin = place.desk.account.name, partial(_begin, place, on_begin)
+            account, begin = place.desk.account.name, partial(_begin, place, terms.on_begin)
             on_no_room = ignore if account in left else place.wait_again
-            work = self._ledger.accounts[account].runner.outcome(request, request_id, save_to, begin, on_no_room)
+            terms_here = replace(terms, on_begin=begin, on_no_room=on_no_room)
+            work = self._ledger.accounts[account].runner.outcome(request, request_id, terms_here)
             outcome = await place.run(work, self._work, f"request {request_id} in {account}")
             if outcome is None:  # another account can start it now
                 if place.had_no_room:

@@ -28,12 +28,12 @@ from ..model.results import (
 )
 from ..model.states import JobState, Kind
 from ..model.unexpected import as_aigc_error
-from ..network.folders import Folder
 from .creation import Order
 from .jobs import Jobs
 from .lookahead import Lookaheads, is_near_end
 from .places import Place, regain
 from .stored_inputs import has_stored_files
+from .terms import Terms
 
 _INPUT: Final[Mapping[Kind, Callable[[object], dict[str, object]]]] = {
     # The field of a chain's step that takes the result before it: a URL, or a result that VOD stores.
@@ -61,18 +61,14 @@ class Chain:
         context: ChainContext,
         request: Request,
         version: Version,
-        save_to: Folder | None,
-        on_begin: Callable[[], None],
-        on_no_room: Callable[[Kind], None],
+        terms: Terms,
     ) -> None:
         self._jobs = context.jobs
         self._defaults = context.defaults
         self._wall = context.wall
         self._steps = steps_of(request)
         self._version = version
-        self._save_to = save_to
-        self._on_begin = on_begin
-        self._on_no_room = on_no_room
+        self._terms = terms
         self._lookaheads = {
             step.kind: context.lookaheads.over(before, step.kind) for before, step in pairwise(self._steps)
         }
@@ -87,7 +83,7 @@ class Chain:
 
     async def run(self) -> Result:
         """Make and save all steps. Raises the first error, after the steps that succeeded have been saved."""
-        jobs = [await self._jobs.plan(step, self._name_of(step.kind), self._on_begin) for step in self._steps]
+        jobs = [await self._jobs.plan(step, self._name_of(step.kind), self._terms) for step in self._steps]
         async with AsyncExitStack() as stack:
             places = await self._acquire_places(jobs, stack)
             failure = await self._make_steps(jobs, places, stack)
@@ -150,7 +146,7 @@ class Chain:
     ) -> JobRecord:
         """Bring one step's job to the end of its task. The place ahead is free as soon as the task is accepted."""
         request, model = partial(self._request_after, before, step), model_of(step, self._defaults)
-        order = Order(request, self._begin_or_hold_up, self._on_no_room, model)
+        order = Order(request, replace(self._terms, on_begin=self._begin_or_hold_up), model)
         if before is None:
             return await self._make_first(job, replace(order, ahead_of=_bounded(places)), places)
         if is_near_end(before, self._wall()):
@@ -171,11 +167,11 @@ class Chain:
                 await regain([places[kind] for kind in order.ahead_of])
 
     def _hold_up(self, kind: Kind) -> None:
-        self._on_begin()
-        self._on_no_room(kind)
+        self._terms.on_begin()
+        self._terms.on_no_room(kind)
 
     def _begin_or_hold_up(self) -> None:
-        self._on_begin()
+        self._terms.on_begin()
         for lookahead in self._lookaheads.values():  # a refusal may have said that the model is crowded
             lookahead.refresh()
 
@@ -187,9 +183,9 @@ class Chain:
 
     async def _save(self, job: JobRecord, stack: AsyncExitStack) -> None:
         """Save a step: the last one now, any other alongside the steps after it."""
-        if self._save_to is None:
+        if (folder := self._terms.save_to) is None:
             return
-        save = self._jobs.save(job, self._save_to.path, self._save_to.stem_of(request_of(job.job_id)))
+        save = self._jobs.save(job, folder.path, folder.stem_of(request_of(job.job_id)))
         if job.kind is self._steps[-1].kind:
             self._results[-1] = (await save).result()
         else:

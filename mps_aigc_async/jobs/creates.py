@@ -88,7 +88,7 @@ class Creates:
                 if now >= give_up_at:
                     raise self._error_without_room(job, outcome.refusal)
                 self._announcer.tell_retry(job, outcome.refusal, PROBE_S)
-                order.on_no_room(job.kind)
+                order.terms.on_no_room(job.kind)
             slot = await self._next_slot(slot, job, order, outcome.refusal)
 
     async def require_room_for_results(self, job: JobRecord) -> None:
@@ -131,8 +131,8 @@ class Creates:
 
     async def _acquire(self, job: JobRecord, order: Order, ticket: int | None = None) -> Slot:
         def hold_up() -> None:
-            order.on_begin()
-            order.on_no_room(job.kind)
+            order.terms.on_begin()
+            order.terms.on_no_room(job.kind)
 
         return await self._limits.slots[job.kind].acquire(ticket, model=order.model, on_hold_up=hold_up)
 
@@ -247,7 +247,7 @@ class Creates:
         await self._begin_session(creation)
         if self._context.buckets.bare_inputs(creation.request):  # the keys of the attempt before may have ended
             creation.call = await self._call(creation.request, creation.job)
-        creation.order.on_begin()
+        creation.order.terms.on_begin()
         exchange = self._context.exchanges.start(self._exchange(creation, send_time), f"create of {job.job_id}")
         self._exchanges.by_job[job.job_id] = exchange
         self._to_send[exchange] = send_time

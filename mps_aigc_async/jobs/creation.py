@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord, JobTaken, new_token
 from ..limits import Slot
 from ..model.errors import AigcError, to_record
@@ -13,6 +12,7 @@ from ..network.clock import Mark
 from ..policy.create_endings import Decision, Earlier
 from ..wire.dialect import Call, Created
 from .own_sessions import next_session
+from .terms import NO_TERMS, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,7 @@ class Order:
     resolve: Callable[[], Step]
     """Makes the request to send. Called when the job has its slot, and again for a create in another session, because
     the answer may change (a URL's age)."""
-    on_begin: Callable[[], None] = ignore
-    """Called when the job no longer waits to be created, or holds up no other job by waiting: its create is sent, or
-    not needed, or waits for room for its model alone."""
-    on_no_room: Callable[[Kind], None] = ignore
-    """Called when the service has no room for the job's task, or may have none for its model."""
+    terms: Terms = NO_TERMS
     model: str = ""
     """The request's model, by name and version: some models have a cap of their own on tasks running at once."""
     ahead_of: tuple[Kind, ...] = ()

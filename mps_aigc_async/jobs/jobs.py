@@ -33,6 +33,7 @@ from .saving import Saver
 from .settling import Settling
 from .task_ends import delay_s
 from .tasks import Tasks
+from .terms import Terms
 
 Judge = Callable[[Mapping[Kind, JobRecord]], Awaitable[None]]
 """Judges a request by the jobs that the ledger has of it, by kind. Raises InvalidRequest."""
@@ -70,11 +71,11 @@ class Jobs:
         """End the creates that are prepared and not sent: their jobs are *planned* again. Sent creates go on."""
         self._creates.stop()
 
-    async def plan(self, step: Step, name: str, on_begin: Callable[[], None] = ignore) -> JobRecord:
+    async def plan(self, step: Step, name: str, terms: Terms) -> JobRecord:
         """The job of a request's step, new or as the ledger has it; `name` has the version. Other content replaces that
         of a job that has cost nothing. Raises InvalidRequest for any other job."""
-        async with self._lock(f"{name}/{step.kind}", on_begin):
-            return await self._plan(step, name)
+        async with self._lock(f"{name}/{step.kind}", terms.on_begin):
+            return await self._plan(step, name, terms)
 
     async def submit_single(self, step: Step, name: str, order: Order, judge: Judge) -> JobRecord:
         """Plan the job of a request of one step, and work on it until the service has accepted it. A job beyond that is
@@ -96,26 +97,39 @@ class Jobs:
         if self._context.registry.lock(job_id).locked():  # perhaps for long, by a version that is not meant
             job_id = (await self.version_for(step, name)).id_of(step.kind)
         while True:
-            async with self._lock(job_id, order.on_begin):
+            async with self._lock(job_id, order.terms.on_begin):
                 version = await self.version_for(step, name)
                 if version.id_of(step.kind) == job_id:
                     await judge(version.jobs)
-                    return await work(await self._plan(step, request_of(job_id)), order)
+                    return await work(await self._plan(step, request_of(job_id), order.terms), order)
             job_id = version.id_of(step.kind)
 
-    async def _plan(self, step: Step, name: str) -> JobRecord:
+    async def _plan(self, step: Step, name: str, terms: Terms) -> JobRecord:
         now = self._context.clock.now()
         new = JobRecord(job_id=f"{name}/{step.kind}", kind=step.kind, content=content(step), planned_at=now)
+        new = terms.written_to(new)
         while True:
             job = await self._ledger.plan(new)
             if (job.kind, job.content) == (new.kind, new.content):
-                if job is new:
-                    self._context.announcer.tell_planned(job)
+                if job is not new:
+                    return await self._note_terms(job, terms)
+                self._context.announcer.tell_planned(job)
                 return job
             with suppress(JobTaken):  # another member has changed the row: it is read again
                 job = await self._replace(job, new)
                 self._context.announcer.tell_planned(job)
-                return job
+                return await self._note_terms(job, terms)
+
+    async def _note_terms(self, job: JobRecord, terms: Terms) -> JobRecord:
+        """Write the terms of the latest batch into a job's row, if they differ."""
+        noted = terms.written_to(job)
+        if noted == job or self._context.is_elsewhere(job):
+            return job
+        try:
+            await self._ledger.put(noted)
+        except JobTaken:  # by another member, whose row has a state that counts for more
+            return job
+        return noted
 
     async def _replace(self, job: JobRecord, new: JobRecord) -> JobRecord:
         if not is_free(job):
@@ -156,13 +170,13 @@ class Jobs:
 
     async def finish(self, job: JobRecord, order: Order) -> JobRecord:
         """Work on the job until its task has succeeded. Raises the error that ended the job otherwise."""
-        async with self._lock(job.job_id, order.on_begin):
+        async with self._lock(job.job_id, order.terms.on_begin):
             return await self._finish(await self._row_of(job), order)
 
     async def finish_accepted(self, job: JobRecord, order: Order) -> JobRecord:
         """Work on an accepted job until its task has succeeded. Raises InvalidRequest if the user has planned the job
         again since then: a new create needs the request."""
-        async with self._lock(job.job_id, order.on_begin):
+        async with self._lock(job.job_id, order.terms.on_begin):
             now = await self._ledger.get(job.job_id) or job
             if now.state is JobState.PLANNED and not now.error:
                 raise InvalidRequest(
@@ -175,7 +189,7 @@ class Jobs:
         """`job` is the row that the ledger has, and the caller holds its lock."""
         while True:
             job = await self._submit(job, order)
-            order.on_begin()  # a job that an earlier run has created may still run for long
+            order.terms.on_begin()  # a job that an earlier run has created may still run for long
             if job.state is JobState.SUBMITTED:
                 job = await self.tasks.wait(job)
             if self._context.is_elsewhere(job):
@@ -201,7 +215,7 @@ class Jobs:
     async def _when_free(self, job: JobRecord, order: Order) -> JobRecord:
         """The job once no other member drives it: its task has ended then, or the member is gone."""
         while self._context.is_elsewhere(job):
-            order.on_begin()  # the wait is not for a slot or a send time
+            order.terms.on_begin()  # the wait is not for a slot or a send time
             job = await self._changed(job)
         return job
 

@@ -57,14 +57,7 @@ def replan_as(job: JobRecord, content: str) -> JobRecord:
     """Plan a job that has cost nothing again, with other content. A user's session that both contents name stays
     spent."""
     again = job if job.state is JobState.PLANNED else replan(job)
-    new = JobRecord(
-        job_id=job.job_id,
-        kind=job.kind,
-        content=content,
-        planned_at=job.planned_at,
-        attempts=job.attempts,
-        token=job.token,
-    )
+    new = job.blank(content)
     is_spent = again.session_id == SPENT and users_session(new) == users_session(job)
     return replace(new, session_id=SPENT) if is_spent else new
 

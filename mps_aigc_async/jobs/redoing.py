@@ -59,7 +59,19 @@ class Redoing:
         if all(map(is_free, before)):
             return latest.name if all([await self._plan_again(job, contents[job.kind]) for job in before]) else None
         name, now = name_of(parted(latest.name)[0], latest.number + 1), self._context.clock.now()
-        jobs = [JobRecord(job_id=f"{name}/{kind}", kind=kind, content=contents[kind], planned_at=now) for kind in new]
+        place = next(iter(latest.jobs.values()))
+        jobs = [
+            JobRecord(
+                job_id=f"{name}/{kind}",
+                kind=kind,
+                content=contents[kind],
+                planned_at=now,
+                position=place.position,
+                save_to=place.save_to,
+                steps=tuple(contents),
+            )
+            for kind in new
+        ]
         rows = await asyncio.gather(*map(self._ledger.plan, jobs))  # at once: they share a commit
         for job, row in zip(jobs, rows, strict=True):
             if row.content != job.content:

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeVar, cast
 
-from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord
 from ..ledger.record import request_of
 from ..model.defaults import Defaults
@@ -13,11 +12,11 @@ from ..model.requests import Request, Step, steps_of
 from ..model.results import Result
 from ..model.states import JobState, Kind
 from ..model.unexpected import as_aigc_error
-from ..network.folders import Folder
 from .chains import Chain, ChainContext, model_of
 from .creation import Order
 from .jobs import Jobs
 from .lookahead import Lookaheads
+from .terms import Terms
 
 RequestT = TypeVar("RequestT", bound=Request)
 
@@ -38,30 +37,19 @@ class RequestRunner:
         self._check = check
         self._chain_context = ChainContext(jobs, defaults, lookaheads, wall)
 
-    async def outcome(
-        self,
-        request: RequestT,
-        request_id: str,
-        save_to: Folder | None,
-        on_begin: Callable[[], None] = ignore,
-        on_no_room: Callable[[Kind], None] = ignore,
-    ) -> Outcome[RequestT]:
-        """Run a request to its end. An exception of any class becomes part of the outcome.
-
-        `on_begin` is called when the first step no longer waits to be created, `on_no_room` when the service has no
-        room for a step of this kind.
-        """
+    async def outcome(self, request: RequestT, request_id: str, terms: Terms) -> Outcome[RequestT]:
+        """Run a request to its end. An exception of any class becomes part of the outcome."""
         chain: Chain | None = None
-        name = request_id
+        name, terms = request_id, terms.of(request)
         try:
             if isinstance(request, Step):
-                job = await self._single(request, name, save_to, self._order(request, on_begin, on_no_room))
+                job = await self._single(request, name, self._order(request, terms))
                 name, result = request_of(job.job_id), cast("Result", job.result())
             else:
                 version = await self._jobs.version_for(request, request_id)
                 name = version.name
                 await self._judge(request, version.jobs)
-                chain = Chain(self._chain_context, request, version, save_to, on_begin, on_no_room)
+                chain = Chain(self._chain_context, request, version, terms)
                 result = await chain.run()
         except Exception as error:  # noqa: BLE001 — one job's exception must not end the batch
             failure = as_aigc_error(error, f"making {name}").with_context(job_id=name)
@@ -73,18 +61,18 @@ class RequestRunner:
     async def submit(self, request: Step, request_id: str) -> JobRecord:
         """Bring the job of a single request to the point where the service has accepted it. A job beyond it is
         returned."""
-        order = self._order(request, ignore, ignore)
+        order = self._order(request, Terms().of(request))
         return await self._jobs.submit_single(request, request_id, order, partial(self._judge, request))
 
     async def finish(self, job: JobRecord, request: Step) -> JobRecord:
         """Bring a submitted job to its end."""
         return await self._jobs.finish_accepted(job, Order(partial(self._defaults.apply, request)))
 
-    async def _single(self, request: Step, name: str, save_to: Folder | None, order: Order) -> JobRecord:
+    async def _single(self, request: Step, name: str, order: Order) -> JobRecord:
         """Make a request of one step. Thousands may wait here at once, so its frame holds only necessary values."""
         job = await self._jobs.finish_single(request, name, order, partial(self._judge, request))
-        if save_to is not None:
-            job = await self._jobs.save(job, save_to.path, save_to.stem_of(request_of(job.job_id)))
+        if (folder := order.terms.save_to) is not None:
+            job = await self._jobs.save(job, folder.path, folder.stem_of(request_of(job.job_id)))
         return job
 
     async def _judge(self, request: Request, jobs: Mapping[Kind, JobRecord]) -> None:
@@ -97,5 +85,5 @@ class RequestRunner:
             return
         await self._check(request)
 
-    def _order(self, request: Step, on_begin: Callable[[], None], on_no_room: Callable[[Kind], None]) -> Order:
-        return Order(partial(self._defaults.apply, request), on_begin, on_no_room, model_of(request, self._defaults))
+    def _order(self, request: Step, terms: Terms) -> Order:
+        return Order(partial(self._defaults.apply, request), terms, model_of(request, self._defaults))

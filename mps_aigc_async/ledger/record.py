@@ -162,6 +162,17 @@ class JobRecord:
     account: str = ""
     """The account in which the task was created, or may have been; empty for the account that the ledger belongs to,
     and before the first create."""
+    position: int | None = None
+    """The place of the job's request in the latest batch that had it, from 0; None for a request of no batch."""
+    save_to: str = ""
+    """The folder in which the request's results are saved; empty for none."""
+    steps: tuple[Kind, ...] = ()
+    """The kinds of the request's steps, in the order of making: a request with a row for each of them is planned
+    whole. Empty in a row of an older version."""
+    amount: float | None = None
+    """The images or the seconds that the latest create asked for; None for an unknown number, and before the create."""
+    cost: float | None = None
+    """The price of the latest create, by the config's `prices`; None for a model without a price."""
 
     def moved(self, state: JobState, **changes: Unpack[Changes]) -> "JobRecord":
         """Copy the job with a new state. Raises LedgerError for a move that the table lacks."""
@@ -176,13 +187,20 @@ class JobRecord:
         Raises LedgerError if the table lacks the move.
         """
         self.moved(JobState.PLANNED)
+        return self.blank(self.content)
+
+    def blank(self, content: str) -> "JobRecord":
+        """The job as it is planned with this content: of the former tries only the number of creates stays."""
         return JobRecord(
             job_id=self.job_id,
             kind=self.kind,
-            content=self.content,
+            content=content,
             planned_at=self.planned_at,
             attempts=self.attempts,
             token=self.token,
+            position=self.position,
+            save_to=self.save_to,
+            steps=self.steps,
         )
 
     def sent_fields(self) -> dict[str, JsonValue]:

@@ -10,7 +10,7 @@ from ..model.states import JobState, Kind
 from .damage import damaged_row
 from .record import JobRecord
 
-VERSION: Final = 7
+VERSION: Final = 8
 APPLICATION_ID: Final = 0x4D505341
 """`MPSA`: marks ledgers among SQLite files."""
 
@@ -66,6 +66,14 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
         "ALTER TABLE jobs ADD COLUMN account TEXT",
         "PRAGMA user_version = 7",
     ),
+    8: (
+        "ALTER TABLE jobs ADD COLUMN position INTEGER",
+        "ALTER TABLE jobs ADD COLUMN save_to TEXT",
+        "ALTER TABLE jobs ADD COLUMN steps TEXT",
+        "ALTER TABLE jobs ADD COLUMN amount REAL",
+        "ALTER TABLE jobs ADD COLUMN cost REAL",
+        "PRAGMA user_version = 8",
+    ),
 }
 """The statements of each migration, by the version that it leads to. A migration is one transaction."""
 
@@ -85,8 +93,8 @@ COLUMNS: Final = (
     "session_id", "file_ids",
     "bare_file_ids", "never_expires", "progress", "usage", "begun_at", "finished_at",
     "durations",
+    "position", "save_to", "steps", "amount", "cost",
 )  # fmt: skip
-
 """The columns of a job's record. PostgreSQL has the account in its column `owner`."""
 
 FILE_COLUMNS: Final = (*COLUMNS, "account")
@@ -118,6 +126,7 @@ def to_row(job: JobRecord) -> Row:
         json.dumps(job.bare_file_ids), int(job.never_expires), job.progress, _usage_column(job.usage),
         job.begun_at, job.finished_at,
         _durations_column(job),
+        job.position, job.save_to or None, " ".join(job.steps) or None, job.amount, job.cost,
     )  # fmt: skip
     return tuple(_storable(value) if isinstance(value, str) else value for value in values)
 
@@ -148,7 +157,8 @@ def _storable(text: str) -> str:
 
 _NUMBERS: Final = frozenset({
     "planned_at", "intent_at", "submitted_at", "slot_until", "ended_at", "expires_at", "saved_at", "attempts",
-    "sent_at", "running_at", "unfinished_at", "never_expires", "progress", "begun_at", "finished_at",
+    "sent_at", "running_at", "unfinished_at", "never_expires", "progress", "begun_at", "finished_at", "position",
+    "amount", "cost",
 })  # fmt: skip
 _NEVER_NULL: Final = frozenset({"job_id", "kind", "content", "planned_at", "state", "urls", "files", "error"})
 _TYPES: Final = tuple(
@@ -156,7 +166,9 @@ _TYPES: Final = tuple(
 )
 """The Python types allowed in each column: SQLite itself stores any type in any column."""
 
-_NO_TIMES: Final = frozenset({"attempts", "slot_until", "never_expires", "progress"})
+_NO_TIMES: Final = frozenset({
+    "attempts", "slot_until", "never_expires", "progress", "position", "amount", "cost",
+})  # fmt: skip
 _TIMES: Final = tuple((COLUMNS.index(name), name) for name in COLUMNS if name in _NUMBERS - _NO_TIMES)
 """The columns of times, by their place in a row. A slot may be held without an end."""
 
@@ -165,6 +177,9 @@ DATES: Final = (-62135596800.0, 253402300800.0)
 
 _MOST_ATTEMPTS: Final = 2**31
 """More creates than any job has had. SQLite might be unable to store a greater number again."""
+
+_MOST_POSITIONS: Final = 2**63
+"""The end of SQLite's integers."""
 
 _Texts = tuple[str, ...]
 
@@ -241,6 +256,9 @@ _BY_COLUMN: Final[Mapping[str, Callable[[_Value], object]]] = {
     "progress": _read_progress,
     "attempts": lambda value: range(_MOST_ATTEMPTS).index(int(value or 0)),
     "session_id": lambda value: value or "",
+    "position": lambda value: None if value is None else range(_MOST_POSITIONS).index(int(value)),
+    "save_to": lambda value: value or "",
+    "steps": lambda value: tuple(map(Kind, str(value or "").split())),
     "never_expires": bool,
 }
 _READERS: Final = [(column, COLUMNS.index(column), read) for column, read in _BY_COLUMN.items()]

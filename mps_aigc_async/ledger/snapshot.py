@@ -17,6 +17,7 @@ from .damage import damaged_row
 from .orphans import Orphan
 from .record import JobRecord, job_ids, request_of
 from .schema import ALSO, APPLICATION_ID, FACT, FILE_COLUMNS, VERSION, WRITER, Row, from_file_row, text_or_bytes
+from .versions import parted
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -26,8 +27,18 @@ LEDGER_FILE: Final = "ledger.db"
 Census = Mapping[tuple[Kind, JobState], int]
 """The number of jobs by kind and state; a missing key means 0."""
 
-_REQUEST: Final = "substr(job_id, 1, length(job_id) - length(kind) - 1)"
-"""`record.request_of` in SQL."""
+_VERSION: Final = "substr(job_id, 1, length(job_id) - length(kind) - 1)"
+"""`record.request_of` in SQL: a request's name, with the number of a later version."""
+
+
+def batch_order(position: str, request: str, version: str, row: str) -> str:
+    """Write the order of a batch's jobs in SQL: by the request's place in the batch, else as planned; of a request's
+    versions the latest first."""
+    of_request = f"OVER (PARTITION BY {request})"
+    return (
+        f"min({position}) {of_request} NULLS LAST, min({row}) {of_request}, "
+        f"min({row}) OVER (PARTITION BY {version}) DESC, {row}"
+    )
 
 
 def ledger_at(place: Path) -> Path:
@@ -157,11 +168,12 @@ class LedgerSnapshot:
         return int(jobs), None if ends is None else float(ends)
 
     def requests(self) -> Iterator[tuple[str, list[JobRecord]]]:
-        """Each request's name and its jobs, in the order in which they were first planned. SQLite sorts them, so that a
-        million requests are never in memory."""
-        rows = self._database.execute(
-            f"SELECT {self._columns} FROM jobs ORDER BY min(rowid) OVER (PARTITION BY {_REQUEST}), rowid"  # noqa: S608 — constant column names
-        )
+        """Each version of a request and its own jobs, in the order of the batch. SQLite sorts them, so that a million
+        requests are never in memory."""
+        self._database.create_function("own_name", 1, lambda name: parted(str(name))[0], deterministic=True)
+        position = "position" if "position" in self._present else "NULL"
+        order = batch_order(position, f"own_name({_VERSION})", _VERSION, "rowid")
+        rows = self._database.execute(f"SELECT {self._columns} FROM jobs ORDER BY {order}")  # noqa: S608 — constant column names
         for name, jobs in groupby(readable(rows), key=lambda job: request_of(job.job_id)):
             yield name, list(jobs)
 
@@ -179,8 +191,12 @@ class LedgerSnapshot:
     @cached_property
     def _columns(self) -> str:
         """FILE_COLUMNS, as far as a file of an older version has them."""
-        present = {str(name) for _, name, *_ in self._database.execute("PRAGMA table_info(jobs)")}
-        return ", ".join(name if name in present else "NULL" for name in FILE_COLUMNS)
+        return ", ".join(name if name in self._present else "NULL" for name in FILE_COLUMNS)
+
+    @cached_property
+    def _present(self) -> frozenset[str]:
+        """The columns of the file."""
+        return frozenset(str(name) for _, name, *_ in self._database.execute("PRAGMA table_info(jobs)"))
 
 
 def readable(rows: Iterable[Row]) -> Iterator[JobRecord]:

@@ -21,6 +21,9 @@ class Outcome(Generic[RequestT]):
     partial: Partial | None = None
     """The results that a failed chain did produce before its last step: its paid image, its paid video, or both (as an
     ImageToVideoResult without audio)."""
+    index: int | None = None
+    """The request's place in the input of `run`, from 0. None for an outcome of `save_unsaved` and of queued
+    requests."""
 
     @property
     def ok(self) -> bool:

@@ -72,7 +72,7 @@ class Shot:
     """A request."""
 
     number: int
-    """The request's place on the page: from 1, in the order of planning."""
+    """The request's place on the page: from 1."""
     name: str
     standing: Standing
     steps: Sequence[Step]

@@ -11,6 +11,7 @@ import pytest
 
 from mps_aigc_async import AigcClient, ImageRequest, ImageToVideo, JobState, Kind, VideoRequest
 from mps_aigc_async.emulator import Emulator, Service
+from mps_aigc_async.jobs.terms import Terms
 from mps_aigc_async.model.requests import Request
 from mps_aigc_async.network.downloads import Downloads
 from mps_aigc_async.network.folders import Folder
@@ -75,7 +76,7 @@ async def at(client: AigcClient, number: int, folder: Path, do: Callable[[asynci
     """Make a chain, and do something to its task at its suspension of this number; whether it had one."""
     runner = await client._usable_engine().runner(client._ledger)
     tasks: list[asyncio.Task[object]] = []
-    work = At(runner.outcome(CHAIN, "shot", Folder(folder)), number, lambda: do(tasks[0]))
+    work = At(runner.outcome(CHAIN, "shot", Terms(Folder(folder))), number, lambda: do(tasks[0]))
 
     async def caller() -> object:
         return await work

@@ -16,7 +16,7 @@ from ...sharing.reading import Reader
 from ..schema import COLUMNS
 from .open_members import in_words
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 SERVER_VERSION: Final = 130000
 """PostgreSQL 13 is the oldest release with fixes (postgresql.org/support/versioning, 2026-11)."""
@@ -29,12 +29,13 @@ _TYPES: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
             "planned_at", "intent_at", "submitted_at", "slot_until", "ended_at", "expires_at", "saved_at", "sent_at",
-            "running_at", "unfinished_at", "begun_at", "finished_at",
+            "running_at", "unfinished_at", "begun_at", "finished_at", "amount", "cost",
         ),
         "double precision",
     ),
     # The order of bytes is Python's order: all members lock the rows of a transaction in one order.
     "job_id": 'text COLLATE "C"',
+    "position": "bigint",
 }  # fmt: skip
 """The types of columns, where not `text`."""
 
@@ -110,6 +111,11 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
         """CREATE INDEX requests_by_unknown ON mps_aigc_ledger.requests (ledger, ended)
             WHERE error LIKE '{"type": "CreateOutcomeUnknown"%%'""",
         "CREATE INDEX jobs_by_send ON mps_aigc_ledger.jobs (ledger, sent_at) WHERE sent_at IS NOT NULL",
+    ),
+    # A new database has the columns from the beginning (CREATE).
+    4: tuple(
+        f"ALTER TABLE mps_aigc_ledger.jobs ADD COLUMN IF NOT EXISTS {name} {_TYPES.get(name, 'text')}"
+        for name in ("position", "save_to", "steps", "amount", "cost")
     ),
 }
 """The statements of each migration, by the version that it leads to."""

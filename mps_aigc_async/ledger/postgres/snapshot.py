@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from ...model.errors import LedgerError
+from ...model.requests import VERSION as VERSION_END
 from ...model.states import JobState, Kind
 from ...sharing.connection import Lost, Row, Value
 from ...sharing.database_url import DatabaseUrl
@@ -15,11 +16,11 @@ from ...sharing.reading import Reader, reading
 from ..damage import damaged_row
 from ..orphans import Orphan
 from ..record import JobRecord, job_ids, request_of
-from ..snapshot import Census
+from ..snapshot import Census, batch_order
 from .open_members import OPEN_MEMBERS, in_words
 from .orphans import ORPHANS, orphan_of
 from .rows import FIELDS, JOBS, readable
-from .schema import VERSION, version_in
+from .schema import require_version, version_in
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
@@ -36,8 +37,9 @@ _NAMES: Final = """
     UNION SELECT ledger FROM mps_aigc_ledger.orphans UNION SELECT ledger FROM mps_aigc_ledger.members ORDER BY ledger
 """
 """From one entry of the index to the next: DISTINCT would read all jobs of the database."""
-_REQUEST: Final = "left(job_id, length(job_id) - length(kind) - 1)"
-"""`record.request_of` in SQL."""
+_VERSION: Final = "left(job_id, length(job_id) - length(kind) - 1)"
+"""`record.request_of` in SQL: a request's name, with the number of a later version."""
+_ORDER: Final = batch_order("position", f"regexp_replace({_VERSION}, '{VERSION_END.pattern}', '')", _VERSION, "seq")
 
 MOST_NAMES: Final = 20
 """Names of ledgers that a message lists."""
@@ -115,10 +117,8 @@ class PostgresSnapshot:
         return int(jobs), ends
 
     def requests(self) -> Iterator[tuple[str, list[JobRecord]]]:
-        """Each request's name and its jobs, in the order in which they were first planned."""
-        rows = self._rows(
-            f"SELECT {FIELDS} {_OF_LEDGER} ORDER BY min(seq) OVER (PARTITION BY {_REQUEST}), seq"
-        )  # fmt: skip
+        """Each version of a request and its own jobs, in the order of the batch."""
+        rows = self._rows(f"SELECT {FIELDS} {_OF_LEDGER} ORDER BY {_ORDER}")
         for name, jobs in groupby(readable(rows), key=lambda job: request_of(job.job_id)):
             yield name, list(jobs)
 
@@ -156,14 +156,7 @@ def open_postgres_snapshot(url: DatabaseUrl) -> Iterator[PostgresSnapshot]:
     try:
         with reading(url) as reader:
             version = version_in(reader)
-            if version is None:
-                raise LedgerError(
-                    f"there is no ledger in the database {url}: the first `mps-aigc run` or `mps-aigc queue` makes it"
-                )
-            if version > VERSION:
-                raise LedgerError(
-                    f"the ledgers in {url} were written by a newer version (schema {version}): upgrade mps-aigc-async"
-                )
+            require_version(url, version)  # the columns of jobs differ
             yield PostgresSnapshot(reader, url.ledger)
     except Lost as loss:
         raise LedgerError(str(loss)) from loss

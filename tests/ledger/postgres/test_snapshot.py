@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +42,14 @@ async def test_a_snapshot_shows_the_rows_of_one_ledger(world: World) -> None:
         await ledger.plan(job("d/image"))
         assert sum(snapshot.census().values()) == 2  # later writes do not show
     assert world.sql("SELECT count(*) FROM mps_aigc_ledger.members") == [(2,)]
+
+
+async def test_requests_come_in_the_order_of_their_batch_and_the_latest_version_first(world: World) -> None:
+    ledger = await world.member()
+    for name, position in (("z", None), ("b", 1), ("a", 0), ("a@2", 0), ("y", None)):
+        await ledger.plan(replace(job(f"{name}/image"), position=position))
+    with open_postgres_snapshot(database_url(world.url)) as snapshot:
+        assert [name for name, _ in snapshot.requests()] == ["a@2", "a", "b", "z", "y"]
 
 
 async def test_a_job_of_an_unknown_state_is_counted_and_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,44 @@
+"""The terms on which a request is made, beside its content."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ..concurrency.callbacks import ignore
+from ..ledger import JobRecord
+from ..model.requests import Request, steps_of
+from ..model.states import Kind
+from ..network.folders import Folder
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How, and for which place in a batch, a request is made."""
+
+    save_to: Folder | None = None
+    position: int | None = None
+    """The request's place in its batch, from 0; None outside of a batch."""
+    steps: tuple[Kind, ...] = ()
+    """The kinds of the request's steps, in the order of making."""
+    on_begin: Callable[[], None] = ignore
+    """Called when the first step no longer waits to be created, or holds up no other job by waiting: its create is
+    sent, or not needed, or waits for room for its model alone."""
+    on_no_room: Callable[[Kind], None] = ignore
+    """Called when the service has no room for a step of this kind, or may have none for its model."""
+
+    def of(self, request: Request) -> "Terms":
+        """The terms with the request's steps."""
+        return replace(self, steps=tuple(step.kind for step in steps_of(request)))
+
+    def written_to(self, job: JobRecord) -> JobRecord:
+        """The job's row with these terms. A request of no batch keeps the place of an earlier batch, and one that is
+        not saved keeps the folder."""
+        return replace(
+            job,
+            position=job.position if self.position is None else self.position,
+            save_to=job.save_to if self.save_to is None else str(self.save_to.path),
+            steps=self.steps,
+        )
+
+
+NO_TERMS: Final = Terms()

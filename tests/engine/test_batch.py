@@ -1,0 +1,93 @@
+"""The places of a batch's requests: outcomes name them, and the ledger keeps the order of the latest batch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mps_aigc_async import AigcClient, ImageRequest, ImageToVideo, Kind, Outcome, VideoRequest
+from mps_aigc_async.engine.batch import BatchItem
+from mps_aigc_async.ledger.snapshot import open_snapshot
+from mps_aigc_async.testing import run
+
+from ..support import client_of, in_memory
+
+
+def lake(name: str, prompt: str = "a lake") -> ImageRequest:
+    return ImageRequest(id=name, prompt=prompt)
+
+
+async def outcomes(client: AigcClient, batch: Sequence[BatchItem], **more: str) -> list[Outcome[BatchItem]]:
+    return [outcome async for outcome in client.run(batch, **more)]
+
+
+def names_in(ledger: Path) -> list[str]:
+    with open_snapshot(ledger) as snapshot:
+        return [name for name, _ in snapshot.requests()]
+
+
+def test_an_outcome_names_the_place_of_its_request_also_of_a_bad_one() -> None:
+    async def main() -> None:
+        async with client_of(in_memory()) as client:
+            batch: list[BatchItem] = [lake("a"), {"image": {"promt": "a lake"}}, lake("c")]
+            made = await outcomes(client, batch)
+        assert sorted((outcome.index, outcome.ok) for outcome in made) == [(0, True), (1, False), (2, True)]
+        for outcome in made:
+            assert outcome.index is not None
+            assert outcome.request is batch[outcome.index]
+
+    run(main())
+
+
+def test_the_ledger_follows_the_order_of_the_latest_batch(tmp_path: Path) -> None:
+    ledger = tmp_path / "jobs.db"
+
+    async def main() -> None:
+        async with client_of(in_memory(), ledger=ledger) as client:
+            await outcomes(client, [lake("b"), lake("a")])
+            assert names_in(ledger) == ["b", "a"]
+            await outcomes(client, [lake("new"), lake("a"), lake("b")])
+            assert names_in(ledger) == ["new", "a", "b"]
+
+    run(main())
+
+
+def test_the_latest_version_of_a_request_stands_first(tmp_path: Path) -> None:
+    ledger = tmp_path / "jobs.db"
+
+    async def main() -> None:
+        async with client_of(in_memory(), ledger=ledger) as client:
+            await outcomes(client, [lake("a"), lake("b")])
+            await client.redo("a")
+            await client.redo("a")
+            assert names_in(ledger) == ["a@3", "a@2", "a", "b"]
+
+    run(main())
+
+
+def test_requests_of_no_batch_follow_in_the_order_of_planning(tmp_path: Path) -> None:
+    ledger = tmp_path / "jobs.db"
+
+    async def main() -> None:
+        async with client_of(in_memory(), ledger=ledger) as client:
+            await client.generate(lake("single"))
+            await client.generate(lake("another"))
+            await client.redo("single")
+            await outcomes(client, [lake("of-batch")])
+            assert names_in(ledger) == ["of-batch", "single@2", "single", "another"]
+
+    run(main())
+
+
+def test_rows_have_the_folder_and_the_steps_of_their_request(tmp_path: Path) -> None:
+    ledger = tmp_path / "jobs.db"
+    chain = ImageToVideo(id="shot", image=ImageRequest(prompt="a lake"), video=VideoRequest(prompt="wind"))
+
+    async def main() -> None:
+        async with client_of(in_memory(), ledger=ledger) as client:
+            await outcomes(client, [chain], save_to=str(tmp_path / "out"))
+
+    run(main())
+    with open_snapshot(ledger) as snapshot:
+        [(_, rows)] = snapshot.requests()
+    assert {row.kind: (row.position, row.save_to, row.steps) for row in rows} == {
+        kind: (0, str(tmp_path / "out"), (Kind.IMAGE, Kind.VIDEO)) for kind in (Kind.IMAGE, Kind.VIDEO)
+    }
