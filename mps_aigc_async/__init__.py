@@ -12,9 +12,11 @@ from .engine.statistics import PaceStatistics, SlotStatistics, Statistics
 from .engine.task import Task
 from .ledger import JobRecord
 from .model import events
+from .model.budget import Budget
 from .model.errors import (
     AccountError,
     AigcError,
+    BudgetReached,
     ClientClosed,
     ClientError,
     ConfigError,
@@ -64,6 +66,8 @@ __all__ = [
     "Attach",
     "AudioRequest",
     "AudioResult",
+    "Budget",
+    "BudgetReached",
     "CatalogWarning",
     "ClientClosed",
     "ClientError",

@@ -24,7 +24,8 @@ from mps_aigc_async import (
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.ledger.postgres import PostgresLedger, members, patience
 from mps_aigc_async.limits.shared import limits
-from mps_aigc_async.model.errors import TaskFailed, to_record
+from mps_aigc_async.model.error_records import to_record
+from mps_aigc_async.model.errors import TaskFailed
 from mps_aigc_async.model.settlement import CreateAgain
 from mps_aigc_async.sharing import connection
 from mps_aigc_async.sharing.connection import Row

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..model.requests import ImageToVideo, steps_of
+from ..model.requests import ImageToVideo, Step, steps_of
 from ..model.value import Value
 from .facts import Fact, FlatRequest, Model, Source, Standing, fold_case
 from .flat import flatten, kind_of
@@ -73,6 +73,17 @@ def findings(request: object, backend: str = "mps") -> tuple[Finding | Unlisted,
         for step in steps
         for finding in _of_task(step, {**flatten(step), **from_chain.get(step.kind, {})}, backend)
     )
+
+
+def default_of(step: Step, field: str, backend: str) -> object:
+    """The service's value for a field that a request leaves open, by documents or reports; None if neither names it."""
+    model = _BY_NAME.get((backend, step.kind.value, fold_case(step.model_name)))
+    if model is None:
+        return None
+    version = next((entry for entry in model.all_versions if fold_case(entry) == fold_case(step.model_version)), None)
+    flat = flatten(step)
+    facts = (_facts_for(model, version, flat, standing).get(field) for standing in ("documented", "reported"))
+    return next((fact.default for fact in facts if fact is not None and fact.default is not None), None)
 
 
 def _of_task(request: object, flat: FlatRequest, backend: str) -> Iterator[Finding | Unlisted]:

@@ -14,6 +14,7 @@ from ..engine.statistics import Statistics
 from ..engine.task import AnyTask, Task, within
 from ..jobs.terms import Terms
 from ..ledger import JobRecord
+from ..model.budget import Budget
 from ..model.events import Callback
 from ..model.outcomes import Outcome
 from ..model.requests import AudioRequest, ImageRequest, ImageToVideo, Request, Step, VideoRequest, VideoToAudio
@@ -111,19 +112,23 @@ class AigcClient(AccountCalls, LedgerCalls):
         *,
         ledger: str | Path | None = None,
         save_to: str | Path | None = None,
+        budget: Budget | None = None,
     ) -> "Run[BatchItem, Outcome[BatchItem]]":
         """Run any number of requests; iterate over their outcomes as they end. The input is read lazily.
 
         The failure of a request is never raised: a bad item has an outcome too. The iteration raises the errors that
         concern all requests: ConfigError for an unusable `save_to`, LedgerError, and AccountError or Unreachable after
         the outcomes of the requests that had begun. The same batch with the same `ledger` continues where it stopped.
+
+        `budget` bounds all that the ledger has created or may have, in earlier runs too. The first request for which it
+        leaves no room, and all later ones that are not created yet, end with BudgetReached and stay planned.
         """
         engine = self._usable_engine()
         require_many(requests)
         path = self._place_of(ledger)
         # With a durable ledger the same batch again means the same jobs; without one it means new jobs.
         ids = self._ids if path is None else RequestIds()
-        batch = BatchRun(engine, path, save_to, ids)
+        batch = BatchRun(engine, path, save_to, ids, budget)
         return Run(FanOut(requests, batch.work, bounds_of(engine), engine.work, batch.prepare, batch.stops))
 
     def save_unsaved(

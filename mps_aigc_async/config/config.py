@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError
 
 from ..catalog import Strictness
+from ..catalog.prices import PriceList
 from ..credentials.credentials import Credentials, fault_in, strip_key, without_scheme
 from ..credentials.keyfiles import is_placeholder, profile_keys, profiles, warn_of_readers
 from ..model.config_values import Account, Line, Rate
@@ -27,7 +28,18 @@ from ..model.spelling import closest
 from ..network.transport import parse_endpoint
 from ..sharing.database_url import database_url, is_database_url, require_path
 from .accounts import AccountEntry, require_names, secrets_in, with_variables
-from .sections import Concurrency, CosOutput, Generation, Pacing, Relay, Section, TaskTimeouts, TencentCloud, Vod
+from .sections import (
+    Concurrency,
+    CosOutput,
+    Generation,
+    Pacing,
+    PriceSection,
+    Relay,
+    Section,
+    TaskTimeouts,
+    TencentCloud,
+    Vod,
+)
 
 PLACEHOLDER_BUCKET: Final = "your-bucket-name-1234567890"
 """The bucket of the guide's example. A config with it has no bucket."""
@@ -82,6 +94,8 @@ class Config(Section):
     limits: dict[str, Rate] = Field(default_factory=dict)
     """Calls per second by action, if the account's differ from the documented limits."""
     pacing: Pacing = Field(default_factory=Pacing)
+    prices: PriceSection = Field(default_factory=PriceSection)
+    """The user's prices, for plans and bounds on the cost."""
     timeouts: TaskTimeouts = Field(default_factory=TaskTimeouts)
     catalog: Strictness = "warn"
     """The check of requests against the documented abilities of models: `strict` refuses a request before anything is
@@ -229,6 +243,10 @@ class Config(Section):
             ),
             audio=AudioDefaults(enabled=audio.enabled, model_name=audio.model_name, model_version=audio.model_version),
         )
+
+    def price_list(self) -> PriceList:
+        """The user's prices, and the backend's defaults for open fields."""
+        return self.prices.price_list(self.backend)
 
     def store(self) -> CosStore | None:
         """The COS bucket for results, if the config names a real one. Warns about the example's bucket."""

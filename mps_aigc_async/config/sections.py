@@ -1,13 +1,14 @@
 """The sections of the config file, as values: keys in camelCase in the file, in snake_case here."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic.alias_generators import to_camel
 
+from ..catalog.prices import Price, PriceList
 from ..limits import DEFAULT_JITTER_S
-from ..model.config_values import Bucket, Id, Length, Line, Milliseconds, QueryPath, Region, Seconds, Tasks
+from ..model.config_values import Bucket, Id, Length, Line, Milliseconds, Money, QueryPath, Region, Seconds, Tasks
 from ..model.states import Kind
 from ..network.addresses import without_secrets
 from ..policy.deadlines import TASK_DEADLINE_S
@@ -110,6 +111,51 @@ class Concurrency(Section):
     poll_strategy: Literal["fixed", "adaptive"] = "adaptive"
     """`fixed`: a poll each interval. `adaptive`: about as many polls, at the ages at which earlier tasks of the model
     ended. Both poll less often if the action's rate allows no more."""
+
+
+class PriceRow(Section):
+    """A price for the requests that have all of these values; a value that is left out matches every request."""
+
+    model: Line | None = None
+    version: Line | None = None
+    resolution: Line | None = None
+
+    @property
+    def price(self) -> Price:
+        return Price(**{name: value for name, value in self if value is not None})
+
+
+class ImagePrice(PriceRow):
+    """A price of images."""
+
+    each: Money
+
+
+class TimedPrice(PriceRow):
+    """A price of videos or audios: of a second, or of each one."""
+
+    sound: bool | None = None
+    each: Money | None = None
+    second: Money | None = None
+
+    @model_validator(mode="after")
+    def _is_one_price(self) -> Self:
+        if (self.each is None) == (self.second is None):
+            raise ValueError("names one price: `second` (of a second) or `each`")
+        return self
+
+
+class PriceSection(Section):
+    """The user's prices: the service bills without telling them."""
+
+    currency: Line = "CNY"
+    image: Annotated[tuple[ImagePrice, ...], Field(strict=False)] = ()
+    video: Annotated[tuple[TimedPrice, ...], Field(strict=False)] = ()
+    audio: Annotated[tuple[TimedPrice, ...], Field(strict=False)] = ()
+
+    def price_list(self, backend: str) -> PriceList:
+        rows = ((Kind.IMAGE, self.image), (Kind.VIDEO, self.video), (Kind.AUDIO, self.audio))
+        return PriceList({kind: [row.price for row in of_kind] for kind, of_kind in rows}, self.currency, backend)
 
 
 class Pacing(Section):

@@ -183,6 +183,7 @@ class AccountParts:
                 work=parts.work,
                 store=self.settings.buckets.store,
                 buckets=self.buckets,
+                prices=self.settings.config.price_list(),
                 waits=parts.waits,
             )
         )

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from ..concurrency.fan_out import Begun, Bounds
+from ..jobs.purse import Purse
 from ..jobs.terms import Terms
 from ..ledger import JobRecord
 from ..ledger.record import request_of
+from ..model.budget import Budget
 from ..model.errors import DamagedRow, InvalidRequest, LedgerError
 from ..model.outcomes import Outcome
 from ..model.parsing import parse
@@ -42,8 +44,16 @@ def bounds_of(engine: Engine) -> Bounds:
 class BatchRun:
     """A `run` of a client: the work on each of its items."""
 
-    def __init__(self, engine: Engine, ledger: LedgerPlace | None, save_to: str | Path | None, ids: RequestIds) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        ledger: LedgerPlace | None,
+        save_to: str | Path | None,
+        ids: RequestIds,
+        budget: Budget | None = None,
+    ) -> None:
         self._engine = engine
+        self._purse = None if budget is None else Purse(budget)
         self._ledger = ledger
         self._save_to = save_to
         self._ids = ids
@@ -55,6 +65,9 @@ class BatchRun:
         """Make the folder and open the ledger."""
         self._folder = await folder_for(self._save_to)
         self._runner = await self._engine.runner(self._ledger)
+        if self._purse is not None:
+            for one in (await self._engine.resume_ledger(self._ledger)).accounts.values():
+                await one.jobs.price_ended()
 
     async def work(self, item: BatchItem, on_begin: Begun) -> Outcome[BatchItem]:
         """Run one item to its outcome. An item that is no request has a failed outcome."""
@@ -68,7 +81,7 @@ class BatchRun:
             failure = as_aigc_error(error, f"reading {number}").with_context(job_id=failed_id)
             return Outcome(job_id=failed_id, request=item, error=failure, index=index)
         assert self._runner is not None  # noqa: S101 — prepared before the first item
-        terms = Terms(save_to=self._folder, position=index, on_begin=on_begin)
+        terms = Terms(save_to=self._folder, position=index, purse=self._purse, on_begin=on_begin)
         outcome = await self._runner.outcome(request, request_id, terms)
         return replace(cast("Outcome[BatchItem]", outcome), request=item, index=index)
 

@@ -23,7 +23,8 @@ from ..ledger.postgres.patience import PatientConnection
 from ..ledger.postgres.requests import ENDS, BatchCounts, RequestEnd, RequestStatements, counts_of, ends_of
 from ..ledger.postgres.rows import record_of
 from ..ledger.record import request_of
-from ..model.errors import AigcError, InvalidRequest, LedgerError, from_record
+from ..model.error_records import from_record
+from ..model.errors import AigcError, InvalidRequest, LedgerError
 from ..model.outcomes import Outcome
 from ..model.parsing import parse
 from ..model.requests import Request, steps_of

@@ -29,7 +29,8 @@ from ..ledger.postgres.requests import (
     failure_mark,
 )
 from ..model.contents import line_of
-from ..model.errors import AigcError, ClientClosed, ConfigError, LedgerError, to_record
+from ..model.error_records import to_record
+from ..model.errors import AigcError, ClientClosed, ConfigError, LedgerError
 from ..model.plain_text import visible_line
 from ..model.requests import Request
 from ..model.unexpected import as_aigc_error

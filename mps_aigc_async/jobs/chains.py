@@ -85,6 +85,7 @@ class Chain:
         """Make and save all steps. Raises the first error, after the steps that succeeded have been saved."""
         jobs = [await self._jobs.plan(step, self._name_of(step.kind), self._terms) for step in self._steps]
         async with AsyncExitStack() as stack:
+            self._promise(jobs, stack)
             places = await self._acquire_places(jobs, stack)
             failure = await self._make_steps(jobs, places, stack)
             # The results so far are paid for, however the chain ended: they are saved before the error is raised.
@@ -97,6 +98,19 @@ class Chain:
     def _name_of(self, kind: Kind) -> str:
         """The name under which a step's job is stored: of its version, or of the former one that has made the step."""
         return request_of(self._version.id_of(kind))
+
+    def _promise(self, jobs: Sequence[JobRecord], stack: AsyncExitStack) -> None:
+        """Reserve the run's budget for the steps after the first one that is still to be made, from its create on."""
+        purse = self._terms.purse
+        estimates = {
+            job.job_id: self._jobs.estimate(self._defaults.apply(step))
+            for step, job in zip(self._steps, jobs, strict=True)
+            if job.state is JobState.PLANNED
+        }
+        if purse is not None and estimates:
+            first, *_ = estimates
+            purse.expect(first, {job_id: estimate for job_id, estimate in estimates.items() if job_id != first})
+            stack.callback(purse.end, tuple(estimates))
 
     async def _acquire_places(self, jobs: Sequence[JobRecord], stack: AsyncExitStack) -> dict[Kind, Place]:
         """Take a place ahead for each step but the first that has no task yet. A caller that is cancelled leaves the

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
+from ..catalog.prices import PriceList
 from ..concurrency.owner import TaskOwner
 from ..ledger import JobRecord, Ledger
 from ..limits import Limits
@@ -53,6 +54,7 @@ class JobContext:
     work: TaskOwner
     """Owns the tasks that closing cancels at once."""
     buckets: Buckets
+    prices: PriceList
     store: CosStore | None = None
     """The user's bucket, by the config."""
     waits: Waits = field(default_factory=Waits)
@@ -78,3 +80,8 @@ class JobContext:
         # The row of a refused create has the place that was refused, and the config may name another one by now.
         own = (replace(job, filled_in={}) if job.state is JobState.PLANNED else job).sent_fields().get("store")
         return CosStore.model_validate(own) if isinstance(own, dict) else self.store
+
+    async def require_room_for_results(self, job: JobRecord) -> None:
+        """Raise an error if the job's results would go into a bucket where they could not be read."""
+        if (store := self.store_of(job)) is not None:
+            await self.buckets.require_readable(store)

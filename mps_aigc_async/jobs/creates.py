@@ -15,6 +15,7 @@ from ..ledger import ClaimInDoubt, JobRecord, JobTaken
 from ..ledger.record import SPENT
 from ..limits import PROBE_S, HeldBack, SendTime, Slot, SlotLost
 from ..model.contents import beyond
+from ..model.error_records import to_record
 from ..model.errors import (
     AigcError,
     CreateOutcomeUnknown,
@@ -23,7 +24,6 @@ from ..model.errors import (
     Throttled,
     TooManyTasks,
     TransportError,
-    to_record,
 )
 from ..model.requests import Step
 from ..model.states import Ending, JobState
@@ -74,7 +74,8 @@ class Creates:
         """Create the job's task in a slot. If the service has no room for it, wait for another slot."""
         self._exchanges.forget_lost(job.job_id)
         self._calls.check_account(self._dialect.create_action(job.kind))
-        await self.require_room_for_results(job)
+        order.require_open(job)
+        await self._context.require_room_for_results(job)
         give_up_at = inf
         slot = self._reclaim(job) or await self._acquire(job, order)
         while True:
@@ -90,11 +91,6 @@ class Creates:
                 self._announcer.tell_retry(job, outcome.refusal, PROBE_S)
                 order.terms.on_no_room(job.kind)
             slot = await self._next_slot(slot, job, order, outcome.refusal)
-
-    async def require_room_for_results(self, job: JobRecord) -> None:
-        """Raise an error if the job's results would go into a bucket where they could not be read."""
-        if (store := self._context.store_of(job)) is not None:
-            await self._context.buckets.require_readable(store)
 
     def _others_run(self, job: JobRecord) -> bool:
         """Whether another task of ours runs: its end makes room."""
@@ -261,9 +257,9 @@ class Creates:
 
     async def _exchange(self, creation: Creation, send_time: SendTime) -> CreateOutcome:
         """Write the intent, send the create at its time, and carry out the consequence of its end."""
-        intent = intent_of(creation, self._wall())
+        intent = intent_of(creation, self._context.prices.estimate(creation.request), self._wall())
         try:
-            await self._ledger.claim(creation.job, intent, creation.order.ahead_of)
+            await creation.order.claim(self._ledger, creation.job, intent)
             await creation.slot.mark(slot_name(intent), UNKNOWN_SLOT_S[intent.kind])
         except SlotLost:
             await self._keep_unsent(creation, intent)

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..ledger import JobRecord, JobTaken, new_token
+from ..catalog.prices import Estimate
+from ..ledger import JobRecord, JobTaken, Ledger, new_token
 from ..limits import Slot
-from ..model.errors import AigcError, to_record
+from ..model.error_records import to_record
+from ..model.errors import AigcError
 from ..model.requests import Step
 from ..model.states import JobState, Kind
 from ..network.clock import Mark
@@ -27,6 +29,18 @@ class Order:
     """The request's model, by name and version: some models have a cap of their own on tasks running at once."""
     ahead_of: tuple[Kind, ...] = ()
     """For a chain's first step: the kinds of later steps that the ledger must count the chain ahead of."""
+
+    def require_open(self, job: JobRecord) -> None:
+        """Raise BudgetReached if the run's budget has ended its creates."""
+        if self.terms.purse is not None:
+            self.terms.purse.require_open(job)
+
+    async def claim(self, ledger: Ledger, job: JobRecord, intent: JobRecord) -> None:
+        """Write the intent (`Ledger.claim`), within the run's budget."""
+        if self.terms.purse is None:
+            await ledger.claim(job, intent, self.ahead_of)
+        else:
+            await self.terms.purse.claim(ledger, job, intent, self.ahead_of)
 
 
 @dataclass(slots=True)
@@ -65,7 +79,7 @@ def still_to_create(job: JobRecord) -> JobRecord:
     return job
 
 
-def intent_of(creation: Creation, now: float) -> JobRecord:
+def intent_of(creation: Creation, estimate: Estimate, now: float) -> JobRecord:
     """The row of the next attempt, before it is sent."""
     is_repeat = creation.earlier is not Earlier.NONE
     return creation.job.moved(
@@ -76,6 +90,8 @@ def intent_of(creation: Creation, now: float) -> JobRecord:
         sent_at=None,
         # If this process is killed now, the next one has to know how young the latest create is.
         ended_at=now if is_repeat else None,
+        amount=estimate.number,
+        cost=estimate.cost,
     )
 
 

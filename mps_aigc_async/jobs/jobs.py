@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from ..catalog.prices import Estimate
 from ..concurrency.across_loops import Turn
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord, JobTaken
@@ -27,6 +28,7 @@ from .creation import Order
 from .lookahead import Lookahead
 from .own_sessions import replan_as
 from .places import Place
+from .pricing import priced
 from .redoing import Redoing
 from .resuming import Resuming
 from .saving import Saver
@@ -141,6 +143,26 @@ class Jobs:
         """The version that a request of this name means, as the ledger has it. Raises InvalidRequest."""
         return await version_for(self._ledger, request, name)
 
+    def estimate(self, step: Step) -> Estimate:
+        """The size and the price of a step's task."""
+        return self._context.prices.estimate(step)
+
+    async def price_ended(self) -> None:
+        """Write size and price into the rows that may be paid for and lack them, so that a budget can count them. A job
+        that a caller drives, or whose task is polled, gets them at its end."""
+        for state in (JobState.DONE, JobState.SAVED, JobState.UNKNOWN, JobState.FAILED):
+            for job in [job async for job in self._ledger.in_state(state) if priced(job, self._context.prices) != job]:
+                lock = self._context.registry.lock(job.job_id)
+                if not lock.locked():
+                    async with lock:
+                        await self._price(job.job_id)
+
+    async def _price(self, job_id: str) -> None:
+        job = await self._ledger.get(job_id)
+        if job is not None and (row := priced(job, self._context.prices)) != job:
+            with suppress(JobTaken):  # another member has changed the row since then
+                await self._ledger.put(row)
+
     def place(self, name: str, kind: Kind, lookahead: Lookahead) -> Place:
         """A place for a request's chain ahead of its step of a kind, to be acquired."""
         return Place(self._ledger, name, kind, lookahead)
@@ -150,7 +172,7 @@ class Jobs:
         an unreadable bucket, and a session id that another job has. The session id is kept for the job until
         `release`. Raises the create's error."""
         try:
-            await self._creates.require_room_for_results(job)
+            await self._context.require_room_for_results(job)
             await self._context.sessions.reserve(job)
         except AigcError as error:
             error.with_context(job_id=job.job_id)

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from ..ledger import JobRecord
-from ..model.errors import ClientClosed, CreateOutcomeUnknown, DamagedRow, LedgerError, to_record
+from ..ledger import JobRecord, JobTaken
+from ..model.error_records import to_record
+from ..model.errors import ClientClosed, CreateOutcomeUnknown, DamagedRow, LedgerError
 from ..model.states import JobState
 from .context import JobContext
+from .pricing import priced
 from .registry import Driver
 from .sessions import NO_TASK, TIME_ANSWER_S
 from .tasks import Tasks
@@ -60,8 +62,16 @@ class Resuming:
         await self._ledger.adopt()  # their rows are among those that are read now
         async for job in self._ledger.in_state(JobState.SUBMITTED):
             if not self._context.is_elsewhere(job):  # of a shared ledger, other members poll their own
-                self._watch(job)
+                self._watch(await self._priced(job))
         await self._hold_slots([job async for job in self._ledger.in_state(JobState.UNKNOWN)])
+
+    async def _priced(self, job: JobRecord) -> JobRecord:
+        """The job with its size and price, which budgets count while the task runs."""
+        row = priced(job, self._context.prices)
+        if row != job:
+            with suppress(JobTaken):
+                await self._ledger.put(row)
+        return row
 
     def _watch(self, job: JobRecord) -> None:
         try:

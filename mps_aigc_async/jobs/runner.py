@@ -48,7 +48,7 @@ class RequestRunner:
             else:
                 version = await self._jobs.version_for(request, request_id)
                 name = version.name
-                await self._judge(request, version.jobs)
+                await self._judge(request, terms, version.jobs)
                 chain = Chain(self._chain_context, request, version, terms)
                 result = await chain.run()
         except Exception as error:  # noqa: BLE001 — one job's exception must not end the batch
@@ -62,7 +62,7 @@ class RequestRunner:
         """Bring the job of a single request to the point where the service has accepted it. A job beyond it is
         returned."""
         order = self._order(request, Terms().of(request))
-        return await self._jobs.submit_single(request, request_id, order, partial(self._judge, request))
+        return await self._jobs.submit_single(request, request_id, order, partial(self._judge, request, order.terms))
 
     async def finish(self, job: JobRecord, request: Step) -> JobRecord:
         """Bring a submitted job to its end."""
@@ -70,12 +70,12 @@ class RequestRunner:
 
     async def _single(self, request: Step, name: str, order: Order) -> JobRecord:
         """Make a request of one step. Thousands may wait here at once, so its frame holds only necessary values."""
-        job = await self._jobs.finish_single(request, name, order, partial(self._judge, request))
+        job = await self._jobs.finish_single(request, name, order, partial(self._judge, request, order.terms))
         if (folder := order.terms.save_to) is not None:
             job = await self._jobs.save(job, folder.path, folder.stem_of(request_of(job.job_id)))
         return job
 
-    async def _judge(self, request: Request, jobs: Mapping[Kind, JobRecord]) -> None:
+    async def _judge(self, request: Request, terms: Terms, jobs: Mapping[Kind, JobRecord]) -> None:
         """Check a request that has not begun. A request that has begun is paid for, and goes on under any config.
         Raises InvalidRequest."""
         kinds = [step.kind for step in steps_of(request)]
@@ -83,6 +83,9 @@ class RequestRunner:
         # A chain may have got a step more since it began.
         if first is not None and first.state is not JobState.PLANNED and kinds[-1] in jobs:
             return
+        if terms.purse is not None:
+            for step in steps_of(request):
+                terms.purse.require_known(self._jobs.estimate(self._defaults.apply(step)))
         await self._check(request)
 
     def _order(self, request: Step, terms: Terms) -> Order:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from ..ledger import JobRecord, JobTaken
-from ..model.errors import AigcError, InvalidRequest, JobDropped, TaskFailed, to_record
+from ..model.error_records import to_record
+from ..model.errors import AigcError, InvalidRequest, JobDropped, TaskFailed
 from ..model.settlement import Attach, CreateAgain, Drop, Settlement
 from ..model.states import JobState, Kind
 from ..wire.dialect import scope_of

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ..ledger.record import Changes, JobRecord
-from ..model.errors import AigcError, ServiceError, TaskBlocked, TaskFailed, TaskNotFound, to_record
+from ..model.error_records import to_record
+from ..model.errors import AigcError, ServiceError, TaskBlocked, TaskFailed, TaskNotFound
 from ..model.states import JobState, Kind, TaskFault, TaskState
 from ..policy.lifetimes import Expiry, Lifetime, expiry, is_stored_in, made_after
 from ..wire.dialect import TaskStatus

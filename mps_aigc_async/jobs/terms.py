@@ -9,6 +9,7 @@ from ..ledger import JobRecord
 from ..model.requests import Request, steps_of
 from ..model.states import Kind
 from ..network.folders import Folder
+from .purse import Purse
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Terms:
     """The request's place in its batch, from 0; None outside of a batch."""
     steps: tuple[Kind, ...] = ()
     """The kinds of the request's steps, in the order of making."""
+    purse: Purse | None = None
+    """The budget of the request's run; None for none."""
     on_begin: Callable[[], None] = ignore
     """Called when the first step no longer waits to be created, or holds up no other job by waiting: its create is
     sent, or not needed, or waits for room for its model alone."""

@@ -22,7 +22,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import suppress
+from copy import copy
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -30,18 +30,14 @@ from typing import Any, Final
 
 from ..concurrency.across_loops import finish
 from ..concurrency.loops import call_in
-from ..model.errors import LedgerError
+from ..model.budget import Bound
+from ..model.errors import BudgetReached, LedgerError
 from ..model.states import JobState
 from .database import Database
 from .record import JobRecord
-from .schema import FILE_COLUMNS, Row, to_file_row
+from .row_writes import UNWRITABLE, is_temporary, write
 
 _log: Final = logging.getLogger("mps_aigc_async")
-
-_PUT: Final = (
-    f"INSERT INTO jobs ({', '.join(FILE_COLUMNS)}) VALUES ({', '.join('?' * len(FILE_COLUMNS))}) "  # noqa: S608 — constant column names
-    f"ON CONFLICT (job_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in FILE_COLUMNS[1:])}"
-)
 
 RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 5.0
@@ -56,45 +52,6 @@ LAST_TRY_S: Final = 3.0
 CHECKPOINT_S: Final = 2.5
 """Seconds from a commit until its rows are copied from the `-wal` into the ledger file: a lost `-wal` costs the rows of
 this time at most. A checkpoint has two syncs; every 2.5 s they cost 1% of a disk that syncs in 10 ms."""
-
-_CAN_PASS: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_PROTOCOL,
-    }
-)  # fmt: skip
-"""SQLite's result codes that a retry may cure (sqlite.org/rescode.html, 2026-11)."""
-
-_FAULTS_OF_ROW: Final = frozenset(
-    {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}
-)
-"""Result codes that concern only the row being written."""
-
-_UNWRITABLE: Final = (TypeError, ValueError, OverflowError)
-"""Exceptions with which Python refuses a value before SQLite sees it."""
-
-
-def is_temporary(error: Exception) -> bool:
-    """Whether the same commit may succeed later: the disk is full, or another process has the lock."""
-    return isinstance(error, sqlite3.Error) and _code(error) in _CAN_PASS
-
-
-def is_fault_of_row(error: Exception) -> bool:
-    """Whether the fault is in one row: it has a value that SQLite cannot bind or the table refuses."""
-    if not isinstance(error, sqlite3.Error):
-        return isinstance(error, _UNWRITABLE)
-    code = _code(error)
-    return code in _FAULTS_OF_ROW or (
-        code is None and isinstance(error, sqlite3.InterfaceError | sqlite3.ProgrammingError)
-    )
-
-
-def _code(error: sqlite3.Error) -> int | None:
-    """The primary result code; None for errors of Python's module itself."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else int(code) & 0xFF
-
 
 Waiters = Mapping[str, list[asyncio.Future[None]]]
 """The callers that wait for a job's row, by the job's id. Each future belongs to its caller's loop."""
@@ -111,6 +68,8 @@ class Commits:
         may run there and end a task that adds a row."""
         self._pending: dict[str, JobRecord] = {}
         self._writing: dict[str, JobRecord] = {}
+        self._bounds: dict[str, Bound] = {}
+        """The bounds of the intents that wait."""
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._drivers: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
         self._checkpoints: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
@@ -138,21 +97,25 @@ class Commits:
         """The job of a task, if its row is waiting or being written."""
         return next((job for job in self.waiting().values() if job.task_id == task_id), None)
 
-    def add(self, job: JobRecord) -> asyncio.Future[None]:
+    def add(self, job: JobRecord, bound: Bound | None = None) -> asyncio.Future[None]:
         """Write a row with the next commit. The future ends when this row, or a newer row of the job, is on the disk.
 
-        The future raises LedgerError if the row cannot be written. Cancelling the future does not take the row back.
+        The future raises LedgerError if the row cannot be written, and BudgetReached if the ledger's total would exceed
+        the `bound` with it. Cancelling the future does not take the row back.
         """
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.enter(job, waiter)
+        self.enter(job, waiter, bound)
         self.drive()
         return waiter
 
-    def enter(self, job: JobRecord, waiter: asyncio.Future[None]) -> None:
+    def enter(self, job: JobRecord, waiter: asyncio.Future[None], bound: Bound | None = None) -> None:
         """Put a row among those that wait, from any thread. Then call `drive` in the waiter's loop."""
         with self._guard:
             self._require_open()
             self._pending[job.job_id] = job
+            self._bounds.pop(job.job_id, None)
+            if bound is not None:
+                self._bounds[job.job_id] = bound
             self._waiters.setdefault(job.job_id, []).append(waiter)
 
     def drive(self) -> asyncio.Task[None]:
@@ -164,7 +127,7 @@ class Commits:
         self._require_open()
         try:
             await self._database.run(lambda connection: connection.execute(statement, values))
-        except (sqlite3.Error, *_UNWRITABLE) as error:
+        except (sqlite3.Error, *UNWRITABLE) as error:
             raise LedgerError(f"cannot write the ledger {self._ledger}: {error}") from error
 
     def hurry(self) -> None:
@@ -267,16 +230,17 @@ class Commits:
         rows wait again then."""
         with self._guard:
             jobs, waiters = self._take()
+            bounds = {job_id: self._bounds.pop(job_id) for job_id in jobs if job_id in self._bounds}
             self._writing = jobs
         if not jobs:
             return None
         try:
-            refusals = _write(connection, jobs)
+            refusals = write(connection, jobs, bounds)
         except Exception as error:  # noqa: BLE001 — callers must get an error of any class, or they wait for ever
             with self._guard:
                 is_retried = is_temporary(error) and not self._is_closed and time() < self._give_up_at
                 if is_retried:
-                    self._put_back(jobs, waiters)
+                    self._put_back(jobs, waiters, bounds)
                 self._writing = {}
             if is_retried:
                 return error
@@ -287,7 +251,11 @@ class Commits:
                 self._needs_checkpoint = True
             self._note_success()
             for job_id, reason in refusals.items():
-                self._fail({job_id: jobs[job_id]}, {job_id: waiters.pop(job_id, [])}, reason)
+                own = {job_id: waiters.pop(job_id, [])}
+                if isinstance(reason, BudgetReached):
+                    _tell(own, partial(_raise, reason))
+                else:
+                    self._fail({job_id: jobs[job_id]}, own, reason)
             _tell(waiters, finish)
         return None
 
@@ -301,8 +269,9 @@ class Commits:
                 del jobs[job.job_id]
         return jobs, waiters
 
-    def _put_back(self, jobs: Mapping[str, JobRecord], waiters: Waiters) -> None:
+    def _put_back(self, jobs: Mapping[str, JobRecord], waiters: Waiters, bounds: Mapping[str, Bound]) -> None:
         """Put the rows back for the next try, except those that a newer row has replaced."""
+        self._bounds |= {job_id: bound for job_id, bound in bounds.items() if job_id not in self._pending}
         self._pending = {**jobs, **self._pending}
         for job_id, earlier in waiters.items():
             self._waiters[job_id] = [*earlier, *self._waiters.get(job_id, ())]
@@ -339,47 +308,6 @@ class Commits:
                     self._needs_checkpoint = True
 
 
-def _write(connection: sqlite3.Connection, jobs: Mapping[str, JobRecord]) -> Mapping[str, Exception]:
-    """Commit the rows; return the errors of single rows, by the job's id.
-
-    Raises an error that concerns all rows.
-    """
-    rows, refusals = dict[str, Row](), dict[str, Exception]()
-    for job_id, job in jobs.items():
-        try:
-            rows[job_id] = to_file_row(job)
-        except _UNWRITABLE as error:
-            refusals[job_id] = error
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            connection.executemany(_PUT, rows.values())
-        except (sqlite3.Error, *_UNWRITABLE) as error:
-            if not is_fault_of_row(error):
-                raise
-            connection.execute("ROLLBACK")
-            connection.execute("BEGIN IMMEDIATE")
-            refusals |= _write_each(connection, rows)
-        connection.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):  # after some errors SQLite has rolled back already
-            connection.execute("ROLLBACK")
-        raise
-    return refusals
-
-
-def _write_each(connection: sqlite3.Connection, rows: Mapping[str, Row]) -> dict[str, Exception]:
-    refusals = dict[str, Exception]()
-    for job_id, row in rows.items():
-        try:
-            connection.execute(_PUT, row)
-        except (sqlite3.Error, *_UNWRITABLE) as error:
-            if not is_fault_of_row(error):
-                raise
-            refusals[job_id] = error
-    return refusals
-
-
 def _tell(waiters: Waiters, tell: Callable[[asyncio.Future[None]], None]) -> None:
     """End the waits, each in its own loop. The callers in a loop that is closed wait no more."""
     by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
@@ -393,6 +321,12 @@ def _tell(waiters: Waiters, tell: Callable[[asyncio.Future[None]], None]) -> Non
 def _tell_each(waiters: Iterable[asyncio.Future[None]], tell: Callable[[asyncio.Future[None]], None]) -> None:
     for waiter in waiters:
         tell(waiter)
+
+
+def _raise(error: BudgetReached, waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(copy(error))  # a copy for each caller, as below
+        waiter.exception()
 
 
 def _refuse(reason: str, waiter: asyncio.Future[None]) -> None:

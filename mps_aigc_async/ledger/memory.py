@@ -4,9 +4,11 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
+from ..model.budget import NOTHING, Bound
 from ..model.states import JobState, Kind
 from .record import JobRecord, job_ids
 from .sole import SoleLedger
+from .spending import total_of_jobs
 
 MOST_ENDED: Final = 10_000
 """Most ended jobs in memory: a server that runs for months must not grow with every job."""
@@ -30,6 +32,8 @@ class MemoryLedger(SoleLedger):
         """Job ids by TaskId. An entry may be older than its job's row."""
         self._former_states: Counter[JobState] = Counter()
         """The dropped jobs by state."""
+        self._former_total = NOTHING
+        """The dropped jobs' total."""
         self._facts: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -52,8 +56,16 @@ class MemoryLedger(SoleLedger):
                 oldest, _ = self._ended.popitem(last=False)
                 former = self._jobs.pop(oldest)
                 self._former_states[former.state] += 1
+                self._former_total += total_of_jobs([former])
                 if former.task_id is not None and self._tasks.get(former.task_id) == oldest:
                     del self._tasks[former.task_id]
+
+    async def put_within(self, intent: JobRecord, bound: Bound) -> None:
+        others = (job for job_id, job in self._jobs.items() if job_id != intent.job_id)
+        total = self._former_total + total_of_jobs((*others, intent))
+        if (error := bound.refusal(total, intent.job_id)) is not None:
+            raise error
+        await self.put(intent)
 
     async def get(self, job_id: str) -> JobRecord | None:
         return self._jobs.get(job_id)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from dataclasses import replace
 from typing import Final
 
+from ..model.budget import Bound
 from ..model.states import JobState, Kind
 from .claims import OtherAccount
 from .protocol import UNBOUNDED, Ledger
@@ -117,8 +118,10 @@ class AccountLedger:
     async def put(self, job: JobRecord) -> None:
         await self._ledger.put(self._signed(job))
 
-    async def claim(self, job: JobRecord, intent: JobRecord, ahead_of: Collection[Kind] = ()) -> None:
-        await self._ledger.claim(job, self._signed(intent), ahead_of)
+    async def claim(
+        self, job: JobRecord, intent: JobRecord, ahead_of: Collection[Kind] = (), bound: Bound | None = None
+    ) -> None:
+        await self._ledger.claim(job, self._signed(intent), ahead_of, bound)
 
     async def run_ahead(self, name: str, kind: Kind, most: Callable[[], int]) -> None:
         await self._ledger.run_ahead(name, kind, self.common.most_ahead(self.account, kind, most))

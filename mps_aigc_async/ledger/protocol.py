@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol
 
+from ..model.budget import Bound
 from ..model.states import JobState, Kind
 from .record import JobRecord
 
@@ -62,13 +63,19 @@ class Ledger(Protocol):
         Raise LedgerError at once if waiting cannot help."""
         ...
 
-    async def claim(self, job: JobRecord, intent: JobRecord, ahead_of: Collection[Kind] = ()) -> None:
+    async def claim(
+        self, job: JobRecord, intent: JobRecord, ahead_of: Collection[Kind] = (), bound: Bound | None = None
+    ) -> None:
         """Write the intent of the job's next create, as `put` does. `job` is the row that the caller has read. Where
         several members share the ledger, the job is this member's from now on; `intent` has a token of its own
         (`claims.new_token`). Raises JobTaken if the row has changed, or another member drives the job.
 
         `ahead_of` has the kinds for which a chain needs `run_ahead` before its first step: raises NotAhead if a planned
-        job's chain does not run ahead of one of them any more."""
+        job's chain does not run ahead of one of them any more.
+
+        `bound` bounds the ledger's total with this intent, in the transaction that writes it: raises BudgetReached,
+        and writes nothing, if the total would exceed it. A row without an amount that the budget bounds, or without a
+        cost, counts as unbounded."""
         ...
 
     async def run_ahead(self, name: str, kind: Kind, most: Callable[[], int]) -> None:

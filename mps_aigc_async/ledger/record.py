@@ -9,7 +9,8 @@ from typing import Final, TypedDict, Unpack
 
 from pydantic import JsonValue
 
-from ..model.errors import AigcError, DamagedRow, JobDropped, LedgerError, TaskFailed, from_record
+from ..model.error_records import from_record
+from ..model.errors import AigcError, DamagedRow, JobDropped, LedgerError, TaskBlocked, TaskFailed
 from ..model.requests import model_label
 from ..model.results import AudioResult, ImageResult, StepResult, Usage, VideoResult
 from ..model.states import MOVES, JobState, Kind
@@ -18,6 +19,9 @@ from .damage import damaged_row
 
 DROPPED: Final = JobDropped.__name__
 """The type of the recorded error of a job that the user has dropped."""
+
+_FAILED_THERE: Final = frozenset({TaskFailed.__name__, TaskBlocked.__name__})
+"""The types of the recorded error of a task that the service has failed."""
 
 SPENT: Final = f"{SESSION_PREFIX}next"
 """The session of a planned job whose user's session may belong to an earlier task: the client makes its next one."""
@@ -89,6 +93,8 @@ class Changes(TypedDict, total=False):
     saved_at: float
     files: tuple[str, ...]
     error: dict[str, str]
+    amount: float | None
+    cost: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +184,19 @@ class JobRecord:
         """Copy the job with a new state. Raises LedgerError for a move that the table lacks."""
         if state not in MOVES[self.state]:
             raise LedgerError(f"a job cannot move from {self.state} to {state}", job_id=self.job_id)
-        return replace(self, state=state, **changes)
+        row = replace(self, state=state, **changes)
+        return row if row.may_be_paid else replace(row, amount=None, cost=None)
+
+    @property
+    def may_be_paid(self) -> bool:
+        """Whether the latest create may be billed. The service bills tasks that succeed (AIGC guide of 2026-05-29), so
+        a failed job counts only if its task left results, or nobody knows its end."""
+        if self.state is not JobState.FAILED:
+            return self.state is not JobState.PLANNED
+        if self.task_id is None:
+            return self.error.get("type") == DROPPED
+        has_failed_there = self.error.get("type") in _FAILED_THERE and "may_have_result" not in self.error
+        return bool(self.urls or self.file_ids) or not has_failed_there
 
     def replanned(self) -> "JobRecord":
         """Plan the job again: the user retries it, or its task ended without results (`task_ends`). The new row keeps

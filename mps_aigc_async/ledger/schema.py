@@ -72,6 +72,8 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
         "ALTER TABLE jobs ADD COLUMN steps TEXT",
         "ALTER TABLE jobs ADD COLUMN amount REAL",
         "ALTER TABLE jobs ADD COLUMN cost REAL",
+        # Covers the sums that a budget is checked against (`spending`).
+        "CREATE INDEX jobs_by_cost ON jobs (kind, state, amount, cost) WHERE state <> 'planned'",
         "PRAGMA user_version = 8",
     ),
 }

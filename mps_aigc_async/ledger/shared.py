@@ -25,6 +25,7 @@ from typing import Any, Final, TypeVar
 
 from ..concurrency.across_loops import Lock
 from ..concurrency.loops import own_clock
+from ..model.budget import Bound
 from ..model.errors import LedgerError
 from ..model.states import JobState, Kind
 from .commits import LAST_TRY_S
@@ -73,6 +74,9 @@ class SharedLedger(SoleLedger):
 
     async def put(self, job: JobRecord) -> None:
         await self._wait_for(self._usable().put(job))
+
+    async def put_within(self, intent: JobRecord, bound: Bound) -> None:
+        await self._wait_for(self._usable().put_within(intent, bound))
 
     async def get(self, job_id: str) -> JobRecord | None:
         return await self._usable().get(job_id)

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from asyncio import Event
 from collections.abc import Callable, Collection, Sequence
 
+from ..model.budget import Bound
 from ..model.states import Kind
 from .record import JobRecord
 
@@ -31,8 +32,13 @@ class SoleLedger(ABC):
         job: JobRecord,  # noqa: ARG002 — the row before fences among members
         intent: JobRecord,
         ahead_of: Collection[Kind] = (),  # noqa: ARG002 — as below
+        bound: Bound | None = None,
     ) -> None:
-        await self.put(intent)
+        await (self.put(intent) if bound is None else self.put_within(intent, bound))
+
+    @abstractmethod
+    async def put_within(self, intent: JobRecord, bound: Bound) -> None:
+        """Write an intent if the ledger's total stays within the budget with it. Raises BudgetReached."""
 
     # The clients of one process count their chains by themselves (`jobs.lookahead`).
 

@@ -17,7 +17,9 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
-from ..model.errors import CreateOutcomeUnknown, DamagedRow, LedgerError, to_record
+from ..model.budget import Bound
+from ..model.error_records import to_record
+from ..model.errors import CreateOutcomeUnknown, DamagedRow, LedgerError
 from ..model.states import JobState, Kind
 from . import schema
 from .commits import Commits
@@ -249,11 +251,18 @@ class SqliteLedger(SoleLedger):
         return job
 
     async def put(self, job: JobRecord) -> None:
-        if self._assumed_owner and job.state is JobState.INTENT:
-            for item in self._assumed_owner.items():
-                await self._commits.execute("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item)
-            self._assumed_owner = {}
+        if job.state is JobState.INTENT:
+            await self._store_assumed_owner()
         await self._commits.add(job)
+
+    async def put_within(self, intent: JobRecord, bound: Bound) -> None:
+        await self._store_assumed_owner()
+        await self._commits.add(intent, bound)
+
+    async def _store_assumed_owner(self) -> None:
+        for item in self._assumed_owner.items():
+            await self._commits.execute("INSERT OR REPLACE INTO belongs_to VALUES (?, ?)", item)
+        self._assumed_owner = {}
 
     def require_in_place(self) -> None:
         """Raise LedgerError if the file is or was out of place. Once out of place, a ledger stays so for this process:

@@ -18,6 +18,8 @@ Rate = Annotated[float, Field(ge=0.001, le=10_000)]
 all; with a number below the lower bound a batch would never end."""
 Milliseconds = Annotated[int, Field(ge=100, le=3_600_000)]
 """Milliseconds between two polls: at most an hour, since a result's URL lives 12 hours."""
+Money = Annotated[float, Field(ge=0, le=1_000_000)]
+"""A price."""
 Length = Annotated[int, Field(ge=1, le=3600)]
 """Seconds of a video. The longest documented video has 16 seconds."""
 Id = Annotated[int, Field(ge=1, lt=1 << 63)]

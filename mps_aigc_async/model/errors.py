@@ -16,6 +16,7 @@
     │   └── NoTaskId            a create was answered without a readable TaskId: it may have been accepted (and billed)
     ├── CreateOutcomeUnknown    a create was sent, and no reply told whether it was accepted (and billed)
     ├── JobDropped              the user gave up a job whose create was never answered
+    ├── BudgetReached           a bound of the run allows no further create; the job stays planned
     ├── TaskFailed              the service accepted the task and failed it
     ├── TaskTimeout             the client stopped waiting; the task goes on at the service (also a TimeoutError)
     ├── ResultExpired           a result's URL has expired (12 hours; on VOD 7 days), or will too soon to be used
@@ -263,6 +264,12 @@ class JobDropped(AigcError):
     """The user dropped a job with an unknown outcome."""
 
 
+class BudgetReached(AigcError):
+    """A bound of the run (`Budget`) allows no further create: the job stays *planned*, and nothing was sent for it.
+
+    Run the same requests again with a larger bound to go on."""
+
+
 class TaskFailed(AigcError):
     """The service accepted the task and then failed it; the message is the service's own.
 
@@ -356,65 +363,3 @@ class ClientClosed(ClientError):
 
 class UnexpectedError(AigcError):
     """A fault of this package or of a library it uses; the traceback is in the log. Please report it."""
-
-
-RECORDED: Final[dict[str, type[AigcError]]] = {
-    cls.__name__: cls
-    for cls in (
-        ClientClosed, ClientError, ConfigError, CreateOutcomeUnknown, DamagedRow, DownloadError, InvalidRequest,
-        JobDropped, LedgerError, ResultExpired, TaskFailed, TaskTimeout, UnexpectedError,
-    )
-}  # fmt: skip
-SERVICE: Final[dict[str, type[ServiceError]]] = {
-    cls.__name__: cls
-    for cls in (
-        ServiceError, Throttled, TooManyTasks, AccountError, Redirected, ContentViolation, TaskBlocked, TaskNotFound,
-    )
-}  # fmt: skip
-TRANSPORT: Final = {cls.__name__: cls for cls in (TransportError, Unreachable, NoTaskId)}
-
-
-def to_record(error: AigcError) -> dict[str, str]:
-    """Write an error for the ledger: its class, texts and ids (no traceback, no cause, no secret)."""
-    record = {"type": type(error).__name__, "message": error.message}
-    if isinstance(error, ServiceError | TaskFailed) and error.code:
-        record["code"] = error.code
-    if error.ending is not None:
-        record["ending"] = error.ending.name
-    if error.request_id:
-        record["request_id"] = error.request_id
-    if error.action:
-        record["action"] = error.action
-    if isinstance(error, CreateOutcomeUnknown):
-        if error.accepted:
-            record["accepted"] = "yes"
-        if not error.repeatable:
-            record["repeatable"] = "no"
-    if isinstance(error, TaskFailed) and error.may_have_result:
-        record["may_have_result"] = "yes"
-    return record
-
-
-def from_record(record: dict[str, str], *, job_id: str, task_id: str | None) -> AigcError:
-    """Read an error from the ledger; a class that this version does not know becomes a plain AigcError."""
-    name, message, request_id = record.get("type", ""), record.get("message", ""), record.get("request_id")
-    ending = Ending.__members__.get(record.get("ending", ""), Ending.REFUSED)
-    error: AigcError
-    if name in SERVICE:
-        error = SERVICE[name](record.get("code", ""), message, ending=ending, request_id=request_id)
-    elif name in TRANSPORT:
-        error = TRANSPORT[name](message, ending=ending)
-    else:
-        error = RECORDED.get(name, AigcError)(message, request_id=request_id)
-        if isinstance(error, TaskFailed):
-            error.code = record.get("code", "")
-            if "may_have_result" in record:
-                error.as_without_result()
-        if isinstance(error, UnexpectedError) and "ending" in record:
-            error.ending = ending
-        if isinstance(error, CreateOutcomeUnknown):
-            if "repeatable" in record:
-                error.as_not_repeatable()
-            if "accepted" in record:
-                error.as_accepted()
-    return error.with_context(job_id=job_id, task_id=task_id, action=record.get("action"))

@@ -324,7 +324,7 @@ def test_a_section_that_is_none_meets_the_environment(tmp_path: Path, section: o
         (
             (),
             "account, accounts, backend, catalog, checkInputs, concurrency, cosOutput, limitStore, limits, mps, "
-            "pacing, relay, tencentCloud, timeouts, vod",
+            "pacing, prices, relay, tencentCloud, timeouts, vod",
         ),
         (("tencentCloud",), "endpoint, region, secretId, secretKey, token"),
         (("cosOutput",), "access, bucket, endpoint, outputDir, region"),

@@ -15,8 +15,10 @@ def lake(name: str, prompt: str = "a lake") -> ImageRequest:
     return ImageRequest(id=name, prompt=prompt)
 
 
-async def outcomes(client: AigcClient, batch: Sequence[BatchItem], **more: str) -> list[Outcome[BatchItem]]:
-    return [outcome async for outcome in client.run(batch, **more)]
+async def outcomes(
+    client: AigcClient, batch: Sequence[BatchItem], save_to: Path | None = None
+) -> list[Outcome[BatchItem]]:
+    return [outcome async for outcome in client.run(batch, save_to=save_to)]
 
 
 def names_in(ledger: Path) -> list[str]:
@@ -83,7 +85,7 @@ def test_rows_have_the_folder_and_the_steps_of_their_request(tmp_path: Path) -> 
 
     async def main() -> None:
         async with client_of(in_memory(), ledger=ledger) as client:
-            await outcomes(client, [chain], save_to=str(tmp_path / "out"))
+            await outcomes(client, [chain], save_to=tmp_path / "out")
 
     run(main())
     with open_snapshot(ledger) as snapshot:

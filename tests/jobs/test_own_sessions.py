@@ -27,7 +27,8 @@ from mps_aigc_async.jobs.session_holders import SessionHolders
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
 from mps_aigc_async.ledger.record import SPENT
 from mps_aigc_async.model.contents import content
-from mps_aigc_async.model.errors import AigcError, LedgerError, ServiceError, TaskFailed, to_record
+from mps_aigc_async.model.error_records import to_record
+from mps_aigc_async.model.errors import AigcError, LedgerError, ServiceError, TaskFailed
 from mps_aigc_async.model.parsing import parse
 from mps_aigc_async.model.states import Kind
 from mps_aigc_async.model.vod_options import SESSION_PREFIX, VodOptions

@@ -18,9 +18,8 @@ from mps_aigc_async.ledger.commits import (
     CHECKPOINT_S,
     LAST_TRY_S,
     RETRY_MOST_S,
-    is_fault_of_row,
-    is_temporary,
 )
+from mps_aigc_async.ledger.row_writes import is_fault_of_row, is_temporary
 from mps_aigc_async.model.errors import LedgerError
 from mps_aigc_async.model.states import JobState, Kind
 from mps_aigc_async.testing import run

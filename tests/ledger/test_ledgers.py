@@ -9,7 +9,8 @@ import pytest
 
 from mps_aigc_async.ledger import Ledger, MemoryLedger, new_token, sqlite
 from mps_aigc_async.ledger.postgres import ledger as postgres_ledger
-from mps_aigc_async.model.errors import ContentViolation, to_record
+from mps_aigc_async.model.error_records import to_record
+from mps_aigc_async.model.errors import ContentViolation
 from mps_aigc_async.model.states import JobState
 
 from .ledgers import bare, done, job, lead, opened, opened_postgres

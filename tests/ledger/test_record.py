@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mps_aigc_async.ledger import JobRecord
-from mps_aigc_async.model.errors import ContentViolation, LedgerError, TaskFailed, to_record
+from mps_aigc_async.model.error_records import to_record
+from mps_aigc_async.model.errors import ContentViolation, LedgerError, TaskFailed
 from mps_aigc_async.model.results import AudioResult, ImageResult, Usage, VideoResult
 from mps_aigc_async.model.states import MOVES, JobState, Kind
 

@@ -19,7 +19,7 @@ from mps_aigc_async import (
     VodOptions,
 )
 from mps_aigc_async.ledger.claims import OtherAccount
-from mps_aigc_async.model.errors import to_record
+from mps_aigc_async.model.error_records import to_record
 from mps_aigc_async.model.states import Ending
 
 IMAGE = ImageResult(

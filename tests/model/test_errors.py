@@ -8,13 +8,12 @@ import pytest
 
 import mps_aigc_async
 from mps_aigc_async.model import errors
+from mps_aigc_async.model.error_records import SERVICE, from_record, to_record
 from mps_aigc_async.model.errors import (
     MAX_MESSAGE_CHARACTERS,
     AigcError,
     ServiceError,
     TransportError,
-    from_record,
-    to_record,
 )
 from mps_aigc_async.model.states import Ending
 
@@ -114,7 +113,7 @@ def test_an_error_comes_back_from_its_record_as_it_was(cls: type[AigcError]) -> 
     assert again.ids == error.ids
 
 
-@pytest.mark.parametrize("cls", [*errors.SERVICE.values(), TransportError], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", [*SERVICE.values(), TransportError], ids=lambda cls: cls.__name__)
 def test_an_ending_comes_back_from_its_record(cls: type[AigcError]) -> None:
     error = make(cls)
     assert from_record(to_record(error), job_id="a", task_id=None).ending is error.ending

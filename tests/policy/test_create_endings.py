@@ -4,14 +4,13 @@ from itertools import product
 
 import pytest
 
+from mps_aigc_async.model.error_records import from_record, to_record
 from mps_aigc_async.model.errors import (
     AccountError,
     AigcError,
     CreateOutcomeUnknown,
     NoTaskId,
     TransportError,
-    from_record,
-    to_record,
 )
 from mps_aigc_async.model.states import MOVES, Ending, JobState
 from mps_aigc_async.policy.create_endings import (

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mps_aigc_async.ledger import JobRecord, SqliteLedger
-from mps_aigc_async.model.errors import CreateOutcomeUnknown, TaskFailed, to_record
+from mps_aigc_async.model.error_records import to_record
+from mps_aigc_async.model.errors import CreateOutcomeUnknown, TaskFailed
 from mps_aigc_async.model.states import JobState, Kind
 
 NOW = 1_767_225_600.0

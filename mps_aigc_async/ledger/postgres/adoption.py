@@ -11,7 +11,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
-from ...model.errors import CreateOutcomeUnknown, to_record
+from ...model.error_records import to_record
+from ...model.errors import CreateOutcomeUnknown
 from ...sharing.connection import Step, Value
 from .ahead_statements import abandonment
 from .members import Absentee, Beat

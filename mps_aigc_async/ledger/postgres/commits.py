@@ -11,12 +11,27 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ...model.errors import LedgerError
+from ...model.budget import NOTHING
+from ...model.errors import AigcError, LedgerError
 from ...model.states import JobState
-from ...sharing.connection import Refused
+from ...sharing.connection import Refused, Step
 from ..record import JobRecord
+from ..spending import total_of
 from .members import Members
-from .moves import Claim, CurrentRow, Move, Place, Plan, Put, driver_after, reading, step, verdict
+from .moves import (
+    LOCK_BUDGET,
+    READ_TOTALS,
+    Claim,
+    CurrentRow,
+    Move,
+    Place,
+    Plan,
+    Put,
+    driver_after,
+    reading,
+    step,
+    verdict,
+)
 from .patience import PatientConnection
 from .schema import DURABLE
 
@@ -32,6 +47,10 @@ class _Waiting:
 
     move: Move
     outcome: asyncio.Future[JobRecord]
+
+
+def _has_budget(waiting: _Waiting) -> bool:
+    return isinstance(waiting.move, Claim) and waiting.move.bound is not None
 
 
 class Commits:
@@ -120,16 +139,17 @@ class Commits:
     async def _write(self, writes: Sequence[_Waiting]) -> None:
         """Write, and tell each caller. If the database refuses one, write each on its own."""
         beat = self._members.beat()
+        lock: list[Step] = [(LOCK_BUDGET, self._place.keys)] if any(map(_has_budget, writes)) else []
         try:
             _, era, *outcomes = await self._database.run(
-                DURABLE, beat.step, *(step(waiting.move, self._place) for waiting in writes)
+                DURABLE, beat.step, *lock, *(step(waiting.move, self._place) for waiting in writes)
             )
         except Refused as refusal:
             await self._write_each(writes, refusal)
             return
         beat.note(era)
         unwritten = []
-        for waiting, rows in zip(writes, outcomes, strict=True):
+        for waiting, rows in zip(writes, outcomes[len(lock) :], strict=True):
             if rows:
                 self._succeed(waiting, waiting.move.job)
             else:
@@ -147,9 +167,13 @@ class Commits:
     async def _judge(self, unwritten: Sequence[_Waiting]) -> None:
         """Read the rows that did not take a write; carry out and tell each verdict."""
         read = await self._database.run(*(reading(waiting.move, self._place) for waiting in unwritten))
+        total = NOTHING
+        if any(map(_has_budget, unwritten)):
+            [totals] = await self._database.run((READ_TOTALS, self._place.keys))
+            total = total_of(totals)
         for waiting, rows in zip(unwritten, read, strict=True):
             current = CurrentRow.of(rows[0]) if rows else None
-            judgement = verdict(waiting.move, current, self._place)
+            judgement = verdict(waiting.move, current, self._place, total)
             if judgement.step is not None:  # before the caller hears of it: nobody else has the TaskId
                 await self._database.run(DURABLE, judgement.step)
             if judgement.error is not None:
@@ -184,7 +208,7 @@ class Commits:
             )  # fmt: skip
         self._end(waiting, LedgerError(f"cannot write the ledger {self._place.ledger}: {why}"))
 
-    def _end(self, waiting: _Waiting, error: LedgerError) -> None:
+    def _end(self, waiting: _Waiting, error: AigcError) -> None:
         self._members.claims.drop(waiting.move.job)
         if not waiting.outcome.done():
             waiting.outcome.set_exception(error)

@@ -12,6 +12,7 @@ from math import inf
 from typing import Final
 
 from ...concurrency.home import Home
+from ...model.budget import Bound
 from ...model.errors import LedgerError
 from ...model.states import JobState, Kind
 from ...sharing.connection import Connection, Refused, Row, Value
@@ -119,10 +120,12 @@ class PostgresLedger:
     async def plan(self, job: JobRecord) -> JobRecord:
         return await self._commits.add(Plan(fresh(job)))
 
-    async def claim(self, job: JobRecord, intent: JobRecord, ahead_of: Collection[Kind] = ()) -> None:
+    async def claim(
+        self, job: JobRecord, intent: JobRecord, ahead_of: Collection[Kind] = (), bound: Bound | None = None
+    ) -> None:
         if intent.token in ("", job.token):
             raise LedgerError("an intent needs a token of its own (`claims.new_token`)", job_id=job.job_id)
-        await self._commits.add(Claim(job, intent, ahead_of))
+        await self._commits.add(Claim(job, intent, ahead_of, bound))
         self._chains.begin(request_of(job.job_id), ahead_of)
 
     async def run_ahead(self, name: str, kind: Kind, most: Callable[[], int]) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, cast
 
-from ...model.errors import LedgerError
+from ...model.budget import NOTHING, Amount, Bound
+from ...model.errors import AigcError
 from ...model.states import JobState, Kind
 from ...sharing.connection import Row, Step, Value
 from ..claims import ForeignJob, JobTaken, NotAhead, new_token
@@ -19,6 +20,7 @@ from ..fences import FENCES, HELD, Writer
 from ..record import JobRecord, request_of
 from ..schema import COLUMNS, from_row, to_row
 from ..schema import Row as Columns
+from ..spending import MAY_BE_PAID, TOTALS, total_of_jobs
 from .ahead_statements import IS_AHEAD
 
 SIGNATURE_S: Final = 360
@@ -62,9 +64,26 @@ _CLAIMED: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored
     SET {_SET}, token = %(token)s, member = %(me)s, author = %(me)s, claimed_at = {_NOW}
     WHERE {_KEY} AND {_FENCE} AND stored.state = %(origin)s"""
 
-_CLAIM: Final = f"{_CLAIMED} {NOTIFY}"
+_TOTAL: Final = f"""(SELECT coalesce(sum({{value}}), 0) FROM mps_aigc_ledger.jobs AS other
+        WHERE other.ledger = %(ledger)s AND other.job_id <> %(job_id)s AND {MAY_BE_PAID})"""
+_BOUNDED: Final = {
+    "images": "coalesce(amount, 1) * (kind = 'image')::integer",
+    "video_seconds": "CASE WHEN kind = 'video' THEN coalesce(amount, 'Infinity') ELSE 0 END",
+    "cost": "coalesce(cost, 'Infinity')",
+}
+"""The values that a budget bounds, in SQL (`spending.total_of`)."""
+_IS_WITHIN: Final = " AND ".join(
+    f"(%(most_{name})s::double precision IS NULL OR {_TOTAL.format(value=value)} <= %(most_{name})s)"
+    for name, value in _BOUNDED.items()
+)
+"""Whether the total of the ledger's other jobs leaves room for a create."""
 
-_CLAIM_AHEAD: Final = f"{_CLAIMED} AND {IS_AHEAD} {NOTIFY}"
+LOCK_BUDGET: Final = "SELECT pg_advisory_xact_lock(hashtextextended('mps_aigc_ledger.budget ' || %(ledger)s::text, 0))"
+"""For transactions with a budget: one at a time, so that each sees the intents of those before it."""
+
+READ_TOTALS: Final = (
+    f"SELECT {TOTALS} FROM mps_aigc_ledger.jobs WHERE ledger = %(ledger)s AND {MAY_BE_PAID} GROUP BY kind"
+)
 
 _REPLACE: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored SET {_SET}, token = %(token)s
     WHERE {_KEY} AND {_FENCE} AND stored.state = %(origin)s {NOTIFY}"""
@@ -148,6 +167,8 @@ class Claim:
     ahead_of: Collection[Kind] = ()
     """The kinds of steps that the job's chain must run ahead of. A create that may have been accepted is sent again in
     any case: the chain has begun."""
+    bound: Bound | None = None
+    """The bounds on the ledger's total with this intent."""
 
     @property
     def needs_room(self) -> bool:
@@ -197,9 +218,15 @@ def step(move: Move, place: Place) -> Step:
             return _PLAN, values
         case Claim(before):
             values |= {"fence": before.token, "origin": before.state.value}
-            if not move.needs_room:
-                return _CLAIM, values
-            return _CLAIM_AHEAD, values | {"chain": request_of(job.job_id), "ahead_of": list(move.ahead_of)}
+            statement = _CLAIMED
+            if move.needs_room:
+                statement += f" AND {IS_AHEAD}"
+                values |= {"chain": request_of(job.job_id), "ahead_of": list(move.ahead_of)}
+            if move.bound is not None:
+                statement += f" AND {_IS_WITHIN}"
+                room = move.bound.room_beside(total_of_jobs([job]))
+                values |= {f"most_{name}": room.get(name) for name in _BOUNDED}
+            return f"{statement} {NOTIFY}", values
         case Put(_, writer):
             return _PUT, values | {
                 "origins": sorted(FENCES[writer][job.state]),
@@ -255,7 +282,7 @@ class CurrentRow:
 class Verdict:
     """The outcome of a write that changed nothing."""
 
-    error: LedgerError | None
+    error: AigcError | None
     """The error for the caller; None if the row is as it was to be written."""
     step: Step | None = None
     """A statement to run before the caller hears of the error."""
@@ -266,8 +293,8 @@ def reading(move: Move, place: Place) -> Step:
     return _READ, {**place.keys, "job_id": columns_of(move.job)["job_id"]}
 
 
-def verdict(move: Move, current: CurrentRow | None, place: Place) -> Verdict:
-    """Judge a write that changed nothing by the row as it is now."""
+def verdict(move: Move, current: CurrentRow | None, place: Place, total: Amount = NOTHING) -> Verdict:
+    """Judge a write that changed nothing by the row as it is now. `total` is the ledger's, for claims with bounds."""
     if current is not None and current.owner not in place.owners.values():
         return Verdict(foreign_row(move.job.job_id, place, current.owner))
     if current is not None and _is_as_written(move, current, place):
@@ -277,8 +304,10 @@ def verdict(move: Move, current: CurrentRow | None, place: Place) -> Verdict:
         # An earlier try of this commit took, and others have judged this member gone since: nothing was sent.
         back = replace(move.before, token=job.token)
         return Verdict(_taken(job, current), step(Put(back, Writer.ANSWER), place))
-    if isinstance(move, Claim) and current is not None and move.needs_room and _is_as_read(move, current, place):
-        return Verdict(_not_ahead(move.job))
+    if isinstance(move, Claim) and current is not None and _is_as_read(move, current, place):
+        refusal = move.bound and move.bound.refusal(total + total_of_jobs([job]), job.job_id)
+        if refusal is not None or move.needs_room:
+            return Verdict(refusal or _not_ahead(job))
     if isinstance(move, Settle) and current is not None and (current.token, current.state) == (job.token, "unknown"):
         return Verdict(_too_early(job))
     has_task = current is not None and current.task_id == job.task_id

@@ -113,9 +113,14 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
         "CREATE INDEX jobs_by_send ON mps_aigc_ledger.jobs (ledger, sent_at) WHERE sent_at IS NOT NULL",
     ),
     # A new database has the columns from the beginning (CREATE).
-    4: tuple(
-        f"ALTER TABLE mps_aigc_ledger.jobs ADD COLUMN IF NOT EXISTS {name} {_TYPES.get(name, 'text')}"
-        for name in ("position", "save_to", "steps", "amount", "cost")
+    4: (
+        *(
+            f"ALTER TABLE mps_aigc_ledger.jobs ADD COLUMN IF NOT EXISTS {name} {_TYPES.get(name, 'text')}"
+            for name in ("position", "save_to", "steps", "amount", "cost")
+        ),
+        # Covers the sums that a budget is checked against (`spending`).
+        """CREATE INDEX jobs_by_cost ON mps_aigc_ledger.jobs (ledger, kind, state) INCLUDE (amount, cost)
+            WHERE state <> 'planned'""",
     ),
 }
 """The statements of each migration, by the version that it leads to."""

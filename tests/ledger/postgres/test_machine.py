@@ -20,7 +20,8 @@ from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.ledger.claims import ClaimInDoubt, JobTaken
 from mps_aigc_async.ledger.fences import HELD
 from mps_aigc_async.ledger.postgres import PostgresLedger
-from mps_aigc_async.model.errors import InvalidRequest, JobDropped, TaskFailed, to_record
+from mps_aigc_async.model.error_records import to_record
+from mps_aigc_async.model.errors import InvalidRequest, JobDropped, TaskFailed
 from mps_aigc_async.model.states import JobState
 
 from ..ledgers import job

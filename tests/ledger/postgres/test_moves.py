@@ -8,7 +8,8 @@ import pytest
 from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.ledger.claims import JobTaken
 from mps_aigc_async.ledger.postgres import PostgresLedger
-from mps_aigc_async.model.errors import JobDropped, LedgerError, TaskFailed, to_record
+from mps_aigc_async.model.error_records import to_record
+from mps_aigc_async.model.errors import JobDropped, LedgerError, TaskFailed
 from mps_aigc_async.model.states import JobState
 
 from ..ledgers import OWNER, job
