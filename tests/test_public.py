@@ -11,7 +11,8 @@ import pytest
 import mps_aigc_async
 
 PROMISED = {
-    "AccountError", "AigcClient", "AigcError", "Attach", "AudioRequest", "AudioResult", "CatalogWarning",
+    "AccountError", "AigcClient", "AigcError", "Attach", "AudioRequest", "AudioResult", "Budget", "BudgetReached",
+    "CatalogWarning",
     "ClientClosed", "ClientError", "Config", "ConfigError", "ContentViolation", "CosStore", "CreateAgain",
     "CreateOutcomeUnknown", "CredentialSource", "Credentials", "DamagedRow", "DownloadError", "Drop", "Event",
     "ImageRequest", "ImageResult", "ImageToVideo", "ImageToVideoResult", "InvalidRequest", "JobDropped", "JobRecord",
