@@ -8,6 +8,7 @@ from .client import AigcClient
 from .concurrency.fan_out import Run
 from .config import Config
 from .credentials.credentials import Credentials, CredentialSource
+from .engine.plan import Plan, PlannedWork, Standing
 from .engine.statistics import PaceStatistics, SlotStatistics, Statistics
 from .engine.task import Task
 from .ledger import JobRecord
@@ -98,6 +99,8 @@ __all__ = [
     "NoTaskId",
     "Outcome",
     "PaceStatistics",
+    "Plan",
+    "PlannedWork",
     "Quota",
     "Redirected",
     "ReferenceImage",
@@ -108,6 +111,7 @@ __all__ = [
     "ServiceError",
     "ServiceUsage",
     "SlotStatistics",
+    "Standing",
     "Statistics",
     "Subject",
     "Task",

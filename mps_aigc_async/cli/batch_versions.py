@@ -1,28 +1,23 @@
 """A batch beside its ledger: the version that each line means, and the lines whose content has changed."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ..engine.digest_table import DigestTable, Width, digest_of
-from ..engine.request_ids import RequestIds
-from ..ledger import JobRecord
+from ..engine.comparison import compare as compared
+from ..engine.comparison import versions_in
 from ..ledger.snapshot import Snapshot
 from ..ledger.versions import (
-    Contents,
     Version,
     changes_of,
     contents_of,
-    name_of,
     parted,
     request_in,
-    version_of,
-    versions_of,
 )
 from ..model.errors import InvalidRequest
 from ..model.plain_text import visible_line
 from ..model.requests import VERSION, Request
-from ..model.states import JobState, Kind
+from ..model.states import JobState
 from .batch import MOST_FAULTS, BadBatch, Batch
 from .batch_jobs import BatchJobs
 
@@ -71,27 +66,14 @@ class Comparison:
 
 def compare(batch: Batch, snapshot: Snapshot) -> Comparison:
     """Find the version that each line of a batch means. Reads the file once, and of the ledger the contents."""
-    stored, ids, comparison = _Stored(snapshot), RequestIds(), Comparison()
-    for request in batch:
-        name, contents = ids.id_for(request), contents_of(request)
-        version = Version(1, name, {})
-        if not stored.has_as_it_is(name, contents):
-            versions = versions_in(snapshot, name)
-            version_meant = version_of(versions, contents)
-            if version_meant is None:
-                comparison.changes.append(ChangedLine(request, versions[-1]))
-            version = version_meant or versions[-1]
-        for kind in contents:
+    comparison = Comparison()
+    for one in compared(batch, snapshot):
+        if one.meant is None:
+            comparison.changes.append(ChangedLine(one.request, one.latest))
+        version = one.meant or one.latest
+        for kind in one.contents:
             comparison.jobs.add(version.id_of(kind), kind)
     return comparison
-
-
-def versions_in(snapshot: Snapshot, name: str) -> Sequence[Version]:
-    """The versions of a request, the first one first. There is always one: perhaps without jobs."""
-    rows: list[Mapping[Kind, JobRecord]] = []
-    while own := snapshot.of_request(name_of(name, len(rows) + 1)):
-        rows.append(own)
-    return versions_of(name, rows)
 
 
 def keep_former(batch: Batch, changes: Sequence[ChangedLine]) -> Batch:
@@ -129,26 +111,3 @@ def _planned_at(version: Version) -> float:
 def _has_ended(version: Version) -> bool:
     states = {job.state for job in version.jobs.values()}
     return states <= _ENDED or JobState.FAILED in states
-
-
-class _Stored:
-    """The contents in a ledger, by digests: it may have a million jobs."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._ids, self._contents = DigestTable(Width.BYTE), DigestTable(Width.BYTE)
-        self._later: set[str] = set()
-        """The requests that have later versions."""
-        for job_id, content in snapshot.contents():
-            self._ids.add(digest_of(job_id), 1)
-            self._contents.add(digest_of(f"{job_id}\0{content}"), 1)
-            base, number = parted(job_id.rpartition("/")[0])
-            if number > 1:
-                self._later.add(base)
-
-    def has_as_it_is(self, name: str, contents: Contents) -> bool:
-        """Whether the ledger has no other content of a request than this, and no later version."""
-        return name not in self._later and all(
-            self._ids.get(digest_of(job_id := f"{name}/{kind}")) is None
-            or self._contents.get(digest_of(f"{job_id}\0{contents.get(kind, '')}")) is not None
-            for kind in Kind
-        )

@@ -1,6 +1,7 @@
 """The client of an asynchronous program: requests, batches and tasks."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Iterable
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
@@ -9,11 +10,12 @@ from ..engine.backends import kind_of
 from ..engine.batch import BatchItem, BatchRun, UnsavedRun, as_request, as_step, bounds_of, folder_for, require_many
 from ..engine.batch_progress import outcomes_of
 from ..engine.ledgers import database_of
+from ..engine.plan import Plan, Wishes, planner_of, retry_if_it_may_help, rows_at
 from ..engine.request_ids import RequestIds
 from ..engine.statistics import Statistics
 from ..engine.task import AnyTask, Task, within
 from ..jobs.terms import Terms
-from ..ledger import JobRecord
+from ..ledger import JobRecord, MemoryRows
 from ..model.budget import Budget
 from ..model.events import Callback
 from ..model.outcomes import Outcome
@@ -105,6 +107,35 @@ class AigcClient(AccountCalls, LedgerCalls):
     def check(self, request: Request) -> None:
         """Raise InvalidRequest if the request cannot be sent. Sends nothing, and needs no open client."""
         self._settings.accounts[0].check(as_request(request))
+
+    def plan(
+        self,
+        requests: Iterable[BatchItem],
+        *,
+        ledger: str | Path | None = None,
+        retry_failed: bool = False,
+        redo_changed: bool = False,
+        redo: Collection[str] = (),
+    ) -> Plan:
+        """Tell what `run` would create for these requests, what it would cost by the config's `prices`, and when it
+        could be finished. Sends nothing, and needs no open client.
+
+        The options stand for calls before the run: `retry_failed()`, and `new_version` for the requests whose content
+        has changed (`redo_changed`) or whose ids are named (`redo`). The ledger is read at once: for a batch of many
+        thousands call `plan` in a thread. Raises LedgerError.
+        """
+        place = self._place_of(ledger)
+        # As `run` does: with a durable ledger the same batch means the same jobs, without one new ones.
+        ids = deepcopy(self._ids) if place is None else RequestIds()
+        wishes = Wishes(
+            retry_failed=retry_if_it_may_help if retry_failed else None, redo_changed=redo_changed, redo=redo
+        )
+        planner = planner_of(self._settings.accounts, self._settings.wall())
+        if place is None:
+            rows = MemoryRows({}) if self._engine is None else self._engine.memory_rows()
+            return planner.plan(requests, rows, wishes, ids)
+        with rows_at(place) as stored:
+            return planner.plan(requests, stored, wishes, ids)
 
     def run(
         self,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..engine.batch import BatchItem, as_request
+from ..engine.plan import retry_if_it_may_help
 from ..ledger import JobRecord
 from ..ledger.versions import parted, request_in, versions_in
 from ..model.errors import InvalidRequest
@@ -40,9 +41,10 @@ class LedgerCalls(ClientBase, ABC):
         return await engine.work.run_for(in_use.settle(job_id, how), f"settling of {job_id}")
 
     async def retry_failed(
-        self, *, ledger: str | Path | None = None, only: Callable[[JobRecord], bool] = lambda _: True
+        self, *, ledger: str | Path | None = None, only: Callable[[JobRecord], bool] | None = None
     ) -> list[JobRecord]:
-        """Retry the failed jobs that `only` accepts: return them as *planned*; the next run creates them.
+        """Retry the failed jobs that `only` accepts: return them as *planned*; the next run creates them. By default
+        those are left out that would fail again: blocked by content review, or with an input that cannot be fetched.
 
         A task that the service did not know, or called done without a result, was accepted: the task is polled once
         more before its job is created again.
@@ -52,7 +54,7 @@ class LedgerCalls(ClientBase, ABC):
         """
         engine = self._usable_engine()
         in_use = await engine.resume_ledger(self._place_of(ledger))
-        return await engine.work.run_for(in_use.retry_failed(only), "retry of failed jobs")
+        return await engine.work.run_for(in_use.retry_failed(only or retry_if_it_may_help), "retry of failed jobs")
 
     async def new_version(
         self, job_id: str, request: BatchItem | None = None, *, ledger: str | Path | None = None

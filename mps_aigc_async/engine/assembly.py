@@ -17,7 +17,7 @@ from ..jobs.announcer import Announcer
 from ..jobs.context import Waits
 from ..jobs.registry import registry_of
 from ..jobs.watch import Watch
-from ..ledger import CommonLedger, Ledger
+from ..ledger import CommonLedger, Ledger, MemoryLedger, MemoryRows
 from ..ledger.protocol import CLOSE_GRACE_S
 from ..model.errors import AccountError, AigcError, InvalidRequest
 from ..model.events import Events
@@ -150,6 +150,11 @@ class Engine:
     async def open_ledger(self, place: LedgerPlace | None) -> Ledger:
         """Open the ledger at a place, once; for None, the ledger in memory."""
         return await self._ledgers.get(place)
+
+    def memory_rows(self) -> MemoryRows:
+        """The rows of the ledger in memory at this moment."""
+        in_memory = (ledger for ledger in self._ledgers.ready() if isinstance(ledger, MemoryLedger))
+        return next((ledger.rows() for ledger in in_memory), MemoryRows({}))
 
     async def resume_ledger(self, place: LedgerPlace | None) -> ResumedLedger:
         """Open the ledger at a place and resume the jobs of an earlier process, once."""

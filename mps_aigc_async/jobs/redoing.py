@@ -9,12 +9,10 @@ from ..model.errors import InvalidRequest
 from ..model.requests import Request
 from ..model.states import JobState, Kind
 from .context import JobContext
-from .lookahead import is_near_end
+from .new_steps import IN_DOUBT, steps_to_make
 from .own_sessions import replan_as
 
 _OPEN: Final = frozenset({JobState.PLANNED, JobState.INTENT, JobState.SUBMITTED})
-_IN_DOUBT: Final = frozenset({JobState.INTENT, JobState.UNKNOWN})
-_WITH_RESULT: Final = frozenset({JobState.DONE, JobState.SAVED})
 
 
 class Redoing:
@@ -49,10 +47,10 @@ class Redoing:
         _require_first_step(latest, contents)
         if latest.has(contents) and _is_open(latest):
             return latest.name
-        new = self._steps_to_make(latest, contents)
+        new = steps_to_make(latest, contents, self._context.clock.now())
         before = [latest.jobs[kind] for kind in new if kind in latest.jobs]
         for job in before:
-            if job.state in _IN_DOUBT:
+            if job.state in IN_DOUBT:
                 raise InvalidRequest(
                     f"its create is {job.state}: it may be paid for, so settle it first", job_id=job.job_id
                 )
@@ -78,19 +76,6 @@ class Redoing:
                 raise changed_request(Version(latest.number + 1, name, {row.kind: row}), contents)
             self._context.announcer.tell_planned(row)
         return name
-
-    def _steps_to_make(self, latest: Version, contents: Contents) -> list[Kind]:
-        """The steps that a new version makes: all, or those from the first changed one on, if the result before it can
-        still be used."""
-        kinds = list(contents)
-        changes = [kind for kind in kinds if kind not in latest.jobs or latest.jobs[kind].content != contents[kind]]
-        first = kinds.index(changes[0]) if changes else 0
-        if first and not self._can_use(latest.jobs[kinds[first - 1]]):
-            first = 0
-        return kinds[first:]
-
-    def _can_use(self, job: JobRecord) -> bool:
-        return job.state in _WITH_RESULT and not is_near_end(job, self._context.clock.now())
 
     async def _plan_again(self, job: JobRecord, content: str) -> bool:
         """Plan a job that has cost nothing again. False if it has changed meanwhile."""

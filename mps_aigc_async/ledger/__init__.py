@@ -6,7 +6,7 @@ returns, the row is as safe as the ledger can make it.
 """
 
 from .claims import ClaimInDoubt, JobTaken, NotAhead, OtherAccount, new_token
-from .memory import MemoryLedger
+from .memory import MemoryLedger, MemoryRows
 from .of_account import AccountLedger, CommonLedger
 from .protocol import UNBOUNDED, Ledger
 from .record import JobRecord
@@ -15,5 +15,6 @@ from .sqlite import SqliteLedger
 
 __all__ = [
     "UNBOUNDED", "AccountLedger", "ClaimInDoubt", "CommonLedger", "JobRecord", "JobTaken", "Ledger", "MemoryLedger",
+    "MemoryRows",
     "NotAhead", "OtherAccount", "SharedLedger", "SqliteLedger", "join", "new_token",
 ]  # fmt: skip

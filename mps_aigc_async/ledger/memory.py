@@ -1,7 +1,8 @@
 """The ledger of a client without a ledger file; lasts as long as the client."""
 
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from statistics import fmean
 from typing import Final
 
 from ..model.budget import NOTHING, Bound
@@ -38,6 +39,10 @@ class MemoryLedger(SoleLedger):
 
     def __repr__(self) -> str:
         return f"<MemoryLedger of {len(self._jobs)} jobs>"
+
+    def rows(self) -> "MemoryRows":
+        """The rows of this moment."""
+        return MemoryRows(dict(self._jobs))
 
     async def plan(self, job: JobRecord) -> JobRecord:
         return self._jobs.setdefault(job.job_id, job)
@@ -102,3 +107,30 @@ class MemoryLedger(SoleLedger):
 
     async def close(self) -> None:
         """Do nothing: no file is open."""
+
+
+class MemoryRows:
+    """The rows of a ledger in memory at this moment, for readers (`snapshot.Snapshot`)."""
+
+    def __init__(self, jobs: Mapping[str, JobRecord]) -> None:
+        self._jobs = jobs
+
+    def states(self) -> Iterator[tuple[str, Kind, JobState]]:
+        """Each job's id, kind and state."""
+        return ((job.job_id, job.kind, job.state) for job in self._jobs.values())
+
+    def contents(self) -> Iterator[tuple[str, str]]:
+        """Each job's id and content."""
+        return ((job.job_id, job.content) for job in self._jobs.values())
+
+    def of_request(self, name: str) -> Mapping[Kind, JobRecord]:
+        """The jobs of one request, by kind."""
+        return {kind: job for kind, job_id in job_ids(name).items() if (job := self._jobs.get(job_id)) is not None}
+
+    def task_seconds(self) -> Mapping[Kind, float]:
+        """The mean duration of the tasks of each kind that ended with results."""
+        seconds: dict[Kind, list[float]] = {}
+        for job in self._jobs.values():
+            if job.done_at is not None and job.submitted_at is not None and job.done_at > job.submitted_at:
+                seconds.setdefault(job.kind, []).append(job.done_at - job.submitted_at)
+        return {kind: fmean(values) for kind, values in seconds.items()}

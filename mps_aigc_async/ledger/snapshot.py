@@ -31,6 +31,10 @@ _VERSION: Final = "substr(job_id, 1, length(job_id) - length(kind) - 1)"
 """`record.request_of` in SQL: a request's name, with the number of a later version."""
 
 
+LATEST: Final = 200
+"""Tasks of a kind from whose durations later ones are estimated."""
+
+
 def batch_order(position: str, request: str, version: str, row: str) -> str:
     """Write the order of a batch's jobs in SQL: by the request's place in the batch, else as planned; of a request's
     versions the latest first."""
@@ -86,6 +90,8 @@ class Snapshot(Protocol):
     def contents(self) -> Iterator[tuple[str, str]]: ...
 
     def of_request(self, name: str) -> Mapping[Kind, JobRecord]: ...
+
+    def task_seconds(self) -> Mapping[Kind, float]: ...
 
     def orphans(self) -> Sequence[Orphan]: ...
 
@@ -188,6 +194,15 @@ class LedgerSnapshot:
         query = f"SELECT {self._columns} FROM jobs WHERE job_id IN ({', '.join('?' * len(ids))})"  # noqa: S608 — constant column names
         return {job.kind: job for job in readable(self._database.execute(query, ids))}
 
+    def task_seconds(self) -> Mapping[Kind, float]:
+        """The mean duration of the latest LATEST tasks of each kind that ended with results."""
+        query = (
+            "SELECT avg(seconds) FROM (SELECT ended_at - submitted_at AS seconds FROM jobs WHERE kind = ? "
+            "AND state IN ('done', 'saved') AND ended_at > submitted_at ORDER BY ended_at DESC LIMIT ?)"
+        )
+        means = {kind: self._database.execute(query, (kind, LATEST)).fetchone()[0] for kind in Kind}
+        return {kind: float(mean) for kind, mean in means.items() if mean is not None}
+
     @cached_property
     def _columns(self) -> str:
         """FILE_COLUMNS, as far as a file of an older version has them."""
@@ -212,7 +227,7 @@ def readable(rows: Iterable[Row]) -> Iterator[JobRecord]:
 def open_snapshot(ledger: Path) -> Iterator[LedgerSnapshot]:
     """Read a ledger file. Raises LedgerError for a file that is missing, no ledger, or of a newer version."""
     if not ledger.is_file():
-        raise LedgerError(f"there is no ledger {ledger}: `mps-aigc run … --out DIR` keeps one as DIR/{LEDGER_FILE}")
+        raise NoLedger(f"there is no ledger {ledger}: `mps-aigc run … --out DIR` keeps one as DIR/{LEDGER_FILE}")
     # SQLite keeps the WAL beside the file itself, not beside a symlink to it. A ledger without a writer has no WAL, and
     # is opened as immutable: otherwise SQLite would leave an empty WAL, and could not read from a read-only folder.
     file = Path(os.path.realpath(ledger))
@@ -232,6 +247,10 @@ def open_snapshot(ledger: Path) -> Iterator[LedgerSnapshot]:
             f"{ledger} cannot be read as a ledger: {error}; restore it from a backup, or give the ledger another name"
         ) from error
     _check_undisturbed(ledger, before)
+
+
+class NoLedger(LedgerError):
+    """The error for a ledger that does not exist: nothing was ever planned in it."""
 
 
 class LedgerChanged(LedgerError):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from ..model.errors import AccountError, AigcError, ServiceError, Throttled, TooManyTasks, Unreachable
+from ..model.errors import AccountError, AigcError, ContentViolation, ServiceError, Throttled, TooManyTasks, Unreachable
 from ..model.states import Ending
 
 
@@ -96,3 +96,12 @@ class RetryPolicy:
         if isinstance(error, Throttled):
             return self.base_s * (1.0 + uniform())
         return min(self.cap_s, self.base_s * 2.0 ** min(attempt, 30)) * uniform()
+
+
+DEAD_INPUTS: Final = frozenset({"ResourceNotFound.DownloadError", "InvalidParameter.InvalidUrl"})
+"""Refusals of an input that the service cannot fetch (reported of the live service, 2026-08)."""
+
+
+def needs_other_request(error: AigcError) -> bool:
+    """Whether the same request would fail again: content review has blocked it, or its input cannot be fetched."""
+    return isinstance(error, ContentViolation) or (isinstance(error, ServiceError) and error.code in DEAD_INPUTS)

@@ -14,6 +14,7 @@ from ...sharing.connection import Connection, Lost, Refused, Row, Step
 from ...sharing.database_url import DatabaseUrl
 from ...sharing.reading import Reader
 from ..schema import COLUMNS
+from ..snapshot import NoLedger
 from .open_members import in_words
 
 VERSION: Final = 4
@@ -207,7 +208,7 @@ def version_in(reader: Reader) -> int | None:
 def require_version(url: DatabaseUrl, version: int | None) -> None:
     """Raise LedgerError for tables of another version, or none (None)."""
     if version is None:
-        raise LedgerError(f"there is no ledger in the database {url}: the first `mps-aigc run` or `queue` makes it")
+        raise NoLedger(f"there is no ledger in the database {url}: the first `mps-aigc run` or `queue` makes it")
     if version != VERSION:
         fix = "upgrade mps-aigc-async" if version > VERSION else "`mps-aigc migrate` brings them to this version"
         raise LedgerError(f"the ledgers in {url} have schema {version}, and this version has schema {VERSION}: {fix}")

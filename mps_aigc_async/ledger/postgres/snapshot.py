@@ -16,7 +16,7 @@ from ...sharing.reading import Reader, reading
 from ..damage import damaged_row
 from ..orphans import Orphan
 from ..record import JobRecord, job_ids, request_of
-from ..snapshot import Census, batch_order
+from ..snapshot import LATEST, Census, batch_order
 from .open_members import OPEN_MEMBERS, in_words
 from .orphans import ORPHANS, orphan_of
 from .rows import FIELDS, JOBS, readable
@@ -40,6 +40,11 @@ _NAMES: Final = """
 _VERSION: Final = "left(job_id, length(job_id) - length(kind) - 1)"
 """`record.request_of` in SQL: a request's name, with the number of a later version."""
 _ORDER: Final = batch_order("position", f"regexp_replace({_VERSION}, '{VERSION_END.pattern}', '')", _VERSION, "seq")
+
+_TASK_SECONDS: Final = f"""SELECT avg(seconds) FROM (
+    SELECT ended_at - submitted_at AS seconds {_OF_LEDGER} AND kind = %(kind)s AND state IN ('done', 'saved')
+    AND ended_at > submitted_at ORDER BY coalesce(finished_at, ended_at) DESC LIMIT %(latest)s
+) AS latest"""  # noqa: S608 — constants
 
 MOST_NAMES: Final = 20
 """Names of ledgers that a message lists."""
@@ -131,6 +136,11 @@ class PostgresSnapshot:
         """The jobs of one request, by kind; damaged rows are logged and skipped."""
         rows = self._rows(f"SELECT {FIELDS} {_OF_LEDGER} AND job_id = ANY(%(ids)s)", ids=list(job_ids(name).values()))
         return {job.kind: job for job in readable(rows)}
+
+    def task_seconds(self) -> Mapping[Kind, float]:
+        """The mean duration of the latest LATEST tasks of each kind that ended with results."""
+        means = {kind: next(self._rows(_TASK_SECONDS, kind=kind.value, latest=LATEST))[0] for kind in Kind}
+        return {kind: float(mean) for kind, mean in means.items() if mean is not None}
 
     def orphans(self) -> list[Orphan]:
         """The tasks that no row could take, the oldest first."""

@@ -1,0 +1,28 @@
+"""The steps that a new version of a request makes: pure."""
+
+from typing import Final
+
+from ..ledger import JobRecord
+from ..ledger.versions import Contents, Version
+from ..model.states import JobState, Kind
+from .lookahead import is_near_end
+
+IN_DOUBT: Final = frozenset({JobState.INTENT, JobState.UNKNOWN})
+"""The states of a job that is made again only after the user has settled it."""
+
+WITH_RESULT: Final = frozenset({JobState.DONE, JobState.SAVED})
+
+
+def steps_to_make(latest: Version, contents: Contents, now: float) -> list[Kind]:
+    """The steps that a version after the latest one makes with these contents: all, or those from the first changed one
+    on, if the result before it can still be used at `now` (Unix seconds)."""
+    kinds = list(contents)
+    changes = [kind for kind in kinds if kind not in latest.jobs or latest.jobs[kind].content != contents[kind]]
+    first = kinds.index(changes[0]) if changes else 0
+    if first and not _can_use(latest.jobs.get(kinds[first - 1]), now):
+        first = 0
+    return kinds[first:]
+
+
+def _can_use(job: JobRecord | None, now: float) -> bool:
+    return job is not None and job.state in WITH_RESULT and not is_near_end(job, now)
