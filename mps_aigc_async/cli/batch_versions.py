@@ -68,9 +68,9 @@ def compare(batch: Batch, snapshot: Snapshot) -> Comparison:
     """Find the version that each line of a batch means. Reads the file once, and of the ledger the contents."""
     comparison = Comparison()
     for one in compared(batch, snapshot):
-        if one.meant is None:
+        if one.version is None:
             comparison.changes.append(ChangedLine(one.request, one.latest))
-        version = one.meant or one.latest
+        version = one.version or one.latest
         for kind in one.contents:
             comparison.jobs.add(version.id_of(kind), kind)
     return comparison

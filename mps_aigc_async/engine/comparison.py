@@ -36,7 +36,7 @@ class Compared:
     name: str
     """The request's own name."""
     contents: Contents
-    meant: Version | None
+    version: Version | None
     """The version that the request means; None if it may have been paid for with other content. A request that the
     ledger has as it is, or lacks, has a first version without rows."""
     latest: Version

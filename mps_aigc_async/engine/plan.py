@@ -128,8 +128,8 @@ class Planner:
     def plan(self, items: Iterable[BatchItem], rows: Rows, wishes: Wishes, ids: RequestIds | None = None) -> Plan:
         """Plan a run of these requests beside the rows of its ledger."""
         draft = _Draft(self, States(rows), rows, wishes)
-        for compared in compare(draft.requests_among(items), rows, ids):
-            draft.add(compared)
+        for item in compare(draft.requests_among(items), rows, ids):
+            draft.add(item)
         return draft.plan(rows.task_seconds())
 
 
@@ -160,44 +160,44 @@ class _Draft:
                 self._problems.append((f"item {number}", error.message))
                 self._standings[Standing.REFUSED] += 1
 
-    def add(self, compared: Compared) -> None:
+    def add(self, item: Compared) -> None:
         """Count one request."""
-        standing, creates = self._judge(compared)
+        standing, creates = self._judge(item)
         if creates:
             try:
-                self._planner.check(compared.request)
+                self._planner.check(item.request)
             except InvalidRequest as error:
-                self._problems.append((compared.name, error.message))
+                self._problems.append((item.name, error.message))
                 standing, creates = Standing.REFUSED, []
         self._standings[standing] += 1
         if creates:
-            self._count(compared.request, creates)
+            self._count(item.request, creates)
 
-    def _judge(self, compared: Compared) -> tuple[Standing, list[Kind]]:
+    def _judge(self, item: Compared) -> tuple[Standing, list[Kind]]:
         """The request's standing, and the steps to create."""
-        if compared.meant is None and not self._wishes.keep:
+        if item.version is None and not self._wishes.keep:
             if self._wishes.redo_changed:
-                return self._judge_new_version(compared)
-            changes = changes_of(compared.latest, compared.contents)
-            self._problems.append((compared.latest.name, f"changed: {'; '.join(changes)}"))
+                return self._judge_new_version(item)
+            changes = changes_of(item.latest, item.contents)
+            self._problems.append((item.latest.name, f"changed: {'; '.join(changes)}"))
             return Standing.CONFLICT, []
-        if compared.name in self._redo:
-            return self._judge_new_version(compared)
-        return self._judge_version(compared)
+        if item.name in self._redo:
+            return self._judge_new_version(item)
+        return self._judge_version(item)
 
-    def _judge_new_version(self, compared: Compared) -> tuple[Standing, list[Kind]]:
-        latest = versions_in(self._rows, compared.name)[-1]
-        kinds = steps_to_make(latest, compared.contents, self._planner.now)
+    def _judge_new_version(self, item: Compared) -> tuple[Standing, list[Kind]]:
+        latest = versions_in(self._rows, item.name)[-1]
+        kinds = steps_to_make(latest, item.contents, self._planner.now)
         in_doubt = [job for kind in kinds if (job := latest.jobs.get(kind)) is not None and job.state in IN_DOUBT]
         for job in in_doubt:
             self._problems.append((job.job_id, f"its create is {job.state}: it may be paid for, so settle it first"))
         return (Standing.UNKNOWN, []) if in_doubt else (Standing.CHANGED, kinds)
 
-    def _judge_version(self, compared: Compared) -> tuple[Standing, list[Kind]]:
-        version, standing, creates = compared.meant or compared.latest, Standing.KEPT, list[Kind]()
-        kinds = list(contents_of(compared.request))
+    def _judge_version(self, item: Compared) -> tuple[Standing, list[Kind]]:
+        version, standing, creates = item.version or item.latest, Standing.KEPT, list[Kind]()
+        kinds = list(contents_of(item.request))
         for number, kind in enumerate(kinds):
-            state = self._state_of(compared, version.id_of(kind))
+            state = self._state_of(item, version.id_of(kind))
             if state is JobState.PLANNED:
                 standing = Standing.UNDER_WAY if number and standing is not Standing.NEW else Standing.NEW
                 creates.append(kind)
@@ -212,7 +212,7 @@ class _Draft:
                 self._running[kind] += 1
         return standing, creates
 
-    def _state_of(self, compared: Compared, job_id: str) -> JobState:
+    def _state_of(self, item: Compared, job_id: str) -> JobState:
         """The state in which the run will find a job: a job of other content that has cost nothing is planned, and so
         is a failed job that is retried."""
         state = self._states.get(job_id) or JobState.PLANNED
@@ -220,7 +220,7 @@ class _Draft:
             return state
         name, _, kind = job_id.rpartition("/")
         job = self._rows.of_request(name).get(Kind(kind))
-        if job is None or job.content != compared.contents.get(job.kind):
+        if job is None or job.content != item.contents.get(job.kind):
             return JobState.PLANNED
         wants = self._wishes.retry_failed
         is_retried = wants is not None and wants(job) and not isinstance(job.recorded_error(), JobDropped)

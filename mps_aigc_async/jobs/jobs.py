@@ -28,7 +28,7 @@ from .creation import Order
 from .lookahead import Lookahead
 from .own_sessions import replan_as
 from .places import Place
-from .pricing import priced
+from .pricing import with_price
 from .redoing import Redoing
 from .resuming import Resuming
 from .saving import Saver
@@ -151,7 +151,9 @@ class Jobs:
         """Write size and price into the rows that may be paid for and lack them, so that a budget can count them. A job
         that a caller drives, or whose task is polled, gets them at its end."""
         for state in (JobState.DONE, JobState.SAVED, JobState.UNKNOWN, JobState.FAILED):
-            for job in [job async for job in self._ledger.in_state(state) if priced(job, self._context.prices) != job]:
+            for job in [
+                job async for job in self._ledger.in_state(state) if with_price(job, self._context.prices) != job
+            ]:
                 lock = self._context.registry.lock(job.job_id)
                 if not lock.locked():
                     async with lock:
@@ -159,7 +161,7 @@ class Jobs:
 
     async def _price(self, job_id: str) -> None:
         job = await self._ledger.get(job_id)
-        if job is not None and (row := priced(job, self._context.prices)) != job:
+        if job is not None and (row := with_price(job, self._context.prices)) != job:
             with suppress(JobTaken):  # another member has changed the row since then
                 await self._ledger.put(row)
 

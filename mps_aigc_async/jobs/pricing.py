@@ -14,7 +14,7 @@ _REQUESTS: dict[Kind, type[Step]] = {
 }  # fmt: skip
 
 
-def priced(job: JobRecord, prices: PriceList) -> JobRecord:
+def with_price(job: JobRecord, prices: PriceList) -> JobRecord:
     """The row with its size and price, if it may be paid for and lacks one of them: an older version has written it, or
     the config had no price for its model then."""
     if not job.may_be_paid or (job.amount is not None and job.cost is not None):

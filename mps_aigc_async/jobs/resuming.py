@@ -12,7 +12,7 @@ from ..model.error_records import to_record
 from ..model.errors import ClientClosed, CreateOutcomeUnknown, DamagedRow, LedgerError
 from ..model.states import JobState
 from .context import JobContext
-from .pricing import priced
+from .pricing import with_price
 from .registry import Driver
 from .sessions import NO_TASK, TIME_ANSWER_S
 from .tasks import Tasks
@@ -67,7 +67,7 @@ class Resuming:
 
     async def _priced(self, job: JobRecord) -> JobRecord:
         """The job with its size and price, which budgets count while the task runs."""
-        row = priced(job, self._context.prices)
+        row = with_price(job, self._context.prices)
         if row != job:
             with suppress(JobTaken):
                 await self._ledger.put(row)

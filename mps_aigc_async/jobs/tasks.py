@@ -12,7 +12,7 @@ from ..model.errors import AigcError, ClientClosed, InvalidRequest
 from ..model.states import JobState, Kind
 from ..wire.dialect import TaskStatus
 from .context import JobContext
-from .pricing import priced
+from .pricing import with_price
 from .task_ends import TaskEnd, delay_s, expiry_of, is_planned_again, planned_row, row_at
 from .watch import Watch
 
@@ -143,7 +143,7 @@ class Tasks:
                 row = planned_row(row)
         else:
             row = job.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(end))
-        row = priced(row, self._context.prices)
+        row = with_price(row, self._context.prices)
         if job.submitted_at is not None:
             try:
                 await self._ledger.put(row)

@@ -78,16 +78,16 @@ class Bound:
     """The bound on one create: a budget, beside the amount that is promised to the run's chains under way."""
 
     budget: Budget
-    promised: Amount = NOTHING
+    promises: Amount = NOTHING
 
     def room_beside(self, amount: Amount) -> dict[str, float]:
         """The most that a ledger's total may be before a create of this amount, by the bounds that are set."""
-        used = self.promised + amount
+        used = self.promises + amount
         return {name: most - getattr(used, name) + TOLERANCE for name, most in self.budget.bounds().items()}
 
     def refusal(self, total: Amount, job_id: str) -> BudgetReached | None:
         """The error for a job with whose create the ledger has this total; None if all bounds hold."""
-        used, bounds = total + self.promised, self.budget.bounds()
+        used, bounds = total + self.promises, self.budget.bounds()
         values = {name: getattr(used, name) for name in bounds}
         if any(isinf(value) for value in values.values()):
             return BudgetReached(
