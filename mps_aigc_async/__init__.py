@@ -8,6 +8,7 @@ from .client import AigcClient
 from .concurrency.fan_out import Run
 from .config import Config
 from .credentials.credentials import Credentials, CredentialSource
+from .engine.job import Job
 from .engine.plan import Plan, PlannedWork, Standing
 from .engine.statistics import PaceStatistics, SlotStatistics, Statistics
 from .engine.task import Task
@@ -26,6 +27,7 @@ from .model.errors import (
     DamagedRow,
     DownloadError,
     InvalidRequest,
+    JobCancelled,
     JobDropped,
     LedgerError,
     NoTaskId,
@@ -89,6 +91,8 @@ __all__ = [
     "ImageToVideo",
     "ImageToVideoResult",
     "InvalidRequest",
+    "Job",
+    "JobCancelled",
     "JobDropped",
     "JobRecord",
     "JobState",

@@ -46,7 +46,7 @@ async def client_of(
     transport: Callable[[], Transport] | None = None,
 ) -> AsyncIterator[AigcClient]:
     """An open client whose transport is the service itself. Use it inside `testing.run`."""
-    service.storage.base_url = "http://127.0.0.1:80"
+    service.storage.base_url = "http://127.0.0.1"  # as a URL is written: without its default port
     make = transport or (lambda: InMemoryTransport(service, wall, latency_s=latency_s))
     client = AigcClient(
         config or configured(), ledger=ledger, credentials=credentials, retry=retry, transport=make, wall=wall

@@ -11,6 +11,7 @@ from ..credentials.official_sdk import AnyCredentials
 from ..engine.account import account_settings
 from ..engine.assembly import Engine, EngineSettings
 from ..engine.backends import endpoint_of
+from ..engine.job_queue import JobQueue
 from ..engine.ledgers import LedgerPlace, ledger_place
 from ..engine.request_ids import RequestIds
 from ..ledger import Ledger
@@ -52,6 +53,7 @@ class ClientBase:
         self._ledger = None if ledger is None else ledger_place(ledger)
         self._ids = RequestIds()
         self._engine: Engine | None = None
+        self._queue: JobQueue | None = None
         self._is_opening = False
 
     def __repr__(self) -> str:
@@ -106,6 +108,13 @@ class ClientBase:
         engine = self._require_engine()
         engine.home.require()
         return engine
+
+    def _usable_queue(self) -> JobQueue:
+        """The queue of jobs in the client's own ledger. Raises as `_usable_engine`."""
+        engine = self._usable_engine()
+        if self._queue is None or self._queue.engine is not engine:
+            self._queue = JobQueue(engine, self._ledger)
+        return self._queue
 
     def _place_of(self, ledger: str | Path | None) -> LedgerPlace | None:
         """The place of a ledger; for None, of the client's own."""

@@ -32,13 +32,14 @@ from ..model.states import Kind
 from ..model.task_ids import require_task_id
 from ..wire.dialect import TaskStatus
 from .account_calls import AccountCalls
+from .job_calls import JobCalls
 from .ledger_calls import LedgerCalls
 
 if TYPE_CHECKING:
     from ..engine.workers import Worker
 
 
-class AigcClient(AccountCalls, LedgerCalls):
+class AigcClient(AccountCalls, JobCalls, LedgerCalls):
     """Creates images, videos and audio, as many and as early as the account's limits allow.
 
     ```python

@@ -44,7 +44,8 @@ class LedgerCalls(ClientBase, ABC):
         self, *, ledger: str | Path | None = None, only: Callable[[JobRecord], bool] | None = None
     ) -> list[JobRecord]:
         """Retry the failed jobs that `only` accepts: return them as *planned*; the next run creates them. By default
-        those are left out that would fail again: blocked by content review, or with an input that cannot be fetched.
+        those are left out that were cancelled, or would fail again: blocked by content review, or with an input that
+        cannot be fetched.
 
         A task that the service did not know, or called done without a result, was accepted: the task is polled once
         more before its job is created again.

@@ -30,7 +30,7 @@ from ..network.transport import ResultSource, Timeouts, Transport
 from ..policy.retries import RetryPolicy, stops_a_batch
 from .account import AccountParts, AccountSettings, SharedParts
 from .ledgers import LedgerPlace, open_ledger
-from .limit_homes import LimitsPart, open_limits
+from .limit_homes import LimitsPart, open_limits, rates_of
 from .once import OncePerPlace
 from .resumed import AccountJobs, ResumedLedger
 from .routed_runner import RoutedRunner, Runner
@@ -144,6 +144,17 @@ class Engine:
     def capacities(self) -> Mapping[Kind, int]:
         """The tasks of each kind that may run at once, of all accounts together."""
         return {kind: sum(account.capacities[kind] for account in self.accounts.values()) for kind in Kind}
+
+    def creates_per_second(self, kind: Kind) -> float:
+        """The creates of a kind that may be sent in a second, by all accounts together."""
+        return sum(
+            rates_of(one.settings.config, one.dialect).of(one.dialect.create_action(kind))
+            for one in self.accounts.values()
+        )
+
+    @property
+    def events(self) -> Events:
+        return self._settings.events
 
     # --- ledgers ------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from ..ledger.snapshot import NoLedger
 from ..ledger.versions import changes_of, contents_of, parted
 from ..model.budget import NOTHING, Amount
 from ..model.defaults import Defaults
-from ..model.errors import InvalidRequest, JobDropped
+from ..model.errors import InvalidRequest, JobCancelled, JobDropped
 from ..model.requests import Request, Step, steps_of
 from ..model.states import JobState, Kind
 from ..policy.finish import USUAL_S, Load, earliest_finish_s
@@ -293,7 +293,8 @@ class _Sum:
 
 def retry_if_it_may_help(job: JobRecord) -> bool:
     """Whether a failed job may succeed when it is created again as it is."""
-    return not needs_other_request(job.recorded_error())
+    error = job.recorded_error()
+    return not (needs_other_request(error) or isinstance(error, JobCancelled))
 
 
 @contextmanager

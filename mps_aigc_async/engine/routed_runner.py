@@ -34,6 +34,8 @@ class Runner(Protocol):
 
     async def outcome(self, request: RequestT, request_id: str, terms: Terms) -> Outcome[RequestT]: ...
 
+    async def plan(self, request: Request, request_id: str, terms: Terms) -> str: ...
+
     async def submit(self, request: Step, request_id: str) -> JobRecord: ...
 
     async def finish(self, job: JobRecord, request: Step) -> JobRecord: ...
@@ -78,6 +80,10 @@ class RoutedRunner:
                 self._router.note_no_room(place.desk, place.kind)
             elif not isinstance(outcome.error, OtherAccount):
                 return outcome
+
+    async def plan(self, request: Request, request_id: str, terms: Terms) -> str:
+        """Plan all jobs of a request, and return the name of its version. Planned jobs are common to the accounts."""
+        return await self._ledger.first.runner.plan(request, request_id, terms)
 
     async def submit(self, request: Step, request_id: str) -> JobRecord:
         """Bring the job of a single request to the point where the service has accepted it. A job beyond it is

@@ -14,7 +14,7 @@ from ..catalog.prices import Estimate
 from ..concurrency.across_loops import Turn
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord, JobTaken
-from ..ledger.record import request_of
+from ..ledger.record import CANCELLED, request_of
 from ..ledger.versions import Version, changed_request, is_free, parted, version_for
 from ..model.contents import content
 from ..model.errors import AigcError, InvalidRequest
@@ -112,7 +112,7 @@ class Jobs:
         new = terms.written_to(new)
         while True:
             job = await self._ledger.plan(new)
-            if (job.kind, job.content) == (new.kind, new.content):
+            if (job.kind, job.content) == (new.kind, new.content) and job.error.get("type") != CANCELLED:
                 if job is not new:
                     return await self._note_terms(job, terms)
                 self._context.announcer.tell_planned(job)

@@ -1,5 +1,6 @@
 """Requests to their outcomes: one job for an image, a video or an audio; two or three linked jobs for a chain."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeVar, cast
@@ -57,6 +58,16 @@ class RequestRunner:
             partial_result = None if chain is None else chain.partial_result
             return Outcome(job_id=name, request=request, error=failure, partial=partial_result)
         return Outcome(job_id=name, request=request, result=result)
+
+    async def plan(self, request: Request, request_id: str, terms: Terms) -> str:
+        """Plan all jobs of a request, and return the name of its version. Raises InvalidRequest."""
+        terms = terms.of(request)
+        version = await self._jobs.version_for(request, request_id)
+        await self._judge(request, terms, version.jobs)
+        steps = steps_of(request)
+        jobs = [self._jobs.plan(step, request_of(version.id_of(step.kind)), terms) for step in steps]
+        await asyncio.gather(*jobs)  # at once: they share a commit
+        return version.name
 
     async def submit(self, request: Step, request_id: str) -> JobRecord:
         """Bring the job of a single request to the point where the service has accepted it. A job beyond it is

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from ..ledger import JobRecord, JobTaken
 from ..model.error_records import to_record
-from ..model.errors import AigcError, InvalidRequest, JobDropped, TaskFailed
+from ..model.errors import AigcError, InvalidRequest, JobCancelled, JobDropped, TaskFailed
 from ..model.settlement import Attach, CreateAgain, Drop, Settlement
 from ..model.states import JobState, Kind
 from ..wire.dialect import scope_of
@@ -99,6 +100,20 @@ class Settling:
         ids = [job.job_id async for job in self._ledger.in_state(JobState.FAILED) if only(job)]
         jobs = await asyncio.gather(*(self._retry(job_id) for job_id in ids))  # at once: the rows share their commits
         return [job for job in jobs if job is not None]
+
+    async def cancel(self, job_id: str) -> None:
+        """Give up a job that is planned: it has failed then, until its request is made again. Any other job stays."""
+        async with self._context.registry.lock(job_id):
+            job = await self._ledger.get(job_id)
+            if job is None or job.state is not JobState.PLANNED:
+                return
+            # A create that is made again (`CreateAgain`) may have been accepted before.
+            cls = JobDropped if job.has_sent_session else JobCancelled
+            error = cls("cancelled before it was created", job_id=job_id)
+            row = job.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(error))
+            with suppress(JobTaken):  # another member creates it
+                await self._ledger.put(row)
+                self._announcer.tell_failed(row, error)
 
     async def retry_request(self, name: str, only: Callable[[JobRecord], bool]) -> None:
         """Retry the failed jobs of one request that `only` accepts, as `retry_failed` does."""

@@ -10,7 +10,7 @@ from typing import Final, TypedDict, Unpack
 from pydantic import JsonValue
 
 from ..model.error_records import from_record
-from ..model.errors import AigcError, DamagedRow, JobDropped, LedgerError, TaskBlocked, TaskFailed
+from ..model.errors import AigcError, DamagedRow, JobCancelled, JobDropped, LedgerError, TaskBlocked, TaskFailed
 from ..model.requests import model_label
 from ..model.results import AudioResult, ImageResult, StepResult, Usage, VideoResult
 from ..model.states import MOVES, JobState, Kind
@@ -19,6 +19,9 @@ from .damage import damaged_row
 
 DROPPED: Final = JobDropped.__name__
 """The type of the recorded error of a job that the user has dropped."""
+
+CANCELLED: Final = JobCancelled.__name__
+"""The type of the recorded error of a job that the user has cancelled before its create."""
 
 _FAILED_THERE: Final = frozenset({TaskFailed.__name__, TaskBlocked.__name__})
 """The types of the recorded error of a task that the service has failed."""

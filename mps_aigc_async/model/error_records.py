@@ -14,6 +14,7 @@ from .errors import (
     DamagedRow,
     DownloadError,
     InvalidRequest,
+    JobCancelled,
     JobDropped,
     LedgerError,
     NoTaskId,
@@ -36,7 +37,7 @@ RECORDED: Final[dict[str, type[AigcError]]] = {
     cls.__name__: cls
     for cls in (
         BudgetReached, ClientClosed, ClientError, ConfigError, CreateOutcomeUnknown, DamagedRow, DownloadError,
-        InvalidRequest, JobDropped, LedgerError, ResultExpired, TaskFailed, TaskTimeout, UnexpectedError,
+        InvalidRequest, JobCancelled, JobDropped, LedgerError, ResultExpired, TaskFailed, TaskTimeout, UnexpectedError,
     )
 }  # fmt: skip
 SERVICE: Final[dict[str, type[ServiceError]]] = {

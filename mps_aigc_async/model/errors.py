@@ -16,6 +16,7 @@
     │   └── NoTaskId            a create was answered without a readable TaskId: it may have been accepted (and billed)
     ├── CreateOutcomeUnknown    a create was sent, and no reply told whether it was accepted (and billed)
     ├── JobDropped              the user gave up a job whose create was never answered
+    ├── JobCancelled            the user cancelled a job: nothing more is created or waited for
     ├── BudgetReached           a bound of the run allows no further create; the job stays planned
     ├── TaskFailed              the service accepted the task and failed it
     ├── TaskTimeout             the client stopped waiting; the task goes on at the service (also a TimeoutError)
@@ -262,6 +263,10 @@ class CreateOutcomeUnknown(AigcError):
 
 class JobDropped(AigcError):
     """The user dropped a job with an unknown outcome."""
+
+
+class JobCancelled(AigcError):
+    """The user cancelled a job (`Job.cancel`). A job that was created runs on at the service."""
 
 
 class BudgetReached(AigcError):

@@ -1,0 +1,253 @@
+"""The queue of a client's jobs: first into the ledger, then to the service as the limits allow, in order.
+
+    enqueue ──▶ entering ──▶ in the ledger ──▶ waiting ──▶ the fan-out ──▶ ended
+                             (`Job.stored`)    (`position`)
+
+A client has one queue for its own ledger. The fan-out reads a job only when few of those read still wait to be created,
+so thousands of jobs cost little more than their rows.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from math import inf
+from pathlib import Path
+from typing import Final, cast
+from weakref import WeakValueDictionary
+
+from ..concurrency.fan_out import Begun, FanOut, Run
+from ..jobs.terms import Terms
+from ..jobs.watch import Watch
+from ..ledger.record import job_ids, request_of
+from ..model import events
+from ..model.errors import AigcError, ClientClosed
+from ..model.outcomes import Outcome
+from ..model.requests import Request, steps_of
+from ..model.results import Result
+from ..model.states import JobState, Kind
+from ..model.unexpected import as_aigc_error
+from ..network.folders import Folder
+from ..policy.finish import USUAL_S, Load, earliest_finish_s
+from .assembly import Engine
+from .batch import bounds_of, folder_for
+from .job import Job
+from .ledgers import LedgerPlace
+
+PORTION: Final = 200
+"""Jobs that are written into the ledger together: they share a commit."""
+
+AnyJob = Job[Result]
+
+
+class JobQueue:
+    """Drives the jobs of one client in its own ledger."""
+
+    def __init__(self, engine: Engine, place: LedgerPlace | None) -> None:
+        self.engine: Final = engine
+        self._place = place
+        self._jobs: WeakValueDictionary[str, AnyJob] = WeakValueDictionary()
+        """All jobs that somebody holds, by name, for their events."""
+        self._under_way: dict[AnyJob, Path | str | None] = {}
+        """The jobs that this queue drives, with their folders, until they end."""
+        self._entering: deque[AnyJob] = deque()
+        self._waiting: dict[AnyJob, None] = {}
+        """The jobs that have not begun, in their order."""
+        self._works: dict[AnyJob, asyncio.Task[Outcome[Request]]] = {}
+        self._stored: asyncio.Queue[AnyJob] = asyncio.Queue()
+        self._news = asyncio.Event()
+        self._folders: dict[str, Folder] = {}
+        self._seconds: dict[Kind, float] = dict(USUAL_S)
+        """The duration of the latest task of each kind that ended."""
+        self._submitted_at: dict[str, float] = {}
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def enqueue(self, request: Request, name: str, save_to: str | Path | None) -> AnyJob:
+        """Queue a request. A request of this name that is under way is the same job, if it has the same content."""
+        job = self._jobs.get(name)
+        if job is not None and not job.has_ended and job.request == request:
+            return job
+        return self._begin(Job(name, request, self, {}), save_to)
+
+    def handle(self, name: str, request: Request, states: Mapping[Kind, JobState]) -> AnyJob:
+        """The handle of a request of the ledger. Begins nothing."""
+        self._listen()
+        job = self._jobs.get(name)
+        if job is None or job.has_ended:
+            job = self._jobs[name] = Job(name, request, self, states)
+        return job
+
+    # --- the driver of jobs -------------------------------------------------------------------------------------------
+
+    def begin(self, job: AnyJob, save_to: str | Path | None = None) -> None:
+        self.engine.home.require()
+        if job not in self._under_way and not job.has_ended:
+            self._begin(job, save_to)
+
+    def cancel(self, job: AnyJob) -> None:
+        self.engine.home.require()
+        error = job.cancelled()
+        self._waiting.pop(job, None)
+        work = self._works.get(job)
+        if work is not None:
+            work.cancel()
+        self._end(job, Outcome(job_id=job.id, request=job.request, error=error))
+        self.engine.work.start(self._give_up(job, work), f"cancelling {job.id}")
+
+    def position_of(self, job: AnyJob) -> int | None:
+        if job not in self._waiting:
+            return None
+        return next(number for number, other in enumerate(self._waiting) if other is job)
+
+    def seconds_to_end(self, job: AnyJob) -> float | None:
+        if job.has_ended:
+            return None
+        before = (self.position_of(job) or 0) + 1
+        loads, after = dict[Kind, Load](), dict[Kind, Kind]()
+        kinds = [step.kind for step in steps_of(job.request)]
+        kinds = [kind for kind in kinds if job.states.get(kind) not in (JobState.DONE, JobState.SAVED)]
+        for number, kind in enumerate(kinds):
+            is_running = job.states.get(kind) is JobState.SUBMITTED
+            loads[kind] = Load(
+                creates=0 if is_running else before,
+                running=int(is_running),
+                capacity=self.engine.capacities[kind],
+                per_second=self.engine.creates_per_second(kind),
+                task_s=self._seconds[kind],
+            )
+            if number:
+                after[kind] = kinds[number - 1]
+        return earliest_finish_s(loads, after)
+
+    def watch_of(self, name: str) -> Watch | None:
+        return self.engine.watch_of_request(name)
+
+    # --- a job's way --------------------------------------------------------------------------------------------------
+
+    def _begin(self, job: AnyJob, save_to: str | Path | None) -> AnyJob:
+        self._listen()
+        self._jobs[job.id] = job
+        self._under_way[job] = save_to
+        self._waiting[job] = None
+        self._entering.append(job)
+        self._news.set()
+        return job
+
+    def _listen(self) -> None:
+        """Begin with the first job: events, the way into the ledger, and the fan-out."""
+        if self._unsubscribe is None:
+            self._unsubscribe = self.engine.events.subscribe(self._on_event)
+            self.engine.work.start(self._serve(), "job queue")
+
+    async def _serve(self) -> None:
+        """Drive jobs until the client closes."""
+        fan_out: FanOut[AnyJob, None] = FanOut(
+            self._in_order(), self._work, bounds_of(self.engine), self.engine.work, _ready, _never
+        )
+        entering = self.engine.work.start(self._enter(), "jobs on their way into the ledger")
+        try:
+            async for _ in Run(fan_out):
+                pass
+        finally:
+            entering.cancel()
+            if self._unsubscribe is not None:
+                self._unsubscribe()
+            error = ClientClosed("the client was closed before this was finished")
+            for job in tuple(self._under_way):
+                self._end(job, Outcome(job_id=job.id, request=job.request, error=error.with_context(job_id=job.id)))
+
+    async def _enter(self) -> None:
+        """Write jobs into the ledger, as many at once as have come, and hand them on in their order."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._entering:
+                jobs = [self._entering.popleft() for _ in range(min(PORTION, len(self._entering)))]
+                await asyncio.gather(*map(self._store, jobs))
+                for job in jobs:
+                    if not job.has_ended:
+                        self._stored.put_nowait(job)
+
+    async def _store(self, job: AnyJob) -> None:
+        try:
+            runner = await self.engine.runner(self._place)
+            job.id = await runner.plan(job.request, job.id, await self._terms(job))
+            self._jobs[job.id] = job
+            if not job.stored.done():
+                job.stored.set_result(None)
+        except Exception as error:  # noqa: BLE001 — the job's error; the other jobs go on
+            failure = as_aigc_error(error, f"planning {job.id}").with_context(job_id=job.id)
+            self._end(job, Outcome(job_id=job.id, request=job.request, error=failure))
+
+    async def _terms(self, job: AnyJob) -> Terms:
+        save_to = self._under_way.get(job)
+        if save_to is None:
+            return Terms()
+        if str(save_to) not in self._folders:
+            self._folders[str(save_to)] = cast("Folder", await folder_for(save_to))
+        return Terms(save_to=self._folders[str(save_to)])
+
+    async def _in_order(self) -> AsyncIterator[AnyJob]:
+        while True:
+            job = await self._stored.get()
+            if not job.has_ended:  # it may have been cancelled meanwhile
+                yield job
+
+    async def _work(self, job: AnyJob, on_begin: Begun) -> None:
+        """Run a job to its end."""
+
+        def begin() -> None:
+            on_begin()
+            self._waiting.pop(job, None)
+
+        terms = await self._terms(job)
+        runner = await self.engine.runner(self._place)
+        terms = Terms(save_to=terms.save_to, on_begin=begin)
+        work = self.engine.work.start(runner.outcome(job.request, job.id, terms), f"request {job.id}")
+        self._works[job] = work
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+        finally:
+            self._works.pop(job, None)
+        if not work.cancelled():
+            self._end(job, work.result())
+
+    def _end(self, job: AnyJob, outcome: Outcome[Request]) -> None:
+        self._under_way.pop(job, None)
+        self._waiting.pop(job, None)
+        job.end(outcome)
+
+    async def _give_up(self, job: AnyJob, work: asyncio.Task[Outcome[Request]] | None) -> None:
+        """Mark the steps of a cancelled job that are planned as failed, so that nothing creates them."""
+        if work is not None:
+            await asyncio.wait({work})
+        in_use = await self.engine.resume_ledger(self._place)
+        for job_id in job_ids(job.id).values():
+            with suppress(AigcError):  # the next process finds the job planned
+                await in_use.of_job(await in_use.common.ledger.get(job_id)).jobs.settling.cancel(job_id)
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    def _on_event(self, event: events.Event) -> None:
+        self._learn_duration(event)
+        if (job := self._jobs.get(request_of(event.job_id))) is not None:
+            job.on_event(event)
+
+    def _learn_duration(self, event: events.Event) -> None:
+        if isinstance(event, events.Submitted):
+            self._submitted_at[event.job_id] = event.at
+        elif isinstance(event, events.Done | events.Failed):
+            begun = self._submitted_at.pop(event.job_id, inf)
+            if isinstance(event, events.Done) and begun < event.at:
+                self._seconds[event.kind] = event.at - begun
+
+
+async def _ready() -> None:
+    """Prepare nothing: the ledger is opened for each job."""
+
+
+def _never(_: None) -> None:
+    """Stop for no outcome: each job has its own caller."""
