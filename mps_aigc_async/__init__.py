@@ -4,7 +4,7 @@ import logging
 
 from . import catalog
 from .catalog import CatalogWarning
-from .client import AigcClient
+from .client import AigcClient, SyncClient, SyncRun, SyncTask
 from .concurrency.fan_out import Run
 from .config import Config
 from .credentials.credentials import Credentials, CredentialSource
@@ -106,6 +106,9 @@ __all__ = [
     "SlotStatistics",
     "Statistics",
     "Subject",
+    "SyncClient",
+    "SyncRun",
+    "SyncTask",
     "Task",
     "TaskBlocked",
     "TaskDetails",

@@ -1,5 +1,6 @@
 """The life of a client: its settings, its opening and its closing."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +53,7 @@ class ClientBase:
         self._ledger = None if ledger is None else ledger_place(ledger)
         self._ids = RequestIds()
         self._engine: Engine | None = None
-        self._is_opening = False
+        self._opening_process: int | None = None
 
     def __repr__(self) -> str:
         state = "open" if self._engine else "closed"
@@ -64,9 +65,9 @@ class ClientBase:
             await self.aclose()
         if self._engine is not None:
             self._usable_engine()
-        if self._engine is not None or self._is_opening:
+        if self._engine is not None or self._opening_process == os.getpid():
             raise ClientClosed("the client is open already: one `async with` at a time")
-        self._is_opening = True
+        self._opening_process = os.getpid()  # of a fork, the opening never ends
         try:
             self._engine, self._ids = await Engine.open(self._settings), RequestIds()
             await self._engine.resume_ledger(self._ledger)
@@ -74,7 +75,7 @@ class ClientBase:
             await self.aclose()
             raise
         finally:
-            self._is_opening = False
+            self._opening_process = None
         return self
 
     async def __aexit__(self, *error: object) -> None:
