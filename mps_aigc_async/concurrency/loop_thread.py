@@ -57,8 +57,8 @@ class LoopThread(threading.Thread):
         try:
             return answer.result()
         except CancelledError:
-            closed = ClientClosed("the client was closed before this was finished")
-            raise self._stops.pop(answer, closed) from None
+            end = ClientClosed("the client was closed before this was finished")
+            raise self._stops.pop(answer, end) from None
         except BaseException:
             answer.cancel()  # nothing happens to work that has ended
             raise

@@ -1,5 +1,6 @@
 """The life of a client without a loop: opening, closing, Ctrl-C, the end of the program, and forks."""
 
+import asyncio
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mps_aigc_async import ClientClosed, ClientError, ImageRequest, JobState, LedgerError
+from mps_aigc_async import AigcClient, ClientClosed, ClientError, ImageRequest, JobState, LedgerError
 from mps_aigc_async.emulator import Emulator
 
 from ..watching import Calls
@@ -176,6 +177,23 @@ def test_an_interrupted_batch_is_cancelled(emulator: Emulator, monkeypatch: pyte
     assert creates(emulator) == 1
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals for threads here")
+def test_an_interrupted_opening_leaves_nothing_open(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    main_thread, client = threading.get_ident(), client_for(emulator)
+
+    async def open_slowly(_: AigcClient) -> None:
+        signal.pthread_kill(main_thread, signal.SIGINT)
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AigcClient, "__aenter__", open_slowly)
+        with pytest.raises(KeyboardInterrupt):
+            client.counts()
+    assert loop_threads() == []
+    with client:
+        assert client.generate(LAKE).task_id
+
+
 # --- the end of the program, and forks --------------------------------------------------------------------------------
 
 PROGRAM = [sys.executable, "-X", "dev", "-W", "error", "-W", "ignore::DeprecationWarning", "-m"]
@@ -186,10 +204,14 @@ def command(name: str, emulator: Emulator, ledger: Path) -> list[str]:
     return [*PROGRAM, "tests.client.sync_programs", name, json.dumps(config_json(emulator)), str(ledger)]
 
 
-def output_of(name: str, emulator: Emulator, ledger: Path) -> tuple[int, list[str]]:
-    done = subprocess.run(
+def run_program(name: str, emulator: Emulator, ledger: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
         command(name, emulator, ledger), capture_output=True, text=True, timeout=60, check=False, encoding="utf-8"
     )
+
+
+def output_of(name: str, emulator: Emulator, ledger: Path) -> tuple[int, list[str]]:
+    done = run_program(name, emulator, ledger)
     assert done.stderr == ""
     return done.returncode, done.stdout.splitlines()
 
@@ -241,7 +263,14 @@ def test_a_forked_child_opens_a_client_of_its_own(emulator: Emulator, tmp_path: 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_children_of_multiprocessing_close_their_clients(emulator: Emulator, tmp_path: Path) -> None:
-    assert output_of("multiprocessing", emulator, tmp_path / "jobs.db") == (0, ["[0, 0]"])
+    """Closing warns of the tasks that only the closed client knew."""
+    done = run_program("multiprocessing", emulator, tmp_path / "jobs.db")
+    assert done.returncode == 0
+    warnings = [line.rpartition(" ") for line in done.stderr.splitlines()]
+    assert {warning.partition(":")[0] for warning, _, _ in warnings} == {
+        "closed while tasks run that are in no ledger file"
+    }
+    assert sorted(task_id for _, _, task_id in warnings) == sorted(done.stdout.split())
     assert creates(emulator) == 3
 
 
