@@ -33,6 +33,9 @@ class LoopThread(threading.Thread):
         self._process = os.getpid()
         self._guard = threading.Lock()
         self._has_ended = False
+        """Whether the loop takes no more work."""
+        self._is_over = False
+        """Whether the loop has stopped, after the work that it had taken began."""
         self._waiting: set[Future[Any]] = set()
         self._stops: dict[Future[Any], BaseException] = {}
         self.start()
@@ -70,7 +73,7 @@ class LoopThread(threading.Thread):
         with self._guard:
             if not self._has_ended:
                 self._has_ended = True
-                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._loop.call_soon_threadsafe(self._leave)
         self.join()
 
     def leave_to_parent(self) -> None:
@@ -80,11 +83,15 @@ class LoopThread(threading.Thread):
     def run(self) -> None:
         """Run the loop until `end`. For `threading`."""
         with self._runner as runner:
-            while not self._has_ended:
+            while not self._is_over:
                 with self._handing_over():
                     self._loop.run_forever()
             with self._handing_over():
                 runner.run(_end_tasks())
+
+    def _leave(self) -> None:
+        self._is_over = True
+        self._loop.stop()
 
     @contextmanager
     def _handing_over(self) -> Iterator[None]:
@@ -93,7 +100,8 @@ class LoopThread(threading.Thread):
         try:
             yield
         except (KeyboardInterrupt, SystemExit) as stop:
-            waiting = tuple(self._waiting)
+            with self._guard:  # a call that has begun its work is among them
+                waiting = tuple(self._waiting)
             if not waiting:
                 _log.error("a callback raised %s while no caller waited", type(stop).__name__)
             for answer in waiting:
