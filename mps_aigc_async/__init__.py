@@ -4,7 +4,7 @@ import logging
 
 from . import catalog
 from .catalog import CatalogWarning
-from .client import AigcClient
+from .client import AigcClient, SyncClient, SyncJob, SyncRun, SyncTask
 from .concurrency.fan_out import Run
 from .config import Config
 from .credentials.credentials import Credentials, CredentialSource
@@ -118,6 +118,10 @@ __all__ = [
     "Standing",
     "Statistics",
     "Subject",
+    "SyncClient",
+    "SyncJob",
+    "SyncRun",
+    "SyncTask",
     "Task",
     "TaskBlocked",
     "TaskDetails",

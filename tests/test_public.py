@@ -24,7 +24,7 @@ PROMISED = {
     "TaskNotFound", "TaskState", "TaskStatus", "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks",
     "TransportError", "UnexpectedError", "Unreachable", "Usage", "VideoRequest", "VideoResult", "VideoToAudio",
     "VideoToAudioResult",
-    "VodFile", "VodOptions", "catalog", "events",
+    "SyncClient", "SyncJob", "SyncRun", "SyncTask", "VodFile", "VodOptions", "catalog", "events",
     "ServiceUsage", "LedgerUsage", "Quota", "UsageComparison", "UsageReport",
 }  # fmt: skip
 

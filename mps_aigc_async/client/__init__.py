@@ -1,5 +1,7 @@
-"""The façade: the client that users open, and its methods."""
+"""The façade: the clients that users open, and their methods."""
 
 from .client import AigcClient
+from .sync import SyncClient
+from .sync_handles import SyncJob, SyncRun, SyncTask
 
-__all__ = ["AigcClient"]
+__all__ = ["AigcClient", "SyncClient", "SyncJob", "SyncRun", "SyncTask"]

@@ -1,5 +1,6 @@
 """The life of a client: its settings, its opening and its closing."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +55,7 @@ class ClientBase:
         self._ids = RequestIds()
         self._engine: Engine | None = None
         self._queue: JobQueue | None = None
-        self._is_opening = False
+        self._opening_process: int | None = None
 
     def __repr__(self) -> str:
         state = "open" if self._engine else "closed"
@@ -66,9 +67,9 @@ class ClientBase:
             await self.aclose()
         if self._engine is not None:
             self._usable_engine()
-        if self._engine is not None or self._is_opening:
+        if self._engine is not None or self._opening_process == os.getpid():
             raise ClientClosed("the client is open already: one `async with` at a time")
-        self._is_opening = True
+        self._opening_process = os.getpid()  # of a fork, the opening never ends
         try:
             self._engine, self._ids = await Engine.open(self._settings), RequestIds()
             await self._engine.resume_ledger(self._ledger)
@@ -76,7 +77,7 @@ class ClientBase:
             await self.aclose()
             raise
         finally:
-            self._is_opening = False
+            self._opening_process = None
         return self
 
     async def __aexit__(self, *error: object) -> None:

@@ -5,75 +5,28 @@ whatever becomes of the loop or the caller that asked for it, and no two overlap
 
 Not aiosqlite: its thread ends when it delivers an answer to a loop that has been closed meanwhile, and then everybody
 else who uses the connection waits for ever (0.22.1; its thread also keeps a process alive that ends with an open
-connection). Not a ThreadPoolExecutor: it takes no more work once the main thread has ended, though loops in other
-threads still run.
+connection).
 """
 
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
-from threading import Lock, Thread
 from typing import Any, TypeVar
 
 from ..concurrency.callbacks import ignore
+from ..concurrency.worker_thread import WorkerThread
 
 T = TypeVar("T")
 
-_Queue = SimpleQueue[Callable[[], None] | None]
-"""Work in its order; None ends the thread."""
-
-
-class _Thread(Executor):
-    """A thread that does one piece of work after another. A process that ends with an open ledger does not wait for
-    the thread: its rows are on the disk, or their callers have not been told so."""
-
-    def __init__(self) -> None:
-        self._queue: _Queue = SimpleQueue()
-        self._guard = Lock()
-        self._has_ended = False
-        Thread(target=_work, args=(self._queue,), name="ledger", daemon=True).start()
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # noqa: ANN401 — as Executor has it
-        future = Future[T]()
-        with self._guard:
-            if self._has_ended:
-                raise RuntimeError("the thread has ended")
-            self._queue.put(partial(_answer, future, partial(fn, *args, **kwargs)))
-        return future
-
-    def end(self) -> None:
-        """End the thread after the work that waits. Nobody waits for that here."""
-        with self._guard:
-            self._has_ended = True
-            self._queue.put(None)
-
-
-def _work(queue: _Queue) -> None:
-    while (work := queue.get()) is not None:
-        work()
-        del work  # and with it the caller's row, until the next work comes
-
-
-def _answer(future: Future[T], work: Callable[[], T]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = work()
-    except BaseException as error:  # noqa: BLE001 — the caller gets it, of any class
-        future.set_exception(error)
-    else:
-        future.set_result(result)
-
 
 class Database:
-    """An open connection, from `open`."""
+    """An open connection, from `open`. A process that ends with an open ledger does not wait for its thread: its rows
+    are on the disk, or their callers have not been told so."""
 
     def __init__(self) -> None:
-        self._thread = _Thread()
+        self._thread = WorkerThread("ledger")
         self._connection: sqlite3.Connection | None = None
 
     @classmethod

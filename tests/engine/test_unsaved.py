@@ -51,7 +51,7 @@ async def test_what_is_done_and_what_runs_is_saved_and_what_is_planned_stays_pla
             await client.generate(ImageRequest(id="saved", prompt="a"), save_to=folder)
             [outcome] = [one async for one in client.run([CHAIN])]
             assert outcome.error is not None
-            await client.retry_failed()  # its video is planned by now
+            await client.retry_failed(only=lambda _: True)  # its video is planned by now
             await client.submit(ImageRequest(id="running", prompt="a"))
         created = dict(emulator.statistics().created)
         async with AigcClient(config_for(emulator), ledger=ledger) as client:
