@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 
@@ -24,20 +24,9 @@ from .screen import Exit, program, say
 ACCOUNT: Final = "demo"
 """The account of a demo's ledger. The folder of an earlier demo is recognised by it."""
 
-SPEED: Final = 80.0
-"""A storyboard of 12 takes an hour at the documented durations, and less than half a minute at this speed."""
 
-
-def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the demo's files.")] = Path(
-        "demo-output"
-    ),
-    speed: Annotated[float, typer.Option("--speed", min=1, max=1000, help="1 is the real service's speed.")] = SPEED,
-) -> None:
-    """Create a storyboard of 12 shots, each an image and the video that begins with it. Needs no keys.
-
-    The service is an emulator on this machine; everything else is done as by `run`.
-    """
+def demo(*, out: Path, speed: float) -> None:
+    """Create a storyboard of 12 shots, each an image and the video that begins with it. Needs no keys."""
     require_rendering()
     with as_file(files("mps_aigc_async.cli") / "storyboard.jsonl") as storyboard:
         _clear(out, storyboard)

@@ -1,8 +1,7 @@
 """`models`: the abilities of models at each backend, as a table."""
 
-from typing import Annotated, Final, get_args
+from typing import Final, get_args
 
-import typer
 from rich import box
 from rich.table import Table
 
@@ -14,20 +13,8 @@ from .screen import complain, console, on_terminal, say
 HEADINGS: Final = Row._fields
 
 
-def models(
-    kind: Annotated[
-        str | None, typer.Argument(metavar="[KIND]", help="image, video or audio.", show_default="all of them")
-    ] = None,
-    backend: Annotated[
-        str | None, typer.Option(metavar="BACKEND", help="mps, vod or relay.", show_default="all of them")
-    ] = None,
-) -> None:
-    """List the abilities of each model at each backend, with sources and dates (needs no keys and no network).
-
-    The first rows of a kind hold for each of its models without a row for the same field. A field without a row is
-    stated nowhere, and not checked: see `catalog` in the config. A fact that is only reported warns and never refuses.
-    In a pipe each row is a line, with tabs between its columns.
-    """
+def models(*, kind: str | None, backend: str | None) -> None:
+    """List the abilities of each model at each backend, with sources and dates (needs no keys and no network)."""
     kinds = [one for one in get_args(ModelKind) if kind in (None, one)]
     backends = [one for one in get_args(Backend) if backend in (None, one)]
     _require_choice(kind, kinds, "kind of model: image, video or audio")

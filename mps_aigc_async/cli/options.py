@@ -1,35 +1,12 @@
-"""Options of several commands: the config, and the client made from it."""
+"""The config and the folder that a command line names, and the client made from them."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from ..client import AigcClient
 from ..config import Config
 from ..model.errors import InvalidRequest
 from ..sharing.database_url import is_database_url
 from .screen import complain, warnings_as_notes
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        metavar="FILE",
-        help="The config file. Default: $MPS_AIGC_CONFIG, else ./config.json, else the environment alone.",
-        show_default=False,
-    ),
-]
-
-LedgerOption = Annotated[
-    str | None,
-    typer.Option(
-        "--ledger",
-        metavar="FILE | URL",
-        help="The ledger: a file, or the postgresql:// URL of one that several processes and hosts share.",
-        show_default="DIR/ledger.db",
-    ),
-]
 
 
 def require_folder(out: Path) -> None:

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 
@@ -19,21 +19,8 @@ from .screen import Exit, complain, counted, program, say
 _AGE: Final = re.compile(r"(\d{1,5})d")
 
 
-def prune_ledger(
-    ledger: Annotated[
-        str, typer.Option("--ledger", metavar="URL", help="The ledger's postgresql:// URL, with ?ledger=NAME.")
-    ],
-    before: Annotated[
-        str,
-        typer.Option("--before", metavar="DATE | DAYS", help="As 2026-10-01 (local time), or 90d for 90 days ago."),
-    ],
-    yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
-) -> None:
-    """Remove requests from a ledger in PostgreSQL that ended before a time, with their jobs.
-
-    Requests with a job that is not saved or failed are kept, and so are orphans. The ledger forgets the ids of the
-    requests that it removes: a batch file with these ids would be created, and paid for, again.
-    """
+def prune_ledger(*, ledger: str, before: str, yes: bool) -> None:
+    """Remove requests from a ledger in PostgreSQL that ended before a time, with their jobs."""
     named = named_ledger(ledger)
     if named.database is None:
         raise InvalidRequest(

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Annotated, Final
+from pathlib import Path
+from typing import Final
 
 import typer
 from rich.console import Console
@@ -24,30 +25,17 @@ from ..model.plain_text import visible, visible_line
 from ..model.states import Kind
 from ..sharing.database_url import DatabaseUrl
 from .ledgers import URL
-from .options import ConfigOption, config_from
+from .options import config_from
 from .output import is_lost
 from .screen import Exit, complain, counted, on_terminal, program, say
-from .workers import DatabaseOption, database_named
+from .workers import database_named
 
 WATCH_S: Final = 2.0
 """Seconds between two looks of `progress --watch`."""
 
 
-def progress(
-    ledger: DatabaseOption,
-    watch: Annotated[
-        bool,
-        typer.Option(
-            "--watch", help="Go on until all requests have ended: on a terminal a screen, elsewhere a line every 2 s."
-        ),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object, and with --watch one a line.")] = False,
-    config: ConfigOption = None,
-) -> None:
-    """Show how far a queued batch is, over all workers. Exit code 1 if requests have failed.
-
-    The config names the service's limits and the limit store, for the pace and the slots; it needs no keys.
-    """
+def progress(*, ledger: str, watch: bool, as_json: bool, config: Path | None) -> None:
+    """Show how far a queued batch is, over all workers. Exit code 1 if requests have failed."""
     batch = _WatchedBatch(database_named(ledger), config_from(config))
     moments = batch.moments(watch=watch)
     if as_json:

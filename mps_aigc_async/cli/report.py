@@ -1,27 +1,17 @@
 """`report`: a batch's folder as a page."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from ..model.errors import AigcError, ConfigError, InvalidRequest
 from ..model.plain_text import visible_line
 from ..report import write
 from ..sharing.database_url import is_database_url
 from .ledgers import URL, NamedLedger, named_ledger
-from .options import LedgerOption
 from .screen import complain, program, say
 
 
-def report(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="A folder that `run` wrote into.")],
-    ledger: LedgerOption = None,
-) -> None:
-    """Write DIR/index.html: the results side by side, and the failures. Needs no keys and no network.
-
-    `run` and `demo` write the page at their end. While they run, `report` shows their progress.
-    """
+def report(*, folder: str, ledger: str | None) -> None:
+    """Write DIR/index.html: the results side by side, and the failures. Needs no keys and no network."""
     if is_database_url(folder):
         raise InvalidRequest(f"name the folder of the files too: `{program()} report DIR --ledger {URL}`")
     named = None if ledger is None else named_ledger(ledger)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
 
 import typer
 
@@ -18,40 +18,21 @@ from ..model.settlement import Attach, CreateAgain, Drop, Settlement
 from ..model.states import JobState
 from .interrupts import Interrupted, Interrupts
 from .ledgers import URL, NamedLedger, named_ledger, owner_line
-from .options import ConfigOption, client_for, config_from
+from .options import client_for, config_from
 from .screen import Exit, complain, exit_code, local_time, program, say
 
 
 def settle(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="DIR | URL", help="A folder that `run` wrote into, a ledger file or a ledger's postgresql:// URL."
-        ),
-    ],
-    jobs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="JOB …", help="Job ids from the list, or TaskIds to drop.", show_default="list them all"
-        ),
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All jobs of the list.")] = False,
-    create_again: Annotated[
-        bool,
-        typer.Option("--create-again", help="Not accepted: `run` creates it again. Paid twice if it was accepted."),
-    ] = False,
-    attach: Annotated[
-        str | None, typer.Option("--attach", metavar="TASK_ID", help="Accepted as this task.", show_default=False)
-    ] = None,
-    drop: Annotated[bool, typer.Option("--drop", help="Give up: the job fails.")] = False,
-    config: ConfigOption = None,
+    *,
+    target: str,
+    jobs: list[str] | None,
+    everything: bool,
+    create_again: bool,
+    attach: str | None,
+    drop: bool,
+    config: Path | None,
 ) -> None:
-    """List the jobs whose create got no reply (needs no keys), or decide how they go on.
-
-    The service may have accepted and billed each of them: look in the console's task list, by prompt and time. In a
-    ledger that several processes share, tasks that no job could take are listed too: attach each of them to a job, or
-    drop it by its TaskId.
-    """
+    """List the jobs whose create got no reply (needs no keys), or decide how they go on."""
     ledger = named_ledger(target)
     if ledger.database is not None:
         ledger.require_present()

@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -18,45 +17,13 @@ from .interrupts import Interrupted, Interrupts
 from .ledgers import URL, NamedLedger, named_ledger, owner_line
 from .limits import forget as forget_member
 from .limits import show_limits
-from .options import ConfigOption, client_for, config_from
+from .options import client_for, config_from
 from .screen import Exit, complain, counted, local_time, program, say
 from .summary import print_census, print_unsaved
 
 
-def status(
-    target: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="DIR | URL | KIND",
-            help="A folder that `run` wrote into, a ledger file or a ledger's postgresql:// URL; or image, video or "
-            "audio, with an id.",
-            show_default=False,
-        ),
-    ] = None,
-    task_id: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="TASK_ID", help="As printed by `run`, `image`, `video` and `audio`.", show_default=False
-        ),
-    ] = None,
-    limits: Annotated[
-        bool, typer.Option("--limits", help="Show the members, paces and slots of the config's limit store instead.")
-    ] = False,
-    forget: Annotated[
-        str | None,
-        typer.Option(
-            "--forget",
-            metavar="MEMBER",
-            help="With --limits: free the slots of a member whose machine will not come back.",
-            show_default=False,
-        ),
-    ] = None,
-    config: ConfigOption = None,
-) -> None:
-    """Show the jobs of a batch's folder or a ledger (needs no keys), or poll one task by its kind and TaskId.
-
-    Exit code 1 means: something in the ledger failed or is unknown, or is paid for and not saved yet.
-    """
+def status(*, target: str | None, task_id: str | None, limits: bool, forget: str | None, config: Path | None) -> None:
+    """Show the jobs of a batch's folder or a ledger (needs no keys), or poll one task by its kind and TaskId."""
     if limits or forget is not None:
         raise typer.Exit(_of_limits(config, forget, has_target=target is not None))
     if target is None:

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import date, datetime
-from typing import Annotated, Final
+from pathlib import Path
+from typing import Final
 
 import typer
 from rich import box
@@ -16,7 +17,7 @@ from ..model.states import Kind
 from ..model.usage import BILLING_ZONE, UsageComparison, UsageReport
 from .interrupts import Interrupted, Interrupts
 from .ledgers import NamedLedger, named_ledger
-from .options import ConfigOption, client_for, config_from
+from .options import client_for, config_from
 from .screen import Exit, complain, console, on_terminal, program, say
 
 HEADINGS: Final = ("day", "kind", "service tasks", "service amount", "ledger tasks", "ledger amount", "unit")
@@ -29,35 +30,9 @@ NOT_REPORTED: Final = "-"
 
 
 def usage(
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since", metavar="DATE", help="The first day, as 2026-11-01.", show_default="this month's first"
-        ),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="DATE", help="The last day.", show_default="today")
-    ] = None,
-    ledger: Annotated[
-        str | None,
-        typer.Option(
-            "--ledger",
-            metavar="DIR | URL",
-            help="A folder that `run` wrote into, a ledger file or a ledger's postgresql:// URL.",
-            show_default=False,
-        ),
-    ] = None,
-    account: Annotated[
-        str | None,
-        typer.Option("--account", metavar="NAME", help="One of the config's accounts.", show_default=False),
-    ] = None,
-    config: ConfigOption = None,
+    *, since: str | None, until: str | None, ledger: str | None, account: str | None, config: Path | None
 ) -> None:
-    """Show the images and seconds that the service has counted for its bill, beside the ledger's (MPS, VOD).
-
-    Days are those of UTC+8. The service counts the whole account, also tasks of other programs, and its data may come
-    late. In a pipe each row is a line, with tabs between its columns.
-    """
+    """Show the images and seconds that the service has counted for its bill, beside the ledger's (MPS, VOD)."""
     first, last = _day("--since", since) or _first_of_month(), _day("--until", until)
     named = None if ledger is None else named_ledger(ledger)
     if named is not None:

@@ -1,0 +1,31 @@
+"""Options of several commands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The config file. Default: $MPS_AIGC_CONFIG, else ./config.json, else the environment alone.",
+        show_default=False,
+    ),
+]
+
+LedgerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger",
+        metavar="FILE | URL",
+        help="The ledger: a file, or the postgresql:// URL of one that several processes and hosts share.",
+        show_default="DIR/ledger.db",
+    ),
+]
+
+DatabaseOption = Annotated[
+    str,
+    typer.Option("--ledger", metavar="URL", help="The postgresql:// URL of the ledger: ?ledger=NAME names the batch."),
+]
