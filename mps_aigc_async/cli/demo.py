@@ -19,7 +19,7 @@ from ..ledger.snapshot import LEDGER_FILE, open_snapshot
 from ..model.errors import ConfigError
 from .emulator import PUBLISHED_KEYS, require_rendering
 from .run import run_batch
-from .screen import Exit, program, say
+from .screen import Exit, is_quiet, program, say
 
 ACCOUNT: Final = "demo"
 """The account of a demo's ledger. The folder of an earlier demo is recognised by it."""
@@ -31,7 +31,7 @@ def demo(*, out: Path, speed: float) -> None:
     with as_file(files("mps_aigc_async.cli") / "storyboard.jsonl") as storyboard:
         _clear(out, storyboard)
         code = _play(storyboard, out, speed)
-    if code is Exit.WELL:
+    if code is Exit.WELL and not is_quiet():
         _suggest_next(out)
     raise typer.Exit(code)
 

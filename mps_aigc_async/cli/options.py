@@ -6,7 +6,8 @@ from ..client import AigcClient
 from ..config import Config
 from ..model.errors import InvalidRequest
 from ..sharing.database_url import is_database_url
-from .screen import complain, warnings_as_notes
+from .loudness import print_event
+from .screen import is_verbose, note, warnings_as_notes
 
 
 def require_folder(out: Path) -> None:
@@ -25,11 +26,14 @@ def config_for_creates(file: Path | None) -> Config:
     """Load the config of a command that creates, and print the models that it assumes. Raises ConfigError."""
     config = config_from(file)
     if config.assumption:
-        complain(f"note: {config.assumption}")
+        note(config.assumption)
     return config
 
 
 def client_for(config: Config, ledger: str | Path | None = None) -> AigcClient:
     """Make a client, and do not open it yet. Raises ConfigError for missing keys and an unusable endpoint."""
     with warnings_as_notes():
-        return AigcClient(config, ledger=ledger)
+        client = AigcClient(config, ledger=ledger)
+    if is_verbose():
+        client.on_event(print_event)
+    return client

@@ -20,7 +20,7 @@ from ..model.plain_text import visible, visible_line
 from ..model.results import AudioResult, StepResult, steps_made
 from ..policy.retries import stops_a_batch
 from .batch_jobs import Standing
-from .screen import complain, from_here, progress_console, say
+from .screen import complain, from_here, is_quiet, is_verbose, progress_console, say
 from .summary import EARLIER
 from .tally import Column, Counts, Tally
 from .verdicts import AnyOutcome, standing_of_error
@@ -70,8 +70,12 @@ class Display(Protocol):
 
 
 def display_for(tally: Tally) -> Display:
-    """Bars on a terminal, lines in a file or a pipe."""
+    """Bars on a terminal, lines in a file or a pipe; with `-q` nothing but notes."""
+    if is_quiet():
+        return Silence()
     screen = progress_console()
+    if is_verbose():  # the lines of events would run through bars
+        return Lines(tally)
     return Bars(tally, screen) if screen.is_terminal and not screen.is_dumb_terminal else Lines(tally)
 
 
@@ -173,6 +177,28 @@ class Lines(AbstractContextManager["Lines", None]):
         if tally.trouble:
             parts.append(f"retrying: {visible_line(tally.trouble)}")
         complain(f"after {now - self._started_at:.0f} s: {'; '.join(part for part in parts if part)}")
+
+    def note(self, text: str) -> None:
+        complain(text)
+
+    def restore(self) -> None:
+        """Do nothing."""
+
+
+class Silence(AbstractContextManager["Silence", None]):
+    """Notes, and the lines of paid results that are not saved, for their TaskIds."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Do nothing."""
+
+    def show_end(self, outcome: AnyOutcome) -> None:
+        if standing_of_error(outcome) is Standing.UNSAVED:
+            complain(line_for(outcome))
+
+    def tick(self, statistics: Statistics) -> None:
+        """Do nothing."""
 
     def note(self, text: str) -> None:
         complain(text)

@@ -7,7 +7,7 @@ from ..model.plain_text import visible_line
 from ..report import write
 from ..sharing.database_url import is_database_url
 from .ledgers import URL, NamedLedger, named_ledger
-from .screen import complain, program, say
+from .screen import complain, is_quiet, program, say
 
 
 def report(*, folder: str, ledger: str | None) -> None:
@@ -31,7 +31,9 @@ def _make(folder: Path) -> None:
 def print_page(folder: Path, ledger: NamedLedger) -> None:
     """Write the page at the end of a batch and print its path. A failure is a note and changes nothing else."""
     try:
-        say(f"report page: {visible_line(str(write(folder, ledger=ledger.place)))}")
+        path = write(folder, ledger=ledger.place)
+        if not is_quiet():
+            say(f"report page: {visible_line(str(path))}")
     except AigcError as error:
         complain(f"note: there is no report page: {visible_line(error.reason)}")
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 — the batch is over: its exit code is its own

@@ -9,8 +9,9 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -41,6 +42,28 @@ def exit_code(error: AigcError) -> Exit:
     return Exit.FAILED
 
 
+class Loudness(Enum):
+    """How much a command prints."""
+
+    QUIET = auto()
+    """Errors, and a summary line."""
+    USUAL = auto()
+    VERBOSE = auto()
+    """Each event and the client's log too."""
+
+
+LOUDNESS: Final = ContextVar("LOUDNESS", default=Loudness.USUAL)
+"""Set by `loudness.loudness` for a command."""
+
+
+def is_quiet() -> bool:
+    return LOUDNESS.get() is Loudness.QUIET
+
+
+def is_verbose() -> bool:
+    return LOUDNESS.get() is Loudness.VERBOSE
+
+
 def say(text: str) -> None:
     """Print a result, without the control characters that text from outside may contain."""
     typer.echo(visible(text))
@@ -50,6 +73,12 @@ def complain(text: str) -> None:
     """Print a note or an error on stderr: for the user, and not for the next program in a pipe. A database's URL in it,
     such as one in the place of a file's name, is shown without its password."""
     typer.echo(visible(without_passwords(text)), err=True)
+
+
+def note(text: str) -> None:
+    """Print a note on stderr, unless the user wants errors alone."""
+    if not is_quiet():
+        complain(f"note: {text}")
 
 
 def local_time(at: float, form: str) -> str:
@@ -134,7 +163,7 @@ def warnings_as_notes(print_line: Callable[[str], None] = complain) -> Iterator[
             show_other(message, category, filename, lineno, file, line)
             return
         count += 1
-        if count <= MOST_NOTES:
+        if count <= MOST_NOTES and not is_quiet():
             print_line(f"note: {visible_line(str(message))}")
 
     with warnings.catch_warnings():
@@ -143,7 +172,7 @@ def warnings_as_notes(print_line: Callable[[str], None] = complain) -> Iterator[
         try:
             yield
         finally:
-            if count > MOST_NOTES:
+            if count > MOST_NOTES and not is_quiet():
                 print_line(f"note: {count - MOST_NOTES} more such notes")
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, ParamSpec
@@ -20,7 +20,7 @@ from .interrupts import Interrupted, Interrupts
 from .ledgers import named_file_or_database
 from .options import client_for, config_for_creates, require_folder
 from .progress import places_of
-from .screen import Exit, complain, say, warnings_as_notes
+from .screen import Exit, complain, is_quiet, note, say, warnings_as_notes
 
 P = ParamSpec("P")
 
@@ -54,7 +54,7 @@ def create(kind: Kind, options: dict[str, Any]) -> None:  # each signature types
         client_for(loaded, None if ledger is None else named_file_or_database(ledger).for_client), request, out
     )
     if result.never_expires and result.urls and not result.files and loaded.cos_output.access == "private":
-        complain(f"note: {_PRIVATE}")
+        note(_PRIVATE)
 
 
 def _id(kind: Kind, ledger: str | None) -> str | None:
@@ -64,7 +64,7 @@ def _id(kind: Kind, ledger: str | None) -> str | None:
 
 
 def _make(client: AigcClient, request: Step, out: Path | None) -> StepResult:
-    follower = _Follower(request.kind)
+    follower = _Follower(request.kind, tell=_ignore if is_quiet() else complain)
     client.on_event(follower.on_event)
     try:
         with warnings_as_notes():
@@ -84,11 +84,16 @@ async def _generate(client: AigcClient, request: Step, out: Path | None) -> Step
             return await interrupts.stoppable(client.generate(request, save_to=out))
 
 
+def _ignore(_text: str) -> None:
+    pass
+
+
 class _Follower:
     """Prints the progress of a single request, and remembers its task for a user who leaves early."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, tell: Callable[[str], None] = complain) -> None:
         self._kind = kind
+        self._tell = tell
         self._task_id: str | None = None
         self._is_unknown = False
 
@@ -96,9 +101,9 @@ class _Follower:
         match event:
             case events.Submitted(task_id=task_id):
                 self._task_id = task_id
-                complain(f"accepted as task {visible_line(task_id)}; {_USUAL[self._kind]} are usual")
+                self._tell(f"accepted as task {visible_line(task_id)}; {_USUAL[self._kind]} are usual")
             case events.Retried(error=error, delay_s=delay_s):
-                complain(f"retrying in {delay_s:.0f} s: {visible_line(error.reason)}")
+                self._tell(f"retrying in {delay_s:.0f} s: {visible_line(error.reason)}")
                 if isinstance(error, TaskFailed):  # the task has ended without a result
                     self._task_id = None
             case events.Unknown():

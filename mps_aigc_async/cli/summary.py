@@ -12,7 +12,7 @@ from ..ledger.snapshot import Census, of_state
 from ..model.plain_text import visible_line
 from ..model.states import JobState, Kind
 from ..policy.advice import advice_for
-from .screen import console, local_time, program, say
+from .screen import console, counted, is_quiet, local_time, program, say
 from .tally import Column, Tally
 
 EARLIER: Final = "from earlier batches"
@@ -20,7 +20,10 @@ EARLIER: Final = "from earlier batches"
 
 
 def print_results(tally: Tally, seconds: float, folder: Path) -> None:
-    """Print the table of one run."""
+    """Print the table of one run; with `-q` a line."""
+    if is_quiet():
+        say(f"{_in_a_line(tally)}; {seconds:.1f} s, files in {visible_line(str(folder))}")
+        return
     table = _table("", "total", *Column, "open")
     for kind, total in tally.totals.items():
         counts = [tally.batch.columns[column][kind] for column in Column]
@@ -34,6 +37,13 @@ def print_results(tally: Tally, seconds: float, folder: Path) -> None:
     if any(tally.open(kind) for kind in tally.totals):
         say("open: not begun, or still running at the service")
     say(f"{seconds:.1f} s, files in {visible_line(str(folder))}")
+
+
+def _in_a_line(tally: Tally) -> str:
+    counts = {column: tally.batch.columns[column].total() for column in (Column.SAVED, Column.FAILED, Column.UNKNOWN)}
+    return f"{counted(sum(tally.totals.values()), 'job')}: " + ", ".join(
+        f"{number} {w}" for w, number in counts.items()
+    )
 
 
 def print_unsaved(jobs: Census, command: str, urls_end: float | None) -> None:

@@ -8,8 +8,9 @@ from typing import Annotated, Final, ParamSpec
 import typer
 
 from ...model.states import Kind
+from ..loudness import loudness
 from .completion import request_ids
-from .options import ConfigOption, LedgerOption
+from .options import ConfigOption, LedgerOption, QuietOption, VerboseOption
 
 P = ParamSpec("P")
 
@@ -22,6 +23,8 @@ def demo(
         "demo-output"
     ),
     speed: Annotated[float, typer.Option("--speed", min=1, max=1000, help="1 is the real service's speed.")] = SPEED,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Create a storyboard of 12 shots, each an image and the video that begins with it. Needs no keys.
 
@@ -29,7 +32,8 @@ def demo(
     """
     from ..demo import demo as work
 
-    work(out=out, speed=speed)
+    with loudness(quiet=quiet, verbose=verbose):
+        work(out=out, speed=speed)
 
 
 def run(
@@ -55,6 +59,8 @@ def run(
         ),
     ] = None,
     ledger: LedgerOption = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Run all requests of a batch file. The same command again continues where the last run stopped.
 
@@ -73,16 +79,17 @@ def run(
     """
     from ..run import run as work
 
-    work(
-        batch=batch,
-        out=out,
-        config=config,
-        retry_failed=retry_failed,
-        redo_changed=redo_changed,
-        keep=keep,
-        redo=redo,
-        ledger=ledger,
-    )
+    with loudness(quiet=quiet, verbose=verbose):
+        work(
+            batch=batch,
+            out=out,
+            config=config,
+            retry_failed=retry_failed,
+            redo_changed=redo_changed,
+            keep=keep,
+            redo=redo,
+            ledger=ledger,
+        )
 
 
 def redo(
@@ -93,6 +100,8 @@ def redo(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder that `run` wrote into.")],
     config: ConfigOption = None,
     ledger: LedgerOption = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Make requests again, from their latest content: shot-001@2.png beside shot-001.png. The former files stay.
 
@@ -101,7 +110,8 @@ def redo(
     """
     from ..redo import redo as work
 
-    work(ids=ids, out=out, config=config, ledger=ledger)
+    with loudness(quiet=quiet, verbose=verbose):
+        work(ids=ids, out=out, config=config, ledger=ledger)
 
 
 # --- one request ---
@@ -142,14 +152,17 @@ Ledger = Annotated[
 
 
 def _creates(kind: Kind) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Make a command from a signature: `out`, `config` and `ledger`, and parameters named as the request's fields."""
+    """Make a command from a signature: `out`, `config`, `ledger`, `quiet` and `verbose`, and parameters named as the
+    request's fields."""
 
     def decorate(signature: Callable[P, None]) -> Callable[P, None]:
         @wraps(signature)
         def command(*_: P.args, **options: P.kwargs) -> None:
             from ..single import create
 
-            create(kind, dict(options))
+            quiet, verbose = (bool(options.pop(name)) for name in ("quiet", "verbose"))
+            with loudness(quiet=quiet, verbose=verbose):
+                create(kind, dict(options))
 
         return command
 
@@ -169,6 +182,8 @@ def image(
     out: Out = None,
     config: ConfigOption = None,
     ledger: Ledger = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Create one image; print its files (or URLs) and its TaskId."""
 
@@ -195,6 +210,8 @@ def video(
     out: Out = None,
     config: ConfigOption = None,
     ledger: Ledger = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Create one video; print its file (or URL) and its TaskId."""
 
@@ -227,5 +244,7 @@ def audio(
     out: Out = None,
     config: ConfigOption = None,
     ledger: Ledger = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Create music, a sound, or the sound of a video; print its file (or URL) and its TaskId."""

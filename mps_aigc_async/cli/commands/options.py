@@ -29,3 +29,9 @@ DatabaseOption = Annotated[
     str,
     typer.Option("--ledger", metavar="URL", help="The postgresql:// URL of the ledger: ?ledger=NAME names the batch."),
 ]
+
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and a summary line alone.")]
+
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print each event, such as a poll, and the client's log on stderr.")
+]
