@@ -1,7 +1,9 @@
 """`status --limits`: the store that the processes of an account share, and the members that are gone from it."""
 
 import asyncio
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +19,12 @@ _ALONE: Final = (
 )
 
 
-def show_limits(config: Path | None) -> Exit:
+def show_limits(config: Path | None, *, as_json: bool = False) -> Exit:
     """Print the store that the config names: only read, and without keys."""
     view = view_limits(config_from(config))
+    if as_json:
+        say(json.dumps({"limit_store": None} if view is None else asdict(view), ensure_ascii=False, default=str))
+        return Exit.WELL
     if view is None:
         say(_ALONE)
         return Exit.WELL

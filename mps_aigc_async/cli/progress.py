@@ -18,11 +18,12 @@ from rich.text import Text
 from ..engine.statistics import Statistics
 from ..model.plain_text import visible, visible_line
 from ..model.results import AudioResult, StepResult, steps_made
+from ..model.states import Word
 from ..policy.retries import stops_a_batch
 from .batch_jobs import Standing
 from .screen import complain, from_here, is_quiet, is_verbose, progress_console, say
 from .summary import EARLIER
-from .tally import Column, Counts, Tally
+from .tally import Counts, Tally
 from .verdicts import AnyOutcome, standing_of_error
 
 TICK_S: Final = 0.2
@@ -124,7 +125,7 @@ class Bars(AbstractContextManager["Bars", None]):
 
     def _picture(self, statistics: Statistics | None) -> Group:
         for kind, task in self._tasks.items():
-            self._bars.update(task, completed=self._tally.batch.columns[Column.DONE][kind])
+            self._bars.update(task, completed=self._tally.batch.with_result(kind))
         lines = [_in_words(self._tally.batch), *_earlier(self._tally)]
         if statistics is not None:
             lines.append(_limits(self._tally, statistics))
@@ -151,6 +152,7 @@ class Lines(AbstractContextManager["Lines", None]):
         self._clock = clock
         self._started_at = self._summary_at = clock()
         self._batch_error_shown = False
+        self._summary = ""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -170,13 +172,14 @@ class Lines(AbstractContextManager["Lines", None]):
             return
         self._summary_at = now
         tally = self._tally
-        progress = ", ".join(
-            f"{kind}s {tally.batch.columns[Column.DONE][kind]}/{total}" for kind, total in tally.totals.items()
-        )
+        progress = ", ".join(f"{kind}s {tally.batch.with_result(kind)}/{total}" for kind, total in tally.totals.items())
         parts = [progress, _in_words(tally.batch), *_earlier(tally), _limits(tally, statistics)]
         if tally.trouble:
             parts.append(f"retrying: {visible_line(tally.trouble)}")
-        complain(f"after {now - self._started_at:.0f} s: {'; '.join(part for part in parts if part)}")
+        text = "; ".join(part for part in parts if part)
+        if not (tally.trouble and text == self._summary):  # an outage takes one line, however long it lasts
+            complain(f"after {now - self._started_at:.0f} s: {text}")
+        self._summary = text
 
     def note(self, text: str) -> None:
         complain(text)
@@ -226,9 +229,7 @@ def places_of(result: StepResult) -> list[str]:
 
 
 def _in_words(counts: Counts) -> str:
-    return ", ".join(
-        f"{column} {counts.columns[column].total()}" for column in (Column.SAVED, Column.FAILED, Column.UNKNOWN)
-    )
+    return ", ".join(f"{word} {counts.of(word)}" for word in (Word.SAVED, Word.FAILED, Word.UNKNOWN))
 
 
 def _earlier(tally: Tally) -> list[str]:
@@ -236,7 +237,7 @@ def _earlier(tally: Tally) -> list[str]:
     if not tally.saves_earlier:
         return []
     counts = tally.earlier
-    done_count = counts.columns[Column.DONE].total()
+    done_count = counts.with_result()
     return [f"{EARLIER}: {done_count}/{counts.total.total()}, {_in_words(counts)}"]
 
 

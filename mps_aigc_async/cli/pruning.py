@@ -11,7 +11,7 @@ import typer
 
 from ..engine.pruning import PruneCount, preview, prune
 from ..model.errors import InvalidRequest
-from ..model.states import JobState
+from ..model.states import JobState, Word
 from .interrupts import Interrupted, Interrupts
 from .ledgers import URL, URL_FORM, named_ledger
 from .screen import Exit, complain, counted, program, say
@@ -69,9 +69,13 @@ def _kept(old: PruneCount) -> Iterator[str]:
     }
     for state, fix in fixes.items():
         if number := old.kept.get(state):
-            yield f"kept: requests with {counted(number, 'job')} {state}: {fix}"
+            yield f"kept: requests with {counted(number, 'job')} {_WORDS.get(state, state)}: {fix}"
     if old.orphans:
         yield f"kept: {counted(old.orphans, 'task')} that no job could take: `{program()} settle {URL}` lists them"
+
+
+_WORDS: Final = {JobState.INTENT: "being sent", JobState.SUBMITTED: Word.RUNNING}
+"""The words for states that people do not read as they are."""
 
 
 def _is_agreed() -> bool:

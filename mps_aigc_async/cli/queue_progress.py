@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from ..ledger.postgres.batch_view import MOST, SENDS_S, WorkerView
 from ..limits.shared.view import KindView, in_words
 from ..model.errors import ConfigError, InvalidRequest
 from ..model.plain_text import visible, visible_line
-from ..model.states import Kind
+from ..model.states import JobState, Kind, word_for
 from ..sharing.database_url import DatabaseUrl
 from .ledgers import URL
 from .options import config_from
@@ -144,7 +145,10 @@ def _summary(now: Progress) -> str:
 def _details(now: _Moment) -> Iterator[str]:
     progress = now.progress
     if progress.jobs:
-        yield "jobs: " + ", ".join(f"{_up_to_most(number)} {state}" for state, number in progress.jobs.items())
+        words: Counter[str] = Counter()
+        for state, number in progress.jobs.items():  # a worker sends an intent, or finds out about it
+            words[word_for(JobState(state), intent_s=0)] += number
+        yield "jobs: " + ", ".join(f"{_up_to_most(number)} {word}" for word, number in words.items())
     for kind, rate in progress.creates_per_second.items():
         yield f"{kind}s: {rate:.1f} creates a second in the last {SENDS_S:g} s{_limit(now.limits.get(kind))}"
     for slots in now.slots:

@@ -15,13 +15,14 @@ import typer
 from ..client import AigcClient
 from ..concurrency.alongside import running_alongside
 from ..config import Config
+from ..engine.digest_table import DigestTable, Width, digest_of
 from ..engine.local_inputs import refuse_local_files
 from ..ledger import JobRecord
 from ..ledger.snapshot import LEDGER_FILE, Census, Snapshot, paid_and_unsaved
 from ..model.errors import AccountError, AigcError, InvalidRequest, LedgerError
 from ..model.plain_text import visible_line
 from ..model.requests import Request
-from ..model.states import JobState, Kind
+from ..model.states import JobState, Kind, Word
 from ..network.folders import absolute, prepare_folder
 from ..policy.advice import advice_for
 from ..policy.retries import stops_a_batch
@@ -30,6 +31,7 @@ from .edits import NO_EDITS, Edits, follow_edits
 from .interrupts import Interrupted, Interrupts
 from .ledgers import NamedLedger, ledger_file, named_file_or_database
 from .options import client_for, config_for_creates, require_folder
+from .outages import Pauses, is_outage
 from .progress import TICK_S, Display, display_for
 from .report import print_page
 from .screen import Exit, complain, from_here, program, warnings_as_notes
@@ -225,14 +227,31 @@ async def _outcomes(client: AigcClient, work: _Work, tally: Tally, display: Disp
 
 
 async def _requests(client: AigcClient, work: _Work, tally: Tally, display: Display) -> AigcError | None:
-    """Run the requests. Return the error that ended the batch early, if any."""
-    async with client.run(work.batch, save_to=work.out) as outcomes:
+    """Run the requests, with pauses while the service cannot be reached. Return the error that ended the batch early,
+    if any."""
+    pauses, ends = Pauses(display.note), DigestTable(Width.BYTE)
+    while True:
         try:
-            async for outcome in outcomes:
-                tally.on_outcome(outcome)
-                display.show_end(outcome)
+            outage = await _until_outage(client, work, tally, display, pauses, ends)
         except AigcError as error:
             return error
+        if outage is None:
+            return None
+        await pauses.wait(outage, tally.batch.of(Word.PLANNED))
+
+
+async def _until_outage(
+    client: AigcClient, work: _Work, tally: Tally, display: Display, pauses: Pauses, ends: DigestTable
+) -> AigcError | None:
+    """Run the requests whose ids are not in `ends` yet. Return the error of an outage. Raises AigcError."""
+    async with client.run(work.batch, save_to=work.out) as outcomes:
+        async for outcome in outcomes:
+            if outcome.error is not None and is_outage(outcome.error):
+                return outcome.error
+            if ends.add(digest_of(outcome.job_id), 1):
+                pauses.end()
+                tally.on_outcome(outcome)
+                display.show_end(outcome)
     return None
 
 

@@ -175,6 +175,6 @@ async def _settle(client: AigcClient, job_ids: Sequence[str], decision: Settleme
 
 _BECOMES = {
     JobState.PLANNED: "planned: the next run, or a worker, creates it",
-    JobState.SUBMITTED: "submitted: the next run polls and saves it",
+    JobState.SUBMITTED: "running: the next run polls and saves it",
     JobState.FAILED: "failed: given up",
 }

@@ -35,3 +35,5 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors a
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print each event, such as a poll, and the client's log on stderr.")
 ]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

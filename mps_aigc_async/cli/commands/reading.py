@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .completion import unknown_jobs
-from .options import ConfigOption, DatabaseOption, LedgerOption
+from .options import ConfigOption, DatabaseOption, JsonOption, LedgerOption
 
 
 def status(
@@ -36,15 +36,32 @@ def status(
             show_default=False,
         ),
     ] = None,
+    list_failed: Annotated[bool, typer.Option("--failed", help="List the failed shots.")] = False,
+    list_unknown: Annotated[bool, typer.Option("--unknown", help="List the shots whose create got no reply.")] = False,
+    list_unsaved: Annotated[bool, typer.Option("--unsaved", help="List the shots that are not saved.")] = False,
+    list_all: Annotated[bool, typer.Option("--all", help="List all shots, earlier versions too.")] = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Show the jobs of a batch's folder or a ledger (needs no keys), or poll one task by its kind and TaskId.
+
+    A ledger's jobs are counted by state. Below are the first shots that need attention, each with the reason and the
+    next step; the options list more of them.
 
     Exit code 1 means: something in the ledger failed or is unknown, or is paid for and not saved yet.
     """
     from ..status import status as work
 
-    work(target=target, task_id=task_id, limits=limits, forget=forget, config=config)
+    choices = {"failed": list_failed, "unknown": list_unknown, "unsaved": list_unsaved, "all": list_all}
+    work(
+        target=target,
+        task_id=task_id,
+        limits=limits,
+        forget=forget,
+        lists=[name for name, is_chosen in choices.items() if is_chosen],
+        as_json=as_json,
+        config=config,
+    )
 
 
 def report(
