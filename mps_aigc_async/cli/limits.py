@@ -1,7 +1,6 @@
 """`status --limits`: the store that the processes of an account share, and the members that are gone from it."""
 
 import asyncio
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from ..engine.limit_homes import forget_member, view_limits
 from ..limits.shared.view import KindView, LimitsView, MemberView, PaceView, SlotView, in_words
 from ..model.plain_text import visible_line
 from .options import config_from
-from .screen import Exit, counted, local_time, program, say
+from .screen import Exit, counted, local_time, program, say, say_json
 
 _ALONE: Final = (
     "the limits are counted inside each process (limitStore: process, the default towards loopback): "
@@ -23,7 +22,7 @@ def show_limits(config: Path | None, *, as_json: bool = False) -> Exit:
     """Print the store that the config names: only read, and without keys."""
     view = view_limits(config_from(config))
     if as_json:
-        say(json.dumps({"limit_store": None} if view is None else asdict(view), ensure_ascii=False, default=str))
+        say_json({"limit_store": None} if view is None else asdict(view))
         return Exit.WELL
     if view is None:
         say(_ALONE)

@@ -9,23 +9,25 @@ from typing import TYPE_CHECKING
 from ..model.errors import InvalidRequest
 from ..model.log_lines import LOGGER
 from ..model.plain_text import visible_line
-from .screen import LOUDNESS, Loudness, complain
+from .screen import IN_JSON, LOUDNESS, Loudness, complain
 
 if TYPE_CHECKING:
     from ..model.events import Event
 
 
 @contextmanager
-def loudness(*, quiet: bool, verbose: bool) -> Iterator[None]:
-    """Print less or more during the block. Raises InvalidRequest for both at once."""
+def loudness(*, quiet: bool, verbose: bool, as_json: bool = False) -> Iterator[None]:
+    """Print less or more during the block, or JSON. Raises InvalidRequest for less and more at once."""
     if quiet and verbose:
         raise InvalidRequest("choose one of --quiet and --verbose")
+    in_json = IN_JSON.set(as_json)
     token = LOUDNESS.set(Loudness.QUIET if quiet else Loudness.VERBOSE if verbose else Loudness.USUAL)
     try:
         with _printed_log() if verbose else nullcontext():
             yield
     finally:
         LOUDNESS.reset(token)
+        IN_JSON.reset(in_json)
 
 
 def print_event(event: "Event") -> None:

@@ -8,18 +8,21 @@ from rich.table import Table
 from ..catalog import Backend, ModelKind
 from ..catalog.rows import Row, rows
 from ..model.errors import InvalidRequest
-from .screen import complain, console, on_terminal, say
+from .screen import complain, console, on_terminal, say, say_json
 
 HEADINGS: Final = Row._fields
 
 
-def models(*, kind: str | None, backend: str | None) -> None:
+def models(*, kind: str | None, backend: str | None, as_json: bool) -> None:
     """List the abilities of each model at each backend, with sources and dates (needs no keys and no network)."""
     kinds = [one for one in get_args(ModelKind) if kind in (None, one)]
     backends = [one for one in get_args(Backend) if backend in (None, one)]
     _require_choice(kind, kinds, "kind of model: image, video or audio")
     _require_choice(backend, backends, "backend: mps, vod or relay")
     tables = [tuple(rows(of_backend, of_kind)) for of_backend in backends for of_kind in kinds]
+    if as_json:
+        say_json([row._asdict() for table in tables for row in table])
+        return
     if not any(tables):
         complain(f"note: no source states a fact about {kind} models of {backend}, so no request is judged by one")
     if not on_terminal():

@@ -4,7 +4,7 @@ Progress goes to stderr, and the lines of ended requests to stdout.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from types import TracebackType
@@ -19,11 +19,12 @@ from ..engine.statistics import Statistics
 from ..model.plain_text import visible, visible_line
 from ..model.results import AudioResult, StepResult, steps_made
 from ..model.states import Word
+from ..policy.advice import advice_for
 from ..policy.retries import stops_a_batch
 from .batch_jobs import Standing
-from .screen import complain, from_here, is_quiet, is_verbose, progress_console, say
+from .screen import IN_JSON, complain, from_here, is_quiet, is_verbose, progress_console, say, say_json
 from .summary import EARLIER
-from .tally import Counts, Tally
+from .tally import WORDS, Counts, Tally
 from .verdicts import AnyOutcome, standing_of_error
 
 TICK_S: Final = 0.2
@@ -72,6 +73,8 @@ class Display(Protocol):
 
 def display_for(tally: Tally) -> Display:
     """Bars on a terminal, lines in a file or a pipe; with `-q` nothing but notes."""
+    if IN_JSON.get():
+        return JsonLines()
     if is_quiet():
         return Silence()
     screen = progress_console()
@@ -188,8 +191,11 @@ class Lines(AbstractContextManager["Lines", None]):
         """Do nothing."""
 
 
-class Silence(AbstractContextManager["Silence", None]):
+class Silence:
     """Notes, and the lines of paid results that are not saved, for their TaskIds."""
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -208,6 +214,32 @@ class Silence(AbstractContextManager["Silence", None]):
 
     def restore(self) -> None:
         """Do nothing."""
+
+
+class JsonLines(Silence):
+    """A JSON object for each request that ends, and notes on stderr."""
+
+    def show_end(self, outcome: AnyOutcome) -> None:
+        steps, error = steps_made(outcome.result or outcome.partial), outcome.error
+        say_json(
+            {
+                "id": outcome.job_id,
+                "state": _word(outcome, steps),
+                "files": [str(file) for one in steps for file in one.files],
+                "urls": [] if all(one.is_saved for one in steps) else [url for one in steps for url in one.urls],
+                "task_ids": [one.task_id for one in steps],
+                "error": None
+                if error is None
+                else {"type": type(error).__name__, "reason": error.reason, "advice": advice_for(error)},
+            }
+        )
+
+
+def _word(outcome: AnyOutcome, steps: Iterable[StepResult]) -> Word:
+    """The state of a request that has ended: that of its last job."""
+    if outcome.error is None:
+        return Word.SAVED if all(one.is_saved for one in steps) else Word.DONE
+    return WORDS[standing_of_error(outcome) or Standing.OPEN]
 
 
 def line_for(outcome: AnyOutcome) -> str:

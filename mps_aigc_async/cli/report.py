@@ -7,10 +7,10 @@ from ..model.plain_text import visible_line
 from ..report import write
 from ..sharing.database_url import is_database_url
 from .ledgers import URL, NamedLedger, named_ledger
-from .screen import complain, is_quiet, program, say
+from .screen import complain, is_quiet, program, say, say_json
 
 
-def report(*, folder: str, ledger: str | None) -> None:
+def report(*, folder: str, ledger: str | None, as_json: bool) -> None:
     """Write DIR/index.html: the results side by side, and the failures. Needs no keys and no network."""
     if is_database_url(folder):
         raise InvalidRequest(f"name the folder of the files too: `{program()} report DIR --ledger {URL}`")
@@ -18,7 +18,11 @@ def report(*, folder: str, ledger: str | None) -> None:
     if named is not None and named.database is not None:
         named.require_present()
         _make(Path(folder))  # the files may be on other hosts
-    say(visible_line(str(write(Path(folder), ledger=None if named is None else named.place))))
+    page = str(write(Path(folder), ledger=None if named is None else named.place))
+    if as_json:
+        say_json({"page": page})
+    else:
+        say(visible_line(page))
 
 
 def _make(folder: Path) -> None:

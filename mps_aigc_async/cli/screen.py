@@ -4,6 +4,7 @@ Results go to stdout, notes and errors to stderr. Bars and colours appear only o
 stable.
 """
 
+import json
 import shutil
 import sys
 import warnings
@@ -56,6 +57,10 @@ LOUDNESS: Final = ContextVar("LOUDNESS", default=Loudness.USUAL)
 """Set by `loudness.loudness` for a command."""
 
 
+IN_JSON: Final = ContextVar("IN_JSON", default=False)
+"""Whether stdout has JSON alone. Set by `loudness.loudness` for a command."""
+
+
 def is_quiet() -> bool:
     return LOUDNESS.get() is Loudness.QUIET
 
@@ -65,8 +70,14 @@ def is_verbose() -> bool:
 
 
 def say(text: str) -> None:
-    """Print a result, without the control characters that text from outside may contain."""
-    typer.echo(visible(text))
+    """Print a result, without the control characters that text from outside may contain; on stderr if stdout has JSON
+    alone."""
+    typer.echo(visible(text), err=IN_JSON.get())
+
+
+def say_json(value: object) -> None:
+    """Print a result as JSON on one line. JSON escapes control characters itself."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def complain(text: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import typer
@@ -19,7 +19,7 @@ from ..model.states import JobState
 from .interrupts import Interrupted, Interrupts
 from .ledgers import URL, NamedLedger, named_ledger, owner_line
 from .options import client_for, config_from
-from .screen import Exit, complain, exit_code, local_time, program, say
+from .screen import Exit, complain, exit_code, local_time, program, say, say_json
 
 
 def settle(
@@ -30,6 +30,7 @@ def settle(
     create_again: bool,
     attach: str | None,
     drop: bool,
+    as_json: bool,
     config: Path | None,
 ) -> None:
     """List the jobs whose create got no reply (needs no keys), or decide how they go on."""
@@ -42,7 +43,9 @@ def settle(
     if decision is None:
         if names and not everything:
             raise InvalidRequest("choose one: --create-again, --attach TASK_ID or --drop")
-        raise typer.Exit(_list(ledger, open_points))
+        raise typer.Exit(_list_json(open_points) if as_json else _list(ledger, open_points))
+    if as_json:
+        raise InvalidRequest("--json prints the list, and decides nothing")
     if not names:
         raise InvalidRequest("name the jobs, or all of them with --all")
     if isinstance(decision, Attach) and len(names) > 1:
@@ -109,6 +112,18 @@ def _decision(*, create_again: bool, attach: str | None, drop: bool) -> Settleme
     if len(chosen) > 1:
         raise InvalidRequest("choose one of --create-again, --attach and --drop")
     return chosen[0] if chosen else None
+
+
+def _list_json(points: _OpenPoints) -> Exit:
+    jobs = [job for _, jobs in points.unknown for job in jobs]
+    say_json({"unknown": [_as_json(job) for job in jobs], "orphans": [asdict(orphan) for orphan in points.orphans]})
+    return Exit.FAILED if jobs or points.orphans else Exit.WELL
+
+
+def _as_json(job: JobRecord) -> dict[str, object]:
+    sent_at = job.sent_at or job.intent_at or job.planned_at
+    is_accepted = bool(_acceptance_of(job))
+    return {"id": job.job_id, "kind": job.kind, "sent_at": sent_at, "is_accepted": is_accepted, "prompt": job.prompt}
 
 
 def _list(ledger: NamedLedger, points: _OpenPoints) -> Exit:

@@ -1,7 +1,6 @@
 """`status`: one task at the service, all jobs of a ledger, or the shared limits."""
 
 import asyncio
-import json
 import shlex
 import time
 from collections import Counter
@@ -23,7 +22,7 @@ from .ledgers import URL, NamedLedger, named_ledger, owner_line
 from .limits import forget as forget_member
 from .limits import show_limits
 from .options import client_for, config_from
-from .screen import Exit, complain, counted, local_time, program, say
+from .screen import Exit, complain, counted, local_time, program, say, say_json
 from .shots import ATTENTION, ListedShot, census_in_words, lines_of, listed_shots
 from .summary import COLUMNS, print_census, print_unsaved
 
@@ -62,7 +61,7 @@ def _of_ledger(target: str, lists: Sequence[str], as_json: bool) -> Exit:
     with ledger.snapshot() as snapshot:
         owners = snapshot.by_owner()
         if as_json:
-            say(json.dumps(_as_json(ledger, [rows for _, rows in owners], lists), ensure_ascii=False))
+            say_json(_as_json(ledger, [rows for _, rows in owners], lists))
         elif lists:
             _print_owners(owners, lambda rows: _print_shots(_shots(rows, lists, ledger)))
         else:
@@ -184,7 +183,7 @@ def _of_task(kind: str, task_id: str, config: Path | None, as_json: bool) -> Exi
         )
         raise
     if as_json:
-        say(json.dumps({"kind": kind, "task_id": task_id, **_facts(answer)}, ensure_ascii=False))
+        say_json({"kind": kind, "task_id": task_id, **_facts(answer)})
     else:
         _print_task(task_id, answer)
     return Exit.FAILED if answer.state is TaskState.FAILED else Exit.WELL

@@ -10,7 +10,7 @@ from ..ledger.snapshot import Census, of_state
 from ..model.plain_text import visible_line
 from ..model.states import JobState, Kind, Word
 from ..policy.advice import advice_for
-from .screen import counted, is_quiet, local_time, program, say
+from .screen import IN_JSON, counted, is_quiet, local_time, program, say, say_json
 from .tables import print_table
 from .tally import Counts, Tally
 
@@ -22,7 +22,11 @@ EARLIER: Final = "from earlier batches"
 
 
 def print_results(tally: Tally, seconds: float, folder: Path) -> None:
-    """Print the table of one run; with `-q` a line."""
+    """Print the table of one run; with `-q` a line, with `--json` an object."""
+    if IN_JSON.get():
+        jobs = {kind: {word: tally.batch.of(word, kind) for word in COLUMNS} for kind in tally.totals}
+        say_json({"summary": {"jobs": jobs, "seconds": round(seconds, 1), "folder": str(folder)}})
+        return
     if is_quiet():
         say(f"{_in_a_line(tally)}; {seconds:.1f} s, files in {visible_line(str(folder))}")
         return

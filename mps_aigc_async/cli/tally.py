@@ -26,7 +26,7 @@ MOST_IDS: Final = 5
 """Ids that the summary prints beside a reason."""
 
 
-_WORDS: Final[Mapping[Standing, Word]] = {
+WORDS: Final[Mapping[Standing, Word]] = {
     Standing.OPEN: Word.PLANNED,
     Standing.RUNNING: Word.RUNNING,
     Standing.LATE: Word.RUNNING,
@@ -72,8 +72,8 @@ class Counts:
     def move(self, kind: Kind, before: Standing, after: Standing) -> None:
         """Count a job by its new standing in place of its former one."""
         for standing, step in ((before, -1), (after, 1)):
-            if _WORDS[standing] is not Word.PLANNED:
-                self._begun[_WORDS[standing], kind] += step
+            if WORDS[standing] is not Word.PLANNED:
+                self._begun[WORDS[standing], kind] += step
 
     def of(self, word: Word, *kinds: Kind) -> int:
         """The jobs in a state; without kinds those of all kinds."""

@@ -61,6 +61,9 @@ def run(
     ledger: LedgerOption = None,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object per request as it ends, and a last one, the summary.")
+    ] = False,
 ) -> None:
     """Run all requests of a batch file. The same command again continues where the last run stopped.
 
@@ -79,7 +82,7 @@ def run(
     """
     from ..run import run as work
 
-    with loudness(quiet=quiet, verbose=verbose):
+    with loudness(quiet=quiet, verbose=verbose, as_json=as_json):
         work(
             batch=batch,
             out=out,
@@ -102,6 +105,9 @@ def redo(
     ledger: LedgerOption = None,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object per request as it ends, and a last one, the summary.")
+    ] = False,
 ) -> None:
     """Make requests again, from their latest content: shot-001@2.png beside shot-001.png. The former files stay.
 
@@ -110,7 +116,7 @@ def redo(
     """
     from ..redo import redo as work
 
-    with loudness(quiet=quiet, verbose=verbose):
+    with loudness(quiet=quiet, verbose=verbose, as_json=as_json):
         work(ids=ids, out=out, config=config, ledger=ledger)
 
 

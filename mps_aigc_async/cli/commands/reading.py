@@ -67,6 +67,7 @@ def status(
 def report(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="A folder that `run` wrote into.")],
     ledger: LedgerOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write DIR/index.html: the results side by side, and the failures. Needs no keys and no network.
 
@@ -74,7 +75,7 @@ def report(
     """
     from ..report import report as work
 
-    work(folder=folder, ledger=ledger)
+    work(folder=folder, ledger=ledger, as_json=as_json)
 
 
 def settle(
@@ -102,6 +103,7 @@ def settle(
         str | None, typer.Option("--attach", metavar="TASK_ID", help="Accepted as this task.", show_default=False)
     ] = None,
     drop: Annotated[bool, typer.Option("--drop", help="Give up: the job fails.")] = False,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """List the jobs whose create got no reply (needs no keys), or decide how they go on.
@@ -120,6 +122,7 @@ def settle(
         attach=attach,
         drop=drop,
         config=config,
+        as_json=as_json,
     )
 
 
@@ -146,6 +149,7 @@ def usage(
         str | None,
         typer.Option("--account", metavar="NAME", help="One of the config's accounts.", show_default=False),
     ] = None,
+    as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Show the images and seconds that the service has counted for its bill, beside the ledger's (MPS, VOD).
@@ -155,7 +159,7 @@ def usage(
     """
     from ..usage import usage as work
 
-    work(since=since, until=until, ledger=ledger, account=account, config=config)
+    work(since=since, until=until, ledger=ledger, account=account, config=config, as_json=as_json)
 
 
 def progress(
@@ -185,6 +189,7 @@ def models(
     backend: Annotated[
         str | None, typer.Option(metavar="BACKEND", help="mps, vod or relay.", show_default="all of them")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """List the abilities of each model at each backend, with sources and dates (needs no keys and no network).
 
@@ -194,4 +199,4 @@ def models(
     """
     from ..models import models as work
 
-    work(kind=kind, backend=backend)
+    work(kind=kind, backend=backend, as_json=as_json)

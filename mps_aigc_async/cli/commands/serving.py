@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .options import ConfigOption, DatabaseOption
+from .options import ConfigOption, DatabaseOption, JsonOption
 
 
 def queue(
@@ -80,6 +80,7 @@ def prune(
         typer.Option("--before", metavar="DATE | DAYS", help="As 2026-10-01 (local time), or 90d for 90 days ago."),
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Remove requests from a ledger in PostgreSQL that ended before a time, with their jobs.
 
@@ -88,7 +89,7 @@ def prune(
     """
     from ..pruning import prune_ledger as work
 
-    work(ledger=ledger, before=before, yes=yes)
+    work(ledger=ledger, before=before, yes=yes, as_json=as_json)
 
 
 def emulator(
