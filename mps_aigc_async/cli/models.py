@@ -8,7 +8,8 @@ from rich.table import Table
 from ..catalog import Backend, ModelKind
 from ..catalog.rows import Row, rows
 from ..model.errors import InvalidRequest
-from .screen import complain, console, on_terminal, say, say_json
+from .screen import TABLE_WIDTH, complain, console, on_terminal, say, say_json
+from .tables import screen_width
 
 HEADINGS: Final = Row._fields
 
@@ -28,6 +29,11 @@ def models(*, kind: str | None, backend: str | None, as_json: bool) -> None:
     if not on_terminal():
         for row in (HEADINGS, *(row for table in tables for row in table)):
             say("\t".join(row))
+        return
+    if screen_width() < TABLE_WIDTH:
+        for row in (row for table in tables for row in table):
+            say(" ".join(part for part in (row.backend, row.kind, row.model, row.versions) if part))
+            say(f"  {row.field}: {row.accepts}\n  {row.source}")
         return
     for table in tables:
         if table:
