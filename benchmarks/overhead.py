@@ -3,21 +3,15 @@
 All contestants send the same create to a server that costs nothing, over plain HTTP and connections kept alive, the
 rounds taking turns. The yardstick is `aiohttp` alone: a POST of bytes that are ready, and `json.loads` of the answer.
 The official clients are set up as in their README, with its `keepAlive = True`.
-
-A second table has the cost of `import mps_aigc_async`, beside its two great dependencies alone.
 """
 
 import asyncio
-import compileall
 import gc
 import json
 import logging
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from statistics import median
 from typing import Final
 
@@ -30,7 +24,6 @@ from tencentcloud.mps.v20190612 import models
 from tencentcloud.mps.v20190612.mps_client import MpsClient
 from tencentcloud.mps.v20190612.mps_client_async import MpsClient as AsyncMpsClient
 
-import mps_aigc_async
 from mps_aigc_async import AigcClient, Config, Credentials, ImageRequest
 from mps_aigc_async.credentials.keyring import KeyRing
 from mps_aigc_async.limits import LimitsKey, Rates
@@ -48,7 +41,6 @@ from .table import show
 CALLS: Final = 400
 ROUNDS: Final = 15
 AT_ONCE: Final = 20
-IMPORTS: Final = 15
 UNLIMITED: Final = 1e6
 """Calls per second: the pace is passed as always, and never has to wait."""
 MOST_CONFIGURED: Final = 10_000
@@ -69,11 +61,9 @@ async def main() -> None:
     async with free_server() as url, contestants(url) as creates:
         alone = await _measured(creates, at_once=1)
         together = await _measured({name: creates[name] for name in CONTESTANTS[:-1]}, at_once=AT_ONCE)
-    imports = _imported()
     _show(f"CPU per create, one after the other, µs: {ROUNDS} rounds of {CALLS}", alone)
     _show(f"CPU per create, {AT_ONCE} at once, µs: {ROUNDS} rounds of {CALLS}", together)
-    _show_imports(imports)
-    keep("overhead", {"alone_us": alone, f"at_once_{AT_ONCE}_us": together, "import_ms": imports})
+    keep("overhead", {"alone_us": alone, f"at_once_{AT_ONCE}_us": together})
 
 
 # --- calls ------------------------------------------------------------------------------------------------------------
@@ -192,31 +182,3 @@ def _show(title: str, costs: Mapping[str, list[float]]) -> None:
         ratio = median(cost / base for cost, base in zip(figures, bare, strict=True))
         rows.append((name, f"{median(figures):.0f}", f"{min(figures):.0f}", f"{ratio:.2f}"))
     show(title, ("", "median", "least", "ratio to bare"), rows)
-
-
-# --- imports ----------------------------------------------------------------------------------------------------------
-
-_IMPORTS: Final = {"nothing": "pass", "aiohttp, pydantic": "import aiohttp, pydantic", "ours": "import mps_aigc_async"}
-
-
-def _imported() -> dict[str, list[float]]:
-    """Return the milliseconds that a new interpreter takes, by its imports."""
-    # As an installer leaves it. Where nobody writes bytecode, a checkout would be compiled anew by each of the runs.
-    compileall.compile_dir(Path(mps_aigc_async.__file__).parent, quiet=1)
-    costs: dict[str, list[float]] = {name: [] for name in _IMPORTS}
-    for _ in range(IMPORTS):
-        for name, code in _IMPORTS.items():
-            began = time.monotonic()
-            subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 — this interpreter, our own code
-            costs[name].append(1000 * (time.monotonic() - began))
-    return costs
-
-
-def _show_imports(costs: Mapping[str, list[float]]) -> None:
-    nothing = costs["nothing"]
-    rows = [
-        (name, f"{median(figures) - median(nothing):.0f}", f"{min(figures) - min(nothing):.0f}")
-        for name, figures in costs.items()
-        if figures is not nothing
-    ]
-    show(f"Importing, ms beyond an empty interpreter: {IMPORTS} runs", ("", "median", "least"), rows)

@@ -1,153 +1,25 @@
 """Images, videos and audio through Tencent Cloud MPS's AIGC API: paced, capped, durable, never paid for twice."""
 
 import logging
+from typing import TYPE_CHECKING
 
-from . import catalog
-from .catalog import CatalogWarning
-from .client import AigcClient, SyncClient, SyncJob, SyncRun, SyncTask
-from .concurrency.fan_out import Run
-from .config import Config
-from .credentials.credentials import Credentials, CredentialSource
-from .engine.job import Job
-from .engine.plan import Plan, PlannedWork, Standing
-from .engine.statistics import PaceStatistics, SlotStatistics, Statistics
-from .engine.task import Task
-from .ledger import JobRecord
-from .model import events
-from .model.budget import Budget
-from .model.errors import (
-    AccountError,
-    AigcError,
-    BudgetReached,
-    ClientClosed,
-    ClientError,
-    ConfigError,
-    ContentViolation,
-    CreateOutcomeUnknown,
-    DamagedRow,
-    DownloadError,
-    InvalidRequest,
-    JobCancelled,
-    JobDropped,
-    LedgerError,
-    NoTaskId,
-    Redirected,
-    ResultExpired,
-    ServiceError,
-    TaskBlocked,
-    TaskFailed,
-    TaskNotFound,
-    TaskTimeout,
-    Throttled,
-    TooManyTasks,
-    TransportError,
-    UnexpectedError,
-    Unreachable,
-)
-from .model.events import Event
-from .model.inputs import ReferenceImage, ReferenceVideo, Subject
 from .model.log_lines import LOGGER, make_plain
-from .model.outcomes import Outcome
-from .model.requests import AudioRequest, CosStore, ImageRequest, ImageToVideo, VideoRequest, VideoToAudio
-from .model.results import AudioResult, ImageResult, ImageToVideoResult, Usage, VideoResult, VideoToAudioResult
-from .model.settlement import Attach, CreateAgain, Drop
-from .model.states import JobState, Kind, TaskFault, TaskState
-from .model.usage import LedgerUsage, Quota, ServiceUsage, UsageComparison, UsageReport
-from .model.vod_options import VodFile, VodOptions
-from .network.transport import Timeouts
-from .policy.retries import RetryPolicy
-from .wire.dialect import TaskStatus
-from .wire.scenes import ListedTask, TaskDetails, TaskFilter, TaskList
 
 # The records of this package contain no control characters: a handler may print them on a terminal.
 logging.getLogger(LOGGER).addFilter(make_plain)
 
-__all__ = [
-    "AccountError",
-    "AigcClient",
-    "AigcError",
-    "Attach",
-    "AudioRequest",
-    "AudioResult",
-    "Budget",
-    "BudgetReached",
-    "CatalogWarning",
-    "ClientClosed",
-    "ClientError",
-    "Config",
-    "ConfigError",
-    "ContentViolation",
-    "CosStore",
-    "CreateAgain",
-    "CreateOutcomeUnknown",
-    "CredentialSource",
-    "Credentials",
-    "DamagedRow",
-    "DownloadError",
-    "Drop",
-    "Event",
-    "ImageRequest",
-    "ImageResult",
-    "ImageToVideo",
-    "ImageToVideoResult",
-    "InvalidRequest",
-    "Job",
-    "JobCancelled",
-    "JobDropped",
-    "JobRecord",
-    "JobState",
-    "Kind",
-    "LedgerError",
-    "LedgerUsage",
-    "ListedTask",
-    "NoTaskId",
-    "Outcome",
-    "PaceStatistics",
-    "Plan",
-    "PlannedWork",
-    "Quota",
-    "Redirected",
-    "ReferenceImage",
-    "ReferenceVideo",
-    "ResultExpired",
-    "RetryPolicy",
-    "Run",
-    "ServiceError",
-    "ServiceUsage",
-    "SlotStatistics",
-    "Standing",
-    "Statistics",
-    "Subject",
-    "SyncClient",
-    "SyncJob",
-    "SyncRun",
-    "SyncTask",
-    "Task",
-    "TaskBlocked",
-    "TaskDetails",
-    "TaskFailed",
-    "TaskFault",
-    "TaskFilter",
-    "TaskList",
-    "TaskNotFound",
-    "TaskState",
-    "TaskStatus",
-    "TaskTimeout",
-    "Throttled",
-    "Timeouts",
-    "TooManyTasks",
-    "TransportError",
-    "UnexpectedError",
-    "Unreachable",
-    "Usage",
-    "UsageComparison",
-    "UsageReport",
-    "VideoRequest",
-    "VideoResult",
-    "VideoToAudio",
-    "VideoToAudioResult",
-    "VodFile",
-    "VodOptions",
-    "catalog",
-    "events",
-]
+if TYPE_CHECKING:
+    from ._public import *  # noqa: F403 — each public name, by the list in `_public`
+    from ._public import __all__ as __all__
+else:
+
+    def __getattr__(name: str) -> object:
+        """A public name, loaded with its packages at the first use: `mps-aigc --help` needs none of them."""
+        if name.startswith("_") and name != "__all__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        from . import _public  # noqa: PLC0415 — later than this module
+
+        return getattr(_public, name)
+
+    def __dir__() -> list[str]:
+        return [*globals(), *__getattr__("__all__")]

@@ -35,6 +35,12 @@ def test_the_public_names_are_the_promised_ones() -> None:
     assert all(hasattr(mps_aigc_async, name) for name in mps_aigc_async.__all__)
 
 
+def test_a_name_that_is_not_public_is_missing() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        mps_aigc_async.nonsense  # type: ignore[attr-defined]  # noqa: B018 — the access is the test
+    assert set(mps_aigc_async.__all__) <= set(dir(mps_aigc_async))
+
+
 def modules() -> list[str]:
     found = pkgutil.walk_packages(mps_aigc_async.__path__, "mps_aigc_async.")
     return [module.name for module in found if not module.name.endswith("__main__")]
@@ -61,6 +67,6 @@ def test_importing_pulls_in_nothing_that_the_core_does_without_and_says_nothing(
     }
     rooms = {f"mps_aigc_async.{room}" for room in ("cli", "emulator", "report", "testing")}
     unneeded = extras | rooms | {"aiohttp.web"}  # the server side of aiohttp is the emulator's
-    code = f"import sys, mps_aigc_async; print(sorted({unneeded!r} & set(sys.modules)))"
+    code = f"import sys; from mps_aigc_async import AigcClient; print(sorted({unneeded!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import wraps
-from importlib.metadata import version
 from inspect import getdoc
 from typing import Annotated, ParamSpec
 
@@ -11,10 +10,9 @@ import typer
 from ..model.errors import AccountError, AigcError
 from ..model.plain_text import visible_line
 from ..model.unexpected import frames_of
-from . import demo, emulator, models, pruning, queue_progress, redo, report, run, settle, single, status, usage, workers
-from .batch import BadBatch
+from .commands import making, reading, serving
 from .output import lasting_output
-from .refusals import Commands
+from .refusals import BadBatch, Commands
 from .screen import Exit, complain, exit_code
 
 P = ParamSpec("P")
@@ -23,7 +21,7 @@ app = typer.Typer(
     name="mps-aigc",
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     # The frames of a traceback hold keys; and a user's mistake never gets a traceback.
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 success, 1 something failed or is unknown, 2 bad input, 3 the account was refused, "
@@ -33,6 +31,8 @@ app = typer.Typer(
 
 def _version(is_asked: bool) -> None:
     if is_asked:
+        from importlib.metadata import version  # noqa: PLC0415 — slow to import, and needed by this alone
+
         typer.echo(f"mps-aigc {version('mps-aigc-async')}")
         raise typer.Exit
 
@@ -54,11 +54,8 @@ def _reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
         with lasting_output():
             try:
                 command(*args, **kwargs)
-            except BadBatch as error:  # a line for each faulty line of the file
-                complain(f"error: {error}")
-                raise typer.Exit(exit_code(error)) from None
             except AigcError as error:
-                complain(f"error: {visible_line(str(error))}")
+                complain(f"error: {error if isinstance(error, BadBatch) else visible_line(str(error))}")
                 if isinstance(error, AccountError) and error.advice:
                     complain(f"advice: {error.advice}")
                 raise typer.Exit(exit_code(error)) from None
@@ -77,21 +74,21 @@ def _reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
 
 
 # No loop: each command keeps its own signature, for typer and for the type checkers. `--help` has the same order.
-app.command()(_reporting_errors(demo.demo))
-app.command()(_reporting_errors(run.run))
-app.command()(_reporting_errors(redo.redo))
-app.command()(_reporting_errors(single.image))
-app.command()(_reporting_errors(single.video))
-app.command()(_reporting_errors(single.audio))
-app.command()(_reporting_errors(status.status))
-app.command()(_reporting_errors(report.report))
-app.command()(_reporting_errors(settle.settle))
-app.command()(_reporting_errors(usage.usage))
-app.command()(_reporting_errors(workers.queue))
-app.command()(_reporting_errors(workers.worker))
-app.command()(_reporting_errors(queue_progress.progress))
-app.command()(_reporting_errors(workers.drain))
-app.command()(_reporting_errors(workers.migrate))
-app.command("prune")(_reporting_errors(pruning.prune_ledger))
-app.command()(_reporting_errors(models.models))
-app.command()(_reporting_errors(emulator.emulator))
+app.command()(_reporting_errors(making.demo))
+app.command()(_reporting_errors(making.run))
+app.command()(_reporting_errors(making.redo))
+app.command()(_reporting_errors(making.image))
+app.command()(_reporting_errors(making.video))
+app.command()(_reporting_errors(making.audio))
+app.command()(_reporting_errors(reading.status))
+app.command()(_reporting_errors(reading.report))
+app.command()(_reporting_errors(reading.settle))
+app.command()(_reporting_errors(reading.usage))
+app.command()(_reporting_errors(serving.queue))
+app.command()(_reporting_errors(serving.worker))
+app.command()(_reporting_errors(reading.progress))
+app.command()(_reporting_errors(serving.drain))
+app.command()(_reporting_errors(serving.migrate))
+app.command()(_reporting_errors(serving.prune))
+app.command()(_reporting_errors(reading.models))
+app.command()(_reporting_errors(serving.emulator))

@@ -19,14 +19,11 @@ from ..model.plain_text import visible_line
 from ..model.requests import Request, session_of, steps_of
 from ..model.states import Kind
 from .batch_jobs import BatchJobs, job_ids
+from .refusals import BadBatch
 
 MOST_FAULTS: Final = 20
 """Faulty lines that a message names. With more of them the file as a whole is wrong, and more lines would scroll these
 away."""
-
-
-class BadBatch(InvalidRequest):
-    """The batch file cannot be run as written. The message has a line for each faulty line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ class Standing(IntEnum):
     REFUSED = 7
     """The request was refused here, before anything was sent for it. The ledger may have another job under the id."""
     UNKNOWN = 8
+    BLOCKED = 9
+    """Not sent: a step of its chain before it failed, or is unknown."""
 
 
 def job_ids(request_id: str, request: Request) -> list[tuple[str, Kind]]:

@@ -18,8 +18,9 @@ from ..model.errors import InvalidRequest
 from ..model.plain_text import visible_line
 from ..model.requests import VERSION, Request
 from ..model.states import JobState
-from .batch import MOST_FAULTS, BadBatch, Batch
+from .batch import MOST_FAULTS, Batch
 from .batch_jobs import BatchJobs
+from .refusals import BadBatch
 
 TOGETHER_S: Final = 60.0
 """Seconds within which one command plans its new versions."""

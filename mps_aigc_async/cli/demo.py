@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 
@@ -19,30 +19,19 @@ from ..ledger.snapshot import LEDGER_FILE, open_snapshot
 from ..model.errors import ConfigError
 from .emulator import PUBLISHED_KEYS, require_rendering
 from .run import run_batch
-from .screen import Exit, program, say
+from .screen import Exit, is_quiet, program, say
 
 ACCOUNT: Final = "demo"
 """The account of a demo's ledger. The folder of an earlier demo is recognised by it."""
 
-SPEED: Final = 80.0
-"""A storyboard of 12 takes an hour at the documented durations, and less than half a minute at this speed."""
 
-
-def demo(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the demo's files.")] = Path(
-        "demo-output"
-    ),
-    speed: Annotated[float, typer.Option("--speed", min=1, max=1000, help="1 is the real service's speed.")] = SPEED,
-) -> None:
-    """Create a storyboard of 12 shots, each an image and the video that begins with it. Needs no keys.
-
-    The service is an emulator on this machine; everything else is done as by `run`.
-    """
+def demo(*, out: Path, speed: float) -> None:
+    """Create a storyboard of 12 shots, each an image and the video that begins with it. Needs no keys."""
     require_rendering()
     with as_file(files("mps_aigc_async.cli") / "storyboard.jsonl") as storyboard:
         _clear(out, storyboard)
         code = _play(storyboard, out, speed)
-    if code is Exit.WELL:
+    if code is Exit.WELL and not is_quiet():
         _suggest_next(out)
     raise typer.Exit(code)
 

@@ -3,9 +3,7 @@
 import asyncio
 import os
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Final
-
-import typer
+from typing import TYPE_CHECKING, Final
 
 from ..model.errors import ConfigError
 from .interrupts import Interrupted, Interrupts
@@ -22,28 +20,9 @@ _RENDERING: Final = ("PIL", "av", "noto_cjk_sans_otc")
 
 
 def emulator(
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free port.")] = 8765,
-    cos_port: Annotated[
-        int, typer.Option("--cos-port", min=0, max=65535, help="The port of COS; 0 takes a free port.")
-    ] = 0,
-    speed: Annotated[
-        float, typer.Option("--speed", min=0.01, help="Divides the tasks' durations and the URLs' life.")
-    ] = 1.0,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the random durations and ids.")] = 7,
-    image_tasks: Annotated[
-        int | None, typer.Option("--image-tasks", min=1, help="Most images running at once.", show_default="no cap")
-    ] = None,
-    video_tasks: Annotated[
-        int | None, typer.Option("--video-tasks", min=1, help="Most videos running at once.", show_default="no cap")
-    ] = None,
+    *, port: int, cos_port: int, speed: float, seed: int, image_tasks: int | None, video_tasks: int | None
 ) -> None:
-    """Run the service on loopback, with real images, videos and sounds as results, until Ctrl-C.
-
-    The emulator speaks MPS, Tencent VOD and the relay (under /tencent-vod/v1/, with the key RELAYEXAMPLE), and COS on a
-    port of its own.
-    Its key pair is in $TENCENTCLOUD_SECRET_ID and $TENCENTCLOUD_SECRET_KEY; by default AKIDEXAMPLE and KEYEXAMPLE.
-    The first line of output is the URL.
-    """
+    """Run the service on loopback, with real images, videos and sounds as results, until Ctrl-C."""
     require_rendering()
     secret_id, secret_key = _keys()
     from ..emulator import Emulator  # noqa: PLC0415 — aiohttp's server side, which no other command needs

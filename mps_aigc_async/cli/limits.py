@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,7 @@ from ..engine.limit_homes import forget_member, view_limits
 from ..limits.shared.view import KindView, LimitsView, MemberView, PaceView, SlotView, in_words
 from ..model.plain_text import visible_line
 from .options import config_from
-from .screen import Exit, counted, local_time, program, say
+from .screen import Exit, counted, local_time, program, say, say_json
 
 _ALONE: Final = (
     "the limits are counted inside each process (limitStore: process, the default towards loopback): "
@@ -17,9 +18,12 @@ _ALONE: Final = (
 )
 
 
-def show_limits(config: Path | None) -> Exit:
+def show_limits(config: Path | None, *, as_json: bool = False) -> Exit:
     """Print the store that the config names: only read, and without keys."""
     view = view_limits(config_from(config))
+    if as_json:
+        say_json({"limit_store": None} if view is None else asdict(view))
+        return Exit.WELL
     if view is None:
         say(_ALONE)
         return Exit.WELL

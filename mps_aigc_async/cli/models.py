@@ -1,43 +1,39 @@
 """`models`: the abilities of models at each backend, as a table."""
 
-from typing import Annotated, Final, get_args
+from typing import Final, get_args
 
-import typer
 from rich import box
 from rich.table import Table
 
 from ..catalog import Backend, ModelKind
 from ..catalog.rows import Row, rows
 from ..model.errors import InvalidRequest
-from .screen import complain, console, on_terminal, say
+from .screen import TABLE_WIDTH, complain, console, on_terminal, say, say_json
+from .tables import screen_width
 
 HEADINGS: Final = Row._fields
 
 
-def models(
-    kind: Annotated[
-        str | None, typer.Argument(metavar="[KIND]", help="image, video or audio.", show_default="all of them")
-    ] = None,
-    backend: Annotated[
-        str | None, typer.Option(metavar="BACKEND", help="mps, vod or relay.", show_default="all of them")
-    ] = None,
-) -> None:
-    """List the abilities of each model at each backend, with sources and dates (needs no keys and no network).
-
-    The first rows of a kind hold for each of its models without a row for the same field. A field without a row is
-    stated nowhere, and not checked: see `catalog` in the config. A fact that is only reported warns and never refuses.
-    In a pipe each row is a line, with tabs between its columns.
-    """
+def models(*, kind: str | None, backend: str | None, as_json: bool) -> None:
+    """List the abilities of each model at each backend, with sources and dates (needs no keys and no network)."""
     kinds = [one for one in get_args(ModelKind) if kind in (None, one)]
     backends = [one for one in get_args(Backend) if backend in (None, one)]
     _require_choice(kind, kinds, "kind of model: image, video or audio")
     _require_choice(backend, backends, "backend: mps, vod or relay")
     tables = [tuple(rows(of_backend, of_kind)) for of_backend in backends for of_kind in kinds]
+    if as_json:
+        say_json([row._asdict() for table in tables for row in table])
+        return
     if not any(tables):
         complain(f"note: no source states a fact about {kind} models of {backend}, so no request is judged by one")
     if not on_terminal():
         for row in (HEADINGS, *(row for table in tables for row in table)):
             say("\t".join(row))
+        return
+    if screen_width() < TABLE_WIDTH:
+        for row in (row for table in tables for row in table):
+            say(" ".join(part for part in (row.backend, row.kind, row.model, row.versions) if part))
+            say(f"  {row.field}: {row.accepts}\n  {row.source}")
         return
     for table in tables:
         if table:

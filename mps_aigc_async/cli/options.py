@@ -1,35 +1,13 @@
-"""Options of several commands: the config, and the client made from it."""
+"""The config and the folder that a command line names, and the client made from them."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from ..client import AigcClient
 from ..config import Config
 from ..model.errors import InvalidRequest
 from ..sharing.database_url import is_database_url
-from .screen import complain, warnings_as_notes
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        metavar="FILE",
-        help="The config file. Default: $MPS_AIGC_CONFIG, else ./config.json, else the environment alone.",
-        show_default=False,
-    ),
-]
-
-LedgerOption = Annotated[
-    str | None,
-    typer.Option(
-        "--ledger",
-        metavar="FILE | URL",
-        help="The ledger: a file, or the postgresql:// URL of one that several processes and hosts share.",
-        show_default="DIR/ledger.db",
-    ),
-]
+from .loudness import print_event
+from .screen import is_verbose, note, warnings_as_notes
 
 
 def require_folder(out: Path) -> None:
@@ -48,11 +26,14 @@ def config_for_creates(file: Path | None) -> Config:
     """Load the config of a command that creates, and print the models that it assumes. Raises ConfigError."""
     config = config_from(file)
     if config.assumption:
-        complain(f"note: {config.assumption}")
+        note(config.assumption)
     return config
 
 
 def client_for(config: Config, ledger: str | Path | None = None) -> AigcClient:
     """Make a client, and do not open it yet. Raises ConfigError for missing keys and an unusable endpoint."""
     with warnings_as_notes():
-        return AigcClient(config, ledger=ledger)
+        client = AigcClient(config, ledger=ledger)
+    if is_verbose():
+        client.on_event(print_event)
+    return client

@@ -4,7 +4,7 @@ Progress goes to stderr, and the lines of ended requests to stdout.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from types import TracebackType
@@ -18,11 +18,13 @@ from rich.text import Text
 from ..engine.statistics import Statistics
 from ..model.plain_text import visible, visible_line
 from ..model.results import AudioResult, StepResult, steps_made
+from ..model.states import Word
+from ..policy.advice import advice_for
 from ..policy.retries import stops_a_batch
 from .batch_jobs import Standing
-from .screen import complain, from_here, progress_console, say
+from .screen import IN_JSON, complain, from_here, is_quiet, is_verbose, progress_console, say, say_json
 from .summary import EARLIER
-from .tally import Column, Counts, Tally
+from .tally import WORDS, Counts, Tally
 from .verdicts import AnyOutcome, standing_of_error
 
 TICK_S: Final = 0.2
@@ -70,8 +72,14 @@ class Display(Protocol):
 
 
 def display_for(tally: Tally) -> Display:
-    """Bars on a terminal, lines in a file or a pipe."""
+    """Bars on a terminal, lines in a file or a pipe; with `-q` nothing but notes."""
+    if IN_JSON.get():
+        return JsonLines()
+    if is_quiet():
+        return Silence()
     screen = progress_console()
+    if is_verbose():  # the lines of events would run through bars
+        return Lines(tally)
     return Bars(tally, screen) if screen.is_terminal and not screen.is_dumb_terminal else Lines(tally)
 
 
@@ -120,7 +128,7 @@ class Bars(AbstractContextManager["Bars", None]):
 
     def _picture(self, statistics: Statistics | None) -> Group:
         for kind, task in self._tasks.items():
-            self._bars.update(task, completed=self._tally.batch.columns[Column.DONE][kind])
+            self._bars.update(task, completed=self._tally.batch.with_result(kind))
         lines = [_in_words(self._tally.batch), *_earlier(self._tally)]
         if statistics is not None:
             lines.append(_limits(self._tally, statistics))
@@ -147,6 +155,7 @@ class Lines(AbstractContextManager["Lines", None]):
         self._clock = clock
         self._started_at = self._summary_at = clock()
         self._batch_error_shown = False
+        self._summary = ""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -166,19 +175,71 @@ class Lines(AbstractContextManager["Lines", None]):
             return
         self._summary_at = now
         tally = self._tally
-        progress = ", ".join(
-            f"{kind}s {tally.batch.columns[Column.DONE][kind]}/{total}" for kind, total in tally.totals.items()
-        )
+        progress = ", ".join(f"{kind}s {tally.batch.with_result(kind)}/{total}" for kind, total in tally.totals.items())
         parts = [progress, _in_words(tally.batch), *_earlier(tally), _limits(tally, statistics)]
         if tally.trouble:
             parts.append(f"retrying: {visible_line(tally.trouble)}")
-        complain(f"after {now - self._started_at:.0f} s: {'; '.join(part for part in parts if part)}")
+        text = "; ".join(part for part in parts if part)
+        if not (tally.trouble and text == self._summary):  # an outage takes one line, however long it lasts
+            complain(f"after {now - self._started_at:.0f} s: {text}")
+        self._summary = text
 
     def note(self, text: str) -> None:
         complain(text)
 
     def restore(self) -> None:
         """Do nothing."""
+
+
+class Silence:
+    """Notes, and the lines of paid results that are not saved, for their TaskIds."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Do nothing."""
+
+    def show_end(self, outcome: AnyOutcome) -> None:
+        if standing_of_error(outcome) is Standing.UNSAVED:
+            complain(line_for(outcome))
+
+    def tick(self, statistics: Statistics) -> None:
+        """Do nothing."""
+
+    def note(self, text: str) -> None:
+        complain(text)
+
+    def restore(self) -> None:
+        """Do nothing."""
+
+
+class JsonLines(Silence):
+    """A JSON object for each request that ends, and notes on stderr."""
+
+    def show_end(self, outcome: AnyOutcome) -> None:
+        steps, error = steps_made(outcome.result or outcome.partial), outcome.error
+        say_json(
+            {
+                "id": outcome.job_id,
+                "state": _word(outcome, steps),
+                "files": [str(file) for one in steps for file in one.files],
+                "urls": [] if all(one.is_saved for one in steps) else [url for one in steps for url in one.urls],
+                "task_ids": [one.task_id for one in steps],
+                "error": None
+                if error is None
+                else {"type": type(error).__name__, "reason": error.reason, "advice": advice_for(error)},
+            }
+        )
+
+
+def _word(outcome: AnyOutcome, steps: Iterable[StepResult]) -> Word:
+    """The state of a request that has ended: that of its last job."""
+    if outcome.error is None:
+        return Word.SAVED if all(one.is_saved for one in steps) else Word.DONE
+    return WORDS[standing_of_error(outcome) or Standing.OPEN]
 
 
 def line_for(outcome: AnyOutcome) -> str:
@@ -200,9 +261,7 @@ def places_of(result: StepResult) -> list[str]:
 
 
 def _in_words(counts: Counts) -> str:
-    return ", ".join(
-        f"{column} {counts.columns[column].total()}" for column in (Column.SAVED, Column.FAILED, Column.UNKNOWN)
-    )
+    return ", ".join(f"{word} {counts.of(word)}" for word in (Word.SAVED, Word.FAILED, Word.UNKNOWN))
 
 
 def _earlier(tally: Tally) -> list[str]:
@@ -210,7 +269,7 @@ def _earlier(tally: Tally) -> list[str]:
     if not tally.saves_earlier:
         return []
     counts = tally.earlier
-    done_count = counts.columns[Column.DONE].total()
+    done_count = counts.with_result()
     return [f"{EARLIER}: {done_count}/{counts.total.total()}, {_in_words(counts)}"]
 
 

@@ -4,36 +4,24 @@ import asyncio
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 
 from ..engine.pruning import PruneCount, preview, prune
 from ..model.errors import InvalidRequest
-from ..model.states import JobState
+from ..model.states import JobState, Word
 from .interrupts import Interrupted, Interrupts
 from .ledgers import URL, URL_FORM, named_ledger
-from .screen import Exit, complain, counted, program, say
+from .screen import Exit, complain, counted, program, say, say_json
 
 _AGE: Final = re.compile(r"(\d{1,5})d")
 
 
-def prune_ledger(
-    ledger: Annotated[
-        str, typer.Option("--ledger", metavar="URL", help="The ledger's postgresql:// URL, with ?ledger=NAME.")
-    ],
-    before: Annotated[
-        str,
-        typer.Option("--before", metavar="DATE | DAYS", help="As 2026-10-01 (local time), or 90d for 90 days ago."),
-    ],
-    yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
-) -> None:
-    """Remove requests from a ledger in PostgreSQL that ended before a time, with their jobs.
-
-    Requests with a job that is not saved or failed are kept, and so are orphans. The ledger forgets the ids of the
-    requests that it removes: a batch file with these ids would be created, and paid for, again.
-    """
+def prune_ledger(*, ledger: str, before: str, yes: bool, as_json: bool) -> None:
+    """Remove requests from a ledger in PostgreSQL that ended before a time, with their jobs."""
     named = named_ledger(ledger)
     if named.database is None:
         raise InvalidRequest(
@@ -42,18 +30,26 @@ def prune_ledger(
     time = _time(before)
     named.require_present()
     old = preview(ledger, time)
-    say(f"before {time:%Y-%m-%d %H:%M %z}: {_rows(old)}")
+    if not as_json:
+        say(f"before {time:%Y-%m-%d %H:%M %z}: {_rows(old)}")
     for line in _kept(old):
         complain(line)
     if old.requests and not yes and not _is_agreed():
-        say("nothing is removed")
+        say_json({**_as_json(time, old), "is_removed": False}) if as_json else say("nothing is removed")
         return
     try:
         removed = asyncio.run(_prune(ledger, time))
     except Interrupted:
         complain("interrupted: the portions so far are removed; the same command goes on")
         raise typer.Exit(Exit.INTERRUPTED) from None
-    say(f"removed: {_rows(removed)}" if removed.requests else "there is nothing to remove")
+    if as_json:
+        say_json({**_as_json(time, replace(removed, kept=old.kept, orphans=old.orphans)), "is_removed": True})
+    else:
+        say(f"removed: {_rows(removed)}" if removed.requests else "there is nothing to remove")
+
+
+def _as_json(time: datetime, count: PruneCount) -> dict[str, object]:
+    return {"before": time.isoformat(), **asdict(count)}
 
 
 def _time(text: str) -> datetime:
@@ -82,9 +78,13 @@ def _kept(old: PruneCount) -> Iterator[str]:
     }
     for state, fix in fixes.items():
         if number := old.kept.get(state):
-            yield f"kept: requests with {counted(number, 'job')} {state}: {fix}"
+            yield f"kept: requests with {counted(number, 'job')} {_WORDS.get(state, state)}: {fix}"
     if old.orphans:
         yield f"kept: {counted(old.orphans, 'task')} that no job could take: `{program()} settle {URL}` lists them"
+
+
+_WORDS: Final = {JobState.INTENT: "being sent", JobState.SUBMITTED: Word.RUNNING}
+"""The words for states that people do not read as they are."""
 
 
 def _is_agreed() -> bool:

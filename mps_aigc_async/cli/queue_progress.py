@@ -4,10 +4,12 @@ import asyncio
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Annotated, Final
+from pathlib import Path
+from typing import Final
 
 import typer
 from rich.console import Console
@@ -21,33 +23,20 @@ from ..ledger.postgres.batch_view import MOST, SENDS_S, WorkerView
 from ..limits.shared.view import KindView, in_words
 from ..model.errors import ConfigError, InvalidRequest
 from ..model.plain_text import visible, visible_line
-from ..model.states import Kind
+from ..model.states import JobState, Kind, word_for
 from ..sharing.database_url import DatabaseUrl
 from .ledgers import URL
-from .options import ConfigOption, config_from
+from .options import config_from
 from .output import is_lost
 from .screen import Exit, complain, counted, on_terminal, program, say
-from .workers import DatabaseOption, database_named
+from .workers import database_named
 
 WATCH_S: Final = 2.0
 """Seconds between two looks of `progress --watch`."""
 
 
-def progress(
-    ledger: DatabaseOption,
-    watch: Annotated[
-        bool,
-        typer.Option(
-            "--watch", help="Go on until all requests have ended: on a terminal a screen, elsewhere a line every 2 s."
-        ),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object, and with --watch one a line.")] = False,
-    config: ConfigOption = None,
-) -> None:
-    """Show how far a queued batch is, over all workers. Exit code 1 if requests have failed.
-
-    The config names the service's limits and the limit store, for the pace and the slots; it needs no keys.
-    """
+def progress(*, ledger: str, watch: bool, as_json: bool, config: Path | None) -> None:
+    """Show how far a queued batch is, over all workers. Exit code 1 if requests have failed."""
     batch = _WatchedBatch(database_named(ledger), config_from(config))
     moments = batch.moments(watch=watch)
     if as_json:
@@ -156,7 +145,10 @@ def _summary(now: Progress) -> str:
 def _details(now: _Moment) -> Iterator[str]:
     progress = now.progress
     if progress.jobs:
-        yield "jobs: " + ", ".join(f"{_up_to_most(number)} {state}" for state, number in progress.jobs.items())
+        words: Counter[str] = Counter()
+        for state, number in progress.jobs.items():  # a worker sends an intent, or finds out about it
+            words[word_for(JobState(state), intent_s=0)] += number
+        yield "jobs: " + ", ".join(f"{_up_to_most(number)} {word}" for word, number in words.items())
     for kind, rate in progress.creates_per_second.items():
         yield f"{kind}s: {rate:.1f} creates a second in the last {SENDS_S:g} s{_limit(now.limits.get(kind))}"
     for slots in now.slots:

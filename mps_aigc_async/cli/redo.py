@@ -3,7 +3,6 @@
 import shlex
 import tempfile
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -13,22 +12,13 @@ from ..model.errors import InvalidRequest
 from .batch_versions import requests_in
 from .edits import Edits
 from .ledgers import ledger_file, named_file_or_database
-from .options import ConfigOption, LedgerOption, config_for_creates
+from .options import config_for_creates
 from .run import run_batch
 from .screen import program
 
 
-def redo(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The ids of requests, such as shot-001.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder that `run` wrote into.")],
-    config: ConfigOption = None,
-    ledger: LedgerOption = None,
-) -> None:
-    """Make requests again, from their latest content: shot-001@2.png beside shot-001.png. The former files stay.
-
-    Each new version is paid for. A command that was interrupted goes on when it is given again. `shot-001@1` names the
-    version to replace: repeated, the command makes nothing more.
-    """
+def redo(*, ids: list[str], out: Path, config: Path | None, ledger: str | None) -> None:
+    """Make requests again, from their latest content: shot-001@2.png beside shot-001.png. The former files stay."""
     named = ledger_file(out / LEDGER_FILE) if ledger is None else named_file_or_database(ledger)
     named.require_present()
     names = list(dict.fromkeys(ids))

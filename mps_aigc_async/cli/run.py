@@ -8,20 +8,21 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 
 from ..client import AigcClient
 from ..concurrency.alongside import running_alongside
 from ..config import Config
+from ..engine.digest_table import DigestTable, Width, digest_of
 from ..engine.local_inputs import refuse_local_files
 from ..ledger import JobRecord
 from ..ledger.snapshot import LEDGER_FILE, Census, Snapshot, paid_and_unsaved
 from ..model.errors import AccountError, AigcError, InvalidRequest, LedgerError
 from ..model.plain_text import visible_line
 from ..model.requests import Request
-from ..model.states import JobState, Kind
+from ..model.states import JobState, Kind, Word
 from ..network.folders import absolute, prepare_folder
 from ..policy.advice import advice_for
 from ..policy.retries import stops_a_batch
@@ -29,7 +30,8 @@ from .batch import Batch, as_file, check_batch
 from .edits import NO_EDITS, Edits, follow_edits
 from .interrupts import Interrupted, Interrupts
 from .ledgers import NamedLedger, ledger_file, named_file_or_database
-from .options import ConfigOption, LedgerOption, client_for, config_for_creates, require_folder
+from .options import client_for, config_for_creates, require_folder
+from .outages import Pauses, is_outage
 from .progress import TICK_S, Display, display_for
 from .report import print_page
 from .screen import Exit, complain, from_here, program, warnings_as_notes
@@ -47,39 +49,17 @@ _ACCOUNT_REFUSED: Final = (
 
 
 def run(
-    batch: Annotated[Path, typer.Argument(metavar="BATCH.jsonl", help="A request per line; `-` reads stdin.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the files and the ledger.")],
-    config: ConfigOption = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Retry failed requests: of a chain only the failed step.")
-    ] = False,
-    redo_changed: Annotated[
-        bool, typer.Option("--redo-changed", help="Make new versions of requests whose content has changed.")
-    ] = False,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the versions of requests whose content has changed.")
-    ] = False,
-    redo: Annotated[
-        list[str] | None,
-        typer.Option("--redo", metavar="ID", help="Make a new version of this request. May be repeated."),
-    ] = None,
-    ledger: LedgerOption = None,
+    *,
+    batch: Path,
+    out: Path,
+    config: Path | None,
+    retry_failed: bool,
+    redo_changed: bool,
+    keep: bool,
+    redo: list[str] | None,
+    ledger: str | None,
 ) -> None:
-    """Run all requests of a batch file. The same command again continues where the last run stopped.
-
-    A line: {"id": "a", "image": {"prompt": "a lake"}, "video": {"prompt": "wind"}}; `id` and either step may be left
-    out. docs/batch.md explains the format.
-
-    The whole file is checked before anything is sent. DIR holds the results and ledger.db, the record of every job:
-    nothing that was paid for is created twice. Failed requests are retried only with --retry-failed. With a ledger that
-    several processes share, a run saves the jobs of its own file alone; otherwise results in DIR that are paid for and
-    not saved are saved too, even if their requests are no longer in the file.
-
-    A request whose content was edited is refused before anything is sent, if it is or may be paid for: --redo-changed
-    makes a new version of it (shot-001@2) and keeps the former files, --keep keeps the former version.
-
-    Exit code 0 means: nothing failed, and nothing that is or may be paid for is unsaved.
-    """
+    """Run all requests of a batch file. The same command again continues where the last run stopped."""
     require_folder(out)
     named = None if ledger is None else named_file_or_database(ledger)
     words = [
@@ -247,14 +227,31 @@ async def _outcomes(client: AigcClient, work: _Work, tally: Tally, display: Disp
 
 
 async def _requests(client: AigcClient, work: _Work, tally: Tally, display: Display) -> AigcError | None:
-    """Run the requests. Return the error that ended the batch early, if any."""
-    async with client.run(work.batch, save_to=work.out) as outcomes:
+    """Run the requests, with pauses while the service cannot be reached. Return the error that ended the batch early,
+    if any."""
+    pauses, ends = Pauses(display.note), DigestTable(Width.BYTE)
+    while True:
         try:
-            async for outcome in outcomes:
-                tally.on_outcome(outcome)
-                display.show_end(outcome)
+            outage = await _until_outage(client, work, tally, display, pauses, ends)
         except AigcError as error:
             return error
+        if outage is None:
+            return None
+        await pauses.wait(outage, tally.batch.of(Word.PLANNED))
+
+
+async def _until_outage(
+    client: AigcClient, work: _Work, tally: Tally, display: Display, pauses: Pauses, ends: DigestTable
+) -> AigcError | None:
+    """Run the requests whose ids are not in `ends` yet. Return the error of an outage. Raises AigcError."""
+    async with client.run(work.batch, save_to=work.out) as outcomes:
+        async for outcome in outcomes:
+            if outcome.error is not None and is_outage(outcome.error):
+                return outcome.error
+            if ends.add(digest_of(outcome.job_id), 1):
+                pauses.end()
+                tally.on_outcome(outcome)
+                display.show_end(outcome)
     return None
 
 

@@ -4,13 +4,15 @@ Results go to stdout, notes and errors to stderr. Bars and colours appear only o
 stable.
 """
 
+import json
 import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -41,15 +43,53 @@ def exit_code(error: AigcError) -> Exit:
     return Exit.FAILED
 
 
+class Loudness(Enum):
+    """How much a command prints."""
+
+    QUIET = auto()
+    """Errors, and a summary line."""
+    USUAL = auto()
+    VERBOSE = auto()
+    """Each event and the client's log too."""
+
+
+LOUDNESS: Final = ContextVar("LOUDNESS", default=Loudness.USUAL)
+"""Set by `loudness.loudness` for a command."""
+
+
+IN_JSON: Final = ContextVar("IN_JSON", default=False)
+"""Whether stdout has JSON alone. Set by `loudness.loudness` for a command."""
+
+
+def is_quiet() -> bool:
+    return LOUDNESS.get() is Loudness.QUIET
+
+
+def is_verbose() -> bool:
+    return LOUDNESS.get() is Loudness.VERBOSE
+
+
 def say(text: str) -> None:
-    """Print a result, without the control characters that text from outside may contain."""
-    typer.echo(visible(text))
+    """Print a result, without the control characters that text from outside may contain; on stderr if stdout has JSON
+    alone."""
+    typer.echo(visible(text), err=IN_JSON.get())
+
+
+def say_json(value: object) -> None:
+    """Print a result as JSON on one line. JSON escapes control characters itself."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def complain(text: str) -> None:
     """Print a note or an error on stderr: for the user, and not for the next program in a pipe. A database's URL in it,
     such as one in the place of a file's name, is shown without its password."""
     typer.echo(visible(without_passwords(text)), err=True)
+
+
+def note(text: str) -> None:
+    """Print a note on stderr, unless the user wants errors alone."""
+    if not is_quiet():
+        complain(f"note: {text}")
 
 
 def local_time(at: float, form: str) -> str:
@@ -134,7 +174,7 @@ def warnings_as_notes(print_line: Callable[[str], None] = complain) -> Iterator[
             show_other(message, category, filename, lineno, file, line)
             return
         count += 1
-        if count <= MOST_NOTES:
+        if count <= MOST_NOTES and not is_quiet():
             print_line(f"note: {visible_line(str(message))}")
 
     with warnings.catch_warnings():
@@ -143,7 +183,7 @@ def warnings_as_notes(print_line: Callable[[str], None] = complain) -> Iterator[
         try:
             yield
         finally:
-            if count > MOST_NOTES:
+            if count > MOST_NOTES and not is_quiet():
                 print_line(f"note: {count - MOST_NOTES} more such notes")
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import typer
 
@@ -18,40 +18,22 @@ from ..model.settlement import Attach, CreateAgain, Drop, Settlement
 from ..model.states import JobState
 from .interrupts import Interrupted, Interrupts
 from .ledgers import URL, NamedLedger, named_ledger, owner_line
-from .options import ConfigOption, client_for, config_from
-from .screen import Exit, complain, exit_code, local_time, program, say
+from .options import client_for, config_from
+from .screen import Exit, complain, exit_code, local_time, program, say, say_json
 
 
 def settle(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="DIR | URL", help="A folder that `run` wrote into, a ledger file or a ledger's postgresql:// URL."
-        ),
-    ],
-    jobs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="JOB …", help="Job ids from the list, or TaskIds to drop.", show_default="list them all"
-        ),
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All jobs of the list.")] = False,
-    create_again: Annotated[
-        bool,
-        typer.Option("--create-again", help="Not accepted: `run` creates it again. Paid twice if it was accepted."),
-    ] = False,
-    attach: Annotated[
-        str | None, typer.Option("--attach", metavar="TASK_ID", help="Accepted as this task.", show_default=False)
-    ] = None,
-    drop: Annotated[bool, typer.Option("--drop", help="Give up: the job fails.")] = False,
-    config: ConfigOption = None,
+    *,
+    target: str,
+    jobs: list[str] | None,
+    everything: bool,
+    create_again: bool,
+    attach: str | None,
+    drop: bool,
+    as_json: bool,
+    config: Path | None,
 ) -> None:
-    """List the jobs whose create got no reply (needs no keys), or decide how they go on.
-
-    The service may have accepted and billed each of them: look in the console's task list, by prompt and time. In a
-    ledger that several processes share, tasks that no job could take are listed too: attach each of them to a job, or
-    drop it by its TaskId.
-    """
+    """List the jobs whose create got no reply (needs no keys), or decide how they go on."""
     ledger = named_ledger(target)
     if ledger.database is not None:
         ledger.require_present()
@@ -61,7 +43,9 @@ def settle(
     if decision is None:
         if names and not everything:
             raise InvalidRequest("choose one: --create-again, --attach TASK_ID or --drop")
-        raise typer.Exit(_list(ledger, open_points))
+        raise typer.Exit(_list_json(open_points) if as_json else _list(ledger, open_points))
+    if as_json:
+        raise InvalidRequest("--json prints the list, and decides nothing")
     if not names:
         raise InvalidRequest("name the jobs, or all of them with --all")
     if isinstance(decision, Attach) and len(names) > 1:
@@ -130,6 +114,18 @@ def _decision(*, create_again: bool, attach: str | None, drop: bool) -> Settleme
     return chosen[0] if chosen else None
 
 
+def _list_json(points: _OpenPoints) -> Exit:
+    jobs = [job for _, jobs in points.unknown for job in jobs]
+    say_json({"unknown": [_as_json(job) for job in jobs], "orphans": [asdict(orphan) for orphan in points.orphans]})
+    return Exit.FAILED if jobs or points.orphans else Exit.WELL
+
+
+def _as_json(job: JobRecord) -> dict[str, object]:
+    sent_at = job.sent_at or job.intent_at or job.planned_at
+    is_accepted = bool(_acceptance_of(job))
+    return {"id": job.job_id, "kind": job.kind, "sent_at": sent_at, "is_accepted": is_accepted, "prompt": job.prompt}
+
+
 def _list(ledger: NamedLedger, points: _OpenPoints) -> Exit:
     owners = [(heading, jobs) for heading, jobs in points.unknown if jobs]
     if not owners and not points.orphans:
@@ -194,6 +190,6 @@ async def _settle(client: AigcClient, job_ids: Sequence[str], decision: Settleme
 
 _BECOMES = {
     JobState.PLANNED: "planned: the next run, or a worker, creates it",
-    JobState.SUBMITTED: "submitted: the next run polls and saves it",
+    JobState.SUBMITTED: "running: the next run polls and saves it",
     JobState.FAILED: "failed: given up",
 }

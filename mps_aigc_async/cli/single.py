@@ -2,11 +2,10 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Final, ParamSpec
+from typing import Any, Final, ParamSpec
 
 import typer
 
@@ -19,9 +18,9 @@ from ..model.results import StepResult
 from ..model.states import Kind
 from .interrupts import Interrupted, Interrupts
 from .ledgers import named_file_or_database
-from .options import ConfigOption, client_for, config_for_creates, require_folder
+from .options import client_for, config_for_creates, require_folder
 from .progress import places_of
-from .screen import Exit, complain, say, warnings_as_notes
+from .screen import Exit, complain, is_quiet, note, say, warnings_as_notes
 
 P = ParamSpec("P")
 
@@ -33,54 +32,13 @@ _PRIVATE: Final = (
     "the URL (`client.signed_url`)"
 )
 
-Model = Annotated[
-    str | None, typer.Option("--model-name", help="Hunyuan, Kling, Vidu … Default: the config's.", show_default=False)
-]
-Version = Annotated[str | None, typer.Option("--model-version", help="The model's version.", show_default=False)]
-Ratio = Annotated[str | None, typer.Option("--aspect-ratio", help="Such as 16:9.", show_default=False)]
-Resolution = Annotated[str | None, typer.Option("--resolution", help="Such as 1080P.", show_default=False)]
-Negative = Annotated[str | None, typer.Option("--negative-prompt", help="Things to leave out.", show_default=False)]
-References = Annotated[
-    list[str] | None,
-    typer.Option("--image", metavar="URL", help="A reference image; may be repeated.", show_default=False),
-]
-Additional = Annotated[
-    str | None,
-    typer.Option(
-        "--additional-parameters",
-        metavar="JSON",
-        help="""Parameters of single models, as a JSON object: '{"size": "1024x1024"}'.""",
-        show_default=False,
-    ),
-]
-Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Save into this folder.", show_default="print the URLs")
-]
-Ledger = Annotated[
-    str | None,
-    typer.Option(
-        "--ledger",
-        metavar="FILE | URL",
-        help="Record the job in this ledger: the same request is then not created a second time.",
-        show_default="none",
-    ),
-]
+
+_REQUESTS: Final[Mapping[Kind, type[Step]]] = {
+    request.kind: request for request in (ImageRequest, VideoRequest, AudioRequest)
+}
 
 
-def _creates(request_class: type[Step]) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Make a command from a signature: `out`, `config` and `ledger`, and parameters named as the request's fields."""
-
-    def decorate(signature: Callable[P, None]) -> Callable[P, None]:
-        @wraps(signature)
-        def command(*_: P.args, **options: P.kwargs) -> None:
-            _create(request_class, dict(options))
-
-        return command
-
-    return decorate
-
-
-def _create(request_class: type[Step], options: dict[str, Any]) -> None:  # each signature types its own options
+def create(kind: Kind, options: dict[str, Any]) -> None:  # each signature types its own options
     """Create the request of a command's options, and print its result.
 
     An option that the user leaves out is left out of the request too: the request's id is derived from its fields, and
@@ -90,88 +48,13 @@ def _create(request_class: type[Step], options: dict[str, Any]) -> None:  # each
     if out is not None:
         require_folder(out)
     fields = {name: value for name, value in options.items() if value not in (None, [])}
-    request = request_class(id=_id(request_class.kind, ledger), **fields)
+    request = _REQUESTS[kind](id=_id(kind, ledger), **fields)
     loaded = config_for_creates(config)
     result = _make(
         client_for(loaded, None if ledger is None else named_file_or_database(ledger).for_client), request, out
     )
     if result.never_expires and result.urls and not result.files and loaded.cos_output.access == "private":
-        complain(f"note: {_PRIVATE}")
-
-
-@_creates(ImageRequest)
-def image(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A description of the image, in quotes.")],
-    model_name: Model = None,
-    model_version: Version = None,
-    aspect_ratio: Ratio = None,
-    resolution: Resolution = None,
-    negative_prompt: Negative = None,
-    images: References = None,
-    additional_parameters: Additional = None,
-    out: Out = None,
-    config: ConfigOption = None,
-    ledger: Ledger = None,
-) -> None:
-    """Create one image; print its files (or URLs) and its TaskId."""
-
-
-@_creates(VideoRequest)
-def video(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A description of the video, in quotes.")],
-    first_frame: Annotated[
-        str | None, typer.Option("--first-frame", metavar="URL", help="The image to begin with.", show_default=False)
-    ] = None,
-    duration: Annotated[
-        int | None, typer.Option("--duration", metavar="SECONDS", help="Billed by the second.", show_default=False)
-    ] = None,
-    enable_audio: Annotated[
-        bool | None, typer.Option("--audio/--no-audio", help="With sound.", show_default=False)
-    ] = None,
-    model_name: Model = None,
-    model_version: Version = None,
-    aspect_ratio: Ratio = None,
-    resolution: Resolution = None,
-    negative_prompt: Negative = None,
-    images: References = None,
-    additional_parameters: Additional = None,
-    out: Out = None,
-    config: ConfigOption = None,
-    ledger: Ledger = None,
-) -> None:
-    """Create one video; print its file (or URL) and its TaskId."""
-
-
-@_creates(AudioRequest)
-def audio(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="A description of the sound, in quotes.")],
-    videos: Annotated[
-        list[str] | None,
-        typer.Option("--video", metavar="URL", help="The video to add sound to.", show_default=False),
-    ] = None,
-    audios: Annotated[
-        list[str] | None,
-        typer.Option("--reference", metavar="URL", help="Reference audio; may be repeated.", show_default=False),
-    ] = None,
-    scene_type: Annotated[
-        str | None,
-        typer.Option("--scene-type", help="music, sfx or tts, if the model leaves it open.", show_default=False),
-    ] = None,
-    lyrics: Annotated[
-        str | None, typer.Option("--lyrics", metavar="TEXT", help="The words of a song.", show_default=False)
-    ] = None,
-    output_format: Annotated[str | None, typer.Option("--format", help="Such as mp3.", show_default=False)] = None,
-    model_name: Annotated[
-        str | None,
-        typer.Option("--model-name", help="MiniMaxMusic, Kling … Default: the config's.", show_default=False),
-    ] = None,
-    model_version: Version = None,
-    additional_parameters: Additional = None,
-    out: Out = None,
-    config: ConfigOption = None,
-    ledger: Ledger = None,
-) -> None:
-    """Create music, a sound, or the sound of a video; print its file (or URL) and its TaskId."""
+        note(_PRIVATE)
 
 
 def _id(kind: Kind, ledger: str | None) -> str | None:
@@ -181,7 +64,7 @@ def _id(kind: Kind, ledger: str | None) -> str | None:
 
 
 def _make(client: AigcClient, request: Step, out: Path | None) -> StepResult:
-    follower = _Follower(request.kind)
+    follower = _Follower(request.kind, tell=_ignore if is_quiet() else complain)
     client.on_event(follower.on_event)
     try:
         with warnings_as_notes():
@@ -201,11 +84,16 @@ async def _generate(client: AigcClient, request: Step, out: Path | None) -> Step
             return await interrupts.stoppable(client.generate(request, save_to=out))
 
 
+def _ignore(_text: str) -> None:
+    pass
+
+
 class _Follower:
     """Prints the progress of a single request, and remembers its task for a user who leaves early."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, tell: Callable[[str], None] = complain) -> None:
         self._kind = kind
+        self._tell = tell
         self._task_id: str | None = None
         self._is_unknown = False
 
@@ -213,9 +101,9 @@ class _Follower:
         match event:
             case events.Submitted(task_id=task_id):
                 self._task_id = task_id
-                complain(f"accepted as task {visible_line(task_id)}; {_USUAL[self._kind]} are usual")
+                self._tell(f"accepted as task {visible_line(task_id)}; {_USUAL[self._kind]} are usual")
             case events.Retried(error=error, delay_s=delay_s):
-                complain(f"retrying in {delay_s:.0f} s: {visible_line(error.reason)}")
+                self._tell(f"retrying in {delay_s:.0f} s: {visible_line(error.reason)}")
                 if isinstance(error, TaskFailed):  # the task has ended without a result
                     self._task_id = None
             case events.Unknown():

@@ -2,38 +2,50 @@
 
 import shlex
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from rich import box
-from rich.table import Table
-
 from ..ledger.snapshot import Census, of_state
 from ..model.plain_text import visible_line
-from ..model.states import JobState, Kind
+from ..model.states import JobState, Kind, Word
 from ..policy.advice import advice_for
-from .screen import console, local_time, program, say
-from .tally import Column, Tally
+from .screen import IN_JSON, counted, is_quiet, local_time, program, say, say_json
+from .tables import print_table
+from .tally import Counts, Tally
+
+COLUMNS: Final = (Word.PLANNED, Word.BLOCKED, Word.RUNNING, Word.DONE, Word.SAVED, Word.FAILED, Word.UNKNOWN)
+"""The states in the order of a job's life."""
 
 EARLIER: Final = "from earlier batches"
 """The label of the ledger's jobs that are not this batch's."""
 
 
 def print_results(tally: Tally, seconds: float, folder: Path) -> None:
-    """Print the table of one run."""
-    table = _table("", "total", *Column, "open")
-    for kind, total in tally.totals.items():
-        counts = [tally.batch.columns[column][kind] for column in Column]
-        table.add_row(f"{kind}s", *(str(number) for number in (total, *counts, tally.open(kind))))
-    earlier = tally.earlier
-    if earlier.total.total():
-        columns = [earlier.columns[column].total() for column in Column]
-        still_open = sum(earlier.open(kind) for kind in Kind)
-        table.add_row(EARLIER, *(str(number) for number in (earlier.total.total(), *columns, still_open)))
-    console().print(table)
-    if any(tally.open(kind) for kind in tally.totals):
-        say("open: not begun, or still running at the service")
+    """Print the table of one run; with `-q` a line, with `--json` an object."""
+    if IN_JSON.get():
+        jobs = {kind: {word: tally.batch.of(word, kind) for word in COLUMNS} for kind in tally.totals}
+        say_json({"summary": {"jobs": jobs, "seconds": round(seconds, 1), "folder": str(folder)}})
+        return
+    if is_quiet():
+        say(f"{_in_a_line(tally)}; {seconds:.1f} s, files in {visible_line(str(folder))}")
+        return
+    rows: list[tuple[str, Counts, tuple[Kind, ...]]] = [(f"{kind}s", tally.batch, (kind,)) for kind in tally.totals]
+    if tally.earlier.total.total():
+        rows.append((EARLIER, tally.earlier, tuple(Kind)))
+    print_table(
+        ("", "total", *COLUMNS),
+        [
+            (name, sum(counts.total[kind] for kind in kinds), *(counts.of(word, *kinds) for word in COLUMNS))
+            for name, counts, kinds in rows
+        ],
+    )
     say(f"{seconds:.1f} s, files in {visible_line(str(folder))}")
+
+
+def _in_a_line(tally: Tally) -> str:
+    words = ", ".join(f"{tally.batch.of(word)} {word}" for word in (Word.SAVED, Word.FAILED, Word.UNKNOWN))
+    return f"{counted(sum(tally.totals.values()), 'job')}: {words}"
 
 
 def print_unsaved(jobs: Census, command: str, urls_end: float | None) -> None:
@@ -52,7 +64,7 @@ def print_unsaved(jobs: Census, command: str, urls_end: float | None) -> None:
 
 def print_earlier_unknown(tally: Tally, folder: Path) -> None:
     """Print the number of unknown jobs of earlier batches: they may be paid for, and only the user can decide."""
-    number = tally.earlier.columns[Column.UNKNOWN].total()
+    number = tally.earlier.of(Word.UNKNOWN)
     if number:
         say(
             f"{number} from earlier batches unknown, may be paid for: decide with "
@@ -74,12 +86,10 @@ def print_reasons(tally: Tally) -> None:
         say(f"{tally.other_reasons} more, for other reasons")
 
 
-def print_census(jobs: Census) -> None:
+def print_census(jobs: Mapping[tuple[Kind, Word], int]) -> None:
     """Print the table of a ledger."""
-    table = _table("", *JobState)
-    for kind in sorted({kind for kind, _ in jobs}):
-        table.add_row(f"{kind}s", *(str(jobs.get((kind, state), 0)) for state in JobState))
-    console().print(table)
+    kinds = sorted({kind for kind, _ in jobs})
+    print_table(("", *COLUMNS), [(f"{kind}s", *(jobs.get((kind, word), 0) for word in COLUMNS)) for kind in kinds])
 
 
 def in_flight(jobs: Census) -> str:
@@ -88,11 +98,4 @@ def in_flight(jobs: Census) -> str:
     tasks = " and ".join(f"{number} {kind}{'s' * (number != 1)}" for kind, number in numbers.items() if number)
     if not tasks:
         return "no task is at the service"
-    return f"at the service {tasks} (submitted): they run on there; the next run polls and saves them"
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE)
-    for heading in headings:
-        table.add_column(heading, justify="right" if heading else "left")
-    return table
+    return f"at the service {tasks}: they run on there; the next run polls and saves them"

@@ -1,13 +1,12 @@
 """The progress of a run, from three sources: the ledger before the run, events, and outcomes.
 
 Each job has one standing at a time, and the counts are derived from the standings. So the same news from two sources
-counts once, and for each kind total = done + failed + unknown + open. Jobs of earlier batches are counted apart.
+counts once, and for each kind the numbers of all words add up to the total. Jobs of earlier batches are counted apart.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
 from ..engine.batch import BatchItem
@@ -15,7 +14,7 @@ from ..ledger import JobRecord
 from ..model import events
 from ..model.errors import AigcError, DamagedRow
 from ..model.outcomes import Outcome
-from ..model.states import JobState, Kind
+from ..model.states import JobState, Kind, Word
 from ..policy.retries import stops_a_batch
 from .batch_jobs import BatchJobs, Standing
 from .verdicts import standing_of_error, standings_of
@@ -27,25 +26,17 @@ MOST_IDS: Final = 5
 """Ids that the summary prints beside a reason."""
 
 
-class Column(StrEnum):
-    """A column of the table. A job may count in two of them; an open job counts in none."""
-
-    DONE = "done"
-    SAVED = "saved"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-
-
-_COLUMNS: Final[Mapping[Standing, tuple[Column, ...]]] = {
-    Standing.OPEN: (),
-    Standing.RUNNING: (),
-    Standing.LATE: (),
-    Standing.DONE: (Column.DONE,),
-    Standing.UNSAVED: (Column.DONE,),
-    Standing.SAVED: (Column.DONE, Column.SAVED),
-    Standing.FAILED: (Column.FAILED,),
-    Standing.REFUSED: (Column.FAILED,),
-    Standing.UNKNOWN: (Column.UNKNOWN,),
+WORDS: Final[Mapping[Standing, Word]] = {
+    Standing.OPEN: Word.PLANNED,
+    Standing.RUNNING: Word.RUNNING,
+    Standing.LATE: Word.RUNNING,
+    Standing.DONE: Word.DONE,
+    Standing.UNSAVED: Word.DONE,
+    Standing.SAVED: Word.SAVED,
+    Standing.FAILED: Word.FAILED,
+    Standing.REFUSED: Word.FAILED,
+    Standing.BLOCKED: Word.BLOCKED,
+    Standing.UNKNOWN: Word.UNKNOWN,
 }
 
 _OF_EVENT: Final[Mapping[type[events.Event], Standing]] = {
@@ -72,23 +63,27 @@ _SUCCESSES: Final = frozenset({Standing.DONE, Standing.UNSAVED, Standing.SAVED})
 
 @dataclass(slots=True)
 class Counts:
-    """Jobs by kind, and by the table's columns."""
+    """Jobs by kind, and by the word for their state."""
 
     total: Counter[Kind] = field(default_factory=Counter)
-    columns: dict[Column, Counter[Kind]] = field(default_factory=lambda: {column: Counter() for column in Column})
+    _begun: Counter[tuple[Word, Kind]] = field(default_factory=Counter)
+    """The jobs that are more than planned."""
 
     def move(self, kind: Kind, before: Standing, after: Standing) -> None:
         """Count a job by its new standing in place of its former one."""
-        for column in _COLUMNS[before]:
-            self.columns[column][kind] -= 1
-        for column in _COLUMNS[after]:
-            self.columns[column][kind] += 1
+        for standing, step in ((before, -1), (after, 1)):
+            if WORDS[standing] is not Word.PLANNED:
+                self._begun[WORDS[standing], kind] += step
 
-    def open(self, kind: Kind) -> int:
-        """Jobs that are neither done nor failed nor unknown."""
-        return self.total[kind] - sum(
-            self.columns[column][kind] for column in (Column.DONE, Column.FAILED, Column.UNKNOWN)
-        )
+    def of(self, word: Word, *kinds: Kind) -> int:
+        """The jobs in a state; without kinds those of all kinds."""
+        if word is Word.PLANNED:
+            return sum(self.total[kind] - sum(self._begun[other, kind] for other in Word) for kind in kinds or Kind)
+        return sum(self._begun[word, kind] for kind in kinds or Kind)
+
+    def with_result(self, *kinds: Kind) -> int:
+        """The jobs whose task has ended with a result."""
+        return self.of(Word.DONE, *kinds) + self.of(Word.SAVED, *kinds)
 
 
 @dataclass(slots=True)
@@ -127,10 +122,6 @@ class Tally:
     def totals(self) -> Mapping[Kind, int]:
         """The batch's jobs, for the kinds that it has."""
         return {kind: self.batch.total[kind] for kind in Kind if self.batch.total[kind]}
-
-    def open(self, kind: Kind) -> int:
-        """Jobs of the batch that are neither done nor failed nor unknown."""
-        return self.batch.open(kind)
 
     # --- news ---------------------------------------------------------------------------------------------------------
 
@@ -203,6 +194,8 @@ class Tally:
             return
         kind = Kind(job_id.rpartition("/")[2])
         if standing is Standing.DONE and before in _SUCCESSES:
+            return
+        if standing is Standing.BLOCKED and before is not Standing.OPEN:
             return
         if standing is Standing.FAILED and before in _SUCCESSES and not isinstance(error, DamagedRow):
             return

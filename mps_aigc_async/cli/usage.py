@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import date, datetime
-from typing import Annotated, Final
+from pathlib import Path
+from typing import Final
 
 import typer
-from rich import box
-from rich.table import Table
 
 from ..client import AigcClient
 from ..model.errors import InvalidRequest
@@ -16,8 +15,9 @@ from ..model.states import Kind
 from ..model.usage import BILLING_ZONE, UsageComparison, UsageReport
 from .interrupts import Interrupted, Interrupts
 from .ledgers import NamedLedger, named_ledger
-from .options import ConfigOption, client_for, config_from
-from .screen import Exit, complain, console, on_terminal, program, say
+from .options import client_for, config_from
+from .screen import Exit, complain, on_terminal, program, say, say_json
+from .tables import print_table
 
 HEADINGS: Final = ("day", "kind", "service tasks", "service amount", "ledger tasks", "ledger amount", "unit")
 Row = tuple[str, str, str, str, str, str, str]
@@ -29,35 +29,9 @@ NOT_REPORTED: Final = "-"
 
 
 def usage(
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since", metavar="DATE", help="The first day, as 2026-11-01.", show_default="this month's first"
-        ),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="DATE", help="The last day.", show_default="today")
-    ] = None,
-    ledger: Annotated[
-        str | None,
-        typer.Option(
-            "--ledger",
-            metavar="DIR | URL",
-            help="A folder that `run` wrote into, a ledger file or a ledger's postgresql:// URL.",
-            show_default=False,
-        ),
-    ] = None,
-    account: Annotated[
-        str | None,
-        typer.Option("--account", metavar="NAME", help="One of the config's accounts.", show_default=False),
-    ] = None,
-    config: ConfigOption = None,
+    *, since: str | None, until: str | None, ledger: str | None, account: str | None, as_json: bool, config: Path | None
 ) -> None:
-    """Show the images and seconds that the service has counted for its bill, beside the ledger's (MPS, VOD).
-
-    Days are those of UTC+8. The service counts the whole account, also tasks of other programs, and its data may come
-    late. In a pipe each row is a line, with tabs between its columns.
-    """
+    """Show the images and seconds that the service has counted for its bill, beside the ledger's (MPS, VOD)."""
     first, last = _day("--since", since) or _first_of_month(), _day("--until", until)
     named = None if ledger is None else named_ledger(ledger)
     if named is not None:
@@ -67,7 +41,11 @@ def usage(
         report = asyncio.run(_report(client, first, last, named, account))
     except Interrupted:
         raise typer.Exit(Exit.INTERRUPTED) from None
-    _print([HEADINGS, *_rows(report, has_ledger=named is not None)])
+    rows = list(_rows(report, has_ledger=named is not None))
+    if as_json:
+        say_json([_as_json(row) for row in rows])
+    else:
+        _print([HEADINGS, *rows])
     if named is not None:
         _print_notes(report, named)
 
@@ -104,6 +82,13 @@ def _rows(report: UsageReport, *, has_ledger: bool) -> Iterator[Row]:
             yield day, visible_line(other.type), *figures, NOT_REPORTED
 
 
+def _as_json(row: Row) -> dict[str, object]:
+    day, kind, *figures, unit = (None if cell == NOT_REPORTED else cell for cell in row)
+    numbers = [None if figure is None else float(figure) for figure in figures]
+    names = (heading.replace(" ", "_") for heading in HEADINGS)
+    return dict(zip(names, (day, kind, *numbers, unit), strict=True))
+
+
 def _day_of(line: UsageComparison) -> str:
     return "total" if line.day is None else str(line.day)
 
@@ -117,10 +102,7 @@ def _print(rows: list[Row]) -> None:
         for row in rows:
             say("\t".join(row))
         return
-    table = Table(*rows[0], box=box.SIMPLE)
-    for row in rows[1:]:
-        table.add_row(*row)
-    console().print(table)
+    print_table(rows[0], rows[1:])
 
 
 def _print_notes(report: UsageReport, ledger: NamedLedger) -> None:

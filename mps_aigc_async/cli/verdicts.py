@@ -61,6 +61,14 @@ def _is_of_input(error: AigcError, outcome: AnyOutcome) -> bool:
     return any(step.task_id == error.task_id and step.kind != kind for step in steps_made(outcome.partial))
 
 
+def _blocked(outcome: Outcome[BatchItem], last: str, standing: Standing) -> Iterator[tuple[str, Standing]]:
+    """The steps of a chain after the one that failed, or is unknown."""
+    if standing in (Standing.FAILED, Standing.REFUSED, Standing.UNKNOWN) and isinstance(outcome.request, Request):
+        ids = [job_id for job_id, _ in job_ids(outcome.job_id, outcome.request)]
+        if last in ids:  # an edited line may be another request than the ledger's
+            yield from ((job_id, Standing.BLOCKED) for job_id in ids[ids.index(last) + 1 :])
+
+
 def standings_of(outcome: Outcome[BatchItem]) -> Iterator[tuple[str, Standing]]:
     """The jobs of a batch's request with their standings by the request's outcome."""
     for one in steps_made(outcome.result or outcome.partial):
@@ -68,6 +76,7 @@ def standings_of(outcome: Outcome[BatchItem]) -> Iterator[tuple[str, Standing]]:
     if outcome.error is not None and (standing := standing_of_error(outcome)) is not None:
         if outcome.error.job_id in {f"{outcome.job_id}/{kind}" for kind in Kind}:
             yield outcome.error.job_id, standing
+            yield from _blocked(outcome, outcome.error.job_id, standing)
         elif isinstance(outcome.request, Request):
             # Refused as a whole: the request fails at its first step without a result.
             complete = {f"{outcome.job_id}/{one.kind}" for one in steps_made(outcome.partial)}

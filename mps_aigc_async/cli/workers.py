@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import typer
 
@@ -18,34 +18,14 @@ from ..sharing.database_url import DatabaseUrl
 from .batch import as_file, check_batch
 from .interrupts import Interrupted, Interrupts
 from .ledgers import URL, URL_FORM, named_ledger
-from .options import ConfigOption, client_for, config_for_creates, require_folder
+from .options import client_for, config_for_creates, require_folder
 from .screen import Exit, complain, counted, program, say, warnings_as_notes
 
 T = TypeVar("T")
 
-DatabaseOption = Annotated[
-    str,
-    typer.Option("--ledger", metavar="URL", help="The postgresql:// URL of the ledger: ?ledger=NAME names the batch."),
-]
 
-
-def queue(
-    ledger: DatabaseOption,
-    batch: Annotated[
-        Path | None,
-        typer.Argument(metavar="BATCH.jsonl", help="A request per line; `-` reads stdin.", show_default=False),
-    ] = None,
-    retry_failed: Annotated[
-        bool,
-        typer.Option("--retry-failed", help="Queue failed requests again: those of the BATCH, or of the whole ledger."),
-    ] = False,
-    config: ConfigOption = None,
-) -> None:
-    """Queue the requests of a batch file for workers. The same command again queues what is missing.
-
-    The whole file is checked before anything is queued. A request that was queued before stays as it is; the same id
-    with other content is refused. Only the failed step of a request is retried.
-    """
+def queue(*, ledger: str, batch: Path | None, retry_failed: bool, config: Path | None) -> None:
+    """Queue the requests of a batch file for workers. The same command again queues what is missing."""
     if batch is None and not retry_failed:
         raise InvalidRequest("name a batch file to queue (`-` reads stdin), or add --retry-failed")
     url = database_named(ledger)
@@ -86,21 +66,8 @@ def _queue_batch(batch: Path, ledger: str, url: DatabaseUrl, config: Path | None
     return lambda name: any(requests.jobs.get(job_id) is not None for job_id in job_ids(name).values())
 
 
-def worker(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the files.")],
-    ledger: DatabaseOption,
-    config: ConfigOption = None,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            "--concurrency", min=1, metavar="N", help="Requests at once.", show_default="twice the caps on tasks"
-        ),
-    ] = None,
-) -> None:
-    """Run queued requests until the batch is drained, or Ctrl-C. Start as many workers as you like, on any host.
-
-    A worker that is stopped or dies gives its requests back: tasks that had begun are polled on by other workers.
-    """
+def worker(*, out: Path, ledger: str, config: Path | None, concurrency: int | None) -> None:
+    """Run queued requests until the batch is drained, or Ctrl-C. Start as many workers as you like, on any host."""
     database_named(ledger)
     require_folder(out)
     client = client_for(config_for_creates(config), ledger)
@@ -123,11 +90,8 @@ _STOPPING: Final = (
 )
 
 
-def drain(ledger: DatabaseOption) -> None:
-    """End the workers of a batch in order: they take no request any more, and end when those they began have ended.
-
-    Requests that have not begun stay queued, for workers that are started later.
-    """
+def drain(*, ledger: str) -> None:
+    """End the workers of a batch in order: they take no request any more, and end when those they began have ended."""
     url = database_named(ledger)
     from ..engine.workers import drain as drain_workers  # noqa: PLC0415 — an extra
 
@@ -140,7 +104,7 @@ def drain(ledger: DatabaseOption) -> None:
     say(f"no worker runs a request any more{waiting}")
 
 
-def migrate(ledger: DatabaseOption) -> None:
+def migrate(*, ledger: str) -> None:
     """Make the tables of ledgers and queues in a database, or bring them to this version."""
     url = database_named(ledger)
     from ..engine.workers import make_tables  # noqa: PLC0415 — an extra

@@ -9,7 +9,9 @@ A *job* is one task's life here; a *task* is the service's side. The dialect map
 DONE, FAIL) to `TaskState`; no other module sees those words.
 """
 
+from collections.abc import Mapping
 from enum import Enum, StrEnum
+from typing import Final
 
 
 class Kind(StrEnum):
@@ -39,6 +41,54 @@ class JobState(StrEnum):
     """The create was sent and got no reply: it may or may not have been accepted.
 
     Sent again without the user's decision only if the service is known to refuse a second create of the session."""
+
+
+class Word(StrEnum):
+    """The state of a job in the words that people read: tables, lists and the page all have these. The word that needs
+    a user most comes first.
+
+    A create that is about to be sent (*intent*) is *running* while its process may still send it, and *unknown* after
+    that.
+    """
+
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    BLOCKED = "blocked"
+    """Planned, and a step of its chain before it has to be made first: that step failed, or is unknown."""
+    DONE = "done"
+    """Paid for, and not all of its files are here."""
+    RUNNING = "running"
+    PLANNED = "planned"
+    SAVED = "saved"
+
+
+UNDER_WAY_S: Final = 300.0
+"""Seconds after which a create is no longer under way: it waits 250 ms for its send time, and a minute for its
+answer."""
+
+_WORDS: Final[Mapping[JobState, Word]] = {
+    JobState.PLANNED: Word.PLANNED,
+    JobState.INTENT: Word.UNKNOWN,
+    JobState.SUBMITTED: Word.RUNNING,
+    JobState.DONE: Word.DONE,
+    JobState.SAVED: Word.SAVED,
+    JobState.FAILED: Word.FAILED,
+    JobState.UNKNOWN: Word.UNKNOWN,
+}
+
+
+def word_for(state: JobState, *, before: Word | None = None, intent_s: float | None = None) -> Word:
+    """The word for a job's state. `before` is the word for the chain's step before it, `intent_s` the age in seconds
+    of a create that is about to be sent.
+
+    >>> word_for(JobState.PLANNED, before=Word.FAILED)
+    <Word.BLOCKED: 'blocked'>
+    """
+    if state is JobState.PLANNED and before in (Word.FAILED, Word.UNKNOWN, Word.BLOCKED):
+        return Word.BLOCKED
+    if state is JobState.INTENT and intent_s is not None and intent_s < UNDER_WAY_S:
+        return Word.RUNNING
+    return _WORDS[state]
 
 
 MOVES: dict[JobState, frozenset[JobState]] = {

@@ -8,8 +8,8 @@ from statistics import median
 from typing import Final
 
 from ..ledger import JobRecord
-from ..model.states import JobState, Kind
-from .shots import Shot, Standing, clean, seconds
+from ..model.states import JobState, Kind, Word
+from .shots import Shot, clean, seconds
 from .timeline import Span, span_of
 
 MOST_BARS: Final = 4000
@@ -22,7 +22,7 @@ MOST_NAMED: Final = 8
 class Reason:
     """A reason why requests need attention: their number, and the first few of them."""
 
-    standing: Standing
+    standing: Word
     text: str
     advice: str
     count: int = 0
@@ -35,7 +35,7 @@ class Overview:
 
     def __init__(self, now: float) -> None:
         self._now = now
-        self.standings: Counter[Standing] = Counter()
+        self.standings: Counter[Word] = Counter()
         self.jobs: Counter[tuple[Kind, JobState]] = Counter()
         self.retries = 0
         self.reasons: dict[str, Reason] = {}
@@ -67,7 +67,7 @@ class Overview:
             if len(self.spans) < MOST_BARS:
                 self.spans.append(span)
 
-    def _add_reason(self, shot: Shot, standing: Standing, text: str, advice: str) -> None:
+    def _add_reason(self, shot: Shot, standing: Word, text: str, advice: str) -> None:
         reason = self.reasons.get(text)
         if reason is None:
             if len(self.reasons) == MOST_REASONS:

@@ -17,9 +17,10 @@ from ..engine.ledgers import LedgerPlace, open_snapshot_at
 from ..ledger import JobRecord
 from ..ledger.snapshot import LEDGER_FILE, LedgerChanged, Snapshot
 from ..model.errors import ConfigError
+from ..model.states import Word
 from ..network.partfile import which_exist
 from .overview import Overview
-from .shots import Shot, Standing, clock, rate, seconds, shot_of
+from .shots import Shot, clock, rate, seconds, shot_of
 from .timeline import LEFT, WIDTH, draw
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _template() -> "Template":
         "style_hash": _hash(style),
         "script_hash": _hash(script),
         "clock": clock,
-        "Standing": Standing,
+        "Word": Word,
         "picture_width": WIDTH,
         "picture_left": LEFT,
     }

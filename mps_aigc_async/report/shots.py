@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
@@ -13,12 +12,8 @@ from pydantic import JsonValue
 
 from ..ledger import JobRecord
 from ..model.errors import AigcError, CreateOutcomeUnknown, DamagedRow, DownloadError, ResultExpired
-from ..model.states import JobState, Kind
+from ..model.states import JobState, Kind, Word, word_for
 from ..policy.advice import advice_for
-
-UNDER_WAY_S: Final = 300.0
-"""Seconds after which a create is no longer under way: it waits 250 ms for its send time, and a minute for its
-answer."""
 
 _QUERY: Final = re.compile(r"(?<=[^\s?])\?[^\s\"'<>]*=[^\s\"'<>]*")
 
@@ -29,23 +24,12 @@ Facts = Sequence[tuple[str, str]]
 """Names and values for people."""
 
 
-class Standing(StrEnum):
-    """The standing of a request: that of its worst job. The worst standing comes first here."""
-
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    OPEN = "open"
-    DONE = "done"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """A job of a request."""
 
     kind: Kind
-    standing: Standing
-    word: str
-    """The state in two or three words."""
+    standing: Word
     prompt: str
     model: str
     settings: Facts
@@ -74,7 +58,8 @@ class Shot:
     number: int
     """The request's place on the page: from 1."""
     name: str
-    standing: Standing
+    standing: Word
+    """The word of the job that needs the user most."""
     steps: Sequence[Step]
 
     @property
@@ -86,13 +71,15 @@ class Shot:
 def shot_of(number: int, name: str, jobs: Sequence[JobRecord], *, find: Find, now: float) -> Shot:
     """Turn a request's rows into a shot for the page at `now` (Unix seconds)."""
     in_order = sorted(jobs, key=lambda job: list(Kind).index(job.kind))
-    steps = [_step(job, before, find, now) for before, job in pairwise([None, *in_order]) if job is not None]
-    order = list(Standing)
-    standing = min((step.standing for step in steps), key=order.index)
+    steps: list[Step] = []
+    for before, job in pairwise([None, *in_order]):
+        if job is not None:
+            steps.append(_step(job, before, steps[-1].standing if steps else None, find, now))
+    standing = min((step.standing for step in steps), key=list(Word).index)
     return Shot(number=number, name=name, standing=standing, steps=steps)
 
 
-def _step(job: JobRecord, before: JobRecord | None, find: Find, now: float) -> Step:
+def _step(job: JobRecord, before: JobRecord | None, before_word: Word | None, find: Find, now: float) -> Step:
     fields = _fields_of(job)
     own = len(job.files) - len(job.videos)
     files, films = (
@@ -100,11 +87,10 @@ def _step(job: JobRecord, before: JobRecord | None, find: Find, now: float) -> S
         for paths in (job.files[:own], job.files[own:])
     )
     is_complete = len(files) + len(films) == sum(map(bool, job.files))
-    standing, word, reason, error = _verdict(job, before, is_complete, now)
+    standing, reason, error = _verdict(job, before, before_word, is_complete, now)
     return Step(
         kind=job.kind,
         standing=standing,
-        word=word,
         prompt=str(fields.get("prompt", "")),
         model=" ".join(str(fields[name]) for name in ("model_name", "model_version") if fields.get(name)),
         settings=tuple(_settings({**fields, **_lengths(job)})),
@@ -131,31 +117,37 @@ def _fields_of(job: JobRecord) -> dict[str, JsonValue]:
     return job.filled_in
 
 
-_Verdict = tuple[Standing, str, str, AigcError | None]
-"""The standing, a word for it, the reason, and the error whose advice fits."""
+_Verdict = tuple[Word, str, AigcError | None]
+"""The word for the state, the reason, and the error whose advice fits."""
 
 
-def _verdict(job: JobRecord, before: JobRecord | None, is_complete: bool, now: float) -> _Verdict:
+def _verdict(
+    job: JobRecord, before: JobRecord | None, before_word: Word | None, is_complete: bool, now: float
+) -> _Verdict:
     """Judge a job. `before` is the chain's job before it; `is_complete` says whether all saved files are there."""
-    error: AigcError | None = None
+    word = word_for(
+        job.state,
+        before=before_word,
+        intent_s=None if job.state is not JobState.INTENT else now - (job.intent_at or now),
+    )
     match job.state:
         case JobState.FAILED | JobState.UNKNOWN:
             error = job.recorded_error()
-            return Standing(job.state.value), job.state.value, f"{clean(error.reason)}{_left_by(job)}", error
+            return word, f"{clean(error.reason)}{_left_by(job)}", error
         case JobState.DONE | JobState.SAVED if job.state is JobState.DONE or not is_complete:
             not_saved = "not all saved" if any(job.files) else "not saved"
             return _not_here(job, not_saved if is_complete else "its file is gone", now)
         case JobState.SAVED:
-            return Standing.DONE, "saved", "", None
+            return word, "", None
         case JobState.SUBMITTED:
-            return Standing.OPEN, "at the service", "run the same command again to poll it to its end", None
-        case JobState.INTENT if now - (job.intent_at or now) < UNDER_WAY_S:
-            return Standing.OPEN, "being created", "its create was under way when this page was written", None
+            return word, "at the service: run the same command again to poll it to its end", None
+        case JobState.INTENT if word is Word.RUNNING:
+            return word, "its create was being sent when this was written", None
         case JobState.INTENT:  # its process died; the next process to open the ledger stores the same error
-            error = CreateOutcomeUnknown("the process ended while the create was under way")
-            return Standing.UNKNOWN, "unknown", error.reason, error
+            unknown = CreateOutcomeUnknown("the process ended while the create was under way")
+            return word, unknown.reason, unknown
         case _:
-            return _not_created(job, before, now)
+            return _not_created(word, job, before, now)
 
 
 def _left_by(job: JobRecord) -> str:
@@ -164,29 +156,29 @@ def _left_by(job: JobRecord) -> str:
     return f" (it left {count} {'result' if count == 1 else 'results'}, which the ledger keeps)" if count else ""
 
 
-def _not_here(job: JobRecord, word: str, now: float) -> _Verdict:
+def _not_here(job: JobRecord, fault: str, now: float) -> _Verdict:
     """Judge a job whose results are not all in the folder: by the life of their URLs."""
     source = "its URL" if job.urls or job.videos else "its file at VOD"
     if job.expires_at is None:
         expiry = "does not expire" if job.never_expires else "expires at an unknown time"
-        return Standing.OPEN, word, f"{word}; {source} {expiry}", DownloadError(word)
+        return Word.DONE, f"{fault}; {source} {expiry}", DownloadError(fault)
     if now < job.expires_at:
-        return Standing.OPEN, word, f"{word}; {source} expires at {clock(job.expires_at)}", DownloadError(word)
-    error = ResultExpired(f"{word}, and {source} has expired")
-    return Standing.FAILED, word, f"{word}, and {source} expired at {clock(job.expires_at)}", error
+        return Word.DONE, f"{fault}; {source} expires at {clock(job.expires_at)}", DownloadError(fault)
+    error = ResultExpired(f"{fault}, and {source} has expired")
+    return Word.DONE, f"{fault}, and {source} expired at {clock(job.expires_at)}", error
 
 
-def _not_created(job: JobRecord, before: JobRecord | None, now: float) -> _Verdict:
+def _not_created(word: Word, job: JobRecord, before: JobRecord | None, now: float) -> _Verdict:
     """Judge a job before its create. A video needs its image's URL, and a sound its video's; both URLs may expire."""
     if before is not None:
         link = _LINK[job.kind]
-        if before.state in (JobState.FAILED, JobState.UNKNOWN):
-            return Standing.OPEN, "not created", f"it {link} the {before.kind}, and there is no {before.kind}", None
+        if word is Word.BLOCKED:
+            return word, f"it {link} the {before.kind}, and there is no {before.kind}", None
         is_done = before.state in (JobState.DONE, JobState.SAVED)
         if is_done and before.expires_at is not None and now >= before.expires_at:
             error = ResultExpired(f"not created: the URL of the {before.kind} that it {link} has expired")
-            return Standing.FAILED, "not created", error.reason, error
-    return Standing.OPEN, "not created", "nothing was paid for it yet; run the same command again to create it", None
+            return Word.BLOCKED, error.reason, error
+    return word, "nothing was paid for it yet; run the same command again to create it", None
 
 
 _LINK: Final = {Kind.VIDEO: "begins with", Kind.AUDIO: "is made for"}

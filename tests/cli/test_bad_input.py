@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mps_aigc_async.cli.batch import BadBatch, check_batch
+from mps_aigc_async.cli.batch import check_batch
+from mps_aigc_async.cli.refusals import BadBatch
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.model.defaults import Defaults
 from mps_aigc_async.model.states import Kind

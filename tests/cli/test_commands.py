@@ -5,6 +5,8 @@ import re
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -35,6 +37,46 @@ def test_help(shell: Shell, command: str) -> None:
     assert result.exit_code == 0
     assert f" {command} [OPTIONS]" in result.stdout
     assert f"│ {command} " in shell.call("--help").stdout
+
+
+HELP = [["--help"], ["-h"], ["--version"], ["run", "--help"], ["image", "-h"], ["settle", "-h"], ["queue", "-h"]]
+
+
+@pytest.mark.parametrize("words", HELP, ids=" ".join)
+def test_help_and_version_load_no_client(words: list[str]) -> None:
+    """A shell waits for them: they answer before the packages of the client are loaded."""
+    code = (
+        "import atexit, sys; from mps_aigc_async.__main__ import main; "
+        "atexit.register(lambda: print(sorted({'aiohttp', 'asyncio', 'pydantic', 'sqlite3'} & set(sys.modules)))); "
+        f"sys.argv = {['mps-aigc', *words]!r}; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
+    *shown, loaded = done.stdout.splitlines()
+    assert (loaded, done.stderr) == ("[]", "")
+    assert any("Usage: mps-aigc" in line or line == f"mps-aigc {version('mps-aigc-async')}" for line in shown)
+
+
+def test_the_shell_completes_ids_from_the_ledger(shell: Shell) -> None:
+    write_ledger(shell.folder / "out", [planned(name, Kind.IMAGE) for name in ("shot-1", "shot-2", "other")])
+    completed = complete(shell, "redo --out out sh")
+    assert completed == ["shot-1", "shot-2"]
+    assert complete(shell, "run batch.jsonl -o out --redo o") == ["other"]
+    assert complete(shell, "settle out ") == []
+    assert complete(shell, "redo --out missing sh") == []
+    assert complete(shell, "redo --ledger postgresql://nobody@nowhere.invalid/x sh") == []
+
+
+def complete(shell: Shell, line: str) -> list[str]:
+    """The words that bash is offered for the last word of a command line."""
+    words = f"mps-aigc {line}"
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_MPS_AIGC_COMPLETE": "complete_bash"}
+    code = "import sys; from mps_aigc_async.__main__ import main; sys.argv = ['mps-aigc']; main()"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=shell.folder, env={**shell.environment, **asked}
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
 
 
 def test_a_terminal_alone_wraps_the_help(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

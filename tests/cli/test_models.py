@@ -100,3 +100,12 @@ def test_a_single_videos_findings_are_told_before_it_is_accepted(shell: Shell, e
     note, accepted = made.stderr.splitlines()
     assert note.startswith("note: duration: 1 s, but Kling 3.0 takes 3 to 15 s")
     assert accepted.startswith("accepted as task ")
+
+
+def test_a_narrow_terminal_gets_lines(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mps_aigc_async.cli.models.on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = shell.call("models", "video", "--backend", "mps").stdout.splitlines()
+    assert len(lines) % 3 == 0
+    assert {tuple(line.split()[:2]) for line in lines[::3]} == {("mps", "video")}
+    assert all(line.startswith("  ") for line in (*lines[1::3], *lines[2::3]))

@@ -17,7 +17,6 @@ from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.model.states import JobState
 
 from .conftest import Shell, image
-from .test_run import rows
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and descriptors of POSIX")
 
@@ -177,5 +176,5 @@ def test_a_narrow_terminal_costs_no_number(
     monkeypatch.setenv("COLUMNS", columns)
     shell.configure(emulator.url)
     result = shell.call("run", shell.batch(image("a")), "--out", "made")
-    assert rows(result.stdout) == {"images": [1, 1, 1, 0, 0, 0]}
-    assert rows(shell.call("status", "made").stdout) == {"images": [0, 0, 0, 0, 1, 0, 0]}
+    assert "\nimages\n  total: 1\n  saved: 1\n" in result.stdout
+    assert shell.call("status", "made").stdout == "images\n  saved: 1\n"

@@ -1,5 +1,7 @@
 """`prune`: the user sees the counts first, and is asked."""
 
+import json
+
 import psycopg
 import pytest
 
@@ -37,6 +39,12 @@ def test_the_counts_are_told_and_the_old_requests_removed(shell: Shell, ledger: 
     )
     again = shell.call("prune", "--ledger", ledger, "--before", "5d")  # nothing to remove: nobody is asked
     assert (again.exit_code, again.stdout.splitlines()[-1]) == (0, "there is nothing to remove")
+
+
+def test_json_has_the_counts_of_the_removed_requests(shell: Shell, ledger: str) -> None:
+    told = shell.call("prune", "--ledger", ledger, "--before", "5d", "--yes", "--json")
+    count = json.loads(told.stdout)
+    assert (count["requests"], count["jobs"], count["kept"], count["is_removed"]) == (1, 1, {"done": 1}, True)
 
 
 @pytest.mark.parametrize(("answer", "words"), [("y\n", "removed: 1 request with 1 job"), ("n\n", "nothing is removed")])

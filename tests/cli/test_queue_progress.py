@@ -62,7 +62,7 @@ def test_all_that_runs_is_shown(shell: Shell, emulator: Emulator, calls: Calls, 
     assert told.exit_code == 0, told.output
     summary, jobs, creates, slots, worker = told.stdout.splitlines()
     assert summary == "0 of 8 requests have ended; 5 run, 3 wait"
-    assert jobs == "jobs: 1 planned, 4 submitted"
+    assert jobs == "jobs: 1 planned, 4 running"
     assert creates == "images: 0.4 creates a second in the last 10 s, CreateAigcImageTask allows 20"
     assert slots == SLOTS
     assert re.fullmatch(

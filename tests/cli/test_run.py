@@ -35,7 +35,7 @@ def test_a_batch_is_made_and_the_same_command_makes_nothing_more(shell: Shell, e
     assert "a: done: made/a.png, made/a.mp4" in first.stdout
     assert "report page: made/index.html\n" in first.stdout
     assert '<video class="media" src="a.mp4"' in Path("made/index.html").read_text(encoding="utf-8")
-    assert rows(first.stdout) == {"images": [2, 2, 2, 0, 0, 0], "videos": [2, 2, 2, 0, 0, 0]}
+    assert rows(first.stdout) == {"images": [2, 0, 0, 0, 0, 2, 0, 0], "videos": [2, 0, 0, 0, 0, 2, 0, 0]}
 
     again = shell.call(*command)
 
@@ -45,7 +45,7 @@ def test_a_batch_is_made_and_the_same_command_makes_nothing_more(shell: Shell, e
 
 
 def rows(stdout: str) -> dict[str, list[int]]:
-    """The table's rows: total, done, saved, failed, unknown, open."""
+    """The table's rows: total, planned, blocked, running, done, saved, failed, unknown."""
     words = [line.split() for line in stdout.splitlines()]
     return {
         line[0]: [int(word) for word in line[1:]]
@@ -102,7 +102,7 @@ def test_a_batch_of_chains_with_their_sound(shell: Shell, emulator: Emulator) ->
     result = shell.call("run", shell.batch(*lines), "--out", "made")
     assert result.exit_code == 0, result.output
     table = rows(result.stdout)
-    assert (table["images"], table["audios"]) == ([1, 1, 1, 0, 0, 0], [2, 2, 2, 0, 0, 0])
+    assert (table["images"], table["audios"]) == ([1, 0, 0, 0, 0, 1, 0, 0], [2, 0, 0, 0, 0, 2, 0, 0])
     assert "<audio " in Path("made/index.html").read_text(encoding="utf-8")
 
 
@@ -122,7 +122,7 @@ def test_failures_are_grouped_and_exit_1(shell: Shell, emulator: Emulator) -> No
     failing = {**chain("late"), "video": {"prompt": "fail-later"}}
     result = shell.call("run", shell.batch(*blocked, failing, image("good")), "--out", "made")
     assert result.exit_code == 1
-    assert rows(result.stdout) == {"images": [9, 2, 2, 7, 0, 0], "videos": [1, 0, 0, 1, 0, 0]}
+    assert rows(result.stdout) == {"images": [9, 0, 0, 0, 0, 2, 7, 0], "videos": [1, 0, 0, 0, 0, 0, 1, 0]}
     assert "7 need attention: InvalidParameter.ViolationContent" in result.stdout
     assert ", …\n  change the prompt" in result.stdout
     assert "1 needs attention: The model could not generate" in result.stdout
@@ -145,7 +145,7 @@ def test_an_unknown_outcome_is_told_and_exits_1(shell: Shell, emulator: Emulator
     result = shell.call("run", shell.batch(image("lost")), "--out", "made")
     assert result.exit_code == 1
     assert "lost: unknown: " in result.stdout
-    assert rows(result.stdout)["images"] == [1, 0, 0, 0, 1, 0]
+    assert rows(result.stdout)["images"] == [1, 0, 0, 0, 0, 0, 0, 1]
     assert "it is not sent again by itself" in result.stdout
     assert "then run `mps-aigc settle DIR`" in result.stdout
     assert created(emulator) == {"image": 1, "video": 0, "audio": 0}
@@ -164,7 +164,7 @@ def test_a_refused_account_exits_3_and_nothing_is_lost(shell: Shell, emulator: E
     assert alone.exit_code == 3
     assert "\nadvice: check the SecretId in the console" in alone.stderr
     assert "after that is fixed: go on with the same command: mps-aigc run batch.jsonl --out made" in refused.stderr
-    assert rows(refused.stdout)["images"] == [3, 0, 0, 0, 0, 3]
+    assert rows(refused.stdout)["images"] == [3, 3, 0, 0, 0, 0, 0, 0]
     assert created(emulator) == {"image": 0, "video": 0, "audio": 0}
 
 

@@ -71,7 +71,7 @@ def test_each_decision_is_carried_out_by_the_next_run(shell: Shell, emulator: Em
 
     attached = shell.call("settle", "made", "a/image", "--attach", of_a)
     assert attached.exit_code == 0, attached.output
-    assert attached.stdout == "a/image: submitted: the next run polls and saves it\n"
+    assert attached.stdout == "a/image: running: the next run polls and saves it\n"
     again = shell.call("settle", "made", "--all", "--create-again")
     assert again.stdout == "b/image: planned: the next run, or a worker, creates it\n"
     assert shell.call("settle", "made").stdout == "no job's outcome is unknown\n"

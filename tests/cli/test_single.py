@@ -135,7 +135,7 @@ def test_status_of_a_folder_needs_no_keys(shell: Shell, emulator: Emulator) -> N
     for target in ("made", "made/ledger.db"):
         result = shell.call("status", target)
         assert result.exit_code == 0, result.output
-        assert re.search(r"planned +intent +submitted +done +saved +failed +unknown", result.stdout)
+        assert re.search(r"planned +blocked +running +done +saved +failed +unknown", result.stdout)
         assert re.search(r"images +0 +0 +0 +0 +2 +0 +0", result.stdout)
         assert re.search(r"videos +0 +0 +0 +0 +1 +0 +0", result.stdout)
 

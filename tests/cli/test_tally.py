@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mps_aigc_async.cli.batch_jobs import BatchJobs, job_ids
 from mps_aigc_async.cli.progress import SUMMARY_S, Lines, line_for, places_of
-from mps_aigc_async.cli.tally import MOST_IDS, MOST_REASONS, Column, Counts, Tally
+from mps_aigc_async.cli.summary import COLUMNS
+from mps_aigc_async.cli.tally import MOST_IDS, MOST_REASONS, Counts, Tally
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.engine.statistics import SlotStatistics, Statistics
 from mps_aigc_async.ledger import JobRecord
@@ -68,25 +69,34 @@ def failed(name: str, kind: Kind) -> events.Failed:
 
 
 def row(counts: Counts, kind: Kind) -> list[int]:
-    """Asked, done, saved, failed, unknown, open."""
-    return [counts.total[kind], *(counts.columns[column][kind] for column in Column), counts.open(kind)]
+    """Total, planned, blocked, running, done, saved, failed, unknown."""
+    return [counts.total[kind], *(counts.of(word, kind) for word in COLUMNS)]
 
 
 def test_a_job_is_counted_once_whoever_tells_of_it() -> None:
     counted = tally("a", "b")
     counted.on_event(done("a", Kind.IMAGE))
     counted.on_event(done("a", Kind.IMAGE))
-    assert row(counted.batch, Kind.IMAGE) == [2, 1, 0, 0, 0, 1]
+    assert row(counted.batch, Kind.IMAGE) == [2, 1, 0, 0, 1, 0, 0, 0]
     counted.on_outcome(outcome("a"))
-    assert row(counted.batch, Kind.IMAGE) == [2, 1, 0, 0, 0, 1]
-    assert row(counted.batch, Kind.VIDEO) == [2, 1, 0, 0, 0, 1]
+    assert row(counted.batch, Kind.IMAGE) == [2, 1, 0, 0, 1, 0, 0, 0]
+    assert row(counted.batch, Kind.VIDEO) == [2, 1, 0, 0, 1, 0, 0, 0]
 
 
 def test_a_failed_chain_counts_its_paid_image() -> None:
     counted = tally("a", "b")
     counted.on_outcome(outcome("a", TaskFailed("no", job_id="a/video"), IMAGE))
-    assert row(counted.batch, Kind.IMAGE) == [2, 1, 0, 0, 0, 1]
-    assert row(counted.batch, Kind.VIDEO) == [2, 0, 0, 1, 0, 1]
+    assert row(counted.batch, Kind.IMAGE) == [2, 1, 0, 0, 1, 0, 0, 0]
+    assert row(counted.batch, Kind.VIDEO) == [2, 1, 0, 0, 0, 0, 1, 0]
+
+
+def test_the_steps_after_a_failed_one_are_blocked_until_it_is_retried() -> None:
+    counted = tally("a", "b")
+    counted.on_outcome(outcome("a", TaskFailed("no", job_id="a/image")))
+    assert row(counted.batch, Kind.IMAGE) == [2, 1, 0, 0, 0, 0, 1, 0]
+    assert row(counted.batch, Kind.VIDEO) == [2, 1, 1, 0, 0, 0, 0, 0]
+    counted.on_event(events.Submitted(at=0, job_id="a/video", kind=Kind.VIDEO, task_id="t"))
+    assert row(counted.batch, Kind.VIDEO) == [2, 1, 0, 1, 0, 0, 0, 0]
 
 
 def test_a_chains_sound_is_counted_and_so_is_what_comes_before_a_failed_one() -> None:
@@ -99,15 +109,15 @@ def test_a_chains_sound_is_counted_and_so_is_what_comes_before_a_failed_one() ->
     counted.on_outcome(Outcome(job_id="a", request=CHAIN, result=whole))
     pair = ImageToVideoResult(image=IMAGE, video=VIDEO)
     counted.on_outcome(outcome("b", TaskFailed("no", job_id="b/audio"), pair))
-    assert [row(counted.batch, kind)[1] for kind in Kind] == [2, 2, 1]
-    assert row(counted.batch, Kind.AUDIO) == [2, 1, 0, 1, 0, 0]
+    assert [counted.batch.with_result(kind) for kind in Kind] == [2, 2, 1]
+    assert row(counted.batch, Kind.AUDIO) == [2, 0, 0, 0, 1, 0, 1, 0]
 
 
-def test_what_can_go_on_is_open_and_what_was_not_fetched_is_done() -> None:
+def test_a_late_task_runs_on_and_a_result_that_was_not_fetched_is_done() -> None:
     counted = tally("a", "b")
     counted.on_outcome(outcome("a", TaskTimeout("late", job_id="a/image")))
     counted.on_outcome(outcome("b", DownloadError("disk", job_id="b/image"), IMAGE))
-    assert row(counted.batch, Kind.IMAGE) == [2, 1, 0, 0, 0, 1]
+    assert row(counted.batch, Kind.IMAGE) == [2, 0, 0, 1, 1, 0, 0, 0]
     assert counted.needing_attention == 2
     assert counted.was_given_up("a/image")
     assert counted.was_given_up("b/image")
@@ -116,11 +126,11 @@ def test_what_can_go_on_is_open_and_what_was_not_fetched_is_done() -> None:
 def test_a_result_that_has_expired_is_done_and_not_saved() -> None:
     counted = tally("a", "b")
     counted.on_outcome(outcome("a", ResultExpired("over", job_id="a/image", task_id="i")))
-    assert row(counted.batch, Kind.IMAGE) == [2, 1, 0, 0, 0, 1]
+    assert row(counted.batch, Kind.IMAGE) == [2, 1, 0, 0, 1, 0, 0, 0]
     # Of another chain the image expired before the video was created: nothing was made of that one.
     too_late = outcome("b", ResultExpired("over", job_id="b/video", task_id="i"), IMAGE)
     counted.on_outcome(too_late)
-    assert row(counted.batch, Kind.VIDEO) == [2, 0, 0, 1, 0, 1]
+    assert row(counted.batch, Kind.VIDEO) == [2, 1, 0, 0, 0, 0, 1, 0]
     assert line_for(too_late).startswith("b: failed: ")
 
 
@@ -133,7 +143,7 @@ def test_what_ends_the_batch_is_no_reason_of_its_jobs() -> None:
         )
         counted.on_outcome(outcome(name, error))
     assert counted.reasons == {}
-    assert row(counted.batch, Kind.IMAGE) == [2, 0, 0, 0, 0, 2]
+    assert row(counted.batch, Kind.IMAGE) == [2, 2, 0, 0, 0, 0, 0, 0]
     assert counted.needing_attention == 2
 
 
@@ -142,7 +152,7 @@ def test_results_of_which_some_are_missing_are_not_saved() -> None:
     some = replace(IMAGE, urls=("u", "v"), files=(Path("a.png"),))
     counted.on_outcome(outcome("a", DownloadError("disk", job_id="a/image"), some))
     counted.on_outcome(outcome("b", DownloadError("disk", job_id="b/video"), replace(some, urls=("u",))))
-    assert row(counted.batch, Kind.IMAGE) == [2, 2, 1, 0, 0, 0]
+    assert row(counted.batch, Kind.IMAGE) == [2, 0, 0, 0, 1, 1, 0, 0]
 
 
 def test_unsaved_results_are_shown_by_their_urls() -> None:
@@ -183,42 +193,42 @@ def test_jobs_that_the_batch_does_not_ask_for_are_counted_apart() -> None:
             ("lost/image", Kind.IMAGE, JobState.INTENT),
         ]
     )
-    assert row(counted.batch, Kind.IMAGE) == [1, 1, 1, 0, 0, 0]
-    assert row(counted.earlier, Kind.IMAGE) == [4, 1, 1, 1, 1, 1]
-    assert row(counted.earlier, Kind.VIDEO) == [0, 0, 0, 0, 0, 0], "only planned: nothing is paid for"
+    assert row(counted.batch, Kind.IMAGE) == [1, 0, 0, 0, 0, 1, 0, 0]
+    assert row(counted.earlier, Kind.IMAGE) == [4, 0, 0, 1, 0, 1, 1, 1]
+    assert row(counted.earlier, Kind.VIDEO) == [0, 0, 0, 0, 0, 0, 0, 0], "only planned: nothing is paid for"
     counted.on_event(done("old", Kind.IMAGE))
     counted.on_event(saved("old", Kind.IMAGE))
-    assert row(counted.batch, Kind.IMAGE) == [1, 1, 1, 0, 0, 0]
-    assert row(counted.earlier, Kind.IMAGE) == [4, 2, 2, 1, 1, 0]
+    assert row(counted.batch, Kind.IMAGE) == [1, 0, 0, 0, 0, 1, 0, 0]
+    assert row(counted.earlier, Kind.IMAGE) == [4, 0, 0, 0, 0, 2, 1, 1]
 
 
 def test_a_job_that_failed_and_is_made_again_has_not_failed() -> None:
     counted = tally("a")
     counted.on_event(failed("a", Kind.IMAGE))
     counted.on_event(events.Planned(at=0, job_id="a/image", kind=Kind.IMAGE))
-    assert row(counted.batch, Kind.IMAGE) == [1, 0, 0, 0, 0, 1]
+    assert row(counted.batch, Kind.IMAGE) == [1, 1, 0, 0, 0, 0, 0, 0]
     counted.on_event(done("a", Kind.IMAGE))
-    assert row(counted.batch, Kind.IMAGE) == [1, 1, 0, 0, 0, 0]
+    assert row(counted.batch, Kind.IMAGE) == [1, 0, 0, 0, 1, 0, 0, 0]
 
 
 def test_a_line_with_other_content_leaves_the_ledgers_job_to_the_earlier_batch() -> None:
     counted = tally("a")
     counted.on_ledger([("a/image", Kind.IMAGE, JobState.DONE)])
     counted.on_outcome(outcome("a", InvalidRequest("the id is taken", job_id="a/image")))
-    assert row(counted.batch, Kind.IMAGE) == [1, 0, 0, 1, 0, 0]
-    assert row(counted.earlier, Kind.IMAGE) == [1, 1, 0, 0, 0, 0]
+    assert row(counted.batch, Kind.IMAGE) == [1, 0, 0, 0, 0, 0, 1, 0]
+    assert row(counted.earlier, Kind.IMAGE) == [1, 0, 0, 0, 1, 0, 0, 0]
     assert not counted.was_given_up("a/image")
     counted.on_event(saved("a", Kind.IMAGE))
-    assert row(counted.batch, Kind.IMAGE) == [1, 0, 0, 1, 0, 0]
-    assert row(counted.earlier, Kind.IMAGE) == [1, 1, 1, 0, 0, 0]
+    assert row(counted.batch, Kind.IMAGE) == [1, 0, 0, 0, 0, 0, 1, 0]
+    assert row(counted.earlier, Kind.IMAGE) == [1, 0, 0, 0, 0, 1, 0, 0]
 
 
 def test_a_request_that_is_refused_as_a_whole_fails_at_its_first_step_that_is_not_made() -> None:
     counted = tally("a", "b")
     counted.on_outcome(outcome("a", InvalidRequest("no", job_id="a")))
     counted.on_outcome(outcome("b", InvalidRequest("no", job_id="b"), IMAGE))
-    assert row(counted.batch, Kind.IMAGE) == [2, 1, 0, 1, 0, 0]
-    assert row(counted.batch, Kind.VIDEO) == [2, 0, 0, 1, 0, 1]
+    assert row(counted.batch, Kind.IMAGE) == [2, 0, 0, 0, 1, 0, 1, 0]
+    assert row(counted.batch, Kind.VIDEO) == [2, 1, 0, 0, 0, 0, 1, 0]
 
 
 def test_the_progress_line_has_earlier_batches_as_soon_as_one_of_their_jobs_is_unsaved(
@@ -335,9 +345,8 @@ def test_whatever_comes_the_counts_add_up(
     for one in (None, *news):
         if one is not None:
             _take(counted, one)
-        for total, made, kept, bad, unknown, left in _counts(counted):
-            assert total == made + bad + unknown + left
-            assert 0 <= kept <= made
-            assert min(total, made, bad, unknown, left) >= 0
+        for total, *numbers in _counts(counted):
+            assert total == sum(numbers)
+            assert min(numbers) >= 0
         assert [counted.batch.total[kind] for kind in Kind] == [3, 3, 0]
         assert counted.earlier.total.total() <= 10

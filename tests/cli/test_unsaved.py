@@ -28,7 +28,7 @@ OLD = 1_760_000_000.0
 
 
 def earlier(result: Result) -> list[int]:
-    """The table's row of earlier batches: total, done, saved, failed, unknown, open; empty if it has none."""
+    """The table's row of earlier batches, with the columns of `rows`; empty if it has none."""
     told = [line.split(EARLIER) for line in result.stdout.splitlines() if line.strip().startswith(EARLIER)]
     return [int(word) for _, numbers in told for word in numbers.split()]
 
@@ -100,14 +100,14 @@ def test_a_result_that_no_line_asks_for_is_saved_and_counted_apart(shell: Shell,
     assert result.exit_code == 0, result.output
     assert Path("made/old.png").is_file()
     assert states() == {"old/image": "saved", "x/y/image/image": "saved", "new/image": "saved"}
-    assert rows(result.stdout) == {"images": [1, 1, 1, 0, 0, 0]}
-    assert earlier(result) == [2, 2, 2, 0, 0, 0]
+    assert rows(result.stdout) == {"images": [1, 0, 0, 0, 0, 1, 0, 0]}
+    assert earlier(result) == [2, 0, 0, 0, 0, 2, 0, 0]
     assert "old/image: done: made/old.png" in result.stdout
     assert created(emulator) == {**before, "image": before["image"] + 1}
     # Again nothing is left to do: nothing is sent.
     arrivals = len(emulator.arrivals)
     again = run(shell, image("new"))
-    assert (again.exit_code, earlier(again)) == (0, [2, 2, 2, 0, 0, 0])
+    assert (again.exit_code, earlier(again)) == (0, [2, 0, 0, 0, 0, 2, 0, 0])
     assert len(emulator.arrivals) == arrivals
 
 
@@ -115,8 +115,8 @@ def test_tasks_that_still_run_are_waited_for_and_no_number_is_negative(shell: Sh
     with_client(shell.configure(emulator.url), submit("one", "two", "three"))
     result = run(shell, image("new"))
     assert result.exit_code == 0, result.output
-    assert rows(result.stdout) == {"images": [1, 1, 1, 0, 0, 0]}
-    assert earlier(result) == [3, 3, 3, 0, 0, 0]
+    assert rows(result.stdout) == {"images": [1, 0, 0, 0, 0, 1, 0, 0]}
+    assert earlier(result) == [3, 0, 0, 0, 0, 3, 0, 0]
     assert set(states().values()) == {"saved"}
 
 
@@ -136,7 +136,7 @@ def test_of_a_chain_whose_line_is_gone_only_the_paid_step_is_finished(shell: She
 
     assert result.exit_code == 0, result.output
     assert states() == {"a/image": "saved", "a/video": "planned", "new/image": "saved"}
-    assert earlier(result) == [1, 1, 1, 0, 0, 0]
+    assert earlier(result) == [1, 0, 0, 0, 0, 1, 0, 0]
     assert created(emulator) == {**before, "image": before["image"] + 1}
 
 
@@ -146,8 +146,8 @@ def test_the_result_of_a_line_with_other_content_is_saved(shell: Shell, emulator
     result = run(shell, image("a", "another lake"), image("new"), more=("--redo-changed",))
     assert result.exit_code == 0
     assert states() == {"a/image": "saved", "a@2/image": "saved", "new/image": "saved"}
-    assert rows(result.stdout) == {"images": [2, 2, 2, 0, 0, 0]}
-    assert earlier(result) == [1, 1, 1, 0, 0, 0]
+    assert rows(result.stdout) == {"images": [2, 0, 0, 0, 0, 2, 0, 0]}
+    assert earlier(result) == [1, 0, 0, 0, 0, 1, 0, 0]
 
 
 def test_a_result_that_can_no_longer_be_saved_is_told_with_its_task_once(shell: Shell, emulator: Emulator) -> None:
@@ -161,8 +161,8 @@ def test_a_result_that_can_no_longer_be_saved_is_told_with_its_task_once(shell: 
         assert "1 needs attention: the result's URLs expired" in result.stdout
         assert "1 result is paid for and not saved" in result.stdout
         assert "SIGNATURE" not in result.output
-        assert rows(result.stdout) == {"images": [1, 1, 1, 0, 0, 0]}
-        assert earlier(result) == [1, 1, 0, 0, 0, 0]
+        assert rows(result.stdout) == {"images": [1, 0, 0, 0, 0, 1, 0, 0]}
+        assert earlier(result) == [1, 0, 0, 0, 1, 0, 0, 0]
 
 
 def test_a_batchs_own_result_that_has_expired_is_done_and_fetched_once(shell: Shell, emulator: Emulator) -> None:
@@ -170,7 +170,7 @@ def test_a_batchs_own_result_that_has_expired_is_done_and_fetched_once(shell: Sh
     kept(emulator, gone(emulator, "a"))
     result = run(shell, image("a"))
     assert result.exit_code == 1, result.output
-    assert rows(result.stdout) == {"images": [1, 1, 0, 0, 0, 0]}
+    assert rows(result.stdout) == {"images": [1, 0, 0, 0, 1, 0, 0, 0]}
     assert result.output.count("4-a/image") == 1
     assert earlier(result) == []
 
@@ -180,11 +180,11 @@ def test_what_failed_before_is_told_and_what_is_unknown_decides(shell: Shell, em
     kept(emulator, failed(submitted(planned("bad", Kind.IMAGE), OLD)), planned("never", Kind.VIDEO))
     result = run(shell, image("new"))
     assert result.exit_code == 0, result.output
-    assert earlier(result) == [1, 0, 0, 1, 0, 0]
+    assert earlier(result) == [1, 0, 0, 0, 0, 0, 1, 0]
     kept(emulator, unknown(planned("lost", Kind.IMAGE), OLD))
     result = run(shell, image("new"))
     assert result.exit_code == 1
-    assert earlier(result) == [2, 0, 0, 1, 1, 0]
+    assert earlier(result) == [2, 0, 0, 0, 0, 0, 1, 1]
     assert "mps-aigc settle made" in result.stdout
 
 
@@ -208,7 +208,7 @@ def test_what_is_paid_for_is_saved_although_the_account_is_refused(shell: Shell,
         "old/image": "saved",
         "late/image": "saved",
     }
-    assert rows(result.stdout) == {"images": [301, 1, 1, 0, 0, 300]}
+    assert rows(result.stdout) == {"images": [301, 300, 0, 0, 0, 1, 0, 0]}
 
 
 @pytest.mark.parametrize(
@@ -235,8 +235,8 @@ def test_a_late_task_leaves_exit_code_1(shell: Shell) -> None:
         result = run(shell, image("new"))
         assert result.exit_code == 1, result.output
         assert states() == {"old/image": "submitted", "new/image": "submitted"}
-        assert rows(result.stdout) == {"images": [1, 0, 0, 0, 0, 1]}
-        assert earlier(result) == [1, 0, 0, 0, 0, 1]
+        assert rows(result.stdout) == {"images": [1, 0, 0, 1, 0, 0, 0, 0]}
+        assert earlier(result) == [1, 0, 0, 1, 0, 0, 0, 0]
         assert result.stdout.count("old/image: not finished: ") == 1
         assert result.stdout.count("new: not finished: ") == 1
 
@@ -267,7 +267,7 @@ def test_an_interrupt_leaves_the_rest_to_the_next_run(
 
     assert result.exit_code == 0, result.output
     assert states() == {"old/image": "saved", "new/image": "saved"}
-    assert earlier(result) == [1, 1, 1, 0, 0, 0]
+    assert earlier(result) == [1, 0, 0, 0, 0, 1, 0, 0]
     assert created(emulator)["image"] == 2
 
 
@@ -293,5 +293,5 @@ def test_results_in_a_folder_that_was_moved_are_not_called_lost(shell: Shell, em
         result = shell.call("run", batch, "--out", "made")
         assert result.exit_code == 0, result.output
         assert "a: done: made/a.png" in result.stdout
-        assert rows(result.stdout) == {"images": [1, 1, 1, 0, 0, 0]}
+        assert rows(result.stdout) == {"images": [1, 0, 0, 0, 0, 1, 0, 0]}
     assert created(emulator)["image"] == 1

@@ -3,10 +3,10 @@
 import pytest
 
 from mps_aigc_async.ledger import JobRecord
-from mps_aigc_async.model.states import JobState, Kind
+from mps_aigc_async.model.states import JobState, Kind, Word
 from mps_aigc_async.report import overview as module
 from mps_aigc_async.report.overview import MOST_NAMED, MOST_REASONS, Overview
-from mps_aigc_async.report.shots import Standing, shot_of
+from mps_aigc_async.report.shots import shot_of
 
 from .batches import NOW, done, failed, planned, submitted
 
@@ -27,7 +27,7 @@ def test_shots_jobs_and_times_are_counted() -> None:
         [image, planned("a", Kind.VIDEO)], [longer], [failed(submitted(planned("c", Kind.IMAGE), START))]
     )
     assert batch.shots == 3
-    assert batch.standings == {Standing.OPEN: 2, Standing.FAILED: 1}
+    assert batch.standings == {Word.DONE: 2, Word.FAILED: 1}
     assert batch.jobs[Kind.IMAGE, JobState.DONE] == 2
     assert (batch.retries, batch.tasks, batch.unsaved_results) == (1, 3, 2)
     assert (batch.usual(Kind.IMAGE), batch.usual(Kind.VIDEO)) == ("60 s", "–")
@@ -42,7 +42,7 @@ def test_alike_reasons_are_one_and_all_are_bounded() -> None:
     ]
     batch = overview_of(*same, *others)
     first = batch.reasons["The model could not do it."]
-    assert (first.count, len(first.shots), first.standing) == (2 * MOST_NAMED, MOST_NAMED, Standing.FAILED)
+    assert (first.count, len(first.shots), first.standing) == (2 * MOST_NAMED, MOST_NAMED, Word.FAILED)
     assert first.shots[0] == (1, "shot-1")
     assert len(batch.reasons) == MOST_REASONS
     assert batch.other_reasons == MOST_REASONS + 1

@@ -27,8 +27,8 @@ def test_every_state_is_on_the_page(tmp_path: Path) -> None:
     write_ledger(tmp_path, every_state(tmp_path))
     text = written(tmp_path)
     assert re.findall(r'<li id="s(\d)".*data-standing="(\w+)"', text) == [
-        ("1", "done"), ("2", "open"), ("3", "open"), ("4", "failed"), ("5", "open"), ("6", "open"), ("7", "failed"),
-        ("8", "unknown"),
+        ("1", "saved"), ("2", "done"), ("3", "done"), ("4", "blocked"), ("5", "running"), ("6", "planned"),
+        ("7", "failed"), ("8", "unknown"),
     ]  # fmt: skip
     assert "月光下的湖 &lt;b&gt;bold&lt;/b&gt; &amp; &#34;quoted&#34;" in text
     assert "<b>" not in text

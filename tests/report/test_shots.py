@@ -7,8 +7,8 @@ import pytest
 
 from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.model.results import Usage
-from mps_aigc_async.model.states import JobState, Kind
-from mps_aigc_async.report.shots import Shot, Standing, shot_of
+from mps_aigc_async.model.states import JobState, Kind, Word
+from mps_aigc_async.report.shots import Shot, shot_of
 
 from .batches import NOW, done, failed, planned, saved, sounding, submitted, unknown
 
@@ -25,50 +25,46 @@ def image_done(at: float = START) -> JobRecord:
 
 
 @pytest.mark.parametrize(
-    ("job", "standing", "word", "reason", "advice"),
+    ("job", "word", "reason", "advice"),
     [
-        (IMAGE, Standing.OPEN, "not created", "nothing was paid", ""),
-        (IMAGE.moved(JobState.INTENT, intent_at=NOW - 1), Standing.OPEN, "being created", "under way", ""),
+        (IMAGE, Word.PLANNED, "nothing was paid", ""),
+        (IMAGE.moved(JobState.INTENT, intent_at=NOW - 1), Word.RUNNING, "being sent", ""),
         (
             IMAGE.moved(JobState.INTENT, intent_at=START),
-            Standing.UNKNOWN,
-            "unknown",
+            Word.UNKNOWN,
             "process ended",
             "only if their message",
         ),
-        (submitted(IMAGE, START), Standing.OPEN, "at the service", "poll it to its end", ""),
-        (image_done(), Standing.OPEN, "not saved", "its URL expires at", "run the same command again to fetch"),
-        (image_done(NOW - 50_000), Standing.FAILED, "not saved", "its URL expired at 20", "another id"),
+        (submitted(IMAGE, START), Word.RUNNING, "poll it to its end", ""),
+        (image_done(), Word.DONE, "not saved; its URL expires at", "run the same command again to fetch"),
+        (image_done(NOW - 50_000), Word.DONE, "not saved, and its URL expired at 20", "another id"),
         (
             replace(image_done(), expires_at=None),
-            Standing.OPEN,
-            "not saved",
+            Word.DONE,
             "an unknown time",
             "same command",
         ),
         (
             replace(image_done(), expires_at=None, never_expires=True),
-            Standing.OPEN,
-            "not saved",
+            Word.DONE,
             "its URL does not expire",
             "s",
         ),
         (
             replace(image_done(), urls=(), file_ids=("7",), bare_file_ids=("7",), expires_at=None, never_expires=True),
-            Standing.OPEN,
-            "not saved",
+            Word.DONE,
             "its file at VOD does not expire",
             "s",
         ),
-        (saved(image_done(), Path("a.png")), Standing.DONE, "saved", "", ""),
-        (failed(submitted(IMAGE, START)), Standing.FAILED, "failed", "The model could not do it.", "--retry-failed"),
-        (unknown(IMAGE, START), Standing.UNKNOWN, "unknown", "no reply told whether", "only if their message"),
+        (saved(image_done(), Path("a.png")), Word.SAVED, "", ""),
+        (failed(submitted(IMAGE, START)), Word.FAILED, "The model could not do it.", "--retry-failed"),
+        (unknown(IMAGE, START), Word.UNKNOWN, "no reply told whether", "only if their message"),
     ],
     ids=lambda value: value.state if isinstance(value, JobRecord) else "",
 )
-def test_each_state_has_its_words(job: JobRecord, standing: Standing, word: str, reason: str, advice: str) -> None:
+def test_each_state_has_its_words(job: JobRecord, word: Word, reason: str, advice: str) -> None:
     (step,) = shot(job).steps
-    assert (step.standing, step.word) == (standing, word)
+    assert step.standing is word
     assert reason in step.reason
     assert bool(step.reason) is bool(reason)
     assert advice in step.advice
@@ -78,23 +74,23 @@ def test_each_state_has_its_words(job: JobRecord, standing: Standing, word: str,
 @pytest.mark.parametrize("content", ["[1]", "1", "{", '"text"', "null"])
 def test_a_damaged_request_costs_no_page(content: str) -> None:
     (step,) = shot(replace(submitted(IMAGE, START), content=content, filled_in={"model_name": "Hunyuan"})).steps
-    assert (step.word, step.model, step.prompt) == ("at the service", "Hunyuan", "")
+    assert (step.standing, step.model, step.prompt) == (Word.RUNNING, "Hunyuan", "")
 
 
 def test_a_file_that_is_gone_can_be_fetched_while_its_url_lives() -> None:
     job = saved(image_done(), Path("a.png"))
     (step,) = shot(job, there=False).steps
-    assert (step.standing, step.word, step.files) == (Standing.OPEN, "its file is gone", [])
-    assert shot(job, there=False, now=NOW + 86_400).standing is Standing.FAILED
+    assert (step.standing, step.reason[:16], step.files) == (Word.DONE, "its file is gone", [])
+    assert shot(job, there=False, now=NOW + 86_400).standing is Word.DONE
 
 
 def test_results_of_which_some_are_saved_are_shown_and_the_others_can_be_fetched() -> None:
     urls = ("https://r.example/1", "https://r.example/2", "https://r.example/3")
     job = replace(image_done(), urls=urls).moved(JobState.DONE, files=("a.png", "", "a+3.png"))
     (step,) = shot(job).steps
-    assert (step.standing, step.word, step.files) == (Standing.OPEN, "not all saved", ["a.png", "a+3.png"])
+    assert (step.standing, step.reason[:13], step.files) == (Word.DONE, "not all saved", ["a.png", "a+3.png"])
     (step,) = shot(job, there=False).steps
-    assert (step.standing, step.word) == (Standing.OPEN, "its file is gone")
+    assert (step.standing, step.reason[:16]) == (Word.DONE, "its file is gone")
 
 
 def test_a_failed_task_that_has_made_something_says_so() -> None:
@@ -115,25 +111,31 @@ def test_the_services_own_times_and_usage_are_told() -> None:
 def test_a_step_after_a_result_without_an_end_can_still_be_created(never: bool) -> None:
     image = replace(image_done(), expires_at=None, never_expires=never)
     step = shot(image, VIDEO, now=NOW + 1_000_000).steps[1]
-    assert (step.standing, step.word) == (Standing.OPEN, "not created")
+    assert step.standing is Word.PLANNED
     assert "nothing was paid" in step.reason
 
 
 def test_the_worst_of_its_jobs_counts() -> None:
     image = saved(image_done(), Path("a.png"))
-    assert shot(image, VIDEO).standing is Standing.OPEN
-    assert shot(image, unknown(VIDEO, START)).standing is Standing.UNKNOWN
-    assert shot(failed(submitted(IMAGE, START)), VIDEO).standing is Standing.FAILED
-    assert shot(image, saved(done(submitted(VIDEO, START)), Path("a.mp4"))).standing is Standing.DONE
+    assert shot(image, VIDEO).standing is Word.PLANNED
+    assert shot(image, unknown(VIDEO, START)).standing is Word.UNKNOWN
+    assert shot(failed(submitted(IMAGE, START)), VIDEO).standing is Word.FAILED
+    assert shot(image, saved(done(submitted(VIDEO, START)), Path("a.mp4"))).standing is Word.SAVED
 
 
 def test_a_video_whose_image_has_expired_says_so() -> None:
     image = saved(image_done(NOW - 50_000), Path("a.png"))
     video = shot(VIDEO, image).steps[1]
-    assert (video.standing, video.word) == (Standing.FAILED, "not created")
+    assert video.standing is Word.BLOCKED
     assert "the image that it begins with has expired" in video.reason
     without = shot(failed(submitted(IMAGE, START)), VIDEO).steps[1]
+    assert without.standing is Word.BLOCKED
     assert without.reason == "it begins with the image, and there is no image"
+
+
+def test_each_step_after_a_failed_one_is_blocked() -> None:
+    steps = shot(failed(submitted(IMAGE, START)), VIDEO, planned("a", Kind.AUDIO)).steps
+    assert [step.standing for step in steps] == [Word.FAILED, Word.BLOCKED, Word.BLOCKED]
 
 
 def test_the_image_comes_before_the_video_and_is_its_poster() -> None:
@@ -152,7 +154,7 @@ def test_a_sound_comes_last_with_the_video_that_it_was_put_on() -> None:
     assert ("duration", "12 s") in audio.settings
     several = replace(sounding("a", Path("out"))[2], durations=(12, None, 7.5))
     assert ("durations", "12 s, unknown, 7.5 s") in shot(several).steps[0].settings
-    assert scored.standing is Standing.DONE
+    assert scored.standing is Word.SAVED
     assert shot(*sounding("a", Path("out")), there=False).steps[2].media == []
 
 
