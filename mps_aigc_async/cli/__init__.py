@@ -75,6 +75,7 @@ def _reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
 
 # No loop: each command keeps its own signature, for typer and for the type checkers. `--help` has the same order.
 app.command()(_reporting_errors(making.demo))
+app.command()(_reporting_errors(making.plan))
 app.command()(_reporting_errors(making.run))
 app.command()(_reporting_errors(making.redo))
 app.command()(_reporting_errors(making.image))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from ..engine.batch import Placed
 from ..engine.digest_table import DigestTable, Width, digest_of
 from ..engine.request_ids import RequestIds
 from ..model.errors import ConfigError, InvalidRequest
@@ -19,6 +20,7 @@ from ..model.plain_text import visible_line
 from ..model.requests import Request, session_of, steps_of
 from ..model.states import Kind
 from .batch_jobs import BatchJobs, job_ids
+from .choice import EVERYTHING, Choice
 from .refusals import BadBatch
 
 MOST_FAULTS: Final = 20
@@ -35,6 +37,10 @@ class Batch:
     """Its jobs, by the ids that the run gives them."""
     stand_ins: Mapping[str, Request] = field(default_factory=dict)
     """Requests of the ledger that stand for the lines of these ids."""
+    choice: Choice = EVERYTHING
+    """The part of the file that is run."""
+    has_places: bool = True
+    """Whether its lines stand in the user's order; the requests of a command line have no places of their own."""
 
     @property
     def totals(self) -> Mapping[Kind, int]:
@@ -42,24 +48,51 @@ class Batch:
         return self.jobs.totals
 
     def __iter__(self) -> Iterator[Request]:
-        for number, line in _lines(self.path):
+        return (item.request for item in self.items())
+
+    def items(self) -> Iterator[Placed]:
+        """The chosen requests, with their places in the file."""
+        chosen = _Chosen(self.choice)
+        for position, (number, line) in enumerate(_lines(self.path)):
             try:
-                request = _request(line)
-                yield request if request.id is None else self.stand_ins.get(request.id, request)
+                request = chosen.request(_request(line))
             except InvalidRequest as error:
                 raise BadBatch(f"line {number}: {error.message} (the file has changed since it was read)") from None
+            if request is not None:
+                stand_in = request if request.id is None else self.stand_ins.get(request.id, request)
+                yield Placed(stand_in, position if self.has_places else None)
 
 
-def check_batch(path: Path, check: Callable[[Request], None]) -> Batch:
-    """Read a batch file through, with the client's own `check` for each request.
+class _Chosen:
+    """Chooses among the requests of a file, one after the other."""
+
+    def __init__(self, choice: Choice) -> None:
+        self._choice = choice
+        self._ids = RequestIds()
+        self._count = 0
+
+    def request(self, request: Request) -> Request | None:
+        """The request, if it is chosen. Of a part, each has its id: a derived one depends on the lines before."""
+        if self._choice.is_everything:
+            return request
+        name = self._ids.id_for(request)
+        if not self._choice.has(name) or self._count == self._choice.limit:
+            return None
+        self._count += 1
+        return request.model_copy(update={"id": name})
+
+
+def check_batch(path: Path, check: Callable[[Request], None], choice: Choice = EVERYTHING) -> Batch:
+    """Read a batch file through, with the client's own `check` for each request. Only the chosen ones have jobs.
 
     Raises BadBatch that names every faulty line (the first MOST_FAULTS of them).
     """
-    jobs, request_ids = BatchJobs(), RequestIds()
+    jobs, request_ids, chosen = BatchJobs(), RequestIds(), _Chosen(choice)
     ids, sessions = _Lines("id"), _Lines("session id")
     faults: list[str] = []
-    other_faults = 0
+    other_faults = number_of_lines = 0
     for number, line in _lines(path):
+        number_of_lines = number
         try:
             request = _request(line)
             ids.claim(request.id, number)
@@ -72,14 +105,23 @@ def check_batch(path: Path, check: Callable[[Request], None]) -> Batch:
             else:
                 other_faults += 1
         else:
-            for job_id, kind in job_ids(request_ids.id_for(request), request):
-                jobs.add(job_id, kind)
+            name = request_ids.id_for(request)
+            if chosen.request(request) is not None:
+                for job_id, kind in job_ids(name, request):
+                    jobs.add(job_id, kind)
     if faults:
         lines = "\n".join([*faults, *([f"  and {other_faults} more"] if other_faults else [])])
         raise BadBatch(f"the batch cannot be run, nothing was sent; fix these lines:\n{lines}")
+    _require_some(jobs, choice, number_of_lines)
+    return Batch(path, jobs, choice=choice)
+
+
+def _require_some(jobs: BatchJobs, choice: Choice, number_of_lines: int) -> None:
+    """Raise BadBatch if nothing is to be run."""
+    if not jobs.totals and number_of_lines:
+        raise BadBatch(f"no request of the batch matches --only {' '.join(choice.only)}: nothing was sent")
     if not jobs.totals:
         raise BadBatch('the batch is empty: write one request per line, such as {"image": {"prompt": "a lake"}}')
-    return Batch(path, jobs)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ..client import AigcClient
+from ..ledger.snapshot import NoLedger
 from ..ledger.versions import parted
 from ..model.errors import InvalidRequest, LedgerError
 from ..model.requests import Request
@@ -63,6 +64,17 @@ def follow_edits(batch: Batch, ledger: NamedLedger, client: AigcClient, edits: E
     return replace(batch, jobs=comparison.jobs)
 
 
+def plan_edits(batch: Batch, ledger: NamedLedger, edits: Edits) -> tuple[Batch, list[str]]:
+    """The batch with the versions that are kept, and the names that need a new version. Writes nothing. The errors are
+    those of `follow_edits`, without BadBatch."""
+    _requests_named(batch, edits.redo)
+    try:
+        comparison, names = _compare(batch, ledger, edits.redo)
+    except NoLedger:
+        return batch, []
+    return (keep_former(batch, comparison.changes), []) if edits.keep else (batch, names)
+
+
 def _compare(batch: Batch, ledger: NamedLedger, redo: Sequence[str]) -> tuple[Comparison, list[str]]:
     """The batch beside its ledger, and the names that need a new version."""
     with ledger.snapshot() as snapshot:
@@ -78,6 +90,8 @@ def _requests_named(batch: Batch, names: Sequence[str]) -> dict[str, Request]:
     if not names:
         return {}
     bases = {name: parted(name)[0] for name in names}
+    if len(set(bases.values())) < len(names):
+        raise InvalidRequest("--redo names a request twice: name each one once")
     found = {request.id: request for request in batch if request.id in set(bases.values())}
     if lacking := [base for base in bases.values() if base not in found]:
         raise InvalidRequest(f"the batch has no request with the id {', '.join(lacking)}: nothing was sent")

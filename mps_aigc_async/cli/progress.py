@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from ..engine.statistics import Statistics
+from ..model.errors import BudgetReached
 from ..model.plain_text import visible, visible_line
 from ..model.results import AudioResult, StepResult, steps_made
 from ..model.states import Word
@@ -167,7 +168,8 @@ class Lines(AbstractContextManager["Lines", None]):
             if self._batch_error_shown:
                 return
             self._batch_error_shown = True
-        say(line_for(outcome))
+        if not isinstance(outcome.error, BudgetReached):  # the summary counts those that wait
+            say(line_for(outcome))
 
     def tick(self, statistics: Statistics) -> None:
         now = self._clock()

@@ -13,6 +13,7 @@ from .batch_versions import requests_in
 from .edits import Edits
 from .ledgers import ledger_file, named_file_or_database
 from .options import config_for_creates
+from .orders import Orders
 from .run import run_batch
 from .screen import program
 
@@ -35,7 +36,7 @@ def redo(*, ids: list[str], out: Path, config: Path | None, ledger: str | None) 
             config_for_creates(config),
             out,
             how_to_go_on=f"go on with the same command: {shlex.join(words)}{'' if ledger is None else named.option}",
-            edits=Edits(redo=names),
+            orders=Orders(edits=Edits(redo=names), has_places=False),
             ledger=named,
         )
     raise typer.Exit(code)

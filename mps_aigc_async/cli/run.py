@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -27,14 +27,16 @@ from ..network.folders import absolute, prepare_folder
 from ..policy.advice import advice_for
 from ..policy.retries import stops_a_batch
 from .batch import Batch, as_file, check_batch
-from .edits import NO_EDITS, Edits, follow_edits
+from .edits import follow_edits
 from .interrupts import Interrupted, Interrupts
 from .ledgers import NamedLedger, ledger_file, named_file_or_database
 from .options import client_for, config_for_creates, require_folder
+from .orders import NO_ORDERS, Orders
 from .outages import Pauses, is_outage
+from .plan_words import amounts_in_words
 from .progress import TICK_S, Display, display_for
 from .report import print_page
-from .screen import Exit, complain, from_here, program, warnings_as_notes
+from .screen import Exit, complain, from_here, is_quiet, program, warnings_as_notes
 from .summary import in_flight, print_earlier_unknown, print_reasons, print_results, print_unsaved
 from .tally import Tally
 
@@ -48,17 +50,7 @@ _ACCOUNT_REFUSED: Final = (
 )
 
 
-def run(
-    *,
-    batch: Path,
-    out: Path,
-    config: Path | None,
-    retry_failed: bool,
-    redo_changed: bool,
-    keep: bool,
-    redo: list[str] | None,
-    ledger: str | None,
-) -> None:
+def run(*, batch: Path, out: Path, config: Path | None, ledger: str | None, orders: Orders) -> None:
     """Run all requests of a batch file. The same command again continues where the last run stopped."""
     require_folder(out)
     named = None if ledger is None else named_file_or_database(ledger)
@@ -70,8 +62,7 @@ def run(
         "--out",
         str(out),
         *(["--ledger", named.shown] if named else []),
-        *(["--redo-changed"] if redo_changed else []),  # without --redo: its versions are planned
-        *(["--keep"] if keep else []),
+        *orders.words,
     ]
     same_input = " (with the same input)" if str(batch) == "-" else ""
     with as_file(batch) as file:
@@ -79,10 +70,8 @@ def run(
             file,
             config_for_creates(config),
             out,
-            # Without --retry-failed: jobs that it planned stay planned, and a second failure need not be retried.
             how_to_go_on=f"go on with the same command{same_input}: {shlex.join(words)}",
-            retry_failed=retry_failed,
-            edits=Edits(redo_changed=redo_changed, keep=keep, redo=redo or ()),
+            orders=orders,
             ledger=named,
         )
     raise typer.Exit(code)
@@ -94,8 +83,7 @@ def run_batch(
     out: Path,
     *,
     how_to_go_on: str,
-    retry_failed: bool = False,
-    edits: Edits = NO_EDITS,
+    orders: Orders = NO_ORDERS,
     ledger: NamedLedger | None = None,
     before_leaving: Callable[[], None] = lambda: None,
 ) -> Exit:
@@ -106,22 +94,18 @@ def run_batch(
     out = absolute(out)  # once: a symlink that changes during the run must not separate the ledger from the files
     ledger = ledger or ledger_file(out / LEDGER_FILE)
     client = client_for(config, ledger.for_client)
-
-    def check(request: Request) -> None:
-        refuse_local_files(request, config.backend)
-        client.check(request)
-
     with warnings_as_notes():
-        requests = check_batch(batch, check)
+        requests = check_file(batch, config, client, orders)
     prepare_folder(out)
-    requests = follow_edits(requests, ledger, client, edits)
+    requests = follow_edits(requests, ledger, client, orders.edits)
     tally, began = Tally(requests.jobs), time.monotonic()
     with suppress(LedgerError):  # opening the ledger reports its fault better
         tally.on_ledger(_jobs_in(ledger, tally))
+        _print_plan(client, requests, orders)
     error, is_interrupted = None, False
     try:
         error = asyncio.run(
-            _run(client, _Work(requests, out, retry_failed, ledger.database is not None), tally, before_leaving)
+            _run(client, _Work(requests, out, orders, ledger.database is not None), tally, before_leaving)
         )
     except Interrupted:
         is_interrupted = True
@@ -131,6 +115,23 @@ def run_batch(
     code = _ending(ledger, tally, error, is_interrupted=is_interrupted, how_to_go_on=how_to_go_on)
     print_page(from_here(out), ledger)  # last, so that its failure hides nothing
     return code
+
+
+def check_file(batch: Path, config: Config, client: AigcClient, orders: Orders) -> Batch:
+    """A batch file without a fault. Raises BadBatch."""
+
+    def check(request: Request) -> None:
+        refuse_local_files(request, config.backend)
+        client.check(request)
+
+    return replace(check_batch(batch, check, orders.choice), has_places=orders.has_places)
+
+
+def _print_plan(client: AigcClient, batch: Batch, orders: Orders) -> None:
+    """Print the three numbers of the plan, if anything is to be created."""
+    plan = client.plan(batch, retry_failed=orders.retries.accepts if orders.retries else False)
+    if plan.creates and not is_quiet():
+        complain(amounts_in_words(plan))
 
 
 def _ending(
@@ -191,7 +192,7 @@ class _Work:
 
     batch: Batch
     out: Path
-    retry_failed: bool
+    orders: Orders
     is_shared: bool
     """Whether other processes use the ledger meanwhile: their jobs are theirs to save."""
 
@@ -208,8 +209,9 @@ async def _run(client: AigcClient, work: _Work, tally: Tally, before_leaving: Ca
 
 async def _outcomes(client: AigcClient, work: _Work, tally: Tally, display: Display) -> AigcError | None:
     """Run the batch, and alongside it save unsaved results of earlier batches: their URLs expire meanwhile."""
-    if work.retry_failed:
-        tally.on_retry(await client.retry_failed(only=lambda job: not work.is_shared or tally.is_named(job.job_id)))
+    if retries := work.orders.retries:
+        is_ours = tally.is_named if work.is_shared or not work.orders.choice.is_everything else lambda _: True
+        tally.on_retry(await client.retry_failed(only=lambda job: is_ours(job.job_id) and retries.accepts(job)))
     saving = _Saving(client, work.out, tally, display)
     async with (
         _ticking(client, display),
@@ -244,7 +246,7 @@ async def _until_outage(
     client: AigcClient, work: _Work, tally: Tally, display: Display, pauses: Pauses, ends: DigestTable
 ) -> AigcError | None:
     """Run the requests whose ids are not in `ends` yet. Return the error of an outage. Raises AigcError."""
-    async with client.run(work.batch, save_to=work.out) as outcomes:
+    async with client.run(work.batch.items(), save_to=work.out, budget=work.orders.budget) as outcomes:
         async for outcome in outcomes:
             if outcome.error is not None and is_outage(outcome.error):
                 return outcome.error

@@ -10,7 +10,7 @@ from ..ledger.snapshot import Census, of_state
 from ..model.plain_text import visible_line
 from ..model.states import JobState, Kind, Word
 from ..policy.advice import advice_for
-from .screen import IN_JSON, counted, is_quiet, local_time, program, say, say_json
+from .screen import IN_JSON, complain, counted, is_quiet, local_time, program, say, say_json
 from .tables import print_table
 from .tally import Counts, Tally
 
@@ -78,6 +78,10 @@ def _minute(at: float) -> str:
 
 def print_reasons(tally: Tally) -> None:
     """Print the reasons of failed requests, the same reasons together, with advice."""
+    if tally.moved_files:
+        complain(f"note: {counted(tally.moved_files, 'saved file')} moved or deleted since: the results stay saved")
+    if tally.budget_refusal is not None:
+        complain(f"{counted(tally.over_budget, 'request')} not finished: {visible_line(tally.budget_refusal.reason)}")
     for text, reason in tally.reasons.items():
         ids = ", ".join(visible_line(name) for name in reason.ids) + (", …" if reason.count > len(reason.ids) else "")
         needs = "needs" if reason.count == 1 else "need"

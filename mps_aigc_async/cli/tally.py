@@ -12,8 +12,9 @@ from typing import Final
 from ..engine.batch import BatchItem
 from ..ledger import JobRecord
 from ..model import events
-from ..model.errors import AigcError, DamagedRow
+from ..model.errors import AigcError, BudgetReached, DamagedRow
 from ..model.outcomes import Outcome
+from ..model.results import steps_made
 from ..model.states import JobState, Kind, Word
 from ..policy.retries import stops_a_batch
 from .batch_jobs import BatchJobs, Standing
@@ -115,6 +116,11 @@ class Tally:
         """Requests of the batch that failed, are unknown, or could not be finished."""
         self.saves_earlier = False
         """Whether any job of an earlier batch was running, or done and not saved."""
+        self.moved_files = 0
+        """Files of saved results that are not in their place any more."""
+        self.over_budget = 0
+        """Requests that wait for a larger budget."""
+        self.budget_refusal: BudgetReached | None = None
         self.trouble = ""
         """Why the latest create or download has to be retried; empty after a success."""
 
@@ -155,7 +161,12 @@ class Tally:
         """Count the outcome of a request of the batch."""
         for job_id, standing in standings_of(outcome):
             self._judge(job_id, standing, outcome.error)
-        if outcome.error is not None:
+        files = [file for one in steps_made(outcome.result) for file in one.files]
+        self.moved_files += sum(not file.exists() for file in files)
+        if isinstance(outcome.error, BudgetReached):
+            self.over_budget += 1
+            self.budget_refusal = self.budget_refusal or outcome.error
+        elif outcome.error is not None:
             self.needing_attention += 1
             self._give_reason(outcome.error, outcome.job_id)
 

@@ -6,6 +6,7 @@ from ..engine.batch import BatchItem
 from ..ledger import JobRecord
 from ..model.errors import (
     AigcError,
+    BudgetReached,
     ClientClosed,
     CreateOutcomeUnknown,
     DamagedRow,
@@ -48,7 +49,7 @@ def standing_of_error(outcome: AnyOutcome) -> Standing | None:
             return Standing.LATE if error.task_id else Standing.REFUSED
         case TaskTimeout():
             return Standing.LATE
-        case ClientClosed() | LedgerError():
+        case ClientClosed() | LedgerError() | BudgetReached():
             return None
         case _:
             consequence = CONSEQUENCES[error.ending or Ending.REFUSED]

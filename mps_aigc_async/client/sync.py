@@ -102,7 +102,7 @@ class SyncClient(SyncBase):
         requests: Iterable[BatchItem],
         *,
         ledger: str | Path | None = None,
-        retry_failed: bool = False,
+        retry_failed: bool | Callable[[JobRecord], bool] = False,
         redo_changed: bool = False,
         redo: Collection[str] = (),
     ) -> Plan:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -25,7 +25,16 @@ from .request_ids import RequestIds
 from .resumed import ResumedLedger
 from .routed_runner import Runner
 
-BatchItem = Request | Mapping[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A request of a larger batch, with its place there; None leaves the place that the ledger has."""
+
+    request: Request
+    position: int | None
+
+
+BatchItem = Request | Mapping[str, Any] | Placed
 """A request, or a batch file's line as decoded JSON."""
 
 READ_AHEAD: Final = 40
@@ -71,7 +80,10 @@ class BatchRun:
 
     async def work(self, item: BatchItem, on_begin: Begun) -> Outcome[BatchItem]:
         """Run one item to its outcome. An item that is no request has a failed outcome."""
+        index: int | None
         index, self._item_count = self._item_count, self._item_count + 1
+        if isinstance(item, Placed):
+            index, item = item.position, item.request
         number = f"item {self._item_count}"
         try:
             request = as_request(item)
@@ -150,7 +162,7 @@ class UnsavedRun:
 
 def as_request(item: BatchItem) -> Request:
     """The item as a request. Raises InvalidRequest for any other item."""
-    request = parse(item) if isinstance(item, Mapping) else item
+    request = parse(item) if isinstance(item, Mapping) else item.request if isinstance(item, Placed) else item
     if not isinstance(request, Request):
         kinds = "an ImageRequest, a VideoRequest, an AudioRequest"
         raise InvalidRequest(f"{type(item).__name__} is not a request: give {kinds} or a chain of them")

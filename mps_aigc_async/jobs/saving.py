@@ -119,7 +119,8 @@ class Saver:
     async def save(self, job: JobRecord, folder: Path, stem: str) -> JobRecord:
         """Save a done job's results as `folder/stem.*`; existing files are left as they are.
 
-        Raises ResultExpired or DownloadError after every result that can be saved has been saved.
+        A saved job whose files were moved or deleted stays saved if they cannot be fetched again. Raises ResultExpired
+        or DownloadError after every result that can be saved has been saved.
         """
         results = _results(job, stem)
         files = list(job.files) if len(job.files) == len(results) else [""] * len(results)
@@ -135,6 +136,9 @@ class Saver:
         if bare:
             fetches.append(self._fetch_bare(row, bare, folder))
         faults = [error for errors in await _run_all(fetches) for error in errors]
+        if faults and job.state is JobState.SAVED:  # its user has moved the files, or has deleted them
+            _log.info("%s stays saved: %s is not in its place any more", job.job_id, ", ".join(job.files))
+            return job
         if faults:
             raise self._error(job, faults, len(results))
         job = job.moved(JobState.SAVED, files=tuple(row.files), saved_at=self._wall())

@@ -6,12 +6,14 @@ from typing import Final
 from ..model.errors import (
     AccountError,
     AigcError,
+    BudgetReached,
     ConfigError,
     ContentViolation,
     CreateOutcomeUnknown,
     DamagedRow,
     DownloadError,
     InvalidRequest,
+    JobCancelled,
     JobDropped,
     LedgerError,
     ResultExpired,
@@ -31,7 +33,10 @@ _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
         "for the others in the console's task list, then run `mps-aigc settle DIR`, or `mps-aigc settle URL` for a "
         "ledger in PostgreSQL",
     ),
-    (ContentViolation, "change the prompt or the input, and give the request another id"),
+    (
+        ContentViolation,
+        "change the prompt or the input, and run the batch again (with --redo-changed if it asks for it)",
+    ),
     (InvalidRequest, "fix the request and run the batch again"),
     (ConfigError, "fix the config or the key that the message names, then run the same command again"),
     (
@@ -48,6 +53,8 @@ _ADVICE: Final[Sequence[tuple[type[AigcError], str]]] = (
         "(billed again)",
     ),
     (ResultExpired, "to create it again (billed again), give the request another id"),
+    (BudgetReached, "run the same command again with a larger bound"),
+    (JobCancelled, "to create it after all, run its request again"),
     (JobDropped, "to create it again, give the request another id"),
     (
         UnexpectedError,

@@ -17,6 +17,8 @@ from ..policy.advice import advice_for
 
 _QUERY: Final = re.compile(r"(?<=[^\s?])\?[^\s\"'<>]*=[^\s\"'<>]*")
 
+MOVED: Final = "its file is not in its place any more: it was moved or deleted after it was saved"
+
 Find = Callable[[str], str | None]
 """Finds a file of the ledger and returns its relative URL; None if the file is missing."""
 
@@ -134,11 +136,11 @@ def _verdict(
         case JobState.FAILED | JobState.UNKNOWN:
             error = job.recorded_error()
             return word, f"{clean(error.reason)}{_left_by(job)}", error
-        case JobState.DONE | JobState.SAVED if job.state is JobState.DONE or not is_complete:
+        case JobState.DONE:
             not_saved = "not all saved" if any(job.files) else "not saved"
             return _not_here(job, not_saved if is_complete else "its file is gone", now)
         case JobState.SAVED:
-            return word, "", None
+            return word, "" if is_complete else MOVED, None
         case JobState.SUBMITTED:
             return word, "at the service: run the same command again to poll it to its end", None
         case JobState.INTENT if word is Word.RUNNING:

@@ -11,6 +11,7 @@ import pytest
 from mps_aigc_async import AigcClient, AigcError, ImageRequest, ImageResult, Outcome, TaskFailed, TransportError
 from mps_aigc_async.cli import run
 from mps_aigc_async.cli.batch import check_batch
+from mps_aigc_async.cli.orders import NO_ORDERS
 from mps_aigc_async.cli.outages import FIRST_S, MOST_S, Pauses, is_outage
 from mps_aigc_async.cli.progress import Silence
 from mps_aigc_async.cli.tally import Tally
@@ -63,7 +64,7 @@ def test_an_outage_takes_one_line_and_each_request_ends_once(shell: Shell, capsy
         [made("a"), failure, lost("c")],
         [made("a"), failure, made("c")],
     )
-    work = run._Work(batch, shell.folder, retry_failed=False, is_shared=False)
+    work = run._Work(batch, shell.folder, orders=NO_ORDERS, is_shared=False)
 
     async def main() -> AigcError | None:
         return await run._requests(cast("AigcClient", client), work, tally, Silence())

@@ -8,7 +8,7 @@ import pytest
 from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.model.results import Usage
 from mps_aigc_async.model.states import JobState, Kind, Word
-from mps_aigc_async.report.shots import Shot, shot_of
+from mps_aigc_async.report.shots import MOVED, Shot, shot_of
 
 from .batches import NOW, done, failed, planned, saved, sounding, submitted, unknown
 
@@ -77,11 +77,11 @@ def test_a_damaged_request_costs_no_page(content: str) -> None:
     assert (step.standing, step.model, step.prompt) == (Word.RUNNING, "Hunyuan", "")
 
 
-def test_a_file_that_is_gone_can_be_fetched_while_its_url_lives() -> None:
+def test_a_file_that_was_moved_after_it_was_saved_stays_saved() -> None:
     job = saved(image_done(), Path("a.png"))
     (step,) = shot(job, there=False).steps
-    assert (step.standing, step.reason[:16], step.files) == (Word.DONE, "its file is gone", [])
-    assert shot(job, there=False, now=NOW + 86_400).standing is Word.DONE
+    assert (step.standing, step.reason, step.error, step.files) == (Word.SAVED, MOVED, None, [])
+    assert shot(job, there=False, now=NOW + 86_400).standing is Word.SAVED
 
 
 def test_results_of_which_some_are_saved_are_shown_and_the_others_can_be_fetched() -> None:

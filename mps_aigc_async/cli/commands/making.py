@@ -11,6 +11,20 @@ from ...model.states import Kind
 from ..loudness import loudness
 from .completion import request_ids
 from .options import ConfigOption, LedgerOption, QuietOption, VerboseOption
+from .run_options import (
+    BatchArgument,
+    KeepOption,
+    LimitOption,
+    MaxCostOption,
+    MaxImagesOption,
+    MaxVideoSecondsOption,
+    OnlyOption,
+    OutOption,
+    RedoChangedOption,
+    RedoOption,
+    RetryFailedOption,
+    RetryOption,
+)
 
 P = ParamSpec("P")
 
@@ -37,28 +51,21 @@ def demo(
 
 
 def run(
-    batch: Annotated[Path, typer.Argument(metavar="BATCH.jsonl", help="A request per line; `-` reads stdin.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder for the files and the ledger.")],
+    batch: BatchArgument,
+    out: OutOption,
     config: ConfigOption = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Retry failed requests: of a chain only the failed step.")
-    ] = False,
-    redo_changed: Annotated[
-        bool, typer.Option("--redo-changed", help="Make new versions of requests whose content has changed.")
-    ] = False,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the versions of requests whose content has changed.")
-    ] = False,
-    redo: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--redo",
-            metavar="ID",
-            help="Make a new version of this request. May be repeated.",
-            autocompletion=request_ids,
-        ),
-    ] = None,
+    retry_failed: RetryFailedOption = False,
+    retry: RetryOption = None,
+    redo_changed: RedoChangedOption = False,
+    keep: KeepOption = False,
+    redo: RedoOption = None,
+    only: OnlyOption = None,
+    limit: LimitOption = None,
+    max_images: MaxImagesOption = None,
+    max_video_seconds: MaxVideoSecondsOption = None,
+    max_cost: MaxCostOption = None,
     ledger: LedgerOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing: tell what `plan` tells.")] = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     as_json: Annotated[
@@ -71,28 +78,78 @@ def run(
     out. docs/batch.md explains the format.
 
     The whole file is checked before anything is sent. DIR holds the results and ledger.db, the record of every job:
-    nothing that was paid for is created twice. Failed requests are retried only with --retry-failed. With a ledger that
-    several processes share, a run saves the jobs of its own file alone; otherwise results in DIR that are paid for and
-    not saved are saved too, even if their requests are no longer in the file.
+    nothing that was paid for is created twice. Failed requests are retried only with --retry-failed, and those that
+    must fail again only by name, with --retry ID. With a ledger that several processes share, a run saves the jobs of
+    its own file alone; otherwise results in DIR that are paid for and not saved are saved too, even if their requests
+    are no longer in the file.
 
     A request whose content was edited is refused before anything is sent, if it is or may be paid for: --redo-changed
     makes a new version of it (shot-001@2) and keeps the former files, --keep keeps the former version.
 
+    --max-images, --max-video-seconds and --max-cost bound all that the ledger has created or may have, in earlier runs
+    too: the requests beyond stay planned, and go on with a larger bound.
+
     Exit code 0 means: nothing failed, and nothing that is or may be paid for is unsaved.
     """
-    from ..run import run as work
+    from ..orders import orders_of
 
     with loudness(quiet=quiet, verbose=verbose, as_json=as_json):
-        work(
-            batch=batch,
-            out=out,
-            config=config,
+        orders = orders_of(
+            only=only,
+            limit=limit,
             retry_failed=retry_failed,
+            retry=retry,
             redo_changed=redo_changed,
             keep=keep,
             redo=redo,
-            ledger=ledger,
+            max_images=max_images,
+            max_video_seconds=max_video_seconds,
+            max_cost=max_cost,
         )
+        if dry_run:
+            from ..plan import plan as work
+        else:
+            from ..run import run as work
+        work(batch=batch, out=out, config=config, ledger=ledger, orders=orders)
+
+
+def plan(
+    batch: BatchArgument,
+    out: OutOption,
+    config: ConfigOption = None,
+    retry_failed: RetryFailedOption = False,
+    retry: RetryOption = None,
+    redo_changed: RedoChangedOption = False,
+    keep: KeepOption = False,
+    redo: RedoOption = None,
+    only: OnlyOption = None,
+    limit: LimitOption = None,
+    ledger: LedgerOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell what `run` with the same options would create, what it would cost, and when it could be done. Sends nothing.
+
+    The cost is by the config's `prices`; a model without a price is named, and never counted as free.
+
+    Exit code 2 means: the content of requests was edited, and `run` would refuse them.
+    """
+    from ..orders import orders_of
+    from ..plan import plan as work
+
+    with loudness(quiet=False, verbose=False, as_json=as_json):
+        orders = orders_of(
+            only=only,
+            limit=limit,
+            retry_failed=retry_failed,
+            retry=retry,
+            redo_changed=redo_changed,
+            keep=keep,
+            redo=redo,
+            max_images=None,
+            max_video_seconds=None,
+            max_cost=None,
+        )
+        work(batch=batch, out=out, config=config, ledger=ledger, orders=orders)
 
 
 def redo(
