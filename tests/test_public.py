@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import importlib.metadata
 import pkgutil
 import subprocess
 import sys
@@ -70,3 +71,7 @@ def test_importing_pulls_in_nothing_that_the_core_does_without_and_says_nothing(
     code = f"import sys; from mps_aigc_async import AigcClient; print(sorted({unneeded!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert mps_aigc_async.__version__ == importlib.metadata.version("mps-aigc-async")

@@ -27,7 +27,7 @@ class ClientBase:
 
     def __init__(
         self,
-        config: Config,
+        config: Config | None = None,
         *,
         endpoint: str | None = None,
         ledger: str | Path | None = None,
@@ -37,6 +37,7 @@ class ClientBase:
         transport: Callable[[], Transport] | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        config = Config.load() if config is None else config
         if not isinstance(config, Config):
             kind = type(config).__name__
             raise ConfigError(f"AigcClient takes a Config and not {kind}: Config.load(PATH) reads a file")

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Iterable
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 from ..concurrency.fan_out import FanOut, Run
 from ..engine.backends import kind_of
@@ -47,11 +47,12 @@ class AigcClient(AccountCalls, JobCalls, LedgerCalls):
         image = await client.generate(ImageRequest(prompt="a lake by moonlight"))
     ```
 
-    `endpoint` replaces the service's URL (plain http only towards loopback). `ledger` is a file or a `postgresql://`
-    URL that survives the process; without it the client remembers the latest 10,000 ended jobs until it closes.
-    `credentials` replace the config's: `Credentials`, an `async def` that fetches new ones before their `expires_at`,
-    or an object of the official SDK's credential classes. `transport` makes another transport than HTTP, and `wall`
-    tells the time (Unix seconds) until the service has told its own: both are for tests.
+    Without a `config`, `Config.load()` finds it. `endpoint` replaces the service's URL (plain http only towards
+    loopback). `ledger` is a file or a `postgresql://` URL that survives the process; without it the client remembers
+    the latest 10,000 ended jobs until it closes. `credentials` replace the config's: `Credentials`, an `async def` that
+    fetches new ones before their `expires_at`, or an object of the official SDK's credential classes. `transport` makes
+    another transport than HTTP, and `wall` tells the time (Unix seconds) until the service has told its own: both are
+    for tests.
 
     Clients of one account share its rates, its slots and a ledger file in a process; `limitStore` and a ledger in
     PostgreSQL are for several. A client belongs to the loop in which it is opened: in another loop, thread or process
@@ -217,6 +218,14 @@ class AigcClient(AccountCalls, JobCalls, LedgerCalls):
 
         return self._task(job.kind, job.task_id or "", finish, job.request_id)
 
+    @overload
+    def attach(self, kind: Literal["image", Kind.IMAGE], task_id: str) -> Task[ImageResult]: ...
+    @overload
+    def attach(self, kind: Literal["video", Kind.VIDEO], task_id: str) -> Task[VideoResult]: ...
+    @overload
+    def attach(self, kind: Literal["audio", Kind.AUDIO], task_id: str) -> Task[AudioResult]: ...
+    @overload
+    def attach(self, kind: str | Kind, task_id: str) -> AnyTask: ...
     def attach(self, kind: str | Kind, task_id: str) -> AnyTask:
         """The handle of an existing task by its TaskId, wherever and whenever it was created.
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from ..concurrency.blocking_source import read_in_thread
 from ..concurrency.fan_out import Item, Out, Run
@@ -215,6 +215,14 @@ class SyncClient(SyncBase):
         task: Task[Any] = thread.call(lambda: self._client.submit(request))
         return SyncTask(task, thread.call)
 
+    @overload
+    def attach(self, kind: Literal["image", Kind.IMAGE], task_id: str) -> SyncTask[ImageResult]: ...
+    @overload
+    def attach(self, kind: Literal["video", Kind.VIDEO], task_id: str) -> SyncTask[VideoResult]: ...
+    @overload
+    def attach(self, kind: Literal["audio", Kind.AUDIO], task_id: str) -> SyncTask[AudioResult]: ...
+    @overload
+    def attach(self, kind: str | Kind, task_id: str) -> AnySyncTask: ...
     def attach(self, kind: str | Kind, task_id: str) -> AnySyncTask:
         """The handle of an existing task by its TaskId, wherever and whenever it was created.
 

@@ -37,7 +37,7 @@ class SyncBase:
 
     def __init__(
         self,
-        config: Config,
+        config: Config | None = None,
         *,
         endpoint: str | None = None,
         ledger: str | Path | None = None,

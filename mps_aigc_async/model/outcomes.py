@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from .error_records import to_record
 from .errors import AigcError
-from .results import Partial, Result
+from .results import Partial, Result, result_as_dict, steps_made
+from .short_repr import ShortRepr
 
 RequestT = TypeVar("RequestT")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome(Generic[RequestT]):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Outcome(ShortRepr, Generic[RequestT]):
     """The way in which a single request of a batch ended."""
 
     job_id: str
@@ -28,3 +30,14 @@ class Outcome(Generic[RequestT]):
     @property
     def ok(self) -> bool:
         return self.error is None
+
+    def as_dict(self) -> dict[str, object]:
+        """The outcome as JSON can hold it, without the request: for a table, a log or an answer of a web service."""
+        steps = steps_made(self.result or self.partial)
+        return {
+            "job_id": self.job_id,
+            "index": self.index,
+            "ok": self.ok,
+            "results": [result_as_dict(step) for step in steps],
+            "error": None if self.error is None else to_record(self.error),
+        }

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from .errors import FieldFault, InvalidRequest
@@ -35,7 +35,12 @@ def _is_no_version(name: str) -> str:
     return name
 
 
-OwnId = Annotated[RequestId, AfterValidator(_is_no_version)]
+def _as_text(value: object) -> object:
+    """A whole number as an id: the key of a table's row is one."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+OwnId = Annotated[RequestId, BeforeValidator(_as_text), AfterValidator(_is_no_version)]
 
 SERVICE_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "imageurl": ("first_frame", "images"),

@@ -1,10 +1,12 @@
 """Results of tasks and chains: frozen values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from html import escape
 from pathlib import Path
 from typing import ClassVar
 
+from .short_repr import ShortRepr
 from .states import Kind
 
 
@@ -22,8 +24,8 @@ class Usage:
     thought_tokens: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskResult:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class TaskResult(ShortRepr):
     """The fields of every finished task's result."""
 
     kind: ClassVar[Kind]
@@ -56,19 +58,34 @@ class TaskResult:
     """When the task ended at the service (UTC), if the service reports it (VOD)."""
 
     @property
+    def url(self) -> str:
+        """The first URL; empty if VOD gives only ids."""
+        return self.urls[0] if self.urls else ""
+
+    @property
     def is_saved(self) -> bool:
         """Whether every result was saved."""
         return bool(self.files) and len(self.files) == len(self.urls) + len(self.bare_file_ids)
 
+    def _repr_html_(self) -> str:
+        """The pictures or players of the results, for a notebook. They are loaded from the service while the URLs
+        live."""
+        tags = {
+            Kind.IMAGE: '<img src="{}" style="max-width: 24em">',
+            Kind.VIDEO: '<video src="{}" controls style="max-width: 24em"></video>',
+            Kind.AUDIO: '<audio src="{}" controls></audio>',
+        }
+        return "".join(tags[self.kind].format(escape(url)) for url in self.urls)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ImageResult(TaskResult):
     """The images of an image task. `VideoRequest(first_frame=…)` takes this result."""
 
     kind = Kind.IMAGE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class VideoResult(TaskResult):
     """The video of a video task. `AudioRequest(videos=…)` takes this result."""
 
@@ -77,7 +94,7 @@ class VideoResult(TaskResult):
     """In the service's own form: `1920x1088` or `1080*720`; both occur in its documents."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class AudioResult(TaskResult):
     """The audios of an audio task, at `urls`."""
 
@@ -98,21 +115,29 @@ class AudioResult(TaskResult):
         return bool(self.files) and len(self.files) == len(self.urls) + len(self.bare_file_ids) + len(self.videos)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageToVideoResult:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ImageToVideoResult(ShortRepr):
     """A chain's results: the image, the video that begins with it, and the video's sound if the request has `audio`."""
 
     image: ImageResult
     video: VideoResult
     audio: AudioResult | None = None
 
+    def _repr_html_(self) -> str:
+        """The picture and the players, for a notebook."""
+        return "".join(step._repr_html_() for step in steps_made(self))
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoToAudioResult:
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class VideoToAudioResult(ShortRepr):
     """A chain's results: the video and its sound."""
 
     video: VideoResult
     audio: AudioResult
+
+    def _repr_html_(self) -> str:
+        """The players, for a notebook."""
+        return "".join(step._repr_html_() for step in steps_made(self))
 
 
 StepResult = ImageResult | VideoResult | AudioResult
@@ -135,3 +160,24 @@ def steps_made(result: Result | None) -> tuple[StepResult, ...]:
             return (video, audio)
         case _:
             return (result,)
+
+
+def result_as_dict(result: StepResult) -> dict[str, object]:
+    """A task's result as JSON can hold it: the fields that are set, times in ISO 8601."""
+    values = {field.name: getattr(result, field.name) for field in fields(result)}
+    values_set = {name: value for name, value in values.items() if value not in (None, (), False)}
+    return {"kind": result.kind.value, **{name: _plain(value) for name, value in values_set.items()}}
+
+
+def _plain(value: object) -> object:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case Path():
+            return str(value)
+        case tuple():
+            return [_plain(one) for one in value]
+        case Usage():
+            return {field.name: getattr(value, field.name) for field in fields(value)}
+        case _:
+            return value

@@ -4,7 +4,7 @@ Each error names its field and its reason in `InvalidRequest.faults`, so that no
 """
 
 import json
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Annotated, Any, Final, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -40,6 +40,10 @@ class Value(BaseModel):
             first = next(field for field in type(self).model_fields if field != "id")
             raise InvalidRequest(f"{name} takes its fields by name: {name}({first}=…)")
         _validate(type(self), lambda: super(Value, self).__init__(**data))
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """The fields that are set: a request has twenty more."""
+        return ((name, value) for name, value in super().__repr_args__() if value not in (None, ()))
 
     # pydantic would call an unmarked `__init__` for every value inside a user's own model, and our error would hide the
     # path to the field there. The mark is pydantic's own (`BaseModel` and `RootModel` carry it).

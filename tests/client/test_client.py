@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -289,3 +290,12 @@ async def test_leaving_a_run_early_leaves_nothing_behind() -> None:
         made = emulator.statistics().created["image"]
         assert made <= 2 * (2 * (4 + 1 + 1) + SAVING)
         assert client.statistics().slots[Kind.IMAGE].waiting == 0
+
+
+def test_without_a_config_the_client_finds_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "config.json"
+    keys = {"secretId": "AKIDEXAMPLE", "secretKey": "KEYEXAMPLE", "endpoint": "http://127.0.0.1:9"}
+    file.write_text(json.dumps({"tencentCloud": keys}), encoding="utf-8")
+    file.chmod(0o600)
+    monkeypatch.setenv("MPS_AIGC_CONFIG", str(file))
+    assert "127.0.0.1:9" in repr(AigcClient())

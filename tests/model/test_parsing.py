@@ -54,7 +54,7 @@ def test_another_line_is_refused(line: dict[str, Any], says: str) -> None:
     refusal(says, **line)
 
 
-@pytest.mark.parametrize("bad", ["", "a\nb", "a\tb", "\x00", "\x7f", "x" * 121, 5, ["a"], {}, True])
+@pytest.mark.parametrize("bad", ["", "a\nb", "a\tb", "\x00", "\x7f", "x" * 121, 5.5, ["a"], {}, True])
 def test_an_id_is_a_short_printable_text(bad: object) -> None:
     refusal("^id: ", id=bad, image={"prompt": "x"})
     refusal("^id: ", id=bad, image={"prompt": "x"}, video={})

@@ -275,7 +275,7 @@ def test_a_request_by_position_is_refused_in_our_words() -> None:
         (lambda: parse({"video": {"prompt": "x", "vod": {"seed": True}}}), "video.vod.seed"),
         (lambda: parse({"video": {}}), "video.prompt"),
         (lambda: parse({"video": {}, "audio": GOOD}), "video.prompt"),
-        (lambda: parse({"id": 5, "image": GOOD}), "id"),
+        (lambda: parse({"id": True, "image": GOOD}), "id"),
         (lambda: parse({"image": 5}), "image"),
         (lambda: parse({"image": {1: 2}}), "image"),
         (lambda: parse({"sound": {}}), ""),
