@@ -174,6 +174,7 @@ def _own_id(item: object) -> str:
     own = None
     with suppress(Exception):  # an item may be any object
         own = item.get("id") if isinstance(item, Mapping) else None
+    own = str(own) if type(own) is int else own
     return own if isinstance(own, str) and REQUEST_ID.fullmatch(own) else ""
 
 

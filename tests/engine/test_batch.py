@@ -1,5 +1,6 @@
 """The places of a batch's requests: outcomes name them, and the ledger keeps the order of the latest batch."""
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.ledger.snapshot import open_snapshot
 from mps_aigc_async.testing import run
 
-from ..support import client_of, in_memory
+from ..support import client_of, configured, in_memory, statistics
 
 
 def lake(name: str, prompt: str = "a lake") -> ImageRequest:
@@ -93,3 +94,28 @@ def test_rows_have_the_folder_and_the_steps_of_their_request(tmp_path: Path) -> 
     assert {row.kind: (row.position, row.save_to, row.steps) for row in rows} == {
         kind: (0, str(tmp_path / "out"), (Kind.IMAGE, Kind.VIDEO)) for kind in (Kind.IMAGE, Kind.VIDEO)
     }
+
+
+def test_a_table_of_500_rows_is_joined_back_by_index(tmp_path: Path) -> None:
+    """A CSV with three bad rows: the others are made, and the bad ones are named by their own ids."""
+    table = tmp_path / "shots.csv"
+    prompts = {7: "", 123: "x" * 5001, 499: ""}
+    rows = "".join(f'{number},"{prompts.get(number, f"lake {number}")}"\n' for number in range(500))
+    table.write_text(f"id,prompt\n{rows}", encoding="utf-8")
+
+    async def main() -> None:
+        service = in_memory(image_seconds=(1, 2))
+        async with client_of(service, configured(images=50), ledger=tmp_path / "jobs.db") as client:
+            with table.open(encoding="utf-8", newline="") as file:
+                shots = list(csv.DictReader(file))
+            batch: list[BatchItem] = [{"id": int(shot["id"]), "image": {"prompt": shot["prompt"]}} for shot in shots]
+            columns: list[dict[str, object]] = [{} for _ in shots]
+            async for outcome in client.run(batch):
+                assert outcome.index is not None
+                columns[outcome.index] = outcome.as_dict()
+            bad = [column["job_id"] for column in columns if not column["ok"]]
+            assert bad == [shots[number]["id"] for number in sorted(prompts)]
+            assert [column["job_id"] for column in columns] == [shot["id"] for shot in shots]
+            assert statistics(service)["image"] == 497
+
+    run(main())

@@ -17,7 +17,7 @@ from .blocks import Block, blocks_of, is_notebook, is_test, shell_lines
 from .folder import QUICK, Folder, furnish
 from .forms import fault_in
 
-SCRIPTS = [block for block in blocks_of("python") if not is_test(block.text)]
+SCRIPTS = [block for block in blocks_of("python") if not (is_test(block.text) or "make_app" in block.text)]
 (BATCH,) = (block for block in SCRIPTS if "ImageToVideo(" in block.text)
 (SHARED,) = (block for block in SCRIPTS if "postgresql://" in block.text and ".run(requests" in block.text)
 (QUEUED,) = (block for block in SCRIPTS if "workers import queue" in block.text)
