@@ -1,16 +1,18 @@
 """New versions of requests, by the user's word: a request is made again, from the same content or from other."""
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
 from ..ledger import JobRecord, JobTaken
+from ..ledger.record import SPENT
 from ..ledger.versions import Contents, Version, changed_request, contents_of, is_free, name_of, parted, versions_in
 from ..model.errors import InvalidRequest
 from ..model.requests import Request
 from ..model.states import JobState, Kind
 from .context import JobContext
 from .new_steps import IN_DOUBT, steps_to_make
-from .own_sessions import replan_as
+from .own_sessions import replan_as, users_session
 
 _OPEN: Final = frozenset({JobState.PLANNED, JobState.INTENT, JobState.SUBMITTED})
 
@@ -57,19 +59,7 @@ class Redoing:
         if all(map(is_free, before)):
             return latest.name if all([await self._plan_again(job, contents[job.kind]) for job in before]) else None
         name, now = name_of(parted(latest.name)[0], latest.number + 1), self._context.clock.now()
-        place = next(iter(latest.jobs.values()))
-        jobs = [
-            JobRecord(
-                job_id=f"{name}/{kind}",
-                kind=kind,
-                content=contents[kind],
-                planned_at=now,
-                position=place.position,
-                save_to=place.save_to,
-                steps=tuple(contents),
-            )
-            for kind in new
-        ]
+        jobs = [_new_job(latest, name, kind, contents, now) for kind in new]
         rows = await asyncio.gather(*map(self._ledger.plan, jobs))  # at once: they share a commit
         for job, row in zip(jobs, rows, strict=True):
             if row.content != job.content:
@@ -89,6 +79,24 @@ class Redoing:
             except JobTaken:
                 return False
         return True
+
+
+def _new_job(latest: Version, name: str, kind: Kind, contents: Contents, now: float) -> JobRecord:
+    """The planned job of a new version, at the place of the former one."""
+    place = next(iter(latest.jobs.values()))
+    job = JobRecord(
+        job_id=f"{name}/{kind}",
+        kind=kind,
+        content=contents[kind],
+        planned_at=now,
+        position=place.position,
+        save_to=place.save_to,
+        steps=tuple(contents),
+    )
+    former = latest.jobs.get(kind)
+    # The service refuses a second create of the user's session: the new version has one of the client's.
+    is_spent = former is not None and bool(users_session(job)) and users_session(job) == users_session(former)
+    return replace(job, session_id=SPENT) if is_spent else job
 
 
 def _require_first_step(latest: Version, contents: Contents) -> None:

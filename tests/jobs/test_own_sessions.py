@@ -327,7 +327,7 @@ def test_a_job_that_certainly_made_no_task_leaves_its_session_to_the_corrected_r
             with pytest.raises(AigcError):
                 await client.generate(MINE)
             assert (await client.generate(OTHER)).urls
-            await client.retry_failed()
+            await client.retry_failed(only=lambda _: True)
             with pytest.raises(InvalidRequest, match="is the session of b/image"):
                 await client.generate(MINE)
         assert len(service.tasks) == 1
@@ -462,5 +462,22 @@ def test_a_job_of_a_ledger_goes_on_with_its_row(tmp_path: Path) -> None:
         async with client_of(service, vod_config(), ledger) as client:
             assert (await client.generate(MINE)).task_id == made.task_id
         assert len(service.bodies) == 1
+
+    run(main())
+
+
+def test_a_new_version_has_a_session_of_the_clients_own(tmp_path: Path) -> None:
+    """The service would refuse a second create of the user's session, or call the first task its own."""
+
+    async def main() -> None:
+        service = VodService()
+        async with client_of(service, vod_config(), tmp_path / "jobs.db") as client:
+            first = await client.generate(MINE)
+            again = await client.redo("a")
+            changed = await client.redo("a", MINE.model_copy(update={"prompt": "a dog"}))
+        own, *others = sessions_sent(service)
+        assert own == SESSION
+        assert all(session.startswith(SESSION_PREFIX) for session in others)
+        assert len(service.tasks) == len({str(result) for result in (first, again, changed)}) == 3
 
     run(main())
