@@ -50,7 +50,7 @@ class JobCalls(ClientBase):
         stored = await stored_request(await self._open_ledger(), job_id)
         if stored is None:
             raise InvalidRequest("the ledger has no such request: `client.jobs()` lists those it has", job_id=job_id)
-        return queue.handle(stored.version.name, stored.request, stored.states)
+        return queue.handle(stored)
 
     async def jobs(self, *, state: JobState | str | None = None, name: str = "*") -> AsyncIterator[AnyJob]:
         """The jobs of the ledger, also of earlier processes: those in a state, with a name such as `shot-0*`. Begins
@@ -58,7 +58,7 @@ class JobCalls(ClientBase):
         queue, wanted = self._usable_queue(), None if state is None else _state(state)
         async for stored in requests_in(await self._open_ledger(), *(JobState if wanted is None else (wanted,))):
             if fnmatchcase(parted(stored.version.name)[0], name):
-                job = queue.handle(stored.version.name, stored.request, stored.states)
+                job = queue.handle(stored)
                 if wanted is None or job.state is wanted:
                     yield job
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar
 
 from ..jobs.watch import Watch
@@ -54,17 +55,28 @@ class Job(Generic[ResultT_co]):
     `result()` or by its events, goes on with it.
     """
 
-    def __init__(self, name: str, request: Request, driver: Driver, states: Mapping[Kind, JobState]) -> None:
+    def __init__(
+        self,
+        name: str,
+        request: Request,
+        driver: Driver,
+        save_to: str | Path | None,
+        states: Mapping[Kind, JobState] | None = None,
+    ) -> None:
         self.id = name
         """The request's id; of a later version with its number, such as `shot-001@2`."""
         self.request: Final = request
         self.task_ids: dict[Kind, str] = {}
         """The TaskIds of its tasks, by kind."""
+        self.save_to: Final = save_to
+        """The folder for its results; None for none."""
         self.stored: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
         """Await it to know that the ledger has the request: `resume` goes on with it even after a kill. Raises
         InvalidRequest if the ledger has the id with other content."""
         self._driver = driver
-        self._states = dict(states)
+        self._states = dict(states or {})
+        if states is not None:  # by the ledger
+            self.stored.set_result(None)
         self._end: asyncio.Future[Outcome[Request]] = asyncio.get_running_loop().create_future()
         self._listeners: set[asyncio.Queue[events.Event | None]] = set()
 

@@ -9,11 +9,11 @@ so thousands of jobs cost little more than their rows.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from math import inf
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 from weakref import WeakValueDictionary
 
 from ..concurrency.fan_out import Begun, FanOut, Run
@@ -30,9 +30,10 @@ from ..model.unexpected import as_aigc_error
 from ..network.folders import Folder
 from ..policy.finish import USUAL_S, Load, earliest_finish_s
 from .assembly import Engine
-from .batch import bounds_of, folder_for
+from .batch import bounds_of, prepared_folder
 from .job import Job
 from .ledgers import LedgerPlace
+from .resume_run import StoredRequest, exact_name
 
 PORTION: Final = 200
 """Jobs that are written into the ledger together: they share a commit."""
@@ -48,8 +49,10 @@ class JobQueue:
         self._place = place
         self._jobs: WeakValueDictionary[str, AnyJob] = WeakValueDictionary()
         """All jobs that somebody holds, by name, for their events."""
-        self._under_way: dict[AnyJob, Path | str | None] = {}
-        """The jobs that this queue drives, with their folders, until they end."""
+        self._under_way: dict[AnyJob, str] = {}
+        """The jobs that this queue drives until they end, with the names by which the ledger finds their versions."""
+        self._giving_up: dict[str, asyncio.Task[None]] = {}
+        """The jobs whose cancelling still has to reach the ledger, by name: the same request again waits for that."""
         self._entering: deque[AnyJob] = deque()
         self._waiting: dict[AnyJob, None] = {}
         """The jobs that have not begun, in their order."""
@@ -67,22 +70,23 @@ class JobQueue:
         job = self._jobs.get(name)
         if job is not None and not job.has_ended and job.request == request:
             return job
-        return self._begin(Job(name, request, self, {}), save_to)
+        return self._begin(Job(name, request, self, save_to), name)
 
-    def handle(self, name: str, request: Request, states: Mapping[Kind, JobState]) -> AnyJob:
+    def handle(self, stored: StoredRequest) -> AnyJob:
         """The handle of a request of the ledger. Begins nothing."""
         self._listen()
+        name = stored.version.name
         job = self._jobs.get(name)
         if job is None or job.has_ended:
-            job = self._jobs[name] = Job(name, request, self, states)
+            job = self._jobs[name] = Job(name, stored.request, self, stored.save_to or None, stored.states)
         return job
 
     # --- the driver of jobs -------------------------------------------------------------------------------------------
 
-    def begin(self, job: AnyJob, save_to: str | Path | None = None) -> None:
+    def begin(self, job: AnyJob) -> None:
         self.engine.home.require()
         if job not in self._under_way and not job.has_ended:
-            self._begin(job, save_to)
+            self._begin(job, exact_name(job.id))
 
     def cancel(self, job: AnyJob) -> None:
         self.engine.home.require()
@@ -92,7 +96,9 @@ class JobQueue:
         if work is not None:
             work.cancel()
         self._end(job, Outcome(job_id=job.id, request=job.request, error=error))
-        self.engine.work.start(self._give_up(job, work), f"cancelling {job.id}")
+        giving_up = self.engine.work.start(self._give_up(job, work), f"cancelling {job.id}")
+        self._giving_up[job.id] = giving_up
+        giving_up.add_done_callback(lambda _: self._giving_up.pop(job.id, None))
 
     def position_of(self, job: AnyJob) -> int | None:
         if job not in self._waiting:
@@ -124,10 +130,10 @@ class JobQueue:
 
     # --- a job's way --------------------------------------------------------------------------------------------------
 
-    def _begin(self, job: AnyJob, save_to: str | Path | None) -> AnyJob:
+    def _begin(self, job: AnyJob, name: str) -> AnyJob:
         self._listen()
         self._jobs[job.id] = job
-        self._under_way[job] = save_to
+        self._under_way[job] = name
         self._waiting[job] = None
         self._entering.append(job)
         self._news.set()
@@ -170,22 +176,31 @@ class JobQueue:
 
     async def _store(self, job: AnyJob) -> None:
         try:
-            runner = await self.engine.runner(self._place)
-            job.id = await runner.plan(job.request, job.id, await self._terms(job))
-            self._jobs[job.id] = job
-            if not job.stored.done():
-                job.stored.set_result(None)
+            if (giving_up := self._giving_up.get(job.id)) is not None:
+                await asyncio.wait({giving_up})
+            name, runner = self._under_way.get(job), await self.engine.runner(self._place)
+            if name is None:  # cancelled meanwhile
+                return
+            job.id = await runner.plan(job.request, name, await self._terms(job))
         except Exception as error:  # noqa: BLE001 — the job's error; the other jobs go on
             failure = as_aigc_error(error, f"planning {job.id}").with_context(job_id=job.id)
             self._end(job, Outcome(job_id=job.id, request=job.request, error=failure))
+            return
+        if job.has_ended:  # cancelled while its rows were written
+            await self._give_up(job, None)
+            return
+        self._jobs[job.id] = job
+        self._under_way[job] = exact_name(job.id)
+        if not job.stored.done():
+            job.stored.set_result(None)
 
     async def _terms(self, job: AnyJob) -> Terms:
-        save_to = self._under_way.get(job)
-        if save_to is None:
+        if job.save_to is None:
             return Terms()
-        if str(save_to) not in self._folders:
-            self._folders[str(save_to)] = cast("Folder", await folder_for(save_to))
-        return Terms(save_to=self._folders[str(save_to)])
+        path = str(job.save_to)
+        if path not in self._folders:
+            self._folders[path] = await prepared_folder(path)
+        return Terms(save_to=self._folders[path])
 
     async def _in_order(self) -> AsyncIterator[AnyJob]:
         while True:
@@ -200,10 +215,11 @@ class JobQueue:
             on_begin()
             self._waiting.pop(job, None)
 
-        terms = await self._terms(job)
-        runner = await self.engine.runner(self._place)
+        terms, runner = await self._terms(job), await self.engine.runner(self._place)
+        if job.has_ended:  # cancelled meanwhile
+            return
         terms = Terms(save_to=terms.save_to, on_begin=begin)
-        work = self.engine.work.start(runner.outcome(job.request, job.id, terms), f"request {job.id}")
+        work = self.engine.work.start(runner.outcome(job.request, self._under_way[job], terms), f"request {job.id}")
         self._works[job] = work
         try:
             await asyncio.wait({work})

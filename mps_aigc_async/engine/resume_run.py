@@ -50,6 +50,16 @@ class StoredRequest:
         return bool(steps) and set(steps) <= set(self.version.jobs)
 
 
+def exact_name(name: str) -> str:
+    """The name that means this very version, whatever content others have: `shot-001@1` for the first one.
+
+    >>> exact_name("shot-001"), exact_name("shot-001@2")
+    ('shot-001@1', 'shot-001@2')
+    """
+    base, number = parted(name)
+    return f"{base}@{number}"
+
+
 async def stored_request(ledger: Ledger, name: str) -> StoredRequest | None:
     """The request of a version's name; without a number, of its latest version. None if the ledger lacks it. Raises
     InvalidRequest and DamagedRow for rows that are no request."""
@@ -74,7 +84,7 @@ async def requests_in(ledger: Ledger, *states: JobState) -> AsyncIterator[Stored
                 continue
             seen.add(name)
             try:
-                stored = await stored_request(ledger, name if parted(name)[1] > 1 else f"{name}@1")
+                stored = await stored_request(ledger, exact_name(name))
             except (AigcError, DamagedRow) as error:
                 _log.error("%s cannot be read from the ledger: %s", name, error)
                 continue
@@ -124,7 +134,7 @@ class ResumeRun:
             return Outcome(job_id=name, request=stored.request, error=failure, index=stored.position)
         runner = await self._engine.runner(self._place)
         terms = Terms(save_to=save_to, position=stored.position, on_begin=on_begin)
-        return await runner.outcome(stored.request, name if parted(name)[1] > 1 else f"{name}@1", terms)
+        return await runner.outcome(stored.request, exact_name(name), terms)
 
     def stops(self, outcome: Outcome[Request]) -> BaseException | None:
         """The outcome's error, if every other request would fail with it."""

@@ -275,3 +275,56 @@ def test_many_jobs_cost_few_commits_and_keep_the_rate(tmp_path: Path) -> None:
 def test_a_client_that_is_not_open_queues_nothing() -> None:
     with pytest.raises(ClientClosed):
         AigcClient(configured()).enqueue(lake(1))
+
+
+@pytest.mark.parametrize("turns", range(12))
+def test_a_job_that_is_cancelled_at_any_moment_costs_at_most_one_task(tmp_path: Path, turns: int) -> None:
+    """Before its rows, while they are written, in the queue, at its slot, and after its create; then it is made."""
+
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, ledger=tmp_path / "jobs.db") as client:
+            job = client.enqueue(lake(1))
+            for _ in range(turns * turns):
+                await asyncio.sleep(0)
+            state = job.cancel()
+            with pytest.raises(JobCancelled):
+                await job.result()
+            await asyncio.sleep(5)
+            made = statistics(service)["image"]
+            assert made <= (state is not JobState.PLANNED)
+            assert [open_job.id async for open_job in client.jobs(state="planned")] == []
+            again = client.enqueue(lake(1))
+            assert isinstance(await again.result(), ImageResult)
+            assert statistics(service)["image"] == 1
+
+    run(main())
+
+
+def test_a_job_that_is_queued_again_at_once_after_it_was_cancelled_is_made(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, configured(images=1), ledger=tmp_path / "jobs.db") as client:
+            first, second = client.enqueue(lake(0)), client.enqueue(lake(1))
+            await second.stored
+            second.cancel()
+            again = client.enqueue(lake(1))
+            assert again is not second
+            await asyncio.gather(first.result(), again.result())
+            assert statistics(service)["image"] == 2
+
+    run(main())
+
+
+def test_a_found_job_is_saved_where_it_was_to_be_saved(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, ledger=tmp_path / "jobs.db") as client:
+            await client.enqueue(lake(1), save_to=tmp_path / "out").stored
+        async with client_of(service, ledger=tmp_path / "jobs.db") as client:
+            job = await client.job("lake-001")
+            await job.stored
+            await job.result()
+            assert (tmp_path / "out" / "lake-001.png").exists()
+
+    run(main())
