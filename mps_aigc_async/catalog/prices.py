@@ -6,11 +6,12 @@ The service bills images and seconds that were made successfully ("计费说明"
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from ..model.requests import AudioRequest, ImageRequest, Step, model_label
+from ..model.requests import ImageRequest, Step, model_label
 from ..model.states import Kind
 from .facts import fold_case
-from .rules import default_of
+from .rules import defaults_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,9 @@ class Estimate:
     """None without a price for the model, or without a length where the price is by the second."""
 
 
+_FIELDS: Final = ("output_count", "duration", "resolution", "enable_audio")
+
+
 @dataclass(frozen=True, slots=True)
 class PriceList:
     """The user's prices, and the backend whose defaults fill in a request's open fields."""
@@ -60,8 +64,9 @@ class PriceList:
         >>> prices.estimate(ImageRequest(prompt="a lake", model_name="Hunyuan", output_count=2)).cost
         0.4
         """
-        is_image, price = isinstance(step, ImageRequest), self._price(step)
-        value = self._value(step, "output_count" if is_image else "duration")
+        values = self._values(step)
+        is_image, price = isinstance(step, ImageRequest), self._price(step, values)
+        value = values.get("output_count" if is_image else "duration")
         number = value if isinstance(value, int) else 1 if is_image else None
         cost: float | None = None
         if price is not None and price.each is not None:
@@ -70,21 +75,24 @@ class PriceList:
             cost = price.second * number
         return Estimate(step.kind, model_label(step.model_name, step.model_version), number, cost)
 
-    def _price(self, step: Step) -> Price | None:
+    def _price(self, step: Step, values: Mapping[str, object]) -> Price | None:
         """The most specific row that matches; of two, the later one."""
-        values = {
-            "model": step.model_name,
-            "version": step.model_version,
-            "resolution": None if isinstance(step, AudioRequest) else self._value(step, "resolution"),
-            "sound": bool(self._value(step, "enable_audio")),
-        }
         matching = [
             price
             for price in self.rows.get(step.kind, ())
-            if all(fold_case(values[name]) == fold_case(value) for name, value in price.conditions.items())
+            if all(fold_case(values.get(name)) == fold_case(value) for name, value in price.conditions.items())
         ]
         return max(reversed(matching), key=lambda price: len(price.conditions), default=None)
 
-    def _value(self, step: Step, name: str) -> object:
-        value = getattr(step, name, None)
-        return default_of(step, name, self.backend) if value is None else value
+    def _values(self, step: Step) -> Mapping[str, object]:
+        """The request's values that sizes and prices go by, or the service's for fields that it leaves open."""
+        values = {
+            name: getattr(step, name, None) for name in ("output_count", "duration", "resolution", "enable_audio")
+        }
+        values |= defaults_of(step, [name for name, value in values.items() if value is None], self.backend)
+        return {
+            **values,
+            "model": step.model_name,
+            "version": step.model_version,
+            "sound": bool(values["enable_audio"]),
+        }

@@ -1,6 +1,6 @@
 """The check of a request, as a flat mapping, against the facts of its model and version at its backend."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -75,15 +75,16 @@ def findings(request: object, backend: str = "mps") -> tuple[Finding | Unlisted,
     )
 
 
-def default_of(step: Step, field: str, backend: str) -> object:
-    """The service's value for a field that a request leaves open, by documents or reports; None if neither names it."""
+def defaults_of(step: Step, fields: Iterable[str], backend: str) -> dict[str, object]:
+    """The service's values for those of the fields that a request leaves open, by documents or reports."""
     model = _BY_NAME.get((backend, step.kind.value, fold_case(step.model_name)))
     if model is None:
-        return None
+        return {}
     version = next((entry for entry in model.all_versions if fold_case(entry) == fold_case(step.model_version)), None)
     flat = flatten(step)
-    facts = (_facts_for(model, version, flat, standing).get(field) for standing in ("documented", "reported"))
-    return next((fact.default for fact in facts if fact is not None and fact.default is not None), None)
+    documents, reports = (_facts_for(model, version, flat, standing) for standing in ("documented", "reported"))
+    facts = ((field, documents.get(field) or reports.get(field)) for field in fields if field not in flat)
+    return {field: fact.default for field, fact in facts if fact is not None and fact.default is not None}
 
 
 def _of_task(request: object, flat: FlatRequest, backend: str) -> Iterator[Finding | Unlisted]:
