@@ -107,7 +107,7 @@ def test_a_bad_line_keeps_its_own_id() -> None:
     async def main() -> None:
         async with client_of(in_memory(), configured()) as client:
             outcomes = [outcome async for outcome in client.run(lines)]
-            assert sorted(outcome.job_id for outcome in outcomes) == ["item 3", "item 4", "shot-1", "shot-2"]
+            assert sorted(outcome.job_id for outcome in outcomes) == ["4", "item 3", "shot-1", "shot-2"]
             assert all(isinstance(outcome.error, AigcError) for outcome in outcomes)
 
     run(main())
