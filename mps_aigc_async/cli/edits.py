@@ -1,20 +1,27 @@
 """The user's word on edited requests: new versions are planned before the batch runs, or the former ones are kept."""
 
 import asyncio
-from collections.abc import Sequence
+import shlex
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from ..client import AigcClient
+from ..engine.comparison import versions_in
+from ..jobs.new_steps import IN_DOUBT, steps_to_make
 from ..ledger.snapshot import NoLedger
-from ..ledger.versions import parted
+from ..ledger.versions import contents_of, parted
 from ..model.errors import InvalidRequest, LedgerError
+from ..model.plain_text import visible_line
 from ..model.requests import Request
-from .batch import Batch
+from .batch import MOST_FAULTS, Batch
 from .batch_versions import ChangedLine, Comparison, compare, keep_former, names_to_redo
 from .interrupts import Interrupted, Interrupts
 from .ledgers import NamedLedger
+from .refusals import BadBatch
+from .screen import program
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ def follow_edits(batch: Batch, ledger: NamedLedger, client: AigcClient, edits: E
     new = _changed_requests(changes) | {name: redone[name] for name in names}
     if not new:
         return replace(batch, jobs=comparison.jobs)
+    _require_settled(ledger, new)
     asyncio.run(_plan(client, new))
     comparison, _ = _compare(batch, ledger, ())
     return replace(batch, jobs=comparison.jobs)
@@ -79,6 +87,28 @@ def _compare(batch: Batch, ledger: NamedLedger, redo: Sequence[str]) -> tuple[Co
     """The batch beside its ledger, and the names that need a new version."""
     with ledger.snapshot() as snapshot:
         return compare(batch, snapshot), names_to_redo(snapshot, redo)
+
+
+def _require_settled(ledger: NamedLedger, requests: Mapping[str, Request]) -> None:
+    """Raise BadBatch that names all jobs which new versions would make again while their creates are in doubt."""
+    in_doubt: list[str] = []
+    with ledger.snapshot() as snapshot:
+        for name, request in requests.items():
+            base, number = parted(name)
+            latest = versions_in(snapshot, base)[-1]
+            if latest.jobs and (name == base or number == latest.number):
+                kinds = steps_to_make(latest, contents_of(request), time.time())
+                jobs = [latest.jobs[kind] for kind in kinds if kind in latest.jobs]
+                in_doubt += [job.job_id for job in jobs if job.state in IN_DOUBT]
+    if in_doubt:
+        lines = [f"  {visible_line(job_id)}" for job_id in in_doubt[:MOST_FAULTS]]
+        lines += [f"  and {len(in_doubt) - MOST_FAULTS} more"] if len(in_doubt) > MOST_FAULTS else []
+        place = shlex.quote(str(ledger.place.parent)) if ledger.is_of_folder and isinstance(ledger.place, Path) else ""
+        raise BadBatch(
+            "no reply came to the creates of these, so they may be paid for; nothing was sent:\n"
+            + "\n".join(lines)
+            + f"\nsettle them first: {program()} settle {place or shlex.quote(ledger.shown)}"
+        )
 
 
 def _changed_requests(changes: Sequence[ChangedLine]) -> dict[str, Request]:

@@ -121,3 +121,22 @@ def test_bad_input_is_told_in_a_sentence(made: Shell, emulator: Emulator, argume
     told = made.call(*arguments)
     assert (told.exit_code, error in told.stderr) == (2, True), told.output
     assert created(emulator) == {"image": 3, "video": 1}
+
+
+def test_all_creates_in_doubt_are_named_before_any_version_is_planned(shell: Shell, emulator: Emulator) -> None:
+    shell.configure(emulator.url)
+    emulator.faults.add(action="CreateAigcImageTask", fault="reset_after", times=2)
+    told = shell.call("run", shell.batch(image("a", "cat"), image("b", "dog")), "--out", "out")
+    assert told.exit_code == 1, told.output
+    before = created(emulator)
+    told = shell.call(
+        "run", shell.batch(image("a", "wolf"), image("b", "fox"), image("c", "owl")), "--out", "out", "--redo-changed"
+    )
+    assert told.exit_code == 2, told.output
+    assert told.stderr.splitlines()[-4:] == [
+        "error: no reply came to the creates of these, so they may be paid for; nothing was sent:",
+        "  a/image",
+        "  b/image",
+        f"settle them first: mps-aigc settle {shell.folder / 'out'}",
+    ]
+    assert created(emulator) == before
