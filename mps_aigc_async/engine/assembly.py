@@ -171,6 +171,10 @@ class Engine:
         """Open the ledger at a place and resume the jobs of an earlier process, once."""
         return await self._resumed_ledgers.get(place)
 
+    def ready_ledger(self, place: LedgerPlace | None) -> ResumedLedger | None:
+        """The ledger at a place, if it is in use by now."""
+        return self._resumed_ledgers.ready_at(place)
+
     async def _open_ledger(self, place: LedgerPlace | None) -> Ledger:
         first, *others = map(self._settings.owner_of, self._settings.accounts)
         return await open_ledger(place, first, *others)

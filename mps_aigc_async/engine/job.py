@@ -37,8 +37,8 @@ class Driver(Protocol):
         """Go on with a job, unless it is under way already. Raises ClientError."""
         ...
 
-    def cancel(self, job: "Job[Result]") -> None:
-        """Create nothing more for a job, and wait no longer for its tasks."""
+    def cancel(self, job: "Job[Result]") -> JobState:
+        """Create nothing more for a job, and wait no longer for its tasks. Return the state that it had."""
         ...
 
     def position_of(self, job: "Job[Result]") -> int | None: ...
@@ -119,10 +119,7 @@ class Job(Generic[ResultT_co]):
         """Cancel the job, and return the state that it had. A *planned* job is not created any more. A *submitted* one
         is only no longer waited for: its task runs on, is billed if it succeeds, and the ledger keeps its result.
         The same request again, or `retry_failed`, goes on with it."""
-        state = self.state
-        if not self.has_ended:
-            self._driver.cancel(self)
-        return state
+        return self.state if self.has_ended else self._driver.cancel(self)
 
     def __aiter__(self) -> AsyncIterator[events.Event]:
         return self._events()
@@ -166,10 +163,10 @@ class Job(Generic[ResultT_co]):
         for queue in self._listeners:
             queue.put_nowait(None)
 
-    def cancelled(self) -> JobCancelled:
-        """The error of a job that is cancelled in its present state."""
+    def cancelled(self, state: JobState) -> JobCancelled:
+        """The error of a job that is cancelled in a state."""
         tasks = ", ".join(f"{kind} {task_id}" for kind, task_id in self.task_ids.items())
-        match self.state:
+        match state:
             case JobState.PLANNED:
                 text = "cancelled before it was created: nothing was sent for it"
             case JobState.INTENT:

@@ -88,9 +88,12 @@ class JobQueue:
         if job not in self._under_way and not job.has_ended:
             self._begin(job, exact_name(job.id))
 
-    def cancel(self, job: AnyJob) -> None:
+    def cancel(self, job: AnyJob) -> JobState:
         self.engine.home.require()
-        error = job.cancelled()
+        is_on_its_way, state = self._stop_creates(job), job.state
+        if is_on_its_way and state is JobState.PLANNED:  # its event comes with its send time
+            state = JobState.INTENT
+        error = job.cancelled(state)
         self._waiting.pop(job, None)
         work = self._works.get(job)
         if work is not None:
@@ -99,6 +102,14 @@ class JobQueue:
         giving_up = self.engine.work.start(self._give_up(job, work), f"cancelling {job.id}")
         self._giving_up[job.id] = giving_up
         giving_up.add_done_callback(lambda _: self._giving_up.pop(job.id, None))
+        return state
+
+    def _stop_creates(self, job: AnyJob) -> bool:
+        """End the job's creates that are prepared and not sent. Whether one is on its way."""
+        in_use = self.engine.ready_ledger(self._place)
+        accounts = () if in_use is None else in_use.accounts.values()
+        stops = [one.jobs.stop_one(job_id) for one in accounts for job_id in job_ids(job.id).values()]
+        return any(stops)
 
     def position_of(self, job: AnyJob) -> int | None:
         if job not in self._waiting:

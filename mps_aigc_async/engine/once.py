@@ -31,6 +31,12 @@ class OncePerPlace(Generic[T]):
                 del self._openings[place]
             raise
 
+    def ready_at(self, place: LedgerPlace | None) -> T | None:
+        """The thing of a place, if it is open by now."""
+        opening = self._openings.get(place)
+        is_open = opening is not None and opening.done() and not opening.cancelled() and opening.exception() is None
+        return opening.result() if opening is not None and is_open else None
+
     def ready(self) -> list[T]:
         """The things that are open by now. A loop that has been closed may have left an opening unfinished."""
         complete = [opening for opening in self._openings.values() if opening.done()]

@@ -33,17 +33,11 @@ from ..wire.dialect import Call, Created, SessionRule
 from .acceptance import Acceptance
 from .context import JobContext
 from .creation import Creation, Order, intent_of, row_after, still_to_create
-from .exchanges import CreateOutcome, NoRoom, NoRoomByNow
+from .exchanges import CreateOutcome, NoRoom, NoRoomByNow, require_room
 from .own_sessions import has_users_session
 from .sessions import as_create
 from .stored_inputs import with_file_ids
 from .unknown_creates import UNKNOWN_SLOT_S, as_first_sent, slot_name
-
-
-def _require_room(slot: Slot) -> None:
-    """Raise NoRoomByNow if the service is known to have no room for the create in a slot."""
-    if slot.is_too_many:
-        raise NoRoomByNow
 
 
 class Creates:
@@ -64,9 +58,18 @@ class Creates:
 
     def stop(self) -> None:
         """End the creates that are prepared and not sent: their jobs are *planned* again. Sent creates go on."""
-        for exchange, send_time in self._to_send.items():
-            if not send_time.has_come:
-                exchange.cancel()
+        for exchange in tuple(self._to_send):
+            self._end_unsent(exchange)
+
+    def stop_one(self, job_id: str) -> bool:
+        """End the create of one job if it is prepared and not sent. Whether a create of the job is on its way."""
+        exchange = self._exchanges.by_job.get(job_id)
+        return exchange is not None and not self._end_unsent(exchange)
+
+    def _end_unsent(self, exchange: asyncio.Task[CreateOutcome]) -> bool:
+        send_time = self._to_send.get(exchange)
+        is_unsent = send_time is not None and not send_time.has_come
+        return is_unsent and exchange.cancel()
 
     # --- a slot, and the next one where there was no room -------------------------------------------------------------
 
@@ -144,7 +147,7 @@ class Creates:
                 creation.call,
                 partial(self._attempt, creation),
                 partial(self._announcer.tell_retry, creation.job),
-                partial(_require_room, slot),
+                partial(require_room, slot),
             )
         except NoRoomByNow:
             outcome = NoRoom()

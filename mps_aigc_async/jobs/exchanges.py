@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from ..ledger import JobRecord, Ledger
+from ..limits import Slot
 from ..model.errors import LedgerError, ServiceError
 from ..model.states import JobState
 from ..network.calls import Failure
@@ -25,6 +26,12 @@ class NoRoom:
 
 class NoRoomByNow(Exception):
     """The service is known to have no room for a create that has not taken its send time yet."""
+
+
+def require_room(slot: Slot) -> None:
+    """Raise NoRoomByNow if the service is known to have no room for the create in a slot."""
+    if slot.is_too_many:
+        raise NoRoomByNow
 
 
 CreateOutcome: TypeAlias = JobRecord | NoRoom | Failure

@@ -73,6 +73,10 @@ class Jobs:
         """End the creates that are prepared and not sent: their jobs are *planned* again. Sent creates go on."""
         self._creates.stop()
 
+    def stop_one(self, job_id: str) -> bool:
+        """End the create of one job if it is prepared and not sent. Whether a create of the job is on its way."""
+        return self._creates.stop_one(job_id)
+
     async def plan(self, step: Step, name: str, terms: Terms) -> JobRecord:
         """The job of a request's step, new or as the ledger has it; `name` has the version. Other content replaces that
         of a job that has cost nothing. Raises InvalidRequest for any other job."""
