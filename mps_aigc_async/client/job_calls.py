@@ -68,7 +68,9 @@ class JobCalls(ClientBase):
         """Go on with every request that the ledger has begun or planned, until all have ended: poll, create, and save
         into the folder that each was planned with, or into `save_to`. Return their outcomes.
 
-        Nothing that may be paid for is created again. Raises the errors that concern all requests, as `run` does.
+        Nothing that may be paid for is created again: an unknown create is an outcome with CreateOutcomeUnknown. Where
+        other clients of the ledger make a job, its end is waited for. Raises the errors that concern all requests, as
+        `run` does.
         """
         engine = self._usable_engine()
         resume = ResumeRun(engine, self._place_of(ledger), save_to)

@@ -13,7 +13,7 @@ from ..jobs.terms import Terms
 from ..ledger import JobRecord
 from ..ledger.record import request_of
 from ..model.budget import Budget
-from ..model.errors import DamagedRow, InvalidRequest, LedgerError
+from ..model.errors import AigcError, DamagedRow, InvalidRequest, LedgerError
 from ..model.outcomes import Outcome
 from ..model.parsing import parse
 from ..model.requests import REQUEST_ID, Request, Step
@@ -75,8 +75,10 @@ class BatchRun:
         self._folder = await folder_for(self._save_to)
         self._runner = await self._engine.runner(self._ledger)
         if self._purse is not None:
-            for one in (await self._engine.resume_ledger(self._ledger)).accounts.values():
+            in_use = await self._engine.resume_ledger(self._ledger)
+            for one in in_use.accounts.values():
                 await one.jobs.price_ended()
+            await in_use.first.runner.promise_begun(self._purse)
 
     async def work(self, item: BatchItem, on_begin: Begun) -> Outcome[BatchItem]:
         """Run one item to its outcome. An item that is no request has a failed outcome."""
@@ -104,10 +106,14 @@ class BatchRun:
 
     def stops(self, outcome: Outcome[BatchItem]) -> BaseException | None:
         """The outcome's error, if every other item would fail with it."""
-        error = outcome.error
-        if error is None or isinstance(error, DamagedRow):
-            return None
-        return error if isinstance(error, LedgerError) or self._engine.stops_a_batch(error) else None
+        return general_error(self._engine, outcome.error)
+
+
+def general_error(engine: Engine, error: AigcError | None) -> AigcError | None:
+    """The error, if every other request would fail with it."""
+    if error is None or isinstance(error, DamagedRow):
+        return None
+    return error if isinstance(error, LedgerError) or engine.stops_a_batch(error) else None
 
 
 class UnsavedRun:
@@ -203,3 +209,17 @@ async def prepared_folder(save_to: str | Path) -> Folder:
     """Make the folder, and check that it is writable. Raises ConfigError."""
     # Absolute: the ledger's paths stay valid when the working directory or a symlink changes.
     return await asyncio.to_thread(lambda: prepare_folder(absolute(save_to)))
+
+
+class Folders:
+    """The folders of many requests, each prepared once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, Folder] = {}
+
+    async def at(self, save_to: str | Path) -> Folder:
+        """The folder at a path. Raises ConfigError."""
+        path = str(save_to)
+        if path not in self._folders:
+            self._folders[path] = await prepared_folder(path)
+        return self._folders[path]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Generic, Protocol, TypeVar
 
 from ..jobs.watch import Watch
+from ..ledger import JobRecord
 from ..model import events
 from ..model.errors import AigcError, JobCancelled
 from ..model.outcomes import Outcome
@@ -26,6 +27,8 @@ _STATES: Final[Mapping[type[events.Event], JobState]] = {
     events.Failed: JobState.FAILED,
     events.Unknown: JobState.UNKNOWN,
 }
+
+_ENDS: Final = frozenset({JobState.SAVED, JobState.FAILED, JobState.UNKNOWN})
 
 _MADE: Final = frozenset({JobState.DONE, JobState.SAVED})
 
@@ -61,12 +64,12 @@ class Job(Generic[ResultT_co]):
         request: Request,
         driver: Driver,
         save_to: str | Path | None,
-        states: Mapping[Kind, JobState] | None = None,
+        rows: Mapping[Kind, JobRecord] | None = None,
     ) -> None:
         self.id = name
         """The request's id; of a later version with its number, such as `shot-001@2`."""
         self.request: Final = request
-        self.task_ids: dict[Kind, str] = {}
+        self.task_ids = {kind: row.task_id for kind, row in (rows or {}).items() if row.task_id}
         """The TaskIds of its tasks, by kind."""
         self.save_to: Final = save_to
         """The folder for its results; None for none."""
@@ -74,8 +77,8 @@ class Job(Generic[ResultT_co]):
         """Await it to know that the ledger has the request: `resume` goes on with it even after a kill. Raises
         InvalidRequest if the ledger has the id with other content."""
         self._driver = driver
-        self._states = dict(states or {})
-        if states is not None:  # by the ledger
+        self._states = {kind: row.state for kind, row in (rows or {}).items()}
+        if rows is not None:
             self.stored.set_result(None)
         self._end: asyncio.Future[Outcome[Request]] = asyncio.get_running_loop().create_future()
         self._listeners: set[asyncio.Queue[events.Event | None]] = set()
@@ -92,7 +95,8 @@ class Job(Generic[ResultT_co]):
 
     @property
     def has_ended(self) -> bool:
-        return self._end.done()
+        """Whether nothing is left to create, to wait for or to save."""
+        return self.is_told or self.state in _ENDS or (self.state is JobState.DONE and self.save_to is None)
 
     @property
     def position(self) -> int | None:
@@ -127,7 +131,7 @@ class Job(Generic[ResultT_co]):
     async def _events(self) -> AsyncGenerator[events.Event, None]:
         self._driver.begin(self)
         queue: asyncio.Queue[events.Event | None] = asyncio.Queue()
-        if self.has_ended:
+        if self.is_told:
             return
         self._listeners.add(queue)
         try:
@@ -137,6 +141,11 @@ class Job(Generic[ResultT_co]):
             self._listeners.discard(queue)
 
     # --- for its driver -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_told(self) -> bool:
+        """Whether those who wait for the job have its outcome."""
+        return self._end.done()
 
     @property
     def states(self) -> Mapping[Kind, JobState]:

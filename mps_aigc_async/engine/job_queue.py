@@ -11,10 +11,11 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Final
-from weakref import WeakValueDictionary
+from weakref import WeakSet
 
 from ..concurrency.fan_out import Begun, FanOut, Run
 from ..jobs.terms import Terms
@@ -27,10 +28,9 @@ from ..model.requests import Request, steps_of
 from ..model.results import Result
 from ..model.states import JobState, Kind
 from ..model.unexpected import as_aigc_error
-from ..network.folders import Folder
 from ..policy.finish import USUAL_S, Load, earliest_finish_s
 from .assembly import Engine
-from .batch import bounds_of, prepared_folder
+from .batch import Folders, bounds_of
 from .job import Job
 from .ledgers import LedgerPlace
 from .resume_run import StoredRequest, exact_name
@@ -47,10 +47,14 @@ class JobQueue:
     def __init__(self, engine: Engine, place: LedgerPlace | None) -> None:
         self.engine: Final = engine
         self._place = place
-        self._jobs: WeakValueDictionary[str, AnyJob] = WeakValueDictionary()
-        """All jobs that somebody holds, by name, for their events."""
+        self._jobs = JobIndex()
+        """The jobs that somebody holds and the ledger has, for their events."""
         self._under_way: dict[AnyJob, str] = {}
         """The jobs that this queue drives until they end, with the names by which the ledger finds their versions."""
+        self._queued: dict[tuple[str, str], AnyJob] = {}
+        """The latest job that was queued by a name and a folder, until it ends."""
+        self._keys: dict[AnyJob, tuple[str, str]] = {}
+        """The keys of jobs in `_queued`."""
         self._giving_up: dict[str, asyncio.Task[None]] = {}
         """The jobs whose cancelling still has to reach the ledger, by name: the same request again waits for that."""
         self._entering: deque[AnyJob] = deque()
@@ -59,33 +63,38 @@ class JobQueue:
         self._works: dict[AnyJob, asyncio.Task[Outcome[Request]]] = {}
         self._stored: asyncio.Queue[AnyJob] = asyncio.Queue()
         self._news = asyncio.Event()
-        self._folders: dict[str, Folder] = {}
+        self._folders = Folders()
         self._seconds: dict[Kind, float] = dict(USUAL_S)
         """The duration of the latest task of each kind that ended."""
         self._submitted_at: dict[str, float] = {}
         self._unsubscribe: Callable[[], None] | None = None
 
     def enqueue(self, request: Request, name: str, save_to: str | Path | None) -> AnyJob:
-        """Queue a request. A request of this name that is under way is the same job, if it has the same content."""
-        job = self._jobs.get(name)
-        if job is not None and not job.has_ended and job.request == request:
-            return job
-        return self._begin(Job(name, request, self, save_to), name)
+        """Queue a request. A request that is under way with the same content and folder is the same job."""
+        key = name, str(save_to)
+        queued = self._queued.get(key)
+        if queued is not None and queued.request == request:
+            return queued
+        job = self._queued[key] = Job(name, request, self, save_to)
+        self._keys[job] = key
+        return self._begin(job, name)
 
     def handle(self, stored: StoredRequest) -> AnyJob:
-        """The handle of a request of the ledger. Begins nothing."""
+        """The handle of a request of the ledger: the job that is under way, or a new one that begins nothing."""
         self._listen()
         name = stored.version.name
-        job = self._jobs.get(name)
-        if job is None or job.has_ended:
-            job = self._jobs[name] = Job(name, stored.request, self, stored.save_to or None, stored.states)
+        for job in self._jobs.of(name):
+            if job in self._under_way:
+                return job
+        job = Job(name, stored.request, self, stored.save_to or None, stored.version.jobs)
+        self._jobs.add(job)
         return job
 
     # --- the driver of jobs -------------------------------------------------------------------------------------------
 
     def begin(self, job: AnyJob) -> None:
         self.engine.home.require()
-        if job not in self._under_way and not job.has_ended:
+        if job not in self._under_way and not job.is_told:
             self._begin(job, exact_name(job.id))
 
     def cancel(self, job: AnyJob) -> JobState:
@@ -143,7 +152,6 @@ class JobQueue:
 
     def _begin(self, job: AnyJob, name: str) -> AnyJob:
         self._listen()
-        self._jobs[job.id] = job
         self._under_way[job] = name
         self._waiting[job] = None
         self._entering.append(job)
@@ -182,7 +190,7 @@ class JobQueue:
                 jobs = [self._entering.popleft() for _ in range(min(PORTION, len(self._entering)))]
                 await asyncio.gather(*map(self._store, jobs))
                 for job in jobs:
-                    if not job.has_ended:
+                    if not job.is_told:
                         self._stored.put_nowait(job)
 
     async def _store(self, job: AnyJob) -> None:
@@ -197,26 +205,21 @@ class JobQueue:
             failure = as_aigc_error(error, f"planning {job.id}").with_context(job_id=job.id)
             self._end(job, Outcome(job_id=job.id, request=job.request, error=failure))
             return
-        if job.has_ended:  # cancelled while its rows were written
+        if job.is_told:  # cancelled while its rows were written
             await self._give_up(job, None)
             return
-        self._jobs[job.id] = job
+        self._jobs.add(job)
         self._under_way[job] = exact_name(job.id)
         if not job.stored.done():
             job.stored.set_result(None)
 
     async def _terms(self, job: AnyJob) -> Terms:
-        if job.save_to is None:
-            return Terms()
-        path = str(job.save_to)
-        if path not in self._folders:
-            self._folders[path] = await prepared_folder(path)
-        return Terms(save_to=self._folders[path])
+        return Terms() if job.save_to is None else Terms(save_to=await self._folders.at(job.save_to))
 
     async def _in_order(self) -> AsyncIterator[AnyJob]:
         while True:
             job = await self._stored.get()
-            if not job.has_ended:  # it may have been cancelled meanwhile
+            if not job.is_told:  # it may have been cancelled meanwhile
                 yield job
 
     async def _work(self, job: AnyJob, on_begin: Begun) -> None:
@@ -227,9 +230,9 @@ class JobQueue:
             self._waiting.pop(job, None)
 
         terms, runner = await self._terms(job), await self.engine.runner(self._place)
-        if job.has_ended:  # cancelled meanwhile
+        if job.is_told:  # cancelled meanwhile
             return
-        terms = Terms(save_to=terms.save_to, on_begin=begin)
+        terms = replace(terms, on_begin=begin)
         work = self.engine.work.start(runner.outcome(job.request, self._under_way[job], terms), f"request {job.id}")
         self._works[job] = work
         try:
@@ -245,6 +248,9 @@ class JobQueue:
     def _end(self, job: AnyJob, outcome: Outcome[Request]) -> None:
         self._under_way.pop(job, None)
         self._waiting.pop(job, None)
+        key = self._keys.pop(job, None)
+        if key is not None and self._queued.get(key) is job:
+            del self._queued[key]
         job.end(outcome)
 
     async def _give_up(self, job: AnyJob, work: asyncio.Task[Outcome[Request]] | None) -> None:
@@ -260,7 +266,7 @@ class JobQueue:
 
     def _on_event(self, event: events.Event) -> None:
         self._learn_duration(event)
-        if (job := self._jobs.get(request_of(event.job_id))) is not None:
+        for job in self._jobs.of(request_of(event.job_id)):
             job.on_event(event)
 
     def _learn_duration(self, event: events.Event) -> None:
@@ -278,3 +284,22 @@ async def _ready() -> None:
 
 def _never(_: None) -> None:
     """Stop for no outcome: each job has its own caller."""
+
+
+class JobIndex:
+    """Jobs by their names, as long as somebody holds them. Several jobs may be of one request: with other folders."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, WeakSet[AnyJob]] = {}
+        self._most_names = 1024
+        """Names from which on those without jobs are dropped."""
+
+    def add(self, job: AnyJob) -> None:
+        self._by_name.setdefault(job.id, WeakSet()).add(job)
+        if len(self._by_name) > self._most_names:
+            self._by_name = {name: jobs for name, jobs in self._by_name.items() if jobs}
+            self._most_names = max(self._most_names, 2 * len(self._by_name))
+
+    def of(self, name: str) -> list[AnyJob]:
+        """The jobs of a name."""
+        return list(self._by_name.get(name, ()))

@@ -9,10 +9,12 @@ from typing import Final
 
 from ..catalog import findings
 from ..catalog.prices import Estimate, PriceList
-from ..jobs.new_steps import IN_DOUBT, steps_to_make
+from ..jobs.lookahead import is_near_end
+from ..jobs.new_steps import IN_DOUBT, WITH_RESULT, is_under_way, steps_to_make
 from ..ledger import JobRecord, MemoryRows
+from ..ledger.record import request_of
 from ..ledger.snapshot import NoLedger
-from ..ledger.versions import changes_of, contents_of, parted
+from ..ledger.versions import Version, changes_of, contents_of, parted
 from ..model.budget import NOTHING, Amount
 from ..model.defaults import Defaults
 from ..model.errors import InvalidRequest, JobCancelled, JobDropped
@@ -24,6 +26,7 @@ from .account import AccountSettings
 from .batch import BatchItem, as_request
 from .checks import ensure_sendable
 from .comparison import Compared, Rows, States, compare, versions_in
+from .digest_table import DigestTable, Width, digest_of
 from .ledgers import LedgerPlace, open_snapshot_at
 from .limit_homes import capacities_of, rates_of
 from .request_ids import RequestIds
@@ -142,6 +145,7 @@ class _Draft:
         self._rows = rows
         self._wishes = wishes
         self._redo = {parted(name)[0] for name in wishes.redo}
+        self._names, self._contents = DigestTable(Width.BYTE), DigestTable(Width.BYTE)
         self._standings = Counter[Standing]()
         self._blocked = Counter[Kind]()
         self._running = Counter[Kind]()
@@ -162,7 +166,7 @@ class _Draft:
 
     def add(self, item: Compared) -> None:
         """Count one request."""
-        standing, creates = self._judge(item)
+        standing, creates = self._judge_repeated(item) or self._judge(item)
         if creates:
             try:
                 self._planner.check(item.request)
@@ -172,6 +176,17 @@ class _Draft:
         self._standings[standing] += 1
         if creates:
             self._count(item.request, creates)
+
+    def _judge_repeated(self, item: Compared) -> tuple[Standing, list[Kind]] | None:
+        """The standing of a request whose id an earlier one has: the run makes the first one."""
+        whole = digest_of("\0".join([item.name, *item.contents.values()]))
+        if self._names.add(digest_of(item.name), 1):
+            self._contents.add(whole, 1)
+            return None
+        if self._contents.get(whole) is not None:
+            return Standing.KEPT, []
+        self._problems.append((item.name, "an earlier request of the batch has this id, with other content"))
+        return Standing.REFUSED, []
 
     def _judge(self, item: Compared) -> tuple[Standing, list[Kind]]:
         """The request's standing, and the steps to create."""
@@ -183,21 +198,28 @@ class _Draft:
             return Standing.CONFLICT, []
         if item.name in self._redo:
             return self._judge_new_version(item)
-        return self._judge_version(item)
+        return self._judge_version(item, item.version or item.latest)
 
     def _judge_new_version(self, item: Compared) -> tuple[Standing, list[Kind]]:
         latest = versions_in(self._rows, item.name)[-1]
+        if latest.has(item.contents) and is_under_way(latest):
+            return self._judge_version(item, latest)
         kinds = steps_to_make(latest, item.contents, self._planner.now)
         in_doubt = [job for kind in kinds if (job := latest.jobs.get(kind)) is not None and job.state in IN_DOUBT]
         for job in in_doubt:
             self._problems.append((job.job_id, f"its create is {job.state}: it may be paid for, so settle it first"))
         return (Standing.UNKNOWN, []) if in_doubt else (Standing.CHANGED, kinds)
 
-    def _judge_version(self, item: Compared) -> tuple[Standing, list[Kind]]:
-        version, standing, creates = item.version or item.latest, Standing.KEPT, list[Kind]()
+    def _judge_version(self, item: Compared, version: Version) -> tuple[Standing, list[Kind]]:
+        standing, creates = Standing.KEPT, list[Kind]()
         kinds = list(contents_of(item.request))
         for number, kind in enumerate(kinds):
             state = self._state_of(item, version.id_of(kind))
+            if state is JobState.PLANNED and number and not creates and self._has_expired(version, kinds[number - 1]):
+                standing = Standing.FAILED
+                self._blocked.update(kinds[number:])
+                self._problems.append((version.id_of(kind), f"the {kinds[number - 1]}'s URL expires too soon: redo it"))
+                break
             if state is JobState.PLANNED:
                 standing = Standing.UNDER_WAY if number and standing is not Standing.NEW else Standing.NEW
                 creates.append(kind)
@@ -211,6 +233,12 @@ class _Draft:
                 standing = Standing.UNDER_WAY
                 self._running[kind] += 1
         return standing, creates
+
+    def _has_expired(self, version: Version, kind: Kind) -> bool:
+        """Whether the result of a version's step can no longer be used by the next one."""
+        name = request_of(version.id_of(kind))
+        job = self._rows.of_request(name).get(kind)
+        return job is not None and job.state in WITH_RESULT and is_near_end(job, self._planner.now)
 
     def _state_of(self, item: Compared, job_id: str) -> JobState:
         """The state in which the run will find a job: a job of other content that has cost nothing is planned, and so

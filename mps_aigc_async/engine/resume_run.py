@@ -12,19 +12,18 @@ from ..jobs.terms import Terms
 from ..ledger import JobRecord, Ledger
 from ..ledger.record import request_of
 from ..ledger.versions import Version, parted, request_in, versions_in
-from ..model.errors import AigcError, DamagedRow, LedgerError
+from ..model.errors import AigcError, DamagedRow
 from ..model.outcomes import Outcome
 from ..model.requests import Request
 from ..model.states import JobState, Kind
 from ..model.unexpected import as_aigc_error
-from ..network.folders import Folder
 from .assembly import Engine
-from .batch import prepared_folder
+from .batch import Folders, general_error
 from .ledgers import LedgerPlace
 
 _log: Final = logging.getLogger("mps_aigc_async")
 
-_OPEN: Final = (JobState.SUBMITTED, JobState.DONE, JobState.PLANNED)
+_OPEN: Final = (JobState.SUBMITTED, JobState.DONE, JobState.UNKNOWN, JobState.PLANNED)
 """The states with work left, the most urgent first: URLs expire."""
 
 
@@ -99,20 +98,20 @@ class ResumeRun:
         self._engine = engine
         self._place = place
         self._save_to = save_to
-        self._folders: dict[str, Folder] = {}
+        self._folders = Folders()
 
     async def prepare(self) -> None:
         """Open the ledger, and check the folder."""
         await self._engine.resume_ledger(self._place)
         if self._save_to is not None:
-            await self._folder(str(self._save_to))
+            await self._folders.at(self._save_to)
 
     async def requests(self) -> AsyncIterator[StoredRequest]:
-        """The requests with work left, without those that another member of the ledger drives."""
+        """The requests with work left. Where another member of the ledger drives a job, its end is waited for."""
         ledger = (await self._engine.resume_ledger(self._place)).common.ledger
         async for stored in requests_in(ledger, *_OPEN):
             jobs = list(stored.version.jobs.values())
-            if any(job.driver not in ("", ledger.member) for job in jobs) or not _has_work(stored, jobs):
+            if not _has_work(stored, jobs):
                 continue
             if stored.is_whole:
                 yield stored
@@ -128,7 +127,7 @@ class ResumeRun:
         name = stored.version.name
         try:
             folder = stored.save_to or (str(self._save_to) if self._save_to is not None else "")
-            save_to = await self._folder(folder) if folder else None
+            save_to = await self._folders.at(folder) if folder else None
         except Exception as error:  # noqa: BLE001 — one request's folder must not end the others
             failure = as_aigc_error(error, f"preparing {name}").with_context(job_id=name)
             return Outcome(job_id=name, request=stored.request, error=failure, index=stored.position)
@@ -138,23 +137,15 @@ class ResumeRun:
 
     def stops(self, outcome: Outcome[Request]) -> BaseException | None:
         """The outcome's error, if every other request would fail with it."""
-        error = outcome.error
-        if error is None or isinstance(error, DamagedRow):
-            return None
-        return error if isinstance(error, LedgerError) or self._engine.stops_a_batch(error) else None
-
-    async def _folder(self, path: str) -> Folder:
-        if path not in self._folders:
-            self._folders[path] = await prepared_folder(path)
-        return self._folders[path]
+        return general_error(self._engine, outcome.error)
 
 
 def _has_work(stored: StoredRequest, jobs: list[JobRecord]) -> bool:
-    """Whether anything is left to poll, save or create: a done job that nobody saves needs nothing, and a planned step
-    of a former version is not made any more."""
+    """Whether anything is left to poll, save, create or settle: a done job that nobody saves needs nothing, and a
+    planned step of a former version is not made any more."""
     states = set(stored.states.values())
     if JobState.PLANNED in states and not stored.is_latest:
         return False
-    return bool(states & {JobState.SUBMITTED, JobState.PLANNED}) or any(
+    return bool(states & {JobState.SUBMITTED, JobState.PLANNED, JobState.UNKNOWN}) or any(
         job.state is JobState.DONE and job.save_to for job in jobs
     )

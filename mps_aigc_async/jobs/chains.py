@@ -100,17 +100,21 @@ class Chain:
         return request_of(self._version.id_of(kind))
 
     def _promise(self, jobs: Sequence[JobRecord], stack: AsyncExitStack) -> None:
-        """Reserve the run's budget for the steps after the first one that is still to be made, from its create on."""
+        """Reserve the run's budget for the steps to make: of a begun chain now, else from its first create on."""
         purse = self._terms.purse
         estimates = {
             job.job_id: self._jobs.estimate(self._defaults.apply(step))
             for step, job in zip(self._steps, jobs, strict=True)
             if job.state is JobState.PLANNED
         }
-        if purse is not None and estimates:
+        if purse is None or not estimates:
+            return
+        stack.callback(purse.end, tuple(estimates))
+        if jobs[0].state is JobState.PLANNED:
             first, *_ = estimates
             purse.expect(first, {job_id: estimate for job_id, estimate in estimates.items() if job_id != first})
-            stack.callback(purse.end, tuple(estimates))
+        else:
+            purse.promise(estimates)
 
     async def _acquire_places(self, jobs: Sequence[JobRecord], stack: AsyncExitStack) -> dict[Kind, Place]:
         """Take a place ahead for each step but the first that has no task yet. A caller that is cancelled leaves the

@@ -33,7 +33,7 @@ from ..wire.dialect import Call, Created, SessionRule
 from .acceptance import Acceptance
 from .context import JobContext
 from .creation import Creation, Order, intent_of, row_after, still_to_create
-from .exchanges import CreateOutcome, NoRoom, NoRoomByNow, require_room
+from .exchanges import CreateOutcome, NoRoom, NoRoomByNow, Unsent, require_room
 from .own_sessions import has_users_session
 from .sessions import as_create
 from .stored_inputs import with_file_ids
@@ -54,22 +54,16 @@ class Creates:
         self._exchanges = context.registry.exchanges
         self._announcer = context.announcer
         self._wall = context.clock.now
-        self._to_send: dict[asyncio.Task[CreateOutcome], SendTime] = {}
+        self._unsent = Unsent()
 
     def stop(self) -> None:
         """End the creates that are prepared and not sent: their jobs are *planned* again. Sent creates go on."""
-        for exchange in tuple(self._to_send):
-            self._end_unsent(exchange)
+        self._unsent.end_all()
 
     def stop_one(self, job_id: str) -> bool:
         """End the create of one job if it is prepared and not sent. Whether a create of the job is on its way."""
         exchange = self._exchanges.by_job.get(job_id)
-        return exchange is not None and not self._end_unsent(exchange)
-
-    def _end_unsent(self, exchange: asyncio.Task[CreateOutcome]) -> bool:
-        send_time = self._to_send.get(exchange)
-        is_unsent = send_time is not None and not send_time.has_come
-        return is_unsent and exchange.cancel()
+        return exchange is not None and not self._unsent.end(exchange)
 
     # --- a slot, and the next one where there was no room -------------------------------------------------------------
 
@@ -77,6 +71,7 @@ class Creates:
         """Create the job's task in a slot. If the service has no room for it, wait for another slot."""
         self._exchanges.forget_lost(job.job_id)
         self._calls.check_account(self._dialect.create_action(job.kind))
+        self._context.registry.require_wanted(job.job_id)
         order.require_open(job)
         await self._context.require_room_for_results(job)
         give_up_at = inf
@@ -235,6 +230,7 @@ class Creates:
         """Make one attempt in an exchange of its own. A caller that is cancelled leaves the exchange, and its answer is
         still kept."""
         job = creation.job
+        self._context.registry.require_wanted(job.job_id)
         self._calls.check_account(self._dialect.create_action(job.kind))
         if job.state is JobState.UNKNOWN:
             if not await self._sessions.may_send_again(job):  # too old, by the time in a refusal
@@ -249,9 +245,8 @@ class Creates:
         creation.order.terms.on_begin()
         exchange = self._context.exchanges.start(self._exchange(creation, send_time), f"create of {job.job_id}")
         self._exchanges.by_job[job.job_id] = exchange
-        self._to_send[exchange] = send_time
+        self._unsent.add(exchange, send_time)
         exchange.add_done_callback(lambda _: self._exchanges.by_job.pop(job.job_id, None))
-        exchange.add_done_callback(self._to_send.pop)
         try:
             return await asyncio.shield(exchange)
         except asyncio.CancelledError:
@@ -347,8 +342,7 @@ class Creates:
             unknown_error = self._unknown_error(intent, decision.cause, str(error))
             if creation.session_mark is not None:
                 self._sessions.note_unknown(intent, creation.session_mark)
-        creation.job = row_after(intent, decision, unknown_error or error, creation.replaced_session, self._wall())
-        await self._ledger.put(creation.job)
+        await self._write_end(creation, intent, decision, unknown_error or error)
         if decision.state is JobState.FAILED:
             self._announcer.tell_failed(intent, error)
         elif unknown_error is not None and decision.is_news:
@@ -360,7 +354,12 @@ class Creates:
         """Keep the row of an attempt that was prepared and not sent."""
         never_sent = TransportError("the create was not sent", ending=Ending.NEVER_DELIVERED)
         decision = self._decide(creation, Ending.NEVER_DELIVERED)
-        creation.job = row_after(intent, decision, never_sent, creation.replaced_session, self._wall())
+        await self._write_end(creation, intent, decision, never_sent)
+
+    async def _write_end(self, creation: Creation, intent: JobRecord, decision: Decision, error: AigcError) -> None:
+        """Write the row after an attempt that was not accepted."""
+        creation.job = row_after(intent, decision, error, creation.replaced_session, self._wall())
+        creation.order.hold_room(creation.job)
         await self._ledger.put(creation.job)
 
     # --- unknown jobs -------------------------------------------------------------------------------------------------

@@ -35,6 +35,11 @@ class Order:
         if self.terms.purse is not None:
             self.terms.purse.require_open(job)
 
+    def hold_room(self, job: JobRecord) -> None:
+        """Keep the room of a job that is planned again in the run's budget."""
+        if self.terms.purse is not None and job.state is JobState.PLANNED:
+            self.terms.purse.hold(job.job_id)
+
     async def claim(self, ledger: Ledger, job: JobRecord, intent: JobRecord) -> None:
         """Write the intent (`Ledger.claim`), within the run's budget."""
         if self.terms.purse is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from ..ledger import JobRecord, Ledger
-from ..limits import Slot
+from ..limits import SendTime, Slot
 from ..model.errors import LedgerError, ServiceError
 from ..model.states import JobState
 from ..network.calls import Failure
@@ -36,6 +36,27 @@ def require_room(slot: Slot) -> None:
 
 CreateOutcome: TypeAlias = JobRecord | NoRoom | Failure
 """The outcome of one exchange: the submitted job, or the reason why there is none."""
+
+
+class Unsent:
+    """The creates of one client that are prepared, until they are sent."""
+
+    def __init__(self) -> None:
+        self._send_times: dict[asyncio.Task[CreateOutcome], SendTime] = {}
+
+    def add(self, exchange: asyncio.Task[CreateOutcome], send_time: SendTime) -> None:
+        self._send_times[exchange] = send_time
+        exchange.add_done_callback(self._send_times.pop)
+
+    def end(self, exchange: asyncio.Task[CreateOutcome]) -> bool:
+        """End a create, unless it is sent. Whether it has been ended."""
+        send_time = self._send_times.get(exchange)
+        return send_time is not None and not send_time.has_come and exchange.cancel()
+
+    def end_all(self) -> None:
+        """End all creates that are not sent."""
+        for exchange in tuple(self._send_times):
+            self.end(exchange)
 
 
 @dataclass(slots=True, eq=False)

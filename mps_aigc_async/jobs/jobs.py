@@ -44,6 +44,9 @@ Work = Callable[[JobRecord, Order], Awaitable[JobRecord]]
 """Works on a job whose lock the caller holds."""
 
 
+_BEGUN: Final = frozenset({JobState.INTENT, JobState.SUBMITTED, JobState.DONE, JobState.SAVED})
+
+
 class Jobs:
     """Drives the jobs of one ledger, for one client."""
 
@@ -74,8 +77,12 @@ class Jobs:
         self._creates.stop()
 
     def stop_one(self, job_id: str) -> bool:
-        """End the create of one job if it is prepared and not sent. Whether a create of the job is on its way."""
-        return self._creates.stop_one(job_id)
+        """See to it that a job is not created until `Settling.cancel` has written that. Whether its create is on its
+        way."""
+        is_on_its_way = self._creates.stop_one(job_id)
+        if not is_on_its_way:
+            self._context.registry.cancellations.add(job_id)
+        return is_on_its_way
 
     async def plan(self, step: Step, name: str, terms: Terms) -> JobRecord:
         """The job of a request's step, new or as the ledger has it; `name` has the version. Other content replaces that
@@ -128,9 +135,12 @@ class Jobs:
 
     async def _note_terms(self, job: JobRecord, terms: Terms) -> JobRecord:
         """Write the terms of the latest batch into a job's row, if they differ."""
-        noted = terms.written_to(job)
-        if noted == job or self._context.is_elsewhere(job):
+        if terms.written_to(job) == job or self._context.is_elsewhere(job):
             return job
+        if job.task_id is not None and (watch := self._context.registry.watch_of(job.task_id)) is not None:
+            watch.job = terms.written_to(watch.job)  # the row at the task's end is made from it
+        job = await self._ledger.get(job.job_id) or job  # the task may have ended meanwhile
+        noted = terms.written_to(job)
         try:
             await self._ledger.put(noted)
         except JobTaken:  # by another member, whose row has a state that counts for more
@@ -150,6 +160,16 @@ class Jobs:
     def estimate(self, step: Step) -> Estimate:
         """The size and the price of a step's task."""
         return self._context.prices.estimate(step)
+
+    async def steps_of_begun_chains(self) -> list[JobRecord]:
+        """The planned jobs of chains whose step before is made or under way."""
+        steps: list[JobRecord] = []
+        async for job in self._ledger.in_state(JobState.PLANNED):
+            if job.steps and job.kind is not job.steps[0]:
+                # A version without a row of the first step has it from a former version.
+                first = (await self._ledger.of_request(request_of(job.job_id))).get(job.steps[0])
+                steps += [job] if first is None or first.state in _BEGUN else []
+        return steps
 
     async def price_ended(self) -> None:
         """Write size and price into the rows that may be paid for and lack them, so that a budget can count them. A job

@@ -10,6 +10,8 @@ from .lookahead import is_near_end
 IN_DOUBT: Final = frozenset({JobState.INTENT, JobState.UNKNOWN})
 """The states of a job that is made again only after the user has settled it."""
 
+_OPEN: Final = frozenset({JobState.PLANNED, JobState.INTENT, JobState.SUBMITTED})
+
 WITH_RESULT: Final = frozenset({JobState.DONE, JobState.SAVED})
 
 
@@ -26,3 +28,9 @@ def steps_to_make(latest: Version, contents: Contents, now: float) -> list[Kind]
 
 def _can_use(job: JobRecord | None, now: float) -> bool:
     return job is not None and job.state in WITH_RESULT and not is_near_end(job, now)
+
+
+def is_under_way(version: Version) -> bool:
+    """Whether a version is neither made nor failed: made again, it is meant, and no further one."""
+    states = {job.state for job in version.jobs.values()}
+    return bool(states & _OPEN) and JobState.FAILED not in states

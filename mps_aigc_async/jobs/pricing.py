@@ -20,7 +20,12 @@ def with_price(job: JobRecord, prices: PriceList) -> JobRecord:
     if not job.may_be_paid or (job.amount is not None and job.cost is not None):
         return job
     with suppress(DamagedRow, InvalidRequest):
-        estimate = prices.estimate(_REQUESTS[job.kind].model_validate(job.sent_fields()))
+        estimate = prices.estimate(request_in_row(job))
         amount = estimate.number if job.amount is None else job.amount
         return replace(job, amount=amount, cost=estimate.cost if job.cost is None else job.cost)
     return job
+
+
+def request_in_row(job: JobRecord) -> Step:
+    """The request of a job as it was sent, or as the user wrote it. Raises DamagedRow and InvalidRequest."""
+    return _REQUESTS[job.kind].model_validate(job.sent_fields())

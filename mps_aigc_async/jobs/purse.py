@@ -12,6 +12,7 @@ from copy import copy
 
 from ..catalog.prices import Estimate
 from ..ledger import JobRecord, Ledger
+from ..ledger.spending import total_of_jobs
 from ..model.budget import NOTHING, Amount, Bound, Budget
 from ..model.errors import BudgetReached, InvalidRequest
 from ..model.states import JobState, Kind
@@ -25,7 +26,10 @@ class Purse:
         self._later: dict[str, Mapping[str, Amount]] = {}
         """The later steps of each chain by their job ids, by the id of the job that it makes first."""
         self._promises: dict[str, Amount] = {}
-        """The later steps of begun chains, by their job ids."""
+        """The room of jobs that are planned: of the later steps of begun chains, and of creates that were refused for
+        now."""
+        self._claims: dict[str, Amount] = {}
+        """The amounts of the jobs that have been claimed, which the ledger counts."""
         self._refusal: BudgetReached | None = None
 
     def require_known(self, estimate: Estimate) -> None:
@@ -40,19 +44,29 @@ class Purse:
             )
 
     def expect(self, first: str, later: Mapping[str, Estimate]) -> None:
-        """Note the later steps of a chain that makes this job first."""
+        """Note the later steps of a chain that makes this job first: they are promised to it from its create on."""
         self._later[first] = {job_id: amount_of(estimate) for job_id, estimate in later.items()}
 
+    def promise(self, steps: Mapping[str, Estimate]) -> None:
+        """Promise room to the steps that a begun chain still needs."""
+        self._promises |= {job_id: amount_of(estimate) for job_id, estimate in steps.items()}
+
+    def hold(self, job_id: str) -> None:
+        """Keep the room of a job that is planned again: its create was refused for now, or not sent."""
+        if (amount := self._claims.pop(job_id, None)) is not None:
+            self._promises[job_id] = amount
+
     def end(self, jobs: Collection[str]) -> None:
-        """Take back the promises to a chain's jobs: the chain has ended."""
+        """Take back the promises to a request's jobs: the request has ended."""
         for job_id in jobs:
-            self._later.pop(job_id, None)
-            self._promises.pop(job_id, None)
+            for amounts in (self._later, self._promises, self._claims):
+                amounts.pop(job_id, None)
 
     def require_open(self, job: JobRecord) -> None:
-        """Raise BudgetReached if the run creates nothing more. A job that was promised to its chain is created, and an
-        unknown create, which counts already, is sent again."""
-        if self._refusal is not None and job.state is JobState.PLANNED and job.job_id not in self._promises:
+        """Raise BudgetReached if the run creates nothing more. A job that has room is created, and an unknown create,
+        which the ledger counts already, is sent again."""
+        has_room = job.job_id in self._promises or job.job_id in self._claims
+        if self._refusal is not None and job.state is JobState.PLANNED and not has_room:
             refusal = copy(self._refusal)
             refusal.job_id = job.job_id
             raise refusal
@@ -63,12 +77,16 @@ class Purse:
             await ledger.claim(job, intent, ahead_of)
             return
         self.require_open(job)
-        is_promised = self._promises.pop(job.job_id, None) is not None
+        self.hold(job.job_id)  # its task made nothing, and it is created again
+        # Before the claim, which enters the commit at once: a later claim finds the amount in the ledger.
+        room = self._promises.pop(job.job_id, None)
         self._promises |= self._later.pop(job.job_id, {})
-        promises = NOTHING if is_promised else sum(self._promises.values(), NOTHING)
+        self._claims[job.job_id] = total_of_jobs([intent])
+        promises = sum(self._promises.values(), NOTHING) if room is None else NOTHING
         try:
             await ledger.claim(job, intent, ahead_of, Bound(self._budget, promises))
         except BudgetReached as refusal:
+            del self._claims[job.job_id]
             self._refusal = self._refusal or refusal
             raise
 

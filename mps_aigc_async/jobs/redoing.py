@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Final
 
 from ..ledger import JobRecord, JobTaken
 from ..ledger.record import SPENT
@@ -11,10 +10,8 @@ from ..model.errors import InvalidRequest
 from ..model.requests import Request
 from ..model.states import JobState, Kind
 from .context import JobContext
-from .new_steps import IN_DOUBT, steps_to_make
+from .new_steps import IN_DOUBT, is_under_way, steps_to_make
 from .own_sessions import replan_as, users_session
-
-_OPEN: Final = frozenset({JobState.PLANNED, JobState.INTENT, JobState.SUBMITTED})
 
 
 class Redoing:
@@ -47,7 +44,7 @@ class Redoing:
     async def _plan(self, latest: Version, contents: Contents) -> str | None:
         """Plan the version after the latest one. None if that has changed meanwhile."""
         _require_first_step(latest, contents)
-        if latest.has(contents) and _is_open(latest):
+        if latest.has(contents) and is_under_way(latest):
             return latest.name
         new = steps_to_make(latest, contents, self._context.clock.now())
         before = [latest.jobs[kind] for kind in new if kind in latest.jobs]
@@ -120,8 +117,3 @@ def _as_before(version: Version, contents: Contents | None) -> str:
     if contents is not None and not version.has(contents):
         raise changed_request(version, contents)
     return version.name
-
-
-def _is_open(version: Version) -> bool:
-    states = {job.state for job in version.jobs.values()}
-    return bool(states & _OPEN) and JobState.FAILED not in states

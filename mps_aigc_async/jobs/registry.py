@@ -26,6 +26,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from ..concurrency.across_loops import Lock, Turn
 from ..concurrency.loops import call_in
 from ..ledger import AccountLedger, Ledger, SharedLedger
+from ..model.errors import JobCancelled
 from .exchanges import Exchanges
 from .session_holders import Holders
 from .session_trust import Evidence
@@ -71,6 +72,8 @@ class JobRegistry:
         """Held while a client takes over the tasks of an earlier process: the other clients wait."""
         self.resumed_accounts: set[str] = set()
         """The accounts whose tasks of an earlier process have been taken over."""
+        self.cancellations: set[str] = set()
+        """The ids of jobs that a user has cancelled while another caller may drive them: nobody creates them."""
         self._guard = threading.RLock()
         """Held for a few steps. It can be taken again by the same thread, in which the garbage collector may end tasks
         that a closed loop has left."""
@@ -87,6 +90,11 @@ class JobRegistry:
         """Two callers of one id do its work once, one after the other. Use the turn for one `async with`."""
         with self._guard:
             return self._locks.setdefault(job_id, Lock()).turn()
+
+    def require_wanted(self, job_id: str) -> None:
+        """Raise JobCancelled for a job that the user has cancelled."""
+        if job_id in self.cancellations:
+            raise JobCancelled("cancelled before it was created: nothing was sent for it", job_id=job_id)
 
     def enter(self, driver: Driver) -> None:
         """A client is open: it may be handed tasks. Call this in the client's loop."""

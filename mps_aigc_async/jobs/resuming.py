@@ -91,7 +91,7 @@ class Resuming:
                 continue
             for job in jobs:
                 if job.state is JobState.SUBMITTED:
-                    self._watch(job)
+                    self._watch(await self._priced(job))
                 else:
                     self._context.announcer.tell_unknown(job, job.recorded_error())
             await self._hold_slots([job for job in jobs if job.state is JobState.UNKNOWN])

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar, cast
 
 from ..ledger import JobRecord
-from ..ledger.record import request_of
+from ..ledger.record import job_ids, request_of
 from ..model.defaults import Defaults
+from ..model.errors import DamagedRow, InvalidRequest
 from ..model.outcomes import Outcome
 from ..model.requests import Request, Step, steps_of
 from ..model.results import Result
@@ -17,6 +19,8 @@ from .chains import Chain, ChainContext, model_of
 from .creation import Order
 from .jobs import Jobs
 from .lookahead import Lookaheads
+from .pricing import request_in_row
+from .purse import Purse
 from .terms import Terms
 
 RequestT = TypeVar("RequestT", bound=Request)
@@ -57,7 +61,16 @@ class RequestRunner:
             name = request_of(failure.job_id or "") or name  # of a single request, its version
             partial_result = None if chain is None else chain.partial_result
             return Outcome(job_id=name, request=request, error=failure, partial=partial_result)
+        finally:
+            if terms.purse is not None:
+                terms.purse.end(tuple(job_ids(name).values()))
         return Outcome(job_id=name, request=request, result=result)
+
+    async def promise_begun(self, purse: Purse) -> None:
+        """Promise room to the steps that the ledger's begun chains still need, before new requests take it."""
+        for job in await self._jobs.steps_of_begun_chains():
+            with suppress(DamagedRow, InvalidRequest):
+                purse.promise({job.job_id: self._jobs.estimate(self._defaults.apply(request_in_row(job)))})
 
     async def plan(self, request: Request, request_id: str, terms: Terms) -> str:
         """Plan all jobs of a request, and return the name of its version. Raises InvalidRequest."""

@@ -103,17 +103,23 @@ class Settling:
 
     async def cancel(self, job_id: str) -> None:
         """Give up a job that is planned: it has failed then, until its request is made again. Any other job stays."""
-        async with self._context.registry.lock(job_id):
-            job = await self._ledger.get(job_id)
-            if job is None or job.state is not JobState.PLANNED:
-                return
-            # A create that is made again (`CreateAgain`) may have been accepted before.
-            cls = JobDropped if job.has_sent_session else JobCancelled
-            error = cls("cancelled before it was created", job_id=job_id)
-            row = job.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(error))
-            with suppress(JobTaken):  # another member creates it
-                await self._ledger.put(row)
-                self._announcer.tell_failed(row, error)
+        try:
+            async with self._context.registry.lock(job_id):  # who holds it waits to create the job, and ends
+                await self._give_up(job_id)
+        finally:
+            self._context.registry.cancellations.discard(job_id)
+
+    async def _give_up(self, job_id: str) -> None:
+        job = await self._ledger.get(job_id)
+        if job is None or job.state is not JobState.PLANNED:
+            return
+        # A create that is made again (`CreateAgain`) may have been accepted before.
+        cls = JobDropped if job.has_sent_session else JobCancelled
+        error = cls("cancelled before it was created", job_id=job_id)
+        row = job.moved(JobState.FAILED, ended_at=self._wall(), error=to_record(error))
+        with suppress(JobTaken):  # another member creates it
+            await self._ledger.put(row)
+            self._announcer.tell_failed(row, error)
 
     async def retry_request(self, name: str, only: Callable[[JobRecord], bool]) -> None:
         """Retry the failed jobs of one request that `only` accepts, as `retry_failed` does."""

@@ -9,6 +9,7 @@ import pytest
 from mps_aigc_async import (
     AigcClient,
     ClientClosed,
+    CreateOutcomeUnknown,
     ImageRequest,
     ImageResult,
     ImageToVideo,
@@ -326,5 +327,129 @@ def test_a_found_job_is_saved_where_it_was_to_be_saved(tmp_path: Path) -> None:
             await job.stored
             await job.result()
             assert (tmp_path / "out" / "lake-001.png").exists()
+
+    run(main())
+
+
+def test_a_job_that_a_run_makes_is_not_created_any_more_once_it_is_cancelled(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, configured(images=1), ledger=tmp_path / "jobs.db") as client:
+            lakes = [lake(number) for number in range(4)]
+            running = asyncio.create_task(ends_of(client, lakes))
+            await asyncio.sleep(5)  # virtual: the first image is made, and the others are planned
+            assert statistics(service)["image"] == 1
+            job = await client.job("lake-003")
+            assert job.cancel() is JobState.PLANNED
+            assert await running == [True, True, True, False]
+            assert statistics(service)["image"] == 3
+            assert [left.id async for left in client.jobs(state="planned")] == []
+
+    run(main())
+
+
+async def ends_of(client: AigcClient, lakes: list[ImageRequest]) -> list[bool]:
+    ends = {outcome.job_id: outcome.ok async for outcome in client.run(lakes)}
+    return [ends[lake.id or ""] for lake in lakes]
+
+
+def test_a_folder_that_a_later_run_has_named_is_kept_when_the_task_ends(tmp_path: Path) -> None:
+    """The poller has followed the row since before that run, and the run ends before it saves."""
+
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, ledger=tmp_path / "jobs.db") as client:
+            await client.submit(lake(0))
+            await client.submit(lake(1))
+        async with client_of(service, ledger=tmp_path / "jobs.db") as client:
+            batch = [lake(0), lake(1)]
+            async with client.run(batch, save_to=tmp_path / "films"):
+                await asyncio.sleep(5)  # virtual: the run has read its requests, and their tasks run
+            await asyncio.sleep(1000)
+            row = await (await client._open_ledger()).get("lake-001/image")
+            assert row is not None
+            assert (row.state, row.position, row.save_to) == (JobState.DONE, 1, str(tmp_path / "films"))
+        async with client_of(service, ledger=tmp_path / "jobs.db") as client:
+            assert len(await client.resume()) == 2
+            assert (tmp_path / "films" / "lake-001.png").exists()
+
+    run(main())
+
+
+def test_the_same_request_with_a_folder_is_saved_there_also_while_it_is_under_way(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, ledger=tmp_path / "jobs.db") as client:
+            first, second = client.enqueue(lake(1)), client.enqueue(lake(1), save_to=tmp_path / "films")
+            assert second is not first
+            await asyncio.gather(first.result(), second.result())
+            assert (tmp_path / "films" / "lake-001.png").exists()
+            assert statistics(service)["image"] == 1
+
+    run(main())
+
+
+def test_a_request_whose_handle_is_held_is_queued_all_the_same(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, ledger=tmp_path / "jobs.db") as client:
+            await client.enqueue(lake(1)).stored
+        async with client_of(service, ledger=tmp_path / "jobs.db") as client:
+            held = [job async for job in client.jobs(state="planned")]
+            job = client.enqueue(lake(1))
+            await until(job, JobState.DONE)
+            assert held[0].state is JobState.DONE
+            assert statistics(service)["image"] == 1
+
+    run(main())
+
+
+def test_a_second_job_with_a_taken_id_leaves_the_first_one_its_events() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service) as client:
+            first = client.enqueue(lake(1))
+            other = client.enqueue(ImageRequest(id="lake-001", prompt="a hill"))
+            await until(first, JobState.SUBMITTED)
+            with pytest.raises(InvalidRequest, match="the id is taken"):
+                await other.result()
+            assert (await first.result()).task_id == first.task_ids[Kind.IMAGE]
+            assert first.state is JobState.DONE
+
+    run(main())
+
+
+def test_resume_tells_of_creates_that_got_no_reply(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="CreateAigcImageTask", fault="reset_after", times=1)
+        async with client_of(service, ledger=tmp_path / "jobs.db") as client:
+            with pytest.raises(CreateOutcomeUnknown):
+                await client.generate(lake(1))
+        async with client_of(service, ledger=tmp_path / "jobs.db") as client:
+            [outcome] = await client.resume()
+            assert isinstance(outcome.error, CreateOutcomeUnknown)
+            assert statistics(service)["image"] == 1
+
+    run(main())
+
+
+def test_a_found_job_has_the_state_of_the_ledger_each_time(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, ledger=tmp_path / "jobs.db") as client:
+            await client.enqueue(lake(1)).stored
+        async with (
+            client_of(service, ledger=tmp_path / "jobs.db") as client,
+            client_of(service, ledger=tmp_path / "jobs.db") as other,
+        ):
+            held = [job async for job in client.jobs()]
+            made = await other.generate(lake(1))
+            job = await client.job("lake-001")
+            assert (job.state, job.has_ended, job.eta_s) == (JobState.DONE, True, None)
+            assert job.task_ids == {Kind.IMAGE: made.task_id}
+            assert job.cancel() is JobState.DONE
+            assert (await job.result()).task_id == made.task_id  # type: ignore[union-attr] # an image
+            assert held
 
     run(main())

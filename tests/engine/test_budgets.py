@@ -1,5 +1,6 @@
 """A run within bounds: creating stops before them, over all runs of a ledger, and goes on with larger ones."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -167,5 +168,46 @@ def test_the_refusal_names_the_job_and_the_way_on() -> None:
             assert isinstance(outcome.error, BudgetReached)
             assert outcome.error.job_id == "shot-0/image"
             assert "larger bound" in str(outcome.error)
+
+    run(main())
+
+
+@pytest.mark.parametrize("code", ["RequestLimitExceeded", "LimitExceeded.TooManyTasks"])
+def test_a_begun_chain_keeps_the_room_for_its_video_though_that_is_refused_for_now(code: str) -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(20, 20), video_seconds=(30, 30))
+        service.faults.add(action="CreateAigcVideoTask", fault="error", code=code, times=1)
+        async with client_of(service, priced()) as client:
+            assert (await ends(client, [*CHAINS], Budget(video_seconds=10)))["NoneType"] == 2
+            assert made(service) == (2, 2)
+
+    run(main())
+
+
+def test_a_request_that_was_refused_for_now_keeps_its_room() -> None:
+    async def main() -> None:
+        service = in_memory()
+        service.faults.add(action="CreateAigcVideoTask", fault="error", code="RequestLimitExceeded", times=1)
+        film = VideoRequest(id="film", prompt="wind", duration=5)
+        async with client_of(service, priced()) as client:
+            batch: list[BatchItem] = [film, *CHAINS]
+            assert (await ends(client, batch, Budget(video_seconds=5)))["NoneType"] == 1
+            assert made(service) == (0, 1)
+
+    run(main())
+
+
+def test_a_run_that_was_stopped_finishes_the_chains_that_it_had_begun(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(20, 20), video_seconds=(30, 30))
+        budget = Budget(video_seconds=10)
+        async with client_of(service, priced(), ledger=tmp_path / "jobs.db") as client:
+            async with client.run(CHAINS, budget=budget):
+                await asyncio.sleep(10)
+            assert made(service) == (2, 0)
+        async with client_of(service, priced(), ledger=tmp_path / "jobs.db") as client:
+            batch: list[BatchItem] = [*reversed(CHAINS)]  # new ones first
+            assert (await ends(client, batch, budget))["NoneType"] == 2
+            assert made(service) == (2, 2)
 
     run(main())

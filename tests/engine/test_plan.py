@@ -1,5 +1,6 @@
 """Plans: a run creates exactly what its plan says, at each step of a working day."""
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 
@@ -197,5 +198,46 @@ def test_requests_without_an_id_are_new_each_time_in_memory_and_the_same_in_a_fi
             expected = Standing.NEW if ledger is None else Standing.KEPT
             assert client.plan(lake).requests == {expected: 1}
             assert client.plan(lake).requests == {expected: 1}
+
+    run(main())
+
+
+def test_a_version_under_way_is_not_planned_a_second_time(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(20, 20))
+        async with client_of(service, CONFIG, ledger=tmp_path / "jobs.db") as client:
+            async with client.run([shot(0)]):
+                await asyncio.sleep(10)
+            plan = client.plan([shot(0)], redo=["shot-00"])
+            assert planned(plan) == {"image": 0, "video": 1, "audio": 0}
+            assert await client.new_version("shot-00") == "shot-00"
+            await run_as_planned(client, service, [shot(0)], plan)
+
+    run(main())
+
+
+def test_a_chain_whose_image_has_expired_is_blocked(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory(image_seconds=(20, 20))
+        async with client_of(service, CONFIG, ledger=tmp_path / "jobs.db") as client:
+            async with client.run([shot(0)]):
+                await asyncio.sleep(10)
+            await asyncio.sleep(36 * 3600)
+            plan = client.plan([shot(0)])
+            assert (planned(plan)["video"], plan.blocked) == (0, {Kind.VIDEO: 1})
+            assert plan.problems == (("shot-00/video", "the image's URL expires too soon: redo it"),)
+            await run_as_planned(client, service, [shot(0)], plan)
+
+    run(main())
+
+
+def test_an_id_that_is_in_the_batch_twice_is_made_once() -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, CONFIG) as client:
+            batch: list[BatchItem] = [shot(0), shot(0), shot(0, film="rain")]
+            plan = client.plan(batch)
+            assert plan.requests == {Standing.NEW: 1, Standing.KEPT: 1, Standing.REFUSED: 1}
+            await run_as_planned(client, service, batch, plan)
 
     run(main())

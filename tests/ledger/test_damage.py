@@ -160,7 +160,8 @@ def test_a_damaged_content_is_another_request(tmp_path: Path) -> None:
 
     run(main())
     with open_snapshot(tmp_path / "jobs.db") as snapshot:
-        assert [jobs[0].prompt for _, jobs in snapshot.requests()] == ["a lake", "", "a lake"]
+        prompts = {name: jobs[0].prompt for name, jobs in snapshot.requests()}
+    assert prompts == {"a": "a lake", "b": "", "c": "a lake"}
 
 
 def test_two_jobs_with_one_task_are_told_by_both_names(tmp_path: Path) -> None:

@@ -1,32 +1,17 @@
 """The contract of every ledger: in memory, on disk and in PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from mps_aigc_async.ledger import Ledger, MemoryLedger, new_token, sqlite
+from mps_aigc_async.ledger import Ledger, new_token, sqlite
 from mps_aigc_async.ledger.postgres import ledger as postgres_ledger
 from mps_aigc_async.model.error_records import to_record
 from mps_aigc_async.model.errors import ContentViolation
 from mps_aigc_async.model.states import JobState
 
-from .ledgers import bare, done, job, lead, opened, opened_postgres
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    match request.param:
-        case "memory":
-            yield MemoryLedger()
-        case "sqlite":
-            async with opened(tmp_path / "jobs.db") as file:
-                yield file
-        case _:
-            async with opened_postgres(request.getfixturevalue("database")) as shared:
-                yield shared
+from .ledgers import bare, done, job, lead
 
 
 async def test_a_planned_job_is_kept_and_handed_back_as_it_is(ledger: Ledger) -> None:

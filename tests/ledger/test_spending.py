@@ -1,33 +1,18 @@
 """Bounds on the total of a ledger, checked where an intent is written: in memory, on disk and in PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from mps_aigc_async import Budget, BudgetReached, JobDropped, TaskFailed
-from mps_aigc_async.ledger import JobRecord, Ledger, MemoryLedger, new_token
+from mps_aigc_async.ledger import JobRecord, Ledger, new_token
 from mps_aigc_async.model.budget import Amount, Bound
 from mps_aigc_async.model.error_records import to_record
 from mps_aigc_async.model.states import JobState, Kind
 
-from .ledgers import job, opened, opened_postgres
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    match request.param:
-        case "memory":
-            yield MemoryLedger()
-        case "sqlite":
-            async with opened(tmp_path / "jobs.db") as file:
-                yield file
-        case _:
-            async with opened_postgres(request.getfixturevalue("database")) as shared:
-                yield shared
-
+from .ledgers import job, opened_postgres
 
 IMAGES = Bound(Budget(images=3))
 
