@@ -107,8 +107,6 @@ class Wishes:
     """Retry the failed jobs that this accepts; None for none."""
     redo_changed: bool = False
     """Make new versions of requests whose content has changed."""
-    keep: bool = False
-    """Keep the former versions of requests whose content has changed."""
     redo: Collection[str] = ()
     """The ids of requests to make again."""
 
@@ -190,7 +188,7 @@ class _Draft:
 
     def _judge(self, item: Compared) -> tuple[Standing, list[Kind]]:
         """The request's standing, and the steps to create."""
-        if item.version is None and not self._wishes.keep:
+        if item.version is None:
             if self._wishes.redo_changed:
                 return self._judge_new_version(item)
             changes = changes_of(item.latest, item.contents)
@@ -198,7 +196,7 @@ class _Draft:
             return Standing.CONFLICT, []
         if item.name in self._redo:
             return self._judge_new_version(item)
-        return self._judge_version(item, item.version or item.latest)
+        return self._judge_version(item, item.version)
 
     def _judge_new_version(self, item: Compared) -> tuple[Standing, list[Kind]]:
         latest = versions_in(self._rows, item.name)[-1]
