@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 OUT ?= demo-output
 AXE := axe-core@4.14.1
 PYTHONS ?= python3.11 python3.12 python3.13 python3.14 python3.15 $(wildcard $(shell pyenv root 2>/dev/null)/versions/3.*/bin/python)
-# The order of the files, or a random one: ORDER="--randomly-seed=N" repeats it.
+# The order of the files and the examples of hypothesis, the same each time, or random ones:
+# ORDER="--randomly-seed=N --hypothesis-profile=explore".
 ORDER ?= -p no:randomly
 
 .PHONY: help demo test test-all lint types layers unit bench picture system clean
@@ -28,7 +29,7 @@ test: system-if-root $(VENV)/.dev lint
 	@$(MAKE) --no-print-directory -j2 types layers unit
 
 # The environment's own Python runs `make test`. Each other one has an environment of its own, and runs the tests in
-# a random order. A Python that does not start is passed over (a shim of pyenv's, whose own folder is searched too), and
+# a random order with random examples. A Python that does not start is passed over (a shim of pyenv's, whose own folder is searched too), and
 # so is one that cannot make environments.
 test-all: $(VENV)/bin/python
 	@own=$$($(BIN)/python -c "$(VERSION)"); tested=$$own; failed=; seed=$$(date +%j%H%M); \
@@ -37,8 +38,8 @@ test-all: $(VENV)/bin/python
 	  version=$$($$python -c "import ensurepip, venv; $(VERSION)" 2>/dev/null) || continue; \
 	  case " $$tested " in *" $$version "*) continue;; esac; \
 	  tested="$$tested $$version"; \
-	  echo "Python $$version: ORDER=--randomly-seed=$$seed"; \
-	  $(MAKE) --no-print-directory VENV=.venv-$$version PYTHON=$$python ORDER=--randomly-seed=$$seed unit || \
+	  echo "Python $$version: ORDER=\"--randomly-seed=$$seed --hypothesis-profile=explore\""; \
+	  $(MAKE) --no-print-directory VENV=.venv-$$version PYTHON=$$python ORDER="--randomly-seed=$$seed --hypothesis-profile=explore" unit || \
 	    failed="$$failed $$version"; \
 	done; \
 	for version in $$tested; do \

@@ -15,8 +15,10 @@ from mps_aigc_async.testing import forget_limits
 from . import real_sleeps
 from .postgres_server import PostgresServer, postgres_server
 
-# Machines are noisy: how long one example takes says nothing about the code.
-settings.register_profile("suite", deadline=None)
+# Machines are noisy: how long one example takes says nothing about the code. The same code gets the same examples, so
+# that it passes twice or fails twice; `make test-all` explores others with `--hypothesis-profile=explore`.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
 settings.load_profile("suite")
 
 LONGEST: Final = (

@@ -12,7 +12,7 @@ from mps_aigc_async.credentials.credentials import Credentials
 from mps_aigc_async.model.inputs import ReferenceImage, ReferenceVideo, Subject
 from mps_aigc_async.model.requests import CosStore
 from mps_aigc_async.model.results import ImageResult, TaskResult, VideoResult
-from mps_aigc_async.model.vod_options import VodFile, VodOptions
+from mps_aigc_async.model.vod_options import SESSION_PREFIX, VodFile, VodOptions
 from mps_aigc_async.wire.dialect import HttpRequest
 
 # --- requests ---------------------------------------------------------------------------------------------------------
@@ -129,7 +129,9 @@ VOD_CONTENTS = {
     "url": urls,
     "base64": st.binary(min_size=1, max_size=20).map(lambda data: b64encode(data).decode()),
 }
-session_ids = st.text(min_size=1, max_size=50).filter(lambda text: text.isprintable() and text == text.strip())
+session_ids = st.text(min_size=1, max_size=50).filter(
+    lambda text: text.isprintable() and text == text.strip() and not text.startswith(SESSION_PREFIX)
+)
 VOD_OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "storage_mode": texts,
     "media_name": texts,
