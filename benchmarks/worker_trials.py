@@ -28,6 +28,7 @@ from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.engine.batch_progress import outcomes_of
 from mps_aigc_async.engine.workers import queue
 from mps_aigc_async.model.errors import CreateOutcomeUnknown
+from mps_aigc_async.model.results import Result
 from mps_aigc_async.sharing.database_url import database_url
 from tests.postgres_server import postgres_server
 
@@ -185,7 +186,7 @@ async def _kill(workers: Workers, random: Random) -> None:
         victim.kill()
 
 
-def _judge(outcomes: Sequence[Outcome[BatchItem]], report: Report, most_per_s: float) -> Trial:
+def _judge(outcomes: Sequence[Outcome[BatchItem, Result]], report: Report, most_per_s: float) -> Trial:
     latest = {outcome.job_id: outcome for outcome in outcomes}
     ends = Counter(
         "finished" if end.ok else "unknown" if isinstance(end.error, CreateOutcomeUnknown) else "failed"

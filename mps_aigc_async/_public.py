@@ -44,7 +44,7 @@ from .model.errors import (
 )
 from .model.events import Event
 from .model.inputs import ReferenceImage, ReferenceVideo, Subject
-from .model.outcomes import Outcome
+from .model.outcomes import Failure, Origin, Outcome, Success
 from .model.requests import AudioRequest, CosStore, ImageRequest, ImageToVideo, VideoRequest, VideoToAudio
 from .model.results import AudioResult, ImageResult, ImageToVideoResult, Usage, VideoResult, VideoToAudioResult
 from .model.settlement import Attach, CreateAgain, Drop
@@ -80,6 +80,7 @@ __all__ = [
     "DownloadError",
     "Drop",
     "Event",
+    "Failure",
     "ImageRequest",
     "ImageResult",
     "ImageToVideo",
@@ -95,6 +96,7 @@ __all__ = [
     "LedgerUsage",
     "ListedTask",
     "NoTaskId",
+    "Origin",
     "Outcome",
     "PaceStatistics",
     "Plan",
@@ -112,6 +114,7 @@ __all__ = [
     "Standing",
     "Statistics",
     "Subject",
+    "Success",
     "SyncClient",
     "SyncJob",
     "SyncRun",

@@ -25,7 +25,7 @@ from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.jobs.unknown_creates import UNKNOWN_SLOT_S
 from mps_aigc_async.ledger import JobRecord
 from mps_aigc_async.model.requests import Request
-from mps_aigc_async.model.results import steps_made
+from mps_aigc_async.model.results import Result, steps_made
 
 from .standins.book import FAILING, FORBIDDEN
 from .standins.relay import KEY
@@ -125,7 +125,7 @@ async def run(orders: Orders) -> None:
     results_file(ledger).write_text("\n".join(lines), encoding="utf-8")
 
 
-def told_of(outcome: Outcome[BatchItem] | Outcome[Request]) -> Told:
+def told_of(outcome: Outcome[BatchItem, Result] | Outcome[Request, Result]) -> Told:
     made = steps_made(outcome.result or outcome.partial)
     return Told(
         request=outcome.job_id,

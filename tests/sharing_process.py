@@ -5,11 +5,12 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, Outcome
 from mps_aigc_async.engine.batch import BatchItem
+from mps_aigc_async.model.results import Result
 
 from .support import KEYS
 
@@ -45,7 +46,7 @@ def requests_of(name: str, count: int) -> list[ImageRequest]:
     return [ImageRequest(id=f"{name}-{number}", prompt="a lake") for number in range(count)]
 
 
-def errors_of(outcomes: list[Outcome[BatchItem]]) -> list[str]:
+def errors_of(outcomes: Sequence[Outcome[BatchItem, Result]]) -> list[str]:
     return [repr(outcome.error) for outcome in outcomes if outcome.error is not None]
 
 

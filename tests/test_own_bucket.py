@@ -34,6 +34,7 @@ from mps_aigc_async.credentials.credentials import Credentials
 from mps_aigc_async.emulator import Bucket, Emulator, FaultName, Piece, Service, Settings
 from mps_aigc_async.emulator.tasks.place import Access
 from mps_aigc_async.engine.batch import BatchItem
+from mps_aigc_async.model.results import Result
 from mps_aigc_async.testing import in_memory_client, run
 from mps_aigc_async.testing.in_memory import ENDPOINT, InMemoryTransport
 from mps_aigc_async.testing.virtual_time import wall
@@ -77,11 +78,11 @@ def in_memory_config(**concurrency: int) -> Config:
 
 async def outcomes_of(
     client: AigcClient, requests: Iterable[BatchItem], ledger: Path, folder: Path
-) -> list[Outcome[BatchItem]]:
+) -> list[Outcome[BatchItem, Result]]:
     return [outcome async for outcome in client.run(requests, ledger=ledger, save_to=folder)]
 
 
-def everything_is_there(outcomes: list[Outcome[BatchItem]], folder: Path, count: int) -> None:
+def everything_is_there(outcomes: list[Outcome[BatchItem, Result]], folder: Path, count: int) -> None:
     assert [outcome.error for outcome in outcomes] == [None] * count
     for medium in ("png", "mp4"):
         assert len(list(folder.glob(f"*.{medium}"))) == count
@@ -144,7 +145,7 @@ def test_thirty_chains_with_temporary_keys_that_end_in_mid_batch(tmp_path: Path)
     keys = Keys(service, life_s=900)
     ledger, folder = tmp_path / "jobs.db", tmp_path / "out"
 
-    async def main() -> list[Outcome[BatchItem]]:
+    async def main() -> list[Outcome[BatchItem, Result]]:
         transport = lambda: InMemoryTransport(service, wall, latency_s=0.05)  # noqa: E731 — one for the client
         async with AigcClient(
             in_memory_config(), endpoint=ENDPOINT, credentials=keys, transport=transport, wall=wall
@@ -429,7 +430,7 @@ def test_results_stay_in_the_bucket_of_their_create(tmp_path: Path, cos: dict[st
     service = Service(Settings(media=drawn))
     ledger, edited = tmp_path / "jobs.db", Config.parse({"account": "studio", **cos})
 
-    async def main() -> list[Outcome[JobRecord]]:
+    async def main() -> list[Outcome[JobRecord, Result]]:
         async with in_memory_client(service, in_memory_config(), ledger=ledger) as client:
             await client.submit(ImageRequest(id="a", prompt="a lake"))
         async with in_memory_client(service, edited, ledger=ledger) as client:

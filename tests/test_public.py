@@ -13,20 +13,17 @@ import mps_aigc_async
 
 PROMISED = {
     "AccountError", "AigcClient", "AigcError", "Attach", "AudioRequest", "AudioResult", "Budget", "BudgetReached",
-    "CatalogWarning",
-    "ClientClosed", "ClientError", "Config", "ConfigError", "ContentViolation", "CosStore", "CreateAgain",
-    "CreateOutcomeUnknown", "CredentialSource", "Credentials", "DamagedRow", "DownloadError", "Drop", "Event",
-    "ImageRequest", "ImageResult", "ImageToVideo", "ImageToVideoResult", "InvalidRequest", "Job", "JobCancelled",
-    "JobDropped", "JobRecord",
-    "JobState", "Kind", "LedgerError", "ListedTask", "NoTaskId", "Outcome", "PaceStatistics", "Plan", "PlannedWork",
-    "Redirected", "Standing",
-    "ReferenceImage", "ReferenceVideo", "ResultExpired", "RetryPolicy", "Run", "ServiceError", "SlotStatistics",
-    "Statistics", "Subject", "Task", "TaskBlocked", "TaskDetails", "TaskFailed", "TaskFault", "TaskFilter", "TaskList",
-    "TaskNotFound", "TaskState", "TaskStatus", "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks",
-    "TransportError", "UnexpectedError", "Unreachable", "Usage", "VideoRequest", "VideoResult", "VideoToAudio",
-    "VideoToAudioResult",
-    "SyncClient", "SyncJob", "SyncRun", "SyncTask", "VodFile", "VodOptions", "catalog", "events",
-    "ServiceUsage", "LedgerUsage", "Quota", "UsageComparison", "UsageReport",
+    "CatalogWarning", "ClientClosed", "ClientError", "Config", "ConfigError", "ContentViolation", "CosStore",
+    "CreateAgain", "CreateOutcomeUnknown", "CredentialSource", "Credentials", "DamagedRow", "DownloadError", "Drop",
+    "Event", "Failure", "ImageRequest", "ImageResult", "ImageToVideo", "ImageToVideoResult", "InvalidRequest", "Job",
+    "JobCancelled", "JobDropped", "JobRecord", "JobState", "Kind", "LedgerError", "LedgerUsage", "ListedTask",
+    "NoTaskId", "Origin", "Outcome", "PaceStatistics", "Plan", "PlannedWork", "Quota", "Redirected", "ReferenceImage",
+    "ReferenceVideo", "ResultExpired", "RetryPolicy", "Run", "ServiceError", "ServiceUsage", "SlotStatistics",
+    "Standing", "Statistics", "Subject", "Success", "SyncClient", "SyncJob", "SyncRun", "SyncTask", "Task",
+    "TaskBlocked", "TaskDetails", "TaskFailed", "TaskFault", "TaskFilter", "TaskList", "TaskNotFound", "TaskState",
+    "TaskStatus", "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks", "TransportError", "UnexpectedError",
+    "Unreachable", "Usage", "UsageComparison", "UsageReport", "VideoRequest", "VideoResult", "VideoToAudio",
+    "VideoToAudioResult", "VodFile", "VodOptions", "catalog", "events",
 }  # fmt: skip
 
 

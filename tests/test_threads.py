@@ -22,6 +22,7 @@ from mps_aigc_async import (
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.events import Done, Event, Submitted
+from mps_aigc_async.model.results import Result
 from mps_aigc_async.testing import forget_limits
 
 from .ledger.processes import require_no_ledger_thread
@@ -37,17 +38,17 @@ def config_for(emulator: Emulator, cap: int) -> Config:
     return Config.parse({"tencentCloud": cloud, "concurrency": caps, "pacing": {"jitterMs": 300}})
 
 
-async def batch(config: Config, name: str, count: int) -> list[Outcome[BatchItem]]:
+async def batch(config: Config, name: str, count: int) -> list[Outcome[BatchItem, Result]]:
     requests = [ImageRequest(id=f"{name}-{number}", prompt="a lake") for number in range(count)]
     async with AigcClient(config) as client:
         return [outcome async for outcome in client.run(requests)]
 
 
-def in_a_loop_of_its_own(config: Config, name: str, count: int) -> list[Outcome[BatchItem]]:
+def in_a_loop_of_its_own(config: Config, name: str, count: int) -> list[Outcome[BatchItem, Result]]:
     return asyncio.run(batch(config, name, count))
 
 
-def judged(emulator: Emulator, outcomes: Sequence[Sequence[Outcome[BatchItem]]], expected: int) -> None:
+def judged(emulator: Emulator, outcomes: Sequence[Sequence[Outcome[BatchItem, Result]]], expected: int) -> None:
     assert [outcome.error for one in outcomes for outcome in one] == [None] * expected
     statistics = emulator.statistics()
     assert statistics.created["image"] == expected
@@ -102,7 +103,7 @@ def on_file(emulator: Emulator, ledger: Path) -> AigcClient:
     return AigcClient(config_for(emulator, cap=100), ledger=ledger)
 
 
-async def shared_batch(client: AigcClient, count: int) -> list[Outcome[BatchItem]]:
+async def shared_batch(client: AigcClient, count: int) -> list[Outcome[BatchItem, Result]]:
     """The same requests in every thread."""
     return [outcome async for outcome in client.run(ImageRequest(id=f"{n}", prompt="a lake") for n in range(count))]
 
@@ -116,7 +117,7 @@ async def test_four_threads_on_one_ledger_make_each_request_once(tmp_path: Path)
     async with Emulator(image_seconds=(0.3, 0.6)) as emulator:
         ledger = tmp_path / "jobs.db"
 
-        async def run() -> list[Outcome[BatchItem]]:
+        async def run() -> list[Outcome[BatchItem, Result]]:
             async with on_file(emulator, ledger) as client:
                 return await shared_batch(client, 16)
 

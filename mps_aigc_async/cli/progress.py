@@ -230,6 +230,8 @@ class JsonLines(Silence):
                 "files": [str(file) for one in steps for file in one.files],
                 "urls": [] if all(one.is_saved for one in steps) else [url for one in steps for url in one.urls],
                 "task_ids": [one.task_id for one in steps],
+                "models": [origin.model for origin in outcome.origins],
+                "kept": outcome.is_kept,
                 "error": None
                 if error is None
                 else {"type": type(error).__name__, "reason": error.reason, "advice": advice_for(error)},
@@ -251,7 +253,9 @@ def line_for(outcome: AnyOutcome) -> str:
         assert outcome.error is not None  # noqa: S101 — an outcome has one or the other
         return visible_line(f"{outcome.job_id}: {_ENDINGS[standing_of_error(outcome)]}: {outcome.error}")
     places = ", ".join(place for one in steps_made(result) for place in places_of(one))
-    return visible_line(f"{outcome.job_id}: done: {places}")
+    models = ", ".join(dict.fromkeys(origin.model for origin in outcome.origins if origin.model))
+    note = f" ({models})" if models else ""
+    return visible_line(f"{outcome.job_id}: {'kept' if outcome.is_kept else 'done'}{note}: {places}")
 
 
 def places_of(result: StepResult) -> list[str]:

@@ -40,7 +40,8 @@ def print_results(tally: Tally, seconds: float, folder: Path) -> None:
             for name, counts, kinds in rows
         ],
     )
-    say(f"{seconds:.1f} s, files in {visible_line(str(folder))}")
+    note = f"{counted(tally.kept_requests, 'request')} kept, " if tally.kept_requests else ""
+    say(f"{note}{seconds:.1f} s, files in {visible_line(str(folder))}")
 
 
 def _in_a_line(tally: Tally) -> str:
@@ -80,14 +81,24 @@ def print_reasons(tally: Tally) -> None:
     """Print the reasons of failed requests, the same reasons together, with advice."""
     if tally.moved_files:
         complain(f"note: {counted(tally.moved_files, 'saved file')} moved or deleted since: the results stay saved")
+    if tally.made_otherwise.count:
+        print_changed_defaults(tally)
     if tally.budget_refusal is not None:
         complain(f"{counted(tally.over_budget, 'request')} not finished: {visible_line(tally.budget_refusal.reason)}")
     for text, reason in tally.reasons.items():
-        ids = ", ".join(visible_line(name) for name in reason.ids) + (", …" if reason.count > len(reason.ids) else "")
-        needs = "needs" if reason.count == 1 else "need"
-        say(f"{reason.count} {needs} attention: {visible_line(text)}\n  {ids}\n  {advice_for(reason.error)}")
+        names = reason.names
+        needs = "needs" if names.count == 1 else "need"
+        say(f"{names.count} {needs} attention: {visible_line(text)}\n  {names}\n  {advice_for(reason.error)}")
     if tally.other_reasons:
         say(f"{tally.other_reasons} more, for other reasons")
+
+
+def print_changed_defaults(tally: Tally) -> None:
+    """Print a note on the kept requests that the config's defaults would make differently by now."""
+    complain(
+        f"note: {counted(tally.made_otherwise.count, 'kept request')} made before the config's defaults changed "
+        f"({visible_line(tally.changed_default)}): {tally.made_otherwise}\n  `--redo ID` makes a new version"
+    )
 
 
 def print_census(jobs: Mapping[tuple[Kind, Word], int]) -> None:

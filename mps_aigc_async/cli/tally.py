@@ -14,7 +14,8 @@ from ..ledger import JobRecord
 from ..model import events
 from ..model.errors import AigcError, BudgetReached, DamagedRow
 from ..model.outcomes import Outcome
-from ..model.results import steps_made
+from ..model.plain_text import visible_line
+from ..model.results import Result, steps_made
 from ..model.states import JobState, Kind, Word
 from ..policy.retries import stops_a_batch
 from .batch_jobs import BatchJobs, Standing
@@ -88,13 +89,28 @@ class Counts:
 
 
 @dataclass(slots=True)
+class Names:
+    """The ids of the first of some requests, and the number of all."""
+
+    count: int = 0
+    ids: list[str] = field(default_factory=list)
+
+    def add(self, name: str) -> None:
+        self.count += 1
+        if len(self.ids) < MOST_IDS:
+            self.ids.append(name)
+
+    def __str__(self) -> str:
+        return ", ".join(map(visible_line, self.ids)) + (", …" if self.count > len(self.ids) else "")
+
+
+@dataclass(slots=True)
 class Reason:
-    """A reason why requests failed: the ids of the first ones, and the number of all."""
+    """A reason why requests failed."""
 
     error: AigcError
     """The error of the first request."""
-    count: int = 0
-    ids: list[str] = field(default_factory=list)
+    names: Names = field(default_factory=Names)
 
 
 class Tally:
@@ -118,6 +134,12 @@ class Tally:
         """Whether any job of an earlier batch was running, or done and not saved."""
         self.moved_files = 0
         """Files of saved results that are not in their place any more."""
+        self.kept_requests = 0
+        """Requests that were complete before."""
+        self.made_otherwise = Names()
+        """Kept requests that the config's defaults would make differently by now."""
+        self.changed_default = ""
+        """The default that has changed since the first of them was made."""
         self.over_budget = 0
         """Requests that wait for a larger budget."""
         self.budget_refusal: BudgetReached | None = None
@@ -157,12 +179,17 @@ class Tally:
         if (standing := _OF_EVENT.get(type(event))) is not None:
             self._update(event.job_id, event.kind, standing)
 
-    def on_outcome(self, outcome: Outcome[BatchItem]) -> None:
+    def on_outcome(self, outcome: Outcome[BatchItem, Result]) -> None:
         """Count the outcome of a request of the batch."""
         for job_id, standing in standings_of(outcome):
             self._judge(job_id, standing, outcome.error)
         files = [file for one in steps_made(outcome.result) for file in one.files]
         self.moved_files += sum(not file.exists() for file in files)
+        self.kept_requests += outcome.is_kept
+        changes = [f"{origin.kind}: {change}" for origin in outcome.origins for change in origin.changed_defaults]
+        if changes:
+            self.made_otherwise.add(outcome.job_id)
+            self.changed_default = self.changed_default or changes[0]
         if isinstance(outcome.error, BudgetReached):
             self.over_budget += 1
             self.budget_refusal = self.budget_refusal or outcome.error
@@ -170,7 +197,7 @@ class Tally:
             self.needing_attention += 1
             self._give_reason(outcome.error, outcome.job_id)
 
-    def on_saving(self, outcome: Outcome[JobRecord]) -> None:
+    def on_saving(self, outcome: Outcome[JobRecord, Result]) -> None:
         """Count the outcome of a paid job that was saved alongside the batch, or could not be saved."""
         job, error = outcome.request, outcome.error
         if error is not None:
@@ -243,6 +270,4 @@ class Tally:
                 self.other_reasons += 1
                 return
             reason = self.reasons[error.reason] = Reason(error)
-        reason.count += 1
-        if len(reason.ids) < MOST_IDS:
-            reason.ids.append(name)
+        reason.names.add(name)

@@ -18,12 +18,12 @@ from ..model.errors import (
 )
 from ..model.outcomes import Outcome
 from ..model.requests import Request
-from ..model.results import StepResult, steps_made
+from ..model.results import Result, StepResult, steps_made
 from ..model.states import Ending, Kind
 from ..policy.retries import CONSEQUENCES
 from .batch_jobs import Standing, job_ids
 
-AnyOutcome = Outcome[BatchItem] | Outcome[JobRecord]
+AnyOutcome = Outcome[BatchItem, Result] | Outcome[JobRecord, Result]
 """The outcome of a request of the batch, or of a job that is saved whether or not the batch asks for it."""
 
 
@@ -62,7 +62,7 @@ def _is_of_input(error: AigcError, outcome: AnyOutcome) -> bool:
     return any(step.task_id == error.task_id and step.kind != kind for step in steps_made(outcome.partial))
 
 
-def _blocked(outcome: Outcome[BatchItem], last: str, standing: Standing) -> Iterator[tuple[str, Standing]]:
+def _blocked(outcome: Outcome[BatchItem, Result], last: str, standing: Standing) -> Iterator[tuple[str, Standing]]:
     """The steps of a chain after the one that failed, or is unknown."""
     if standing in (Standing.FAILED, Standing.REFUSED, Standing.UNKNOWN) and isinstance(outcome.request, Request):
         ids = [job_id for job_id, _ in job_ids(outcome.job_id, outcome.request)]
@@ -70,7 +70,7 @@ def _blocked(outcome: Outcome[BatchItem], last: str, standing: Standing) -> Iter
             yield from ((job_id, Standing.BLOCKED) for job_id in ids[ids.index(last) + 1 :])
 
 
-def standings_of(outcome: Outcome[BatchItem]) -> Iterator[tuple[str, Standing]]:
+def standings_of(outcome: Outcome[BatchItem, Result]) -> Iterator[tuple[str, Standing]]:
     """The jobs of a batch's request with their standings by the request's outcome."""
     for one in steps_made(outcome.result or outcome.partial):
         yield f"{outcome.job_id}/{one.kind}", standing_of_result(one)

@@ -2,9 +2,9 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable, Iterable
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from ..concurrency.callbacks import raise_from_loop
 from ..config import Config
@@ -20,6 +20,14 @@ from ..model.errors import ClientClosed, ConfigError
 from ..model.events import Events
 from ..network.transport import AiohttpTransport, Timeouts, Transport
 from ..policy.retries import RetryPolicy
+
+T = TypeVar("T")
+
+Many = Iterable[T] | AsyncIterable[T]
+"""Any number of requests, known at once or as they come."""
+
+Place = str | Path | None
+"""A path, or a ledger's URL."""
 
 
 class ClientBase:

@@ -1,6 +1,6 @@
 """The client of an asynchronous program: requests, batches and tasks."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
@@ -32,6 +32,7 @@ from ..model.states import Kind
 from ..model.task_ids import require_task_id
 from ..wire.dialect import TaskStatus
 from .account_calls import AccountCalls
+from .base import Many, Place
 from .job_calls import JobCalls
 from .ledger_calls import LedgerCalls
 
@@ -138,14 +139,38 @@ class AigcClient(AccountCalls, JobCalls, LedgerCalls):
         with rows_at(place) as stored:
             return planner.plan(requests, stored, wishes, ids)
 
+    @overload
+    def run(
+        self, requests: Many[ImageRequest], *, ledger: Place = None, save_to: Place = None, budget: Budget | None = None
+    ) -> Run[Outcome[ImageRequest, ImageResult]]: ...
+    @overload
+    def run(
+        self, requests: Many[VideoRequest], *, ledger: Place = None, save_to: Place = None, budget: Budget | None = None
+    ) -> Run[Outcome[VideoRequest, VideoResult]]: ...
+    @overload
+    def run(
+        self, requests: Many[AudioRequest], *, ledger: Place = None, save_to: Place = None, budget: Budget | None = None
+    ) -> Run[Outcome[AudioRequest, AudioResult]]: ...
+    @overload
+    def run(
+        self, requests: Many[ImageToVideo], *, ledger: Place = None, save_to: Place = None, budget: Budget | None = None
+    ) -> Run[Outcome[ImageToVideo, ImageToVideoResult]]: ...
+    @overload
+    def run(
+        self, requests: Many[VideoToAudio], *, ledger: Place = None, save_to: Place = None, budget: Budget | None = None
+    ) -> Run[Outcome[VideoToAudio, VideoToAudioResult]]: ...
+    @overload
+    def run(
+        self, requests: Many[BatchItem], *, ledger: Place = None, save_to: Place = None, budget: Budget | None = None
+    ) -> Run[Outcome[BatchItem, Result]]: ...
     def run(
         self,
-        requests: Iterable[BatchItem] | AsyncIterable[BatchItem],
+        requests: Many[BatchItem],
         *,
-        ledger: str | Path | None = None,
-        save_to: str | Path | None = None,
+        ledger: Place = None,
+        save_to: Place = None,
         budget: Budget | None = None,
-    ) -> "Run[BatchItem, Outcome[BatchItem]]":
+    ) -> Run[Outcome[BatchItem, Result]]:
         """Run any number of requests; iterate over their outcomes as they end. The input is read lazily.
 
         The failure of a request is never raised: a bad item has an outcome too. The iteration raises the errors that
@@ -169,7 +194,7 @@ class AigcClient(AccountCalls, JobCalls, LedgerCalls):
         save_to: str | Path,
         ledger: str | Path | None = None,
         only: Callable[[JobRecord], bool] | None = None,
-    ) -> "Run[JobRecord, Outcome[JobRecord]]":
+    ) -> Run[Outcome[JobRecord, Result]]:
         """Save all results in the ledger that are paid for and not saved; iterate over the jobs' outcomes as they end.
 
         Jobs that are done are saved. Jobs whose task still runs at the service are polled to its end first. Nothing is
@@ -185,7 +210,7 @@ class AigcClient(AccountCalls, JobCalls, LedgerCalls):
         saving = UnsavedRun(engine, path, save_to, only or (lambda _: True))
         return Run(FanOut(saving.jobs(), saving.work, bounds_of(engine), engine.work, saving.prepare, saving.stops))
 
-    def outcomes(self, name: str | None = None) -> AsyncIterator[Outcome[BatchItem]]:
+    def outcomes(self, name: str | None = None) -> AsyncIterator[Outcome[BatchItem, Result]]:
         """The outcomes of the requests that are queued for workers, in the order in which they ended, until all have.
 
         `name` is another ledger of the client's database. Raises LedgerError for a ledger in which nothing was queued,

@@ -14,9 +14,9 @@ from ..ledger.versions import parted
 from ..model.errors import InvalidRequest
 from ..model.outcomes import Outcome
 from ..model.requests import AudioRequest, ImageRequest, ImageToVideo, Request, VideoRequest, VideoToAudio
-from ..model.results import AudioResult, ImageResult, ImageToVideoResult, VideoResult, VideoToAudioResult
+from ..model.results import AudioResult, ImageResult, ImageToVideoResult, Result, VideoResult, VideoToAudioResult
 from ..model.states import JobState
-from .base import ClientBase
+from .base import ClientBase, Place
 
 
 class JobCalls(ClientBase):
@@ -62,9 +62,7 @@ class JobCalls(ClientBase):
                 if wanted is None or job.state is wanted:
                     yield job
 
-    async def resume(
-        self, *, save_to: str | Path | None = None, ledger: str | Path | None = None
-    ) -> list[Outcome[Request]]:
+    async def resume(self, *, save_to: Place = None, ledger: Place = None) -> list[Outcome[Request, Result]]:
         """Go on with every request that the ledger has begun or planned, until all have ended: poll, create, and save
         into the folder that each was planned with, or into `save_to`. Return their outcomes.
 

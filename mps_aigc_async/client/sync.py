@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from ..concurrency.blocking_source import read_in_thread
-from ..concurrency.fan_out import Item, Out, Run
+from ..concurrency.fan_out import Out, Run
 from ..concurrency.loop_thread import LoopThread
 from ..engine.batch import BatchItem, require_many
 from ..engine.job import Job
@@ -37,6 +37,7 @@ from ..model.usage import Quota, UsageReport
 from ..network.buckets import SIGNED_S
 from ..wire.dialect import TaskStatus
 from ..wire.scenes import TaskDetails, TaskFilter, TaskList
+from .base import Many, Place
 from .sync_base import SyncBase
 from .sync_handles import AnySyncTask, SyncJob, SyncRun, SyncTask, SyncWorker, in_loop, iterate
 
@@ -119,14 +120,38 @@ class SyncClient(SyncBase):
 
         return plan() if self._thread is None else self._call(lambda: in_loop(plan))
 
+    @overload
+    def run(
+        self, requests: Many[ImageRequest], *, ledger: Place = None, save_to: Place = None, budget: Budget | None = None
+    ) -> SyncRun[Outcome[ImageRequest, ImageResult]]: ...
+    @overload
+    def run(
+        self, requests: Many[VideoRequest], *, ledger: Place = None, save_to: Place = None, budget: Budget | None = None
+    ) -> SyncRun[Outcome[VideoRequest, VideoResult]]: ...
+    @overload
+    def run(
+        self, requests: Many[AudioRequest], *, ledger: Place = None, save_to: Place = None, budget: Budget | None = None
+    ) -> SyncRun[Outcome[AudioRequest, AudioResult]]: ...
+    @overload
+    def run(
+        self, requests: Many[ImageToVideo], *, ledger: Place = None, save_to: Place = None, budget: Budget | None = None
+    ) -> SyncRun[Outcome[ImageToVideo, ImageToVideoResult]]: ...
+    @overload
+    def run(
+        self, requests: Many[VideoToAudio], *, ledger: Place = None, save_to: Place = None, budget: Budget | None = None
+    ) -> SyncRun[Outcome[VideoToAudio, VideoToAudioResult]]: ...
+    @overload
+    def run(
+        self, requests: Many[BatchItem], *, ledger: Place = None, save_to: Place = None, budget: Budget | None = None
+    ) -> SyncRun[Outcome[BatchItem, Result]]: ...
     def run(
         self,
-        requests: Iterable[BatchItem] | AsyncIterable[BatchItem],
+        requests: Many[BatchItem],
         *,
-        ledger: str | Path | None = None,
-        save_to: str | Path | None = None,
+        ledger: Place = None,
+        save_to: Place = None,
         budget: Budget | None = None,
-    ) -> SyncRun[BatchItem, Outcome[BatchItem]]:
+    ) -> SyncRun[Outcome[BatchItem, Result]]:
         """Run any number of requests; iterate over their outcomes as they end. The input is read lazily.
 
         An iterable that is no list or tuple is read in a thread of its own: it may block, and may call this client. An
@@ -170,7 +195,9 @@ class SyncClient(SyncBase):
         call = self._opened().call
         return (SyncJob(job, call) for job in iterate(self._client.jobs(state=state, name=name), call))
 
-    def resume(self, *, save_to: str | Path | None = None, ledger: str | Path | None = None) -> list[Outcome[Request]]:
+    def resume(
+        self, *, save_to: str | Path | None = None, ledger: str | Path | None = None
+    ) -> list[Outcome[Request, Result]]:
         """Go on with every request that the ledger has begun or planned, until all have ended: poll, create, and save
         into the folder that each was planned with, or into `save_to`. Return their outcomes. The errors are those of
         `AigcClient.resume`."""
@@ -182,13 +209,13 @@ class SyncClient(SyncBase):
         save_to: str | Path,
         ledger: str | Path | None = None,
         only: Callable[[JobRecord], bool] | None = None,
-    ) -> SyncRun[JobRecord, Outcome[JobRecord]]:
+    ) -> SyncRun[Outcome[JobRecord, Result]]:
         """Save all results in the ledger that are paid for and not saved; iterate over the jobs' outcomes as they end.
         Nothing is created. Jobs whose task still runs at the service are polled to its end first. `only` chooses among
         the jobs. The outcomes and errors are those of `AigcClient.save_unsaved`."""
         return self._started(lambda: self._client.save_unsaved(save_to=save_to, ledger=ledger, only=only))
 
-    def outcomes(self, name: str | None = None) -> Iterator[Outcome[BatchItem]]:
+    def outcomes(self, name: str | None = None) -> Iterator[Outcome[BatchItem, Result]]:
         """The outcomes of the requests that are queued for workers, in the order in which they ended, until all have.
 
         `name` is another ledger of the client's database. Raises LedgerError for a ledger in which nothing was queued,
@@ -348,7 +375,7 @@ class SyncClient(SyncBase):
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _started(self, start: Callable[[], Run[Item, Out]]) -> SyncRun[Item, Out]:
+    def _started(self, start: Callable[[], Run[Out]]) -> SyncRun[Out]:
         """A batch, which belongs to the loop in which it is made."""
         thread = self._opened()
         return SyncRun(thread.call(lambda: in_loop(start)), thread)

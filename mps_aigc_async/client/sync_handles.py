@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from ..concurrency.blocking_source import END
-from ..concurrency.fan_out import Item, Out, Run
+from ..concurrency.fan_out import Out_co, Run
 from ..concurrency.loop_thread import LoopThread
 from ..engine.job import Job
 from ..engine.task import ResultT, Task
@@ -128,14 +128,14 @@ class SyncJob(Generic[ResultT_co]):
         return iterate(aiter(self._job), self._call)
 
 
-class SyncRun(Generic[Item, Out]):
+class SyncRun(Generic[Out_co]):
     """The outcomes of a batch as its requests end: an iterator, and a context manager to leave it early.
 
     A `break` out of the loop cancels the batch as soon as this object is dropped; Ctrl-C in a wait cancels it at once.
     If the loop's body may raise, use `with`. Several threads may share the iterator.
     """
 
-    def __init__(self, run: Run[Item, Out], thread: LoopThread) -> None:
+    def __init__(self, run: Run[Out_co], thread: LoopThread) -> None:
         self._run = run
         self._thread = thread
         self._ended = False
@@ -151,14 +151,14 @@ class SyncRun(Generic[Item, Out]):
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Out:
+    def __next__(self) -> Out_co:
         if self._ended:
             raise StopIteration
         outcome = self._thread.call(lambda: next_of(self._run))
         if outcome is END:
             self._ended = True
             raise StopIteration
-        return cast("Out", outcome)
+        return cast("Out_co", outcome)
 
     def __enter__(self) -> Self:
         self._thread.call(self._run.__aenter__)

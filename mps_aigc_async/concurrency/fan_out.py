@@ -14,6 +14,7 @@ from .owner import TaskOwner
 
 Item = TypeVar("Item")
 Out = TypeVar("Out")
+Out_co = TypeVar("Out_co", covariant=True)
 
 Begun = Callable[[], None]
 """A callback for an item's work at the moment when the work no longer waits to begin. Further calls do nothing."""
@@ -154,7 +155,7 @@ class FanOut(Generic[Item, Out]):
             await asyncio.wait(tasks)
 
 
-class Run(Generic[Item, Out]):
+class Run(Generic[Out_co]):
     """The outcomes of a batch as its requests end: an async iterator, and an async context manager to leave it early.
 
     A `break` out of the loop cancels the batch as soon as this object is dropped. A cancelled wait for an outcome
@@ -162,7 +163,7 @@ class Run(Generic[Item, Out]):
     keeps its variables alive, and with them this object: if the loop's body may raise, use `async with`.
     """
 
-    def __init__(self, fan_out: FanOut[Item, Out]) -> None:
+    def __init__(self, fan_out: FanOut[Any, Out_co]) -> None:
         self._home = Home.here()
         self._fan_out = fan_out
         self._ended = False
@@ -180,7 +181,7 @@ class Run(Generic[Item, Out]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Out:
+    async def __anext__(self) -> Out_co:
         self._home.require()
         if self._ended:
             raise StopAsyncIteration

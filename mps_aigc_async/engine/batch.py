@@ -14,9 +14,10 @@ from ..ledger import JobRecord
 from ..ledger.record import request_of
 from ..model.budget import Budget
 from ..model.errors import AigcError, DamagedRow, InvalidRequest, LedgerError
-from ..model.outcomes import Outcome
+from ..model.outcomes import Failure, Outcome, Success
 from ..model.parsing import parse
 from ..model.requests import REQUEST_ID, Request, Step
+from ..model.results import Result
 from ..model.unexpected import as_aigc_error
 from ..network.folders import Folder, absolute, prepare_folder
 from .assembly import Engine
@@ -80,7 +81,7 @@ class BatchRun:
                 await one.jobs.price_ended()
             await in_use.first.runner.promise_begun(self._purse)
 
-    async def work(self, item: BatchItem, on_begin: Begun) -> Outcome[BatchItem]:
+    async def work(self, item: BatchItem, on_begin: Begun) -> Outcome[BatchItem, Result]:
         """Run one item to its outcome. An item that is no request has a failed outcome."""
         index: int | None
         index, self._item_count = self._item_count, self._item_count + 1
@@ -93,18 +94,18 @@ class BatchRun:
         except Exception as error:  # noqa: BLE001 — an item may be any object, and its attributes may raise anything
             failed_id = _own_id(item) or number
             failure = as_aigc_error(error, f"reading {number}").with_context(job_id=failed_id)
-            return Outcome(job_id=failed_id, request=item, error=failure, index=index)
+            return Failure(job_id=failed_id, request=item, error=failure, index=index)
         assert self._runner is not None  # noqa: S101 — prepared before the first item
         terms = Terms(save_to=self._folder, position=index, purse=self._purse, on_begin=on_begin)
         outcome = await self._runner.outcome(request, request_id, terms)
-        return replace(cast("Outcome[BatchItem]", outcome), request=item, index=index)
+        return replace(cast("Outcome[BatchItem, Result]", outcome), request=item, index=index)
 
     async def retry(self, name: str, only: Callable[[JobRecord], bool]) -> None:
         """Retry the failed jobs of a request that `only` accepts. Raises LedgerError."""
         in_use = await self._engine.resume_ledger(self._ledger)
         await self._engine.work.run_for(in_use.retry_request(name, only), f"retry of {name}")
 
-    def stops(self, outcome: Outcome[BatchItem]) -> BaseException | None:
+    def stops(self, outcome: Outcome[BatchItem, Result]) -> BaseException | None:
         """The outcome's error, if every other item would fail with it."""
         return general_error(self._engine, outcome.error)
 
@@ -142,7 +143,7 @@ class UnsavedRun:
                 if self._only(job):
                     yield job
 
-    async def work(self, job: JobRecord, on_begin: Begun) -> Outcome[JobRecord]:
+    async def work(self, job: JobRecord, on_begin: Begun) -> Outcome[JobRecord, Result]:
         """Bring one job to its task's end and save its results, even if no batch asks for its request any more.
 
         Creates nothing. An exception of any class becomes part of the outcome.
@@ -154,13 +155,13 @@ class UnsavedRun:
         try:
             row = await jobs.end_task(job)
             row = await jobs.save(row, folder.path, folder.stem_of(request_of(job.job_id)))
-            return Outcome(job_id=job.job_id, request=job, result=row.result())
+            return Success(job_id=job.job_id, request=job, result=row.result())
         except Exception as error:  # noqa: BLE001 — one job's exception must not end the saving of the others
             failure = as_aigc_error(error, f"saving {job.job_id}").with_context(job_id=job.job_id, task_id=job.task_id)
-            return Outcome(job_id=job.job_id, request=job, error=failure)
+            return Failure(job_id=job.job_id, request=job, error=failure)
 
     @staticmethod
-    def stops(outcome: Outcome[JobRecord]) -> BaseException | None:
+    def stops(outcome: Outcome[JobRecord, Result]) -> BaseException | None:
         """The outcome's error, if the ledger cannot be written: it could record no other file either."""
         is_general = isinstance(outcome.error, LedgerError) and not isinstance(outcome.error, DamagedRow)
         return outcome.error if is_general else None

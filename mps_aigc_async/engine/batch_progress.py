@@ -25,7 +25,7 @@ from ..ledger.postgres.rows import record_of
 from ..ledger.record import request_of
 from ..model.error_records import from_record
 from ..model.errors import AigcError, InvalidRequest, LedgerError
-from ..model.outcomes import Outcome
+from ..model.outcomes import Failure, Outcome, Success
 from ..model.parsing import parse
 from ..model.requests import Request, steps_of
 from ..model.results import Result, StepResult
@@ -47,7 +47,7 @@ LOOK_S: Final = 2.0
 Database = Connection | PatientConnection
 
 
-async def outcomes_of(url: DatabaseUrl) -> AsyncIterator[Outcome[BatchItem]]:
+async def outcomes_of(url: DatabaseUrl) -> AsyncIterator[Outcome[BatchItem, Result]]:
     """The outcomes of a ledger's queued requests, in the order in which they ended. Ends once all have ended.
 
     A request that ended twice, such as one that was queued again after it failed, may come twice. Raises LedgerError
@@ -193,22 +193,22 @@ async def _jobs(database: Database, names: Sequence[str]) -> Mapping[str, Mappin
     return jobs
 
 
-def _outcome(end: RequestEnd, jobs: Mapping[Kind, JobRecord]) -> Outcome[BatchItem]:
+def _outcome(end: RequestEnd, jobs: Mapping[Kind, JobRecord]) -> Outcome[BatchItem, Result]:
     """The outcome of a request. A row that cannot be used is its error."""
     line = json.loads(end.line)
     try:
         request = parse(line)
     except InvalidRequest as unknown:  # another version has queued the line
-        return Outcome(job_id=end.name, request=line, error=unknown.with_context(job_id=end.name))
+        return Failure(job_id=end.name, request=line, error=unknown.with_context(job_id=end.name))
     results: list[StepResult] = []
     try:
         results.extend(_results(request, jobs))
         if end.error is None:
-            return Outcome(job_id=end.name, request=request, result=_whole(request, results))
+            return Success(job_id=end.name, request=request, result=_whole(request, results))
         error = from_record(json.loads(end.error), job_id=end.name, task_id=None)
     except AigcError as damage:
         error = damage
-    return Outcome(
+    return Failure(
         job_id=end.name, request=request, error=error, partial=partial_of(results[: len(steps_of(request)) - 1])
     )
 

@@ -80,7 +80,7 @@ class Job(Generic[ResultT_co]):
         self._states = {kind: row.state for kind, row in (rows or {}).items()}
         if rows is not None:
             self.stored.set_result(None)
-        self._end: asyncio.Future[Outcome[Request]] = asyncio.get_running_loop().create_future()
+        self._end: asyncio.Future[Outcome[Request, Result]] = asyncio.get_running_loop().create_future()
         self._listeners: set[asyncio.Queue[events.Event | None]] = set()
 
     def __repr__(self) -> str:
@@ -161,7 +161,7 @@ class Job(Generic[ResultT_co]):
         for queue in self._listeners:
             queue.put_nowait(event)
 
-    def end(self, outcome: Outcome[Request]) -> None:
+    def end(self, outcome: Outcome[Request, Result]) -> None:
         """Tell all that wait how the request ended."""
         if self._end.done():
             return

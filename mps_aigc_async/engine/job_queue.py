@@ -23,7 +23,7 @@ from ..jobs.watch import Watch
 from ..ledger.record import job_ids, request_of
 from ..model import events
 from ..model.errors import AigcError, ClientClosed
-from ..model.outcomes import Outcome
+from ..model.outcomes import Failure, Outcome
 from ..model.requests import Request, steps_of
 from ..model.results import Result
 from ..model.states import JobState, Kind
@@ -60,7 +60,7 @@ class JobQueue:
         self._entering: deque[AnyJob] = deque()
         self._waiting: dict[AnyJob, None] = {}
         """The jobs that have not begun, in their order."""
-        self._works: dict[AnyJob, asyncio.Task[Outcome[Request]]] = {}
+        self._works: dict[AnyJob, asyncio.Task[Outcome[Request, Result]]] = {}
         self._stored: asyncio.Queue[AnyJob] = asyncio.Queue()
         self._news = asyncio.Event()
         self._folders = Folders()
@@ -107,7 +107,7 @@ class JobQueue:
         work = self._works.get(job)
         if work is not None:
             work.cancel()
-        self._end(job, Outcome(job_id=job.id, request=job.request, error=error))
+        self._end(job, Failure(job_id=job.id, request=job.request, error=error))
         giving_up = self.engine.work.start(self._give_up(job, work), f"cancelling {job.id}")
         self._giving_up[job.id] = giving_up
         giving_up.add_done_callback(lambda _: self._giving_up.pop(job.id, None))
@@ -179,7 +179,7 @@ class JobQueue:
                 self._unsubscribe()
             error = ClientClosed("the client was closed before this was finished")
             for job in tuple(self._under_way):
-                self._end(job, Outcome(job_id=job.id, request=job.request, error=error.with_context(job_id=job.id)))
+                self._end(job, Failure(job_id=job.id, request=job.request, error=error.with_context(job_id=job.id)))
 
     async def _enter(self) -> None:
         """Write jobs into the ledger, as many at once as have come, and hand them on in their order."""
@@ -203,7 +203,7 @@ class JobQueue:
             job.id = await runner.plan(job.request, name, await self._terms(job))
         except Exception as error:  # noqa: BLE001 — the job's error; the other jobs go on
             failure = as_aigc_error(error, f"planning {job.id}").with_context(job_id=job.id)
-            self._end(job, Outcome(job_id=job.id, request=job.request, error=failure))
+            self._end(job, Failure(job_id=job.id, request=job.request, error=failure))
             return
         if job.is_told:  # cancelled while its rows were written
             await self._give_up(job, None)
@@ -245,7 +245,7 @@ class JobQueue:
         if not work.cancelled():
             self._end(job, work.result())
 
-    def _end(self, job: AnyJob, outcome: Outcome[Request]) -> None:
+    def _end(self, job: AnyJob, outcome: Outcome[Request, Result]) -> None:
         self._under_way.pop(job, None)
         self._waiting.pop(job, None)
         key = self._keys.pop(job, None)
@@ -253,7 +253,7 @@ class JobQueue:
             del self._queued[key]
         job.end(outcome)
 
-    async def _give_up(self, job: AnyJob, work: asyncio.Task[Outcome[Request]] | None) -> None:
+    async def _give_up(self, job: AnyJob, work: asyncio.Task[Outcome[Request, Result]] | None) -> None:
         """Mark the steps of a cancelled job that are planned as failed, so that nothing creates them."""
         if work is not None:
             await asyncio.wait({work})

@@ -13,8 +13,9 @@ from ..ledger import JobRecord, Ledger
 from ..ledger.record import request_of
 from ..ledger.versions import Version, parted, request_in, versions_in
 from ..model.errors import AigcError, DamagedRow
-from ..model.outcomes import Outcome
+from ..model.outcomes import Failure, Outcome
 from ..model.requests import Request
+from ..model.results import Result
 from ..model.states import JobState, Kind
 from ..model.unexpected import as_aigc_error
 from .assembly import Engine
@@ -122,7 +123,7 @@ class ResumeRun:
                     stored.version.name,
                 )
 
-    async def work(self, stored: StoredRequest, on_begin: Begun) -> Outcome[Request]:
+    async def work(self, stored: StoredRequest, on_begin: Begun) -> Outcome[Request, Result]:
         """Run one request to its end. An exception of any class becomes part of the outcome."""
         name = stored.version.name
         try:
@@ -130,12 +131,12 @@ class ResumeRun:
             save_to = await self._folders.at(folder) if folder else None
         except Exception as error:  # noqa: BLE001 — one request's folder must not end the others
             failure = as_aigc_error(error, f"preparing {name}").with_context(job_id=name)
-            return Outcome(job_id=name, request=stored.request, error=failure, index=stored.position)
+            return Failure(job_id=name, request=stored.request, error=failure, index=stored.position)
         runner = await self._engine.runner(self._place)
         terms = Terms(save_to=save_to, position=stored.position, on_begin=on_begin)
         return await runner.outcome(stored.request, exact_name(name), terms)
 
-    def stops(self, outcome: Outcome[Request]) -> BaseException | None:
+    def stops(self, outcome: Outcome[Request, Result]) -> BaseException | None:
         """The outcome's error, if every other request would fail with it."""
         return general_error(self._engine, outcome.error)
 

@@ -18,8 +18,9 @@ from ..jobs.terms import Terms
 from ..ledger import JobRecord, OtherAccount
 from ..ledger.versions import version_for
 from ..model.errors import AccountError, AigcError, InvalidRequest
-from ..model.outcomes import Outcome
+from ..model.outcomes import Failure, Outcome
 from ..model.requests import CosStore, Request, Step, steps_of
+from ..model.results import Result
 from ..model.states import Ending, JobState, Kind
 from .resumed import AccountJobs, ResumedLedger
 from .routing import Place, Route, Router
@@ -32,7 +33,7 @@ _WITH_RESULT = (JobState.DONE, JobState.SAVED)
 class Runner(Protocol):
     """Runs requests: in one account (`jobs.runner`), or in several."""
 
-    async def outcome(self, request: RequestT, request_id: str, terms: Terms) -> Outcome[RequestT]: ...
+    async def outcome(self, request: RequestT, request_id: str, terms: Terms) -> Outcome[RequestT, Result]: ...
 
     async def plan(self, request: Request, request_id: str, terms: Terms) -> str: ...
 
@@ -49,9 +50,9 @@ class RoutedRunner:
         self._router = router
         self._work = work
 
-    async def outcome(self, request: RequestT, request_id: str, terms: Terms) -> Outcome[RequestT]:
+    async def outcome(self, request: RequestT, request_id: str, terms: Terms) -> Outcome[RequestT, Result]:
         """Run a request to its end. An exception of any class becomes part of the outcome."""
-        last: Outcome[RequestT] | None = None
+        last: Outcome[RequestT, Result] | None = None
         refusals: dict[str, AccountError] = {}
         left: set[str] = set()
         """The accounts that the request has left because they had no room for it: each once."""
@@ -61,7 +62,7 @@ class RoutedRunner:
             try:
                 place = await self._place(request, request_id, refusals, full_account)
             except AigcError as error:
-                return last or Outcome(job_id=request_id, request=request, error=error.with_context(job_id=request_id))
+                return last or Failure(job_id=request_id, request=request, error=error.with_context(job_id=request_id))
 
             account, begin = place.desk.account.name, partial(_begin, place, terms.on_begin)
             on_no_room = ignore if account in left else place.wait_again

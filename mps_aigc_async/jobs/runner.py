@@ -4,21 +4,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from ..ledger import JobRecord
 from ..ledger.record import job_ids, request_of
 from ..model.defaults import Defaults
 from ..model.errors import DamagedRow, InvalidRequest
-from ..model.outcomes import Outcome
+from ..model.outcomes import Failure, Origin, Outcome, Success
 from ..model.requests import Request, Step, steps_of
-from ..model.results import Result
+from ..model.results import Result, steps_made
 from ..model.states import JobState, Kind
 from ..model.unexpected import as_aigc_error
 from .chains import Chain, ChainContext, model_of
 from .creation import Order
-from .jobs import Jobs
+from .jobs import Jobs, Judge
 from .lookahead import Lookaheads
+from .origins import origins_of
 from .pricing import request_in_row
 from .purse import Purse
 from .terms import Terms
@@ -42,29 +43,43 @@ class RequestRunner:
         self._check = check
         self._chain_context = ChainContext(jobs, defaults, lookaheads, wall)
 
-    async def outcome(self, request: RequestT, request_id: str, terms: Terms) -> Outcome[RequestT]:
+    async def outcome(self, request: RequestT, request_id: str, terms: Terms) -> Outcome[RequestT, Result]:
         """Run a request to its end. An exception of any class becomes part of the outcome."""
         chain: Chain | None = None
+        origins: list[Origin] = []
         name, terms = request_id, terms.of(request)
+
+        async def judge(jobs: Mapping[Kind, JobRecord]) -> None:
+            origins[:] = origins_of(request, jobs, self._defaults)
+            await self._judge(request, terms, jobs)
+
         try:
+            result: Result
             if isinstance(request, Step):
-                job = await self._single(request, name, self._order(request, terms))
-                name, result = request_of(job.job_id), cast("Result", job.result())
+                job = await self._single(request, name, self._order(request, terms), judge)
+                name, result = request_of(job.job_id), job.result()
             else:
                 version = await self._jobs.version_for(request, request_id)
                 name = version.name
-                await self._judge(request, terms, version.jobs)
+                await judge(version.jobs)
                 chain = Chain(self._chain_context, request, version, terms)
                 result = await chain.run()
         except Exception as error:  # noqa: BLE001 — one job's exception must not end the batch
             failure = as_aigc_error(error, f"making {name}").with_context(job_id=name)
             name = request_of(failure.job_id or "") or name  # of a single request, its version
             partial_result = None if chain is None else chain.partial_result
-            return Outcome(job_id=name, request=request, error=failure, partial=partial_result)
+            kinds = {step.kind for step in steps_made(partial_result)}
+            return Failure(
+                job_id=name,
+                request=request,
+                error=failure,
+                partial=partial_result,
+                origins=tuple(origin for origin in origins if origin.kind in kinds),
+            )
         finally:
             if terms.purse is not None:
                 terms.purse.end(tuple(job_ids(name).values()))
-        return Outcome(job_id=name, request=request, result=result)
+        return Success(job_id=name, request=request, result=result, origins=tuple(origins))
 
     async def promise_begun(self, purse: Purse) -> None:
         """Promise room to the steps that the ledger's begun chains still need, before new requests take it."""
@@ -92,9 +107,9 @@ class RequestRunner:
         """Bring a submitted job to its end."""
         return await self._jobs.finish_accepted(job, Order(partial(self._defaults.apply, request)))
 
-    async def _single(self, request: Step, name: str, order: Order) -> JobRecord:
+    async def _single(self, request: Step, name: str, order: Order, judge: Judge) -> JobRecord:
         """Make a request of one step. Thousands may wait here at once, so its frame holds only necessary values."""
-        job = await self._jobs.finish_single(request, name, order, partial(self._judge, request, order.terms))
+        job = await self._jobs.finish_single(request, name, order, judge)
         if (folder := order.terms.save_to) is not None:
             job = await self._jobs.save(job, folder.path, folder.stem_of(request_of(job.job_id)))
         return job

@@ -25,7 +25,7 @@ from mps_aigc_async.cli.interrupts import SIGNALS, Interrupted, Interrupts
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.jobs.unknown_creates import UNKNOWN_SLOT_S
 from mps_aigc_async.limits import PROBE_S
-from mps_aigc_async.model.results import steps_made
+from mps_aigc_async.model.results import Result, steps_made
 from mps_aigc_async.network.transport import Timeouts
 
 CAPS: Final = {"image": 10, "video": 8}
@@ -188,7 +188,7 @@ async def _outcomes(client: AigcClient, orders: Orders) -> None:
         _tell(stopped)
 
 
-def _told(outcome: Outcome[BatchItem]) -> Told:
+def _told(outcome: Outcome[BatchItem, Result]) -> Told:
     return Told(
         request=outcome.job_id,
         error=None if outcome.error is None else type(outcome.error).__name__,

@@ -8,7 +8,17 @@ from typing import cast
 
 import pytest
 
-from mps_aigc_async import AigcClient, AigcError, ImageRequest, ImageResult, Outcome, TaskFailed, TransportError
+from mps_aigc_async import (
+    AigcClient,
+    AigcError,
+    Failure,
+    ImageRequest,
+    ImageResult,
+    Outcome,
+    Success,
+    TaskFailed,
+    TransportError,
+)
 from mps_aigc_async.cli import run
 from mps_aigc_async.cli.batch import check_batch
 from mps_aigc_async.cli.orders import NO_ORDERS
@@ -17,6 +27,7 @@ from mps_aigc_async.cli.progress import Silence
 from mps_aigc_async.cli.tally import Tally
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.model.errors import Unreachable
+from mps_aigc_async.model.results import Result
 from mps_aigc_async.model.states import Ending, Word
 from mps_aigc_async.testing import run as run_in_virtual_time
 
@@ -25,13 +36,13 @@ from .conftest import Shell, image
 DOWN = TransportError("cannot reach mps: refused", ending=Ending.NEVER_DELIVERED)
 
 
-def made(name: str) -> Outcome[BatchItem]:
+def made(name: str) -> Outcome[BatchItem, Result]:
     result = ImageResult(task_id="t", request_id="r", urls=("u",), expires_at=None, files=(Path(f"{name}.png"),))
-    return Outcome(job_id=name, request=ImageRequest(id=name, prompt="a"), result=result)
+    return Success(job_id=name, request=ImageRequest(id=name, prompt="a"), result=result)
 
 
-def lost(name: str, error: AigcError = DOWN) -> Outcome[BatchItem]:
-    return Outcome(
+def lost(name: str, error: AigcError = DOWN) -> Outcome[BatchItem, Result]:
+    return Failure(
         job_id=name, request=ImageRequest(id=name, prompt="a"), error=error.with_context(job_id=f"{name}/image")
     )
 
@@ -39,17 +50,17 @@ def lost(name: str, error: AigcError = DOWN) -> Outcome[BatchItem]:
 class ScriptedClient:
     """Yields the outcomes of one script after the other, one script a run."""
 
-    def __init__(self, *scripts: Sequence[Outcome[BatchItem]]) -> None:
+    def __init__(self, *scripts: Sequence[Outcome[BatchItem, Result]]) -> None:
         self.scripts = list(scripts)
         self.ends: list[float] = []
 
     @asynccontextmanager
-    async def run(self, _batch: object, **_options: object) -> AsyncIterator[AsyncIterator[Outcome[BatchItem]]]:
+    async def run(self, _batch: object, **_options: object) -> AsyncIterator[AsyncIterator[Outcome[BatchItem, Result]]]:
         yield _each(self.scripts.pop(0))
         self.ends.append(asyncio.get_running_loop().time())
 
 
-async def _each(outcomes: Iterable[Outcome[BatchItem]]) -> AsyncIterator[Outcome[BatchItem]]:
+async def _each(outcomes: Iterable[Outcome[BatchItem, Result]]) -> AsyncIterator[Outcome[BatchItem, Result]]:
     for outcome in outcomes:
         yield outcome
 

@@ -42,6 +42,17 @@ def test_a_batch_is_made_and_the_same_command_makes_nothing_more(shell: Shell, e
     assert again.exit_code == 0, again.output
     assert created(emulator) == {"image": 2, "video": 2, "audio": 0}
     assert rows(again.stdout) == rows(first.stdout)
+    assert "a: kept: made/a.png, made/a.mp4\n" in again.stdout
+    assert "\n3 requests kept, " in again.stdout
+
+    models: dict[str, Json] = {"imageGeneration": {"modelName": "Hunyuan", "modelVersion": "3.0"}}
+    shell.configure(emulator.url, mps=models)
+    with_another_default = shell.call(*command)
+    assert (
+        "note: 2 kept requests made before the config's defaults changed (image: model_name was left to the service, "
+        "and is Hunyuan now): "
+    ) in with_another_default.stderr
+    assert created(emulator) == {"image": 2, "video": 2, "audio": 0}
 
 
 def rows(stdout: str) -> dict[str, list[int]]:

@@ -28,9 +28,9 @@ from mps_aigc_async.model.errors import (
     TaskTimeout,
     Unreachable,
 )
-from mps_aigc_async.model.outcomes import Outcome
+from mps_aigc_async.model.outcomes import Failure, Outcome, Success
 from mps_aigc_async.model.requests import ImageRequest, ImageToVideo, Request, VideoRequest
-from mps_aigc_async.model.results import AudioResult, ImageResult, ImageToVideoResult, Partial, VideoResult
+from mps_aigc_async.model.results import AudioResult, ImageResult, ImageToVideoResult, Partial, Result, VideoResult
 from mps_aigc_async.model.states import Ending, JobState, Kind
 
 CHAIN = ImageToVideo(image=ImageRequest(prompt="a"), video=VideoRequest(prompt="b"))
@@ -51,9 +51,10 @@ def tally(*names: str) -> Tally:
     return Tally(asked(*(names or [f"{letter}{number}" for letter in "ab" for number in ("", *range(60))])))
 
 
-def outcome(name: str, error: AigcError | None = None, partial: Partial | None = None) -> Outcome[BatchItem]:
-    result = None if error else ImageToVideoResult(image=IMAGE, video=VIDEO)
-    return Outcome(job_id=name, request=CHAIN, result=result, error=error, partial=partial)
+def outcome(name: str, error: AigcError | None = None, partial: Partial | None = None) -> Outcome[BatchItem, Result]:
+    if error is None:
+        return Success(job_id=name, request=CHAIN, result=ImageToVideoResult(image=IMAGE, video=VIDEO))
+    return Failure(job_id=name, request=CHAIN, error=error, partial=partial)
 
 
 def done(name: str, kind: Kind) -> events.Done:
@@ -106,7 +107,7 @@ def test_a_chains_sound_is_counted_and_so_is_what_comes_before_a_failed_one() ->
     counted = Tally(jobs)
     sound = AudioResult(task_id="s", request_id="r", urls=("u",), expires_at=None)
     whole = ImageToVideoResult(image=IMAGE, video=VIDEO, audio=sound)
-    counted.on_outcome(Outcome(job_id="a", request=CHAIN, result=whole))
+    counted.on_outcome(Success(job_id="a", request=CHAIN, result=whole))
     pair = ImageToVideoResult(image=IMAGE, video=VIDEO)
     counted.on_outcome(outcome("b", TaskFailed("no", job_id="b/audio"), pair))
     assert [counted.batch.with_result(kind) for kind in Kind] == [2, 2, 1]
@@ -167,8 +168,8 @@ def test_reasons_are_bounded() -> None:
         counted.on_outcome(outcome(f"a{number}", TaskFailed("the same")))
         counted.on_outcome(outcome(f"b{number}", TaskFailed(f"another {number}")))
     assert len(counted.reasons) == MOST_REASONS
-    assert counted.reasons["the same"].count == 3 * MOST_REASONS
-    assert len(counted.reasons["the same"].ids) == MOST_IDS
+    assert counted.reasons["the same"].names.count == 3 * MOST_REASONS
+    assert len(counted.reasons["the same"].names.ids) == MOST_IDS
     assert counted.other_reasons == 2 * MOST_REASONS + 1
     assert counted.needing_attention == 6 * MOST_REASONS
 
@@ -277,6 +278,17 @@ def _record(name: str, kind: Kind, state: JobState) -> JobRecord:
     return JobRecord(job_id=f"{name}/{kind}", kind=kind, content="{}", planned_at=0, state=state, task_id="t")
 
 
+def _success(name: str, result: Result) -> Outcome[BatchItem, Result]:
+    return Success(job_id=name, request=CHAIN, result=result)
+
+
+def _saving(name: str, kind: Kind, error: type[AigcError] | None) -> Outcome[JobRecord, Result]:
+    job_id, row = f"{name}/{kind}", _record(name, kind, JobState.DONE)
+    if error is None:
+        return Success(job_id=job_id, request=row, result=SAVED.image)
+    return Failure(job_id=job_id, request=row, error=error("e", job_id=job_id))
+
+
 errors = st.sampled_from(
     [
         TaskFailed,
@@ -300,14 +312,9 @@ news = st.one_of(
         st.none() | kinds,
         st.sampled_from([None, IMAGE, SAVED.image, SAVED]),
     ),
-    st.builds(lambda name, result: replace(outcome(name), result=result), names, st.sampled_from([SAVED, IMAGE])),
+    st.builds(_success, names, st.sampled_from([SAVED, IMAGE])),
     st.builds(
-        lambda name, kind, error: Outcome(
-            job_id=f"{name}/{kind}",
-            request=_record(name, kind, JobState.DONE),
-            result=None if error else SAVED.image,
-            error=error("e", job_id=f"{name}/{kind}") if error else None,
-        ),
+        _saving,
         names,
         kinds,
         st.none() | errors,
@@ -317,13 +324,15 @@ news = st.one_of(
 rows = st.dictionaries(st.tuples(names, kinds), st.sampled_from(JobState))
 
 
-def _take(counted: Tally, one: events.Event | Outcome[BatchItem] | Outcome[JobRecord] | JobRecord) -> None:
+def _take(
+    counted: Tally, one: events.Event | Outcome[BatchItem, Result] | Outcome[JobRecord, Result] | JobRecord
+) -> None:
     match one:
         case events.Event():
             counted.on_event(one)
         case JobRecord():
             counted.on_retry([one])
-        case Outcome(request=JobRecord()):
+        case Success(request=JobRecord()) | Failure(request=JobRecord()):
             counted.on_saving(one)  # type: ignore[arg-type] # the pattern cannot narrow a generic
         case _:
             counted.on_outcome(one)  # type: ignore[arg-type]
@@ -338,7 +347,7 @@ def _counts(counted: Tally) -> Iterator[list[int]]:
 @given(rows=rows, news=st.lists(news, max_size=30))
 def test_whatever_comes_the_counts_add_up(
     rows: dict[tuple[str, Kind], JobState],
-    news: Sequence[events.Event | Outcome[BatchItem] | Outcome[JobRecord] | JobRecord],
+    news: Sequence[events.Event | Outcome[BatchItem, Result] | Outcome[JobRecord, Result] | JobRecord],
 ) -> None:
     counted = tally(*NAMES[:3])
     counted.on_ledger((f"{name}/{kind}", kind, state) for (name, kind), state in rows.items())

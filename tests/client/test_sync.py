@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from mps_aigc_async import (
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.engine.workers import queue
 from mps_aigc_async.events import Event, Submitted
+from mps_aigc_async.model.results import Result
 
 from .serving import client_for, loop_threads, served
 
@@ -49,7 +50,7 @@ def lake(number: int) -> ImageRequest:
     return ImageRequest(id=f"lake-{number}", prompt="a lake")
 
 
-def ids(outcomes: list[Outcome[Any]]) -> list[str]:
+def ids(outcomes: Sequence[Outcome[Any, Result]]) -> list[str]:
     assert [outcome.error for outcome in outcomes] == [None] * len(outcomes)
     return sorted(outcome.job_id for outcome in outcomes)
 

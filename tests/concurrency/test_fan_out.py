@@ -49,7 +49,7 @@ class Bench:
     def stops(self, number: int) -> BaseException | None:
         return KeyError(number) if number == self.stop_at else None
 
-    def run(self, source: "Iterator[int] | AsyncIterator[int]") -> Run[int, int]:
+    def run(self, source: "Iterator[int] | AsyncIterator[int]") -> Run[int]:
         return Run(FanOut(source, self.work, Bounds(self.width, self.waiting), self.owner, self.prepare, self.stops))
 
 
@@ -68,7 +68,7 @@ def virtually(main: Callable[[], object]) -> Callable[[], None]:
     return test
 
 
-async def take(batch: Run[int, int], outcomes: list[int]) -> None:
+async def take(batch: Run[int], outcomes: list[int]) -> None:
     """Iterate to the end; keep the outcomes from before an error."""
     async for number in batch:
         outcomes.append(number)  # noqa: PERF401 — a comprehension would lose them
@@ -403,7 +403,7 @@ def test_dropped_after_its_loop_has_closed_it_raises_nowhere(monkeypatch: pytest
     errors: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", errors.append)
 
-    async def main() -> list[Run[int, int]]:
+    async def main() -> list[Run[int]]:
         bench = Bench()
         return [bench.run(bench.numbers())]
 

@@ -19,6 +19,7 @@ from mps_aigc_async.model.errors import (
     InvalidRequest,
     LedgerError,
 )
+from mps_aigc_async.model.results import Result
 from mps_aigc_async.model.settlement import Attach, CreateAgain
 from mps_aigc_async.model.states import JobState, Kind
 from mps_aigc_async.testing import InMemoryTransport, run, wall
@@ -82,7 +83,7 @@ def chain(number: int = 0) -> ImageToVideo:
     )
 
 
-async def outcomes(client: AigcClient, requests: Iterable[Any]) -> dict[str, Outcome[Any]]:
+async def outcomes(client: AigcClient, requests: Iterable[Any]) -> dict[str, Outcome[Any, Result]]:
     return {outcome.job_id: outcome async for outcome in client.run(requests)}
 
 

@@ -3,10 +3,12 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from mps_aigc_async import AigcClient, ImageRequest, ImageToVideo, Kind, Outcome, VideoRequest
+from mps_aigc_async import AigcClient, ImageRequest, ImageToVideo, Kind, Origin, Outcome, VideoRequest
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.ledger.snapshot import open_snapshot
+from mps_aigc_async.model.results import Result
 from mps_aigc_async.testing import run
 
 from ..support import client_of, configured, in_memory, statistics
@@ -18,7 +20,7 @@ def lake(name: str, prompt: str = "a lake") -> ImageRequest:
 
 async def outcomes(
     client: AigcClient, batch: Sequence[BatchItem], save_to: Path | None = None
-) -> list[Outcome[BatchItem]]:
+) -> list[Outcome[BatchItem, Result]]:
     return [outcome async for outcome in client.run(batch, save_to=save_to)]
 
 
@@ -117,5 +119,46 @@ def test_a_table_of_500_rows_is_joined_back_by_index(tmp_path: Path) -> None:
             assert bad == [shots[number]["id"] for number in sorted(prompts)]
             assert [column["job_id"] for column in columns] == [shot["id"] for shot in shots]
             assert statistics(service)["image"] == 497
+
+    run(main())
+
+
+def test_an_outcome_tells_a_kept_request_from_a_fresh_one_and_names_the_model(tmp_path: Path) -> None:
+    service, ledger = in_memory(), tmp_path / "jobs.db"
+    before: dict[str, Any] = {"mps": {"videoGeneration": {"modelName": "Hailuo", "modelVersion": "02", "duration": 6}}}
+    after: dict[str, Any] = {"mps": {"videoGeneration": {"modelName": "Hailuo", "modelVersion": "H3", "duration": 6}}}
+    film = VideoRequest(id="film", prompt="waves")
+    own = VideoRequest(id="own", prompt="waves", model_name="Kling")
+
+    async def main() -> None:
+        async with client_of(service, ledger=ledger, config=configured(**before)) as client:
+            made = await outcomes(client, [film, own])
+        assert {one.job_id: (one.is_kept, one.origins) for one in made} == {
+            "film": (False, (Origin(Kind.VIDEO, "Hailuo 02", is_kept=False),)),
+            "own": (False, (Origin(Kind.VIDEO, "Kling", is_kept=False),)),
+        }
+        async with client_of(service, ledger=ledger, config=configured(**after)) as client:
+            made = await outcomes(client, [film, own, VideoRequest(id="new", prompt="dunes")])
+        changed = ("model_version was 02, and is H3 now",)
+        assert {one.job_id: (one.is_kept, one.origins) for one in made} == {
+            "film": (True, (Origin(Kind.VIDEO, "Hailuo 02", is_kept=True, changed_defaults=changed),)),
+            "own": (True, (Origin(Kind.VIDEO, "Kling", is_kept=True),)),
+            "new": (False, (Origin(Kind.VIDEO, "Hailuo H3", is_kept=False),)),
+        }
+
+    run(main())
+
+
+def test_a_failed_chain_names_the_origin_of_its_paid_image() -> None:
+    chain = ImageToVideo(
+        id="a", image=lake("x").model_copy(update={"id": None}), video=VideoRequest(prompt="fail-later")
+    )
+
+    async def main() -> None:
+        async with client_of(in_memory(), ledger=None) as client:
+            [failed] = await outcomes(client, [chain])
+        assert failed.error is not None
+        assert failed.partial is not None
+        assert [(origin.kind, origin.is_kept) for origin in failed.origins] == [(Kind.IMAGE, False)]
 
     run(main())

@@ -23,6 +23,7 @@ from mps_aigc_async import (
 )
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.ledger.snapshot import open_snapshot
+from mps_aigc_async.model.results import ImageResult, Result
 from mps_aigc_async.model.states import Kind
 
 from ..support import KEYS
@@ -35,7 +36,7 @@ def config_for(emulator: Emulator) -> Config:
     return Config.parse({"tencentCloud": {**KEYS, "endpoint": emulator.url}, "concurrency": caps})
 
 
-async def saved(client: AigcClient, folder: Path) -> dict[str, Outcome[JobRecord]]:
+async def saved(client: AigcClient, folder: Path) -> dict[str, Outcome[JobRecord, Result]]:
     """The outcomes, by the jobs' ids. No job has two."""
     outcomes = [one async for one in client.save_unsaved(save_to=folder)]
     by_id = {one.job_id: one for one in outcomes}
@@ -153,5 +154,5 @@ async def test_the_batch_and_the_saving_of_one_job_fetch_it_once(tmp_path: Path)
         assert sorted(file.name for file in tmp_path.glob("*.png")) == ["a.png"]
 
 
-async def _run(client: AigcClient, request: ImageRequest, folder: Path) -> list[Outcome[ImageRequest]]:
-    return [one async for one in client.run([request], save_to=folder)]  # type: ignore[misc] # a batch's items are wider
+async def _run(client: AigcClient, request: ImageRequest, folder: Path) -> list[Outcome[ImageRequest, ImageResult]]:
+    return [one async for one in client.run([request], save_to=folder)]

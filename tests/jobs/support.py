@@ -13,6 +13,7 @@ from mps_aigc_async import (
 )
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.engine.batch import BatchItem
+from mps_aigc_async.model.results import Result
 
 CAT = ImageRequest(id="cat", prompt="a cat")
 
@@ -31,5 +32,5 @@ async def lost(client: AigcClient, service: Service, name: str = "cat") -> None:
         await client.generate(ImageRequest(id=name, prompt="a cat"))
 
 
-async def _all(client: AigcClient, batch: Sequence[BatchItem]) -> list[Outcome[BatchItem]]:
+async def _all(client: AigcClient, batch: Sequence[BatchItem]) -> list[Outcome[BatchItem, Result]]:
     return [outcome async for outcome in client.run(batch)]

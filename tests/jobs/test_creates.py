@@ -33,6 +33,7 @@ from mps_aigc_async.ledger import MemoryLedger, SqliteLedger
 from mps_aigc_async.ledger.protocol import CLOSE_GRACE_S
 from mps_aigc_async.limits import PROBE_S
 from mps_aigc_async.model.errors import AigcError
+from mps_aigc_async.model.results import Result
 from mps_aigc_async.model.states import Ending
 from mps_aigc_async.network.transport import Gate, Sent, Transport
 from mps_aigc_async.testing import InMemoryTransport, run, wall
@@ -198,7 +199,7 @@ def test_an_account_refused_stops_creation_and_goes_on_polling() -> None:
             service.faults.add(
                 action="CreateAigcImageTask", fault="error", code="FailedOperation.UserArrears", times=99
             )
-            outcomes: list[Outcome[BatchItem]] = []
+            outcomes: list[Outcome[BatchItem, Result]] = []
 
             async def batch() -> None:
                 async for outcome in client.run([ImageRequest(prompt=f"{number}") for number in range(1000)]):

@@ -25,6 +25,7 @@ from mps_aigc_async.concurrency.callbacks import ignore
 from mps_aigc_async.emulator import Service
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.model import events
+from mps_aigc_async.model.results import Result
 from mps_aigc_async.model.states import Ending
 from mps_aigc_async.network.transport import Gate, Sent
 from mps_aigc_async.testing import InMemoryTransport, run, wall
@@ -69,14 +70,14 @@ def of_creates(action: str, _: float) -> bool:
     return action.startswith("Create")
 
 
-async def outcomes_of(client: AigcClient, told: list[Outcome[BatchItem]]) -> None:
+async def outcomes_of(client: AigcClient, told: list[Outcome[BatchItem, Result]]) -> None:
     async for outcome in client.run(SHOTS):
         told.append(outcome)  # noqa: PERF401 — those before the error are looked at
 
 
 def test_a_batch_stops_once_and_its_jobs_stay_planned(tmp_path: Path) -> None:
     async def main() -> None:
-        service, told, made = in_memory(), list[Outcome[BatchItem]](), list[Cut]()
+        service, told, made = in_memory(), list[Outcome[BatchItem, Result]](), list[Cut]()
 
         def cut() -> Cut:
             made.append(Cut(service, of_creates))

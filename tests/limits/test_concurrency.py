@@ -11,6 +11,7 @@ from aiohttp import web
 from mps_aigc_async import AigcClient, Config, Kind, Outcome, TooManyTasks, VideoRequest
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.model.events import Event, Retried, Throttled
+from mps_aigc_async.model.results import Result
 from mps_aigc_async.model.states import Ending
 from mps_aigc_async.testing import run, wall
 from mps_aigc_async.wire import mps_errors
@@ -27,7 +28,7 @@ def requests(model: str, count: int) -> list[VideoRequest]:
     return [VideoRequest(id=f"{name}-{n}", prompt="x", model_name=name, model_version=version) for n in range(count)]
 
 
-async def _all(client: AigcClient, batch: Sequence[BatchItem]) -> list[Outcome[BatchItem]]:
+async def _all(client: AigcClient, batch: Sequence[BatchItem]) -> list[Outcome[BatchItem, Result]]:
     return [outcome async for outcome in client.run(batch)]
 
 

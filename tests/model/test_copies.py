@@ -9,11 +9,12 @@ import pytest
 
 from mps_aigc_async import (
     AigcError,
+    Failure,
     ImageRequest,
     ImageResult,
     ImageToVideo,
-    Outcome,
     ServiceError,
+    Success,
     TransportError,
     VideoRequest,
     VodOptions,
@@ -90,11 +91,11 @@ def test_a_request_is_a_key_whatever_it_holds(request_: ImageRequest | VideoRequ
 def test_outcomes_survive_a_copy() -> None:
     request = ImageRequest(prompt="a lake")
     for outcome in (
-        Outcome(job_id="a", request=request, result=IMAGE),
-        Outcome(job_id="b", request={"prompt": "as a line"}, error=make(ServiceError), partial=IMAGE),
+        Success(job_id="a", request=request, result=IMAGE),
+        Failure(job_id="b", request={"prompt": "as a line"}, error=make(ServiceError), partial=IMAGE),
     ):
         for again in copies(outcome):
-            assert isinstance(again, Outcome)
+            assert isinstance(again, Success | Failure)
             assert (again.job_id, again.request, again.result, again.ok) == (
                 outcome.job_id, outcome.request, outcome.result, outcome.ok,
             )  # fmt: skip

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from mps_aigc_async import (
     AudioResult,
+    Failure,
     ImageRequest,
     ImageResult,
     ImageToVideoResult,
-    Outcome,
+    Success,
     TaskFailed,
     Usage,
     VideoResult,
@@ -29,7 +30,7 @@ def test_a_repr_leaves_out_the_fields_that_say_nothing() -> None:
     assert repr(replace(IMAGE, expires_at=None)) == (
         "ImageResult(task_id='4-1', request_id='r', urls=('https://a/1.png?x=1&y=2',))"
     )
-    outcome = Outcome(job_id="a", request=ImageRequest(prompt="x"), result=IMAGE)
+    outcome = Success(job_id="a", request=ImageRequest(prompt="x"), result=IMAGE)
     assert "None" not in repr(outcome)
     assert "error" not in repr(outcome)
 
@@ -48,7 +49,7 @@ def test_a_notebook_shows_pictures_and_players_with_escaped_urls() -> None:
 
 
 def test_an_outcome_is_json() -> None:
-    done = Outcome(
+    done = Success(
         job_id="a", request=None, result=replace(CHAIN, image=replace(IMAGE, files=(Path("a.png"),))), index=3
     )
     written = json.loads(json.dumps(done.as_dict()))
@@ -62,7 +63,7 @@ def test_an_outcome_is_json() -> None:
         "files": ["a.png"],
     }
     assert written["results"][1]["usage"]["output_seconds"] == 5
-    failed = Outcome(job_id="a", request=None, error=TaskFailed("no", request_id="r"), partial=IMAGE)
+    failed = Failure(job_id="a", request=None, error=TaskFailed("no", request_id="r"), partial=IMAGE)
     written = json.loads(json.dumps(failed.as_dict()))
     assert written["error"]["type"] == "TaskFailed"
     assert [result["task_id"] for result in written["results"]] == ["4-1"]

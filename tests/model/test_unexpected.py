@@ -21,6 +21,7 @@ from mps_aigc_async import (
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.jobs.jobs import Jobs
 from mps_aigc_async.model.requests import Step
+from mps_aigc_async.model.results import Result
 from mps_aigc_async.model.unexpected import as_aigc_error, unexpected_error
 from mps_aigc_async.testing import run
 
@@ -138,7 +139,7 @@ def test_an_item_that_raises_anything_when_it_is_read_is_its_own_outcome() -> No
     async def main() -> None:
         async with client_of(in_memory()) as client:
             items: list[BatchItem] = [ImageRequest(id="a", prompt="a"), Broken(), ImageRequest(id="b", prompt="b")]
-            outcomes: list[Outcome[BatchItem]] = [outcome async for outcome in client.run(items)]
+            outcomes: list[Outcome[BatchItem, Result]] = [outcome async for outcome in client.run(items)]
             errors = {outcome.job_id: type(outcome.error) for outcome in outcomes}
             assert errors == {"a": type(None), "b": type(None), "item 2": UnexpectedError}
             assert (await client.counts())[JobState.DONE] == 2

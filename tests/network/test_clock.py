@@ -238,7 +238,7 @@ def test_steps_in_mid_run_give_up_nothing_and_run_no_more_than_the_cap(step_s: f
             async for outcome in client.run(batch):
                 assert outcome.ok, outcome.error
                 assert outcome.result is not None
-                expires_at = outcome.result.video.expires_at  # type: ignore[union-attr] # a chain's
+                expires_at = outcome.result.video.expires_at
                 assert expires_at is not None
                 assert is_right(expires_at.timestamp(), wall())
             await stepping

@@ -60,9 +60,14 @@ async def run_batch(folder: Path) -> None:
         config = {"tencentCloud": {**keys, "endpoint": emulator.url}, "concurrency": {"pollIntervalMs": 100}}
         async with AigcClient(Config.parse(config), ledger=folder / "ledger.db") as client:
             emulator.faults.add(action="CreateAigcImageTask", fault="reset_after")
-            outcomes = [one async for one in client.run([ImageRequest(id="lost", prompt="?")], save_to=folder)]
-            outcomes += [one async for one in client.run(requests, save_to=folder)]
-    assert sorted(outcome.job_id for outcome in outcomes if outcome.ok) == ["tall", "two images", "video", "wide"]
+            lost = [one async for one in client.run([ImageRequest(id="lost", prompt="?")], save_to=folder)]
+            outcomes = [one async for one in client.run(requests, save_to=folder)]
+    assert sorted(outcome.job_id for outcome in [*lost, *outcomes] if outcome.ok) == [
+        "tall",
+        "two images",
+        "video",
+        "wide",
+    ]
 
 
 def test_images_decode_and_videos_play(browser: WebDriver, batch: Path) -> None:
