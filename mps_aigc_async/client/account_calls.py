@@ -5,9 +5,10 @@ from datetime import date
 from pathlib import Path
 
 from ..model.errors import InvalidRequest
-from ..model.results import StepResult
+from ..model.results import Result, StepResult
 from ..model.usage import Days, Quota, UsageReport
 from ..network.buckets import SIGNED_S
+from ..network.result_files import save_files
 from ..wire.scenes import TaskDetails, TaskFilter, TaskList, list_params, task_details, task_list
 from .base import ClientBase
 
@@ -54,6 +55,13 @@ class AccountCalls(ClientBase):
         engine = self._usable_engine()
         signing = engine.account(account).buckets.signed_url(result, expires)
         return await engine.work.run_for(signing, "signing of a URL")
+
+    async def save(self, result: Result, path: str | Path, *, account: str | None = None) -> tuple[Path, ...]:
+        """Save a result as files at `path`, as `result.save` does; a result in your own bucket is read with a signed
+        URL. Raises ConfigError, ResultExpired and DownloadError."""
+        engine = self._usable_engine()
+        readable = engine.account(account).buckets.readable
+        return await engine.work.run_for(save_files(result, path, engine.downloads, readable), "saving of a result")
 
     async def usage(
         self,

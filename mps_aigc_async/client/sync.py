@@ -358,6 +358,11 @@ class SyncClient(SyncBase):
         """
         return self._call(lambda: self._client.signed_url(result, expires=expires, account=account))
 
+    def save(self, result: Result, path: str | Path, *, account: str | None = None) -> tuple[Path, ...]:
+        """Save a result as files at `path`, as `result.save` does; a result in your own bucket is read with a signed
+        URL. Raises ConfigError, ResultExpired and DownloadError."""
+        return self._call(lambda: self._client.save(result, path, account=account))
+
     def usage(
         self,
         since: date,

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -17,9 +17,10 @@ from typing import Any, Final, TypeVar
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord, JobTaken, Ledger
 from ..model.errors import AigcError, DownloadError, ResultExpired
-from ..model.states import JobState, Kind
+from ..model.states import JobState
 from ..network.downloads import MAY_HAVE_EXPIRED, Downloads, Readable, unchanged
 from ..network.partfile import which_exist
+from ..network.result_files import ResultFile, result_files
 from .announcer import Announcer
 
 T = TypeVar("T")
@@ -57,27 +58,9 @@ Locate = Callable[[Sequence[str]], Awaitable[Mapping[str, str] | None]]
 """Returns the URLs of stored files by their ids; None if the service has no such action."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """A result of a job, and its file name without suffix."""
-
-    url: str
-    """Empty for a stored file that has only an id."""
-    name: str
-    kind: Kind
-    file_id: str = ""
-
-
-def _results(job: JobRecord, stem: str) -> list[_Result]:
-    """A job's results in the order of its files: `stem`, `stem+2` …, and last the video that the sound was put on."""
-    # No stem contains a plus, unlike a hyphen: `shot-2` may be another request. A chain's video has the stem itself.
-    own = [(url, "", job.kind) for url in job.urls] + [("", file_id, job.kind) for file_id in job.bare_file_ids]
-    sounding = [(url, "", Kind.VIDEO) for url in job.videos]
-    return [
-        _Result(url, name if number == 1 else f"{name}+{number}", kind, file_id)
-        for some, name in ((own, stem), (sounding, f"{stem}+sound"))
-        for number, (url, file_id, kind) in enumerate(some, 1)
-    ]
+def _results(job: JobRecord, stem: str) -> list[ResultFile]:
+    """A job's results in the order of its files."""
+    return list(result_files(job.kind, job.urls, job.bare_file_ids, job.videos, stem))
 
 
 async def _nowhere(_file_ids: Sequence[str]) -> None:
@@ -146,7 +129,7 @@ class Saver:
         self._announcer.tell_saved(job)
         return job
 
-    async def _fetch_bare(self, row: "_Row", results: Mapping[int, _Result], folder: Path) -> list[DownloadError]:
+    async def _fetch_bare(self, row: "_Row", results: Mapping[int, ResultFile], folder: Path) -> list[DownloadError]:
         """Save the results that have only an id; return the errors of those that are not saved."""
         urls, why = await self._urls_of(row.job, [result.file_id for result in results.values()])
         fetches = [
@@ -182,7 +165,7 @@ class Saver:
         except AigcError as error:
             return {}, f"the service refused to give it ({error})"
 
-    async def _fetch(self, row: "_Row", number: int, result: _Result, folder: Path) -> list[DownloadError]:
+    async def _fetch(self, row: "_Row", number: int, result: ResultFile, folder: Path) -> list[DownloadError]:
         """Save one result and record it in the ledger, or return the error that prevented it."""
         job = row.job
         left_s = max(self._left_s(job), LEAST_S)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, fields
 from datetime import datetime
 from html import escape
+from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from .short_repr import ShortRepr
 from .states import Kind
@@ -67,6 +68,16 @@ class TaskResult(ShortRepr):
         """Whether every result was saved."""
         return bool(self.files) and len(self.files) == len(self.urls) + len(self.bare_file_ids)
 
+    async def save(self, path: str | Path) -> tuple[Path, ...]:
+        """Save the results as files at `path`, without a client, and return the files.
+
+        A path without suffix gets that of the content; in a folder, files have the TaskId's name. Several results are
+        `lake.png`, `lake+2.png` …. Raises ConfigError for a folder that cannot be written, and ResultExpired or
+        DownloadError for a file that cannot be saved: another file of that name, too, is never replaced. The ledger
+        knows nothing of these files; `client.save` also reads your own bucket.
+        """
+        return await _save(self, path)
+
     def _repr_html_(self) -> str:
         """The pictures or players of the results, for a notebook. They are loaded from the service while the URLs
         live."""
@@ -123,6 +134,10 @@ class ImageToVideoResult(ShortRepr):
     video: VideoResult
     audio: AudioResult | None = None
 
+    async def save(self, path: str | Path) -> tuple[Path, ...]:
+        """Save the results of all steps as `TaskResult.save` does: the files share the name, but not the suffix."""
+        return await _save(self, path)
+
     def _repr_html_(self) -> str:
         """The picture and the players, for a notebook."""
         return "".join(step._repr_html_() for step in steps_made(self))
@@ -134,6 +149,10 @@ class VideoToAudioResult(ShortRepr):
 
     video: VideoResult
     audio: AudioResult
+
+    async def save(self, path: str | Path) -> tuple[Path, ...]:
+        """Save the results of all steps as `TaskResult.save` does: the files share the name, but not the suffix."""
+        return await _save(self, path)
 
     def _repr_html_(self) -> str:
         """The players, for a notebook."""
@@ -160,6 +179,12 @@ def steps_made(result: Result | None) -> tuple[StepResult, ...]:
             return (video, audio)
         case _:
             return (result,)
+
+
+async def _save(result: TaskResult | ImageToVideoResult | VideoToAudioResult, path: str | Path) -> tuple[Path, ...]:
+    # Found by its name at the moment of its use: the values of this floor import nothing that opens a socket.
+    network = import_module("mps_aigc_async.network.result_files")
+    return cast("tuple[Path, ...]", await network.save_result(result, path))
 
 
 def result_as_dict(result: StepResult) -> dict[str, object]:

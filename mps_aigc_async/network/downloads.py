@@ -107,8 +107,10 @@ class Downloads:
         new_for_s: float = 0.0,
         on_retry: OnRetry = ignore,
         readable: Readable = unchanged,
+        suffix: str = "",
     ) -> Path:
-        """Save a result as `target` with the suffix of its content; return the file. Raises DownloadError.
+        """Save a result as `target` with `suffix`, else with the suffix of its content; return the file. Raises
+        DownloadError.
 
         Each attempt fetches `readable(url)`; messages name `url`. Temporary faults are retried for `begin_within_s`
         seconds, a refused URL for `new_for_s`. An attempt that has begun by then goes on, because storages check a URL
@@ -122,7 +124,7 @@ class Downloads:
             async with removing(part), deadline:
                 while True:
                     try:
-                        return await self._attempt(url, part, target, kind, speed, readable)
+                        return await self._attempt(url, part, target, kind, speed, readable, suffix)
                     except Fault as error:
                         delay = retries.delay_after(error, loop.time())
                     if delay is None:
@@ -152,15 +154,15 @@ class Downloads:
             return b""
 
     async def _attempt(
-        self, url: str, part: Part, target: Path, kind: Kind, speed: LeastSpeed, readable: Readable
+        self, url: str, part: Part, target: Path, kind: Kind, speed: LeastSpeed, readable: Readable, suffix: str
     ) -> Path:
         async with self._places.place():
             await self._starts.acquire()
             before = part.size
             speed.begin()
             try:
-                suffix = await self._fetch(await readable(url), part, kind, speed)
-                return await _on_disk(put_in_place, part.path, _file_for(target, suffix, kind))
+                by_content = await self._fetch(await readable(url), part, kind, speed)
+                return await _on_disk(put_in_place, part.path, _file_for(target, suffix or by_content, kind))
             except Exception as error:  # noqa: BLE001 — a fault of any class concerns this URL alone
                 fault = _fault_of(error, url, target)
                 if isinstance(error, PartLost):
