@@ -15,7 +15,7 @@ from ..concurrency.across_loops import Turn
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord, JobTaken
 from ..ledger.record import CANCELLED, request_of
-from ..ledger.versions import Version, changed_request, is_free, parted, version_for
+from ..ledger.versions import Version, changed_request, is_free, parted, steps_in, version_for
 from ..model.contents import content
 from ..model.errors import AigcError, InvalidRequest
 from ..model.requests import Request, Step
@@ -167,8 +167,9 @@ class Jobs:
         async for job in self._ledger.in_state(JobState.PLANNED):
             if job.steps and job.kind is not job.steps[0]:
                 # A version without a row of the first step has it from a former version.
-                first = (await self._ledger.of_request(request_of(job.job_id))).get(job.steps[0])
-                steps += [job] if first is None or first.state in _BEGUN else []
+                own = steps_in(await self._ledger.of_request(request_of(job.job_id)))
+                first = own.get(job.steps[0])
+                steps += [job] if job.kind in own and (first is None or first.state in _BEGUN) else []
         return steps
 
     async def price_ended(self) -> None:

@@ -29,6 +29,11 @@ class Redoing:
         planned again instead. Raises InvalidRequest for an unknown request, or one whose create is in doubt.
         """
         base, number = parted(name)
+        if request is not None and request.id not in (None, base):
+            raise InvalidRequest(
+                f"the request's own id is {request.id}: leave it out to make a version of {base}, or `run` the request",
+                job_id=base,
+            )
         while True:
             versions = await versions_in(self._ledger, base)
             if not versions[-1].jobs:
@@ -37,7 +42,11 @@ class Redoing:
                 raise InvalidRequest(f"the latest version is {versions[-1].name}", job_id=name)
             contents = contents_of(request) if request is not None else _contents_in(versions[-1])
             if name != base and number < len(versions):
-                return _as_before(versions[number], contents if request is not None else None)
+                named = versions[number]
+                if request is None or named.has(contents):
+                    return named.name
+                if number + 1 < len(versions) or not named.costs_nothing(contents):
+                    raise changed_request(named, contents)
             if (version := await self._plan(versions[-1], contents)) is not None:
                 return version
 
@@ -110,10 +119,3 @@ def _require_first_step(latest: Version, contents: Contents) -> None:
 
 def _contents_in(version: Version) -> Contents:
     return {kind: version.jobs[kind].content for kind in Kind if kind in version.jobs}
-
-
-def _as_before(version: Version, contents: Contents | None) -> str:
-    """The name of a version that was planned before. Raises InvalidRequest if it has other contents."""
-    if contents is not None and not version.has(contents):
-        raise changed_request(version, contents)
-    return version.name

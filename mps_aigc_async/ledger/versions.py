@@ -105,6 +105,12 @@ def changed_request(before: Version, contents: Contents) -> InvalidRequest:
     )
 
 
+def steps_in(own: Mapping[Kind, JobRecord]) -> Mapping[Kind, JobRecord]:
+    """A version's own jobs without the planned steps that an edit has left out: nobody asks for them any more."""
+    steps = next((own[kind].steps for kind in Kind if kind in own), ())
+    return {kind: job for kind, job in own.items() if not steps or kind in steps or job.state is not JobState.PLANNED}
+
+
 def jobs_of_version(former: Mapping[Kind, JobRecord], own: Mapping[Kind, JobRecord]) -> Mapping[Kind, JobRecord]:
     """The jobs of a version: its own, and the former version's before them. A step after its own ones is never the
     former version's: the planning was interrupted, and the step is planned when the version is made."""
@@ -125,7 +131,7 @@ def versions_of(name: str, rows: Sequence[Mapping[Kind, JobRecord]]) -> Sequence
     versions: list[Version] = []
     jobs: Mapping[Kind, JobRecord] = {}
     for number, own in enumerate(rows or [{}], start=1):
-        jobs = jobs_of_version(jobs, own)
+        jobs = jobs_of_version(jobs, steps_in(own))
         versions.append(Version(number, name_of(name, number), jobs))
     return versions
 

@@ -16,6 +16,7 @@ from ..engine.backends import creates_per_s
 from ..engine.ledgers import LedgerPlace, open_snapshot_at
 from ..ledger import JobRecord
 from ..ledger.snapshot import LEDGER_FILE, LedgerChanged, Snapshot
+from ..ledger.versions import steps_in
 from ..model.errors import ConfigError
 from ..model.states import Word
 from ..network.partfile import which_exist
@@ -96,7 +97,8 @@ def _shots(folder: Path, ledger: Snapshot, now: float) -> Iterator[tuple[Shot, S
         return None
 
     for number, (name, jobs) in enumerate(ledger.requests(), start=1):
-        yield shot_of(number, name, jobs, find=find, now=now), jobs
+        own = list(steps_in({job.kind: job for job in jobs}).values())
+        yield shot_of(number, name, own, find=find, now=now), own
 
 
 def _put(path: Path, text: Iterator[str]) -> None:

@@ -28,6 +28,7 @@ from ..support import KEYS, client_of, configured, in_memory, statistics
 from .support import CAT, lost, row_of
 
 DOG = CAT.model_copy(update={"prompt": "a dog"})
+BIRD = CAT.model_copy(update={"prompt": "a bird"})
 SHOT = ImageToVideo(id="shot", image=ImageRequest(prompt="a hill"), video=VideoRequest(prompt="rain"))
 SNOW = SHOT.model_copy(update={"video": VideoRequest(prompt="snow")})
 BAY = SHOT.model_copy(update={"image": ImageRequest(prompt="a bay")})
@@ -123,8 +124,17 @@ def test_a_repeated_or_raced_redo_that_names_its_version_is_the_same_one() -> No
             assert created(service) == {"image": 3}
             with pytest.raises(InvalidRequest, match="other content"):
                 await client.new_version("cat@1", DOG)
-            with pytest.raises(InvalidRequest, match="the latest version is cat@3"):
-                await client.new_version("cat@4")
+            assert await client.new_version("cat@3", DOG) == "cat@4"
+            assert await client.new_version("cat@3", BIRD) == "cat@4", "it has cost nothing: its content is replaced"
+            await client.generate(BIRD)
+            with pytest.raises(InvalidRequest, match="other content"):
+                await client.new_version("cat@3", DOG)
+            with pytest.raises(
+                InvalidRequest, match="own id is dog: leave it out to make a version of cat"
+            ):
+                await client.new_version("cat", DOG.model_copy(update={"id": "dog"}))
+            with pytest.raises(InvalidRequest, match="the latest version is cat@4"):
+                await client.new_version("cat@5")
             with pytest.raises(InvalidRequest, match="no such request"):
                 await client.new_version("dog")
 
