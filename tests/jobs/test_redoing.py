@@ -129,9 +129,7 @@ def test_a_repeated_or_raced_redo_that_names_its_version_is_the_same_one() -> No
             await client.generate(BIRD)
             with pytest.raises(InvalidRequest, match="other content"):
                 await client.new_version("cat@3", DOG)
-            with pytest.raises(
-                InvalidRequest, match="own id is dog: leave it out to make a version of cat"
-            ):
+            with pytest.raises(InvalidRequest, match="own id is dog: leave it out to make a version of cat"):
                 await client.new_version("cat", DOG.model_copy(update={"id": "dog"}))
             with pytest.raises(InvalidRequest, match="the latest version is cat@4"):
                 await client.new_version("cat@5")
