@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -28,8 +28,9 @@ class LoopThread(threading.Thread):
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name, daemon=True)
-        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
-        self._loop = self._runner.get_loop()
+        self._loop = asyncio.new_event_loop()
+        self._executor = ThreadPoolExecutor(thread_name_prefix=name)
+        self._loop.set_default_executor(self._executor)
         self._process = os.getpid()
         self._guard = threading.Lock()
         self._has_ended = False
@@ -82,12 +83,17 @@ class LoopThread(threading.Thread):
 
     def run(self) -> None:
         """Run the loop until `end`. For `threading`."""
-        with self._runner as runner:
+        try:
             while not self._is_over:
                 with self._handing_over():
                     self._loop.run_forever()
             with self._handing_over():
-                runner.run(_end_tasks())
+                self._loop.run_until_complete(_end_tasks())
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        finally:
+            # `asyncio.Runner` starts a thread for this, which Python 3.12 refuses while the interpreter ends.
+            self._executor.shutdown()
+            self._loop.close()
 
     def _leave(self) -> None:
         self._is_over = True
