@@ -83,7 +83,7 @@ class Chain:
 
     async def run(self) -> Result:
         """Make and save all steps. Raises the first error, after the steps that succeeded have been saved."""
-        jobs = [await self._jobs.plan(step, self._name_of(step.kind), self._terms) for step in self._steps]
+        jobs = await self._jobs.plan(self._steps, self._version, self._terms)
         async with AsyncExitStack() as stack:
             self._promise(jobs, stack)
             places = await self._acquire_places(jobs, stack)
@@ -94,10 +94,6 @@ class Chain:
         if failure is not None:
             raise failure
         return chain_result(self._results)
-
-    def _name_of(self, kind: Kind) -> str:
-        """The name under which a step's job is stored: of its version, or of the former one that has made the step."""
-        return request_of(self._version.id_of(kind))
 
     def _promise(self, jobs: Sequence[JobRecord], stack: AsyncExitStack) -> None:
         """Reserve the run's budget for the steps to make: of a begun chain now, else from its first create on."""

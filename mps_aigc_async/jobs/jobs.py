@@ -12,6 +12,7 @@ from typing import Final
 
 from ..catalog.prices import Estimate
 from ..concurrency.across_loops import Turn
+from ..concurrency.at_once import all_at_once
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord, JobTaken
 from ..ledger.record import CANCELLED, request_of
@@ -84,11 +85,19 @@ class Jobs:
             self._context.registry.cancellations.add(job_id)
         return is_on_its_way
 
-    async def plan(self, step: Step, name: str, terms: Terms) -> JobRecord:
-        """The job of a request's step, new or as the ledger has it; `name` has the version. Other content replaces that
-        of a job that has cost nothing. Raises InvalidRequest for any other job."""
-        async with self._lock(f"{name}/{step.kind}", terms.on_begin):
-            return await self._plan(step, name, terms)
+    async def plan(self, steps: Sequence[Step], version: Version, terms: Terms) -> list[JobRecord]:
+        """The jobs of a request's steps, new or as the ledger has them. Other content replaces that of a job that has
+        cost nothing. Raises InvalidRequest for any other job.
+
+        The steps are planned at once: they share a commit, so that a kill leaves all of them or none.
+        """
+
+        async def plan(step: Step) -> JobRecord:
+            job_id = version.id_of(step.kind)
+            async with self._lock(job_id, terms.on_begin):
+                return await self._plan(step, request_of(job_id), terms)
+
+        return await all_at_once([plan(step) for step in steps])
 
     async def submit_single(self, step: Step, name: str, order: Order, judge: Judge) -> JobRecord:
         """Plan the job of a request of one step, and work on it until the service has accepted it. A job beyond that is

@@ -1,8 +1,8 @@
 """New versions of requests, by the user's word: a request is made again, from the same content or from other."""
 
-import asyncio
 from dataclasses import replace
 
+from ..concurrency.at_once import all_at_once
 from ..ledger import JobRecord, JobTaken
 from ..ledger.record import SPENT
 from ..ledger.versions import Contents, Version, changed_request, contents_of, is_free, name_of, parted, versions_in
@@ -66,7 +66,7 @@ class Redoing:
             return latest.name if all([await self._plan_again(job, contents[job.kind]) for job in before]) else None
         name, now = name_of(parted(latest.name)[0], latest.number + 1), self._context.clock.now()
         jobs = [_new_job(latest, name, kind, contents, now) for kind in new]
-        rows = await asyncio.gather(*map(self._ledger.plan, jobs))  # at once: they share a commit
+        rows = await all_at_once([self._ledger.plan(job) for job in jobs])  # at once: they share a commit
         for job, row in zip(jobs, rows, strict=True):
             if row.content != job.content:
                 raise changed_request(Version(latest.number + 1, name, {row.kind: row}), contents)

@@ -1,6 +1,5 @@
 """Requests to their outcomes: one job for an image, a video or an audio; two or three linked jobs for a chain."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -92,9 +91,7 @@ class RequestRunner:
         terms = terms.of(request)
         version = await self._jobs.version_for(request, request_id)
         await self._judge(request, terms, version.jobs)
-        steps = steps_of(request)
-        jobs = [self._jobs.plan(step, request_of(version.id_of(step.kind)), terms) for step in steps]
-        await asyncio.gather(*jobs)  # at once: they share a commit
+        await self._jobs.plan(steps_of(request), version, terms)
         return version.name
 
     async def submit(self, request: Step, request_id: str) -> JobRecord:

@@ -6,14 +6,15 @@ the missing ones.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
+from ..concurrency.at_once import all_at_once
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord, JobTaken, Ledger
 from ..model.errors import AigcError, DownloadError, ResultExpired
@@ -118,7 +119,7 @@ class Saver:
         fetches = [self._fetch(row, number, results[number], folder) for number in sorted(missing - set(bare))]
         if bare:
             fetches.append(self._fetch_bare(row, bare, folder))
-        faults = [error for errors in await _run_all(fetches) for error in errors]
+        faults = [error for errors in await all_at_once(fetches) for error in errors]
         if faults and job.state is JobState.SAVED:  # its user has moved the files, or has deleted them
             _log.info("%s stays saved: %s is not in its place any more", job.job_id, ", ".join(job.files))
             return job
@@ -144,7 +145,7 @@ class Saver:
         ]
         for error in errors:
             error.refused = why == NOT_THERE
-        return errors + [error for some in await _run_all(fetches) for error in some]
+        return errors + [error for some in await all_at_once(fetches) for error in some]
 
     async def _urls_of(self, job: JobRecord, file_ids: Sequence[str]) -> tuple[Mapping[str, str], str]:
         """The URLs of files by their ids, and why there is none for the others. The service is asked repeatedly for the
@@ -270,16 +271,3 @@ def _has_content(file: Path) -> bool:
         return file.is_file() and file.stat().st_size > 0
     except (OSError, ValueError):
         return False
-
-
-async def _run_all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all at once. If this is cancelled, or one of them raises, cancel the others."""
-    if len(work) < 2:  # most jobs have one result, which needs no task of its own
-        return [await one for one in work]
-    tasks = [asyncio.create_task(one) for one in work]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)

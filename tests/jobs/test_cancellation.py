@@ -113,7 +113,7 @@ def test_a_chain_cancelled_at_any_await_is_finished_by_the_next_call(tmp_path: P
     number = 0
     while run(main(number)):
         number += 1
-    assert number > 20  # pace, slot, create, polls, download and ledger, for both kinds
+    assert number > 15  # pace, slot, create, polls, download and ledger, for both kinds
 
 
 def test_a_client_closed_at_any_await_of_a_chain_loses_nothing(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_client_closed_at_any_await_of_a_chain_loses_nothing(tmp_path: Path) -
     number = 0
     while run(main(number)):
         number += 1
-    assert number > 20
+    assert number > 15
 
 
 CANCELS = 1000

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from mps_aigc_async import (
 )
 from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.jobs.jobs import Jobs
+from mps_aigc_async.jobs.terms import Terms
+from mps_aigc_async.ledger.versions import Version
 from mps_aigc_async.model.requests import Step
 from mps_aigc_async.model.results import Result
 from mps_aigc_async.model.unexpected import as_aigc_error, unexpected_error
@@ -84,10 +86,10 @@ def test_one_jobs_trouble_of_any_class_is_its_own(
     caplog.set_level(logging.ERROR)
     if method == "plan":
 
-        async def plan(self: Jobs, step: Step, name: str, *args: Any) -> JobRecord:  # noqa: ANN401 — handed through
-            if name.startswith("odd"):
+        async def plan(self: Jobs, steps: Sequence[Step], version: Version, terms: Terms) -> list[JobRecord]:
+            if version.name.startswith("odd"):
                 raise error
-            return await real_plan(self, step, name, *args)
+            return await real_plan(self, steps, version, terms)
 
         real_plan = Jobs.plan
         monkeypatch.setattr(Jobs, "plan", plan)
