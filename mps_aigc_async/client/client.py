@@ -35,6 +35,7 @@ from .account_calls import AccountCalls
 from .base import Many, Place
 from .job_calls import JobCalls
 from .ledger_calls import LedgerCalls
+from .notebook_bar import bar_of
 
 if TYPE_CHECKING:
     from ..engine.workers import Worker
@@ -186,7 +187,8 @@ class AigcClient(AccountCalls, JobCalls, LedgerCalls):
         # With a durable ledger the same batch again means the same jobs; without one it means new jobs.
         ids = self._ids if path is None else RequestIds()
         batch = BatchRun(engine, path, save_to, ids, budget)
-        return Run(FanOut(requests, batch.work, bounds_of(engine), engine.work, batch.prepare, batch.stops))
+        fan_out = FanOut(requests, batch.work, bounds_of(engine), engine.work, batch.prepare, batch.stops)
+        return Run(fan_out, bar_of(requests))
 
     def save_unsaved(
         self,
