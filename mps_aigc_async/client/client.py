@@ -180,6 +180,8 @@ class AigcClient(AccountCalls, JobCalls, LedgerCalls):
 
         `budget` bounds all that the ledger has created or may have, in earlier runs too. The first request for which it
         leaves no room, and all later ones that are not created yet, end with BudgetReached and stay planned.
+
+        In a notebook a bar counts the outcomes, if tqdm is installed (extra `notebook`) and `TQDM_DISABLE` is not set.
         """
         engine = self._usable_engine()
         require_many(requests)

@@ -161,7 +161,7 @@ class SyncClient(SyncBase):
         The failure of a request is never raised: a bad item has an outcome too. The iteration raises the errors that
         concern all requests: ConfigError for an unusable `save_to`, LedgerError, and AccountError or Unreachable after
         the outcomes of the requests that had begun. The same batch with the same `ledger` continues where it stopped.
-        `budget` bounds all that the ledger has created or may have, as in `AigcClient.run`.
+        `budget` bounds all that the ledger has created or may have, and a notebook shows a bar, as in `AigcClient.run`.
         """
         require_many(requests)
         source = requests if isinstance(requests, AsyncIterable | list | tuple) else read_in_thread(requests)

@@ -157,7 +157,8 @@ class FanOut(Generic[Item, Out]):
 
 
 class Observer(Generic[Out_contra]):
-    """Follows a run from the consumer's side, in the thread that iterates. This one does nothing; none may raise."""
+    """Follows a run from the consumer's side, in the thread that iterates. The methods must not raise; here they do
+    nothing."""
 
     def begin(self) -> None:
         """The consumer is about to wait for an outcome. Further calls do nothing."""
