@@ -6,6 +6,7 @@ every sentence and name that counts against them. `tests/test_house.py` holds th
 
 import ast
 import io
+import json
 import re
 import sys
 import tokenize
@@ -20,7 +21,15 @@ import grimp
 
 ROOT: Final = Path(__file__).parents[1]
 PACKAGE: Final = ROOT / "mps_aigc_async"
-PAGES: Final = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md", "benchmarks/README.md")
+PAGES: Final = (
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/*.md",
+    "docs/*.ipynb",
+    "benchmarks/README.md",
+)
 
 PRONOUNS: Final = re.compile(
     r"(?:he|it?|itself|nobody|none|ones?|others|she|somebody|that|these|they|this|those|we|what|whatever|which|who"
@@ -120,7 +129,14 @@ def paragraphs(paths: Iterable[Path]) -> Iterator[str]:
         if path.suffix == ".py":
             yield from map(_without_code, [*_docstrings(text), *_comments(text)])
         else:
+            text = _sentences_of_notebook(text) if path.suffix == ".ipynb" else text
             yield from re.split(r"\n\s*\n", _without_code(text))
+
+
+def _sentences_of_notebook(text: str) -> str:
+    """The text between the cells of code."""
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells)
 
 
 def _docstrings(source: str) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The house stays one that people can move into: each measure keeps its bound, and CONTRIBUTING names the bounds."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,11 @@ def test_only_prose_is_read(tmp_path: Path) -> None:
     )
     page = tmp_path / "page.md"
     page.write_text("What a page.\n\n```python\nwhat = 1\n```\n\n| what | is |\n", encoding="utf-8")
-    assert list(sentences([module, page])) == ["Add two numbers.", "What a comment this is.", "What a page."]
+    notebook = tmp_path / "page.ipynb"
+    cells = [{"cell_type": "markdown", "source": ["What a ", "cell."]}, {"cell_type": "code", "source": ["what is it"]}]
+    notebook.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    every = ["Add two numbers.", "What a comment this is.", "What a page.", "What a cell."]
+    assert list(sentences([module, page, notebook])) == every
 
 
 def test_findings_name_the_file_and_the_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from .account_calls import AccountCalls
 from .base import Many, Place
 from .job_calls import JobCalls
 from .ledger_calls import LedgerCalls
+from .notebook_bar import bar_of
 
 if TYPE_CHECKING:
     from ..engine.workers import Worker
@@ -179,6 +180,8 @@ class AigcClient(AccountCalls, JobCalls, LedgerCalls):
 
         `budget` bounds all that the ledger has created or may have, in earlier runs too. The first request for which it
         leaves no room, and all later ones that are not created yet, end with BudgetReached and stay planned.
+
+        In a notebook a bar counts the outcomes, if tqdm is installed (extra `notebook`) and `TQDM_DISABLE` is not set.
         """
         engine = self._usable_engine()
         require_many(requests)
@@ -186,7 +189,8 @@ class AigcClient(AccountCalls, JobCalls, LedgerCalls):
         # With a durable ledger the same batch again means the same jobs; without one it means new jobs.
         ids = self._ids if path is None else RequestIds()
         batch = BatchRun(engine, path, save_to, ids, budget)
-        return Run(FanOut(requests, batch.work, bounds_of(engine), engine.work, batch.prepare, batch.stops))
+        fan_out = FanOut(requests, batch.work, bounds_of(engine), engine.work, batch.prepare, batch.stops)
+        return Run(fan_out, bar_of(requests))
 
     def save_unsaved(
         self,

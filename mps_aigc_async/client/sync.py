@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from ..concurrency.blocking_source import read_in_thread
-from ..concurrency.fan_out import Out, Run
+from ..concurrency.fan_out import Observer, Out, Run
 from ..concurrency.loop_thread import LoopThread
 from ..engine.batch import BatchItem, require_many
 from ..engine.job import Job
@@ -38,6 +38,7 @@ from ..network.buckets import SIGNED_S
 from ..wire.dialect import TaskStatus
 from ..wire.scenes import TaskDetails, TaskFilter, TaskList
 from .base import Many, Place
+from .notebook_bar import bar_of
 from .sync_base import SyncBase
 from .sync_handles import AnySyncTask, SyncJob, SyncRun, SyncTask, SyncWorker, in_loop, iterate
 
@@ -160,11 +161,12 @@ class SyncClient(SyncBase):
         The failure of a request is never raised: a bad item has an outcome too. The iteration raises the errors that
         concern all requests: ConfigError for an unusable `save_to`, LedgerError, and AccountError or Unreachable after
         the outcomes of the requests that had begun. The same batch with the same `ledger` continues where it stopped.
-        `budget` bounds all that the ledger has created or may have, as in `AigcClient.run`.
+        `budget` bounds all that the ledger has created or may have, and a notebook shows a bar, as in `AigcClient.run`.
         """
         require_many(requests)
         source = requests if isinstance(requests, AsyncIterable | list | tuple) else read_in_thread(requests)
-        return self._started(lambda: self._client.run(source, ledger=ledger, save_to=save_to, budget=budget))
+        bar = bar_of(requests)
+        return self._started(lambda: self._client.run(source, ledger=ledger, save_to=save_to, budget=budget), bar)
 
     @overload
     def enqueue(self, request: ImageRequest, *, save_to: str | Path | None = None) -> SyncJob[ImageResult]: ...
@@ -380,7 +382,7 @@ class SyncClient(SyncBase):
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _started(self, start: Callable[[], Run[Out]]) -> SyncRun[Out]:
-        """A batch, which belongs to the loop in which it is made."""
+    def _started(self, start: Callable[[], Run[Out]], observer: Observer[Out] | None = None) -> SyncRun[Out]:
+        """A batch, which belongs to the loop in which it is made. The observer belongs to the callers' threads."""
         thread = self._opened()
-        return SyncRun(thread.call(lambda: in_loop(start)), thread)
+        return SyncRun(thread.call(lambda: in_loop(start)), thread, observer)

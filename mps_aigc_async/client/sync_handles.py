@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from ..concurrency.blocking_source import END
-from ..concurrency.fan_out import Out_co, Run
+from ..concurrency.fan_out import Observer, Out_co, Run
 from ..concurrency.loop_thread import LoopThread
 from ..engine.job import Job
 from ..engine.task import ResultT, Task
@@ -135,9 +135,10 @@ class SyncRun(Generic[Out_co]):
     If the loop's body may raise, use `with`. Several threads may share the iterator.
     """
 
-    def __init__(self, run: Run[Out_co], thread: LoopThread) -> None:
+    def __init__(self, run: Run[Out_co], thread: LoopThread, observer: Observer[Out_co] | None = None) -> None:
         self._run = run
         self._thread = thread
+        self._observer = observer or Observer[Any]()
         self._ended = False
 
     def __repr__(self) -> str:
@@ -154,11 +155,18 @@ class SyncRun(Generic[Out_co]):
     def __next__(self) -> Out_co:
         if self._ended:
             raise StopIteration
-        outcome = self._thread.call(lambda: next_of(self._run))
+        self._observer.begin()
+        try:
+            outcome = cast("Out_co", self._thread.call(lambda: next_of(self._run)))
+        except BaseException:
+            self._observer.end()
+            raise
         if outcome is END:
             self._ended = True
+            self._observer.end()
             raise StopIteration
-        return cast("Out_co", outcome)
+        self._observer.take(outcome)
+        return outcome
 
     def __enter__(self) -> Self:
         self._thread.call(self._run.__aenter__)
@@ -172,6 +180,7 @@ class SyncRun(Generic[Out_co]):
     def close(self) -> None:
         """Stop the batch, and return when none of its work runs any more."""
         self._ended = True
+        self._observer.end()
         with suppress(ClientClosed):  # then nothing of the batch runs any more, or not in this process
             self._thread.call(self._run.aclose)
 

@@ -15,6 +15,7 @@ from .owner import TaskOwner
 Item = TypeVar("Item")
 Out = TypeVar("Out")
 Out_co = TypeVar("Out_co", covariant=True)
+Out_contra = TypeVar("Out_contra", contravariant=True)
 
 Begun = Callable[[], None]
 """A callback for an item's work at the moment when the work no longer waits to begin. Further calls do nothing."""
@@ -155,6 +156,20 @@ class FanOut(Generic[Item, Out]):
             await asyncio.wait(tasks)
 
 
+class Observer(Generic[Out_contra]):
+    """Follows a run from the consumer's side, in the thread that iterates. The methods must not raise; here they do
+    nothing."""
+
+    def begin(self) -> None:
+        """The consumer is about to wait for an outcome. Further calls do nothing."""
+
+    def take(self, outcome: Out_contra) -> None:
+        """The consumer gets this outcome."""
+
+    def end(self) -> None:
+        """The run has ended, has failed or was left. Further calls do nothing."""
+
+
 class Run(Generic[Out_co]):
     """The outcomes of a batch as its requests end: an async iterator, and an async context manager to leave it early.
 
@@ -163,9 +178,10 @@ class Run(Generic[Out_co]):
     keeps its variables alive, and with them this object: if the loop's body may raise, use `async with`.
     """
 
-    def __init__(self, fan_out: FanOut[Any, Out_co]) -> None:
+    def __init__(self, fan_out: FanOut[Any, Out_co], observer: Observer[Out_co] | None = None) -> None:
         self._home = Home.here()
         self._fan_out = fan_out
+        self._observer = observer or Observer[Any]()
         self._ended = False
         self._waiting = 0
         self._given_up = False
@@ -191,6 +207,7 @@ class Run(Generic[Out_co]):
                 "shield it: asyncio.wait({task of anext(run)}, timeout=…)"
             )
         self._fan_out.start()
+        self._observer.begin()
         self._waiting += 1
         try:
             outcome = await self._fan_out.outcomes.get()
@@ -198,16 +215,19 @@ class Run(Generic[Out_co]):
             if self._waiting == 1:  # no other consumer waits for the next outcome
                 self._given_up = True
                 self._fan_out.cancel()
+                self._observer.end()
             raise
         finally:
             self._waiting -= 1
         if isinstance(outcome, _End):
             self._ended = True
             self._fan_out.outcomes.put_nowait(outcome)  # for other consumers that wait here
+            self._observer.end()
             if outcome.error is not None:
                 raise outcome.error
             raise StopAsyncIteration
         self._fan_out.places.release()
+        self._observer.take(outcome)
         return outcome
 
     async def __aenter__(self) -> Self:
@@ -224,6 +244,7 @@ class Run(Generic[Out_co]):
         """Stop the batch, and return when none of its tasks runs any more. Works from another thread too, while the
         batch's loop runs."""
         self._ended = True
+        self._observer.end()
         if self._home.is_gone:
             return
         if not self._home.is_here:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from mps_aigc_async.concurrency.fan_out import Begun, Bounds, FanOut, Run
+from mps_aigc_async.concurrency.fan_out import Begun, Bounds, FanOut, Observer, Run
 from mps_aigc_async.concurrency.owner import TaskOwner
 from mps_aigc_async.model.errors import ClientClosed
 from mps_aigc_async.testing import run
@@ -49,8 +49,29 @@ class Bench:
     def stops(self, number: int) -> BaseException | None:
         return KeyError(number) if number == self.stop_at else None
 
-    def run(self, source: "Iterator[int] | AsyncIterator[int]") -> Run[int]:
-        return Run(FanOut(source, self.work, Bounds(self.width, self.waiting), self.owner, self.prepare, self.stops))
+    def run(self, source: "Iterator[int] | AsyncIterator[int]", observer: Observer[int] | None = None) -> Run[int]:
+        bounds = Bounds(self.width, self.waiting)
+        return Run(FanOut(source, self.work, bounds, self.owner, self.prepare, self.stops), observer)
+
+
+class Notes(Observer[int]):
+    """Notes the calls; of those that may come again the first."""
+
+    def __init__(self) -> None:
+        self.calls: list[object] = []
+
+    def begin(self) -> None:
+        self._once("begin")
+
+    def take(self, outcome: int) -> None:
+        self.calls.append(outcome)
+
+    def end(self) -> None:
+        self._once("end")
+
+    def _once(self, call: str) -> None:
+        if call not in self.calls:
+            self.calls.append(call)
 
 
 def virtually(main: Callable[[], object]) -> Callable[[], None]:
@@ -428,3 +449,47 @@ async def test_an_ended_run_stays_ended() -> None:
     assert [number async for number in batch] == [0]
     assert [number async for number in batch] == []
     await batch.aclose()
+
+
+# --- an observer ------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_an_observer_sees_an_outcome_when_the_consumer_takes_it() -> None:
+    bench, notes = Bench(width=3), Notes()
+    batch = bench.run(bench.numbers(3), notes)
+    assert await anext(batch) == 2
+    await asyncio.sleep(60)
+    assert batch.in_flight == 0
+    assert notes.calls == ["begin", 2]
+    assert await anext(batch) == 1
+    assert [number async for number in batch] == [0]
+    assert notes.calls == ["begin", 2, 1, 0, "end"]
+
+
+@virtually
+async def test_an_observer_sees_the_end_of_a_run_that_fails() -> None:
+    bench, notes = Bench(width=2, stop_at=1), Notes()
+    with pytest.raises(KeyError):
+        await take(bench.run(bench.numbers(), notes), [])
+    assert (notes.calls[0], notes.calls[-1]) == ("begin", "end")
+    assert 1 in notes.calls
+
+
+@virtually
+async def test_an_observer_sees_that_a_run_is_left() -> None:
+    bench, notes = Bench(), Notes()
+    async with bench.run(bench.numbers(), notes) as batch:
+        assert notes.calls == []
+        await anext(batch)
+        assert "end" not in notes.calls
+    assert notes.calls[-1] == "end"
+
+
+@virtually
+async def test_an_observer_sees_the_end_when_the_only_wait_is_cancelled() -> None:
+    bench, notes = Bench(), Notes()
+    batch = bench.run(bench.numbers(), notes)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(anext(batch), timeout=1)
+    assert notes.calls == ["begin", "end"]

@@ -12,6 +12,7 @@ ROOT: Final = Path(__file__).parents[2]
 PATTERNS: Final = (
     "README.md",
     "docs/*.md",
+    "docs/*.ipynb",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "benchmarks/README.md",
