@@ -17,6 +17,7 @@ from ..config import Config
 from ..ledger.lock import WriterLock
 from ..ledger.snapshot import LEDGER_FILE, open_snapshot
 from ..model.errors import ConfigError
+from .batch_source import JsonLines
 from .emulator import PUBLISHED_KEYS, require_rendering
 from .run import run_batch
 from .screen import Exit, is_quiet, program, say
@@ -39,7 +40,9 @@ def demo(*, out: Path, speed: float) -> None:
 def _play(storyboard: Path, out: Path, speed: float) -> Exit:
     how_to_go_on = f"a demo's service ends with the demo; start again: {program()} demo --out {shlex.quote(str(out))}"
     with _emulator(speed) as (url, process):
-        return run_batch(storyboard, _config(url), out, how_to_go_on=how_to_go_on, before_leaving=process.kill)
+        return run_batch(
+            JsonLines(storyboard), _config(url), out, how_to_go_on=how_to_go_on, before_leaving=process.kill
+        )
 
 
 def _config(url: str) -> Config:

@@ -6,19 +6,19 @@ from typing import Final
 import typer
 
 from ..client import AigcClient
-from ..engine.batch import BatchItem
 from ..engine.plan import Plan, Standing
 from ..ledger.snapshot import LEDGER_FILE
 from ..model.plain_text import visible_line
 from ..model.states import Kind
 from ..network.folders import absolute
-from .batch import Batch, as_file
+from .batch import Batch
+from .batch_source import batch_source
 from .edits import plan_edits
 from .ledgers import NamedLedger, ledger_file, named_file_or_database
 from .options import client_for, config_from, require_folder
 from .orders import Orders
 from .plan_words import amounts_in_words, model_in_words
-from .run import check_file
+from .run import checked_batch
 from .screen import IN_JSON, Exit, counted, say, say_json, warnings_as_notes
 
 MOST_SHOWN: Final = 20
@@ -42,9 +42,9 @@ def plan(*, batch: Path, out: Path, config: Path | None, ledger: str | None, ord
     named = ledger_file(absolute(out) / LEDGER_FILE) if ledger is None else named_file_or_database(ledger)
     loaded = config_from(config)
     client = client_for(loaded, named.for_client)
-    with as_file(batch) as file:
+    with batch_source(batch) as source:
         with warnings_as_notes():
-            requests = check_file(file, loaded, client, orders)
+            requests = checked_batch(source, loaded, client, orders)
         result = plan_of(client, requests, named, orders)
     _print(result)
     raise typer.Exit(Exit.BAD_INPUT if result.requests.get(Standing.CONFLICT) else Exit.WELL)
@@ -53,9 +53,8 @@ def plan(*, batch: Path, out: Path, config: Path | None, ledger: str | None, ord
 def plan_of(client: AigcClient, batch: Batch, ledger: NamedLedger, orders: Orders) -> Plan:
     """The plan of a batch as the command's options want it run."""
     batch, names = plan_edits(batch, ledger, orders.edits)
-    items: list[BatchItem] = list(batch)
     return client.plan(
-        items,
+        batch,
         retry_failed=orders.retries.accepts if orders.retries else False,
         redo_changed=orders.edits.redo_changed,
         redo=names,

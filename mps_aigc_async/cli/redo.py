@@ -9,6 +9,7 @@ import typer
 from ..ledger.snapshot import LEDGER_FILE
 from ..model.contents import line_of
 from ..model.errors import InvalidRequest
+from .batch_source import JsonLines
 from .batch_versions import requests_in
 from .edits import Edits
 from .ledgers import ledger_file, named_file_or_database
@@ -32,7 +33,7 @@ def redo(*, ids: list[str], out: Path, config: Path | None, ledger: str | None) 
         batch = Path(folder, "redo.jsonl")
         batch.write_text("".join(f"{line_of(request.id or '', request)}\n" for request in requests), encoding="utf-8")
         code = run_batch(
-            batch,
+            JsonLines(batch),
             config_for_creates(config),
             out,
             how_to_go_on=f"go on with the same command: {shlex.join(words)}{'' if ledger is None else named.option}",

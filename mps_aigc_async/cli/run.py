@@ -26,7 +26,8 @@ from ..model.states import JobState, Kind, Word
 from ..network.folders import absolute, prepare_folder
 from ..policy.advice import advice_for
 from ..policy.retries import stops_a_batch
-from .batch import Batch, as_file, check_batch
+from .batch import Batch, check_batch
+from .batch_source import Source, batch_source
 from .edits import follow_edits
 from .interrupts import Interrupted, Interrupts
 from .ledgers import NamedLedger, ledger_file, named_file_or_database
@@ -65,9 +66,9 @@ def run(*, batch: Path, out: Path, config: Path | None, ledger: str | None, orde
         *orders.words,
     ]
     same_input = " (with the same input)" if str(batch) == "-" else ""
-    with as_file(batch) as file:
+    with batch_source(batch) as source:
         code = run_batch(
-            file,
+            source,
             config_for_creates(config),
             out,
             how_to_go_on=f"go on with the same command{same_input}: {shlex.join(words)}",
@@ -78,7 +79,7 @@ def run(*, batch: Path, out: Path, config: Path | None, ledger: str | None, orde
 
 
 def run_batch(
-    batch: Path,
+    source: Source,
     config: Config,
     out: Path,
     *,
@@ -95,7 +96,7 @@ def run_batch(
     ledger = ledger or ledger_file(out / LEDGER_FILE)
     client = client_for(config, ledger.for_client)
     with warnings_as_notes():
-        requests = check_file(batch, config, client, orders)
+        requests = checked_batch(source, config, client, orders)
     prepare_folder(out)
     requests = follow_edits(requests, ledger, client, orders.edits)
     tally, began = Tally(requests.jobs), time.monotonic()
@@ -117,14 +118,14 @@ def run_batch(
     return code
 
 
-def check_file(batch: Path, config: Config, client: AigcClient, orders: Orders) -> Batch:
-    """A batch file without a fault. Raises BadBatch."""
+def checked_batch(source: Source, config: Config, client: AigcClient, orders: Orders) -> Batch:
+    """A batch without a fault. Raises BadBatch."""
 
     def check(request: Request) -> None:
         refuse_local_files(request, config.backend)
         client.check(request)
 
-    return replace(check_batch(batch, check, orders.choice), has_places=orders.has_places)
+    return replace(check_batch(source, check, orders.choice), has_places=orders.has_places)
 
 
 def _print_plan(client: AigcClient, batch: Batch, orders: Orders) -> None:

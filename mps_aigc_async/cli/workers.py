@@ -15,7 +15,8 @@ from ..model.errors import InvalidRequest
 from ..model.plain_text import visible_line
 from ..model.requests import Request
 from ..sharing.database_url import DatabaseUrl
-from .batch import as_file, check_batch
+from .batch import check_batch
+from .batch_source import batch_source
 from .interrupts import Interrupted, Interrupts
 from .ledgers import URL, URL_FORM, named_ledger
 from .options import client_for, config_for_creates, require_folder
@@ -56,9 +57,9 @@ def _queue_batch(batch: Path, ledger: str, url: DatabaseUrl, config: Path | None
         refuse_local_files(request, settings.backend)
         client.check(request)
 
-    with as_file(batch) as file:
+    with batch_source(batch) as source:
         with warnings_as_notes():
-            requests = check_batch(file, check)
+            requests = check_batch(source, check)
         asyncio.run(_interruptible(require_unchanged(requests, ledger)))
         count = asyncio.run(_interruptible(queue_requests(requests, ledger)))
     before = f" ({counted(count.earlier, 'request')} queued before)" if count.earlier else ""

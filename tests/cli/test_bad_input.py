@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mps_aigc_async.cli.batch import check_batch
+from mps_aigc_async.cli.batch_source import JsonLines
 from mps_aigc_async.cli.refusals import BadBatch
 from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.model.defaults import Defaults
@@ -134,13 +135,13 @@ def test_a_ledger_that_is_none(shell: Shell, emulator: Emulator) -> None:
 def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
     path = tmp_path / "batch.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(image("a")).encode() + b"\r\n")
-    assert check_batch(path, Defaults().check).totals == {Kind.IMAGE: 1}
+    assert check_batch(JsonLines(path), Defaults().check).totals == {Kind.IMAGE: 1}
 
 
 def test_a_file_that_changes_between_its_readings_is_told_by_line(tmp_path: Path) -> None:
     path = tmp_path / "batch.jsonl"
     path.write_text(json.dumps(image("a")))
-    batch = check_batch(path, Defaults().check)
+    batch = check_batch(JsonLines(path), Defaults().check)
     path.write_text("\n?")
     with pytest.raises(BadBatch, match=r"line 2: not valid JSON: .*has changed"):
         list(batch)
@@ -152,10 +153,10 @@ def test_memory_does_not_follow_the_number_of_lines(tmp_path: Path) -> None:
     with path.open("w") as file:
         for number in range(10_000):
             file.write(json.dumps(image(f"{number:0100}")) + "\n")
-    check_batch(path, Defaults().check)  # the first reading fills caches for good
+    check_batch(JsonLines(path), Defaults().check)  # the first reading fills caches for good
     tracemalloc.start()
     try:
-        assert check_batch(path, Defaults().check).totals == {Kind.IMAGE: 10_000}
+        assert check_batch(JsonLines(path), Defaults().check).totals == {Kind.IMAGE: 10_000}
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -178,7 +179,7 @@ def test_any_bytes_are_a_batch_or_refused_by_line(tmp_path: Path, lines: list[by
     path = tmp_path / "any.jsonl"
     path.write_bytes(b"\n".join(lines))
     try:
-        batch = check_batch(path, Defaults().check)
+        batch = check_batch(JsonLines(path), Defaults().check)
     except BadBatch as refused:
         assert "empty" in str(refused) or "line " in str(refused)  # noqa: PT017 — either way is right
     else:
@@ -195,4 +196,4 @@ def test_two_lines_with_one_session_id_are_told_before_anything_is_sent(tmp_path
     file = tmp_path / "batch.jsonl"
     file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     with pytest.raises(BadBatch, match="line 3: session id 'film-7' is on line 1 already: give each request its own"):
-        check_batch(file, lambda _request: None)
+        check_batch(JsonLines(file), lambda _request: None)

@@ -17,6 +17,7 @@ from PIL import Image
 
 from mps_aigc_async.cli import demo
 from mps_aigc_async.cli.batch import check_batch
+from mps_aigc_async.cli.batch_source import JsonLines
 from mps_aigc_async.config import Config
 from mps_aigc_async.ledger.lock import WriterLock
 from mps_aigc_async.model.errors import ConfigError, LedgerError
@@ -180,7 +181,7 @@ def test_a_report_by_itself(shell: Shell) -> None:
 
 
 def test_the_storyboard_is_a_dozen_chains_in_two_languages() -> None:
-    assert check_batch(STORYBOARD, Config().defaults().check).totals == {Kind.IMAGE: 12, Kind.VIDEO: 12}
+    assert check_batch(JsonLines(STORYBOARD), Config().defaults().check).totals == {Kind.IMAGE: 12, Kind.VIDEO: 12}
     shots = [json.loads(line) for line in STORYBOARD.read_text(encoding="utf-8").splitlines()]
     assert [shot["id"] for shot in shots] == [f"shot-{number:02}" for number in range(1, 13)]
     for shot in shots:

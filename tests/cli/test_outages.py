@@ -21,6 +21,7 @@ from mps_aigc_async import (
 )
 from mps_aigc_async.cli import run
 from mps_aigc_async.cli.batch import check_batch
+from mps_aigc_async.cli.batch_source import JsonLines
 from mps_aigc_async.cli.orders import NO_ORDERS
 from mps_aigc_async.cli.outages import FIRST_S, MOST_S, Pauses, is_outage
 from mps_aigc_async.cli.progress import Silence
@@ -66,7 +67,7 @@ async def _each(outcomes: Iterable[Outcome[BatchItem, Result]]) -> AsyncIterator
 
 
 def test_an_outage_takes_one_line_and_each_request_ends_once(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
-    batch = check_batch(Path(shell.batch(image("a"), image("b"), image("c"))), lambda _: None)
+    batch = check_batch(JsonLines(Path(shell.batch(image("a"), image("b"), image("c")))), lambda _: None)
     tally = Tally(batch.jobs)
     failure = lost("b", TaskFailed("no"))
     client = ScriptedClient(

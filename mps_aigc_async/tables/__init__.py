@@ -1,0 +1,1 @@
+"""Batches as people have them: spreadsheets, in the words of their header row."""
