@@ -3,9 +3,8 @@
 import codecs
 import csv
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from ..model.errors import InvalidRequest
 from .columns import column_of
@@ -25,23 +24,22 @@ MOST_IN_A_CELL: Final = 1 << 20
 def csv_records(path: Path) -> Iterator[Sequence[str]]:
     """The records of a CSV file, the empty ones included. Raises InvalidRequest and OSError."""
     encoding = encoding_of(path)
-    csv.field_size_limit(MOST_IN_A_CELL)
     with path.open(encoding=encoding, newline="") as file:
-        head = "".join(islice(file, 1))
-        file.seek(0)
-        reader = csv.reader(file, delimiter=_delimiter_of(head), strict=True)
-        while True:
-            try:
-                record = next(reader, None)
-            except csv.Error as error:
-                raise InvalidRequest(
-                    f"line {reader.line_num} is no CSV ({error}): save the table anew as CSV"
-                ) from None
-            except UnicodeError:
-                raise InvalidRequest(f"line {reader.line_num} is no text in {encoding}: save the table anew") from None
-            if record is None:
-                return
-            yield record
+        try:
+            yield from _records(file)
+        except UnicodeError:
+            raise InvalidRequest(f"is no whole text in {encoding}: save the table as CSV again") from None
+
+
+def _records(file: TextIO) -> Iterator[Sequence[str]]:
+    csv.field_size_limit(MOST_IN_A_CELL)
+    head = file.readline()
+    file.seek(0)
+    reader = csv.reader(file, delimiter=_delimiter_of(head), strict=True)
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise InvalidRequest(f"line {reader.line_num} is no CSV ({error}): save the table as CSV again") from None
 
 
 def encoding_of(path: Path) -> str:
