@@ -24,19 +24,19 @@ _ESCAPE: Final = re.compile(r"%[0-9A-F]{2}")
 def stem_of(request_id: str, *, encoding: str = "utf-8", folds_case: bool = False) -> str:
     """Return the file name, without suffix, for a request's id.
 
-    Letters, digits of `encoding` and `-_.@` stay; every other character becomes `%` and its hex, so that two ids never
-    share a name. If the file system folds letter case, a name that folding would change gets a digest of its id.
+    Every printable character of `encoding` that each file system can hold stays; any other one becomes `%` and its hex,
+    so that two ids never share a name. If the file system folds letter case, a name that folding would change gets a digest of its id.
 
     >>> stem_of("shot-001"), stem_of("../镜头 1"), stem_of("镜", encoding="latin-1"), stem_of("con.1")
-    ('shot-001', '%2E.%2F镜头%201', '%E9%95%9C', '%63on.1')
+    ('shot-001', '%2E.%2F镜头 1', '%E9%95%9C', '%63on.1')
     >>> stem_of("A1", folds_case=True), stem_of("a1", folds_case=True)
     ('A1~16a36e86f6fe', 'a1')
     """
     name = "".join(char if _stays(char, encoding) else _hex(char) for char in request_id)
-    if name.startswith(".") or _RESERVED.match(name):  # hidden, the folder above, or Windows' own
+    if name.startswith((".", " ")) or _RESERVED.match(name):  # hidden, the folder above, or Windows' own
         name = _hex(name[0]) + name[1:]
-    if name.endswith("."):
-        name = name[:-1] + _hex(".")
+    if name.endswith((".", " ")):  # Windows drops them
+        name = name[:-1] + _hex(name[-1])
     if folds_case and _folded(name) != _lowered(name):
         return _with_digest(name, request_id, "~")  # no other name contains a tilde
     if len(name.encode()) > MAX_NAME_BYTES or _looks_shortened(name):
@@ -44,14 +44,19 @@ def stem_of(request_id: str, *, encoding: str = "utf-8", folds_case: bool = Fals
     return name
 
 
+_NOT_IN_NAMES: Final = frozenset('/\\:*?"<>|%+~')
+"""Windows' reserved characters, and those that have a meaning here: the escape, the number of a file, the digest."""
+
+
 def _stays(char: str, encoding: str) -> bool:
-    if char.isascii():
-        return char.isalnum() or char in "-_.@"  # the `@2` of a version
+    # A combining mark would be a second spelling of its letter on macOS.
+    if not char.isprintable() or char in _NOT_IN_NAMES or unicodedata.category(char).startswith("M"):
+        return False
     try:
         char.encode(encoding)
     except UnicodeEncodeError:
         return False
-    return char.isalnum()
+    return True
 
 
 def _hex(char: str) -> str:
