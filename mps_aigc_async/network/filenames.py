@@ -25,7 +25,8 @@ def stem_of(request_id: str, *, encoding: str = "utf-8", folds_case: bool = Fals
     """Return the file name, without suffix, for a request's id.
 
     Every printable character of `encoding` that each file system can hold stays; any other one becomes `%` and its hex,
-    so that two ids never share a name. If the file system folds letter case, a name that folding would change gets a digest of its id.
+    so that two ids never share a name. If the file system folds letter case, a name that folding would change gets a
+    digest of its id.
 
     >>> stem_of("shot-001"), stem_of("../镜头 1"), stem_of("镜", encoding="latin-1"), stem_of("con.1")
     ('shot-001', '%2E.%2F镜头 1', '%E9%95%9C', '%63on.1')
