@@ -15,7 +15,7 @@ def amounts_in_words(result: Plan) -> str:
         *([f"{total.video_seconds:g} s of video"] if total.video_seconds else []),
         *([f"{total.audio_seconds:g} s of audio"] if total.audio_seconds else []),
         *(
-            f"{work.tasks} {work.kind}s of unknown length ({model_in_words(work)})"
+            f"{counted(work.tasks, work.kind)} of unknown length ({model_in_words(work)})"
             for work in result.creates
             if work.number is None
         ),

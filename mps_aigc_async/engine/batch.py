@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from ..concurrency.fan_out import Begun, Bounds
+from ..concurrency.ranks import Rank, Ranks
 from ..jobs.purse import Purse
 from ..jobs.terms import Terms
 from ..ledger import JobRecord
@@ -67,6 +68,7 @@ class BatchRun:
         self._ledger = ledger
         self._save_to = save_to
         self._ids = ids
+        self._ranks = Ranks()
         self._item_count = 0
         self._folder: Folder | None = None
         self._runner: Runner | None = None
@@ -82,7 +84,15 @@ class BatchRun:
             await in_use.first.runner.promise_begun(self._purse)
 
     async def work(self, item: BatchItem, on_begin: Begun) -> Outcome[BatchItem, Result]:
-        """Run one item to its outcome. An item that is no request has a failed outcome."""
+        """Run one item to its outcome. An item that is no request has a failed outcome. The first creates of requests
+        queue for their slots in the order of these calls."""
+        rank = self._ranks.enter()
+        try:
+            return await self._work(item, rank, on_begin)
+        finally:
+            rank.let_pass()
+
+    async def _work(self, item: BatchItem, rank: Rank, on_begin: Begun) -> Outcome[BatchItem, Result]:
         index: int | None
         index, self._item_count = self._item_count, self._item_count + 1
         if isinstance(item, Placed):
@@ -96,7 +106,8 @@ class BatchRun:
             failure = as_aigc_error(error, f"reading {number}").with_context(job_id=failed_id)
             return Failure(job_id=failed_id, request=item, error=failure, index=index)
         assert self._runner is not None  # noqa: S101 — prepared before the first item
-        terms = Terms(save_to=self._folder, position=index, purse=self._purse, on_begin=on_begin)
+        begin = rank.and_let_pass(on_begin)
+        terms = Terms(save_to=self._folder, position=index, purse=self._purse, rank=rank, on_begin=begin)
         outcome = await self._runner.outcome(request, request_id, terms)
         return replace(cast("Outcome[BatchItem, Result]", outcome), request=item, index=index)
 

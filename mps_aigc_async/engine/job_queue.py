@@ -19,6 +19,7 @@ from weakref import WeakSet
 
 from ..concurrency.at_once import all_at_once
 from ..concurrency.fan_out import Begun, FanOut, Run
+from ..concurrency.ranks import Rank, Ranks
 from ..jobs.terms import Terms
 from ..jobs.watch import Watch
 from ..ledger.record import job_ids, request_of
@@ -67,6 +68,7 @@ class JobQueue:
         self._stored: asyncio.Queue[AnyJob] = asyncio.Queue()
         self._news = asyncio.Event()
         self._folders = Folders()
+        self._ranks = Ranks()
         self._seconds: dict[Kind, float] = dict(USUAL_S)
         """The duration of the latest task of each kind that ended."""
         self._submitted_at: dict[str, float] = {}
@@ -236,15 +238,22 @@ class JobQueue:
 
     async def _work(self, job: AnyJob, on_begin: Begun) -> None:
         """Run a job to its end."""
+        rank = self._ranks.enter()
+        try:
+            await self._run(job, rank, on_begin)
+        finally:
+            rank.let_pass()
 
+    async def _run(self, job: AnyJob, rank: Rank, on_begin: Begun) -> None:
         def begin() -> None:
+            rank.let_pass()
             on_begin()
             self._waiting.pop(job, None)
 
         terms, runner = await self._terms(job), await self.engine.runner(self._place)
         if job not in self._under_way:  # cancelled meanwhile
             return
-        terms = replace(terms, on_begin=begin)
+        terms = replace(terms, rank=rank, on_begin=begin)
         work = self.engine.work.start(runner.outcome(job.request, self._under_way[job], terms), f"request {job.id}")
         self._works[job] = work
         try:

@@ -97,7 +97,15 @@ class Jobs:
             async with self._lock(job_id, terms.on_begin):
                 return await self._plan(step, request_of(job_id), terms)
 
-        return await all_at_once([plan(step) for step in steps])
+        jobs = [plan(step) for step in steps]
+        *planned, _ = await all_at_once([*jobs, self._leave_out(version, terms)])
+        return [job for job in planned if job is not None]
+
+    async def _leave_out(self, version: Version, terms: Terms) -> None:
+        """Write into the jobs that an edit has left out that nobody asks for them any more."""
+        for kind, job in version.jobs.items():
+            if kind not in terms.steps and request_of(job.job_id) == version.name and is_free(job):
+                await self._note_terms(job, terms)
 
     async def submit_single(self, step: Step, name: str, order: Order, judge: Judge) -> JobRecord:
         """Plan the job of a request of one step, and work on it until the service has accepted it. A job beyond that is
@@ -123,6 +131,7 @@ class Jobs:
                 version = await self.version_for(step, name)
                 if version.id_of(step.kind) == job_id:
                     await judge(version.jobs)
+                    await self._leave_out(version, order.terms)
                     return await work(await self._plan(step, request_of(job_id), order.terms), order)
             job_id = version.id_of(step.kind)
 

@@ -1,6 +1,6 @@
 """Requests to their outcomes: one job for an image, a video or an audio; two or three linked jobs for a chain."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -18,7 +18,7 @@ from .chains import Chain, ChainContext, model_of
 from .creation import Order
 from .jobs import Jobs, Judge
 from .lookahead import Lookaheads
-from .origins import origins_of
+from .origins import complete_kinds, origins_of
 from .pricing import request_in_row
 from .purse import Purse
 from .terms import Terms
@@ -45,40 +45,38 @@ class RequestRunner:
     async def outcome(self, request: RequestT, request_id: str, terms: Terms) -> Outcome[RequestT, Result]:
         """Run a request to its end. An exception of any class becomes part of the outcome."""
         chain: Chain | None = None
-        origins: list[Origin] = []
+        kept_kinds: frozenset[Kind] = frozenset()
         name, terms = request_id, terms.of(request)
 
         async def judge(jobs: Mapping[Kind, JobRecord]) -> None:
-            origins[:] = origins_of(request, jobs, self._defaults)
+            nonlocal kept_kinds
+            kept_kinds = complete_kinds(jobs) if terms.kept_kinds is None else terms.kept_kinds
             await self._judge(request, terms, jobs)
+
+        def origins(jobs: Sequence[JobRecord]) -> tuple[Origin, ...]:
+            return origins_of(request, jobs, kept_kinds, self._defaults)
 
         try:
             result: Result
             if isinstance(request, Step):
                 job = await self._single(request, name, self._order(request, terms), judge)
-                name, result = request_of(job.job_id), job.result()
+                name, result, rows = request_of(job.job_id), job.result(), [job]
             else:
                 version = await self._jobs.version_for(request, request_id)
                 name = version.name
                 await judge(version.jobs)
                 chain = Chain(self._chain_context, request, version, terms)
-                result = await chain.run()
+                result, rows = await chain.run(), chain.rows
         except Exception as error:  # noqa: BLE001 — one job's exception must not end the batch
             failure = as_aigc_error(error, f"making {name}").with_context(job_id=name)
             name = request_of(failure.job_id or "") or name  # of a single request, its version
             partial_result = None if chain is None else chain.partial_result
-            kinds = {step.kind for step in steps_made(partial_result)}
-            return Failure(
-                job_id=name,
-                request=request,
-                error=failure,
-                partial=partial_result,
-                origins=tuple(origin for origin in origins if origin.kind in kinds),
-            )
+            rows = [] if chain is None else chain.rows[: len(steps_made(partial_result))]
+            return Failure(job_id=name, request=request, error=failure, partial=partial_result, origins=origins(rows))
         finally:
             if terms.purse is not None:
                 terms.purse.end(tuple(job_ids(name).values()))
-        return Success(job_id=name, request=request, result=result, origins=tuple(origins))
+        return Success(job_id=name, request=request, result=result, origins=origins(rows))
 
     async def promise_begun(self, purse: Purse) -> None:
         """Promise room to the steps that the ledger's begun chains still need, before new requests take it."""

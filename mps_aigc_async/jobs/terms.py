@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ..concurrency.callbacks import ignore
+from ..concurrency.ranks import Rank
 from ..ledger import JobRecord
 from ..model.requests import Request, steps_of
 from ..model.states import Kind
@@ -23,11 +24,25 @@ class Terms:
     """The kinds of the request's steps, in the order of making."""
     purse: Purse | None = None
     """The budget of the request's run; None for none."""
+    kept_kinds: frozenset[Kind] | None = None
+    """The steps that were complete before the run, where several accounts try; None: as the account finds them."""
+    rank: Rank | None = None
+    """The request's rank in its batch: its first create queues for a slot in this order. None for none."""
     on_begin: Callable[[], None] = ignore
     """Called when the first step no longer waits to be created, or holds up no other job by waiting: its create is
     sent, or not needed, or waits for room for its model alone."""
     on_no_room: Callable[[Kind], None] = ignore
     """Called when the service has no room for a step of this kind, or may have none for its model."""
+
+    async def in_turn(self) -> None:
+        """Wait until the requests before this one queue for their slots, or wait for something else."""
+        if self.rank is not None:
+            await self.rank.wait()
+
+    def let_pass(self) -> None:
+        """Let the requests after this one pass."""
+        if self.rank is not None:
+            self.rank.let_pass()
 
     def of(self, request: Request) -> "Terms":
         """The terms with the request's steps."""
