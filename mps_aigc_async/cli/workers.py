@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
 
@@ -11,7 +12,8 @@ from ..client import AigcClient
 from ..engine.batch_progress import progress_of
 from ..engine.local_inputs import refuse_local_files
 from ..ledger.record import job_ids
-from ..model.errors import InvalidRequest
+from ..model.budget import Budget
+from ..model.errors import BudgetReached, InvalidRequest
 from ..model.plain_text import visible_line
 from ..model.requests import Request
 from ..sharing.database_url import DatabaseUrl
@@ -20,6 +22,9 @@ from .interrupts import Interrupted, Interrupts
 from .ledgers import URL, URL_FORM, named_ledger
 from .options import client_for, config_for_creates, require_folder
 from .screen import Exit, complain, counted, program, say, warnings_as_notes
+
+if TYPE_CHECKING:
+    from ..engine.worker import Worker
 
 T = TypeVar("T")
 
@@ -66,19 +71,30 @@ def _queue_batch(batch: Path, ledger: str, url: DatabaseUrl, config: Path | None
     return lambda name: any(requests.jobs.get(job_id) is not None for job_id in job_ids(name).values())
 
 
-def worker(*, out: Path, ledger: str, config: Path | None, concurrency: int | None) -> None:
-    """Run queued requests until the batch is drained, or Ctrl-C. Start as many workers as you like, on any host."""
-    database_named(ledger)
+def worker(*, out: Path, ledger: str, config: Path | None, concurrency: int | None, budget: Budget | None) -> None:
+    """Run queued requests until the batch is drained, a bound is reached, or Ctrl-C. Start as many workers as you like,
+    on any host."""
+    url = database_named(ledger)
     require_folder(out)
     client = client_for(config_for_creates(config), ledger)
-    raise typer.Exit(asyncio.run(_work(client, out, concurrency)))
+    try:
+        code = asyncio.run(_work(client, partial(client.worker, save_to=out, concurrency=concurrency, budget=budget)))
+    except BudgetReached as refusal:
+        now = asyncio.run(progress_of(url))
+        complain(
+            f"error: {visible_line(refusal.reason)}\n"
+            f"{counted(now.waiting, 'request')} left waiting in the ledger {url.ledger}: other workers run them, or "
+            "the same command with a larger bound"
+        )
+        code = Exit.FAILED
+    raise typer.Exit(code)
 
 
-async def _work(client: AigcClient, out: Path, concurrency: int | None) -> Exit:
+async def _work(client: AigcClient, make_worker: Callable[[], "Worker"]) -> Exit:
     with Interrupts(lambda: complain(_STOPPING)) as interrupts:
         async with client:
             try:
-                await interrupts.stoppable(client.worker(save_to=out, concurrency=concurrency).run())
+                await interrupts.stoppable(make_worker().run())
             except Interrupted:
                 return Exit.INTERRUPTED
     return Exit.WELL

@@ -7,6 +7,7 @@ does the rest of the work and never creates a task that could exist already.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -170,6 +171,18 @@ class Jobs:
                 first = (await self._ledger.of_request(request_of(job.job_id))).get(job.steps[0])
                 steps += [job] if first is None or first.state in _BEGUN else []
         return steps
+
+    @property
+    def are_shared(self) -> bool:
+        """Whether other processes may use the ledger meanwhile."""
+        return bool(self._ledger.member)
+
+    async def note_room(self, job: JobRecord, estimate: Estimate) -> None:
+        """Write the amount of a begun chain's planned step into its row: the ledger keeps it free for the step."""
+        row = replace(job, amount=estimate.number, cost=estimate.cost)
+        if row != job:
+            with suppress(JobTaken):  # another member creates it
+                await self._ledger.put(row)
 
     async def price_ended(self) -> None:
         """Write size and price into the rows that may be paid for and lack them, so that a budget can count them. A job

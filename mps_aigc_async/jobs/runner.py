@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -47,7 +48,7 @@ class RequestRunner:
         """Run a request to its end. An exception of any class becomes part of the outcome."""
         chain: Chain | None = None
         origins: list[Origin] = []
-        name, terms = request_id, terms.of(request)
+        name, terms = request_id, self._terms_of(request, terms)
 
         async def judge(jobs: Mapping[Kind, JobRecord]) -> None:
             origins[:] = origins_of(request, jobs, self._defaults)
@@ -81,11 +82,24 @@ class RequestRunner:
                 terms.purse.end(tuple(job_ids(name).values()))
         return Success(job_id=name, request=request, result=result, origins=tuple(origins))
 
+    def _terms_of(self, request: Request, terms: Terms) -> Terms:
+        """The terms with the request's steps and, for a run with a budget, the estimates of a chain's later ones."""
+        terms = terms.of(request)
+        if terms.purse is None:
+            return terms
+        later = steps_of(request)[1:]
+        return replace(terms, estimates={step.kind: self._jobs.estimate(self._defaults.apply(step)) for step in later})
+
     async def promise_begun(self, purse: Purse) -> None:
-        """Promise room to the steps that the ledger's begun chains still need, before new requests take it."""
+        """Promise room to the steps that the ledger's begun chains still need, before new requests take it. Where
+        several runs share the ledger, their rows have the amounts, and other runs end the promises."""
         for job in await self._jobs.steps_of_begun_chains():
             with suppress(DamagedRow, InvalidRequest):
-                purse.promise({job.job_id: self._jobs.estimate(self._defaults.apply(request_in_row(job)))})
+                estimate = self._jobs.estimate(self._defaults.apply(request_in_row(job)))
+                if self._jobs.are_shared:
+                    await self._jobs.note_room(job, estimate)
+                else:
+                    purse.promise({job.job_id: estimate})
 
     async def plan(self, request: Request, request_id: str, terms: Terms) -> str:
         """Plan all jobs of a request, and return the name of its version. Raises InvalidRequest."""

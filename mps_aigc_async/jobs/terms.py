@@ -1,13 +1,14 @@
 """The terms on which a request is made, beside its content."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from ..catalog.prices import Estimate
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord
 from ..model.requests import Request, steps_of
-from ..model.states import Kind
+from ..model.states import JobState, Kind
 from ..network.folders import Folder
 from .purse import Purse
 
@@ -23,6 +24,8 @@ class Terms:
     """The kinds of the request's steps, in the order of making."""
     purse: Purse | None = None
     """The budget of the request's run; None for none."""
+    estimates: Mapping[Kind, Estimate] = field(default_factory=dict)
+    """The sizes and prices of a chain's later steps, for a run with a budget."""
     on_begin: Callable[[], None] = ignore
     """Called when the first step no longer waits to be created, or holds up no other job by waiting: its create is
     sent, or not needed, or waits for room for its model alone."""
@@ -35,7 +38,9 @@ class Terms:
 
     def written_to(self, job: JobRecord) -> JobRecord:
         """The job's row with these terms. A request of no batch keeps the place of an earlier batch, and one that is
-        not saved keeps the folder."""
+        not saved keeps the folder. The planned step of a chain gets its amount, which the ledger keeps free for it."""
+        if job.state is JobState.PLANNED and (estimate := self.estimates.get(job.kind)) is not None:
+            job = replace(job, amount=estimate.number, cost=estimate.cost)
         return replace(
             job,
             position=job.position if self.position is None else self.position,

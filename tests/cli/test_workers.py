@@ -83,6 +83,22 @@ def test_a_worker_whose_account_is_refused_ends_with_the_advice(shell: Shell, em
     assert shell.call("progress", "--ledger", ledger).stdout.startswith("0 of 1 requests have ended; 0 run, 1 wait\n")
 
 
+def test_a_worker_within_a_bound_ends_with_the_number_that_waits(shell: Shell, emulator: Emulator, ledger: str) -> None:
+    shell.configure(emulator.url)
+    shell.call("queue", shell.batch(*(image(f"shot-{number}") for number in range(5))), "--ledger", ledger)
+    told = shell.call("worker", "--out", "made", "--ledger", ledger, "--max-images", "2")
+    assert (told.exit_code, creates(emulator)) == (1, 2), told.output
+    *_, bound, left = told.stderr.splitlines()
+    assert bound.startswith("error: the budget is reached (images 3 of 2,")
+    assert left == (
+        "3 requests left waiting in the ledger spring: other workers run them, or the same command with a larger bound"
+    )
+    assert len(list(Path("made").glob("*.png"))) == 2
+    assert shell.call("progress", "--ledger", ledger).stdout.startswith("2 of 5 requests have ended; 0 run, 3 wait\n")
+    assert shell.call("worker", "--out", "made", "--ledger", ledger, "--max-images", "4").exit_code == 1
+    assert creates(emulator) == 4
+
+
 def test_failed_requests_are_queued_again_for_the_workers(
     shell: Shell, emulator: Emulator, calls: Calls, ledger: str
 ) -> None:
@@ -188,7 +204,7 @@ def test_a_missing_extra_is_named(
     shell.configure("http://127.0.0.1:9")
     shell.batch(image("a"))
     monkeypatch.setitem(sys.modules, "procrastinate", None)
-    for module in ("workers", "request_queue", "queue_schema"):
+    for module in ("worker", "workers", "request_queue", "queue_schema"):
         monkeypatch.delitem(sys.modules, f"mps_aigc_async.engine.{module}", raising=False)
     told = shell.call(*command, "--ledger", ledger)
     assert (told.exit_code, told.stderr.splitlines()[-1] + "\n") == (

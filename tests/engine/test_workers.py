@@ -14,7 +14,8 @@ from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.engine import request_queue, workers
 from mps_aigc_async.engine.batch import BatchRun
 from mps_aigc_async.engine.batch_progress import later_progress_of, outcomes_of, progress_of
-from mps_aigc_async.engine.workers import QueueCount, Worker, drain, queue, retry_failed
+from mps_aigc_async.engine.worker import Worker
+from mps_aigc_async.engine.workers import QueueCount, drain, queue, retry_failed
 from mps_aigc_async.ledger.postgres import prepare_database
 from mps_aigc_async.ledger.postgres.requests import QueueItem
 from mps_aigc_async.ledger.postgres.schema import LOCK
@@ -51,7 +52,8 @@ def url(database: str, monkeypatch: pytest.MonkeyPatch) -> DatabaseUrl:
     monkeypatch.setattr(request_queue, "HEARTBEAT_S", 0.1)
     monkeypatch.setattr(request_queue, "STALLED_S", 0.5)
     monkeypatch.setattr(request_queue, "LOOK_S", 0.2)
-    monkeypatch.setattr(workers, "WATCH_S", 0.1)
+    monkeypatch.setattr("mps_aigc_async.engine.worker.WATCH_S", 0.1)
+    monkeypatch.setattr(workers, "DRAIN_S", 0.1)
     return database_url(f"{database}?ledger=spring")
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .options import ConfigOption, DatabaseOption, JsonOption
+from .run_options import MaxCostOption, MaxImagesOption, MaxVideoSecondsOption
 
 
 def queue(
@@ -40,14 +41,22 @@ def worker(
             "--concurrency", min=1, metavar="N", help="Requests at once.", show_default="twice the caps on tasks"
         ),
     ] = None,
+    max_images: MaxImagesOption = None,
+    max_video_seconds: MaxVideoSecondsOption = None,
+    max_cost: MaxCostOption = None,
 ) -> None:
     """Run queued requests until the batch is drained, or Ctrl-C. Start as many workers as you like, on any host.
 
     A worker that is stopped or dies gives its requests back: tasks that had begun are polled on by other workers.
+
+    --max-images, --max-video-seconds and --max-cost bound all that the ledger has created or may have, by all workers.
+    A worker that reaches its bound ends with exit code 1, once the requests that it had begun have ended.
     """
+    from ..orders import budget_of
     from ..workers import worker as work
 
-    work(out=out, ledger=ledger, config=config, concurrency=concurrency)
+    budget = budget_of(max_images, max_video_seconds, max_cost)
+    work(out=out, ledger=ledger, config=config, concurrency=concurrency, budget=budget)
 
 
 def drain(
