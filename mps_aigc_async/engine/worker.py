@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,7 @@ from ..ledger.postgres.patience import PatientConnection
 from ..ledger.postgres.requests import TIME, QueueItem, RequestStatements, counts_of, failure_mark
 from ..model.budget import Budget
 from ..model.error_records import to_record
-from ..model.errors import AigcError, BudgetReached, ClientClosed, ConfigError, LedgerError
+from ..model.errors import AigcError, BudgetReached, ClientClosed, ConfigError, InvalidRequest, LedgerError
 from ..model.plain_text import visible_line
 from ..model.unexpected import as_aigc_error
 from ..sharing.connection import CLOSE_S, Connection, Refused, Row, Step
@@ -185,9 +186,11 @@ class Worker:
         rows = await self._rows_of(self._statements.line(item.name))
         if not rows:  # its row was removed
             return
+        [(line, has_versions)] = rows
+        fields = json.loads(line)
         if item.retries:
-            await self._batch.retry(item.name, lambda job: failure_mark(job) in item.retries)
-        outcome = await self._batch.work(json.loads(rows[0][0]), work.begin)
+            await self._batch.retry(fields, item.name, lambda job: failure_mark(job) in item.retries)
+        outcome = await self._batch.work(fields, work.begin, partial(self._require_line, item.name, line))
         error = outcome.error
         if isinstance(error, ClientClosed):
             raise GivenBack
@@ -200,10 +203,18 @@ class Worker:
         elif error is not None and self._batch.stops(outcome) is not None:
             self._fail(error)
             raise GivenBack
+        if has_versions:
+            await self._batch.save_versions(item.name)
+        record = None if error is None else json.dumps(to_record(error), ensure_ascii=False)
+        if await self._rows_of(*self._statements.note_end(item.name, line, record)) == [(False,)]:
+            raise GivenBack  # it was queued again with other content
         if error is not None:
             _log.warning("%s failed: %s", item.name, visible_line(str(error)))
-        record = None if error is None else json.dumps(to_record(error), ensure_ascii=False)
-        await self._rows_of(*self._statements.note_end(item.name, record))
+
+    async def _require_line(self, name: str, line: str) -> None:
+        """Raise InvalidRequest for a request that was queued again with other content."""
+        if await self._rows_of(self._statements.has_line(name, line)) == [(False,)]:
+            raise InvalidRequest("the request was queued again with other content, which is made instead", job_id=name)
 
     def _fail(self, error: AigcError) -> None:
         """End this worker by an error that concerns all requests."""

@@ -1,9 +1,8 @@
 """Batches over many workers: requests wait in a queue beside the ledger, and any number of workers run them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Final
 
 from ..concurrency.alongside import running_alongside
@@ -12,14 +11,17 @@ from ..ledger.postgres import prepare_database
 from ..ledger.postgres.patience import PatientConnection
 from ..ledger.postgres.requests import QueuedRequest, RequestStatements
 from ..model.contents import line_of
+from ..model.errors import InvalidRequest
 from ..model.requests import Request
 from ..sharing.connection import Connection
 from ..sharing.database_url import DatabaseUrl
 from .batch import BatchItem, as_request
 from .batch_progress import nothing_queued, rows_of
+from .digest_table import DigestTable, Width, digest_of
 from .ledgers import database_of, ledger_place
+from .queued_edits import Conflict, refusal_of
 from .request_ids import RequestIds
-from .request_queue import RequestQueue, changed_requests
+from .request_queue import QueueCount, RequestQueue
 
 CHUNK: Final = 1000
 """Requests that are queued in one transaction."""
@@ -31,63 +33,53 @@ DRAIN_S: Final = 2.0
 """Seconds between two looks of `drain` for requests that still run."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueueCount:
-    """The numbers of requests that `queue` read."""
-
-    new: int
-    earlier: int
-    """The number of requests that were queued before, and were left as they were."""
-
-
 async def queue(
     requests: Iterable[BatchItem] | AsyncIterable[BatchItem],
     ledger: str,
     *,
     check: Callable[[Request], None] = ignore,
+    again: Collection[str] = (),
 ) -> QueueCount:
     """Queue requests in a ledger (`postgresql://…?ledger=NAME`), for its workers. The input is read lazily.
 
-    Queueing the same batch again goes on after an interruption: a request that was queued before stays as it is.
+    Queueing the same batch again goes on after an interruption: a request that was queued before stays as it is. Other
+    content takes its place if the former content has cost nothing, or if a version has the new content
+    (`AigcClient.new_version`). `again` has the ids of requests that are run again though they have ended: they have a
+    new version of the same content.
 
     `check` raises InvalidRequest for a request that no worker could send, as `AigcClient.check` does.
 
-    Raises InvalidRequest for the first item that is no request, that `check` refuses, or whose id was queued with other
-    content: the requests of the chunks of 1000 before it are queued (`require_unchanged` tells before). Raises
-    LedgerError.
+    Raises InvalidRequest for the first item that is no request, that `check` refuses, or whose id the batch has twice;
+    and for requests that may be paid for with other content. The requests of the chunks of 1000 before them are queued
+    (`require_unchanged` tells before). Raises LedgerError.
     """
     url = database_of(ledger_place(ledger))
     await make_tables(url)
-    new, earlier = 0, 0
+    count = QueueCount()
     async with RequestQueue(url) as request_queue, aclosing(_rows(requests, check)) as rows:
         chunk = await _next_chunk(rows)
         while chunk:
-            async with running_alongside(request_queue.add(chunk)) as adding:
+            async with running_alongside(request_queue.add(chunk, again)) as adding:
                 try:  # the next chunk is read while the server works
                     following = await _next_chunk(rows)
                 finally:
-                    known = await adding
-            new, earlier, chunk = new + len(chunk) - known, earlier + known, following
-    return QueueCount(new, earlier)
+                    count += await adding
+            chunk = following
+    return count
 
 
 async def require_unchanged(requests: Iterable[BatchItem] | AsyncIterable[BatchItem], ledger: str) -> None:
-    """Raise InvalidRequest, with all ids, if requests were queued before with other content: `queue` would stop at the
-    first of them, after it has queued the chunks before. Reads the input once. Raises LedgerError."""
+    """Raise InvalidRequest, with the changes of all requests that may be paid for with other content: `queue` would
+    stop at the first chunk with one, after it has queued the chunks before. Reads the input once. Raises
+    LedgerError."""
     url = database_of(ledger_place(ledger))
     await make_tables(url)
-    connection = Connection(url)
-    try:
-        if not await rows_of(connection, RequestStatements(url.ledger).counts()):  # nothing was queued yet
-            return
-    finally:
-        await connection.close()
-    others: list[str] = []
+    conflicts: list[Conflict] = []
     async with RequestQueue(url) as request_queue, aclosing(_rows(requests, ignore)) as rows:
         while chunk := await _next_chunk(rows):
-            others += await request_queue.changed(chunk)
-    if others:
-        raise changed_requests(others)
+            conflicts += await request_queue.conflicts(chunk)
+    if conflicts:
+        raise refusal_of(conflicts)
 
 
 async def retry_failed(ledger: str, *, only: Callable[[str], bool] = lambda _: True) -> int:
@@ -119,12 +111,15 @@ async def retry_failed(ledger: str, *, only: Callable[[str], bool] = lambda _: T
 async def _rows(
     requests: Iterable[BatchItem] | AsyncIterable[BatchItem], check: Callable[[Request], None]
 ) -> AsyncGenerator[QueuedRequest, None]:
-    ids = RequestIds()
+    ids, names, lines = RequestIds(), DigestTable(Width.BYTE), DigestTable(Width.BYTE)
     async for item in _each(requests):
         request = as_request(item)
         check(request)
         name = ids.id_for(request)
-        yield QueuedRequest(name, line_of(name, request))
+        line = line_of(name, request)
+        if lines.add(digest_of(line), 1) and not names.add(digest_of(name), 1):  # the second would replace the first
+            raise InvalidRequest("the batch has this id twice, with different content", job_id=name)
+        yield QueuedRequest(name, line)
 
 
 async def _each(requests: Iterable[BatchItem] | AsyncIterable[BatchItem]) -> AsyncGenerator[BatchItem, None]:

@@ -115,7 +115,9 @@ class Jobs:
                 version = await self.version_for(step, name)
                 if version.id_of(step.kind) == job_id:
                     await judge(version.jobs)
-                    return await work(await self._plan(step, request_of(job_id), order.terms), order)
+                    job = await self._plan(step, request_of(job_id), order.terms)
+                    await order.terms.confirm()
+                    return await work(job, order)
             job_id = version.id_of(step.kind)
 
     async def _plan(self, step: Step, name: str, terms: Terms) -> JobRecord:

@@ -1,6 +1,6 @@
 """The terms on which a request is made, beside its content."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -11,6 +11,10 @@ from ..model.requests import Request, steps_of
 from ..model.states import JobState, Kind
 from ..network.folders import Folder
 from .purse import Purse
+
+
+async def agree() -> None:
+    """Confirm every request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,9 @@ class Terms:
     """The budget of the request's run; None for none."""
     estimates: Mapping[Kind, Estimate] = field(default_factory=dict)
     """The sizes and prices of a chain's later steps, for a run with a budget."""
+    confirm: Callable[[], Awaitable[None]] = agree
+    """Called when the request's jobs are planned, and before they are created: raises an error if the request is not
+    wanted as it is any more."""
     on_begin: Callable[[], None] = ignore
     """Called when the first step no longer waits to be created, or holds up no other job by waiting: its create is
     sent, or not needed, or waits for room for its model alone."""

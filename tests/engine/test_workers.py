@@ -14,8 +14,9 @@ from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.engine import request_queue, workers
 from mps_aigc_async.engine.batch import BatchRun
 from mps_aigc_async.engine.batch_progress import later_progress_of, outcomes_of, progress_of
+from mps_aigc_async.engine.request_queue import QueueCount
 from mps_aigc_async.engine.worker import Worker
-from mps_aigc_async.engine.workers import QueueCount, drain, queue, retry_failed
+from mps_aigc_async.engine.workers import drain, queue, retry_failed
 from mps_aigc_async.ledger.postgres import prepare_database
 from mps_aigc_async.ledger.postgres.requests import QueueItem
 from mps_aigc_async.ledger.postgres.schema import LOCK
@@ -614,8 +615,8 @@ async def test_bad_items_are_refused_and_what_stood_before_them_is_queued(url: D
     with pytest.raises(InvalidRequest, match="str is not a request"):
         await queue([*images(1), "no request"], text_of(url))  # type: ignore[list-item] # on purpose
     await queue(images(1), text_of(url))
-    with pytest.raises(InvalidRequest, match="queued with other content"):
-        await queue([ImageRequest(id="shot-0", prompt="another")], text_of(url))
+    with pytest.raises(InvalidRequest, match="the batch has this id twice"):
+        await queue([*images(2), *images(2), ImageRequest(id="shot-1", prompt="another")], text_of(url))
     assert (await progress_of(url)).requests == 1
 
 

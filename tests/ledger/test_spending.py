@@ -138,7 +138,7 @@ async def test_the_room_of_a_chain_that_another_member_has_begun_is_kept_free(da
         elif ending == "request ended":
             requests, connection = RequestStatements(first.url.ledger), Connection(first.url)
             await connection.run(*requests.add([QueuedRequest("a", "{}")]))
-            await connection.run(*requests.note_end("a", '{"type": "ResultExpired"}'))
+            await connection.run(*requests.note_end("a", "{}", '{"type": "ResultExpired"}'))
             await connection.close()
         else:
             bound = replace(bound, promised=[video.job_id])  # the room is its own
