@@ -120,9 +120,9 @@ class BatchRun:
             work = in_use.retry_request(as_request(item), name, only)
             await self._engine.work.run_for(work, f"retry of {name}")
 
-    async def save_versions(self, name: str) -> None:
-        """Save the results of all versions of a request that are paid for and not saved. A caller that had begun an
-        earlier version may be gone. A failure is logged."""
+    async def save_versions(self, name: str, but: str) -> None:
+        """Save the results of all versions of a request, `but` one, that are paid for and not saved. The worker that
+        had begun them may be gone. A failure is logged."""
         if self._folder is None:
             return
         in_use = await self._engine.resume_ledger(self._ledger)
@@ -131,8 +131,10 @@ class BatchRun:
         except LedgerError as error:  # a damaged row, or one of another account
             _log.warning("%s: its versions cannot be read: %s", name, visible_line(str(error)))
             return
-        unsaved = {job.job_id: job for version in versions for job in version.jobs.values() if job.state in _UNSAVED}
-        for job in unsaved.values():
+        jobs = {job.job_id: job for version in versions for job in version.jobs.values()}
+        for job in jobs.values():
+            if job.state not in _UNSAVED or request_of(job.job_id) == but:
+                continue
             outcome = await save_job(in_use, self._folder, job)
             if outcome.error is not None:
                 _log.warning("%s is not saved: %s", job.job_id, visible_line(str(outcome.error)))

@@ -204,7 +204,7 @@ class Worker:
             self._fail(error)
             raise GivenBack
         if has_versions:
-            await self._batch.save_versions(item.name)
+            await self._batch.save_versions(item.name, but=outcome.job_id)
         record = None if error is None else json.dumps(to_record(error), ensure_ascii=False)
         if await self._rows_of(*self._statements.note_end(item.name, line, record)) == [(False,)]:
             raise GivenBack  # it was queued again with other content

@@ -74,11 +74,14 @@ async def test_workers_with_one_bound_make_whole_chains_up_to_it(
     assert progress.jobs.get(JobState.SUBMITTED, 0) == 0
 
 
-async def test_a_chain_that_a_worker_has_left_keeps_its_room(emulator: Emulator, url: DatabaseUrl) -> None:
+@pytest.mark.parametrize("first", [Budget(video_seconds=9), None], ids=["within the bound", "without a bound"])
+async def test_a_chain_that_a_worker_has_left_keeps_its_room(
+    emulator: Emulator, url: DatabaseUrl, first: Budget | None
+) -> None:
     """Its image is paid for; a worker with the same bound that begins later must leave the video's seconds to it."""
     await queue(chains(1), text_of(url))
     async with client_of(emulator, url) as client:
-        worker = client.worker(budget=Budget(video_seconds=9))
+        worker = client.worker(budget=first)
         running = asyncio.create_task(worker.run())
         while not created(emulator):  # noqa: ASYNC110 — the emulator tells nobody
             await asyncio.sleep(0)

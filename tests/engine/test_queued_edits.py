@@ -5,6 +5,8 @@ A worker that runs the request meanwhile makes one of the two contents, never bo
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -261,3 +263,29 @@ async def test_a_video_that_an_edit_adds_is_made_from_the_image(emulator: Emulat
     assert await queue([chain("a lake", "snow")], text_of(url)) == QueueCount(edits=1)
     assert {*(await made(emulator, url))} == {"shot-0"}
     assert created(emulator) == {"image": 1, "video": 1}
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_edits_while_workers_run_make_each_request_once_with_its_latest_content(
+    emulator: Emulator, url: DatabaseUrl, form: str
+) -> None:
+    """Some edits come in time, the others are refused: they come while a create is on its way."""
+    number = 12
+
+    def request(each: int, edit: int) -> Request:
+        image = ImageRequest(prompt=f"scene {each}, take {edit // 36}")
+        whole = ImageToVideo(id=f"shot-{each}", image=image, video=VideoRequest(prompt=f"take {edit}"))
+        return whole if form == "chain" else shot(f"take {edit}", each)
+
+    latest = {f"shot-{each}": request(each, 0) for each in range(number)}
+    await queue(latest.values(), text_of(url))
+    async with working(emulator, url), working(emulator, url):
+        for turn in count(1):
+            if (await progress_of(url)).ends == number:
+                break
+            with suppress(InvalidRequest):
+                edit = request(turn % number, turn)
+                await queue([edit], text_of(url))
+                latest[str(edit.id)] = edit
+        assert {outcome.job_id: outcome.request async for outcome in outcomes_of(url) if outcome.ok} == latest
+    assert created(emulator) == {"image": number} | ({"video": number} if form == "chain" else {})

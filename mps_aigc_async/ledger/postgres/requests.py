@@ -93,7 +93,7 @@ _REOPEN: Final = f"""
         SELECT name FROM mps_aigc_ledger.requests
         WHERE ledger = %(ledger)s AND {IS_UNKNOWN}
             AND NOT EXISTS (SELECT FROM mps_aigc_ledger.jobs WHERE jobs.state = 'unknown' AND {_JOBS_OF})
-            AND NOT EXISTS (SELECT FROM mps_aigc_ledger.jobs WHERE jobs.state || '' = 'unknown' AND {_IS_LATER})
+            AND NOT EXISTS (SELECT FROM mps_aigc_ledger.jobs WHERE jobs.state = 'unknown' AND {_IS_LATER})
         ORDER BY ended LIMIT %(most)s FOR UPDATE SKIP LOCKED
     ), {_REOPENED}
     SELECT name FROM reopened
