@@ -18,7 +18,7 @@ from ..ledger import JobRecord, JobTaken
 from ..ledger.record import CANCELLED, request_of
 from ..ledger.versions import Version, changed_request, is_free, parted, version_for
 from ..model.contents import content
-from ..model.errors import AigcError, InvalidRequest
+from ..model.errors import AigcError, InvalidRequest, LedgerError
 from ..model.requests import Request, Step
 from ..model.states import JobState, Kind
 from ..wire.dialect import FILES_AT_ONCE
@@ -26,7 +26,7 @@ from .acceptance import Acceptance
 from .context import JobContext
 from .creates import Creates
 from .creation import Order
-from .lookahead import Lookahead
+from .lookahead import Lookahead, is_near_end
 from .own_sessions import replan_as
 from .places import Place
 from .pricing import with_price
@@ -165,13 +165,15 @@ class Jobs:
         return self._context.prices.estimate(step)
 
     async def steps_of_begun_chains(self) -> list[JobRecord]:
-        """The planned jobs of chains whose step before is made or under way."""
+        """The planned jobs of chains whose first step is made or under way, and can still be used."""
         steps: list[JobRecord] = []
+        now = self._context.clock.now()
         async for job in self._ledger.in_state(JobState.PLANNED):
             if job.steps and job.kind is not job.steps[0]:
                 # A version without a row of the first step has it from a former version.
                 first = (await self._ledger.of_request(request_of(job.job_id))).get(job.steps[0])
-                steps += [job] if first is None or first.state in _BEGUN else []
+                is_begun = first is None or (first.state in _BEGUN and not is_near_end(first, now))
+                steps += [job] if is_begun else []
         return steps
 
     @property
@@ -185,6 +187,13 @@ class Jobs:
         if row != job:
             with suppress(JobTaken):  # another member creates it
                 await self._ledger.put(row)
+
+    async def leave_room(self, name: str) -> None:
+        """Leave the room of a failed chain's planned steps to other requests."""
+        with suppress(LedgerError):  # it stays reserved, and nothing is lost
+            for job in (await self._ledger.of_request(name)).values():
+                if job.state is JobState.PLANNED and (job.amount, job.cost) != (None, None):
+                    await self._ledger.put(replace(job, amount=None, cost=None))
 
     async def price_ended(self) -> None:
         """Write size and price into the rows that may be paid for and lack them, so that a budget can count them. A job

@@ -10,12 +10,13 @@ from typing import TypeVar
 from ..ledger import JobRecord
 from ..ledger.record import job_ids, request_of
 from ..model.defaults import Defaults
-from ..model.errors import DamagedRow, InvalidRequest
+from ..model.errors import AigcError, BudgetReached, ClientClosed, DamagedRow, InvalidRequest, LedgerError
 from ..model.outcomes import Failure, Origin, Outcome, Success
 from ..model.requests import Request, Step, steps_of
 from ..model.results import Result, steps_made
 from ..model.states import JobState, Kind
 from ..model.unexpected import as_aigc_error
+from ..policy.retries import stops_a_batch
 from .chains import Chain, ChainContext, model_of
 from .creation import Order
 from .jobs import Jobs, Judge
@@ -69,6 +70,8 @@ class RequestRunner:
             failure = as_aigc_error(error, f"making {name}").with_context(job_id=name)
             name = request_of(failure.job_id or "") or name  # of a single request, its version
             partial_result = None if chain is None else chain.partial_result
+            if chain is not None and not _goes_on_later(failure):
+                await self._jobs.leave_room(name)
             kinds = {step.kind for step in steps_made(partial_result)}
             return Failure(
                 job_id=name,
@@ -143,3 +146,8 @@ class RequestRunner:
 
     def _order(self, request: Step, terms: Terms) -> Order:
         return Order(partial(self._defaults.apply, request), terms, model_of(request, self._defaults))
+
+
+def _goes_on_later(error: AigcError) -> bool:
+    """Whether a request that ended so is not at its end: its next run goes on."""
+    return stops_a_batch(error) or isinstance(error, BudgetReached | ClientClosed | LedgerError)

@@ -4,14 +4,18 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from types import NoneType
 
 import pytest
 
 from mps_aigc_async import AigcClient, Budget, BudgetReached, Config, ImageRequest, ImageToVideo, VideoRequest
 from mps_aigc_async.emulator import Emulator
+from mps_aigc_async.engine.batch import BatchItem
 from mps_aigc_async.engine.batch_progress import progress_of
 from mps_aigc_async.engine.workers import queue
+from mps_aigc_async.model.errors import ResultExpired
 from mps_aigc_async.model.states import JobState
+from mps_aigc_async.sharing.connection import Connection
 from mps_aigc_async.sharing.database_url import DatabaseUrl
 
 from ..support import KEYS
@@ -99,7 +103,39 @@ async def test_a_chain_that_a_worker_has_left_keeps_its_room(
         assert {type(end).__name__ for end in (await outcomes(url)).values()} == {"ImageToVideoResult", "VideoResult"}
 
 
-async def test_a_chain_that_has_ended_keeps_no_room(emulator: Emulator, url: DatabaseUrl) -> None:
+@pytest.mark.parametrize("is_queued", [True, False])
+async def test_a_chain_whose_image_has_expired_keeps_no_room(
+    emulator: Emulator, url: DatabaseUrl, is_queued: bool
+) -> None:
+    """Its video stays planned."""
+    budget, films = Budget(video_seconds=5), [VideoRequest(id=f"film-{n}", prompt="wind", duration=5) for n in range(2)]
+    await queue(chains(1), text_of(url))
+    async with client_of(emulator, url) as client:
+        worker = client.worker(budget=budget)
+        running = asyncio.create_task(worker.run())
+        while not created(emulator):  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0)
+        worker.stop()
+        await running
+        while not (await client.counts()).get(JobState.DONE):  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0)
+    connection = Connection(url)
+    await connection.run(("UPDATE mps_aigc_ledger.jobs SET expires_at = 1 WHERE state = 'done'", {}))
+    await connection.close()
+    if is_queued:
+        await queue([*chains(1), *films], text_of(url))
+        for _ in range(2):  # the first one may have reached its bound before the chain failed
+            await work_within(emulator, url, budget)
+        assert (await progress_of(url)).ends == 2
+    else:
+        async with client_of(emulator, url) as client:
+            batches: list[list[BatchItem]] = [[*chains(1)], [*films]]
+            ends = [type(one.error) for batch in batches async for one in client.run(batch, budget=budget)]
+        assert Counter(ends) == {ResultExpired: 1, NoneType: 1, BudgetReached: 1}
+    assert created(emulator) == {"image": 1, "video": 1}
+
+
+async def test_a_chain_whose_video_was_refused_keeps_no_room(emulator: Emulator, url: DatabaseUrl) -> None:
     emulator.faults.add(action=VIDEO, fault="error", code="InvalidParameterValue.Prompt", times=1)
     await queue(chains(1), text_of(url))
     async with client_of(emulator, url) as client:

@@ -8,11 +8,9 @@ import pytest
 
 from mps_aigc_async import Budget, BudgetReached, JobDropped, TaskFailed
 from mps_aigc_async.ledger import JobRecord, Ledger, new_token
-from mps_aigc_async.ledger.postgres.requests import QueuedRequest, RequestStatements
 from mps_aigc_async.model.budget import Amount, Bound
 from mps_aigc_async.model.error_records import to_record
 from mps_aigc_async.model.states import JobState, Kind
-from mps_aigc_async.sharing.connection import Connection
 
 from .ledgers import job, opened_postgres
 
@@ -120,7 +118,7 @@ async def test_members_that_claim_at_once_stay_within_the_bound(database: str) -
         assert sum(made) == 25
 
 
-@pytest.mark.parametrize("ending", ["", "image failed", "request ended"])
+@pytest.mark.parametrize("ending", ["", "image failed", "chain failed"])
 async def test_the_room_of_a_chain_that_another_member_has_begun_is_kept_free(database: str, ending: str) -> None:
     """Its image is paid for: it needs its video, whose row has the amount."""
     async with opened_postgres(database) as first, opened_postgres(database) as second:
@@ -135,11 +133,8 @@ async def test_the_room_of_a_chain_that_another_member_has_begun_is_kept_free(da
         assert await claim(second, "film-3", bound, Kind.VIDEO, amount=3)
         if ending == "image failed":
             await first.put(intent.moved(JobState.FAILED, ended_at=4.0, error=to_record(TaskFailed("refused"))))
-        elif ending == "request ended":
-            requests, connection = RequestStatements(first.url.ledger), Connection(first.url)
-            await connection.run(*requests.add([QueuedRequest("a", "{}")]))
-            await connection.run(*requests.note_end("a", "{}", '{"type": "ResultExpired"}'))
-            await connection.close()
+        elif ending == "chain failed":
+            await first.put(replace(video, amount=None, cost=None))
         else:
             bound = replace(bound, promised=[video.job_id])  # the room is its own
         assert await claim(second, "film-4", bound, Kind.VIDEO, amount=5)

@@ -1,8 +1,8 @@
 """The bounds of a create in SQL: the total of the ledger's jobs that may be paid, and the room of begun chains.
 
 Several runs may have bounds on one ledger. Each run promises room to the later steps of its own begun chains
-(`jobs.purse`); the steps of the others' chains are *planned* rows with an amount. A chain whose request has ended in
-the queue needs no room.
+(`jobs.purse`); the steps of the others' chains are *planned* rows with an amount. A chain that fails takes the
+amount away, and a request that has ended in the queue needs none.
 """
 
 # ruff: noqa: S608 — the statements are put together from constant names
