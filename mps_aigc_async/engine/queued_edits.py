@@ -41,7 +41,7 @@ class Edits:
     """The requests of a batch whose content has changed since they were queued."""
 
     requests: list[QueuedRequest] = field(default_factory=list)
-    """Those that may have their new content."""
+    """The requests that may have their new content."""
     conflicts: list[Conflict] = field(default_factory=list)
     plans: list[Step] = field(default_factory=list)
     """The statements that write the new content over *planned* jobs."""

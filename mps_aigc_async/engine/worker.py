@@ -207,7 +207,7 @@ class Worker:
             await self._batch.save_versions(item.name, but=outcome.job_id)
         record = None if error is None else json.dumps(to_record(error), ensure_ascii=False)
         if await self._rows_of(*self._statements.note_end(item.name, line, record)) == [(False,)]:
-            raise GivenBack  # it was queued again with other content
+            raise GivenBack  # the request was queued again with other content
         if error is not None:
             _log.warning("%s failed: %s", item.name, visible_line(str(error)))
 

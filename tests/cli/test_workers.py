@@ -282,6 +282,25 @@ def test_changed_requests_are_queued_as_new_versions_once(made: Shell, emulator:
     assert (status["jobs"]["image"]["saved"], status["shots"]) == (6, [])
 
 
+def test_creates_in_doubt_are_named_before_a_version_is_queued(
+    shell: Shell, emulator: Emulator, calls: Calls, ledger: str
+) -> None:
+    shell.configure(emulator.url)
+    emulator.faults.add(action="CreateAigcImageTask", fault="reset_after")
+    shell.call("queue", shell.batch(image("a")), "--ledger", ledger)
+    with shell.start("worker", "--out", "made", "--ledger", ledger, environment={"PGPASSWORD": PASSWORD}) as worker:
+        calls.until(lambda: creates(emulator) == 1)
+        assert "1 failed, 1 of them unknown" in shell.call("progress", "--watch", "--ledger", ledger).stdout
+        told = shell.call("queue", shell.batch(image("a", "fox")), "--ledger", ledger, "--redo-changed")
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=60)
+    assert (told.exit_code, told.stderr.splitlines()[-3:]) == (2, [
+        "error: no reply came to the creates of these, so they may be paid for; nothing was queued:",
+        "  a/image",
+        "settle them first: mps-aigc settle URL",
+    ])  # fmt: skip
+
+
 def test_former_versions_are_kept(made: Shell, emulator: Emulator, ledger: str) -> None:
     told = made.call("queue", edited(made), "--ledger", ledger, "--keep")
     assert told.stdout == ("1 request queued in the ledger spring (2 requests queued before, 1 with new content)\n"), (
