@@ -38,7 +38,7 @@ from .ledger_calls import LedgerCalls
 from .notebook_bar import bar_of
 
 if TYPE_CHECKING:
-    from ..engine.workers import Worker
+    from ..engine.worker import Worker
 
 
 class AigcClient(AccountCalls, JobCalls, LedgerCalls):
@@ -222,12 +222,17 @@ class AigcClient(AccountCalls, JobCalls, LedgerCalls):
         """
         return outcomes_of(database_of(self._ledger, name))
 
-    def worker(self, *, save_to: str | Path | None = None, concurrency: int | None = None) -> "Worker":
+    def worker(
+        self, *, save_to: str | Path | None = None, concurrency: int | None = None, budget: Budget | None = None
+    ) -> "Worker":
         """A worker for the requests that are queued in this client's ledger, so many at once. Needs the extra
-        `workers`. Raises ConfigError for a client without a ledger in PostgreSQL, and for a `concurrency` below 1."""
-        from ..engine.workers import Worker  # noqa: PLC0415 — an extra
+        `workers`. Raises ConfigError for a client without a ledger in PostgreSQL, and for a `concurrency` below 1.
 
-        return Worker(self._usable_engine(), database_of(self._ledger), save_to, concurrency)
+        `budget` bounds all that the ledger has created or may have, by all workers and runs. The worker ends before its
+        bound: `run` raises BudgetReached."""
+        from ..engine.worker import Worker  # noqa: PLC0415 — an extra
+
+        return Worker(self._usable_engine(), database_of(self._ledger), save_to, concurrency, budget)
 
     @overload
     async def submit(self, request: ImageRequest) -> Task[ImageResult]: ...

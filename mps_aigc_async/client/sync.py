@@ -6,6 +6,7 @@
 import threading
 from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -225,12 +226,16 @@ class SyncClient(SyncBase):
         """
         return iterate(self._client.outcomes(name), self._call)
 
-    def worker(self, *, save_to: str | Path | None = None, concurrency: int | None = None) -> SyncWorker:
+    def worker(
+        self, *, save_to: str | Path | None = None, concurrency: int | None = None, budget: Budget | None = None
+    ) -> SyncWorker:
         """A worker for the requests that are queued in this client's ledger, so many at once. Needs the extra
-        `workers`. Raises ConfigError for a client without a ledger in PostgreSQL, and for a `concurrency` below 1."""
+        `workers`. Raises ConfigError for a client without a ledger in PostgreSQL, and for a `concurrency` below 1.
+
+        `budget` bounds all that the ledger has created or may have, as in `AigcClient.worker`."""
         thread = self._opened()
-        worker = thread.call(lambda: in_loop(lambda: self._client.worker(save_to=save_to, concurrency=concurrency)))
-        return SyncWorker(worker, thread)
+        make = partial(self._client.worker, save_to=save_to, concurrency=concurrency, budget=budget)
+        return SyncWorker(thread.call(lambda: in_loop(make)), thread)
 
     @overload
     def submit(self, request: ImageRequest) -> SyncTask[ImageResult]: ...

@@ -85,6 +85,7 @@ class Chain:
     async def run(self) -> Result:
         """Make and save all steps. Raises the first error, after the steps that succeeded have been saved."""
         jobs = await self._jobs.plan(self._steps, self._version, self._terms)
+        await self._terms.confirm()
         async with AsyncExitStack() as stack:
             self._promise(jobs, stack)
             places = await self._acquire_places(jobs, stack)

@@ -81,7 +81,7 @@ class Creates:
             outcome = await self._create_in(slot, job, order)
             if isinstance(outcome, JobRecord):
                 return outcome
-            job = still_to_create(await self._ledger.get(job.job_id) or job)
+            job = still_to_create(await self._ledger.get(job.job_id) or job, job)
             if outcome.refusal is not None:
                 now = asyncio.get_running_loop().time()
                 give_up_at = inf if self._others_run(job) else min(give_up_at, now + self._calls.policy.busy_seconds)

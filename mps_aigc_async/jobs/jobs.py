@@ -7,6 +7,7 @@ does the rest of the work and never creates a task that could exist already.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from ..ledger import JobRecord, JobTaken
 from ..ledger.record import CANCELLED, request_of
 from ..ledger.versions import Version, changed_request, is_free, parted, steps_in, version_for
 from ..model.contents import content
-from ..model.errors import AigcError, InvalidRequest
+from ..model.errors import AigcError, InvalidRequest, LedgerError
 from ..model.requests import Request, Step
 from ..model.states import JobState, Kind
 from ..wire.dialect import FILES_AT_ONCE
@@ -26,7 +27,7 @@ from .acceptance import Acceptance
 from .context import JobContext
 from .creates import Creates
 from .creation import Order
-from .lookahead import Lookahead
+from .lookahead import Lookahead, is_near_end
 from .own_sessions import replan_as
 from .places import Place
 from .pricing import with_price
@@ -132,7 +133,9 @@ class Jobs:
                 if version.id_of(step.kind) == job_id:
                     await judge(version.jobs)
                     await self._leave_out(version, order.terms)
-                    return await work(await self._plan(step, request_of(job_id), order.terms), order)
+                    job = await self._plan(step, request_of(job_id), order.terms)
+                    await order.terms.confirm()
+                    return await work(job, order)
             job_id = version.id_of(step.kind)
 
     async def _plan(self, step: Step, name: str, terms: Terms) -> JobRecord:
@@ -180,15 +183,36 @@ class Jobs:
         return self._context.prices.estimate(step)
 
     async def steps_of_begun_chains(self) -> list[JobRecord]:
-        """The planned jobs of chains whose step before is made or under way."""
+        """The planned jobs of chains whose first step is made or under way, and can still be used."""
         steps: list[JobRecord] = []
+        now = self._context.clock.now()
         async for job in self._ledger.in_state(JobState.PLANNED):
             if job.steps and job.kind is not job.steps[0]:
                 # A version without a row of the first step has it from a former version.
                 own = steps_in(await self._ledger.of_request(request_of(job.job_id)))
                 first = own.get(job.steps[0])
-                steps += [job] if job.kind in own and (first is None or first.state in _BEGUN) else []
+                is_begun = first is None or (first.state in _BEGUN and not is_near_end(first, now))
+                steps += [job] if is_begun and job.kind in own else []
         return steps
+
+    @property
+    def are_shared(self) -> bool:
+        """Whether other processes may use the ledger meanwhile."""
+        return bool(self._ledger.member)
+
+    async def note_room(self, job: JobRecord, estimate: Estimate) -> None:
+        """Write the amount of a begun chain's planned step into its row: the ledger keeps it free for the step."""
+        row = replace(job, amount=estimate.number, cost=estimate.cost)
+        if row != job:
+            with suppress(JobTaken):  # another member creates it
+                await self._ledger.put(row)
+
+    async def leave_room(self, name: str) -> None:
+        """Leave the room of a failed chain's planned steps to other requests."""
+        with suppress(LedgerError):  # it stays reserved, and nothing is lost
+            for job in (await self._ledger.of_request(name)).values():
+                if job.state is JobState.PLANNED and (job.amount, job.cost) != (None, None):
+                    await self._ledger.put(replace(job, amount=None, cost=None))
 
     async def price_ended(self) -> None:
         """Write size and price into the rows that may be paid for and lack them, so that a budget can count them. A job

@@ -2,7 +2,8 @@
 
 The ledger checks each create against the total of all that may be paid (`Ledger.claim`). A chain that begins must have
 room for all of its steps: an image without its video would be paid for in vain. So its later steps are promised to it
-from its first create on, and the other requests of the run have the rest.
+from its first create on, and the other requests of the run have the rest. Where several runs share a ledger, the rows
+of these steps have their amounts (`Terms.estimates`), and the ledger keeps the room free from the other runs.
 
 The first refusal ends the creating of the run: a smaller request further down would otherwise overtake.
 """
@@ -82,9 +83,11 @@ class Purse:
         room = self._promises.pop(job.job_id, None)
         self._promises |= self._later.pop(job.job_id, {})
         self._claims[job.job_id] = total_of_jobs([intent])
-        promises = sum(self._promises.values(), NOTHING) if room is None else NOTHING
+        bound = Bound(self._budget)
+        if room is None:
+            bound = Bound(self._budget, sum(self._promises.values(), NOTHING), tuple(self._promises))
         try:
-            await ledger.claim(job, intent, ahead_of, Bound(self._budget, promises))
+            await ledger.claim(job, intent, ahead_of, bound)
         except BudgetReached as refusal:
             del self._claims[job.job_id]
             self._refusal = self._refusal or refusal

@@ -2,18 +2,20 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from ..ledger import JobRecord
 from ..ledger.record import job_ids, request_of
 from ..model.defaults import Defaults
-from ..model.errors import DamagedRow, InvalidRequest
+from ..model.errors import AigcError, BudgetReached, ClientClosed, DamagedRow, InvalidRequest, LedgerError
 from ..model.outcomes import Failure, Origin, Outcome, Success
 from ..model.requests import Request, Step, steps_of
 from ..model.results import Result, steps_made
 from ..model.states import JobState, Kind
 from ..model.unexpected import as_aigc_error
+from ..policy.retries import stops_a_batch
 from .chains import Chain, ChainContext, model_of
 from .creation import Order
 from .jobs import Jobs, Judge
@@ -46,7 +48,7 @@ class RequestRunner:
         """Run a request to its end. An exception of any class becomes part of the outcome."""
         chain: Chain | None = None
         kept_kinds: frozenset[Kind] = frozenset()
-        name, terms = request_id, terms.of(request)
+        name, terms = request_id, self._terms_of(request, terms)
 
         async def judge(jobs: Mapping[Kind, JobRecord]) -> None:
             nonlocal kept_kinds
@@ -71,6 +73,8 @@ class RequestRunner:
             failure = as_aigc_error(error, f"making {name}").with_context(job_id=name)
             name = request_of(failure.job_id or "") or name  # of a single request, its version
             partial_result = None if chain is None else chain.partial_result
+            if chain is not None and not _goes_on_later(failure):
+                await self._jobs.leave_room(name)
             rows = [] if chain is None else chain.rows[: len(steps_made(partial_result))]
             return Failure(job_id=name, request=request, error=failure, partial=partial_result, origins=origins(rows))
         finally:
@@ -78,11 +82,24 @@ class RequestRunner:
                 terms.purse.end(tuple(job_ids(name).values()))
         return Success(job_id=name, request=request, result=result, origins=origins(rows))
 
+    def _terms_of(self, request: Request, terms: Terms) -> Terms:
+        """The terms with the request's steps and, for a run with a budget, the estimates of a chain's later ones."""
+        terms = terms.of(request)
+        if terms.purse is None:
+            return terms
+        later = steps_of(request)[1:]
+        return replace(terms, estimates={step.kind: self._jobs.estimate(self._defaults.apply(step)) for step in later})
+
     async def promise_begun(self, purse: Purse) -> None:
-        """Promise room to the steps that the ledger's begun chains still need, before new requests take it."""
+        """Promise room to the steps that the ledger's begun chains still need, before new requests take it. Where
+        several runs share the ledger, their rows have the amounts, and other runs end the promises."""
         for job in await self._jobs.steps_of_begun_chains():
             with suppress(DamagedRow, InvalidRequest):
-                purse.promise({job.job_id: self._jobs.estimate(self._defaults.apply(request_in_row(job)))})
+                estimate = self._jobs.estimate(self._defaults.apply(request_in_row(job)))
+                if self._jobs.are_shared:
+                    await self._jobs.note_room(job, estimate)
+                else:
+                    purse.promise({job.job_id: estimate})
 
     async def plan(self, request: Request, request_id: str, terms: Terms) -> str:
         """Plan all jobs of a request, and return the name of its version. Raises InvalidRequest."""
@@ -124,3 +141,8 @@ class RequestRunner:
 
     def _order(self, request: Step, terms: Terms) -> Order:
         return Order(partial(self._defaults.apply, request), terms, model_of(request, self._defaults))
+
+
+def _goes_on_later(error: AigcError) -> bool:
+    """Whether a request that ended so is not at its end: its next run goes on."""
+    return stops_a_batch(error) or isinstance(error, BudgetReached | ClientClosed | LedgerError)

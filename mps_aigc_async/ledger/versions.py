@@ -100,7 +100,7 @@ def changed_request(before: Version, contents: Contents) -> InvalidRequest:
     """The error for a request whose contents differ from those that are, or may be, paid for."""
     return InvalidRequest(
         f"the id is taken: the ledger has it with other content ({'; '.join(changes_of(before, contents))}); make a "
-        "new version (run --redo-changed, client.new_version), keep the former one, or give the new request another id",
+        "new version (--redo-changed, client.new_version), keep the former one, or give the new request another id",
         job_id=before.name,
     )
 

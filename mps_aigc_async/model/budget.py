@@ -1,5 +1,6 @@
 """The bounds of a run, and the amounts that count against them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import isfinite, isinf, isnan
 from typing import Final
@@ -79,6 +80,9 @@ class Bound:
 
     budget: Budget
     promises: Amount = NOTHING
+    promised: Sequence[str] | None = None
+    """The ids of the jobs that have these promises: where several runs share a ledger, it counts the steps of all other
+    begun chains too. None for a create that has its room: no promise counts against it."""
 
     def room_beside(self, amount: Amount) -> dict[str, float]:
         """The most that a ledger's total may be before a create of this amount, by the bounds that are set."""
