@@ -87,7 +87,8 @@ def requests_in(snapshot: Snapshot, names: Collection[str]) -> list[Request]:
     that it lacks."""
     latest = {name: versions_in(snapshot, parted(name)[0])[-1] for name in names}
     if lacking := [name for name, version in latest.items() if not version.jobs]:
-        raise InvalidRequest(f"the ledger has no request {', '.join(lacking)}: `status` and the page show the ids")
+        ids = ", ".join(lacking)
+        raise InvalidRequest(f"the ledger has no request {ids}: `status --all` and the page show the ids")
     return [request_in(version) for version in latest.values()]
 
 

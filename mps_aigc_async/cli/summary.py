@@ -17,7 +17,7 @@ from .tally import Counts, Tally
 COLUMNS: Final = (Word.PLANNED, Word.BLOCKED, Word.RUNNING, Word.DONE, Word.SAVED, Word.FAILED, Word.UNKNOWN)
 """The states in the order of a job's life."""
 
-EARLIER: Final = "from earlier batches"
+EARLIER: Final = "other requests"
 """The label of the ledger's jobs that are not this batch's."""
 
 
@@ -68,7 +68,7 @@ def print_earlier_unknown(tally: Tally, folder: Path) -> None:
     number = tally.earlier.of(Word.UNKNOWN)
     if number:
         say(
-            f"{number} from earlier batches unknown, may be paid for: decide with "
+            f"{number} of other requests unknown, may be paid for: decide with "
             f"`{program()} settle {shlex.quote(str(folder))}`"
         )
 

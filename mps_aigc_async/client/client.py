@@ -120,19 +120,21 @@ class AigcClient(AccountCalls, JobCalls, LedgerCalls):
         retry_failed: bool | Callable[[JobRecord], bool] = False,
         redo_changed: bool = False,
         redo: Collection[str] = (),
+        budget: Budget | None = None,
     ) -> Plan:
         """Tell what `run` would create for these requests, what it would cost by the config's `prices`, and when it
         could be finished. Sends nothing, and needs no open client.
 
         The options stand for calls before the run: `retry_failed()`, or a function as its `only`; and `new_version` for
-        the requests whose content has changed (`redo_changed`) or whose ids are named (`redo`). The ledger is read at
+        the requests whose content has changed (`redo_changed`) or whose ids are named (`redo`); `budget` is that of
+        `run`. The ledger is read at
         once: for a batch of many thousands call `plan` in a thread. Raises LedgerError.
         """
         place = self._place_of(ledger)
         # As `run` does: with a durable ledger the same batch means the same jobs, without one new ones.
         ids = deepcopy(self._ids) if place is None else RequestIds()
         retries = retry_if_it_may_help if retry_failed is True else retry_failed or None
-        wishes = Wishes(retry_failed=retries, redo_changed=redo_changed, redo=redo)
+        wishes = Wishes(retry_failed=retries, redo_changed=redo_changed, redo=redo, budget=budget)
         planner = planner_of(self._settings.accounts, self._settings.wall())
         if place is None:
             rows = MemoryRows({}) if self._engine is None else self._engine.memory_rows()

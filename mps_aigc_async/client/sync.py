@@ -108,6 +108,7 @@ class SyncClient(SyncBase):
         retry_failed: bool | Callable[[JobRecord], bool] = False,
         redo_changed: bool = False,
         redo: Collection[str] = (),
+        budget: Budget | None = None,
     ) -> Plan:
         """Tell what `run` would create for these requests, what it would cost by the config's `prices`, and when it
         could be finished. Sends nothing, and needs no open client. The options and errors are those of
@@ -117,7 +118,12 @@ class SyncClient(SyncBase):
 
         def plan() -> Plan:
             return self._client.plan(
-                items, ledger=ledger, retry_failed=retry_failed, redo_changed=redo_changed, redo=redo
+                items,
+                ledger=ledger,
+                retry_failed=retry_failed,
+                redo_changed=redo_changed,
+                redo=redo,
+                budget=budget,
             )
 
         return plan() if self._thread is None else self._call(lambda: in_loop(plan))

@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from ..catalog.prices import Estimate
 from ..concurrency.across_loops import Turn
-from ..concurrency.at_once import all_at_once
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord, JobTaken
 from ..ledger.record import CANCELLED, request_of
@@ -90,17 +90,15 @@ class Jobs:
         """The jobs of a request's steps, new or as the ledger has them. Other content replaces that of a job that has
         cost nothing. Raises InvalidRequest for any other job.
 
-        The steps are planned at once: they share a commit, so that a kill leaves all of them or none.
+        One after the other: whoever has the first step has the others too, where callers race with other contents.
         """
-
-        async def plan(step: Step) -> JobRecord:
+        jobs: list[JobRecord] = []
+        for step in steps:
             job_id = version.id_of(step.kind)
             async with self._lock(job_id, terms.on_begin):
-                return await self._plan(step, request_of(job_id), terms)
-
-        jobs = [plan(step) for step in steps]
-        *planned, _ = await all_at_once([*jobs, self._leave_out(version, terms)])
-        return [job for job in planned if job is not None]
+                jobs.append(await self._plan(step, request_of(job_id), terms))
+        await self._leave_out(version, terms)
+        return jobs
 
     async def _leave_out(self, version: Version, terms: Terms) -> None:
         """Write into the jobs that an edit has left out that nobody asks for them any more."""
@@ -160,13 +158,19 @@ class Jobs:
             return job
         if job.task_id is not None and (watch := self._context.registry.watch_of(job.task_id)) is not None:
             watch.job = terms.written_to(watch.job)  # the row at the task's end is made from it
-        job = await self._ledger.get(job.job_id) or job  # the task may have ended meanwhile
-        noted = terms.written_to(job)
+        return await self._note(job, terms.written_to) or job
+
+    async def _note(self, job: JobRecord, change: Callable[[JobRecord], JobRecord]) -> JobRecord | None:
+        """Change the terms in a job's row as it is now; return the row, or None if others have taken the job."""
+        row = await self._ledger.get(job.job_id)  # the task may have ended meanwhile
+        if row is None or self._context.is_elsewhere(row):
+            return None
+        row = change(row)
         try:
-            await self._ledger.put(noted)
-        except JobTaken:  # by another member, whose row has a state that counts for more
-            return job
-        return noted
+            await self._ledger.note(row)
+        except JobTaken:
+            return None
+        return row
 
     async def _replace(self, job: JobRecord, new: JobRecord) -> JobRecord:
         if not is_free(job):
@@ -202,17 +206,15 @@ class Jobs:
 
     async def note_room(self, job: JobRecord, estimate: Estimate) -> None:
         """Write the amount of a begun chain's planned step into its row: the ledger keeps it free for the step."""
-        row = replace(job, amount=estimate.number, cost=estimate.cost)
-        if row != job:
-            with suppress(JobTaken):  # another member creates it
-                await self._ledger.put(row)
+        if (job.amount, job.cost) != (estimate.number, estimate.cost):
+            await self._note(job, partial(_with_amounts, estimate.number, estimate.cost))
 
     async def leave_room(self, name: str) -> None:
         """Leave the room of a failed chain's planned steps to other requests."""
         with suppress(LedgerError):  # it stays reserved, and nothing is lost
             for job in (await self._ledger.of_request(name)).values():
                 if job.state is JobState.PLANNED and (job.amount, job.cost) != (None, None):
-                    await self._ledger.put(replace(job, amount=None, cost=None))
+                    await self._note(job, partial(_with_amounts, None, None))
 
     async def price_ended(self) -> None:
         """Write size and price into the rows that may be paid for and lack them, so that a budget can count them. A job
@@ -230,7 +232,7 @@ class Jobs:
         job = await self._ledger.get(job_id)
         if job is not None and (row := with_price(job, self._context.prices)) != job:
             with suppress(JobTaken):  # another member has changed the row since then
-                await self._ledger.put(row)
+                await self._ledger.note(row)
 
     def place(self, name: str, kind: Kind, lookahead: Lookahead) -> Place:
         """A place for a request's chain ahead of its step of a kind, to be acquired."""
@@ -391,3 +393,8 @@ class Jobs:
         if turn.locked():
             on_begin()
         return turn
+
+
+def _with_amounts(amount: float | None, cost: float | None, job: JobRecord) -> JobRecord:
+    """The row with these amounts, while the job is planned."""
+    return replace(job, amount=amount, cost=cost) if job.state is JobState.PLANNED else job

@@ -10,6 +10,7 @@ The first refusal ends the creating of the run: a smaller request further down w
 
 from collections.abc import Collection, Mapping
 from copy import copy
+from dataclasses import replace
 
 from ..catalog.prices import Estimate
 from ..ledger import JobRecord, Ledger
@@ -23,6 +24,9 @@ class Purse:
     """The budget of one run."""
 
     def __init__(self, budget: Budget) -> None:
+        """Raises InvalidRequest for any other object."""
+        if not isinstance(budget, Budget):
+            raise InvalidRequest(f"`budget` takes a Budget, such as Budget(images=100), not {type(budget).__name__}")
         self._budget = budget
         self._later: dict[str, Mapping[str, Amount]] = {}
         """The later steps of each chain by their job ids, by the id of the job that it makes first."""
@@ -81,11 +85,13 @@ class Purse:
         self.hold(job.job_id)  # its task made nothing, and it is created again
         # Before the claim, which enters the commit at once: a later claim finds the amount in the ledger.
         room = self._promises.pop(job.job_id, None)
-        self._promises |= self._later.pop(job.job_id, {})
-        self._claims[job.job_id] = total_of_jobs([intent])
-        bound = Bound(self._budget)
+        later = self._later.pop(job.job_id, {})
+        self._promises |= later
+        self._claims[job.job_id] = amount = total_of_jobs([intent])
+        bound = Bound(self._budget, needs=sum(later.values(), amount))
         if room is None:
-            bound = Bound(self._budget, sum(self._promises.values(), NOTHING), tuple(self._promises))
+            promises = sum(self._promises.values(), NOTHING)
+            bound = replace(bound, promises=promises, promised=tuple(self._promises))
         try:
             await ledger.claim(job, intent, ahead_of, bound)
         except BudgetReached as refusal:

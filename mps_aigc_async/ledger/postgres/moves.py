@@ -68,6 +68,12 @@ _CLAIMED: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored
 _REPLACE: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored SET {_SET}, token = %(token)s
     WHERE {_KEY} AND {_FENCE} AND stored.state = %(origin)s {NOTIFY}"""
 
+_NOTE: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored
+    SET position = %(position)s, save_to = %(save_to)s, steps = %(steps)s,
+        amount = CASE WHEN stored.state = %(state)s THEN %(amount)s ELSE stored.amount END,
+        cost = CASE WHEN stored.state = %(state)s THEN %(cost)s ELSE stored.cost END
+    WHERE {_KEY} AND stored.owner = ANY(%(owners)s) AND stored.token = %(fence)s {NOTIFY}"""
+
 CREATE_AGAIN: Final = f"(stored.author IS NULL OR stored.claimed_at < {_NOW} - {SIGNATURE_S})"
 """Whether no create of the row's latest intent can go out any more."""
 
@@ -164,6 +170,13 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Write the terms of a row alone: its state may be another one by now, and whoever drives the job goes on."""
+
+    job: JobRecord
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
     """Write the user's decision about an unknown job."""
 
@@ -178,7 +191,7 @@ class Replace:
     job: JobRecord
 
 
-Move: TypeAlias = Plan | Claim | Put | Settle | Replace
+Move: TypeAlias = Plan | Claim | Put | Note | Settle | Replace
 
 
 def driver_after(job: JobRecord, me: str) -> str:
@@ -211,6 +224,8 @@ def step(move: Move, place: Place) -> Step:
                 "origins": sorted(FENCES[writer][job.state]),
                 "may_undrop": writer is Writer.ANSWER and job.state is JobState.SUBMITTED,
             }
+        case Note():
+            return _NOTE, values
         case Settle():
             return _SETTLE, values
         case Replace(before):
