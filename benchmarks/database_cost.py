@@ -325,7 +325,7 @@ async def _ends(database: str, ledgers: int) -> float:
 
     async def end_all(place: DatabaseUrl, connection: DatabaseConnection, own: list[str]) -> None:
         for name in own:
-            await connection.run(*RequestStatements(place.ledger).note_end(name, None))
+            await connection.run(*RequestStatements(place.ledger).note_end(name, "{}", None))
 
     began = time.monotonic()
     await asyncio.gather(*map(end_all, places, connections, names))

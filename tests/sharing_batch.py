@@ -19,7 +19,8 @@ from typing import Final
 from unittest.mock import patch
 
 from mps_aigc_async import AigcClient, Config, ImageRequest, ImageToVideo
-from mps_aigc_async.engine import request_queue, workers
+from mps_aigc_async.engine import request_queue
+from mps_aigc_async.engine import worker as workers
 from mps_aigc_async.jobs.unknown_creates import UNKNOWN_SLOT_S
 from mps_aigc_async.ledger.postgres import changes, members
 from mps_aigc_async.limits.shared import limits as shared

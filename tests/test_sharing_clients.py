@@ -259,4 +259,4 @@ async def test_clients_that_race_with_other_contents_send_what_their_rows_say(
         ledger = await ledger_of(first)
         rows = [job for state in JobState for job in [one async for one in ledger.in_state(state)]]
     assert {job.task_id: job.prompt for job in rows if job.task_id is not None} == prompts
-    assert len(set(prompts.values())) == len(prompts) >= 16
+    assert len(set(prompts.values())) == len(prompts) >= 16, prompts

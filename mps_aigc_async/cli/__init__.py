@@ -65,7 +65,7 @@ def _reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
                 complain(f"{frames_of(error)}error: {type(error).__name__}: a fault of this program; please report it")
                 raise typer.Exit(Exit.FAILED) from None
             except KeyboardInterrupt:  # outside of `Interrupts`: before the first call and after the last
-                complain("interrupted")
+                complain("interrupted: nothing that was sent is lost; the same command goes on")
                 raise typer.Exit(Exit.INTERRUPTED) from None
 
     # The terminal wraps the help; the line ends of the source would break it a second time.

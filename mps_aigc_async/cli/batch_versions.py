@@ -49,8 +49,8 @@ class Comparison:
     """The jobs of the batch, in the versions that its lines mean."""
     changes: list[ChangedLine] = field(default_factory=list)
 
-    def refuse_changes(self) -> None:
-        """Raise BadBatch that names the changes, if there are any."""
+    def refuse_changes(self, verb: str = "sent") -> None:
+        """Raise BadBatch that names the changes, if there are any. `verb` as in `edits.follow_edits`."""
         if not self.changes:
             return
         lines = [f"  {visible_line(line.in_words)}" for line in self.changes[:MOST_FAULTS]]
@@ -58,7 +58,7 @@ class Comparison:
         one = len(self.changes) == 1
         raise BadBatch(
             f"{'a request has' if one else f'{len(self.changes)} requests have'} other content than what is made, or "
-            "may be, under the same id; nothing was sent:\n" + "\n".join(lines) + "\n"
+            f"may be, under the same id; nothing was {verb}:\n" + "\n".join(lines) + "\n"
             "to make new versions, and keep the former files: the same command with --redo-changed\n"
             "to keep the former versions: the same command with --keep\n"
             "to make further requests: give them ids of their own"
@@ -87,7 +87,8 @@ def requests_in(snapshot: Snapshot, names: Collection[str]) -> list[Request]:
     that it lacks."""
     latest = {name: versions_in(snapshot, parted(name)[0])[-1] for name in names}
     if lacking := [name for name, version in latest.items() if not version.jobs]:
-        raise InvalidRequest(f"the ledger has no request {', '.join(lacking)}: `status` and the page show the ids")
+        ids = ", ".join(lacking)
+        raise InvalidRequest(f"the ledger has no request {ids}: `status --all` and the page show the ids")
     return [request_in(version) for version in latest.values()]
 
 

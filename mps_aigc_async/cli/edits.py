@@ -41,9 +41,9 @@ class Edits:
 NO_EDITS: Final = Edits()
 
 
-def follow_edits(batch: Batch, ledger: NamedLedger, client: AigcClient, edits: Edits) -> Batch:
+def follow_edits(batch: Batch, ledger: NamedLedger, client: AigcClient, edits: Edits, verb: str = "sent") -> Batch:
     """Compare a batch with its ledger, and plan the new versions that the user wants. Return the batch with the jobs
-    that it will have. Sends nothing.
+    that it will have. Sends nothing. `verb` says in messages what has happened to nothing.
 
     Raises BadBatch for changed requests without the user's word, InvalidRequest for ids that the batch lacks, and
     LedgerError.
@@ -62,11 +62,11 @@ def follow_edits(batch: Batch, ledger: NamedLedger, client: AigcClient, edits: E
     bases = {parted(name)[0] for name in names}
     changes = [line for line in comparison.changes if line.request.id not in bases]
     if not edits.redo_changed:
-        Comparison(changes=changes).refuse_changes()
+        Comparison(changes=changes).refuse_changes(verb)
     new = _changed_requests(changes) | {name: redone[name] for name in names}
     if not new:
         return replace(batch, jobs=comparison.jobs)
-    _require_settled(ledger, new)
+    _require_settled(ledger, new, verb)
     asyncio.run(_plan(client, new))
     comparison, _ = _compare(batch, ledger, ())
     return replace(batch, jobs=comparison.jobs)
@@ -89,7 +89,7 @@ def _compare(batch: Batch, ledger: NamedLedger, redo: Sequence[str]) -> tuple[Co
         return compare(batch, snapshot), names_to_redo(snapshot, redo)
 
 
-def _require_settled(ledger: NamedLedger, requests: Mapping[str, Request]) -> None:
+def _require_settled(ledger: NamedLedger, requests: Mapping[str, Request], verb: str) -> None:
     """Raise BadBatch that names all jobs which new versions would make again while their creates are in doubt."""
     in_doubt: list[str] = []
     with ledger.snapshot() as snapshot:
@@ -105,7 +105,7 @@ def _require_settled(ledger: NamedLedger, requests: Mapping[str, Request]) -> No
         lines += [f"  and {len(in_doubt) - MOST_FAULTS} more"] if len(in_doubt) > MOST_FAULTS else []
         place = shlex.quote(str(ledger.place.parent)) if ledger.is_of_folder and isinstance(ledger.place, Path) else ""
         raise BadBatch(
-            "no reply came to the creates of these, so they may be paid for; nothing was sent:\n"
+            f"no reply came to the creates of these, so they may be paid for; nothing was {verb}:\n"
             + "\n".join(lines)
             + f"\nsettle them first: {program()} settle {place or shlex.quote(ledger.shown)}"
         )

@@ -73,12 +73,24 @@ def orders_of(
     max_cost: float | None,
 ) -> Orders:
     """The orders of a command line. Raises InvalidRequest for options that contradict each other."""
-    if "" in (*(redo or ()), *(retry or ())):
-        raise InvalidRequest("--redo and --retry name a request: an empty id names none")
-    bounds = (max_images, max_video_seconds, max_cost)
+    if "" in (retry or ()):
+        raise InvalidRequest("--retry names a request: an empty id names none")
     return Orders(
         choice=Choice(tuple(only or ()), limit),
         retries=Retries(retry_failed, frozenset(retry or ())),
-        edits=Edits(redo_changed=redo_changed, keep=keep, redo=redo or ()),
-        budget=None if bounds == (None, None, None) else Budget(*bounds),
+        edits=edits_of(redo_changed=redo_changed, keep=keep, redo=redo),
+        budget=budget_of(max_images, max_video_seconds, max_cost),
     )
+
+
+def edits_of(*, redo_changed: bool, keep: bool, redo: Sequence[str] | None) -> Edits:
+    """The user's word on edited requests. Raises InvalidRequest for options that contradict each other."""
+    if "" in (redo or ()):
+        raise InvalidRequest("--redo names a request: an empty id names none")
+    return Edits(redo_changed=redo_changed, keep=keep, redo=redo or ())
+
+
+def budget_of(max_images: int | None, max_video_seconds: float | None, max_cost: float | None) -> Budget | None:
+    """The bounds of a command line; None for none."""
+    bounds = (max_images, max_video_seconds, max_cost)
+    return None if bounds == (None, None, None) else Budget(*bounds)

@@ -17,7 +17,7 @@ from .edits import plan_edits
 from .ledgers import NamedLedger, ledger_file, named_file_or_database
 from .options import client_for, config_from, require_folder
 from .orders import Orders
-from .plan_words import amounts_in_words, model_in_words
+from .plan_words import amount_as_json, amounts_in_words, has_cost, model_in_words, spent_in_words
 from .run import checked_batch
 from .screen import IN_JSON, Exit, counted, say, say_json, warnings_as_notes
 
@@ -27,12 +27,13 @@ MOST_SHOWN: Final = 20
 _WORDS: Final = {
     Standing.NEW: "new",
     Standing.CHANGED: "changed: a new version is made",
-    Standing.UNDER_WAY: "under way: they are finished",
+    Standing.UNDER_WAY: "under way: `run` finishes them",
     Standing.KEPT: "made already: kept",
     Standing.CONFLICT: "in conflict with what is made: add --redo-changed or --keep",
     Standing.FAILED: "failed: add --retry-failed",
     Standing.UNKNOWN: "unknown: settle them",
     Standing.REFUSED: "refused",
+    Standing.BEYOND: "beyond the bounds: they stay planned, until a larger bound",
 }
 
 
@@ -58,6 +59,7 @@ def plan_of(client: AigcClient, batch: Batch, ledger: NamedLedger, orders: Order
         retry_failed=orders.retries.accepts if orders.retries else False,
         redo_changed=orders.edits.redo_changed,
         redo=names,
+        budget=orders.budget,
     )
 
 
@@ -80,6 +82,8 @@ def _print(result: Plan) -> None:
     for rest in (result.problems[MOST_SHOWN:], result.findings[MOST_SHOWN:]):
         if rest:
             say(f"  and {len(rest)} more")
+    if has_cost(result.spent):
+        say(f"spent before: {spent_in_words(result.spent, result.currency)}")
     say(amounts_in_words(result))
 
 
@@ -96,6 +100,7 @@ def plan_as_json(result: Plan) -> dict[str, object]:
         "audio_seconds": total.audio_seconds,
         "cost": total.cost,
         "currency": result.currency,
+        "spent": amount_as_json(result.spent),
         "unpriced": result.unpriced,
         "blocked": dict(result.blocked),
         "finish_s": result.finish_s,

@@ -1,26 +1,53 @@
 """A plan in a line: its size, its cost and its time."""
 
+from dataclasses import asdict
 from datetime import timedelta
+from math import isfinite
 
 from ..engine.plan import Plan, PlannedWork
+from ..model.budget import Amount
 from ..model.plain_text import visible_line
 from .screen import counted
 
 
 def amounts_in_words(result: Plan) -> str:
     """The three numbers of a plan: images and seconds, cost, and time."""
-    total = result.total
     sizes = [
-        *([counted(round(total.images), "image")] if total.images else []),
-        *([f"{total.video_seconds:g} s of video"] if total.video_seconds else []),
-        *([f"{total.audio_seconds:g} s of audio"] if total.audio_seconds else []),
+        *_sizes(result.total),
         *(
-            f"{work.tasks} {work.kind}s of unknown length ({model_in_words(work)})"
+            f"{counted(work.tasks, work.kind)} of unknown length ({model_in_words(work)})"
             for work in result.creates
             if work.number is None
         ),
     ]
     return f"creates {' and '.join(sizes) or 'nothing'}; {_cost(result)}; {_time(result)}"
+
+
+def _sizes(amount: Amount) -> list[str]:
+    return [
+        *([counted(round(amount.images), "image")] if amount.images else []),
+        *(
+            f"{seconds:g} s of {medium}" if isfinite(seconds) else f"{medium} of unknown length"
+            for medium, seconds in (("video", amount.video_seconds), ("audio", amount.audio_seconds))
+            if seconds
+        ),
+    ]
+
+
+def has_cost(amount: Amount) -> bool:
+    """Whether each model of an amount had a price, and one was not free."""
+    return isfinite(amount.cost) and amount.cost > 0
+
+
+def spent_in_words(amount: Amount, currency: str = "") -> str:
+    """All that a ledger has created, or may have; the cost only where each of its models had a price."""
+    cost = [f"{amount.cost:.2f} {currency}".rstrip()] if has_cost(amount) else []
+    return ", ".join([*_sizes(amount), *cost]) or "nothing"
+
+
+def amount_as_json(amount: Amount) -> dict[str, float | None]:
+    """An amount as JSON can hold it: null for a number that the ledger does not know."""
+    return {name: value if isfinite(value) else None for name, value in asdict(amount).items()}
 
 
 def _cost(result: Plan) -> str:

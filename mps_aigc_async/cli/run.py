@@ -4,7 +4,7 @@ import asyncio
 import shlex
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +17,12 @@ from ..concurrency.alongside import running_alongside
 from ..config import Config
 from ..engine.digest_table import DigestTable, Width, digest_of
 from ..engine.local_inputs import refuse_local_files
+from ..engine.plan import Standing
 from ..ledger import JobRecord
+from ..ledger.record import job_ids
 from ..ledger.snapshot import LEDGER_FILE, Census, Snapshot, paid_and_unsaved
+from ..ledger.versions import parted
+from ..model.budget import WORDS, Budget
 from ..model.errors import AccountError, AigcError, InvalidRequest, LedgerError
 from ..model.plain_text import visible_line
 from ..model.requests import Request
@@ -34,10 +38,10 @@ from .ledgers import NamedLedger, ledger_file, named_file_or_database
 from .options import client_for, config_for_creates, require_folder
 from .orders import NO_ORDERS, Orders
 from .outages import Pauses, is_outage
-from .plan_words import amounts_in_words
+from .plan_words import amounts_in_words, has_cost, spent_in_words
 from .progress import TICK_S, Display, display_for
 from .report import print_page
-from .screen import Exit, complain, from_here, is_quiet, program, warnings_as_notes
+from .screen import Exit, complain, counted, from_here, is_quiet, program, warnings_as_notes
 from .summary import in_flight, print_earlier_unknown, print_reasons, print_results, print_unsaved
 from .tally import Tally
 
@@ -97,6 +101,7 @@ def run_batch(
     client = client_for(config, ledger.for_client)
     with warnings_as_notes():
         requests = checked_batch(source, config, client, orders)
+    require_requests(requests, orders.retries.names)
     prepare_folder(out)
     requests = follow_edits(requests, ledger, client, orders.edits)
     tally, began = Tally(requests.jobs), time.monotonic()
@@ -111,6 +116,7 @@ def run_batch(
     except Interrupted:
         is_interrupted = True
     print_results(tally, time.monotonic() - began, from_here(out))
+    _print_spent(ledger, config.price_list().currency, orders.budget)
     print_reasons(tally)
     print_earlier_unknown(tally, from_here(out) if ledger.is_of_folder else Path(ledger.shown))
     code = _ending(ledger, tally, error, is_interrupted=is_interrupted, how_to_go_on=how_to_go_on)
@@ -128,11 +134,34 @@ def checked_batch(source: Source, config: Config, client: AigcClient, orders: Or
     return replace(check_batch(source, check, orders.choice), has_places=orders.has_places)
 
 
+def require_requests(batch: Batch, names: Collection[str]) -> None:
+    """Raise InvalidRequest for ids of `--retry` that the batch lacks."""
+    if lacking := [name for name in names if not _has_request(batch, parted(name)[0])]:
+        raise InvalidRequest(f"--retry: the batch has no request with the id {', '.join(lacking)}: nothing was sent")
+
+
+def _has_request(batch: Batch, name: str) -> bool:
+    return any(batch.jobs.get(job_id) is not None for job_id in job_ids(name).values())
+
+
 def _print_plan(client: AigcClient, batch: Batch, orders: Orders) -> None:
     """Print the three numbers of the plan, if anything is to be created."""
-    plan = client.plan(batch, retry_failed=orders.retries.accepts if orders.retries else False)
+    retries = orders.retries.accepts if orders.retries else False
+    plan = client.plan(batch, retry_failed=retries, budget=orders.budget)
     if plan.creates and not is_quiet():
-        complain(amounts_in_words(plan))
+        beyond = plan.requests.get(Standing.BEYOND, 0)
+        rest = f"; {counted(beyond, 'request')} beyond the bounds" if beyond else ""
+        complain(f"{amounts_in_words(plan)}{rest}")
+
+
+def _print_spent(ledger: NamedLedger, currency: str, budget: Budget | None) -> None:
+    """Print all that the ledger has created, or may have, beside the bounds."""
+    with suppress(LedgerError), ledger.snapshot() as snapshot:
+        total = snapshot.total()
+        bounds = {} if budget is None else budget.bounds()
+        words = ", ".join(f"{WORDS[name]} {most:g}" for name, most in bounds.items())
+        if (has_cost(total) or bounds) and not is_quiet():
+            complain(f"spent in all: {spent_in_words(total, currency)}{f' (bounds: {words})' if words else ''}")
 
 
 def _ending(

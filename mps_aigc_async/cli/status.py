@@ -13,6 +13,7 @@ from typing import Final
 import typer
 
 from ..ledger.snapshot import Snapshot, of_state, paid_and_unsaved
+from ..model.budget import NOTHING
 from ..model.errors import InvalidRequest, TaskNotFound
 from ..model.plain_text import visible_line
 from ..model.states import JobState, Kind, TaskState, Word
@@ -22,6 +23,7 @@ from .ledgers import URL, NamedLedger, named_ledger, owner_line
 from .limits import forget as forget_member
 from .limits import show_limits
 from .options import client_for, config_from
+from .plan_words import amount_as_json, has_cost, spent_in_words
 from .screen import Exit, complain, counted, local_time, program, say, say_json
 from .shots import ATTENTION, ListedShot, census_in_words, lines_of, listed_shots
 from .summary import COLUMNS, print_census, print_unsaved
@@ -97,6 +99,8 @@ def _needing_attention(snapshot: Snapshot) -> int:
 def _print_jobs(ledger: NamedLedger, snapshot: Snapshot) -> None:
     jobs, (_, urls_end) = snapshot.census(), snapshot.unsaved_results()
     print_census(census_in_words(snapshot, time.time()))
+    if has_cost(total := snapshot.total()):
+        say(f"spent in all: {spent_in_words(total)}")
     if at_service := of_state(jobs, JobState.SUBMITTED):
         folder, other = "the `run` command that made this folder", "the program or command with this ledger"
         say(f"{at_service} at the service: {folder if ledger.is_of_folder else other} polls and saves them")
@@ -157,6 +161,7 @@ def _as_json(ledger: NamedLedger, snapshots: Sequence[Snapshot], lists: Sequence
     kinds = sorted({kind for kind, _ in counts}, key=list(Kind).index)
     return {
         "jobs": {kind: {word: counts[kind, word] for word in COLUMNS} for kind in kinds},
+        "spent": amount_as_json(sum((rows.total() for rows in snapshots), NOTHING)),
         "unreadable_jobs": sum(rows.unreadable() for rows in snapshots),
         "orphans": [orphan.task_id for rows in snapshots for orphan in rows.orphans()],
         "shots": [asdict(shot) for rows in snapshots for shot in _shots(rows, lists, ledger)],

@@ -17,7 +17,7 @@ from .tally import Counts, Tally
 COLUMNS: Final = (Word.PLANNED, Word.BLOCKED, Word.RUNNING, Word.DONE, Word.SAVED, Word.FAILED, Word.UNKNOWN)
 """The states in the order of a job's life."""
 
-EARLIER: Final = "from earlier batches"
+EARLIER: Final = "other requests"
 """The label of the ledger's jobs that are not this batch's."""
 
 
@@ -68,7 +68,7 @@ def print_earlier_unknown(tally: Tally, folder: Path) -> None:
     number = tally.earlier.of(Word.UNKNOWN)
     if number:
         say(
-            f"{number} from earlier batches unknown, may be paid for: decide with "
+            f"{number} of other requests unknown, may be paid for: decide with "
             f"`{program()} settle {shlex.quote(str(folder))}`"
         )
 
@@ -81,7 +81,7 @@ def print_reasons(tally: Tally) -> None:
     """Print the reasons of failed requests, the same reasons together, with advice."""
     if tally.moved_files:
         complain(f"note: {counted(tally.moved_files, 'saved file')} moved or deleted since: the results stay saved")
-    if tally.made_otherwise.count:
+    if tally.changed_defaults:
         print_changed_defaults(tally)
     if tally.budget_refusal is not None:
         complain(f"{counted(tally.over_budget, 'request')} not finished: {visible_line(tally.budget_refusal.reason)}")
@@ -94,11 +94,10 @@ def print_reasons(tally: Tally) -> None:
 
 
 def print_changed_defaults(tally: Tally) -> None:
-    """Print a note on the kept requests that the config's defaults would make differently by now."""
-    complain(
-        f"note: {counted(tally.made_otherwise.count, 'kept request')} made before the config's defaults changed "
-        f"({visible_line(tally.changed_default)}): {tally.made_otherwise}\n  `--redo ID` makes a new version"
-    )
+    """Print a note on kept results that the config's defaults would make differently by now."""
+    complain("note: the config's defaults have changed since kept results were made; `--redo ID` makes a new version")
+    for change, names in tally.changed_defaults.items():
+        complain(f"  {visible_line(change)} ({names})")
 
 
 def print_census(jobs: Mapping[tuple[Kind, Word], int]) -> None:

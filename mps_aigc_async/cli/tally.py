@@ -136,10 +136,9 @@ class Tally:
         """Files of saved results that are not in their place any more."""
         self.kept_requests = 0
         """Requests that were complete before."""
-        self.made_otherwise = Names()
-        """Kept requests that the config's defaults would make differently by now."""
-        self.changed_default = ""
-        """The default that has changed since the first of them was made."""
+        self.changed_defaults: dict[str, Names] = {}
+        """The config's defaults that have changed since kept results were made, each with the requests; the first
+        ones."""
         self.over_budget = 0
         """Requests that wait for a larger budget."""
         self.budget_refusal: BudgetReached | None = None
@@ -186,10 +185,10 @@ class Tally:
         files = [file for one in steps_made(outcome.result) for file in one.files]
         self.moved_files += sum(not file.exists() for file in files)
         self.kept_requests += outcome.is_kept
-        changes = [f"{origin.kind}: {change}" for origin in outcome.origins for change in origin.changed_defaults]
-        if changes:
-            self.made_otherwise.add(outcome.job_id)
-            self.changed_default = self.changed_default or changes[0]
+        for origin in outcome.origins:
+            for change in origin.changed_defaults:
+                if len(self.changed_defaults) < MOST_REASONS:
+                    self.changed_defaults.setdefault(f"{origin.kind}: {change}", Names()).add(outcome.job_id)
         if isinstance(outcome.error, BudgetReached):
             self.over_budget += 1
             self.budget_refusal = self.budget_refusal or outcome.error

@@ -38,7 +38,7 @@ from .ledger_calls import LedgerCalls
 from .notebook_bar import bar_of
 
 if TYPE_CHECKING:
-    from ..engine.workers import Worker
+    from ..engine.worker import Worker
 
 
 class AigcClient(AccountCalls, JobCalls, LedgerCalls):
@@ -120,19 +120,21 @@ class AigcClient(AccountCalls, JobCalls, LedgerCalls):
         retry_failed: bool | Callable[[JobRecord], bool] = False,
         redo_changed: bool = False,
         redo: Collection[str] = (),
+        budget: Budget | None = None,
     ) -> Plan:
         """Tell what `run` would create for these requests, what it would cost by the config's `prices`, and when it
         could be finished. Sends nothing, and needs no open client.
 
         The options stand for calls before the run: `retry_failed()`, or a function as its `only`; and `new_version` for
-        the requests whose content has changed (`redo_changed`) or whose ids are named (`redo`). The ledger is read at
+        the requests whose content has changed (`redo_changed`) or whose ids are named (`redo`); `budget` is that of
+        `run`. The ledger is read at
         once: for a batch of many thousands call `plan` in a thread. Raises LedgerError.
         """
         place = self._place_of(ledger)
         # As `run` does: with a durable ledger the same batch means the same jobs, without one new ones.
         ids = deepcopy(self._ids) if place is None else RequestIds()
         retries = retry_if_it_may_help if retry_failed is True else retry_failed or None
-        wishes = Wishes(retry_failed=retries, redo_changed=redo_changed, redo=redo)
+        wishes = Wishes(retry_failed=retries, redo_changed=redo_changed, redo=redo, budget=budget)
         planner = planner_of(self._settings.accounts, self._settings.wall())
         if place is None:
             rows = MemoryRows({}) if self._engine is None else self._engine.memory_rows()
@@ -222,12 +224,17 @@ class AigcClient(AccountCalls, JobCalls, LedgerCalls):
         """
         return outcomes_of(database_of(self._ledger, name))
 
-    def worker(self, *, save_to: str | Path | None = None, concurrency: int | None = None) -> "Worker":
+    def worker(
+        self, *, save_to: str | Path | None = None, concurrency: int | None = None, budget: Budget | None = None
+    ) -> "Worker":
         """A worker for the requests that are queued in this client's ledger, so many at once. Needs the extra
-        `workers`. Raises ConfigError for a client without a ledger in PostgreSQL, and for a `concurrency` below 1."""
-        from ..engine.workers import Worker  # noqa: PLC0415 — an extra
+        `workers`. Raises ConfigError for a client without a ledger in PostgreSQL, and for a `concurrency` below 1.
 
-        return Worker(self._usable_engine(), database_of(self._ledger), save_to, concurrency)
+        `budget` bounds all that the ledger has created or may have, by all workers and runs. The worker ends before its
+        bound: `run` raises BudgetReached."""
+        from ..engine.worker import Worker  # noqa: PLC0415 — an extra
+
+        return Worker(self._usable_engine(), database_of(self._ledger), save_to, concurrency, budget)
 
     @overload
     async def submit(self, request: ImageRequest) -> Task[ImageResult]: ...

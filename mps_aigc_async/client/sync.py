@@ -6,6 +6,7 @@
 import threading
 from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -107,6 +108,7 @@ class SyncClient(SyncBase):
         retry_failed: bool | Callable[[JobRecord], bool] = False,
         redo_changed: bool = False,
         redo: Collection[str] = (),
+        budget: Budget | None = None,
     ) -> Plan:
         """Tell what `run` would create for these requests, what it would cost by the config's `prices`, and when it
         could be finished. Sends nothing, and needs no open client. The options and errors are those of
@@ -116,7 +118,12 @@ class SyncClient(SyncBase):
 
         def plan() -> Plan:
             return self._client.plan(
-                items, ledger=ledger, retry_failed=retry_failed, redo_changed=redo_changed, redo=redo
+                items,
+                ledger=ledger,
+                retry_failed=retry_failed,
+                redo_changed=redo_changed,
+                redo=redo,
+                budget=budget,
             )
 
         return plan() if self._thread is None else self._call(lambda: in_loop(plan))
@@ -225,12 +232,16 @@ class SyncClient(SyncBase):
         """
         return iterate(self._client.outcomes(name), self._call)
 
-    def worker(self, *, save_to: str | Path | None = None, concurrency: int | None = None) -> SyncWorker:
+    def worker(
+        self, *, save_to: str | Path | None = None, concurrency: int | None = None, budget: Budget | None = None
+    ) -> SyncWorker:
         """A worker for the requests that are queued in this client's ledger, so many at once. Needs the extra
-        `workers`. Raises ConfigError for a client without a ledger in PostgreSQL, and for a `concurrency` below 1."""
+        `workers`. Raises ConfigError for a client without a ledger in PostgreSQL, and for a `concurrency` below 1.
+
+        `budget` bounds all that the ledger has created or may have, as in `AigcClient.worker`."""
         thread = self._opened()
-        worker = thread.call(lambda: in_loop(lambda: self._client.worker(save_to=save_to, concurrency=concurrency)))
-        return SyncWorker(worker, thread)
+        make = partial(self._client.worker, save_to=save_to, concurrency=concurrency, budget=budget)
+        return SyncWorker(thread.call(lambda: in_loop(make)), thread)
 
     @overload
     def submit(self, request: ImageRequest) -> SyncTask[ImageResult]: ...

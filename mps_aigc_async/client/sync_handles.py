@@ -186,7 +186,7 @@ class SyncRun(Generic[Out_co]):
 
 
 class _AsyncWorker(Protocol):
-    """`engine.workers.Worker`, which is an extra."""
+    """`engine.worker.Worker`, which is an extra."""
 
     async def run(self) -> None: ...
     def stop(self) -> None: ...
@@ -207,7 +207,8 @@ class SyncWorker:
         """Run requests until `stop`, or until the batch is drained. Ctrl-C gives the requests back, too.
 
         Raises AccountError, Unreachable or LedgerError for a failure that concerns all requests: the requests are given
-        back then. Raises ConfigError for a folder that cannot be written, and ClientClosed for a second run.
+        back then. Raises BudgetReached once the requests that had begun have ended; the others are given back. Raises
+        ConfigError for a folder that cannot be written, and ClientClosed for a second run.
         """
         self._thread.call(self._worker.run)
 

@@ -91,8 +91,9 @@ class LoopThread(threading.Thread):
                 self._loop.run_until_complete(_end_tasks())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
-            # `asyncio.Runner` starts a thread for this, which Python 3.12 refuses while the interpreter ends.
-            self._executor.shutdown()
+            # `asyncio.Runner` starts a thread to wait for this, which Python 3.12 refuses while the interpreter ends. A
+            # function that hangs in its thread holds up nobody: the end of the process waits for it.
+            self._executor.shutdown(wait=False, cancel_futures=True)
             self._loop.close()
 
     def _leave(self) -> None:

@@ -37,12 +37,16 @@ class GroupSemaphore:
     def __repr__(self) -> str:
         return f"<GroupSemaphore {self._taken}/{self._limit}, {len(self._queue)} waiting>"
 
-    async def acquire(self, group: str, on_hold_up: Callable[[], None] = ignore) -> Permit:
-        """Wait for a permit. Meanwhile each `hold_up` that concerns the group calls `on_hold_up`."""
+    async def acquire(
+        self, group: str, on_hold_up: Callable[[], None] = ignore, on_wait: Callable[[], None] = ignore
+    ) -> Permit:
+        """Wait for a permit, and call `on_wait` before. Meanwhile each `hold_up` that concerns the group calls
+        `on_hold_up`."""
         ticket = self._queue.next_ticket()
         if self._has_room(group):  # then nobody in the group waits
             return self._take(ticket, group)
         waiter = self._queue.join(ticket, group, on_hold_up)
+        on_wait()
         try:
             return await waiter.turn
         except BaseException:

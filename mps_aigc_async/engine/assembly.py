@@ -94,6 +94,8 @@ class Engine:
         """Tasks that closing cancels at once: batches and polls."""
         self.exchanges = TaskOwner()
         """Tasks that closing waits for: creates whose answer may be a paid task."""
+        self.writes = TaskOwner()
+        """Tasks that closing waits for, too: short writes into a ledger."""
         self.downloads = Downloads(settings.timeouts, source=transport if isinstance(transport, ResultSource) else None)
         self._looks = self._input_looks()
         shared = SharedParts(
@@ -249,6 +251,7 @@ class Engine:
             parts.push_async_callback(self._close_looks)
             for account in accounts:  # after the exchanges: one may wait for keys to sign with
                 parts.push_async_callback(account.keys.close)
+            parts.push_async_callback(self.writes.close, CLOSE_GRACE_S)  # after the exchanges: one may wait for another
             parts.push_async_callback(self.exchanges.close, CLOSE_GRACE_S)
             parts.callback(self._hurry_stores)  # before the exchanges, which may be waiting for a full disk
             for account in accounts:  # before the last exchanges end: their tasks are resumed later

@@ -1,23 +1,28 @@
 """The work on each item of a batch, and on each job that is only saved."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
 from ..concurrency.fan_out import Begun, Bounds
+from ..concurrency.ranks import Ranks
 from ..jobs.purse import Purse
-from ..jobs.terms import Terms
+from ..jobs.terms import Terms, agree
 from ..ledger import JobRecord
 from ..ledger.record import request_of
+from ..ledger.versions import versions_in
 from ..model.budget import Budget
 from ..model.errors import AigcError, DamagedRow, InvalidRequest, LedgerError
 from ..model.outcomes import Failure, Outcome, Success
 from ..model.parsing import parse
+from ..model.plain_text import visible_line
 from ..model.requests import REQUEST_ID, Request, Step
 from ..model.results import Result
+from ..model.states import JobState
 from ..model.unexpected import as_aigc_error
 from ..network.folders import Folder, absolute, prepare_folder
 from .assembly import Engine
@@ -25,6 +30,8 @@ from .ledgers import LedgerPlace
 from .request_ids import RequestIds
 from .resumed import ResumedLedger
 from .routed_runner import Runner
+
+_log: Final = logging.getLogger("mps_aigc_async")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,10 @@ def bounds_of(engine: Engine) -> Bounds:
     return Bounds(under_way=2 * sum(engine.capacities.values()) + SAVING, waiting=READ_AHEAD * len(engine.accounts))
 
 
+_UNSAVED: Final = frozenset({JobState.SUBMITTED, JobState.DONE})
+"""The states of a job that is paid for and not saved."""
+
+
 class BatchRun:
     """A `run` of a client: the work on each of its items."""
 
@@ -67,6 +78,7 @@ class BatchRun:
         self._ledger = ledger
         self._save_to = save_to
         self._ids = ids
+        self._ranks = Ranks()
         self._item_count = 0
         self._folder: Folder | None = None
         self._runner: Runner | None = None
@@ -81,8 +93,18 @@ class BatchRun:
                 await one.jobs.price_ended()
             await in_use.first.runner.promise_begun(self._purse)
 
-    async def work(self, item: BatchItem, on_begin: Begun) -> Outcome[BatchItem, Result]:
-        """Run one item to its outcome. An item that is no request has a failed outcome."""
+    async def work(
+        self, item: BatchItem, on_begin: Begun, confirm: Callable[[], Awaitable[None]] = agree
+    ) -> Outcome[BatchItem, Result]:
+        """Run one item to its outcome. An item that is no request has a failed outcome. The first creates of requests
+        queue for their slots in the order of these calls. `confirm` is as in `Terms`."""
+        rank = self._ranks.enter()
+        try:
+            return await self._work(item, Terms(rank=rank, on_begin=rank.and_let_pass(on_begin), confirm=confirm))
+        finally:
+            rank.let_pass()
+
+    async def _work(self, item: BatchItem, terms: Terms) -> Outcome[BatchItem, Result]:
         index: int | None
         index, self._item_count = self._item_count, self._item_count + 1
         if isinstance(item, Placed):
@@ -96,14 +118,35 @@ class BatchRun:
             failure = as_aigc_error(error, f"reading {number}").with_context(job_id=failed_id)
             return Failure(job_id=failed_id, request=item, error=failure, index=index)
         assert self._runner is not None  # noqa: S101 — prepared before the first item
-        terms = Terms(save_to=self._folder, position=index, purse=self._purse, on_begin=on_begin)
+        terms = replace(terms, save_to=self._folder, position=index, purse=self._purse)
         outcome = await self._runner.outcome(request, request_id, terms)
         return replace(cast("Outcome[BatchItem, Result]", outcome), request=item, index=index)
 
-    async def retry(self, name: str, only: Callable[[JobRecord], bool]) -> None:
+    async def retry(self, item: BatchItem, name: str, only: Callable[[JobRecord], bool]) -> None:
         """Retry the failed jobs of a request that `only` accepts. Raises LedgerError."""
         in_use = await self._engine.resume_ledger(self._ledger)
-        await self._engine.work.run_for(in_use.retry_request(name, only), f"retry of {name}")
+        with suppress(InvalidRequest):  # the outcome of the item tells it
+            work = in_use.retry_request(as_request(item), name, only)
+            await self._engine.work.run_for(work, f"retry of {name}")
+
+    async def save_versions(self, name: str, but: str) -> None:
+        """Save the results of all versions of a request, `but` one, that are paid for and not saved. The worker that
+        had begun them may be gone. A failure is logged."""
+        if self._folder is None:
+            return
+        in_use = await self._engine.resume_ledger(self._ledger)
+        try:
+            versions = await versions_in(in_use.common.ledger, name)
+        except LedgerError as error:  # a damaged row, or one of another account
+            _log.warning("%s: its versions cannot be read: %s", name, visible_line(str(error)))
+            return
+        jobs = {job.job_id: job for version in versions for job in version.jobs.values()}
+        for job in jobs.values():
+            if job.state not in _UNSAVED or request_of(job.job_id) == but:
+                continue
+            outcome = await save_job(in_use, self._folder, job)
+            if outcome.error is not None:
+                _log.warning("%s is not saved: %s", job.job_id, visible_line(str(outcome.error)))
 
     def stops(self, outcome: Outcome[BatchItem, Result]) -> BaseException | None:
         """The outcome's error, if every other item would fail with it."""
@@ -115,6 +158,19 @@ def general_error(engine: Engine, error: AigcError | None) -> AigcError | None:
     if error is None or isinstance(error, DamagedRow):
         return None
     return error if isinstance(error, LedgerError) or engine.stops_a_batch(error) else None
+
+
+async def save_job(in_use: ResumedLedger, folder: Folder, job: JobRecord) -> Outcome[JobRecord, Result]:
+    """Bring one job to its task's end and save its results. Creates nothing. An exception of any class becomes part of
+    the outcome."""
+    jobs = in_use.of_job(job).jobs
+    try:
+        row = await jobs.end_task(job)
+        row = await jobs.save(row, folder.path, folder.stem_of(request_of(job.job_id)))
+        return Success(job_id=job.job_id, request=job, result=row.result())
+    except Exception as error:  # noqa: BLE001 — one job's exception must not end the saving of the others
+        failure = as_aigc_error(error, f"saving {job.job_id}").with_context(job_id=job.job_id, task_id=job.task_id)
+        return Failure(job_id=job.job_id, request=job, error=failure)
 
 
 class UnsavedRun:
@@ -150,15 +206,7 @@ class UnsavedRun:
         """
         on_begin()  # no job waits to be created here
         assert self._ready is not None  # noqa: S101 — as above
-        in_use, folder = self._ready
-        jobs = in_use.of_job(job).jobs
-        try:
-            row = await jobs.end_task(job)
-            row = await jobs.save(row, folder.path, folder.stem_of(request_of(job.job_id)))
-            return Success(job_id=job.job_id, request=job, result=row.result())
-        except Exception as error:  # noqa: BLE001 — one job's exception must not end the saving of the others
-            failure = as_aigc_error(error, f"saving {job.job_id}").with_context(job_id=job.job_id, task_id=job.task_id)
-            return Failure(job_id=job.job_id, request=job, error=failure)
+        return await save_job(*self._ready, job)
 
     @staticmethod
     def stops(outcome: Outcome[JobRecord, Result]) -> BaseException | None:

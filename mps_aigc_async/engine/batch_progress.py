@@ -21,8 +21,7 @@ from ..ledger.postgres.batch_view import (
 from ..ledger.postgres.open_members import in_words
 from ..ledger.postgres.patience import PatientConnection
 from ..ledger.postgres.requests import ENDS, BatchCounts, RequestEnd, RequestStatements, counts_of, ends_of
-from ..ledger.postgres.rows import record_of
-from ..ledger.record import request_of
+from ..ledger.versions import Contents, Version, contents_of, version_of
 from ..model.error_records import from_record
 from ..model.errors import AigcError, InvalidRequest, LedgerError
 from ..model.outcomes import Failure, Outcome, Success
@@ -34,6 +33,7 @@ from ..sharing.connection import Connection, Lost, Refused, Row, Step
 from ..sharing.database_url import DatabaseUrl
 from ..sharing.listener import listen
 from .batch import BatchItem
+from .queued_versions import versions_in_rows
 
 PORTION: Final = 200
 """Ended requests that are read at a time."""
@@ -63,9 +63,9 @@ async def outcomes_of(url: DatabaseUrl) -> AsyncIterator[Outcome[BatchItem, Resu
                 news.clear()
                 counts = await _counts(patient)
                 ends = ends_of(await rows_of(patient, statements.ends_after(after, PORTION)))
-                jobs = await _jobs(patient, [end.name for end in ends])
+                versions = await _versions(patient, [end.name for end in ends])
                 for end in ends:
-                    yield _outcome(end, jobs.get(end.name, {}))
+                    yield _outcome(end, versions[end.name])
                     after = end.number
                 if ends:
                     continue
@@ -183,34 +183,44 @@ async def rows_of_each(database: Database, *steps: Step) -> list[list[Row]]:
         raise LedgerError(str(loss)) from None
 
 
-async def _jobs(database: Database, names: Sequence[str]) -> Mapping[str, Mapping[Kind, JobRecord]]:
-    """The jobs of requests by the request's name and by kind."""
-    jobs: dict[str, dict[Kind, JobRecord]] = {}
-    if names:
-        for row in await rows_of(database, RequestStatements(database.url.ledger).jobs(names)):
-            job = record_of(row)
-            jobs.setdefault(request_of(job.job_id), {})[job.kind] = job
-    return jobs
+async def _versions(database: Database, names: Sequence[str]) -> Mapping[str, Sequence[Version]]:
+    statements = RequestStatements(database.url.ledger)
+    return await versions_in_rows(lambda versions: rows_of(database, statements.jobs(versions)), names)
 
 
-def _outcome(end: RequestEnd, jobs: Mapping[Kind, JobRecord]) -> Outcome[BatchItem, Result]:
+def _outcome(end: RequestEnd, versions: Sequence[Version]) -> Outcome[BatchItem, Result]:
     """The outcome of a request. A row that cannot be used is its error."""
     line = json.loads(end.line)
     try:
         request = parse(line)
     except InvalidRequest as unknown:  # another version has queued the line
         return Failure(job_id=end.name, request=line, error=unknown.with_context(job_id=end.name))
+    version = _version_of(end, versions, contents_of(request))
     results: list[StepResult] = []
     try:
-        results.extend(_results(request, jobs))
+        results.extend(_results(request, version.jobs))
         if end.error is None:
-            return Success(job_id=end.name, request=request, result=_whole(request, results))
-        error = from_record(json.loads(end.error), job_id=end.name, task_id=None)
+            return Success(job_id=version.name, request=request, result=_whole(request, results))
+        error = from_record(json.loads(end.error), job_id=version.name, task_id=None)
     except AigcError as damage:
         error = damage
     return Failure(
-        job_id=end.name, request=request, error=error, partial=partial_of(results[: len(steps_of(request)) - 1])
+        job_id=version.name, request=request, error=error, partial=partial_of(results[: len(steps_of(request)) - 1])
     )
+
+
+def _version_of(end: RequestEnd, versions: Sequence[Version], contents: Contents) -> Version:
+    """The version that a line means. A version that was planned after the line's end is not meant yet; without a
+    version of this content, the first one without jobs."""
+    made = [version for version in versions if all(_has_made(version, kind, text) for kind, text in contents.items())]
+    if end.error is None and made:
+        return made[-1]
+    return version_of(versions, contents) or Version(1, end.name, {})
+
+
+def _has_made(version: Version, kind: Kind, content: str) -> bool:
+    job = version.jobs.get(kind)
+    return job is not None and job.content == content and job.done_at is not None
 
 
 def _results(request: Request, jobs: Mapping[Kind, JobRecord]) -> Iterator[StepResult]:

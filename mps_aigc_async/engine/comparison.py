@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from ..ledger import JobRecord
 from ..ledger.versions import Contents, Version, contents_of, name_of, parted, version_of, versions_of
+from ..model.budget import Amount
 from ..model.requests import Request
 from ..model.states import JobState, Kind
 from .digest_table import DigestTable, Width, digest_of
@@ -22,6 +23,10 @@ class Rows(Protocol):
     def contents(self) -> Iterator[tuple[str, str]]: ...
 
     def of_request(self, name: str) -> Mapping[Kind, JobRecord]: ...
+
+    def total(self) -> Amount:
+        """The total of all creates that may be paid for; infinite where a row lacks its size or its price."""
+        ...
 
     def task_seconds(self) -> Mapping[Kind, float]:
         """The mean duration of the latest tasks that ended, by kind."""

@@ -9,7 +9,7 @@ so thousands of jobs cost little more than their rows.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import inf
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakSet
 
+from ..concurrency.at_once import all_at_once
 from ..concurrency.fan_out import Begun, FanOut, Run
+from ..concurrency.ranks import Rank, Ranks
 from ..jobs.terms import Terms
 from ..jobs.watch import Watch
 from ..ledger.record import job_ids, request_of
@@ -57,6 +59,8 @@ class JobQueue:
         """The keys of jobs in `_queued`."""
         self._giving_up: dict[str, asyncio.Task[None]] = {}
         """The jobs whose cancelling still has to reach the ledger, by name: the same request again waits for that."""
+        self._cancelled: WeakSet[AnyJob] = WeakSet()
+        """The jobs that were cancelled: nobody begins them again."""
         self._entering: deque[AnyJob] = deque()
         self._waiting: dict[AnyJob, None] = {}
         """The jobs that have not begun, in their order."""
@@ -64,6 +68,7 @@ class JobQueue:
         self._stored: asyncio.Queue[AnyJob] = asyncio.Queue()
         self._news = asyncio.Event()
         self._folders = Folders()
+        self._ranks = Ranks()
         self._seconds: dict[Kind, float] = dict(USUAL_S)
         """The duration of the latest task of each kind that ended."""
         self._submitted_at: dict[str, float] = {}
@@ -94,11 +99,13 @@ class JobQueue:
 
     def begin(self, job: AnyJob) -> None:
         self.engine.home.require()
-        if job not in self._under_way and not job.is_told:
+        if job not in self._under_way and job not in self._cancelled and not job.is_told:
             self._begin(job, exact_name(job.id))
 
     def cancel(self, job: AnyJob) -> JobState:
         self.engine.home.require()
+        if job in self._cancelled:
+            return job.state
         is_on_its_way, state = self._stop_creates(job), job.state
         if is_on_its_way and state is JobState.PLANNED:  # its event comes with its send time
             state = JobState.INTENT
@@ -107,8 +114,11 @@ class JobQueue:
         work = self._works.get(job)
         if work is not None:
             work.cancel()
-        self._end(job, Failure(job_id=job.id, request=job.request, error=error))
-        giving_up = self.engine.work.start(self._give_up(job, work), f"cancelling {job.id}")
+        self._let_go(job)
+        self._cancelled.add(job)
+        end = Failure(job_id=job.id, request=job.request, error=error)
+        # Closing waits for it: the next process would create a job that the ledger has as planned.
+        giving_up = self.engine.writes.start(self._cancel(job, work, end), f"cancelling {job.id}")
         self._giving_up[job.id] = giving_up
         giving_up.add_done_callback(lambda _: self._giving_up.pop(job.id, None))
         return state
@@ -188,10 +198,14 @@ class JobQueue:
             self._news.clear()
             while self._entering:
                 jobs = [self._entering.popleft() for _ in range(min(PORTION, len(self._entering)))]
-                await asyncio.gather(*map(self._store, jobs))
+                # Closing waits for it: a job that is cancelled meanwhile is given up once its rows are there.
+                await asyncio.shield(self.engine.writes.start(self._store_all(jobs), "planning of jobs"))
                 for job in jobs:
-                    if not job.is_told:
+                    if job in self._under_way:
                         self._stored.put_nowait(job)
+
+    async def _store_all(self, jobs: Sequence[AnyJob]) -> None:
+        await all_at_once([self._store(job) for job in jobs])
 
     async def _store(self, job: AnyJob) -> None:
         try:
@@ -205,8 +219,8 @@ class JobQueue:
             failure = as_aigc_error(error, f"planning {job.id}").with_context(job_id=job.id)
             self._end(job, Failure(job_id=job.id, request=job.request, error=failure))
             return
-        if job.is_told:  # cancelled while its rows were written
-            await self._give_up(job, None)
+        if job not in self._under_way:  # cancelled while its rows were written
+            await self._give_up(job)
             return
         self._jobs.add(job)
         self._under_way[job] = exact_name(job.id)
@@ -219,20 +233,27 @@ class JobQueue:
     async def _in_order(self) -> AsyncIterator[AnyJob]:
         while True:
             job = await self._stored.get()
-            if not job.is_told:  # it may have been cancelled meanwhile
+            if job in self._under_way:  # it may have been cancelled meanwhile
                 yield job
 
     async def _work(self, job: AnyJob, on_begin: Begun) -> None:
         """Run a job to its end."""
+        rank = self._ranks.enter()
+        try:
+            await self._run(job, rank, on_begin)
+        finally:
+            rank.let_pass()
 
+    async def _run(self, job: AnyJob, rank: Rank, on_begin: Begun) -> None:
         def begin() -> None:
+            rank.let_pass()
             on_begin()
             self._waiting.pop(job, None)
 
         terms, runner = await self._terms(job), await self.engine.runner(self._place)
-        if job.is_told:  # cancelled meanwhile
+        if job not in self._under_way:  # cancelled meanwhile
             return
-        terms = replace(terms, on_begin=begin)
+        terms = replace(terms, rank=rank, on_begin=begin)
         work = self.engine.work.start(runner.outcome(job.request, self._under_way[job], terms), f"request {job.id}")
         self._works[job] = work
         try:
@@ -246,17 +267,30 @@ class JobQueue:
             self._end(job, work.result())
 
     def _end(self, job: AnyJob, outcome: Outcome[Request, Result]) -> None:
+        self._let_go(job)
+        job.end(outcome)
+
+    def _let_go(self, job: AnyJob) -> None:
+        """Drive the job no more: the same request again is another job."""
         self._under_way.pop(job, None)
         self._waiting.pop(job, None)
         key = self._keys.pop(job, None)
         if key is not None and self._queued.get(key) is job:
             del self._queued[key]
-        job.end(outcome)
 
-    async def _give_up(self, job: AnyJob, work: asyncio.Task[Outcome[Request, Result]] | None) -> None:
+    async def _cancel(
+        self, job: AnyJob, work: asyncio.Task[Outcome[Request, Result]] | None, end: Outcome[Request, Result]
+    ) -> None:
+        """Give a cancelled job up once its work has ended, and then tell those who wait for it."""
+        try:
+            if work is not None:
+                await asyncio.wait({work})
+            await self._give_up(job)
+        finally:
+            job.end(end)
+
+    async def _give_up(self, job: AnyJob) -> None:
         """Mark the steps of a cancelled job that are planned as failed, so that nothing creates them."""
-        if work is not None:
-            await asyncio.wait({work})
         in_use = await self.engine.resume_ledger(self._place)
         for job_id in job_ids(job.id).values():
             with suppress(AigcError):  # the next process finds the job planned

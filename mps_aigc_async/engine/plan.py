@@ -15,10 +15,10 @@ from ..ledger import JobRecord, MemoryRows
 from ..ledger.record import request_of
 from ..ledger.snapshot import NoLedger
 from ..ledger.versions import Version, changes_of, contents_of, parted
-from ..model.budget import NOTHING, Amount
+from ..model.budget import NOTHING, Amount, Budget
 from ..model.defaults import Defaults
 from ..model.errors import InvalidRequest, JobCancelled, JobDropped
-from ..model.requests import Request, Step, steps_of
+from ..model.requests import Request, steps_of
 from ..model.states import JobState, Kind
 from ..policy.finish import USUAL_S, Load, earliest_finish_s
 from ..policy.retries import needs_other_request
@@ -30,6 +30,7 @@ from .digest_table import DigestTable, Width, digest_of
 from .ledgers import LedgerPlace, open_snapshot_at
 from .limit_homes import capacities_of, rates_of
 from .request_ids import RequestIds
+from .room import Room, total_spent
 
 
 class Standing(StrEnum):
@@ -51,6 +52,8 @@ class Standing(StrEnum):
     """The create of one of its steps may or may not have been accepted; the steps after it are blocked."""
     REFUSED = "refused"
     """It cannot be sent as written."""
+    BEYOND = "beyond the budget"
+    """The budget leaves no room for it: it stays planned, until a larger bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class Plan:
     """The number of requests of each standing."""
     creates: Sequence[PlannedWork]
     """The tasks to create, by kind and model."""
+    spent: Amount
+    """The amount that the ledger has created already, or may have."""
     blocked: Mapping[Kind, int]
     """Steps that are not made, because a step before them has failed or is unknown."""
     finish_s: float
@@ -109,6 +114,8 @@ class Wishes:
     """Make new versions of requests whose content has changed."""
     redo: Collection[str] = ()
     """The ids of requests to make again."""
+    budget: Budget | None = None
+    """The bound on all that the ledger creates; None for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +149,8 @@ class _Draft:
         self._states = states
         self._rows = rows
         self._wishes = wishes
+        budget = wishes.budget
+        self._room = None if budget is None else Room(budget, rows, planner.prices, planner.defaults)
         self._redo = {parted(name)[0] for name in wishes.redo}
         self._names, self._contents = DigestTable(Width.BYTE), DigestTable(Width.BYTE)
         self._standings = Counter[Standing]()
@@ -165,15 +174,32 @@ class _Draft:
     def add(self, item: Compared) -> None:
         """Count one request."""
         standing, creates = self._judge_repeated(item) or self._judge(item)
+        complete = self._planner.defaults.complete(item.request)
+        steps = {step.kind: self._planner.prices.estimate(step) for step in steps_of(complete) if step.kind in creates}
         if creates:
             try:
                 self._planner.check(item.request)
+                self._require_known(steps.values())
             except InvalidRequest as error:
                 self._problems.append((item.name, error.message))
                 standing, creates = Standing.REFUSED, []
+        if creates and not self._has_room(item, steps):
+            standing, creates = Standing.BEYOND, []
         self._standings[standing] += 1
         if creates:
-            self._count(item.request, creates)
+            self._count(complete, steps)
+
+    def _require_known(self, estimates: Iterable[Estimate]) -> None:
+        """Raise InvalidRequest for a task of which the budget needs to know more."""
+        if self._room is not None:
+            for estimate in estimates:
+                self._room.require_known(estimate)
+
+    def _has_room(self, item: Compared, steps: Mapping[Kind, Estimate]) -> bool:
+        if self._room is None:
+            return True
+        ids = item.latest if item.version is None else item.version
+        return self._room.takes({ids.id_of(kind): estimate for kind, estimate in steps.items()})
 
     def _judge_repeated(self, item: Compared) -> tuple[Standing, list[Kind]] | None:
         """The standing of a request whose id an earlier one has: the run makes the first one."""
@@ -252,21 +278,15 @@ class _Draft:
         is_retried = wants is not None and wants(job) and not isinstance(job.recorded_error(), JobDropped)
         return JobState.PLANNED if is_retried else state
 
-    def _count(self, request: Request, creates: Sequence[Kind]) -> None:
-        complete: Request = self._planner.defaults.complete(request)
+    def _count(self, complete: Request, steps: Mapping[Kind, Estimate]) -> None:
         for finding in findings(complete, self._planner.backend):
             if len(self._findings) < MOST_FINDINGS:
                 self._findings[str(finding)] = None
         before: Kind | None = None
-        for step in steps_of(complete):
-            if step.kind in creates:
-                self._add(step)
-                self._waits_for.setdefault(step.kind, set()).add(before)
-                before = step.kind
-
-    def _add(self, step: Step) -> None:
-        estimate = self._planner.prices.estimate(step)
-        self._estimates.setdefault((step.kind, estimate.model), _Sum()).add(estimate)
+        for kind, estimate in steps.items():
+            self._estimates.setdefault((kind, estimate.model), _Sum()).add(estimate)
+            self._waits_for.setdefault(kind, set()).add(before)
+            before = kind
 
     def plan(self, task_seconds: Mapping[Kind, float]) -> Plan:
         """The plan of the requests that were added."""
@@ -291,6 +311,7 @@ class _Draft:
         return Plan(
             requests={standing: self._standings[standing] for standing in Standing if self._standings[standing]},
             creates=works,
+            spent=total_spent(self._rows, self._planner.prices),
             blocked=dict(self._blocked),
             finish_s=earliest_finish_s(loads, {kind: before for kind, before in waits.items() if before is not None}),
             currency=self._planner.prices.currency,

@@ -6,15 +6,17 @@ the request alone. An item that two workers run at once costs nothing: the ledge
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final, Self
 
 from ..ledger.postgres.batch_view import BatchViewStatements
-from ..ledger.postgres.requests import QueuedRequest, QueueItem, RequestStatements, changed_of, items_of
-from ..model.errors import ConfigError, InvalidRequest
+from ..ledger.postgres.requests import QueuedRequest, QueueItem, RequestStatements, items_of
+from ..model.errors import ConfigError
 from ..sharing.connection import Row, Step, driver
 from ..sharing.database_url import DatabaseUrl
+from .queued_edits import Conflict, find_edits, refusal_of
 
 try:
     import procrastinate
@@ -45,9 +47,6 @@ OTHER_VERSION_S: Final = 10
 
 LOOK_S: Final = 1.0
 """Seconds between two looks for new items, where no notice arrives (behind a pooler)."""
-
-MOST_NAMES: Final = 20
-"""Names of requests that a message lists."""
 
 MOST_NAME: Final = 39
 """Bytes of a queue's name: procrastinate's channel `procrastinate_queue_v1#NAME` must be below 64 (PostgreSQL)."""
@@ -88,13 +87,25 @@ class _Return(BaseRetryStrategy):
         return RetryDecision(retry_in={"seconds": 0 if is_given_back else OTHER_VERSION_S})
 
 
-def changed_requests(names: Sequence[str]) -> InvalidRequest:
-    """The error for requests that were queued before with other content."""
-    first, *others = names
-    more = f"; so were {', '.join(others[:MOST_NAMES])}{', …' if others[MOST_NAMES:] else ''}" if others else ""
-    return InvalidRequest(
-        f"the id is taken: it was queued with other content{more}; give the new requests other ids", job_id=first
-    )
+@dataclass(frozen=True, slots=True)
+class QueueCount:
+    """The numbers of requests that `queue` read."""
+
+    new: int = 0
+    earlier: int = 0
+    """The number of requests that were queued before, and were left as they were."""
+    edits: int = 0
+    """The number of requests that were queued before, and wait with other content now."""
+    repeats: int = 0
+    """The number of requests that were queued before, and wait to be run again."""
+
+    def __add__(self, other: "QueueCount") -> "QueueCount":
+        return QueueCount(
+            self.new + other.new,
+            self.earlier + other.earlier,
+            self.edits + other.edits,
+            self.repeats + other.repeats,
+        )
 
 
 class RequestQueue:
@@ -138,28 +149,48 @@ class RequestQueue:
         async with self._transaction() as rows_of:
             return await queue_schema.advance(rows_of, self._url)
 
-    async def add(self, requests: Sequence[QueuedRequest]) -> int:
-        """Queue requests, those that were queued before excepted; return the number of these. Raises InvalidRequest if
-        one of them was queued with other content: none of the requests is queued then. Raises LedgerError."""
-        return await self._connector.patiently(lambda: self._add(requests))
+    async def add(self, requests: Sequence[QueuedRequest], again: Collection[str] = ()) -> QueueCount:
+        """Queue requests, each once. A request that was queued before with other content gets the new content and waits
+        again, if the former one has cost nothing or is a version's; `again` has the names of requests that wait again
+        in any case.
 
-    async def changed(self, requests: Sequence[QueuedRequest]) -> list[str]:
-        """The names of the requests that were queued before with other content. Raises LedgerError."""
-        return await self._connector.patiently(lambda: self._changed(requests))
+        Raises InvalidRequest, and queues none of them, if one may be paid for with other content. Raises LedgerError.
+        """
+        return await self._connector.patiently(lambda: self._add(requests, again))
 
-    async def _changed(self, requests: Sequence[QueuedRequest]) -> list[str]:
+    async def conflicts(self, requests: Sequence[QueuedRequest]) -> Sequence[Conflict]:
+        """The requests that `add` would refuse. Raises LedgerError."""
+        return await self._connector.patiently(lambda: self._conflicts(requests))
+
+    async def _conflicts(self, requests: Sequence[QueuedRequest]) -> Sequence[Conflict]:
         async with self._transaction() as rows_of:
-            return changed_of(await rows_of(self._statements.known(requests)))
+            return (await find_edits(rows_of, self._url.ledger, requests)).conflicts
 
-    async def _add(self, requests: Sequence[QueuedRequest]) -> int:
+    async def _add(self, requests: Sequence[QueuedRequest], again: Collection[str]) -> QueueCount:
         async with self._transaction() as rows_of:
-            *_, rows = [await rows_of(step) for step in self._statements.add(requests)]
+            *_, rows = [await rows_of(step) for step in self._statements.add(requests)]  # holds the batch's row, too
             new = {name for (name,) in rows}
-            await self._defer(rows_of, [QueueItem(one.name) for one in requests if one.name in new])
-            known = [one for one in requests if one.name not in new]
-            if known and (others := changed_of(await rows_of(self._statements.known(known)))):
-                raise changed_requests(others)  # the transaction is rolled back
-            return len(known)
+            former = {one.name: one for one in requests if one.name not in new}
+            edits = await find_edits(rows_of, self._url.ledger, list(former.values()), is_locked=True)
+            if edits.conflicts:
+                raise refusal_of(edits.conflicts)  # the transaction is rolled back
+            for plan in edits.plans:
+                await rows_of(plan)
+            names = {one.name for one in edits.requests}
+            repeats = [one for name, one in former.items() if name in again and name not in names]
+            waiting = new | {one.name for one in repeats} | await self._renew(rows_of, [*edits.requests, *repeats])
+            in_order = dict.fromkeys(one.name for one in requests)
+            await self._defer(rows_of, [QueueItem(name) for name in in_order if name in waiting])
+            number = len(requests) - len(new)
+            return QueueCount(len(new), number - len(names) - len(repeats), len(names), len(repeats))
+
+    async def _renew(self, rows_of: queue_schema.RowsOf, requests: Sequence[QueuedRequest]) -> set[str]:
+        """Write the lines of requests, which wait again. Return the names of those that had ended: the others have an
+        item in the queue."""
+        if not requests:
+            return set()
+        *_, rows = [await rows_of(step) for step in self._statements.renew(requests)]
+        return {name for (name,) in rows}
 
     async def reopen(self) -> int:
         """Queue requests again whose create was unknown and is known by now; return their number."""

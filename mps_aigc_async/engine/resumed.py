@@ -77,7 +77,8 @@ class ResumedLedger:
         """Retry the failed jobs that `only` accepts, of all accounts; return the changed jobs."""
         return [job for one in self.accounts.values() for job in await one.jobs.settling.retry_failed(only)]
 
-    async def retry_request(self, name: str, only: Callable[[JobRecord], bool]) -> None:
-        """Retry the failed jobs of one request that `only` accepts, of all accounts."""
+    async def retry_request(self, request: Request, name: str, only: Callable[[JobRecord], bool]) -> None:
+        """Retry the failed jobs that `only` accepts of the version that a request means, of all accounts. Raises
+        InvalidRequest if the ledger has the request with other content."""
         for one in self.accounts.values():
-            await one.jobs.settling.retry_request(name, only)
+            await one.jobs.settling.retry_request(request, name, only)

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from ..concurrency.callbacks import ignore
 from ..concurrency.owner import TaskOwner
+from ..jobs.origins import complete_kinds
 from ..jobs.stored_inputs import has_stored_files
 from ..jobs.terms import Terms
 from ..ledger import JobRecord, OtherAccount
@@ -60,13 +61,17 @@ class RoutedRunner:
         """The account that gave the request up, as it was refused for now too often: another one tries it once."""
         while True:
             try:
+                if terms.kept_kinds is None:
+                    version = await version_for(self._ledger.common.ledger, request, request_id)
+                    terms = replace(terms, kept_kinds=complete_kinds(version.jobs))
                 place = await self._place(request, request_id, refusals, full_account)
             except AigcError as error:
                 return last or Failure(job_id=request_id, request=request, error=error.with_context(job_id=request_id))
 
             account, begin = place.desk.account.name, partial(_begin, place, terms.on_begin)
             on_no_room = ignore if account in left else place.wait_again
-            terms_here = replace(terms, on_begin=begin, on_no_room=on_no_room)
+            # The accounts have queues of their own: a request that waits for one would hold up those of another.
+            terms_here = replace(terms, rank=None, on_begin=begin, on_no_room=on_no_room)
             work = self._ledger.accounts[account].runner.outcome(request, request_id, terms_here)
             outcome = await place.run(work, self._work, f"request {request_id} in {account}")
             if outcome is None:  # another account can start it now

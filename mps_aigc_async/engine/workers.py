@@ -1,53 +1,27 @@
-"""Batches over many workers: requests wait in a queue beside the ledger, and any number of workers run them.
-
-A worker runs a request as `run` does. A worker that dies, or is stopped, gives its requests back: the ledger has the
-jobs that had begun, and the next worker goes on with them.
-"""
+"""Batches over many workers: requests wait in a queue beside the ledger, and any number of workers run them."""
 
 import asyncio
-import json
-import logging
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable, Sequence
+from contextlib import aclosing
+from typing import Final
 
 from ..concurrency.alongside import running_alongside
 from ..concurrency.callbacks import ignore
-from ..concurrency.cancellation import is_being_cancelled
-from ..ledger.claims import ForeignJob
 from ..ledger.postgres import prepare_database
-from ..ledger.postgres.batch_view import BatchViewStatements
 from ..ledger.postgres.patience import PatientConnection
-from ..ledger.postgres.requests import (
-    TIME,
-    QueuedRequest,
-    QueueItem,
-    RequestStatements,
-    counts_of,
-    failure_mark,
-)
+from ..ledger.postgres.requests import QueuedRequest, RequestStatements
 from ..model.contents import line_of
-from ..model.error_records import to_record
-from ..model.errors import AigcError, ClientClosed, ConfigError, LedgerError
-from ..model.plain_text import visible_line
+from ..model.errors import InvalidRequest
 from ..model.requests import Request
-from ..model.unexpected import as_aigc_error
-from ..sharing.connection import CLOSE_S, Connection, Refused, Row, Step
+from ..sharing.connection import Connection
 from ..sharing.database_url import DatabaseUrl
-from ..sharing.member import Member
-from .assembly import Engine
-from .batch import BatchItem, BatchRun, as_request
+from .batch import BatchItem, as_request
 from .batch_progress import nothing_queued, rows_of
+from .digest_table import DigestTable, Width, digest_of
 from .ledgers import database_of, ledger_place
+from .queued_edits import Conflict, refusal_of
 from .request_ids import RequestIds
-from .request_queue import GivenBack, RequestQueue, changed_requests
-
-if TYPE_CHECKING:
-    from procrastinate.worker import Worker as QueueWorker
-
-_log: Final = logging.getLogger("mps_aigc_async")
+from .request_queue import QueueCount, RequestQueue
 
 CHUNK: Final = 1000
 """Requests that are queued in one transaction."""
@@ -55,17 +29,8 @@ CHUNK: Final = 1000
 TURN: Final = 50
 """Requests that are read before the loop turns."""
 
-WATCH_S: Final = 2.0
-"""Seconds between two looks of a worker for the items of dead workers, and for the order to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueueCount:
-    """The numbers of requests that `queue` read."""
-
-    new: int
-    earlier: int
-    """The number of requests that were queued before, and were left as they were."""
+DRAIN_S: Final = 2.0
+"""Seconds between two looks of `drain` for requests that still run."""
 
 
 async def queue(
@@ -73,49 +38,48 @@ async def queue(
     ledger: str,
     *,
     check: Callable[[Request], None] = ignore,
+    again: Collection[str] = (),
 ) -> QueueCount:
     """Queue requests in a ledger (`postgresql://…?ledger=NAME`), for its workers. The input is read lazily.
 
-    Queueing the same batch again goes on after an interruption: a request that was queued before stays as it is.
+    Queueing the same batch again goes on after an interruption: a request that was queued before stays as it is. Other
+    content takes its place if the former content has cost nothing, or if a version has the new content
+    (`AigcClient.new_version`). `again` has the ids of requests that are run again though they have ended: they have a
+    new version of the same content.
 
     `check` raises InvalidRequest for a request that no worker could send, as `AigcClient.check` does.
 
-    Raises InvalidRequest for the first item that is no request, that `check` refuses, or whose id was queued with other
-    content: the requests of the chunks of 1000 before it are queued (`require_unchanged` tells before). Raises
-    LedgerError.
+    Raises InvalidRequest for the first item that is no request, that `check` refuses, or whose id the batch has twice;
+    and for requests that may be paid for with other content. The requests of the chunks of 1000 before them are queued
+    (`require_unchanged` tells before). Raises LedgerError.
     """
     url = database_of(ledger_place(ledger))
     await make_tables(url)
-    new, earlier = 0, 0
+    count = QueueCount()
     async with RequestQueue(url) as request_queue, aclosing(_rows(requests, check)) as rows:
         chunk = await _next_chunk(rows)
         while chunk:
-            async with running_alongside(request_queue.add(chunk)) as adding:
+            async with running_alongside(request_queue.add(chunk, again)) as adding:
                 try:  # the next chunk is read while the server works
                     following = await _next_chunk(rows)
                 finally:
-                    known = await adding
-            new, earlier, chunk = new + len(chunk) - known, earlier + known, following
-    return QueueCount(new, earlier)
+                    count += await adding
+            chunk = following
+    return count
 
 
 async def require_unchanged(requests: Iterable[BatchItem] | AsyncIterable[BatchItem], ledger: str) -> None:
-    """Raise InvalidRequest, with all ids, if requests were queued before with other content: `queue` would stop at the
-    first of them, after it has queued the chunks before. Reads the input once. Raises LedgerError."""
+    """Raise InvalidRequest, with the changes of all requests that may be paid for with other content: `queue` would
+    stop at the first chunk with one, after it has queued the chunks before. Reads the input once. Raises
+    LedgerError."""
     url = database_of(ledger_place(ledger))
     await make_tables(url)
-    connection = Connection(url)
-    try:
-        if not await rows_of(connection, RequestStatements(url.ledger).counts()):  # nothing was queued yet
-            return
-    finally:
-        await connection.close()
-    others: list[str] = []
+    conflicts: list[Conflict] = []
     async with RequestQueue(url) as request_queue, aclosing(_rows(requests, ignore)) as rows:
         while chunk := await _next_chunk(rows):
-            others += await request_queue.changed(chunk)
-    if others:
-        raise changed_requests(others)
+            conflicts += await request_queue.conflicts(chunk)
+    if conflicts:
+        raise refusal_of(conflicts)
 
 
 async def retry_failed(ledger: str, *, only: Callable[[str], bool] = lambda _: True) -> int:
@@ -147,12 +111,15 @@ async def retry_failed(ledger: str, *, only: Callable[[str], bool] = lambda _: T
 async def _rows(
     requests: Iterable[BatchItem] | AsyncIterable[BatchItem], check: Callable[[Request], None]
 ) -> AsyncGenerator[QueuedRequest, None]:
-    ids = RequestIds()
+    ids, names, lines = RequestIds(), DigestTable(Width.BYTE), DigestTable(Width.BYTE)
     async for item in _each(requests):
         request = as_request(item)
         check(request)
         name = ids.id_for(request)
-        yield QueuedRequest(name, line_of(name, request))
+        line = line_of(name, request)
+        if lines.add(digest_of(line), 1) and not names.add(digest_of(name), 1):  # the second would replace the first
+            raise InvalidRequest("the batch has this id twice, with different content", job_id=name)
+        yield QueuedRequest(name, line)
 
 
 async def _each(requests: Iterable[BatchItem] | AsyncIterable[BatchItem]) -> AsyncGenerator[BatchItem, None]:
@@ -182,198 +149,6 @@ async def make_tables(url: DatabaseUrl) -> None:
         await request_queue.make_tables()
 
 
-@dataclass(slots=True, eq=False)
-class _Work:
-    """A request that runs here."""
-
-    task: "asyncio.Task[object]"
-    has_begun: bool = False
-    """Whether its first create is sent, or its jobs had begun before."""
-
-    def begin(self) -> None:
-        self.has_begun = True
-
-
-class Worker:
-    """Runs the queued requests of a ledger. Use `AigcClient.worker`."""
-
-    def __init__(
-        self, engine: Engine, url: DatabaseUrl, save_to: str | Path | None = None, concurrency: int | None = None
-    ) -> None:
-        if concurrency is not None and concurrency < 1:
-            raise ConfigError(f"concurrency is {concurrency!r}: give the number of requests at once, 1 or more")
-        self._url = url
-        self._batch = BatchRun(engine, url, save_to, RequestIds())
-        self._concurrency = concurrency or 2 * sum(engine.capacities.values())
-        self._statements = RequestStatements(url.ledger)
-        self._connection = Connection(url)
-        self._database = PatientConnection(self._connection)
-        self._works: set[_Work] = set()
-        self._preparing: asyncio.Task[None] | None = None
-        self._request_queue: RequestQueue | None = None
-        self._queue_worker: QueueWorker | None = None
-        self._failure: AigcError | None = None
-        self._is_ending = False
-        self._began = 0.0
-        """The server's time when it began to run."""
-
-    def __repr__(self) -> str:
-        return f"<Worker of {self._url.ledger}, {len(self._works)} requests>"
-
-    async def run(self) -> None:
-        """Run requests until `stop`, or until the batch is drained. Cancelling this gives the requests back, too.
-
-        Raises AccountError, Unreachable or LedgerError for a failure that concerns all requests: the requests are given
-        back then. Raises ConfigError for a folder that cannot be written, and ClientClosed for a second run.
-        """
-        if self._preparing is not None:
-            raise ClientClosed("this worker has run already: make another one by client.worker()")
-        try:
-            if await self._is_prepared():
-                async with RequestQueue(self._url) as request_queue:
-                    self._request_queue = request_queue
-                    await self._serve(request_queue)
-        finally:
-            await self._connection.close()
-        if self._failure is not None:
-            raise self._failure
-
-    async def _is_prepared(self) -> bool:
-        """Make the ledger's tables and the folder. False if the worker was stopped meanwhile."""
-        self._preparing = asyncio.create_task(self._prepare())
-        try:
-            await self._preparing
-        except asyncio.CancelledError:
-            if is_being_cancelled():
-                raise
-        return not self._is_ending
-
-    async def _prepare(self) -> None:
-        [(self._began,)] = await rows_of(self._connection, TIME)  # a lost database is told at once
-        await prepare_database(self._url)
-        await self._batch.prepare()
-
-    async def _serve(self, request_queue: RequestQueue) -> None:
-        """Run the items. A cancelled worker of procrastinate's would wait for the ends of those that run: minutes, or
-        hours; and a cancelled statement waits 10 s for a silent server. So they are not cancelled: `stop` ends them."""
-        serving = asyncio.create_task(self._take_requests(request_queue), name="queue worker")
-        try:
-            await asyncio.shield(serving)
-        except asyncio.CancelledError:
-            self.stop()
-            with suppress(LedgerError):  # the database is lost
-                await serving
-            raise
-        except LedgerError:
-            if not self._is_ending:
-                raise
-
-    async def _take_requests(self, request_queue: RequestQueue) -> None:
-        await request_queue.make_tables()
-        queue_worker = self._queue_worker = request_queue.worker(self._work, self._concurrency)
-        async with running_alongside(self._watch(request_queue, queue_worker)):
-            if not self._is_ending:  # its `run` begins by forgetting an earlier `stop`
-                await queue_worker.run()  # type: ignore[no-untyped-call] # procrastinate's
-
-    def stop(self) -> None:
-        """Take no request any more, and give those that run back. Their tasks run on at the service."""
-        self._end(lambda _: True)
-        if self._preparing is not None:
-            self._preparing.cancel()
-        self._connection.hurry(CLOSE_S)
-        if self._request_queue is not None:
-            self._request_queue.hurry()
-
-    def drain(self) -> None:
-        """Take no request any more, and end when those that have begun have ended."""
-        self._end(lambda work: not work.has_begun)
-
-    def _end(self, is_given_back: Callable[[_Work], bool]) -> None:
-        self._is_ending = True
-        if self._queue_worker is not None:
-            self._queue_worker.stop()  # type: ignore[no-untyped-call] # procrastinate's
-        for work in self._works:
-            if is_given_back(work):
-                work.task.cancel()
-
-    async def _work(self, item: QueueItem) -> None:
-        if self._is_ending:  # the item was on its way here
-            raise GivenBack
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 — procrastinate runs each item in a task
-        work = _Work(task)
-        self._works.add(work)
-        try:
-            await self._end_request(item, work)
-        except (GivenBack, asyncio.CancelledError):
-            raise
-        except Exception as error:  # noqa: BLE001 — the queue would drop the item, and nobody would run the request
-            self._fail(as_aigc_error(error, f"working on {item.name}"))
-            raise GivenBack from None
-        finally:
-            self._works.discard(work)
-
-    async def _end_request(self, item: QueueItem, work: _Work) -> None:
-        """Run a request to its end, and write the end. Raises GivenBack."""
-        rows = await self._rows_of(self._statements.line(item.name))
-        if not rows:  # its row was removed
-            return
-        if item.retries:
-            await self._batch.retry(item.name, lambda job: failure_mark(job) in item.retries)
-        outcome = await self._batch.work(json.loads(rows[0][0]), work.begin)
-        error = outcome.error
-        if isinstance(error, ClientClosed):
-            raise GivenBack
-        if isinstance(error, ForeignJob):  # given back, it would end each worker of this account
-            error = LedgerError(error.message)
-        elif error is not None and self._batch.stops(outcome) is not None:
-            self._fail(error)
-            raise GivenBack
-        if error is not None:
-            _log.warning("%s failed: %s", item.name, visible_line(str(error)))
-        record = None if error is None else json.dumps(to_record(error), ensure_ascii=False)
-        await self._rows_of(*self._statements.note_end(item.name, record))
-
-    def _fail(self, error: AigcError) -> None:
-        """End this worker by an error that concerns all requests."""
-        self._failure = self._failure or error
-        self.stop()
-
-    async def _rows_of(self, *steps: Step) -> list[Row]:
-        """The rows of the last step of a transaction. Raises LedgerError."""
-        try:
-            *_, rows = await self._database.run(*steps)
-        except Refused as refusal:
-            raise LedgerError(str(refusal)) from None
-        return rows
-
-    async def _enter(self, worker: int) -> None:
-        """Tell `progress_of` where this worker is."""
-        here = Member.here()
-        await self._rows_of(*BatchViewStatements(self._url.ledger).enter(worker, here.host, here.pid))
-
-    async def _watch(self, request_queue: RequestQueue, queue_worker: "QueueWorker") -> None:
-        """Give the requests of dead workers back, go on with those whose create is known by now, and end once the batch
-        is drained."""
-        try:
-            entered = None
-            while not await self._is_drained():
-                await request_queue.give_back(queue_worker)
-                await request_queue.reopen()
-                if queue_worker.worker_id not in (None, entered):  # by now it has registered itself
-                    entered = queue_worker.worker_id
-                    await self._enter(entered)
-                await asyncio.sleep(WATCH_S)
-            self.drain()
-        except AigcError as error:  # without the watch, requests of dead workers would wait for ever
-            self._fail(error)
-
-    async def _is_drained(self) -> bool:
-        """Whether workers were told since this one began to take no request any more."""
-        counts = counts_of(await self._rows_of(self._statements.counts()))
-        return counts is not None and counts.drained_at > self._began
-
-
 async def drain(ledger: str) -> None:
     """Tell the workers of a ledger that run now to take no request any more; return once none of them runs one.
 
@@ -391,4 +166,4 @@ async def drain(ledger: str) -> None:
     async with RequestQueue(url) as request_queue:
         while await request_queue.running():
             await request_queue.give_back()
-            await asyncio.sleep(WATCH_S)
+            await asyncio.sleep(DRAIN_S)

@@ -74,16 +74,18 @@ class Chain:
         }
         self._saves: list[asyncio.Task[JobRecord]] = []
         """The saving of each step but the last, in their order."""
-        self._results: list[StepResult] = []
+        self.rows: list[JobRecord] = []
+        """The rows of the steps that have results, in their order."""
 
     @property
     def partial_result(self) -> Partial | None:
         """The paid results of the steps before the last one, however the chain ended."""
-        return partial_of(self._results[: len(self._steps) - 1])
+        return partial_of([row.result() for row in self.rows[: len(self._steps) - 1]])
 
     async def run(self) -> Result:
         """Make and save all steps. Raises the first error, after the steps that succeeded have been saved."""
         jobs = await self._jobs.plan(self._steps, self._version, self._terms)
+        await self._terms.confirm()
         async with AsyncExitStack() as stack:
             self._promise(jobs, stack)
             places = await self._acquire_places(jobs, stack)
@@ -93,7 +95,7 @@ class Chain:
         failure = failure or save_failure
         if failure is not None:
             raise failure
-        return chain_result(self._results)
+        return chain_result([row.result() for row in self.rows])
 
     def _promise(self, jobs: Sequence[JobRecord], stack: AsyncExitStack) -> None:
         """Reserve the run's budget for the steps to make: of a begun chain now, else from its first create on."""
@@ -119,6 +121,7 @@ class Chain:
         All places are taken before the first step begins, and the last step's first: a chain that holds places waits
         only for places of earlier steps. So no two chains can wait for each other.
         """
+        await self._terms.in_turn()
         models = [model_of(step, self._defaults) for step in self._steps]
         has_begun = jobs[0].state is not JobState.PLANNED
         places: dict[Kind, Place] = {}
@@ -126,7 +129,8 @@ class Chain:
             if (job := jobs[number]).state is JobState.PLANNED:
                 place = self._jobs.place(request_of(job.job_id), job.kind, self._lookaheads[job.kind])
                 stack.callback(place.leave)
-                await place.acquire(models[: number + 1], partial(self._hold_up, job.kind), has_begun=has_begun)
+                hold_up = partial(self._hold_up, job.kind)
+                await place.acquire(models[: number + 1], hold_up, self._terms.let_pass, has_begun=has_begun)
                 places[job.kind] = place
         return places
 
@@ -140,7 +144,8 @@ class Chain:
                 if new_job.state is JobState.PLANNED:
                     await self._prepare(jobs[number:], stack)
                 before = await self._make_step(step, new_job, before, places)
-                self._results.append(before.result())
+                before.result()  # raises for a damaged row, before another step is paid for
+                self.rows.append(before)
                 await self._save(before, stack)
         except Exception as error:  # noqa: BLE001 — the finished steps are saved after an exception of any class
             for place in places.values():  # saving may take hours, and must not hold up other chains
@@ -201,7 +206,7 @@ class Chain:
             return
         save = self._jobs.save(job, folder.path, folder.stem_of(request_of(job.job_id)))
         if job.kind is self._steps[-1].kind:
-            self._results[-1] = (await save).result()
+            self.rows[-1] = await save
         else:
             self._saves.append(await stack.enter_async_context(running_alongside(save)))
 
@@ -210,7 +215,7 @@ class Chain:
         failure: AigcError | None = None
         for number, save in enumerate(self._saves):
             try:
-                self._results[number] = (await save).result()
+                self.rows[number] = await save
             except Exception as error:  # noqa: BLE001 — the other steps are still saved
                 failure = failure or as_aigc_error(error, f"saving {self._version.name}")
         return failure

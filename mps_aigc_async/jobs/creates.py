@@ -75,12 +75,13 @@ class Creates:
         order.require_open(job)
         await self._context.require_room_for_results(job)
         give_up_at = inf
+        await order.terms.in_turn()
         slot = self._reclaim(job) or await self._acquire(job, order)
         while True:
             outcome = await self._create_in(slot, job, order)
             if isinstance(outcome, JobRecord):
                 return outcome
-            job = still_to_create(await self._ledger.get(job.job_id) or job)
+            job = still_to_create(await self._ledger.get(job.job_id) or job, job)
             if outcome.refusal is not None:
                 now = asyncio.get_running_loop().time()
                 give_up_at = inf if self._others_run(job) else min(give_up_at, now + self._calls.policy.busy_seconds)
@@ -128,6 +129,7 @@ class Creates:
             order.terms.on_begin()
             order.terms.on_no_room(job.kind)
 
+        asyncio.get_running_loop().call_soon(order.terms.let_pass)  # by then this create is in the queue
         return await self._limits.slots[job.kind].acquire(ticket, model=order.model, on_hold_up=hold_up)
 
     # --- the attempts in one slot -------------------------------------------------------------------------------------

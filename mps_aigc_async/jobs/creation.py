@@ -76,12 +76,12 @@ class Creation:
         return Earlier.REPLACED if self.replaced_session else Earlier.NONE
 
 
-def still_to_create(job: JobRecord) -> JobRecord:
-    """The job as it is after an attempt that found no room. Raises JobTaken if it need not be created any more: its row
-    was free meanwhile, and another member of the ledger may have claimed it."""
-    if job.state not in (JobState.PLANNED, JobState.UNKNOWN):
-        raise JobTaken(f"another client has changed the job, which is {job.state} now", job_id=job.job_id)
-    return job
+def still_to_create(row: JobRecord, job: JobRecord) -> JobRecord:
+    """The job's row after an attempt that found no room. Raises JobTaken if the job need not be created as it was: its
+    row was free meanwhile, and another member of the ledger may have claimed it, or replaced its content."""
+    if row.state not in (JobState.PLANNED, JobState.UNKNOWN) or row.content != job.content:
+        raise JobTaken(f"another client has changed the job, which is {row.state} now", job_id=row.job_id)
+    return row
 
 
 def intent_of(creation: Creation, estimate: Estimate, now: float) -> JobRecord:

@@ -7,18 +7,19 @@ does the rest of the work and never creates a task that could exist already.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from ..catalog.prices import Estimate
 from ..concurrency.across_loops import Turn
-from ..concurrency.at_once import all_at_once
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord, JobTaken
 from ..ledger.record import CANCELLED, request_of
 from ..ledger.versions import Version, changed_request, is_free, parted, steps_in, version_for
 from ..model.contents import content
-from ..model.errors import AigcError, InvalidRequest
+from ..model.errors import AigcError, InvalidRequest, LedgerError
 from ..model.requests import Request, Step
 from ..model.states import JobState, Kind
 from ..wire.dialect import FILES_AT_ONCE
@@ -26,7 +27,7 @@ from .acceptance import Acceptance
 from .context import JobContext
 from .creates import Creates
 from .creation import Order
-from .lookahead import Lookahead
+from .lookahead import Lookahead, is_near_end
 from .own_sessions import replan_as
 from .places import Place
 from .pricing import with_price
@@ -89,15 +90,21 @@ class Jobs:
         """The jobs of a request's steps, new or as the ledger has them. Other content replaces that of a job that has
         cost nothing. Raises InvalidRequest for any other job.
 
-        The steps are planned at once: they share a commit, so that a kill leaves all of them or none.
+        One after the other: whoever has the first step has the others too, where callers race with other contents.
         """
-
-        async def plan(step: Step) -> JobRecord:
+        jobs: list[JobRecord] = []
+        for step in steps:
             job_id = version.id_of(step.kind)
             async with self._lock(job_id, terms.on_begin):
-                return await self._plan(step, request_of(job_id), terms)
+                jobs.append(await self._plan(step, request_of(job_id), terms))
+        await self._leave_out(version, terms)
+        return jobs
 
-        return await all_at_once([plan(step) for step in steps])
+    async def _leave_out(self, version: Version, terms: Terms) -> None:
+        """Write into the jobs that an edit has left out that nobody asks for them any more."""
+        for kind, job in version.jobs.items():
+            if kind not in terms.steps and request_of(job.job_id) == version.name and is_free(job):
+                await self._note_terms(job, terms)
 
     async def submit_single(self, step: Step, name: str, order: Order, judge: Judge) -> JobRecord:
         """Plan the job of a request of one step, and work on it until the service has accepted it. A job beyond that is
@@ -123,7 +130,10 @@ class Jobs:
                 version = await self.version_for(step, name)
                 if version.id_of(step.kind) == job_id:
                     await judge(version.jobs)
-                    return await work(await self._plan(step, request_of(job_id), order.terms), order)
+                    await self._leave_out(version, order.terms)
+                    job = await self._plan(step, request_of(job_id), order.terms)
+                    await order.terms.confirm()
+                    return await work(job, order)
             job_id = version.id_of(step.kind)
 
     async def _plan(self, step: Step, name: str, terms: Terms) -> JobRecord:
@@ -148,13 +158,19 @@ class Jobs:
             return job
         if job.task_id is not None and (watch := self._context.registry.watch_of(job.task_id)) is not None:
             watch.job = terms.written_to(watch.job)  # the row at the task's end is made from it
-        job = await self._ledger.get(job.job_id) or job  # the task may have ended meanwhile
-        noted = terms.written_to(job)
+        return await self._note(job, terms.written_to) or job
+
+    async def _note(self, job: JobRecord, change: Callable[[JobRecord], JobRecord]) -> JobRecord | None:
+        """Change the terms in a job's row as it is now; return the row, or None if others have taken the job."""
+        row = await self._ledger.get(job.job_id)  # the task may have ended meanwhile
+        if row is None or self._context.is_elsewhere(row):
+            return None
+        row = change(row)
         try:
-            await self._ledger.put(noted)
-        except JobTaken:  # by another member, whose row has a state that counts for more
-            return job
-        return noted
+            await self._ledger.note(row)
+        except JobTaken:
+            return None
+        return row
 
     async def _replace(self, job: JobRecord, new: JobRecord) -> JobRecord:
         if not is_free(job):
@@ -171,15 +187,34 @@ class Jobs:
         return self._context.prices.estimate(step)
 
     async def steps_of_begun_chains(self) -> list[JobRecord]:
-        """The planned jobs of chains whose step before is made or under way."""
+        """The planned jobs of chains whose first step is made or under way, and can still be used."""
         steps: list[JobRecord] = []
+        now = self._context.clock.now()
         async for job in self._ledger.in_state(JobState.PLANNED):
             if job.steps and job.kind is not job.steps[0]:
                 # A version without a row of the first step has it from a former version.
                 own = steps_in(await self._ledger.of_request(request_of(job.job_id)))
                 first = own.get(job.steps[0])
-                steps += [job] if job.kind in own and (first is None or first.state in _BEGUN) else []
+                is_begun = first is None or (first.state in _BEGUN and not is_near_end(first, now))
+                steps += [job] if is_begun and job.kind in own else []
         return steps
+
+    @property
+    def are_shared(self) -> bool:
+        """Whether other processes may use the ledger meanwhile."""
+        return bool(self._ledger.member)
+
+    async def note_room(self, job: JobRecord, estimate: Estimate) -> None:
+        """Write the amount of a begun chain's planned step into its row: the ledger keeps it free for the step."""
+        if (job.amount, job.cost) != (estimate.number, estimate.cost):
+            await self._note(job, partial(_with_amounts, estimate.number, estimate.cost))
+
+    async def leave_room(self, name: str) -> None:
+        """Leave the room of a failed chain's planned steps to other requests."""
+        with suppress(LedgerError):  # it stays reserved, and nothing is lost
+            for job in (await self._ledger.of_request(name)).values():
+                if job.state is JobState.PLANNED and (job.amount, job.cost) != (None, None):
+                    await self._note(job, partial(_with_amounts, None, None))
 
     async def price_ended(self) -> None:
         """Write size and price into the rows that may be paid for and lack them, so that a budget can count them. A job
@@ -197,7 +232,7 @@ class Jobs:
         job = await self._ledger.get(job_id)
         if job is not None and (row := with_price(job, self._context.prices)) != job:
             with suppress(JobTaken):  # another member has changed the row since then
-                await self._ledger.put(row)
+                await self._ledger.note(row)
 
     def place(self, name: str, kind: Kind, lookahead: Lookahead) -> Place:
         """A place for a request's chain ahead of its step of a kind, to be acquired."""
@@ -358,3 +393,8 @@ class Jobs:
         if turn.locked():
             on_begin()
         return turn
+
+
+def _with_amounts(amount: float | None, cost: float | None, job: JobRecord) -> JobRecord:
+    """The row with these amounts, while the job is planned."""
+    return replace(job, amount=amount, cost=cost) if job.state is JobState.PLANNED else job

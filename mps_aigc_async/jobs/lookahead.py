@@ -65,16 +65,22 @@ class Lookahead:
         self._crowded_models: frozenset[str] = frozenset()
         """The models with a learned cap: the service takes few of their tasks at once."""
 
-    async def acquire(self, models: Sequence[str], on_hold_up: Callable[[], None] = ignore) -> Permit:
+    async def acquire(
+        self,
+        models: Sequence[str],
+        on_hold_up: Callable[[], None] = ignore,
+        on_wait: Callable[[], None] = ignore,
+    ) -> Permit:
         """Wait for a place for one chain of these models, up to the step of this kind. The chain keeps the place from
         before its first step is begun until its step of this kind is created.
 
         `on_hold_up` is called if the chain may be waiting for a crowded model: chains of other models may pass then.
+        `on_wait` is called before the wait, if there is one.
         """
         self.refresh()
         if not self._crowded_models.isdisjoint(models):
             on_hold_up()
-        return await self._places.acquire(_BETWEEN.join(models), on_hold_up)
+        return await self._places.acquire(_BETWEEN.join(models), on_hold_up, on_wait)
 
     def take(self, models: Sequence[str]) -> Permit:
         """Take a place at once, for a chain that has begun: its URL ages, and waiting makes it no younger."""

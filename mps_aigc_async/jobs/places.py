@@ -24,13 +24,17 @@ class Place:
         """Whether the ledger counts the place."""
         return self._lookahead.is_bounded
 
-    async def acquire(self, models: Sequence[str], on_hold_up: Callable[[], None], *, has_begun: bool) -> None:
+    async def acquire(
+        self, models: Sequence[str], on_hold_up: Callable[[], None], on_wait: Callable[[], None], *, has_begun: bool
+    ) -> None:
         """Wait for the place: in the client first, so that the ledger hears of few chains. A chain that has begun gets
-        it at once. Raises LedgerError."""
+        it at once. Any other one calls `on_wait` before it waits. Raises LedgerError."""
         if has_begun:
             self._permit = self._lookahead.take(models)
         else:
-            self._permit = await self._lookahead.acquire(models, on_hold_up)
+            self._permit = await self._lookahead.acquire(models, on_hold_up, on_wait)
+            if self._ledger.member:  # the other members' chains may leave no room
+                on_wait()
         await self.count((lambda: UNBOUNDED) if has_begun else self._lookahead.usable)
 
     async def count(self, most: Callable[[], int] | None = None) -> None:

@@ -2,13 +2,15 @@
 
 The ledger checks each create against the total of all that may be paid (`Ledger.claim`). A chain that begins must have
 room for all of its steps: an image without its video would be paid for in vain. So its later steps are promised to it
-from its first create on, and the other requests of the run have the rest.
+from its first create on, and the other requests of the run have the rest. Where several runs share a ledger, the rows
+of these steps have their amounts (`Terms.estimates`), and the ledger keeps the room free from the other runs.
 
 The first refusal ends the creating of the run: a smaller request further down would otherwise overtake.
 """
 
 from collections.abc import Collection, Mapping
 from copy import copy
+from dataclasses import replace
 
 from ..catalog.prices import Estimate
 from ..ledger import JobRecord, Ledger
@@ -22,6 +24,9 @@ class Purse:
     """The budget of one run."""
 
     def __init__(self, budget: Budget) -> None:
+        """Raises InvalidRequest for any other object."""
+        if not isinstance(budget, Budget):
+            raise InvalidRequest(f"`budget` takes a Budget, such as Budget(images=100), not {type(budget).__name__}")
         self._budget = budget
         self._later: dict[str, Mapping[str, Amount]] = {}
         """The later steps of each chain by their job ids, by the id of the job that it makes first."""
@@ -80,11 +85,15 @@ class Purse:
         self.hold(job.job_id)  # its task made nothing, and it is created again
         # Before the claim, which enters the commit at once: a later claim finds the amount in the ledger.
         room = self._promises.pop(job.job_id, None)
-        self._promises |= self._later.pop(job.job_id, {})
-        self._claims[job.job_id] = total_of_jobs([intent])
-        promises = sum(self._promises.values(), NOTHING) if room is None else NOTHING
+        later = self._later.pop(job.job_id, {})
+        self._promises |= later
+        self._claims[job.job_id] = amount = total_of_jobs([intent])
+        bound = Bound(self._budget, needs=sum(later.values(), amount))
+        if room is None:
+            promises = sum(self._promises.values(), NOTHING)
+            bound = replace(bound, promises=promises, promised=tuple(self._promises))
         try:
-            await ledger.claim(job, intent, ahead_of, Bound(self._budget, promises))
+            await ledger.claim(job, intent, ahead_of, bound)
         except BudgetReached as refusal:
             del self._claims[job.job_id]
             self._refusal = self._refusal or refusal

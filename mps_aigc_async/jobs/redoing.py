@@ -1,11 +1,22 @@
 """New versions of requests, by the user's word: a request is made again, from the same content or from other."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..concurrency.at_once import all_at_once
 from ..ledger import JobRecord, JobTaken
 from ..ledger.record import SPENT
-from ..ledger.versions import Contents, Version, changed_request, contents_of, is_free, name_of, parted, versions_in
+from ..ledger.versions import (
+    Contents,
+    Version,
+    changed_request,
+    changes_of,
+    contents_of,
+    is_free,
+    name_of,
+    parted,
+    versions_in,
+)
 from ..model.errors import InvalidRequest
 from ..model.requests import Request
 from ..model.states import JobState, Kind
@@ -46,15 +57,23 @@ class Redoing:
                 if request is None or named.has(contents):
                     return named.name
                 if number + 1 < len(versions) or not named.costs_nothing(contents):
-                    raise changed_request(named, contents)
-            if (version := await self._plan(versions[-1], contents)) is not None:
+                    raise InvalidRequest(
+                        f"{named.name} has replaced it already, with other content "
+                        f"({'; '.join(changes_of(named, contents))}): name the version to replace, {versions[-1].name}",
+                        job_id=name,
+                    )
+            if (version := await self._plan(versions, contents)) is not None:
                 return version
 
-    async def _plan(self, latest: Version, contents: Contents) -> str | None:
+    async def _plan(self, versions: Sequence[Version], contents: Contents) -> str | None:
         """Plan the version after the latest one. None if that has changed meanwhile."""
+        latest = versions[-1]
         _require_first_step(latest, contents)
         if latest.has(contents) and is_under_way(latest):
             return latest.name
+        own = await self._ledger.of_request(latest.name)
+        if len(versions) > 1 and own and all(map(is_free, own.values())):
+            return await self._plan_over(versions[-2], latest, own, contents)
         new = steps_to_make(latest, contents, self._context.clock.now())
         before = [latest.jobs[kind] for kind in new if kind in latest.jobs]
         for job in before:
@@ -63,25 +82,42 @@ class Redoing:
                     f"its create is {job.state}: it may be paid for, so settle it first", job_id=job.job_id
                 )
         if all(map(is_free, before)):
-            return latest.name if all([await self._plan_again(job, contents[job.kind]) for job in before]) else None
-        name, now = name_of(parted(latest.name)[0], latest.number + 1), self._context.clock.now()
-        jobs = [_new_job(latest, name, kind, contents, now) for kind in new]
-        rows = await all_at_once([self._ledger.plan(job) for job in jobs])  # at once: they share a commit
+            steps = tuple(contents)
+            is_planned = all([await self._plan_again(job, contents[job.kind], steps) for job in before])
+            return latest.name if is_planned else None
+        return await self._plan_new(latest, name_of(parted(latest.name)[0], latest.number + 1), new, contents)
+
+    async def _plan_over(
+        self, former: Version, latest: Version, own: Mapping[Kind, JobRecord], contents: Contents
+    ) -> str | None:
+        """Plan the latest version again, of which nothing was made: with these contents, after the former version."""
+        new = steps_to_make(former, contents, self._context.clock.now())
+        for kind, job in own.items():
+            steps = tuple(contents) if kind in new else tuple(one for one in contents if one is not kind)
+            if not await self._plan_again(job, contents.get(kind, job.content), steps):
+                return None
+        return await self._plan_new(former, latest.name, [kind for kind in new if kind not in own], contents)
+
+    async def _plan_new(self, former: Version, name: str, kinds: Sequence[Kind], contents: Contents) -> str:
+        """Plan steps of a version that has no rows for them; return its name."""
+        now = self._context.clock.now()
+        jobs = [_new_job(former, name, kind, contents, now) for kind in kinds]
+        rows = await all_at_once([self._ledger.plan(job) for job in jobs])  # they share a commit
         for job, row in zip(jobs, rows, strict=True):
             if row.content != job.content:
-                raise changed_request(Version(latest.number + 1, name, {row.kind: row}), contents)
+                raise changed_request(Version(parted(name)[1], name, {row.kind: row}), contents)
             self._context.announcer.tell_planned(row)
         return name
 
-    async def _plan_again(self, job: JobRecord, content: str) -> bool:
+    async def _plan_again(self, job: JobRecord, content: str, steps: tuple[Kind, ...]) -> bool:
         """Plan a job that has cost nothing again. False if it has changed meanwhile."""
-        if job.state is JobState.PLANNED and job.content == content:
+        if job.state is JobState.PLANNED and (job.content, job.steps) == (content, steps):
             return True
         async with self._context.registry.lock(job.job_id):
             if await self._ledger.get(job.job_id) != job:
                 return False
             try:
-                await self._ledger.replace(job, replan_as(job, content))
+                await self._ledger.replace(job, replace(replan_as(job, content), steps=steps))
             except JobTaken:
                 return False
         return True

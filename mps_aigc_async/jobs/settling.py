@@ -7,8 +7,10 @@ from contextlib import suppress
 from typing import Final
 
 from ..ledger import JobRecord, JobTaken
+from ..ledger.versions import version_for
 from ..model.error_records import to_record
 from ..model.errors import AigcError, InvalidRequest, JobCancelled, JobDropped, TaskFailed
+from ..model.requests import Request
 from ..model.settlement import Attach, CreateAgain, Drop, Settlement
 from ..model.states import JobState, Kind
 from ..wire.dialect import scope_of
@@ -121,9 +123,10 @@ class Settling:
             await self._ledger.put(row)
             self._announcer.tell_failed(row, error)
 
-    async def retry_request(self, name: str, only: Callable[[JobRecord], bool]) -> None:
-        """Retry the failed jobs of one request that `only` accepts, as `retry_failed` does."""
-        for job in (await self._ledger.of_request(name)).values():
+    async def retry_request(self, request: Request, name: str, only: Callable[[JobRecord], bool]) -> None:
+        """Retry the failed jobs that `only` accepts of the version that a request means, as `retry_failed` does. Raises
+        InvalidRequest if the ledger has the request with other content."""
+        for job in (await version_for(self._ledger, request, name)).jobs.values():
             if job.state is JobState.FAILED and only(job):
                 await self._retry(job.job_id)
 

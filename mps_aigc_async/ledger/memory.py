@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from statistics import fmean
 from typing import Final
 
-from ..model.budget import NOTHING, Bound
+from ..model.budget import NOTHING, Amount, Bound
 from ..model.states import JobState, Kind
 from .record import JobRecord, job_ids
 from .sole import SoleLedger
@@ -126,6 +126,10 @@ class MemoryRows:
     def of_request(self, name: str) -> Mapping[Kind, JobRecord]:
         """The jobs of one request, by kind."""
         return {kind: job for kind, job_id in job_ids(name).items() if (job := self._jobs.get(job_id)) is not None}
+
+    def total(self) -> Amount:
+        """The total of all creates that may be paid for."""
+        return total_of_jobs(self._jobs.values())
 
     def task_seconds(self) -> Mapping[Kind, float]:
         """The mean duration of the tasks of each kind that ended with results."""

@@ -118,6 +118,9 @@ class AccountLedger:
     async def put(self, job: JobRecord) -> None:
         await self._ledger.put(self._signed(job))
 
+    async def note(self, job: JobRecord) -> None:
+        await self._ledger.note(self._signed(job))
+
     async def claim(
         self, job: JobRecord, intent: JobRecord, ahead_of: Collection[Kind] = (), bound: Bound | None = None
     ) -> None:

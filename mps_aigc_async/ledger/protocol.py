@@ -63,6 +63,12 @@ class Ledger(Protocol):
         Raise LedgerError at once if waiting cannot help."""
         ...
 
+    async def note(self, job: JobRecord) -> None:
+        """Write the terms of the row that the caller has just read: its place, folder and steps and, in the same state,
+        its amount and cost. Where several members share the ledger, the state may have changed since, and is left as it
+        is. Raises JobTaken if the job was claimed or planned again since."""
+        ...
+
     async def claim(
         self, job: JobRecord, intent: JobRecord, ahead_of: Collection[Kind] = (), bound: Bound | None = None
     ) -> None:

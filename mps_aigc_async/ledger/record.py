@@ -179,7 +179,8 @@ class JobRecord:
     """The kinds of the request's steps, in the order of making: a request with a row for each of them is planned
     whole. Empty in a row of an older version."""
     amount: float | None = None
-    """The images or the seconds that the latest create asked for; None for an unknown number, and before the create."""
+    """The images or the seconds that the latest create asked for, or that a planned step of a chain has room for; None
+    for an unknown number."""
     cost: float | None = None
     """The price of the latest create, by the config's `prices`; None for a model without a price."""
 
@@ -188,7 +189,8 @@ class JobRecord:
         if state not in MOVES[self.state]:
             raise LedgerError(f"a job cannot move from {self.state} to {state}", job_id=self.job_id)
         row = replace(self, state=state, **changes)
-        return row if row.may_be_paid else replace(row, amount=None, cost=None)
+        has_amount = row.may_be_paid or state is JobState.PLANNED  # the room of a create that was refused for now
+        return row if has_amount else replace(row, amount=None, cost=None)
 
     @property
     def may_be_paid(self) -> bool:

@@ -11,12 +11,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final, Protocol
 
+from ..model.budget import Amount
 from ..model.errors import DamagedRow, LedgerError
 from ..model.states import JobState, Kind
 from .damage import damaged_row
 from .orphans import Orphan
 from .record import JobRecord, job_ids, request_of
 from .schema import ALSO, APPLICATION_ID, FACT, FILE_COLUMNS, VERSION, WRITER, Row, from_file_row, text_or_bytes
+from .spending import MAY_BE_PAID, TOTALS, total_of
 from .versions import parted
 
 _log: Final = logging.getLogger("mps_aigc_async")
@@ -90,6 +92,8 @@ class Snapshot(Protocol):
     def contents(self) -> Iterator[tuple[str, str]]: ...
 
     def of_request(self, name: str) -> Mapping[Kind, JobRecord]: ...
+
+    def total(self) -> Amount: ...
 
     def task_seconds(self) -> Mapping[Kind, float]: ...
 
@@ -193,6 +197,12 @@ class LedgerSnapshot:
         ids = list(job_ids(name).values())
         query = f"SELECT {self._columns} FROM jobs WHERE job_id IN ({', '.join('?' * len(ids))})"  # noqa: S608 — constant column names
         return {job.kind: job for job in readable(self._database.execute(query, ids))}
+
+    def total(self) -> Amount:
+        """The total of all creates that may be paid for; infinite where a row lacks its size or its price."""
+        columns = ", ".join(name if name in self._present else f"NULL AS {name}" for name in ("amount", "cost"))
+        jobs = f"(SELECT kind, state, {columns} FROM jobs)"  # noqa: S608 — constant column names
+        return total_of(self._database.execute(f"SELECT {TOTALS} FROM {jobs} WHERE {MAY_BE_PAID} GROUP BY kind"))  # noqa: S608 — constant column names
 
     def task_seconds(self) -> Mapping[Kind, float]:
         """The mean duration of the latest LATEST tasks of each kind that ended with results."""

@@ -20,6 +20,10 @@ class SoleLedger(ABC):
     @abstractmethod
     async def put(self, job: JobRecord) -> None: ...
 
+    async def note(self, job: JobRecord) -> None:
+        """Write the row: nobody else can have changed it since it was read."""
+        await self.put(job)
+
     @abstractmethod
     def require_in_place(self) -> None:
         """Raise LedgerError if the ledger is no longer in place."""

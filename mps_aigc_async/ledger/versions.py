@@ -100,15 +100,19 @@ def changed_request(before: Version, contents: Contents) -> InvalidRequest:
     """The error for a request whose contents differ from those that are, or may be, paid for."""
     return InvalidRequest(
         f"the id is taken: the ledger has it with other content ({'; '.join(changes_of(before, contents))}); make a "
-        "new version (run --redo-changed, client.new_version), keep the former one, or give the new request another id",
+        "new version (--redo-changed, client.new_version), keep the former one, or give the new request another id",
         job_id=before.name,
     )
 
 
 def steps_in(own: Mapping[Kind, JobRecord]) -> Mapping[Kind, JobRecord]:
-    """A version's own jobs without the planned steps that an edit has left out: nobody asks for them any more."""
-    steps = next((own[kind].steps for kind in Kind if kind in own), ())
-    return {kind: job for kind, job in own.items() if not steps or kind in steps or job.state is not JobState.PLANNED}
+    """A version's own jobs without the steps that an edit has left out (`is_left_out`)."""
+    return {kind: job for kind, job in own.items() if not is_left_out(job)}
+
+
+def is_left_out(job: JobRecord) -> bool:
+    """Whether nobody asks for the job any more: it has cost nothing, and its request has other steps by now."""
+    return bool(job.steps) and job.kind not in job.steps and is_free(job)
 
 
 def jobs_of_version(former: Mapping[Kind, JobRecord], own: Mapping[Kind, JobRecord]) -> Mapping[Kind, JobRecord]:

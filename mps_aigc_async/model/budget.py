@@ -1,5 +1,6 @@
 """The bounds of a run, and the amounts that count against them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import isfinite, isinf, isnan
 from typing import Final
@@ -70,7 +71,7 @@ class Budget:
 TOLERANCE: Final = 1e-6
 """A sum of prices such as 0.1 is not exact: a bound of 0.3 allows three of them."""
 
-_WORDS: Final = {"images": "images", "video_seconds": "seconds of video", "cost": "cost"}
+WORDS: Final = {"images": "images", "video_seconds": "seconds of video", "cost": "cost"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,12 @@ class Bound:
 
     budget: Budget
     promises: Amount = NOTHING
+    promised: Sequence[str] | None = None
+    """The ids of the jobs that have these promises: where several runs share a ledger, it counts the steps of all other
+    begun chains too. None for a create that has its room: no promise counts against it."""
+
+    needs: Amount = NOTHING
+    """The amount of the create's request: of the create, and of the later steps of its chain."""
 
     def room_beside(self, amount: Amount) -> dict[str, float]:
         """The most that a ledger's total may be before a create of this amount, by the bounds that are set."""
@@ -98,9 +105,12 @@ class Bound:
         beyond = [name for name, most in bounds.items() if values[name] > most + TOLERANCE]
         if not beyond:
             return None
-        words = ", ".join(f"{_WORDS[name]} {values[name]:g} of {bounds[name]:g}" for name in beyond)
+        needs = {name: getattr(self.needs, name) for name in beyond}
+        words = "; ".join(
+            f"{WORDS[name]}: {values[name] - needs[name]:g} of {bounds[name]:g} spent or kept for begun chains, and "
+            f"this request needs {needs[name]:g}"
+            for name in beyond
+        )
         return BudgetReached(
-            f"the budget is reached ({words}, with this create and the steps of begun chains): the job stays planned; "
-            "run it again with a larger bound",
-            job_id=job_id,
+            f"the budget is reached ({words}): the job stays planned; run it again with a larger bound", job_id=job_id
         )

@@ -40,11 +40,6 @@ class _Ended(ShortRepr, Generic[RequestT_co]):
     origins: tuple[Origin, ...] = ()
     """The making of each step that has a result. Empty for an outcome of `save_unsaved` and of queued requests."""
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether all results were complete before this run."""
-        return bool(self.origins) and all(origin.is_kept for origin in self.origins)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Success(_Ended[RequestT_co], Generic[RequestT_co, ResultT_co]):
@@ -55,9 +50,14 @@ class Success(_Ended[RequestT_co], Generic[RequestT_co, ResultT_co]):
     partial: ClassVar[None] = None
     result: ResultT_co
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether all of it was complete before this run, so that nothing was created."""
+        return bool(self.origins) and all(origin.is_kept for origin in self.origins)
+
     def as_dict(self) -> dict[str, object]:
         """The outcome as JSON can hold it, without the request: for a table, a log or an answer of a web service."""
-        return _as_dict(self, self.result)
+        return {**_as_dict(self, self.result), "kept": self.is_kept}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -65,6 +65,7 @@ class Failure(_Ended[RequestT_co]):
     """The outcome of a request that was not made, or not whole."""
 
     ok: ClassVar[Literal[False]] = False
+    is_kept: ClassVar[Literal[False]] = False
     result: ClassVar[None] = None
     error: AigcError
     partial: Partial | None = None
@@ -73,7 +74,7 @@ class Failure(_Ended[RequestT_co]):
 
     def as_dict(self) -> dict[str, object]:
         """The outcome as JSON can hold it, without the request: for a table, a log or an answer of a web service."""
-        return _as_dict(self, self.partial, self.error)
+        return {**_as_dict(self, self.partial, self.error), "kept": False}
 
 
 Outcome = Success[RequestT_co, ResultT_co] | Failure[RequestT_co]
@@ -87,7 +88,6 @@ def _as_dict(outcome: _Ended[object], result: Result | None, error: AigcError | 
         "job_id": outcome.job_id,
         "index": outcome.index,
         "ok": error is None,
-        "kept": outcome.is_kept,
         "results": [
             result_as_dict(step) | ({"model": models[step.kind]} if step.kind in models else {})
             for step in steps_made(result)

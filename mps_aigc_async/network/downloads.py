@@ -162,7 +162,9 @@ class Downloads:
             speed.begin()
             try:
                 by_content = await self._fetch(await readable(url), part, kind, speed)
-                return await _on_disk(put_in_place, part.path, _file_for(target, suffix or by_content, kind))
+                return await _on_disk(
+                    put_in_place, part.path, _file_for(target, _chosen(suffix, by_content, kind), kind)
+                )
             except Exception as error:  # noqa: BLE001 — a fault of any class concerns this URL alone
                 fault = _fault_of(error, url, target)
                 if isinstance(error, PartLost):
@@ -299,6 +301,11 @@ def _file_for(target: Path, suffix: str, kind: Kind) -> Path:
     return target.with_name(f"{target.name}{mark}{suffix}")
 
 
+def _chosen(suffix: str, by_content: str, kind: Kind) -> str:
+    """The user's suffix, unless the content is of another medium."""
+    return suffix if suffix and medium_of(by_content, kind) is kind else by_content
+
+
 def _suffix(part: Part, content_type: str, url: str, kind: Kind) -> str:
     """Return the suffix of the content. Raises Fault if the content is not a result."""
     suffix = suffix_for(part.head, content_type, url, kind) if part.size else None
@@ -365,7 +372,7 @@ async def _on_disk(work: Callable[..., T], *args: object) -> T:
 def _fault_of(error: Exception, url: str, target: Path) -> Fault:
     """Map an attempt's error to a fault that names its URL or its file."""
     if isinstance(error, _DiskError):
-        return Fault(f"cannot write {target}: {error}", Retry.NONE)
+        return Fault(f"cannot write into {target.parent}: {error}", Retry.NONE)
     ours = error if isinstance(error, Fault) else _foreign(error)
     fault = Fault(f"cannot fetch {safe_url(url)}: {ours}", ours.retry)
     fault.is_refusal, fault.frames = ours.is_refusal, ours.frames

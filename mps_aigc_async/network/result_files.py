@@ -1,6 +1,7 @@
 """The files of a result: their names, and their saving where the user says, outside of any ledger."""
 
 import asyncio
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
-from ..model.errors import DownloadError, ResultExpired
+from ..model.errors import ConfigError, DownloadError, ResultExpired
 from ..model.results import AudioResult, Result, StepResult, steps_made
 from ..model.states import Kind
 from .downloads import MAY_HAVE_EXPIRED, Downloads, Readable, unchanged
@@ -70,6 +71,8 @@ async def save_files(
     place = await asyncio.to_thread(_place_at, path, steps[0].task_id)
     files: list[Path] = []
     faults: list[DownloadError | ResultExpired] = []
+    if not any(step.urls or step.bare_file_ids for step in steps):
+        raise DownloadError("the result has no URL and no file's id: there is nothing to save")
     for step in steps:
         videos = step.videos if isinstance(step, AudioResult) else ()
         for file in result_files(step.kind, step.urls, step.bare_file_ids, videos, place.stem):
@@ -93,10 +96,18 @@ class _Place:
 def _place_at(path: str | Path, task_id: str) -> _Place:
     """The place that a path means: a folder, or a file with or without suffix. Blocking. Raises ConfigError."""
     where = absolute(path)
-    folder, name = (where, stem_of(task_id)) if where.is_dir() else (where.parent, where.name)
+    is_folder = str(path).endswith(("/", os.sep)) or _is_folder(where)
+    folder, name = (where, stem_of(task_id)) if is_folder else (where.parent, where.name)
     prepare_folder(folder)
     suffix = Path(name).suffix
     return _Place(folder, name.removesuffix(suffix), suffix) if suffix.lower() in SUFFIXES else _Place(folder, name, "")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:  # a folder on the way that must not be entered, or a name that is too long
+        raise ConfigError(f"cannot write {path}: {error.strerror}; choose another path") from error
 
 
 async def _save(step: StepResult, file: ResultFile, place: _Place, downloads: Downloads, readable: Readable) -> Path:

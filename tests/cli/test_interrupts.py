@@ -111,7 +111,7 @@ def test_an_interrupt_while_the_batch_is_read(shell: Shell, emulator: Emulator) 
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert stderr == "interrupted\n"
+    assert stderr == "interrupted: nothing that was sent is lost; the same command goes on\n"
 
 
 def read_until(terminal: int, text: bytes) -> bytes:

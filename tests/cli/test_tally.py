@@ -249,7 +249,7 @@ def test_the_progress_line_has_earlier_batches_as_soon_as_one_of_their_jobs_is_u
     counted.on_event(done("old", Kind.IMAGE))
     assert "images 0/1, videos 0/1; saved 0, failed 0, unknown 0; " in line()
     counted.on_event(saved("old", Kind.IMAGE))
-    assert "; from earlier batches: 2/2, saved 2, failed 0, unknown 0; " in line()
+    assert "; other requests: 2/2, saved 2, failed 0, unknown 0; " in line()
 
 
 # --- whatever comes, the counts add up --------------------------------------------------------------------------------

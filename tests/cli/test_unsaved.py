@@ -22,7 +22,7 @@ from ..watching import Calls
 from .conftest import Json, Shell, chain, image, served
 from .test_run import created, rows
 
-EARLIER = "from earlier batches"
+EARLIER = "other requests"
 OLD = 1_760_000_000.0
 """So long ago that all URLs have expired."""
 
@@ -292,6 +292,6 @@ def test_results_in_a_folder_that_was_moved_are_not_called_lost(shell: Shell, em
     for _ in range(2):
         result = shell.call("run", batch, "--out", "made")
         assert result.exit_code == 0, result.output
-        assert "a: done: made/a.png" in result.stdout
+        assert "a: kept: made/a.png" in result.stdout
         assert rows(result.stdout) == {"images": [1, 0, 0, 0, 0, 1, 0, 0]}
     assert created(emulator)["image"] == 1

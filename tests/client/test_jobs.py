@@ -452,3 +452,41 @@ def test_a_found_job_has_the_state_of_the_ledger_each_time(tmp_path: Path) -> No
             assert held
 
     run(main())
+
+
+@pytest.mark.parametrize("wait", ["nothing", "the result", "a turn of the loop"])
+def test_a_job_that_is_cancelled_just_before_the_close_is_not_resumed(tmp_path: Path, wait: str) -> None:
+    async def main() -> None:
+        service = in_memory()
+        async with client_of(service, configured(images=1), ledger=tmp_path / "jobs.db") as client:
+            jobs = [client.enqueue(lake(number)) for number in range(4)]
+            await asyncio.gather(*(job.stored for job in jobs))
+            assert jobs[3].cancel() is jobs[3].cancel() is JobState.PLANNED
+            if wait == "the result":
+                with pytest.raises(JobCancelled, match="nothing was sent"):
+                    await jobs[3].result()
+                assert jobs[3].state is JobState.FAILED
+            elif wait == "a turn of the loop":
+                await asyncio.sleep(0)
+        async with client_of(service, configured(images=1), ledger=tmp_path / "jobs.db") as client:
+            assert (await client.job(jobs[3].id)).state is JobState.FAILED
+            assert len(await client.resume()) == 3
+        assert statistics(service)["image"] == 3
+
+    run(main())
+
+
+def test_a_job_that_is_cancelled_while_it_enters_the_ledger_is_not_resumed(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = in_memory()
+        for turns in range(12):
+            async with client_of(service, ledger=tmp_path / "jobs.db") as client:
+                job = client.enqueue(lake(turns))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                job.cancel()
+            async with client_of(service, ledger=tmp_path / "jobs.db") as client:
+                assert await client.resume() == []
+        assert statistics(service)["image"] == 0
+
+    run(main())

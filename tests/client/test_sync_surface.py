@@ -12,7 +12,7 @@ import pytest
 from mps_aigc_async import AigcClient, Job, SyncClient, SyncJob, SyncRun, SyncTask, Task
 from mps_aigc_async.client.sync_handles import SyncWorker
 from mps_aigc_async.concurrency.fan_out import Run
-from mps_aigc_async.engine.workers import Worker
+from mps_aigc_async.engine.worker import Worker
 from mps_aigc_async.model.errors import AigcError
 
 from ..support import configured

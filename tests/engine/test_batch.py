@@ -162,3 +162,31 @@ def test_a_failed_chain_names_the_origin_of_its_paid_image() -> None:
         assert [(origin.kind, origin.is_kept) for origin in failed.origins] == [(Kind.IMAGE, False)]
 
     run(main())
+
+
+def test_the_model_is_the_one_with_which_a_step_was_sent_at_last(tmp_path: Path) -> None:
+    refused = ImageRequest(id="a", prompt="forbidden-content", model_name="Hunyuan", model_version="3.0")
+    edited = ImageRequest(id="a", prompt="a lake", model_name="Kling", model_version="2.1")
+
+    async def main() -> None:
+        async with client_of(in_memory(), ledger=tmp_path / "jobs.db") as client:
+            [outcome] = await outcomes(client, [refused])
+            assert (outcome.ok, outcome.is_kept, outcome.origins) == (False, False, ())
+            [outcome] = await outcomes(client, [edited])
+            assert outcome.origins == (Origin(Kind.IMAGE, "Kling 2.1", is_kept=False),)
+
+    run(main())
+
+
+def test_a_failure_is_not_kept_though_its_image_is(tmp_path: Path) -> None:
+    chain = ImageToVideo(id="a", image=ImageRequest(prompt="a lake"), video=VideoRequest(prompt="fail-later"))
+
+    async def main() -> None:
+        async with client_of(in_memory(), ledger=tmp_path / "jobs.db") as client:
+            for is_kept in (False, True):
+                [outcome] = await outcomes(client, [chain])
+                assert [origin.is_kept for origin in outcome.origins] == [is_kept]
+                assert not outcome.is_kept
+                assert outcome.as_dict()["kept"] is False
+
+    run(main())

@@ -9,9 +9,12 @@ import pytest
 from mps_aigc_async import (
     AigcClient,
     AudioRequest,
+    Budget,
+    BudgetReached,
     CatalogWarning,
     ImageRequest,
     ImageToVideo,
+    InvalidRequest,
     Kind,
     Plan,
     Standing,
@@ -239,5 +242,72 @@ def test_an_id_that_is_in_the_batch_twice_is_made_once() -> None:
             plan = client.plan(batch)
             assert plan.requests == {Standing.NEW: 1, Standing.KEPT: 1, Standing.REFUSED: 1}
             await run_as_planned(client, service, batch, plan)
+
+    run(main())
+
+
+def lake(name: str) -> ImageRequest:
+    return ImageRequest(id=name, prompt="a lake")
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        [Budget(images=3), Budget(images=5), Budget()],
+        [Budget(video_seconds=10), Budget(video_seconds=15, images=4), Budget()],
+        [Budget(cost=6), Budget(cost=9.3), Budget(cost=100)],
+        [Budget(images=0), Budget(cost=0), Budget()],
+    ],
+)
+def test_a_plan_within_bounds_is_what_the_run_creates(ledger: Path | None, bounds: list[Budget]) -> None:
+    async def main() -> None:
+        service = in_memory()
+        batch: list[BatchItem] = [shot(0), lake("a"), shot(1), shot(2), lake("b"), shot(3)]
+        async with client_of(service, CONFIG, ledger=ledger) as client:
+            for budget in bounds:
+                plan, before = client.plan(batch, budget=budget), statistics(service)
+                ends = Counter([type(outcome.error) async for outcome in client.run(batch, budget=budget)])
+                after = statistics(service)
+                assert {kind: after[kind] - before[kind] for kind in after} == planned(plan)
+                assert ends[BudgetReached] == plan.requests.get(Standing.BEYOND, 0)
+                spent = client.plan([]).spent
+                assert (spent.images, spent.video_seconds) == (after["image"], 5 * after["video"])
+                assert spent.cost == pytest.approx(0.2 * after["image"] + 2.5 * after["video"])
+            assert client.plan(batch).requests == {Standing.KEPT: len(batch)}
+
+    run(main())
+
+
+def test_a_plan_keeps_the_room_of_begun_chains(tmp_path: Path) -> None:
+    """The chain at the end of the batch has its image: its video comes before the requests above it."""
+
+    async def main() -> None:
+        service = in_memory()
+        batch: list[BatchItem] = [VideoRequest(id="v", prompt="v", duration=5), shot(1)]
+        async with client_of(service, CONFIG, ledger=tmp_path / "jobs.db") as client:
+            batches = client.run([shot(1)])
+            async with batches:
+                while statistics(service)["image"] == 0:  # noqa: ASYNC110 — virtual time
+                    await asyncio.sleep(1)
+            budget = Budget(video_seconds=5)
+            plan = client.plan(batch, budget=budget)
+            assert plan.requests == {Standing.UNDER_WAY: 1, Standing.BEYOND: 1}
+            assert {outcome.job_id: outcome.ok async for outcome in client.run(batch, budget=budget)} == {
+                "v": False, "shot-01": True,
+            }  # fmt: skip
+
+    run(main())
+
+
+def test_a_budget_that_needs_a_price_refuses_a_model_without_one() -> None:
+    async def main() -> None:
+        async with client_of(in_memory(), CONFIG) as client:
+            batch: list[BatchItem] = [VideoRequest(id="v", prompt="v", model_name="Vidu", duration=5)]
+            plan = client.plan(batch, budget=Budget(cost=5))
+            assert plan.requests == {Standing.REFUSED: 1}
+            [(name, reason)] = plan.problems
+            assert (name, "has no price" in reason) == ("v", True)
+            with pytest.raises(InvalidRequest, match=r"takes a Budget, such as Budget\(images=100\), not int"):
+                client.run(batch, budget=3)  # type: ignore[call-overload] # as a user may
 
     run(main())

@@ -196,7 +196,7 @@ async def test_progress_and_ends_stay_true(ledger: str, sql: Sql) -> None:
     progress = await progress_of(database_url(ledger))
     assert (progress.requests, progress.ends, progress.failures) == (2, 1, 1)
     connection, statements = Connection(database_url(ledger)), RequestStatements("spring")
-    await connection.run(*statements.note_end("waits", None))
+    await connection.run(*statements.note_end("waits", "{}", None))
     [rows] = await connection.run(statements.ends_after(6, 9))
     assert [(end.name, end.number) for end in ends_of(rows)] == [("waits", 7)]
     *_, new = await connection.run(*statements.add([QueuedRequest("old-1", "{}")]))
@@ -216,7 +216,7 @@ async def test_ends_are_counted_while_portions_are_removed(
 
     async def end_all() -> None:
         for number in range(90):
-            await connection.run(*statements.note_end(f"new-{number}", None))
+            await connection.run(*statements.note_end(f"new-{number}", "{}", None))
 
     counts = await asyncio.gather(prune(ledger, BEFORE), prune(ledger, BEFORE), end_all())
     await connection.close()

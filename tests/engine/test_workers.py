@@ -14,7 +14,9 @@ from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.engine import request_queue, workers
 from mps_aigc_async.engine.batch import BatchRun
 from mps_aigc_async.engine.batch_progress import later_progress_of, outcomes_of, progress_of
-from mps_aigc_async.engine.workers import QueueCount, Worker, drain, queue, retry_failed
+from mps_aigc_async.engine.request_queue import QueueCount
+from mps_aigc_async.engine.worker import Worker
+from mps_aigc_async.engine.workers import drain, queue, retry_failed
 from mps_aigc_async.ledger.postgres import prepare_database
 from mps_aigc_async.ledger.postgres.requests import QueueItem
 from mps_aigc_async.ledger.postgres.schema import LOCK
@@ -51,7 +53,8 @@ def url(database: str, monkeypatch: pytest.MonkeyPatch) -> DatabaseUrl:
     monkeypatch.setattr(request_queue, "HEARTBEAT_S", 0.1)
     monkeypatch.setattr(request_queue, "STALLED_S", 0.5)
     monkeypatch.setattr(request_queue, "LOOK_S", 0.2)
-    monkeypatch.setattr(workers, "WATCH_S", 0.1)
+    monkeypatch.setattr("mps_aigc_async.engine.worker.WATCH_S", 0.1)
+    monkeypatch.setattr(workers, "DRAIN_S", 0.1)
     return database_url(f"{database}?ledger=spring")
 
 
@@ -612,8 +615,8 @@ async def test_bad_items_are_refused_and_what_stood_before_them_is_queued(url: D
     with pytest.raises(InvalidRequest, match="str is not a request"):
         await queue([*images(1), "no request"], text_of(url))  # type: ignore[list-item] # on purpose
     await queue(images(1), text_of(url))
-    with pytest.raises(InvalidRequest, match="queued with other content"):
-        await queue([ImageRequest(id="shot-0", prompt="another")], text_of(url))
+    with pytest.raises(InvalidRequest, match="the batch has this id twice"):
+        await queue([*images(2), *images(2), ImageRequest(id="shot-1", prompt="another")], text_of(url))
     assert (await progress_of(url)).requests == 1
 
 

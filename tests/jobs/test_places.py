@@ -182,11 +182,11 @@ def test_chains_whose_urls_never_expire_are_counted_by_no_ledger() -> None:
     async def main() -> None:
         slots = {kind: ProcessSlots(1) for kind in Kind}
         place = Place(Unasked(), "shot", Kind.VIDEO, Lookahead(Kind.VIDEO, slots, inf))
-        await place.acquire(["image", "video"], ignore, has_begun=False)
+        await place.acquire(["image", "video"], ignore, ignore, has_begun=False)
         place.end()
         with pytest.raises(AssertionError, match="ahead of its video, at most 72"):
             await Place(Unasked(), "shot", Kind.VIDEO, Lookahead(Kind.VIDEO, slots, 12 * 3600.0 + 600.0)).acquire(
-                ["image", "video"], ignore, has_begun=False
+                ["image", "video"], ignore, ignore, has_begun=False
             )
 
     run(main())
@@ -200,7 +200,9 @@ def test_a_chain_that_has_begun_waits_for_no_place_in_its_client() -> None:
         await asyncio.sleep(1)
         assert not all(chain.done() for chain in chains)
         async with asyncio.timeout(1):
-            await Place(MemoryLedger(), "shot", Kind.VIDEO, ahead).acquire(["image", "video"], ignore, has_begun=True)
+            await Place(MemoryLedger(), "shot", Kind.VIDEO, ahead).acquire(
+                ["image", "video"], ignore, ignore, has_begun=True
+            )
         for chain in chains:
             chain.cancel()
         await asyncio.wait(chains)

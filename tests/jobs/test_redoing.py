@@ -285,3 +285,26 @@ def test_raced_redos_join_the_one_whose_create_is_under_way() -> None:
             assert created(service) == {"image": 2}
 
     run(main())
+
+
+def test_an_edit_of_a_planned_version_that_is_undone_keeps_the_former_image(tmp_path: Path) -> None:
+    service, out = in_memory(), tmp_path / "out"
+
+    async def main() -> None:
+        async with client_of(service, ledger=tmp_path / "ledger.db") as client:
+            await client.generate(SHOT, save_to=out)
+            assert await client.new_version("shot", BAY) == "shot@2"
+            assert await client.new_version("shot@1", SNOW) == "shot@2"
+            assert created(service) == {"image": 1, "video": 1}
+            [outcome] = [outcome async for outcome in client.run([SNOW], save_to=out)]
+            assert outcome.error is None
+            assert created(service) == {"image": 1, "video": 2}
+            both = SNOW.model_copy(update={"image": BAY.image})
+            assert await client.new_version("shot", both) == "shot@3"
+            assert await client.new_version("shot@2", BAY) == "shot@3", "with the image again"
+            [outcome] = [outcome async for outcome in client.run([BAY], save_to=out)]
+            assert outcome.error is None
+            assert created(service) == {"image": 2, "video": 3}
+            assert await client.resume() == []
+
+    run(main())

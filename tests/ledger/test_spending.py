@@ -116,3 +116,25 @@ async def test_members_that_claim_at_once_stay_within_the_bound(database: str) -
             )
         )
         assert sum(made) == 25
+
+
+@pytest.mark.parametrize("ending", ["", "image failed", "chain failed"])
+async def test_the_room_of_a_chain_that_another_member_has_begun_is_kept_free(database: str, ending: str) -> None:
+    """Its image is paid for: it needs its video, whose row has the amount."""
+    async with opened_postgres(database) as first, opened_postgres(database) as second:
+        steps = (Kind.IMAGE, Kind.VIDEO)
+        image = await first.plan(replace(job(), steps=steps))
+        video = await first.plan(replace(job("a/video"), kind=Kind.VIDEO, steps=steps, amount=5, cost=1))
+        bound = Bound(Budget(video_seconds=9), promised=())
+        assert await claim(second, "film-1", bound, Kind.VIDEO, amount=1)
+        intent = intent_of(image)
+        await first.claim(image, intent)
+        assert not await claim(second, "film-2", bound, Kind.VIDEO, amount=5)
+        assert await claim(second, "film-3", bound, Kind.VIDEO, amount=3)
+        if ending == "image failed":
+            await first.put(intent.moved(JobState.FAILED, ended_at=4.0, error=to_record(TaskFailed("refused"))))
+        elif ending == "chain failed":
+            await first.put(replace(video, amount=None, cost=None))
+        else:
+            bound = replace(bound, promised=[video.job_id])  # the room is its own
+        assert await claim(second, "film-4", bound, Kind.VIDEO, amount=5)

@@ -28,7 +28,7 @@ def test_a_total_beyond_a_bound_is_refused_by_name(budget: Budget) -> None:
     assert refusal is not None
     assert refusal.job_id == "a/image"
     [_, name] = str(refusal).split("(", 1)
-    assert name.startswith(("images 3 of 2", "seconds of video 20 of 19.5", "cost 4.1 of 4"))
+    assert name.startswith(("images: 3 of 2 spent", "seconds of video: 20 of 19.5", "cost: 4.1 of 4"))
 
 
 def test_an_unknown_amount_is_never_within_a_bound() -> None:
@@ -46,5 +46,11 @@ def test_a_bound_is_a_number_from_0_on(value: float) -> None:
 def test_what_is_promised_counts_with_the_total() -> None:
     promised = Amount.of(Kind.VIDEO, 5, 1.6) + Amount.of(Kind.IMAGE, 2, 0.4)
     bound = Bound(Budget(images=5, video_seconds=24), promised)
-    assert "seconds of video 25 of 24" in str(bound.refusal(TOTAL, "a/image"))
+    assert "seconds of video: 25 of 24 spent or kept for begun chains" in str(bound.refusal(TOTAL, "a/image"))
     assert bound.room_beside(Amount(images=1)) == {"images": pytest.approx(2), "video_seconds": pytest.approx(19)}
+
+
+def test_the_refusal_tells_the_spent_from_the_needed() -> None:
+    bound = Bound(Budget(cost=4.2), needs=Amount(cost=0.5))
+    refusal = bound.refusal(TOTAL + Amount(cost=0.5), "a/image")
+    assert "cost: 4.1 of 4.2 spent or kept for begun chains, and this request needs 0.5" in str(refusal)

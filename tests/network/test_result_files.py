@@ -87,6 +87,7 @@ def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
         (["a.png"], "lake.mp3", ["lake.png"]),
         (["a.png", "b.png"], "lake.png", ["lake.png", "lake+2.png"]),
         (["a.png"], ".", ["4-AigcImage-1.png"]),
+        (["a.png"], "new/", ["new/4-AigcImage-1.png"]),
         (["a.png"], "湖.png", ["湖.png"]),
     ],
 )
@@ -151,6 +152,26 @@ async def test_a_file_that_vod_names_by_its_id_alone_needs_a_ledger(tmp_path: Pa
     )
     with pytest.raises(DownloadError, match="no URL for file 38: `save_to`"):
         await stored.save(tmp_path / "a.png")
+
+
+async def test_a_result_without_urls_and_ids_is_no_success(tmp_path: Path) -> None:
+    nothing = ImageResult(task_id="t", request_id="r", urls=(), expires_at=None)
+    with pytest.raises(DownloadError, match="the result has no URL"):
+        await nothing.save(tmp_path / "a.png")
+
+
+async def test_a_film_is_not_called_a_sound(tmp_path: Path) -> None:
+    site = Site()
+    async with site.server:
+        assert [file.name for file in await site.audio("film.mp4").save(tmp_path / "a.mp3")] == ["a+audio.mp4"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 5000])
+async def test_a_path_that_cannot_be_is_a_config_error(tmp_path: Path, name: str) -> None:
+    site = Site()
+    async with site.server:
+        with pytest.raises((ConfigError, DownloadError), match="cannot write"):
+            await site.image("a.png").save(tmp_path / name)
 
 
 async def test_a_folder_that_cannot_be_made_is_refused_before_the_fetch(tmp_path: Path) -> None:

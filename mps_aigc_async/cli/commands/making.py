@@ -124,6 +124,9 @@ def plan(
     redo: RedoOption = None,
     only: OnlyOption = None,
     limit: LimitOption = None,
+    max_images: MaxImagesOption = None,
+    max_video_seconds: MaxVideoSecondsOption = None,
+    max_cost: MaxCostOption = None,
     ledger: LedgerOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -145,9 +148,9 @@ def plan(
             redo_changed=redo_changed,
             keep=keep,
             redo=redo,
-            max_images=None,
-            max_video_seconds=None,
-            max_cost=None,
+            max_images=max_images,
+            max_video_seconds=max_video_seconds,
+            max_cost=max_cost,
         )
         work(batch=batch, out=out, config=config, ledger=ledger, orders=orders)
 

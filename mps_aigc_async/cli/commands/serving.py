@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
+from ..loudness import loudness
 from .options import ConfigOption, DatabaseOption, JsonOption
+from .run_options import (
+    KeepOption,
+    MaxCostOption,
+    MaxImagesOption,
+    MaxVideoSecondsOption,
+    RedoChangedOption,
+    RedoOption,
+)
 
 
 def queue(
@@ -18,16 +27,25 @@ def queue(
         bool,
         typer.Option("--retry-failed", help="Queue failed requests again: those of the BATCH, or of the whole ledger."),
     ] = False,
+    redo_changed: RedoChangedOption = False,
+    keep: KeepOption = False,
+    redo: RedoOption = None,
     config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Queue the requests of a batch file for workers. The same command again queues what is missing.
 
-    The whole file is checked before anything is queued. A request that was queued before stays as it is; the same id
-    with other content is refused. Only the failed step of a request is retried.
+    The whole file is checked before anything is queued. A request that was queued before stays as it is. Content that
+    was edited takes the place of content that has cost nothing. If the former content is or may be paid for, nothing is
+    queued: --redo-changed makes new versions (shot-001@2) and keeps the former files, --keep keeps the former versions.
+    Only the failed step of a request is retried.
     """
+    from ..orders import edits_of
     from ..workers import queue as work
 
-    work(ledger=ledger, batch=batch, retry_failed=retry_failed, config=config)
+    with loudness(quiet=False, verbose=False, as_json=as_json):
+        edits = edits_of(redo_changed=redo_changed, keep=keep, redo=redo)
+        work(ledger=ledger, batch=batch, retry_failed=retry_failed, edits=edits, config=config)
 
 
 def worker(
@@ -40,18 +58,27 @@ def worker(
             "--concurrency", min=1, metavar="N", help="Requests at once.", show_default="twice the caps on tasks"
         ),
     ] = None,
+    max_images: MaxImagesOption = None,
+    max_video_seconds: MaxVideoSecondsOption = None,
+    max_cost: MaxCostOption = None,
 ) -> None:
     """Run queued requests until the batch is drained, or Ctrl-C. Start as many workers as you like, on any host.
 
     A worker that is stopped or dies gives its requests back: tasks that had begun are polled on by other workers.
+
+    --max-images, --max-video-seconds and --max-cost bound all that the ledger has created or may have, by all workers.
+    A worker that reaches its bound ends with exit code 1, once the requests that it had begun have ended.
     """
+    from ..orders import budget_of
     from ..workers import worker as work
 
-    work(out=out, ledger=ledger, config=config, concurrency=concurrency)
+    budget = budget_of(max_images, max_video_seconds, max_cost)
+    work(out=out, ledger=ledger, config=config, concurrency=concurrency, budget=budget)
 
 
 def drain(
     ledger: DatabaseOption,
+    as_json: JsonOption = False,
 ) -> None:
     """End the workers of a batch in order: they take no request any more, and end when those they began have ended.
 
@@ -59,16 +86,19 @@ def drain(
     """
     from ..workers import drain as work
 
-    work(ledger=ledger)
+    with loudness(quiet=False, verbose=False, as_json=as_json):
+        work(ledger=ledger)
 
 
 def migrate(
     ledger: DatabaseOption,
+    as_json: JsonOption = False,
 ) -> None:
     """Make the tables of ledgers and queues in a database, or bring them to this version."""
     from ..workers import migrate as work
 
-    work(ledger=ledger)
+    with loudness(quiet=False, verbose=False, as_json=as_json):
+        work(ledger=ledger)
 
 
 def prune(

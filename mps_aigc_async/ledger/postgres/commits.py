@@ -11,16 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ...model.budget import NOTHING
+from ...model.budget import NOTHING, Amount
 from ...model.errors import AigcError, LedgerError
 from ...model.states import JobState
 from ...sharing.connection import Refused, Step
 from ..record import JobRecord
 from ..spending import total_of
+from .budget_statements import LOCK_BUDGET, read_total
 from .members import Members
 from .moves import (
-    LOCK_BUDGET,
-    READ_TOTALS,
     Claim,
     CurrentRow,
     Move,
@@ -167,19 +166,22 @@ class Commits:
     async def _judge(self, unwritten: Sequence[_Waiting]) -> None:
         """Read the rows that did not take a write; carry out and tell each verdict."""
         read = await self._database.run(*(reading(waiting.move, self._place) for waiting in unwritten))
-        total = NOTHING
-        if any(map(_has_budget, unwritten)):
-            [totals] = await self._database.run((READ_TOTALS, self._place.keys))
-            total = total_of(totals)
         for waiting, rows in zip(unwritten, read, strict=True):
             current = CurrentRow.of(rows[0]) if rows else None
-            judgement = verdict(waiting.move, current, self._place, total)
+            judgement = verdict(waiting.move, current, self._place, await self._total(waiting.move))
             if judgement.step is not None:  # before the caller hears of it: nobody else has the TaskId
                 await self._database.run(DURABLE, judgement.step)
             if judgement.error is not None:
                 self._end(waiting, judgement.error)
             else:
                 self._tell_current(waiting, current)
+
+    async def _total(self, move: Move) -> Amount:
+        """The ledger's total, for a claim with a bound."""
+        if not isinstance(move, Claim) or move.bound is None:
+            return NOTHING
+        [totals] = await self._database.run(read_total(self._place.ledger, move.job.job_id, move.bound))
+        return total_of(totals)
 
     def _tell_current(self, waiting: _Waiting, current: CurrentRow | None) -> None:
         if not isinstance(waiting.move, Plan) or current is None:

@@ -27,7 +27,7 @@ from .chains_ahead import ChainsAhead
 from .changes import Changes
 from .commits import Commits
 from .members import Members, Time
-from .moves import CREATE_AGAIN, Claim, Place, Plan, Put, Replace, Settle, foreign_row, fresh, owner_text
+from .moves import CREATE_AGAIN, Claim, Note, Place, Plan, Put, Replace, Settle, foreign_row, fresh, owner_text
 from .orphans import ORPHANS, orphan_of
 from .patience import PatientConnection
 from .rows import FIELDS, JOBS, OWNER, readable, record_of
@@ -140,6 +140,9 @@ class PostgresLedger:
     async def put(self, job: JobRecord) -> None:
         writer = Writer.ANSWER if self.members.claims.is_open(job) else Writer.DRIVER
         await self._commits.add(Put(job, writer))
+
+    async def note(self, job: JobRecord) -> None:
+        await self._commits.add(Note(job))
 
     async def replace(self, job: JobRecord, new: JobRecord) -> JobRecord:
         """Write another plan over a job that has cost nothing. The row has a new token: other readers of the former row

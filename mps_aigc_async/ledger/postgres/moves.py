@@ -20,8 +20,9 @@ from ..fences import FENCES, HELD, Writer
 from ..record import JobRecord, request_of
 from ..schema import COLUMNS, from_row, to_row
 from ..schema import Row as Columns
-from ..spending import MAY_BE_PAID, TOTALS, total_of_jobs
+from ..spending import total_of_jobs
 from .ahead_statements import IS_AHEAD
+from .budget_statements import IS_WITHIN, room
 
 SIGNATURE_S: Final = 360
 """Seconds after an intent in which its create may still be sent by a member that stood still: a signature of TC3 is
@@ -64,29 +65,14 @@ _CLAIMED: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored
     SET {_SET}, token = %(token)s, member = %(me)s, author = %(me)s, claimed_at = {_NOW}
     WHERE {_KEY} AND {_FENCE} AND stored.state = %(origin)s"""
 
-_TOTAL: Final = f"""(SELECT coalesce(sum({{value}}), 0) FROM mps_aigc_ledger.jobs AS other
-        WHERE other.ledger = %(ledger)s AND other.job_id <> %(job_id)s AND {MAY_BE_PAID})"""
-_BOUNDED: Final = {
-    "images": "coalesce(amount, 1) * (kind = 'image')::integer",
-    "video_seconds": "CASE WHEN kind = 'video' THEN coalesce(amount, 'Infinity') ELSE 0 END",
-    "cost": "coalesce(cost, 'Infinity')",
-}
-"""The values that a budget bounds, in SQL (`spending.total_of`)."""
-_IS_WITHIN: Final = " AND ".join(
-    f"(%(most_{name})s::double precision IS NULL OR {_TOTAL.format(value=value)} <= %(most_{name})s)"
-    for name, value in _BOUNDED.items()
-)
-"""Whether the total of the ledger's other jobs leaves room for a create."""
-
-LOCK_BUDGET: Final = "SELECT pg_advisory_xact_lock(hashtextextended('mps_aigc_ledger.budget ' || %(ledger)s::text, 0))"
-"""For transactions with a budget: one at a time, so that each sees the intents of those before it."""
-
-READ_TOTALS: Final = (
-    f"SELECT {TOTALS} FROM mps_aigc_ledger.jobs WHERE ledger = %(ledger)s AND {MAY_BE_PAID} GROUP BY kind"
-)
-
 _REPLACE: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored SET {_SET}, token = %(token)s
     WHERE {_KEY} AND {_FENCE} AND stored.state = %(origin)s {NOTIFY}"""
+
+_NOTE: Final = f"""UPDATE mps_aigc_ledger.jobs AS stored
+    SET position = %(position)s, save_to = %(save_to)s, steps = %(steps)s,
+        amount = CASE WHEN stored.state = %(state)s THEN %(amount)s ELSE stored.amount END,
+        cost = CASE WHEN stored.state = %(state)s THEN %(cost)s ELSE stored.cost END
+    WHERE {_KEY} AND stored.owner = ANY(%(owners)s) AND stored.token = %(fence)s {NOTIFY}"""
 
 CREATE_AGAIN: Final = f"(stored.author IS NULL OR stored.claimed_at < {_NOW} - {SIGNATURE_S})"
 """Whether no create of the row's latest intent can go out any more."""
@@ -184,6 +170,13 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Write the terms of a row alone: its state may be another one by now, and whoever drives the job goes on."""
+
+    job: JobRecord
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
     """Write the user's decision about an unknown job."""
 
@@ -198,7 +191,7 @@ class Replace:
     job: JobRecord
 
 
-Move: TypeAlias = Plan | Claim | Put | Settle | Replace
+Move: TypeAlias = Plan | Claim | Put | Note | Settle | Replace
 
 
 def driver_after(job: JobRecord, me: str) -> str:
@@ -223,15 +216,16 @@ def step(move: Move, place: Place) -> Step:
                 statement += f" AND {IS_AHEAD}"
                 values |= {"chain": request_of(job.job_id), "ahead_of": list(move.ahead_of)}
             if move.bound is not None:
-                statement += f" AND {_IS_WITHIN}"
-                room = move.bound.room_beside(total_of_jobs([job]))
-                values |= {f"most_{name}": room.get(name) for name in _BOUNDED}
+                statement += f" AND {IS_WITHIN}"
+                values |= room(job, move.bound)
             return f"{statement} {NOTIFY}", values
         case Put(_, writer):
             return _PUT, values | {
                 "origins": sorted(FENCES[writer][job.state]),
                 "may_undrop": writer is Writer.ANSWER and job.state is JobState.SUBMITTED,
             }
+        case Note():
+            return _NOTE, values
         case Settle():
             return _SETTLE, values
         case Replace(before):

@@ -30,12 +30,21 @@ _ADD: Final = f"""
     SELECT name FROM new
 """
 
-_KNOWN: Final = f"""
-    SELECT given.name, stored.line <> given.line FROM {_GIVEN}
-    JOIN mps_aigc_ledger.requests AS stored ON stored.ledger = %(ledger)s AND stored.name = given.name ORDER BY position
-"""
+_STORED: Final = f"""FROM {_GIVEN} JOIN mps_aigc_ledger.requests AS stored
+    ON stored.ledger = %(ledger)s AND stored.name = given.name"""
 
-_LINE: Final = "SELECT line FROM mps_aigc_ledger.requests WHERE ledger = %(ledger)s AND name = %(name)s"
+_EDITED: Final = f"SELECT given.name {_STORED} WHERE stored.line <> given.line ORDER BY position"
+_LOCK_EDITED: Final = f"{_EDITED} FOR UPDATE OF stored"
+
+_IS_LATER: Final = """jobs.ledger = %(ledger)s AND jobs.job_id > name || '@' AND jobs.job_id < name || 'A'
+    AND substr(jobs.job_id, length(name) + 1) ~ '^@[1-9][0-9]*/'"""
+"""Whether a job is a later version's of a request. In the order of bytes, which the index has, A comes after @."""
+
+_OF_NAME: Final = "FROM mps_aigc_ledger.requests WHERE ledger = %(ledger)s AND name = %(name)s"
+
+_LINE: Final = f"SELECT line, EXISTS (SELECT FROM mps_aigc_ledger.jobs WHERE {_IS_LATER}) {_OF_NAME}"
+
+_HAS_LINE: Final = f"SELECT line = %(line)s {_OF_NAME}"
 
 NOW: Final = "extract(epoch from clock_timestamp())::float8"
 """The server's time in SQL, in Unix seconds."""
@@ -46,8 +55,7 @@ in the order of their numbers."""
 
 _END: Final = f"""
     WITH before AS (
-        SELECT ended, error FROM mps_aigc_ledger.requests
-        WHERE ledger = %(ledger)s AND name = %(name)s
+        SELECT ended, error {_OF_NAME} AND line = %(line)s
             AND (ended IS NULL OR error IS DISTINCT FROM %(error)s::text) FOR UPDATE
     ), changed AS (
         UPDATE mps_aigc_ledger.requests SET ended_at = {NOW}, error = %(error)s,
@@ -60,7 +68,8 @@ _END: Final = f"""
             - (before.ended IS NOT NULL AND before.error IS NOT NULL)::int
     FROM before WHERE batches.ledger = %(ledger)s
 """
-"""A request that has ended before gets its latest end, and counts once. The same end once more changes nothing."""
+"""A request that has ended before gets its latest end, and counts once. The same end once more changes nothing, and
+neither does the end of other content than the request has by now."""
 
 IS_UNKNOWN: Final = """error LIKE '{"type": "CreateOutcomeUnknown"%%'"""
 _IS_DROPPED: Final = """error LIKE '{"type": "JobDropped"%%'"""
@@ -84,6 +93,7 @@ _REOPEN: Final = f"""
         SELECT name FROM mps_aigc_ledger.requests
         WHERE ledger = %(ledger)s AND {IS_UNKNOWN}
             AND NOT EXISTS (SELECT FROM mps_aigc_ledger.jobs WHERE jobs.state = 'unknown' AND {_JOBS_OF})
+            AND NOT EXISTS (SELECT FROM mps_aigc_ledger.jobs WHERE jobs.state = 'unknown' AND {_IS_LATER})
         ORDER BY ended LIMIT %(most)s FOR UPDATE SKIP LOCKED
     ), {_REOPENED}
     SELECT name FROM reopened
@@ -101,18 +111,35 @@ _FAILED: Final = f"SELECT name FROM mps_aigc_ledger.requests WHERE {_OF_ENDS} AN
 _HOLD_BATCH: Final = "SELECT FROM mps_aigc_ledger.batches WHERE ledger = %(ledger)s FOR UPDATE"
 """Before the requests' rows, as at an end (`_COUNT_END`): in the other order, the two would wait for each other."""
 
+_MARK: Final = "token || ' ' || (1000 * coalesce(ended_at, 0))::bigint FROM mps_aigc_ledger.jobs"
+
 _RETRY: Final = f"""
     WITH chosen AS (
         SELECT name FROM mps_aigc_ledger.requests
         WHERE {_OF_ENDS} AND {_IS_FAILED} AND name = ANY(%(names)s) FOR UPDATE
     ), {_REOPENED}
     SELECT name, ARRAY(
-        SELECT token || ' ' || (1000 * coalesce(ended_at, 0))::bigint FROM mps_aigc_ledger.jobs
-        WHERE jobs.state || '' = 'failed' AND {_JOBS_OF}
+        SELECT {_MARK} WHERE jobs.state || '' = 'failed' AND {_JOBS_OF}
+        UNION ALL SELECT {_MARK} WHERE jobs.state || '' = 'failed' AND {_IS_LATER}
     ) FROM reopened
 """
-"""The jobs that have failed, by their `failure_mark`. `|| ''` keeps the server from its index of the states: it would
-read all failed jobs for each request, in a table that was never analyzed."""
+"""The jobs of all versions that have failed, by their `failure_mark`. `|| ''` keeps the server from its index of the
+states: it would read all failed jobs for each request, in a table that was never analyzed."""
+
+_RENEW: Final = f"""
+    WITH chosen AS (
+        SELECT given.name, given.line, stored.ended, stored.error {_STORED} FOR UPDATE OF stored
+    ), renewed AS (
+        UPDATE mps_aigc_ledger.requests SET line = chosen.line, ended = NULL, ended_at = NULL, error = NULL FROM chosen
+        WHERE requests.ledger = %(ledger)s AND requests.name = chosen.name
+    ), counted AS (
+        UPDATE mps_aigc_ledger.batches SET
+            ended = batches.ended - (SELECT count(ended) FROM chosen),
+            failed = batches.failed - (SELECT count(error) FROM chosen)
+        WHERE ledger = %(ledger)s
+    )
+    SELECT name FROM chosen WHERE ended IS NOT NULL
+"""
 
 _NOTIFY: Final = f"SELECT pg_notify('{ENDS}', %(ledger)s)"
 
@@ -122,6 +149,9 @@ _ENDS: Final = """
 """
 
 _JOBS: Final = f"SELECT {FIELDS} FROM {JOBS} WHERE ledger = %(ledger)s AND job_id = ANY(%(ids)s)"
+
+_LOCK_JOBS: Final = f"{_JOBS} ORDER BY job_id FOR UPDATE"
+"""In the order in which all members lock rows (`commits`)."""
 
 _BATCH: Final = "SELECT queued, ended, failed, drained_at FROM mps_aigc_ledger.batches WHERE ledger = %(ledger)s"
 
@@ -185,17 +215,28 @@ class RequestStatements:
         """Add requests. The last step returns the names of those that are new."""
         return [DURABLE, self._given(_ADD, requests)]
 
-    def known(self, requests: Sequence[QueuedRequest]) -> Step:
-        """Compare requests that are not new with the rows that have their names (`changed_of`)."""
-        return self._given(_KNOWN, requests)
+    def edited(self, requests: Sequence[QueuedRequest], *, is_locked: bool = False) -> Step:
+        """Read the names of the requests that were queued before with other content. `is_locked` as in `jobs`."""
+        return self._given(_LOCK_EDITED if is_locked else _EDITED, requests)
+
+    def renew(self, requests: Sequence[QueuedRequest]) -> list[Step]:
+        """Write these lines over those of the requests, which wait again from now on. The last step returns the names
+        of those that had ended."""
+        return [DURABLE, self._given(_RENEW, requests)]
 
     def line(self, name: str) -> Step:
-        """Read a request's line."""
+        """Read a request's line, and whether it has later versions."""
         return self._step(_LINE, name=name)
 
-    def note_end(self, name: str, error: str | None) -> list[Step]:
-        """Write how a request ended. A request that was dropped meanwhile stays so."""
-        return [DURABLE, self._step(_COUNT_END), self._step(_END, name=name, error=error), self._step(_NOTIFY)]
+    def has_line(self, name: str, line: str) -> Step:
+        """Read whether a request still has this line; wait for a transaction that is about to change it."""
+        return self._step(f"{_HAS_LINE} FOR SHARE", name=name, line=line)
+
+    def note_end(self, name: str, line: str, error: str | None) -> list[Step]:
+        """Write how a request ended that was run with this line. The last step reads whether it still has the line;
+        nothing is written otherwise. A request that was dropped meanwhile stays so."""
+        end, has_line = self._step(_END, name=name, line=line, error=error), self._step(_HAS_LINE, name=name, line=line)
+        return [DURABLE, self._step(_COUNT_END), end, self._step(_NOTIFY), has_line]
 
     def reopen(self, most: int) -> list[Step]:
         """Let requests run again that ended because the outcome of a create was unknown, once it is known: by a late
@@ -219,9 +260,11 @@ class RequestStatements:
         """Read requests that ended after a number, the first ones first (`RequestEnd`)."""
         return self._step(_ENDS, after=number, most=most)
 
-    def jobs(self, names: Sequence[str]) -> Step:
-        """Read the jobs of requests, of all accounts (`rows.record_of`)."""
-        return self._step(_JOBS, ids=[job_id for name in names for job_id in job_ids(name).values()])
+    def jobs(self, names: Sequence[str], *, is_locked: bool = False) -> Step:
+        """Read the own jobs of versions, of all accounts (`rows.record_of`); `is_locked` keeps all others from changing
+        them until the transaction ends."""
+        ids = [job_id for name in names for job_id in job_ids(name).values()]
+        return self._step(_LOCK_JOBS if is_locked else _JOBS, ids=ids)
 
     def counts(self) -> Step:
         """Read the numbers (`counts_of`)."""
@@ -237,11 +280,6 @@ class RequestStatements:
 
     def _step(self, statement: str, **values: Value) -> Step:
         return statement, {"ledger": self._ledger, **values}
-
-
-def changed_of(rows: Sequence[Row]) -> list[str]:
-    """The names of the requests that were queued with other content."""
-    return [str(name) for name, is_other in rows if is_other]
 
 
 def items_of(rows: Sequence[Row]) -> list[QueueItem]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from itertools import groupby
 from typing import Final
 
+from ...model.budget import Amount
 from ...model.errors import LedgerError
 from ...model.requests import VERSION as VERSION_END
 from ...model.states import JobState, Kind
@@ -17,6 +18,7 @@ from ..damage import damaged_row
 from ..orphans import Orphan
 from ..record import JobRecord, job_ids, request_of
 from ..snapshot import LATEST, Census, batch_order
+from ..spending import MAY_BE_PAID, TOTALS, total_of
 from .open_members import OPEN_MEMBERS, in_words
 from .orphans import ORPHANS, orphan_of
 from .rows import FIELDS, JOBS, readable
@@ -45,6 +47,8 @@ _TASK_SECONDS: Final = f"""SELECT avg(seconds) FROM (
     SELECT ended_at - submitted_at AS seconds {_OF_LEDGER} AND kind = %(kind)s AND state IN ('done', 'saved')
     AND ended_at > submitted_at ORDER BY coalesce(finished_at, ended_at) DESC LIMIT %(latest)s
 ) AS latest"""  # noqa: S608 — constants
+
+_SPENT: Final = f"SELECT {TOTALS} {_OF_LEDGER} AND {MAY_BE_PAID} GROUP BY kind"
 
 MOST_NAMES: Final = 20
 """Names of ledgers that a message lists."""
@@ -136,6 +140,10 @@ class PostgresSnapshot:
         """The jobs of one request, by kind; damaged rows are logged and skipped."""
         rows = self._rows(f"SELECT {FIELDS} {_OF_LEDGER} AND job_id = ANY(%(ids)s)", ids=list(job_ids(name).values()))
         return {job.kind: job for job in readable(rows)}
+
+    def total(self) -> Amount:
+        """The total of all creates that may be paid for; infinite where a row lacks its size or its price."""
+        return total_of(self._rows(_SPENT))
 
     def task_seconds(self) -> Mapping[Kind, float]:
         """The mean duration of the latest LATEST tasks of each kind that ended with results."""

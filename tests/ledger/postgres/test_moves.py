@@ -236,3 +236,29 @@ async def test_a_late_task_id_does_not_end_another_members_unknown_create(world:
     row = await row_of(other)
     assert (row.state, row.token, row.task_id) == (JobState.UNKNOWN, second.token, None)
     assert [orphan.task_id for orphan in await other.orphans()] == ["4-late"]
+
+
+async def test_a_note_of_terms_moves_no_job_whatever_state_it_has_by_then(world: World) -> None:
+    """A row that was read as *intent*, and noted after its answer, would be an intent of nobody's create."""
+    author, other = await world.member(), await world.member()
+    intent = await claimed(author)
+    as_read = await row_of(other)
+    await author.put(intent.moved(JobState.UNKNOWN))
+    await other.note(replace(as_read, position=7, save_to="/films", amount=99))
+    row = await row_of(other)
+    assert (row.state, row.driver, row.position, row.save_to, row.amount) == (
+        JobState.UNKNOWN, "", 7, "/films", intent.amount,
+    )  # fmt: skip
+    await author.put(accepted(intent))
+    await other.note(replace(row, position=8))
+    row = await row_of(other)
+    assert (row.state, row.task_id, row.position) == (JobState.SUBMITTED, "4-1", 8)
+
+
+async def test_a_note_of_a_row_that_was_claimed_since_is_refused(world: World) -> None:
+    author, other = await world.member(), await world.member()
+    planned = await author.plan(job())
+    await author.claim(planned, intent_of(planned))
+    with pytest.raises(JobTaken):
+        await other.note(replace(planned, position=7))
+    assert (await row_of(other)).position is None

@@ -12,12 +12,13 @@ from mps_aigc_async.ledger.postgres.requests import (
     QueuedRequest,
     RequestEnd,
     RequestStatements,
-    changed_of,
     counts_of,
     ends_of,
 )
-from mps_aigc_async.sharing.connection import Connection
+from mps_aigc_async.sharing.connection import Connection, Row
 from mps_aigc_async.sharing.database_url import database_url
+
+from ..ledgers import job, opened_postgres
 
 A, B = QueuedRequest("a", '{"id":"a"}'), QueuedRequest("b", '{"id":"b"}')
 
@@ -31,10 +32,17 @@ class Requests:
         """Return the names of those that were queued before with other content."""
         *_, rows = await self.connection.run(*self.statements.add(requests))
         known = [one for one in requests if (one.name,) not in rows]
-        return changed_of((await self.connection.run(self.statements.known(known)))[0])
+        [rows] = await self.connection.run(self.statements.edited(known))
+        return [str(name) for (name,) in rows]
 
-    async def end(self, name: str, error: str | None = None) -> None:
-        await self.connection.run(*self.statements.note_end(name, error))
+    async def end(self, name: str, error: str | None = None, line: str | None = None) -> list[Row]:
+        """Return whether the request still has its line."""
+        *_, rows = await self.connection.run(*self.statements.note_end(name, line or f'{{"id":"{name}"}}', error))
+        return rows
+
+    async def renew(self, *requests: QueuedRequest) -> list[str]:
+        *_, rows = await self.connection.run(*self.statements.renew(requests))
+        return [str(name) for (name,) in rows]
 
     async def ended(self, after: int = 0, most: int = 9) -> list[RequestEnd]:
         [rows] = await self.connection.run(self.statements.ends_after(after, most))
@@ -61,7 +69,7 @@ async def test_a_request_is_queued_once_and_other_content_is_told(requests: Requ
     assert await requests.add(QueuedRequest("c", "{}"), B, QueuedRequest("a", '{"id":"a","image":{}}')) == ["a"]
     assert await requests.counts() == (3, 0, 0)
     [rows] = await requests.connection.run(requests.statements.line("a"))
-    assert rows == [(A.line,)]
+    assert rows == [(A.line, False)]
 
 
 async def test_ledgers_of_one_database_are_apart(requests: Requests) -> None:
@@ -96,7 +104,7 @@ async def test_ends_have_their_order_and_count_once(requests: Requests) -> None:
 async def test_ends_become_visible_in_the_order_of_their_numbers(requests: Requests) -> None:
     """A reader goes on after the last number that it has seen: a smaller one that came later would be lost."""
     names = [str(number) for number in range(40)]
-    await requests.add(*(QueuedRequest(name, "{}") for name in names))
+    await requests.add(*(QueuedRequest(name, f'{{"id":"{name}"}}') for name in names))
     writers = [Requests(Connection(requests.connection.url), requests.statements) for _ in range(4)]
 
     async def write(writer: Requests, own: list[str]) -> None:
@@ -120,3 +128,31 @@ async def test_a_drain_is_told_to_the_batch_alone(requests: Requests) -> None:
     *_, [(drained_at,)] = await requests.connection.run(*requests.statements.drain())
     [rows] = await requests.connection.run(requests.statements.counts())
     assert counts_of(rows) == BatchCounts(1, 0, 0, drained_at)
+
+
+async def test_a_renewed_request_waits_again_and_the_end_of_its_former_line_is_not_written(requests: Requests) -> None:
+    await requests.add(A, B)
+    edited, other = QueuedRequest("a", '{"id":"a","image":{}}'), QueuedRequest("b", '{"id":"b","image":{}}')
+    await requests.end("a", '{"type":"InvalidRequest"}')
+    assert await requests.counts() == (2, 1, 1)
+    assert await requests.renew(edited, other) == ["a"]
+    assert await requests.counts() == (2, 0, 0)
+    for one, former in ((edited, A), (other, B)):
+        assert await requests.end(one.name, line=former.line) == [(False,)]
+        assert await requests.ended() == []
+        [rows] = await requests.connection.run(requests.statements.has_line(one.name, former.line))
+        assert rows == [(False,)]
+    assert await requests.end("a", line=edited.line) == [(True,)]
+    assert [end.line for end in await requests.ended()] == [edited.line]
+    assert await requests.counts() == (2, 1, 0)
+
+
+async def test_a_line_is_read_with_the_existence_of_later_versions(requests: Requests) -> None:
+    """`a@home` is another request, whose name begins as the versions of `a` do."""
+    names = ["a", "a@home", "a-b", "b"]
+    await requests.add(*(QueuedRequest(name, "{}") for name in names))
+    async with opened_postgres(f"{requests.connection.url.dsn}?ledger=spring") as ledger:
+        for version in ("a", "a@home", "a@home@2", "a-b", "a-b@2", "b"):
+            await ledger.plan(job(f"{version}/image"))
+    read = [(await requests.connection.run(requests.statements.line(name)))[0][0] for name in names]
+    assert [has_versions for _, has_versions in read] == [False, True, True, False]
