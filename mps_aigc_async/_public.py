@@ -53,6 +53,7 @@ from .model.usage import LedgerUsage, Quota, ServiceUsage, UsageComparison, Usag
 from .model.vod_options import VodFile, VodOptions
 from .network.transport import Timeouts
 from .policy.retries import RetryPolicy
+from .tables.reading import read_table
 from .wire.dialect import TaskStatus
 from .wire.scenes import ListedTask, TaskDetails, TaskFilter, TaskList
 
@@ -147,4 +148,5 @@ __all__ = [
     "VodOptions",
     "catalog",
     "events",
+    "read_table",
 ]

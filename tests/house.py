@@ -203,7 +203,7 @@ class Measure:
 
 
 MEASURES: Final = (
-    Measure("names at the top of the package", lambda: len(top_names()), 19),
+    Measure("names at the top of the package", lambda: len(top_names()), 20),
     Measure("circles of imports", lambda: len(import_circle()), 0),
     Measure("lines of the longest module", lambda: max(map(lines_of, modules())), 420),
     Measure("lines of a function, nine of ten", lambda: length_of_nine_in_ten(modules()), 16),

@@ -23,7 +23,7 @@ PROMISED = {
     "TaskBlocked", "TaskDetails", "TaskFailed", "TaskFault", "TaskFilter", "TaskList", "TaskNotFound", "TaskState",
     "TaskStatus", "TaskTimeout", "Throttled", "Timeouts", "TooManyTasks", "TransportError", "UnexpectedError",
     "Unreachable", "Usage", "UsageComparison", "UsageReport", "VideoRequest", "VideoResult", "VideoToAudio",
-    "VideoToAudioResult", "VodFile", "VodOptions", "catalog", "events",
+    "VideoToAudioResult", "VodFile", "VodOptions", "catalog", "events", "read_table",
 }  # fmt: skip
 
 

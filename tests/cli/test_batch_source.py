@@ -63,7 +63,7 @@ def test_a_table_is_planned_and_made_and_goes_on(shell: Shell, emulator: Emulato
 @pytest.mark.parametrize("name", ["batch.xlsx", "batch.csv"])
 def test_all_faults_are_named_by_row_and_column(shell: Shell, emulator: Emulator, name: str) -> None:
     shell.configure(emulator.url)
-    rows = [
+    rows: list[list[Any]] = [
         ["a", "湖", None, None, "雨", 0, None],
         ["b", None, None, None, "雨", "五", None],
         [None] * 7,
