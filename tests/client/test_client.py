@@ -86,7 +86,7 @@ async def test_the_documented_caps_are_never_exceeded_and_everything_is_saved(tm
     assert seen.most_running == {"image": 2, "video": 1, "audio": 0}
     assert seen.refused == {}
     assert sorted(path.name for path in tmp_path.glob("*.[mp][pn][4g]")) == sorted(
-        f"镜头%20{n}.{suffix}" for n in range(6) for suffix in ("mp4", "png")
+        f"镜头 {n}.{suffix}" for n in range(6) for suffix in ("mp4", "png")
     )
     assert list(tmp_path.glob(".*.part")) == []
     counts = Counter(type(event).__name__ for event in heard)
