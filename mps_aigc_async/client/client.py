@@ -127,8 +127,7 @@ class AigcClient(AccountCalls, JobCalls, LedgerCalls):
 
         The options stand for calls before the run: `retry_failed()`, or a function as its `only`; and `new_version` for
         the requests whose content has changed (`redo_changed`) or whose ids are named (`redo`); `budget` is that of
-        `run`. The ledger is read at
-        once: for a batch of many thousands call `plan` in a thread. Raises LedgerError.
+        `run`. The ledger is read at once: for a batch of many thousands call `plan` in a thread. Raises LedgerError.
         """
         place = self._place_of(ledger)
         # As `run` does: with a durable ledger the same batch means the same jobs, without one new ones.

@@ -1,7 +1,7 @@
 """The order of many pieces of work at one point: each waits there until all before it have passed, or have ended.
 
-Work that is begun in order does not come to a point in order: one piece has more to read before it. Whoever waits for
-something else lets the others pass, so that nobody waits at the point for long.
+Work that is begun in order does not come to a point in order: one piece has more to read before it. A piece
+that waits for something else lets the others pass, so that nobody waits at the point for long.
 """
 
 import asyncio
@@ -12,27 +12,23 @@ from collections.abc import Callable
 class Rank:
     """The rank of one piece of work."""
 
-    __slots__ = ("_has_passed", "_ranks", "_turn")
+    __slots__ = ("_ranks", "_turn", "has_passed")
 
     def __init__(self, ranks: "Ranks") -> None:
         self._ranks = ranks
         self._turn: asyncio.Future[None] | None = None
-        self._has_passed = False
-
-    @property
-    def has_passed(self) -> bool:
-        return self._has_passed
+        self.has_passed = False
 
     async def wait(self) -> None:
         """Wait until all earlier ranks have passed. Returns at once for one that has passed itself."""
-        if not self._has_passed and not self._ranks.is_first(self):
+        if not self.has_passed and not self._ranks.is_first(self):
             self._turn = asyncio.get_running_loop().create_future()
             await self._turn
 
     def let_pass(self) -> None:
         """Let the later ranks pass. Further calls do nothing."""
-        if not self._has_passed:
-            self._has_passed = True
+        if not self.has_passed:
+            self.has_passed = True
             self._ranks.advance()
 
     def and_let_pass(self, callback: Callable[[], None]) -> Callable[[], None]:

@@ -246,14 +246,13 @@ class JobQueue:
 
     async def _run(self, job: AnyJob, rank: Rank, on_begin: Begun) -> None:
         def begin() -> None:
-            rank.let_pass()
             on_begin()
             self._waiting.pop(job, None)
 
         terms, runner = await self._terms(job), await self.engine.runner(self._place)
         if job not in self._under_way:  # cancelled meanwhile
             return
-        terms = replace(terms, rank=rank, on_begin=begin)
+        terms = replace(terms, rank=rank, on_begin=rank.and_let_pass(begin))
         work = self.engine.work.start(runner.outcome(job.request, self._under_way[job], terms), f"request {job.id}")
         self._works[job] = work
         try:

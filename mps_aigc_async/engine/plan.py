@@ -150,7 +150,7 @@ class _Draft:
         self._rows = rows
         self._wishes = wishes
         budget = wishes.budget
-        self._room = None if budget is None else Room(budget, rows, planner.prices, planner.defaults)
+        self._room = None if budget is None else Room(budget, rows, planner.prices, planner.defaults, planner.now)
         self._redo = {parted(name)[0] for name in wishes.redo}
         self._names, self._contents = DigestTable(Width.BYTE), DigestTable(Width.BYTE)
         self._standings = Counter[Standing]()

@@ -4,28 +4,26 @@ from collections.abc import Iterator, Mapping
 from math import isinf
 
 from ..catalog.prices import Estimate, PriceList
+from ..jobs.new_steps import is_of_begun_chain
 from ..jobs.pricing import request_in_row, with_price
 from ..jobs.purse import Purse, amount_of
 from ..ledger import JobRecord
 from ..ledger.record import request_of
 from ..ledger.spending import total_of_jobs
-from ..ledger.versions import steps_in
 from ..model.budget import NOTHING, TOLERANCE, Amount, Budget
 from ..model.defaults import Defaults
 from ..model.errors import AigcError
 from ..model.states import JobState, Kind
 from .comparison import Rows
 
-_BEGUN = frozenset({JobState.INTENT, JobState.SUBMITTED, JobState.DONE, JobState.SAVED})
-
 
 class Room:
     """The room of one run, while its requests take it in their order."""
 
-    def __init__(self, budget: Budget, rows: Rows, prices: PriceList, defaults: Defaults) -> None:
+    def __init__(self, budget: Budget, rows: Rows, prices: PriceList, defaults: Defaults, now: float) -> None:
         self._bounds = budget.bounds()
         self._purse = Purse(budget)
-        self._promises = dict(_promises(rows, prices, defaults))
+        self._promises = dict(_promises(rows, prices, defaults, now))
         self._used = sum(self._promises.values(), total_spent(rows, prices))
         self._is_open = True
 
@@ -63,20 +61,14 @@ def _jobs(rows: Rows) -> Iterator[JobRecord]:
             yield job
 
 
-def _promises(rows: Rows, prices: PriceList, defaults: Defaults) -> Iterator[tuple[str, Amount]]:
+def _promises(rows: Rows, prices: PriceList, defaults: Defaults, now: float) -> Iterator[tuple[str, Amount]]:
     """The steps that begun chains still need, with their amounts."""
-    begun = {request_of(job_id) for job_id, _, state in rows.states() if state in _BEGUN}
     for job_id, kind, state in rows.states():
-        name = request_of(job_id)
-        if state is not JobState.PLANNED or name not in begun:
+        if state is not JobState.PLANNED or kind is Kind.IMAGE:  # an image is no chain's later step
             continue
-        own = steps_in(rows.of_request(name))
-        if kind in own and _is_after_begun(own, kind):
+        own = rows.of_request(request_of(job_id))
+        if kind in own and is_of_begun_chain(own[kind], own, now):
             try:
                 yield job_id, amount_of(prices.estimate(defaults.apply(request_in_row(own[kind]))))
             except AigcError:  # a damaged row
                 yield job_id, NOTHING
-
-
-def _is_after_begun(own: Mapping[Kind, JobRecord], kind: Kind) -> bool:
-    return any(job.state in _BEGUN for one, job in own.items() if list(Kind).index(one) < list(Kind).index(kind))

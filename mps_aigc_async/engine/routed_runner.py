@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from ..concurrency.callbacks import ignore
 from ..concurrency.owner import TaskOwner
+from ..jobs.new_steps import WITH_RESULT
 from ..jobs.origins import complete_kinds
 from ..jobs.stored_inputs import has_stored_files
 from ..jobs.terms import Terms
@@ -27,8 +28,6 @@ from .resumed import AccountJobs, ResumedLedger
 from .routing import Place, Route, Router
 
 RequestT = TypeVar("RequestT", bound=Request)
-
-_WITH_RESULT = (JobState.DONE, JobState.SAVED)
 
 
 class Runner(Protocol):
@@ -129,7 +128,7 @@ class RoutedRunner:
             if job is None or job.state is JobState.PLANNED:
                 return await self._router.take(self._route(kinds, job, before, full_account))
             before = job
-            if job.state not in _WITH_RESULT:  # it runs, or may run, or has failed
+            if job.state not in WITH_RESULT:  # it runs, or may run, or has failed
                 break
             del kinds[0]
         account = self._account_of(before)

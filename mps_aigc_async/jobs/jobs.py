@@ -17,7 +17,7 @@ from ..concurrency.across_loops import Turn
 from ..concurrency.callbacks import ignore
 from ..ledger import JobRecord, JobTaken
 from ..ledger.record import CANCELLED, request_of
-from ..ledger.versions import Version, changed_request, is_free, parted, steps_in, version_for
+from ..ledger.versions import Version, changed_request, is_free, parted, version_for
 from ..model.contents import content
 from ..model.errors import AigcError, InvalidRequest, LedgerError
 from ..model.requests import Request, Step
@@ -27,7 +27,8 @@ from .acceptance import Acceptance
 from .context import JobContext
 from .creates import Creates
 from .creation import Order
-from .lookahead import Lookahead, is_near_end
+from .lookahead import Lookahead
+from .new_steps import is_of_begun_chain
 from .own_sessions import replan_as
 from .places import Place
 from .pricing import with_price
@@ -44,9 +45,6 @@ Judge = Callable[[Mapping[Kind, JobRecord]], Awaitable[None]]
 
 Work = Callable[[JobRecord, Order], Awaitable[JobRecord]]
 """Works on a job whose lock the caller holds."""
-
-
-_BEGUN: Final = frozenset({JobState.INTENT, JobState.SUBMITTED, JobState.DONE, JobState.SAVED})
 
 
 class Jobs:
@@ -191,12 +189,9 @@ class Jobs:
         steps: list[JobRecord] = []
         now = self._context.clock.now()
         async for job in self._ledger.in_state(JobState.PLANNED):
-            if job.steps and job.kind is not job.steps[0]:
-                # A version without a row of the first step has it from a former version.
-                own = steps_in(await self._ledger.of_request(request_of(job.job_id)))
-                first = own.get(job.steps[0])
-                is_begun = first is None or (first.state in _BEGUN and not is_near_end(first, now))
-                steps += [job] if is_begun and job.kind in own else []
+            if job.steps and job.kind is not job.steps[0]:  # the other rows need no reading
+                own = await self._ledger.of_request(request_of(job.job_id))
+                steps += [job] if is_of_begun_chain(job, own, now) else []
         return steps
 
     @property

@@ -1,9 +1,10 @@
 """The steps that a new version of a request makes: pure."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from ..ledger import JobRecord
-from ..ledger.versions import Contents, Version
+from ..ledger.versions import Contents, Version, steps_in
 from ..model.states import JobState, Kind
 from .lookahead import is_near_end
 
@@ -13,6 +14,8 @@ IN_DOUBT: Final = frozenset({JobState.INTENT, JobState.UNKNOWN})
 _OPEN: Final = frozenset({JobState.PLANNED, JobState.INTENT, JobState.SUBMITTED})
 
 WITH_RESULT: Final = frozenset({JobState.DONE, JobState.SAVED})
+
+_BEGUN: Final = WITH_RESULT | {JobState.INTENT, JobState.SUBMITTED}
 
 
 def steps_to_make(latest: Version, contents: Contents, now: float) -> list[Kind]:
@@ -28,6 +31,15 @@ def steps_to_make(latest: Version, contents: Contents, now: float) -> list[Kind]
 
 def _can_use(job: JobRecord | None, now: float) -> bool:
     return job is not None and job.state in WITH_RESULT and not is_near_end(job, now)
+
+
+def is_of_begun_chain(job: JobRecord, own: Mapping[Kind, JobRecord], now: float) -> bool:
+    """Whether a planned job is a later step of a chain whose first step is made or under way, and can still be used at
+    `now` (Unix seconds). `own` has the rows of the job's version."""
+    if not job.steps or job.kind is job.steps[0] or job.kind not in (asked := steps_in(own)):
+        return False
+    first = asked.get(job.steps[0])  # a version without a row of the first step has it from a former version
+    return first is None or (first.state in _BEGUN and not is_near_end(first, now))
 
 
 def is_under_way(version: Version) -> bool:

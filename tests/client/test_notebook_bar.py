@@ -15,11 +15,9 @@ import pytest
 
 from mps_aigc_async import AigcClient, ConfigError, ImageRequest, SyncClient
 from mps_aigc_async.client.notebook_bar import NotebookBar, bar_of
-from mps_aigc_async.emulator import Emulator
 from mps_aigc_async.testing import run
 
 from ..support import client_of, in_memory
-from .serving import client_for, served
 
 
 class RecordingBar:
@@ -294,18 +292,6 @@ def test_without_tqdm_the_run_has_no_bar(
 
 
 # --- a client without a loop ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with served(speed=600) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def client(emulator: Emulator) -> Iterator[SyncClient]:
-    with client_for(emulator) as client:
-        yield client
 
 
 def test_the_thread_of_the_cell_draws(bars: list[RecordingBar], client: SyncClient) -> None:

@@ -33,19 +33,6 @@ from .serving import client_for, loop_threads, served
 CAP = 6
 
 
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with served(speed=600) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def client(emulator: Emulator) -> Iterator[SyncClient]:
-    with client_for(emulator) as client:
-        yield client
-    assert loop_threads() == []
-
-
 def lake(number: int) -> ImageRequest:
     return ImageRequest(id=f"lake-{number}", prompt="a lake")
 

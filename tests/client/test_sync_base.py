@@ -18,15 +18,9 @@ from mps_aigc_async import AigcClient, ClientClosed, ClientError, ImageRequest, 
 from mps_aigc_async.emulator import Emulator
 
 from ..watching import Calls
-from .serving import client_for, config_json, loop_threads, served
+from .serving import client_for, config_json, loop_threads
 
 LAKE = ImageRequest(id="lake", prompt="a lake")
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with served(speed=600) as emulator:
-        yield emulator
 
 
 def creates(emulator: Emulator) -> int:

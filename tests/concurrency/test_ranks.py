@@ -38,7 +38,9 @@ async def test_a_rank_that_has_passed_waits_for_nobody() -> None:
     ranks.enter()
     late = ranks.enter()
     late.let_pass()
-    await late.wait()
+    waiting = asyncio.create_task(late.wait())
+    await turn()
+    assert waiting.done()
 
 
 async def test_a_cancelled_wait_holds_up_nobody() -> None:
@@ -50,7 +52,9 @@ async def test_a_cancelled_wait_holds_up_nobody() -> None:
     await asyncio.wait({waiting})
     second.let_pass()
     first.let_pass()
-    await third.wait()
+    waiting = asyncio.create_task(third.wait())
+    await turn()
+    assert waiting.done()
 
 
 async def test_a_callback_lets_pass_too() -> None:

@@ -47,14 +47,20 @@ def planned(plan: Plan) -> dict[str, int]:
 
 
 async def run_as_planned(
-    client: AigcClient, service: Service, batch: list[BatchItem], plan: Plan, *, failing: int = 0
+    client: AigcClient,
+    service: Service,
+    batch: list[BatchItem],
+    plan: Plan,
+    *,
+    failing: int = 0,
+    budget: Budget | None = None,
 ) -> Counter[str]:
     """Run the batch; the service has got as many creates as the plan said, without the videos of chains whose image
     fails (`failing`) or whose own create is refused. Return the outcomes by their errors."""
     before, expected = statistics(service), planned(plan)
     expected["video"] -= failing
     outcomes = Counter[str]()
-    async for outcome in client.run(batch):
+    async for outcome in client.run(batch, budget=budget):
         outcomes[type(outcome.error).__name__] += 1
     after = statistics(service)
     assert {kind: after[kind] - before[kind] for kind in after} == expected
@@ -295,6 +301,25 @@ def test_a_plan_keeps_the_room_of_begun_chains(tmp_path: Path) -> None:
             assert {outcome.job_id: outcome.ok async for outcome in client.run(batch, budget=budget)} == {
                 "v": False, "shot-01": True,
             }  # fmt: skip
+
+    run(main())
+
+
+def test_a_plan_and_its_run_agree_which_chains_have_begun(tmp_path: Path) -> None:
+    """A chain whose image has expired needs no room; a video that is made again from a good image does."""
+
+    async def main() -> None:
+        service, first = in_memory(image_seconds=(20, 20)), Budget(video_seconds=5)
+        async with client_of(service, CONFIG, ledger=tmp_path / "jobs.db") as client:
+            async with client.run([shot(0)]):
+                await asyncio.sleep(10)  # its image is created, and its video is not
+            await asyncio.sleep(36 * 3600)
+            await run_as_planned(client, service, [shot(1)], client.plan([shot(1)], budget=first), budget=first)
+            await client.new_version("shot-01", shot(1, film="rain"))
+            batch: list[BatchItem] = [shot(2), shot(1, film="rain")]
+            plan = client.plan(batch, budget=Budget(video_seconds=10))
+            assert (plan.requests[Standing.BEYOND], planned(plan)) == (1, {"image": 0, "video": 1, "audio": 0})
+            await run_as_planned(client, service, batch, plan, budget=Budget(video_seconds=10))
 
     run(main())
 
